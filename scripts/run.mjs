@@ -1,0 +1,81 @@
+// The one entry of every npm script. It runs on the Node that a machine happens to have (20 or newer), installs
+// what the lockfile names, and goes on under the Node 24 that comes as a package. Plain JavaScript for that reason.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const SOURCE = ['--conditions=source'];
+
+/** name → list of steps; a step is [program, ...arguments]; 'node' is always Node 24 or newer. */
+const TASKS = {
+  demo: [['node', ...SOURCE, 'src/main.ts', 'demo', '...']],
+  test: [
+    ['node', ...SOURCE, 'contracts/test/run.ts'],
+    ['node', 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--project', 'integration', '...'],
+  ],
+  'test:kube': [['node', 'node_modules/vitest/vitest.mjs', 'run', '--project', 'kube', '...']],
+  types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],
+  lint: [
+    ['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
+    ['node', 'node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', '-D', 'typescript/no-floating-promises', '-D', 'typescript/no-misused-promises', 'src', 'plugins', 'integration', 'contracts', 'scripts'],
+  ],
+  format: [['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--write', '.']],
+  build: [['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']],
+  'contracts:build': [['node', ...SOURCE, 'contracts/test/build.ts', '...']],
+  'contracts:test': [['node', ...SOURCE, 'contracts/test/run.ts', '...']],
+  'contracts:mutants': [['node', ...SOURCE, 'contracts/test/mutants.ts', '...']],
+};
+TASKS.check = [...TASKS.types, ...TASKS.lint];
+
+const [task, ...rest] = process.argv.slice(2);
+const steps = TASKS[task];
+if (!steps) {
+  console.error(`unknown task '${task ?? ''}'; known: ${Object.keys(TASKS).join(', ')}`);
+  process.exit(2);
+}
+
+install();
+const node = node24();
+for (const [program, ...args] of steps) {
+  const argv = args.flatMap((argument) => (argument === '...' ? rest : [argument]));
+  run(program === 'node' ? node : program, argv);
+}
+
+/** Installs exactly what the lockfile names, once for each content of the lockfile. */
+function install() {
+  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const mark = join(root, 'node_modules', '.k3s-daas-lock');
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return;
+  console.error('installing the packages the lockfile names (once) …');
+  // No package needs its install script here: Node 24 comes as a plain archive.
+  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (npm.status !== 0) {
+    console.error('npm ci failed: see its message above');
+    process.exit(npm.status ?? 1);
+  }
+  writeFileSync(mark, lock);
+}
+
+/** The running Node if it is new enough, else the packaged one. */
+function node24() {
+  if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath;
+  const packaged = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
+  if (existsSync(packaged)) return packaged;
+  console.error(
+    `Node ${process.versions.node} is too old and no packaged Node 24 exists for ${process.platform}-${process.arch}: install Node 24 or newer`,
+  );
+  return process.exit(1);
+}
+
+function run(program, argv) {
+  // The packaged Node goes first on PATH, so that what the step starts finds the same one.
+  const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` };
+  const done = spawnSync(program, argv, { cwd: root, stdio: 'inherit', env });
+  if (done.status !== 0) process.exit(done.status ?? 1);
+}
