@@ -1,8 +1,8 @@
 // The one entry of every npm script. It runs on the Node that a machine happens to have (20 or newer), installs
 // what the lockfile names, and goes on under the Node 24 that comes as a package. Plain JavaScript for that reason.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,7 +20,21 @@ const TASKS = {
   types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],
   lint: [
     ['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
-    ['node', 'node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', '-D', 'typescript/no-floating-promises', '-D', 'typescript/no-misused-promises', 'src', 'plugins', 'integration', 'contracts', 'scripts'],
+    [
+      'node',
+      'node_modules/oxlint/bin/oxlint',
+      '--type-aware',
+      '--deny-warnings',
+      '-D',
+      'typescript/no-floating-promises',
+      '-D',
+      'typescript/no-misused-promises',
+      'src',
+      'plugins',
+      'integration',
+      'contracts',
+      'scripts',
+    ],
   ],
   format: [['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--write', '.']],
   build: [['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']],
@@ -46,7 +60,9 @@ for (const [program, ...args] of steps) {
 
 /** Installs exactly what the lockfile names, once for each content of the lockfile. */
 function install() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const mark = join(root, 'node_modules', '.k3s-daas-lock');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return;
   console.error('installing the packages the lockfile names (once) …');

@@ -1,0 +1,51 @@
+/**
+ * The base of every error this project throws on purpose.
+ *
+ * `code` is permanent: scripts and docs/errors.md refer to it. The sentence names the value, where it came from and
+ * the fix. `exitCode` is what a command that ends by this error exits with (docs/errors.md): 1 unexpected, 75 could not
+ * join in time, 77 must not come back by itself, 78 configuration.
+ */
+export class DaasError extends Error {
+  override readonly name: string = 'DaasError';
+  readonly code: string;
+  readonly exitCode: ExitCode;
+  /** Facts for the log and for `--json`; never secrets. */
+  readonly details: Readonly<Record<string, unknown>>;
+  /** The same call may succeed later without anybody changing anything. */
+  readonly isRetryable: boolean;
+
+  constructor(code: `DAAS_${string}`, message: string, options: DaasErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.exitCode = options.exitCode ?? EXIT.unexpected;
+    this.details = options.details ?? {};
+    this.isRetryable = options.isRetryable ?? false;
+  }
+}
+
+export interface DaasErrorOptions {
+  readonly cause?: unknown;
+  readonly exitCode?: ExitCode;
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly isRetryable?: boolean;
+}
+
+/** Exit codes; 75 and 78 are those of BSD's sysexits.h, 77 is named in the systemd unit's RestartPreventExitStatus. */
+export const EXIT = { ok: 0, unexpected: 1, joinDeadline: 75, lockedOut: 77, configuration: 78 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** A setting, flag, file or on-chain id that cannot be right: fixing it is the user's, retrying is useless. */
+export class ConfigurationError extends DaasError {
+  override readonly name: string = 'ConfigurationError';
+  constructor(code: `DAAS_${string}`, message: string, options: Omit<DaasErrorOptions, 'exitCode'> = {}) {
+    super(code, message, { ...options, exitCode: EXIT.configuration });
+  }
+}
+
+/** The message of anything thrown, with the causes behind it, on one line. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.message || error.name;
+  if (error instanceof AggregateError) return `${own}: ${error.errors.map(messageOf).join('; ')}`;
+  return error.cause === undefined ? own : `${own}: ${messageOf(error.cause)}`;
+}

@@ -1,0 +1,28 @@
+export { type Backoff, backoffDelayMs } from './backoff.ts';
+export type {
+  ChainPoint,
+  ChainReader,
+  Cluster,
+  ClusterParameters,
+  GatewayEntry,
+  GatewayTier,
+  RingEntry,
+  SealToken,
+  StakeRecord,
+  StakeStatus,
+  StakeType,
+} from './chain-facts.ts';
+export { type Clock, systemClock } from './clock.ts';
+export {
+  ConfigurationError,
+  DaasError,
+  type DaasErrorOptions,
+  EXIT,
+  type ExitCode,
+  messageOf,
+} from './errors.ts';
+export { type Journal, openJournal, replaceFile } from './journal.ts';
+export { Lifetime } from './lifetime.ts';
+export { type Log, type LogFields, silentLog } from './log.ts';
+export { isNodeId } from './node-id.ts';
+export { Secret } from './secret.ts';

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ConfigurationError, DaasError } from './errors.ts';
+
+/**
+ * Small facts that must survive `kill -9`: a key-value document, durable (file and directory synced) before `write`
+ * resolves, and replaced as a whole, so that a reader finds the old or the new state and nothing between.
+ * Values are JSON; whoever reads a key parses what it finds.
+ */
+export interface Journal {
+  read(key: string): unknown;
+  keys(): readonly string[];
+  write(key: string, value: unknown): Promise<void>;
+  remove(key: string): Promise<void>;
+  /** The same journal, every key prefixed with `<name>/`. */
+  section(name: string): Journal;
+}
+
+/** Opens (or begins) the journal file; its directory is made with mode 0700, the file has 0600. */
+export async function openJournal(path: string): Promise<Journal> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const state = new Map<string, unknown>(Object.entries(await readDocument(path)));
+  let last: Promise<void> = Promise.resolve();
+
+  function save(): Promise<void> {
+    // One write after the other: two renames in flight could land in the wrong order.
+    const next = last.then(() => replaceFile(path, JSON.stringify(Object.fromEntries(state), null, 2)));
+    last = next.catch(() => undefined);
+    return next;
+  }
+
+  function view(prefix: string): Journal {
+    return {
+      read: (key) => structuredClone(state.get(prefix + key)),
+      keys: () =>
+        [...state.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)),
+      write: (key, value) => {
+        state.set(prefix + key, structuredClone(value));
+        return save();
+      },
+      remove: (key) => (state.delete(prefix + key) ? save() : Promise.resolve()),
+      section: (name) => view(`${prefix}${name}/`),
+    };
+  }
+  return view('');
+}
+
+async function readDocument(path: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new DaasError(
+      'DAAS_JOURNAL_UNREADABLE',
+      `the journal ${path} cannot be read: check its owner and mode`,
+      {
+        cause,
+      },
+    );
+  }
+  try {
+    const document: unknown = JSON.parse(text);
+    if (typeof document === 'object' && document !== null && !Array.isArray(document))
+      return document as Record<string, unknown>;
+    throw new Error('not a JSON object');
+  } catch (cause) {
+    // Starting afresh would forget that money was sent: a human must look.
+    throw new ConfigurationError(
+      'DAAS_JOURNAL_DAMAGED',
+      `the journal ${path} is damaged: restore it from a backup, or move it away after checking on chain that no stake of this node is in it`,
+      { cause },
+    );
+  }
+}
+
+/** Replaces a file atomically and durably: temporary file, sync, rename, sync of the directory. */
+export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  const directory = dirname(path);
+  const temporary = join(directory, `.${randomBytes(8).toString('hex')}.tmp`);
+  const file = await open(temporary, 'w', mode);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

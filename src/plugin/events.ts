@@ -1,0 +1,47 @@
+import type { AgentState } from './services.ts';
+
+/** What a host goes through, in this order; `degraded` and `run` alternate (docs/architecture.md). */
+export type HostPhase =
+  | 'configure'
+  | 'preflight'
+  | 'stake'
+  | 'seal'
+  | 'register'
+  | 'run'
+  | 'degraded'
+  | 'drain'
+  | 'stop';
+
+/** Facts of a host's life, in the past tense. Ids are public; nothing here is secret. */
+export interface HostEvents {
+  'phase.entered': { readonly phase: HostPhase; readonly detail?: string };
+  'stake.created': { readonly recordId: string; readonly digest: string; readonly stakeMist: bigint };
+  'stake.found': { readonly recordId: string; readonly stakeMist: bigint };
+  'seal.minted': { readonly tokenId: string; readonly recordId: string; readonly digest: string };
+  'seal.found': { readonly tokenId: string; readonly recordId: string };
+  'worker.registered': WorkerRegistered;
+  'agent.started': { readonly pid: number };
+  'agent.ready': { readonly pid: number };
+  'agent.exited': {
+    readonly pid: number;
+    readonly exitCode: number | undefined;
+    readonly signal: string | undefined;
+  };
+  'agent.stopped': { readonly pid: number | undefined; readonly killedPids: readonly number[] };
+  'agent.state.changed': { readonly from: AgentState['kind']; readonly to: AgentState['kind'] };
+  'heartbeat.acknowledged': { readonly sequence: number; readonly directives: readonly string[] };
+  'heartbeat.failed': { readonly code: string; readonly detail: string };
+  'stake.slashed': { readonly recordId: string; readonly source: string };
+  'stake.ended': { readonly recordId: string; readonly status: string; readonly source: string };
+  'latch.written': { readonly recordId: string };
+}
+
+export interface WorkerRegistered {
+  readonly nodeId: string;
+  readonly gatewayId: string;
+  readonly gatewayUrl: string;
+  readonly incarnation: number;
+  readonly heartbeatIntervalMs: number;
+  /** false: the node is known and running, the agent restarts on the certificates it has. */
+  readonly hasJoinCredential: boolean;
+}

@@ -1,0 +1,55 @@
+export type {
+  ChainPoint,
+  ChainReader,
+  Clock,
+  Cluster,
+  ClusterParameters,
+  GatewayEntry,
+  GatewayTier,
+  Journal,
+  Log,
+  LogFields,
+  RingEntry,
+  SealToken,
+  StakeRecord,
+  StakeStatus,
+  StakeType,
+} from '#base';
+export {
+  type Backoff,
+  backoffDelayMs,
+  ConfigurationError,
+  DaasError,
+  type DaasErrorOptions,
+  EXIT,
+  type ExitCode,
+  isNodeId,
+  messageOf,
+  Secret,
+} from '#base';
+export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
+export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
+export { AgentArguments, JoinCredentialSource, type SealedStake, SealTokenSource } from './points.ts';
+export {
+  Agent,
+  type AgentState,
+  type ChainReceipt,
+  type Challenge,
+  type Directive,
+  type GatewayConnection,
+  GatewayConnector,
+  type HeartbeatReply,
+  type HeartbeatRequest,
+  HostClock,
+  HostControl,
+  type JoinCredential,
+  NodeIdentity,
+  PluginJournal,
+  type RegisterRequest,
+  type Registration,
+  type ResourceUsage,
+  StakeChain,
+  type StopCause,
+} from './services.ts';
+export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
+export { type Cardinality, type Point, point, type Token, token } from './token.ts';

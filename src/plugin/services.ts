@@ -1,0 +1,156 @@
+import type { ChainReader, Clock, GatewayEntry, Journal, Secret } from '#base';
+import { type Token, token } from './token.ts';
+
+/** Reads and writes of the worker's own stake. Every write is journaled before it is sent, so that money never moves twice. */
+export interface StakeChain extends ChainReader {
+  /** The wallet's Sui address. */
+  readonly wallet: string;
+  readonly clusterId: string;
+  /**
+   * Locks `stakeMist` for the node. Resumes a transaction that an earlier life of this process had signed; throws
+   * `DAAS_NODE_ID_TAKEN`, `DAAS_BALANCE_TOO_LOW`, `DAAS_STAKE_TOO_LOW`.
+   */
+  stakeForNode(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** Mints the record's Seal token for a node key (32 bytes). */
+  createWorkerSealToken(
+    request: { recordId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
+  settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
+}
+export interface ChainReceipt {
+  readonly digest: string;
+  /** The object the call is about: the stake record, the Seal token. */
+  readonly objectId: string;
+}
+export const StakeChain: Token<StakeChain> = token('stake-chain');
+
+/** The node and its key. The private key stays inside. */
+export interface NodeIdentity {
+  readonly nodeId: string;
+  /** Ed25519 public key, 32 bytes. */
+  readonly holderKey: Uint8Array;
+  /** k3s' node password, hashed as k3s stores it: `$1:<salt>:15:8:1:<base64>`. */
+  nodePasswordHash(): Promise<string>;
+}
+export const NodeIdentity: Token<NodeIdentity> = token('node-identity');
+
+/** Opens the connection to a gateway of the chain: TLS pinned to the keys that the chain names. */
+export interface GatewayConnector {
+  connect(gateway: GatewayEntry): GatewayConnection;
+}
+export const GatewayConnector: Token<GatewayConnector> = token('gateway-connector');
+
+/** The gateway's API as a worker uses it (docs/api.md). Problem replies become `DaasError`s with the gateway's code. */
+export interface GatewayConnection extends AsyncDisposable {
+  readonly gateway: GatewayEntry;
+  challenge(request: { nodeId: string; staker: string }, signal?: AbortSignal): Promise<Challenge>;
+  register(request: RegisterRequest, signal?: AbortSignal): Promise<Registration>;
+  heartbeat(request: HeartbeatRequest, signal?: AbortSignal): Promise<HeartbeatReply>;
+}
+
+export interface Challenge {
+  readonly nonce: string;
+  readonly gatewayId: string;
+  /** The gateway's clock, ms: proofs are dated in its time. */
+  readonly timestampMs: number;
+  readonly expiresAtMs: number;
+  /** Would (node id, staker) be admitted? Asked before money is staked; `reason` when not. */
+  readonly admissible: boolean;
+  readonly reason: string | undefined;
+}
+
+export interface RegisterRequest {
+  readonly challenge: Challenge;
+  /** Object id of the Seal token. */
+  readonly sealTokenId: string;
+  readonly nodePasswordHash: string;
+  readonly host: Readonly<Record<string, string | number>>;
+}
+
+export interface Registration {
+  readonly nodeId: string;
+  readonly message: string;
+  readonly incarnation: number;
+  /** Absent while the Node exists and was heard lately: the agent restarts on what it has. */
+  readonly join: JoinCredential | undefined;
+  readonly heartbeatIntervalMs: number;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  /** `key=value:Effect`, as k3s' `--node-taint` takes it. */
+  readonly taints: readonly string[];
+}
+
+/** What k3s is started with instead of a join token. */
+export interface JoinCredential {
+  /** `https://host:6443` */
+  readonly server: string;
+  /** `K10<CA hash>::<id>.<secret>`; lives for minutes. */
+  readonly token: Secret;
+  readonly expiresAtMs: number;
+}
+
+export interface HeartbeatRequest {
+  readonly sealTokenId: string;
+  readonly incarnation: number;
+  readonly sequence: number;
+  readonly stakeStatus: string;
+  readonly stakeMist: bigint;
+  readonly agentState: AgentState['kind'];
+  readonly runningPods: number | undefined;
+  readonly resourceUsage: ResourceUsage;
+}
+export interface ResourceUsage {
+  readonly cpuPercent: number;
+  readonly memoryPercent: number;
+  readonly diskPercent: number;
+}
+export interface HeartbeatReply {
+  readonly timestampMs: number;
+  readonly message: string;
+  /** `stop`, `reregister` in this version; unknown ones are ignored with a warning. */
+  readonly directives: readonly Directive[];
+}
+export interface Directive {
+  readonly kind: string;
+  /** A named reason such as `slashed`. */
+  readonly reason: string;
+}
+
+/** The k3s agent process as others may see it. */
+export type AgentState =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'starting'; readonly pid: number }
+  | { readonly kind: 'ready'; readonly pid: number }
+  | { readonly kind: 'waiting'; readonly restartInMs: number; readonly detail: string }
+  | { readonly kind: 'stopping'; readonly pid: number }
+  | { readonly kind: 'stopped'; readonly detail: string };
+
+export interface Agent {
+  state(): AgentState;
+  /** Pods running on this machine, undefined when it cannot be told. */
+  runningPods(signal?: AbortSignal): Promise<number | undefined>;
+  resourceUsage(): Promise<ResourceUsage>;
+}
+export const Agent: Token<Agent> = token('agent');
+
+/** Why a plugin ends the host. The host does what follows (docs/architecture.md, "From slash to lock-out"). */
+export type StopCause =
+  /** Pods die, the credential is wiped, the latch is written, exit 77. */
+  | { readonly kind: 'slashed'; readonly recordId: string; readonly detail: string }
+  /** Unbonding, withdrawn, revoked, evicted by the operator: the agent stops, pods with it, no latch, exit 77. */
+  | { readonly kind: 'ended'; readonly recordId: string; readonly detail: string };
+
+export interface HostControl {
+  /** Begins the end of the host; the first cause counts. Returns at once. */
+  stop(cause: StopCause): void;
+  /** Registers again without touching the running agent unless a join credential comes back. Returns at once. */
+  reregister(reason: string): void;
+  /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
+  degrade(source: string, detail: string | undefined): void;
+}
+export const HostControl: Token<HostControl> = token('host-control');
+
+/** Facts that survive `kill -9`; each plugin has a section of its own. */
+export const PluginJournal: Token<Journal> = token('plugin-journal');
+export const HostClock: Token<Clock> = token('clock');

@@ -1,0 +1,30 @@
+declare const kind: unique symbol;
+
+/**
+ * Names a service that the host injects. Interface and token share one name; two copies of this package agree, since the
+ * symbol is global (`Symbol.for`).
+ */
+export interface Token<T> {
+  readonly key: symbol;
+  readonly name: string;
+  readonly [kind]?: T;
+}
+
+export function token<T>(name: string): Token<T> {
+  return { key: Symbol.for(`k3s-daas/${name}`), name };
+}
+
+/** How many implementations of an extension point a host must have once every plugin is set up. */
+export type Cardinality = 'exactly-one' | 'at-most-one' | 'any';
+
+/** An extension point: what plugins can provide to the host. */
+export interface Point<T> {
+  readonly key: symbol;
+  readonly name: string;
+  readonly cardinality: Cardinality;
+  readonly [kind]?: T;
+}
+
+export function point<T>(name: string, cardinality: Cardinality): Point<T> {
+  return { key: Symbol.for(`k3s-daas/point/${name}`), name, cardinality };
+}
