@@ -13,6 +13,14 @@ export type {
   StakeType,
 } from './chain-facts.ts';
 export { type Clock, systemClock } from './clock.ts';
+export type {
+  ClusterNode,
+  ClusterPort,
+  IssuedJoinCredential,
+  LiveJoinCredential,
+  NodeChange,
+  NodePasswordSecret,
+} from './cluster-port.ts';
 export {
   ConfigurationError,
   DaasError,

@@ -1,0 +1,87 @@
+import type { Secret } from './secret.ts';
+
+/**
+ * What the gateway asks of Kubernetes. The gateway decides and orders the steps, the cluster layer carries each one out.
+ * Every method is idempotent: it may be repeated after a crash at any moment. Failures to reach the API server are
+ * retryable `DaasError`s with code `DAAS_CLUSTER_UNAVAILABLE`.
+ */
+export interface ClusterPort {
+  node(name: string, signal?: AbortSignal): Promise<ClusterNode | undefined>;
+  nodes(signal?: AbortSignal): Promise<readonly ClusterNode[]>;
+  /**
+   * Tells every change of a Node until the signal aborts, and, each time the watch begins anew, the whole list first
+   * (`listed`), so that a listener can act on levels and never misses a change for good.
+   */
+  watchNodes(listener: (change: NodeChange) => void, signal: AbortSignal): Promise<void>;
+
+  /** k3s' `<node>.node-password.k3s`, which reserves the name for whoever knows the password. */
+  nodePassword(nodeId: string, signal?: AbortSignal): Promise<NodePasswordSecret | undefined>;
+  /** Makes the password Secret anew with this hash (they are immutable: the old one is deleted), marked as ours. */
+  reserveNodePassword(
+    request: { nodeId: string; hash: string; recordId: string },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Deletes the password Secret if it carries our mark. */
+  releaseNodePassword(nodeId: string, signal?: AbortSignal): Promise<void>;
+
+  /** Names that may exist as a Node now (the policy's ConfigMap): staked ones with their tier, others as `ordinary`. */
+  admittedNames(signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  admitName(request: { nodeId: string; tier: string }, signal?: AbortSignal): Promise<void>;
+  removeName(nodeId: string, signal?: AbortSignal): Promise<void>;
+
+  /** A bootstrap-token Secret in kube-system, marked with node id and record. */
+  createJoinCredential(
+    request: { nodeId: string; recordId: string; expiresAtMs: number },
+    signal?: AbortSignal,
+  ): Promise<IssuedJoinCredential>;
+  revokeJoinCredential(id: string, signal?: AbortSignal): Promise<void>;
+  /** The join credentials that this gateway made and that still exist. */
+  joinCredentials(signal?: AbortSignal): Promise<readonly LiveJoinCredential[]>;
+
+  /** Sets the label `k3s-daas.node-restriction.kubernetes.io/stake=<record id, base58>` on the Node. */
+  markNode(request: { nodeId: string; recordId: string }, signal?: AbortSignal): Promise<void>;
+  /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
+  cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
+  /** Evicts every pod of the Node through the eviction API, then deletes what is left without grace; returns the count. */
+  removePods(nodeId: string, signal?: AbortSignal): Promise<number>;
+  /** Deletes the Node; with `uid`, only if it is still that one. */
+  deleteNode(request: { nodeId: string; uid?: string }, signal?: AbortSignal): Promise<void>;
+}
+
+export interface ClusterNode {
+  readonly name: string;
+  readonly uid: string;
+  readonly isReady: boolean;
+  /** Record id (0x…) of our mark, if the Node carries it. */
+  readonly stakeRecordId: string | undefined;
+  readonly createdAtMs: number;
+  /** When the Ready condition last changed. */
+  readonly readyChangedAtMs: number | undefined;
+  readonly isUnschedulable: boolean;
+}
+
+export type NodeChange =
+  | { readonly kind: 'listed'; readonly nodes: readonly ClusterNode[] }
+  | { readonly kind: 'added' | 'modified' | 'deleted'; readonly node: ClusterNode };
+
+export interface NodePasswordSecret {
+  readonly nodeId: string;
+  /** The stake record our mark names; undefined when the Secret is not ours. */
+  readonly recordId: string | undefined;
+  readonly hash: string;
+}
+
+export interface IssuedJoinCredential {
+  /** Six characters; public (it is in the Secret's name). */
+  readonly id: string;
+  /** `<id>.<secret>`; the CA hash is put before it by whoever knows the server. */
+  readonly credential: Secret;
+  readonly expiresAtMs: number;
+}
+
+export interface LiveJoinCredential {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly recordId: string;
+  readonly expiresAtMs: number;
+}

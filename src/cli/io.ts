@@ -1,0 +1,110 @@
+import type { Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
+import pico from 'picocolors';
+import { DaasError, EXIT, messageOf } from '#base';
+
+/**
+ * How a command talks: to a human (colour, tables, progress on stderr) or, with `--json`, to a machine (one JSON object
+ * a line on stdout, nothing else there).
+ */
+export interface Io {
+  readonly isJson: boolean;
+  readonly isTerminal: boolean;
+  readonly colour: ReturnType<typeof pico.createColors>;
+  /** A finished step of a long task: `✓ published the package  (1.2 s)`. JSON: nothing. */
+  step(text: string, detail?: string): void;
+  note(text: string): void;
+  warn(text: string): void;
+  /** The result: `human` lines on stdout, or `json` as one line. Bigints become strings. */
+  result(json: Readonly<Record<string, unknown>>, human: string): void;
+  /** Asks yes or no; without a terminal it throws `DAAS_CONFIRMATION_NEEDED`, naming `--yes`. */
+  confirm(question: string): Promise<boolean>;
+}
+
+export interface IoOptions {
+  readonly json: boolean;
+  readonly stdout?: Writable & { isTTY?: boolean };
+  readonly stderr?: Writable & { isTTY?: boolean };
+}
+
+export function createIo({ json, stdout = process.stdout, stderr = process.stderr }: IoOptions): Io {
+  const isTerminal = Boolean(stderr.isTTY);
+  const colour = pico.createColors(isTerminal && !json && process.env.NO_COLOR === undefined);
+  const startedAt = performance.now();
+  const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
+  return {
+    isJson: json,
+    isTerminal,
+    colour,
+    step(text, detail) {
+      if (!json)
+        stderr.write(
+          `${colour.green('✓')} ${text}${detail ? `  ${colour.cyan(detail)}` : ''}  ${colour.dim(`(${seconds()})`)}\n`,
+        );
+    },
+    note(text) {
+      if (!json) stderr.write(`  ${text}\n`);
+    },
+    warn(text) {
+      stderr.write(`${colour.yellow('!')} ${text}\n`);
+    },
+    result(value, human) {
+      stdout.write(json ? `${toJson(value)}\n` : `${human}\n`);
+    },
+    async confirm(question) {
+      if (!process.stdin.isTTY || json)
+        throw new DaasError(
+          'DAAS_CONFIRMATION_NEEDED',
+          `${question} Nobody can answer here: pass --yes to go on, or --dry-run to only look`,
+          { exitCode: EXIT.configuration },
+        );
+      const { createInterface } = await import('node:readline/promises');
+      const prompt = createInterface({ input: process.stdin, output: process.stderr });
+      try {
+        return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim());
+      } finally {
+        prompt.close();
+      }
+    },
+  };
+}
+
+/** JSON in which a u64 is a string, as Sui's own JSON has it. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'bigint' ? inner.toString() : inner,
+  );
+}
+
+/** Columns padded to their widest cell; the first row is the heading. */
+export function table(rows: ReadonlyArray<readonly string[]>): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, stripVTControlCharacters(cell).length);
+    });
+  return rows
+    .map((row) =>
+      row
+        .map(
+          (cell, column) => cell + ' '.repeat((widths[column] ?? 0) - stripVTControlCharacters(cell).length),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Prints what went wrong (code, sentence, where it is explained) and returns the exit code. */
+export function reportError(error: unknown, json: boolean, stderr: Writable = process.stderr): number {
+  const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
+  if (json) {
+    const details = error instanceof DaasError ? error.details : {};
+    stderr.write(`${toJson({ error: { code, message: messageOf(error), details } })}\n`);
+  } else {
+    stderr.write(`${pico.red('✗')} ${messageOf(error)}\n  ${pico.dim(`${code}: see docs/errors.md`)}\n`);
+    if (!(error instanceof DaasError) && error instanceof Error && error.stack)
+      stderr.write(`${error.stack}\n`);
+  }
+  return error instanceof DaasError ? error.exitCode : EXIT.unexpected;
+}
