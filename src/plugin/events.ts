@@ -22,6 +22,11 @@ export interface HostEvents {
   'worker.registered': WorkerRegistered;
   'agent.started': { readonly pid: number };
   'agent.ready': { readonly pid: number };
+  /**
+   * The server refuses what the agent shows (certificate or join credential); k3s goes on asking for ever. Told once for
+   * each reason and process. Without a fresh credential the way out is to register again.
+   */
+  'agent.refused': { readonly pid: number; readonly reason: string; readonly hadJoinCredential: boolean };
   'agent.exited': {
     readonly pid: number;
     readonly exitCode: number | undefined;

@@ -32,7 +32,9 @@ export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Se
 export { AgentArguments, JoinCredentialSource, type SealedStake, SealTokenSource } from './points.ts';
 export {
   Agent,
+  type AgentStart,
   type AgentState,
+  type AgentSupervisor,
   type ChainReceipt,
   type Challenge,
   type Directive,

@@ -134,6 +134,48 @@ export interface Agent {
 }
 export const Agent: Token<Agent> = token('agent');
 
+/** What one start of the agent is made of, besides the user's own flags. */
+export interface AgentStart {
+  /** Absent: the agent starts on the certificates it has, with what the journal knows of the server. */
+  readonly join: JoinCredential | undefined;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  /** `key=value:Effect` */
+  readonly taints: readonly string[];
+  /** What plugins add (`AgentArguments`): argv elements such as `--node-label=a=b`; those that are ours are refused. */
+  readonly arguments: readonly string[];
+}
+
+/**
+ * The agent as the host's life cycle drives it. It reports `agent.*` events through the `emit` it was made with.
+ * One at a time: `start` waits for a `stop` in progress, a second `start` replaces the first.
+ */
+export interface AgentSupervisor extends Agent, AsyncDisposable {
+  /**
+   * Before money is staked: the binary is there and runs, the flags, environment and config files of k3s hold nothing
+   * that is ours (`DAAS_AGENT_SETTING_CONFLICT`), the directories can be written (`DAAS_AGENT_BINARY_MISSING`,
+   * `DAAS_AGENT_NO_RIGHTS`). Stops an agent that an earlier life of the host left behind; its pods live on.
+   */
+  preflight(signal: AbortSignal): Promise<void>;
+  /** k3s' node password, made on first use where k3s keeps it, hashed as k3s stores it: `$1:<salt>:15:8:1:<base64>`. */
+  nodePasswordHash(): Promise<string>;
+  /**
+   * Starts the agent, or restarts it with a new credential when it runs, and keeps it running. Resolves when the kubelet
+   * is healthy and the Node is Ready; crashes on the way are retried within the crash budget. Rejects with
+   * `DAAS_JOIN_DEADLINE` (exit 75, names the last reason k3s gave), `DAAS_AGENT_CRASHING`, or the reason of `signal`,
+   * which ends the waiting and stops the agent. Once it has resolved, `signal` has no say: use `stop`.
+   */
+  start(request: AgentStart, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves with what ended a supervision that had reached Ready: the crash budget is used up, or a restarted agent did
+   * not become Ready within the join deadline. Never rejects; stays pending while all is well and after `stop`.
+   */
+  failed(): Promise<Error>;
+  /** SIGTERM, wait, SIGKILL of its tree at the deadline. Pods live on. Idempotent. */
+  stop(): Promise<void>;
+  /** `stop`, then the pods of this k3s (and of no other) are killed and the join credential is wiped. Idempotent. */
+  stopForGood(): Promise<void>;
+}
+
 /** Why a plugin ends the host. The host does what follows (docs/architecture.md, "From slash to lock-out"). */
 export type StopCause =
   /** Pods die, the credential is wiped, the latch is written, exit 77. */
