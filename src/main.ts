@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { EXIT } from '#base';
+import { createIo, type Io, reportError } from './cli/io.ts';
+
+/**
+ * The entry of the `k3s-daas` program. Each command is loaded when it is asked for, and with it the layers that it wires
+ * together: a worker's host never pays for the Kubernetes client of the gateway.
+ */
+const commands: Readonly<Record<string, { summary: string; load: () => Promise<(io: Io) => Command> }>> = {
+  agent: {
+    summary: 'run a worker: stake, prove, join, and supervise the k3s agent (instead of `k3s agent`)',
+    load: async () => (await import('./cli/agent.ts')).agentCommand,
+  },
+  gateway: {
+    summary: 'the Nautilus gateway beside the k3s server: setup, run, and the operator’s commands',
+    load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
+  },
+  stake: {
+    summary: 'stake for a node and mint its Seal token, without running a worker',
+    load: async () => (await import('./cli/stake.ts')).stakeCommand,
+  },
+  slash: {
+    summary: 'propose a slash, vote for it, or expire an old proposal',
+    load: async () => (await import('./cli/slash.ts')).slashCommand,
+  },
+  cluster: {
+    summary: 'create a cluster on chain, show it, change its parameters and gateways',
+    load: async () => (await import('./cli/cluster.ts')).clusterCommand,
+  },
+  contracts: {
+    summary: 'build, test and publish the Move contracts',
+    load: async () => (await import('./cli/contracts.ts')).contractsCommand,
+  },
+  config: {
+    summary: 'print every setting with its origin, secrets masked',
+    load: async () => (await import('./cli/config.ts')).configCommand,
+  },
+  devnet: {
+    summary: 'run the embedded dev chain (a development tool)',
+    load: async () => (await import('./cli/devnet.ts')).devnetCommand,
+  },
+};
+
+export async function main(argv: readonly string[]): Promise<number> {
+  const isJson = argv.includes('--json');
+  const io = createIo({ json: isJson });
+  try {
+    const program = await buildProgram(argv, io);
+    await program.parseAsync([...argv], { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok;
+  } catch (error) {
+    // Commander has already printed help, the version, or what it did not understand.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.configuration;
+    return reportError(error, isJson);
+  }
+}
+
+async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
+  const program = new Command('k3s-daas')
+    .description('Admits machines to a k3s cluster by a stake on the Sui blockchain instead of a join token.')
+    .version(packageVersion())
+    .showSuggestionAfterError()
+    .exitOverride();
+  const asked = argv.find((argument) => argument in commands);
+  for (const [name, { summary, load }] of Object.entries(commands)) {
+    if (name === asked) {
+      const command = (await load())(io);
+      inheritExitOverride(command);
+      program.addCommand(command.summary(summary));
+    } else {
+      program.command(name).summary(summary).description(summary).allowUnknownOption();
+    }
+  }
+  return program;
+}
+
+/** Commander hands `exitOverride` only to commands it makes itself. */
+function inheritExitOverride(command: Command): void {
+  command.exitOverride().showSuggestionAfterError();
+  for (const inner of command.commands) inheritExitOverride(inner);
+}
+
+function packageVersion(): string {
+  // dist/src/main.js and src/main.ts are at different depths below the package.
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as {
+        name: string;
+        version: string;
+      };
+      if (name === 'k3s-daas') return version;
+    } catch {
+      // Not there: the next one is.
+    }
+  }
+  return 'unknown';
+}
+
+process.exitCode = await main(process.argv.slice(2));
