@@ -31,6 +31,15 @@ export {
 } from './errors.ts';
 export { type Journal, openJournal, replaceFile } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
+export { acquireLock, type Lock } from './lock.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
 export { isNodeId } from './node-id.ts';
+export {
+  isAlive,
+  type ProcessIdentity,
+  type ProcessStat,
+  parseProcessIdentity,
+  parseStat,
+  processIdentity,
+} from './process-identity.ts';
 export { Secret } from './secret.ts';

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DaasError } from './errors.ts';
+import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from './process-identity.ts';
+
+/** Held until it is disposed of; `kill -9` leaves the file behind, and the next one takes it over. */
+export interface Lock extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * Refuses a second process: `path` names the one that holds it by pid and start time. The lock of a process that is gone
+ * is taken over, that of a living one (this process included) throws `DAAS_LOCK_HELD`. `what` is what the sentence says
+ * is in use: `the state directory /var/lib/k3s-daas`.
+ */
+export async function acquireLock(path: string, what: string): Promise<Lock> {
+  const self = await processIdentity(process.pid);
+  if (!self) throw new DaasError('DAAS_PROC_UNREADABLE', '/proc/self cannot be read: is /proc mounted?');
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const own = `${path}.${randomBytes(6).toString('hex')}`;
+  await writeFile(own, JSON.stringify(self), { mode: 0o600, flag: 'wx' });
+  try {
+    // Each round either takes the lock, finds a living holder, or removes one dead holder.
+    for (;;) {
+      if (await tookIt(own, path)) return heldLock(path, self);
+      const holder = await holderOf(path);
+      if (holder.identity && (await isAlive(holder.identity))) throw heldBy(holder.identity, path, what);
+      if (holder.text !== undefined) await removeStale(path, holder.text);
+    }
+  } finally {
+    await unlink(own).catch(() => undefined);
+  }
+}
+
+/** A hard link is made or not made, with its content already in it: nobody can read a half-written lock. */
+async function tookIt(own: string, path: string): Promise<boolean> {
+  try {
+    await link(own, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function holderOf(
+  path: string,
+): Promise<{ readonly text: string | undefined; readonly identity: ProcessIdentity | undefined }> {
+  try {
+    const text = await readFile(path, 'utf8');
+    try {
+      return { text, identity: parseProcessIdentity(JSON.parse(text)) };
+    } catch {
+      return { text, identity: undefined };
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { text: undefined, identity: undefined };
+    throw error;
+  }
+}
+
+/** Two may find the same dead holder: whoever moved away the other's new lock by mistake puts it back. */
+async function removeStale(path: string, staleText: string): Promise<void> {
+  const aside = `${path}.${randomBytes(6).toString('hex')}.stale`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await readFile(aside, 'utf8')) !== staleText) await link(aside, path).catch(() => undefined);
+  await unlink(aside);
+}
+
+function heldBy(holder: ProcessIdentity, path: string, what: string): DaasError {
+  return new DaasError(
+    'DAAS_LOCK_HELD',
+    `${what} is in use by process ${holder.pid} (${path}): stop that one first, or use another directory`,
+    { details: { pid: holder.pid, path } },
+  );
+}
+
+function heldLock(path: string, self: ProcessIdentity): Lock {
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      const { identity } = await holderOf(path);
+      if (identity?.pid === self.pid && identity.startTicks === self.startTicks) await unlink(path);
+    },
+  };
+}
