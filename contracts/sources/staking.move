@@ -1,0 +1,578 @@
+// Functions that make no object take `&TxContext`: it says so, and the package is not meant to be upgraded.
+
+/// Stake records: SUI locked for a node, a user or an admin of one cluster.
+///
+/// A record is made active, and leaves that state once and for ever: to unbonding (the staker's wish, or the admin
+/// forces it) or to slashed. Coins go in by the staker alone and come out in two ways: back to the staker after the
+/// unbonding time, or to the treasury by a slash. Nothing else in this package moves coins.
+#[allow(lint(prefer_mut_tx_context))]
+module k3s_daas::staking;
+
+use k3s_daas::cluster::{Self, Cluster, Parameters};
+use std::string::String;
+use sui::balance::Balance;
+use sui::clock::Clock;
+use sui::coin::{Self, Coin};
+use sui::event;
+use sui::sui::SUI;
+
+// === Errors ===
+
+#[error]
+const EInvalidNodeId: vector<u8> = b"The node id must be one lower-case DNS label: 1 to 63 characters out of a-z, 0-9 and hyphen, with no hyphen at either end";
+#[error]
+const EStakeBelowMinimum: vector<u8> = b"The stake is below the minimum of the cluster for its type";
+#[error]
+const EStakeAboveMaximum: vector<u8> = b"The stake would exceed the largest stake a record can have";
+#[error]
+const ETopUpBelowMinimum: vector<u8> = b"The top-up is below the minimum of the cluster";
+#[error]
+const EWrongCluster: vector<u8> = b"The stake record belongs to another cluster";
+#[error]
+const ENotStaker: vector<u8> = b"The sender is not the staker of this record";
+#[error]
+const ENotActive: vector<u8> = b"The stake record is not active";
+#[error]
+const EProposalOpen: vector<u8> = b"A slash proposal against this record is open: wait until it has been decided or has expired";
+#[error]
+const EStillLocked: vector<u8> = b"The stake is still locked: it can be withdrawn when the unbonding time is over";
+#[error]
+const ENotUnbonding: vector<u8> = b"The stake is not unbonding: request the unstake first";
+#[error]
+const ENothingLeft: vector<u8> = b"Nothing is left of this stake";
+
+// === Constants ===
+
+const STATUS_ACTIVE: u8 = 0;
+const STATUS_UNBONDING: u8 = 1;
+const STATUS_SLASHED: u8 = 2;
+const STATUS_WITHDRAWN: u8 = 3;
+
+const MAX_NODE_ID_LENGTH: u64 = 63;
+
+// === Structs ===
+
+/// Shared. Stays for ever, as a trace, also when its coins are gone.
+public struct StakeRecord has key {
+    id: UID,
+    cluster: ID,
+    staker: address,
+    /// The Kubernetes node name; empty for user and admin stakes.
+    node_id: String,
+    /// "node", "user" or "admin".
+    stake_type: String,
+    balance: Balance<SUI>,
+    /// 0 active, 1 unbonding, 2 slashed (for good), 3 withdrawn.
+    status: u8,
+    staked_at_ms: u64,
+    /// From then on the rest can be withdrawn. 0 while active; fixed when that ends, and moved by nobody later.
+    unlock_at_ms: u64,
+    /// From then on no proposal holds or takes anything any more. 0 while active; fixed with `unlock_at_ms`.
+    hold_until_ms: u64,
+    /// All that was ever slashed from this record, in MIST.
+    slashed_amount: u64,
+    /// The reason of the last slash.
+    slash_reason: String,
+    /// The one live Seal token.
+    token: Option<ID>,
+    /// How many Seal tokens were ever made from this record: the sequence of the last one.
+    token_sequence: u64,
+    /// Open slash proposals, at most one a proposer; entries past their end hold nothing.
+    open_proposals: vector<OpenProposal>,
+}
+
+/// A note on the record about a slash proposal against it.
+public struct OpenProposal has copy, drop, store {
+    proposal: ID,
+    proposer: address,
+    expires_at_ms: u64,
+}
+
+// === Events ===
+
+public struct StakeCreated has copy, drop {
+    cluster: ID,
+    record: ID,
+    sequence: u64,
+    staker: address,
+    node_id: String,
+    stake_type: String,
+    amount_mist: u64,
+    staked_at_ms: u64,
+}
+
+public struct StakeToppedUp has copy, drop {
+    cluster: ID,
+    record: ID,
+    sequence: u64,
+    amount_mist: u64,
+    balance_mist: u64,
+}
+
+public struct UnstakeRequested has copy, drop {
+    cluster: ID,
+    record: ID,
+    sequence: u64,
+    staker: address,
+    node_id: String,
+    balance_mist: u64,
+    /// True when the admin did it.
+    forced: bool,
+    /// The Seal token that died by it.
+    token: Option<ID>,
+    unlock_at_ms: u64,
+    hold_until_ms: u64,
+}
+
+public struct StakeWithdrawn has copy, drop {
+    cluster: ID,
+    record: ID,
+    sequence: u64,
+    staker: address,
+    amount_mist: u64,
+}
+
+public struct StakeSlashed has copy, drop {
+    cluster: ID,
+    record: ID,
+    sequence: u64,
+    proposal: ID,
+    staker: address,
+    node_id: String,
+    /// What went to the treasury: what was proposed, or all that was there if less.
+    amount_mist: u64,
+    balance_mist: u64,
+    treasury: address,
+    reason: String,
+    /// The record's status afterwards.
+    status: u8,
+    /// The Seal token that died by it.
+    token: Option<ID>,
+}
+
+// === Staking ===
+
+/// Locks a coin for a node and gives it the node id. Anybody may call it; the sender becomes the staker.
+/// Aborts with `EInvalidNodeId`, `EStakeBelowMinimum`, `EStakeAboveMaximum`, `cluster::ENodeIdTaken`.
+/// Emits `StakeCreated`. Returns the id of the record, which is shared by then: the Seal token is made from it in a
+/// transaction of its own.
+public fun stake_for_node(
+    cluster: &mut Cluster,
+    coin: Coin<SUI>,
+    node_id: String,
+    clock: &Clock,
+    ctx: &mut TxContext,
+): ID {
+    assert!(is_node_id(&node_id), EInvalidNodeId);
+    stake(cluster, coin, node_id, b"node".to_string(), clock, ctx)
+}
+
+/// Locks a coin for the use of kubectl. Anybody may call it; the sender becomes the staker. The minimum is the stake
+/// of the first tier. Aborts with `EStakeBelowMinimum`, `EStakeAboveMaximum`. Emits `StakeCreated`. Returns the id of
+/// the record.
+public fun stake_for_user(
+    cluster: &mut Cluster,
+    coin: Coin<SUI>,
+    clock: &Clock,
+    ctx: &mut TxContext,
+): ID {
+    stake(cluster, coin, b"".to_string(), b"user".to_string(), clock, ctx)
+}
+
+/// Locks a coin for the use of kubectl with the highest tier, whose stake is the minimum. Anybody may call it; the
+/// sender becomes the staker. (It has nothing to do with the admin of the cluster object.)
+/// Aborts with `EStakeBelowMinimum`, `EStakeAboveMaximum`. Emits `StakeCreated`. Returns the id of the record.
+public fun stake_for_admin(
+    cluster: &mut Cluster,
+    coin: Coin<SUI>,
+    clock: &Clock,
+    ctx: &mut TxContext,
+): ID {
+    stake(cluster, coin, b"".to_string(), b"admin".to_string(), clock, ctx)
+}
+
+/// Adds a coin to an active stake. Only the staker: `ENotStaker`. Aborts with `EWrongCluster`, `ENotActive`,
+/// `EProposalOpen` (a slash under way is not dodged by raising the stake), `ETopUpBelowMinimum`,
+/// `EStakeAboveMaximum`. Emits `StakeToppedUp`.
+public fun top_up(
+    cluster: &mut Cluster,
+    record: &mut StakeRecord,
+    coin: Coin<SUI>,
+    clock: &Clock,
+    ctx: &TxContext,
+) {
+    let now_ms = clock.timestamp_ms();
+    assert_belongs(record, cluster);
+    assert_staker(record, ctx);
+    assert_active(record);
+    assert!(!is_held(record, now_ms), EProposalOpen);
+    let amount_mist = coin.value();
+    let minimum_mist = cluster.parameters_at(now_ms).minimum_top_up_mist();
+    assert!(amount_mist >= minimum_mist, ETopUpBelowMinimum);
+    assert!(
+        amount_mist <= cluster::maximum_stake_mist() - record.balance.value(),
+        EStakeAboveMaximum,
+    );
+    record.balance.join(coin.into_balance());
+    event::emit(StakeToppedUp {
+        cluster: record.cluster,
+        record: object::id(record),
+        sequence: cluster.note_other(object::id(record)),
+        amount_mist,
+        balance_mist: record.balance.value(),
+    });
+}
+
+/// Begins the unbonding of an active stake: the node id is free, the Seal token is dead, and the coins can be
+/// withdrawn after the unbonding time in force. Until then, and while a proposal is open, it can still be slashed.
+/// Only the staker: `ENotStaker`. Aborts with `EWrongCluster`, `ENotActive`. Emits `UnstakeRequested`.
+public fun request_unstake(
+    cluster: &mut Cluster,
+    record: &mut StakeRecord,
+    clock: &Clock,
+    ctx: &TxContext,
+) {
+    assert_belongs(record, cluster);
+    assert_staker(record, ctx);
+    unbond(cluster, record, false, clock);
+}
+
+/// Forces an active record into unbonding, as if the staker had asked for it: against names that are taken to block
+/// them. The coins stay the staker's. Only the admin of the cluster: `cluster::ENotAdmin`. Aborts with
+/// `EWrongCluster`, `ENotActive`. Emits `UnstakeRequested`.
+public fun force_unstake(
+    cluster: &mut Cluster,
+    record: &mut StakeRecord,
+    clock: &Clock,
+    ctx: &TxContext,
+) {
+    assert_belongs(record, cluster);
+    cluster.assert_admin(ctx);
+    unbond(cluster, record, true, clock);
+}
+
+/// Pays out what is left of an unbonding or slashed stake, once it is unlocked and no open proposal holds it (at most
+/// until `hold_until_ms`; a proposal past its end holds nothing, whether or not somebody called `slashing::expire`).
+/// A slashed record stays slashed. Only the staker: `ENotStaker`. Aborts with `EWrongCluster`, `ENotUnbonding`,
+/// `ENothingLeft`, `EStillLocked`, `EProposalOpen`. Emits `StakeWithdrawn`. Returns the coin.
+public fun withdraw(
+    cluster: &mut Cluster,
+    record: &mut StakeRecord,
+    clock: &Clock,
+    ctx: &mut TxContext,
+): Coin<SUI> {
+    let now_ms = clock.timestamp_ms();
+    assert_belongs(record, cluster);
+    assert_staker(record, ctx);
+    assert!(record.status != STATUS_ACTIVE, ENotUnbonding);
+    let amount_mist = record.balance.value();
+    assert!(amount_mist > 0, ENothingLeft);
+    assert!(now_ms >= record.unlock_at_ms, EStillLocked);
+    assert!(!is_held(record, now_ms), EProposalOpen);
+    if (record.status == STATUS_UNBONDING) record.status = STATUS_WITHDRAWN;
+    record.open_proposals = vector[];
+    event::emit(StakeWithdrawn {
+        cluster: record.cluster,
+        record: object::id(record),
+        sequence: cluster.note_urgent(object::id(record)),
+        staker: record.staker,
+        amount_mist,
+    });
+    coin::take(&mut record.balance, amount_mist, ctx)
+}
+
+// === Rules that are pure functions ===
+
+/// Whether a string is a node id: one lower-case DNS label.
+public fun is_node_id(node_id: &String): bool {
+    let bytes = node_id.as_bytes();
+    let length = bytes.length();
+    if (length == 0 || length > MAX_NODE_ID_LENGTH) return false;
+    let mut i = 0;
+    while (i < length) {
+        let hyphen_inside = bytes[i] == 45 && i > 0 && i + 1 < length;
+        if (!hyphen_inside && !cluster::is_lower_alphanumeric(bytes[i])) return false;
+        i = i + 1;
+    };
+    true
+}
+
+/// The least stake of a type: "node" the minimum worker stake, "user" the first tier, "admin" the last.
+public fun minimum_mist(parameters: &Parameters, stake_type: &String): u64 {
+    if (stake_type == &b"node".to_string()) parameters.minimum_stake_mist()
+    else if (stake_type == &b"user".to_string()) parameters.tiers()[0].tier_stake_mist()
+    else parameters.tiers()[2].tier_stake_mist()
+}
+
+/// Whether an open proposal keeps the record from being topped up or withdrawn at that time.
+public fun is_held(record: &StakeRecord, now_ms: u64): bool {
+    if (record.status != STATUS_ACTIVE && now_ms >= record.hold_until_ms) return false;
+    let mut i = 0;
+    while (i < record.open_proposals.length()) {
+        if (now_ms < record.open_proposals[i].expires_at_ms) return true;
+        i = i + 1;
+    };
+    false
+}
+
+/// Whether a slash could take anything from the record at that time: something is left, and its hold is not over.
+public fun is_slashable(record: &StakeRecord, now_ms: u64): bool {
+    record.balance.value() > 0 && (record.status == STATUS_ACTIVE || now_ms < record.hold_until_ms)
+}
+
+// === For the other modules ===
+
+/// Aborts with `EWrongCluster` unless record and cluster belong together.
+public(package) fun assert_belongs(record: &StakeRecord, cluster: &Cluster) {
+    assert!(record.cluster == object::id(cluster), EWrongCluster);
+}
+
+/// Aborts with `ENotStaker` unless the sender is the staker.
+public(package) fun assert_staker(record: &StakeRecord, ctx: &TxContext) {
+    assert!(record.staker == ctx.sender(), ENotStaker);
+}
+
+/// Aborts with `ENotActive` unless the record is active.
+public(package) fun assert_active(record: &StakeRecord) {
+    assert!(record.status == STATUS_ACTIVE, ENotActive);
+}
+
+/// Aborts with `EStakeBelowMinimum` unless the stake has its type's minimum.
+public(package) fun assert_minimum(record: &StakeRecord, parameters: &Parameters) {
+    assert!(
+        record.balance.value() >= minimum_mist(parameters, &record.stake_type),
+        EStakeBelowMinimum,
+    );
+}
+
+/// Binds a new Seal token to the record, in place of whatever was bound. The caller notes the change in the ring.
+/// Returns the sequence of the token.
+public(package) fun bind_token(record: &mut StakeRecord, token: ID): u64 {
+    record.token = option::some(token);
+    record.token_sequence = record.token_sequence + 1;
+    record.token_sequence
+}
+
+/// Unbinds the Seal token. The caller notes the change in the ring.
+public(package) fun unbind_token(record: &mut StakeRecord) {
+    record.token = option::none();
+}
+
+/// Whether a proposer has an open proposal against the record at that time.
+public(package) fun has_open_proposal(
+    record: &StakeRecord,
+    proposer: address,
+    now_ms: u64,
+): bool {
+    let mut i = 0;
+    while (i < record.open_proposals.length()) {
+        let open = &record.open_proposals[i];
+        if (open.proposer == proposer && now_ms < open.expires_at_ms) return true;
+        i = i + 1;
+    };
+    false
+}
+
+/// Writes an open proposal down on the record, and drops notes of those that have expired.
+public(package) fun add_proposal(
+    record: &mut StakeRecord,
+    proposal: ID,
+    proposer: address,
+    expires_at_ms: u64,
+    now_ms: u64,
+) {
+    let mut kept = vector[];
+    let mut i = 0;
+    while (i < record.open_proposals.length()) {
+        let open = record.open_proposals[i];
+        if (now_ms < open.expires_at_ms) kept.push_back(open);
+        i = i + 1;
+    };
+    kept.push_back(OpenProposal { proposal, proposer, expires_at_ms });
+    record.open_proposals = kept;
+}
+
+/// Takes a proposal off the record, if it is still noted there.
+public(package) fun remove_proposal(record: &mut StakeRecord, proposal: ID) {
+    let mut i = 0;
+    while (i < record.open_proposals.length()) {
+        if (record.open_proposals[i].proposal == proposal) {
+            record.open_proposals.remove(i);
+            return
+        };
+        i = i + 1;
+    }
+}
+
+/// Sends coins of the record to the treasury: the amount, or all there is if less. What is left below the minimum
+/// makes the record slashed for good: its node id is free, its token dead, and the rest can be withdrawn after the
+/// unbonding time (an unbonding that had begun goes on unchanged). The caller has made sure of everything else.
+public(package) fun slash(
+    cluster: &mut Cluster,
+    record: &mut StakeRecord,
+    proposal: ID,
+    amount_mist: u64,
+    reason: String,
+    clock: &Clock,
+    ctx: &mut TxContext,
+) {
+    let now_ms = clock.timestamp_ms();
+    let parameters = cluster.parameters_at(now_ms);
+    let left_mist = record.balance.value();
+    let taken_mist = if (amount_mist < left_mist) amount_mist else left_mist;
+    let coin = coin::take(&mut record.balance, taken_mist, ctx);
+    transfer::public_transfer(coin, parameters.treasury());
+    record.slashed_amount = record.slashed_amount + taken_mist;
+    record.slash_reason = reason;
+    remove_proposal(record, proposal);
+    let token = record.token;
+    if (record.balance.value() < minimum_mist(&parameters, &record.stake_type)) {
+        if (record.status == STATUS_ACTIVE) end_activity(cluster, record, &parameters, now_ms);
+        record.status = STATUS_SLASHED;
+    };
+    event::emit(StakeSlashed {
+        cluster: record.cluster,
+        record: object::id(record),
+        sequence: cluster.note_urgent(object::id(record)),
+        proposal,
+        staker: record.staker,
+        node_id: record.node_id,
+        amount_mist: taken_mist,
+        balance_mist: record.balance.value(),
+        treasury: parameters.treasury(),
+        reason,
+        status: record.status,
+        token: if (record.token.is_none()) token else option::none(),
+    });
+}
+
+/// Notes a change of the record among the ordinary ones. Returns its sequence.
+public(package) fun note_change(record: &StakeRecord, cluster: &mut Cluster): u64 {
+    cluster.note_other(object::id(record))
+}
+
+/// Notes a change of the record among the urgent ones. Returns its sequence.
+public(package) fun note_urgent_change(record: &StakeRecord, cluster: &mut Cluster): u64 {
+    cluster.note_urgent(object::id(record))
+}
+
+// === Accessors ===
+
+public fun cluster(record: &StakeRecord): ID { record.cluster }
+
+public fun staker(record: &StakeRecord): address { record.staker }
+
+public fun node_id(record: &StakeRecord): &String { &record.node_id }
+
+public fun stake_type(record: &StakeRecord): &String { &record.stake_type }
+
+public fun balance_mist(record: &StakeRecord): u64 { record.balance.value() }
+
+public fun status(record: &StakeRecord): u8 { record.status }
+
+public fun staked_at_ms(record: &StakeRecord): u64 { record.staked_at_ms }
+
+public fun unlock_at_ms(record: &StakeRecord): u64 { record.unlock_at_ms }
+
+public fun hold_until_ms(record: &StakeRecord): u64 { record.hold_until_ms }
+
+public fun slashed_amount(record: &StakeRecord): u64 { record.slashed_amount }
+
+public fun slash_reason(record: &StakeRecord): &String { &record.slash_reason }
+
+public fun token(record: &StakeRecord): Option<ID> { record.token }
+
+public fun token_sequence(record: &StakeRecord): u64 { record.token_sequence }
+
+public fun open_proposals(record: &StakeRecord): &vector<OpenProposal> { &record.open_proposals }
+
+public fun open_proposal_id(open: &OpenProposal): ID { open.proposal }
+
+public fun open_proposal_proposer(open: &OpenProposal): address { open.proposer }
+
+public fun open_proposal_expires_at_ms(open: &OpenProposal): u64 { open.expires_at_ms }
+
+public fun is_active(record: &StakeRecord): bool { record.status == STATUS_ACTIVE }
+
+public fun is_for_node(record: &StakeRecord): bool { record.stake_type == b"node".to_string() }
+
+// === Internals ===
+
+fun stake(
+    cluster: &mut Cluster,
+    coin: Coin<SUI>,
+    node_id: String,
+    stake_type: String,
+    clock: &Clock,
+    ctx: &mut TxContext,
+): ID {
+    let now_ms = clock.timestamp_ms();
+    let amount_mist = coin.value();
+    assert!(amount_mist <= cluster::maximum_stake_mist(), EStakeAboveMaximum);
+    let record = StakeRecord {
+        id: object::new(ctx),
+        cluster: object::id(cluster),
+        staker: ctx.sender(),
+        node_id,
+        stake_type,
+        balance: coin.into_balance(),
+        status: STATUS_ACTIVE,
+        staked_at_ms: now_ms,
+        unlock_at_ms: 0,
+        hold_until_ms: 0,
+        slashed_amount: 0,
+        slash_reason: b"".to_string(),
+        token: option::none(),
+        token_sequence: 0,
+        open_proposals: vector[],
+    };
+    assert_minimum(&record, &cluster.parameters_at(now_ms));
+    let id = object::id(&record);
+    if (is_for_node(&record)) cluster.claim_node_id(node_id, id);
+    event::emit(StakeCreated {
+        cluster: record.cluster,
+        record: id,
+        sequence: cluster.note_other(id),
+        staker: record.staker,
+        node_id,
+        stake_type,
+        amount_mist,
+        staked_at_ms: now_ms,
+    });
+    transfer::share_object(record);
+    id
+}
+
+fun unbond(cluster: &mut Cluster, record: &mut StakeRecord, forced: bool, clock: &Clock) {
+    assert_active(record);
+    let now_ms = clock.timestamp_ms();
+    let token = record.token;
+    let parameters = cluster.parameters_at(now_ms);
+    end_activity(cluster, record, &parameters, now_ms);
+    record.status = STATUS_UNBONDING;
+    event::emit(UnstakeRequested {
+        cluster: record.cluster,
+        record: object::id(record),
+        sequence: cluster.note_urgent(object::id(record)),
+        staker: record.staker,
+        node_id: record.node_id,
+        balance_mist: record.balance.value(),
+        forced,
+        token,
+        unlock_at_ms: record.unlock_at_ms,
+        hold_until_ms: record.hold_until_ms,
+    });
+}
+
+/// What every end of the active state brings: the node id is free, the token dead, the times are fixed.
+fun end_activity(
+    cluster: &mut Cluster,
+    record: &mut StakeRecord,
+    parameters: &Parameters,
+    now_ms: u64,
+) {
+    if (is_for_node(record)) cluster.release_node_id(record.node_id);
+    unbind_token(record);
+    record.unlock_at_ms = now_ms + parameters.unbonding_ms();
+    record.hold_until_ms = cluster::hold_until(record.unlock_at_ms, parameters.unbonding_ms());
+}
