@@ -39,6 +39,8 @@ export interface HostEvents {
   'stake.slashed': { readonly recordId: string; readonly source: string };
   'stake.ended': { readonly recordId: string; readonly status: string; readonly source: string };
   'latch.written': { readonly recordId: string };
+  /** The last event of a host's life; `code` is that of the error that ended it. */
+  'host.ended': { readonly exitCode: number; readonly code: string | undefined; readonly detail: string };
 }
 
 export interface WorkerRegistered {

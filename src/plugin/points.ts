@@ -10,6 +10,11 @@ export interface SealedStake {
 
 /** Finds or makes the stake record and its Seal token. */
 export interface SealTokenSource {
+  /**
+   * The stake and the token that stand already for this node, read without sending anything; `undefined` when something
+   * would have to be sent. The host asks first, so that it can ask the gateway before money moves.
+   */
+  find(signal: AbortSignal): Promise<SealedStake | undefined>;
   /** Idempotent: after `kill -9` at any moment it goes on where it was. `onPhase` tells the host what it is at. */
   obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake>;
 }
