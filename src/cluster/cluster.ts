@@ -1,0 +1,343 @@
+import type { V1Pod, V1Secret, V1Taint } from '@kubernetes/client-node';
+import {
+  type Clock,
+  type ClusterPort,
+  DaasError,
+  type IssuedJoinCredential,
+  type Log,
+  Secret,
+  silentLog,
+  systemClock,
+} from '#base';
+import { base58OfId } from './base58.ts';
+import { drawBootstrapToken } from './bootstrap-token.ts';
+import { clusterNodeOf, joinCredentialOf, nodePasswordOf } from './facts.ts';
+import {
+  isConflict,
+  isNotFound,
+  type KubeApiOptions,
+  type KubeStatusError,
+  openKubeApi,
+} from './kube-api.ts';
+import { watchNodes } from './node-watch.ts';
+import {
+  ADMITTED_CONFIG_MAP,
+  BOOTSTRAP_TOKEN_TYPE,
+  bootstrapSecretName,
+  EVICTED_TAINT,
+  MANAGED_BY,
+  NODE_MARK,
+  NODE_PASSWORD_TYPE,
+  OURS,
+  passwordSecretName,
+  SYSTEM_NAMESPACE,
+  secretMarks,
+} from './words.ts';
+
+export interface ClusterOptions extends KubeApiOptions {
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** How long evicted pods may take to end by themselves before they are deleted without grace; 2 s unless given. */
+  readonly podGraceMs?: number;
+  /** How often the node watch begins anew at the latest; 5 min unless given. */
+  readonly relistMs?: number;
+}
+
+/** `ClusterPort` on a real Kubernetes API server; close it to end its connections. */
+export type Cluster = ClusterPort & AsyncDisposable;
+
+/** Reaches the cluster of a kubeconfig. Nothing is sent before the first call. */
+export function openCluster(options: ClusterOptions): Cluster {
+  const { clock = systemClock, log = silentLog, podGraceMs = 2_000, relistMs = 300_000 } = options;
+  const api = openKubeApi(options);
+  const { core, call } = api;
+  const namespace = SYSTEM_NAMESPACE;
+
+  const deleteSecret = (name: string, uid: string | undefined, signal?: AbortSignal) =>
+    absentIsFine(
+      call(
+        `delete the Secret ${name}`,
+        (given) =>
+          core.deleteNamespacedSecret(
+            { name, namespace, body: uid ? { preconditions: { uid } } : {} },
+            given,
+          ),
+        { signal },
+      ),
+    );
+  const secret = (name: string, signal?: AbortSignal): Promise<V1Secret | undefined> =>
+    absentIsFine(
+      call(`read the Secret ${name}`, (given) => core.readNamespacedSecret({ name, namespace }, given), {
+        signal,
+      }),
+    );
+  const createSecret = (body: V1Secret, signal?: AbortSignal) =>
+    call(
+      `create the Secret ${body.metadata?.name}`,
+      (given) => core.createNamespacedSecret({ namespace, body }, given),
+      { signal },
+    );
+  const podsOf = async (nodeId: string, signal?: AbortSignal): Promise<readonly V1Pod[]> => {
+    const fieldSelector = `spec.nodeName=${nodeId}`;
+    const list = await call(
+      `list the pods of node ${nodeId}`,
+      (given) => core.listPodForAllNamespaces({ fieldSelector }, given),
+      { signal },
+    );
+    return list.items;
+  };
+
+  async function patchAdmitted(nodeId: string, value: string | null, signal?: AbortSignal): Promise<void> {
+    // A merge patch of one key cannot lose another gateway's key, and needs no read before it.
+    await call(
+      `change the admitted name ${nodeId}`,
+      (given) =>
+        core.patchNamespacedConfigMap(
+          { name: ADMITTED_CONFIG_MAP, namespace, body: { data: { [nodeId]: value } } },
+          given,
+        ),
+      { signal, patch: 'merge' },
+    ).catch(explainMissingSetup);
+  }
+
+  return {
+    async node(name, signal) {
+      const found = await absentIsFine(
+        call(`read node ${name}`, (given) => core.readNode({ name }, given), { signal }),
+      );
+      return found && clusterNodeOf(found);
+    },
+    async nodes(signal) {
+      const list = await call('list the nodes', (given) => core.listNode({}, given), { signal });
+      return list.items.map(clusterNodeOf);
+    },
+    watchNodes: (listener, signal) => watchNodes(listener, signal, { api, clock, log, relistMs }),
+
+    async nodePassword(nodeId, signal) {
+      const found = await secret(passwordSecretName(nodeId), signal);
+      return found && nodePasswordOf(found);
+    },
+    async reserveNodePassword({ nodeId, hash, recordId }, signal) {
+      const name = passwordSecretName(nodeId);
+      const body: V1Secret = {
+        metadata: { name, labels: secretMarks(nodeId, recordId) },
+        type: NODE_PASSWORD_TYPE,
+        immutable: true,
+        stringData: { hash },
+      };
+      // k3s itself makes such a Secret for whoever claims the name first: one that slips in between is deleted too.
+      for (let attempt = 0; ; attempt += 1) {
+        await deleteSecret(name, undefined, signal);
+        try {
+          await createSecret(body, signal);
+          return;
+        } catch (error) {
+          if (!isConflict(error) || attempt === 4) throw error;
+        }
+      }
+    },
+    async releaseNodePassword(nodeId, signal) {
+      const found = await secret(passwordSecretName(nodeId), signal);
+      if (!found || nodePasswordOf(found)?.recordId === undefined) return;
+      await conflictIsFine(deleteSecret(passwordSecretName(nodeId), found.metadata?.uid, signal));
+    },
+
+    async admittedNames(signal) {
+      const found = await call(
+        'read the admitted names',
+        (given) => core.readNamespacedConfigMap({ name: ADMITTED_CONFIG_MAP, namespace }, given),
+        { signal },
+      ).catch(explainMissingSetup);
+      return new Map(Object.entries(found.data ?? {}));
+    },
+    admitName: ({ nodeId, tier }, signal) => patchAdmitted(nodeId, tier, signal),
+    removeName: (nodeId, signal) => patchAdmitted(nodeId, null, signal),
+
+    async createJoinCredential({ nodeId, recordId, expiresAtMs }, signal): Promise<IssuedJoinCredential> {
+      // Kubernetes reads whole seconds of RFC 3339; rounded down, so that the credential never outlives its promise.
+      const wholeMs = Math.floor(expiresAtMs / 1000) * 1000;
+      const token = drawBootstrapToken();
+      await createSecret(
+        {
+          metadata: { name: bootstrapSecretName(token.id), labels: secretMarks(nodeId, recordId) },
+          type: BOOTSTRAP_TOKEN_TYPE,
+          stringData: {
+            'token-id': token.id,
+            'token-secret': token.secret,
+            'usage-bootstrap-authentication': 'true',
+            expiration: new Date(wholeMs).toISOString().replace('.000Z', 'Z'),
+            description: `K3s-DaaS join credential of node ${nodeId}`,
+          },
+        },
+        signal,
+      );
+      return { id: token.id, credential: new Secret(`${token.id}.${token.secret}`), expiresAtMs: wholeMs };
+    },
+    async revokeJoinCredential(id, signal) {
+      const found = await secret(bootstrapSecretName(id), signal);
+      // A token that the operator made is not ours to take back.
+      if (!found || !joinCredentialOf(found)) return;
+      await conflictIsFine(deleteSecret(bootstrapSecretName(id), found.metadata?.uid, signal));
+    },
+    async joinCredentials(signal) {
+      const list = await call(
+        'list the join credentials',
+        (given) =>
+          core.listNamespacedSecret(
+            {
+              namespace,
+              labelSelector: `${MANAGED_BY}=${OURS}`,
+              fieldSelector: `type=${BOOTSTRAP_TOKEN_TYPE}`,
+            },
+            given,
+          ),
+        { signal },
+      );
+      return list.items.map(joinCredentialOf).filter((credential) => credential !== undefined);
+    },
+
+    async markNode({ nodeId, recordId }, signal) {
+      const body = { metadata: { labels: { [NODE_MARK]: base58OfId(recordId) } } };
+      await absentIsFine(
+        call(`mark node ${nodeId}`, (given) => core.patchNode({ name: nodeId, body }, given), {
+          signal,
+          patch: 'merge',
+        }),
+      );
+    },
+    async cordonAndTaint({ nodeId, reason }, signal) {
+      const wanted: V1Taint = { key: EVICTED_TAINT, value: reason, effect: 'NoExecute' };
+      for (let attempt = 0; ; attempt += 1) {
+        const found = await absentIsFine(
+          call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
+        );
+        if (!found) return;
+        const taints = found.spec?.taints ?? [];
+        const others = taints.filter(({ key }) => key !== EVICTED_TAINT);
+        const isDone =
+          found.spec?.unschedulable === true && taints.some((taint) => isSameTaint(taint, wanted));
+        if (isDone && others.length === taints.length - 1) return;
+        try {
+          // The list of taints is replaced as a whole: without the version, a taint that a controller sets between
+          // our read and our write would be lost.
+          const body = {
+            metadata: { resourceVersion: found.metadata?.resourceVersion },
+            spec: { unschedulable: true, taints: [...others, wanted] },
+          };
+          await absentIsFine(
+            call(
+              `cordon and taint node ${nodeId}`,
+              (given) => core.patchNode({ name: nodeId, body }, given),
+              {
+                signal,
+                patch: 'merge',
+              },
+            ),
+          );
+          return;
+        } catch (error) {
+          if (!isConflict(error) || attempt === 9) throw error;
+        }
+      }
+    },
+    async removePods(nodeId, signal) {
+      const pods = await podsOf(nodeId, signal);
+      await inTens(pods, (pod) => evict(pod, signal));
+      const deadlineMs = clock.monotonicMs() + podGraceMs;
+      let left = await podsOf(nodeId, signal);
+      while (left.length > 0 && clock.monotonicMs() < deadlineMs) {
+        await clock.sleep(Math.min(200, podGraceMs), signal);
+        left = await podsOf(nodeId, signal);
+      }
+      await inTens(left, (pod) => deleteAtOnce(pod, signal));
+      return new Set([...pods, ...left].map((pod) => pod.metadata?.uid)).size;
+    },
+    async deleteNode({ nodeId, uid }, signal) {
+      const body = uid === undefined ? {} : { preconditions: { uid } };
+      await conflictIsFine(
+        absentIsFine(
+          call(`delete node ${nodeId}`, (given) => core.deleteNode({ name: nodeId, body }, given), {
+            signal,
+          }),
+        ),
+      );
+    },
+    [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
+  };
+
+  async function evict(pod: V1Pod, signal: AbortSignal | undefined): Promise<void> {
+    const { name = '', namespace: podNamespace = '', uid } = pod.metadata ?? {};
+    try {
+      await call(
+        `evict pod ${podNamespace}/${name}`,
+        (given) =>
+          core.createNamespacedPodEviction(
+            {
+              name,
+              namespace: podNamespace,
+              body: {
+                metadata: { name, namespace: podNamespace },
+                deleteOptions: uid ? { preconditions: { uid } } : {},
+              },
+            },
+            given,
+          ),
+        { signal },
+      );
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      // A disruption budget (429), two of them (500), a pod that is gone: what is left is deleted without asking.
+      log.debug('A pod was not evicted', { pod: `${podNamespace}/${name}`, reason: String(error) });
+    }
+  }
+
+  async function deleteAtOnce(pod: V1Pod, signal: AbortSignal | undefined): Promise<void> {
+    const { name = '', namespace: podNamespace = '', uid } = pod.metadata ?? {};
+    const body = { gracePeriodSeconds: 0, ...(uid ? { preconditions: { uid } } : {}) };
+    await conflictIsFine(
+      absentIsFine(
+        call(
+          `delete pod ${podNamespace}/${name}`,
+          (given) => core.deleteNamespacedPod({ name, namespace: podNamespace, body }, given),
+          { signal },
+        ),
+      ),
+    );
+  }
+}
+
+const isSameTaint = (one: V1Taint, other: V1Taint) =>
+  one.key === other.key && one.value === other.value && one.effect === other.effect;
+
+async function inTens<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+  for (let start = 0; start < items.length; start += 10)
+    await Promise.all(items.slice(start, start + 10).map(act));
+}
+
+async function absentIsFine<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A failed precondition says that the object we meant is gone already. */
+async function conflictIsFine(request: Promise<unknown>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+  }
+}
+
+function explainMissingSetup(error: unknown): never {
+  if (!isNotFound(error)) throw error;
+  const { details } = error as KubeStatusError;
+  throw new DaasError(
+    'DAAS_CLUSTER_NOT_SET_UP',
+    `the ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP} is not there, so no Node can register: run 'k3s-daas gateway setup'`,
+    { details, cause: error },
+  );
+}

@@ -1,0 +1,50 @@
+import { isNodeId } from '#base';
+import { base58OfId, idOfBase58 } from './base58.ts';
+
+/** Names that the gateway, the API server and the operator see. They are permanent: clusters in the field hold them. */
+export const SYSTEM_NAMESPACE = 'kube-system';
+/** ConfigMap of the names that may exist as a Node: key node name, value `ordinary` or the tier of its stake. */
+export const ADMITTED_CONFIG_MAP = 'k3s-daas-admitted';
+/** Value of a name that is not staked: no taint is asked of its Node. */
+export const ORDINARY = 'ordinary';
+/** Taint that the policy demands of a staked Node at its creation; the value is the tier, the effect NoSchedule. */
+export const STAKED_TAINT = 'k3s-daas.io/staked';
+/** Taint of a Node on its way out; the value is the reason, the effect NoExecute. */
+export const EVICTED_TAINT = 'k3s-daas.io/evicted';
+/** Node label with the stake record in base58; NodeRestriction keeps nodes from setting labels of this domain. */
+export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
+/** Labels of the Secrets that the gateway makes. */
+export const SECRET_STAKE = 'k3s-daas.io/stake';
+export const SECRET_NODE = 'k3s-daas.io/node';
+export const MANAGED_BY = 'app.kubernetes.io/managed-by';
+export const OURS = 'k3s-daas';
+
+export const BOOTSTRAP_TOKEN_TYPE = 'bootstrap.kubernetes.io/token';
+/** Type of k3s' node-password Secrets (k3s pkg/nodepassword, since late 2025). */
+export const NODE_PASSWORD_TYPE = 'k3s.cattle.io/node-password';
+
+/** Kubernetes' name for the Secret of a bootstrap token; the API server looks it up by this name. */
+export const bootstrapSecretName = (tokenId: string): string => `bootstrap-token-${tokenId}`;
+
+const passwordSuffix = '.node-password.k3s';
+/** k3s' name for the Secret that binds a node name to the password of its first claimant. */
+export const passwordSecretName = (nodeName: string): string => `${nodeName}${passwordSuffix}`;
+/** The node name that a password Secret is for, if it is one. */
+export const nodeOfPasswordSecret = (secretName: string): string | undefined =>
+  secretName.endsWith(passwordSuffix) ? secretName.slice(0, -passwordSuffix.length) : undefined;
+
+/** The labels by which a Secret is known as ours. */
+export function secretMarks(nodeId: string, recordId: string): Record<string, string> {
+  return { [MANAGED_BY]: OURS, [SECRET_NODE]: nodeId, [SECRET_STAKE]: base58OfId(recordId) };
+}
+
+/** Whose Secret it is by its labels; undefined when it does not carry our whole mark. */
+export function marksOfSecret(
+  labels: Readonly<Record<string, string>> | undefined,
+): { readonly nodeId: string; readonly recordId: string } | undefined {
+  const nodeId = labels?.[SECRET_NODE];
+  const recordId = idOfBase58(labels?.[SECRET_STAKE] ?? '');
+  if (labels?.[MANAGED_BY] !== OURS || nodeId === undefined || !isNodeId(nodeId) || recordId === undefined)
+    return undefined;
+  return { nodeId, recordId };
+}
