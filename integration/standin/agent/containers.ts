@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { klog } from './log.ts';
+
+const blank = join(import.meta.dirname, 'process.pl');
+
+/** containerd: a child that the kernel kills when the agent dies, however it dies. */
+export function startContainerd(dataDir: string): ChildProcess {
+  const name = ['containerd', '-c', join(dataDir, 'agent/etc/containerd/config.toml')];
+  return spawn('setpriv', ['--pdeathsig', 'KILL', 'perl', blank, 'child', '-', ...name], { stdio: 'ignore' });
+}
+
+export interface Shim {
+  readonly pid: number;
+  /** Id of the pod's sandbox: 64 hex digits. */
+  readonly id: string;
+}
+
+/** One shim a pod, adopted by pid 1, with the pod's `pause` below it: it lives on when the agent ends. */
+export function startShim(id: string, address: string, container = '/pause'): void {
+  const name = ['containerd-shim-runc-v2', '-namespace', 'k8s.io', '-id', id, '-address', address];
+  spawn('perl', [blank, 'daemon', container, ...name], { stdio: 'ignore' });
+}
+
+export function sandboxId(seed: string): string {
+  return createHash('sha256').update(seed).digest('hex');
+}
+
+/** The shims that name this containerd, of whichever agent they once were. */
+export function shimsOf(address: string): Shim[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const words = commandLine(name);
+      if (!words[0]?.endsWith('containerd-shim-runc-v2')) return [];
+      if (words[words.indexOf('-address') + 1] !== address) return [];
+      return [{ pid: Number(name), id: words[words.indexOf('-id') + 1] ?? '' }];
+    });
+}
+
+function commandLine(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      .split('\0')
+      .filter((word) => word !== '');
+  } catch {
+    return [];
+  }
+}
+
+/** Ends a pod: its container first, then its shim. */
+export function killShim({ pid, id }: Shim): void {
+  klog('I', 'pod_container_deletor.go:80', "Container not found in pod's containers", { containerID: id });
+  for (const child of childrenOf(pid)) kill(child);
+  kill(pid);
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It is gone already.
+  }
+}
