@@ -1,0 +1,35 @@
+export {
+  bodyDigest,
+  LONGEST_NONCE,
+  LONGEST_PROOF,
+  LONGEST_PROOF_LIFE_MS,
+  ObjectId,
+  PROOF_CLOCK_LEEWAY_MS,
+  PROOF_HEADER,
+  PROOF_PREFIX,
+} from './claims.ts';
+export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
+export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';
+export { type FormReason, isSignedBy, type ParsedProof, type ParseOutcome, parseProof } from './proof.ts';
+export {
+  createProofSigner,
+  openNodeIdentity,
+  type ProofFreshness,
+  type ProofRequest,
+  type ProofSigner,
+} from './signer.ts';
+export {
+  type ChainFacts,
+  endedStake,
+  examineHolder,
+  examineStake,
+  examineTarget,
+  examineTimes,
+  type FreshnessReason,
+  type ProofTarget,
+  type SignatureReason,
+  type StakeReason,
+  type TargetReason,
+  type TimeReason,
+  type VerdictReason,
+} from './verdict.ts';

@@ -1,0 +1,98 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { ConfigurationError, replaceFile, type Secret } from '#base';
+
+/** An Ed25519 key pair that proves a node. The private half can sign and cannot be read. */
+export interface NodeKey {
+  /** 32 bytes, as the Seal token names it (`holder_key`). */
+  readonly publicKey: Uint8Array;
+  readonly privateKey: KeyObject;
+}
+
+/** The fixed head of a PKCS #8 structure around a 32-byte Ed25519 seed (RFC 8410, section 7). */
+const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/**
+ * Reads the node key, or makes one if there is none: a PKCS #8 PEM, mode 0600, in a directory that only its owner may
+ * enter. Accepted for reading: PKCS #8 PEM, 32 raw bytes, or these as 64 hex digits.
+ * @throws `DAAS_NODE_KEY_EXPOSED` when others may read the file, `DAAS_NODE_KEY_INVALID` when it holds something else.
+ */
+export async function openNodeKey(path: string): Promise<NodeKey> {
+  return (await readNodeKey(path)) ?? createNodeKey(path);
+}
+
+/** As `openNodeKey`, but `undefined` when there is no file. */
+export async function readNodeKey(path: string): Promise<NodeKey | undefined> {
+  const content = await readPrivateFile(path);
+  return content === undefined ? undefined : parseNodeKey(content, path);
+}
+
+async function createNodeKey(path: string): Promise<NodeKey> {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await replaceFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return toNodeKey(privateKey);
+}
+
+/** A key from its 32-byte seed, wrapped so that the seed is not printed by accident. */
+export function nodeKeyFromSeed(seed: Secret): NodeKey {
+  return parseNodeKey(Buffer.from(seed.reveal(), 'hex'), 'a seed given by the caller');
+}
+
+function parseNodeKey(content: Buffer, origin: string): NodeKey {
+  try {
+    return toNodeKey(createPrivateKey(privateKeyInput(content)));
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_NODE_KEY_INVALID',
+      `the node key in ${origin} is not an Ed25519 private key: expected PKCS #8 PEM, 32 raw bytes or 64 hex digits`,
+      // The cause's message could quote the content; its code says enough.
+      { details: { reason: (cause as NodeJS.ErrnoException).code ?? 'unreadable' } },
+    );
+  }
+}
+
+function privateKeyInput(content: Buffer): Parameters<typeof createPrivateKey>[0] {
+  if (content.length === 32) return fromSeed(content);
+  const text = content.toString('latin1').trim();
+  if (/^[0-9a-f]{64}$/i.test(text)) return fromSeed(Buffer.from(text, 'hex'));
+  return { key: text, format: 'pem' };
+}
+
+function fromSeed(seed: Buffer): Parameters<typeof createPrivateKey>[0] {
+  return { key: Buffer.concat([pkcs8Head, seed]), format: 'der', type: 'pkcs8' };
+}
+
+function toNodeKey(privateKey: KeyObject): NodeKey {
+  if (privateKey.asymmetricKeyType !== 'ed25519') throw new Error('not an Ed25519 key');
+  const { x } = createPublicKey(privateKey).export({ format: 'jwk' });
+  if (x === undefined) throw new Error('a public key without x');
+  return { publicKey: new Uint8Array(Buffer.from(x, 'base64url')), privateKey };
+}
+
+async function readPrivateFile(path: string): Promise<Buffer | undefined> {
+  let file: Awaited<ReturnType<typeof open>>;
+  try {
+    file = await open(path, 'r');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new ConfigurationError(
+      'DAAS_NODE_KEY_UNREADABLE',
+      `the node key ${path} cannot be read: check its owner and mode`,
+      { cause },
+    );
+  }
+  try {
+    // Asked of the open file, not of the path: it could be exchanged in between.
+    const { mode } = await file.stat();
+    if ((mode & 0o077) !== 0)
+      throw new ConfigurationError(
+        'DAAS_NODE_KEY_EXPOSED',
+        `the node key ${path} has mode ${(mode & 0o777).toString(8)}: others could have read it; make a new one, or, if you are sure, run chmod 600 ${path}`,
+      );
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}

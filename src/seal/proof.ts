@@ -1,0 +1,101 @@
+import { compactVerify } from 'jose';
+import {
+  fromNumericDate,
+  LONGEST_PROOF,
+  PROOF_ALGORITHM,
+  PROOF_PREFIX,
+  PROOF_TYPE,
+  ProofClaims,
+  ProofHeader,
+} from './claims.ts';
+
+/** A proof that has the right form; nothing in it is believed yet. */
+export interface ParsedProof {
+  /** The JWS without its prefix. */
+  readonly jws: string;
+  /** Object id of the Seal token it names. */
+  readonly tokenId: string;
+  /** The key it says it was signed with (registration); 32 bytes. */
+  readonly presentedKey: Uint8Array | undefined;
+  readonly nodeId: string;
+  readonly audience: string;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+  readonly method: string;
+  readonly path: string;
+  readonly bodyDigest: string;
+  readonly nonce: string | undefined;
+  readonly incarnation: number | undefined;
+  readonly sequence: number | undefined;
+}
+
+export type FormReason =
+  | 'proof_missing'
+  | 'proof_too_long'
+  | 'proof_malformed'
+  | 'algorithm_refused'
+  | 'type_refused';
+
+export type ParseOutcome =
+  | { readonly ok: true; readonly proof: ParsedProof }
+  | { readonly ok: false; readonly reason: FormReason };
+
+const compactJws = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
+
+/** The cheapest checks, before any cryptography: size, form, algorithm, type. Never throws. */
+export function parseProof(text: string | undefined): ParseOutcome {
+  if (text === undefined || text === '') return refuse('proof_missing');
+  if (text.length > LONGEST_PROOF) return refuse('proof_too_long');
+  if (!text.startsWith(PROOF_PREFIX)) return refuse('proof_malformed');
+  const jws = text.slice(PROOF_PREFIX.length);
+  const [, encodedHeader, encodedClaims] = compactJws.exec(jws) ?? [];
+  if (encodedHeader === undefined || encodedClaims === undefined) return refuse('proof_malformed');
+  const header = ProofHeader.safeParse(decodeJson(encodedHeader));
+  if (!header.success) return refuse('proof_malformed');
+  if (header.data.alg !== PROOF_ALGORITHM) return refuse('algorithm_refused');
+  if (header.data.typ !== PROOF_TYPE) return refuse('type_refused');
+  const claims = ProofClaims.safeParse(decodeJson(encodedClaims));
+  if (!claims.success) return refuse('proof_malformed');
+  return { ok: true, proof: toProof(jws, header.data, claims.data) };
+}
+
+function toProof(jws: string, header: ProofHeader, claims: ProofClaims): ParsedProof {
+  return {
+    jws,
+    tokenId: header.kid,
+    presentedKey: header.jwk ? new Uint8Array(Buffer.from(header.jwk.x, 'base64url')) : undefined,
+    nodeId: claims.iss,
+    audience: claims.aud,
+    issuedAtMs: fromNumericDate(claims.iat),
+    expiresAtMs: fromNumericDate(claims.exp),
+    method: claims.htm,
+    path: claims.htu,
+    bodyDigest: claims.bd,
+    nonce: claims.nonce,
+    incarnation: claims.inc,
+    sequence: claims.seq,
+  };
+}
+
+/** Whether the proof was signed by this Ed25519 public key (32 bytes). Never throws. */
+export async function isSignedBy(proof: ParsedProof, publicKey: Uint8Array): Promise<boolean> {
+  const x = Buffer.from(publicKey).toString('base64url');
+  try {
+    await compactVerify(proof.jws, { kty: 'OKP', crv: 'Ed25519', x }, { algorithms: [PROOF_ALGORITHM] });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function decodeJson(encoded: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse(reason: FormReason): ParseOutcome {
+  return { ok: false, reason };
+}

@@ -1,0 +1,99 @@
+import { CompactSign } from 'jose';
+import { ConfigurationError, isNodeId } from '#base';
+import type { NodeIdentity } from '#plugin';
+import {
+  bodyDigest,
+  LONGEST_PROOF_LIFE_MS,
+  PROOF_ALGORITHM,
+  PROOF_PREFIX,
+  PROOF_TYPE,
+  type ProofClaims,
+  type ProofHeader,
+  toNumericDate,
+} from './claims.ts';
+import { type NodeKey, openNodeKey } from './node-key.ts';
+import { hashNodePassword, openNodePassword } from './node-password.ts';
+
+/** One request that is to be proven. */
+export interface ProofRequest {
+  /** Object id of the Seal token. */
+  readonly sealTokenId: string;
+  /** The gateway's id on chain. */
+  readonly audience: string;
+  readonly method: string;
+  readonly path: string;
+  /** The bytes that will be sent. */
+  readonly body: Uint8Array | string;
+  /** The gateway's time. */
+  readonly nowMs: number;
+  /** At most `LONGEST_PROOF_LIFE_MS`, which is also the default. */
+  readonly lifeMs?: number;
+  readonly freshness: ProofFreshness;
+}
+export type ProofFreshness =
+  | { readonly kind: 'nonce'; readonly nonce: string }
+  | { readonly kind: 'sequence'; readonly incarnation: number; readonly sequence: number };
+
+/** Signs for one node; the private key stays inside. */
+export interface ProofSigner {
+  readonly nodeId: string;
+  /** Ed25519 public key, 32 bytes. */
+  readonly holderKey: Uint8Array;
+  /** The proof as it goes into the header: `seal_<compact JWS>`. */
+  sign(request: ProofRequest): Promise<string>;
+}
+
+export function createProofSigner(nodeId: string, key: NodeKey): ProofSigner {
+  return { nodeId, holderKey: key.publicKey, sign: (request) => signProof(nodeId, key, request) };
+}
+
+async function signProof(nodeId: string, key: NodeKey, request: ProofRequest): Promise<string> {
+  const { freshness, nowMs } = request;
+  const x = Buffer.from(key.publicKey).toString('base64url');
+  const header = {
+    typ: PROOF_TYPE,
+    alg: PROOF_ALGORITHM,
+    kid: request.sealTokenId,
+    // A stranger's key goes along, so that the gateway can refuse a bad signature without asking the chain.
+    ...(freshness.kind === 'nonce' && { jwk: { kty: 'OKP', crv: 'Ed25519', x } as const }),
+  } satisfies ProofHeader;
+  const claims: ProofClaims = {
+    iss: nodeId,
+    aud: request.audience,
+    iat: toNumericDate(nowMs),
+    exp: toNumericDate(nowMs + (request.lifeMs ?? LONGEST_PROOF_LIFE_MS)),
+    htm: request.method,
+    htu: request.path,
+    bd: bodyDigest(request.body),
+    ...(freshness.kind === 'nonce'
+      ? { nonce: freshness.nonce }
+      : { inc: freshness.incarnation, seq: freshness.sequence }),
+  };
+  const jws = await new CompactSign(Buffer.from(JSON.stringify(claims)))
+    .setProtectedHeader(header)
+    .sign(key.privateKey);
+  return PROOF_PREFIX + jws;
+}
+
+/**
+ * The node with its key and k3s node password, both read from their files or made when first needed.
+ * @throws `DAAS_NODE_ID_INVALID`, and what `openNodeKey` throws.
+ */
+export async function openNodeIdentity(options: {
+  readonly nodeId: string;
+  readonly keyFile: string;
+  /** k3s reads it too: `/etc/rancher/node/password`, or below the data directory when rootless. */
+  readonly passwordFile: string;
+}): Promise<NodeIdentity & ProofSigner> {
+  const { nodeId, keyFile, passwordFile } = options;
+  if (!isNodeId(nodeId))
+    throw new ConfigurationError(
+      'DAAS_NODE_ID_INVALID',
+      `the node id '${nodeId}' is not one lower-case DNS label of at most 63 characters (a-z, 0-9, '-', no dots)`,
+    );
+  const signer = createProofSigner(nodeId, await openNodeKey(keyFile));
+  return {
+    ...signer,
+    nodePasswordHash: async () => hashNodePassword(await openNodePassword(passwordFile)),
+  };
+}
