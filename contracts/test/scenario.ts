@@ -1,0 +1,71 @@
+// The shape of a shared scenario (contracts/scenarios/README.md) and where its values come from.
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
+import { z } from 'zod';
+import { CONTRACTS } from './move.ts';
+
+const Nested = z.strictObject({ call: z.string(), arguments: z.array(z.unknown()) });
+const Step = z.strictObject({
+  by: z.string(),
+  atMs: z.number().int().nonnegative().optional(),
+  epoch: z.number().int().nonnegative().optional(),
+  call: z.string(),
+  arguments: z.array(z.unknown()),
+  creates: z.record(z.string(), z.string()).optional(),
+  abort: z.string().optional(),
+  returns: z.unknown().optional(),
+  events: z.array(z.strictObject({ type: z.string(), fields: z.record(z.string(), z.unknown()) })).optional(),
+  objects: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  deleted: z.array(z.string()).optional(),
+  paid: z.record(z.string(), z.string()).optional(),
+});
+const Scenario = z.strictObject({ title: z.string(), steps: z.array(Step).min(1) });
+
+export type NestedCall = z.infer<typeof Nested>;
+export type Step = z.infer<typeof Step>;
+export type Scenario = z.infer<typeof Scenario>;
+
+export const SCENARIOS = join(CONTRACTS, 'scenarios');
+
+export interface NamedScenario extends Scenario {
+  /** The file's name without `.json`. */
+  readonly name: string;
+}
+
+/** Reads every scenario, in the order of the file names. A file of another shape throws, naming it. */
+export function readScenarios(directory = SCENARIOS): readonly NamedScenario[] {
+  return readdirSync(directory)
+    .filter((file) => file.endsWith('.json'))
+    .sort()
+    .map((file) => {
+      const parsed = Scenario.safeParse(JSON.parse(readFileSync(join(directory, file), 'utf8')));
+      if (!parsed.success)
+        throw new Error(`contracts/scenarios/${file} is not a scenario: ${z.prettifyError(parsed.error)}`);
+      return { name: file.slice(0, -'.json'.length), ...parsed.data };
+    });
+}
+
+/** The key of an actor: SHA-256 of a public sentence, so of use in tests alone. */
+export function actorKey(name: string): Ed25519Keypair {
+  return Ed25519Keypair.fromSecretKey(
+    createHash('sha256').update(`k3s-daas scenario actor ${name}`).digest(),
+  );
+}
+
+/** `@alice` is an actor's address, `@0x0` that address. */
+export function addressOf(value: string): string {
+  const name = value.slice(1);
+  return name.startsWith('0x') ? `0x${name.slice(2).padStart(64, '0')}` : actorKey(name).toSuiAddress();
+}
+
+export function nestedCall(value: unknown): NestedCall | undefined {
+  const parsed = Nested.safeParse(value);
+  return parsed.success ? parsed.data : undefined;
+}
+
+export function coinOf(value: unknown): bigint | undefined {
+  const parsed = z.strictObject({ coin: z.string() }).safeParse(value);
+  return parsed.success ? BigInt(parsed.data.coin) : undefined;
+}
