@@ -156,8 +156,11 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
    * `DAAS_AGENT_NO_RIGHTS`). Stops an agent that an earlier life of the host left behind; its pods live on.
    */
   preflight(signal: AbortSignal): Promise<void>;
-  /** k3s' node password, made on first use where k3s keeps it, hashed as k3s stores it: `$1:<salt>:15:8:1:<base64>`. */
-  nodePasswordHash(): Promise<string>;
+  /**
+   * Where k3s keeps the node's password: one a machine, or one a data directory with `--rootless`. Throws as `preflight`
+   * does for settings that conflict. What is in it (`NodeIdentity.nodePasswordHash`) must be there before the agent starts.
+   */
+  nodePasswordFile(): Promise<string>;
   /**
    * Starts the agent, or restarts it with a new credential when it runs, and keeps it running. Resolves when the kubelet
    * is healthy and the Node is Ready; crashes on the way are retried within the crash budget. Rejects with
