@@ -1,0 +1,230 @@
+import type { z } from 'zod';
+import { type Clock, DaasError, type GatewayEntry, Secret } from '#base';
+import type {
+  Challenge,
+  GatewayConnection,
+  GatewayConnector,
+  HeartbeatReply as Heartbeat,
+  HeartbeatRequest,
+  RegisterRequest,
+  Registration,
+} from '#plugin';
+import { PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
+import { isProblemCode, PROBLEMS } from './problems.ts';
+import { createTransport, type HttpReply } from './transport.ts';
+import {
+  ChallengeReply,
+  type HeartbeatBody,
+  HeartbeatReply,
+  PATHS,
+  Problem,
+  type RegisterBody,
+  RegisterReply,
+} from './wire.ts';
+
+export interface ConnectorOptions {
+  readonly signer: ProofSigner;
+  readonly clock: Clock;
+  /** PEM; used only for gateways whose entry on chain has no TLS pin. */
+  readonly ca?: string;
+  /** For one request, the TLS handshake included. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The worker's client of the gateway's API (docs/api.md).
+ *
+ * Its connections throw `DaasError`s: `DAAS_GATEWAY_<CODE>` for a problem reply (`DAAS_GATEWAY_BANNED`; details `status`,
+ * `reason`, `requestId`, `retryAfterMs`), `DAAS_GATEWAY_UNREACHABLE` and `DAAS_GATEWAY_TIMEOUT` (retryable),
+ * `DAAS_GATEWAY_PIN_MISMATCH`, `DAAS_GATEWAY_UNPINNED`, `DAAS_GATEWAY_URL_INSECURE`, `DAAS_GATEWAY_REPLY_INVALID`.
+ */
+export function createGatewayConnector(options: ConnectorOptions): GatewayConnector {
+  return { connect: (gateway) => createConnection(gateway, options) };
+}
+
+function createConnection(
+  gateway: GatewayEntry,
+  { signer, clock, ca, timeoutMs = 10_000 }: ConnectorOptions,
+): GatewayConnection {
+  const transport = createTransport({ gateway, ca, timeoutMs });
+  const time = gatewayTime(clock);
+
+  async function get<T>(path: string, reply: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
+    const sentAtMs = clock.monotonicMs();
+    return read(await transport.send({ method: 'GET', path, signal }), reply, sentAtMs);
+  }
+
+  async function post<T>(
+    path: string,
+    body: unknown,
+    proof: { readonly sealTokenId: string; readonly freshness: ProofFreshness },
+    reply: z.ZodType<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const text = JSON.stringify(body);
+    const nowMs = time.nowMs();
+    const sealToken = await signer.sign({
+      ...proof,
+      audience: gateway.id,
+      method: 'POST',
+      path,
+      body: text,
+      nowMs,
+    });
+    const sentAtMs = clock.monotonicMs();
+    const headers = { [PROOF_HEADER]: sealToken };
+    return read(await transport.send({ method: 'POST', path, headers, body: text, signal }), reply, sentAtMs);
+  }
+
+  function read<T>(answer: HttpReply, reply: z.ZodType<T>, sentAtMs: number): T {
+    const json = parseJson(answer.body);
+    time.learn(json, sentAtMs);
+    if (answer.status !== 200) throw problemError(answer, json, gateway);
+    const parsed = reply.safeParse(json);
+    if (!parsed.success) throw invalidReply(answer, gateway);
+    return parsed.data;
+  }
+
+  return {
+    gateway,
+    async challenge({ nodeId, staker }, signal) {
+      const query = new URLSearchParams({ node_id: nodeId, staker });
+      return toChallenge(await get(`${PATHS.challenge}?${query}`, ChallengeReply, signal));
+    },
+    async register(request, signal) {
+      const proof = {
+        sealTokenId: request.sealTokenId,
+        freshness: { kind: 'nonce', nonce: request.challenge.nonce } as const,
+      };
+      const body = registerBody(signer.nodeId, time.nowMs(), request);
+      return toRegistration(await post(PATHS.register, body, proof, RegisterReply, signal));
+    },
+    async heartbeat(request, signal) {
+      const { sealTokenId, incarnation, sequence } = request;
+      const proof = { sealTokenId, freshness: { kind: 'sequence', incarnation, sequence } as const };
+      const body = heartbeatBody(signer.nodeId, time.nowMs(), request);
+      return toHeartbeat(await post(PATHS.heartbeat, body, proof, HeartbeatReply, signal));
+    },
+    async [Symbol.asyncDispose]() {
+      transport.close();
+    },
+  };
+}
+
+/** The gateway's clock as its replies tell it, carried on by our own monotonic one, which no administrator sets back. */
+function gatewayTime(clock: Clock) {
+  let learnt: { readonly theirsMs: number; readonly oursMs: number } | undefined;
+  return {
+    nowMs: () =>
+      learnt ? Math.round(learnt.theirsMs + (clock.monotonicMs() - learnt.oursMs)) : clock.nowMs(),
+    learn(reply: unknown, sentAtMs: number) {
+      const timestamp = (reply as { timestamp?: unknown } | undefined)?.timestamp;
+      if (typeof timestamp !== 'number' || !Number.isSafeInteger(timestamp)) return;
+      // It was said somewhere between sending and now: half-way is wrong by half a round trip at most.
+      learnt = { theirsMs: timestamp, oursMs: (sentAtMs + clock.monotonicMs()) / 2 };
+    },
+  };
+}
+
+function registerBody(nodeId: string, timestamp: number, request: RegisterRequest): RegisterBody {
+  return {
+    node_id: nodeId,
+    timestamp,
+    node_password_hash: request.nodePasswordHash,
+    host: { ...request.host },
+  };
+}
+
+function heartbeatBody(nodeId: string, timestamp: number, request: HeartbeatRequest): HeartbeatBody {
+  const { cpuPercent, memoryPercent, diskPercent } = request.resourceUsage;
+  return {
+    node_id: nodeId,
+    timestamp,
+    stake_status: request.stakeStatus,
+    stake_amount: request.stakeMist.toString(),
+    agent_state: request.agentState,
+    running_pods: request.runningPods ?? null,
+    resource_usage: {
+      cpu_percent: percent(cpuPercent),
+      memory_percent: percent(memoryPercent),
+      disk_percent: percent(diskPercent),
+    },
+  };
+}
+
+/** A reading that is no number must not cost the heartbeat. */
+function percent(value: number): number {
+  return Number.isFinite(value) ? Math.min(100, Math.max(0, Math.round(value * 10) / 10)) : 0;
+}
+
+function toChallenge(reply: ChallengeReply): Challenge {
+  return {
+    nonce: reply.nonce,
+    gatewayId: reply.gateway_id,
+    timestampMs: reply.timestamp,
+    expiresAtMs: reply.expires_at,
+    admissible: reply.admissible,
+    reason: reply.reason ?? undefined,
+  };
+}
+
+function toRegistration(reply: RegisterReply): Registration {
+  return {
+    nodeId: reply.node_id,
+    message: reply.message,
+    incarnation: reply.incarnation,
+    join: reply.join
+      ? {
+          server: reply.join.server,
+          token: new Secret(reply.join.token),
+          expiresAtMs: reply.join.expires_at,
+        }
+      : undefined,
+    heartbeatIntervalMs: reply.heartbeat.interval_ms,
+    nodeLabels: reply.node_labels,
+    taints: reply.taints,
+  };
+}
+
+function toHeartbeat(reply: HeartbeatReply): Heartbeat {
+  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
+}
+
+function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): DaasError {
+  const parsed = Problem.safeParse(json);
+  if (!parsed.success) return invalidReply(answer, gateway);
+  const { code, detail, request_id: requestId } = parsed.data;
+  const known = isProblemCode(code) ? PROBLEMS[code] : undefined;
+  const isServerSide = answer.status >= 500 || answer.status === 429;
+  return new DaasError(
+    `DAAS_GATEWAY_${code.toUpperCase()}`,
+    `the gateway at ${gateway.url} refused: ${detail} (request ${requestId})`,
+    {
+      isRetryable: known?.isRetryable ?? isServerSide,
+      ...(known && { exitCode: known.exitCode }),
+      details: {
+        gateway: gateway.id,
+        status: answer.status,
+        reason: code,
+        requestId,
+        ...(answer.retryAfterMs !== undefined && { retryAfterMs: answer.retryAfterMs }),
+      },
+    },
+  );
+}
+
+function invalidReply(answer: HttpReply, gateway: GatewayEntry): DaasError {
+  return new DaasError(
+    'DAAS_GATEWAY_REPLY_INVALID',
+    `${gateway.url} answered with HTTP ${answer.status} and a body that no gateway sends: is it one, and of a version this worker knows?`,
+    { isRetryable: answer.status >= 500, details: { gateway: gateway.id, status: answer.status } },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,15 @@
+export { type ConnectorOptions, createGatewayConnector } from './connector.ts';
+export { isProblemCode, PROBLEMS, type ProblemCode, type ProblemKind } from './problems.ts';
+export { isPinned, spkiPin, TLS_MINIMUM } from './tls.ts';
+export {
+  BODY_LIMIT_BYTES,
+  ChallengeQuery,
+  ChallengeReply,
+  HeartbeatBody,
+  HeartbeatReply,
+  PATHS,
+  PROBLEM_TYPE,
+  Problem,
+  RegisterBody,
+  RegisterReply,
+} from './wire.ts';

@@ -1,0 +1,195 @@
+import { Agent, type RequestOptions, request } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { DaasError, type GatewayEntry } from '#base';
+import { isPinned, TLS_MINIMUM } from './tls.ts';
+
+/** More than any reply of the API; a gateway that sends more is not one. */
+const longestReplyBytes = 256 * 1024;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  /** With its query. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+export interface HttpReply {
+  readonly status: number;
+  readonly body: string;
+  readonly retryAfterMs: number | undefined;
+}
+
+export interface TransportOptions {
+  readonly gateway: GatewayEntry;
+  /** PEM of the CA that gateways without a pin on chain must be certified by. */
+  readonly ca: string | undefined;
+  readonly timeoutMs: number;
+}
+
+/** One HTTPS request to one gateway; nothing is sent before its TLS key was found to be the one the chain names. */
+export interface Transport {
+  send(request: HttpRequest): Promise<HttpReply>;
+  close(): void;
+}
+
+/**
+ * @throws `DAAS_GATEWAY_URL_INSECURE` for anything but https, `DAAS_GATEWAY_UNPINNED` for a gateway that has neither a
+ * pin on chain nor a configured CA.
+ */
+export function createTransport({ gateway, ca, timeoutMs }: TransportOptions): Transport {
+  const base = baseUrl(gateway);
+  if (gateway.tlsPins.length === 0 && ca === undefined)
+    throw new DaasError(
+      'DAAS_GATEWAY_UNPINNED',
+      `gateway ${gateway.id} has no TLS pin on chain and no CA is configured: ask the cluster's operator to register a pin, or set the CA file`,
+      { details: { gateway: gateway.id, url: gateway.url } },
+    );
+  const agent = new PinningAgent(gateway, ca, timeoutMs);
+  return {
+    send: (asked) => send(asked, base, agent, timeoutMs),
+    close: () => agent.destroy(),
+  };
+}
+
+function baseUrl(gateway: GatewayEntry): URL {
+  const url = URL.canParse(gateway.url) ? new URL(gateway.url) : undefined;
+  if (url?.protocol !== 'https:')
+    throw new DaasError(
+      'DAAS_GATEWAY_URL_INSECURE',
+      `the chain names '${gateway.url}' as the address of gateway ${gateway.id}: only https:// is used`,
+      { details: { gateway: gateway.id, url: gateway.url } },
+    );
+  return url;
+}
+
+/**
+ * Hands out a connection only after its peer was checked. Connections are not kept: a heartbeat comes every few
+ * seconds, and a request on a connection that the other side has just closed could not be told from one that was
+ * carried out, whose proof must not be sent again.
+ */
+class PinningAgent extends Agent {
+  readonly #gateway: GatewayEntry;
+  readonly #ca: string | undefined;
+  readonly #timeoutMs: number;
+
+  constructor(gateway: GatewayEntry, ca: string | undefined, timeoutMs: number) {
+    super({ keepAlive: false });
+    this.#gateway = gateway;
+    this.#ca = ca;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  override createConnection(
+    options: RequestOptions,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
+    const isPinnedGateway = this.#gateway.tlsPins.length > 0;
+    const socket = connect({
+      host: options.host ?? undefined,
+      port: Number(options.port ?? 443),
+      servername: serverName(options.host ?? ''),
+      minVersion: TLS_MINIMUM,
+      // A pin names the key itself: who certified it does not matter then.
+      rejectUnauthorized: !isPinnedGateway,
+      ...(!isPinnedGateway && this.#ca !== undefined && { ca: this.#ca }),
+    } as ConnectionOptions);
+    const give = callback as ((error: Error | null, stream?: Duplex) => void) | undefined;
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      socket.destroy();
+      give?.(error);
+    };
+    const timer = setTimeout(() => fail(new Error('the TLS handshake took too long')), this.#timeoutMs);
+    socket.once('error', fail);
+    socket.once('secureConnect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      if (isPinnedGateway && !hasPinnedKey(socket, this.#gateway.tlsPins)) fail(pinMismatch(this.#gateway));
+      else give?.(null, socket);
+    });
+    return undefined;
+  }
+}
+
+/** SNI names no IP addresses (RFC 6066, section 3). */
+function serverName(host: string): string {
+  return /^[\d.]+$|:/.test(host) ? '' : host;
+}
+
+function hasPinnedKey(socket: TLSSocket, pins: readonly Uint8Array[]): boolean {
+  const certificate = socket.getPeerX509Certificate();
+  return certificate !== undefined && isPinned(certificate, pins);
+}
+
+function pinMismatch(gateway: GatewayEntry): DaasError {
+  return new DaasError(
+    'DAAS_GATEWAY_PIN_MISMATCH',
+    `${gateway.url} does not hold the TLS key that the chain names for gateway ${gateway.id}: nothing was sent to it; if its key was changed, its operator has to register the new pin`,
+    { details: { gateway: gateway.id, url: gateway.url } },
+  );
+}
+
+function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): Promise<HttpReply> {
+  asked.signal?.throwIfAborted();
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = asked.signal ? AbortSignal.any([asked.signal, timeout]) : timeout;
+  const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
+  const fail = (cause: unknown) => reject(failureOf(cause, asked.signal, timeout, base, timeoutMs));
+  const body = asked.body === undefined ? undefined : Buffer.from(asked.body);
+  const outgoing = request(new URL(asked.path, base), {
+    method: asked.method,
+    agent,
+    signal,
+    headers: {
+      accept: 'application/json',
+      ...asked.headers,
+      ...(body && { 'content-type': 'application/json', 'content-length': body.length }),
+    },
+  });
+  outgoing.once('error', fail);
+  outgoing.once('response', (incoming) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    incoming.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > longestReplyBytes) incoming.destroy(new Error('the reply is too long'));
+      else chunks.push(chunk);
+    });
+    incoming.once('error', fail);
+    incoming.once('end', () => {
+      const retryAfter = Number(incoming.headers['retry-after']);
+      resolve({
+        status: incoming.statusCode ?? 0,
+        body: Buffer.concat(chunks).toString('utf8'),
+        retryAfterMs: Number.isFinite(retryAfter) ? retryAfter * 1000 : undefined,
+      });
+    });
+  });
+  outgoing.end(body);
+  return promise;
+}
+
+function failureOf(
+  cause: unknown,
+  callers: AbortSignal | undefined,
+  timeout: AbortSignal,
+  base: URL,
+  timeoutMs: number,
+): unknown {
+  if (callers?.aborted) return callers.reason;
+  if (cause instanceof DaasError) return cause;
+  const details = { url: base.origin };
+  if (timeout.aborted)
+    return new DaasError(
+      'DAAS_GATEWAY_TIMEOUT',
+      `the gateway at ${base.origin} did not answer within ${timeoutMs} ms`,
+      { isRetryable: true, details },
+    );
+  return new DaasError('DAAS_GATEWAY_UNREACHABLE', `the gateway at ${base.origin} cannot be reached`, {
+    isRetryable: true,
+    details,
+    cause,
+  });
+}

@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import { isNodeId } from '#base';
+import { isNodePasswordHash, LONGEST_PROOF, ObjectId } from '#seal';
+
+/**
+ * What travels between worker and gateway (docs/api.md): JSON, snake_case. Times are milliseconds since the epoch,
+ * amounts are decimal strings of MIST. Requests are parsed strictly: an unknown member is an error. Replies are read
+ * leniently, so that a worker goes on with a gateway that is newer than itself.
+ */
+export const PATHS = {
+  challenge: '/api/v1/challenge',
+  register: '/api/v1/register-worker',
+  heartbeat: '/api/v1/nodes/heartbeat',
+} as const;
+
+/** Bodies beyond this are refused with 413 before they are read. */
+export const BODY_LIMIT_BYTES = 64 * 1024;
+export const PROBLEM_TYPE = 'application/problem+json';
+
+const NodeIdText = z.string().refine(isNodeId, 'must be one lower-case DNS label of at most 63 characters');
+const TimeMs = z.number().int().nonnegative().max(8_640_000_000_000_000);
+const Mist = z.string().regex(/^(0|[1-9][0-9]{0,19})$/, 'must be a decimal string of MIST');
+const Percent = z.number().min(0).max(100);
+/** The seed's clients repeat the header in the body; it must be equal then. */
+const SealTokenText = z.string().max(LONGEST_PROOF);
+
+export const ChallengeQuery = z.strictObject({ node_id: NodeIdText, staker: ObjectId });
+export type ChallengeQuery = z.infer<typeof ChallengeQuery>;
+
+export const ChallengeReply = z.object({
+  nonce: z.string().min(1).max(256),
+  gateway_id: z.string().min(1).max(128),
+  timestamp: TimeMs,
+  expires_at: TimeMs,
+  /** Whether (node id, staker) would be admitted as things stand. */
+  admissible: z.boolean(),
+  /** A problem code, when not. */
+  reason: z.string().nullable(),
+});
+export type ChallengeReply = z.infer<typeof ChallengeReply>;
+
+/** What a worker tells about its machine, for the operator's eyes; nothing is decided on it. */
+const HostFacts = z
+  .record(z.string().min(1).max(64), z.union([z.string().max(256), z.number()]))
+  .refine((facts) => Object.keys(facts).length <= 32, 'must have at most 32 members');
+
+export const RegisterBody = z.strictObject({
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+  seal_token: SealTokenText.optional(),
+  node_password_hash: z
+    .string()
+    .refine(isNodePasswordHash, "must have the form of k3s' node password hash, `$1:<salt>:15:8:1:<key>`"),
+  host: HostFacts,
+});
+export type RegisterBody = z.infer<typeof RegisterBody>;
+
+export const RegisterReply = z.object({
+  status: z.literal('registered'),
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+  message: z.string(),
+  incarnation: z.number().int().positive(),
+  /** null: the Node exists and was heard lately, the agent restarts on the certificates it has. */
+  join: z.object({ server: z.url(), token: z.string().min(1), expires_at: TimeMs }).nullable(),
+  heartbeat: z.object({ interval_ms: z.number().int().positive() }),
+  node_labels: z.record(z.string(), z.string()),
+  /** `key=value:Effect` each. */
+  taints: z.array(z.string()),
+});
+export type RegisterReply = z.infer<typeof RegisterReply>;
+
+export const AgentStateName = z.enum(['idle', 'starting', 'ready', 'waiting', 'stopping', 'stopped']);
+
+export const HeartbeatBody = z.strictObject({
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+  seal_token: SealTokenText.optional(),
+  stake_status: z.string().max(32),
+  stake_amount: Mist,
+  agent_state: AgentStateName,
+  /** null: the worker cannot tell. */
+  running_pods: z.number().int().nonnegative().max(100_000).nullable(),
+  resource_usage: z.strictObject({ cpu_percent: Percent, memory_percent: Percent, disk_percent: Percent }),
+});
+export type HeartbeatBody = z.infer<typeof HeartbeatBody>;
+
+export const HeartbeatReply = z.object({
+  status: z.literal('acknowledged'),
+  timestamp: TimeMs,
+  message: z.string(),
+  directives: z.array(z.object({ kind: z.string(), reason: z.string() })),
+});
+export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
+
+/** RFC 9457, with members of ours. */
+export const Problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string(),
+  /** The stable name of what is wrong: docs/api.md. */
+  code: z.string().regex(/^[a-z0-9_]{1,64}$/),
+  /** Finds the audit line and the log record. */
+  request_id: z.string().max(64),
+  /** The gateway's clock. */
+  timestamp: TimeMs,
+});
+export type Problem = z.infer<typeof Problem>;
