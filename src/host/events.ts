@@ -22,6 +22,7 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'agent.started': 'Agent started',
   'agent.ready': 'Agent ready',
   'agent.exited': 'Agent exited',
+  'agent.refused': 'Agent refused',
   'agent.stopped': 'Agent stopped',
   'agent.state.changed': 'Agent state changed',
   'heartbeat.acknowledged': 'Heartbeat acknowledged',
@@ -37,7 +38,9 @@ export function createEventBus(log: Log): HostEventBus {
   return {
     emit(event, fact) {
       log.info(sentences[event] ?? 'Event of a plugin', { event, ...fact });
-      for (const listener of [...(listeners.get(event) ?? [])]) {
+      // A listener may add or remove listeners: those of this moment are told.
+      const told = Array.from(listeners.get(event) ?? []);
+      for (const listener of told) {
         try {
           // An async listener's failure would otherwise end the process as an unhandled rejection.
           const result: unknown = (listener as (fact: unknown) => unknown)(fact);

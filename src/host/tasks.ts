@@ -27,7 +27,8 @@ export interface TaskOptions {
 
 export type TaskEnd =
   /** Its body returned, or its signal aborted. */
-  { readonly kind: 'done' } | { readonly kind: 'gave-up'; readonly failures: number; readonly cause: unknown };
+  | { readonly kind: 'done' }
+  | { readonly kind: 'gave-up'; readonly failures: number; readonly cause: unknown };
 
 /** Runs `body`, and again after a growing delay when it throws, until it returns, is aborted, or fails too often. */
 export async function superviseTask(options: TaskOptions): Promise<TaskEnd> {

@@ -1,0 +1,31 @@
+export {
+  type Catalog,
+  type CatalogDeadlines,
+  type CatalogOptions,
+  defaultDeadlines,
+  HostStopping,
+  loadCatalog,
+  validatePlugins,
+} from './catalog.ts';
+export {
+  bind,
+  bindPerPlugin,
+  createServiceContainer,
+  type ServiceBinding,
+  type ServiceContainer,
+} from './container.ts';
+export { type BuiltIns, type DiscoveryOptions, PLUGIN_API, type PluginEntry } from './discovery.ts';
+export { PluginError, type PluginPhase } from './errors.ts';
+export { createEventBus, type HostEventBus } from './events.ts';
+export { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
+export {
+  createHost,
+  type Host,
+  type HostContext,
+  type HostOptions,
+  type HostServices,
+  type SignalSource,
+} from './host.ts';
+export type { HostOutcome } from './lifecycle.ts';
+export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
+export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

@@ -1,0 +1,559 @@
+import {
+  type Backoff,
+  backoffDelayMs,
+  type ChainReader,
+  type Clock,
+  DaasError,
+  EXIT,
+  type ExitCode,
+  type Journal,
+  type Log,
+  messageOf,
+} from '#base';
+import {
+  AgentArguments,
+  type AgentSupervisor,
+  type Health,
+  type HostControl,
+  type HostPhase,
+  JoinCredentialSource,
+  type Registration,
+  type SealedStake,
+  SealTokenSource,
+  type StopCause,
+} from '#plugin';
+import type { Catalog } from './catalog.ts';
+import { errorFields, factsOf } from './errors.ts';
+import type { HostEventBus } from './events.ts';
+import { type Latch, latchPath, readLatch, removeLatch, writeLatch } from './latch.ts';
+
+export interface LifecycleSettings {
+  readonly nodeId: string;
+  readonly stateDir: string;
+  /** From the end of preflight until the agent is Ready; then exit 75. */
+  readonly joinDeadlineMs: number;
+  /**
+   * A node that has joined before is not kept down by a chain or a gateway that does not answer: after this long its agent
+   * starts on the certificates it has, and the host goes on asking.
+   */
+  readonly joinPatienceMs: number;
+  /** How long stopping may take before the host ends without knowing that all is undone. */
+  readonly drainDeadlineMs: number;
+  readonly retry: Backoff;
+  /** The latch does not stop a host whose operator wants another stake made; it holds until that one stands. */
+  readonly mayStakeAgain: boolean;
+}
+
+export interface LifecycleParts {
+  readonly settings: LifecycleSettings;
+  readonly events: HostEventBus;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+}
+
+/** What the life of a host is lived with, once it is configured. */
+export interface LifecycleServices {
+  readonly catalog: Catalog;
+  readonly agent: AgentSupervisor;
+  readonly chain: Pick<ChainReader, 'liveRecordOf'>;
+  readonly journal: Journal;
+}
+
+export interface HostOutcome {
+  readonly exitCode: ExitCode;
+  /** What ended it; absent when it was asked to stop. */
+  readonly error: Error | undefined;
+}
+
+type Ending =
+  | { readonly kind: 'asked'; readonly by: string }
+  | StopCause
+  | { readonly kind: 'failed'; readonly error: Error };
+
+/** How often a node that the server refuses, and that got no fresh credential, registers again. */
+const recoveryPauseMs = 10_000;
+/** An unreadable chain does not unlatch: so many looks, then the latch holds. */
+const latchLooks = 3;
+
+/**
+ * The life of a host: `configure → preflight → stake → seal → register → run ⇄ degraded → drain → stop`. It knows the
+ * extension points and the agent's supervisor; what staking or registering is, the plugins know.
+ *
+ * The first cause to end counts, whatever comes after.
+ */
+export class Lifecycle {
+  readonly #parts: LifecycleParts;
+  readonly #ended = Promise.withResolvers<Ending>();
+  readonly #life = new AbortController();
+  readonly #hurry = Promise.withResolvers<void>();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #degraded = new Map<string, string>();
+  #ending: Ending | undefined;
+  #latch: Latch | undefined;
+  #phase: HostPhase = 'configure';
+  #services: LifecycleServices | undefined;
+  #stake: SealedStake | undefined;
+  #renewal: Promise<boolean> | undefined;
+  #isRecovering = false;
+  #starts = 0;
+  #lastProblem: unknown;
+
+  constructor(parts: LifecycleParts) {
+    this.#parts = parts;
+  }
+
+  /** Aborts as soon as the host is to end. */
+  get signal(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  /** It ends because it was asked to, and for no other reason. */
+  get wasAsked(): boolean {
+    return this.#ending?.kind === 'asked';
+  }
+
+  /** What plugins may ask of the host. */
+  readonly control: HostControl = {
+    stop: (cause) => this.#end(cause),
+    reregister: (reason) => this.#reregister(reason),
+    degrade: (source, detail) => this.#degrade(source, detail),
+  };
+
+  /** Asked to stop: the first time everything is undone in order, the second time without waiting for it. */
+  stop(by: string): void {
+    if (this.#ending) this.#hurry.resolve();
+    this.#end({ kind: 'asked', by });
+  }
+
+  fail(error: unknown): void {
+    this.#end({ kind: 'failed', error: error instanceof Error ? error : new Error(String(error)) });
+  }
+
+  enter(phase: HostPhase, detail?: string): void {
+    this.#phase = phase;
+    this.#parts.events.emit('phase.entered', detail === undefined ? { phase } : { phase, detail });
+  }
+
+  health(): Health {
+    const isUp = this.#phase === 'run' || this.#phase === 'degraded';
+    const reasons = [...this.#degraded].map(([source, detail]) => `${source}: ${detail}`);
+    return {
+      live: this.#ending === undefined,
+      ready: isUp,
+      detail: [this.#phase, ...reasons].join('; '),
+    };
+  }
+
+  /** Lives until something ends it, undoes what was done, and says how it ended. Never rejects. */
+  async run(services: LifecycleServices): Promise<HostOutcome> {
+    this.#services = services;
+    const stopListening = this.#parts.events.on('agent.refused', ({ reason, hadJoinCredential }) => {
+      void this.#recover(reason, hadJoinCredential);
+    });
+    const living = this.#live(services).catch((error: unknown) => this.fail(error));
+    const ending = await this.#ended.promise;
+    stopListening();
+    const isUndone = await this.#windDown(ending, services, living);
+    return outcomeOf(ending, isUndone);
+  }
+
+  async #live({ catalog, agent }: LifecycleServices): Promise<void> {
+    const { settings, clock } = this.#parts;
+    this.signal.throwIfAborted();
+    this.enter('preflight');
+    await this.#refuseLatched();
+    await agent.preflight(this.signal);
+    catalog.start();
+
+    const joined = this.#joinedBefore();
+    const registering = this.#register();
+    registering.catch(() => undefined);
+    const stopWatching = this.#watchJoinDeadline();
+    const first = joined
+      ? await Promise.race([registering, clock.sleep(settings.joinPatienceMs, this.signal)])
+      : await registering;
+    if (first) {
+      void this.#startAgent(first);
+    } else if (joined) {
+      const detail =
+        'starting on the certificates of an earlier join: the chain or the gateway does not answer';
+      this.#degrade('registration', detail);
+      this.#parts.log.warn('Starting without a registration', { ...this.#problemFields() });
+      void this.#startAgent({ join: undefined, nodeLabels: joined.nodeLabels, taints: joined.taints });
+      void this.#registerLate(registering);
+    }
+    await Promise.race([this.#ready.promise, aborted(this.signal)]);
+    stopWatching();
+    this.#showWellness();
+  }
+
+  /** From the question what stands already to the gateway's answer. */
+  async #register(): Promise<Registration> {
+    const { catalog } = this.#expectServices();
+    const tokens = catalog.one(SealTokenSource);
+    const credentials = catalog.one(JoinCredentialSource);
+    const standing = await this.#untilAnswered('find', () => tokens.find(this.signal));
+    if (!standing) await this.#untilAnswered('preflight', () => credentials.preflight(this.signal));
+    const stake = await this.#untilAnswered('stake', () =>
+      tokens.obtain((phase) => this.enter(phase), this.signal),
+    );
+    await this.#liftLatch(stake.recordId);
+    this.#stake = stake;
+    this.enter('register');
+    return this.#untilAnswered('register', () => credentials.register(stake, this.signal));
+  }
+
+  async #registerLate(registering: Promise<Registration>): Promise<void> {
+    try {
+      const registration = await registering;
+      this.#degrade('registration', undefined);
+      if (registration.join) void this.#startAgent(registration);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Asks again, after growing delays, as long as the failure is one that may pass and nothing has ended the host. */
+  async #untilAnswered<T>(what: string, ask: () => Promise<T>): Promise<T> {
+    const { settings, clock, log, random } = this.#parts;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (this.signal.aborted || !factsOf(error).isRetryable) throw error;
+        this.#lastProblem = error;
+        const delayMs = backoffDelayMs(attempt, settings.retry, random);
+        log.warn('Not possible yet, will try again', { what, attempt, delayMs, ...errorFields(error) });
+        await clock.sleep(delayMs, this.signal);
+      }
+    }
+  }
+
+  #watchJoinDeadline(): () => void {
+    const { settings, clock } = this.#parts;
+    const done = new AbortController();
+    const late = clock.sleep(settings.joinDeadlineMs, AbortSignal.any([done.signal, this.signal]));
+    late.then(
+      () => this.fail(joinDeadlineError(settings.joinDeadlineMs, this.#lastProblem)),
+      () => undefined,
+    );
+    return () => done.abort();
+  }
+
+  /**
+   * Starts the agent, or restarts it with what a later registration brought. A start that a later one replaced says nothing
+   * any more, whichever way it ends.
+   */
+  async #startAgent(request: Pick<Registration, 'join' | 'nodeLabels' | 'taints'>): Promise<void> {
+    const { agent, catalog } = this.#expectServices();
+    this.#starts += 1;
+    const own = this.#starts;
+    try {
+      const added: string[] = [];
+      for (const source of catalog.all(AgentArguments)) added.push(...(await source.agentArguments()));
+      const { join, nodeLabels, taints } = request;
+      await agent.start({ join, nodeLabels, taints, arguments: added }, this.signal);
+      if (own !== this.#starts || this.signal.aborted) return;
+      await this.#rememberJoin({ nodeLabels, taints });
+      this.#ready.resolve();
+      void agent.failed().then((error) => own === this.#starts && this.fail(error));
+    } catch (error) {
+      if (own === this.#starts) this.fail(error);
+    }
+  }
+
+  #reregister(reason: string): void {
+    if (this.#stake && !this.#ending) void this.#renewOnce(reason);
+  }
+
+  /** One at a time: whoever asks while one is under way gets its answer. */
+  #renewOnce(reason: string): Promise<boolean> {
+    this.#renewal ??= this.#renew(reason).finally(() => {
+      this.#renewal = undefined;
+    });
+    return this.#renewal;
+  }
+
+  /** Whether a fresh join credential came of it. */
+  async #renew(reason: string): Promise<boolean> {
+    const stake = this.#stake;
+    const { catalog } = this.#expectServices();
+    if (!stake) return false;
+    this.#parts.log.info('Registering again', { reason });
+    try {
+      const registration = await this.#untilAnswered('register', () => {
+        if (this.#lastProblem) this.#degrade('registration', messageOf(this.#lastProblem));
+        return catalog.one(JoinCredentialSource).register(stake, this.signal);
+      });
+      this.#lastProblem = undefined;
+      this.#degrade('registration', undefined);
+      if (registration.join) void this.#startAgent(registration);
+      return registration.join !== undefined;
+    } catch (error) {
+      if (this.signal.aborted) return false;
+      // The agent runs on: what the chain says of the stake decides about the end, not a gateway's refusal.
+      this.#degrade('registration', messageOf(error));
+      this.#parts.log.warn('Registering again was refused', { reason, ...errorFields(error) });
+      return false;
+    }
+  }
+
+  /** The server refuses the agent, which would go on asking for ever: a fresh credential is the way out. */
+  async #recover(reason: string, hadJoinCredential: boolean): Promise<void> {
+    if (this.#isRecovering) return;
+    this.#isRecovering = true;
+    const pause = () => this.#parts.clock.sleep(recoveryPauseMs, this.signal).catch(() => undefined);
+    try {
+      // A credential just made may not be known everywhere yet: asking for another at once would revoke it.
+      if (hadJoinCredential) await pause();
+      while (!this.#ending && this.#stake && this.#services?.agent.state().kind !== 'ready') {
+        if (await this.#renewOnce(`the server refuses the agent: ${reason}`)) return;
+        await pause();
+      }
+    } finally {
+      this.#isRecovering = false;
+    }
+  }
+
+  #degrade(source: string, detail: string | undefined): void {
+    if (detail === undefined) this.#degraded.delete(source);
+    else this.#degraded.set(source, detail);
+    if (this.#phase === 'run' || this.#phase === 'degraded') this.#showWellness();
+  }
+
+  #showWellness(): void {
+    if (this.#ending) return;
+    const reasons = [...this.#degraded].map(([source, detail]) => `${source}: ${detail}`);
+    const phase = reasons.length > 0 ? 'degraded' : 'run';
+    if (phase !== this.#phase) this.enter(phase, reasons.length > 0 ? reasons.join('; ') : undefined);
+  }
+
+  #end(ending: Ending): void {
+    if (this.#ending) return;
+    this.#ending = ending;
+    this.#ended.resolve(ending);
+    this.#life.abort(new DaasError('DAAS_HOST_STOPPING', 'the host is stopping'));
+  }
+
+  /** Whether everything was undone. */
+  async #windDown(ending: Ending, services: LifecycleServices, living: Promise<void>): Promise<boolean> {
+    switch (ending.kind) {
+      case 'slashed':
+      case 'ended':
+        return this.#lockOut(ending, services);
+      case 'asked':
+      case 'failed':
+        return this.#stopOrderly(ending, services, living);
+      default:
+        return ending satisfies never;
+    }
+  }
+
+  async #stopOrderly(
+    ending: Extract<Ending, { kind: 'asked' | 'failed' }>,
+    { agent, catalog }: LifecycleServices,
+    living: Promise<void>,
+  ): Promise<boolean> {
+    const { settings, clock, log } = this.#parts;
+    this.enter('drain', ending.kind === 'asked' ? ending.by : messageOf(ending.error));
+    // Both at once: an agent that takes its time does not keep the plugins busy.
+    const work = Promise.all([agent.stop(), catalog.drain(), living]).then(
+      () => 'done' as const,
+      (error: unknown) => {
+        log.error('Stopping failed', errorFields(error));
+        return 'failed' as const;
+      },
+    );
+    const done = new AbortController();
+    const how = await Promise.race([
+      work,
+      clock.sleep(settings.drainDeadlineMs, done.signal).then(() => 'late' as const),
+      this.#hurry.promise.then(() => 'hurried' as const),
+    ]);
+    done.abort();
+    if (how === 'late' || how === 'hurried')
+      log.warn('Ending before everything is undone', { why: how, agent: agent.state().kind });
+    this.enter('stop');
+    return how === 'done';
+  }
+
+  /**
+   * No way back in: the latch first, so that a host killed while it kills is still kept out, then agent, pods and
+   * credential. A second SIGTERM does not shorten this: half of it would leave k3s running.
+   */
+  async #lockOut(cause: StopCause, { agent, journal }: LifecycleServices): Promise<boolean> {
+    const { settings, clock, log } = this.#parts;
+    this.enter('drain', cause.detail);
+    const latch: Latch | undefined =
+      cause.kind === 'slashed'
+        ? {
+            recordId: cause.recordId,
+            nodeId: settings.nodeId,
+            detail: cause.detail,
+            atMs: clock.nowMs(),
+            isComplete: false,
+          }
+        : undefined;
+    const attempt = async (what: string, act: () => Promise<void>): Promise<boolean> => {
+      try {
+        await act();
+        return true;
+      } catch (error) {
+        log.error('A step of the lock-out failed', { what, ...errorFields(error) });
+        return false;
+      }
+    };
+    // A disk that refuses the latch must not keep the agent alive.
+    if (latch && (await attempt('latch', () => writeLatch(settings.stateDir, latch))))
+      this.#parts.events.emit('latch.written', { recordId: cause.recordId });
+    let isGone = false;
+    for (let round = 0; round < 3 && !isGone; round += 1)
+      isGone = await attempt('agent', () => agent.stopForGood());
+    await attempt('journal', () => journal.remove(joinedKey));
+    if (latch) await attempt('latch', () => writeLatch(settings.stateDir, { ...latch, isComplete: isGone }));
+    this.enter('stop');
+    return isGone;
+  }
+
+  async #refuseLatched(): Promise<void> {
+    const { settings, log } = this.#parts;
+    const { agent } = this.#expectServices();
+    const latch = await readLatch(settings.stateDir);
+    if (!latch) return;
+    if (!latch.isComplete) {
+      // Stops what an earlier life left running; its failure (no binary, say) changes nothing about the latch.
+      await agent
+        .preflight(this.signal)
+        .catch((error: unknown) => log.warn('Preflight failed', errorFields(error)));
+      await agent.stopForGood();
+      await writeLatch(settings.stateDir, { ...latch, isComplete: true });
+    }
+    this.#latch = latch;
+    if (settings.mayStakeAgain) {
+      log.warn('Latched, but another stake may be made', { latchedRecordId: latch.recordId });
+      return;
+    }
+    const live = await this.#liveRecord();
+    if (live === undefined) throw latchedError(latch, settings.stateDir);
+    await this.#liftLatch(live);
+  }
+
+  /** Throws `DAAS_LATCHED` when the record is the one that the latch names. */
+  async #liftLatch(recordId: string): Promise<void> {
+    const latch = this.#latch;
+    if (!latch) return;
+    const { stateDir } = this.#parts.settings;
+    if (latch.recordId === undefined || latch.recordId === recordId) throw latchedError(latch, stateDir);
+    this.#parts.log.info('The latch is lifted: another record stands for this node', {
+      latchedRecordId: latch.recordId,
+      recordId,
+    });
+    await removeLatch(stateDir);
+    this.#latch = undefined;
+  }
+
+  async #liveRecord(): Promise<string | undefined> {
+    const { settings, clock, random, log } = this.#parts;
+    for (let look = 0; look < latchLooks; look += 1) {
+      try {
+        return await this.#expectServices().chain.liveRecordOf(settings.nodeId, this.signal);
+      } catch (error) {
+        this.signal.throwIfAborted();
+        log.warn('Cannot read whether another record stands', errorFields(error));
+        await clock.sleep(backoffDelayMs(look, settings.retry, random), this.signal);
+      }
+    }
+    return undefined;
+  }
+
+  async #rememberJoin(join: Omit<JoinedBefore, 'recordId'>): Promise<void> {
+    const recordId = this.#stake?.recordId;
+    // Started on old certificates before the chain answered: the journal knows the record already.
+    if (recordId === undefined) return;
+    await this.#expectServices().journal.write(joinedKey, { recordId, ...join });
+  }
+
+  #joinedBefore(): JoinedBefore | undefined {
+    const value = this.#expectServices().journal.read(joinedKey) as Partial<JoinedBefore> | undefined;
+    if (typeof value?.recordId !== 'string') return undefined;
+    return { recordId: value.recordId, nodeLabels: value.nodeLabels ?? {}, taints: value.taints ?? [] };
+  }
+
+  #problemFields(): Readonly<Record<string, unknown>> {
+    return this.#lastProblem === undefined ? {} : errorFields(this.#lastProblem);
+  }
+
+  #expectServices(): LifecycleServices {
+    if (!this.#services) throw new Error('the life cycle has not begun');
+    return this.#services;
+  }
+}
+
+const joinedKey = 'joined';
+
+/** What the last successful join of this directory was made with. */
+interface JoinedBefore {
+  readonly recordId: string;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  readonly taints: readonly string[];
+}
+
+function latchedError(latch: Latch, stateDir: string): DaasError {
+  return new DaasError(
+    'DAAS_LATCHED',
+    `this host is locked out: stake record ${latch.recordId ?? '(unknown)'} of node '${latch.nodeId}' (${latch.detail}). ` +
+      'It can join again once another stake record stands for this node: stake anew with `k3s-daas stake`; ' +
+      `a banned node also needs the cluster's operator. The latch is ${latchPath(stateDir)}`,
+    { exitCode: EXIT.lockedOut, details: { recordId: latch.recordId, atMs: latch.atMs } },
+  );
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function joinDeadlineError(joinDeadlineMs: number, lastProblem: unknown): DaasError {
+  const why = lastProblem === undefined ? 'the agent did not become Ready' : messageOf(lastProblem);
+  return new DaasError(
+    'DAAS_JOIN_DEADLINE',
+    `this node could not join within ${joinDeadlineMs} ms (join.deadlineMs): ${why}`,
+    {
+      exitCode: EXIT.joinDeadline,
+      details: {
+        joinDeadlineMs,
+        lastCode: lastProblem === undefined ? undefined : factsOf(lastProblem).code,
+      },
+    },
+  );
+}
+
+function outcomeOf(ending: Ending, isUndone: boolean): HostOutcome {
+  switch (ending.kind) {
+    case 'asked':
+      return { exitCode: isUndone ? EXIT.ok : EXIT.unexpected, error: undefined };
+    case 'slashed':
+      return lockedOut(
+        ending,
+        'DAAS_STAKE_SLASHED',
+        `the stake ${ending.recordId} was slashed: ${ending.detail}`,
+      );
+    case 'ended':
+      return lockedOut(ending, 'DAAS_STAKE_ENDED', `this node is out: ${ending.detail}`);
+    case 'failed':
+      return { exitCode: factsOf(ending.error).exitCode, error: ending.error };
+    default:
+      return ending satisfies never;
+  }
+}
+
+function lockedOut(cause: StopCause, code: `DAAS_${string}`, sentence: string): HostOutcome {
+  const error = new DaasError(code, sentence, {
+    exitCode: EXIT.lockedOut,
+    details: { recordId: cause.recordId },
+  });
+  return { exitCode: EXIT.lockedOut, error };
+}
