@@ -125,6 +125,12 @@ class FixedFetcher extends MovePackageFetcher {
     throw new Error(`the package asks for ${subdir}: only the Move and Sui standard libraries are there`);
   }
 
+  /** Only the framework itself names a package by its path: its standard library. */
+  override fetchLocal = async (path: string): Promise<Files> => {
+    if (path.endsWith('move-stdlib')) return this.#framework.stdlib;
+    throw new Error(`the package asks for ${path}: only the Move standard library is there`);
+  };
+
   override async fetchFile(): Promise<null> {
     return null;
   }

@@ -1,0 +1,5 @@
+import type { Files } from './move.ts';
+
+export function generatedTests(_seed: number): Files {
+  return {};
+}
