@@ -9,6 +9,7 @@ export interface HostEventBus {
   emit<E extends keyof HostEvents>(event: E, fact: HostEvents[E]): void;
   /** Returns how to stop listening. A listener that throws is logged and changes nothing else. */
   on<E extends keyof HostEvents>(event: E, listener: Listener<E>): () => void;
+  listenerCount(): number;
 }
 
 /** One constant sentence for each event; its facts are the record's fields. */
@@ -61,5 +62,6 @@ export function createEventBus(log: Log): HostEventBus {
       known.add(entry);
       return () => void known.delete(entry);
     },
+    listenerCount: () => listeners.values().reduce((count, { size }) => count + size, 0),
   };
 }

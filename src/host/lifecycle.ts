@@ -196,12 +196,17 @@ export class Lifecycle {
     const standing = await this.#untilAnswered('find', () => tokens.find(this.signal));
     if (!standing) await this.#untilAnswered('preflight', () => credentials.preflight(this.signal));
     const stake = await this.#untilAnswered('stake', () =>
-      tokens.obtain((phase) => this.enter(phase), this.signal),
+      tokens.obtain((phase) => this.#enterJoining(phase), this.signal),
     );
     await this.#liftLatch(stake.recordId);
     this.#stake = stake;
-    this.enter('register');
+    this.#enterJoining('register');
     return this.#untilAnswered('register', () => credentials.register(stake, this.signal));
+  }
+
+  /** An agent that runs on the certificates of an earlier join stays in its phase while the host catches up. */
+  #enterJoining(phase: 'stake' | 'seal' | 'register'): void {
+    if (this.#phase !== 'run' && this.#phase !== 'degraded') this.enter(phase);
   }
 
   async #registerLate(registering: Promise<Registration>): Promise<void> {

@@ -1,0 +1,454 @@
+import { EventEmitter } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  FakeAgent,
+  FakeClock,
+  FakeStakeChain,
+  fakeRegistration,
+  RecordingLog,
+} from 'k3s-daas/plugin/testing';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import { DaasError, openJournal } from '#base';
+import {
+  AgentArguments,
+  definePlugin,
+  HostControl,
+  JoinCredentialSource,
+  type Registration,
+  type SealedStake,
+  SealTokenSource,
+} from '#plugin';
+import { createHost, type HostOptions } from './host.ts';
+
+let root: string;
+let count = 0;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'k3s-daas-host-'));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+const away = () => new DaasError('DAAS_AWAY', 'nobody answers', { isRetryable: true });
+const sealed: SealedStake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
+
+/** A host of two plugins that a test scripts, on a state directory of its own. */
+function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
+  count += 1;
+  const clock = new FakeClock();
+  const log = new RecordingLog();
+  const agent = new FakeAgent();
+  const chain = new FakeStakeChain(clock);
+  const signals = new EventEmitter();
+  const script = {
+    find: async (): Promise<SealedStake | undefined> => undefined,
+    preflight: async (): Promise<void> => undefined,
+    obtain: async (): Promise<SealedStake> => sealed,
+    register: async (_signal: AbortSignal): Promise<Registration> => fakeRegistration(),
+  };
+  const asked: string[] = [];
+  let control: HostControl | undefined;
+  const released: string[] = [];
+  const plugin = definePlugin({
+    name: 'scripted',
+    api: 1,
+    config: z.strictObject({}),
+    needs: { control: HostControl },
+    setup(scope, needs) {
+      control = needs.control;
+      scope.provide(SealTokenSource, {
+        find: () => {
+          asked.push('find');
+          return script.find();
+        },
+        obtain: (onPhase) => {
+          asked.push('obtain');
+          onPhase('stake');
+          onPhase('seal');
+          return script.obtain();
+        },
+      });
+      scope.provide(JoinCredentialSource, {
+        preflight: () => {
+          asked.push('preflight');
+          return script.preflight();
+        },
+        register: (_stake, signal) => {
+          asked.push('register');
+          return script.register(signal);
+        },
+      });
+      scope.provide(AgentArguments, { agentArguments: () => ['--node-label=a=b'] });
+      scope.release('plugin', () => released.push('plugin'));
+    },
+  });
+  const stateDir = changes.stateDir ?? join(root, `state-${count}`);
+  const options: HostOptions = {
+    nodeId: 'worker-1',
+    plugins: [{ use: 'scripted' }],
+    builtIns: { scripted: async () => plugin },
+    pluginDirectory: root,
+    joinDeadlineMs: 300_000,
+    log,
+    clock,
+    random: () => 1,
+    signals,
+    prepare: async ({ life }) => {
+      life.defer('services', () => released.push('services'));
+      return { agent, chain, bindings: [] };
+    },
+    ...changes,
+    stateDir,
+  };
+  const host = createHost(options);
+  const phases: string[] = [];
+  host.events.on('phase.entered', ({ phase }) => phases.push(phase));
+  const arrived = (phase: string) =>
+    vi.waitFor(() => expect(phases.at(-1)).toBe(phase), { timeout: 5_000, interval: 5 });
+  return {
+    clock,
+    log,
+    agent,
+    chain,
+    signals,
+    script,
+    asked,
+    released,
+    stateDir,
+    host,
+    phases,
+    arrived,
+    control: () => control as HostControl,
+    latch: async () =>
+      JSON.parse(await readFile(join(stateDir, 'latch.json'), 'utf8')) as Record<string, unknown>,
+  };
+}
+
+test('a host stakes, seals, registers, runs, and ends with 0 when asked to stop, everything undone in reverse', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  expect(world.agent.starts).toEqual([
+    expect.objectContaining({
+      join: expect.objectContaining({ server: 'https://server.example.com:6443' }),
+      taints: ['k3s-daas.io/staked=standard:NoSchedule'],
+      arguments: ['--node-label=a=b'],
+    }),
+  ]);
+  expect(world.asked).toEqual(['find', 'preflight', 'obtain', 'register']);
+  expect(world.host.health()).toMatchObject({ started: true, live: true, ready: true });
+  world.signals.emit('SIGTERM');
+  expect(await ended).toEqual({ exitCode: 0, error: undefined });
+  expect(world.phases).toEqual([
+    'configure',
+    'preflight',
+    'stake',
+    'seal',
+    'register',
+    'run',
+    'drain',
+    'stop',
+  ]);
+  expect(world.agent.calls).toEqual(['preflight', 'start', 'stop', 'dispose']);
+  expect(world.released).toEqual(['plugin', 'services']);
+  expect(world.signals.listenerCount('SIGTERM')).toBe(0);
+  expect(world.clock.sleepers).toBe(0);
+  expect(world.log.records.at(-1)?.fields).toMatchObject({ event: 'host.ended', exitCode: 0 });
+});
+
+test('the gateway is not asked for permission when the stake stands already', async () => {
+  const world = makeWorld();
+  world.script.find = async () => sealed;
+  const ended = world.host.run();
+  await world.arrived('run');
+  expect(world.asked).toEqual(['find', 'obtain', 'register']);
+  world.host.stop('test');
+  await ended;
+});
+
+test('a refusal before money moves ends the host, and nothing was staked or started', async () => {
+  const world = makeWorld();
+  world.script.preflight = async () => {
+    throw new DaasError('DAAS_NAME_NOT_OURS', 'the name is taken', { exitCode: 78 });
+  };
+  const { exitCode, error } = await world.host.run();
+  expect(exitCode).toBe(78);
+  expect(error).toMatchObject({
+    code: 'DAAS_NAME_NOT_OURS',
+    message: 'scripted(JoinCredentialSource): the name is taken',
+  });
+  expect(world.asked).toEqual(['find', 'preflight']);
+  expect(world.agent.starts).toEqual([]);
+});
+
+test('what may pass is asked again after growing delays', async () => {
+  const world = makeWorld();
+  let failures = 3;
+  world.script.register = async () => {
+    failures -= 1;
+    if (failures >= 0) throw away();
+    return fakeRegistration();
+  };
+  const ended = world.host.run();
+  await world.arrived('register');
+  await world.clock.advance(500 + 1_000 + 2_000);
+  await world.arrived('run');
+  expect(world.asked.filter((what) => what === 'register')).toHaveLength(4);
+  world.host.stop('test');
+  await ended;
+});
+
+test('a join that does not come about by its deadline ends with 75 and the last reason', async () => {
+  const world = makeWorld({ joinDeadlineMs: 30_000 });
+  world.script.register = async () => {
+    throw away();
+  };
+  const ended = world.host.run();
+  await world.arrived('register');
+  await world.clock.advance(30_000);
+  const { exitCode, error } = await ended;
+  expect(exitCode).toBe(75);
+  expect(error).toMatchObject({
+    code: 'DAAS_JOIN_DEADLINE',
+    message: expect.stringContaining('nobody answers'),
+  });
+});
+
+test('an agent that never becomes Ready ends with 75 and is stopped', async () => {
+  const world = makeWorld({ joinDeadlineMs: 30_000 });
+  world.agent.becomesReady = false;
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(1));
+  await world.clock.advance(30_000);
+  expect((await ended).exitCode).toBe(75);
+  expect(world.agent.calls).toContain('stop');
+});
+
+test('slashed: latch, agent and pods gone, exit 77; a restart is refused until another record stands', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop({ kind: 'ended', recordId: '0xrecord', detail: 'too late to count' });
+  expect(await ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_SLASHED' } });
+  expect(world.agent.calls).toEqual(['preflight', 'start', 'stopForGood', 'dispose']);
+  expect(await world.latch()).toMatchObject({ recordId: '0xrecord', isComplete: true });
+
+  const again = makeWorld({ stateDir: world.stateDir });
+  expect(await again.host.run()).toMatchObject({ exitCode: 77, error: { code: 'DAAS_LATCHED' } });
+  expect(again.asked).toEqual([]);
+  expect(again.agent.starts).toEqual([]);
+
+  const restaked = makeWorld({ stateDir: world.stateDir });
+  restaked.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5n });
+  const running = restaked.host.run();
+  await restaked.arrived('run');
+  restaked.host.stop('test');
+  expect((await running).exitCode).toBe(0);
+  await expect(world.latch()).rejects.toThrow('ENOENT');
+});
+
+test('a latch holds when the chain does not answer, and when its file is damaged', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  await ended;
+
+  const silent = makeWorld({ stateDir: world.stateDir });
+  silent.chain.isAway = true;
+  const waiting = silent.host.run();
+  await silent.arrived('preflight');
+  await vi.waitFor(() => expect(silent.clock.sleepers).toBe(1));
+  await silent.clock.advance(60_000);
+  expect((await waiting).exitCode).toBe(77);
+
+  await writeFile(join(world.stateDir, 'latch.json'), '{"recordId":');
+  const damaged = makeWorld({ stateDir: world.stateDir });
+  damaged.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5n });
+  expect((await damaged.host.run()).exitCode).toBe(77);
+});
+
+test('a host killed while it locked itself out finishes that at its next start', async () => {
+  const world = makeWorld();
+  await openJournal(join(world.stateDir, 'journal.json'));
+  await writeFile(
+    join(world.stateDir, 'latch.json'),
+    JSON.stringify({
+      recordId: '0xrecord',
+      nodeId: 'worker-1',
+      detail: 'by vote',
+      atMs: 1,
+      isComplete: false,
+    }),
+  );
+  expect((await world.host.run()).exitCode).toBe(77);
+  expect(world.agent.calls).toEqual(['preflight', 'stopForGood', 'stop', 'dispose']);
+  expect(await world.latch()).toMatchObject({ isComplete: true });
+});
+
+test('with --stake-again a latched host comes to the point of staking, and the latch falls when the new record stands', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  await ended;
+
+  const same = makeWorld({ stateDir: world.stateDir, mayStakeAgain: true });
+  expect(await same.host.run()).toMatchObject({ exitCode: 77, error: { code: 'DAAS_LATCHED' } });
+
+  const other = makeWorld({ stateDir: world.stateDir, mayStakeAgain: true });
+  other.script.obtain = async () => ({ ...sealed, recordId: '0xother' });
+  const running = other.host.run();
+  await other.arrived('run');
+  other.host.stop('test');
+  expect((await running).exitCode).toBe(0);
+});
+
+test('a stake that ended or an eviction stops for good with 77 and leaves no latch', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.control().stop({ kind: 'ended', recordId: '0xrecord', detail: 'unbonding' });
+  expect(await ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_ENDED' } });
+  expect(world.agent.calls).toContain('stopForGood');
+  await expect(world.latch()).rejects.toThrow('ENOENT');
+});
+
+test('a slash while the host still waits for its gateway ends it at once', async () => {
+  const world = makeWorld();
+  world.script.register = (signal) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const ended = world.host.run();
+  await world.arrived('register');
+  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  expect((await ended).exitCode).toBe(77);
+  expect(world.agent.starts).toEqual([]);
+});
+
+test('a disk that refuses the latch does not keep the agent alive', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  await rm(world.stateDir, { recursive: true });
+  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  expect((await ended).exitCode).toBe(77);
+  expect(world.agent.calls).toContain('stopForGood');
+});
+
+test('registering again leaves the running agent alone unless a join credential comes back', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.script.register = async () => fakeRegistration({ join: undefined });
+  world.control().reregister('told to');
+  await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(2));
+  expect(world.agent.starts).toHaveLength(1);
+  await world.clock.advance(1);
+  world.script.register = async () => fakeRegistration();
+  world.control().reregister('told to');
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(2));
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('a refusal while the agent runs degrades the host and ends nothing', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.script.register = async () => {
+    throw new DaasError('DAAS_REFUSED', 'not now');
+  };
+  world.control().reregister('told to');
+  await world.arrived('degraded');
+  world.script.register = async () => fakeRegistration({ join: undefined });
+  world.control().reregister('told to');
+  await world.arrived('run');
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('an agent that the server refuses gets a fresh credential', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.agent.current = { kind: 'starting', pid: 1 };
+  let answers = 0;
+  world.script.register = async () => {
+    answers += 1;
+    return fakeRegistration(answers < 2 ? { join: undefined } : {});
+  };
+  world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
+  await vi.waitFor(() => expect(world.clock.sleepers).toBe(1));
+  await world.clock.advance(10_000);
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(2));
+  world.host.stop('test');
+  await ended;
+});
+
+test('a node that joined before starts on its certificates when gateway and chain are silent, and registers later', async () => {
+  const first = makeWorld();
+  const ended = first.host.run();
+  await first.arrived('run');
+  first.host.stop('test');
+  await ended;
+
+  const world = makeWorld({ stateDir: first.stateDir });
+  world.script.find = async () => {
+    throw away();
+  };
+  const running = world.host.run();
+  await vi.waitFor(() => expect(world.asked).toEqual(['find']));
+  await world.clock.advance(20_000);
+  await world.arrived('degraded');
+  expect(world.agent.starts).toEqual([
+    expect.objectContaining({ join: undefined, taints: ['k3s-daas.io/staked=standard:NoSchedule'] }),
+  ]);
+  // Long after the join deadline it still asks, and the node is still there.
+  await world.clock.advance(600_000);
+  world.script.find = async () => sealed;
+  world.script.register = async () => fakeRegistration({ join: undefined });
+  await world.clock.advance(20_000);
+  await world.arrived('run');
+  expect(world.agent.starts).toHaveLength(1);
+  world.host.stop('test');
+  expect((await running).exitCode).toBe(0);
+});
+
+test('an agent that is given up ends the host with the exit code of its error', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.agent.giveUp(new DaasError('DAAS_AGENT_CRASHING', 'it crashes'));
+  expect(await ended).toMatchObject({ exitCode: 1, error: { code: 'DAAS_AGENT_CRASHING' } });
+});
+
+test('a second host on the same directory is refused', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  const second = makeWorld({ stateDir: world.stateDir });
+  expect((await second.host.run()).error).toMatchObject({ code: 'DAAS_LOCK_HELD' });
+  world.host.stop('test');
+  await ended;
+});
+
+test('asked to stop before anything was started, it ends with 0', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  world.signals.emit('SIGINT');
+  expect((await ended).exitCode).toBe(0);
+  expect(world.agent.starts).toEqual([]);
+});
+
+test('a second signal does not wait for an agent that takes its time', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.agent.stop = () => new Promise(() => undefined);
+  world.signals.emit('SIGTERM');
+  await world.arrived('drain');
+  world.signals.emit('SIGTERM');
+  expect((await ended).exitCode).toBe(1);
+});

@@ -1,0 +1,91 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { DaasError, Secret } from '#base';
+import { createLogger, redact } from './logger.ts';
+
+function sink() {
+  let text = '';
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  return {
+    stream,
+    text: () => text,
+    lines: () =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+  };
+}
+
+test('a record is one JSON object a line, with its bound fields', () => {
+  const out = sink();
+  createLogger({ stream: out.stream }).child({ plugin: 'staking' }).info('Stake created', { stakeMist: 5n });
+  expect(out.lines()).toEqual([
+    { time: expect.any(String), level: 'info', message: 'Stake created', plugin: 'staking', stakeMist: '5' },
+  ]);
+});
+
+test('an error keeps its code, message, stack and cause', () => {
+  const out = sink();
+  const cause = new Error('socket closed');
+  createLogger({ stream: out.stream }).error('It failed', {
+    error: new DaasError('DAAS_X', 'no', { cause }),
+  });
+  expect(out.lines()[0]).toMatchObject({
+    error: { code: 'DAAS_X', message: 'no', stack: expect.any(String), cause: { message: 'socket closed' } },
+  });
+});
+
+test('fields cannot take the place of level, message or time, and a circle does not end the process', () => {
+  const out = sink();
+  const circle: Record<string, unknown> = { level: 'none', message: 'other' };
+  circle.self = circle;
+  createLogger({ stream: out.stream }).warn('Real', { level: 'fake', message: 'fake', circle });
+  expect(out.lines()[0]).toMatchObject({
+    level: 'warn',
+    message: 'Real',
+    field_level: 'fake',
+    field_message: 'fake',
+  });
+});
+
+test('records below the level are left out', () => {
+  const out = sink();
+  createLogger({ stream: out.stream, level: 'warn' }).info('quiet');
+  expect(out.text()).toBe('');
+});
+
+test('text for a terminal names the facts', () => {
+  const out = sink();
+  createLogger({ stream: out.stream, format: 'text' }).info('Worker joined', {
+    node: 'w-1',
+    note: 'two words',
+  });
+  expect(out.text()).toMatch(/info {2}Worker joined {2}node=w-1 note="two words"\n$/);
+});
+
+const hash = 'a'.repeat(64);
+test.each([
+  [`token K10${hash}::abcdef.0123456789abcdef end`, '0123456789abcdef'],
+  [`K10${hash}::node:0f3c2b`, '0f3c2b'],
+  ['bootstrap abcdef.0123456789abcdef', '0123456789abcdef'],
+  ['key suiprivkey1qzdp9w5v0t8lq', 'qzdp9w5v0t8lq'],
+  ['X-Seal-Token: seal_eyJhbGciOiJFZDI1NTE5In0.eyJpc3MiOiJ3In0.c2ln', 'eyJpc3MiOiJ3In0'],
+  ['Authorization: Bearer abcdefghijklmnopqrstuvwx', 'abcdefghijklmnopqrstuvwx'],
+  ['-----BEGIN PRIVATE KEY-----\\nMC4CAQ\\n-----END PRIVATE KEY-----', 'MC4CAQ'],
+])('what looks like a secret is taken out: %s', (line, secret) => {
+  const out = sink();
+  createLogger({ stream: out.stream }).info(line, { nested: { deep: [line] }, secret: new Secret(secret) });
+  expect(out.text()).not.toContain(secret);
+  expect(redact(line)).not.toContain(secret);
+});
+
+test('public names pass: the hash of a Seal token, object ids, digests', () => {
+  const line = `seal_${'0'.repeat(32)} 0x${hash} 9gd2v1kLZ 10.0.0.1:6443`;
+  expect(redact(line)).toBe(line);
+});

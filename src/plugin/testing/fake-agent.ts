@@ -1,0 +1,94 @@
+import type {
+  AgentStart,
+  AgentState,
+  AgentSupervisor,
+  HostControl,
+  NodeIdentity,
+  ResourceUsage,
+  StopCause,
+} from '#plugin';
+
+/** An agent without a process: it is Ready as soon as it is started, unless a test says otherwise. */
+export class FakeAgent implements AgentSupervisor {
+  readonly starts: AgentStart[] = [];
+  readonly calls: string[] = [];
+  preflightError: Error | undefined;
+  startError: Error | undefined;
+  /** false: `start` waits until its signal aborts. */
+  becomesReady = true;
+  pods: number | undefined = 3;
+  current: AgentState = { kind: 'idle' };
+  readonly #failed = Promise.withResolvers<Error>();
+
+  state(): AgentState {
+    return this.current;
+  }
+  async runningPods(): Promise<number | undefined> {
+    return this.pods;
+  }
+  async resourceUsage(): Promise<ResourceUsage> {
+    return { cpuPercent: 12, memoryPercent: 34, diskPercent: 56 };
+  }
+  async preflight(): Promise<void> {
+    this.calls.push('preflight');
+    if (this.preflightError) throw this.preflightError;
+  }
+  async nodePasswordFile(): Promise<string> {
+    return '/etc/rancher/node/password';
+  }
+  async start(request: AgentStart, signal: AbortSignal): Promise<void> {
+    this.calls.push('start');
+    this.starts.push(request);
+    if (this.startError) throw this.startError;
+    this.current = { kind: 'starting', pid: 4242 };
+    if (!this.becomesReady)
+      await new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+    this.current = { kind: 'ready', pid: 4242 };
+  }
+  failed(): Promise<Error> {
+    return this.#failed.promise;
+  }
+  /** Ends the supervision, as a used-up crash budget does. */
+  giveUp(error: Error): void {
+    this.#failed.resolve(error);
+  }
+  async stop(): Promise<void> {
+    this.calls.push('stop');
+    this.current = { kind: 'stopped', detail: 'asked to' };
+  }
+  async stopForGood(): Promise<void> {
+    this.calls.push('stopForGood');
+    this.current = { kind: 'stopped', detail: 'for good' };
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.calls.push('dispose');
+  }
+}
+
+/** Remembers what plugins asked of the host. */
+export class FakeHostControl implements HostControl {
+  readonly stops: StopCause[] = [];
+  readonly reregistrations: string[] = [];
+  readonly degraded = new Map<string, string>();
+
+  stop(cause: StopCause): void {
+    this.stops.push(cause);
+  }
+  reregister(reason: string): void {
+    this.reregistrations.push(reason);
+  }
+  degrade(source: string, detail: string | undefined): void {
+    if (detail === undefined) this.degraded.delete(source);
+    else this.degraded.set(source, detail);
+  }
+}
+
+export function fakeIdentity(nodeId = 'worker-1', fill = 9): NodeIdentity {
+  return {
+    nodeId,
+    holderKey: new Uint8Array(32).fill(fill),
+    nodePasswordHash: async () => '$1:0011223344556677:15:8:1:AAAA',
+  };
+}

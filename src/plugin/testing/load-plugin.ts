@@ -1,0 +1,144 @@
+import type { Journal } from '#base';
+import {
+  bind,
+  type CatalogDeadlines,
+  createEventBus,
+  createHealthRegistry,
+  createServiceContainer,
+  defaultDeadlines,
+  defaultTaskPolicy,
+  type HostHealth,
+  loadCatalog,
+  type ServiceBinding,
+} from '#host';
+import {
+  Agent,
+  GatewayConnector,
+  HostClock,
+  HostControl,
+  type HostEvents,
+  type Needs,
+  NodeIdentity,
+  type Plugin,
+  PluginJournal,
+  type Point,
+  StakeChain,
+} from '#plugin';
+import { FakeAgent, FakeHostControl, fakeIdentity } from './fake-agent.ts';
+import { FakeStakeChain } from './fake-chain.ts';
+import { FakeClock, settle } from './fake-clock.ts';
+import { FakeGateways } from './fake-gateway.ts';
+import { memoryJournal } from './memory-journal.ts';
+import { RecordingLog } from './recording-log.ts';
+
+/** What a plugin under test works with. Each has a default; give your own to share it between two lives. */
+export interface FakeServices {
+  readonly clock: FakeClock;
+  readonly chain: FakeStakeChain;
+  readonly gateways: FakeGateways;
+  readonly agent: FakeAgent;
+  readonly identity: NodeIdentity;
+  readonly control: FakeHostControl;
+  readonly journal: Journal;
+  readonly log: RecordingLog;
+}
+
+export interface LoadOptions {
+  /** As it would stand under `config` in the configuration. Default: `{}`. */
+  readonly config?: unknown;
+  readonly services?: Partial<FakeServices>;
+  /** Services under tokens of your own. */
+  readonly bindings?: readonly ServiceBinding[];
+  readonly deadlines?: CatalogDeadlines;
+}
+
+export interface RecordedEvent {
+  readonly event: keyof HostEvents;
+  readonly fact: unknown;
+}
+
+/** A plugin that was set up by the real catalog and whose tasks run. Dispose of it, or `stop()`. */
+export interface LoadedPlugin extends FakeServices, AsyncDisposable {
+  readonly events: readonly RecordedEvent[];
+  facts<E extends keyof HostEvents>(event: E): ReadonlyArray<HostEvents[E]>;
+  emit<E extends keyof HostEvents>(event: E, fact: HostEvents[E]): void;
+  /** What the plugin provides for a point, as the host sees it: with the plugin's name before every error. */
+  provided<T>(point: Point<T>): T;
+  health(): HostHealth;
+  /** How many event listeners it has now. */
+  listenerCount(): number;
+  /** Errors of tasks that were given up. */
+  readonly failures: readonly Error[];
+  stop(): Promise<void>;
+}
+
+/**
+ * Loads one plugin through the catalog of the real host: its shape and configuration are checked, `setup` runs, tasks are
+ * supervised, what it provides is wrapped. Only the services are fakes, and nobody misses the points of other plugins.
+ */
+export async function loadPlugin<C, N extends Needs>(
+  plugin: Plugin<C, N>,
+  options: LoadOptions = {},
+): Promise<LoadedPlugin> {
+  const clock = options.services?.clock ?? new FakeClock();
+  const services: FakeServices = {
+    clock,
+    chain: new FakeStakeChain(clock),
+    gateways: new FakeGateways(clock),
+    agent: new FakeAgent(),
+    identity: fakeIdentity(),
+    control: new FakeHostControl(),
+    journal: memoryJournal(),
+    log: new RecordingLog(),
+    ...options.services,
+  };
+  const bus = createEventBus(services.log);
+  const health = createHealthRegistry();
+  const recorded: RecordedEvent[] = [];
+  const failures: Error[] = [];
+  const catalog = await loadCatalog({
+    entries: [{ use: 'plugin-under-test', config: options.config ?? {} }],
+    discovery: { builtIns: { 'plugin-under-test': async () => plugin }, directory: '/' },
+    services: createServiceContainer([
+      bind(StakeChain, services.chain),
+      bind(GatewayConnector, services.gateways),
+      bind(NodeIdentity, services.identity),
+      bind(Agent, services.agent),
+      bind(HostControl, services.control),
+      bind(HostClock, clock),
+      bind(PluginJournal, services.journal),
+      ...(options.bindings ?? []),
+    ]),
+    events: {
+      ...bus,
+      emit(event, fact) {
+        recorded.push({ event, fact });
+        bus.emit(event, fact);
+      },
+    },
+    health,
+    clock,
+    log: services.log,
+    // The middle of every range: tests that turn the clock know when.
+    random: () => 0.5,
+    taskPolicy: defaultTaskPolicy,
+    deadlines: options.deadlines ?? defaultDeadlines,
+    points: [],
+    onFailed: (error) => failures.push(error),
+  });
+  catalog.start();
+  await settle();
+  return {
+    ...services,
+    events: recorded,
+    facts: <E extends keyof HostEvents>(event: E) =>
+      recorded.filter((entry) => entry.event === event).map((entry) => entry.fact as HostEvents[E]),
+    emit: (event, fact) => bus.emit(event, fact),
+    provided: (point) => catalog.one(point),
+    health: () => health.read(),
+    listenerCount: () => bus.listenerCount(),
+    failures,
+    stop: () => catalog.close(),
+    [Symbol.asyncDispose]: () => catalog.close(),
+  };
+}
