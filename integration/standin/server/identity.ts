@@ -1,0 +1,13 @@
+/** Who a request comes from, as the API server's authenticators would say. */
+export interface Identity {
+  readonly username: string;
+  readonly groups: readonly string[];
+}
+
+/** The node name of a kubelet's identity: user `system:node:<name>` in group `system:nodes`. */
+export function nodeNameOf({ username, groups }: Identity): string | undefined {
+  const prefix = 'system:node:';
+  return groups.includes('system:nodes') && username.startsWith(prefix)
+    ? username.slice(prefix.length)
+    : undefined;
+}

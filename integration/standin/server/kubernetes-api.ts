@@ -1,0 +1,547 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { admit } from './admission.ts';
+import { type Attributes, isAllowed, refusalOf } from './authorization.ts';
+import { parseJson, readBody, sendJson, sendText } from './http.ts';
+import type { Identity } from './identity.ts';
+import {
+  apiVersionOf,
+  at,
+  isRecord,
+  type KubeObject,
+  type Resource,
+  resourceOf,
+  resources,
+} from './objects.ts';
+import { applyPatch } from './patches.ts';
+import { fieldMatcher, labelMatcher, type Matches } from './selectors.ts';
+import {
+  badRequest,
+  conflict,
+  invalid,
+  methodNotAllowed,
+  notFound,
+  Refusal,
+  unauthorized,
+} from './status.ts';
+import { named, type Store, type StoreEvent, timestamp } from './store.ts';
+
+export interface KubernetesApiOptions {
+  readonly store: Store;
+  readonly nowMs: () => number;
+  /** What `/version` says. */
+  readonly gitVersion: string;
+}
+
+interface Target {
+  readonly resource: Resource;
+  readonly namespace: string;
+  readonly name: string;
+  readonly subresource: string;
+}
+
+/** The part of the Kubernetes API that the gateway and the agents use, in the API server's words. */
+export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiOptions) {
+  return { handle };
+
+  /** Answers one request; throws a `Refusal`. `identity` is undefined for a request without valid credentials. */
+  async function handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    identity: Identity | undefined,
+  ): Promise<void> {
+    const url = new URL(request.url ?? '/', 'https://api');
+    // k3s turns anonymous requests off, health included.
+    if (!identity) throw unauthorized();
+    if (['/livez', '/readyz', '/healthz'].includes(url.pathname)) return sendText(response, 200, 'ok');
+    const meta = discovery(url.pathname, gitVersion);
+    if (meta) return sendJson(response, 200, meta);
+
+    const target = parsePath(url.pathname);
+    const query = url.searchParams;
+    const isWatch = ['true', '1'].includes(query.get('watch') ?? '');
+    const verb = verbOf(request.method ?? 'GET', target, isWatch);
+    const attributes: Attributes = {
+      verb,
+      group: target.resource.group,
+      resource: target.resource.plural,
+      subresource: target.subresource,
+      namespace: target.namespace,
+      name: target.name,
+      fieldSelector: query.get('fieldSelector'),
+    };
+    if (!isAllowed(store, identity, attributes)) throw refusalOf(identity, attributes);
+
+    const body = ['POST', 'PUT', 'PATCH', 'DELETE'].includes(request.method ?? '')
+      ? await readBody(request)
+      : Buffer.alloc(0);
+    switch (verb) {
+      case 'get':
+        return sendJson(response, 200, existing(target));
+      case 'list':
+        return sendJson(response, 200, listOf(target, query));
+      case 'watch':
+        return watch(request, response, target, query);
+      case 'create':
+        return sendJson(response, 201, create(identity, target, parseJson(body)));
+      case 'update':
+        return sendJson(response, 200, update(identity, target, parseJson(body)));
+      case 'patch':
+        return sendJson(
+          response,
+          200,
+          patch(identity, target, request.headers['content-type'] ?? '', parseJson(body)),
+        );
+      case 'delete':
+        return sendJson(response, 200, remove(identity, target, deleteOptions(body, query)));
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  function existing({ resource, namespace, name }: Target): KubeObject {
+    const found = store.get(resource, namespace, name);
+    if (!found) throw notFound(qualifiedName(resource), name);
+    return found;
+  }
+
+  function listOf({ resource, namespace, name }: Target, query: URLSearchParams): Record<string, unknown> {
+    const matches = matcher(resource, name, query);
+    return {
+      kind: `${resource.kind}List`,
+      apiVersion: apiVersionOf(resource),
+      metadata: { resourceVersion: String(store.revision) },
+      items: store
+        .list(resource, namespace)
+        .filter(matches)
+        // Items of a list carry no kind of their own.
+        .map(({ kind: _kind, apiVersion: _version, ...item }) => item),
+    };
+  }
+
+  function watch(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { resource, namespace, name }: Target,
+    query: URLSearchParams,
+  ): void {
+    const matches = matcher(resource, name, query);
+    const from = query.get('resourceVersion') ?? '';
+    const backlog = from === '' || from === '0' ? undefined : store.eventsAfter(Number(from));
+    response.writeHead(200, { 'Content-Type': 'application/json' });
+    const send = (type: string, object: unknown) => response.write(`${JSON.stringify({ type, object })}\n`);
+    if (from !== '' && from !== '0' && backlog === undefined) {
+      const gone = new Refusal(410, 'Expired', `too old resource version: ${from} (${store.revision})`);
+      send('ERROR', gone.toStatus());
+      response.end();
+      return;
+    }
+    const tell = (event: StoreEvent) => {
+      if (event.resource !== resource.plural) return;
+      if (namespace && event.object.metadata.namespace !== namespace) return;
+      const type = typeFor(event, matches);
+      if (type) send(type, type === 'DELETED' ? deletedForm(event) : event.object);
+    };
+    if (backlog) backlog.forEach(tell);
+    else for (const object of store.list(resource, namespace).filter(matches)) send('ADDED', object);
+
+    const unsubscribe = store.subscribe(tell);
+    const lifeMs = Math.min(Number(query.get('timeoutSeconds') ?? 1_800), 3_600) * 1_000;
+    const end = setTimeout(() => response.end(), lifeMs);
+    const bookmark = () =>
+      send('BOOKMARK', {
+        kind: resource.kind,
+        apiVersion: apiVersionOf(resource),
+        metadata: { resourceVersion: String(store.revision), creationTimestamp: null },
+      });
+    const bookmarks = query.get('allowWatchBookmarks') === 'true' ? setInterval(bookmark, 60_000) : undefined;
+    response.flushHeaders();
+    request.once('close', stop);
+    response.once('close', stop);
+    function stop(): void {
+      unsubscribe();
+      clearTimeout(end);
+      clearInterval(bookmarks);
+    }
+  }
+
+  function create(identity: Identity, target: Target, body: unknown): KubeObject {
+    if (target.subresource === 'eviction') return evict(identity, target, body) as unknown as KubeObject;
+    if (target.subresource !== '') throw methodNotAllowed();
+    const { resource, namespace } = target;
+    const object = parseObject(resource, body);
+    const { metadata } = object;
+    if (!metadata.name && metadata.generateName)
+      metadata.name = metadata.generateName + randomBytes(4).toString('hex').slice(0, 5);
+    if (!metadata.name)
+      throw invalid(resource.kind, '', 'metadata.name: Required value: name or generateName is required');
+    if (!/^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$/i.test(metadata.name))
+      throw invalid(
+        resource.kind,
+        metadata.name,
+        `metadata.name: Invalid value: "${metadata.name}": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character`,
+      );
+    placeIn(resource, object, namespace);
+    delete metadata.resourceVersion;
+    delete metadata.uid;
+    prepare(resource, object);
+    if (resource.plural === 'nodes') taintNewNode(object);
+    else if (resource.hasStatus) object.status = initialStatus(resource);
+    admit(store, {
+      identity,
+      operation: 'CREATE',
+      resource: resource.plural,
+      name: metadata.name,
+      object,
+      oldObject: undefined,
+    });
+    return store.create(resource, object);
+  }
+
+  function update(identity: Identity, target: Target, body: unknown): KubeObject {
+    const current = existing(target);
+    const object = parseObject(target.resource, body);
+    if (object.metadata.name !== target.name)
+      throw badRequest(
+        `the name of the object (${object.metadata.name}) does not match the name on the URL (${target.name})`,
+      );
+    placeIn(target.resource, object, target.namespace);
+    return write(identity, target, current, object);
+  }
+
+  function patch(identity: Identity, target: Target, contentType: string, body: unknown): KubeObject {
+    const current = existing(target);
+    const object = applyPatch(contentType, current, body);
+    if (object.metadata.name !== target.name)
+      throw badRequest('the name of the object does not match the name on the URL');
+    return write(identity, target, current, object);
+  }
+
+  /** The common end of update and patch: the part that the subresource may change, admission, the store. */
+  function write(identity: Identity, target: Target, current: KubeObject, given: KubeObject): KubeObject {
+    const { resource, name, subresource } = target;
+    let object = given;
+    if (subresource === 'status') {
+      // Through /status a Node's labels and annotations change too, its spec never.
+      const { spec: _spec, ...rest } = given;
+      object = { ...rest, metadata: { ...current.metadata, ...given.metadata } };
+      if (current.spec !== undefined) object.spec = current.spec;
+    } else if (subresource !== '') {
+      throw methodNotAllowed();
+    } else if (resource.hasStatus) {
+      const { status: _status, ...rest } = given;
+      object = rest;
+      if (current.status !== undefined) object.status = current.status;
+    }
+    prepare(resource, object);
+    admit(store, {
+      identity,
+      operation: 'UPDATE',
+      resource: resource.plural + (subresource ? `/${subresource}` : ''),
+      name,
+      object,
+      oldObject: current,
+    });
+    return store.replace(resource, object);
+  }
+
+  function remove(identity: Identity, target: Target, options: DeleteOptions): Record<string, unknown> {
+    const { resource, namespace, name, subresource } = target;
+    if (name === '' || subresource !== '') throw methodNotAllowed();
+    const current = existing(target);
+    checkPreconditions(resource, current, options);
+    admit(store, {
+      identity,
+      operation: 'DELETE',
+      resource: resource.plural,
+      name,
+      object: undefined,
+      oldObject: current,
+    });
+    if (resource.plural === 'pods') return deletePod(current, options.gracePeriodSeconds);
+    store.remove(resource, namespace, name);
+    return {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Success',
+      details: { name, kind: resource.plural, uid: current.metadata.uid },
+    };
+  }
+
+  function checkPreconditions(
+    resource: Resource,
+    current: KubeObject,
+    { preconditions }: DeleteOptions,
+  ): void {
+    const name = current.metadata.name ?? '';
+    for (const [field, label] of [
+      ['uid', 'UID'],
+      ['resourceVersion', 'ResourceVersion'],
+    ] as const) {
+      const wanted = preconditions?.[field];
+      if (wanted !== undefined && wanted !== current.metadata[field])
+        throw conflict(
+          resource.plural,
+          name,
+          `Precondition failed: ${label} in precondition: ${wanted}, ${label} in object meta: ${current.metadata[field]}`,
+        );
+    }
+  }
+
+  /** A pod on a node is marked and waits for its kubelet to confirm; without grace, or without a node, it goes at once. */
+  function deletePod(pod: KubeObject, wantedGraceS: number | undefined): KubeObject {
+    const specGrace = at(pod, 'spec.terminationGracePeriodSeconds');
+    const graceS = wantedGraceS ?? (typeof specGrace === 'number' ? specGrace : 30);
+    const isRunning =
+      Boolean(at(pod, 'spec.nodeName')) && !['Succeeded', 'Failed'].includes(String(at(pod, 'status.phase')));
+    const { namespace = '', name = '' } = pod.metadata;
+    if (graceS === 0 || !isRunning) {
+      store.remove(named.pod, namespace, name);
+      return pod;
+    }
+    if (pod.metadata.deletionTimestamp === undefined)
+      return markDeleted(store, pod, timestamp(nowMs() + graceS * 1_000), graceS);
+    return pod;
+  }
+
+  function evict(identity: Identity, target: Target, body: unknown): Record<string, unknown> {
+    if (target.resource.plural !== 'pods') throw methodNotAllowed();
+    const pod = existing(target);
+    const options =
+      isRecord(body) && isRecord(body.deleteOptions) ? (body.deleteOptions as DeleteOptions) : {};
+    admit(store, {
+      identity,
+      operation: 'CREATE',
+      resource: 'pods/eviction',
+      name: target.name,
+      object: undefined,
+      oldObject: pod,
+    });
+    checkPreconditions(target.resource, pod, options);
+    const budgets = budgetsOf(store, pod);
+    if (budgets.length > 1)
+      throw new Refusal(
+        500,
+        'InternalError',
+        'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
+      );
+    if (budgets[0] && !allowsDisruption(store, budgets[0]))
+      throw new Refusal(
+        429,
+        'TooManyRequests',
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        {
+          causes: [
+            {
+              reason: 'DisruptionBudget',
+              message: `The disruption budget ${budgets[0].metadata.name} needs the pod`,
+            },
+          ],
+        },
+      );
+    deletePod(pod, options.gracePeriodSeconds);
+    return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
+  }
+}
+
+interface DeleteOptions {
+  gracePeriodSeconds?: number;
+  preconditions?: { uid?: string; resourceVersion?: string };
+}
+
+function deleteOptions(body: Buffer, query: URLSearchParams): DeleteOptions {
+  const options = body.length > 0 ? (parseJson(body) as DeleteOptions) : {};
+  const grace = query.get('gracePeriodSeconds');
+  return grace === null ? options : { ...options, gracePeriodSeconds: Number(grace) };
+}
+
+function discovery(path: string, gitVersion: string): Record<string, unknown> | undefined {
+  const groups = [...new Set(resources.map(({ group }) => group))].filter((group) => group !== '');
+  const listed = (group: string) => ({
+    kind: 'APIResourceList',
+    apiVersion: 'v1',
+    groupVersion: group === '' ? 'v1' : `${group}/v1`,
+    resources: resources
+      .filter((resource) => resource.group === group)
+      .flatMap((resource) => [
+        apiResource(resource, resource.plural),
+        ...(resource.hasStatus ? [apiResource(resource, `${resource.plural}/status`)] : []),
+      ]),
+  });
+  const described = (group: string) => {
+    const version = { groupVersion: `${group}/v1`, version: 'v1' };
+    return { name: group, versions: [version], preferredVersion: version };
+  };
+  const [, major = '1', minor = '0'] = /^v(\d+)\.(\d+)/.exec(gitVersion) ?? [];
+  if (path === '/version') return { major, minor, gitVersion, platform: 'stand-in' };
+  if (path === '/api') return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
+  if (path === '/api/v1') return listed('');
+  if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(described) };
+  const group = groups.find((one) => path === `/apis/${one}` || path === `/apis/${one}/v1`);
+  if (group === undefined) return undefined;
+  return path.endsWith('/v1') ? listed(group) : { kind: 'APIGroup', apiVersion: 'v1', ...described(group) };
+}
+
+const apiResource = (resource: Resource, name: string) => ({
+  name,
+  singularName: name === resource.plural ? resource.singular : '',
+  namespaced: resource.isNamespaced,
+  kind: resource.kind,
+  verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
+  ...(resource.shortNames.length > 0 && name === resource.plural ? { shortNames: resource.shortNames } : {}),
+});
+
+function parsePath(path: string): Target {
+  const unknown = () => new Refusal(404, 'NotFound', 'the server could not find the requested resource');
+  const core = /^\/api\/(v1)\/(.+)$/.exec(path);
+  const grouped = /^\/apis\/([^/]+)\/([^/]+)\/(.+)$/.exec(path);
+  const [group, version, rest] = core ? ['', core[1], core[2]] : [grouped?.[1], grouped?.[2], grouped?.[3]];
+  if (group === undefined || version === undefined || rest === undefined) throw unknown();
+  let parts = rest.split('/').map(decodeURIComponent);
+  let namespace = '';
+  // `namespaces/x` is the object, `namespaces/x/pods` what is in it.
+  if (parts[0] === 'namespaces' && parts.length > 2 && parts[2] !== 'status') {
+    namespace = parts[1] ?? '';
+    parts = parts.slice(2);
+  }
+  const [plural = '', name = '', subresource = ''] = parts;
+  const resource = resourceOf(group, version, plural);
+  const subresources = [
+    '',
+    ...(resource?.hasStatus ? ['status'] : []),
+    ...(plural === 'pods' ? ['eviction'] : []),
+  ];
+  if (!resource || parts.length > 3 || !subresources.includes(subresource)) throw unknown();
+  if (!resource.isNamespaced && namespace !== '') throw unknown();
+  return { resource, namespace, name, subresource };
+}
+
+function verbOf(method: string, { resource, namespace, name }: Target, isWatch: boolean): string {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      if (isWatch) return 'watch';
+      return name === '' ? 'list' : 'get';
+    case 'POST':
+      if (resource.isNamespaced && namespace === '') throw methodNotAllowed();
+      return 'create';
+    case 'PUT':
+      return 'update';
+    case 'PATCH':
+      return 'patch';
+    case 'DELETE':
+      return name === '' ? 'deletecollection' : 'delete';
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+const qualifiedName = ({ group, plural }: Resource) => (group === '' ? plural : `${plural}.${group}`);
+
+function matcher(resource: Resource, name: string, query: URLSearchParams): Matches {
+  const byLabel = labelMatcher(query.get('labelSelector'));
+  const byField = fieldMatcher(resource.plural, query.get('fieldSelector'));
+  return (object) => byLabel(object) && byField(object) && (name === '' || object.metadata.name === name);
+}
+
+/** What a watcher with a selector sees of a change: an object may come into its sight, or go out of it. */
+function typeFor({ type, object, before }: StoreEvent, matches: Matches): StoreEvent['type'] | undefined {
+  const [isSeen, wasSeen] = [matches(object), before !== undefined && matches(before)];
+  if (type === 'DELETED') return wasSeen ? 'DELETED' : undefined;
+  if (isSeen) return wasSeen ? 'MODIFIED' : 'ADDED';
+  return wasSeen ? 'DELETED' : undefined;
+}
+
+const deletedForm = ({ object, before }: StoreEvent): KubeObject => ({
+  ...(before ?? object),
+  metadata: { ...(before ?? object).metadata, resourceVersion: object.metadata.resourceVersion ?? '' },
+});
+
+function parseObject(resource: Resource, body: unknown): KubeObject {
+  if (!isRecord(body) || !isRecord(body.metadata ?? {})) throw badRequest('the object needs metadata');
+  const wanted = apiVersionOf(resource);
+  if ((body.kind ?? resource.kind) !== resource.kind || (body.apiVersion ?? wanted) !== wanted)
+    throw badRequest(
+      `${String(body.kind)} in version "${String(body.apiVersion)}" cannot be handled as a ${resource.kind}`,
+    );
+  return structuredClone({ ...body, metadata: body.metadata ?? {} }) as unknown as KubeObject;
+}
+
+function placeIn(resource: Resource, object: KubeObject, namespace: string): void {
+  if (!resource.isNamespaced) {
+    delete object.metadata.namespace;
+    return;
+  }
+  if (object.metadata.namespace && object.metadata.namespace !== namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  object.metadata.namespace = namespace;
+}
+
+/** Fields that the API server derives on every write. */
+function prepare(resource: Resource, object: KubeObject): void {
+  if (resource.plural === 'secrets') {
+    object.type ??= 'Opaque';
+    if (isRecord(object.stringData)) {
+      const encoded = Object.entries(object.stringData).map(([key, value]) => [
+        key,
+        Buffer.from(String(value)).toString('base64'),
+      ]);
+      object.data = { ...(isRecord(object.data) ? object.data : {}), ...Object.fromEntries(encoded) };
+      delete object.stringData;
+    }
+    for (const value of Object.values(isRecord(object.data) ? object.data : {}))
+      if (typeof value !== 'string' || Buffer.from(value, 'base64').toString('base64') !== value)
+        throw badRequest('Secret in version "v1" cannot be handled as a Secret: illegal base64 data');
+  }
+}
+
+/** The API server's own admission gives every new Node this taint; the node life cycle takes it away once it is Ready. */
+function taintNewNode(node: KubeObject): void {
+  const spec = isRecord(node.spec) ? node.spec : {};
+  const taints = (Array.isArray(spec.taints) ? spec.taints : []) as Array<{ key?: string }>;
+  if (!taints.some(({ key }) => key === 'node.kubernetes.io/not-ready'))
+    node.spec = {
+      ...spec,
+      taints: [...taints, { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }],
+    };
+}
+
+const initialStatus = (resource: Resource): Record<string, unknown> =>
+  resource.plural === 'pods' ? { phase: 'Pending', qosClass: 'BestEffort' } : {};
+
+/** Sets the deletion mark of a pod, which no request may write. */
+function markDeleted(store: Store, pod: KubeObject, deletionTimestamp: string, graceS: number): KubeObject {
+  const marked = structuredClone(pod);
+  marked.metadata.deletionTimestamp = deletionTimestamp;
+  marked.metadata.deletionGracePeriodSeconds = graceS;
+  return store.markDeleted(named.pod, marked);
+}
+
+function budgetsOf(store: Store, pod: KubeObject): KubeObject[] {
+  return store
+    .list(named.budget, pod.metadata.namespace)
+    .filter((budget) => labelMatcherOf(at(budget, 'spec.selector.matchLabels'))(pod));
+}
+
+function labelMatcherOf(labels: unknown): Matches {
+  if (!isRecord(labels)) return () => false;
+  return (object) => Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);
+}
+
+/** What the disruption controller would compute, for numbers (not percentages). */
+function allowsDisruption(store: Store, budget: KubeObject): boolean {
+  const pods = store
+    .list(named.pod, budget.metadata.namespace)
+    .filter(labelMatcherOf(at(budget, 'spec.selector.matchLabels')));
+  const healthy = pods.filter(
+    (pod) =>
+      pod.metadata.deletionTimestamp === undefined &&
+      ((at(pod, 'status.conditions') ?? []) as Array<{ type: string; status: string }>).some(
+        ({ type, status }) => type === 'Ready' && status === 'True',
+      ),
+  ).length;
+  const [least, most] = [at(budget, 'spec.minAvailable'), at(budget, 'spec.maxUnavailable')];
+  if (typeof most === 'number') return pods.length - healthy < most;
+  return healthy > (typeof least === 'number' ? least : 1);
+}

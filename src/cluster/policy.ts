@@ -1,0 +1,214 @@
+import type {
+  V1ConfigMap,
+  V1ValidatingAdmissionPolicy,
+  V1ValidatingAdmissionPolicyBinding,
+  V1ValidatingAdmissionPolicySpec,
+} from '@kubernetes/client-node';
+import {
+  ADMITTED_CONFIG_MAP,
+  BOOTSTRAP_TOKEN_TYPE,
+  MANAGED_BY,
+  NODE_MARK,
+  NODE_PASSWORD_TYPE,
+  ORDINARY,
+  OURS,
+  STAKED_TAINT,
+  SYSTEM_NAMESPACE,
+} from './words.ts';
+
+/** A policy and the binding that puts it in force. */
+export interface PolicyPair {
+  readonly policy: V1ValidatingAdmissionPolicy;
+  readonly binding: V1ValidatingAdmissionPolicyBinding;
+}
+
+const managed = { [MANAGED_BY]: OURS };
+
+/**
+ * Node CREATE: only names of the ConfigMap, a staked one only with its taint, none with a mark of its own. It asks
+ * everybody but `system:masters`, whatever group they are in: a kubelet certificate, the identities that every worker
+ * shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway is down; a
+ * missing ConfigMap refuses all.
+ */
+export function nodeNamesPolicy(): PolicyPair {
+  return pair(
+    'k3s-daas-node-names',
+    {
+      ...strict(['nodes'], ['CREATE']),
+      paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
+      matchConditions: [
+        { name: 'not-an-administrator', expression: "!('system:masters' in request.userInfo.groups)" },
+      ],
+      variables: [
+        { name: 'isAdmitted', expression: 'has(params.data) && object.metadata.name in params.data' },
+        {
+          name: 'tier',
+          expression: `variables.isAdmitted ? params.data[object.metadata.name] : '${ORDINARY}'`,
+        },
+      ],
+      validations: [
+        {
+          expression: 'variables.isAdmitted',
+          messageExpression:
+            "'the node name ' + object.metadata.name + ' is not admitted: no stake that the gateway has verified stands behind it'",
+          message: 'the node name is not admitted',
+          reason: 'Forbidden',
+        },
+        {
+          expression: `variables.tier == '${ORDINARY}' || (has(object.spec) && has(object.spec.taints) && object.spec.taints.exists(t, t.key == '${STAKED_TAINT}' && has(t.value) && t.value == variables.tier && t.effect == 'NoSchedule'))`,
+          messageExpression: `'the staked node ' + object.metadata.name + ' must register with the taint ${STAKED_TAINT}=' + variables.tier + ':NoSchedule'`,
+          message: `a staked node must register with the taint ${STAKED_TAINT}`,
+          reason: 'Forbidden',
+        },
+        {
+          expression: `!has(object.metadata.labels) || !('${NODE_MARK}' in object.metadata.labels)`,
+          message: `the label ${NODE_MARK} is set by the gateway alone`,
+          reason: 'Forbidden',
+        },
+      ],
+    },
+    { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE, parameterNotFoundAction: 'Deny' },
+  );
+}
+
+const workerIdentities =
+  "'system:nodes' in request.userInfo.groups || request.userInfo.username in ['system:kube-proxy', 'system:k3s-controller']";
+
+/**
+ * Node UPDATE by an identity that workers hold: our mark and our taints stay as they are. NodeRestriction guards them
+ * from `system:node:<name>` only; `system:k3s-controller`, which every worker has, may write the labels of any Node
+ * through `nodes/status`.
+ */
+export function nodeMarksPolicy(): PolicyPair {
+  const mark = (object: string) =>
+    `has(${object}.metadata.labels) && '${NODE_MARK}' in ${object}.metadata.labels ? ${object}.metadata.labels['${NODE_MARK}'] : ''`;
+  const taints = (object: string) =>
+    `has(${object}.spec) && has(${object}.spec.taints) ? ${object}.spec.taints.filter(t, t.key.startsWith('k3s-daas.io/')).map(t, t.key + '=' + (has(t.value) ? t.value : '') + ':' + t.effect) : []`;
+  return pair('k3s-daas-node-marks', {
+    ...strict(['nodes', 'nodes/status'], ['UPDATE']),
+    matchConditions: [{ name: 'held-by-a-worker', expression: workerIdentities }],
+    variables: [
+      { name: 'mark', expression: mark('object') },
+      { name: 'oldMark', expression: mark('oldObject') },
+      { name: 'taints', expression: taints('object') },
+      { name: 'oldTaints', expression: taints('oldObject') },
+    ],
+    validations: [
+      {
+        expression: 'variables.mark == variables.oldMark',
+        message: `the label ${NODE_MARK} is set by the gateway alone`,
+        reason: 'Forbidden',
+      },
+      {
+        expression: 'variables.taints == variables.oldTaints',
+        message: 'the taints k3s-daas.io/* are set by the gateway alone',
+        reason: 'Forbidden',
+      },
+    ],
+  });
+}
+
+/**
+ * Secrets written by the gateway: join credentials and node passwords, nothing else. RBAC cannot tell types apart, and
+ * a right to create any Secret in kube-system is a right to the token of every ServiceAccount there.
+ */
+export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
+  const types = `['${BOOTSTRAP_TOKEN_TYPE}', '${NODE_PASSWORD_TYPE}']`;
+  return pair('k3s-daas-gateway-secrets', {
+    ...strict(['secrets'], ['CREATE', 'UPDATE', 'DELETE']),
+    matchConditions: [
+      { name: 'by-the-gateway', expression: `request.userInfo.username == ${celText(gatewayUser)}` },
+    ],
+    variables: [
+      {
+        name: 'type',
+        expression:
+          "request.operation == 'DELETE' ? (has(oldObject.type) ? oldObject.type : '') : (has(object.type) ? object.type : '')",
+      },
+      {
+        name: 'name',
+        expression: "request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name",
+      },
+    ],
+    validations: [
+      {
+        // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces those that are nobody's.
+        expression: `variables.type in ${types} || (request.operation == 'DELETE' && variables.name.endsWith('.node-password.k3s'))`,
+        message: 'the gateway writes join credentials and node passwords only',
+        reason: 'Forbidden',
+      },
+    ],
+  });
+}
+
+/** The ConfigMap with the names of the Nodes that are there already: their names are nobody's to stake. */
+export function admittedNamesMap(ordinary: readonly string[]): V1ConfigMap {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE, labels: managed },
+    data: Object.fromEntries(ordinary.map((name) => [name, ORDINARY])),
+  };
+}
+
+type StrictBase = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
+
+/** Matching in full, with the values that the API server would fill in, so that what is read back can be compared. */
+function strict(resources: string[], operations: string[]): StrictBase {
+  return {
+    failurePolicy: 'Fail',
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: {},
+      objectSelector: {},
+      resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations, resources, scope: '*' }],
+    },
+  };
+}
+
+function pair(
+  name: string,
+  spec: V1ValidatingAdmissionPolicySpec,
+  paramRef?: { name: string; namespace: string; parameterNotFoundAction: string },
+): PolicyPair {
+  return {
+    policy: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name, labels: managed },
+      spec,
+    },
+    binding: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name, labels: managed },
+      spec: { policyName: name, validationActions: ['Deny'], ...(paramRef ? { paramRef } : {}) },
+    },
+  };
+}
+
+function celText(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
+
+/**
+ * The same in every part that means something: key order, and members the API server shows or hides when they are
+ * empty, do not count. An added rule, condition or exclusion does.
+ */
+export function isSameSpec(one: unknown, other: unknown): boolean {
+  return canonical(one) === canonical(other);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(tidy(value));
+}
+
+function tidy(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => tidy(item) ?? null);
+  if (typeof value !== 'object' || value === null) return value === '' || value === null ? undefined : value;
+  const entries = Object.entries(value)
+    .map(([key, inner]) => [key, tidy(inner)] as const)
+    .filter(([, inner]) => inner !== undefined)
+    .sort(([one], [other]) => (one < other ? -1 : 1));
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
