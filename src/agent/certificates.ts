@@ -1,0 +1,80 @@
+import { access, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * k3s shows the kubelet certificate it finds before it shows the credential. When the Node is gone the server answers
+ * 401, and k3s then sends its request again without a body, for ever: it never comes to the credential (measured on
+ * v1.36.2). So the pair is moved aside for a join, and comes back when the join did not bring a new one.
+ */
+export interface CertificateFacts {
+  /** client-kubelet.crt or .key is where k3s looks. */
+  readonly inPlace: boolean;
+  /** A complete pair was moved aside earlier. */
+  readonly aside: boolean;
+  /** The token file holds a credential that may still be accepted. */
+  readonly hasLiveCredential: boolean;
+  /** This start brings a credential that no start before it had. */
+  readonly isFreshCredential: boolean;
+  readonly lastStartReachedReady: boolean;
+}
+
+export type CertificatePlan = 'move-aside' | 'restore' | 'leave';
+
+/**
+ * Without a live credential the certificates are all there is, whatever became of the last start: moving them aside
+ * would leave k3s with nothing to show.
+ */
+export function planCertificates(facts: CertificateFacts): CertificatePlan {
+  if (!facts.hasLiveCredential) return !facts.inPlace && facts.aside ? 'restore' : 'leave';
+  if (!facts.inPlace) return 'leave';
+  return facts.isFreshCredential || !facts.lastStartReachedReady ? 'move-aside' : 'leave';
+}
+
+const pair = ['client-kubelet.crt', 'client-kubelet.key'] as const;
+
+/** The kubelet's client certificate below `<data-dir>/agent`. */
+export function kubeletCertificate(dataDir: string): {
+  facts(): Promise<Pick<CertificateFacts, 'inPlace' | 'aside'>>;
+  carryOut(plan: CertificatePlan): Promise<void>;
+  /** The Node is Ready on the pair in place: the older one is of no more use. */
+  forgetAside(): Promise<void>;
+} {
+  const place = (name: string) => join(dataDir, 'agent', name);
+  const aside = (name: string) => `${place(name)}.aside`;
+  return {
+    async facts() {
+      const [inPlace, asideToo] = await Promise.all([
+        Promise.all(pair.map((name) => exists(place(name)))),
+        Promise.all(pair.map((name) => exists(aside(name)))),
+      ]);
+      return { inPlace: inPlace.includes(true), aside: !asideToo.includes(false) };
+    },
+    async carryOut(plan) {
+      if (plan === 'leave') return;
+      for (const name of pair)
+        await ifThere(() =>
+          plan === 'restore' ? rename(aside(name), place(name)) : rename(place(name), aside(name)),
+        );
+    },
+    async forgetAside() {
+      for (const name of pair) await ifThere(() => unlink(aside(name)));
+    },
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function ifThere(act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,2 @@
+export { AgentSettings } from './settings.ts';
+export { type AgentEvents, createAgentSupervisor, type SupervisorOptions } from './supervisor.ts';

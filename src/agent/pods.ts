@@ -1,0 +1,78 @@
+import type { Clock } from '#base';
+import {
+  killProcess,
+  mountNamespace,
+  type RunningProcess,
+  runningProcesses,
+  withDescendants,
+} from './process-table.ts';
+
+/** The shim of a pod: containerd runs one for each pod sandbox, and its `-id` is the sandbox's. */
+export interface PodShim {
+  readonly sandboxId: string;
+  readonly process: RunningProcess;
+}
+
+/**
+ * Reads a command line as that of a containerd shim for Kubernetes pods of the containerd at `address`
+ * (`containerd-shim-runc-v2 -namespace k8s.io -id <sandbox> -address <socket>`). Docker's shims, nerdctl's namespace and
+ * another containerd's are not ours.
+ */
+export function podShimId(commandLine: readonly string[], address: string): string | undefined {
+  const [program = '', ...rest] = commandLine;
+  const name = program.slice(program.lastIndexOf('/') + 1);
+  if (!name.startsWith('containerd-shim')) return undefined;
+  if (flagOf(rest, 'address') !== address || flagOf(rest, 'namespace') !== 'k8s.io') return undefined;
+  return flagOf(rest, 'id');
+}
+
+function flagOf(words: readonly string[], name: string): string | undefined {
+  for (const [index, word] of words.entries()) {
+    const match = /^--?([a-z-]+)(?:=(.*))?$/.exec(word);
+    if (match?.[1] === name) return match[2] ?? words[index + 1];
+  }
+  return undefined;
+}
+
+/** The pods of this k3s: shims of its containerd that live in our mount namespace, where its socket's path means the same. */
+export async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
+  const home = await mountNamespace('self');
+  const shims: PodShim[] = [];
+  for (const process of all ?? (await runningProcesses())) {
+    const sandboxId = podShimId(process.commandLine, address);
+    if (sandboxId === undefined) continue;
+    if ((await mountNamespace(process.pid)) === home) shims.push({ sandboxId, process });
+  }
+  return shims;
+}
+
+/** How many pods run here, counted by sandbox. Needs no socket and no rights but a readable /proc. */
+export async function countPods(address: string): Promise<number | undefined> {
+  try {
+    return new Set((await podShims(address)).map(({ sandboxId }) => sandboxId)).size;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Kills the pods of this k3s: each shim with everything below it, again and again until a look finds none. Returns the
+ * pids that were killed. Containers in other mount namespaces are below the shims all the same.
+ */
+export async function killPods(address: string, clock: Clock, timeoutMs = 10_000): Promise<number[]> {
+  const killed = new Set<number>();
+  const deadlineMs = clock.monotonicMs() + timeoutMs;
+  for (;;) {
+    const all = await runningProcesses();
+    const shims = await podShims(address, all);
+    if (shims.length === 0) return [...killed];
+    const doomed = withDescendants(
+      shims.map(({ process }) => process),
+      all,
+    );
+    // Shims last: a container whose shim is gone is adopted by pid 1, and nothing would tell any more whose it was.
+    for (const process of doomed.reverse()) if (await killProcess(process)) killed.add(process.pid);
+    if (clock.monotonicMs() >= deadlineMs) return [...killed];
+    await clock.sleep(20);
+  }
+}

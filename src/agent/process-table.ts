@@ -1,0 +1,87 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { type Clock, isAlive, type ProcessIdentity, parseStat, processIdentity } from '#base';
+
+/** One running process, as /proc shows it. */
+export interface RunningProcess {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly startTicks: number;
+  /** Empty for kernel threads and zombies. */
+  readonly commandLine: readonly string[];
+}
+
+/** Everything that runs now. Processes that end while it is read are left out. */
+export async function runningProcesses(): Promise<RunningProcess[]> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const read = await Promise.all(names.map((name) => readProcess(Number(name))));
+  return read.filter((process) => process !== undefined);
+}
+
+async function readProcess(pid: number): Promise<RunningProcess | undefined> {
+  try {
+    const [stat, commandLine] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+    ]);
+    const { state, parentPid, startTicks } = parseStat(stat);
+    if (state === 'Z' || state === 'X') return undefined;
+    return { pid, parentPid, startTicks, commandLine: commandLine.split('\0').filter((word) => word !== '') };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The roots and everything below them, parents before children. */
+export function withDescendants(
+  roots: readonly RunningProcess[],
+  all: readonly RunningProcess[],
+): RunningProcess[] {
+  const found = new Map(roots.map((root) => [root.pid, root]));
+  const queue = [...roots];
+  for (let next = queue.shift(); next; next = queue.shift())
+    for (const child of all)
+      if (child.parentPid === next.pid && !found.has(child.pid)) {
+        found.set(child.pid, child);
+        queue.push(child);
+      }
+  return [...found.values()];
+}
+
+/** Which mount namespace a process lives in; undefined when it is gone or we may not look. */
+export async function mountNamespace(pid: number | 'self'): Promise<string | undefined> {
+  try {
+    return await readlink(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** SIGKILL, if the pid is still that of the process that was seen. */
+export async function killProcess({ pid, startTicks }: RunningProcess): Promise<boolean> {
+  if ((await processIdentity(pid))?.startTicks !== startTicks) return false;
+  return sendSignal(pid, 'SIGKILL');
+}
+
+/** false: nobody there to get it. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+/** Waits until the process is gone; false when it still lives at the deadline. */
+export async function waitForEnd(
+  identity: ProcessIdentity,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<boolean> {
+  const deadlineMs = clock.monotonicMs() + timeoutMs;
+  while (await isAlive(identity)) {
+    if (clock.monotonicMs() >= deadlineMs) return false;
+    await clock.sleep(20);
+  }
+  return true;
+}

@@ -1,0 +1,64 @@
+import { execa } from 'execa';
+import { ConfigurationError, messageOf } from '#base';
+import { LineSplitter } from './log-lines.ts';
+
+export interface ProcessEnd {
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+}
+
+/** A k3s process that was started. */
+export interface AgentProcess {
+  readonly pid: number;
+  /** When the process itself is gone; what it left running may still hold its output open. */
+  readonly ended: Promise<ProcessEnd>;
+}
+
+export interface LaunchOptions {
+  readonly binary: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly onLine: (line: string) => void;
+}
+
+/**
+ * Starts the binary and hands its output on, line by line. It is the leader of a session of its own: a Ctrl-C at our
+ * terminal must not reach it, since our SIGTERM would then be its second signal and end it on the spot. It also outlives
+ * us (`cleanup: false`), as k3s' own unit lets it (`KillMode=process`).
+ */
+export async function launch({ binary, argv, env, onLine }: LaunchOptions): Promise<AgentProcess> {
+  const child = execa(binary, argv, {
+    env,
+    extendEnv: false,
+    cleanup: false,
+    buffer: false,
+    reject: false,
+    detached: true,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  // Not execa's own promise: it also waits for the pipes, which any grandchild may hold.
+  const ended = new Promise<ProcessEnd>((resolve) => {
+    child.nodeChildProcess.once('exit', (code, signal) =>
+      resolve({ exitCode: code ?? undefined, signal: signal ?? undefined }),
+    );
+  });
+  if (child.pid === undefined) {
+    const { cause, message } = (await child) as { cause?: unknown; message?: string };
+    throw new ConfigurationError(
+      'DAAS_AGENT_BINARY_MISSING',
+      `the k3s binary ${binary} (agent.binary) cannot be run: ${cause ? messageOf(cause) : (message ?? 'unknown reason')}`,
+      { cause },
+    );
+  }
+  for (const stream of [child.stdout, child.stderr]) {
+    const splitter = new LineSplitter();
+    stream.setEncoding('utf8');
+    stream.on('data', (chunk: string) => splitter.push(chunk).forEach(onLine));
+    stream.on('end', () => splitter.rest().forEach(onLine));
+    // A reset pipe ends the output; the process' end is told by `ended`.
+    stream.on('error', () => undefined);
+  }
+  return { pid: child.pid, ended };
+}

@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { messageOf } from '#base';
+
+export type Readiness =
+  | { readonly isReady: true }
+  /** What is not there yet, for the log and for the sentence of the join deadline. */
+  | { readonly isReady: false; readonly detail: string };
+
+export interface ReadinessTarget {
+  readonly healthzUrl: string;
+  readonly dataDir: string;
+  readonly nodeId: string;
+}
+
+const timeoutMs = 3000;
+
+/**
+ * Ready means both: this machine's kubelet is healthy, and the cluster says that the Node is Ready. The first alone is true
+ * while the Node is refused; the second alone stays true for 40 s after an agent's end.
+ */
+export async function probeReadiness(target: ReadinessTarget, signal: AbortSignal): Promise<Readiness> {
+  try {
+    const health = await fetchText({ url: target.healthzUrl }, signal);
+    if (health.status !== 200) return notYet(`the kubelet's health check answers ${health.status}`);
+  } catch (error) {
+    return notYet(`the kubelet does not answer at ${target.healthzUrl}: ${messageOf(error)}`);
+  }
+  try {
+    return await probeNode(target, signal);
+  } catch (error) {
+    return notYet(`the Node cannot be read: ${messageOf(error)}`);
+  }
+}
+
+/** Reads the Node as the kubelet does: with its certificate, through the agent's own load balancer. */
+async function probeNode({ dataDir, nodeId }: ReadinessTarget, signal: AbortSignal): Promise<Readiness> {
+  const access = await readKubeconfig(join(dataDir, 'agent', 'kubelet.kubeconfig'));
+  const { status, body } = await fetchText(
+    { ...access, url: `${access.server}/api/v1/nodes/${encodeURIComponent(nodeId)}` },
+    signal,
+  );
+  if (status === 404) return notYet('the Node is not registered yet');
+  if (status !== 200) return notYet(`the API server answers ${status} to the kubelet's certificate`);
+  return nodeReadiness(JSON.parse(body));
+}
+
+/** The condition Ready of a Node (core/v1 NodeStatus). */
+export function nodeReadiness(node: unknown): Readiness {
+  const { status } = node as {
+    status?: { conditions?: Array<{ type?: string; status?: string; message?: string }> };
+  };
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  if (ready?.status === 'True') return { isReady: true };
+  return notYet(
+    ready
+      ? `the Node is not Ready: ${ready.message ?? 'no reason given'}`
+      : 'the Node has no condition Ready yet',
+  );
+}
+
+function notYet(detail: string): Readiness {
+  return { isReady: false, detail };
+}
+
+interface ClusterAccess {
+  readonly server: string;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** k3s writes kubeconfigs with one cluster and one user whose certificates are files. */
+export async function readKubeconfig(path: string): Promise<ClusterAccess> {
+  const document = parse(await readFile(path, 'utf8'), { prettyErrors: false }) as {
+    clusters?: Array<{ cluster?: Record<string, string> }>;
+    users?: Array<{ user?: Record<string, string> }>;
+  } | null;
+  const cluster = document?.clusters?.[0]?.cluster;
+  const user = document?.users?.[0]?.user;
+  const files = [cluster?.['certificate-authority'], user?.['client-certificate'], user?.['client-key']];
+  if (cluster?.server === undefined || files.includes(undefined))
+    throw new Error(`${path} names no server or no certificate files`);
+  const [ca = '', cert = '', key = ''] = await Promise.all(
+    files.map((file) => readFile(file as string, 'utf8')),
+  );
+  return { server: cluster.server, ca, cert, key };
+}
+
+interface TextRequest {
+  readonly url: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+function fetchText(
+  { url, ...tls }: TextRequest,
+  signal: AbortSignal,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const send = url.startsWith('https:') ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    const request = send(
+      url,
+      // No connection is kept: certificates and ports change with every start of the agent.
+      { ...tls, agent: false, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          body += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+        response.on('error', reject);
+      },
+    );
+    request.on('error', reject);
+    request.end();
+  });
+}

@@ -1,0 +1,64 @@
+import { readFile, statfs } from 'node:fs/promises';
+import type { ResourceUsage } from '#plugin';
+
+/** Jiffies from the first line of /proc/stat. */
+export interface CpuTimes {
+  readonly busy: number;
+  readonly total: number;
+}
+
+/** proc_stat(5): user nice system idle iowait irq softirq steal (guest is in user already). */
+export function parseCpuTimes(stat: string): CpuTimes {
+  const fields = (stat.split('\n')[0] ?? '').trim().split(/\s+/).slice(1, 9).map(Number);
+  const total = fields.reduce((sum, value) => sum + value, 0);
+  return { total, busy: total - (fields[3] ?? 0) - (fields[4] ?? 0) };
+}
+
+/** Share of the machine's memory that is not available to a new program. */
+export function memoryPercent(meminfo: string): number {
+  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0);
+  return share(kilobytes('MemTotal') - kilobytes('MemAvailable'), kilobytes('MemTotal'));
+}
+
+export function cpuPercent(before: CpuTimes, after: CpuTimes): number {
+  return share(after.busy - before.busy, after.total - before.total);
+}
+
+function share(part: number, whole: number): number {
+  return whole > 0 ? Math.round(Math.min(1, Math.max(0, part / whole)) * 1000) / 10 : 0;
+}
+
+/**
+ * Measures the machine: CPU since the call before (the first: since boot), memory now, and the file system that holds
+ * k3s' data as seen by an ordinary user (df's "Use%").
+ */
+export function usageMeter(dataDir: () => string): () => Promise<ResourceUsage> {
+  let before: CpuTimes = { busy: 0, total: 0 };
+  return async () => {
+    const [stat, meminfo, disk] = await Promise.all([
+      readFile('/proc/stat', 'utf8'),
+      readFile('/proc/meminfo', 'utf8'),
+      statfsOfNearest(dataDir()),
+    ]);
+    const now = parseCpuTimes(stat);
+    const cpu = cpuPercent(before, now);
+    before = now;
+    const used = disk.blocks - disk.bfree;
+    return {
+      cpuPercent: cpu,
+      memoryPercent: memoryPercent(meminfo),
+      diskPercent: share(used, used + disk.bavail),
+    };
+  };
+}
+
+/** Before the first start of k3s its directory is not there yet; the one above it lies on the same disk, most likely. */
+async function statfsOfNearest(path: string): Promise<{ blocks: number; bfree: number; bavail: number }> {
+  try {
+    return await statfs(path);
+  } catch (error) {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return statfsOfNearest(parent === '' ? '/' : parent);
+  }
+}
