@@ -125,9 +125,7 @@ export function readModule(
 
   function datatype(index: number, type: readonly Token[]): MoveType {
     const handle = at(raw.datatype_handles, index);
-    const address = BigInt(
-      `0x${at(raw.address_identifiers, at(raw.module_handles, handle.module).address)}`,
-    );
+    const address = BigInt(`0x${at(raw.address_identifiers, at(raw.module_handles, handle.module).address)}`);
     return {
       kind: 'datatype',
       name: `0x${address.toString(16)}::${moduleName(handle.module)}::${identifier(handle.name)}`,
@@ -333,7 +331,7 @@ function pureOf(type: MoveType): { type: string; layout: string } | undefined {
     const element = pureOf(type.element);
     return (
       element && {
-        type: `readonly ${/^readonly/.test(element.type) ? `(${element.type})` : element.type}[]`,
+        type: `readonly ${element.type.startsWith('readonly') ? `(${element.type})` : element.type}[]`,
         layout: `list(${element.layout})`,
       }
     );

@@ -1,0 +1,326 @@
+import { bcs } from '@mysten/sui/bcs';
+import type { SuiGrpcClient } from '@mysten/sui/grpc';
+import { deriveDynamicFieldID, normalizeStructTag, normalizeSuiAddress } from '@mysten/sui/utils';
+import {
+  type ChainPoint,
+  type ChainReader,
+  type Clock,
+  type Cluster,
+  ConfigurationError,
+  type SealToken,
+  type StakeRecord,
+} from '#base';
+import { type Deployment, parseDeployment } from './deployment.ts';
+import { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
+import { chainUnavailable } from './errors.ts';
+import {
+  type ClusterState,
+  clusterFacts,
+  decodeCluster,
+  proposalFacts,
+  recordFacts,
+  type SlashProposal,
+  tokenFacts,
+} from './facts.ts';
+import { k8sGateway, slashing, staking } from './generated/index.ts';
+
+export interface ChainClientOptions {
+  /** URLs of full nodes, the preferred one first. */
+  readonly endpoints: readonly string[];
+  readonly deployment: Deployment;
+  readonly clock: Clock;
+  /** Of each call; default 10 s. */
+  readonly timeoutMs?: number;
+  /** How long a read that fails is tried again, over all endpoints; default 0: each is asked once. */
+  readonly retryForMs?: number;
+  /** For tests that cut a connection at a given moment. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** The reads of the project, for one cluster of one package on one chain. */
+export interface ChainClient extends ChainReader {
+  readonly deployment: Deployment;
+  readonly endpoints: Endpoints;
+  /** Chain id, package and cluster are what the deployment says: else an error with exit code 78. */
+  verify(signal?: AbortSignal): Promise<void>;
+  /** The cluster object as stored, with version and the chain's clock. */
+  clusterState(signal?: AbortSignal): Promise<ClusterSnapshot>;
+  proposal(id: string, signal?: AbortSignal): Promise<SlashProposal | undefined>;
+  /** Spendable SUI of an address. */
+  balance(address: string, signal?: AbortSignal): Promise<Balance>;
+}
+export interface ClusterSnapshot {
+  readonly state: ClusterState;
+  readonly version: bigint;
+  /** The chain's clock when it was read. */
+  readonly nowMs: number;
+}
+export interface Balance {
+  /** In coin objects: what this project spends. */
+  readonly coinsMist: bigint;
+  /** In the address balance, which it does not. */
+  readonly addressBalanceMist: bigint;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const CLOCK_ID = '0x6';
+const ClockContent = bcs.struct('Clock', { id: bcs.Address, timestampMs: bcs.u64() });
+/** `0x2::dynamic_field::Field<String, ID>`: an entry of the cluster's table. */
+const TableEntry = bcs.struct('Field', { id: bcs.Address, name: bcs.string(), value: bcs.Address });
+const STRING_TYPE = `${normalizeSuiAddress('0x1')}::string::String`;
+
+/** Reads one cluster. Nothing is asked before the first read; `verify` asks at once. */
+export function createChainClient(options: ChainClientOptions): ChainClient {
+  const deployment = parseDeployment(options.deployment, 'the deployment given');
+  const endpoints = openEndpoints(options.endpoints, {
+    chainId: deployment.chainId,
+    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    clock: options.clock,
+    ...(options.retryForMs !== undefined && { retryForMs: options.retryForMs }),
+    ...(options.fetch && { fetch: options.fetch }),
+  });
+  const typeOf = (module: string, name: string) =>
+    normalizeStructTag(`${deployment.packageId}::${module}::${name}`);
+  const recordType = typeOf(staking.MODULE, 'StakeRecord');
+  const tokenType = typeOf(k8sGateway.MODULE, 'SealToken');
+  const proposalType = typeOf(slashing.MODULE, 'SlashProposal');
+  const clusterType = typeOf('cluster', 'Cluster');
+  let recordsTable: string | undefined;
+
+  async function clusterState(signal?: AbortSignal): Promise<ClusterSnapshot> {
+    const what = `cluster ${deployment.clusterId}`;
+    return endpoints.withOne(async (endpoint) => {
+      // One call for both, so that the parameters in force fit the clock of the same node.
+      const { object, state, nowMs } = await endpoint.call(
+        what,
+        async (client, ended) => {
+          const read = await readObjects(client, [deployment.clusterId, CLOCK_ID], ended);
+          const found = read.get(deployment.clusterId);
+          return {
+            object: found,
+            state: found?.type === clusterType ? decodeCluster(found.content) : undefined,
+            nowMs: clockOf(read.get(CLOCK_ID)),
+          };
+        },
+        signal,
+      );
+      if (!object || !state) {
+        // Seen before, and shared objects are never deleted here: this node is behind, or was pruned.
+        if (recordsTable !== undefined && !object)
+          throw chainUnavailable(what, endpoint.url, new Error('the node does not have it (any more)'));
+        throw await whyNoCluster(endpoint, deployment, object, signal);
+      }
+      recordsTable = state.nodes.id;
+      return { state, version: object.version, nowMs };
+    }, signal);
+  }
+
+  async function typed<T>(
+    what: string,
+    ids: readonly string[],
+    type: string,
+    decode: (object: ReadObject) => T | undefined,
+    signal?: AbortSignal,
+  ): Promise<Map<string, T | undefined>> {
+    if (ids.length === 0) return new Map();
+    return endpoints.read(
+      what,
+      // Decoded inside the call: bytes that make no sense are an answer that says nothing.
+      async (client, ended) => {
+        const read = await readObjects(client, ids, ended);
+        return new Map(
+          ids.map((id) => {
+            const object = read.get(id);
+            return [id, object?.type === type ? decode(object) : undefined];
+          }),
+        );
+      },
+      signal,
+    );
+  }
+
+  const reader: ChainClient = {
+    deployment,
+    endpoints,
+    clusterState,
+    verify: async (signal) => {
+      await clusterState(signal);
+    },
+    cluster: async (signal): Promise<Cluster> => {
+      const { state, version, nowMs } = await clusterState(signal);
+      return clusterFacts(state, version, nowMs);
+    },
+    records: (ids, signal) =>
+      typed(
+        'stake records',
+        ids,
+        recordType,
+        ({ content }): StakeRecord | undefined => {
+          const record = recordFacts(content);
+          return record.cluster === deployment.clusterId ? record : undefined;
+        },
+        signal,
+      ),
+    tokens: (ids, signal) =>
+      typed(
+        'Seal tokens',
+        ids,
+        tokenType,
+        ({ content, ownerAddress }): SealToken | undefined => {
+          const token = tokenFacts(content);
+          // Nobody can give a token away; held against the ledger all the same.
+          const isHeld = ownerAddress === token.owner;
+          return isHeld && token.cluster === deployment.clusterId ? token : undefined;
+        },
+        signal,
+      ),
+    proposal: async (id, signal) => {
+      const found = await typed(
+        'a slash proposal',
+        [id],
+        proposalType,
+        ({ content }) => proposalFacts(content),
+        signal,
+      );
+      const proposal = found.get(id);
+      return proposal?.cluster === deployment.clusterId ? proposal : undefined;
+    },
+    liveRecordOf: async (nodeId, signal) => {
+      const table = recordsTable ?? (await clusterState(signal)).state.nodes.id;
+      const id = tableEntryId(table, nodeId);
+      return endpoints.read(
+        `the record of node ${nodeId}`,
+        async (client, ended) => {
+          const object = (await readObjects(client, [id], ended)).get(id);
+          return object && TableEntry.parse(object.content).value;
+        },
+        signal,
+      );
+    },
+    point: (signal): Promise<ChainPoint> =>
+      endpoints.withOne(async (endpoint) => {
+        const [{ epoch }, timestampMs] = await Promise.all([
+          endpoint.call('the epoch', readEpoch, signal),
+          endpoint.call(
+            'the clock',
+            async (client, ended) => clockOf((await readObjects(client, [CLOCK_ID], ended)).get(CLOCK_ID)),
+            signal,
+          ),
+        ]);
+        return { epoch, timestampMs };
+      }, signal),
+    balance: (address, signal) =>
+      endpoints.read(
+        `the balance of ${address}`,
+        async (client, ended) => {
+          const { balance } = await client.core.getBalance({ owner: address, signal: ended });
+          return {
+            coinsMist: BigInt(balance.coinBalance),
+            addressBalanceMist: BigInt(balance.addressBalance),
+          };
+        },
+        signal,
+      ),
+  };
+  return reader;
+}
+
+/** Object id of a table's entry for a node id. */
+export function tableEntryId(table: string, nodeId: string): string {
+  return deriveDynamicFieldID(table, STRING_TYPE, bcs.string().serialize(nodeId).toBytes());
+}
+
+export interface ReadObject {
+  readonly id: string;
+  readonly version: bigint;
+  readonly digest: string;
+  /** Canonical struct tag; `package` for a package. */
+  readonly type: string;
+  readonly content: Uint8Array;
+  readonly ownerAddress: string | undefined;
+  /** Shared objects are named in a transaction by the version they were shared at. */
+  readonly initialSharedVersion: bigint | undefined;
+  readonly previousTransaction: string;
+}
+
+/** Objects by id, in batches of 50 (the SDK's); those that do not exist are missing from the map. */
+export async function readObjects(
+  client: SuiGrpcClient,
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<Map<string, ReadObject>> {
+  const { objects } = await client.core.getObjects({
+    objectIds: ids.map((id) => normalizeSuiAddress(id)),
+    include: { content: true, previousTransaction: true },
+    signal,
+  });
+  const found = new Map<string, ReadObject>();
+  objects.forEach((object, index) => {
+    const id = ids[index] as string;
+    if (object instanceof Error) {
+      if ('reason' in object && object.reason !== 'unknown') return;
+      throw object;
+    }
+    const { owner } = object;
+    found.set(id, {
+      id: object.objectId,
+      version: BigInt(object.version),
+      digest: object.digest,
+      type: object.type,
+      content: object.content ?? new Uint8Array(),
+      ownerAddress: owner.$kind === 'AddressOwner' ? owner.AddressOwner : undefined,
+      initialSharedVersion: owner.$kind === 'Shared' ? BigInt(owner.Shared.initialSharedVersion) : undefined,
+      previousTransaction: object.previousTransaction ?? '',
+    });
+  });
+  return found;
+}
+
+export interface EpochFacts {
+  readonly epoch: bigint;
+  readonly gasPrice: bigint;
+}
+
+export async function readEpoch(client: SuiGrpcClient, signal: AbortSignal): Promise<EpochFacts> {
+  const { response } = await client.ledgerService.getEpoch(
+    { readMask: { paths: ['epoch', 'reference_gas_price'] } },
+    { abort: signal },
+  );
+  const { epoch } = response;
+  if (epoch?.epoch === undefined || epoch.referenceGasPrice === undefined)
+    throw new Error('the reply has no epoch or no gas price');
+  return { epoch: epoch.epoch, gasPrice: epoch.referenceGasPrice };
+}
+
+function clockOf(object: ReadObject | undefined): number {
+  if (!object) throw new Error('the reply has no object 0x6');
+  return Number(ClockContent.parse(object.content).timestampMs);
+}
+
+/** Names which of the deployment's ids is wrong. */
+async function whyNoCluster(
+  endpoint: Endpoint,
+  { packageId, clusterId }: Deployment,
+  found: ReadObject | undefined,
+  signal?: AbortSignal,
+): Promise<ConfigurationError> {
+  const read = await endpoint.call(
+    `package ${packageId}`,
+    (client, ended) => readObjects(client, [packageId], ended),
+    signal,
+  );
+  const details = { url: endpoint.url, packageId, clusterId };
+  if (read.get(packageId)?.type !== 'package')
+    return new ConfigurationError(
+      'DAAS_PACKAGE_UNKNOWN',
+      `${endpoint.url} knows no package ${packageId}: correct packageId in the deployment file`,
+      { details },
+    );
+  return new ConfigurationError(
+    'DAAS_CLUSTER_UNKNOWN',
+    found
+      ? `the object ${clusterId} is a ${found.type}, not a cluster of package ${packageId}: correct clusterId in the deployment file`
+      : `${endpoint.url} knows no cluster ${clusterId}: correct clusterId in the deployment file`,
+    { details },
+  );
+}

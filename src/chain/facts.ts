@@ -1,0 +1,188 @@
+import type {
+  Cluster,
+  ClusterParameters,
+  GatewayEntry,
+  GatewayTier,
+  SealToken,
+  StakeRecord,
+  StakeStatus,
+  StakeType,
+} from '#base';
+import { cluster as clusterModule, k8sGateway, slashing, staking } from './generated/index.ts';
+
+/** `basic, standard, premium` as the contracts number them. */
+export const TIERS: readonly GatewayTier[] = ['basic', 'standard', 'premium'];
+/** Statuses of a gateway as the contracts number them. */
+export const GATEWAY_STATUSES = ['live', 'draining', 'retired'] as const;
+export type GatewayStatus = (typeof GATEWAY_STATUSES)[number];
+const STAKE_STATUSES: readonly StakeStatus[] = ['active', 'unbonding', 'slashed', 'withdrawn'];
+const STAKE_TYPES: readonly StakeType[] = ['node', 'user', 'admin'];
+export const PROPOSAL_STATUSES = ['open', 'executed', 'expired'] as const;
+export type ProposalStatus = (typeof PROPOSAL_STATUSES)[number];
+
+/** The cluster object as it is stored, for those who show or change it. */
+export type ClusterState = clusterModule.Cluster;
+export type ParameterState = clusterModule.Parameters;
+
+/**
+ * The parameters in force at a time, in the same words as `cluster::parameters_at`: the pending ones from their hour on,
+ * with the old treasury as long as the new one has not accepted.
+ */
+export function parametersAt(state: ClusterState, nowMs: number): ParameterState {
+  const { pending, parameters } = state;
+  if (!pending || BigInt(nowMs) < pending.effectiveAtMs) return parameters;
+  return announced(state, pending);
+}
+
+function announced(state: ClusterState, pending: clusterModule.PendingParameters): ParameterState {
+  return pending.treasuryAccepted
+    ? pending.parameters
+    : { ...pending.parameters, treasury: state.parameters.treasury };
+}
+
+/** All permissions of a stake of this size, lowest tier first: `cluster::permissions_of`. */
+export function permissionsOf(parameters: ParameterState, stakeMist: bigint): string[] {
+  return parameters.tiers
+    .filter((tier) => stakeMist >= tier.stakeMist)
+    .flatMap(({ permissions }) => permissions);
+}
+
+export function decodeCluster(content: Uint8Array): ClusterState {
+  return clusterModule.Cluster.parse(content);
+}
+
+/** `nowMs`: the chain's clock. */
+export function clusterFacts(state: ClusterState, version: bigint, nowMs: number): Cluster {
+  const inForce = parametersAt(state, nowMs);
+  const { pending } = state;
+  return {
+    id: state.id,
+    version,
+    admin: state.admin,
+    slashers: inForce.slashers,
+    parameters: parameterFacts(inForce),
+    pending:
+      pending && BigInt(nowMs) < pending.effectiveAtMs
+        ? {
+            parameters: parameterFacts(announced(state, pending)),
+            effectiveAtMs: Number(pending.effectiveAtMs),
+          }
+        : undefined,
+    gateways: state.gateways.map(gatewayFacts),
+    changeSequence: state.changeSeq,
+    criticalRing: state.urgentRing,
+    otherRing: state.otherRing,
+    droppedCritical: state.urgentDroppedSeq,
+    droppedOther: state.otherDroppedSeq,
+    recordsTable: state.nodes.id,
+  };
+}
+
+function parameterFacts(state: ParameterState): ClusterParameters {
+  const [reads = 0n, worker = 0n, everything = 0n] = state.tiers.map(({ stakeMist }) => stakeMist);
+  return {
+    minimumWorkerStakeMist: state.minimumStakeMist,
+    minimumTopUpMist: state.minimumTopUpMist,
+    tiersMist: [reads, worker, everything],
+    unbondingMs: Number(state.unbondingMs),
+    longestTokenLifeEpochs: state.maximumTokenEpochs,
+    slashThreshold: Number(state.slashThreshold),
+    proposalLifeMs: Number(state.proposalLifeMs),
+    treasury: state.treasury,
+  };
+}
+
+function gatewayFacts(gateway: clusterModule.Gateway): GatewayEntry {
+  return {
+    id: gateway.id,
+    url: gateway.endpoint,
+    tlsPins: gateway.tlsPins,
+    attestationKind: gateway.attestationKind,
+    measurement: gateway.attestationMeasurement,
+    signingKey: gateway.signingKey,
+    tier: named(TIERS, gateway.tier),
+    isLive: gateway.status === GATEWAY_STATUSES.indexOf('live'),
+  };
+}
+
+export function recordFacts(content: Uint8Array): StakeRecord {
+  const record = staking.StakeRecord.parse(content);
+  const stakeType = STAKE_TYPES.find((type) => type === record.stakeType);
+  if (!stakeType) throw new RangeError(`unknown stake type '${record.stakeType}'`);
+  return {
+    id: record.id,
+    cluster: record.cluster,
+    staker: record.staker,
+    nodeId: record.nodeId,
+    stakeType,
+    stakeMist: record.balance,
+    status: named(STAKE_STATUSES, record.status),
+    stakedAtMs: Number(record.stakedAtMs),
+    unlockAtMs: Number(record.unlockAtMs),
+    slashedMist: record.slashedAmount,
+    slashReason: record.slashReason,
+    token: record.token,
+    tokenSequence: record.tokenSequence,
+    openProposals: BigInt(record.openProposals.length),
+  };
+}
+
+export function tokenFacts(content: Uint8Array): SealToken {
+  const token = k8sGateway.SealToken.parse(content);
+  return {
+    id: token.id,
+    tokenHash: token.tokenHash,
+    owner: token.owner,
+    cluster: token.cluster,
+    stakeId: token.stakeId,
+    nodeId: token.nodeId,
+    holderKey: token.holderKey,
+    stakeMist: token.stakeAmount,
+    permissions: token.permissions,
+    issuedEpoch: token.issuedEpoch,
+    expiresAtEpoch: token.expiresAt,
+    gatewayTier: named(TIERS, token.gatewayTier),
+    sequence: token.sequence,
+  };
+}
+
+/** A slash proposal as it is stored. */
+export interface SlashProposal {
+  readonly id: string;
+  readonly cluster: string;
+  readonly recordId: string;
+  readonly proposer: string;
+  readonly amountMist: bigint;
+  readonly reason: string;
+  readonly votes: readonly string[];
+  readonly electorate: readonly string[];
+  readonly thresholdAtOpening: number;
+  readonly status: ProposalStatus;
+  readonly openedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export function proposalFacts(content: Uint8Array): SlashProposal {
+  const proposal = slashing.SlashProposal.parse(content);
+  return {
+    id: proposal.id,
+    cluster: proposal.cluster,
+    recordId: proposal.record,
+    proposer: proposal.proposer,
+    amountMist: proposal.amountMist,
+    reason: proposal.reason,
+    votes: proposal.votes,
+    electorate: proposal.electorate,
+    thresholdAtOpening: Number(proposal.thresholdAtOpening),
+    status: named(PROPOSAL_STATUSES, proposal.status),
+    openedAtMs: Number(proposal.openedAtMs),
+    expiresAtMs: Number(proposal.expiresAtMs),
+  };
+}
+
+function named<T>(names: readonly T[], index: number): T {
+  const name = names[index];
+  // Our package is immutable, so this is a reader that is older than the package it was pointed at.
+  if (name === undefined) throw new RangeError(`unknown number ${index}, known: ${names.join(', ')}`);
+  return name;
+}

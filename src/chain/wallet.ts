@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises';
+import { decodeSuiPrivateKey, type Signer } from '@mysten/sui/cryptography';
+import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
+import { Secp256k1Keypair } from '@mysten/sui/keypairs/secp256k1';
+import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { ConfigurationError, Secret } from '#base';
+
+/** A Sui account that signs. The private key stays inside. */
+export interface Wallet {
+  readonly address: string;
+  /** The serialized signature (base64) of a transaction's BCS bytes. */
+  signTransaction(bytes: Uint8Array): Promise<string>;
+}
+
+export interface WalletOptions {
+  /**
+   * `suiprivkey1…`, 32 bytes in hex or base64 (Ed25519), or the content of a `sui.keystore` (a JSON array of
+   * base64 flag + key).
+   */
+  readonly key: Secret;
+  /** The address the key must have; it also chooses among the keys of a keystore. */
+  readonly address?: string;
+  /** Where the key came from, for messages: a file name, a setting. Never the key. */
+  readonly origin: string;
+}
+
+/**
+ * Throws `DAAS_WALLET_KEY_INVALID`, `DAAS_WALLET_ADDRESS_MISMATCH`, `DAAS_WALLET_AMBIGUOUS`, each with exit code 78 and
+ * without a word of the key.
+ */
+export function openWallet({ key, address, origin }: WalletOptions): Wallet {
+  const wanted = address === undefined ? undefined : normalizeSuiAddress(address);
+  const keypairs = parseKeys(key.reveal().trim(), origin);
+  const addresses = keypairs.map((keypair) => keypair.toSuiAddress());
+  if (wanted === undefined && keypairs.length > 1)
+    throw new ConfigurationError(
+      'DAAS_WALLET_AMBIGUOUS',
+      `${origin} has ${keypairs.length} keys (${addresses.join(', ')}): say which by the wallet address`,
+      { details: { origin, addresses } },
+    );
+  const index = wanted === undefined ? 0 : addresses.indexOf(wanted);
+  const signer = keypairs[index];
+  if (!signer)
+    throw new ConfigurationError(
+      'DAAS_WALLET_ADDRESS_MISMATCH',
+      `the key of ${origin} belongs to ${addresses.join(', ') || 'nobody'}, the configured wallet address is ${wanted}: correct the address or give its key`,
+      { details: { origin, addresses, wanted } },
+    );
+  return {
+    address: addresses[index] as string,
+    signTransaction: async (bytes) => (await signer.signTransaction(bytes)).signature,
+  };
+}
+
+/** Reads a key file; throws `DAAS_WALLET_KEY_UNREADABLE` (exit 78) when it cannot. */
+export async function readWallet(file: string, address?: string): Promise<Wallet> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_WALLET_KEY_UNREADABLE',
+      `the key file ${file} cannot be read: check its path, owner and mode`,
+      { cause, details: { file } },
+    );
+  }
+  return openWallet({ key: new Secret(text), origin: file, ...(address !== undefined && { address }) });
+}
+
+const KEYPAIRS = {
+  ED25519: Ed25519Keypair,
+  Secp256k1: Secp256k1Keypair,
+  Secp256r1: Secp256r1Keypair,
+} as const;
+/** Sui's signature scheme flags. */
+const SCHEME_OF_FLAG: Readonly<Record<number, keyof typeof KEYPAIRS>> = {
+  0: 'ED25519',
+  1: 'Secp256k1',
+  2: 'Secp256r1',
+};
+
+function parseKeys(text: string, origin: string): Signer[] {
+  try {
+    if (text.startsWith('[')) return (JSON.parse(text) as unknown[]).map((entry) => keystoreKey(entry));
+    if (text.startsWith('suiprivkey')) {
+      const { scheme, secretKey } = decodeSuiPrivateKey(text);
+      return [keypair(scheme, secretKey)];
+    }
+    const hex = /^(?:0x)?([0-9a-fA-F]{64})$/.exec(text)?.[1];
+    if (hex) return [Ed25519Keypair.fromSecretKey(Buffer.from(hex, 'hex'))];
+    const bytes = base64(text);
+    return [bytes.length === 33 ? keystoreKey(text) : keypair('ED25519', bytes)];
+  } catch {
+    // The cause is dropped: decoders like to quote what they could not decode.
+    throw new ConfigurationError(
+      'DAAS_WALLET_KEY_INVALID',
+      `${origin} holds no Sui private key: give 'suiprivkey1…', 32 bytes in hex or base64, or a sui.keystore`,
+      { details: { origin } },
+    );
+  }
+}
+
+/** base64 of the scheme's flag byte and the 32 bytes of the key. */
+function keystoreKey(entry: unknown): Signer {
+  if (typeof entry !== 'string') throw new TypeError('not a key');
+  const bytes = base64(entry);
+  return keypair(SCHEME_OF_FLAG[bytes[0] ?? -1], bytes.subarray(1));
+}
+
+function keypair(scheme: string | undefined, secretKey: Uint8Array): Signer {
+  if (secretKey.length !== 32 || scheme === undefined || !(scheme in KEYPAIRS))
+    throw new TypeError('not a key');
+  return KEYPAIRS[scheme as keyof typeof KEYPAIRS].fromSecretKey(secretKey);
+}
+
+function base64(text: string): Uint8Array {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw new TypeError('not base64');
+  return Uint8Array.from(Buffer.from(text, 'base64'));
+}
