@@ -1,0 +1,132 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Log, Secret, silentLog } from '#base';
+import { kubeletCertificate } from './certificates.ts';
+import { readK3sConfig } from './k3s-config.ts';
+import { checkRights, findBinary, readPlan } from './plan.ts';
+import { AgentSettings } from './settings.ts';
+import { deadToken, openTokenFile, parseFullToken } from './token-file.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'agent-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const hash = 'a'.repeat(64);
+
+test('the token file is private, read back, and wiped', async () => {
+  const file = await openTokenFile(join(directory, 'run', 'join-token'), silentLog);
+  await file.write(`K10${hash}::abcdef.0123456789abcdef`);
+  expect((await stat(file.path)).mode & 0o777).toBe(0o600);
+  expect((await stat(join(directory, 'run'))).mode & 0o777).toBe(0o700);
+  expect((await file.read())?.reveal()).toBe(`K10${hash}::abcdef.0123456789abcdef`);
+  await file.wipe();
+  await file.wipe();
+  expect(await file.read()).toBeUndefined();
+});
+
+test('a runtime directory that others can read is closed', async () => {
+  await mkdir(join(directory, 'open'), { mode: 0o755 });
+  await openTokenFile(join(directory, 'open', 't'), silentLog);
+  expect((await stat(join(directory, 'open'))).mode & 0o777).toBe(0o700);
+});
+
+test('a runtime directory on a disk is warned of, one in memory is not', async () => {
+  const codes: unknown[] = [];
+  const log: Log = { ...silentLog, warn: (_, fields) => codes.push(fields?.code) };
+  const memory = await mkdtemp('/dev/shm/agent-');
+  await openTokenFile(join(memory, 't'), log);
+  expect(codes).toEqual([]);
+  await rm(memory, { recursive: true });
+  // /tmp is a tmpfs on some machines; the disk that holds this file is none.
+  const disk = await mkdtemp(join(import.meta.dirname, 'tmp-'));
+  await openTokenFile(join(disk, 't'), log);
+  await rm(disk, { recursive: true });
+  expect(codes).toEqual(['DAAS_RUNTIME_DIR_NOT_TMPFS']);
+});
+
+test('a dead token is one that k3s can parse, with the hash of the real one', () => {
+  const dead = parseFullToken(new Secret(deadToken(hash)));
+  expect(dead?.caHash).toBe(hash);
+});
+
+test.each([
+  [`K10${hash}::node:password`],
+  ['abcdef.0123456789abcdef'],
+  [`K10${hash}::ABCDEF.0123456789abcdef`],
+])('what k3s would send as a password is no full token: %s', (text) => {
+  expect(parseFullToken(new Secret(text))).toBeUndefined();
+});
+
+test('the certificate pair goes aside and comes back', async () => {
+  const certificate = kubeletCertificate(directory);
+  await mkdir(join(directory, 'agent'));
+  expect(await certificate.facts()).toEqual({ inPlace: false, aside: false });
+  for (const kind of ['crt', 'key'])
+    await writeFile(join(directory, 'agent', `client-kubelet.${kind}`), kind);
+  await certificate.carryOut('move-aside');
+  expect(await certificate.facts()).toEqual({ inPlace: false, aside: true });
+  await certificate.carryOut('restore');
+  expect(await certificate.facts()).toEqual({ inPlace: true, aside: false });
+  expect(await readFile(join(directory, 'agent', 'client-kubelet.key'), 'utf8')).toBe('key');
+});
+
+test('k3s config files are read with their drop-ins, by name', async () => {
+  const main = join(directory, 'config.yaml');
+  await mkdir(`${main}.d`);
+  await writeFile(main, 'node-label:\n  - a=1\n  - b=2\ndebug: true\n');
+  await writeFile(join(`${main}.d`, '20-x.yaml'), 'node-label+: [c=3]\n');
+  await writeFile(join(`${main}.d`, '10-x.yml'), 'data-dir: /d\n');
+  await writeFile(join(`${main}.d`, 'notes.txt'), 'token: x\n');
+  expect((await readK3sConfig(main)).map(({ key, values }) => [key, ...values])).toEqual([
+    ['node-label', 'a=1', 'b=2'],
+    ['debug', 'true'],
+    ['data-dir', '/d'],
+    ['node-label+', 'c=3'],
+  ]);
+  expect(await readK3sConfig(join(directory, 'none.yaml'))).toEqual([]);
+});
+
+test('a damaged config file is refused without quoting what is in it', async () => {
+  const main = join(directory, 'config.yaml');
+  await writeFile(main, 'token: "secret-word\n  - [');
+  const error = await readK3sConfig(main).catch((thrown: Error) => thrown);
+  expect(error).toMatchObject({ code: 'DAAS_K3S_CONFIG_UNREADABLE', exitCode: 78 });
+  expect(String((error as Error).message)).not.toContain('secret-word');
+});
+
+test('the plan takes the containerd address from the settings, then the flags, then k3s', async () => {
+  const config = ['--config', join(directory, 'none.yaml')];
+  const plan = (settings: object) => readPlan(AgentSettings.parse(settings), {}, 'w1');
+  const flags = { args: [...config, '--container-runtime-endpoint=unix:///c.sock'] };
+  expect((await plan({ args: config })).containerdAddress).toBe('/run/k3s/containerd/containerd.sock');
+  expect((await plan(flags)).containerdAddress).toBe('/c.sock');
+  expect((await plan({ ...flags, containerdAddress: '/own.sock' })).containerdAddress).toBe('/own.sock');
+});
+
+test('a binary is found by path and on PATH; a missing one is named', async () => {
+  const path = join(directory, 'k3s-of-test');
+  await writeFile(path, '#!/bin/sh\n', { mode: 0o755 });
+  expect(await findBinary(path, {})).toBe(path);
+  expect(await findBinary('k3s-of-test', { PATH: `/nowhere:${directory}` })).toBe(path);
+  await expect(findBinary(join(directory, 'none'), {})).rejects.toMatchObject({
+    code: 'DAAS_AGENT_BINARY_MISSING',
+    exitCode: 78,
+    message: expect.stringContaining(join(directory, 'none')),
+  });
+});
+
+test('a data directory that cannot be made is refused with its path', async () => {
+  await writeFile(join(directory, 'file'), '');
+  const plan = await readPlan(
+    AgentSettings.parse({
+      args: ['--rootless', '--data-dir', join(directory, 'file', 'data'), '-c', '/none'],
+    }),
+    {},
+    'w1',
+  );
+  await expect(checkRights(plan)).rejects.toMatchObject({ code: 'DAAS_AGENT_NO_RIGHTS', exitCode: 78 });
+});
