@@ -1,0 +1,156 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type ClusterState,
+  clusterFacts,
+  decodeCluster,
+  parametersAt,
+  permissionsOf,
+  recordFacts,
+  tokenFacts,
+} from './facts.ts';
+import { cluster, k8sGateway, staking } from './generated/index.ts';
+
+const id = (digit: string) => `0x${digit.repeat(64)}`;
+const parameters: cluster.Parameters = {
+  minimumStakeMist: 1_000n,
+  minimumTopUpMist: 1n,
+  tiers: [
+    { stakeMist: 100n, permissions: ['pods:read'] },
+    { stakeMist: 1_000n, permissions: ['nodes:write'] },
+    { stakeMist: 10_000n, permissions: ['*:*'] },
+  ],
+  unbondingMs: 60_000n,
+  maximumTokenEpochs: 5n,
+  slashers: [id('a')],
+  slashThreshold: 1n,
+  proposalLifeMs: 15_000n,
+  treasury: id('b'),
+};
+
+function state(pending?: Partial<cluster.PendingParameters>): ClusterState {
+  return {
+    id: id('1'),
+    admin: id('2'),
+    offeredAdmin: undefined,
+    parameters,
+    pending: pending && {
+      parameters: { ...parameters, minimumStakeMist: 2_000n, slashers: [id('c')], treasury: id('d') },
+      effectiveAtMs: 5_000n,
+      treasuryAccepted: true,
+      ...pending,
+    },
+    gateways: [],
+    nodes: { id: id('3'), size: 0n },
+    changeSeq: 0n,
+    urgentRing: [],
+    urgentDroppedSeq: 0n,
+    otherRing: [],
+    otherDroppedSeq: 0n,
+  };
+}
+
+describe('the parameters in force', () => {
+  test('the pending ones count from their hour on, inclusive', () => {
+    const announced = state({});
+    expect(parametersAt(announced, 4_999).minimumStakeMist).toBe(1_000n);
+    expect(parametersAt(announced, 5_000)).toMatchObject({ minimumStakeMist: 2_000n, treasury: id('d') });
+  });
+
+  test('a treasury that has not accepted does not replace the old one', () => {
+    expect(parametersAt(state({ treasuryAccepted: false }), 5_000).treasury).toBe(id('b'));
+  });
+
+  test('slashers and parameters of the facts are those in force, and what pends is told until it is', () => {
+    const before = clusterFacts(state({}), 7n, 4_999);
+    expect(before).toMatchObject({
+      slashers: [id('a')],
+      pending: { effectiveAtMs: 5_000, parameters: { minimumWorkerStakeMist: 2_000n } },
+      parameters: { tiersMist: [100n, 1_000n, 10_000n], slashThreshold: 1 },
+    });
+    const after = clusterFacts(state({}), 7n, 5_000);
+    expect(after).toMatchObject({ slashers: [id('c')], parameters: { minimumWorkerStakeMist: 2_000n } });
+    expect(after.pending).toBeUndefined();
+  });
+});
+
+test.each([
+  [99n, []],
+  [100n, ['pods:read']],
+  [999n, ['pods:read']],
+  [1_000n, ['pods:read', 'nodes:write']],
+  [9_999n, ['pods:read', 'nodes:write']],
+  [10_000n, ['pods:read', 'nodes:write', '*:*']],
+])('a stake of %s MIST has the permissions %j', (stakeMist, permissions) => {
+  expect(permissionsOf(parameters, stakeMist)).toEqual(permissions);
+});
+
+test('a cluster survives BCS with rings, gateways and a pending change', () => {
+  const full: ClusterState = {
+    ...state({}),
+    offeredAdmin: id('9'),
+    changeSeq: 300n,
+    urgentRing: [{ record: id('e'), sequence: 300n }],
+    gateways: [
+      {
+        id: id('f'),
+        endpoint: 'https://gateway.example:8443',
+        tlsPins: [new Uint8Array(32).fill(7)],
+        attestationKind: 'none',
+        attestationMeasurement: new Uint8Array(),
+        signingKey: new Uint8Array(32).fill(1),
+        tier: 2,
+        status: 1,
+      },
+    ],
+  };
+  const decoded = decodeCluster(cluster.Cluster.serialize(full).toBytes());
+  expect(decoded).toEqual(full);
+  expect(clusterFacts(decoded, 1n, 0).gateways[0]).toMatchObject({ tier: 'premium', isLive: false });
+});
+
+test('a record is read with its numbers as names', () => {
+  const content = staking.StakeRecord.serialize({
+    id: id('1'),
+    cluster: id('2'),
+    staker: id('3'),
+    nodeId: 'worker-1',
+    stakeType: 'node',
+    balance: 5_000n,
+    status: 2,
+    stakedAtMs: 10n,
+    unlockAtMs: 20n,
+    holdUntilMs: 25n,
+    slashedAmount: 1n,
+    slashReason: 'away',
+    token: undefined,
+    tokenSequence: 3n,
+    openProposals: [{ proposal: id('4'), proposer: id('5'), expiresAtMs: 9n }],
+  }).toBytes();
+  expect(recordFacts(content)).toMatchObject({
+    nodeId: 'worker-1',
+    stakeMist: 5_000n,
+    status: 'slashed',
+    slashedMist: 1n,
+    token: undefined,
+    openProposals: 1n,
+  });
+});
+
+test('a number that no version of the contracts knows is not guessed at', () => {
+  const token = {
+    id: id('1'),
+    tokenHash: 'seal_x',
+    owner: id('2'),
+    cluster: id('3'),
+    stakeId: id('4'),
+    nodeId: 'n',
+    holderKey: new Uint8Array(32),
+    stakeAmount: 1n,
+    permissions: ['nodes:write'],
+    issuedEpoch: 0n,
+    expiresAt: 1n,
+    gatewayTier: 3,
+    sequence: 1n,
+  };
+  expect(() => tokenFacts(k8sGateway.SealToken.serialize(token).toBytes())).toThrow('unknown number 3');
+});
