@@ -1,0 +1,268 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type AgentEvents, AgentSettings, createAgentSupervisor } from '#agent';
+import { Lifetime, type Log, type LogFields, openJournal, Secret, systemClock } from '#base';
+import type { AgentSupervisor, JoinCredential } from '#plugin';
+import { type StandinServer, startStandinServer } from './server/standin-server.ts';
+import { resourceNamed } from './server/objects.ts';
+
+export const standinBinary = join(import.meta.dirname, 'agent', 'k3s');
+
+/** A server, and hosts of agents beside it; everything is gone when it is disposed of, pods included. */
+export interface AgentWorld extends AsyncDisposable {
+  readonly server: StandinServer;
+  readonly directory: string;
+  /** A bootstrap token of the cluster in k3s' full form. */
+  mintCredential(lifeMs?: number): JoinCredential;
+  worker(nodeId: string, options?: WorkerOptions): Promise<Worker>;
+}
+
+export interface WorkerOptions {
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** What one host has on a machine. `supervisor()` begins another life of the host on the same files. */
+export interface Worker {
+  readonly nodeId: string;
+  readonly dataDir: string;
+  readonly tokenPath: string;
+  readonly containerdAddress: string;
+  readonly events: Array<{ readonly event: string; readonly fact: Readonly<Record<string, unknown>> }>;
+  readonly log: LogLine[];
+  supervisor(changes?: Readonly<Record<string, unknown>>): Promise<AgentSupervisor>;
+  heard(event: keyof AgentEvents): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export const noLabels = { nodeLabels: {}, taints: [], arguments: [] };
+
+export async function startAgentWorld(): Promise<AgentWorld> {
+  const life = new Lifetime();
+  const directory = await mkdtemp(join(tmpdir(), 'agent-world-'));
+  const memory = await mkdtemp('/dev/shm/agent-world-');
+  life.defer('directories', async () => {
+    await rm(memory, { recursive: true });
+    await rm(directory, { recursive: true });
+  });
+  const server = life.use('server', await startStandinServer({ dataDir: join(directory, 'server') }));
+
+  function mintCredential(lifeMs = 480_000): JoinCredential {
+    const id = randomText(6);
+    const secret = randomText(16);
+    const expiresAtMs = Date.now() + lifeMs;
+    const data = {
+      'token-id': id,
+      'token-secret': secret,
+      'usage-bootstrap-authentication': 'true',
+      expiration: new Date(expiresAtMs).toISOString(),
+    };
+    server.store.create(resourceNamed('secrets'), {
+      metadata: { name: `bootstrap-token-${id}`, namespace: 'kube-system' },
+      type: 'bootstrap.kubernetes.io/token',
+      data: Object.fromEntries(
+        Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+      ),
+    });
+    return {
+      server: server.url,
+      token: new Secret(`K10${server.caHash}::${id}.${secret}`),
+      expiresAtMs,
+    };
+  }
+
+  async function worker(nodeId: string, options: WorkerOptions = {}): Promise<Worker> {
+    const dataDir = join(directory, nodeId);
+    const containerdAddress = join(directory, nodeId, 'containerd.sock');
+    const [healthzPort, lbPort] = await Promise.all([freePort(), freePort()]);
+    const events: Worker['events'] = [];
+    const lines: LogLine[] = [];
+    const waiting = new Set<() => void>();
+    const journal = await openJournal(join(directory, `${nodeId}.journal`));
+    life.defer(`shims of ${nodeId}`, () => {
+      for (const pid of pidsNaming(containerdAddress)) killTree(pid);
+    });
+
+    async function supervisor(changes: Readonly<Record<string, unknown>> = {}): Promise<AgentSupervisor> {
+      const made = createAgentSupervisor({
+        settings: AgentSettings.parse({
+          binary: standinBinary,
+          args: [
+            '--rootless',
+            '--config',
+            join(directory, 'none.yaml'),
+            '--data-dir',
+            dataDir,
+            `--lb-server-port=${lbPort}`,
+            `--kubelet-arg=healthz-port=${healthzPort}`,
+            ...(options.args ?? []),
+          ],
+          containerdAddress,
+          runtimeDir: memory,
+          joinDeadlineMs: 30_000,
+          stopDeadlineMs: 5000,
+          restartDelay: { baseMs: 50, maxMs: 200 },
+          ...options.settings,
+          ...changes,
+        }),
+        nodeId,
+        journal: journal.section('agent'),
+        env: {
+          PATH: process.env.PATH ?? '',
+          K3S_STANDIN_NODE: process.execPath,
+          K3S_STANDIN_SPEED: '20',
+          K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
+          ...options.env,
+        },
+        clock: systemClock,
+        random: Math.random,
+        log: recordingLog(lines),
+        emit: (event, fact) => {
+          events.push({ event, fact });
+          for (const wake of waiting) wake();
+        },
+        probeIntervalMs: 50,
+      });
+      life.defer(`agent of ${nodeId}`, () => made.stop());
+      return made;
+    }
+
+    return {
+      nodeId,
+      dataDir,
+      tokenPath: join(memory, nodeId, 'join-token'),
+      containerdAddress,
+      events,
+      log: lines,
+      supervisor,
+      async heard(event) {
+        for (;;) {
+          const found = events.find((one) => one.event === event);
+          if (found) return found.fact;
+          await new Promise<void>((resolve) => {
+            const wake = () => {
+              waiting.delete(wake);
+              resolve();
+            };
+            waiting.add(wake);
+          });
+        }
+      },
+    };
+  }
+
+  return {
+    server,
+    directory,
+    mintCredential,
+    worker,
+    [Symbol.asyncDispose]: () => life.close(),
+  };
+}
+
+/** Looks again and again until it holds; the test's own time-out is the limit. */
+export async function until(what: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await what())) await sleep(20);
+}
+
+/** Processes whose arguments name this text. */
+export function pidsNaming(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => commandLineOf(Number(name)).includes(text))
+    .map(Number);
+}
+
+export function commandLineOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+export function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function killTree(pid: number): void {
+  for (const child of childrenOf(pid)) killTree(child);
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself.
+  }
+}
+
+/** A process that looks like a pod of the containerd at this address. Resolves with its pid. */
+export async function startForeignShim(words: readonly string[]): Promise<number> {
+  const blank = join(import.meta.dirname, 'agent', 'process.pl');
+  const child = spawn('perl', [blank, 'daemon', '/pause', 'containerd-shim-runc-v2', ...words], {
+    stdio: 'ignore',
+  });
+  await once(child, 'exit');
+  const name = words.join(' ');
+  for (;;) {
+    const pid = readdirSync('/proc')
+      .map(Number)
+      .find((one) => commandLineOf(one).join(' ').startsWith(`containerd-shim-runc-v2 ${name}`));
+    if (pid && childrenOf(pid).length > 0) return pid;
+    await sleep(20);
+  }
+}
+
+export async function readText(path: string): Promise<string> {
+  return (await readFile(path, 'utf8')).trim();
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== 'object' || !address) throw new Error('no port');
+  return address.port;
+}
+
+function randomText(length: number): string {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
+  return Array.from({ length }, () => letters[Math.floor(Math.random() * letters.length)]).join('');
+}
+
+function recordingLog(lines: LogLine[], always: LogFields = {}): Log {
+  const at = (level: string) => (message: string, fields?: LogFields) => {
+    lines.push({ level, message, fields: { ...always, ...fields } });
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => recordingLog(lines, { ...always, ...fields }),
+  };
+}
