@@ -20,7 +20,7 @@ const FETCH_DEADLINE_MS = 90_000;
  * they are not wanted.
  */
 export function realFramework(): Framework | string {
-  const directory = process.env['SUI_FRAMEWORK_DIR'];
+  const directory = process.env.SUI_FRAMEWORK_DIR;
   if (directory === 'none') return 'SUI_FRAMEWORK_DIR=none';
   if (directory) {
     for (const part of ['move-stdlib', 'sui-framework']) {
@@ -75,7 +75,7 @@ function fetchCrate(cache: string, label: string): string | undefined {
 }
 
 function findCrate(file: string): string | undefined {
-  const caches = join(process.env['CARGO_HOME'] ?? join(homedir(), '.cargo'), 'registry', 'cache');
+  const caches = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'registry', 'cache');
   if (!existsSync(caches)) return undefined;
   return readdirSync(caches)
     .map((registry) => join(caches, registry, file))

@@ -20,9 +20,9 @@ import { TestPool } from './pool.ts';
 import { realFramework } from './real-framework.ts';
 import { collectSuites, type Suite } from './suites.ts';
 
-const DEADLINE_MS = Number(process.env['CONTRACTS_DEADLINE_MS'] ?? 120_000);
+const DEADLINE_MS = Number(process.env.CONTRACTS_DEADLINE_MS ?? 120_000);
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined;
-const seed = Number(process.env['CONTRACTS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env.CONTRACTS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 let passed = 0;
 let failed = 0;

@@ -336,6 +336,18 @@ public fun stake_node(w: &mut World, sender: address, mist: u64, node_id: vector
     w.take(sender, id)
 }
 
+/// Without a transaction of its own. Returns the id of the record.
+public fun stake_node_in_this_transaction(w: &mut World, mist: u64, node_id: vector<u8>): ID {
+    let coin = w.sui(mist);
+    staking::stake_for_node(
+        &mut w.cluster,
+        coin,
+        node_id.to_string(),
+        &w.clock,
+        w.scenario.ctx(),
+    )
+}
+
 public fun stake_user(w: &mut World, sender: address, mist: u64): StakeRecord {
     w.tx(sender);
     let coin = w.sui(mist);
@@ -357,6 +369,12 @@ fun take(w: &mut World, sender: address, id: ID): StakeRecord {
 
 public fun top_up(w: &mut World, sender: address, record: &mut StakeRecord, mist: u64) {
     w.tx(sender);
+    let coin = w.sui(mist);
+    staking::top_up(&mut w.cluster, record, coin, &w.clock, w.scenario.ctx());
+}
+
+/// Without a transaction of its own.
+public fun top_up_in_this_transaction(w: &mut World, record: &mut StakeRecord, mist: u64) {
     let coin = w.sui(mist);
     staking::top_up(&mut w.cluster, record, coin, &w.clock, w.scenario.ctx());
 }
@@ -408,6 +426,10 @@ public fun propose_because(
     w.scenario.take_shared_by_id<SlashProposal>(id)
 }
 
+public fun take_proposal(w: &mut World, id: ID): SlashProposal {
+    w.scenario.take_shared_by_id<SlashProposal>(id)
+}
+
 public fun vote(
     w: &mut World,
     sender: address,
@@ -416,6 +438,23 @@ public fun vote(
 ) {
     w.tx(sender);
     slashing::vote(&mut w.cluster, record, proposal, &w.clock, w.scenario.ctx());
+}
+
+/// Without a transaction of its own, so that its events can be read. Returns the id of the proposal.
+public fun propose_in_this_transaction(
+    w: &mut World,
+    record: &mut StakeRecord,
+    mist: u64,
+    reason: vector<u8>,
+): ID {
+    slashing::propose(
+        &mut w.cluster,
+        record,
+        mist,
+        reason.to_string(),
+        &w.clock,
+        w.scenario.ctx(),
+    )
 }
 
 public fun expire(
@@ -479,6 +518,58 @@ public fun user_token(
     );
     w.take_token(sender)
 }
+
+/// Without a transaction of its own, so that its events can be read.
+public fun worker_token_in_this_transaction(
+    w: &mut World,
+    record: &mut StakeRecord,
+    holder_key: vector<u8>,
+) {
+    k8s_gateway::create_worker_seal_token(
+        &mut w.cluster,
+        record,
+        holder_key,
+        &w.clock,
+        w.scenario.ctx(),
+    )
+}
+
+/// Without a transaction of its own, so that its events can be read.
+public fun user_token_in_this_transaction(
+    w: &mut World,
+    record: &mut StakeRecord,
+    permissions: vector<vector<u8>>,
+    holder_key: vector<u8>,
+) {
+    k8s_gateway::create_seal_token(
+        &mut w.cluster,
+        record,
+        words(permissions),
+        holder_key,
+        &w.clock,
+        w.scenario.ctx(),
+    )
+}
+
+/// Without a transaction of its own, so that its events can be read.
+public fun rotate_in_this_transaction(
+    w: &mut World,
+    record: &mut StakeRecord,
+    token: SealToken,
+    holder_key: vector<u8>,
+) {
+    k8s_gateway::rotate_seal_token(
+        &mut w.cluster,
+        record,
+        token,
+        holder_key,
+        &w.clock,
+        w.scenario.ctx(),
+    )
+}
+
+/// The token that the sender got last.
+public fun newest_token(w: &mut World, sender: address): SealToken { w.take_token(sender) }
 
 public fun rotate(
     w: &mut World,
