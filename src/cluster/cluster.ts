@@ -20,6 +20,7 @@ import {
   openKubeApi,
 } from './kube-api.ts';
 import { watchNodes } from './node-watch.ts';
+import { type PolicyState, readPolicyState } from './policy-state.ts';
 import {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,
@@ -44,7 +45,10 @@ export interface ClusterOptions extends KubeApiOptions {
 }
 
 /** `ClusterPort` on a real Kubernetes API server; close it to end its connections. */
-export type Cluster = ClusterPort & AsyncDisposable;
+export interface Cluster extends ClusterPort, AsyncDisposable {
+  /** Whether the policies that bind node names are in place and as this version writes them. */
+  policyState(signal?: AbortSignal): Promise<PolicyState>;
+}
 
 /** Reaches the cluster of a kubeconfig. Nothing is sent before the first call. */
 export function openCluster(options: ClusterOptions): Cluster {
@@ -262,6 +266,7 @@ export function openCluster(options: ClusterOptions): Cluster {
         ),
       );
     },
+    policyState: (signal) => readPolicyState(api, signal),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };
 

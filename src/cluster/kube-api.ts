@@ -3,8 +3,8 @@ import {
   ApiException,
   CoreV1Api,
   KubeConfig,
-  KubernetesObjectApi,
   type ObservableMiddleware,
+  RbacAuthorizationV1Api,
   type RequestContext,
   VersionApi,
 } from '@kubernetes/client-node';
@@ -18,7 +18,7 @@ export interface KubeApi extends AsyncDisposable {
   readonly config: KubeConfig;
   readonly core: CoreV1Api;
   readonly admission: AdmissionregistrationV1Api;
-  readonly objects: KubernetesObjectApi;
+  readonly rbac: RbacAuthorizationV1Api;
   readonly version: VersionApi;
   /**
    * Runs one request. Throws `KubeStatusError` when the API server refused it, and a retryable `DaasError` with code
@@ -35,6 +35,8 @@ export interface CallSettings {
   readonly signal?: AbortSignal | undefined;
   /** Content type of a patch; the generated client's own default is a JSON patch. */
   readonly patch?: 'json' | 'merge' | 'strategic';
+  /** Asks as somebody else, which an administrator may. */
+  readonly impersonate?: { readonly user: string; readonly group: string };
 }
 
 /** What the API server answered when it refused: its status code, `reason` and sentence. */
@@ -104,7 +106,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
   async function call<T>(
     what: string,
     request: (options: CallOptions) => Promise<T>,
-    { signal, patch }: CallSettings = {},
+    { signal, patch, impersonate }: CallSettings = {},
   ): Promise<T> {
     signal?.throwIfAborted();
     const timeout = AbortSignal.timeout(callTimeoutMs);
@@ -115,6 +117,10 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
           prepare((context) => {
             context.setSignal(deadline);
             if (patch) context.setHeaderParam('Content-Type', contentTypes[patch]);
+            if (impersonate) {
+              context.setHeaderParam('Impersonate-User', impersonate.user);
+              context.setHeaderParam('Impersonate-Group', impersonate.group);
+            }
           }),
         ],
         middlewareMergeStrategy: 'append',
@@ -131,7 +137,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
     config,
     core: config.makeApiClient(CoreV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
-    objects: KubernetesObjectApi.makeApiClient(config),
+    rbac: config.makeApiClient(RbacAuthorizationV1Api),
     version: config.makeApiClient(VersionApi),
     call,
     [Symbol.asyncDispose]: () => pool.close(),

@@ -18,6 +18,7 @@ import { fieldMatcher, labelMatcher, type Matches } from './selectors.ts';
 import {
   badRequest,
   conflict,
+  forbidden,
   invalid,
   methodNotAllowed,
   notFound,
@@ -48,11 +49,12 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
   async function handle(
     request: IncomingMessage,
     response: ServerResponse,
-    identity: Identity | undefined,
+    caller: Identity | undefined,
   ): Promise<void> {
     const url = new URL(request.url ?? '/', 'https://api');
     // k3s turns anonymous requests off, health included.
-    if (!identity) throw unauthorized();
+    if (!caller) throw unauthorized();
+    const identity = impersonated(request, caller);
     if (['/livez', '/readyz', '/healthz'].includes(url.pathname)) return sendText(response, 200, 'ok');
     const meta = discovery(url.pathname, gitVersion);
     if (meta) return sendJson(response, 200, meta);
@@ -75,6 +77,8 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
     const body = ['POST', 'PUT', 'PATCH', 'DELETE'].includes(request.method ?? '')
       ? await readBody(request)
       : Buffer.alloc(0);
+    const isDryRun = query.has('dryRun');
+    if (isDryRun && verb !== 'create') throw badRequest('this stand-in has dry runs of creations only');
     switch (verb) {
       case 'get':
         return sendJson(response, 200, existing(target));
@@ -83,7 +87,7 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
       case 'watch':
         return watch(request, response, target, query);
       case 'create':
-        return sendJson(response, 201, create(identity, target, parseJson(body)));
+        return sendJson(response, 201, create(identity, target, parseJson(body), isDryRun));
       case 'update':
         return sendJson(response, 200, update(identity, target, parseJson(body)));
       case 'patch':
@@ -165,7 +169,7 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
     }
   }
 
-  function create(identity: Identity, target: Target, body: unknown): KubeObject {
+  function create(identity: Identity, target: Target, body: unknown, isDryRun: boolean): KubeObject {
     if (target.subresource === 'eviction') return evict(identity, target, body) as unknown as KubeObject;
     if (target.subresource !== '') throw methodNotAllowed();
     const { resource, namespace } = target;
@@ -195,7 +199,7 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
       object,
       oldObject: undefined,
     });
-    return store.create(resource, object);
+    return isDryRun ? object : store.create(resource, object);
   }
 
   function update(identity: Identity, target: Target, body: unknown): KubeObject {
@@ -343,6 +347,20 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
     deletePod(pod, options.gracePeriodSeconds);
     return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
   }
+}
+
+/** An administrator may ask as somebody else. */
+function impersonated(request: IncomingMessage, caller: Identity): Identity {
+  const user = request.headers['impersonate-user'];
+  if (typeof user !== 'string') return caller;
+  if (!caller.groups.includes('system:masters'))
+    throw forbidden(
+      `users "${user}" is forbidden: User "${caller.username}" cannot impersonate resource "users" in API group "" at the cluster scope`,
+    );
+  return {
+    username: user,
+    groups: [...(request.headersDistinct['impersonate-group'] ?? []), 'system:authenticated'],
+  };
 }
 
 interface DeleteOptions {

@@ -1,0 +1,115 @@
+import type {
+  KubernetesObject,
+  RbacV1Subject,
+  V1ClusterRole,
+  V1ClusterRoleBinding,
+  V1PolicyRule,
+  V1Role,
+  V1RoleBinding,
+  V1Secret,
+  V1ServiceAccount,
+} from '@kubernetes/client-node';
+import { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, type PolicyPair } from './policy.ts';
+import { ADMITTED_CONFIG_MAP, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
+
+/** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
+export type GatewayIdentity =
+  | { readonly kind: 'service-account' }
+  | { readonly kind: 'user'; readonly name: string };
+
+export const GATEWAY_NAME = 'k3s-daas-gateway';
+/** The Secret that holds the token of the gateway's ServiceAccount. */
+export const GATEWAY_TOKEN = 'k3s-daas-gateway-token';
+
+/** The user name that the API server gives this identity. */
+export const usernameOf = (identity: GatewayIdentity): string =>
+  identity.kind === 'user' ? identity.name : `system:serviceaccount:${SYSTEM_NAMESPACE}:${GATEWAY_NAME}`;
+
+const rbac = 'rbac.authorization.k8s.io';
+const labels = { [MANAGED_BY]: OURS };
+
+/** Everything in the cluster: Nodes and their pods, and a look at the policies it relies on. */
+const clusterRules: V1PolicyRule[] = [
+  { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch', 'patch', 'delete'] },
+  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'delete'] },
+  { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
+  {
+    apiGroups: ['admissionregistration.k8s.io'],
+    resources: ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'],
+    resourceNames: [nodeNamesPolicy(), nodeMarksPolicy()].map(({ policy }) => policy.metadata?.name ?? ''),
+    verbs: ['get'],
+  },
+];
+
+/**
+ * In kube-system: the one ConfigMap, and Secrets. Join credentials and node passwords have names that are not known
+ * beforehand, so reading cannot be narrowed; writing is, by a policy on the types.
+ */
+const systemRules: V1PolicyRule[] = [
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'create', 'delete'] },
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: [ADMITTED_CONFIG_MAP],
+    verbs: ['get', 'patch'],
+  },
+];
+
+/** The gateway's ServiceAccount and its token; nothing for an identity that comes from elsewhere. */
+export function gatewayAccount(identity: GatewayIdentity): KubernetesObject[] {
+  if (identity.kind === 'user') return [];
+  const account: V1ServiceAccount = {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: GATEWAY_NAME, namespace: SYSTEM_NAMESPACE, labels },
+    automountServiceAccountToken: false,
+  };
+  const token: V1Secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: GATEWAY_TOKEN,
+      namespace: SYSTEM_NAMESPACE,
+      labels,
+      annotations: { 'kubernetes.io/service-account.name': GATEWAY_NAME },
+    },
+    type: 'kubernetes.io/service-account-token',
+  };
+  return [account, token];
+}
+
+/** Roles and bindings: the least that `ClusterPort` needs. */
+export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
+  const subjects: RbacV1Subject[] = [
+    identity.kind === 'user'
+      ? { kind: 'User', apiGroup: rbac, name: identity.name }
+      : { kind: 'ServiceAccount', name: GATEWAY_NAME, namespace: SYSTEM_NAMESPACE },
+  ];
+  const metadata = { name: GATEWAY_NAME, labels };
+  const inSystem = { ...metadata, namespace: SYSTEM_NAMESPACE };
+  const apiVersion = `${rbac}/v1`;
+  const clusterRole: V1ClusterRole = { apiVersion, kind: 'ClusterRole', metadata, rules: clusterRules };
+  const clusterBinding: V1ClusterRoleBinding = {
+    apiVersion,
+    kind: 'ClusterRoleBinding',
+    metadata,
+    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: GATEWAY_NAME },
+    subjects,
+  };
+  const role: V1Role = { apiVersion, kind: 'Role', metadata: inSystem, rules: systemRules };
+  const binding: V1RoleBinding = {
+    apiVersion,
+    kind: 'RoleBinding',
+    metadata: inSystem,
+    roleRef: { apiGroup: rbac, kind: 'Role', name: GATEWAY_NAME },
+    subjects,
+  };
+  return [clusterRole, clusterBinding, role, binding];
+}
+
+/** The policies of a set-up cluster. */
+export const allPolicies = (identity: GatewayIdentity): PolicyPair[] => [
+  nodeNamesPolicy(),
+  nodeMarksPolicy(),
+  gatewaySecretsPolicy(usernameOf(identity)),
+];

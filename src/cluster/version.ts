@@ -1,0 +1,27 @@
+/** A Kubernetes version as `/version` tells it (`v1.36.2+k3s1`). */
+export interface KubernetesVersion {
+  readonly text: string;
+  readonly major: number;
+  readonly minor: number;
+  readonly patch: number;
+}
+
+/** Reads a version; undefined for a text that is none (a build without version flags says `v0.0.0-master+…`). */
+export function parseKubernetesVersion(gitVersion: string): KubernetesVersion | undefined {
+  const [, major, minor, patch] = /^v(\d+)\.(\d+)\.(\d+)/.exec(gitVersion) ?? [];
+  if (major === undefined || major === '0') return undefined;
+  return { text: gitVersion, major: Number(major), minor: Number(minor), patch: Number(patch) };
+}
+
+/** ValidatingAdmissionPolicy is served as v1 from Kubernetes 1.30 on. */
+export const hasAdmissionPolicies = ({ major, minor }: KubernetesVersion): boolean =>
+  major > 1 || (major === 1 && minor >= 30);
+
+/** The first patch of each minor in which k3s admits agents by bootstrap token; every later minor does. */
+const joinPatches: Readonly<Record<number, number>> = { 23: 17, 24: 11, 25: 7, 26: 2 };
+
+/** Whether k3s of this version admits an agent by a bootstrap-token Secret. */
+export function admitsByBootstrapToken({ major, minor, patch }: KubernetesVersion): boolean {
+  if (major !== 1) return major > 1;
+  return minor > 26 || patch >= (joinPatches[minor] ?? Number.POSITIVE_INFINITY);
+}
