@@ -1,16 +1,17 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AgentEvents, AgentSettings, createAgentSupervisor } from '#agent';
 import { Lifetime, type Log, type LogFields, openJournal, Secret, systemClock } from '#base';
 import type { AgentSupervisor, JoinCredential } from '#plugin';
+import { type KubeObject, resourceNamed } from './server/objects.ts';
 import { type StandinServer, startStandinServer } from './server/standin-server.ts';
-import { resourceNamed } from './server/objects.ts';
 
 export const standinBinary = join(import.meta.dirname, 'agent', 'k3s');
 
@@ -20,6 +21,10 @@ export interface AgentWorld extends AsyncDisposable {
   readonly directory: string;
   /** A bootstrap token of the cluster in k3s' full form. */
   mintCredential(lifeMs?: number): JoinCredential;
+  /** Every bootstrap token is gone: what was minted is rejected from now on. */
+  deleteCredentials(): void;
+  node(name: string): KubeObject | undefined;
+  deleteNode(name: string): void;
   worker(nodeId: string, options?: WorkerOptions): Promise<Worker>;
 }
 
@@ -44,7 +49,14 @@ export interface Worker {
   readonly events: Array<{ readonly event: string; readonly fact: Readonly<Record<string, unknown>> }>;
   readonly log: LogLine[];
   supervisor(changes?: Readonly<Record<string, unknown>>): Promise<AgentSupervisor>;
+  /** The same host in a process of its own; resolves when its agent is Ready. */
+  lonelyHost(join: JoinCredential): Promise<LonelyHost>;
   heard(event: keyof AgentEvents): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export interface LonelyHost {
+  readonly host: ChildProcess;
+  readonly agentPid: number;
 }
 
 export const noLabels = { nodeLabels: {}, taints: [], arguments: [] };
@@ -90,42 +102,44 @@ export async function startAgentWorld(): Promise<AgentWorld> {
     const events: Worker['events'] = [];
     const lines: LogLine[] = [];
     const waiting = new Set<() => void>();
-    const journal = await openJournal(join(directory, `${nodeId}.journal`));
+    const journalPath = join(directory, `${nodeId}.journal`);
+    const baseSettings = {
+      binary: standinBinary,
+      args: [
+        '--rootless',
+        '--config',
+        join(directory, 'none.yaml'),
+        '--data-dir',
+        dataDir,
+        `--lb-server-port=${lbPort}`,
+        `--kubelet-arg=healthz-port=${healthzPort}`,
+        ...(options.args ?? []),
+      ],
+      containerdAddress,
+      runtimeDir: memory,
+      joinDeadlineMs: 30_000,
+      stopDeadlineMs: 5000,
+      restartDelay: { baseMs: 50, maxMs: 200 },
+      ...options.settings,
+    };
+    const env = {
+      PATH: process.env.PATH ?? '',
+      K3S_STANDIN_NODE: process.execPath,
+      K3S_STANDIN_SPEED: '20',
+      K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
+      ...options.env,
+    };
     life.defer(`shims of ${nodeId}`, () => {
       for (const pid of pidsNaming(containerdAddress)) killTree(pid);
     });
 
     async function supervisor(changes: Readonly<Record<string, unknown>> = {}): Promise<AgentSupervisor> {
       const made = createAgentSupervisor({
-        settings: AgentSettings.parse({
-          binary: standinBinary,
-          args: [
-            '--rootless',
-            '--config',
-            join(directory, 'none.yaml'),
-            '--data-dir',
-            dataDir,
-            `--lb-server-port=${lbPort}`,
-            `--kubelet-arg=healthz-port=${healthzPort}`,
-            ...(options.args ?? []),
-          ],
-          containerdAddress,
-          runtimeDir: memory,
-          joinDeadlineMs: 30_000,
-          stopDeadlineMs: 5000,
-          restartDelay: { baseMs: 50, maxMs: 200 },
-          ...options.settings,
-          ...changes,
-        }),
+        settings: AgentSettings.parse({ ...baseSettings, ...changes }),
         nodeId,
-        journal: journal.section('agent'),
-        env: {
-          PATH: process.env.PATH ?? '',
-          K3S_STANDIN_NODE: process.execPath,
-          K3S_STANDIN_SPEED: '20',
-          K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
-          ...options.env,
-        },
+        // Read anew, as another life of the host would.
+        journal: (await openJournal(journalPath)).section('agent'),
+        env,
         clock: systemClock,
         random: Math.random,
         log: recordingLog(lines),
@@ -147,6 +161,22 @@ export async function startAgentWorld(): Promise<AgentWorld> {
       events,
       log: lines,
       supervisor,
+      async lonelyHost({ token, ...credential }) {
+        const told = {
+          settings: baseSettings,
+          nodeId,
+          journal: journalPath,
+          env,
+          join: { ...credential, token: token.reveal() },
+        };
+        const script = join(import.meta.dirname, 'lonely-host.ts');
+        const host = spawn(process.execPath, ['--conditions=source', script, JSON.stringify(told)], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        life.defer('lonely host', () => host.kill('SIGKILL'));
+        const [line] = (await once(createInterface({ input: host.stdout }), 'line')) as [string];
+        return { host, agentPid: Number(line.split(' ')[1]) };
+      },
       async heard(event) {
         for (;;) {
           const found = events.find((one) => one.event === event);
@@ -167,6 +197,15 @@ export async function startAgentWorld(): Promise<AgentWorld> {
     server,
     directory,
     mintCredential,
+    deleteCredentials() {
+      for (const { type, metadata } of server.store.list(resourceNamed('secrets')))
+        if (type === 'bootstrap.kubernetes.io/token')
+          server.store.remove(resourceNamed('secrets'), 'kube-system', metadata.name ?? '');
+    },
+    node: (name) => server.store.get(resourceNamed('nodes'), '', name),
+    deleteNode(name) {
+      server.store.remove(resourceNamed('nodes'), '', name);
+    },
     worker,
     [Symbol.asyncDispose]: () => life.close(),
   };

@@ -28,7 +28,7 @@ export function sandboxId(seed: string): string {
   return createHash('sha256').update(seed).digest('hex');
 }
 
-/** The shims that name this containerd, of whichever agent they once were. */
+/** The pods of this containerd, of whichever agent they once were. */
 export function shimsOf(address: string): Shim[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -36,6 +36,7 @@ export function shimsOf(address: string): Shim[] {
       const words = commandLine(name);
       if (!words[0]?.endsWith('containerd-shim-runc-v2')) return [];
       if (words[words.indexOf('-address') + 1] !== address) return [];
+      if (words[words.indexOf('-namespace') + 1] !== 'k8s.io') return [];
       return [{ pid: Number(name), id: words[words.indexOf('-id') + 1] ?? '' }];
     });
 }
