@@ -1,0 +1,233 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Lifetime } from '#base';
+import { type Authority, type KeyPair, openAuthority } from '../standin/server/authority.ts';
+import { kubeconfigText } from '../standin/server/standin-server.ts';
+import { send } from '../standin/server/worker.ts';
+import type { ControlPlaneBinaries } from './binaries.ts';
+
+/** A running etcd, kube-apiserver and kube-controller-manager on loopback, with CAs of their own. */
+export interface ControlPlane extends AsyncDisposable {
+  readonly url: string;
+  readonly directory: string;
+  readonly serverCa: Authority;
+  readonly clientCa: Authority;
+  /** Client certificate of the API server's front proxy: it may speak for anybody (`X-Remote-User`). */
+  readonly frontProxy: KeyPair;
+  readonly adminKubeconfigPath: string;
+  /** A certificate signed by the client CA, as k3s gives them out. */
+  clientCertificate(username: string, groups?: readonly string[]): Promise<KeyPair>;
+  kubeconfigFor(username: string, groups?: readonly string[]): Promise<string>;
+  /** The kubeconfig of `system:node:<name>` in `system:nodes`. */
+  nodeKubeconfig(name: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+const readyWithinMs = 90_000;
+
+/**
+ * Starts a control plane with the flags that decide here as k3s sets them: Node and RBAC authorization, NodeRestriction,
+ * bootstrap tokens, no anonymous requests, the token cleaner. Ready within 90 s or an error with the end of the log.
+ */
+export async function startControlPlane(binaries: ControlPlaneBinaries): Promise<ControlPlane> {
+  const lifetime = new Lifetime();
+  try {
+    return await start(binaries, lifetime);
+  } catch (error) {
+    await lifetime.close();
+    throw error;
+  }
+}
+
+async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promise<ControlPlane> {
+  const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-kube-'));
+  lifetime.defer('directory', () => rm(directory, { recursive: true, force: true }));
+  const tls = join(directory, 'tls');
+  const [serverCa, clientCa, proxyCa] = [
+    await openAuthority(tls, 'server-ca'),
+    await openAuthority(tls, 'client-ca'),
+    await openAuthority(tls, 'request-header-ca'),
+  ];
+  const serving = await serverCa.issue({
+    commonName: 'kube-apiserver',
+    usage: 'server',
+    names: ['localhost', '127.0.0.1', 'kubernetes', 'kubernetes.default', '10.43.0.1'],
+  });
+  const accounts = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const files = {
+    'serving.crt': serving.certificate,
+    'serving.key': serving.key,
+    'service.key': accounts.privateKey.export({ format: 'pem', type: 'pkcs1' }),
+    'service.pub': accounts.publicKey.export({ format: 'pem', type: 'spki' }),
+  };
+  for (const [name, content] of Object.entries(files))
+    await writeFile(join(tls, name), content, { mode: 0o600 });
+
+  const [etcdPort = 0, peerPort = 0, apiPort = 0, managerPort = 0] = await freePorts(4);
+  const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+  const etcd = launch(lifetime, directory, 'etcd', binaries.etcd, [
+    `--data-dir=${join(directory, 'etcd')}`,
+    `--listen-client-urls=${etcdUrl}`,
+    `--advertise-client-urls=${etcdUrl}`,
+    `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+    // The state is thrown away with the directory: it need not reach the disk.
+    '--unsafe-no-fsync',
+  ]);
+  await until(
+    'etcd',
+    etcd,
+    async () => (await fetch(`${etcdUrl}/health`, { signal: AbortSignal.timeout(2_000) })).ok,
+  );
+
+  const url = `https://127.0.0.1:${apiPort}`;
+  const apiServer = launch(lifetime, directory, 'kube-apiserver', binaries.apiServer, [
+    `--etcd-servers=${etcdUrl}`,
+    '--bind-address=127.0.0.1',
+    '--advertise-address=127.0.0.1',
+    `--secure-port=${apiPort}`,
+    `--tls-cert-file=${join(tls, 'serving.crt')}`,
+    `--tls-private-key-file=${join(tls, 'serving.key')}`,
+    `--client-ca-file=${join(tls, 'client-ca.crt')}`,
+    `--requestheader-client-ca-file=${join(tls, 'request-header-ca.crt')}`,
+    '--requestheader-allowed-names=system:auth-proxy',
+    '--requestheader-username-headers=X-Remote-User',
+    '--requestheader-group-headers=X-Remote-Group',
+    '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+    '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
+    `--service-account-key-file=${join(tls, 'service.pub')}`,
+    `--service-account-signing-key-file=${join(tls, 'service.key')}`,
+    '--service-cluster-ip-range=10.43.0.0/16',
+    '--authorization-mode=Node,RBAC',
+    '--enable-admission-plugins=NodeRestriction',
+    '--enable-bootstrap-token-auth=true',
+    '--anonymous-auth=false',
+    '--allow-privileged=true',
+  ]);
+  const admin = await clientCa.issue({
+    commonName: 'system:admin',
+    organizations: ['system:masters'],
+    usage: 'client',
+  });
+  await until('kube-apiserver', apiServer, async () => {
+    const answer = await send({ url: `${url}/readyz`, ca: serverCa.certificate, client: admin });
+    return answer.status === 200;
+  });
+
+  const adminKubeconfigPath = join(directory, 'cred', 'admin.kubeconfig');
+  await mkdir(join(directory, 'cred'), { mode: 0o700 });
+  await writeFile(adminKubeconfigPath, kubeconfigText(url, serverCa.certificate, admin), { mode: 0o600 });
+  const managerKubeconfig = join(directory, 'cred', 'controller.kubeconfig');
+  const manager = await clientCa.issue({ commonName: 'system:kube-controller-manager', usage: 'client' });
+  await writeFile(managerKubeconfig, kubeconfigText(url, serverCa.certificate, manager), { mode: 0o600 });
+  const controllers = launch(lifetime, directory, 'kube-controller-manager', binaries.controllerManager, [
+    `--kubeconfig=${managerKubeconfig}`,
+    `--authentication-kubeconfig=${managerKubeconfig}`,
+    `--authorization-kubeconfig=${managerKubeconfig}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${managerPort}`,
+    `--service-account-private-key-file=${join(tls, 'service.key')}`,
+    `--root-ca-file=${join(tls, 'server-ca.crt')}`,
+    `--cluster-signing-kube-apiserver-client-cert-file=${join(tls, 'client-ca.crt')}`,
+    `--cluster-signing-kube-apiserver-client-key-file=${join(tls, 'client-ca.key')}`,
+    '--use-service-account-credentials=true',
+    '--controllers=*,tokencleaner',
+    '--leader-elect=false',
+  ]);
+  // The first sign of life of its work: the account of a new namespace.
+  await until('kube-controller-manager', controllers, async () => {
+    const path = '/api/v1/namespaces/default/serviceaccounts/default';
+    return (await send({ url: url + path, ca: serverCa.certificate, client: admin })).status === 200;
+  });
+
+  const clientCertificate = (username: string, groups: readonly string[] = []) =>
+    clientCa.issue({ commonName: username, organizations: groups, usage: 'client' });
+  const kubeconfigFor = async (username: string, groups: readonly string[] = []) =>
+    kubeconfigText(url, serverCa.certificate, await clientCertificate(username, groups));
+  return {
+    url,
+    directory,
+    serverCa,
+    clientCa,
+    frontProxy: await proxyCa.issue({ commonName: 'system:auth-proxy', usage: 'client' }),
+    adminKubeconfigPath,
+    clientCertificate,
+    kubeconfigFor,
+    nodeKubeconfig: (name) => kubeconfigFor(`system:node:${name}`, ['system:nodes']),
+    close: () => lifetime.close(),
+    [Symbol.asyncDispose]: () => lifetime.close(),
+  };
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly logPath: string;
+}
+
+function launch(
+  lifetime: Lifetime,
+  directory: string,
+  name: string,
+  program: string,
+  args: readonly string[],
+): Running {
+  const logPath = join(directory, `${name}.log`);
+  const log = createWriteStream(logPath);
+  const child = spawn(program, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.pipe(log, { end: false });
+  child.stderr.pipe(log, { end: false });
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+    child.once('error', () => resolve());
+  });
+  lifetime.defer(name, async () => {
+    child.kill('SIGTERM');
+    const isGone = await Promise.race([ended.then(() => true), sleep(5_000, false)]);
+    // A kube-apiserver drains its watches for up to a minute; nobody waits for these.
+    if (!isGone) child.kill('SIGKILL');
+    await ended;
+    log.end();
+  });
+  return { child, logPath };
+}
+
+/** Asks until the answer is yes; fails with the end of the log when the program ends or the time is over. */
+async function until(
+  name: string,
+  { child, logPath }: Running,
+  isReady: () => Promise<boolean>,
+): Promise<void> {
+  const deadlineMs = performance.now() + readyWithinMs;
+  let last: unknown;
+  while (performance.now() < deadlineMs && child.exitCode === null && child.signalCode === null) {
+    try {
+      if (await isReady()) return;
+    } catch (error) {
+      last = error;
+    }
+    await sleep(100);
+  }
+  const log = (await readFile(logPath, 'utf8').catch(() => '')).split('\n').slice(-15).join('\n');
+  const why =
+    child.exitCode === null ? `was not ready within ${readyWithinMs} ms` : `ended with ${child.exitCode}`;
+  throw new Error(`${name} ${why}:\n${log}`, { cause: last });
+}
+
+/** Ports that were free a moment ago; the programs cannot be asked which one they took. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
