@@ -17,7 +17,7 @@ export type ContractBuild = z.infer<typeof ContractBuild>;
 
 /** Reads a build file; without a path the one that came with this program. */
 export async function readContractBuild(path?: string): Promise<ContractBuild> {
-  const file = path ?? (await bundledBuild());
+  const file = path ?? join(await packageRoot(), 'contracts', 'build', 'k3s_daas.json');
   try {
     return ContractBuild.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
@@ -29,8 +29,8 @@ export async function readContractBuild(path?: string): Promise<ContractBuild> {
   }
 }
 
-/** Beside the package.json above this file, whether it runs from `src` or from `dist`. */
-async function bundledBuild(): Promise<string> {
+/** Where this program's package.json is, whether it runs from `src` or from `dist`. */
+export async function packageRoot(): Promise<string> {
   let directory = dirname(fileURLToPath(import.meta.url));
   while (directory !== dirname(directory)) {
     const isRoot = await readFile(join(directory, 'package.json'), 'utf8').then(
@@ -40,7 +40,7 @@ async function bundledBuild(): Promise<string> {
     if (isRoot) break;
     directory = dirname(directory);
   }
-  return join(directory, 'contracts', 'build', 'k3s_daas.json');
+  return directory;
 }
 
 /**

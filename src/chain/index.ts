@@ -7,7 +7,7 @@ export {
   type ClusterSnapshot,
   createChainClient,
 } from './chain-client.ts';
-export { ContractBuild, readContractBuild } from './contract-build.ts';
+export { ContractBuild, packageRoot, readContractBuild } from './contract-build.ts';
 export {
   Deployment,
   Publication,
@@ -61,6 +61,7 @@ export {
   planPublish,
   planScheduleParameters,
   planSetGatewayStatus,
+  planStake,
   planVoteSlash,
   proposeSlash,
   publishPackage,

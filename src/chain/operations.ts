@@ -6,6 +6,7 @@ import { type Endpoints, openEndpoints } from './endpoint.ts';
 import { ChainError, executionError } from './errors.ts';
 import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState, TIERS } from './facts.ts';
 import { cluster, slashing, staking } from './generated/index.ts';
+import { stakeRequest } from './stake-chain.ts';
 import {
   deliver,
   type Executed,
@@ -455,6 +456,23 @@ export async function setGatewayStatus(
   signal?: AbortSignal,
 ): Promise<{ digest: string }> {
   return (await planSetGatewayStatus(actor, options, signal)).execute(signal);
+}
+
+// === Staking, for those who only want to know what it would cost ===
+
+/** What `StakeChain.stakeForNode` would do. It keeps no journal: use it to look, not to stake. */
+export async function planStake(
+  actor: ClusterActor,
+  request: { readonly nodeId: string; readonly stakeMist: bigint },
+  signal?: AbortSignal,
+): Promise<Pick<Plan<never>, 'cost' | 'budgetMist'>> {
+  const { client, wallet, budgetMist } = actor;
+  const whole = stakeRequest(wallet.address, client.deployment, request, budgetMist);
+  const { cost, budgetMist: mostMist } = await client.endpoints.withOne(
+    (endpoint) => prepareTransaction(endpoint, whole, signal),
+    signal,
+  );
+  return { cost, budgetMist: mostMist };
 }
 
 // === Slashing ===

@@ -1,0 +1,249 @@
+import { createInterface } from 'node:readline/promises';
+import { type Command, Option } from 'commander';
+import { ConfigurationError, DaasError, EXIT, systemClock } from '#base';
+import {
+  type ClusterActor,
+  createChainClient,
+  type Endpoints,
+  formatSui,
+  openNetwork,
+  type Plan,
+  parseSui,
+  readDeployment,
+  readWallet,
+  type Wallet,
+} from '#chain';
+import { type Io, table } from './io.ts';
+
+/** Where the networks of the Sui Foundation, and a local one, are reached. */
+const NETWORKS: Readonly<Record<string, string>> = {
+  mainnet: 'https://fullnode.mainnet.sui.io:443',
+  testnet: 'https://fullnode.testnet.sui.io:443',
+  devnet: 'https://fullnode.devnet.sui.io:443',
+  localnet: 'http://127.0.0.1:9000',
+};
+
+export interface NetworkOptions {
+  readonly network?: string;
+  readonly endpoint?: string[];
+}
+export interface SpendOptions extends NetworkOptions {
+  readonly keyFile?: string;
+  readonly wallet?: string;
+  readonly gasBudget?: string;
+  readonly yes?: boolean;
+  readonly dryRun?: boolean;
+}
+export interface DeploymentOptions {
+  readonly deployment: string;
+}
+
+const collect = (value: string, earlier: string[] = []) => [...earlier, value];
+
+/** `--network`, `--endpoint`, `--json`. */
+export function withNetwork(command: Command): Command {
+  return command
+    .addOption(new Option('--network <name>', 'the Sui network').choices(Object.keys(NETWORKS)))
+    .option('--endpoint <url>', 'a Sui full node, instead of --network; may be given several times', collect)
+    .option('--json', 'print one JSON object and nothing else');
+}
+
+/** What every command has that signs. The key is read from a file: argv is seen by everybody on the machine. */
+export function withSpending(command: Command): Command {
+  return withNetwork(command)
+    .option(
+      '--key-file <file>',
+      'private key that signs: suiprivkey…, 32 bytes hex or base64, or a sui.keystore',
+    )
+    .option('--wallet <address>', 'the address of that key: checked, and chooses among several')
+    .option('--gas-budget <amount>', 'the most gas to pay (default: a tenth more than the simulation used)')
+    .option('--yes', 'do not ask before sending')
+    .option('--dry-run', 'show what it would do and cost, and send nothing');
+}
+
+export function withDeployment(command: Command): Command {
+  return command.option(
+    '--deployment <file>',
+    'chain id, package id and cluster id, as `cluster create` writes them',
+    'deployment.json',
+  );
+}
+
+/** The URLs to ask, asked for when they are missing and somebody is there to answer. */
+export async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
+  if (options.endpoint) return options.endpoint;
+  const name =
+    options.network ?? (await ask(io, 'Network (mainnet, testnet, devnet, localnet) or URL', '--network'));
+  return [NETWORKS[name] ?? name];
+}
+
+export async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
+  const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
+  return readWallet(file, options.wallet);
+}
+
+export interface Session {
+  readonly urls: readonly string[];
+  readonly chainId: string;
+  readonly endpoints: Endpoints;
+  readonly wallet: Wallet;
+  readonly budgetMist: bigint | undefined;
+}
+
+/** Network and key of a command that knows no cluster yet. */
+export async function openSession(io: Io, options: SpendOptions): Promise<Session> {
+  const urls = await endpointUrls(io, options);
+  const wallet = await openWalletOf(io, options);
+  const { endpoints, chainId } = await openNetwork(urls, { clock: systemClock });
+  return { urls, chainId, endpoints, wallet, budgetMist: budgetOf(options) };
+}
+
+export function budgetOf(options: SpendOptions): bigint | undefined {
+  return options.gasBudget === undefined ? undefined : parseSui(options.gasBudget, '--gas-budget');
+}
+
+/** The cluster of the deployment file, read through the named network. */
+export async function openCluster(io: Io, options: NetworkOptions & DeploymentOptions) {
+  const deployment = await readDeployment(options.deployment);
+  return createChainClient({ endpoints: await endpointUrls(io, options), deployment, clock: systemClock });
+}
+
+export async function openClusterActor(
+  io: Io,
+  options: SpendOptions & DeploymentOptions,
+): Promise<ClusterActor> {
+  const client = await openCluster(io, options);
+  const wallet = await openWalletOf(io, options);
+  const budgetMist = budgetOf(options);
+  return { client, wallet, ...(budgetMist !== undefined && { budgetMist }) };
+}
+
+/** A line of text from whoever is there; else an error that names the flag. */
+export async function ask(io: Io, question: string, flag: string, fallback?: string): Promise<string> {
+  if (!process.stdin.isTTY || io.isJson) {
+    if (fallback !== undefined) return fallback;
+    throw new ConfigurationError(
+      'DAAS_FLAG_MISSING',
+      `${flag} is missing, and nobody can be asked here: pass it`,
+      {
+        details: { flag },
+      },
+    );
+  }
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const hint = fallback === undefined ? '' : ` [${fallback}]`;
+    const answer = (await prompt.question(`${question}${hint}: `)).trim();
+    if (answer !== '') return answer;
+  } finally {
+    prompt.close();
+  }
+  return fallback ?? ask(io, question, flag, fallback);
+}
+
+export interface Announcement {
+  /** `Publish the contracts?` */
+  readonly question: string;
+  /** What it will do, as name and value. */
+  readonly facts: ReadonlyArray<readonly [string, string]>;
+  /** The same for `--json --dry-run`. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Says what a plan does and costs, asks, and carries it out. `undefined`: it was a dry run, which has printed its result.
+ * Throws `DAAS_NOT_CONFIRMED` when the answer is no.
+ */
+export async function carryOut<T>(
+  io: Io,
+  plan: Plan<T>,
+  options: SpendOptions,
+  { question, facts, json }: Announcement,
+): Promise<T | undefined> {
+  const lines = table([...facts, ...costLines(plan)].map(([name, value]) => [name, value]));
+  if (options.dryRun) {
+    io.result(
+      { dryRun: true, ...json, ...costJson(plan) },
+      `${lines}\nNothing was sent: this was a dry run.`,
+    );
+    return undefined;
+  }
+  for (const line of lines.split('\n')) io.note(line);
+  await confirm(io, question, options);
+  const result = await plan.execute();
+  io.step('carried out', plan.digest);
+  return result;
+}
+
+export async function confirm(io: Io, question: string, { yes }: SpendOptions): Promise<void> {
+  if (yes || (await io.confirm(question))) return;
+  throw new DaasError('DAAS_NOT_CONFIRMED', 'nothing was sent: the answer was no', {
+    exitCode: EXIT.unexpected,
+  });
+}
+
+export function costLines(plan: Pick<Plan<unknown>, 'cost' | 'budgetMist'>): Array<[string, string]> {
+  return [['gas', `about ${formatSui(plan.cost.totalMist)}, at most ${formatSui(plan.budgetMist)}`]];
+}
+
+export function costJson(plan: Pick<Plan<unknown>, 'cost' | 'budgetMist'>) {
+  return { gasMist: plan.cost.totalMist, gasBudgetMist: plan.budgetMist };
+}
+
+const UNITS: Readonly<Record<string, bigint>> = {
+  ms: 1n,
+  s: 1_000n,
+  m: 60_000n,
+  h: 3_600_000n,
+  d: 86_400_000n,
+};
+
+/** Milliseconds of `90s`, `15m`, `1h`, `7d` or `500ms`. Throws `DAAS_DURATION_INVALID` (exit 78). */
+export function parseDuration(text: string, origin: string): bigint {
+  const match = /^(\d{1,15})(ms|s|m|h|d)$/.exec(text.trim());
+  const unit = UNITS[match?.[2] ?? ''];
+  if (!match?.[1] || unit === undefined)
+    throw new ConfigurationError(
+      'DAAS_DURATION_INVALID',
+      `${origin}: '${text}' is not a duration: write a whole number and a unit, such as 90s, 15m, 1h or 7d`,
+      { details: { origin, value: text } },
+    );
+  return BigInt(match[1]) * unit;
+}
+
+/** The largest unit that leaves no rest: `7d`, `90s`. */
+export function formatDuration(ms: number | bigint): string {
+  const value = BigInt(ms);
+  const [unit, size] =
+    Object.entries(UNITS)
+      .reverse()
+      .find(([, milliseconds]) => value % milliseconds === 0n) ?? (['ms', 1n] as const);
+  return `${value / size}${unit}`;
+}
+
+/** Bytes of hex digits, with or without 0x. Throws `DAAS_HEX_INVALID` (exit 78). */
+export function parseHex(text: string, origin: string): Uint8Array {
+  const digits = text.replace(/^0x/, '');
+  if (!/^(?:[0-9a-fA-F]{2})*$/.test(digits))
+    throw new ConfigurationError('DAAS_HEX_INVALID', `${origin}: '${text}' is not hexadecimal`, {
+      details: { origin, value: text },
+    });
+  return Uint8Array.from(Buffer.from(digits, 'hex'));
+}
+
+/** A whole number within bounds. Throws `DAAS_NUMBER_INVALID` (exit 78). */
+export function parseCount(text: string, origin: string): bigint {
+  if (!/^\d{1,18}$/.test(text))
+    throw new ConfigurationError('DAAS_NUMBER_INVALID', `${origin}: '${text}' is not a whole number`, {
+      details: { origin, value: text },
+    });
+  return BigInt(text);
+}
+
+/** `2026-11-22 14:03:07Z` */
+export function formatTime(ms: number): string {
+  return new Date(ms)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z');
+}

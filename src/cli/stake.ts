@@ -1,0 +1,180 @@
+import { createPublicKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import {
+  ConfigurationError,
+  messageOf,
+  openJournal,
+  type SealToken,
+  type StakeRecord,
+  silentLog,
+} from '#base';
+import { type ClusterActor, createStakeChain, formatSui, parseSui, planStake } from '#chain';
+import type { StakeChain } from '#plugin';
+import {
+  ask,
+  budgetOf,
+  confirm,
+  costJson,
+  costLines,
+  type DeploymentOptions,
+  openClusterActor,
+  type SpendOptions,
+  withDeployment,
+  withSpending,
+} from './chain-options.ts';
+import { type Io, table } from './io.ts';
+
+/** `k3s-daas stake`: a stake record, and with a node key its Seal token, without running a worker. */
+export function stakeCommand(io: Io): Command {
+  return withDeployment(withSpending(new Command('stake')))
+    .description(
+      'Stake for a node and, when its node key is given, mint the Seal token. What exists already is shown and left as it is.',
+    )
+    .option('--node-id <id>', 'the Kubernetes node name to stake for')
+    .option('--amount <amount>', 'how much to stake (default: the minimum of the cluster)')
+    .option(
+      '--holder-key-file <file>',
+      'the node key: Ed25519, public (PEM, JWK, 32 bytes hex or base64) or the private PEM',
+    )
+    .option(
+      '--journal <file>',
+      'where signed transactions are kept until they have landed (default: in ~/.local/state/k3s-daas)',
+    )
+    .action((options: StakeOptions) => stake(io, options));
+}
+
+interface StakeOptions extends SpendOptions, DeploymentOptions {
+  readonly nodeId?: string;
+  readonly amount?: string;
+  readonly holderKeyFile?: string;
+  readonly journal?: string;
+}
+
+async function stake(io: Io, options: StakeOptions): Promise<void> {
+  const nodeId = options.nodeId ?? (await ask(io, 'Node id', '--node-id'));
+  const holderKey =
+    options.holderKeyFile === undefined ? undefined : await readHolderKey(options.holderKeyFile);
+  const actor = await openClusterActor(io, options);
+  const { parameters } = await actor.client.cluster();
+  const stakeMist =
+    options.amount === undefined ? parameters.minimumWorkerStakeMist : parseSui(options.amount, '--amount');
+  const chain = await openStakeChain(actor, options);
+  const standing = await liveRecord(chain, nodeId);
+  if (!standing) {
+    const cost = await planStake(actor, { nodeId, stakeMist });
+    const facts = [
+      ['stakes', `${formatSui(stakeMist)} for node ${nodeId}`],
+      ['cluster', chain.clusterId],
+      ['wallet', chain.wallet],
+      ...costLines(cost),
+      [
+        'then',
+        holderKey ? 'mints the Seal token (about 0.01 SUI of gas more)' : 'nothing: no node key was given',
+      ],
+    ];
+    if (options.dryRun) {
+      io.result(
+        { dryRun: true, nodeId, stakeMist, wallet: chain.wallet, ...costJson(cost) },
+        `${table(facts)}\nNothing was sent: this was a dry run.`,
+      );
+      return;
+    }
+    for (const line of table(facts).split('\n')) io.note(line);
+    await confirm(io, 'Stake?', options);
+  } else if (options.dryRun) {
+    printResult(io, standing, undefined, {});
+    return;
+  }
+  const staked = await chain.stakeForNode({ nodeId, stakeMist });
+  io.step(standing ? 'the stake was there already' : 'staked', staked.digest);
+  const minted = holderKey && (await chain.createWorkerSealToken({ recordId: staked.objectId, holderKey }));
+  if (minted) io.step('Seal token minted', minted.digest);
+  const record = (await chain.records([staked.objectId])).get(staked.objectId);
+  const token = minted && (await chain.tokens([minted.objectId])).get(minted.objectId);
+  printResult(io, record, token, { stakeDigest: staked.digest, mintDigest: minted?.digest });
+}
+
+async function openStakeChain({ client, wallet }: ClusterActor, options: StakeOptions): Promise<StakeChain> {
+  const journal = await openJournal(options.journal ?? defaultJournal(wallet.address));
+  const budgetMist = budgetOf(options);
+  return createStakeChain({
+    client,
+    wallet,
+    journal,
+    log: silentLog,
+    ...(budgetMist !== undefined && { gasBudgets: { stakeMist: budgetMist, mintMist: budgetMist } }),
+  });
+}
+
+/** One journal a wallet, so that a command that is run again after a crash finds what it had sent. */
+function defaultJournal(address: string): string {
+  const state = process.env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state');
+  return join(state, 'k3s-daas', `stake-${address.slice(2, 18)}.json`);
+}
+
+async function liveRecord(chain: StakeChain, nodeId: string): Promise<StakeRecord | undefined> {
+  const id = await chain.liveRecordOf(nodeId);
+  return id === undefined ? undefined : (await chain.records([id])).get(id);
+}
+
+function printResult(
+  io: Io,
+  record: StakeRecord | undefined,
+  token: SealToken | undefined,
+  digests: { readonly stakeDigest?: string; readonly mintDigest?: string | undefined },
+): void {
+  const rows = [
+    ['record', record?.id ?? 'not shown by the endpoint yet'],
+    ['node', record?.nodeId ?? ''],
+    ['staker', record?.staker ?? ''],
+    ['status', record?.status ?? ''],
+    ['stake', record ? formatSui(record.stakeMist) : ''],
+    ['Seal token', token?.id ?? record?.token ?? 'none'],
+    ...(token
+      ? [
+          ['node key', Buffer.from(token.holderKey).toString('hex')],
+          ['permissions', token.permissions.join(' ')],
+          ['expires', `with epoch ${token.expiresAtEpoch}`],
+        ]
+      : []),
+  ];
+  io.result({ ...digests, record: record ?? null, token: tokenJson(token) }, table(rows));
+}
+
+function tokenJson(token: SealToken | undefined) {
+  return token ? { ...token, holderKey: Buffer.from(token.holderKey).toString('hex') } : null;
+}
+
+/** The 32 bytes of an Ed25519 public key; of a private PEM, its public half. */
+export async function readHolderKey(file: string): Promise<Uint8Array> {
+  let text: string;
+  try {
+    text = (await readFile(file, 'utf8')).trim();
+  } catch (cause) {
+    throw invalidHolderKey(file, `it cannot be read: ${messageOf(cause)}`);
+  }
+  if (/^(?:0x)?[0-9a-fA-F]{64}$/.test(text))
+    return Uint8Array.from(Buffer.from(text.replace(/^0x/, ''), 'hex'));
+  if (/^[A-Za-z0-9+/]{43}=$/.test(text)) return Uint8Array.from(Buffer.from(text, 'base64'));
+  try {
+    const key = text.startsWith('{')
+      ? createPublicKey({ key: JSON.parse(text), format: 'jwk' })
+      : createPublicKey(text);
+    const jwk = key.export({ format: 'jwk' });
+    if (jwk.crv === 'Ed25519' && jwk.x) return Uint8Array.from(Buffer.from(jwk.x, 'base64url'));
+  } catch {
+    // Said below; the cause might quote a private key.
+  }
+  throw invalidHolderKey(file, 'it holds no Ed25519 key');
+}
+
+function invalidHolderKey(file: string, why: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_HOLDER_KEY_INVALID',
+    `the node key file ${file} is of no use: ${why}; give a PEM, a JWK, or 32 bytes in hex or base64`,
+    { details: { file } },
+  );
+}
