@@ -282,13 +282,14 @@ export class Lifecycle {
 
   /** Whether a fresh join credential came of it. */
   async #renew(reason: string): Promise<boolean> {
-    const stake = this.#stake;
+    const known = this.#stake;
     const { catalog } = this.#expectServices();
-    if (!stake) return false;
+    if (!known) return false;
     this.#parts.log.info('Registering again', { reason });
     try {
-      const registration = await this.#untilAnswered('register', () => {
+      const registration = await this.#untilAnswered('register', async () => {
         if (this.#lastProblem) this.#degrade('registration', messageOf(this.#lastProblem));
+        const stake = await this.#currentStake(known);
         return catalog.one(JoinCredentialSource).register(stake, this.signal);
       });
       this.#lastProblem = undefined;
@@ -302,6 +303,17 @@ export class Lifecycle {
       this.#parts.log.warn('Registering again was refused', { reason, ...errorFields(error) });
       return false;
     }
+  }
+
+  /** The token may have been replaced by its owner since; a chain that cannot be read changes nothing. */
+  async #currentStake(known: SealedStake): Promise<SealedStake> {
+    try {
+      const standing = await this.#expectServices().catalog.one(SealTokenSource).find(this.signal);
+      this.#stake = standing ?? known;
+    } catch (error) {
+      if (!factsOf(error).isRetryable) throw error;
+    }
+    return this.#stake ?? known;
   }
 
   /** The server refuses the agent, which would go on asking for ever: a fresh credential is the way out. */

@@ -45,6 +45,9 @@ export interface HostEvents {
 
 export interface WorkerRegistered {
   readonly nodeId: string;
+  readonly recordId: string;
+  /** Object id of the Seal token that was shown. */
+  readonly sealTokenId: string;
   readonly gatewayId: string;
   readonly gatewayUrl: string;
   readonly incarnation: number;

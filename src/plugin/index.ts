@@ -53,5 +53,6 @@ export {
   StakeChain,
   type StopCause,
 } from './services.ts';
+export { type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';

@@ -36,17 +36,18 @@ export interface Scope<C> {
   /** Aborts when the host stops. */
   readonly signal: AbortSignal;
   /** Provides an implementation of an extension point; only during `setup`. */
-  provide<T>(point: Point<T>, implementation: T): void;
+  readonly provide: <T>(point: Point<T>, implementation: T) => void;
   /**
-   * Runs a supervised loop from the moment every plugin is set up: when `body` throws it is started again after a
-   * growing delay, and after too many failures in a row the plugin counts as failed. `body` ends when its signal aborts.
+   * Runs a supervised loop from the moment every plugin is set up; only during `setup`. When `body` throws it is started
+   * again after a growing delay, and after too many failures in a row the plugin counts as failed. `body` ends when its
+   * signal aborts.
    */
-  run(task: string, body: (signal: AbortSignal) => Promise<void>): void;
-  on<E extends keyof HostEvents>(event: E, listener: (fact: HostEvents[E]) => void): void;
-  emit<E extends keyof HostEvents>(event: E, fact: HostEvents[E]): void;
-  health(check: () => Health): void;
+  readonly run: (task: string, body: (signal: AbortSignal) => Promise<void>) => void;
+  readonly on: <E extends keyof HostEvents>(event: E, listener: (fact: HostEvents[E]) => void) => void;
+  readonly emit: <E extends keyof HostEvents>(event: E, fact: HostEvents[E]) => void;
+  readonly health: (check: () => Health) => void;
   /** Undone last in, first out. */
-  release(what: string, undo: () => unknown): void;
+  readonly release: (what: string, undo: () => unknown) => void;
 }
 
 export interface Health {

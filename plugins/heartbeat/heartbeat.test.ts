@@ -1,0 +1,191 @@
+import { DaasError } from 'k3s-daas/plugin';
+import { describePlugin, fakeIdentity, loadPlugin, unreachable } from 'k3s-daas/plugin/testing';
+import { expect, test } from 'vitest';
+import { afterFailure } from './decide.ts';
+import heartbeat from './index.ts';
+
+type Loaded = Awaited<ReturnType<typeof loadPlugin>>;
+
+function tellRegistered(loaded: Loaded, recordId: string, incarnation = 1): void {
+  const [gateway] = loaded.chain.gateways;
+  loaded.emit('worker.registered', {
+    nodeId: 'worker-1',
+    recordId,
+    sealTokenId: '0xtoken',
+    gatewayId: gateway?.id ?? '',
+    gatewayUrl: gateway?.url ?? '',
+    incarnation,
+    heartbeatIntervalMs: 10_000,
+    hasJoinCredential: true,
+  });
+}
+
+async function registered(config: unknown = {}) {
+  const loaded = await loadPlugin(heartbeat, { config });
+  const recordId = loaded.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5000n });
+  loaded.chain.addToken(recordId, fakeIdentity().holderKey);
+  loaded.agent.current = { kind: 'ready', pid: 1 };
+  tellRegistered(loaded, recordId);
+  await loaded.clock.advance(0);
+  return { loaded, recordId };
+}
+
+describePlugin(heartbeat, test, {
+  badConfigs: [{ intervalMs: 1 }, { intervalMs: '10s' }, { every: 5 }],
+  exercise: async (loaded) => {
+    const recordId = loaded.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5n });
+    tellRegistered(loaded, recordId);
+    await loaded.clock.advance(25_000);
+  },
+});
+
+test('nothing is sent before the node is registered', async () => {
+  await using loaded = await loadPlugin(heartbeat);
+  await loaded.clock.advance(60_000);
+  expect(loaded.gateways.calls).toEqual([]);
+  expect(loaded.health().ready).toBe(false);
+});
+
+test('it tells state, pods and usage at the interval the gateway asked for, with a rising sequence', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  await loaded.clock.advance(20_000);
+  expect(loaded.gateways.heartbeats.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  expect(loaded.gateways.heartbeats[0]).toEqual({
+    sealTokenId: '0xtoken',
+    incarnation: 1,
+    sequence: 1,
+    stakeStatus: 'active',
+    stakeMist: 5000n,
+    agentState: 'ready',
+    runningPods: 3,
+    resourceUsage: { cpuPercent: 12, memoryPercent: 34, diskPercent: 56 },
+  });
+  expect(loaded.facts('heartbeat.acknowledged')).toHaveLength(3);
+  expect(loaded.health().ready).toBe(true);
+});
+
+test('a new registration is served at once, its sequence begins anew', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  tellRegistered(loaded, recordId, 2);
+  await loaded.clock.advance(0);
+  expect(loaded.gateways.heartbeats.map(({ incarnation, sequence }) => [incarnation, sequence])).toEqual([
+    [1, 1],
+    [2, 1],
+  ]);
+  expect(loaded.gateways.open).toBe(1);
+});
+
+test('a 401 is a failure, not an answer: the host registers again after the second', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.fail(new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', 'not valid'));
+  await loaded.clock.advance(10_000);
+  expect(loaded.facts('heartbeat.acknowledged')).toHaveLength(1);
+  expect(loaded.facts('heartbeat.failed')).toEqual([
+    { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', detail: 'not valid' },
+  ]);
+  expect(loaded.control.reregistrations).toEqual([]);
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.reregistrations).toHaveLength(1);
+  expect(loaded.control.degraded.get('heartbeat')).toBe('not valid');
+  expect(loaded.health().ready).toBe(false);
+});
+
+test('a gateway that is away for hours degrades the host and stops nothing; it is well again when it is back', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.fail(unreachable());
+  await loaded.clock.advance(3 * 3_600_000);
+  expect(loaded.control.stops).toEqual([]);
+  expect(loaded.failures).toEqual([]);
+  expect(loaded.control.degraded.has('heartbeat')).toBe(true);
+  loaded.gateways.forgive();
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.degraded.size).toBe(0);
+  const sequences = loaded.gateways.heartbeats.map(({ sequence }) => sequence);
+  expect(sequences.at(-1)).toBeGreaterThan(sequences.at(-2) ?? 0);
+});
+
+test('a chain that is away does not keep heartbeats from being sent', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.chain.isAway = true;
+  await loaded.clock.advance(20_000);
+  expect(loaded.gateways.heartbeats).toHaveLength(3);
+  expect(loaded.gateways.heartbeats.at(-1)).toMatchObject({ stakeStatus: 'unknown' });
+});
+
+test('stop for a slash is followed only when the chain says so too', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toEqual([]);
+  expect(loaded.log.messages('warn')).toContain('A directive is not followed');
+  loaded.chain.isAway = true;
+  loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toEqual([]);
+  loaded.chain.isAway = false;
+  loaded.chain.slash(recordId);
+  loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toEqual([{ kind: 'slashed', recordId, detail: 'slashed: test' }]);
+  expect(loaded.facts('stake.slashed')).toEqual([{ recordId, source: 'gateway and chain' }]);
+});
+
+test.each(['evicted', 'banned'])(
+  'stop because the operator %s the node is followed without a latch',
+  async (reason) => {
+    const { loaded, recordId } = await registered();
+    await using _ = loaded;
+    loaded.gateways.directives = [{ kind: 'stop', reason }];
+    await loaded.clock.advance(10_000);
+    expect(loaded.control.stops).toEqual([
+      { kind: 'ended', recordId, detail: `${reason} by the operator of the cluster` },
+    ]);
+  },
+);
+
+test('a ban that came of a slash is a slash', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  loaded.chain.slash(recordId);
+  loaded.gateways.directives = [{ kind: 'stop', reason: 'banned' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toMatchObject([{ kind: 'slashed', recordId }]);
+});
+
+test('reregister is obeyed, and a node that the gateway no longer admits while its stake is good registers again', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'reregister', reason: 'token_superseded' }];
+  await loaded.clock.advance(10_000);
+  loaded.gateways.directives = [{ kind: 'stop', reason: 'not_admitted' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.reregistrations).toHaveLength(2);
+  expect(loaded.control.stops).toEqual([]);
+});
+
+test('directives of a later version are ignored with a warning', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [
+    { kind: 'rotate', reason: 'soon' },
+    { kind: 'stop', reason: 'because' },
+  ];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toEqual([]);
+  expect(loaded.log.messages('warn')).toEqual(['A directive is not followed', 'A directive is not followed']);
+});
+
+test('registering again is not repeated at every heartbeat', () => {
+  const asked = (kind: 'refused' | 'silent') =>
+    Array.from({ length: 25 }, (_value, index) => index + 1).filter(
+      (inARow) => afterFailure(kind, inARow) === 'register-again',
+    );
+  expect(asked('refused')).toEqual([2, 12, 22]);
+  expect(asked('silent')).toEqual([3, 13, 23]);
+});

@@ -1,0 +1,246 @@
+import {
+  Agent,
+  type ChainReader,
+  DaasError,
+  type Directive,
+  definePlugin,
+  EXIT,
+  type GatewayConnection,
+  GatewayConnector,
+  HostClock,
+  HostControl,
+  messageOf,
+  StakeChain,
+  type StakeRecord,
+  type WorkerRegistered,
+} from 'k3s-daas/plugin';
+import { z } from 'zod';
+import { afterFailure, type OwnFact, reactTo } from './decide.ts';
+
+/** A single lost heartbeat is weather; from here on the host calls itself degraded. */
+const toleratedFailures = 2;
+
+/**
+ * Tells the gateway at its interval that this node is alive, and does what it answers. Whatever goes wrong here never stops
+ * the agent: pods run on while the gateway is away.
+ */
+export default definePlugin({
+  name: 'heartbeat',
+  api: 1,
+  after: ['registration'],
+  config: z.strictObject({
+    /** Instead of the interval that the gateway asks for. */
+    intervalMs: z.int().min(100).max(600_000).optional(),
+  }),
+  needs: {
+    chain: StakeChain,
+    gateways: GatewayConnector,
+    agent: Agent,
+    control: HostControl,
+    clock: HostClock,
+  },
+  setup(scope, { chain, gateways, agent, control, clock }) {
+    const { config, log } = scope;
+    let latest: WorkerRegistered | undefined;
+    const first = Promise.withResolvers<void>();
+    let pause: AbortController | undefined;
+    let failures = 0;
+    let lastProblem = '';
+    const stake = followStake(chain);
+
+    scope.on('worker.registered', (fact) => {
+      latest = fact;
+      stake.follow(fact.recordId);
+      first.resolve();
+      // The incarnation before this one is over: its next heartbeat would be refused.
+      pause?.abort();
+    });
+
+    scope.run('beat', async (signal) => {
+      await Promise.race([first.promise, abortOf(signal)]);
+      while (!signal.aborted && latest) await serve(latest, signal);
+    });
+
+    /** Heartbeats of one registration, until there is another. Only what no retry would mend is thrown. */
+    async function serve(registered: WorkerRegistered, signal: AbortSignal): Promise<void> {
+      await using connection = lazyConnection(async () => {
+        const opened = gateways.connect(await gatewayOf(registered, signal));
+        try {
+          // Tells the gateway's time, in which proofs are dated: without it a clock that is off costs the first heartbeat.
+          await opened.challenge({ nodeId: registered.nodeId, staker: chain.wallet }, signal);
+          await stake.refresh(signal);
+          return opened;
+        } catch (error) {
+          await opened[Symbol.asyncDispose]();
+          throw error;
+        }
+      });
+      for (let sequence = 1; latest === registered; sequence += 1) {
+        const beganAtMs = clock.monotonicMs();
+        try {
+          await beat(await connection.open(), registered, sequence, signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          failed(error);
+        }
+        const intervalMs = config.intervalMs ?? registered.heartbeatIntervalMs;
+        const restMs = Math.max(intervalMs / 10, intervalMs - (clock.monotonicMs() - beganAtMs));
+        await untilNext(restMs, signal);
+      }
+    }
+
+    /** Ends early when there is a new registration. */
+    async function untilNext(pauseMs: number, signal: AbortSignal): Promise<void> {
+      pause = new AbortController();
+      await clock.sleep(pauseMs, AbortSignal.any([signal, pause.signal])).catch(() => undefined);
+      signal.throwIfAborted();
+    }
+
+    async function gatewayOf({ gatewayId, gatewayUrl }: WorkerRegistered, signal: AbortSignal) {
+      const { gateways: entries } = await chain.cluster(signal);
+      const entry = entries.find((gateway) => gateway.id === gatewayId);
+      if (!entry)
+        throw new DaasError(
+          'DAAS_GATEWAY_NOT_ON_CHAIN',
+          `the chain names the gateway ${gatewayUrl} no longer`,
+          { exitCode: EXIT.unexpected, details: { gatewayId, gatewayUrl } },
+        );
+      return entry;
+    }
+
+    async function beat(
+      connection: GatewayConnection,
+      registered: WorkerRegistered,
+      sequence: number,
+      signal: AbortSignal,
+    ): Promise<void> {
+      void stake.refresh(signal);
+      const [runningPods, resourceUsage] = await Promise.all([
+        agent.runningPods(signal),
+        agent.resourceUsage(),
+      ]);
+      const { directives } = await connection.heartbeat(
+        {
+          sealTokenId: registered.sealTokenId,
+          incarnation: registered.incarnation,
+          sequence,
+          ...stake.seen(),
+          agentState: agent.state().kind,
+          runningPods,
+          resourceUsage,
+        },
+        signal,
+      );
+      acknowledged(sequence, directives);
+      for (const directive of directives) await obey(directive, registered.recordId, signal);
+    }
+
+    function acknowledged(sequence: number, directives: readonly Directive[]): void {
+      if (failures >= toleratedFailures) log.info('Heartbeats are acknowledged again', { failures });
+      failures = 0;
+      control.degrade('heartbeat', undefined);
+      scope.emit('heartbeat.acknowledged', { sequence, directives: directives.map(({ kind }) => kind) });
+    }
+
+    function failed(error: unknown): void {
+      failures += 1;
+      lastProblem = messageOf(error);
+      const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
+      scope.emit('heartbeat.failed', { code, detail: lastProblem });
+      if (failures >= toleratedFailures) control.degrade('heartbeat', lastProblem);
+      const isSilent = error instanceof DaasError && error.isRetryable;
+      if (afterFailure(isSilent ? 'silent' : 'refused', failures) === 'register-again')
+        control.reregister(`${failures} heartbeats in a row failed: ${code}`);
+    }
+
+    async function obey(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {
+      const reaction = reactTo(directive, await ownFact(recordId, signal));
+      switch (reaction.kind) {
+        case 'stop':
+          log.warn('The gateway tells this node to stop', { directive, status: reaction.status });
+          if (reaction.cause.kind === 'slashed')
+            scope.emit('stake.slashed', { recordId, source: 'gateway and chain' });
+          else scope.emit('stake.ended', { recordId, status: reaction.status, source: 'gateway' });
+          control.stop(reaction.cause);
+          return;
+        case 'register-again':
+          control.reregister(`the gateway asks for it: ${directive.reason}`);
+          return;
+        case 'doubt':
+          log.warn('A directive is not followed', { directive, detail: reaction.detail });
+          return;
+        default:
+          return reaction satisfies never;
+      }
+    }
+
+    async function ownFact(recordId: string, signal: AbortSignal): Promise<OwnFact> {
+      try {
+        const record = (await chain.records([recordId], signal)).get(recordId);
+        if (record) return { kind: 'read', record };
+        return { kind: 'unread', recordId, detail: 'the record cannot be found' };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { kind: 'unread', recordId, detail: messageOf(error) };
+      }
+    }
+
+    scope.health(() => ({
+      live: true,
+      ready: latest !== undefined && failures < toleratedFailures,
+      detail:
+        latest === undefined
+          ? 'not registered yet'
+          : failures === 0
+            ? `heartbeats to ${latest.gatewayUrl} are acknowledged`
+            : `${failures} heartbeats in a row failed: ${lastProblem}`,
+    }));
+  },
+});
+
+/** One connection, made when it is first needed, and again after it could not be made. */
+function lazyConnection(connect: () => Promise<GatewayConnection>) {
+  let opened: GatewayConnection | undefined;
+  return {
+    async open(): Promise<GatewayConnection> {
+      opened ??= await connect();
+      return opened;
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await opened?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** The own stake as it was last read, for the operator's eyes; read beside the heartbeat, which does not wait for it. */
+function followStake(chain: ChainReader) {
+  let recordId: string | undefined;
+  let last: StakeRecord | undefined;
+  let isReading = false;
+  return {
+    follow(id: string): void {
+      if (id !== recordId) last = undefined;
+      recordId = id;
+    },
+    async refresh(signal: AbortSignal): Promise<void> {
+      if (recordId === undefined || isReading) return;
+      const id = recordId;
+      isReading = true;
+      try {
+        last = (await chain.records([id], signal)).get(id) ?? last;
+      } catch {
+        last = undefined;
+      } finally {
+        isReading = false;
+      }
+    },
+    seen: () => ({ stakeStatus: last?.status ?? 'unknown', stakeMist: last?.stakeMist ?? 0n }),
+  };
+}

@@ -1,0 +1,68 @@
+import { DaasError, EXIT, type ExitCode } from 'k3s-daas/plugin';
+
+/**
+ * Until the gateway has seen the token on chain it answers 401 without a reason, to strangers and to workers whose token is
+ * a second old alike. So often in a row the latter is assumed.
+ */
+export const patienceWithUnnamedRefusals = 10;
+
+export const unnamedRefusal = 'DAAS_GATEWAY_SEAL_TOKEN_INVALID';
+
+/** Why the gateway would not admit this node, as its challenge says (docs/api.md), before anything was staked. */
+export function inadmissibleError(reason: string | undefined, nodeId: string, gatewayUrl: string): DaasError {
+  const named = reason ?? 'not_admissible';
+  const { sentence, exitCode, isRetryable } = reasons[named] ?? {
+    sentence: 'would not be admitted',
+    exitCode: EXIT.configuration,
+    isRetryable: false,
+  };
+  return new DaasError(
+    `DAAS_GATEWAY_${named.toUpperCase()}`,
+    `node '${nodeId}' ${sentence} (${named}, said by ${gatewayUrl}); nothing was staked`,
+    { exitCode, isRetryable, details: { reason: named, gatewayUrl } },
+  );
+}
+
+interface Reason {
+  readonly sentence: string;
+  readonly exitCode: ExitCode;
+  readonly isRetryable: boolean;
+}
+
+const wrong = (sentence: string): Reason => ({ sentence, exitCode: EXIT.configuration, isRetryable: false });
+const out = (sentence: string): Reason => ({ sentence, exitCode: EXIT.lockedOut, isRetryable: false });
+const later = (sentence: string): Reason => ({ sentence, exitCode: EXIT.joinDeadline, isRetryable: true });
+
+const reasons: Readonly<Record<string, Reason>> = {
+  name_not_ours: wrong('is the name of a node that no stake admitted: choose another nodeId'),
+  name_taken: later('is still bound to another staker: choose another nodeId, or wait until it is released'),
+  staker_not_admitted: wrong('has a wallet that the operator of the cluster does not admit: ask for it'),
+  node_id_not_admitted: wrong(
+    'has a name that the operator of the cluster does not admit: choose another nodeId',
+  ),
+  banned: out('or its wallet is banned: the operator of the cluster has to lift that'),
+  locked: out('is locked: the operator of the cluster has to unlock it'),
+  cluster_full: later('finds the cluster full'),
+  breaker_tripped: later('has to wait: too many nodes went at once, and the operator has to look'),
+  chain_unavailable: later('has to wait: the gateway cannot read the chain'),
+  cluster_unavailable: later('has to wait: the gateway cannot reach the cluster'),
+};
+
+/**
+ * What to tell the host when no gateway took the node: something that may pass, if there is one, so that it asks again;
+ * else the first refusal.
+ */
+export function gathered(failures: readonly unknown[]): unknown {
+  const retryable = failures.find((failure) => failure instanceof DaasError && failure.isRetryable);
+  return retryable ?? failures[0];
+}
+
+/** Made by now: 401s in a row, over all attempts. */
+export function asRetryable(error: DaasError): DaasError {
+  return new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', error.message, {
+    cause: error.cause,
+    exitCode: EXIT.joinDeadline,
+    isRetryable: true,
+    details: error.details,
+  });
+}

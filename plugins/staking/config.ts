@@ -1,0 +1,29 @@
+import { z } from 'zod';
+
+const largestU64 = 2n ** 64n - 1n;
+
+/** MIST as a whole number; above 2^53 a JSON number has lost digits already, so such amounts are strings. */
+const Mist = z
+  .union([
+    z.bigint(),
+    z.int('expected a whole number of MIST; above 9007199254740991 write it as a string'),
+    z.string().regex(/^\d+$/, 'expected a whole number of MIST'),
+  ])
+  .transform((amount) => BigInt(amount))
+  .refine((amount) => amount >= 0n && amount <= largestU64, 'expected an amount between 0 and 2^64 - 1 MIST');
+
+export const StakingConfig = z
+  .strictObject({
+    /** What is staked when nothing stands for this node yet. Without it nothing is ever staked. */
+    stakeMist: Mist.optional(),
+    /** A stake below this is refused, whatever the cluster's own minimum. */
+    minimumMist: Mist.optional(),
+    /** Makes another record although an earlier one of this node and wallet has ended. */
+    stakeAgain: z.boolean().default(false),
+  })
+  .refine(
+    ({ stakeMist, minimumMist }) =>
+      stakeMist === undefined || minimumMist === undefined || stakeMist >= minimumMist,
+    { path: ['stakeMist'], message: 'is below minimumMist' },
+  );
+export type StakingConfig = z.infer<typeof StakingConfig>;

@@ -1,0 +1,193 @@
+import { JoinCredentialSource, SealTokenSource } from 'k3s-daas/plugin';
+import {
+  describePlugin,
+  FakeClock,
+  FakeStakeChain,
+  fakeId,
+  fakeIdentity,
+  loadPlugin,
+  memoryJournal,
+} from 'k3s-daas/plugin/testing';
+import { expect, test } from 'vitest';
+import staking from './index.ts';
+
+const config = { stakeMist: '5000' };
+const signal = new AbortController().signal;
+const identity = fakeIdentity();
+const { nodeId, holderKey } = identity;
+
+type Loaded = Awaited<ReturnType<typeof loadPlugin>>;
+async function obtain(loaded: Loaded) {
+  const phases: string[] = [];
+  const stake = await loaded.provided(SealTokenSource).obtain((phase) => phases.push(phase), signal);
+  return { stake, phases };
+}
+const find = (loaded: Loaded) => loaded.provided(SealTokenSource).find(signal);
+
+describePlugin(staking, test, {
+  config,
+  badConfigs: [
+    { stakeMist: 'much' },
+    { stakeMist: -1 },
+    { stakeMist: 1.5 },
+    { stakeMist: 2 ** 60 },
+    { stakeMist: '18446744073709551616' },
+    { stakeMist: 5, minimumMist: 6 },
+    { stake: 5 },
+  ],
+});
+
+test('a node that has nothing stakes and mints, once, and says so', async () => {
+  await using loaded = await loadPlugin(staking, { config });
+  expect(await find(loaded)).toBeUndefined();
+  const { stake, phases } = await obtain(loaded);
+  expect(phases).toEqual(['stake', 'seal']);
+  expect(loaded.chain.sent).toEqual(['stake_for_node', 'create_worker_seal_token']);
+  expect(loaded.chain.expectRecord(stake.recordId)).toMatchObject({ stakeMist: 5000n, token: stake.tokenId });
+  expect(loaded.facts('stake.created')).toEqual([
+    { recordId: stake.recordId, digest: 'digest-1', stakeMist: 5000n },
+  ]);
+  expect(loaded.facts('seal.minted')).toEqual([
+    { tokenId: stake.tokenId, recordId: stake.recordId, digest: 'digest-2' },
+  ]);
+  expect(loaded.facts('stake.found')).toEqual([]);
+  expect(await find(loaded)).toEqual(stake);
+  expect((await obtain(loaded)).stake).toEqual(stake);
+  expect(loaded.chain.sent).toHaveLength(2);
+});
+
+test('what stands already is found, whoever sent it, without an amount being configured', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  const recordId = chain.addRecord({ nodeId, stakeMist: 7000n });
+  const tokenId = chain.addToken(recordId, holderKey);
+  await using loaded = await loadPlugin(staking, { services: { clock, chain } });
+  expect(await find(loaded)).toEqual({ recordId, tokenId, stakeMist: 7000n });
+  await obtain(loaded);
+  expect(chain.sent).toEqual([]);
+  expect(loaded.facts('stake.found')).toEqual([{ recordId, stakeMist: 7000n }]);
+  expect(loaded.facts('seal.found')).toEqual([{ recordId, tokenId }]);
+});
+
+test.each(['stake_for_node', 'create_worker_seal_token'] as const)(
+  'killed after %s was carried out and before it was told, the next life goes on from there',
+  async (kind) => {
+    const clock = new FakeClock();
+    const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+    services.chain.dieAfter = kind;
+    {
+      await using first = await loadPlugin(staking, { config, services });
+      await expect(obtain(first)).rejects.toThrow('killed');
+    }
+    await using second = await loadPlugin(staking, { config, services });
+    const { stake } = await obtain(second);
+    expect(services.chain.sent).toEqual(['stake_for_node', 'create_worker_seal_token']);
+    expect(services.chain.recordsById.size).toBe(1);
+    expect(services.chain.expectRecord(stake.recordId).token).toBe(stake.tokenId);
+    // The digest of what an earlier life sent is told by this one.
+    expect(second.facts(kind === 'stake_for_node' ? 'stake.created' : 'seal.minted')).toHaveLength(1);
+  },
+);
+
+test('a node id staked by another wallet is refused, and no money moves', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  chain.addRecord({ nodeId, stakeMist: 5000n, staker: fakeId('somebody else') });
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_NODE_ID_TAKEN', exitCode: 78 });
+  await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_NODE_ID_TAKEN' });
+  expect(chain.sent).toEqual([]);
+});
+
+test('a token bound to another node key is refused, and says what to do', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  chain.addToken(chain.addRecord({ nodeId, stakeMist: 5000n }), new Uint8Array(32).fill(1));
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await expect(find(loaded)).rejects.toMatchObject({
+    code: 'DAAS_HOLDER_KEY_MISMATCH',
+    exitCode: 78,
+    message: expect.stringContaining('rotate'),
+  });
+});
+
+test('an expired token and a stake below the minimum are refused', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
+  const tokenId = chain.addToken(recordId, holderKey, { expiresAtEpoch: 10n });
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_SEAL_TOKEN_EXPIRED' });
+  chain.epoch = 9n;
+  expect(await find(loaded)).toMatchObject({ tokenId });
+  chain.parameters = { ...chain.parameters, minimumWorkerStakeMist: 6000n };
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_TOO_LOW' });
+});
+
+test('without an amount nothing is ever staked', async () => {
+  await using loaded = await loadPlugin(staking);
+  await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_AMOUNT_MISSING', exitCode: 78 });
+  expect(loaded.chain.sent).toEqual([]);
+});
+
+test.each([
+  ['slashed', 'slashed', 'DAAS_STAKE_SLASHED'],
+  ['unbonding', 'ended', 'DAAS_STAKE_ENDED'],
+  ['withdrawn', 'ended', 'DAAS_STAKE_ENDED'],
+] as const)(
+  'after a stake that is %s no second one is made unasked, and the host ends',
+  async (status, kind, code) => {
+    const clock = new FakeClock();
+    const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+    await using first = await loadPlugin(staking, { config, services });
+    const { stake } = await obtain(first);
+    services.chain.changeRecord(stake.recordId, { status });
+    services.chain.criticalRecords = [];
+    await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
+    expect(first.control.stops[0]).toMatchObject({ kind, recordId: stake.recordId });
+    await expect(obtain(first)).rejects.toMatchObject({ code });
+    expect(services.chain.sent).toHaveLength(2);
+
+    await using again = await loadPlugin(staking, { config: { ...config, stakeAgain: true }, services });
+    expect(await find(again)).toBeUndefined();
+    expect((await obtain(again)).stake.recordId).not.toBe(stake.recordId);
+  },
+);
+
+test('a machine that lost its journal finds its slashed stake in the ring of the cluster', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  chain.slash(chain.addRecord({ nodeId: 'other', stakeMist: 5n }));
+  const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
+  chain.slash(recordId);
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
+  expect(loaded.control.stops).toEqual([{ kind: 'slashed', recordId, detail: 'slashed: test' }]);
+  expect(chain.sent).toEqual([]);
+});
+
+test('somebody else’s slashed stake of the same node id is no obstacle', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  chain.slash(chain.addRecord({ nodeId, stakeMist: 5000n, staker: fakeId('somebody else') }));
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await obtain(loaded);
+  expect(loaded.control.stops).toEqual([]);
+});
+
+test('a chain that does not answer, and one that is behind, may be asked again', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
+  chain.addToken(recordId, holderKey);
+  chain.tokensById.clear();
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
+  chain.isAway = true;
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE', isRetryable: true });
+});
+
+test('it provides one point and no other', async () => {
+  await using loaded = await loadPlugin(staking, { config });
+  expect(() => loaded.provided(JoinCredentialSource)).toThrow('no plugin provides');
+});
