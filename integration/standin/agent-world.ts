@@ -130,7 +130,7 @@ export async function startAgentWorld(): Promise<AgentWorld> {
       ...options.env,
     };
     life.defer(`shims of ${nodeId}`, () => {
-      for (const pid of pidsNaming(containerdAddress)) killTree(pid);
+      for (const pid of shimsNaming(containerdAddress)) killTree(pid);
     });
 
     async function supervisor(changes: Readonly<Record<string, unknown>> = {}): Promise<AgentSupervisor> {
@@ -216,12 +216,15 @@ export async function until(what: () => boolean | Promise<boolean>): Promise<voi
   while (!(await what())) await sleep(20);
 }
 
-/** Processes whose arguments name this text. */
-export function pidsNaming(text: string): number[] {
+/** Shims of any kind whose arguments name this address. */
+export function shimsNaming(address: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((name) => commandLineOf(Number(name)).includes(text))
-    .map(Number);
+    .map(Number)
+    .filter((pid) => {
+      const words = commandLineOf(pid);
+      return words[0] === 'containerd-shim-runc-v2' && words.includes(address);
+    });
 }
 
 export function commandLineOf(pid: number): string[] {
@@ -258,21 +261,36 @@ function killTree(pid: number): void {
   }
 }
 
-/** A process that looks like a pod of the containerd at this address. Resolves with its pid. */
-export async function startForeignShim(words: readonly string[]): Promise<number> {
+/** A process that looks like a pod of some containerd; `around` is a program that starts it (`unshare -m`). Resolves with its pid. */
+export async function startForeignShim(
+  words: readonly string[],
+  around: readonly string[] = [],
+): Promise<number> {
   const blank = join(import.meta.dirname, 'agent', 'process.pl');
-  const child = spawn('perl', [blank, 'daemon', '/pause', 'containerd-shim-runc-v2', ...words], {
-    stdio: 'ignore',
-  });
-  await once(child, 'exit');
-  const name = words.join(' ');
+  const [program = '', ...rest] = [
+    ...around,
+    'perl',
+    blank,
+    'daemon',
+    '/pause',
+    'containerd-shim-runc-v2',
+    ...words,
+  ];
+  await once(spawn(program, rest, { stdio: 'ignore' }), 'exit');
+  const name = ['containerd-shim-runc-v2', ...words].join(' ');
   for (;;) {
     const pid = readdirSync('/proc')
       .map(Number)
-      .find((one) => commandLineOf(one).join(' ').startsWith(`containerd-shim-runc-v2 ${name}`));
+      .find((one) => commandLineOf(one).join(' ').startsWith(name));
     if (pid && childrenOf(pid).length > 0) return pid;
     await sleep(20);
   }
+}
+
+/** The session (setsid(2)) that a process belongs to: field 6 of /proc/<pid>/stat. */
+export function sessionOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]);
 }
 
 export async function readText(path: string): Promise<string> {

@@ -1,6 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { access, stat, unlink } from 'node:fs/promises';
+import { access, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseFullToken } from '#agent';
@@ -11,8 +12,9 @@ import {
   commandLineOf,
   isRunning,
   noLabels,
-  pidsNaming,
   readText,
+  sessionOf,
+  shimsNaming,
   startAgentWorld,
   startForeignShim,
   until,
@@ -51,6 +53,8 @@ test('an agent with a join credential becomes Ready and looks as k3s does', asyn
   const pid = pidOf(supervisor);
   expect(supervisor.state().kind).toBe('ready');
   expect(commandLineOf(pid)[0]).toBe('k3s agent');
+  // A Ctrl-C at the host's terminal does not reach it: our SIGTERM would be its second signal.
+  expect(sessionOf(pid)).toBe(pid);
   await until(() => childrenOf(pid).some((child) => commandLineOf(child)[0] === 'containerd'));
   for (const name of [
     'client-kubelet.crt',
@@ -88,6 +92,24 @@ test('the join credential is in its file alone: not in argv, environment, journa
   ].join('\n');
   expect(seen).not.toContain(secret);
   expect(seen).not.toContain('planted-wallet-key');
+});
+
+test('a credential that k3s prints is masked before it reaches the log', async () => {
+  await using world = await startAgentWorld();
+  const binary = join(world.directory, 'talkative');
+  await writeFile(
+    binary,
+    '#!/bin/sh\nfor word; do case $word in --token-file=*) cat "$(echo "$word" | cut -d= -f2)" >&2;; esac; done\nexec sleep 60\n',
+    { mode: 0o755 },
+  );
+  const worker = await world.worker('w1', { settings: { binary } });
+  const supervisor = await worker.supervisor();
+  const patience = new AbortController();
+  const started = supervisor.start({ join: world.mintCredential(), ...noLabels }, patience.signal);
+  started.catch(() => undefined);
+  await until(() => worker.log.some(({ message }) => message === `K10${world.server.caHash}::[secret]`));
+  patience.abort(new Error('seen'));
+  await expect(started).rejects.toThrow('seen');
 });
 
 test('after a stop the agent starts again on its certificates, though its credential is dead', async () => {
@@ -209,13 +231,13 @@ test('an agent that is killed is started again; its pods live on and are adopted
   const supervisor = await worker.supervisor();
   await supervisor.start({ join: world.mintCredential(), ...noLabels }, forever);
   await until(async () => (await supervisor.runningPods()) === 2);
-  const shims = pidsNaming(worker.containerdAddress);
+  const shims = shimsNaming(worker.containerdAddress);
   const pid = pidOf(supervisor);
   const containerd = childrenOf(pid);
   process.kill(pid, 'SIGKILL');
   await until(() => supervisor.state().kind === 'ready' && pidOf(supervisor) !== pid);
   expect(containerd.filter(isRunning)).toEqual([]);
-  expect(pidsNaming(worker.containerdAddress)).toEqual(shims);
+  expect(shimsNaming(worker.containerdAddress)).toEqual(shims);
   expect(worker.events).toContainEqual({
     event: 'agent.exited',
     fact: { pid, exitCode: undefined, signal: 'SIGKILL' },
@@ -282,7 +304,7 @@ test('a stop for good kills this k3s, its pods and its credential, and nobody el
   const foreign = await startForeignShim(['-namespace', 'k8s.io', '-id', 'f', '-address', '/run/other.sock']);
   try {
     const pid = pidOf(supervisor);
-    const shims = pidsNaming(worker.containerdAddress).filter((one) => one !== docker);
+    const shims = shimsNaming(worker.containerdAddress).filter((one) => one !== docker);
     const pauses = shims.flatMap(childrenOf);
     expect(pauses).toHaveLength(2);
 
@@ -305,6 +327,22 @@ test('a stop for good kills this k3s, its pods and its credential, and nobody el
       for (const one of [...childrenOf(shim), shim]) process.kill(one, 'SIGKILL');
   }
 });
+
+const mayUnshare = spawnSync('unshare', ['-m', 'true']).status === 0;
+test.skipIf(!mayUnshare)(
+  'a pod of the same address in another mount namespace is another machine to us',
+  async () => {
+    await using world = await startAgentWorld();
+    const worker = await world.worker('w1');
+    const supervisor = await worker.supervisor();
+    const shim = await startForeignShim(
+      ['-namespace', 'k8s.io', '-id', 'x', '-address', worker.containerdAddress],
+      ['unshare', '-m'],
+    );
+    await supervisor.stopForGood();
+    expect(isRunning(shim)).toBe(true);
+  },
+);
 
 test('a stop for good works in a later life of the host, too, and twice', async () => {
   await using world = await startAgentWorld();
@@ -340,8 +378,8 @@ test('a host that is killed leaves an agent that dies at its next line or is sto
   await using world = await startAgentWorld();
   const worker = await world.worker('w1', { env: { K3S_STANDIN_PODS: '1' } });
   const { host, agentPid } = await worker.lonelyHost(world.mintCredential());
-  await until(() => pidsNaming(worker.containerdAddress).length > 0);
-  const shims = pidsNaming(worker.containerdAddress);
+  await until(() => shimsNaming(worker.containerdAddress).length > 0);
+  const shims = shimsNaming(worker.containerdAddress);
   const gone = once(host, 'exit');
   host.kill('SIGKILL');
   await gone;
@@ -351,7 +389,7 @@ test('a host that is killed leaves an agent that dies at its next line or is sto
   await supervisor.preflight(forever);
   expect(isRunning(agentPid)).toBe(false);
   await supervisor.start({ join: undefined, ...noLabels }, forever);
-  expect(pidsNaming(worker.containerdAddress)).toEqual(shims);
+  expect(shimsNaming(worker.containerdAddress)).toEqual(shims);
 });
 
 test('an agent whose host is gone dies when it has something to say', async () => {

@@ -62,10 +62,12 @@ export async function countPods(address: string): Promise<number | undefined> {
 export async function killPods(address: string, clock: Clock, timeoutMs = 10_000): Promise<number[]> {
   const killed = new Set<number>();
   const deadlineMs = clock.monotonicMs() + timeoutMs;
-  for (;;) {
+  for (let quietLooks = 0; ; ) {
     const all = await runningProcesses();
     const shims = await podShims(address, all);
-    if (shims.length === 0) return [...killed];
+    quietLooks = shims.length === 0 ? quietLooks + 1 : 0;
+    // Twice: a shim that containerd was about to start when it died may show up after the first look.
+    if (quietLooks === 2) return [...killed];
     const doomed = withDescendants(
       shims.map(({ process }) => process),
       all,
