@@ -89,7 +89,7 @@ function createConnection(
     gateway,
     async challenge({ nodeId, staker }, signal) {
       const query = new URLSearchParams({ node_id: nodeId, staker });
-      return toChallenge(await get(`${PATHS.challenge}?${query}`, ChallengeReply, signal));
+      return toChallenge(await get(`${PATHS.challenge}?${query.toString()}`, ChallengeReply, signal));
     },
     async register(request, signal) {
       const proof = {

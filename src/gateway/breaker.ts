@@ -1,0 +1,60 @@
+import type { EvictionReason } from './decision.ts';
+
+/**
+ * Stops mass evictions: a lying endpoint or a mistake of ours must not be able to empty a cluster. Pure: state in,
+ * state out.
+ */
+export interface BreakerState {
+  /** Set until the operator resets it. */
+  readonly trippedAtMs: number | undefined;
+  /** Removals that count, of the last window. */
+  readonly removals: readonly Removal[];
+}
+export interface Removal {
+  readonly nodeId: string;
+  readonly atMs: number;
+}
+
+export const BREAKER_WINDOW_MS = 5 * 60_000;
+export const idleBreaker: BreakerState = { trippedAtMs: undefined, removals: [] };
+
+/** How many workers may go within a window: three, or 30 % of a larger cluster. */
+export function breakerLimit(workers: number): number {
+  return Math.max(3, Math.floor(workers * 0.3));
+}
+
+/**
+ * Whether a removal counts. Never what the cluster's operator asked for. With one endpoint everything read on chain
+ * does, since a single liar could have said it all; with several, not what the staker signed himself.
+ */
+export function countsForBreaker(reason: EvictionReason, endpoints: number): boolean {
+  switch (reason) {
+    case 'evicted':
+    case 'banned':
+    case 'not_admitted':
+      return false;
+    case 'slashed':
+      return true;
+    case 'unbonding':
+    case 'withdrawn':
+    case 'token_revoked':
+      return endpoints < 2;
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** Asks for one more removal. `workers`: how many are admitted now, this one included. */
+export function askBreaker(
+  state: BreakerState,
+  { nodeId, atMs, workers }: Removal & { readonly workers: number },
+): { readonly isAllowed: boolean; readonly state: BreakerState } {
+  if (state.trippedAtMs !== undefined) return { isAllowed: false, state };
+  const removals = state.removals.filter((removal) => removal.atMs > atMs - BREAKER_WINDOW_MS);
+  if (removals.some((removal) => removal.nodeId === nodeId))
+    return { isAllowed: true, state: { ...state, removals } };
+  // Those that have just gone were workers when the window began.
+  if (removals.length + 1 > breakerLimit(workers + removals.length))
+    return { isAllowed: false, state: { trippedAtMs: atMs, removals } };
+  return { isAllowed: true, state: { ...state, removals: [...removals, { nodeId, atMs }] } };
+}

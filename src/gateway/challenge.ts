@@ -1,0 +1,67 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { FreshnessReason } from '#seal';
+
+/**
+ * Registration challenges that cost no memory until they are used: a nonce is its expiry, randomness, and a MAC over
+ * these, the gateway and the node id, with a key that is made at start and never leaves the process.
+ */
+export interface Challenges {
+  issue(nodeId: string, nowMs: number): { readonly nonce: string; readonly expiresAtMs: number };
+  /** Whether the nonce is ours, for this node id, in time and unused; it stays unused. */
+  examine(nonce: string | undefined, nodeId: string, nowMs: number): FreshnessReason | undefined;
+  /** Uses it up: `false` when somebody else was faster. */
+  use(nonce: string, nowMs: number): boolean;
+}
+
+export const CHALLENGE_LIFE_MS = 60_000;
+/** Only proofs whose signature holds use a nonce, and those are rate-limited; this bounds them whatever happens. */
+const mostUsedNonces = 100_000;
+const randomLength = 16;
+const macLength = 32;
+const nonceLength = 8 + randomLength + macLength;
+
+export function createChallenges(gatewayId: string): Challenges {
+  const key = randomBytes(32);
+  /** Used nonces by their expiry; insertion order is close to that of expiry. */
+  const used = new Map<string, number>();
+
+  function mac(nodeId: string, head: Uint8Array): Buffer {
+    const hmac = createHmac('sha256', key).update('k3s-daas challenge 1\n');
+    // Lengths first: no two different pairs of texts run together into the same bytes.
+    for (const text of [gatewayId, nodeId]) hmac.update(`${Buffer.byteLength(text)}:${text}\n`);
+    return hmac.update(head).digest();
+  }
+
+  function forgetExpired(nowMs: number): void {
+    for (const [nonce, expiresAtMs] of used) {
+      if (expiresAtMs > nowMs) break;
+      used.delete(nonce);
+    }
+  }
+
+  return {
+    issue(nodeId, nowMs) {
+      const expiresAtMs = nowMs + CHALLENGE_LIFE_MS;
+      const head = Buffer.alloc(8 + randomLength);
+      head.writeBigUInt64BE(BigInt(expiresAtMs));
+      randomBytes(randomLength).copy(head, 8);
+      return { nonce: Buffer.concat([head, mac(nodeId, head)]).toString('base64url'), expiresAtMs };
+    },
+    examine(nonce, nodeId, nowMs) {
+      if (nonce === undefined) return 'nonce_missing';
+      const bytes = Buffer.from(nonce, 'base64url');
+      // The text must be the one we made: another spelling of the same bytes would count as unused.
+      if (bytes.length !== nonceLength || bytes.toString('base64url') !== nonce) return 'nonce_invalid';
+      const head = bytes.subarray(0, 8 + randomLength);
+      if (!timingSafeEqual(mac(nodeId, head), bytes.subarray(8 + randomLength))) return 'nonce_invalid';
+      if (Number(head.readBigUInt64BE()) <= nowMs) return 'nonce_expired';
+      return used.has(nonce) ? 'nonce_used' : undefined;
+    },
+    use(nonce, nowMs) {
+      forgetExpired(nowMs);
+      if (used.has(nonce) || used.size >= mostUsedNonces) return false;
+      used.set(nonce, nowMs + CHALLENGE_LIFE_MS);
+      return true;
+    },
+  };
+}

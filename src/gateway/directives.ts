@@ -1,0 +1,35 @@
+import { decide, type StakeFact } from './decision.ts';
+import type { Worker } from './worker.ts';
+
+export interface Directive {
+  readonly kind: 'stop' | 'reregister';
+  readonly reason: string;
+}
+
+/**
+ * What a node that sends heartbeats is told. `stop` follows from an eviction that was decided, never from a fact alone:
+ * the breaker may hold it.
+ */
+export function directivesFor(
+  worker: Worker,
+  fact: StakeFact,
+  isBreakerTripped: boolean,
+): readonly Directive[] {
+  const { status } = worker;
+  switch (status.kind) {
+    case 'evicting':
+    case 'evicted':
+      return [{ kind: 'stop', reason: status.reason }];
+    case 'lapsed':
+      return [{ kind: 'reregister', reason: status.reason }];
+    case 'admitting':
+      return [];
+    case 'joining':
+    case 'member': {
+      const { directive } = decide({ fact, isAdmitted: true, isBreakerTripped, graceMs: 0 });
+      return directive?.kind === 'reregister' ? [directive] : [];
+    }
+    default:
+      return status satisfies never;
+  }
+}

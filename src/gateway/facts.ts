@@ -1,0 +1,302 @@
+import {
+  type ChainPoint,
+  type ChainReader,
+  type Clock,
+  type Cluster,
+  DaasError,
+  type Log,
+  messageOf,
+  type SealToken,
+  type StakeRecord,
+} from '#base';
+import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
+import { createBatcher } from './batcher.ts';
+import type { StakeFact } from './decision.ts';
+import type { ChainChanges, ChangeFollower } from './ports.ts';
+import type { Worker } from './worker.ts';
+
+/**
+ * What is known of the chain, kept true by the cluster's change rings: a fact counts as confirmed at every reading of
+ * the cluster object that does not name its record. What is named is read again at once, and once more a little later,
+ * since the node that answers may lag behind the one that told of the change.
+ */
+export interface FactCache {
+  /** Facts fit to decide on now; asks the chain if need be. Throws `DAAS_CHAIN_UNAVAILABLE`. */
+  read(tokenId: string, nodeId: string, signal?: AbortSignal): Promise<ChainFacts>;
+  /** Whether `read` would answer without asking the chain for this token. */
+  knows(tokenId: string): boolean;
+  /** What is known of a worker's stake, without asking anybody. */
+  factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
+  /** When the chain was last heard, `undefined`: never. */
+  heardAtMs(): number | undefined;
+  cluster(): Cluster | undefined;
+  /** Follows the chain until the signal aborts. `onChange` is told the node ids whose facts were read anew. */
+  follow(onChange: (nodeIds: readonly string[]) => void, signal: AbortSignal): Promise<void>;
+}
+
+export interface FactCacheOptions {
+  readonly chain: ChainReader;
+  readonly follower: ChangeFollower;
+  readonly clusterId: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Whose tokens are kept fresh. */
+  readonly workers: () => readonly Worker[];
+}
+
+/** The backstop: no fact is trusted longer than this without being read, whatever the rings say. */
+export const FACT_LIFE_MS = 60_000;
+/** Without a reading of the cluster object for this long, facts are of unknown freshness. */
+export const FACT_FRESH_MS = 10_000;
+/** A refusal is not kept longer: the token may have been minted, the stake topped up just now. */
+export const REFUSAL_LIFE_MS = 1_000;
+const pointLifeMs = 30_000;
+const secondLookMs = 2_000;
+const refreshTickMs = 1_000;
+/** Facts of strangers' tokens kept at most. */
+const mostEntries = 5_000;
+
+interface Entry {
+  readonly token: SealToken | undefined;
+  readonly record: StakeRecord | undefined;
+  readonly readAtMs: number;
+  /** A change was announced that this reading may not show. */
+  isDirty: boolean;
+  lookAgainAtMs: number | undefined;
+}
+
+export function createFactCache(options: FactCacheOptions): FactCache {
+  const { chain, follower, clusterId, clock, log, workers } = options;
+  const entries = new Map<string, Entry>();
+  /** The number of a record's last announced change: a reading begun before is not believed. */
+  const announced = new Map<string, number>();
+  let announcements = 0;
+  const tokens = createBatcher((ids) => chain.tokens(ids));
+  const records = createBatcher((ids) => chain.records(ids));
+  let heardAtMs: number | undefined;
+  let cluster: Cluster | undefined;
+  let point: { readonly value: ChainPoint; readonly readAtMs: number } | undefined;
+  let pointUnderway: Promise<ChainPoint> | undefined;
+
+  const now = () => clock.monotonicMs();
+
+  async function currentPoint(): Promise<ChainPoint> {
+    if (point && now() - point.readAtMs < pointLifeMs) return point.value;
+    pointUnderway ??= chain.point().finally(() => {
+      pointUnderway = undefined;
+    });
+    const value = await pointUnderway;
+    point = { value, readAtMs: now() };
+    return value;
+  }
+
+  /** `knownRecordId`: for a token that may be gone. */
+  async function load(tokenId: string, knownRecordId?: string): Promise<Entry> {
+    for (;;) {
+      const startedAtMs = now();
+      const announcedBefore = announcements;
+      const token = await tokens.get(tokenId);
+      const recordId =
+        token === undefined ? knownRecordId : token.cluster === clusterId ? token.stakeId : undefined;
+      const record = recordId === undefined ? undefined : await records.get(recordId);
+      if (recordId !== undefined && (announced.get(recordId) ?? 0) > announcedBefore) continue;
+      const entry: Entry = {
+        token,
+        record,
+        readAtMs: startedAtMs,
+        isDirty: false,
+        lookAgainAtMs: entries.get(tokenId)?.lookAgainAtMs,
+      };
+      remember(tokenId, entry);
+      return entry;
+    }
+  }
+
+  function remember(tokenId: string, entry: Entry): void {
+    entries.delete(tokenId);
+    entries.set(tokenId, entry);
+    if (entries.size <= mostEntries) return;
+    const watched = new Set(workers().map((worker) => worker.tokenId));
+    for (const known of entries.keys()) {
+      if (entries.size <= mostEntries) return;
+      if (!watched.has(known)) entries.delete(known);
+    }
+  }
+
+  function confirmedAtMs(entry: Entry): number {
+    return entry.isDirty ? entry.readAtMs : Math.max(entry.readAtMs, heardAtMs ?? 0);
+  }
+
+  function isUsable(entry: Entry, isGood: boolean): boolean {
+    const ageMs = now() - entry.readAtMs;
+    if (!isGood) return ageMs < REFUSAL_LIFE_MS && !entry.isDirty;
+    return !entry.isDirty && ageMs < FACT_LIFE_MS && now() - confirmedAtMs(entry) < FACT_FRESH_MS;
+  }
+
+  function assemble(entry: Entry, at: { cluster: Cluster; point: ChainPoint }): ChainFacts {
+    return { token: entry.token, record: entry.record, ...at };
+  }
+
+  async function surroundings(): Promise<{ cluster: Cluster; point: ChainPoint }> {
+    const isFresh = cluster && heardAtMs !== undefined && now() - heardAtMs < FACT_FRESH_MS;
+    const known = isFresh && cluster ? cluster : await chain.cluster();
+    return { cluster: known, point: await currentPoint() };
+  }
+
+  function isGoodFor(facts: ChainFacts, nodeId: string): boolean {
+    return facts.token !== undefined && examineStake(nodeId, facts) === undefined;
+  }
+
+  /** Everything that a report names, or everything there is. */
+  function markChanged(report: ChainChanges): ReadonlySet<string> {
+    const changed = new Set([...report.critical, ...report.others]);
+    for (const record of changed) {
+      announcements += 1;
+      announced.delete(record);
+      announced.set(record, announcements);
+      records.forget(record);
+    }
+    for (const oldest of announced.keys()) {
+      if (announced.size <= mostEntries) break;
+      announced.delete(oldest);
+    }
+    for (const [tokenId, entry] of entries) {
+      const recordId = entry.token?.stakeId ?? entry.record?.id;
+      if (!report.isFullPassNeeded && (recordId === undefined || !changed.has(recordId))) continue;
+      entry.isDirty = true;
+      entry.lookAgainAtMs = now() + secondLookMs;
+      tokens.forget(tokenId);
+    }
+    return changed;
+  }
+
+  /** A token that was just minted is about to be shown to us: its facts are here before its holder is. */
+  async function fetchAhead(changed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    const known = new Set([...entries.values()].map((entry) => entry.token?.stakeId));
+    const unknown = [...changed].filter((record) => !known.has(record)).slice(-50);
+    for (const record of await Promise.all(unknown.map((id) => records.get(id)))) {
+      if (signal.aborted) return;
+      if (record?.status === 'active' && record.token !== undefined) await load(record.token);
+    }
+  }
+
+  /** Reads anew what is due: announced, to be looked at twice, or old. */
+  async function refresh(): Promise<readonly string[]> {
+    const due = workers().filter((worker) => {
+      const entry = entries.get(worker.tokenId);
+      if (!entry || entry.isDirty) return true;
+      if (entry.lookAgainAtMs !== undefined && entry.lookAgainAtMs <= now()) return true;
+      return now() - entry.readAtMs >= FACT_LIFE_MS;
+    });
+    if (due.length === 0) return [];
+    await currentPoint();
+    await Promise.all(
+      due.map(async (worker) => {
+        const entry = await load(worker.tokenId, worker.recordId);
+        if (entry.lookAgainAtMs !== undefined && entry.lookAgainAtMs <= now())
+          entry.lookAgainAtMs = undefined;
+      }),
+    );
+    return due.map((worker) => worker.nodeId);
+  }
+
+  async function refreshLoop(
+    onChange: (nodeIds: readonly string[]) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      await tryRefresh(onChange);
+      await clock.sleep(refreshTickMs, signal).catch(() => undefined);
+    }
+  }
+
+  async function tryRefresh(onChange: (nodeIds: readonly string[]) => void): Promise<void> {
+    try {
+      const changed = await refresh();
+      if (changed.length > 0) onChange(changed);
+    } catch (error) {
+      log.warn('Facts of the chain could not be read', { detail: messageOf(error) });
+    }
+  }
+
+  async function followLoop(
+    onChange: (nodeIds: readonly string[]) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for await (const report of follower.follow({ signal })) {
+      if (report.kind === 'outage') {
+        log.warn('The chain cannot be read', { failures: report.failures, detail: report.error.message });
+        continue;
+      }
+      cluster = report.cluster;
+      const changed = markChanged(report);
+      // Only now: an entry that this report names must not look confirmed by it.
+      heardAtMs = now();
+      if (changed.size === 0 && !report.isFullPassNeeded) continue;
+      await tryRefresh(onChange);
+      await fetchAhead(changed, signal).catch((error: unknown) => {
+        log.warn('Tokens could not be fetched ahead', { detail: messageOf(error) });
+      });
+    }
+  }
+
+  return {
+    async read(tokenId, nodeId, signal) {
+      signal?.throwIfAborted();
+      const at = await surroundings();
+      const known = entries.get(tokenId);
+      if (known && isUsable(known, isGoodFor(assemble(known, at), nodeId))) return assemble(known, at);
+      return assemble(await load(tokenId), at);
+    },
+    knows: (tokenId) => {
+      const entry = entries.get(tokenId);
+      return entry !== undefined && isUsable(entry, entry.token !== undefined);
+    },
+    factOf(worker, goodAtMs) {
+      const entry = entries.get(worker.tokenId);
+      if (!entry || !cluster || !point) return unknownSince(goodAtMs, clock.nowMs());
+      const judgement = judgeWorker(assemble(entry, { cluster, point: point.value }), worker);
+      if (judgement === 'contradiction') return unknownSince(goodAtMs, clock.nowMs());
+      if (judgement) return { kind: 'bad', reason: judgement };
+      const ageMs = now() - confirmedAtMs(entry);
+      return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
+    },
+    heardAtMs: () => heardAtMs,
+    cluster: () => cluster,
+    async follow(onChange, signal) {
+      const stop = new AbortController();
+      const both = AbortSignal.any([signal, stop.signal]);
+      const refreshing = refreshLoop(onChange, both);
+      try {
+        await followLoop(onChange, both);
+        if (!signal.aborted)
+          throw new DaasError('DAAS_CHAIN_FOLLOWER_ENDED', 'the chain is no longer followed');
+      } finally {
+        stop.abort();
+        await refreshing;
+      }
+    },
+  };
+}
+
+function unknownSince(goodAtMs: number | undefined, nowMs: number): StakeFact {
+  return { kind: 'unknown', ageMs: goodAtMs === undefined ? Number.POSITIVE_INFINITY : nowMs - goodAtMs };
+}
+
+/**
+ * What the chain says of a worker that was admitted once. `contradiction`: a reading that cannot be true. Records are
+ * never deleted, and a token that its record still names exists: whoever says otherwise is behind, or lies, and that is
+ * not the staker's guilt.
+ */
+export function judgeWorker(
+  facts: ChainFacts,
+  worker: Pick<Worker, 'nodeId' | 'tokenId'>,
+): StakeReason | 'contradiction' | undefined {
+  const { token, record } = facts;
+  if (!record || record.nodeId !== worker.nodeId) return 'contradiction';
+  const ended = endedStake(record);
+  if (ended) return ended;
+  if (token) return examineStake(worker.nodeId, facts);
+  if (record.token === worker.tokenId) return 'contradiction';
+  return record.token === undefined ? 'token_revoked' : 'token_superseded';
+}

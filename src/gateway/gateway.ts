@@ -1,0 +1,327 @@
+import { chmod, mkdir, unlink } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import {
+  type ChainReader,
+  type Clock,
+  type ClusterPort,
+  ConfigurationError,
+  DaasError,
+  Lifetime,
+  type Log,
+  messageOf,
+} from '#base';
+import { createAdmission } from './admission.ts';
+import { openAudit } from './audit.ts';
+import { createChallenges } from './challenge.ts';
+import type { GatewayConfig } from './config.ts';
+import { createFactCache, FACT_FRESH_MS } from './facts.ts';
+import { createHealthApi, type HealthCheck } from './health-api.ts';
+import { createLocks } from './locks.ts';
+import { createOperatorApi } from './operator-api.ts';
+import type { ChangeFollower } from './ports.ts';
+import { createPublicApi } from './public-api.ts';
+import { createRateLimit } from './rate-limit.ts';
+import { createReconciler } from './reconciler.ts';
+import { openRegistry } from './registry.ts';
+import { checkOwnEntry, joinTokenHead, readTls } from './server-files.ts';
+import { openSqliteStore } from './store.ts';
+import { createVerifier } from './verifier.ts';
+
+export interface GatewayOptions {
+  readonly config: GatewayConfig;
+  /** The cluster object that the chain layer reads: facts of others do not count. */
+  readonly clusterId: string;
+  readonly chain: ChainReader;
+  readonly follower: ChangeFollower;
+  readonly cluster: ClusterPort;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 ≤ x < 1; for jitter, nothing secret. */
+  readonly random?: () => number;
+  /** How many endpoints agree on what is read on chain; with one, the breaker counts everything. */
+  readonly endpoints?: number;
+}
+
+export interface RunningGateway extends AsyncDisposable {
+  readonly publicUrl: string;
+  readonly healthUrl: string;
+  readonly socketPath: string;
+  /** Resolves when it was closed; rejects when it cannot go on (another chain, no such cluster). */
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Starts a gateway: state, checks against the chain, reconciliation, then the doors. When it resolves, the public port,
+ * the health port and the operator's socket listen.
+ * @throws the errors of its parts; a `ConfigurationError` for what only a human can set right.
+ */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const life = new Lifetime();
+  try {
+    return await start(options, life);
+  } catch (error) {
+    await life.close().catch((failure: unknown) => {
+      options.log.error('Closing what was begun has failed', { detail: messageOf(failure) });
+    });
+    throw error;
+  }
+}
+
+async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGateway> {
+  const { config, clusterId, chain, follower, cluster, clock, log } = options;
+  const { random = Math.random, endpoints = 1 } = options;
+  const startedAtMs = clock.nowMs();
+  const socketPath = config.socketPath ?? join(config.stateDir, 'operator.sock');
+  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  const tls = await readTls(config.tls);
+  const tokenHead = await joinTokenHead(config, log);
+  await checkEntry(options, tls.cert);
+  if (endpoints < 2) log.warn('One chain endpoint is the quorum: whoever runs it decides', { endpoints });
+  if (!config.taintNodes)
+    log.warn('Staked nodes get no taint: pods of others may land on strangers’ machines');
+
+  const store = life.use('the state file', openSqliteStore(join(config.stateDir, 'gateway.db')));
+  const registry = await openRegistry(store);
+  const audit = life.use(
+    'the audit file',
+    await openAudit(join(config.stateDir, 'audit.jsonl'), () => clock.nowMs()),
+  );
+  life.defer('the last heartbeats', () => registry.flush());
+
+  const locks = createLocks();
+  const facts = createFactCache({
+    chain,
+    follower,
+    clusterId,
+    clock,
+    log,
+    workers: () => registry.workers(),
+  });
+  const reconciler = createReconciler({
+    cluster,
+    registry,
+    facts,
+    audit,
+    locks,
+    clock,
+    random,
+    log,
+    endpoints,
+  });
+  const challenges = createChallenges(config.gatewayId);
+  const admission = createAdmission({
+    config,
+    cluster,
+    chain,
+    registry,
+    reconciler,
+    audit,
+    locks,
+    clock,
+    log,
+  });
+  const { limits } = config;
+  const verifier = createVerifier({
+    facts,
+    registry,
+    challenges,
+    audit,
+    clock,
+    startedAtMs,
+    strangers: createRateLimit({ ratePerSecond: limits.strangerRate, burst: limits.strangerBurst }),
+    tokens: createRateLimit({ ratePerSecond: limits.tokenRate, burst: limits.tokenBurst }),
+  });
+
+  const stop = new AbortController();
+  const loops = [
+    facts.follow((nodeIds) => {
+      for (const nodeId of nodeIds) reconciler.settle(nodeId);
+    }, stop.signal),
+    reconciler.run(stop.signal),
+    flushLoop(registry, clock, log, stop.signal),
+  ];
+  const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
+  // Whoever does not look at `ended` must not be ended by it.
+  ended.catch(() => undefined);
+  for (const loop of loops)
+    loop.catch((error: unknown) => {
+      log.error('The gateway cannot go on', { detail: messageOf(error) });
+      fail(error);
+    });
+  life.defer('the loops', async () => {
+    stop.abort(new DaasError('DAAS_GATEWAY_STOPPING', 'the gateway is stopping'));
+    await Promise.allSettled(loops);
+  });
+
+  const operator = createOperatorApi({ registry, reconciler, facts, audit, locks, clock, log });
+  life.defer('the operator’s socket', () => operator.close());
+  await listenOnSocket(operator.server, () => operator.ready(), socketPath);
+
+  const app = createPublicApi({
+    config,
+    tls,
+    tokenHead,
+    verifier,
+    admission,
+    challenges,
+    facts,
+    registry,
+    reconciler,
+    audit,
+    clock,
+    log,
+  });
+  life.defer('the public port', () => app.close());
+  await listening(() => app.listen(config.listen), config.listen, 'gateway.listen');
+
+  const health = createHealthApi(() => healthChecks());
+  life.defer('the health port', () => closeServer(health));
+  await listening(() => listen(health, config.health), config.health, 'gateway.health');
+
+  function healthChecks(): readonly HealthCheck[] {
+    const heardAtMs = facts.heardAtMs();
+    const silentMs = heardAtMs === undefined ? undefined : clock.monotonicMs() - heardAtMs;
+    const auditFailure = audit.failure();
+    const { trippedAtMs } = registry.breaker();
+    return [
+      {
+        name: 'chain',
+        isOk: silentMs !== undefined && silentMs < FACT_FRESH_MS,
+        detail: silentMs === undefined ? 'not heard yet' : `heard ${Math.round(silentMs)} ms ago`,
+      },
+      {
+        name: 'cluster',
+        isOk: reconciler.nodes() !== undefined && reconciler.names() !== undefined,
+        detail: reconciler.nodes() ? 'nodes are watched' : 'the nodes have not been listed yet',
+      },
+      { name: 'audit', isOk: auditFailure === undefined, detail: auditFailure ?? 'is written' },
+      {
+        name: 'breaker',
+        isOk: trippedAtMs === undefined,
+        detail: trippedAtMs === undefined ? 'at rest' : 'has tripped: see `k3s-daas gateway breaker`',
+      },
+    ];
+  }
+
+  const running: RunningGateway = {
+    publicUrl: `https://${urlHost(config.listen.host)}:${portOf(app.server)}`,
+    healthUrl: `http://${urlHost(config.health.host)}:${portOf(health)}`,
+    socketPath,
+    ended,
+    async [Symbol.asyncDispose]() {
+      await life.close();
+      end();
+    },
+  };
+  await audit.note('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
+  log.info('The gateway is ready', {
+    event: 'gateway.ready',
+    publicUrl: running.publicUrl,
+    healthUrl: running.healthUrl,
+    socketPath,
+  });
+  return running;
+}
+
+/** A chain that is away at start is no reason not to start: nodes that run have to be heard. */
+async function checkEntry({ chain, config, log }: GatewayOptions, cert: string): Promise<void> {
+  try {
+    checkOwnEntry(await chain.cluster(), config.gatewayId, cert, log);
+  } catch (error) {
+    if (!(error instanceof DaasError && error.isRetryable)) throw error;
+    log.warn('The chain cannot be read: the gateway’s entry there is not checked', {
+      detail: messageOf(error),
+    });
+  }
+}
+
+async function flushLoop(
+  registry: { flush(): Promise<void> },
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(1_000, signal).catch(() => undefined);
+    await registry.flush().catch((error: unknown) => {
+      log.error('Heartbeats cannot be written', { detail: messageOf(error) });
+    });
+  }
+}
+
+/** The socket's mode is its lock; on Linux its directory's is too. */
+async function listenOnSocket(
+  server: Server,
+  ready: () => PromiseLike<unknown>,
+  path: string,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  if (await isAnswered(path))
+    throw new DaasError(
+      'DAAS_GATEWAY_SOCKET_BUSY',
+      `a gateway answers on ${path} already: stop it, or give this one another gateway.socketPath`,
+    );
+  // A socket that nobody answers on is what a killed gateway left.
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  await ready();
+  await listening(() => listen(server, { path }), { path }, 'gateway.socketPath');
+  await chmod(path, 0o600);
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}
+
+function listen(
+  server: Server,
+  where: { readonly host: string; readonly port: number } | { readonly path: string },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function listening(open: () => Promise<unknown>, where: object, setting: string): Promise<void> {
+  try {
+    await open();
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_LISTEN_FAILED',
+      `cannot listen on ${Object.values(where).join(':')} (${setting}): is another process there, or the address not of this machine?`,
+      { cause },
+    );
+  }
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+function portOf(server: { address(): AddressInfo | string | null }): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** An address to dial: nobody can connect to "all interfaces". */
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}

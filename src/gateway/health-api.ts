@@ -1,0 +1,37 @@
+import { createServer, type Server } from 'node:http';
+
+export interface HealthCheck {
+  readonly name: string;
+  readonly isOk: boolean;
+  /** One sentence: what it sees, or what is wrong. */
+  readonly detail: string;
+}
+
+/**
+ * `/livez` and `/readyz` on a port of their own, undisturbed by load on the public one. Red when the gateway cannot
+ * decide, with the reason.
+ */
+export function createHealthApi(checks: () => readonly HealthCheck[]): Server {
+  return createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (request, response) => {
+    const path = request.url?.split('?', 1)[0];
+    const answer = (status: number, body: unknown) => {
+      response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+      response.end(`${JSON.stringify(body)}\n`);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, { status: 'use GET' });
+    switch (path) {
+      case '/livez':
+        return answer(200, { status: 'ok' });
+      case '/readyz': {
+        const all = checks();
+        const isReady = all.every(({ isOk }) => isOk);
+        return answer(isReady ? 200 : 503, {
+          status: isReady ? 'ok' : 'not ready',
+          checks: all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail })),
+        });
+      }
+      default:
+        return answer(404, { status: 'there are /livez and /readyz' });
+    }
+  });
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
+import { type Clock, type Log, messageOf } from '#base';
+import { Refusal } from './refusal.ts';
+
+/** Names one request in replies, log and audit file. Made here: what a client calls his request is his business. */
+export function newRequestId(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+export function problemBody(
+  code: ProblemCode,
+  detail: string,
+  requestId: string,
+  nowMs: number,
+): Problem & { readonly type: string } {
+  const { status, title } = PROBLEMS[code];
+  return {
+    type: `urn:k3s-daas:problem:${code}`,
+    title,
+    status,
+    detail,
+    code,
+    request_id: requestId,
+    timestamp: nowMs,
+  };
+}
+
+/** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
+export function answerWithProblems(
+  app: FastifyInstance,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): void {
+  function answer(reply: FastifyReply, requestId: string, refusal: Refusal): FastifyReply {
+    if (refusal.retryAfterMs !== undefined)
+      reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))));
+    return reply
+      .code(PROBLEMS[refusal.problem].status)
+      .type(PROBLEM_TYPE)
+      .send(problemBody(refusal.problem, refusal.message, requestId, clock.nowMs()));
+  }
+
+  app.setErrorHandler((error, request, reply) => {
+    const refusal = error instanceof Refusal ? error : refusalOf(error as FastifyError);
+    if (refusal.problem === 'internal')
+      log.error('A request has failed', {
+        requestId: request.id,
+        path: pathOf(request),
+        detail: messageOf(error),
+      });
+    else
+      log.info('Refused a request', {
+        requestId: request.id,
+        path: pathOf(request),
+        code: refusal.problem,
+        reason: refusal.reason,
+      });
+    return answer(reply, request.id, refusal);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    answer(
+      reply,
+      request.id,
+      new Refusal('not_found', `${request.method} ${pathOf(request)} is not a route`),
+    ),
+  );
+}
+
+function refusalOf(error: FastifyError): Refusal {
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new Refusal('body_too_large', 'the body is longer than 64 KiB');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new Refusal('media_type_unsupported', 'send the body as application/json');
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_BAD_URL':
+      return new Refusal('request_invalid', 'the request is malformed');
+    default:
+      // Fastify's own refusals are the client's fault; everything else is ours.
+      return error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500
+        ? new Refusal('request_invalid', 'the request is malformed')
+        : new Refusal('internal', 'the gateway failed; its log names the cause under this request id');
+  }
+}
+
+/** Without the query. */
+export function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
+}

@@ -1,0 +1,14 @@
+export { caHash } from './ca-hash.ts';
+export { GatewayConfig } from './config.ts';
+export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
+export { type GatewayOptions, type RunningGateway, startGateway } from './gateway.ts';
+export {
+  BanEntry,
+  BansReply,
+  BreakerReply,
+  CommandReply,
+  NodeEntry,
+  NodesReply,
+  OPERATOR_PATHS,
+} from './operator-wire.ts';
+export type { ChainChanges, ChainOutage, ChangeFollower, FollowerReport } from './ports.ts';

@@ -1,0 +1,243 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { z } from 'zod';
+import { BODY_LIMIT_BYTES } from '#api';
+import type { Clock, Log } from '#base';
+import type { Audit } from './audit.ts';
+import { type Ban, banKey, banOf } from './bans.ts';
+import { idleBreaker } from './breaker.ts';
+import type { FactCache } from './facts.ts';
+import { answerWithProblems, newRequestId } from './http.ts';
+import type { Locks } from './locks.ts';
+import {
+  BanCommand,
+  type BansReply,
+  BreakerCommand,
+  type BreakerReply,
+  type CommandReply,
+  EvictCommand,
+  NodeCommand,
+  type NodeEntry,
+  type NodesReply,
+  OPERATOR_PATHS,
+  UnbanCommand,
+} from './operator-wire.ts';
+import type { Reconciler } from './reconciler.ts';
+import { Refusal } from './refusal.ts';
+import type { Registry } from './registry.ts';
+import { isAdmitted, type Worker } from './worker.ts';
+
+export interface OperatorApiOptions {
+  readonly registry: Registry;
+  readonly reconciler: Reconciler;
+  readonly facts: FactCache;
+  readonly audit: Audit;
+  readonly locks: Locks;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The operator's commands; whoever may open the socket is the operator. */
+export function createOperatorApi(options: OperatorApiOptions): FastifyInstance {
+  const { registry, reconciler, audit, locks, clock, log } = options;
+  const app = Fastify({
+    logger: false,
+    requestIdHeader: false,
+    genReqId: newRequestId,
+    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: true,
+  });
+  answerWithProblems(app, { clock, log });
+
+  /** One command: looked at first, then, unless it is a dry run, carried out and written down. */
+  function command<T extends { readonly dry_run: boolean }>(
+    path: string,
+    schema: z.ZodType<T>,
+    prepare: (asked: T) => Prepared,
+  ): void {
+    app.post(path, async (request): Promise<CommandReply> => {
+      const parsed = schema.safeParse(request.body);
+      if (!parsed.success) {
+        const [issue] = parsed.error.issues;
+        throw new Refusal(
+          'request_invalid',
+          `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
+        );
+      }
+      const { actions, carryOut } = prepare(parsed.data);
+      if (parsed.data.dry_run || actions.length === 0) return { done: false, actions: [...actions] };
+      await audit.note('operator.command', { path, ...flat(parsed.data) });
+      await carryOut();
+      return { done: true, actions: [...actions] };
+    });
+  }
+
+  app.get(
+    OPERATOR_PATHS.nodes,
+    async (): Promise<z.infer<typeof NodesReply>> => ({
+      timestamp: clock.nowMs(),
+      nodes: registry
+        .workers()
+        .toSorted((left, right) => (left.nodeId < right.nodeId ? -1 : 1))
+        .map((worker) => nodeEntry(worker, options)),
+    }),
+  );
+  app.get(
+    OPERATOR_PATHS.bans,
+    async (): Promise<z.infer<typeof BansReply>> => ({
+      timestamp: clock.nowMs(),
+      bans: [...registry.bans().values()].map(({ sinceMs, recordId, ...ban }) => ({
+        ...ban,
+        since: sinceMs,
+        stake_record: recordId ?? null,
+      })),
+    }),
+  );
+  app.get(OPERATOR_PATHS.breaker, async (): Promise<z.infer<typeof BreakerReply>> => {
+    const { trippedAtMs, removals } = registry.breaker();
+    return {
+      tripped_at: trippedAtMs ?? null,
+      removals: removals.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
+      held: heldNodes(registry),
+    };
+  });
+
+  command(OPERATOR_PATHS.evict, EvictCommand, ({ node_id: nodeId, lock }) => {
+    const worker = known(registry, nodeId);
+    const isOut = worker.status.kind === 'evicted';
+    return {
+      actions: [
+        ...(isOut ? [] : [`evict ${nodeId}: name, join credential, pods, Node`]),
+        ...(lock && worker.lockedAtMs === undefined
+          ? [`refuse registrations of ${nodeId} until unlock`]
+          : []),
+      ],
+      carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
+    };
+  });
+
+  command(OPERATOR_PATHS.ban, BanCommand, ({ target, reason }) => {
+    const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
+    const running = registry
+      .workers()
+      .filter((worker) => isAdmitted(worker) && hits(ban, worker))
+      .map((worker) => worker.nodeId);
+    return {
+      actions: registry.bans().has(banKey(ban))
+        ? []
+        : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
+      carryOut: async () => {
+        await registry.save({ bans: [ban] });
+        for (const nodeId of running) reconciler.settle(nodeId);
+      },
+    };
+  });
+
+  command(OPERATOR_PATHS.unban, UnbanCommand, ({ target }) => ({
+    actions: registry.bans().has(banKey(target)) ? [`lift the ban of ${target.subject} ${target.value}`] : [],
+    carryOut: () => registry.save({ lifted: [target] }),
+  }));
+
+  command(OPERATOR_PATHS.release, NodeCommand, ({ node_id: nodeId }) => {
+    const worker = known(registry, nodeId);
+    if (isAdmitted(worker) || worker.status.kind === 'admitting' || worker.status.kind === 'evicting')
+      throw new Refusal('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
+    return {
+      actions: [`free the name ${nodeId} of its binding to staker ${worker.staker}`],
+      carryOut: () =>
+        locks.run(nodeId, async () => {
+          const now = registry.worker(nodeId);
+          if (now && !isAdmitted(now)) await registry.forget(nodeId);
+        }),
+    };
+  });
+
+  command(OPERATOR_PATHS.unlock, NodeCommand, ({ node_id: nodeId }) => {
+    const worker = known(registry, nodeId);
+    return {
+      actions: worker.lockedAtMs === undefined ? [] : [`accept registrations of ${nodeId} again`],
+      carryOut: () =>
+        locks.run(nodeId, async () => {
+          const now = registry.worker(nodeId);
+          if (now) await registry.save({ worker: { ...now, lockedAtMs: undefined } });
+        }),
+    };
+  });
+
+  command(OPERATOR_PATHS.breaker, BreakerCommand, () => ({
+    actions:
+      registry.breaker().trippedAtMs === undefined
+        ? []
+        : [
+            'reset the breaker',
+            ...heldNodes(registry).map((nodeId) => `evict ${nodeId} if its facts are still bad`),
+          ],
+    carryOut: async () => {
+      await registry.save({ breaker: idleBreaker });
+      reconciler.settleAll();
+    },
+  }));
+  return app;
+}
+
+interface Prepared {
+  /** Empty: there is nothing to do. */
+  readonly actions: readonly string[];
+  readonly carryOut: () => Promise<void>;
+}
+
+function known(registry: Registry, nodeId: string): Worker {
+  const worker = registry.worker(nodeId);
+  if (!worker)
+    throw new Refusal('not_found', `this gateway has admitted no node ${nodeId}; it touches no others`);
+  return worker;
+}
+
+function hits({ subject, value }: Ban, worker: Worker): boolean {
+  if (subject === 'node_id') return worker.nodeId === value;
+  // A banned staker keeps the names he has.
+  return subject === 'node_key' && worker.holderKey === value;
+}
+
+function heldNodes(registry: Registry): string[] {
+  return registry
+    .workers()
+    .filter((worker) => worker.heldFor !== undefined)
+    .map((worker) => worker.nodeId);
+}
+
+function nodeEntry(worker: Worker, { registry, facts, reconciler }: OperatorApiOptions): NodeEntry {
+  const presence = registry.presence(worker.nodeId);
+  const fact = facts.factOf(worker, presence?.goodAtMs);
+  const node = reconciler.nodes()?.get(worker.nodeId);
+  return {
+    node_id: worker.nodeId,
+    status: worker.status.kind,
+    reason: 'reason' in worker.status ? worker.status.reason : null,
+    since: worker.statusSinceMs,
+    tier: worker.tier,
+    staker: worker.staker,
+    stake_record: worker.recordId,
+    seal_token: worker.tokenId,
+    holder_key: worker.holderKey,
+    incarnation: worker.incarnation,
+    fact: fact.kind === 'bad' ? fact.reason : fact.kind,
+    held_for: worker.heldFor ?? null,
+    locked: worker.lockedAtMs !== undefined,
+    banned: banOf(registry.bans(), { ...worker, isKnownName: true }) !== undefined,
+    node: node ? { uid: node.uid, ready: node.isReady } : null,
+    last_heartbeat: presence?.lastHeartbeatMs ?? null,
+    agent_state: presence?.agentState ?? null,
+    running_pods: presence?.runningPods ?? null,
+  };
+}
+
+/** A command as the audit file takes it: no nesting. */
+function flat(command: object): Record<string, string | boolean> {
+  return Object.fromEntries(
+    Object.entries(command).flatMap(([key, value]: [string, unknown]) =>
+      typeof value === 'object' && value !== null
+        ? Object.entries(value).map(([inner, text]) => [inner, String(text)] as const)
+        : [[key, typeof value === 'boolean' ? value : String(value)] as const],
+    ),
+  );
+}

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { isNodeId } from '#base';
+import { ObjectId } from '#seal';
+import { BAN_SUBJECTS } from './bans.ts';
+
+/** What travels over the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
+export const OPERATOR_PATHS = {
+  nodes: '/v1/nodes',
+  evict: '/v1/evict',
+  ban: '/v1/ban',
+  unban: '/v1/unban',
+  bans: '/v1/bans',
+  release: '/v1/release',
+  unlock: '/v1/unlock',
+  breaker: '/v1/breaker',
+} as const;
+
+const NodeIdText = z.string().refine(isNodeId, 'must be a node id');
+const Reason = z.string().min(1).max(256);
+
+/** `dry_run`: says what would be done and does nothing. */
+export const NodeCommand = z.strictObject({ node_id: NodeIdText, dry_run: z.boolean().default(false) });
+export const EvictCommand = z.strictObject({
+  node_id: NodeIdText,
+  /** Registrations of this node wait for `unlock`. */
+  lock: z.boolean().default(false),
+  dry_run: z.boolean().default(false),
+});
+
+export const BanTarget = z
+  .strictObject({ subject: z.enum(BAN_SUBJECTS), value: z.string() })
+  .refine(isTarget, 'must be a node id, a node key (base64url, 32 bytes) or a Sui address');
+export const BanCommand = z.strictObject({
+  target: BanTarget,
+  reason: Reason,
+  dry_run: z.boolean().default(false),
+});
+export const UnbanCommand = z.strictObject({ target: BanTarget, dry_run: z.boolean().default(false) });
+export const BreakerCommand = z.strictObject({ reset: z.literal(true), dry_run: z.boolean().default(false) });
+
+export const NodeEntry = z.object({
+  node_id: z.string(),
+  status: z.string(),
+  reason: z.string().nullable(),
+  since: z.number(),
+  tier: z.string(),
+  staker: z.string(),
+  stake_record: z.string(),
+  seal_token: z.string(),
+  holder_key: z.string(),
+  incarnation: z.number(),
+  /** good, unknown, or the named reason. */
+  fact: z.string(),
+  held_for: z.string().nullable(),
+  locked: z.boolean(),
+  banned: z.boolean(),
+  node: z.object({ uid: z.string(), ready: z.boolean() }).nullable(),
+  last_heartbeat: z.number().nullable(),
+  agent_state: z.string().nullable(),
+  running_pods: z.number().nullable(),
+});
+export type NodeEntry = z.infer<typeof NodeEntry>;
+
+export const NodesReply = z.object({ timestamp: z.number(), nodes: z.array(NodeEntry) });
+export const BanEntry = z.object({
+  subject: z.enum(BAN_SUBJECTS),
+  value: z.string(),
+  reason: z.string(),
+  since: z.number(),
+  stake_record: z.string().nullable(),
+});
+export type BanEntry = z.infer<typeof BanEntry>;
+export const BansReply = z.object({ timestamp: z.number(), bans: z.array(BanEntry) });
+export const BreakerReply = z.object({
+  tripped_at: z.number().nullable(),
+  removals: z.array(z.object({ node_id: z.string(), at: z.number() })),
+  held: z.array(z.string()),
+});
+/** What a command did, or with `dry_run` would do, one sentence each. */
+export const CommandReply = z.object({ done: z.boolean(), actions: z.array(z.string()) });
+export type CommandReply = z.infer<typeof CommandReply>;
+
+function isTarget({ subject, value }: { subject: (typeof BAN_SUBJECTS)[number]; value: string }): boolean {
+  switch (subject) {
+    case 'node_id':
+      return isNodeId(value);
+    case 'node_key':
+      return /^[A-Za-z0-9_-]{43}$/.test(value);
+    case 'staker':
+      return ObjectId.safeParse(value).success;
+    default:
+      return subject satisfies never;
+  }
+}

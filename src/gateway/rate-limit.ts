@@ -1,0 +1,44 @@
+/** A token bucket for each key: `ratePerSecond` on average, `burst` at once after a pause. */
+export interface RateLimit {
+  /** Takes one; `0` when it was there, else after how many ms to come back. */
+  take(key: string, nowMs: number): number;
+}
+
+export interface RateLimitOptions {
+  readonly ratePerSecond: number;
+  readonly burst: number;
+  /** Keys remembered at most; the ones longest unused are forgotten, which gives them a full bucket. */
+  readonly mostKeys?: number;
+}
+
+export function createRateLimit({ ratePerSecond, burst, mostKeys = 20_000 }: RateLimitOptions): RateLimit {
+  const buckets = new Map<string, { level: number; atMs: number }>();
+  return {
+    take(key, nowMs) {
+      const known = buckets.get(key);
+      const gained = known ? ((nowMs - known.atMs) / 1000) * ratePerSecond : burst;
+      const level = Math.min(burst, (known?.level ?? 0) + Math.max(0, gained));
+      // Deleted and set again: a map keeps the order of insertion, so the first key is the one longest unused.
+      buckets.delete(key);
+      const isGiven = level >= 1;
+      buckets.set(key, { level: isGiven ? level - 1 : level, atMs: nowMs });
+      if (buckets.size > mostKeys) {
+        const oldest = buckets.keys().next();
+        if (!oldest.done) buckets.delete(oldest.value);
+      }
+      return isGiven ? 0 : Math.ceil(((1 - level) / ratePerSecond) * 1000);
+    },
+  };
+}
+
+/** One machine has whole /64 networks of IPv6 addresses: they count as one. */
+export function addressKey(address: string): string {
+  const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  if (!plain.includes(':')) return plain;
+  const [head = '', tail] = plain.split('%')[0]?.split('::') ?? [];
+  const groups = head === '' ? [] : head.split(':');
+  if (tail === undefined) return `${groups.slice(0, 4).join(':')}::/64`;
+  const tailGroups = tail === '' ? [] : tail.split(':');
+  const zeros = Array<string>(Math.max(0, 8 - groups.length - tailGroups.length)).fill('0');
+  return `${[...groups, ...zeros, ...tailGroups].slice(0, 4).join(':')}::/64`;
+}

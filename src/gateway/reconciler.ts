@@ -1,0 +1,386 @@
+import { type Clock, type ClusterNode, type ClusterPort, type Log, messageOf, type NodeChange } from '#base';
+import type { Audit } from './audit.ts';
+import { type Ban, banOf } from './bans.ts';
+import { askBreaker, countsForBreaker } from './breaker.ts';
+import type { EvictionReason } from './decision.ts';
+import type { FactCache } from './facts.ts';
+import type { Locks } from './locks.ts';
+import { nextStep, type Step, type WorkerView } from './plan.ts';
+import type { Registry } from './registry.ts';
+import { createWorkQueue } from './work-queue.ts';
+import { credentialOf, isAdmitted, type LapseReason, type Worker, type WorkerStatus } from './worker.ts';
+
+/**
+ * Brings the cluster to what the facts and decisions ask for, driven by levels: facts that changed, Nodes that were
+ * seen, time that passed and starts all lead to the same question, what has to be done about this node now.
+ */
+export interface Reconciler {
+  /** Looks at a node soon. */
+  settle(nodeId: string): void;
+  settleAll(): void;
+  /** Takes a node out of the cluster, as the operator asks. Resolves when it is decided; the work follows. */
+  evict(nodeId: string, reason: EvictionReason, options: { readonly lock: boolean }): Promise<void>;
+  /** What the watch knows; `undefined` before the first list. */
+  nodes(): ReadonlyMap<string, ClusterNode> | undefined;
+  /** The admitted names as last read; `undefined` before that. */
+  names(): ReadonlyMap<string, string> | undefined;
+  /** Takes back what an admission has done so far. The caller holds the node's lock. */
+  lapse(worker: Worker, reason: LapseReason, signal?: AbortSignal): Promise<void>;
+  /** Watches and reconciles until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface ReconcilerOptions {
+  readonly cluster: ClusterPort;
+  readonly registry: Registry;
+  readonly facts: FactCache;
+  readonly audit: Audit;
+  readonly locks: Locks;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  /** Endpoints that agree on what is read on chain. */
+  readonly endpoints: number;
+  readonly fullPassMs?: number;
+}
+
+/** More steps for one node in one go than any path through the plan has. */
+const mostSteps = 12;
+
+export function createReconciler(options: ReconcilerOptions): Reconciler {
+  const { cluster, registry, facts, audit, locks, clock, random, log, endpoints } = options;
+  const { fullPassMs = 60_000 } = options;
+  let watched: Map<string, ClusterNode> | undefined;
+  let names: ReadonlyMap<string, string> | undefined;
+  const queue = createWorkQueue({ run: settleLocked, atOnce: 8, clock, random, log });
+
+  function settleLocked(nodeId: string, signal: AbortSignal): Promise<void> {
+    return locks.run(nodeId, async () => {
+      for (let count = 0; count < mostSteps; count += 1) {
+        const worker = registry.worker(nodeId);
+        if (!worker || signal.aborted) return;
+        // Asked of the API server itself: the watch may be behind what we have just done.
+        const step = nextStep(viewOf(worker, await cluster.node(nodeId, signal)));
+        if (!step) return;
+        await take(step, worker, signal);
+      }
+      throw new Error('the steps do not come to an end');
+    });
+  }
+
+  function viewOf(worker: Worker, node: ClusterNode | undefined): WorkerView {
+    const presence = registry.presence(worker.nodeId);
+    return {
+      worker,
+      node,
+      fact: facts.factOf(worker, presence?.goodAtMs),
+      ban: banOf(registry.bans(), { ...worker, isKnownName: true }),
+      presence,
+      isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
+      isOrdinaryName: worker.tier !== 'ordinary' && names?.get(worker.nodeId) === 'ordinary',
+      nowMs: clock.nowMs(),
+    };
+  }
+
+  async function take(step: Step, worker: Worker, signal: AbortSignal): Promise<void> {
+    const { nodeId } = worker;
+    switch (step.kind) {
+      case 'evict':
+        return beginOrGoOn(step, worker, signal);
+      case 'hold':
+        log.warn('A node is held: the breaker has tripped, the operator decides', {
+          event: 'node.held',
+          node: nodeId,
+          reason: step.reason,
+        });
+        await audit.note('node.held', { node_id: nodeId, reason: step.reason });
+        return registry.save({ worker: { ...worker, heldFor: step.reason } });
+      case 'unhold':
+        await audit.note('node.unheld', { node_id: nodeId });
+        return registry.save({ worker: { ...worker, heldFor: undefined } });
+      case 'lapse':
+        return lapse(worker, step.reason, signal);
+      case 'remove-node':
+        return removeStray(step.reason, worker, signal);
+      case 'welcome':
+        return welcome(worker);
+      case 'mark':
+        return cluster.markNode({ nodeId, recordId: worker.recordId }, signal);
+      case 'revoke-credential':
+        return revokeSpent(worker, signal);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  async function beginOrGoOn(
+    { reason, isBan }: Extract<Step, { kind: 'evict' }>,
+    worker: Worker,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (worker.status.kind !== 'evicting' && !(await mayEvict(worker, reason))) return;
+    if (worker.status.kind !== 'evicting') await decideEviction(worker, reason, { isBan, lock: false });
+    await carryOutEviction(worker.nodeId, reason, signal);
+  }
+
+  /** Asks the breaker. What it refuses is held at the next look, since the breaker has tripped then. */
+  async function mayEvict(worker: Worker, reason: EvictionReason): Promise<boolean> {
+    if (!countsForBreaker(reason, endpoints)) return true;
+    const before = registry.breaker();
+    const { isAllowed, state } = askBreaker(before, {
+      nodeId: worker.nodeId,
+      atMs: clock.nowMs(),
+      workers: registry.workers().filter(isAdmitted).length,
+    });
+    if (state !== before) await registry.save({ breaker: state });
+    if (!isAllowed && before.trippedAtMs === undefined) {
+      log.error('The breaker has tripped: too many nodes would go at once', { event: 'breaker.tripped' });
+      await audit.note('breaker.tripped', { node_id: worker.nodeId, reason });
+      settleAll();
+    }
+    return isAllowed;
+  }
+
+  /** From here on the node is refused and told to stop, whatever happens to this process. */
+  async function decideEviction(
+    worker: Worker,
+    reason: EvictionReason,
+    { isBan, lock }: { readonly isBan: boolean; readonly lock: boolean },
+  ): Promise<void> {
+    const nowMs = clock.nowMs();
+    const bans = isBan ? bansFor(worker, reason, nowMs) : [];
+    await audit.note('eviction.decided', {
+      node_id: worker.nodeId,
+      stake_record: worker.recordId,
+      reason,
+      bans: bans.map((ban) => ban.subject).join(',') || undefined,
+      locked: lock || undefined,
+    });
+    await registry.save({
+      worker: withStatus(
+        { ...worker, heldFor: undefined, lockedAtMs: lock ? nowMs : worker.lockedAtMs },
+        { kind: 'evicting', reason },
+        nowMs,
+      ),
+      bans,
+    });
+    log.warn('Evicting a node', { event: 'node.evicting', node: worker.nodeId, reason });
+  }
+
+  /** Name, then credential, then Node: in the other order a credential could bring the Node back. */
+  async function carryOutEviction(
+    nodeId: string,
+    reason: EvictionReason,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await closeDoor(nodeId, signal);
+    const node = await cluster.node(nodeId, signal);
+    if (node) await removeNode(node, reason, signal);
+    await cluster.releaseNodePassword(nodeId, signal);
+    const worker = registry.worker(nodeId);
+    if (!worker) return;
+    await audit.note('eviction.done', { node_id: nodeId, reason, node_uid: node?.uid });
+    await registry.save({ worker: withStatus(worker, { kind: 'evicted', reason }, clock.nowMs()) });
+    log.warn('Evicted a node', { event: 'node.evicted', node: nodeId, reason, uid: node?.uid });
+  }
+
+  async function closeDoor(nodeId: string, signal?: AbortSignal): Promise<void> {
+    await cluster.removeName(nodeId, signal);
+    await audit.note('name.removed', { node_id: nodeId });
+    for (const credential of await cluster.joinCredentials(signal)) {
+      if (credential.nodeId !== nodeId) continue;
+      await cluster.revokeJoinCredential(credential.id, signal);
+      await audit.note('credential.revoked', { node_id: nodeId, credential: credential.id });
+    }
+  }
+
+  async function removeNode(node: ClusterNode, reason: EvictionReason, signal: AbortSignal): Promise<void> {
+    await cluster.cordonAndTaint({ nodeId: node.name, reason }, signal);
+    await audit.note('node.tainted', { node_id: node.name, reason, node_uid: node.uid });
+    const pods = await cluster.removePods(node.name, signal);
+    await audit.note('node.pods_removed', { node_id: node.name, pods });
+    await cluster.deleteNode({ nodeId: node.name, uid: node.uid }, signal);
+    await audit.note('node.deleted', { node_id: node.name, node_uid: node.uid });
+  }
+
+  /** A Node that came back although its name is not admitted. */
+  async function removeStray(reason: EvictionReason, worker: Worker, signal: AbortSignal): Promise<void> {
+    const { nodeId } = worker;
+    log.warn('A node came back that is not admitted', { event: 'node.stray', node: nodeId, reason });
+    await audit.note('node.stray', { node_id: nodeId, reason });
+    await closeDoor(nodeId, signal);
+    const node = await cluster.node(nodeId, signal);
+    if (node) await removeNode(node, reason, signal);
+  }
+
+  async function lapse(worker: Worker, reason: LapseReason, signal?: AbortSignal): Promise<void> {
+    await closeDoor(worker.nodeId, signal);
+    await cluster.releaseNodePassword(worker.nodeId, signal);
+    await audit.note('admission.lapsed', { node_id: worker.nodeId, reason });
+    await registry.save({ worker: withStatus(worker, { kind: 'lapsed', reason }, clock.nowMs()) });
+    log.info('An admission has ended', { event: 'node.lapsed', node: worker.nodeId, reason });
+  }
+
+  async function welcome(worker: Worker): Promise<void> {
+    const status = { kind: 'member', credential: credentialOf(worker) } as const;
+    await audit.note('node.appeared', { node_id: worker.nodeId });
+    await registry.save({ worker: withStatus(worker, status, clock.nowMs()) });
+    log.info('A node has appeared', { event: 'node.appeared', node: worker.nodeId });
+  }
+
+  async function revokeSpent(worker: Worker, signal: AbortSignal): Promise<void> {
+    const credential = credentialOf(worker);
+    if (!credential) return;
+    await cluster.revokeJoinCredential(credential.id, signal);
+    await audit.note('credential.revoked', { node_id: worker.nodeId, credential: credential.id });
+    await registry.save({
+      worker: withStatus(worker, { kind: 'member', credential: undefined }, worker.statusSinceMs),
+    });
+  }
+
+  function settleAll(): void {
+    for (const worker of registry.workers()) settleIfDue(worker);
+  }
+
+  /** The watch's view tells cheaply whether a closer look is worth a question to the API server. */
+  function settleIfDue(worker: Worker): void {
+    if (nextStep(viewOf(worker, watched?.get(worker.nodeId)))) queue.add(worker.nodeId);
+  }
+
+  function onNodes(change: NodeChange): void {
+    if (change.kind === 'listed') {
+      watched = new Map(change.nodes.map((node) => [node.name, node]));
+      settleAll();
+      return;
+    }
+    watched ??= new Map();
+    if (change.kind === 'deleted') watched.delete(change.node.name);
+    else watched.set(change.node.name, change.node);
+    const worker = registry.worker(change.node.name);
+    if (worker) settleIfDue(worker);
+  }
+
+  /** What no event tells: names and credentials that should not be there, time that has passed. */
+  async function fullPass(signal: AbortSignal): Promise<void> {
+    names = await cluster.admittedNames(signal);
+    for (const [nodeId, tier] of names) if (isLeftOverName(nodeId, tier)) await dropName(nodeId, signal);
+    for (const { id, nodeId } of await cluster.joinCredentials(signal)) {
+      if (isExpected(nodeId, id)) continue;
+      await locks.run(nodeId, async () => {
+        // An admission may just have made it: only now, with the lock, is its worker's word final.
+        if (isExpected(nodeId, id)) return;
+        await cluster.revokeJoinCredential(id, signal);
+        await audit.note('credential.revoked', { node_id: nodeId, credential: id, reason: 'left_over' });
+      });
+    }
+    for (const worker of registry.workers().filter(isAdmitted)) {
+      if (names.has(worker.nodeId)) continue;
+      await restoreName(worker.nodeId, signal);
+    }
+    settleAll();
+  }
+
+  /** Names with a tier are ours alone; one without an admitted worker is what a crash or a lost store left behind. */
+  function isLeftOverName(nodeId: string, tier: string): boolean {
+    const worker = registry.worker(nodeId);
+    if (worker) return !isAdmitted(worker) && worker.status.kind !== 'admitting' && tier === worker.tier;
+    return tier !== 'ordinary' && watched !== undefined && !watched.has(nodeId);
+  }
+
+  function isExpected(nodeId: string, credentialId: string): boolean {
+    const worker = registry.worker(nodeId);
+    return worker !== undefined && credentialOf(worker)?.id === credentialId;
+  }
+
+  function dropName(nodeId: string, signal: AbortSignal): Promise<void> {
+    return locks.run(nodeId, async () => {
+      const worker = registry.worker(nodeId);
+      if (worker && isAdmitted(worker)) return;
+      await cluster.removeName(nodeId, signal);
+      await audit.note('name.removed', { node_id: nodeId, reason: 'left_over' });
+    });
+  }
+
+  function restoreName(nodeId: string, signal: AbortSignal): Promise<void> {
+    return locks.run(nodeId, async () => {
+      const worker = registry.worker(nodeId);
+      // Only beside its Node: without one, the password that reserves the name may be gone too.
+      if (worker?.status.kind !== 'member' || !(await cluster.node(nodeId, signal))) return;
+      await cluster.admitName({ nodeId, tier: worker.tier }, signal);
+      await audit.note('name.restored', { node_id: nodeId });
+    });
+  }
+
+  async function watchLoop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await cluster.watchNodes(onNodes, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn('The watch on nodes has failed', { detail: messageOf(error) });
+      }
+      await clock.sleep(1_000, signal).catch(() => undefined);
+    }
+  }
+
+  async function passLoop(signal: AbortSignal): Promise<void> {
+    let nextPassMs = 0;
+    while (!signal.aborted) {
+      try {
+        if (clock.monotonicMs() >= nextPassMs) {
+          await fullPass(signal);
+          nextPassMs = clock.monotonicMs() + fullPassMs;
+        } else settleAll();
+      } catch (error) {
+        if (!signal.aborted) log.warn('A pass over the cluster has failed', { detail: messageOf(error) });
+      }
+      // Credentials end without an event.
+      await clock.sleep(Math.min(2_000, fullPassMs), signal).catch(() => undefined);
+    }
+  }
+
+  return {
+    settle: (nodeId) => queue.add(nodeId),
+    settleAll,
+    evict: (nodeId, reason, { lock }) =>
+      locks.run(nodeId, async () => {
+        const worker = registry.worker(nodeId);
+        if (!worker) return;
+        if (worker.status.kind === 'evicting' || worker.status.kind === 'evicted') {
+          if (lock) await registry.save({ worker: { ...worker, lockedAtMs: clock.nowMs() } });
+        } else await decideEviction(worker, reason, { isBan: false, lock });
+        queue.add(nodeId);
+      }),
+    nodes: () => watched,
+    names: () => names,
+    lapse,
+    async run(signal) {
+      try {
+        await Promise.all([watchLoop(signal), passLoop(signal)]);
+      } finally {
+        await queue.close();
+      }
+    },
+  };
+}
+
+export function withStatus(worker: Worker, status: WorkerStatus, nowMs: number): Worker {
+  return { ...worker, status, statusSinceMs: nowMs };
+}
+
+/**
+ * What a slash bans: the node id, the key that signed an admitted registration for the record, and new names of the
+ * staker. His other nodes are judged by their own facts.
+ */
+export function bansFor(
+  worker: Pick<Worker, 'nodeId' | 'holderKey' | 'staker' | 'recordId'>,
+  reason: string,
+  sinceMs: number,
+): readonly Ban[] {
+  const common = { reason, sinceMs, recordId: worker.recordId };
+  return [
+    { subject: 'node_id', value: worker.nodeId, ...common },
+    { subject: 'node_key', value: worker.holderKey, ...common },
+    { subject: 'staker', value: worker.staker, ...common },
+  ];
+}

@@ -1,0 +1,108 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { isPinned } from '#api';
+import { type Cluster, ConfigurationError, DaasError, type Log } from '#base';
+import { caHash } from './ca-hash.ts';
+
+export interface TlsMaterial {
+  /** PEM */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** @throws `DAAS_GATEWAY_TLS_UNREADABLE`, `DAAS_GATEWAY_TLS_INVALID`. */
+export async function readTls(files: {
+  readonly certFile: string;
+  readonly keyFile: string;
+}): Promise<TlsMaterial> {
+  const cert = await readNamed(files.certFile, 'gateway.tls.certFile');
+  const key = await readNamed(files.keyFile, 'gateway.tls.keyFile');
+  try {
+    new X509Certificate(cert);
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_TLS_INVALID',
+      `${files.certFile} (gateway.tls.certFile) holds no PEM certificate`,
+      { cause },
+    );
+  }
+  return { cert, key };
+}
+
+async function readNamed(path: string, setting: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_TLS_UNREADABLE',
+      `${path} (${setting}) cannot be read: make it, or check its owner and mode`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Workers send nothing to a gateway whose key is not the one on chain, and proofs name it by its id there: a gateway
+ * that does not fit its entry is of no use to anybody.
+ * @throws `DAAS_GATEWAY_NOT_ON_CHAIN`, `DAAS_GATEWAY_PIN_MISMATCH`.
+ */
+export function checkOwnEntry(cluster: Cluster, gatewayId: string, cert: string, log: Log): void {
+  const entry = cluster.gateways.find((gateway) => gateway.id === gatewayId);
+  if (!entry)
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_NOT_ON_CHAIN',
+      `gateway ${gatewayId} (gateway.gatewayId) is not one of cluster ${cluster.id} on chain: register it with 'k3s-daas cluster gateway add'; known are ${cluster.gateways.map(({ id }) => id).join(', ') || 'none'}`,
+    );
+  if (entry.tlsPins.length > 0 && !isPinned(new X509Certificate(cert), entry.tlsPins))
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_PIN_MISMATCH',
+      `the TLS key of this gateway is not one of those that the chain names for ${gatewayId}: workers would refuse it; use the right key, or register the new pin`,
+    );
+  if (!entry.isLive)
+    log.warn('The chain says that this gateway is not live: workers will not choose it', { gatewayId });
+}
+
+/**
+ * `K10<hash>::`, the part of a join token by which a worker knows its server, from the CA file or from the server itself.
+ * @throws `DAAS_SERVER_CA_UNREADABLE`.
+ */
+export async function joinTokenHead(
+  { server, serverCaFile }: { readonly server: string; readonly serverCaFile?: string | undefined },
+  log: Log,
+): Promise<string> {
+  const origin = serverCaFile ?? new URL('/cacerts', server).href;
+  try {
+    if (serverCaFile === undefined) log.warn('The server’s CA is taken on its word', { origin });
+    const bundle = serverCaFile === undefined ? await fetchCaCerts(server) : await readFile(serverCaFile);
+    return `K10${caHash(bundle)}::`;
+  } catch (cause) {
+    const failure = serverCaFile === undefined ? DaasError : ConfigurationError;
+    throw new failure(
+      'DAAS_SERVER_CA_UNREADABLE',
+      `the CA of the k3s server cannot be read from ${origin}: set gateway.serverCaFile to the server's server/tls/server-ca.crt`,
+      { cause, isRetryable: serverCaFile === undefined },
+    );
+  }
+}
+
+/** As an agent does that has no hash: what it downloads is what it is to trust, so there is nothing to check it by. */
+function fetchCaCerts(server: string): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const outgoing = request(
+    new URL('/cacerts', server),
+    { rejectUnauthorized: false, signal: AbortSignal.timeout(10_000) },
+    (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.once('error', reject);
+      incoming.once('end', () => {
+        if (incoming.statusCode === 200) resolve(Buffer.concat(chunks));
+        else reject(new Error(`HTTP ${incoming.statusCode}`));
+      });
+    },
+  );
+  outgoing.once('error', reject);
+  outgoing.end();
+  return promise;
+}

@@ -1,0 +1,111 @@
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { ConfigurationError, DaasError } from '#base';
+
+/**
+ * Where the gateway's state lives: JSON values under keys like `/workers/<node_id>`. A `write` is one transaction and
+ * durable when it resolves.
+ */
+export interface Store extends AsyncDisposable {
+  read(key: string): Promise<unknown>;
+  /** Everything whose key begins so, in the order of the keys. */
+  list(prefix: string): Promise<ReadonlyArray<readonly [key: string, value: unknown]>>;
+  /** `value: undefined` removes. */
+  write(changes: readonly Change[]): Promise<void>;
+}
+export interface Change {
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/**
+ * One sqlite file (mode 0600) in write-ahead mode, held exclusively: a second gateway on the same file would decide on
+ * half of the truth.
+ * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
+ */
+export function openSqliteStore(path: string): Store {
+  const database = openDatabase(path);
+  const select = database.prepare('SELECT value FROM records WHERE key = ?');
+  // A prefix ends where its last character would be one higher; keys are ASCII.
+  const selectPrefix = database.prepare(
+    'SELECT key, value FROM records WHERE key >= ? AND key < ? ORDER BY key',
+  );
+  const upsert = database.prepare(
+    'INSERT INTO records (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  );
+  const remove = database.prepare('DELETE FROM records WHERE key = ?');
+
+  return {
+    async read(key) {
+      const row = select.get(key);
+      return row === undefined ? undefined : parseValue(key, row.value);
+    },
+    async list(prefix) {
+      return selectPrefix
+        .all(prefix, `${prefix}\u007f`)
+        .map((row) => [String(row.key), parseValue(String(row.key), row.value)] as const);
+    },
+    async write(changes) {
+      if (changes.length === 0) return;
+      database.exec('BEGIN IMMEDIATE');
+      try {
+        for (const { key, value } of changes)
+          if (value === undefined) remove.run(key);
+          else upsert.run(key, JSON.stringify(value));
+        database.exec('COMMIT');
+      } catch (cause) {
+        if (database.isTransaction) database.exec('ROLLBACK');
+        throw new DaasError('DAAS_GATEWAY_STORE_FAILED', `the state file ${path} cannot be written`, {
+          cause,
+        });
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+function openDatabase(path: string): DatabaseSync {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // sqlite would create it with the mode of the umask; its -wal file takes the mode of the main one.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { timeout: 500 });
+    database.exec(`
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    `);
+    return database;
+  } catch (cause) {
+    database?.close();
+    if (cause instanceof Error && /locked|busy/i.test(cause.message))
+      throw new DaasError(
+        'DAAS_GATEWAY_STORE_BUSY',
+        `the state file ${path} is in use by another gateway: stop that one, or give this one a stateDir of its own`,
+        { cause },
+      );
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_STORE_DAMAGED',
+      `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,
+      { cause },
+    );
+  }
+}
+
+function parseValue(key: string, text: unknown): unknown {
+  try {
+    return JSON.parse(String(text));
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_STORE_DAMAGED',
+      `the state record ${key} is not JSON: restore the state file from a backup`,
+      { cause },
+    );
+  }
+}

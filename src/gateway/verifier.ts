@@ -1,0 +1,192 @@
+import type { Clock } from '#base';
+import {
+  examineHolder,
+  examineStake,
+  examineTarget,
+  examineTimes,
+  isSignedBy,
+  type ParsedProof,
+  type ProofTarget,
+  parseProof,
+  type VerdictReason,
+} from '#seal';
+import type { Applicant } from './admission.ts';
+import type { Audit, AuditFacts } from './audit.ts';
+import type { Challenges } from './challenge.ts';
+import type { StakeFact } from './decision.ts';
+import type { FactCache } from './facts.ts';
+import type { RateLimit } from './rate-limit.ts';
+import { Refusal } from './refusal.ts';
+import type { Registry } from './registry.ts';
+import type { Worker } from './worker.ts';
+
+/** A request as far as the verdict needs it. */
+export interface ProvenRequest {
+  /** What the caller sent as his proof; two different ones are none. */
+  readonly proof: string | undefined;
+  readonly target: ProofTarget;
+  /** The budget that the caller's chain look-ups are taken from. */
+  readonly address: string;
+  readonly requestId: string;
+}
+
+/** Who registers, as far as the proof says. */
+export type Registrant = Pick<Applicant, 'nodeId' | 'holderKey' | 'tokenId' | 'facts' | 'fact' | 'requestId'>;
+
+/** Who sends a heartbeat; its sequence is taken. */
+export interface Sender {
+  readonly worker: Worker;
+  readonly sequence: number;
+}
+
+/**
+ * The verdicts of the public API. Each use of a token leaves one audit line with its reason; the caller learns the
+ * reason only once his signature holds against the key that the chain names.
+ */
+export interface Verifier {
+  registration(request: ProvenRequest): Promise<Registrant>;
+  heartbeat(request: ProvenRequest): Promise<Sender>;
+}
+
+export interface VerifierOptions {
+  readonly facts: FactCache;
+  readonly registry: Registry;
+  readonly challenges: Challenges;
+  readonly audit: Audit;
+  readonly clock: Clock;
+  /** Proofs from before are not believed: the memory of what was seen is not that old. */
+  readonly startedAtMs: number;
+  readonly strangers: RateLimit;
+  readonly tokens: RateLimit;
+}
+
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { facts, registry, challenges, audit, clock, startedAtMs, strangers, tokens } = options;
+
+  /** The highest sequence of each node's incarnation that was accepted; before the first, what the store remembers. */
+  const taken = new Map<string, { readonly incarnation: number; readonly sequence: number }>();
+
+  function isReplay({ nodeId, incarnation }: Worker, sequence: number): boolean {
+    const last = taken.get(nodeId) ?? registry.presence(nodeId);
+    return last?.incarnation === incarnation && sequence <= last.sequence;
+  }
+
+  /** Form, times and target: what needs neither memory nor cryptography. */
+  async function examine(request: ProvenRequest): Promise<ParsedProof> {
+    const outcome = parseProof(request.proof);
+    if (!outcome.ok) return refuse(request, outcome.reason);
+    const { proof } = outcome;
+    const reason =
+      examineTimes(proof, { nowMs: clock.nowMs(), startedAtMs }) ?? examineTarget(proof, request.target);
+    return reason ? refuse(request, reason, proof) : proof;
+  }
+
+  /** The one answer to whoever has not proven anything. */
+  async function refuse(
+    { requestId, address, target }: ProvenRequest,
+    reason: VerdictReason | 'proof_ambiguous',
+    proof?: ParsedProof,
+  ): Promise<never> {
+    await audit.note('token.refused', {
+      request_id: requestId,
+      path: target.path,
+      address,
+      reason,
+      node_id: proof?.nodeId,
+      seal_token: proof?.tokenId,
+    });
+    throw new Refusal(
+      'seal_token_invalid',
+      "the Seal proof is not valid; the gateway's audit file names the reason under this request id",
+      { reason },
+    );
+  }
+
+  async function accept(request: ProvenRequest, proof: ParsedProof, more: AuditFacts): Promise<void> {
+    const waitMs = tokens.take(proof.tokenId, clock.monotonicMs());
+    await audit.note(waitMs === 0 ? 'token.used' : 'token.refused', {
+      request_id: request.requestId,
+      path: request.target.path,
+      address: request.address,
+      ...(waitMs > 0 && { reason: 'rate_limited' }),
+      node_id: proof.nodeId,
+      seal_token: proof.tokenId,
+      ...more,
+    });
+    if (waitMs > 0)
+      throw new Refusal('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
+  }
+
+  return {
+    async registration(request) {
+      const proof = await examine(request);
+      const { nodeId, tokenId, nonce, presentedKey } = proof;
+      const stale = challenges.examine(nonce, nodeId, clock.nowMs());
+      if (stale) return refuse(request, stale, proof);
+      if (presentedKey === undefined) return refuse(request, 'key_missing', proof);
+      if (!(await isSignedBy(proof, presentedKey))) return refuse(request, 'signature_invalid', proof);
+      // Only now is it used up, and by exactly one of those who show it at the same time.
+      if (nonce === undefined || !challenges.use(nonce, clock.nowMs()))
+        return refuse(request, 'nonce_used', proof);
+
+      const holderKey = Buffer.from(presentedKey).toString('base64url');
+      const worker = registry.worker(nodeId);
+      const isKnown = worker?.tokenId === tokenId && worker.holderKey === holderKey;
+      if (!isKnown && !facts.knows(tokenId)) {
+        const waitMs = strangers.take(request.address, clock.monotonicMs());
+        if (waitMs > 0)
+          throw new Refusal('rate_limited', 'too many tokens that this gateway does not know', {
+            retryAfterMs: waitMs,
+          });
+      }
+      let known: Awaited<ReturnType<FactCache['read']>> | undefined;
+      try {
+        known = await facts.read(tokenId, nodeId);
+      } catch (cause) {
+        if (!isKnown)
+          throw new Refusal('chain_unavailable', 'the facts on chain cannot be read now', {
+            cause,
+            retryAfterMs: 3_000,
+          });
+      }
+      const impostor = known && examineHolder(known, presentedKey);
+      if (impostor) return refuse(request, impostor, proof);
+      const fact = known ? judged(examineStake(nodeId, known)) : factWithoutChain(worker, facts, registry);
+      await accept(request, proof, { verdict: fact.kind === 'bad' ? fact.reason : fact.kind });
+      return { nodeId, holderKey, tokenId, facts: known, fact, requestId: request.requestId };
+    },
+
+    async heartbeat(request) {
+      const proof = await examine(request);
+      const worker = registry.worker(proof.nodeId);
+      if (!worker) return refuse(request, 'node_unknown', proof);
+      if (worker.tokenId !== proof.tokenId) return refuse(request, 'token_mismatch', proof);
+      const { incarnation, sequence } = proof;
+      if (incarnation === undefined || sequence === undefined)
+        return refuse(request, 'sequence_missing', proof);
+      if (incarnation !== worker.incarnation) return refuse(request, 'incarnation_mismatch', proof);
+      if (isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
+      if (!(await isSignedBy(proof, Buffer.from(worker.holderKey, 'base64url'))))
+        return refuse(request, 'signature_invalid', proof);
+      // Asked again: while the signature was checked, the same proof may have come in by another connection, and the
+      // node may have registered anew.
+      if (registry.worker(worker.nodeId)?.incarnation !== incarnation)
+        return refuse(request, 'incarnation_mismatch', proof);
+      if (isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
+      taken.set(worker.nodeId, { incarnation, sequence });
+      await accept(request, proof, { incarnation, sequence });
+      return { worker, sequence };
+    },
+  };
+}
+
+function judged(reason: ReturnType<typeof examineStake>): StakeFact {
+  return reason ? { kind: 'bad', reason } : { kind: 'good' };
+}
+
+function factWithoutChain(worker: Worker | undefined, facts: FactCache, registry: Registry): StakeFact {
+  if (!worker) return { kind: 'unknown', ageMs: Number.POSITIVE_INFINITY };
+  const fact = facts.factOf(worker, registry.presence(worker.nodeId)?.goodAtMs);
+  // The chain was just asked and did not answer: what memory calls good is not known to be good now.
+  return fact.kind === 'good' ? { kind: 'unknown', ageMs: 0 } : fact;
+}
