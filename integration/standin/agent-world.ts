@@ -66,8 +66,8 @@ export async function startAgentWorld(): Promise<AgentWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'agent-world-'));
   const memory = await mkdtemp('/dev/shm/agent-world-');
   life.defer('directories', async () => {
-    await rm(memory, { recursive: true });
-    await rm(directory, { recursive: true });
+    await rm(memory, { recursive: true, force: true, maxRetries: 5 });
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
   const server = life.use('server', await startStandinServer({ dataDir: join(directory, 'server') }));
 

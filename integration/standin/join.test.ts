@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseFullToken } from '#agent';
 import type { LogFields } from '#base';
+import { openCluster, setupCluster } from '#cluster';
 import type { AgentSupervisor } from '#plugin';
 import {
   childrenOf,
@@ -358,6 +359,19 @@ test('a stop for good works in a later life of the host, too, and twice', async 
   expect(await after.runningPods()).toBe(0);
 });
 
+test('a stop for good goes on when the credential cannot be wiped, and says so at the end', async () => {
+  await using world = await startAgentWorld();
+  const worker = await world.worker('w1', { env: { K3S_STANDIN_PODS: '1' } });
+  const before = await worker.supervisor({ crashBudget: { crashes: 1, windowMs: 60_000 } });
+  await before.start({ join: world.mintCredential(), ...noLabels }, forever);
+  await until(async () => (await before.runningPods()) === 1);
+  const pid = pidOf(before);
+  const after = await worker.supervisor({ runtimeDir: '/dev/null/run' });
+  await expect(after.stopForGood()).rejects.toMatchObject({ code: 'DAAS_AGENT_NO_RIGHTS' });
+  expect(isRunning(pid)).toBe(false);
+  expect(await after.runningPods()).toBe(0);
+});
+
 test('an agent of an earlier life is stopped before a new one starts; its pods live on', async () => {
   await using world = await startAgentWorld();
   const worker = await world.worker('w1', { env: { K3S_STANDIN_PODS: '1' } });
@@ -399,6 +413,46 @@ test('an agent whose host is gone dies when it has something to say', async () =
   host.kill('SIGKILL');
   world.deleteNode('w1');
   await until(() => !isRunning(agentPid));
+});
+
+test('an agent whose name is not admitted waits, survives being killed there, and joins once it is', async () => {
+  await using world = await startAgentWorld();
+  const kubeconfig = { path: world.server.adminKubeconfigPath };
+  await setupCluster({ kubeconfig });
+  await using cluster = openCluster({ kubeconfig });
+  const worker = await world.worker('w1');
+  const supervisor = await worker.supervisor();
+  const started = supervisor.start(
+    {
+      join: world.mintCredential(),
+      nodeLabels: {},
+      taints: ['k3s-daas.io/staked=basic:NoSchedule'],
+      arguments: [],
+    },
+    forever,
+  );
+  const isRefused = () =>
+    worker.log.some(({ message }) => message === 'Unable to register node with API server');
+  await until(isRefused);
+  // It has its certificates now and no Node: with those in place it could never start again.
+  await access(join(worker.dataDir, 'agent', 'client-kubelet.key'));
+  worker.log.length = 0;
+  process.kill(pidOf(supervisor), 'SIGKILL');
+  await until(isRefused);
+  expect(world.node('w1')).toBeUndefined();
+  await cluster.admitName({ nodeId: 'w1', tier: 'basic' });
+  await started;
+  expect(worker.events.filter(({ event }) => event === 'agent.exited')).toHaveLength(1);
+});
+
+test('the deadline of an agent whose name is never admitted tells what the API server says', async () => {
+  await using world = await startAgentWorld();
+  await setupCluster({ kubeconfig: { path: world.server.adminKubeconfigPath } });
+  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 2500 } });
+  const supervisor = await worker.supervisor();
+  await expect(
+    supervisor.start({ join: world.mintCredential(), ...noLabels }, forever),
+  ).rejects.toMatchObject({ exitCode: 75, message: expect.stringContaining('is not admitted') });
 });
 
 test('whoever gives up waiting stops the agent with it', async () => {

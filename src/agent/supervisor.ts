@@ -197,26 +197,39 @@ class K3sSupervisor implements AgentSupervisor {
       this.#options.emit('agent.stopped', { pid: run.pid, killedPids: run.killedPids });
   }
 
+  /** Every step is taken even when one before it failed: a locked-out node must not go on because its disk is full. */
   async #haltForGood(): Promise<void> {
-    const { clock, emit } = this.#options;
+    const { emit } = this.#options;
     const run = this.#run;
+    const failures: unknown[] = [];
+    const attempt = <T>(step: () => Promise<T>): Promise<T | undefined> =>
+      step().catch((error: unknown) => {
+        failures.push(error);
+        return undefined;
+      });
     // The credential first: whatever hangs below, nothing starts on it again.
-    await (await this.#expectTokenFile()).wipe();
-    await this.stop();
-    const leftOver = await this.#stopLeftOver();
-    const containerdAddress = await this.#containerdAddress();
-    const pods = await killPods(containerdAddress, clock);
+    await attempt(async () => (await this.#expectTokenFile()).wipe());
+    await attempt(() => this.stop());
+    const leftOver = await attempt(() => this.#stopLeftOver());
+    const pods = await attempt(() => this.#killPods());
     emit('agent.stopped', {
       pid: run?.pid ?? leftOver,
-      killedPids: [...(run?.killedPids ?? []), ...pods],
+      killedPids: [...(run?.killedPids ?? []), ...(pods ?? [])],
     });
-    const left = await countPods(containerdAddress);
-    if (left !== 0)
-      throw new DaasError(
-        'DAAS_PODS_NOT_KILLED',
-        `${left ?? 'an unknown number of'} pods of ${containerdAddress} are still running after SIGKILL: end them by hand (k3s-killall.sh)`,
-        { isRetryable: true },
-      );
+    if (failures.length > 1) throw new AggregateError(failures, 'the agent could not be stopped for good');
+    if (failures.length === 1) throw failures[0];
+  }
+
+  async #killPods(): Promise<number[]> {
+    const address = await this.#containerdAddress();
+    const killed = await killPods(address, this.#options.clock);
+    const left = await countPods(address);
+    if (left === 0) return killed;
+    throw new DaasError(
+      'DAAS_PODS_NOT_KILLED',
+      `${left ?? 'an unknown number of'} pods of ${address} are still running after SIGKILL: end them by hand (k3s-killall.sh)`,
+      { isRetryable: true, details: { killedPids: killed } },
+    );
   }
 
   /** Keeps one agent running until it is asked not to, or until that makes no sense any more. Never rejects. */
