@@ -84,12 +84,14 @@ function ask(worker: Worker, job: object, deadlineMs: number): Promise<Reply | '
   return new Promise((resolve) => {
     const done = (reply: Reply | 'hung'): void => {
       clearTimeout(timer);
-      worker.removeAllListeners();
+      worker.off('message', done);
+      worker.off('error', failed);
       resolve(reply);
     };
+    const failed = (error: unknown): void => done({ passed: false, output: '', failure: String(error) });
     const timer = setTimeout(() => done('hung'), deadlineMs);
     worker.on('message', done);
-    worker.on('error', (error) => done({ passed: false, output: '', failure: String(error) }));
+    worker.on('error', failed);
     worker.postMessage(job);
   });
 }
