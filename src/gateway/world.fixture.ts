@@ -1,0 +1,337 @@
+// @peculiar/x509 resolves its parts through tsyringe, which asks for this polyfill first.
+import 'reflect-metadata';
+import { randomBytes, webcrypto } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
+import { createGatewayConnector, spkiPin } from '#api';
+import { type GatewayEntry, type Log, type LogFields, Secret } from '#base';
+import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
+import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, type ProofSigner } from '#seal';
+import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from './chain.fixture.ts';
+import { ManualClock, settled } from './clock.fixture.ts';
+import { FakeCluster } from './cluster.fixture.ts';
+import { GatewayConfig } from './config.ts';
+import { type RunningGateway, startGateway } from './gateway.ts';
+
+/** One certificate for all tests of a process: making a key takes time. */
+let tlsOnce: Promise<{ cert: string; key: string }> | undefined;
+export function testTls(): Promise<{ cert: string; key: string }> {
+  tlsOnce ??= makeTls();
+  return tlsOnce;
+}
+
+export async function makeTls(): Promise<{ cert: string; key: string }> {
+  x509.cryptoProvider.set(webcrypto);
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=gateway',
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 3_600_000),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
+    ],
+  });
+  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+  return {
+    cert: `${certificate.toString('pem')}\n`,
+    key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
+  };
+}
+
+export interface LogRecord {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** A gateway with real doors, a chain and a cluster in memory, and a clock turned by hand. */
+export class World implements AsyncDisposable {
+  readonly clock = new ManualClock();
+  readonly chain = new FakeChain();
+  readonly cluster = new FakeCluster(this.clock);
+  readonly logged: LogRecord[] = [];
+  readonly directory: string;
+  readonly config: GatewayConfig;
+  readonly tls: { cert: string; key: string };
+  gateway: RunningGateway | undefined;
+  readonly #endpoints: number;
+
+  private constructor(
+    directory: string,
+    config: GatewayConfig,
+    tls: { cert: string; key: string },
+    endpoints: number,
+  ) {
+    this.directory = directory;
+    this.config = config;
+    this.tls = tls;
+    this.#endpoints = endpoints;
+  }
+
+  static async create(
+    change: Partial<Record<keyof GatewayConfig, unknown>> = {},
+    options: { endpoints?: number } = {},
+  ): Promise<World> {
+    const directory = await mkdtemp(join(tmpdir(), 'gateway-'));
+    const tls = await testTls();
+    const file = async (name: string, content: string) => {
+      await writeFile(join(directory, name), content, { mode: 0o600 });
+      return join(directory, name);
+    };
+    const config = GatewayConfig.parse({
+      listen: { host: '127.0.0.1', port: 0 },
+      health: { port: 0 },
+      tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
+      stateDir: join(directory, 'state'),
+      server: 'https://k3s.example:6443',
+      serverCaFile: await file('server-ca.crt', tls.cert),
+      gatewayId: GATEWAY_ID,
+      ...change,
+    });
+    return new World(directory, config, tls, options.endpoints ?? 1);
+  }
+
+  static async start(
+    change: Partial<Record<keyof GatewayConfig, unknown>> = {},
+    options: { endpoints?: number } = {},
+  ): Promise<World> {
+    const world = await World.create(change, options);
+    await world.startGateway();
+    return world;
+  }
+
+  async startGateway(): Promise<RunningGateway> {
+    this.chain.gateways = [this.entry('https://127.0.0.1:1')];
+    const gateway = await startGateway({
+      config: this.config,
+      clusterId: CLUSTER_ID,
+      chain: this.chain,
+      follower: this.chain,
+      cluster: this.cluster,
+      clock: this.clock,
+      log: this.#log(),
+      random: () => 0.5,
+      endpoints: this.#endpoints,
+    });
+    this.gateway = gateway;
+    await settled();
+    return gateway;
+  }
+
+  async stopGateway(): Promise<void> {
+    await this.gateway?.[Symbol.asyncDispose]();
+    this.gateway = undefined;
+  }
+
+  /** A new process on the same state; the chain asks for a full pass, as it does after a start. */
+  async restartGateway(): Promise<void> {
+    await this.stopGateway();
+    // Time passes while nobody looks, so that proofs of the earlier life are told apart.
+    await this.clock.advance(1_000);
+    this.chain.report({ isFullPassNeeded: true });
+    await this.startGateway();
+  }
+
+  entry(url = this.gateway?.publicUrl ?? ''): GatewayEntry {
+    return {
+      id: GATEWAY_ID,
+      url,
+      tlsPins: [spkiPin(this.tls.cert)],
+      attestationKind: 'none',
+      measurement: new Uint8Array(),
+      signingKey: new Uint8Array(32),
+      tier: 'basic',
+      isLive: true,
+    };
+  }
+
+  worker(nodeId: string, options: { staker?: string; key?: NodeKey } = {}): FakeWorker {
+    return new FakeWorker(this, nodeId, options.staker ?? STAKER, options.key ?? newKey());
+  }
+
+  /** A worker that has staked, joined and is Ready. */
+  async member(nodeId: string, options: { staker?: string } = {}): Promise<FakeWorker> {
+    const worker = this.worker(nodeId, options);
+    worker.stake();
+    await worker.register();
+    await worker.join();
+    await worker.heartbeat();
+    return worker;
+  }
+
+  /** Time passes while the chain is heard every second. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 1_000) {
+      await this.clock.advance(Math.min(1_000, left));
+      this.chain.report();
+      await settled();
+    }
+  }
+
+  async audit(): Promise<Array<Record<string, unknown>>> {
+    const text = await readFile(join(this.config.stateDir, 'audit.jsonl'), 'utf8');
+    return text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  #log(): Log {
+    const level =
+      (name: string) =>
+      (message: string, fields: LogFields = {}) => {
+        this.logged.push({ level: name, message, fields });
+      };
+    const log: Log = {
+      debug: level('debug'),
+      info: level('info'),
+      warn: level('warn'),
+      error: level('error'),
+      child: () => log,
+    };
+    return log;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopGateway();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+export function newKey(): NodeKey {
+  return nodeKeyFromSeed(new Secret(randomBytes(32).toString('hex')));
+}
+
+/** A worker's host as the gateway sees it: the real client, the real proof. */
+export class FakeWorker {
+  readonly world: World;
+  readonly nodeId: string;
+  readonly staker: string;
+  readonly key: NodeKey;
+  readonly signer: ProofSigner;
+  password = new Secret(randomBytes(16).toString('hex'));
+  recordId = '';
+  tokenId = '';
+  registration: Registration | undefined;
+  sequence = 0;
+
+  constructor(world: World, nodeId: string, staker: string, key: NodeKey) {
+    this.world = world;
+    this.nodeId = nodeId;
+    this.staker = staker;
+    this.key = key;
+    this.signer = createProofSigner(nodeId, key);
+  }
+
+  stake(options: Parameters<FakeChain['stake']>[2] = {}): this {
+    const { recordId, tokenId } = this.world.chain.stake(this.nodeId, this.key.publicKey, {
+      staker: this.staker,
+      ...options,
+    });
+    this.recordId = recordId;
+    this.tokenId = tokenId;
+    return this;
+  }
+
+  connection(): GatewayConnection {
+    const { clock } = this.world;
+    return createGatewayConnector({ signer: this.signer, clock, timeoutMs: 5_000 }).connect(
+      this.world.entry(),
+    );
+  }
+
+  async register(): Promise<Registration> {
+    await settled();
+    await using connection = this.connection();
+    const challenge = await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
+    this.registration = await connection.register({
+      challenge,
+      sealTokenId: this.tokenId,
+      nodePasswordHash: await hashNodePassword(this.password),
+      host: { os: 'linux' },
+    });
+    this.sequence = 0;
+    await settled();
+    return this.registration;
+  }
+
+  /** The unmodified agent: credential and password at the supervisor, then its Node. */
+  async join(): Promise<{ certificate: number; node: number }> {
+    const token = this.registration?.join?.token.reveal() ?? '';
+    const certificate = await this.world.cluster.claim(this.nodeId, token, this.password);
+    const node = certificate === 200 ? this.world.cluster.createNodeAs(this.nodeId) : 0;
+    await settled();
+    return { certificate, node };
+  }
+
+  async heartbeat(
+    change: { incarnation?: number; sequence?: number; agentState?: 'ready' | 'starting' } = {},
+  ): Promise<HeartbeatReply> {
+    this.sequence += 1;
+    await using connection = this.connection();
+    const reply = await connection.heartbeat({
+      sealTokenId: this.tokenId,
+      incarnation: change.incarnation ?? this.registration?.incarnation ?? 1,
+      sequence: change.sequence ?? this.sequence,
+      stakeStatus: 'active',
+      stakeMist: 1_000n,
+      agentState: change.agentState ?? 'ready',
+      runningPods: 3,
+      resourceUsage: { cpuPercent: 1, memoryPercent: 2, diskPercent: 3 },
+    });
+    await settled();
+    return reply;
+  }
+}
+
+export interface RawReply {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: string;
+  readonly json: Record<string, unknown>;
+}
+
+/** A request as anybody may make one, byte for byte. */
+export function raw(
+  url: string,
+  options: {
+    method?: string;
+    headers?: Record<string, string>;
+    body?: string | Buffer;
+    socketPath?: string;
+  } = {},
+): Promise<RawReply> {
+  const { promise, resolve, reject } = Promise.withResolvers<RawReply>();
+  const outgoing = request(
+    url,
+    {
+      method: options.method ?? 'GET',
+      headers: options.headers ?? {},
+      rejectUnauthorized: false,
+      agent: false,
+    },
+    (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.once('end', () => {
+        const body = Buffer.concat(chunks).toString('utf8');
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers,
+          body,
+          json: body.startsWith('{') ? (JSON.parse(body) as Record<string, unknown>) : {},
+        });
+      });
+    },
+  );
+  outgoing.once('error', reject);
+  outgoing.end(options.body);
+  return promise;
+}
