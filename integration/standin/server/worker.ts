@@ -1,3 +1,5 @@
+// @peculiar/x509 resolves its parts through tsyringe, which asks for this polyfill first.
+import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import { request as httpsRequest } from 'node:https';
 import * as x509 from '@peculiar/x509';
@@ -31,7 +33,8 @@ export function send({
       url,
       {
         method,
-        headers,
+        // Node gives a DELETE with a body no length of its own.
+        headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
         agent: false,
         timeout: 15_000,
         ...(ca === undefined ? { rejectUnauthorized: false } : { ca }),
