@@ -16,7 +16,10 @@ export interface ClusterPort {
 
   /** k3s' `<node>.node-password.k3s`, which reserves the name for whoever knows the password. */
   nodePassword(nodeId: string, signal?: AbortSignal): Promise<NodePasswordSecret | undefined>;
-  /** Makes the password Secret anew with this hash (they are immutable: the old one is deleted), marked as ours. */
+  /**
+   * Makes the password Secret anew with this hash (they are immutable: the old one is deleted), marked as ours. The name
+   * leaves the admitted ones first, so that nobody can register it in between: admit it again afterwards.
+   */
   reserveNodePassword(
     request: { nodeId: string; hash: string; recordId: string },
     signal?: AbortSignal,
@@ -24,7 +27,10 @@ export interface ClusterPort {
   /** Deletes the password Secret if it carries our mark. */
   releaseNodePassword(nodeId: string, signal?: AbortSignal): Promise<void>;
 
-  /** Names that may exist as a Node now (the policy's ConfigMap): staked ones with their tier, others as `ordinary`. */
+  /**
+   * Names that may exist as a Node now (the policy's ConfigMap): staked ones with their tier, others as `ordinary`.
+   * Changing an `ordinary` one throws `DAAS_NAME_RESERVED`; without a set-up cluster it is `DAAS_CLUSTER_NOT_SET_UP`.
+   */
   admittedNames(signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
   admitName(request: { nodeId: string; tier: string }, signal?: AbortSignal): Promise<void>;
   removeName(nodeId: string, signal?: AbortSignal): Promise<void>;

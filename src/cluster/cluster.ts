@@ -2,6 +2,7 @@ import type { V1Pod, V1Secret, V1Taint } from '@kubernetes/client-node';
 import {
   type Clock,
   type ClusterPort,
+  ConfigurationError,
   DaasError,
   type IssuedJoinCredential,
   type Log,
@@ -29,6 +30,7 @@ import {
   MANAGED_BY,
   NODE_MARK,
   NODE_PASSWORD_TYPE,
+  ORDINARY,
   OURS,
   passwordSecretName,
   SYSTEM_NAMESPACE,
@@ -91,17 +93,41 @@ export function openCluster(options: ClusterOptions): Cluster {
     return list.items;
   };
 
-  async function patchAdmitted(nodeId: string, value: string | null, signal?: AbortSignal): Promise<void> {
-    // A merge patch of one key cannot lose another gateway's key, and needs no read before it.
-    await call(
-      `change the admitted name ${nodeId}`,
-      (given) =>
-        core.patchNamespacedConfigMap(
-          { name: ADMITTED_CONFIG_MAP, namespace, body: { data: { [nodeId]: value } } },
-          given,
-        ),
-      { signal, patch: 'merge' },
+  const readAdmitted = (signal?: AbortSignal) =>
+    call(
+      'read the admitted names',
+      (given) => core.readNamespacedConfigMap({ name: ADMITTED_CONFIG_MAP, namespace }, given),
+      { signal },
     ).catch(explainMissingSetup);
+
+  /** Sets or removes one key; whatever else happens to the list meanwhile stays. */
+  async function changeAdmitted(
+    nodeId: string,
+    value: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      const { data, metadata } = await readAdmitted(signal);
+      const current = data?.[nodeId];
+      if (current === value) return;
+      if (current === ORDINARY) throw reservedName(nodeId);
+      // With the version of what was read: a name that an administrator reserves in between is not overwritten.
+      const body = {
+        metadata: { resourceVersion: metadata?.resourceVersion },
+        data: { [nodeId]: value ?? null },
+      };
+      try {
+        await call(
+          `change the admitted name ${nodeId}`,
+          (given) => core.patchNamespacedConfigMap({ name: ADMITTED_CONFIG_MAP, namespace, body }, given),
+          { signal, patch: 'merge' },
+        );
+        return;
+      } catch (error) {
+        if (!isConflict(error) || attempt === 19) throw error;
+        await clock.sleep(Math.ceil(Math.random() * 20 * (attempt + 1)), signal);
+      }
+    }
   }
 
   return {
@@ -129,6 +155,9 @@ export function openCluster(options: ClusterOptions): Cluster {
         immutable: true,
         stringData: { hash },
       };
+      // Between the old Secret and the new one the name is anybody's with a join credential: it must not be admitted
+      // then, or whoever slips in, or comes after a crash right here, could register it.
+      await changeAdmitted(nodeId, undefined, signal);
       // k3s itself makes such a Secret for whoever claims the name first: one that slips in between is deleted too.
       for (let attempt = 0; ; attempt += 1) {
         await deleteSecret(name, undefined, signal);
@@ -147,15 +176,10 @@ export function openCluster(options: ClusterOptions): Cluster {
     },
 
     async admittedNames(signal) {
-      const found = await call(
-        'read the admitted names',
-        (given) => core.readNamespacedConfigMap({ name: ADMITTED_CONFIG_MAP, namespace }, given),
-        { signal },
-      ).catch(explainMissingSetup);
-      return new Map(Object.entries(found.data ?? {}));
+      return new Map(Object.entries((await readAdmitted(signal)).data ?? {}));
     },
-    admitName: ({ nodeId, tier }, signal) => patchAdmitted(nodeId, tier, signal),
-    removeName: (nodeId, signal) => patchAdmitted(nodeId, null, signal),
+    admitName: ({ nodeId, tier }, signal) => changeAdmitted(nodeId, tier, signal),
+    removeName: (nodeId, signal) => changeAdmitted(nodeId, undefined, signal),
 
     async createJoinCredential({ nodeId, recordId, expiresAtMs }, signal): Promise<IssuedJoinCredential> {
       // Kubernetes reads whole seconds of RFC 3339; rounded down, so that the credential never outlives its promise.
@@ -335,6 +359,14 @@ async function conflictIsFine(request: Promise<unknown>): Promise<void> {
   } catch (error) {
     if (!isConflict(error)) throw error;
   }
+}
+
+function reservedName(nodeId: string): DaasError {
+  return new ConfigurationError(
+    'DAAS_NAME_RESERVED',
+    `the node name ${nodeId} is reserved as ordinary in the ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP}: no stake may take or free it; an administrator may remove the key`,
+    { details: { nodeId } },
+  );
 }
 
 function explainMissingSetup(error: unknown): never {

@@ -77,7 +77,8 @@ export function verbsOf({ core, rbac, admission }: KubeApi, kind: string): Objec
       return {
         read: (object, options) =>
           admission.readValidatingAdmissionPolicyBinding({ name: nameOf(object) }, options),
-        create: (body, options) => admission.createValidatingAdmissionPolicyBinding({ body: body as never }, options),
+        create: (body, options) =>
+          admission.createValidatingAdmissionPolicyBinding({ body: body as never }, options),
         replace: (body, options) =>
           admission.replaceValidatingAdmissionPolicyBinding(
             { name: nameOf(body), body: body as never },
