@@ -14,7 +14,13 @@ export {
   type ServiceBinding,
   type ServiceContainer,
 } from './container.ts';
-export { type BuiltIns, type DiscoveryOptions, PLUGIN_API, type PluginEntry } from './discovery.ts';
+export {
+  type BuiltIns,
+  type DiscoveryOptions,
+  discoverPlugin,
+  PLUGIN_API,
+  type PluginEntry,
+} from './discovery.ts';
 export { PluginError, type PluginPhase } from './errors.ts';
 export { createEventBus, type HostEventBus } from './events.ts';
 export { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
@@ -28,4 +34,14 @@ export {
 } from './host.ts';
 export type { HostOutcome } from './lifecycle.ts';
 export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
+export {
+  type DefaultValue,
+  type FlagValue,
+  loadSettings,
+  type ResolvedSetting,
+  type SettingAlias,
+  type Settings,
+  type SettingsOptions,
+} from './settings.ts';
+export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

@@ -1,0 +1,403 @@
+import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { AgentSettings } from '#agent';
+import { ConfigurationError, isNodeId, Secret } from '#base';
+import {
+  type Deployment,
+  isPublicNetwork,
+  openWallet,
+  parseDeployment,
+  readDeployment,
+  readWallet,
+  type Wallet,
+} from '#chain';
+import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type Settings } from '#host';
+
+const DurationMs = z.int().min(0).max(86_400_000);
+const port = z.int().min(0).max(65_535);
+const MistAmount = z
+  .union([z.int(), z.string()])
+  .refine((amount) => /^\d+$/.test(String(amount)), 'expected a whole number of MIST (1 SUI is 1000000000)')
+  .refine(
+    (amount) => typeof amount === 'string' || Number.isSafeInteger(amount),
+    'write an amount this large as a string',
+  )
+  .transform((amount) => BigInt(amount));
+const ObjectId = z.string().regex(/^0x[0-9a-fA-F]{1,64}$/, 'expected 0x and up to 64 hexadecimal digits');
+
+const chain = z
+  .strictObject({
+    endpoints: z
+      .array(z.url({ protocol: /^https?$/, error: 'expected http:// or https:// URLs' }))
+      .min(1, 'expected at least one URL')
+      .meta({ description: 'gRPC URLs of Sui full nodes; one, in this version, is the quorum' }),
+    deployment: z.string().min(1).optional().meta({
+      description:
+        'the file that `k3s-daas cluster create` wrote: {chainId, packageId, clusterId}; or give the three here',
+    }),
+    chainId: z.string().min(1).optional().meta({ description: 'base58 digest of the genesis checkpoint' }),
+    packageId: ObjectId.optional().meta({ description: 'object id of the published contracts' }),
+    clusterId: ObjectId.optional().meta({ description: 'object id of the cluster' }),
+    timeoutMs: DurationMs.min(100).default(10_000).meta({ description: 'for one call to a full node' }),
+    gasBudgets: z
+      .strictObject({
+        stakeMist: MistAmount.default(50_000_000n).meta({ description: 'the most gas a stake may cost' }),
+        mintMist: MistAmount.default(50_000_000n).meta({ description: 'the most gas a Seal token may cost' }),
+      })
+      .prefault({}),
+  })
+  .prefault({} as never);
+
+const wallet = z
+  .strictObject({
+    keyFile: z.string().min(1).optional().meta({
+      description:
+        'a file (0600) with the key of the wallet that owns the stake: suiprivkey1…, or a sui.keystore',
+    }),
+    key: z
+      .string()
+      .min(1)
+      .transform((key) => new Secret(key))
+      .optional()
+      .meta({ description: 'the key itself, instead of keyFile', secret: true }),
+    address: ObjectId.optional().meta({ description: 'the address that the key must have' }),
+  })
+  .prefault({});
+
+const Plugins = z.array(
+  z.strictObject({
+    use: z.string().min(1),
+    config: z.record(z.string(), z.unknown()).optional(),
+    onFailure: z.enum(['abort', 'isolate']).optional(),
+  }),
+);
+
+const common = {
+  nodeId: z
+    .string()
+    .refine(
+      isNodeId,
+      'expected one lower-case DNS label: a-z, 0-9 and hyphen, at most 63 characters, no dots',
+    )
+    .optional()
+    .meta({ description: 'the name of the Kubernetes Node; default: the host name, if it is such a label' }),
+  stateDir: z
+    .string()
+    .startsWith('/', 'expected an absolute path')
+    .default('/var/lib/k3s-daas')
+    .meta({ description: 'journal, node key, lock and latch; made with mode 0700' }),
+  chain,
+  wallet,
+  stake: z
+    .strictObject({
+      amountMist: MistAmount.optional().meta({
+        description:
+          'what is locked when nothing stands for this node yet; without it nothing is ever staked',
+      }),
+      minimumMist: MistAmount.optional().meta({
+        description: 'a stake below this is refused, whatever the minimum of the cluster',
+      }),
+    })
+    .prefault({}),
+  join: z
+    .strictObject({
+      gatewayUrl: z
+        .url({ protocol: /^https$/, error: 'expected an https:// URL' })
+        .optional()
+        .meta({ description: 'the gateway that is asked first; must be one that the chain names' }),
+      deadlineMs: DurationMs.min(1_000).default(600_000).meta({
+        description: 'from the first question to the chain until the Node is Ready; then exit code 75',
+      }),
+      patienceMs: DurationMs.default(20_000).meta({
+        description:
+          'a node that joined before starts on the certificates it has when chain or gateway are silent for so long',
+      }),
+    })
+    .prefault({}),
+  agent: AgentSettings.prefault({}),
+  containerRuntime: z
+    .string()
+    .regex(
+      /^(?:containerd|docker|(?:unix:\/\/)?\/.+)$/,
+      'expected containerd, docker, or the socket of a runtime',
+    )
+    .default('containerd')
+    .meta({ description: 'containerd (the one of k3s), docker, or the socket of a runtime' }),
+  drainDeadlineMs: DurationMs.default(60_000).meta({ description: 'how long stopping may take' }),
+  health: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1').meta({ description: 'where /livez and /readyz listen' }),
+      port: port.default(8445).meta({ description: 'plain HTTP; 0 takes any free port' }),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      format: z
+        .enum(['auto', 'json', 'text'])
+        .default('auto')
+        .meta({ description: 'auto: text on a terminal, one JSON object a line elsewhere' }),
+    })
+    .prefault({}),
+  mockMode: z.boolean().default(false).meta({
+    description:
+      'the preset for the dev chain of this machine (`k3s-daas devnet`); refused with any other chain',
+  }),
+  teeMode: z
+    .literal('none', {
+      error: 'this version verifies no attestation, so it cannot promise any: use none to run without',
+    })
+    .default('none')
+    .meta({ description: 'none: the gateway runs without a trusted execution environment' }),
+  plugins: Plugins.default([
+    { use: 'staking' },
+    { use: 'registration' },
+    { use: 'heartbeat' },
+    { use: 'slashing' },
+  ]).meta({ description: 'the plugins of the worker’s host: docs/plugins.md' }),
+};
+
+/** The configuration as the worker's host reads it; the section of the gateway is the gateway's business. */
+export const WorkerSettings = z.strictObject({
+  ...common,
+  gateway: z.record(z.string(), z.unknown()).optional().meta({ description: 'the gateway’s own section' }),
+});
+export type WorkerSettings = z.infer<typeof WorkerSettings>;
+
+/** The configuration with the gateway's section checked too. */
+export function settingsSchema<G extends z.ZodType>(gateway: G) {
+  return z.strictObject({ ...common, gateway });
+}
+
+export interface SettingSources {
+  /** `--config` */
+  readonly configFile?: string | undefined;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly flags?: readonly FlagValue[];
+  /** Default: the working directory, then /etc/k3s-daas. */
+  readonly directories?: readonly string[];
+}
+
+const zeroAddress = /^0x0*$/;
+/** The seed's example gives the zero address in mock mode: as if it had given none. */
+const unlessZero = (id: unknown) => (typeof id === 'string' && zeroAddress.test(id) ? undefined : id);
+const developmentTees = new Set(['none', 'simulation', 'development', 'dev', 'mock', 'disabled', 'false']);
+
+/** The names of the document this system started from, accepted beside ours. */
+export const seedAliases: readonly SettingAlias[] = [
+  { kind: 'key', from: 'node_id', to: 'nodeId' },
+  { kind: 'key', from: 'sui_wallet_address', to: 'wallet.address' },
+  { kind: 'key', from: 'sui_private_key', to: 'wallet.key' },
+  {
+    kind: 'key',
+    from: 'sui_rpc_endpoint',
+    to: 'chain.endpoints',
+    convert: (url) => (typeof url === 'string' ? [url] : url),
+  },
+  { kind: 'key', from: 'stake_amount', to: 'stake.amountMist' },
+  { kind: 'key', from: 'contract_address', to: 'chain.packageId', convert: unlessZero },
+  { kind: 'key', from: 'nautilus_endpoint', to: 'join.gatewayUrl' },
+  { kind: 'key', from: 'container_runtime', to: 'containerRuntime' },
+  { kind: 'key', from: 'min_stake_amount', to: 'stake.minimumMist' },
+  { kind: 'environment', from: 'MOCK_MODE', to: 'mockMode' },
+  { kind: 'environment', from: 'CONTRACT_ADDRESS', to: 'chain.packageId', convert: unlessZero },
+  { kind: 'environment', from: 'SUI_RPC_ENDPOINT', to: 'chain.endpoints' },
+  {
+    kind: 'environment',
+    from: 'TEE_MODE',
+    to: 'teeMode',
+    convert: (mode) => (developmentTees.has(String(mode).toLowerCase()) ? 'none' : mode),
+  },
+];
+
+/** Where the dev chain listens unless told otherwise. */
+const mockEndpoint = 'http://127.0.0.1:9000';
+
+/** Reads and checks the configuration of a worker; every problem is told at once (`DAAS_CONFIG_INVALID`, exit 78). */
+export function loadWorkerSettings(sources: SettingSources = {}): Promise<Settings<WorkerSettings>> {
+  return load(WorkerSettings, sources, ['K3S_DAAS_GATEWAY_*']);
+}
+
+/** As `loadWorkerSettings`, with a schema for the gateway's section: `GatewayConfig` of `#gateway`. */
+export function loadAllSettings<G extends z.ZodType>(gateway: G, sources: SettingSources = {}) {
+  return load(settingsSchema(gateway), sources, []);
+}
+
+function load<T>(
+  schema: z.ZodType<T>,
+  { configFile, environment = process.env, flags, directories = ['.', '/etc/k3s-daas'] }: SettingSources,
+  reserved: readonly string[],
+): Promise<Settings<T>> {
+  return loadSettings({
+    schema,
+    environmentPrefix: 'K3S_DAAS_',
+    environment,
+    reserved: ['K3S_DAAS_CONFIG', 'K3S_DAAS_TEST_*', ...reserved],
+    aliases: seedAliases,
+    ...(flags && { flags }),
+    file: namedFile(configFile, environment),
+    directories,
+    defaults: (given) => ({
+      ...(isNodeId(hostname()) && { nodeId: { value: hostname(), origin: 'default (host name)' } }),
+      ...(given('mockMode') === true && {
+        'chain.endpoints': { value: [mockEndpoint], origin: 'default (mock mode)' },
+      }),
+    }),
+  });
+}
+
+function namedFile(
+  configFile: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): { path: string; origin: string } | undefined {
+  if (configFile !== undefined) return { path: configFile, origin: '--config' };
+  for (const variable of ['K3S_DAAS_CONFIG', 'STAKER_CONFIG_PATH']) {
+    const path = environment[variable];
+    if (path) return { path, origin: `environment ${variable}` };
+  }
+  return undefined;
+}
+
+type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
+
+/** The node id, or the error that says why the host name will not do. */
+export function nodeIdOf({ value: { nodeId } }: Loaded): string {
+  if (nodeId !== undefined) return nodeId;
+  throw new ConfigurationError(
+    'DAAS_NODE_ID_MISSING',
+    `the host name '${hostname()}' is no node id (one lower-case DNS label, no dots): set nodeId, K3S_DAAS_NODE_ID or --node-id`,
+  );
+}
+
+/** The chain, the package and the cluster; what is given both in the file and here must agree. */
+export async function deploymentOf(settings: Loaded): Promise<Deployment> {
+  const { chain: given, mockMode } = settings.value;
+  const file = pathOf(settings, 'chain.deployment');
+  const inline = { chainId: given.chainId, packageId: given.packageId, clusterId: given.clusterId };
+  const deployment = parseDeployment(
+    { ...(file === undefined ? {} : await readDeployment(file)), ...definedOf(inline) },
+    'the configuration (chain.deployment, or chain.chainId, chain.packageId and chain.clusterId)',
+  );
+  if (file !== undefined) {
+    const written = await readDeployment(file);
+    for (const name of ['chainId', 'packageId', 'clusterId'] as const) {
+      if (deployment[name] === written[name]) continue;
+      const { origin } = rowOf(settings, `chain.${name}`);
+      throw new ConfigurationError(
+        'DAAS_DEPLOYMENT_MISMATCH',
+        `chain.${name} is ${deployment[name]} (${origin}), the deployment file ${file} says ${written[name]}: correct one or remove it`,
+        { details: { name, file } },
+      );
+    }
+  }
+  if (mockMode && isPublicNetwork(deployment.chainId, given.endpoints))
+    throw new ConfigurationError(
+      'DAAS_MOCK_MODE_REFUSED',
+      `mock mode (${rowOf(settings, 'mockMode').origin}) is for the dev chain of this machine; chain ${deployment.chainId} at ${given.endpoints.join(', ')} is another: remove MOCK_MODE`,
+      { details: { chainId: deployment.chainId } },
+    );
+  return deployment;
+}
+
+/** The wallet that stakes, from `wallet.keyFile` or `wallet.key`; its address must be `wallet.address` if that is given. */
+export async function walletOf(settings: Loaded): Promise<Wallet> {
+  const { key, address } = settings.value.wallet;
+  const file = pathOf(settings, 'wallet.keyFile');
+  const fitting = address === undefined ? {} : { address };
+  if (file !== undefined && key !== undefined)
+    throw new ConfigurationError(
+      'DAAS_WALLET_AMBIGUOUS',
+      `the wallet key is given twice: wallet.keyFile (${rowOf(settings, 'wallet.keyFile').origin}) and wallet.key (${rowOf(settings, 'wallet.key').origin}): remove one`,
+    );
+  if (key !== undefined) return openWallet({ key, origin: rowOf(settings, 'wallet.key').origin, ...fitting });
+  if (file === undefined)
+    throw new ConfigurationError(
+      'DAAS_WALLET_MISSING',
+      'no wallet key is configured: set wallet.keyFile (K3S_DAAS_WALLET_KEY_FILE) to a file with the key of the wallet that stakes',
+    );
+  const wallet = await readWallet(file, address);
+  await expectPrivate(file);
+  return wallet;
+}
+
+/** A key that others can read is not only ours. */
+async function expectPrivate(file: string): Promise<void> {
+  const { mode } = await stat(file);
+  if ((mode & 0o077) === 0) return;
+  throw new ConfigurationError(
+    'DAAS_WALLET_KEY_EXPOSED',
+    `the wallet key ${file} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 ${file}`,
+    { details: { file } },
+  );
+}
+
+/** The list of plugins, the settings that belong to a built-in written into its entry. */
+export function pluginEntries(
+  settings: Loaded,
+  { stakeAgain = false }: { readonly stakeAgain?: boolean } = {},
+): readonly PluginEntry[] {
+  const { stake, join, plugins } = settings.value;
+  const belonging: Readonly<Record<string, ReadonlyArray<readonly [string, string, unknown]>>> = {
+    staking: [
+      ['stakeMist', 'stake.amountMist', stake.amountMist],
+      ['minimumMist', 'stake.minimumMist', stake.minimumMist],
+      ['stakeAgain', '--stake-again', stakeAgain || undefined],
+    ],
+    registration: [['gatewayUrl', 'join.gatewayUrl', join.gatewayUrl]],
+  };
+  return plugins.map(({ use, config = {}, onFailure }, index) => {
+    const merged: Record<string, unknown> = { ...config };
+    for (const [key, name, value] of Object.hasOwn(belonging, use) ? (belonging[use] ?? []) : []) {
+      if (value === undefined) continue;
+      if (key in config)
+        throw new ConfigurationError(
+          'DAAS_CONFIG_INVALID',
+          `plugins[${index}].config.${key} and ${name} say the same thing: remove one`,
+        );
+      merged[key] = value;
+    }
+    return { use, config: merged, onFailure };
+  });
+}
+
+/** Flags of `k3s agent` that follow from our settings; the user's own come from `agent.args` and the command line. */
+export function runtimeArguments({ value: { containerRuntime } }: Loaded): readonly string[] {
+  if (containerRuntime === 'containerd') return [];
+  if (containerRuntime === 'docker') return ['--docker'];
+  const socket = containerRuntime.startsWith('unix://') ? containerRuntime : `unix://${containerRuntime}`;
+  return [`--container-runtime-endpoint=${socket}`];
+}
+
+/** What deserves a word at start and is no error. */
+export async function settingWarnings(settings: Loaded): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  const isKeyInFile = rowOf(settings, 'wallet.key').origin.startsWith('file ');
+  if (isKeyInFile && settings.file !== undefined && ((await stat(settings.file)).mode & 0o077) !== 0)
+    warnings.push(
+      `the wallet key stands in ${settings.file}, which others can read: chmod 600 it, or use wallet.keyFile`,
+    );
+  if (settings.value.chain.endpoints.length > 1)
+    warnings.push('this version reads from one full node at a time: there is no quorum of several');
+  return warnings;
+}
+
+/** A path of the configuration: relative to the file it stands in, else to the working directory. */
+export function pathOf(settings: Settings<unknown>, name: string): string | undefined {
+  const { value, origin } = rowOf(settings, name);
+  if (typeof value !== 'string') return undefined;
+  return origin.startsWith('file ') ? resolve(settings.directory, value) : resolve(value);
+}
+
+function rowOf(settings: Settings<unknown>, name: string) {
+  const row = settings.rows.find((other) => other.name === name);
+  if (!row) throw new Error(`there is no setting '${name}'`);
+  return row;
+}
+
+function definedOf(values: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
