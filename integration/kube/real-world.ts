@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 import type { KubernetesWorld } from '../standin/kubernetes-api.suite.ts';
+import { startSupervisorFront } from '../standin/server/supervisor-front.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 /** Starts the control plane that the global setup found. */
@@ -9,16 +11,29 @@ export async function startRealPlane(): Promise<ControlPlane> {
   return startControlPlane(found.binaries);
 }
 
-/** A real control plane as a world that the shared suites can be run against. */
+/** A real control plane, with the stand-in's supervisor in front, as a world that the shared suites can be run against. */
 export async function startRealWorld(): Promise<KubernetesWorld> {
   const plane = await startRealPlane();
+  const front = await startSupervisorFront({
+    apiUrl: plane.url,
+    serverCa: plane.serverCa,
+    clientCa: plane.clientCa,
+    frontProxy: plane.frontProxy,
+    admin: await plane.clientCertificate('system:k3s-supervisor', ['system:masters']),
+    dataDir: plane.directory,
+    staticPassword: randomBytes(16).toString('hex'),
+  });
   return {
     url: plane.url,
+    supervisorUrl: front.url,
     ca: plane.serverCa.certificate,
     adminKubeconfigPath: plane.adminKubeconfigPath,
     clientCertificate: plane.clientCertificate,
     // Silent nodes are noticed after 40 to 50 s, pods without a node collected after 60 s at most.
     patienceMs: 90_000,
-    [Symbol.asyncDispose]: () => plane.close(),
+    async [Symbol.asyncDispose]() {
+      await front.close();
+      await plane.close();
+    },
   };
 }

@@ -15,6 +15,8 @@ export interface KubernetesWorld extends AsyncDisposable {
   readonly adminKubeconfigPath: string;
   /** A client certificate of the cluster's client CA. */
   clientCertificate(username: string, groups?: readonly string[]): Promise<KeyPair>;
+  /** Where k3s' supervisor answers, and the same API beside it. */
+  readonly supervisorUrl: string;
   /** How long this world's controllers may take to collect, to taint, to notice: as slow as they really are. */
   readonly patienceMs: number;
 }
@@ -30,8 +32,8 @@ export interface Answer {
   };
 }
 
-const merge = 'application/merge-patch+json';
-const strategic = 'application/strategic-merge-patch+json';
+export const merge = 'application/merge-patch+json';
+export const strategic = 'application/strategic-merge-patch+json';
 const jsonPatch = 'application/json-patch+json';
 
 export function callerOf(
@@ -78,15 +80,15 @@ export async function eventually<T>(
   return last;
 }
 
-const uniqueName = (prefix: string) => `${prefix}-${randomBytes(3).toString('hex')}`;
+export const uniqueName = (prefix: string) => `${prefix}-${randomBytes(3).toString('hex')}`;
 const systemSecrets = '/api/v1/namespaces/kube-system/secrets';
-const nodeBody = (name: string, more: object = {}) => ({
+export const nodeBody = (name: string, more: object = {}) => ({
   apiVersion: 'v1',
   kind: 'Node',
   metadata: { name },
   ...more,
 });
-const podBody = (name: string, nodeName: string, labels: Record<string, string> = {}) => ({
+export const podBody = (name: string, nodeName: string, labels: Record<string, string> = {}) => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name, labels },
@@ -96,7 +98,7 @@ const podBody = (name: string, nodeName: string, labels: Record<string, string> 
     automountServiceAccountToken: false,
   },
 });
-const readyStatus = (status: string) => ({
+export const readyStatus = (status: string) => ({
   status: {
     conditions: [
       {
@@ -678,7 +680,8 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
       });
     });
 
-    describe('controllers', () => {
+    // Concurrently, because a real cluster makes each of them wait for most of a minute.
+    describe('controllers', { concurrent: true }, () => {
       const pods = '/api/v1/namespaces/default/pods';
 
       test('a token past its time is deleted', async () => {
