@@ -23,7 +23,7 @@ interface TouchOptions extends SocketOptions {
 }
 
 /** `k3s-daas gateway nodes|evict|ban|unban|bans|release|unlock|breaker`: the operator's commands to a running gateway. */
-export function gatewayAdminCommands(io: Io): Command[] {
+export function operatorCommands(io: Io): Command[] {
   const nodes = withSocket(new Command('nodes'))
     .description('List the staked nodes: state, stake, heartbeat, Kubernetes Node.')
     .action((options: SocketOptions) => listNodes(io, options));

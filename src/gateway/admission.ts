@@ -18,7 +18,14 @@ import { createGate, type Locks } from './locks.ts';
 import { bansFor, type Reconciler, withStatus } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
-import { credentialOf, type IssuedCredential, isAdmitted, type Worker } from './worker.ts';
+import {
+  credentialOf,
+  type IssuedCredential,
+  isAdmitted,
+  ORDINARY,
+  UNTAINTED,
+  type Worker,
+} from './worker.ts';
 
 /** Somebody whose Seal proof holds: the key that signed is the one the chain names for the token. */
 export interface Applicant {
@@ -108,7 +115,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   ): ProblemCode | undefined {
     if (worker && isAdmitted(worker)) return undefined;
     // `setup` lists every server and ordinary node; a name with a tier and no worker is a leftover of ours.
-    if (listing === 'ordinary' && worker?.tier !== 'ordinary') return 'name_not_ours';
+    if (listing === ORDINARY) return 'name_not_ours';
     if (!node) return undefined;
     if (worker) return worker.staker === staker ? undefined : 'name_taken';
     // Only the API server's administrators can set our mark: a Node that names this very record is its own.
@@ -137,7 +144,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       tokenSequence,
       staker,
       holderKey: applicant.holderKey,
-      tier: config.taintNodes ? tier : 'ordinary',
+      tier: config.taintNodes ? tier : UNTAINTED,
       incarnation: (worker?.incarnation ?? 0) + 1,
       registeredAtMs: nowMs,
       status: worker?.status ?? { kind: 'admitting' },

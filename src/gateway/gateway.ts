@@ -15,7 +15,7 @@ import {
 import { createAdmission } from './admission.ts';
 import { openAudit } from './audit.ts';
 import { createChallenges } from './challenge.ts';
-import type { GatewayConfig } from './config.ts';
+import type { RunnableGatewayConfig } from './config.ts';
 import { createFactCache, FACT_FRESH_MS } from './facts.ts';
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { createLocks } from './locks.ts';
@@ -30,7 +30,7 @@ import { openSqliteStore } from './store.ts';
 import { createVerifier } from './verifier.ts';
 
 export interface GatewayOptions {
-  readonly config: GatewayConfig;
+  readonly config: RunnableGatewayConfig;
   /** The cluster object that the chain layer reads: facts of others do not count. */
   readonly clusterId: string;
   readonly chain: ChainReader;
@@ -78,6 +78,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const tls = await readTls(config.tls);
   const tokenHead = await joinTokenHead(config, log);
   await checkEntry(options, tls.cert);
+  await checkCluster(options);
   if (endpoints < 2) log.warn('One chain endpoint is the quorum: whoever runs it decides', { endpoints });
   if (!config.taintNodes)
     log.warn('Staked nodes get no taint: pods of others may land on strangers’ machines');
@@ -216,12 +217,6 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     },
   };
   await audit.note('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
-  log.info('The gateway is ready', {
-    event: 'gateway.ready',
-    publicUrl: running.publicUrl,
-    healthUrl: running.healthUrl,
-    socketPath,
-  });
   return running;
 }
 
@@ -234,6 +229,16 @@ async function checkEntry({ chain, config, log }: GatewayOptions, cert: string):
     log.warn('The chain cannot be read: the gateway’s entry there is not checked', {
       detail: messageOf(error),
     });
+  }
+}
+
+/** A cluster that is away may come; one that was not set up will not set itself up. */
+async function checkCluster({ cluster, log }: GatewayOptions): Promise<void> {
+  try {
+    await cluster.admittedNames();
+  } catch (error) {
+    if (!(error instanceof DaasError && error.isRetryable)) throw error;
+    log.warn('The cluster cannot be reached yet', { detail: messageOf(error) });
   }
 }
 

@@ -1,5 +1,5 @@
 export { caHash } from './ca-hash.ts';
-export { GatewayConfig } from './config.ts';
+export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
 export { type GatewayOptions, type RunningGateway, startGateway } from './gateway.ts';
 export {

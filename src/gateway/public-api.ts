@@ -18,7 +18,7 @@ import { bodyDigest, PROOF_HEADER } from '#seal';
 import type { Admission, Admitted } from './admission.ts';
 import type { Audit } from './audit.ts';
 import type { Challenges } from './challenge.ts';
-import type { GatewayConfig } from './config.ts';
+import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './facts.ts';
 import { answerWithProblems, newRequestId, pathOf, problemBody } from './http.ts';
@@ -29,7 +29,7 @@ import type { Registry } from './registry.ts';
 import type { ProvenRequest, Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
-  readonly config: GatewayConfig;
+  readonly config: RunnableGatewayConfig;
   readonly tls: { readonly cert: string; readonly key: string };
   /** `K10<hash>::`, what a join token begins with. */
   readonly tokenHead: string;

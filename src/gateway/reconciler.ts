@@ -8,14 +8,21 @@ import type { Locks } from './locks.ts';
 import { nextStep, type Step, type WorkerView } from './plan.ts';
 import type { Registry } from './registry.ts';
 import { createWorkQueue } from './work-queue.ts';
-import { credentialOf, isAdmitted, type LapseReason, type Worker, type WorkerStatus } from './worker.ts';
+import {
+  credentialOf,
+  isAdmitted,
+  type LapseReason,
+  ORDINARY,
+  type Worker,
+  type WorkerStatus,
+} from './worker.ts';
 
 /**
  * Brings the cluster to what the facts and decisions ask for, driven by levels: facts that changed, Nodes that were
  * seen, time that passed and starts all lead to the same question, what has to be done about this node now.
  */
 export interface Reconciler {
-  /** Looks at a node soon. */
+  /** Looks at a node, and does soon what has to be done. */
   settle(nodeId: string): void;
   settleAll(): void;
   /** Takes a node out of the cluster, as the operator asks. Resolves when it is decided; the work follows. */
@@ -77,7 +84,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       ban: banOf(registry.bans(), { ...worker, isKnownName: true }),
       presence,
       isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
-      isOrdinaryName: worker.tier !== 'ordinary' && names?.get(worker.nodeId) === 'ordinary',
+      isOrdinaryName: names?.get(worker.nodeId) === ORDINARY,
       nowMs: clock.nowMs(),
     };
   }
@@ -185,8 +192,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   async function closeDoor(nodeId: string, signal?: AbortSignal): Promise<void> {
-    await cluster.removeName(nodeId, signal);
-    await audit.note('name.removed', { node_id: nodeId });
+    // A name that an administrator has reserved since stays: it is no longer ours to free.
+    if ((await cluster.admittedNames(signal)).get(nodeId) !== ORDINARY) {
+      await cluster.removeName(nodeId, signal);
+      await audit.note('name.removed', { node_id: nodeId });
+    }
     for (const credential of await cluster.joinCredentials(signal)) {
       if (credential.nodeId !== nodeId) continue;
       await cluster.revokeJoinCredential(credential.id, signal);
@@ -244,7 +254,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** The watch's view tells cheaply whether a closer look is worth a question to the API server. */
   function settleIfDue(worker: Worker): void {
-    if (nextStep(viewOf(worker, watched?.get(worker.nodeId)))) queue.add(worker.nodeId);
+    const step = nextStep(viewOf(worker, watched?.get(worker.nodeId)));
+    // Before the first list no Node is known, which does not mean that there is none.
+    const isGuess = step?.kind === 'lapse' && step.reason === 'node_deleted' && watched === undefined;
+    if (step && !isGuess) queue.add(worker.nodeId);
+  }
+
+  function settle(nodeId: string): void {
+    const worker = registry.worker(nodeId);
+    if (worker) settleIfDue(worker);
   }
 
   function onNodes(change: NodeChange): void {
@@ -256,8 +274,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     watched ??= new Map();
     if (change.kind === 'deleted') watched.delete(change.node.name);
     else watched.set(change.node.name, change.node);
-    const worker = registry.worker(change.node.name);
-    if (worker) settleIfDue(worker);
+    settle(change.node.name);
   }
 
   /** What no event tells: names and credentials that should not be there, time that has passed. */
@@ -284,7 +301,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   function isLeftOverName(nodeId: string, tier: string): boolean {
     const worker = registry.worker(nodeId);
     if (worker) return !isAdmitted(worker) && worker.status.kind !== 'admitting' && tier === worker.tier;
-    return tier !== 'ordinary' && watched !== undefined && !watched.has(nodeId);
+    return tier !== ORDINARY && watched !== undefined && !watched.has(nodeId);
   }
 
   function isExpected(nodeId: string, credentialId: string): boolean {
@@ -340,7 +357,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   return {
-    settle: (nodeId) => queue.add(nodeId),
+    settle,
     settleAll,
     evict: (nodeId, reason, { lock }) =>
       locks.run(nodeId, async () => {

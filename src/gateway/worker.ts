@@ -38,6 +38,7 @@ export interface Worker {
   readonly staker: string;
   /** Ed25519 public key, base64url. */
   readonly holderKey: string;
+  /** As the list of admitted names has it: the tier whose taint the Node must carry, or `untainted`. */
   readonly tier: string;
   readonly incarnation: number;
   readonly registeredAtMs: number;
@@ -68,6 +69,11 @@ export interface Presence {
   /** When its stake was last known to be good. */
   readonly goodAtMs: number;
 }
+
+/** In the list of admitted names: a server, or a node that somebody else administers. Its name is nobody's to stake. */
+export const ORDINARY = 'ordinary';
+/** In the list of admitted names: a staked node of which no taint is demanded. */
+export const UNTAINTED = 'untainted';
 
 /** Whether a Node of this name may exist. */
 export function isAdmitted(worker: Worker): boolean {

@@ -13,7 +13,7 @@ import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, typ
 import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from './chain.fixture.ts';
 import { ManualClock, settled } from './clock.fixture.ts';
 import { FakeCluster } from './cluster.fixture.ts';
-import { GatewayConfig } from './config.ts';
+import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
 
 /** One certificate for all tests of a process: making a key takes time. */
@@ -58,14 +58,14 @@ export class World implements AsyncDisposable {
   readonly cluster = new FakeCluster(this.clock);
   readonly logged: LogRecord[] = [];
   readonly directory: string;
-  readonly config: GatewayConfig;
+  readonly config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
   gateway: RunningGateway | undefined;
   readonly #endpoints: number;
 
   private constructor(
     directory: string,
-    config: GatewayConfig,
+    config: RunnableGatewayConfig,
     tls: { cert: string; key: string },
     endpoints: number,
   ) {
@@ -92,10 +92,9 @@ export class World implements AsyncDisposable {
       stateDir: join(directory, 'state'),
       server: 'https://k3s.example:6443',
       serverCaFile: await file('server-ca.crt', tls.cert),
-      gatewayId: GATEWAY_ID,
       ...change,
     });
-    return new World(directory, config, tls, options.endpoints ?? 1);
+    return new World(directory, { ...config, gatewayId: GATEWAY_ID }, tls, options.endpoints ?? 1);
   }
 
   static async start(
