@@ -1,0 +1,306 @@
+import { spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
+import { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DaasError, Lifetime } from '#base';
+import { readContractBuild } from '#chain';
+import { startDevnet } from '#devnet';
+import { clusterCommand } from '../../src/cli/cluster.ts';
+import { createIo } from '../../src/cli/io.ts';
+import { slashCommand } from '../../src/cli/slash.ts';
+import { stakeCommand } from '../../src/cli/stake.ts';
+
+const SUI = 1_000_000_000n;
+const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+const life = new Lifetime();
+let directory = '';
+let devnet: Awaited<ReturnType<typeof startDevnet>>;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'commands-'));
+  life.defer('directory', () => rm(directory, { recursive: true, force: true }));
+  const { modules } = await readContractBuild();
+  devnet = await startDevnet({ modules });
+  life.defer('devnet', () => devnet.close());
+});
+afterAll(() => life.close());
+
+interface Outcome {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The program as it is started by a user, in a directory of its own and with nobody to answer. */
+function run(...args: string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, ['--conditions=source', entry, ...args], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: directory, NO_COLOR: '1' },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
+  });
+}
+
+/** The one JSON object a command printed. */
+async function json(...args: string[]): Promise<Record<string, unknown>> {
+  const { exitCode, stdout, stderr } = await run(...args, '--json');
+  if (exitCode !== 0) throw new Error(`exit ${exitCode}: ${stderr}`);
+  expect(stdout.trim().split('\n')).toHaveLength(1);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** What a command throws, without a process of its own: there are many ways to get it wrong. */
+async function refusal(...args: string[]): Promise<DaasError> {
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const io = createIo({ json: true, stdout: silent, stderr: silent });
+  const program = new Command().exitOverride();
+  for (const command of [clusterCommand(io), slashCommand(io), stakeCommand(io)]) program.addCommand(command);
+  try {
+    await program.parseAsync([...args, '--deployment', deploymentFile()], { from: 'user' });
+  } catch (error) {
+    if (error instanceof DaasError) return error;
+    throw error;
+  }
+  throw new Error(`${args.join(' ')} was not refused`);
+}
+
+/** The error object a command printed, with its exit code. */
+async function failure(...args: string[]) {
+  const { exitCode, stdout, stderr } = await run(...args, '--json');
+  expect(stdout).toBe('');
+  const { error } = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as {
+    error: { code: string; message: string; details: Record<string, unknown> };
+  };
+  return { exitCode, ...error };
+}
+
+async function keyFile(name: string, sui = 50n): Promise<{ file: string; address: string }> {
+  const keypair = new Ed25519Keypair();
+  const file = join(directory, `${name}.key`);
+  await writeFile(file, keypair.getSecretKey(), { mode: 0o600 });
+  if (sui > 0n) await devnet.faucet(keypair.toSuiAddress(), sui * SUI);
+  return { file, address: keypair.toSuiAddress() };
+}
+
+const network = () => ['--endpoint', devnet.url];
+const deploymentFile = () => join(directory, 'deployment.json');
+
+describe('a cluster from nothing, by commands alone', () => {
+  let admin: { file: string; address: string };
+  const as = (key: { file: string }, ...rest: string[]) => [...network(), '--key-file', key.file, ...rest];
+
+  beforeAll(async () => {
+    admin = await keyFile('admin');
+  });
+
+  test('a dry run of publish shows cost and writes nothing', async () => {
+    const shown = await json('contracts', 'publish', ...as(admin), '--dry-run');
+    expect(shown).toMatchObject({ dryRun: true, wallet: admin.address, upgradable: false });
+    expect(BigInt(shown.gasMist as string)).toBeGreaterThan(0n);
+    await expect(readFile(deploymentFile())).rejects.toThrow('ENOENT');
+  });
+
+  test('without --yes and without a terminal nothing is sent', async () => {
+    expect(await failure('contracts', 'publish', ...as(admin))).toMatchObject({
+      code: 'DAAS_CONFIRMATION_NEEDED',
+      exitCode: 78,
+    });
+  });
+
+  test('publish tells its progress, and the file it writes is what cluster create reads', async () => {
+    const { exitCode, stdout, stderr } = await run('contracts', 'publish', ...as(admin, '--yes'));
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr).toContain('the bytecode on chain is the build');
+    expect(stderr).toContain('immutable: nobody can change it');
+    expect(stdout).toContain('k3s-daas cluster create');
+    const created = await json('cluster', 'create', ...as(admin, '--yes'));
+    expect(JSON.parse(await readFile(deploymentFile(), 'utf8'))).toEqual({
+      chainId: created.chainId,
+      packageId: created.packageId,
+      clusterId: created.clusterId,
+    });
+    expect(await failure('contracts', 'publish', ...as(admin, '--yes'))).toMatchObject({
+      code: 'DAAS_DEPLOYMENT_EXISTS',
+    });
+    expect(await failure('cluster', 'create', ...as(admin, '--yes'))).toMatchObject({
+      code: 'DAAS_DEPLOYMENT_EXISTS',
+    });
+  });
+
+  test('gateways are added, shown and drained', async () => {
+    const added = await json(
+      'cluster',
+      'gateway',
+      'add',
+      ...as(admin, '--yes', '--url', 'https://gw.example:8443', '--signing-key', 'ab'.repeat(32)),
+      '--tls-pin',
+      'cd'.repeat(32),
+    );
+    await json('cluster', 'gateway', 'status', added.gatewayId as string, 'draining', ...as(admin, '--yes'));
+    const shown = await json('cluster', 'show', ...network());
+    expect(shown).toMatchObject({
+      admin: admin.address,
+      gateways: [
+        {
+          id: added.gatewayId,
+          url: 'https://gw.example:8443',
+          status: 'draining',
+          tlsPins: ['cd'.repeat(32)],
+        },
+      ],
+    });
+    const { stdout } = await run('cluster', 'show', ...network());
+    expect(stdout).toContain('Parameters in force');
+    expect(stdout).toContain('https://gw.example:8443');
+  });
+
+  test('a worker stakes, gets its token, is slashed, and everything can be seen', async () => {
+    const worker = await keyFile('worker');
+    const { publicKey } = generateKeyPairSync('ed25519');
+    const holder = join(directory, 'node-key.pem');
+    await writeFile(holder, publicKey.export({ type: 'spki', format: 'pem' }));
+    const stake = ['stake', ...as(worker, '--yes', '--node-id', 'worker-1', '--amount', '2')];
+    const made = await json(...stake, '--holder-key-file', holder);
+    expect(made).toMatchObject({
+      record: { nodeId: 'worker-1', status: 'active', stakeMist: '2000000000' },
+      token: {
+        holderKey: Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url').toString('hex'),
+      },
+    });
+    const again = await json(...stake, '--holder-key-file', holder);
+    expect(again).toMatchObject({ stakeDigest: made.stakeDigest, mintDigest: made.mintDigest });
+
+    const propose = ['slash', 'propose', ...as(admin, '--node', 'worker-1', '--reason', 'ran away')];
+    expect(await json(...propose, '--dry-run')).toMatchObject({ amountMist: '2000000000' });
+    const slashed = await json(...propose, '--yes');
+    expect(slashed).toMatchObject({
+      votes: 1,
+      threshold: 1,
+      executed: { slashedMist: '2000000000', isRecordSlashed: true },
+    });
+    expect(await failure(...propose, '--yes')).toMatchObject({ code: 'DAAS_STAKE_UNKNOWN' });
+  });
+
+  test('new parameters are announced with their hour', async () => {
+    const announced = await json('cluster', 'set', ...as(admin, '--yes', '--minimum-stake', '3'));
+    expect(announced).toMatchObject({
+      isTreasuryAccepted: true,
+      parameters: { minimumStakeMist: '3000000000' },
+    });
+    const { stdout } = await run('cluster', 'show', ...network());
+    expect(stdout).toContain('Pending, in force from');
+  });
+
+  describe('bad input is a sentence with the fix and exit code 78', () => {
+    const set = (...flags: string[]) => ['cluster', 'set', ...as(admin, '--dry-run', ...flags)];
+
+    test.each<[string, () => string[], string]>([
+      ['EMinimumBelowWorkerTier', () => set('--minimum-stake', '999mist'), 'raise --minimum-stake'],
+      ['EMinimumStakeOutOfBounds', () => set('--minimum-stake', '1000000001'), 'lower --minimum-stake'],
+      ['EMinimumTopUpOutOfBounds', () => set('--minimum-top-up', '0'), '--minimum-top-up'],
+      ['ETierOrder', () => set('--tiers', '100mist,100mist,200mist'), 'rise strictly'],
+      ['ETierPermissions', () => set('--tier-permissions', 'pods;nodes:write;*:*'), 'resource:verb'],
+      ['ENoWorkerTier', () => set('--tier-permissions', 'pods:read;pods:write;*:*'), 'nodes:write'],
+      ['EUnbondingOutOfBounds', () => set('--unbonding', '59s'), 'between 1 minute and 365 days'],
+      ['EProposalLifeOutOfBounds', () => set('--proposal-life', '2d'), 'a quarter of --unbonding'],
+      ['ETokenLifeOutOfBounds', () => set('--token-epochs', '0'), 'between 1 and 1000'],
+      ['EThresholdOutOfBounds', () => set('--threshold', '2'), '--threshold'],
+      ['EZeroTreasury', () => set('--treasury', '0x0'), '--treasury'],
+      ['EThresholdNotRaised', () => set('--raise-threshold', '1'), 'above the one in force'],
+      ['ENotASlasher', () => set('--remove-slasher', '0x5'), 'look up the slashers'],
+      ['ENotOfferedAdmin', () => set('--accept-admin'), 'sign with the key'],
+      ['ENoTreasuryToAccept', () => set('--accept-treasury'), 'new treasury'],
+      [
+        'ESigningKey',
+        () => [
+          'cluster',
+          'gateway',
+          'add',
+          ...as(admin, '--dry-run', '--url', 'https://a', '--signing-key', 'ab'),
+        ],
+        '64 hexadecimal digits',
+      ],
+      [
+        'ENoSuchGateway',
+        () => ['cluster', 'gateway', 'status', '0x5', 'live', ...as(admin, '--dry-run')],
+        'cluster show',
+      ],
+    ])('%s', async (constant, args, fix) => {
+      const error = await refusal(...args());
+      expect(error).toMatchObject({ code: 'DAAS_CHAIN_ABORT', exitCode: 78, details: { constant } });
+      expect(error.message).toContain(fix);
+    });
+
+    test.each<[string, () => string[], string]>([
+      ['DAAS_AMOUNT_INVALID', () => set('--minimum-stake', 'much'), 'write SUI'],
+      ['DAAS_DURATION_INVALID', () => set('--unbonding', '7'), 'such as 90s'],
+      ['DAAS_ADDRESS_INVALID', () => set('--treasury', 'me'), '0x'],
+      ['DAAS_TIERS_INVALID', () => set('--tiers', '1,2'), 'three'],
+      ['DAAS_FLAGS_CONFLICT', () => set('--accept-admin', '--accept-treasury'), 'one of'],
+      [
+        'DAAS_ENDPOINT_INVALID',
+        () => ['cluster', 'show', '--endpoint', 'fullnode.example'],
+        'https://fullnode.testnet.sui.io:443',
+      ],
+      ['DAAS_FLAG_MISSING', () => ['stake', ...network(), '--node-id', 'a'], '--key-file'],
+      [
+        'DAAS_PROPOSAL_UNKNOWN',
+        () => ['slash', 'vote', `0x${'7'.repeat(64)}`, ...as(admin, '--dry-run')],
+        'check the id',
+      ],
+      [
+        'DAAS_NODE_ID_INVALID',
+        () => ['stake', ...as(admin, '--dry-run', '--node-id', 'Worker.1')],
+        'a-z, 0-9 and hyphen',
+      ],
+    ])('%s', async (code, args, fix) => {
+      const error = await refusal(...args());
+      expect(error).toMatchObject({ code, exitCode: 78 });
+      expect(error.message).toContain(fix);
+    });
+
+    test('another chain than the deployment names', async () => {
+      const wrong = join(directory, 'wrong.json');
+      const right = JSON.parse(await readFile(deploymentFile(), 'utf8')) as Record<string, string>;
+      await writeFile(
+        wrong,
+        JSON.stringify({ ...right, chainId: '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S' }),
+      );
+      expect(await failure('cluster', 'show', ...network(), '--deployment', wrong)).toMatchObject({
+        code: 'DAAS_CHAIN_ID_MISMATCH',
+        exitCode: 78,
+      });
+    });
+
+    test('an empty wallet is told what it needs', async () => {
+      const empty = await keyFile('empty', 0n);
+      expect(
+        await failure('stake', ...network(), '--key-file', empty.file, '--dry-run', '--node-id', 'poor'),
+      ).toMatchObject({ code: 'DAAS_BALANCE_TOO_LOW', exitCode: 78 });
+    });
+
+    test('a key is never repeated, not even a broken one', async () => {
+      const broken = join(directory, 'broken.key');
+      await writeFile(broken, 'suiprivkey1notakeyatall');
+      const { stdout, stderr } = await run('cluster', 'set', ...network(), '--key-file', broken);
+      expect(stdout + stderr).toContain('DAAS_WALLET_KEY_INVALID');
+      expect(stdout + stderr).not.toContain('notakeyatall');
+    });
+  });
+});
