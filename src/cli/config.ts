@@ -3,7 +3,7 @@ import { EXIT, Secret } from '#base';
 import { type ResolvedSetting, redact, type Settings, validatePlugins } from '#host';
 import { type Io, table, toJson } from './io.ts';
 import {
-  loadAllSettings,
+  loadGatewaySettings,
   loadWorkerSettings,
   pluginEntries,
   settingWarnings,
@@ -50,14 +50,12 @@ export function configCommand(io: Io): Command {
 
 /** The gateway's section is checked when there is one; what the gateway is made of is loaded only then. */
 async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>> {
-  const sources = { configFile: config };
+  const sources = { file: config };
   const settings = await loadWorkerSettings(sources);
   const isGateway =
     settings.value.gateway !== undefined ||
     Object.keys(process.env).some((variable) => variable.startsWith('K3S_DAAS_GATEWAY_'));
-  if (!isGateway) return settings;
-  const { GatewayConfig } = await import('#gateway');
-  return loadAllSettings(GatewayConfig, sources);
+  return isGateway ? loadGatewaySettings(sources) : settings;
 }
 
 /** Finds every plugin and validates its configuration, as a start would; no plugin's `setup` runs. */

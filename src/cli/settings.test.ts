@@ -7,7 +7,7 @@ import { GatewayConfig } from '#gateway';
 import { describeSettings } from '#host';
 import {
   deploymentOf,
-  loadAllSettings,
+  loadGatewaySettings,
   loadWorkerSettings,
   nodeIdOf,
   pluginEntries,
@@ -33,7 +33,7 @@ const endpoint = { SUI_RPC_ENDPOINT: 'http://127.0.0.1:9000' };
 const key = '07'.repeat(32);
 
 const load = (sources: SettingSources = {}) =>
-  loadWorkerSettings({ environment: endpoint, directories: [], ...sources });
+  loadWorkerSettings({ env: endpoint, directories: [], ...sources });
 async function write(name: string, content: unknown, mode = 0o600): Promise<string> {
   const path = join(directory, name);
   await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
@@ -42,7 +42,7 @@ async function write(name: string, content: unknown, mode = 0o600): Promise<stri
 }
 
 test('config.example.json is read, names every key, and gives each that has a default its default', async () => {
-  const example = await loadAllSettings(GatewayConfig, { configFile: 'config.example.json', environment: {} });
+  const example = await loadGatewaySettings({ file: 'config.example.json', env: {} });
   const given = new Set(example.rows.filter((row) => row.origin.startsWith('file ')).map((row) => row.name));
   // The key itself stands in for its file, the three ids for the deployment file.
   const instead = ['chain.chainId', 'chain.packageId', 'chain.clusterId', 'wallet.key'];
@@ -54,7 +54,10 @@ test('config.example.json is read, names every key, and gives each that has a de
   };
   const bare = settingsSchema(GatewayConfig).parse(required);
   for (const row of example.rows) {
-    const byDefault = row.path.reduce<unknown>((value, name) => (value as Record<string, unknown>)?.[name], bare);
+    const byDefault = row.path.reduce<unknown>(
+      (value, name) => (value as Record<string, unknown>)?.[name],
+      bare,
+    );
     if (byDefault !== undefined) expect([row.name, row.value]).toEqual([row.name, byDefault]);
   }
 });
@@ -68,7 +71,9 @@ test('docs/configuration.md tells of every key, every variable and every name of
 });
 
 test('no two settings share a variable', () => {
-  const variables = describeSettings(settingsSchema(GatewayConfig), 'K3S_DAAS_').map((row) => row.environment);
+  const variables = describeSettings(settingsSchema(GatewayConfig), 'K3S_DAAS_').map(
+    (row) => row.environment,
+  );
   expect(new Set(variables).size).toBe(variables.length);
 });
 
@@ -86,7 +91,7 @@ const seed = {
 
 test('a configuration in the words of the seed is read', async () => {
   const file = await write('seed.json', seed);
-  const settings = await load({ environment: { STAKER_CONFIG_PATH: file, TEE_MODE: 'simulation' } });
+  const settings = await load({ env: { STAKER_CONFIG_PATH: file, TEE_MODE: 'simulation' } });
   expect(settings.value).toMatchObject({
     nodeId: 'production-worker-001',
     wallet: { address: id('a') },
@@ -97,7 +102,9 @@ test('a configuration in the words of the seed is read', async () => {
     teeMode: 'none',
   });
   expect(settings.value.wallet.key?.reveal()).toBe(key);
-  expect(settings.rows.find((row) => row.name === 'stake.amountMist')?.origin).toBe(`file ${file} (stake_amount)`);
+  expect(settings.rows.find((row) => row.name === 'stake.amountMist')?.origin).toBe(
+    `file ${file} (stake_amount)`,
+  );
   expect(pluginEntries(settings)).toEqual([
     { use: 'staking', config: { stakeMist: 1_000_000_000n, minimumMist: 1_000_000_000n } },
     { use: 'registration', config: { gatewayUrl: 'https://nautilus-tee.example.com:8080' } },
@@ -107,54 +114,68 @@ test('a configuration in the words of the seed is read', async () => {
 });
 
 test('the wallet address must fit the key', async () => {
-  const settings = await load({ configFile: await write('seed.json', seed) });
-  await expect(walletOf(settings)).rejects.toMatchObject({ code: 'DAAS_WALLET_ADDRESS_MISMATCH', exitCode: 78 });
+  const settings = await load({ file: await write('seed.json', seed) });
+  await expect(walletOf(settings)).rejects.toMatchObject({
+    code: 'DAAS_WALLET_ADDRESS_MISMATCH',
+    exitCode: 78,
+  });
 });
 
 test('a wallet key that others can read, or that is given twice or not at all, is refused', async () => {
   await expect(walletOf(await load())).rejects.toMatchObject({ code: 'DAAS_WALLET_MISSING' });
   const exposed = await write('exposed.key', key, 0o644);
   const environment = { ...endpoint, K3S_DAAS_WALLET_KEY_FILE: exposed };
-  await expect(walletOf(await load({ environment }))).rejects.toMatchObject({ code: 'DAAS_WALLET_KEY_EXPOSED' });
+  await expect(walletOf(await load({ env: environment }))).rejects.toMatchObject({
+    code: 'DAAS_WALLET_KEY_EXPOSED',
+  });
   const twice = { ...environment, K3S_DAAS_WALLET_KEY: key };
-  await expect(walletOf(await load({ environment: twice }))).rejects.toMatchObject({ code: 'DAAS_WALLET_AMBIGUOUS' });
+  await expect(walletOf(await load({ env: twice }))).rejects.toMatchObject({ code: 'DAAS_WALLET_AMBIGUOUS' });
   await chmod(exposed, 0o600);
-  expect((await walletOf(await load({ environment }))).address).toMatch(/^0x[0-9a-f]{64}$/);
+  expect((await walletOf(await load({ env: environment }))).address).toMatch(/^0x[0-9a-f]{64}$/);
 });
 
 test('a key that stands in a file others can read is warned about', async () => {
-  const open = await load({ configFile: await write('open.json', { wallet: { key } }, 0o644) });
+  const open = await load({ file: await write('open.json', { wallet: { key } }, 0o644) });
   expect(await settingWarnings(open)).toEqual([expect.stringContaining('chmod 600')]);
 });
 
 test('paths are relative to the file they stand in', async () => {
   await write('deployment.json', { chainId, packageId: id('1'), clusterId: id('2') });
   const configFile = await write('relative.json', { chain: { deployment: 'deployment.json' } });
-  expect(await deploymentOf(await load({ configFile }))).toEqual({ chainId, packageId: id('1'), clusterId: id('2') });
+  expect(await deploymentOf(await load({ file: configFile }))).toEqual({
+    chainId,
+    packageId: id('1'),
+    clusterId: id('2'),
+  });
 });
 
 test('a deployment given in part is completed, one that contradicts its file or is not whole is refused', async () => {
   await write('deployment.json', { chainId, packageId: id('1'), clusterId: id('2') });
-  const both = await write('both.json', { chain: { deployment: 'deployment.json' }, contract_address: id('1') });
-  expect((await deploymentOf(await load({ configFile: both }))).packageId).toBe(id('1'));
+  const both = await write('both.json', {
+    chain: { deployment: 'deployment.json' },
+    contract_address: id('1'),
+  });
+  expect((await deploymentOf(await load({ file: both }))).packageId).toBe(id('1'));
   const other = await write('other.json', { chain: { deployment: 'deployment.json', packageId: id('9') } });
-  await expect(deploymentOf(await load({ configFile: other }))).rejects.toMatchObject({
+  await expect(deploymentOf(await load({ file: other }))).rejects.toMatchObject({
     code: 'DAAS_DEPLOYMENT_MISMATCH',
     exitCode: 78,
   });
   const half = await write('half.json', { chain: { chainId } });
-  await expect(deploymentOf(await load({ configFile: half }))).rejects.toMatchObject({ code: 'DAAS_DEPLOYMENT_INVALID' });
+  await expect(deploymentOf(await load({ file: half }))).rejects.toMatchObject({
+    code: 'DAAS_DEPLOYMENT_INVALID',
+  });
 });
 
 test('mock mode is the preset of the dev chain here, and is refused with any other', async () => {
   await write('dev.json', { chainId: devChainId, packageId: id('1'), clusterId: id('2') });
   const mock = { MOCK_MODE: 'true', CONTRACT_ADDRESS: `0x${'0'.repeat(40)}` };
   const configFile = await write('mock.json', { chain: { deployment: 'dev.json' } });
-  const settings = await load({ configFile, environment: mock });
+  const settings = await load({ file: configFile, env: mock });
   expect(settings.value.chain.endpoints).toEqual(['http://127.0.0.1:9000']);
   expect((await deploymentOf(settings)).packageId).toBe(id('1'));
   const remote = { ...mock, SUI_RPC_ENDPOINT: 'https://fullnode.mainnet.sui.io:443' };
-  await expect(deploymentOf(await load({ configFile, environment: remote }))).rejects.toMatchObject({
+  await expect(deploymentOf(await load({ file: configFile, env: remote }))).rejects.toMatchObject({
     code: 'DAAS_MOCK_MODE_REFUSED',
     exitCode: 78,
   });
@@ -167,22 +188,24 @@ test.each([
   [{ K3S_DAAS_NODEID: 'w' }, 'did you mean K3S_DAAS_NODE_ID?'],
   [{ SUI_RPC_ENDPOINT: 'ftp://x' }, 'chain.endpoints[0] is "ftp://x" (environment SUI_RPC_ENDPOINT)'],
 ])('%j is refused by name', async (environment, sentence) => {
-  const error = (await load({ environment: { ...endpoint, ...environment } }).catch((thrown) => thrown)) as DaasError;
+  const error = (await load({ env: { ...endpoint, ...environment } }).catch((thrown) => thrown)) as DaasError;
   expect(error).toMatchObject({ code: 'DAAS_CONFIG_INVALID', exitCode: 78 });
   expect(error.message).toContain(sentence);
 });
 
 test('an amount that JSON has already rounded is refused', async () => {
   const configFile = await write('big.json', '{"stake":{"amountMist":9007199254740993}}');
-  await expect(load({ configFile })).rejects.toThrow(/string|safe/i);
+  await expect(load({ file: configFile })).rejects.toThrow(/string|safe/i);
 });
 
 test('a container runtime becomes flags of k3s', async () => {
   const flags = async (runtime: string) =>
-    runtimeArguments(await load({ environment: { ...endpoint, K3S_DAAS_CONTAINER_RUNTIME: runtime } }));
+    runtimeArguments(await load({ env: { ...endpoint, K3S_DAAS_CONTAINER_RUNTIME: runtime } }));
   expect(await flags('containerd')).toEqual([]);
   expect(await flags('docker')).toEqual(['--docker']);
-  expect(await flags('/run/crio/crio.sock')).toEqual(['--container-runtime-endpoint=unix:///run/crio/crio.sock']);
+  expect(await flags('/run/crio/crio.sock')).toEqual([
+    '--container-runtime-endpoint=unix:///run/crio/crio.sock',
+  ]);
 });
 
 test('a setting and the entry of a plugin may not say the same thing', async () => {
@@ -190,7 +213,7 @@ test('a setting and the entry of a plugin may not say the same thing', async () 
     stake: { amountMist: 5 },
     plugins: [{ use: 'staking', config: { stakeMist: 6 } }],
   });
-  const settings = await load({ configFile });
+  const settings = await load({ file: configFile });
   expect(() => pluginEntries(settings)).toThrow('plugins[0].config.stakeMist and stake.amountMist');
 });
 

@@ -13,6 +13,7 @@ import {
   readWallet,
   type Wallet,
 } from '#chain';
+import type { GatewayConfig } from '#gateway';
 import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type Settings } from '#host';
 
 const DurationMs = z.int().min(0).max(86_400_000);
@@ -166,6 +167,9 @@ export const WorkerSettings = z.strictObject({
 });
 export type WorkerSettings = z.infer<typeof WorkerSettings>;
 
+/** The configuration as the gateway reads it. */
+export type GatewaySettings = Omit<WorkerSettings, 'gateway'> & { readonly gateway: GatewayConfig };
+
 /** The configuration with the gateway's section checked too. */
 export function settingsSchema<G extends z.ZodType>(gateway: G) {
   return z.strictObject({ ...common, gateway });
@@ -173,8 +177,9 @@ export function settingsSchema<G extends z.ZodType>(gateway: G) {
 
 export interface SettingSources {
   /** `--config` */
-  readonly configFile?: string | undefined;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly file?: string | undefined;
+  /** Default: that of the process. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly flags?: readonly FlagValue[];
   /** Default: the working directory, then /etc/k3s-daas. */
   readonly directories?: readonly string[];
@@ -220,24 +225,26 @@ export function loadWorkerSettings(sources: SettingSources = {}): Promise<Settin
   return load(WorkerSettings, sources, ['K3S_DAAS_GATEWAY_*']);
 }
 
-/** As `loadWorkerSettings`, with a schema for the gateway's section: `GatewayConfig` of `#gateway`. */
-export function loadAllSettings<G extends z.ZodType>(gateway: G, sources: SettingSources = {}) {
-  return load(settingsSchema(gateway), sources, []);
+/** As `loadWorkerSettings`, and the section `gateway` is required and checked. */
+export async function loadGatewaySettings(sources: SettingSources = {}): Promise<Settings<GatewaySettings>> {
+  // Loaded when asked for: a worker never pays for what the gateway is made of.
+  const { GatewayConfig } = await import('#gateway');
+  return load(settingsSchema(GatewayConfig.prefault({} as never)), sources, []);
 }
 
 function load<T>(
   schema: z.ZodType<T>,
-  { configFile, environment = process.env, flags, directories = ['.', '/etc/k3s-daas'] }: SettingSources,
+  { file, env = process.env, flags, directories = ['.', '/etc/k3s-daas'] }: SettingSources,
   reserved: readonly string[],
 ): Promise<Settings<T>> {
   return loadSettings({
     schema,
     environmentPrefix: 'K3S_DAAS_',
-    environment,
+    environment: env,
     reserved: ['K3S_DAAS_CONFIG', 'K3S_DAAS_TEST_*', ...reserved],
     aliases: seedAliases,
     ...(flags && { flags }),
-    file: namedFile(configFile, environment),
+    file: namedFile(file, env),
     directories,
     defaults: (given) => ({
       ...(isNodeId(hostname()) && { nodeId: { value: hostname(), origin: 'default (host name)' } }),
@@ -249,12 +256,12 @@ function load<T>(
 }
 
 function namedFile(
-  configFile: string | undefined,
-  environment: Readonly<Record<string, string | undefined>>,
+  file: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
 ): { path: string; origin: string } | undefined {
-  if (configFile !== undefined) return { path: configFile, origin: '--config' };
+  if (file !== undefined) return { path: file, origin: '--config' };
   for (const variable of ['K3S_DAAS_CONFIG', 'STAKER_CONFIG_PATH']) {
-    const path = environment[variable];
+    const path = env[variable];
     if (path) return { path, origin: `environment ${variable}` };
   }
   return undefined;
