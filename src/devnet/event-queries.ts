@@ -2,7 +2,7 @@ import { GrpcTypes } from '@mysten/sui/grpc';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import type { ExecutedTransaction, Ledger } from './ledger.ts';
 import { type DatatypeType, isSameType, parseType } from './move/index.ts';
-import { applyMask, type MaskTree, readMask } from './read-mask.ts';
+import { applyMask, type MaskTree } from './read-mask.ts';
 import { renderEvent, renderExecuted } from './render-transaction.ts';
 import { fieldInvalid } from './rpc-error.ts';
 import type { EmittedEvent } from './transaction-host.ts';
@@ -196,8 +196,8 @@ const withDefined = <T extends object>(parts: T): T =>
 export async function* listEvents(
   ledger: Ledger,
   request: GrpcTypes.ListEventsRequest,
+  mask: MaskTree,
 ): AsyncGenerator<object> {
-  const mask = readMask(request.readMask, 'event_type', GrpcTypes.Event);
   const items = [...ledger.transactions.values()]
     .flatMap(eventsOf)
     .filter((placed) => matchesEvent(request.filter, placed))
@@ -209,8 +209,8 @@ export async function* listEvents(
 export async function* listTransactions(
   ledger: Ledger,
   request: GrpcTypes.ListTransactionsRequest,
+  mask: MaskTree,
 ): AsyncGenerator<object> {
-  const mask = readMask(request.readMask, 'digest', GrpcTypes.ExecutedTransaction);
   const items = [...ledger.transactions.values()]
     .filter((transaction) => matchesTransaction(request.filter, transaction))
     .map((transaction) => ({ checkpoint: transaction.checkpoint, index: 0, item: transaction }));

@@ -84,17 +84,33 @@ export class GrpcWebServer {
         handler(input as never, gone.signal),
       );
       const encode = (output: object) => found.method.O.toBinary(found.method.O.create(output));
-      if (isStream(result))
-        for await (const item of result) {
-          if (gone.signal.aborted) return true;
-          await answer.message(encode(item));
-        }
+      if (isStream(result)) await sendAll(result, answer, encode, gone.signal);
       else await answer.message(encode(await result));
       answer.end();
     } catch (error) {
       if (!gone.signal.aborted) answer.fail(asStatus(error));
     }
     return true;
+  }
+}
+
+/** A stream is open, and its subscription runs, before its first message: a reader that sees headers misses nothing. */
+async function sendAll(
+  stream: AsyncIterable<object>,
+  answer: Answer,
+  encode: (item: object) => Uint8Array,
+  gone: AbortSignal,
+): Promise<void> {
+  const items = stream[Symbol.asyncIterator]();
+  try {
+    let next = items.next();
+    answer.open();
+    for (let item = await next; !item.done && !gone.aborted; item = await next) {
+      await answer.message(encode(item.value));
+      next = items.next();
+    }
+  } finally {
+    await items.return?.();
   }
 }
 
@@ -155,13 +171,13 @@ class Answer {
 
   /** Sends one message; waits when the reader is slower than the chain. */
   async message(bytes: Uint8Array): Promise<void> {
-    this.#open();
+    this.open();
     if (!this.#response.write(this.#frame(MESSAGE, bytes)) && !this.#response.closed)
       await Promise.race([once(this.#response, 'drain'), once(this.#response, 'close')]);
   }
 
   end(): void {
-    this.#open();
+    this.open();
     this.#response.end(this.#frame(TRAILERS, Buffer.from('grpc-status: 0\r\n')));
   }
 
@@ -176,7 +192,8 @@ class Answer {
     this.#response.end();
   }
 
-  #open(): void {
+  /** Sends the headers, if they are not sent yet. */
+  open(): void {
     if (!this.#response.headersSent) {
       this.#response.writeHead(200, this.#headers);
       this.#response.flushHeaders();

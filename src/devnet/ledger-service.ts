@@ -33,8 +33,10 @@ export function ledgerService(ledger: Ledger): Handlers {
       const mask = readMask(request.readMask, 'sequence_number,digest', GrpcTypes.Checkpoint);
       return { checkpoint: renderCheckpoint(ledger, findCheckpoint(ledger, request), mask) };
     },
-    ListEvents: (request: GrpcTypes.ListEventsRequest) => listEvents(ledger, request),
-    ListTransactions: (request: GrpcTypes.ListTransactionsRequest) => listTransactions(ledger, request),
+    ListEvents: (request: GrpcTypes.ListEventsRequest) =>
+      listEvents(ledger, request, readMask(request.readMask, 'event_type', GrpcTypes.Event)),
+    ListTransactions: (request: GrpcTypes.ListTransactionsRequest) =>
+      listTransactions(ledger, request, readMask(request.readMask, 'digest', GrpcTypes.ExecutedTransaction)),
   };
 }
 

@@ -4,18 +4,29 @@ import { cursorOf, eventsOf, matchesEvent, matchesTransaction, renderPlacedEvent
 import type { Handlers } from './grpc-web.ts';
 import type { Ledger } from './ledger.ts';
 import { renderCheckpoint } from './ledger-service.ts';
-import { readMask } from './read-mask.ts';
+import { type MaskTree, readMask } from './read-mask.ts';
 import { renderExecuted } from './render-transaction.ts';
 
 /** Streams start at the tip. Every checkpoint gives a frame, so that a reader sees the stream is alive. */
 export function subscriptionService(ledger: Ledger): Handlers {
   return {
+    // The mask is read before the stream begins: a bad one is an error of the call, not of the stream.
     SubscribeCheckpoints: (request: GrpcTypes.SubscribeCheckpointsRequest, signal) =>
-      subscribeCheckpoints(ledger, request, signal),
+      subscribeCheckpoints(
+        ledger,
+        request,
+        readMask(request.readMask, 'sequence_number,digest', GrpcTypes.Checkpoint),
+        signal,
+      ),
     SubscribeTransactions: (request: GrpcTypes.SubscribeTransactionsRequest, signal) =>
-      subscribeTransactions(ledger, request, signal),
+      subscribeTransactions(
+        ledger,
+        request,
+        readMask(request.readMask, 'digest', GrpcTypes.ExecutedTransaction),
+        signal,
+      ),
     SubscribeEvents: (request: GrpcTypes.SubscribeEventsRequest, signal) =>
-      subscribeEvents(ledger, request, signal),
+      subscribeEvents(ledger, request, readMask(request.readMask, 'event_type', GrpcTypes.Event), signal),
   };
 }
 
@@ -47,9 +58,9 @@ async function* checkpointsFrom(ledger: Ledger, signal: AbortSignal): AsyncGener
 async function* subscribeCheckpoints(
   ledger: Ledger,
   request: GrpcTypes.SubscribeCheckpointsRequest,
+  mask: MaskTree,
   signal: AbortSignal,
 ): AsyncGenerator<GrpcTypes.SubscribeCheckpointsResponse> {
-  const mask = readMask(request.readMask, 'sequence_number,digest', GrpcTypes.Checkpoint);
   const isFiltered = (request.filter?.terms.length ?? 0) > 0;
   for await (const checkpoint of checkpointsFrom(ledger, signal)) {
     const { transaction, sequenceNumber } = checkpoint;
@@ -65,9 +76,9 @@ async function* subscribeCheckpoints(
 async function* subscribeTransactions(
   ledger: Ledger,
   request: GrpcTypes.SubscribeTransactionsRequest,
+  mask: MaskTree,
   signal: AbortSignal,
 ): AsyncGenerator<GrpcTypes.SubscribeTransactionsResponse> {
-  const mask = readMask(request.readMask, 'digest', GrpcTypes.ExecutedTransaction);
   for await (const { transaction, sequenceNumber } of checkpointsFrom(ledger, signal)) {
     const watermark = { cursor: cursorOf(sequenceNumber, 0), checkpoint: sequenceNumber };
     yield transaction && matchesTransaction(request.filter, transaction)
@@ -79,9 +90,9 @@ async function* subscribeTransactions(
 async function* subscribeEvents(
   ledger: Ledger,
   request: GrpcTypes.SubscribeEventsRequest,
+  mask: MaskTree,
   signal: AbortSignal,
 ): AsyncGenerator<GrpcTypes.SubscribeEventsResponse> {
-  const mask = readMask(request.readMask, 'event_type', GrpcTypes.Event);
   yield { watermark: watermarkOf(ledger.tip.sequenceNumber, 0xffff_ffff) };
   for await (const { transaction, sequenceNumber } of checkpointsFrom(ledger, signal)) {
     const events = transaction

@@ -95,18 +95,25 @@ export const txContext = (): MoveValue => struct();
 export const isTxContextParameter = (type: Type): boolean =>
   type.kind === 'reference' && isDatatype(type.to, SUI, 'tx_context', 'TxContext');
 
-const txContextModule = nativeModule(SUI, 'tx_context', ['struct TxContext has drop { }'], {
-  'public fun sender(self: &TxContext): address': ({ host }) => host.sender,
-  'public fun digest(self: &TxContext): &vector<u8>': ({ host }) =>
-    place([bytesToVector(host.digestBytes)], 0),
-  'public fun epoch(self: &TxContext): u64': ({ host }) => u64(host.epoch),
-  'public fun epoch_timestamp_ms(self: &TxContext): u64': ({ host }) => u64(host.epochTimestampMs),
-  'public fun sponsor(self: &TxContext): Option<address>': ({ host }) =>
-    host.sponsor === undefined ? none() : some(host.sponsor),
-  'public fun fresh_object_address(ctx: &mut TxContext): address': ({ host }) => host.freshId(),
-  'public fun reference_gas_price(self: &TxContext): u64': ({ host }) => u64(host.referenceGasPrice),
-  'public fun gas_price(self: &TxContext): u64': ({ host }) => u64(host.gasPrice),
-});
+const txContextModule = nativeModule(
+  SUI,
+  'tx_context',
+  [
+    'struct TxContext has drop { sender: address, tx_hash: vector<u8>, epoch: u64, epoch_timestamp_ms: u64, ids_created: u64 }',
+  ],
+  {
+    'public fun sender(self: &TxContext): address': ({ host }) => host.sender,
+    'public fun digest(self: &TxContext): &vector<u8>': ({ host }) =>
+      place([bytesToVector(host.digestBytes)], 0),
+    'public fun epoch(self: &TxContext): u64': ({ host }) => u64(host.epoch),
+    'public fun epoch_timestamp_ms(self: &TxContext): u64': ({ host }) => u64(host.epochTimestampMs),
+    'public fun sponsor(self: &TxContext): Option<address>': ({ host }) =>
+      host.sponsor === undefined ? none() : some(host.sponsor),
+    'public fun fresh_object_address(ctx: &mut TxContext): address': ({ host }) => host.freshId(),
+    'public fun reference_gas_price(self: &TxContext): u64': ({ host }) => u64(host.referenceGasPrice),
+    'public fun gas_price(self: &TxContext): u64': ({ host }) => u64(host.gasPrice),
+  },
+);
 
 const transferTo: NativeBody = ({ args: [object, recipient], typeArgs, host }) => {
   host.transfer(typeArgs[0] as Type, object as MoveValue, {
