@@ -42,6 +42,11 @@ export interface ClusterOptions extends KubeApiOptions {
   readonly log?: Log;
   /** How long evicted pods may take to end by themselves before they are deleted without grace; 2 s unless given. */
   readonly podGraceMs?: number;
+  /**
+   * How long a name that was taken off the admitted ones stays untouched before its password is made anew; 1 s unless
+   * given. The API server learns of the list by a watch, some 20 ms later.
+   */
+  readonly settleMs?: number;
   /** How often the node watch begins anew at the latest; 5 min unless given. */
   readonly relistMs?: number;
 }
@@ -54,7 +59,8 @@ export interface Cluster extends ClusterPort, AsyncDisposable {
 
 /** Reaches the cluster of a kubeconfig. Nothing is sent before the first call. */
 export function openCluster(options: ClusterOptions): Cluster {
-  const { clock = systemClock, log = silentLog, podGraceMs = 2_000, relistMs = 300_000 } = options;
+  const { clock = systemClock, log = silentLog, podGraceMs = 2_000 } = options;
+  const { relistMs = 300_000, settleMs = 1_000 } = options;
   const api = openKubeApi(options);
   const { core, call } = api;
   const namespace = SYSTEM_NAMESPACE;
@@ -100,16 +106,16 @@ export function openCluster(options: ClusterOptions): Cluster {
       { signal },
     ).catch(explainMissingSetup);
 
-  /** Sets or removes one key; whatever else happens to the list meanwhile stays. */
+  /** Sets or removes one key and says whether that changed anything; what others do to the list meanwhile stays. */
   async function changeAdmitted(
     nodeId: string,
     value: string | undefined,
     signal?: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     for (let attempt = 0; ; attempt += 1) {
       const { data, metadata } = await readAdmitted(signal);
       const current = data?.[nodeId];
-      if (current === value) return;
+      if (current === value) return false;
       if (current === ORDINARY) throw reservedName(nodeId);
       // With the version of what was read: a name that an administrator reserves in between is not overwritten.
       const body = {
@@ -122,7 +128,7 @@ export function openCluster(options: ClusterOptions): Cluster {
           (given) => core.patchNamespacedConfigMap({ name: ADMITTED_CONFIG_MAP, namespace, body }, given),
           { signal, patch: 'merge' },
         );
-        return;
+        return true;
       } catch (error) {
         if (!isConflict(error) || attempt === 19) throw error;
         await clock.sleep(Math.ceil(Math.random() * 20 * (attempt + 1)), signal);
@@ -157,7 +163,7 @@ export function openCluster(options: ClusterOptions): Cluster {
       };
       // Between the old Secret and the new one the name is anybody's with a join credential: it must not be admitted
       // then, or whoever slips in, or comes after a crash right here, could register it.
-      await changeAdmitted(nodeId, undefined, signal);
+      if (await changeAdmitted(nodeId, undefined, signal)) await clock.sleep(settleMs, signal);
       // k3s itself makes such a Secret for whoever claims the name first: one that slips in between is deleted too.
       for (let attempt = 0; ; attempt += 1) {
         await deleteSecret(name, undefined, signal);
@@ -178,8 +184,12 @@ export function openCluster(options: ClusterOptions): Cluster {
     async admittedNames(signal) {
       return new Map(Object.entries((await readAdmitted(signal)).data ?? {}));
     },
-    admitName: ({ nodeId, tier }, signal) => changeAdmitted(nodeId, tier, signal),
-    removeName: (nodeId, signal) => changeAdmitted(nodeId, undefined, signal),
+    async admitName({ nodeId, tier }, signal) {
+      await changeAdmitted(nodeId, tier, signal);
+    },
+    async removeName(nodeId, signal) {
+      await changeAdmitted(nodeId, undefined, signal);
+    },
 
     async createJoinCredential({ nodeId, recordId, expiresAtMs }, signal): Promise<IssuedJoinCredential> {
       // Kubernetes reads whole seconds of RFC 3339; rounded down, so that the credential never outlives its promise.

@@ -102,7 +102,7 @@ export async function startSupervisorFront(options: SupervisorFrontOptions): Pro
   let round: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     round = round.then(() => tendNodePasswords(api, passwordSweepMs)).catch(() => undefined);
-  }, 1_000);
+  }, 500);
   lifetime.defer('node passwords', () => {
     clearInterval(timer);
     return round;
