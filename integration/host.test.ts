@@ -1,0 +1,213 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FakeAgent, FakeGateways, fakeRegistration, RecordingLog } from 'k3s-daas/plugin/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '#base';
+import { addGateway, createChainClient, createStakeChain, proposeSlash } from '#chain';
+import { bind, createHost, type Host } from '#host';
+import { GatewayConnector, type HostEvents, NodeIdentity, StakeChain } from '#plugin';
+import { builtIns } from '#plugins';
+import { openNodeIdentity } from '#seal';
+import { deploymentOf, loadWorkerSettings, nodeIdOf, pluginEntries, walletOf } from '../src/cli/settings.ts';
+import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
+
+/**
+ * The host with its built-in plugins, its settings and a real chain client on the dev chain; gateway and agent are the fakes
+ * of the plugin testing kit. What the whole does with a real gateway and real processes, the demo's world shows.
+ */
+let world: ChainWorld;
+beforeAll(async () => {
+  world = await startChainWorld();
+  await addGateway(world.actor, {
+    url: 'https://gateway.example.com:8443',
+    tlsPins: [new Uint8Array(32).fill(1)],
+    attestationKind: 'none',
+    measurement: new Uint8Array(),
+    signingKey: new Uint8Array(32).fill(2),
+    tier: 'basic',
+  });
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const stakeMist = 2n * SUI;
+
+/** A configuration file as an operator writes it, and hosts that live by it, one after the other. */
+async function makeWorker(nodeId: string, changes: Readonly<Record<string, unknown>> = {}) {
+  const directory = world.directory;
+  const wallet = await world.wallet(10n);
+  const deployment = join(directory, 'deployment.json');
+  await writeFile(deployment, JSON.stringify(world.deployment));
+  const file = join(directory, `${nodeId}.json`);
+  const stateDir = join(directory, nodeId);
+  const own = {
+    nodeId,
+    stateDir,
+    chain: { endpoints: [world.url], deployment },
+    wallet: { keyFile: wallet.keyFile, address: wallet.address },
+    stake: { amountMist: String(stakeMist) },
+    join: { deadlineMs: 20_000 },
+    plugins: [
+      { use: 'staking' },
+      { use: 'registration' },
+      { use: 'heartbeat' },
+      { use: 'slashing', config: { intervalMs: 100 } },
+    ],
+  };
+  await writeFile(file, JSON.stringify({ ...own, ...changes }));
+
+  async function start(flags: { stakeAgain?: boolean } = {}) {
+    const settings = await loadWorkerSettings({ file, env: {} });
+    const client = createChainClient({
+      endpoints: settings.value.chain.endpoints,
+      deployment: await deploymentOf(settings),
+      clock: systemClock,
+    });
+    const agent = new FakeAgent();
+    const gateways = new FakeGateways(systemClock);
+    gateways.registration = fakeRegistration({ nodeId, heartbeatIntervalMs: 100 });
+    const log = new RecordingLog();
+    const host = createHost({
+      nodeId: nodeIdOf(settings),
+      stateDir: settings.value.stateDir,
+      plugins: pluginEntries(settings, flags),
+      mayStakeAgain: flags.stakeAgain ?? false,
+      builtIns,
+      pluginDirectory: settings.directory,
+      joinDeadlineMs: settings.value.join.deadlineMs,
+      joinPatienceMs: settings.value.join.patienceMs,
+      drainDeadlineMs: settings.value.drainDeadlineMs,
+      log,
+      signals: undefined,
+      prepare: async ({ journal, log }) => {
+        await client.verify();
+        const chain = createStakeChain({
+          client,
+          wallet: await walletOf(settings),
+          journal: journal.section('chain'),
+          log,
+          gasBudgets: settings.value.chain.gasBudgets,
+        });
+        const identity = await openNodeIdentity({
+          nodeId: nodeIdOf(settings),
+          keyFile: join(stateDir, 'node.key'),
+          passwordFile: join(stateDir, 'node-password'),
+        });
+        const bindings = [
+          bind(StakeChain, chain),
+          bind(NodeIdentity, identity),
+          bind(GatewayConnector, gateways),
+        ];
+        return { agent, chain, bindings };
+      },
+    });
+    const seen = follow(host);
+    return { host, agent, gateways, log, seen, ended: host.run() };
+  }
+  return { wallet, stateDir, start };
+}
+
+/** The first fact of an event, whether it has come already or not. */
+function follow(host: Host) {
+  const facts = new Map<keyof HostEvents, Promise<unknown>>();
+  const events = [
+    'stake.created',
+    'stake.found',
+    'seal.minted',
+    'heartbeat.acknowledged',
+    'stake.slashed',
+  ] as const;
+  for (const event of events) {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    facts.set(event, promise);
+    host.events.on(event, resolve);
+  }
+  return async <E extends (typeof events)[number]>(event: E) => (await facts.get(event)) as HostEvents[E];
+}
+
+test('a worker stakes, mints, registers and heartbeats; slashed on chain it locks itself out for good', async () => {
+  const worker = await makeWorker('slashed-worker');
+  const life = await worker.start();
+  const [created, minted] = await Promise.all([life.seen('stake.created'), life.seen('seal.minted')]);
+  await life.seen('heartbeat.acknowledged');
+  const record = (await world.client.records([created.recordId])).get(created.recordId);
+  expect(record).toMatchObject({
+    nodeId: 'slashed-worker',
+    stakeMist,
+    token: minted.tokenId,
+    status: 'active',
+  });
+  expect(life.gateways.registrations[0]).toMatchObject({ sealTokenId: minted.tokenId });
+
+  const slashed = life.seen('stake.slashed');
+  await proposeSlash(world.actor, { recordId: created.recordId, amountMist: stakeMist, reason: 'test' });
+  expect((await slashed).recordId).toBe(created.recordId);
+  expect(await life.ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_SLASHED' } });
+  expect(life.agent.calls).toContain('stopForGood');
+  expect(JSON.parse(await readFile(join(worker.stateDir, 'latch.json'), 'utf8'))).toMatchObject({
+    recordId: created.recordId,
+    isComplete: true,
+  });
+
+  const restarted = await worker.start();
+  expect(await restarted.ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_LATCHED' } });
+  expect(restarted.agent.starts).toEqual([]);
+
+  const again = await worker.start({ stakeAgain: true });
+  expect((await again.seen('stake.created')).recordId).not.toBe(created.recordId);
+  await again.seen('heartbeat.acknowledged');
+  again.host.stop('test');
+  expect((await again.ended).exitCode).toBe(0);
+});
+
+test('a restart finds what stands, and pays nothing', async () => {
+  const worker = await makeWorker('restarted-worker');
+  const first = await worker.start();
+  const { recordId } = await first.seen('stake.created');
+  await first.seen('heartbeat.acknowledged');
+  first.host.stop('test');
+  expect((await first.ended).exitCode).toBe(0);
+  const before = await world.balance(worker.wallet.address);
+
+  const second = await worker.start();
+  expect((await second.seen('stake.found')).recordId).toBe(recordId);
+  await second.seen('heartbeat.acknowledged');
+  second.host.stop('test');
+  expect((await second.ended).exitCode).toBe(0);
+  expect(await world.balance(worker.wallet.address)).toBe(before);
+  expect(second.gateways.heartbeats[0]).toMatchObject({ incarnation: 1, sequence: 1 });
+});
+
+test('a node id that another wallet has staked ends with 78, and costs nothing', async () => {
+  const owner = await makeWorker('wanted');
+  const first = await owner.start();
+  await first.seen('heartbeat.acknowledged');
+  first.host.stop('test');
+  await first.ended;
+  const other = await makeWorker('wanted', { stateDir: join(world.directory, 'other-wanted') });
+  const before = await world.balance(other.wallet.address);
+  const life = await other.start();
+  expect(await life.ended).toMatchObject({
+    exitCode: 78,
+    error: { code: 'DAAS_NODE_ID_TAKEN', message: expect.stringMatching(/^staking\(SealTokenSource\): /) },
+  });
+  expect(await world.balance(other.wallet.address)).toBe(before);
+});
+
+test('what the gateway would refuse, a balance that is too low, and another chain cost nothing', async () => {
+  const worker = await makeWorker('poor', { stake: { amountMist: String(50n * SUI) } });
+  const before = await world.balance(worker.wallet.address);
+  const poor = await worker.start();
+  expect((await poor.ended).error).toMatchObject({ code: 'DAAS_BALANCE_TOO_LOW' });
+  const elsewhere = await makeWorker('elsewhere', {
+    chain: {
+      endpoints: [world.url],
+      ...world.deployment,
+      chainId: '69WiPg3DAQiwdxfncX6wYQ2siKwAe6L9BZthQea3JNMD',
+    },
+  });
+  expect(await (await elsewhere.start()).ended).toMatchObject({
+    exitCode: 78,
+    error: { code: 'DAAS_CHAIN_ID_MISMATCH' },
+  });
+  expect(await world.balance(worker.wallet.address)).toBe(before);
+});
