@@ -39,12 +39,17 @@ export function readScenarios(directory = SCENARIOS): readonly NamedScenario[] {
   return readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
     .sort()
-    .map((file) => {
-      const parsed = Scenario.safeParse(JSON.parse(readFileSync(join(directory, file), 'utf8')));
-      if (!parsed.success)
-        throw new Error(`contracts/scenarios/${file} is not a scenario: ${z.prettifyError(parsed.error)}`);
-      return { name: file.slice(0, -'.json'.length), ...parsed.data };
-    });
+    .map((file) => ({
+      name: file.slice(0, -'.json'.length),
+      ...readScenario(file, readFileSync(join(directory, file), 'utf8')),
+    }));
+}
+
+/** Parses a scenario; throws, naming the file, when its text is not one. */
+export function readScenario(file: string, text: string): Scenario {
+  const parsed = Scenario.safeParse(JSON.parse(text));
+  if (!parsed.success) throw new Error(`${file} is not a scenario: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
 }
 
 /** The key of an actor: SHA-256 of a public sentence, so of use in tests alone. */

@@ -1,0 +1,201 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { createAgentSupervisor } from '#agent';
+import { createGatewayConnector } from '#api';
+import { DaasError, Lifetime, type Log, systemClock } from '#base';
+import { createChainClient, createStakeChain } from '#chain';
+import { bind, createHost, createLogger, type HostContext, type HostServices } from '#host';
+import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
+import { builtIns } from '#plugins';
+import { openNodeIdentity } from '#seal';
+import { serveHealth } from './health-server.ts';
+import type { Io } from './io.ts';
+import {
+  deploymentOf,
+  loadWorkerSettings,
+  nodeIdOf,
+  pluginEntries,
+  runtimeArguments,
+  settingWarnings,
+  type WorkerSettings,
+  walletOf,
+} from './settings.ts';
+
+type Loaded = Awaited<ReturnType<typeof loadWorkerSettings>>;
+
+interface AgentFlags {
+  readonly config?: string;
+  readonly k3sConfig?: string;
+  readonly nodeId?: string;
+  readonly stakeAgain?: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** `k3s-daas agent`: what runs on a worker instead of `k3s agent`. */
+export function agentCommand(io: Io): Command {
+  return new Command('agent')
+    .description(
+      "Stakes, mints the Seal token, registers with the gateway, and runs and supervises the unmodified `k3s agent`. Flags that are not listed here are those of `k3s agent` and are passed on; --server, --token, --token-file and --with-node-id are refused, since the gateway's answer takes their place.",
+    )
+    .usage('[options] [flags of k3s agent]')
+    .option(
+      '-c, --config <file>',
+      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+    )
+    .option('--k3s-config <file>', "k3s' own configuration file, which k3s calls --config")
+    .option('--node-id <id>', 'the name of the Kubernetes Node')
+    .option(
+      '--stake-again',
+      'stake anew after a slash or the end of a stake; without it nothing is staked twice',
+    )
+    .option('--dry-run', 'show what would be staked and where it would join, and stop before money moves')
+    .option('--json', 'log JSON lines even on a terminal')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(async (flags: AgentFlags, command: Command) => {
+      process.exitCode = await runAgent(io, flags, command.args);
+    });
+}
+
+async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]): Promise<number> {
+  const settings = await loadWorkerSettings({
+    file: flags.config,
+    flags: flags.nodeId === undefined ? [] : [{ name: 'nodeId', value: flags.nodeId, flag: '--node-id' }],
+  });
+  const { value } = settings;
+  const log = createLogger({ level: value.log.level, format: flags.json ? 'json' : value.log.format });
+  for (const warning of await settingWarnings(settings))
+    log.warn('A setting deserves a look', { detail: warning });
+  if (flags.dryRun) {
+    await rehearse(io, settings);
+    return 0;
+  }
+  await using life = new Lifetime();
+  const host = createHost({
+    nodeId: nodeIdOf(settings),
+    stateDir: value.stateDir,
+    plugins: pluginEntries(settings, { stakeAgain: flags.stakeAgain ?? false }),
+    builtIns,
+    pluginDirectory: settings.directory,
+    joinDeadlineMs: value.join.deadlineMs,
+    joinPatienceMs: value.join.patienceMs,
+    drainDeadlineMs: value.drainDeadlineMs,
+    mayStakeAgain: flags.stakeAgain ?? false,
+    log,
+    prepare: (context) => prepare(context, settings, k3sArguments(settings, flags, k3sFlags)),
+  });
+  const health = await serveHealth(() => host.health(), value.health, life);
+  log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
+  const { exitCode, error } = await host.run();
+  if (error) {
+    const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
+    log.error('Host ends', { code, exitCode, detail: error.message });
+  }
+  return exitCode;
+}
+
+/** Layers meet: the chain, the agent, the node's key and the gateway's client become what plugins can ask for. */
+async function prepare(
+  context: HostContext,
+  settings: Loaded,
+  args: readonly string[],
+): Promise<HostServices> {
+  const { journal, log, clock, events, stateDir } = context;
+  const { value } = settings;
+  const nodeId = nodeIdOf(settings);
+  const client = await openChain(value, settings, log);
+  const chain = createStakeChain({
+    client,
+    wallet: await walletOf(settings),
+    journal: journal.section('chain'),
+    log: log.child({ part: 'chain' }),
+    gasBudgets: value.chain.gasBudgets,
+  });
+  const agent = createAgentSupervisor({
+    settings: { ...value.agent, args: [...args] },
+    nodeId,
+    journal: journal.section('agent'),
+    env: process.env,
+    clock,
+    random: Math.random,
+    log: log.child({ part: 'agent' }),
+    // The agent's events are some of the host's, with the same facts: TypeScript cannot follow that through a generic.
+    emit: (event, fact) => events.emit(event, fact as never),
+  });
+  const identity = await openNodeIdentity({
+    nodeId,
+    keyFile: join(stateDir, 'node.key'),
+    passwordFile: await agent.nodePasswordFile(),
+  });
+  return {
+    agent,
+    chain,
+    bindings: [
+      bind(StakeChain, chain),
+      bind(NodeIdentity, identity),
+      bind(GatewayConnector, createGatewayConnector({ signer: identity, clock })),
+    ],
+  };
+}
+
+async function openChain(value: WorkerSettings, settings: Loaded, log: Log) {
+  const deployment = await deploymentOf(settings);
+  if (value.chain.endpoints.length === 1)
+    log.info('One full node is asked, and believed', { endpoint: value.chain.endpoints[0] });
+  return createChainClient({
+    endpoints: value.chain.endpoints,
+    deployment,
+    clock: systemClock,
+    timeoutMs: value.chain.timeoutMs,
+  });
+}
+
+function k3sArguments(
+  settings: Loaded,
+  { k3sConfig }: AgentFlags,
+  flags: readonly string[],
+): readonly string[] {
+  return [
+    ...runtimeArguments(settings),
+    ...settings.value.agent.args,
+    ...(k3sConfig === undefined ? [] : [`--config=${k3sConfig}`]),
+    ...flags,
+  ];
+}
+
+/** `--dry-run`: what is there, what would be done; reads alone. */
+async function rehearse(io: Io, settings: Loaded): Promise<void> {
+  const { value } = settings;
+  const nodeId = nodeIdOf(settings);
+  const wallet = await walletOf(settings);
+  const chain = createChainClient({
+    endpoints: value.chain.endpoints,
+    deployment: await deploymentOf(settings),
+    clock: systemClock,
+    timeoutMs: value.chain.timeoutMs,
+  });
+  const cluster = await chain.cluster();
+  const standing = await chain.liveRecordOf(nodeId);
+  const record = standing === undefined ? undefined : (await chain.records([standing])).get(standing);
+  const plan =
+    record === undefined
+      ? value.stake.amountMist === undefined
+        ? 'nothing stands for this node, and stake.amountMist is not set: it would stop here'
+        : `would stake ${value.stake.amountMist} MIST (minimum ${cluster.parameters.minimumWorkerStakeMist}) and mint a Seal token`
+      : record.staker === wallet.address
+        ? `record ${record.id} stands with ${record.stakeMist} MIST${record.token ? ` and token ${record.token}` : '; would mint its Seal token'}`
+        : `the node id belongs to ${record.staker}: it would stop here`;
+  const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
+  io.result(
+    { dryRun: true, nodeId, wallet: wallet.address, clusterId: cluster.id, plan, gateways },
+    [
+      `node      ${nodeId}`,
+      `wallet    ${wallet.address}`,
+      `cluster   ${cluster.id}`,
+      `stake     ${plan}`,
+      `gateways  ${gateways.join(', ') || 'none is live'}`,
+      'Nothing was sent, nothing was started.',
+    ].join('\n'),
+  );
+}

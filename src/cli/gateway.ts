@@ -1,0 +1,233 @@
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Command } from 'commander';
+import { ConfigurationError, EXIT, replaceFile, systemClock } from '#base';
+import { createChainClient, createChangeFollower } from '#chain';
+import { openCluster, setupCluster } from '#cluster';
+import { startGateway } from '#gateway';
+import { createLogger } from '#host';
+import { operatorCommands } from './gateway-admin.ts';
+import { ensureGatewayKeys, type GatewayKeyFiles } from './gateway-keys.ts';
+import { type Io, table } from './io.ts';
+import { deploymentOf, type GatewaySettings, loadGatewaySettings } from './settings.ts';
+
+/** `k3s-daas gateway setup | run | nodes | evict | ban | unban | release | unlock`. */
+export function gatewayCommand(io: Io): Command {
+  const gateway = new Command('gateway').description('The Nautilus gateway beside the k3s server.');
+  gateway.addCommand(setupCommand(io));
+  gateway.addCommand(runCommand());
+  for (const command of operatorCommands(io)) gateway.addCommand(command);
+  return gateway;
+}
+
+interface SetupFlags {
+  readonly config?: string;
+  readonly adminKubeconfig: string;
+  readonly ordinary: readonly string[];
+  readonly check?: boolean;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+function setupCommand(io: Io): Command {
+  return new Command('setup')
+    .summary('prepare this machine and the cluster')
+    .description(
+      "Makes the gateway's keys, reserves the names of all Nodes that are there, installs the policies, and gives the gateway its least rights. May be run again at any time: it changes what differs.",
+    )
+    .option(
+      '-c, --config <file>',
+      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+    )
+    .option('--admin-kubeconfig <file>', "an administrator's kubeconfig", '/etc/rancher/k3s/k3s.yaml')
+    .option(
+      '--ordinary <name>',
+      'reserve this node name too: a server without a Node, a node that is off (repeatable)',
+      (name: string, names: readonly string[]) => [...names, name],
+      [],
+    )
+    .option('--check', 'only say what would be done; exits 1 when something is missing')
+    .option('--dry-run', 'the same as --check')
+    .option('--yes', 'do not ask before changing the cluster')
+    .option('--json', 'print one JSON object')
+    .action((flags: SetupFlags) => setup(io, flags));
+}
+
+async function setup(io: Io, flags: SetupFlags): Promise<void> {
+  const isCheck = Boolean(flags.check || flags.dryRun);
+  const { gateway: config } = (await loadGatewaySettings({ file: flags.config })).value;
+  if (config.kubeconfig === flags.adminKubeconfig)
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_ADMIN_KUBECONFIG',
+      `gateway.kubeconfig is the administrator's own (${flags.adminKubeconfig}): name another file, setup writes one with the gateway's least rights there`,
+    );
+  const files = keyFilesOf(config.tls);
+  const options = {
+    kubeconfig: { path: flags.adminKubeconfig },
+    ordinaryNames: flags.ordinary,
+    allowUnboundNames: config.allowUnboundNames,
+  };
+  const plan = await setupCluster({ ...options, check: true });
+  const missing = await missingFiles([
+    files.certFile,
+    files.keyFile,
+    files.signingKeyFile,
+    config.kubeconfig,
+  ]);
+  for (const shortcoming of plan.shortcomings) io.warn(shortcoming);
+  if (isCheck) {
+    if (plan.changes.length + missing.length > 0) process.exitCode = EXIT.unexpected;
+    io.result(
+      {
+        check: true,
+        kubernetesVersion: plan.kubernetesVersion,
+        changes: plan.changes,
+        missingFiles: missing,
+      },
+      describe(plan.changes, missing),
+    );
+    return;
+  }
+  if (plan.changes.length > 0) {
+    io.note(describe(plan.changes, missing));
+    if (!flags.yes && !(await io.confirm(`Change the cluster ${config.server} like this?`))) {
+      io.note('nothing was changed');
+      return;
+    }
+  }
+  const keys = await ensureGatewayKeys(files, hostNamesOf(config.listen.host));
+  for (const file of keys.made) io.step('made a key', file);
+  const done = await setupCluster(options);
+  for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
+  if (done.kubeconfig) {
+    await mkdir(dirname(config.kubeconfig), { recursive: true, mode: 0o700 });
+    await replaceFile(config.kubeconfig, done.kubeconfig.reveal(), 0o600);
+    io.step("wrote the gateway's kubeconfig", config.kubeconfig);
+  }
+  const tlsPin = Buffer.from(keys.tlsPin).toString('hex');
+  const signingKey = Buffer.from(keys.signingKey).toString('hex');
+  io.result(
+    {
+      kubernetesVersion: done.kubernetesVersion,
+      changes: done.changes,
+      made: keys.made,
+      kubeconfig: config.kubeconfig,
+      tlsPin,
+      signingKey,
+    },
+    [
+      'The cluster is ready. Next, tell the chain (once), and put the id it prints into gateway.gatewayId:',
+      `  k3s-daas cluster gateway add --url https://<this machine>:${config.listen.port} --tls-pin ${tlsPin} --signing-key ${signingKey}`,
+    ].join('\n'),
+  );
+}
+
+function runCommand(): Command {
+  return new Command('run')
+    .summary('serve workers and guard the cluster')
+    .description('Runs the gateway in the foreground until it is told to stop.')
+    .option(
+      '-c, --config <file>',
+      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+    )
+    .option('--json', 'log JSON lines even on a terminal')
+    .action((flags: { config?: string; json?: boolean }) => run(flags));
+}
+
+async function run(flags: { config?: string; json?: boolean }): Promise<void> {
+  const settings = await loadGatewaySettings({ file: flags.config });
+  const { value } = settings;
+  const log = createLogger({
+    level: value.log.level,
+    format: flags.json ? 'json' : value.log.format,
+  });
+  const config = withGatewayId(value.gateway);
+  const deployment = await deploymentOf(settings);
+  const chain = createChainClient({
+    endpoints: value.chain.endpoints,
+    deployment,
+    clock: systemClock,
+    timeoutMs: value.chain.timeoutMs,
+  });
+  await using cluster = openCluster({
+    kubeconfig: { path: config.kubeconfig },
+    log: log.child({ part: 'cluster' }),
+  });
+  if (!config.allowUnboundNames) {
+    const policy = await cluster.policyState();
+    if (policy.kind === 'not-in-place')
+      throw new ConfigurationError(
+        'DAAS_POLICY_NOT_IN_PLACE',
+        `the policy that binds node names is not in force, so a join credential would admit any name: run 'k3s-daas gateway setup' (${policy.problems.join('; ')})`,
+        { details: { problems: policy.problems } },
+      );
+  }
+  await using gateway = await startGateway({
+    config,
+    clusterId: deployment.clusterId,
+    chain,
+    follower: createChangeFollower(chain, systemClock),
+    cluster,
+    clock: systemClock,
+    log,
+    endpoints: value.chain.endpoints.length,
+  });
+  log.info('Gateway is ready', {
+    event: 'gateway.ready',
+    url: gateway.publicUrl,
+    health: gateway.healthUrl,
+    socket: gateway.socketPath,
+    gatewayId: config.gatewayId,
+    clusterId: deployment.clusterId,
+  });
+  const asked = Promise.withResolvers<string>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => asked.resolve(signal));
+  const by = await Promise.race([asked.promise, gateway.ended.then(() => 'its own end')]);
+  log.info('Gateway stops', { event: 'gateway.stopping', by });
+}
+
+function withGatewayId<T extends { readonly gatewayId?: string | undefined }>(
+  gateway: T,
+): T & { gatewayId: string } {
+  const { gatewayId } = gateway;
+  if (gatewayId === undefined)
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_ID_MISSING',
+      "gateway.gatewayId is not set: register the gateway on chain ('k3s-daas gateway setup' prints the command) and put the id there",
+    );
+  return { ...gateway, gatewayId };
+}
+
+/** The signing key lies beside the TLS key. */
+function keyFilesOf(tls: GatewaySettings['gateway']['tls']): GatewayKeyFiles {
+  return { ...tls, signingKeyFile: join(dirname(tls.keyFile), 'signing.key') };
+}
+
+function hostNamesOf(listenHost: string): readonly string[] {
+  const isEverywhere = listenHost === '0.0.0.0' || listenHost === '::';
+  return [...new Set([...(isEverywhere ? [] : [listenHost]), 'localhost', '127.0.0.1'])];
+}
+
+async function missingFiles(paths: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(
+    paths.map((path) =>
+      access(path).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return paths.filter((_, index) => !found[index]);
+}
+
+function describe(
+  changes: ReadonlyArray<{ action: string; what: string; why: string }>,
+  missing: readonly string[],
+): string {
+  if (changes.length + missing.length === 0) return 'Everything is in place.';
+  return table([
+    ['action', 'what', 'why'],
+    ...changes.map(({ action, what, why }) => [action, what, why]),
+    ...missing.map((path) => ['make', path, 'the gateway needs it']),
+  ]);
+}

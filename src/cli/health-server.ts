@@ -1,0 +1,38 @@
+import { createServer } from 'node:http';
+import { ConfigurationError, type Lifetime, messageOf } from '#base';
+import type { HostHealth } from '#host';
+import { toJson } from './io.ts';
+
+/** Serves `/livez` and `/readyz` (200 or 503, with the reasons as JSON) and says where. */
+export async function serveHealth(
+  read: () => HostHealth,
+  { host, port }: { readonly host: string; readonly port: number },
+  life: Lifetime,
+): Promise<string> {
+  const server = createServer((request, response) => {
+    const health = read();
+    const isGood = { '/livez': health.live, '/readyz': health.ready }[request.url ?? ''];
+    response.writeHead(isGood === undefined ? 404 : isGood ? 200 : 503, {
+      'content-type': 'application/json',
+    });
+    response.end(isGood === undefined ? '{"paths":["/livez","/readyz"]}\n' : `${toJson(health)}\n`);
+  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, resolve);
+    });
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_HEALTH_PORT_TAKEN',
+      `health.host and health.port: ${host}:${port} cannot be listened on (${messageOf(cause)}): choose another port, or 0 for a free one`,
+      { cause },
+    );
+  }
+  life.defer('the health port', () => {
+    server.closeAllConnections();
+    return new Promise((done) => server.close(done));
+  });
+  const address = server.address();
+  return `http://${host}:${typeof address === 'object' && address ? address.port : port}`;
+}
