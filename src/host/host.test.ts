@@ -199,6 +199,24 @@ test('what may pass is asked again after growing delays', async () => {
   await ended;
 });
 
+test('who refuses for now may say for how long', async () => {
+  const world = makeWorld();
+  let answers = 0;
+  world.script.register = async () => {
+    answers += 1;
+    if (answers > 1) return fakeRegistration();
+    throw new DaasError('DAAS_BUSY', 'busy', { isRetryable: true, details: { retryAfterMs: 30_000 } });
+  };
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(answers).toBe(1));
+  await world.clock.advance(29_000);
+  expect(answers).toBe(1);
+  await world.clock.advance(1_000);
+  await world.arrived('run');
+  world.host.stop('test');
+  await ended;
+});
+
 test('a join that does not come about by its deadline ends with 75 and the last reason', async () => {
   const world = makeWorld({ joinDeadlineMs: 30_000 });
   world.script.register = async () => {

@@ -228,7 +228,7 @@ export class Lifecycle {
       } catch (error) {
         if (this.signal.aborted || !factsOf(error).isRetryable) throw error;
         this.#lastProblem = error;
-        const delayMs = backoffDelayMs(attempt, settings.retry, random);
+        const delayMs = Math.max(backoffDelayMs(attempt, settings.retry, random), askedDelayMs(error));
         log.warn('Not possible yet, will try again', { what, attempt, delayMs, ...errorFields(error) });
         await clock.sleep(delayMs, this.signal);
       }
@@ -524,6 +524,12 @@ function latchedError(latch: Latch, stateDir: string): DaasError {
       `a banned node also needs the cluster's operator. The latch is ${latchPath(stateDir)}`,
     { exitCode: EXIT.lockedOut, details: { recordId: latch.recordId, atMs: latch.atMs } },
   );
+}
+
+/** Whoever refuses for now may say for how long (HTTP's Retry-After); nobody is waited for longer than five minutes. */
+function askedDelayMs(error: unknown): number {
+  const { retryAfterMs } = factsOf(error).details;
+  return typeof retryAfterMs === 'number' && retryAfterMs > 0 ? Math.min(retryAfterMs, 300_000) : 0;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

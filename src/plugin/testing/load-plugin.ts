@@ -138,7 +138,18 @@ export async function loadPlugin<C, N extends Needs>(
     health: () => health.read(),
     listenerCount: () => bus.listenerCount(),
     failures,
-    stop: () => catalog.close(),
-    [Symbol.asyncDispose]: () => catalog.close(),
+    stop,
+    [Symbol.asyncDispose]: stop,
   };
+
+  /** Turns the clock while it waits: a plugin that does not end runs into its deadlines instead of into the test's. */
+  async function stop(): Promise<void> {
+    let isClosed = false;
+    const closed = catalog.close().finally(() => {
+      isClosed = true;
+    });
+    await settle();
+    for (let second = 0; !isClosed && second < 60; second += 1) await clock.advance(1_000);
+    await closed;
+  }
 }
