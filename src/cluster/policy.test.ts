@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { gatewaySecretsPolicy, isSameSpec, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
+
+test('every policy fails closed, denies, and asks for the parameters it decides on', () => {
+  for (const { policy, binding } of [
+    nodeNamesPolicy(),
+    nodeMarksPolicy(),
+    gatewaySecretsPolicy('somebody'),
+  ]) {
+    expect(policy.spec?.failurePolicy).toBe('Fail');
+    expect(binding.spec?.policyName).toBe(policy.metadata?.name);
+    expect(binding.spec?.validationActions).toEqual(['Deny']);
+  }
+  expect(nodeNamesPolicy().binding.spec?.paramRef).toEqual({
+    name: 'k3s-daas-admitted',
+    namespace: 'kube-system',
+    parameterNotFoundAction: 'Deny',
+  });
+});
+
+test('a spec that was read back is the same whatever the order of its members and whatever is empty in it', () => {
+  const { spec } = nodeNamesPolicy().policy;
+  const readBack = {
+    variables: spec?.variables,
+    ...spec,
+    auditAnnotations: [],
+    matchConstraints: { ...spec?.matchConstraints, excludeResourceRules: null },
+  };
+  expect(isSameSpec(spec, readBack)).toBe(true);
+});
+
+test('anything that would weaken a policy makes it another one', () => {
+  const { spec } = nodeNamesPolicy().policy;
+  const { binding } = nodeNamesPolicy();
+  const weaker = [
+    { ...spec, failurePolicy: 'Ignore' },
+    { ...spec, validations: spec?.validations?.slice(1) },
+    { ...spec, matchConditions: [...(spec?.matchConditions ?? []), { name: 'never', expression: 'false' }] },
+    {
+      ...spec,
+      matchConstraints: { ...spec?.matchConstraints, excludeResourceRules: [{ resources: ['nodes'] }] },
+    },
+    { ...spec, matchConstraints: { ...spec?.matchConstraints, objectSelector: { matchLabels: { a: 'b' } } } },
+  ];
+  for (const other of weaker) expect(isSameSpec(spec, other)).toBe(false);
+  const weakerBindings = [
+    { ...binding.spec, validationActions: ['Warn'] },
+    { ...binding.spec, matchResources: { objectSelector: { matchLabels: { a: 'b' } } } },
+    { ...binding.spec, paramRef: { ...binding.spec?.paramRef, parameterNotFoundAction: 'Allow' } },
+  ];
+  for (const other of weakerBindings) expect(isSameSpec(binding.spec, other)).toBe(false);
+});
+
+test('a user name cannot break out of the expression that it stands in', () => {
+  const { policy } = gatewaySecretsPolicy("o'brien\\' || true || '");
+  expect(policy.spec?.matchConditions?.[0]?.expression).toBe(
+    "request.userInfo.username == 'o\\'brien\\\\\\' || true || \\''",
+  );
+});
