@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Transaction } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Journal, messageOf, openJournal, silentLog, systemClock } from '#base';
+import { type Journal, type LogFields, messageOf, openJournal, silentLog, systemClock } from '#base';
 import {
   contracts,
   createChainClient,
@@ -235,6 +236,41 @@ describe('signed bytes that never were sent', () => {
     const { objectId } = await chain.stakeForNode({ nodeId, stakeMist });
     expect(await world.client.liveRecordOf(nodeId)).toBe(objectId);
     expect(await recordsOf(wallet.address)).toEqual([objectId]);
+  });
+
+  test('die with their gas coin when it is merged away', async () => {
+    const wallet = await world.wallet();
+    await world.devnet.faucet(wallet.address, 60n * SUI);
+    const nodeId = nextNode();
+    await dieBeforeSending(wallet, nodeId);
+    // As a wallet program does that pays with all coins there are.
+    const { endpoints } = await openNetwork([world.url], { clock: systemClock });
+    await endpoints.withOne(async (endpoint) => {
+      const coins = await endpoint.call('coins', (client) =>
+        client.core.listCoins({ owner: wallet.address }),
+      );
+      const [small, large] = coins.objects.sort((a, b) => Number(BigInt(a.balance) - BigInt(b.balance)));
+      if (!small || !large) throw new Error('two coins were given');
+      const tx = new Transaction();
+      tx.setSender(wallet.address);
+      tx.setGasPayment([small, large]);
+      tx.setGasBudget(10_000_000n);
+      tx.transferObjects([tx.splitCoins(tx.gas, [1n])], wallet.address);
+      const bytes = await endpoint.call('a build', (client) => tx.build({ client }));
+      const signature = await wallet.signTransaction(bytes);
+      await endpoint.call('a transaction', (client) =>
+        client.core.executeTransaction({ transaction: bytes, signatures: [signature] }),
+      );
+    });
+    const reasons: unknown[] = [];
+    const log = {
+      ...silentLog,
+      warn: (_message: string, fields?: LogFields) => reasons.push(fields?.reason),
+    };
+    const chain = await world.stakeChain(wallet, { log });
+    const { objectId } = await chain.stakeForNode({ nodeId, stakeMist });
+    expect(await recordsOf(wallet.address)).toEqual([objectId]);
+    expect(reasons).toEqual([expect.stringContaining('was merged away')]);
   });
 
   test('die with their epoch, and another transaction is built', async () => {

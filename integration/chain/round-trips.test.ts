@@ -397,6 +397,20 @@ describe('parameters', () => {
   });
 });
 
+test('reads, stakes and mints go on when the first of two endpoints is away', async () => {
+  const client = createChainClient({
+    endpoints: ['http://127.0.0.1:1', world.url],
+    deployment: world.deployment,
+    clock: systemClock,
+  });
+  const wallet = await world.wallet();
+  const chain = await world.stakeChain(wallet, { client });
+  const nodeId = nextNode();
+  const { objectId: recordId } = await chain.stakeForNode({ nodeId, stakeMist: 2n * SUI });
+  await chain.createWorkerSealToken({ recordId, holderKey: holderKey() });
+  expect(await chain.liveRecordOf(nodeId)).toBe(recordId);
+});
+
 test('a follower that was away for more than 256 changes is told to read everything', async () => {
   const wallet = await world.wallet();
   const before = (await world.client.cluster()).changeSequence;

@@ -31,7 +31,7 @@ export interface ChainClientOptions {
   readonly clock: Clock;
   /** Of each call; default 10 s. */
   readonly timeoutMs?: number;
-  /** How long a read that fails is tried again, over all endpoints; default 0: each is asked once. */
+  /** How long a read that fails is tried again, over all endpoints; default 2 s. With 0 each is asked once. */
   readonly retryForMs?: number;
   /** For tests that cut a connection at a given moment. */
   readonly fetch?: typeof globalThis.fetch;
@@ -63,6 +63,7 @@ export interface Balance {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_RETRY_FOR_MS = 2_000;
 const CLOCK_ID = '0x6';
 const ClockContent = bcs.struct('Clock', { id: bcs.Address, timestampMs: bcs.u64() });
 /** `0x2::dynamic_field::Field<String, ID>`: an entry of the cluster's table. */
@@ -76,7 +77,7 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     chainId: deployment.chainId,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     clock: options.clock,
-    ...(options.retryForMs !== undefined && { retryForMs: options.retryForMs }),
+    retryForMs: options.retryForMs ?? DEFAULT_RETRY_FOR_MS,
     ...(options.fetch && { fetch: options.fetch }),
   });
   const typeOf = (module: string, name: string) =>

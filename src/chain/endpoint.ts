@@ -127,12 +127,6 @@ function classify(error: unknown, what: string, url: string): DaasError {
     : chainUnavailable(what, url, error);
 }
 
-/** The gRPC status of a `DAAS_CHAIN_REFUSED`. */
-export function refusalStatus(error: unknown): string | undefined {
-  if (!(error instanceof DaasError) || error.code !== 'DAAS_CHAIN_REFUSED') return undefined;
-  return String((error.cause as { code?: unknown } | undefined)?.code);
-}
-
 export interface EndpointsOptions extends EndpointOptions {
   readonly clock: Clock;
   /** How long a read is tried again before it is given up; 0: each endpoint is asked once. */

@@ -73,10 +73,3 @@ function unnamedFailure(failure: ExecutionFailure, facts: Readonly<Record<string
 function isAbortName(name: string): name is AbortName {
   return Object.hasOwn(aborts, name);
 }
-
-/** Whether an error says that one named abort happened. */
-export function isAbort(error: unknown, module: string, constant: string): boolean {
-  return (
-    error instanceof ChainError && error.details.module === module && error.details.constant === constant
-  );
-}

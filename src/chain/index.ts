@@ -17,7 +17,7 @@ export {
   writeDeployment,
 } from './deployment.ts';
 export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
-export { ChainError, isAbort } from './errors.ts';
+export { ChainError } from './errors.ts';
 export {
   type ClusterState,
   GATEWAY_STATUSES,
