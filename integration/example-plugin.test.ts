@@ -68,11 +68,11 @@ async function runHost(...plugins: readonly PluginEntry[]) {
 }
 
 test('a plugin of a package of its own is loaded by its path and adds flags to the agent', async () => {
-  const { live, agent, host } = await runHost({ use: './example-plugin', config });
+  const life = await runHost({ use: './example-plugin', config });
   const details: unknown[] = [];
-  host.events.on('phase.entered', () => details.push(host.health().details['node-labels']));
-  expect(await live()).toEqual({ exitCode: 0, error: undefined });
-  expect(agent.starts[0]?.arguments).toEqual([
+  life.host.events.on('phase.entered', () => details.push(life.host.health().details['node-labels']));
+  expect(await life.live()).toEqual({ exitCode: 0, error: undefined });
+  expect(life.agent.starts[0]?.arguments).toEqual([
     '--node-label=example.com/disk=fast',
     '--node-label=example.com/zone=a',
   ]);
@@ -80,15 +80,15 @@ test('a plugin of a package of its own is loaded by its path and adds flags to t
 });
 
 test('its wrong configuration ends the host before anything is started', async () => {
-  const { live, agent } = await runHost({ use: './example-plugin', config: { labels: { Zone: 'a' } } });
-  expect(await live()).toMatchObject({
+  const life = await runHost({ use: './example-plugin', config: { labels: { Zone: 'a' } } });
+  expect(await life.live()).toMatchObject({
     exitCode: 78,
     error: {
       code: 'DAAS_PLUGINS_INVALID',
       message: expect.stringContaining('plugins[1] (use: "./example-plugin"): config'),
     },
   });
-  expect(agent.calls).toEqual(['dispose']);
+  expect(life.agent.calls).toEqual(['dispose']);
 });
 
 const plugin = await discoverPlugin(
