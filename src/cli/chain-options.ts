@@ -170,6 +170,8 @@ export async function carryOut<T>(
   }
   for (const line of lines.split('\n')) io.note(line);
   await confirm(io, question, options);
+  // Said before it is sent, so that it can be looked up whatever happens next.
+  io.note(`sends transaction ${plan.digest}`);
   const result = await plan.execute();
   io.step('carried out', plan.digest);
   return result;
