@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { mkdir } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { startStandinServer } from './standin-server.ts';
 
@@ -11,6 +11,7 @@ agents use. It runs no containers and keeps everything but its CAs in memory. Fo
   --data-dir, -d DIR        where CAs, tokens and kubeconfigs are written (as k3s lays them out); required
   --https-listen-port PORT  default 6443; 0 takes a free one
   --bind-address ADDRESS    default 127.0.0.1
+  --token-file FILE         the operator's static token; drawn when not given
   --write-kubeconfig FILE   also write the administrator's kubeconfig there
   --node-name NAME          a Node of the server's own, there from the start
   --node-grace-ms MS        silence after which a Node is Unknown; default 50000
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     'data-dir': { type: 'string', short: 'd' },
     'https-listen-port': { type: 'string', default: '6443' },
     'bind-address': { type: 'string', default: '127.0.0.1' },
+    'token-file': { type: 'string' },
     'write-kubeconfig': { type: 'string' },
     'node-name': { type: 'string' },
     'node-grace-ms': { type: 'string' },
@@ -61,10 +63,12 @@ const server = await startStandinServer({
   port: number(values['https-listen-port'], 'https-listen-port') ?? 6443,
   host: values['bind-address'],
   pace,
+  ...(values['token-file'] === undefined
+    ? {}
+    : { token: (await readFile(values['token-file'], 'utf8')).trim() }),
   ...(values['node-name'] === undefined ? {} : { serverNode: values['node-name'] }),
 });
 if (values['write-kubeconfig'] !== undefined) {
-  const { copyFile, chmod } = await import('node:fs/promises');
   await copyFile(server.adminKubeconfigPath, values['write-kubeconfig']);
   await chmod(values['write-kubeconfig'], 0o600);
 }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openCluster } from '#cluster';
+import { openCluster, setupCluster } from '#cluster';
 import { caHash } from './authority.ts';
 import { hashNodePassword } from './node-password.ts';
 import { type StandinServer, startStandinServer } from './standin-server.ts';
@@ -94,6 +94,7 @@ test('a worker joins with a bootstrap Secret: configuration, CAs, certificates, 
 });
 
 test('a name that the gateway reserved admits the holder of its password alone', async () => {
+  await setupCluster({ kubeconfig: { path: server.adminKubeconfigPath } });
   await using cluster = openAdmin();
   const { credential } = await cluster.createJoinCredential({
     nodeId: 'w2',

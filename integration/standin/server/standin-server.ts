@@ -26,6 +26,8 @@ export interface StandinServerOptions {
   /** Kubernetes' version, as `/version` tells it. */
   readonly gitVersion?: string;
   readonly pace?: Partial<ControllerPace>;
+  /** The operator's static token (k3s' `--token`), without the CA hash; drawn unless given. */
+  readonly token?: string;
   /** Name of the server's own Node, which is there from the start; none unless given (k3s' `--disable-agent`). */
   readonly serverNode?: string;
 }
@@ -60,7 +62,7 @@ export async function startStandinServer(options: StandinServerOptions): Promise
   const store = createStore(nowMs);
   furnish(store, nowMs(), serverNode);
 
-  const staticPassword = randomBytes(16).toString('hex');
+  const staticPassword = options.token ?? randomBytes(16).toString('hex');
   const serving = await serverCa.issue({
     commonName: 'k3s',
     organizations: ['k3s'],
@@ -102,6 +104,7 @@ export async function startStandinServer(options: StandinServerOptions): Promise
       answer(request, response).catch((error: unknown) => sendFailure(response, error));
     },
   );
+  server.keepAliveTimeout = 75_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
