@@ -107,16 +107,29 @@ export class Program implements AsyncDisposable {
     fits: (line: Line) => boolean,
     { from = 0, withinMs = 60_000 } = {},
   ): Promise<Line> {
-    const deadline = AbortSignal.timeout(withinMs);
     let next = from;
+    return this.#until(
+      what,
+      () => {
+        for (; next < this.lines.length; next += 1) {
+          const line = this.lines[next];
+          if (line && fits(line)) return line;
+        }
+        return undefined;
+      },
+      withinMs,
+    );
+  }
+
+  async #until<T>(what: string, find: () => T | undefined, withinMs: number): Promise<T> {
+    const deadline = AbortSignal.timeout(withinMs);
     for (;;) {
-      for (; next < this.lines.length; next += 1) {
-        const line = this.lines[next];
-        if (line && fits(line)) return line;
-      }
-      if (this.#isOver || deadline.aborted)
+      const isOver = this.#isOver;
+      const found = find();
+      if (found !== undefined) return found;
+      if (isOver || deadline.aborted)
         throw new Error(
-          `${this.name} ${this.#isOver ? 'ended' : `gave no answer within ${withinMs} ms`} without ${what}; its last lines (${this.#logFile}):\n${this.tail()}`,
+          `${this.name} ${isOver ? 'ended' : `gave no answer within ${withinMs} ms`} without ${what}; its last lines (${this.#logFile}):\n${this.tail()}`,
         );
       await new Promise<void>((resolve) => {
         const wake = () => {
@@ -132,6 +145,15 @@ export class Program implements AsyncDisposable {
 
   event(name: string, options: { from?: number; withinMs?: number } = {}): Promise<Line> {
     return this.line(`the event ${name}`, (line) => line.event === name, options);
+  }
+
+  /** Waits for a line of text that contains something. */
+  async written(what: string, part: string, withinMs = 60_000): Promise<void> {
+    await this.#until(
+      what,
+      () => (this.text.some((line) => line.includes(part)) ? true : undefined),
+      withinMs,
+    );
   }
 
   tail(count = 15): string {

@@ -1,0 +1,78 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Lifetime } from '#base';
+import { freePort } from './free-port.ts';
+import { Program, projectRoot } from './program.ts';
+
+/** A k3s server, and machines on which its agents run. */
+export interface K3s {
+  /** As workers reach it. */
+  readonly server: string;
+  readonly serverCaFile: string;
+  /** An administrator's. */
+  readonly kubeconfig: string;
+  /** Where the gateway must listen for workers to reach it. */
+  readonly gatewayHost: string;
+  machine(nodeId: string, directory: string): Promise<Machine>;
+}
+
+/** What a worker's configuration says of its machine. */
+export interface Machine {
+  readonly binary: string;
+  /** Flags of `k3s agent`. */
+  readonly args: readonly string[];
+  readonly dataDir: string;
+  readonly containerdAddress: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** What our program is run by, when that is not the plain way. */
+  readonly command?: readonly [string, ...string[]];
+}
+
+/** The stand-ins: a server process, and agents that share this machine by ports and directories of their own. */
+export async function startStandinK3s(directory: string, life: Lifetime): Promise<K3s> {
+  const dataDir = join(directory, 'k3s-server');
+  const port = await freePort();
+  const server = new Program({
+    name: 'k3s server (stand-in)',
+    args: ['server', '--data-dir', dataDir, '--https-listen-port', String(port), '--node-name', 'server'],
+    logFile: join(directory, 'k3s-server.log'),
+    command: [
+      process.execPath,
+      '--conditions=source',
+      join(projectRoot, 'integration', 'standin', 'server', 'main.ts'),
+    ],
+  });
+  life.defer('the k3s server', () => server.stop());
+  await server.written('its ready line', 'k3s is up and running');
+  return {
+    server: `https://127.0.0.1:${port}`,
+    serverCaFile: join(dataDir, 'server', 'tls', 'server-ca.crt'),
+    kubeconfig: join(dataDir, 'server', 'cred', 'admin.kubeconfig'),
+    gatewayHost: '127.0.0.1',
+    async machine(_nodeId, home) {
+      const [agentDir, containerdAddress] = [join(home, 'k3s'), join(home, 'containerd.sock')];
+      await mkdir(agentDir, { recursive: true });
+      // A configuration of its own, so that the machine's real one, if there is one, stays out of it.
+      const k3sConfig = join(home, 'k3s-config.yaml');
+      await writeFile(k3sConfig, '{}\n');
+      return {
+        binary: join(projectRoot, 'integration', 'standin', 'agent', 'k3s'),
+        args: [
+          '--rootless',
+          `--config=${k3sConfig}`,
+          `--data-dir=${agentDir}`,
+          `--lb-server-port=${await freePort()}`,
+          `--kubelet-arg=healthz-port=${await freePort()}`,
+        ],
+        dataDir: agentDir,
+        containerdAddress,
+        env: {
+          K3S_STANDIN_NODE: process.execPath,
+          K3S_STANDIN_SPEED: '10',
+          K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
+          K3S_STANDIN_PODS: '2',
+        },
+      };
+    },
+  };
+}
