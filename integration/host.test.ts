@@ -79,7 +79,6 @@ async function makeWorker(nodeId: string, changes: Readonly<Record<string, unkno
       log,
       signals: undefined,
       prepare: async ({ journal, log }) => {
-        await client.verify();
         const chain = createStakeChain({
           client,
           wallet: await walletOf(settings),

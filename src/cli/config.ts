@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { EXIT, Secret } from '#base';
+import { Secret } from '#base';
 import { type ResolvedSetting, redact, type Settings, validatePlugins } from '#host';
 import { type Io, table, toJson } from './io.ts';
 import {
@@ -44,7 +44,6 @@ export function configCommand(io: Io): Command {
           ...shown.map((row) => [row.name, row.shown === undefined ? '-' : asText(row.shown), row.origin]),
         ]),
       );
-      process.exitCode = EXIT.ok;
     });
 }
 
