@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { compile, type Files, type Framework } from './move.ts';
 
 // The package has its own idea of ES module exports; its CommonJS side is the one that Node loads as it is.
-const { deserialize } = createRequire(import.meta.url)('@mysten/move-bytecode-template') as {
+const bytecode = createRequire(import.meta.url)('@mysten/move-bytecode-template') as {
   deserialize(bytes: Uint8Array): CompiledModule;
 };
 
@@ -44,7 +44,7 @@ export interface NamedError {
 export function namedErrors(modules: Record<string, string>): NamedError[] {
   const errors: NamedError[] = [];
   for (const [module, base64] of Object.entries(modules)) {
-    const pool = deserialize(Buffer.from(base64, 'base64')).constant_pool;
+    const pool = bytecode.deserialize(Buffer.from(base64, 'base64')).constant_pool;
     for (const [i, constant] of pool.entries()) {
       const name = bytesOf(constant);
       const sentence = pool[i + 1] && bytesOf(pool[i + 1]);
@@ -80,7 +80,7 @@ export async function frameworkInterface(framework: Framework): Promise<Map<stri
   ] as const;
   for (const [address, build] of parts) {
     for (const base64 of Object.values(build.modules)) {
-      describe(address, deserialize(Buffer.from(base64, 'base64')), lines);
+      describe(address, bytecode.deserialize(Buffer.from(base64, 'base64')), lines);
     }
   }
   return lines;

@@ -76,8 +76,10 @@ process.exitCode = problems.length === 0 ? 0 : 1;
 async function judge(mutant: Mutant): Promise<void> {
   const verdict = await verdictOf(mutant);
   verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
+  if (verdict === 'hung') console.log(`  hung: ${mutant.id}`);
   const isListed = reasons.has(mutant.id);
-  if (verdict === 'survived' && !isListed) problems.push(`survived (line ${mutant.line}): ${mutant.id}`);
+  if (verdict === 'does not compile') problems.push(`does not compile, so it proves nothing: ${mutant.id}`);
+  else if (verdict === 'survived' && !isListed) problems.push(`survived (line ${mutant.line}): ${mutant.id}`);
   else if (verdict !== 'survived' && isListed)
     problems.push(`listed as equivalent, but ${verdict}: ${mutant.id}`);
   else passed += 1;

@@ -66,7 +66,7 @@ export class TestPool {
 
   /** Ends all threads. */
   async close(): Promise<void> {
-    await Promise.all(this.#idle.map((worker) => worker?.terminate()));
+    for (const worker of this.#idle) await worker?.terminate();
   }
 
   #next(): Promise<Worker | undefined> {
