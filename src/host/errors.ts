@@ -53,8 +53,8 @@ export function factsOf(error: unknown): ErrorFacts {
   };
 }
 
-/** As `messageOf`, for a log field. */
+/** As `messageOf`, for a log record; what nobody gave a code is unexpected. */
 export function errorFields(error: unknown): { readonly code: string; readonly error: string } {
-  const { code } = factsOf(error);
-  return { code: code === 'DAAS_PLUGIN_FAILED' ? 'DAAS_UNEXPECTED' : code, error: messageOf(error) };
+  const hasCode = typeof error === 'object' && error !== null && 'code' in error;
+  return { code: hasCode ? factsOf(error).code : 'DAAS_UNEXPECTED', error: messageOf(error) };
 }
