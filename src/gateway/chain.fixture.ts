@@ -13,6 +13,12 @@ export const CLUSTER_ID = id('c1');
 export const GATEWAY_ID = id('9a');
 export const STAKER = id('51');
 
+interface Changes {
+  readonly critical?: string[];
+  readonly others?: string[];
+  readonly isFullPassNeeded?: boolean;
+}
+
 /** A chain in memory that keeps the promises of `ChainReader` and of the follower's reports. */
 export class FakeChain implements ChainReader, ChangeFollower {
   readonly stakeRecords = new Map<string, StakeRecord>();
@@ -27,12 +33,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
   minimumWorkerStakeMist = 1_000n;
   #sequence = 0n;
   #serial = 0;
-  #unseen: FollowerReport[] = [];
-  #wake: (() => void) | undefined;
-
-  constructor() {
-    this.report({ isFullPassNeeded: true });
-  }
+  readonly #followers = new Set<(report: FollowerReport) => void>();
 
   async cluster(): Promise<Cluster> {
     this.asked.cluster += 1;
@@ -65,15 +66,24 @@ export class FakeChain implements ChainReader, ChangeFollower {
   }
 
   async *follow({ signal }: { signal: AbortSignal }): AsyncGenerator<FollowerReport> {
-    signal.addEventListener('abort', () => this.#wake?.());
+    // Whoever begins to follow knows nothing: the first report asks for a full pass.
+    const unseen: FollowerReport[] = [this.#reportOf({ isFullPassNeeded: true })];
+    let wake: (() => void) | undefined;
+    const hear = (report: FollowerReport) => {
+      unseen.push(report);
+      wake?.();
+    };
+    this.#followers.add(hear);
+    signal.addEventListener('abort', () => wake?.());
     while (!signal.aborted) {
-      const next = this.#unseen.shift();
+      const next = unseen.shift();
       if (next) yield next;
       else
         await new Promise<void>((resolve) => {
-          this.#wake = resolve;
+          wake = resolve;
         });
     }
+    this.#followers.delete(hear);
   }
 
   /** Stakes for a node and mints its token; `announce: false` leaves the rings silent. */
@@ -137,20 +147,19 @@ export class FakeChain implements ChainReader, ChangeFollower {
   }
 
   /** One reading of the cluster object. */
-  report(report: { critical?: string[]; others?: string[]; isFullPassNeeded?: boolean } = {}): void {
+  report(report: Changes = {}): void {
     this.#sequence += 1n;
-    this.#push({
-      kind: 'changes',
-      critical: report.critical ?? [],
-      others: report.others ?? [],
-      isFullPassNeeded: report.isFullPassNeeded ?? false,
-      cluster: this.#cluster(),
-    });
+    for (const hear of this.#followers) hear(this.#reportOf(report));
   }
 
-  #push(report: FollowerReport): void {
-    this.#unseen.push(report);
-    this.#wake?.();
+  /** The cluster object could not be read. */
+  reportOutage(): void {
+    const error = new DaasError('DAAS_CHAIN_UNAVAILABLE', 'the fake chain is down', { isRetryable: true });
+    for (const hear of this.#followers) hear({ kind: 'outage', error, failures: 1 });
+  }
+
+  #reportOf({ critical = [], others = [], isFullPassNeeded = false }: Changes): FollowerReport {
+    return { kind: 'changes', critical, others, isFullPassNeeded, cluster: this.#cluster() };
   }
 
   #mustBeUp(): void {

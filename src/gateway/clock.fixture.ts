@@ -40,7 +40,7 @@ export class ManualClock implements Clock {
  * Lets everything that is under way in this process, and needs no time, come to its end: each turn goes once through
  * the event loop and once through the thread pool, behind whatever file is being written.
  */
-export async function settled(turns = 30): Promise<void> {
+export async function settled(turns = 20): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) {
     await new Promise((resolve) => setImmediate(resolve));
     await stat('/');

@@ -41,11 +41,9 @@ export const GatewayConfig = z.strictObject({
   socketPath: file
     .optional()
     .meta({ description: 'the operator’s Unix socket; unset: <stateDir>/operator.sock' }),
-  kubeconfig: file
-    .default('/var/lib/k3s-daas-gateway/kubeconfig')
-    .meta({
-      description: 'how the Kubernetes API is reached; `gateway setup` writes it, with the least rights',
-    }),
+  kubeconfig: file.default('/var/lib/k3s-daas-gateway/kubeconfig').meta({
+    description: 'how the Kubernetes API is reached; `gateway setup` writes it, with the least rights',
+  }),
   server: z
     .url({ protocol: /^https$/, error: 'expected an https:// URL' })
     .meta({ description: 'what workers join: the k3s server as they see it' }),

@@ -243,7 +243,7 @@ function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: Public
     goodAtMs: fact.kind === 'good' ? nowMs : (before?.goodAtMs ?? worker.registeredAtMs),
   });
   const directives = directivesFor(worker, fact, registry.breaker().trippedAtMs !== undefined);
-  if (fact.kind === 'bad' || before?.agentState !== body.agent_state) reconciler.settle(worker.nodeId);
+  reconciler.settle(worker.nodeId);
   return {
     status: 'acknowledged',
     timestamp: nowMs,

@@ -1,13 +1,11 @@
-// @peculiar/x509 resolves its parts through tsyringe, which asks for this polyfill first.
-import 'reflect-metadata';
-import { randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { cpSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as x509 from '@peculiar/x509';
 import { createGatewayConnector, spkiPin } from '#api';
-import { type GatewayEntry, type Log, type LogFields, Secret } from '#base';
+import { type ClusterPort, type GatewayEntry, type Log, type LogFields, Secret } from '#base';
 import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
 import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, type ProofSigner } from '#seal';
 import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from './chain.fixture.ts';
@@ -15,35 +13,7 @@ import { ManualClock, settled } from './clock.fixture.ts';
 import { FakeCluster } from './cluster.fixture.ts';
 import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
-
-/** One certificate for all tests of a process: making a key takes time. */
-let tlsOnce: Promise<{ cert: string; key: string }> | undefined;
-export function testTls(): Promise<{ cert: string; key: string }> {
-  tlsOnce ??= makeTls();
-  return tlsOnce;
-}
-
-export async function makeTls(): Promise<{ cert: string; key: string }> {
-  x509.cryptoProvider.set(webcrypto);
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=gateway',
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
-    ],
-  });
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return {
-    cert: `${certificate.toString('pem')}\n`,
-    key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
-  };
-}
+import { testTls } from './tls.fixture.ts';
 
 export interface LogRecord {
   readonly level: string;
@@ -58,10 +28,12 @@ export class World implements AsyncDisposable {
   readonly cluster = new FakeCluster(this.clock);
   readonly logged: LogRecord[] = [];
   readonly directory: string;
-  readonly config: RunnableGatewayConfig;
+  config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
   gateway: RunningGateway | undefined;
   readonly #endpoints: number;
+  #link: Link | undefined;
+  readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
   private constructor(
     directory: string,
@@ -108,12 +80,14 @@ export class World implements AsyncDisposable {
 
   async startGateway(): Promise<RunningGateway> {
     this.chain.gateways = [this.entry('https://127.0.0.1:1')];
+    const link = linkTo(this.cluster);
+    this.#link = link;
     const gateway = await startGateway({
       config: this.config,
       clusterId: CLUSTER_ID,
       chain: this.chain,
       follower: this.chain,
-      cluster: this.cluster,
+      cluster: link.port,
       clock: this.clock,
       log: this.#log(),
       random: () => 0.5,
@@ -134,8 +108,23 @@ export class World implements AsyncDisposable {
     await this.stopGateway();
     // Time passes while nobody looks, so that proofs of the earlier life are told apart.
     await this.clock.advance(1_000);
-    this.chain.report({ isFullPassNeeded: true });
     await this.startGateway();
+  }
+
+  /**
+   * `kill -9`: from now on nothing that this life begins reaches the cluster, and the next one finds the state as it is
+   * on disk at this moment.
+   */
+  kill(): void {
+    const { gateway, config } = this;
+    const link = this.#link;
+    if (!gateway || !link) throw new Error('there is no gateway to kill');
+    link.cut();
+    this.#killed.push({ gateway, link });
+    this.gateway = undefined;
+    const stateDir = `${config.stateDir}-${this.#killed.length}`;
+    cpSync(config.stateDir, stateDir, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    this.config = { ...config, stateDir };
   }
 
   entry(url = this.gateway?.publicUrl ?? ''): GatewayEntry {
@@ -200,8 +189,45 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopGateway();
+    for (const { gateway, link } of this.#killed) {
+      link.bury();
+      await gateway[Symbol.asyncDispose]();
+    }
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+interface Link {
+  readonly port: ClusterPort;
+  /** Calls neither arrive nor come back. */
+  cut(): void;
+  /** What hangs fails at last, so that it can be cleaned up. */
+  bury(): void;
+}
+
+/** One gateway's way to the cluster. */
+function linkTo(cluster: FakeCluster): Link {
+  const grave = Promise.withResolvers<never>();
+  grave.promise.catch(() => undefined);
+  let isCut = false;
+  const port = new Proxy(cluster, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      return async (...given: unknown[]): Promise<unknown> => {
+        if (isCut) return grave.promise;
+        const answer: unknown = await Promise.race([Reflect.apply(member, target, given), grave.promise]);
+        return isCut ? grave.promise : answer;
+      };
+    },
+  });
+  return {
+    port,
+    cut: () => {
+      isCut = true;
+    },
+    bury: () => grave.reject(new Error('this gateway was killed')),
+  };
 }
 
 export function newKey(): NodeKey {
@@ -220,6 +246,7 @@ export class FakeWorker {
   tokenId = '';
   registration: Registration | undefined;
   sequence = 0;
+  #hashed: { readonly password: Secret; readonly hash: Promise<string> } | undefined;
 
   constructor(world: World, nodeId: string, staker: string, key: NodeKey) {
     this.world = world;
@@ -250,15 +277,23 @@ export class FakeWorker {
     await settled();
     await using connection = this.connection();
     const challenge = await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
-    this.registration = await connection.register({
+    const registration = await connection.register({
       challenge,
       sealTokenId: this.tokenId,
-      nodePasswordHash: await hashNodePassword(this.password),
+      nodePasswordHash: await this.#passwordHash(),
       host: { os: 'linux' },
     });
+    this.registration = registration;
     this.sequence = 0;
     await settled();
-    return this.registration;
+    return registration;
+  }
+
+  /** scrypt is slow on purpose. */
+  #passwordHash(): Promise<string> {
+    if (this.#hashed?.password !== this.password)
+      this.#hashed = { password: this.password, hash: hashNodePassword(this.password) };
+    return this.#hashed.hash;
   }
 
   /** The unmodified agent: credential and password at the supervisor, then its Node. */
