@@ -106,7 +106,7 @@ describe('identity', () => {
   test('every answer carries the chain’s id, epoch, height and time', async () => {
     const { headers } = await client.ledgerService.getServiceInfo({});
     const { chainIdentifier } = await client.core.getChainIdentifier();
-    const sent = await headers;
+    const sent = headers;
     expect(sent['x-sui-chain-id']).toBe(chainIdentifier);
     for (const name of ['chain', 'epoch', 'checkpoint-height', 'timestamp', 'timestamp-ms'])
       expect(sent[`x-sui-${name}`]).toBeDefined();

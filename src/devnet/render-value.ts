@@ -65,7 +65,7 @@ function datatypeToJson(
   const [first] = fields;
   if (first !== undefined) {
     if (isText(type)) return Buffer.from(vectorToBytes(asVector(first))).toString('utf8');
-    if (isOption(type)) {
+    if (isDatatype(type, STD, 'option', 'Option')) {
       const [held] = asVector(first).items;
       return held === undefined ? null : toJson(held, type.args[0] as Type, definitions);
     }
@@ -78,8 +78,6 @@ function datatypeToJson(
 
 const isText = (type: Type): boolean =>
   isDatatype(type, STD, 'string', 'String') || isDatatype(type, STD, 'ascii', 'String');
-
-const isOption = (type: Type): boolean => isDatatype(type, STD, 'option', 'Option');
 
 const isWrapper = (type: Type): boolean =>
   isDatatype(type, SUI, 'object', 'UID') ||

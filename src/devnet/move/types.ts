@@ -159,7 +159,7 @@ export const isSameType = (left: Type, right: Type): boolean =>
   left === right || formatType(left) === formatType(right);
 
 /** True for `address::module::name` whatever its type arguments. */
-export function isDatatype(type: Type, address: string, module: string, name?: string): type is DatatypeType {
+export function isDatatype(type: Type, address: string, module: string, name?: string): boolean {
   return (
     type.kind === 'datatype' &&
     type.address === address &&
