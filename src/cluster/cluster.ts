@@ -244,7 +244,7 @@ export function openCluster(options: ClusterOptions): Cluster {
       );
     },
     async cordonAndTaint({ nodeId, reason }, signal) {
-      const wanted: V1Taint = { key: EVICTED_TAINT, value: reason, effect: 'NoExecute' };
+      const wanted: V1Taint = { key: EVICTED_TAINT, value: taintValue(reason), effect: 'NoExecute' };
       for (let attempt = 0; ; attempt += 1) {
         const found = await absentIsFine(
           call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
@@ -343,6 +343,14 @@ export function openCluster(options: ClusterOptions): Cluster {
       ),
     );
   }
+}
+
+/** A reason as the value of a taint: what cannot stand there becomes a dash. */
+export function taintValue(reason: string): string {
+  return reason
+    .replaceAll(/[^A-Za-z0-9_.-]+/g, '-')
+    .slice(0, 63)
+    .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '');
 }
 
 const isSameTaint = (one: V1Taint, other: V1Taint) =>

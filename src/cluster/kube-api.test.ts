@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { openCluster } from './cluster.ts';
+import { openCluster, taintValue } from './cluster.ts';
 import { loadKubeconfig } from './kube-api.ts';
 
 const kubeconfig = (server: string) => ({
@@ -82,4 +82,14 @@ test('a kubeconfig that cannot be used is a configuration error that names it', 
       expect.objectContaining({ code: 'DAAS_KUBECONFIG_INVALID', exitCode: 78 }),
     );
   expect(() => loadKubeconfig({ path: '/nowhere/kubeconfig' })).toThrow('/nowhere/kubeconfig');
+});
+
+test.each([
+  ['slashed', 'slashed'],
+  ['stake slashed: by vote', 'stake-slashed-by-vote'],
+  ['__x__', 'x'],
+  ['…', ''],
+  ['x'.repeat(70), 'x'.repeat(63)],
+])('the reason %j fits a taint as %j', (reason, value) => {
+  expect(taintValue(reason)).toBe(value);
 });
