@@ -11,7 +11,7 @@ const SOURCE = ['--conditions=source'];
 
 /** name → list of steps; a step is [program, ...arguments]; 'node' is always Node 24 or newer. */
 const TASKS = {
-  demo: [['node', ...SOURCE, 'src/main.ts', 'demo', '...']],
+  demo: [['node', ...SOURCE, 'integration/demo/main.ts', '...']],
   test: [
     ['node', ...SOURCE, 'contracts/test/run.ts'],
     ['node', 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--project', 'integration', '...'],

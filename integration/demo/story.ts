@@ -1,0 +1,257 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KubernetesApi } from '../world/kubernetes.ts';
+import type { Line, Program } from '../world/program.ts';
+import { SUI, type Worker, World, type WorldOptions } from '../world/world.ts';
+import type { Teller } from './teller.ts';
+
+const STAKE_MIST = 2n * SUI;
+
+/** Tells the story of the README; 0 only if all of it happened. */
+export async function tell(teller: Teller, { keep }: { readonly keep: boolean }): Promise<number> {
+  let world: World | undefined;
+  // A second Ctrl-C ends at once, as everywhere.
+  const interrupted = Promise.withResolvers<'interrupted'>();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => interrupted.resolve('interrupted'));
+  try {
+    const started = await startWorld(teller);
+    world = started;
+    const ending = await Promise.race([story(started, teller), interrupted.promise]);
+    if (ending === 'interrupted') return 130;
+    if (keep) {
+      tellHowToTalk(started, teller);
+      await interrupted.promise;
+    }
+    return 0;
+  } catch (error) {
+    teller.failed(error);
+    return 1;
+  } finally {
+    if (world) {
+      if (!teller.isJson) teller.say('putting everything away …');
+      await world.close();
+    }
+  }
+}
+
+async function startWorld(teller: Teller): Promise<World> {
+  teller.chapter('A world');
+  const binary = process.env.K3S_BIN;
+  const sentences: Record<string, (facts: Record<string, unknown>) => string> = {
+    'chain.ready': ({ url }) => `dev chain at ${String(url)}, contracts published, cluster object created`,
+    'cluster.ready': ({ server }) =>
+      `k3s server at ${String(server)}${binary ? '' : ' (a stand-in: it runs no containers)'}`,
+    'gateway.ready': ({ url }) => `Nautilus gateway at ${String(url)}, its key pinned on chain`,
+  };
+  const options: WorldOptions = {
+    onReady: (event, facts) =>
+      teller.happened({ event, facts, sentence: sentences[event]?.({ ...facts }) ?? event }),
+    ...(binary ? { startK3s: (await import('../world/real-k3s.ts')).startRealK3s(binary) } : {}),
+  };
+  return World.start(options);
+}
+
+async function story(world: World, teller: Teller): Promise<void> {
+  teller.chapter('Two workers stake, prove and join');
+  const workers = [
+    await world.worker('worker-1', { stakeMist: STAKE_MIST }),
+    await world.worker('worker-2', { stakeMist: STAKE_MIST }),
+  ];
+  const joined = await Promise.all(workers.map((worker) => joinCluster(world, worker, teller)));
+  const [first, second] = joined;
+  if (!first || !second) throw new Error('two workers were to join');
+
+  teller.chapter('worker-1 misbehaves: both slashers vote');
+  // What a thief, or the worker itself, would keep.
+  const stolen = await readCertificate(first.worker);
+  const reason = 'two heads signed at one height';
+  const slashed = await world.slash(first.recordId, STAKE_MIST, reason);
+  teller.happened({
+    event: 'stake.slashed',
+    worker: 'worker-1',
+    facts: { recordId: first.recordId, digest: slashed.digest, proposalId: slashed.proposalId, reason },
+    sentence: `slashed by ${slashed.votes} of ${slashed.threshold} votes: ${sui(STAKE_MIST)} go to the treasury`,
+  });
+
+  const [stopped, exit] = await Promise.all([first.program.event('agent.stopped'), first.program.exited]);
+  if (exit.code !== 77)
+    throw new Error(`the slashed host ended with ${exit.code ?? exit.signal}, not with 77`);
+  const survivors = [Number(stopped.pid), ...(stopped.killedPids as number[])].filter(isRunning);
+  if (survivors.length > 0)
+    throw new Error(`processes of the slashed agent live on: ${survivors.join(', ')}`);
+  teller.happened({
+    event: 'agent.stopped',
+    worker: 'worker-1',
+    facts: { pid: stopped.pid, killedPids: stopped.killedPids, exitCode: exit.code },
+    sentence: `its host stopped the agent and ${(stopped.killedPids as number[]).length} processes of its pods, and ended with exit code 77`,
+  });
+  await world.nodeGone('worker-1');
+  teller.happened({
+    event: 'node.removed',
+    worker: 'worker-1',
+    facts: { nodeUid: first.nodeUid, name: 'worker-1' },
+    sentence: 'its Node is out of the cluster',
+  });
+
+  teller.chapter('It tries to come back');
+  const again = first.worker.start();
+  const refused = await again.exited;
+  const latched = again.lines.find((line) => line.event === 'host.ended');
+  if (refused.code !== 77)
+    throw new Error(`the restarted host ended with ${refused.code ?? refused.signal}, not with 77`);
+  const recreated = await recreateNode(world, stolen, 'worker-1');
+  if (recreated < 400) throw new Error(`the old certificate brought its Node back (HTTP ${recreated})`);
+  if (await world.node('worker-1')) throw new Error('the Node is back');
+  teller.happened({
+    event: 'rejoin.refused',
+    worker: 'worker-1',
+    facts: { exitCode: refused.code, code: latched?.code, certificateStatus: recreated },
+    sentence: `refused: the restarted host ends with exit code 77 (${String(latched?.code)}), its old certificate gets HTTP ${recreated}`,
+  });
+
+  await checkUndisturbed(world, second, teller);
+  teller.closing([
+    ['what', 'worker-1', 'worker-2'],
+    ['stake record', shortId(first.recordId), shortId(second.recordId)],
+    ['Ready after its start', seconds(first.readyAfterMs), seconds(second.readyAfterMs)],
+    ['slash to agent gone', since(teller, 'agent.stopped'), '-'],
+    ['slash to Node gone', since(teller, 'node.removed'), '-'],
+    ['now', 'locked out (exit 77)', 'Ready, never noticed'],
+  ]);
+}
+
+interface Joined {
+  readonly worker: Worker;
+  readonly program: Program;
+  readonly recordId: string;
+  readonly agentPid: number;
+  readonly nodeUid: string;
+  readonly readyAfterMs: number;
+}
+
+async function joinCluster(world: World, worker: Worker, teller: Teller): Promise<Joined> {
+  const startedAtMs = performance.now();
+  const program = worker.start();
+  const { nodeId } = worker;
+  const say = (event: string, facts: Record<string, unknown>, sentence: string) =>
+    teller.happened({ event, worker: nodeId, facts, sentence });
+
+  const stake = await program.event('stake.created');
+  say(
+    'stake.created',
+    pick(stake, 'recordId', 'digest', 'stakeMist'),
+    `staked ${sui(STAKE_MIST)}: record ${shortId(String(stake.recordId))}`,
+  );
+  const seal = await program.event('seal.minted');
+  say(
+    'seal.minted',
+    pick(seal, 'tokenId', 'recordId', 'digest'),
+    `minted its Seal token ${shortId(String(seal.tokenId))}`,
+  );
+  const registered = await program.event('worker.registered');
+  say(
+    'worker.registered',
+    pick(registered, 'incarnation', 'gatewayId', 'gatewayUrl'),
+    `registered with the gateway (incarnation ${String(registered.incarnation)}), got a join credential`,
+  );
+  const ready = await program.event('agent.ready');
+  const { uid } = await world.nodeReady(nodeId);
+  const readyAfterMs = Math.round(performance.now() - startedAtMs);
+  say(
+    'worker.ready',
+    { nodeUid: uid, pid: ready.pid, hostPid: program.pid },
+    `Node is Ready, agent pid ${String(ready.pid)}`,
+  );
+  const beat = await program.event('heartbeat.acknowledged');
+  say('heartbeat.acknowledged', pick(beat, 'sequence', 'directives'), 'heartbeat acknowledged');
+  return {
+    worker,
+    program,
+    recordId: String(stake.recordId),
+    agentPid: Number(ready.pid),
+    nodeUid: uid,
+    readyAfterMs,
+  };
+}
+
+/** The other worker: the same process, the same Node, and its heartbeats go on. */
+async function checkUndisturbed(
+  world: World,
+  { program, agentPid, nodeUid }: Joined,
+  teller: Teller,
+): Promise<void> {
+  const heartbeats = program.lines.length;
+  const beat = await program.event('heartbeat.acknowledged', { from: heartbeats });
+  const node = await world.node('worker-2');
+  const starts = program.lines.filter((line) => line.event === 'agent.started').length;
+  if (!isRunning(agentPid) || starts !== 1 || node?.uid !== nodeUid || !node.isReady)
+    throw new Error('worker-2 was disturbed');
+  teller.happened({
+    event: 'worker.undisturbed',
+    worker: 'worker-2',
+    facts: { pid: agentPid, nodeUid, sequence: beat.sequence },
+    sentence: `never noticed: the same agent (pid ${agentPid}), heartbeat ${String(beat.sequence)}`,
+  });
+}
+
+interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+async function readCertificate({ dataDir }: Worker): Promise<Certificate> {
+  const file = (name: string) => readFile(join(dataDir, 'agent', name), 'utf8');
+  const [cert, key, ca] = await Promise.all([
+    file('client-kubelet.crt'),
+    file('client-kubelet.key'),
+    file('server-ca.crt'),
+  ]);
+  return { cert, key, ca };
+}
+
+/** What a thief would do: create the Node by hand, straight at the server. Returns the HTTP status. */
+async function recreateNode({ k3s }: World, certificate: Certificate, name: string): Promise<number> {
+  using api = new KubernetesApi({ server: k3s.server, ...certificate });
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name }, spec: { taints: [] } };
+  return (await api.send('POST', '/api/v1/nodes', node)).status;
+}
+
+function tellHowToTalk(world: World, teller: Teller): void {
+  const facts = {
+    chainUrl: world.chain.url,
+    ...world.chain.deployment,
+    gatewayUrl: world.gatewayUrl,
+    gatewayId: world.gatewayId,
+    gatewayCaFile: world.gatewayCaFile,
+    kubeconfig: world.k3s.kubeconfig,
+    directory: world.directory,
+  };
+  teller.happened({ event: 'world.kept', facts });
+  teller.chapter('The world stays until Ctrl-C');
+  teller.closing(Object.entries(facts));
+}
+
+function pick(line: Line, ...names: string[]): Record<string, unknown> {
+  return Object.fromEntries(names.map((name) => [name, line[name]]));
+}
+
+/** A zombie has ended: whoever should wait for it is just not there yet. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+const shortId = (id: string) => `${id.slice(0, 6)}…${id.slice(-4)}`;
+const sui = (mist: bigint) => `${Number(mist) / Number(SUI)} SUI`;
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+function since(teller: Teller, event: string): string {
+  const [from, to] = [teller.atMs('stake.slashed'), teller.atMs(event)];
+  return from === undefined || to === undefined ? '-' : seconds(to - from);
+}

@@ -1,0 +1,64 @@
+import pico from 'picocolors';
+import { table, toJson } from '../../src/cli/io.ts';
+
+/** One thing that happened. */
+export interface Happening {
+  readonly event: string;
+  readonly worker?: string;
+  /** What lets an outsider check it. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  /** For people; without it the happening is told to machines alone. */
+  readonly sentence?: string;
+}
+
+/** Tells the story as it happens: to people with elapsed times, or as JSON lines. */
+export interface Teller {
+  readonly isJson: boolean;
+  happened(happening: Happening): void;
+  chapter(title: string): void;
+  say(text: string): void;
+  closing(rows: ReadonlyArray<readonly string[]>): void;
+  failed(error: unknown): void;
+  /** When each event was first told, ms since the start; by event, or by `event worker`. */
+  atMs(event: string, worker?: string): number | undefined;
+}
+
+export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
+  const startedAtMs = performance.now();
+  const colour = pico.createColors(Boolean(process.stdout.isTTY) && process.env.NO_COLOR === undefined);
+  const times = new Map<string, number>();
+  const elapsed = () => Math.round(performance.now() - startedAtMs);
+  const clock = () => colour.dim(`${(elapsed() / 1000).toFixed(1).padStart(5)} s`);
+  const print = (line: string) => process.stdout.write(`${line}\n`);
+  return {
+    isJson,
+    happened({ event, worker, facts, sentence }) {
+      const atMs = elapsed();
+      for (const key of [event, `${event} ${worker ?? ''}`]) if (!times.has(key)) times.set(key, atMs);
+      if (isJson) print(toJson({ atMs, event, ...(worker ? { worker } : {}), ...facts }));
+      else if (sentence) {
+        const paint =
+          event.includes('slashed') || event.includes('removed') || event.includes('refused')
+            ? colour.red
+            : colour.green;
+        print(`${clock()}  ${worker ? colour.bold(worker.padEnd(9)) : ' '.repeat(9)} ${paint(sentence)}`);
+      }
+    },
+    chapter(title) {
+      if (!isJson) print(`\n${colour.bold(title)}`);
+    },
+    say(text) {
+      if (!isJson) print(`${clock()}  ${' '.repeat(9)} ${colour.dim(text)}`);
+    },
+    closing(rows) {
+      if (!isJson) print(`\n${table(rows)}`);
+    },
+    failed(error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (isJson) print(toJson({ atMs: elapsed(), event: 'demo.failed', message }));
+      else process.stderr.write(`\n${colour.red('The demo failed:')} ${message}\n`);
+      if (error instanceof Error && error.cause) process.stderr.write(`${String(error.cause)}\n`);
+    },
+    atMs: (event, worker) => times.get(worker === undefined ? event : `${event} ${worker}`),
+  };
+}
