@@ -68,20 +68,18 @@ if (typeof real === 'string') {
   console.log(`Ran on ${own.name} and on ${real.name}.`);
 }
 
-const errors = namedErrors(ownBuild.modules);
-let covered = errors.length;
+let coverage = 'a part of the tests only';
 if (only === undefined) {
+  const errors = namedErrors(ownBuild.modules);
   const missing = errors.filter((error) => !expectedAborts.has(`${error.module}::${error.name}`));
-  covered -= missing.length;
   check(
     missing.length === 0,
     'every named error is expected by a test',
     missing.map((error) => `${error.module}::${error.name}: no test expects it`).join('\n'),
   );
+  coverage = `${scenarioCount} scenarios, ${errors.length - missing.length} of ${errors.length} named aborts covered`;
 }
-console.log(
-  `${tests} Move tests, ${scenarioCount} scenarios, ${covered} of ${errors.length} named aborts covered`,
-);
+console.log(`${tests} Move tests, ${coverage}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 

@@ -277,7 +277,6 @@ public fun accept_admin(w: &mut World, sender: address) {
     w.cluster.accept_admin(w.scenario.ctx());
 }
 
-/// A well-formed gateway with one field of the caller's choice: what `None` stands for is in the code.
 public fun register_gateway(
     w: &mut World,
     sender: address,
