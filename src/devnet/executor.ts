@@ -99,6 +99,7 @@ function attempt(run: Run): Outcome {
     },
     code,
     chain,
+    new Set([...run.loaded.objects].flatMap(([id, { access }]) => (access === 'shared-mutable' ? [id] : []))),
   );
   const machine = new Machine(
     code,
@@ -120,6 +121,7 @@ function attempt(run: Run): Outcome {
   let failure: ExecutionFailure | undefined;
   try {
     program.run(run.commands);
+    checkSharedInputs(host, program);
   } catch (error) {
     failure = failureOf(error);
     if (!failure) throw error;
@@ -140,6 +142,15 @@ function attempt(run: Run): Outcome {
   return outcome({ ...common, failure, settled, events: [], packages: [] });
 }
 
+/** A shared object that was taken by value must be shared again, or be gone. */
+function checkSharedInputs(host: TransactionHost, program: ProgrammableRun): void {
+  for (const [id, { input, contents }] of program.inputsAfter()) {
+    if (input.access !== 'shared-mutable' || contents || host.deletedIds.has(id)) continue;
+    if (host.transfers.get(id)?.owner.kind !== 'shared')
+      throw new ExecutionFailure({ SharedObjectOperationNotAllowed: true });
+  }
+}
+
 /** After success: inputs as they stand now, what was transferred, and fields that changed. */
 function collect(run: Run, host: TransactionHost, program: ProgrammableRun, reserved: bigint): Wanted {
   const written = new Map<string, WantedObject>();
@@ -152,8 +163,12 @@ function collect(run: Run, host: TransactionHost, program: ProgrammableRun, rese
   }
   const children = host.childChanges();
   for (const [id, loaded] of children.loaded) before.set(id, loaded);
-  for (const [id, { type, value, owner }] of [...host.transfers, ...children.written])
-    written.set(id, { kind: 'move', type, contents: encode(value, type, run.code), owner });
+  for (const [id, { type, value, owner }] of [...host.transfers, ...children.written]) {
+    // What is shared again stays shared since its first time.
+    const since = before.get(id)?.owner;
+    const kept = owner.kind === 'shared' && since?.kind === 'shared' ? since : owner;
+    written.set(id, { kind: 'move', type, contents: encode(value, type, run.code), owner: kept });
+  }
   for (const published of run.code.published) written.set(published.id, { kind: 'package', published });
 
   const gasId = run.gas.coin.id;

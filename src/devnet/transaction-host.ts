@@ -72,12 +72,19 @@ export class TransactionHost implements MoveHost {
   readonly #digest: string;
   readonly #code: Code;
   readonly #source: ObjectSource;
+  readonly #sharedInputs: ReadonlySet<string>;
   readonly #children = new Map<string, Child>();
   #counter = 0n;
   /** The module whose function is being called by the current command: events name it. */
   emitter: { packageId: string; module: string } = { packageId: '', module: '' };
 
-  constructor(environment: TransactionEnvironment, code: Code, source: ObjectSource) {
+  constructor(
+    environment: TransactionEnvironment,
+    code: Code,
+    source: ObjectSource,
+    sharedInputs: ReadonlySet<string>,
+  ) {
+    this.#sharedInputs = sharedInputs;
     this.sender = environment.sender;
     this.sponsor = environment.sponsor;
     this.epoch = environment.epoch;
@@ -104,8 +111,8 @@ export class TransactionHost implements MoveHost {
     if (!this.createdIds.delete(id)) this.deletedIds.add(id);
   }
 
-  isCreatedHere(id: string): boolean {
-    return this.createdIds.has(id);
+  mayShare(id: string): boolean {
+    return this.createdIds.has(id) || this.#sharedInputs.has(id);
   }
 
   transfer(type: Type, value: MoveValue, owner: ObjectOwner): void {

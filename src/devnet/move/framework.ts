@@ -127,7 +127,7 @@ const freeze: NativeBody = ({ args: [object], typeArgs, host }) => {
 const SHARED_NON_NEW_OBJECT = 0;
 const share: NativeBody = (call) => {
   const object = call.args[0] as MoveValue;
-  if (!call.host.isCreatedHere(idOfObject(object)))
+  if (!call.host.mayShare(idOfObject(object)))
     call.abort(SHARED_NON_NEW_OBJECT, { functionName: 'share_object_impl' });
   call.host.transfer(call.typeArgs[0] as Type, object, { kind: 'shared', initialVersion: undefined });
 };

@@ -23,7 +23,8 @@ export interface MoveHost {
   created(id: string): void;
   /** A UID was destroyed. */
   deleted(id: string): void;
-  isCreatedHere(id: string): boolean;
+  /** Only what was made in this transaction, or is shared already, may be shared. */
+  mayShare(id: string): boolean;
   transfer(type: Type, value: MoveValue, owner: ObjectOwner): void;
   emit(type: Type, value: MoveValue): void;
 

@@ -71,7 +71,7 @@ function memoryHost(): MoveHost {
     freshId: () => `0x${(next++).toString(16).padStart(64, '0')}`,
     created: () => undefined,
     deleted: () => undefined,
-    isCreatedHere: () => true,
+    mayShare: () => true,
     transfer: unexpected,
     emit: unexpected,
     addChild: (_parent, id, type, value) => {
