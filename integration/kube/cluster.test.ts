@@ -1,4 +1,5 @@
 import { afterAll, describe, inject } from 'vitest';
+import { describeAgentJoin } from '../standin/agent-join.suite.ts';
 import { describeClusterPort } from '../standin/cluster-port.suite.ts';
 import { describeJoining } from '../standin/join.suite.ts';
 import type { KubernetesWorld } from '../standin/kubernetes-api.suite.ts';
@@ -18,4 +19,5 @@ describe.skipIf(found.kind === 'missing')('proven on the real API server', () =>
   describeNodePolicy('a real control plane', shared);
   describeJoining('a real control plane', shared);
   describeClusterPort('a real control plane', shared);
+  describeAgentJoin('a real control plane', shared);
 });
