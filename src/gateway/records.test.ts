@@ -1,0 +1,218 @@
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { lineHash, openAudit } from './audit.ts';
+import { openRegistry } from './registry.ts';
+import { openSqliteStore } from './store.ts';
+import { aWorker } from './worker.fixture.ts';
+import { fromStored, type Presence, toStored, type WorkerStatus, workerKey } from './worker.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'records-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const presence: Presence = {
+  incarnation: 1,
+  sequence: 5,
+  lastHeartbeatMs: 2_000,
+  agentState: 'ready',
+  stakeStatus: 'active',
+  stakeAmount: '1000',
+  runningPods: null,
+  resourceUsage: { cpuPercent: 1.5, memoryPercent: 2, diskPercent: 3 },
+  goodAtMs: 1_900,
+};
+
+describe('the store', () => {
+  test('keeps what was written, in the order of keys, over a restart', async () => {
+    const path = join(directory, 'state.db');
+    {
+      await using store = openSqliteStore(path);
+      await store.write([
+        { key: '/workers/b', value: { n: 2 } },
+        { key: '/workers/a', value: { n: 1 } },
+        { key: '/workersx', value: 'another prefix' },
+        { key: '/bans/a', value: true },
+      ]);
+      await store.write([{ key: '/bans/a', value: undefined }]);
+    }
+    await using store = openSqliteStore(path);
+    expect(await store.list('/workers/')).toEqual([
+      ['/workers/a', { n: 1 }],
+      ['/workers/b', { n: 2 }],
+    ]);
+    expect(await store.read('/bans/a')).toBeUndefined();
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  test('writes all of a change or nothing', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    await expect(
+      store.write([
+        { key: '/a', value: 1 },
+        { key: '/b', value: 1n },
+      ]),
+    ).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STORE_FAILED' });
+    expect(await store.read('/a')).toBeUndefined();
+    await store.write([{ key: '/a', value: 2 }]);
+    expect(await store.read('/a')).toBe(2);
+  });
+});
+
+describe('a worker’s record', () => {
+  const credential = { id: 'abcdef', issuedAtMs: 1, expiresAtMs: 2, nodeUid: 'uid' };
+  const statuses: readonly WorkerStatus[] = [
+    { kind: 'admitting' },
+    { kind: 'joining', reservedAtMs: 3, credential: { ...credential, nodeUid: undefined } },
+    { kind: 'member', credential },
+    { kind: 'member', credential: undefined },
+    { kind: 'lapsed', reason: 'node_deleted' },
+    { kind: 'evicting', reason: 'slashed' },
+    { kind: 'evicted', reason: 'banned' },
+  ];
+  test.each(statuses)('in the state $kind comes back from the store as it was', (status) => {
+    const worker = aWorker({ status, lockedAtMs: 7, heldFor: 'slashed', host: { os: 'linux', cpus: 4 } });
+    const stored: unknown = JSON.parse(JSON.stringify(toStored(worker, presence)));
+    expect(fromStored(workerKey(worker.nodeId), stored)).toEqual({ worker, presence });
+  });
+
+  test('has the members of the seed', () => {
+    expect(toStored(aWorker(), presence)).toMatchObject({
+      node_id: 'worker-1',
+      registered_at: 1_000,
+      status: { kind: 'member' },
+      heartbeat: { last_heartbeat: 2_000, running_pods: null, stake_status: 'active', stake_amount: '1000' },
+    });
+  });
+
+  test.each([
+    ['garbage', 'x'],
+    ['an unknown member', { ...toStored(aWorker(), undefined), admin: true }],
+    ['another state', { ...toStored(aWorker(), undefined), status: { kind: 'free' } }],
+    ['the key of another node', toStored(aWorker({ nodeId: 'worker-2' }), undefined)],
+  ])('that is %s stops the start: half of the truth is worse than none', (_what, value) => {
+    expect(() => fromStored('/workers/worker-1', value)).toThrow(/not one of this version/);
+  });
+});
+
+describe('the registry', () => {
+  test('writes decisions at once and heartbeats when it flushes', async () => {
+    const path = join(directory, 'state.db');
+    {
+      await using store = openSqliteStore(path);
+      const registry = await openRegistry(store);
+      await registry.save({ worker: aWorker() });
+      registry.hear('worker-1', presence);
+      expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: null });
+      await registry.flush();
+      expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: { sequence: 5 } });
+    }
+    await using store = openSqliteStore(path);
+    const registry = await openRegistry(store);
+    expect(registry.worker('worker-1')).toEqual(aWorker());
+    expect(registry.presence('worker-1')).toEqual(presence);
+  });
+
+  test('counts a decision only once it is written', async () => {
+    const store = openSqliteStore(join(directory, 'state.db'));
+    const registry = await openRegistry(store);
+    await store[Symbol.asyncDispose]();
+    await expect(registry.save({ worker: aWorker() })).rejects.toThrow();
+    expect(registry.worker('worker-1')).toBeUndefined();
+  });
+
+  test('flushes many heartbeats in chunks, and keeps what could not be written', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    const registry = await openRegistry(store);
+    for (let index = 0; index < 450; index += 1) {
+      await registry.save({ worker: aWorker({ nodeId: `worker-${index}` }) });
+      registry.hear(`worker-${index}`, presence);
+    }
+    const write = store.write.bind(store);
+    const sizes: number[] = [];
+    let isBroken = true;
+    Object.assign(store, {
+      write: async (changes: Parameters<typeof write>[0]) => {
+        sizes.push(changes.length);
+        if (isBroken && sizes.length === 2) throw new Error('disk full');
+        return write(changes);
+      },
+    });
+    await expect(registry.flush()).rejects.toThrow('disk full');
+    isBroken = false;
+    await registry.flush();
+    expect(sizes).toEqual([200, 200, 200, 50]);
+    expect(await store.read('/workers/worker-449')).toMatchObject({ heartbeat: { sequence: 5 } });
+  });
+
+  test('a ban or a breaker that cannot be read does not count as none', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    await store.write([{ key: '/bans/node_id/worker-1', value: { subject: 'node_id', value: 'worker-2' } }]);
+    await expect(openRegistry(store)).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STORE_DAMAGED' });
+    await store.write([
+      { key: '/bans/node_id/worker-1', value: undefined },
+      { key: '/breaker', value: 'x' },
+    ]);
+    await expect(openRegistry(store)).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STORE_DAMAGED' });
+  });
+});
+
+describe('the audit file', () => {
+  const lines = async (path: string) =>
+    (await readFile(path, 'utf8'))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  test('is a chain: each line carries the hash of the one before, over restarts', async () => {
+    const path = join(directory, 'audit.jsonl');
+    for (const round of [1, 2]) {
+      await using audit = await openAudit(path, () => 0);
+      await Promise.all([1, 2, 3].map((n) => audit.note('thing.done', { round, n })));
+    }
+    const all = await lines(path);
+    expect(all.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    let previous = '0'.repeat(64);
+    for (const { hash, ...body } of all) {
+      expect(body.prev).toBe(previous);
+      expect(lineHash(body)).toBe(hash);
+      previous = String(hash);
+    }
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  test('goes on after a line that a crash cut short, and says so', async () => {
+    const path = join(directory, 'audit.jsonl');
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.note('thing.done', {});
+    }
+    const [, last] = await lines(path);
+    await appendFile(path, '{"seq":3,"at":"19');
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.note('thing.done', {});
+    }
+    const text = await readFile(path, 'utf8');
+    const [third, fourth] = text.trimEnd().split('\n').slice(-2);
+    expect(JSON.parse(third ?? '')).toMatchObject({
+      seq: 3,
+      event: 'audit.opened',
+      cut_short: true,
+      prev: last?.hash,
+    });
+    expect(JSON.parse(fourth ?? '')).toMatchObject({ seq: 4, event: 'thing.done' });
+  });
+
+  test('begins a new chain on a file it cannot read, and says so by its number', async () => {
+    const path = join(directory, 'audit.jsonl');
+    await writeFile(path, 'garbage\n');
+    await using audit = await openAudit(path, () => 0);
+    await audit.note('thing.done', {});
+    const text = await readFile(path, 'utf8');
+    expect(JSON.parse(text.split('\n')[1] ?? '')).toMatchObject({ seq: 1, prev: '0'.repeat(64) });
+  });
+});
