@@ -22,7 +22,7 @@ export interface ControlPlane extends AsyncDisposable {
   readonly frontProxy: KeyPair;
   readonly adminKubeconfigPath: string;
   /** A certificate signed by the client CA, as k3s gives them out. */
-  clientCertificate(username: string, groups?: readonly string[]): Promise<KeyPair>;
+  readonly clientCertificate: (username: string, groups?: readonly string[]) => Promise<KeyPair>;
   kubeconfigFor(username: string, groups?: readonly string[]): Promise<string>;
   /** The kubeconfig of `system:node:<name>` in `system:nodes`. */
   nodeKubeconfig(name: string): Promise<string>;

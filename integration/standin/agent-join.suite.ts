@@ -135,13 +135,9 @@ async function openWorker(world: KubernetesWorld, node: string) {
     giveToken: (token: string) => writeFile(tokenFile, `K10${caHash(world.ca)}::${token}`, { mode: 0o600 }),
     async startAgent() {
       const [balancer = 0, health = 0] = await freePorts(2);
-      const flags = [
-        ...['--server', world.supervisorUrl, '--token-file', tokenFile, '--data-dir', directory],
-        ...['--node-name', node, '--node-taint', `k3s-daas.io/staked=${tier}:NoSchedule`],
-        ...['--rootless', '--lb-server-port', String(balancer), '--kubelet-arg', `healthz-port=${health}`],
-      ];
+      const flags = `--rootless --lb-server-port ${balancer} --kubelet-arg healthz-port=${health} --server ${world.supervisorUrl} --token-file ${tokenFile} --data-dir ${directory} --node-name ${node} --node-taint k3s-daas.io/staked=${tier}:NoSchedule`;
       return follow(
-        spawn(join(import.meta.dirname, 'agent', 'k3s'), ['agent', ...flags], {
+        spawn(join(import.meta.dirname, 'agent', 'k3s'), ['agent', ...flags.split(' ')], {
           stdio: ['ignore', 'ignore', 'pipe'],
           env: { ...process.env, K3S_STANDIN_SPEED: '5' },
         }),

@@ -62,7 +62,8 @@ export function openCluster(options: ClusterOptions): Cluster {
   const { clock = systemClock, log = silentLog, podGraceMs = 2_000 } = options;
   const { relistMs = 300_000, settleMs = 1_000 } = options;
   const api = openKubeApi(options);
-  const { core, call } = api;
+  const { core } = api;
+  const call: typeof api.call = (what, request, settings) => api.call(what, request, settings);
   const namespace = SYSTEM_NAMESPACE;
 
   const deleteSecret = (name: string, uid: string | undefined, signal?: AbortSignal) =>

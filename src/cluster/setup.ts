@@ -212,11 +212,10 @@ async function planObject(
     ];
   const different = differingMembers(current as unknown as Members, wanted as unknown as Members);
   if (different.length === 0) return [];
-  const metadata = {
-    ...wanted.metadata,
+  const metadata = Object.assign({}, wanted.metadata, {
     labels: { ...current.metadata?.labels, ...wanted.metadata?.labels },
     ...(current.metadata?.resourceVersion ? { resourceVersion: current.metadata.resourceVersion } : {}),
-  };
+  });
   return [
     {
       change: { action: 'replace', what, why: `${different.join(', ')} differ from what the gateway needs` },

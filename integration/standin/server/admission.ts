@@ -12,7 +12,7 @@ import {
   SYSTEM_NAMESPACE,
 } from '#cluster';
 import { type Identity, nodeNameOf } from './identity.ts';
-import { at, type KubeObject } from './objects.ts';
+import { at, type KubeObject, textAt } from './objects.ts';
 import { forbidden, invalid, type Refusal } from './status.ts';
 import { named, type Store } from './store.ts';
 
@@ -172,7 +172,7 @@ function judgeGatewaySecret(
   { operation, resource, name, object, oldObject }: AdmissionRequest,
 ): string | undefined {
   if (resource !== 'secrets') return undefined;
-  const type = String((operation === 'DELETE' ? oldObject : object)?.type ?? '');
+  const type = textAt(operation === 'DELETE' ? oldObject : object, 'type');
   const isOurs = type === 'bootstrap.kubernetes.io/token' || type === 'k3s.cattle.io/node-password';
   if (isOurs || (operation === 'DELETE' && name.endsWith('.node-password.k3s'))) return undefined;
   return 'the gateway writes join credentials and node passwords only';

@@ -13,7 +13,7 @@ export interface Authority {
   readonly certificate: string;
   readonly key: string;
   /** Signs the public key of somebody else's request. */
-  sign(request: { readonly publicKey: x509.PublicKeyType } & LeafSubject): Promise<string>;
+  sign(request: { readonly publicKey: x509.PublicKey } & LeafSubject): Promise<string>;
   /** Makes a key and signs it. */
   issue(subject: LeafSubject): Promise<KeyPair>;
 }
@@ -83,7 +83,7 @@ async function authorityOf(certificate: string, key: string): Promise<Authority>
     organizations = [],
     usage,
     names = [],
-  }: { readonly publicKey: x509.PublicKeyType } & LeafSubject): Promise<string> {
+  }: { readonly publicKey: x509.PublicKey } & LeafSubject): Promise<string> {
     const leaf = await x509.X509CertificateGenerator.create({
       serialNumber: serialNumber(),
       // As an object: a name in text form would let a comma in a node name add a field.
@@ -122,7 +122,7 @@ async function authorityOf(certificate: string, key: string): Promise<Authority>
     async issue(subject) {
       const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
       return {
-        certificate: await sign({ publicKey: keys.publicKey, ...subject }),
+        certificate: await sign({ publicKey: await x509.PublicKey.create(keys.publicKey), ...subject }),
         key: await privateKeyPem(keys.privateKey),
       };
     },
@@ -130,7 +130,7 @@ async function authorityOf(certificate: string, key: string): Promise<Authority>
 }
 
 /** The public key of a DER request whose own signature holds; undefined for anything else. */
-export async function publicKeyOfRequest(der: Uint8Array): Promise<x509.PublicKeyType | undefined> {
+export async function publicKeyOfRequest(der: Uint8Array): Promise<x509.PublicKey | undefined> {
   try {
     const request = new x509.Pkcs10CertificateRequest(Uint8Array.from(der));
     return (await request.verify()) ? request.publicKey : undefined;

@@ -1,4 +1,4 @@
-import { at, isRecord, type KubeObject, resourceNamed } from './objects.ts';
+import { at, isRecord, type KubeObject, resourceNamed, textAt } from './objects.ts';
 import { named, type Store, timestamp } from './store.ts';
 
 /**
@@ -121,7 +121,7 @@ function lastHeardMs(store: Store, node: KubeObject, ready: Condition | undefine
 /** Taint eviction: pods that do not tolerate a NoExecute taint of their Node are deleted, budgets or not. */
 function evictTaintedPods(store: Store, nowMs: number): void {
   for (const pod of store.list(named.pod)) {
-    const node = store.get(named.node, '', String(at(pod, 'spec.nodeName') ?? ''));
+    const node = store.get(named.node, '', textAt(pod, 'spec.nodeName'));
     const taints = ((at(node, 'spec.taints') ?? []) as Taint[]).filter(
       // A pod has five minutes on a Node that fell silent; nobody waits for that in a stand-in's world.
       ({ key, effect }) => effect === 'NoExecute' && key !== unreachable && key !== notReady,

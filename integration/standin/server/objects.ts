@@ -104,5 +104,11 @@ export function at(object: unknown, path: string): unknown {
     );
 }
 
+/** The same as text; empty for what is not a plain value. */
+export function textAt(object: unknown, path: string): string {
+  const value = at(object, path);
+  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value as string) : '';
+}
+
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,4 +1,4 @@
-import { at, type KubeObject } from './objects.ts';
+import { type KubeObject, textAt } from './objects.ts';
 import { badRequest } from './status.ts';
 
 export type Matches = (object: KubeObject) => boolean;
@@ -41,7 +41,7 @@ export function fieldMatcher(plural: string, selector: string | null): Matches {
     const [, path = '', operator, value = ''] = /^([^=!]+)(==|=|!=)(.*)$/.exec(part.trim()) ?? [];
     const known = ['metadata.name', 'metadata.namespace', ...(selectable[plural] ?? [])];
     if (!known.includes(path)) throw badRequest(`field label not supported: ${path}`);
-    return (object) => (String(at(object, path) ?? '') === value) === (operator !== '!=');
+    return (object) => (textAt(object, path) === value) === (operator !== '!=');
   });
   return (object) => tests.every((test) => test(object));
 }
