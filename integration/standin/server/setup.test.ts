@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openCluster, setupCluster } from '#cluster';
 import { type StandinServer, startStandinServer } from './standin-server.ts';
+import { send } from './worker.ts';
 
 let directory: string;
 let server: StandinServer;
@@ -26,4 +27,58 @@ test('setup prepares the stand-in, proves the policy, and finds nothing to do th
   await using gateway = openCluster({ kubeconfig: { text: first.kubeconfig?.reveal() ?? '' } });
   expect(await gateway.policyState()).toEqual({ kind: 'in-place' });
   expect([...(await gateway.admittedNames())]).toEqual([['server-0', 'ordinary']]);
+});
+
+test('a gateway with a certificate of its own gets the same rights, and no account', async () => {
+  const gateway = { kind: 'user', name: 'k3s-daas-gateway' } as const;
+  const planned = await setupCluster({
+    kubeconfig: { path: server.adminKubeconfigPath },
+    gateway,
+    check: true,
+  });
+  const objects = planned.changes.map(({ action, what }) => `${action} ${what}`);
+  // The account's bindings are there from the test before: they, and the policy that names the gateway, change hands.
+  expect(objects).toEqual([
+    'replace ValidatingAdmissionPolicy k3s-daas-gateway-secrets',
+    'replace ClusterRoleBinding k3s-daas-gateway',
+    'replace RoleBinding kube-system/k3s-daas-gateway',
+  ]);
+  const done = await setupCluster({ kubeconfig: { path: server.adminKubeconfigPath }, gateway });
+  expect(done.kubeconfig).toBeUndefined();
+  await using cluster = openCluster({ kubeconfig: { text: await server.kubeconfigFor('k3s-daas-gateway') } });
+  await cluster.admitName({ nodeId: 'w1', tier: 'basic' });
+  expect((await cluster.admittedNames()).get('w1')).toBe('basic');
+});
+
+test('a cluster without policies is refused unless the operator accepts unbound names', async () => {
+  const old = await startStandinServer({ dataDir: join(directory, 'old'), gitVersion: 'v1.29.15+k3s1' });
+  onTestFinished(() => old.close());
+  const kubeconfig = { path: old.adminKubeconfigPath };
+  await expect(setupCluster({ kubeconfig })).rejects.toMatchObject({
+    code: 'DAAS_KUBERNETES_TOO_OLD',
+    exitCode: 78,
+    message: expect.stringContaining('v1.29.15+k3s1'),
+  });
+  const accepted = await setupCluster({ kubeconfig, allowUnboundNames: true });
+  expect(accepted.shortcomings).toEqual([expect.stringContaining('names are not bound')]);
+  expect(accepted.changes.some(({ what }) => what.startsWith('ValidatingAdmissionPolicy'))).toBe(false);
+  await using gateway = openCluster({ kubeconfig: { text: accepted.kubeconfig?.reveal() ?? '' } });
+  expect((await gateway.policyState()).kind).toBe('not-in-place');
+  await gateway.admitName({ nodeId: 'w1', tier: 'basic' });
+});
+
+test('the stand-in refuses a policy that it could not carry out', async () => {
+  const client = await server.clientCa.issue({
+    commonName: 'admin',
+    organizations: ['system:masters'],
+    usage: 'client',
+  });
+  const answer = await send({
+    url: `${server.url}/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies`,
+    method: 'POST',
+    ca: server.serverCa.certificate,
+    client,
+    body: JSON.stringify({ metadata: { name: 'another' }, spec: { validations: [{ expression: 'false' }] } }),
+  });
+  expect(answer).toMatchObject({ status: 403, text: expect.stringContaining('a stand-in without CEL') });
 });
