@@ -46,21 +46,31 @@ export interface ChainWorld extends AsyncDisposable {
 }
 
 /** A dev chain with the package published and one cluster, whose admin, slasher and treasury is the operator. */
-export async function startChainWorld(settings: Partial<ClusterSettings> = {}): Promise<ChainWorld> {
+export async function startChainWorld(
+  settings: Partial<ClusterSettings> = {},
+  { host }: { readonly host?: string | undefined } = {},
+): Promise<ChainWorld> {
   const life = new Lifetime();
   try {
-    return await start(life, settings);
+    return await start(life, settings, host);
   } catch (error) {
     await life.close();
     throw error;
   }
 }
 
-async function start(life: Lifetime, settings: Partial<ClusterSettings>): Promise<ChainWorld> {
+async function start(
+  life: Lifetime,
+  settings: Partial<ClusterSettings>,
+  host: string | undefined,
+): Promise<ChainWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'chain-'));
   life.defer('directory', () => rm(directory, { recursive: true, force: true }));
   const build = await readContractBuild();
-  const devnet = await startDevnet({ modules: build.modules });
+  const devnet = await startDevnet({
+    modules: build.modules,
+    ...(host === undefined ? {} : { listen: { host } }),
+  });
   life.defer('devnet', () => devnet.close());
 
   async function wallet(sui = 100n) {

@@ -11,6 +11,7 @@ import { DaasError, Lifetime } from '#base';
 import { readContractBuild } from '#chain';
 import { startDevnet } from '#devnet';
 import { clusterCommand } from '../../src/cli/cluster.ts';
+import { contractsCommand } from '../../src/cli/contracts.ts';
 import { createIo } from '../../src/cli/io.ts';
 import { slashCommand } from '../../src/cli/slash.ts';
 import { stakeCommand } from '../../src/cli/stake.ts';
@@ -57,37 +58,41 @@ function run(...args: string[]): Promise<Outcome> {
   });
 }
 
+/** A command without a process of its own, which takes a second each; what it throws is what main reports. */
+async function inProcess(...args: string[]): Promise<string> {
+  let stdout = '';
+  const written = new Writable({
+    write: (chunk, _encoding, done) => {
+      stdout += chunk;
+      done();
+    },
+  });
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const io = createIo({ json: args.includes('--json'), stdout: written, stderr: silent });
+  const program = new Command().exitOverride();
+  for (const command of [contractsCommand, clusterCommand, slashCommand, stakeCommand])
+    program.addCommand(command(io));
+  const own = args[0] === 'stake' ? ['--journal', join(directory, 'stake-journal.json')] : [];
+  const deployment = args.includes('--deployment') ? [] : ['--deployment', deploymentFile()];
+  await program.parseAsync([...args, ...deployment, ...own], { from: 'user' });
+  return stdout;
+}
+
 /** The one JSON object a command printed. */
 async function json(...args: string[]): Promise<Record<string, unknown>> {
-  const { exitCode, stdout, stderr } = await run(...args, '--json');
-  if (exitCode !== 0) throw new Error(`exit ${exitCode}: ${stderr}`);
+  const stdout = await inProcess(...args, '--json');
   expect(stdout.trim().split('\n')).toHaveLength(1);
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
-/** What a command throws, without a process of its own: there are many ways to get it wrong. */
 async function refusal(...args: string[]): Promise<DaasError> {
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const io = createIo({ json: true, stdout: silent, stderr: silent });
-  const program = new Command().exitOverride();
-  for (const command of [clusterCommand(io), slashCommand(io), stakeCommand(io)]) program.addCommand(command);
   try {
-    await program.parseAsync([...args, '--deployment', deploymentFile()], { from: 'user' });
+    await inProcess(...args, '--json');
   } catch (error) {
     if (error instanceof DaasError) return error;
     throw error;
   }
   throw new Error(`${args.join(' ')} was not refused`);
-}
-
-/** The error object a command printed, with its exit code. */
-async function failure(...args: string[]) {
-  const { exitCode, stdout, stderr } = await run(...args, '--json');
-  expect(stdout).toBe('');
-  const { error } = JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as {
-    error: { code: string; message: string; details: Record<string, unknown> };
-  };
-  return { exitCode, ...error };
 }
 
 async function keyFile(name: string, sui = 50n): Promise<{ file: string; address: string }> {
@@ -110,17 +115,18 @@ describe('a cluster from nothing, by commands alone', () => {
   });
 
   test('a dry run of publish shows cost and writes nothing', async () => {
-    const shown = await json('contracts', 'publish', ...as(admin), '--dry-run');
+    const { exitCode, stdout } = await run('contracts', 'publish', ...as(admin), '--dry-run', '--json');
+    expect(exitCode).toBe(0);
+    const shown = JSON.parse(stdout) as Record<string, unknown>;
     expect(shown).toMatchObject({ dryRun: true, wallet: admin.address, upgradable: false });
     expect(BigInt(shown.gasMist as string)).toBeGreaterThan(0n);
     await expect(readFile(deploymentFile())).rejects.toThrow('ENOENT');
   });
 
   test('without --yes and without a terminal nothing is sent', async () => {
-    expect(await failure('contracts', 'publish', ...as(admin))).toMatchObject({
-      code: 'DAAS_CONFIRMATION_NEEDED',
-      exitCode: 78,
-    });
+    const { exitCode, stdout, stderr } = await run('contracts', 'publish', ...as(admin), '--json');
+    expect({ exitCode, stdout }).toEqual({ exitCode: 78, stdout: '' });
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'DAAS_CONFIRMATION_NEEDED' } });
   });
 
   test('publish tells its progress, and the file it writes is what cluster create reads', async () => {
@@ -135,10 +141,10 @@ describe('a cluster from nothing, by commands alone', () => {
       packageId: created.packageId,
       clusterId: created.clusterId,
     });
-    expect(await failure('contracts', 'publish', ...as(admin, '--yes'))).toMatchObject({
+    expect(await refusal('contracts', 'publish', ...as(admin, '--yes'))).toMatchObject({
       code: 'DAAS_DEPLOYMENT_EXISTS',
     });
-    expect(await failure('cluster', 'create', ...as(admin, '--yes'))).toMatchObject({
+    expect(await refusal('cluster', 'create', ...as(admin, '--yes'))).toMatchObject({
       code: 'DAAS_DEPLOYMENT_EXISTS',
     });
   });
@@ -194,7 +200,7 @@ describe('a cluster from nothing, by commands alone', () => {
       threshold: 1,
       executed: { slashedMist: '2000000000', isRecordSlashed: true },
     });
-    expect(await failure(...propose, '--yes')).toMatchObject({ code: 'DAAS_STAKE_UNKNOWN' });
+    expect(await refusal(...propose, '--yes')).toMatchObject({ code: 'DAAS_STAKE_UNKNOWN' });
   });
 
   test('new parameters are announced with their hour', async () => {
@@ -203,8 +209,7 @@ describe('a cluster from nothing, by commands alone', () => {
       isTreasuryAccepted: true,
       parameters: { minimumStakeMist: '3000000000' },
     });
-    const { stdout } = await run('cluster', 'show', ...network());
-    expect(stdout).toContain('Pending, in force from');
+    expect(await inProcess('cluster', 'show', ...network())).toContain('Pending, in force from');
   });
 
   describe('bad input is a sentence with the fix and exit code 78', () => {
@@ -282,7 +287,7 @@ describe('a cluster from nothing, by commands alone', () => {
         wrong,
         JSON.stringify({ ...right, chainId: '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S' }),
       );
-      expect(await failure('cluster', 'show', ...network(), '--deployment', wrong)).toMatchObject({
+      expect(await refusal('cluster', 'show', ...network(), '--deployment', wrong)).toMatchObject({
         code: 'DAAS_CHAIN_ID_MISMATCH',
         exitCode: 78,
       });
@@ -291,7 +296,7 @@ describe('a cluster from nothing, by commands alone', () => {
     test('an empty wallet is told what it needs', async () => {
       const empty = await keyFile('empty', 0n);
       expect(
-        await failure('stake', ...network(), '--key-file', empty.file, '--dry-run', '--node-id', 'poor'),
+        await refusal('stake', ...network(), '--key-file', empty.file, '--dry-run', '--node-id', 'poor'),
       ).toMatchObject({ code: 'DAAS_BALANCE_TOO_LOW', exitCode: 78 });
     });
 

@@ -3,7 +3,15 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Journal, type LogFields, messageOf, openJournal, silentLog, systemClock } from '#base';
+import {
+  type Clock,
+  type Journal,
+  type LogFields,
+  messageOf,
+  openJournal,
+  silentLog,
+  systemClock,
+} from '#base';
 import {
   contracts,
   createChainClient,
@@ -14,7 +22,7 @@ import {
   type Wallet,
 } from '#chain';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
-import { MOMENTS, type Moment } from './mortal.ts';
+import { isExecution, MOMENTS, type Moment } from './mortal.ts';
 
 let world: ChainWorld;
 beforeAll(async () => {
@@ -181,7 +189,9 @@ async function liveUntil(
   const client = createChainClient({
     endpoints: [world.url],
     deployment: world.deployment,
-    clock: systemClock,
+    // The dead wait for nothing.
+    clock: impatientClock(),
+    retryForMs: 0,
     fetch: async (input, init) => {
       pulse();
       const response = await fetch(input, init);
@@ -277,7 +287,7 @@ describe('signed bytes that never were sent', () => {
     const wallet = await world.wallet();
     const nodeId = nextNode();
     await dieBeforeSending(wallet, nodeId);
-    await world.devnet.advanceEpoch();
+    world.devnet.advanceEpoch();
     const chain = await world.stakeChain(wallet);
     expect(await chain.settlePending()).toBeUndefined();
     const { objectId } = await chain.stakeForNode({ nodeId, stakeMist });
@@ -311,6 +321,19 @@ describe('signed bytes that never were sent', () => {
     expect(await recordsOf(wallet.address)).toEqual([objectId]);
   });
 
+  test('by another wallet than today’s are settled as that wallet’s', async () => {
+    const earlier = await world.wallet();
+    const nodeId = nextNode();
+    await dieBeforeSending(earlier, nodeId);
+    const now = await world.wallet();
+    const chain = await world.stakeChain(now, { journal: await world.journal(earlier) });
+    await expect(chain.stakeForNode({ nodeId, stakeMist })).rejects.toMatchObject({
+      code: 'DAAS_NODE_ID_TAKEN',
+      details: { staker: earlier.address, wallet: now.address },
+    });
+    expect(await world.balance(now.address)).toBe(100n * SUI);
+  });
+
   test('for a name that somebody else took meanwhile end in that name’s error and cost no stake', async () => {
     const wallet = await world.wallet();
     const nodeId = nextNode();
@@ -336,7 +359,7 @@ test('an answer that is lost is asked for again with the same bytes', async () =
     clock: systemClock,
     fetch: async (input, init) => {
       const response = await fetch(input, init);
-      if (!String(input).endsWith('/ExecuteTransaction')) return response;
+      if (!isExecution(input)) return response;
       sent.push(Buffer.from(init?.body as Uint8Array).toString('base64'));
       if (sent.length > 2) return response;
       await response.arrayBuffer();
@@ -364,6 +387,18 @@ test('two programs with one wallet and two journals make one record', async () =
   expect(new Set(receipts.map(({ objectId }) => objectId)).size).toBe(1);
   expect(await recordsOf(wallet.address)).toHaveLength(1);
 });
+
+/** Waits no time for any time to have passed. */
+function impatientClock(): Clock {
+  let waitedMs = 0;
+  return {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + waitedMs,
+    sleep: async (delayMs) => {
+      waitedMs += delayMs;
+    },
+  };
+}
 
 /** Dies right after the first write is durable. */
 function dyingAfterWrite(journal: Journal): Journal {

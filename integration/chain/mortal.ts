@@ -26,6 +26,12 @@ interface Plan {
   readonly holderKey: string;
 }
 
+/** Whether a request sends a transaction. */
+export function isExecution(input: string | URL | Request): boolean {
+  const url = input instanceof Request ? input.url : input;
+  return url.toString().endsWith('/ExecuteTransaction');
+}
+
 function die(): never {
   process.kill(process.pid, 'SIGKILL');
   // SIGKILL may be delivered a moment later: nothing must run in between.
@@ -64,7 +70,7 @@ async function live(): Promise<void> {
     clock: systemClock,
     fetch: async (input, init) => {
       const response = await fetch(input, init);
-      if (String(input).endsWith('/ExecuteTransaction') && isTime('when it is sent, before the answer')) {
+      if (isExecution(input) && isTime('when it is sent, before the answer')) {
         await response.arrayBuffer();
         die();
       }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Transaction } from '@mysten/sui/transactions';
+import { Inputs, Transaction } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import {
@@ -17,6 +17,7 @@ import {
   setGatewayStatus,
   verifyPublished,
   voteSlash,
+  type Wallet,
 } from '#chain';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
@@ -358,7 +359,7 @@ describe('slashing', () => {
       { client, wallet: slashers[0] as (typeof slashers)[0] },
       { recordId, amountMist: SUI, reason: 'r' },
     );
-    await world.devnet.advanceClock(86_400_000);
+    world.devnet.advanceClock(86_400_000);
     await expireSlash({ client, wallet: staker }, { recordId, proposalId });
     expect((await client.proposal(proposalId))?.status).toBe('expired');
   });
@@ -387,7 +388,7 @@ describe('parameters', () => {
       parameters: { minimumWorkerStakeMist: SUI },
       pending: { effectiveAtMs, parameters: { minimumWorkerStakeMist: 3n * SUI } },
     });
-    await world.devnet.advanceClock(60_000 + 86_400_000);
+    world.devnet.advanceClock(60_000 + 86_400_000);
     const later = await client.cluster();
     expect(later.parameters.minimumWorkerStakeMist).toBe(3n * SUI);
     expect(later.pending).toBeUndefined();
@@ -415,25 +416,7 @@ test('a follower that was away for more than 256 changes is told to read everyth
   const wallet = await world.wallet();
   const before = (await world.client.cluster()).changeSequence;
   const user = 257;
-  await world.client.endpoints.withOne(async (endpoint) => {
-    const tx = new Transaction();
-    tx.setSender(wallet.address);
-    const coins = tx.splitCoins(
-      tx.gas,
-      Array.from({ length: user }, () => 100n),
-    );
-    for (let index = 0; index < user; index += 1)
-      contracts.staking.stakeForUser(tx, world.deployment.packageId, {
-        cluster: world.deployment.clusterId,
-        coin: coins[index] as NonNullable<(typeof coins)[number]>,
-      });
-    const bytes = await endpoint.call('a build', (client) => tx.build({ client }));
-    const signature = await wallet.signTransaction(bytes);
-    const result = await endpoint.call('a transaction', (client) =>
-      client.core.executeTransaction({ transaction: bytes, signatures: [signature] }),
-    );
-    expect(result.$kind).toBe('Transaction');
-  });
+  await manyUsers(wallet, user);
   const ended = new AbortController();
   const follower = createChangeFollower(world.client, systemClock);
   for await (const report of follower.follow({ since: before, signal: ended.signal })) {
@@ -446,3 +429,35 @@ test('a follower that was away for more than 256 changes is told to read everyth
     expect([...records.values()].every((record) => record?.stakeType === 'user')).toBe(true);
   }
 });
+
+/** So many stakes of type user in one transaction, built without a simulation: it would take as long again. */
+async function manyUsers(wallet: Wallet, count: number): Promise<void> {
+  const { packageId, clusterId } = world.deployment;
+  await world.client.endpoints.withOne(async (endpoint) => {
+    const [coins, cluster] = await endpoint.call('coins and cluster', ({ core }) =>
+      Promise.all([core.listCoins({ owner: wallet.address }), core.getObject({ objectId: clusterId })]),
+    );
+    const { owner } = cluster.object;
+    const tx = new Transaction();
+    tx.setSender(wallet.address);
+    tx.setGasPrice(1_000n);
+    tx.setGasBudget(10n * SUI);
+    tx.setGasPayment(coins.objects);
+    const shared = Inputs.SharedObjectRef({
+      objectId: clusterId,
+      initialSharedVersion: owner.$kind === 'Shared' ? owner.Shared.initialSharedVersion : '',
+      mutable: true,
+    });
+    for (const coin of tx.splitCoins(
+      tx.gas,
+      Array.from({ length: count }, () => 100n),
+    ))
+      contracts.staking.stakeForUser(tx, packageId, { cluster: shared, coin });
+    const bytes = await tx.build();
+    const signature = await wallet.signTransaction(bytes);
+    const result = await endpoint.call('a transaction', ({ core }) =>
+      core.executeTransaction({ transaction: bytes, signatures: [signature] }),
+    );
+    expect(result.$kind).toBe('Transaction');
+  });
+}

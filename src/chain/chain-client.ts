@@ -227,7 +227,7 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
 }
 
 /** Object id of a table's entry for a node id. */
-export function tableEntryId(table: string, nodeId: string): string {
+function tableEntryId(table: string, nodeId: string): string {
   return deriveDynamicFieldID(table, STRING_TYPE, bcs.string().serialize(nodeId).toBytes());
 }
 

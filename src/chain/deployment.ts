@@ -27,7 +27,7 @@ export function parseDeployment(value: unknown, origin: string): Deployment {
   return parseAs(Deployment, value, origin);
 }
 
-export function parsePublication(value: unknown, origin: string): Publication {
+function parsePublication(value: unknown, origin: string): Publication {
   return parseAs(Publication, value, origin);
 }
 

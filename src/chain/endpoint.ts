@@ -2,7 +2,7 @@ import { SuiGrpcClient } from '@mysten/sui/grpc';
 import { type Backoff, backoffDelayMs, type Clock, ConfigurationError, DaasError } from '#base';
 import { chainIdMismatch, chainRefused, chainUnavailable } from './errors.ts';
 
-export interface EndpointOptions {
+interface EndpointOptions {
   /** Base58 digest of the genesis checkpoint; every reply is held against it when given. */
   readonly chainId?: string;
   /** Each call ends after this long. */
@@ -28,7 +28,7 @@ export interface Endpoint {
 }
 
 /** Throws `DAAS_ENDPOINT_INVALID` (exit 78) for what is no http(s) URL. */
-export function openEndpoint(address: string, options: EndpointOptions): Endpoint {
+function openEndpoint(address: string, options: EndpointOptions): Endpoint {
   const url = endpointUrl(address);
   const fetch = options.fetch ?? globalThis.fetch;
   let served: string | undefined;

@@ -30,7 +30,7 @@ export function chainIdMismatch(url: string, expected: string, actual: string): 
 }
 
 /** One named abort of the contracts. */
-export interface NamedAbort {
+interface NamedAbort {
   readonly module: string;
   readonly constant: string;
 }

@@ -17,8 +17,8 @@ export const GATEWAY_STATUSES = ['live', 'draining', 'retired'] as const;
 export type GatewayStatus = (typeof GATEWAY_STATUSES)[number];
 const STAKE_STATUSES: readonly StakeStatus[] = ['active', 'unbonding', 'slashed', 'withdrawn'];
 const STAKE_TYPES: readonly StakeType[] = ['node', 'user', 'admin'];
-export const PROPOSAL_STATUSES = ['open', 'executed', 'expired'] as const;
-export type ProposalStatus = (typeof PROPOSAL_STATUSES)[number];
+const PROPOSAL_STATUSES = ['open', 'executed', 'expired'] as const;
+type ProposalStatus = (typeof PROPOSAL_STATUSES)[number];
 
 /** The cluster object as it is stored, for those who show or change it. */
 export type ClusterState = clusterModule.Cluster;

@@ -8,12 +8,14 @@ import { deliver, type Executed, eventOf, failureOf, type SignedTransaction } fr
 /** What a transaction is for. Two transactions for the same purpose must never both land. */
 export interface Purpose {
   readonly kind: 'stake' | 'mint';
+  /** Who signs. A journal may outlive a wallet. */
+  readonly wallet: string;
   readonly clusterId: string;
   /** Stake: the node id; mint: the stake record and the node key. */
   readonly subject: string;
 }
 
-export interface Receipt {
+interface Receipt {
   readonly digest: string;
   /** Stake: the record; mint: the token. */
   readonly objectId: string;
@@ -46,6 +48,7 @@ export interface LedgerOptions {
 
 const Purpose = z.strictObject({
   kind: z.enum(['stake', 'mint']),
+  wallet: z.string(),
   clusterId: z.string(),
   subject: z.string(),
 });
@@ -65,7 +68,8 @@ export function openLedger(options: LedgerOptions): Ledger {
   const { endpoints, log, retryForMs } = options;
   // What was signed for one chain is nothing to another.
   const journal = options.journal.section(`transactions/${options.chainId}`);
-  const receiptKey = ({ kind, clusterId, subject }: Purpose) => `receipt/${clusterId}/${kind}/${subject}`;
+  const receiptKey = ({ kind, wallet, clusterId, subject }: Purpose) =>
+    `receipt/${clusterId}/${wallet}/${kind}/${subject}`;
 
   async function finish(pending: Pending, signal?: AbortSignal): Promise<Settled> {
     const { purpose, digest } = pending;

@@ -47,6 +47,8 @@ export interface ClusterActor extends Omit<Actor, 'endpoints'> {
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
+/** How long a read is tried again. */
+const RETRY_FOR_MS = 2_000;
 
 async function plan<T>(
   actor: Actor,
@@ -111,9 +113,10 @@ export async function openNetwork(
   signal?: AbortSignal,
 ): Promise<{ endpoints: Endpoints; chainId: string }> {
   const timeoutMs = options.timeoutMs ?? 10_000;
-  const unpinned = openEndpoints(urls, { clock: options.clock, timeoutMs });
+  const rest = { clock: options.clock, timeoutMs, retryForMs: RETRY_FOR_MS };
+  const unpinned = openEndpoints(urls, rest);
   const chainId = options.chainId ?? (await unpinned.withOne((endpoint) => endpoint.chainId(signal), signal));
-  return { endpoints: openEndpoints(urls, { clock: options.clock, timeoutMs, chainId }), chainId };
+  return { endpoints: openEndpoints(urls, { ...rest, chainId }), chainId };
 }
 
 // === Publishing ===

@@ -57,6 +57,18 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     retryForMs: settleForMs,
   });
   const exclusive = oneAfterTheOther();
+  const stakePurpose = (nodeId: string): Purpose => ({
+    kind: 'stake',
+    wallet: wallet.address,
+    clusterId,
+    subject: nodeId,
+  });
+  const mintPurpose = (recordId: string, holderKey: Uint8Array): Purpose => ({
+    kind: 'mint',
+    wallet: wallet.address,
+    clusterId,
+    subject: `${recordId}/${Buffer.from(holderKey).toString('hex')}`,
+  });
 
   /**
    * Settles what is pending, then builds and sends until one transaction for the purpose has landed or `found` says that
@@ -141,7 +153,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
         `the node id '${nodeId}' belongs to ${record.staker} (record ${id}): choose another node id, or use that wallet`,
         { details: { nodeId, recordId: id, staker: record.staker, wallet: wallet.address } },
       );
-    const receipt = ledger.receiptOf(stakePurpose(clusterId, nodeId));
+    const receipt = ledger.receiptOf(stakePurpose(nodeId));
     return receipt?.objectId === id ? receipt : { objectId: id, digest: await lastDigestOf(id, signal) };
   }
 
@@ -171,7 +183,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
         `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or revoke the token with the wallet ${wallet.address}`,
         { details: { recordId, tokenId: record.token } },
       );
-    const receipt = ledger.receiptOf(mintPurpose(clusterId, recordId, holderKey));
+    const receipt = ledger.receiptOf(mintPurpose(recordId, holderKey));
     return receipt?.objectId === token.id
       ? receipt
       : { objectId: token.id, digest: await lastDigestOf(token.id, signal) };
@@ -189,7 +201,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
       exclusive(async () => {
         assertNodeId(nodeId);
         return carryOut(
-          stakePurpose(clusterId, nodeId),
+          stakePurpose(nodeId),
           async () => {
             const existing = await ownRecord(nodeId, signal);
             if (!existing) await checkStake(nodeId, stakeMist, signal);
@@ -203,7 +215,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
       exclusive(async () => {
         assertHolderKey(holderKey);
         return carryOut(
-          mintPurpose(clusterId, recordId, holderKey),
+          mintPurpose(recordId, holderKey),
           // The endpoint may be a moment behind the one that carried the stake out.
           () =>
             client.endpoints.withOne(
@@ -335,16 +347,8 @@ function assertMintable(
     );
 }
 
-function stakePurpose(clusterId: string, nodeId: string): Purpose {
-  return { kind: 'stake', clusterId, subject: nodeId };
-}
-
-function mintPurpose(clusterId: string, recordId: string, holderKey: Uint8Array): Purpose {
-  return { kind: 'mint', clusterId, subject: `${recordId}/${Buffer.from(holderKey).toString('hex')}` };
-}
-
 function isSame(a: Purpose, b: Purpose): boolean {
-  return a.kind === b.kind && a.clusterId === b.clusterId && a.subject === b.subject;
+  return a.kind === b.kind && a.wallet === b.wallet && a.clusterId === b.clusterId && a.subject === b.subject;
 }
 
 /** Runs each body after the one before it has ended, well or not. */

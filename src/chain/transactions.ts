@@ -6,7 +6,7 @@ import { ConfigurationError, DaasError } from '#base';
 import { formatSui } from './amounts.ts';
 import { readEpoch, readObjects } from './chain-client.ts';
 import type { Endpoint, Endpoints } from './endpoint.ts';
-import { ChainError, type ExecutionFailure, executionError } from './errors.ts';
+import { ChainError, chainUnavailable, type ExecutionFailure, executionError } from './errors.ts';
 import type { ObjectArgument } from './generated/index.ts';
 import type { Wallet } from './wallet.ts';
 
@@ -24,7 +24,7 @@ export interface TransactionRequest {
   /** Adds the commands. `mutable(id)` and `readonly(id)` are the arguments of shared objects. */
   build(tx: Transaction, objects: SharedArguments): void;
 }
-export interface SharedArguments {
+interface SharedArguments {
   mutable(id: string): ObjectArgument;
   readonly(id: string): ObjectArgument;
 }
@@ -40,7 +40,7 @@ export interface PreparedTransaction {
   readonly budgetMist: bigint;
   readonly cost: GasCost;
 }
-export interface CoinReference {
+interface CoinReference {
   readonly objectId: string;
   readonly version: string;
   readonly digest: string;
@@ -332,10 +332,39 @@ export type Delivery =
  * original effects. Throws a retryable error (`DAAS_CHAIN_UNAVAILABLE`, `DAAS_TRANSACTION_PENDING`) when that is not
  * known within `retryForMs`; the bytes may land later then.
  */
-export function deliver(
+export async function deliver(
   endpoints: Endpoints,
   signed: SignedTransaction,
   { retryForMs, signal }: { readonly retryForMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<Delivery> {
+  const delivery = await send(endpoints, signed, retryForMs, signal);
+  if (delivery.kind === 'landed') await untilReadable(endpoints, signed.digest, signal);
+  return delivery;
+}
+
+/** A node may answer for a transaction a moment before its own reads show what that has done. */
+const READABLE_AFTER_MS = 5_000;
+
+/** Waits until reads show the transaction. Never fails: it has landed, whatever reads say. */
+async function untilReadable(endpoints: Endpoints, digest: string, signal?: AbortSignal): Promise<void> {
+  const what = `transaction ${digest}`;
+  await endpoints
+    .withOne(
+      async (endpoint) => {
+        if (!(await findTransaction(endpoint, digest, signal)))
+          throw chainUnavailable(what, endpoint.url, new Error('the node does not show it yet'));
+      },
+      signal,
+      READABLE_AFTER_MS,
+    )
+    .catch(() => undefined);
+}
+
+function send(
+  endpoints: Endpoints,
+  signed: SignedTransaction,
+  retryForMs: number,
+  signal?: AbortSignal,
 ): Promise<Delivery> {
   return endpoints.withOne(
     async (endpoint): Promise<Delivery> => {
@@ -373,19 +402,8 @@ async function fateOf(
   signal?: AbortSignal,
 ): Promise<Delivery> {
   const reason = await whyDead(endpoint, signed, signal);
-  const found = await endpoint.call(
-    `transaction ${signed.digest}`,
-    async (client, ended) => {
-      try {
-        return await client.core.getTransaction({ digest: signed.digest, include: INCLUDE, signal: ended });
-      } catch (error) {
-        if ((error as { reason?: unknown }).reason === 'notFound') return undefined;
-        throw error;
-      }
-    },
-    signal,
-  );
-  if (found) return { kind: 'landed', transaction: executed(found) };
+  const transaction = await findTransaction(endpoint, signed.digest, signal);
+  if (transaction) return { kind: 'landed', transaction };
   if (reason) return { kind: 'dead', reason };
   throw new ChainError(
     'DAAS_TRANSACTION_PENDING',
@@ -395,6 +413,25 @@ async function fateOf(
       isRetryable: true,
       details: { digest: signed.digest, expirationEpoch: signed.expirationEpoch },
     },
+  );
+}
+
+function findTransaction(
+  endpoint: Endpoint,
+  digest: string,
+  signal?: AbortSignal,
+): Promise<Executed | undefined> {
+  return endpoint.call(
+    `transaction ${digest}`,
+    async (client, ended) => {
+      try {
+        return executed(await client.core.getTransaction({ digest, include: INCLUDE, signal: ended }));
+      } catch (error) {
+        if ((error as { reason?: unknown }).reason === 'notFound') return undefined;
+        throw error;
+      }
+    },
+    signal,
   );
 }
 

@@ -70,14 +70,14 @@ export function withDeployment(command: Command): Command {
 }
 
 /** The URLs to ask, asked for when they are missing and somebody is there to answer. */
-export async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
+async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
   if (options.endpoint) return options.endpoint;
   const name =
     options.network ?? (await ask(io, 'Network (mainnet, testnet, devnet, localnet) or URL', '--network'));
   return [NETWORKS[name] ?? name];
 }
 
-export async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
+async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
   return readWallet(file, options.wallet);
 }
