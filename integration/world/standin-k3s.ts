@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lifetime } from '#base';
+import { shimsOf } from '../standin/agent/containers.ts';
 import { freePort } from './free-port.ts';
 import { Program, projectRoot } from './program.ts';
 
@@ -49,9 +51,11 @@ export async function startStandinK3s(directory: string, life: Lifetime): Promis
     serverCaFile: join(dataDir, 'server', 'tls', 'server-ca.crt'),
     kubeconfig: join(dataDir, 'server', 'cred', 'admin.kubeconfig'),
     gatewayHost: '127.0.0.1',
-    async machine(_nodeId, home) {
+    async machine(nodeId, home) {
       const [agentDir, containerdAddress] = [join(home, 'k3s'), join(home, 'containerd.sock')];
       await mkdir(agentDir, { recursive: true });
+      // Pods outlive their agent, as they do with k3s; they do not outlive the world.
+      life.defer(`the pods of ${nodeId}`, () => endPods(containerdAddress));
       // A configuration of its own, so that the machine's real one, if there is one, stays out of it.
       const k3sConfig = join(home, 'k3s-config.yaml');
       await writeFile(k3sConfig, '{}\n');
@@ -75,4 +79,24 @@ export async function startStandinK3s(directory: string, life: Lifetime): Promis
       };
     },
   };
+}
+
+function endPods(containerdAddress: string): void {
+  for (const { pid } of shimsOf(containerdAddress))
+    for (const one of [...childrenOf(pid), pid]) {
+      try {
+        process.kill(one, 'SIGKILL');
+      } catch {
+        // It is gone already.
+      }
+    }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text.split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }
