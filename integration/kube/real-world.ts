@@ -5,7 +5,7 @@ import { startSupervisorFront } from '../standin/server/supervisor-front.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 /** Starts the control plane that the global setup found. */
-export async function startRealPlane(): Promise<ControlPlane> {
+async function startRealPlane(): Promise<ControlPlane> {
   const found = inject('controlPlane');
   if (found.kind === 'missing') throw new Error(`there is no control plane: ${found.missing.join('; ')}`);
   return startControlPlane(found.binaries);

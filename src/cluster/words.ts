@@ -14,8 +14,8 @@ export const EVICTED_TAINT = 'k3s-daas.io/evicted';
 /** Node label with the stake record in base58; NodeRestriction keeps nodes from setting labels of this domain. */
 export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
 /** Labels of the Secrets that the gateway makes. */
-export const SECRET_STAKE = 'k3s-daas.io/stake';
-export const SECRET_NODE = 'k3s-daas.io/node';
+const SECRET_STAKE = 'k3s-daas.io/stake';
+const SECRET_NODE = 'k3s-daas.io/node';
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 export const OURS = 'k3s-daas';
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { badRequest, Refusal } from './status.ts';
 
-export const bodyLimitBytes = 3 * 1024 * 1024;
+const bodyLimitBytes = 3 * 1024 * 1024;
 
 /** The body of a request, refused with 413 above what an API server takes. */
 export async function readBody(request: IncomingMessage): Promise<Buffer> {

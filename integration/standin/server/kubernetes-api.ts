@@ -9,6 +9,7 @@ import {
   at,
   isRecord,
   type KubeObject,
+  qualified,
   type Resource,
   resourceOf,
   resources,
@@ -105,7 +106,7 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
 
   function existing({ resource, namespace, name }: Target): KubeObject {
     const found = store.get(resource, namespace, name);
-    if (!found) throw notFound(qualifiedName(resource), name);
+    if (!found) throw notFound(qualified(resource), name);
     return found;
   }
 
@@ -454,8 +455,6 @@ function verbOf(method: string, { resource, namespace, name }: Target, isWatch: 
       throw methodNotAllowed();
   }
 }
-
-const qualifiedName = ({ group, plural }: Resource) => (group === '' ? plural : `${plural}.${group}`);
 
 function matcher(resource: Resource, name: string, query: URLSearchParams): Matches {
   const byLabel = labelMatcher(query.get('labelSelector'));
