@@ -168,10 +168,11 @@ class Story {
         if (step.abort) {
           functions.push(this.#call(step, label, { atMs, epoch, isAborting: true }));
           tests.push(
-            `#[test, expected_failure(abort_code = k3s_daas::${step.abort})]\nfun ${label}_aborts() {\n    let mut world = s::begin(@@NAMES@@);\n${done.map((call) => `    ${call}(&mut world);\n`).join('')}    ${label}(&mut world);\n    s::end(world);\n}`,
+            `#[test, expected_failure(abort_code = k3s_daas::${step.abort})]\nfun ${label}_aborts() {\n    let mut world = s::begin(@@NAMES@@);\n${done.map((call) => `    ${call}(&mut world);\n    ${call}_names(&mut world);\n`).join('')}    ${label}(&mut world);\n    s::end(world);\n}`,
           );
         } else {
           functions.push(this.#call(step, label, { atMs, epoch, isAborting: false }));
+          functions.push(this.#names(step, label));
           functions.push(this.#checks(step, label));
           done.push(label);
         }
@@ -180,7 +181,10 @@ class Story {
       }
     });
     const story = `#[test]\nfun story() {\n    let mut world = s::begin(@@NAMES@@);\n${done
-      .map((call) => `    let seen = ${call}(&mut world);\n    ${call}_left(&mut world, seen);\n`)
+      .map(
+        (call) =>
+          `    let seen = ${call}(&mut world);\n    ${call}_names(&mut world);\n    ${call}_left(&mut world, seen);\n`,
+      )
       .join('')}    s::end(world);\n}`;
     const head = `// Generated from contracts/scenarios/${name}.json by contracts/test/scenarios.ts.\n/// ${title}\n#[test_only, allow(unused_use, unused_let_mut, unused_mut_ref, unused_variable, unused_function)]\nmodule k3s_daas::scenario_${moduleOf(name)};\n\nuse k3s_daas::cluster;\nuse k3s_daas::k8s_gateway;\nuse k3s_daas::scenario_support::{Self as s, World};\nuse k3s_daas::slashing;\nuse k3s_daas::staking;\nuse std::bcs;\nuse std::string::String;\nuse sui::coin::{Self, Coin};\nuse sui::event;\nuse sui::sui::SUI;\nuse sui::test_scenario as ts;\n`;
     return [head, ...functions, story, ...tests]
@@ -249,6 +253,22 @@ class Story {
     return lines.join('\n');
   }
 
+  /** Gives names to the tokens that the transaction made: who has them is known only after its end. */
+  #names(step: Step, label: string): string {
+    const lines = [`fun ${label}_names(world: &mut World) {`, '    world.scenario().next_tx(@0xB0);'];
+    for (const [name, type] of Object.entries(step.creates ?? {})) {
+      if (type !== 'k8s_gateway::SealToken') continue;
+      const owner = addressOf(String(step.objects?.[name]?.owner ?? `@${step.by}`));
+      const { index } = this.#introduce(name, type, owner);
+      lines.push(
+        `    let newest = ts::most_recent_id_for_address<k3s_daas::${type}>(@${owner}).destroy_some();`,
+        `    world.name(${index}, newest);`,
+      );
+    }
+    lines.push('}');
+    return lines.join('\n');
+  }
+
   /** What the transaction left: looked at in a transaction of nobody's. */
   #checks(step: Step, label: string): string {
     const lines = [
@@ -256,15 +276,6 @@ class Story {
       '    world.scenario().next_tx(@0xB0);',
     ];
     const add: Add = (...more) => void lines.push(...more.map((line) => `    ${line}`));
-    for (const [name, type] of Object.entries(step.creates ?? {})) {
-      if (type !== 'k8s_gateway::SealToken') continue;
-      const owner = addressOf(String(step.objects?.[name]?.owner ?? `@${step.by}`));
-      const named = this.#introduce(name, type, owner);
-      add(
-        `let newest = ts::most_recent_id_for_address<k3s_daas::${type}>(@${owner}).destroy_some();`,
-        `world.name(${named.index}, newest);`,
-      );
-    }
     for (const name of step.deleted ?? []) {
       const named = this.#require(name);
       named.isLive = false;
@@ -333,6 +344,8 @@ class Story {
     if (of === inHand) add(`reader.is(${value('&object')});`);
     else
       add(
+        // An object that was returned can be taken again only in another transaction.
+        'world.scenario().next_tx(@0xB0);',
         `let id = world.id(${named.index});`,
         `let other = ts::take_from_address_by_id<k3s_daas::${named.type}>(world.scenario(), @${named.owner}, id);`,
         `let value = ${value('&other')};`,
@@ -353,7 +366,7 @@ class Story {
   }
 
   #pieces(type: MoveType, value: unknown): Piece[] {
-    if (typeof value === 'string' && value.startsWith('$')) {
+    if (typeof value === 'string' && value.startsWith('$') && !isStruct(type, 'option::Option')) {
       const [name = '', field] = value.slice(1).split('.');
       const named = this.#require(name);
       return [field ? { of: name, field } : { id: named.index }];
