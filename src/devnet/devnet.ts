@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GrpcTypes } from '@mysten/sui/grpc';
-import { fromBase64 } from '@mysten/sui/utils';
 import { type Clock, DaasError, EXIT, systemClock } from '#base';
+import { fromBase64 } from './base64.ts';
 import { ChainTime } from './chain-time.ts';
 import { type ChainControl, handleControl } from './control.ts';
 import { executionService } from './execution-service.ts';
@@ -51,6 +51,7 @@ export interface Devnet extends ChainControl, AsyncDisposable {
 
 const TREASURY_MIST = 5_000_000_000_000_000_000n;
 const DAY_MS = 86_400_000;
+const KEEP_ALIVE_MS = 600_000;
 
 /**
  * Starts a development chain: a server that speaks Sui's gRPC-web protocol, with its state in memory.
@@ -87,6 +88,8 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   const server = createServer((request, response) => {
     void answer(request, response, rpc, faucet, control);
   });
+  // A client that takes up an idle connection must not find the server about to close it.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await listen(server, options.listen?.host ?? '127.0.0.1', options.listen?.port ?? 0);
   const stopTicking = keepTicking(ledger, clock, options.checkpointIntervalMs ?? 1_000);
 

@@ -32,3 +32,10 @@ export function deriveObjectId(transactionDigest: string, counter: bigint): stri
 export function syntheticDigest(...parts: readonly string[]): string {
   return toBase58(createHash('sha256').update(parts.join('\0')).digest());
 }
+
+/** Scope TransactionData, version 0, application Sui. */
+const TRANSACTION_INTENT = [0, 0, 0];
+
+/** What is signed of a transaction. */
+export const intentDigest = (transaction: Uint8Array): Uint8Array =>
+  blake2b256(Buffer.concat([Buffer.from(TRANSACTION_INTENT), transaction]));

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { bcs } from '@mysten/sui/bcs';
-import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
-import { fromBase64, isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
+import { isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
 import { messageOf } from '#base';
 import { coinOfObject } from './balances.ts';
+import { Ed25519Key } from './ed25519.ts';
 import { REFERENCE_GAS_PRICE } from './gas.ts';
 import { readJson, sendJson } from './http-json.ts';
 import type { ExecutedTransaction, Ledger } from './ledger.ts';
@@ -22,12 +22,12 @@ export interface GivenCoin {
 
 /** Gives away the chain's SUI by ordinary transactions, signed with a key of its own. */
 export class Faucet {
-  readonly #keypair = Ed25519Keypair.generate();
+  readonly #key = new Ed25519Key();
   #ledger: Ledger | undefined;
 
   /** Holds all SUI when the chain begins. */
   get address(): string {
-    return this.#keypair.toSuiAddress();
+    return this.#key.address;
   }
 
   connect(ledger: Ledger): void {
@@ -60,12 +60,11 @@ export class Faucet {
     const payment = coins().map(refOf);
     transaction.setGasPayment(payment);
     const bytes = await transaction.build();
-    const { signature } = await this.#keypair.signTransaction(bytes);
-    // Signing gave others a turn: another gift may have moved the coin.
+    // Building gave others a turn: another gift may have moved the coin.
     if (coins()[0]?.digest !== payment[0]?.digest) return this.#send(ledger, recipient, mist);
     const data = bcs.TransactionData.parse(bytes).V1;
     const digest = TransactionDataBuilder.getDigestFromBytes(bytes);
-    return ledger.execute(digest, bytes, data, [fromBase64(signature)]);
+    return ledger.execute(digest, bytes, data, [this.#key.signTransaction(bytes)]);
   }
 
   /** `POST /v2/gas`, the route of Sui's faucets: `{FixedAmountRequest: {recipient}}`. */

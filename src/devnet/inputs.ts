@@ -1,5 +1,6 @@
 import type { bcs } from '@mysten/sui/bcs';
-import { fromBase64, normalizeSuiAddress } from '@mysten/sui/utils';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { fromBase64 } from './base64.ts';
 import type { CallArg, ChainView, TransactionDataV1 } from './chain-view.ts';
 import { MAX_GAS_BUDGET, MAX_GAS_OBJECTS, MAX_GAS_PRICE, minimumBudget, REFERENCE_GAS_PRICE } from './gas.ts';
 import { coinBalance, coinOf, coinWith, decode, encode, isSuiCoin, SUI_TYPE } from './move/index.ts';

@@ -1,5 +1,5 @@
 import { ExecutionFailure } from './failure.ts';
-import { type CompiledModule, FRAMEWORK, moveToAddress, readModule, STD, SUI } from './move/index.ts';
+import { type CompiledModule, FRAMEWORK, readModule, readModuleAt, STD, SUI } from './move/index.ts';
 
 /** The modules of a package, read; they carry the package's address. */
 export interface PublishedPackage {
@@ -7,8 +7,6 @@ export interface PublishedPackage {
   readonly modules: ReadonlyMap<string, CompiledModule>;
   readonly dependencies: readonly string[];
 }
-
-const ZERO = `0x${'0'.repeat(64)}`;
 
 /**
  * Reads modules that are being published and moves them to their package's address. Real nodes verify the bytecode
@@ -23,9 +21,9 @@ export function readPackage(
   const read = new Map<string, CompiledModule>();
   if (modules.length === 0) throw new ExecutionFailure({ VMVerificationOrDeserializationError: true });
   for (const bytes of modules) {
-    const compiled = tryRead(bytes);
-    if (compiled.address !== ZERO) throw new ExecutionFailure({ PublishErrorNonZeroAddress: true });
-    read.set(compiled.name, readModule(moveToAddress(bytes, packageId)));
+    const compiled = tryRead(bytes, packageId);
+    if (!compiled) throw new ExecutionFailure({ PublishErrorNonZeroAddress: true });
+    read.set(compiled.name, compiled);
   }
   const missing = [...read.values()]
     .flatMap((module) => module.dependencies)
@@ -34,9 +32,9 @@ export function readPackage(
   return { id: packageId, modules: read, dependencies };
 }
 
-function tryRead(bytes: Uint8Array): CompiledModule {
+function tryRead(bytes: Uint8Array, packageId: string): CompiledModule | undefined {
   try {
-    return readModule(bytes);
+    return readModuleAt(bytes, packageId);
   } catch {
     throw new ExecutionFailure({ VMVerificationOrDeserializationError: true });
   }

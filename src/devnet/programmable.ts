@@ -1,5 +1,6 @@
 import type { bcs } from '@mysten/sui/bcs';
-import { fromBase64, normalizeSuiAddress } from '@mysten/sui/utils';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { fromBase64 } from './base64.ts';
 import { argumentFailure, ExecutionFailure, failureOf } from './failure.ts';
 import {
   abilitiesOf,

@@ -3,6 +3,7 @@ import { normalizeSuiAddress, toBase64 } from '@mysten/sui/utils';
 import { verifyTransactionSignature } from '@mysten/sui/verify';
 import { messageOf } from '#base';
 import type { TransactionDataV1 } from './chain-view.ts';
+import { isEd25519, verifyEd25519 } from './ed25519.ts';
 import { invalidArgument, type RpcStatus } from './rpc-error.ts';
 
 /**
@@ -37,6 +38,10 @@ async function findSignature(
 ): Promise<number> {
   for (const [index, signature] of signatures.entries()) {
     try {
+      if (isEd25519(signature)) {
+        if (verifyEd25519(bytes, signature, signer)) return index;
+        throw new Error(`the signature is not valid for ${signer}`);
+      }
       const serialized = toBase64(signature);
       if (parseSerializedSignature(serialized).signatureScheme === 'ZkLogin')
         throw new Error('zkLogin signatures cannot be verified by this development chain');

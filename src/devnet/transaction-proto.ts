@@ -1,6 +1,7 @@
 import type { bcs } from '@mysten/sui/bcs';
 import { GrpcTypes } from '@mysten/sui/grpc';
-import { fromBase64, normalizeSuiAddress, toBase64 } from '@mysten/sui/utils';
+import { normalizeSuiAddress, toBase64 } from '@mysten/sui/utils';
+import { fromBase64 } from './base64.ts';
 import type { CallArg, TransactionDataV1 } from './chain-view.ts';
 import type { Command } from './programmable.ts';
 import { fieldInvalid, fieldMissing } from './rpc-error.ts';

@@ -129,8 +129,22 @@ function entry<T>(table: readonly T[] | undefined, index: number, what: string):
 }
 
 /** Reads Move bytecode; throws when it is none. */
-export function readModule(bytes: Uint8Array): CompiledModule {
+export const readModule = (bytes: Uint8Array): CompiledModule =>
+  describe(deserialize(bytes) as RawModule, bytes);
+
+/**
+ * The module as a chain stores it: compiled for address 0x0, moved to the address of its package. `undefined` when it
+ * was compiled for another address; throws when the bytes are no Move bytecode.
+ */
+export function readModuleAt(bytes: Uint8Array, packageId: string): CompiledModule | undefined {
   const raw = deserialize(bytes) as RawModule;
+  const { address } = entry(raw.module_handles, raw.self_module_handle_idx, 'module handle');
+  if (BigInt(`0x${entry(raw.address_identifiers, address, 'address')}`) !== 0n) return undefined;
+  raw.address_identifiers[address] = packageId.slice(2);
+  return describe(raw, serialize(raw));
+}
+
+function describe(raw: RawModule, bytes: Uint8Array): CompiledModule {
   const identifier = (index: number) => entry(raw.identifiers, index, 'identifier');
   const address = (index: number) => normalizeSuiAddress(entry(raw.address_identifiers, index, 'address'));
   const moduleAt = (index: number) => {
@@ -278,12 +292,4 @@ function instruction(raw: string | Record<string, unknown>): Instruction {
   const [pair] = Object.entries(raw);
   if (!pair) throw new Error('an instruction without a name');
   return { op: pair[0], operand: pair[1] };
-}
-
-/** The module as a chain stores it: compiled for address 0x0, moved to the address of its package. */
-export function moveToAddress(bytes: Uint8Array, packageId: string): Uint8Array {
-  const raw = deserialize(bytes) as RawModule;
-  const { address } = entry(raw.module_handles, raw.self_module_handle_idx, 'module handle');
-  raw.address_identifiers[address] = packageId.slice(2);
-  return serialize(raw);
 }

@@ -1,7 +1,7 @@
 /** The Move machine of the dev chain: reads compiled modules, executes them, and knows the framework natively. */
 export { readCleverError } from './clever-error.ts';
 export { BcsError, decode, encode } from './codec.ts';
-export { type CompiledModule, moveToAddress, readModule } from './compiled-module.ts';
+export { type CompiledModule, readModule, readModuleAt } from './compiled-module.ts';
 export {
   abilitiesOf,
   type DatatypeDefinition,

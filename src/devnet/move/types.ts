@@ -170,4 +170,4 @@ export function isDatatype(type: Type, address: string, module: string, name?: s
 
 export const isCoin = (type: Type): type is DatatypeType => isDatatype(type, SUI, 'coin', 'Coin');
 export const isSuiCoin = (type: Type): boolean =>
-  isCoin(type) && formatType(type) === formatType(coinOf(SUI_TYPE));
+  isCoin(type) && type.args[0] !== undefined && isDatatype(type.args[0], SUI, 'sui', 'SUI');
