@@ -211,7 +211,9 @@ export interface KnownGateway {
 
 export async function challenge(gateway: KnownGateway, { nodeId, wallet }: Stakeholder): Promise<string> {
   const query = new URLSearchParams({ node_id: nodeId, staker: wallet.toSuiAddress() });
-  const { status, body, text } = await ask(`${gateway.url}/api/v1/challenge?${query.toString()}`, { ca: gateway.ca });
+  const { status, body, text } = await ask(`${gateway.url}/api/v1/challenge?${query.toString()}`, {
+    ca: gateway.ca,
+  });
   if (status !== 200) throw new Error(`challenge: ${status} ${text}`);
   return body.nonce as string;
 }
@@ -314,7 +316,7 @@ export async function askKubeletCertificate(
       'k3s-Node-IP': '127.0.0.1',
       ...(by.bearer && { authorization: `Bearer ${by.bearer}` }),
     },
-    ...(by.pair ?? {}),
+    ...by.pair,
   });
   if (status !== 200) return { status, text, pair: undefined };
   const der = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
