@@ -253,14 +253,19 @@ async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldP
   starting.catch(() => undefined);
 
   const slasherKeys = [Ed25519Keypair.generate(), Ed25519Keypair.generate()];
+  // Workers on another network must reach the chain, and that network has to be there first.
+  const host = options.startK3s ? (await starting).gatewayHost : undefined;
   const chain = life.use(
     'the chain',
-    await startChainWorld({
-      slashers: slasherKeys.map((key) => key.toSuiAddress()),
-      slashThreshold: 2n,
-      unbondingMs: 600_000n,
-      proposalLifeMs: 60_000n,
-    }),
+    await startChainWorld(
+      {
+        slashers: slasherKeys.map((key) => key.toSuiAddress()),
+        slashThreshold: 2n,
+        unbondingMs: 600_000n,
+        proposalLifeMs: 60_000n,
+      },
+      { host },
+    ),
   );
   const slashers = slasherKeys.map((key) =>
     openWallet({ key: new Secret(key.getSecretKey()), origin: 'a slasher' }),
