@@ -123,7 +123,7 @@ describe('an admission', () => {
     world.cluster.before = (method, nodeId) =>
       mallory.tryName('worker-1', `before ${method} (${nodeId ?? ''})`);
     worker.password = new Secret('another data directory');
-    await worker.register();
+    await worker.registerInTime();
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
     expect(mallory.got).toEqual([]);
   });
@@ -205,7 +205,7 @@ describe('a worker that registers again', () => {
     await world.pass(31_000);
     worker.password = new Secret('a new data directory');
     world.cluster.calls.length = 0;
-    await worker.register();
+    await worker.registerInTime();
     expect(world.cluster.calls).toEqual([
       'removeName worker-1',
       'deleteNode worker-1',
@@ -314,7 +314,7 @@ describe('to whom a name belongs', () => {
     world.cluster.before = undefined;
     await world.pass(5_000);
     expect(world.cluster.has('worker-1')).toBe(false);
-    expect((await second.register()).join).toBeDefined();
+    expect((await second.comeBack()).join).toBeDefined();
     expect(await second.join()).toEqual({ certificate: 200, node: 201 });
     // What the first one still holds is worth nothing.
     await expect(first.heartbeat()).rejects.toMatchObject({

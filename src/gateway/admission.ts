@@ -68,12 +68,14 @@ export interface AdmissionOptions {
 
 /** A running node is heard once an interval; after this many without, its agent may be started from nothing. */
 export const SILENT_INTERVALS = 3;
+const passwordSweepMs = 3_000;
 /** k3s sweeps a password Secret without a Node after ten minutes; a reused one must outlive the new credential. */
 const reservationReuseMs = 60_000;
 
 export function createAdmission(options: AdmissionOptions): Admission {
   const { config, cluster, chain, registry, reconciler, audit, locks, clock, log } = options;
   const pattern = new RegExp(`^(?:${config.admit.nodeIdPattern})$`, 'u');
+  const bannedRecords = new Set<string>();
   const gate = createGate(config.limits.admissions, config.limits.admissionsWaiting);
 
   /** Step 1: whom the operator admits. */
@@ -180,8 +182,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
   async function banSlashed(applicant: Applicant, worker: Worker | undefined): Promise<void> {
     const record = applicant.facts?.record;
     if (!record) return;
-    // A worker of this record is banned, and evicted, by the reconciler; here only who never was one.
+    // A worker of this record is banned, and evicted, by the reconciler; here only who never was one, and once: what
+    // the operator has lifted since stays lifted.
     if (worker?.recordId === record.id) return reconciler.settle(applicant.nodeId);
+    if (bannedRecords.has(record.id)) return;
+    bannedRecords.add(record.id);
     const all = bansFor(
       { ...applicant, staker: record.staker, recordId: record.id },
       'slashed',
@@ -322,12 +327,27 @@ export function createAdmission(options: AdmissionOptions): Admission {
       await cluster.deleteNode({ nodeId, uid: node.uid }, signal);
       await audit.note('node.deleted', { node_id: nodeId, node_uid: node.uid, reason: 'joins_anew' });
     }
+    await untilPasswordIsSwept(worker, node, signal);
     const reservedAtMs = clock.nowMs();
     await cluster.reserveNodePassword({ nodeId, hash: applicant.nodePasswordHash, recordId }, signal);
     await audit.note('name.reserved', { node_id: nodeId, stake_record: recordId });
     await cluster.admitName({ nodeId, tier }, signal);
     await audit.note('name.admitted', { node_id: nodeId, tier });
     return reservedAtMs;
+  }
+
+  /**
+   * k3s deletes the password of a Node that is gone, within two seconds and by its name: a new one that was made
+   * meanwhile would go too, and leave an admitted name to whoever comes first.
+   */
+  async function untilPasswordIsSwept(
+    worker: Worker | undefined,
+    node: ClusterNode | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const goneAtMs = node ? clock.nowMs() : worker && isOut(worker) ? worker.statusSinceMs : undefined;
+    const waitMs = goneAtMs === undefined ? 0 : goneAtMs + passwordSweepMs - clock.nowMs();
+    if (waitMs > 0) await clock.sleep(waitMs, signal);
   }
 
   /** A Node that carries this record's mark and password, of which our store has lost the worker. */
@@ -391,6 +411,10 @@ function standing(
     };
   if (worker) return worker;
   throw new Refusal('chain_unavailable', `nothing is known of the stake of node ${nodeId} yet`);
+}
+
+function isOut({ status }: Worker): boolean {
+  return status.kind === 'evicted' || (status.kind === 'lapsed' && status.reason === 'node_deleted');
 }
 
 function memberWith(worker: Worker) {

@@ -90,6 +90,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     await openAudit(join(config.stateDir, 'audit.jsonl'), () => clock.nowMs()),
   );
   life.defer('the last heartbeats', () => registry.flush());
+  life.defer('the last audit line', () => audit.note('gateway.stopped', {}));
 
   const locks = createLocks();
   const facts = createFactCache({

@@ -84,7 +84,7 @@ describe('evict', () => {
     expect((await command(world, '/v1/evict', { node_id: 'worker-1' })).json).toMatchObject({ done: true });
     expect(world.cluster.has('worker-1')).toBe(false);
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'evicted' }]);
-    expect((await worker.register()).join).toBeDefined();
+    expect((await worker.comeBack()).join).toBeDefined();
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
   });
 
@@ -97,7 +97,7 @@ describe('evict', () => {
     await world.restartGateway();
     await expect(worker.register()).rejects.toMatchObject(locked);
     expect((await command(world, '/v1/unlock', { node_id: 'worker-1' })).json).toMatchObject({ done: true });
-    expect((await worker.register()).join).toBeDefined();
+    expect((await worker.comeBack()).join).toBeDefined();
     expect((await command(world, '/v1/unlock', { node_id: 'worker-1' })).json).toEqual({
       done: false,
       actions: [],
@@ -178,7 +178,7 @@ describe('ban and unban', () => {
         bans: [{ subject, value, reason: 'test', stake_record: null }],
       });
       expect((await command(world, '/v1/unban', { target })).json).toMatchObject({ done: true });
-      expect((await worker.register()).join).toBeDefined();
+      expect((await worker.comeBack()).join).toBeDefined();
       expect((await command(world, '/v1/unban', { target })).json).toEqual({ done: false, actions: [] });
     },
   );
@@ -218,7 +218,7 @@ describe('release', () => {
     expect((await command(world, '/v1/release', { node_id: 'worker-1' })).json).toMatchObject({ done: true });
     expect((await call(world, 'GET', '/v1/nodes')).json).toMatchObject({ nodes: [] });
     const other = world.worker('worker-1', { staker: OTHER }).stake();
-    expect((await other.register()).join).toBeDefined();
+    expect((await other.comeBack()).join).toBeDefined();
     await expect(worker.heartbeat()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID' });
   });
 });

@@ -175,6 +175,19 @@ describe('after the end', () => {
     expect(nextStep(view(status, { node: node() }))).toEqual({ kind: 'remove-node', reason });
     expect(nextStep(view(status))).toBeUndefined();
   });
+  test('a slash that comes later is still a ban and a stop, and only once', () => {
+    const fact = { kind: 'bad', reason: 'stake_slashed' } as const;
+    const slash = { kind: 'evict', reason: 'slashed', isBan: true };
+    for (const status of [
+      { kind: 'lapsed', reason: 'node_deleted' },
+      { kind: 'evicted', reason: 'unbonding' },
+    ] as const)
+      expect(nextStep(view(status, { fact }))).toEqual(slash);
+    expect(nextStep(view({ kind: 'evicted', reason: 'slashed' }, { fact }))).toBeUndefined();
+    expect(nextStep(view({ kind: 'lapsed', reason: 'node_deleted' }, { fact, isBreakerTripped: true }))).toBe(
+      undefined,
+    );
+  });
   test('a name that its operator has given to an ordinary node since is left alone', () => {
     const evicted = { kind: 'evicted', reason: 'slashed' } as const;
     expect(nextStep(view(evicted, { node: node(), isOrdinaryName: true }))).toBeUndefined();

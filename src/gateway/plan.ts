@@ -46,9 +46,10 @@ export function nextStep(view: WorkerView): Step | undefined {
     case 'evicting':
       return { kind: 'evict', reason: status.reason, isBan: false };
     case 'evicted':
-      return strayNode(view, status.reason);
+      // What unbonds can still be slashed: the ban follows then.
+      return (status.reason === 'slashed' ? undefined : slashOf(view)) ?? strayNode(view, status.reason);
     case 'lapsed':
-      return strayNode(view, 'not_admitted');
+      return slashOf(view) ?? strayNode(view, 'not_admitted');
     case 'joining':
     case 'member': {
       if (ban) return { kind: 'evict', reason: 'banned', isBan: false };
@@ -67,6 +68,14 @@ export function nextStep(view: WorkerView): Step | undefined {
     default:
       return status satisfies never;
   }
+}
+
+/** Of a worker that is out already: nothing is left to remove, but its ban and its directive are due. */
+function slashOf({ fact, isBreakerTripped }: WorkerView): Step | undefined {
+  const { running, isBan } = decide({ fact, isAdmitted: false, isBreakerTripped, graceMs: 0 });
+  return running.kind === 'evict' && running.reason === 'slashed'
+    ? { kind: 'evict', reason: running.reason, isBan }
+    : undefined;
 }
 
 function strayNode(view: WorkerView, reason: EvictionReason): Step | undefined {

@@ -56,6 +56,7 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
     burst: config.limits.addressBurst,
   });
   let inFlight = 0;
+  let isStopping = false;
 
   const app: FastifyInstance = Fastify({
     https: {
@@ -75,7 +76,7 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
     requestTimeout: requestTimeoutMs,
     exposeHeadRoutes: false,
     forceCloseConnections: true,
-    return503OnClosing: true,
+    return503OnClosing: false,
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket, clock),
   });
   app.server.maxConnections = mostConnections;
@@ -87,11 +88,15 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
     reply.raw.once('close', () => {
       inFlight -= 1;
     });
+    if (isStopping) throw new Refusal('stopping', 'the gateway is stopping', { retryAfterMs: 5_000 });
     if (inFlight > config.limits.inFlight)
       throw new Refusal('overloaded', 'the gateway has too much to do', { retryAfterMs: 1_000 });
     const waitMs = addresses.take(addressKey(request.ip), clock.monotonicMs());
     if (waitMs > 0)
       throw new Refusal('rate_limited', 'too many requests from this address', { retryAfterMs: waitMs });
+  });
+  app.addHook('preClose', async () => {
+    isStopping = true;
   });
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store');

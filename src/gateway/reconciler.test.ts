@@ -34,7 +34,7 @@ describe('what ends a stake ends the node', () => {
     expect(world.cluster.has('worker-1')).toBe(false);
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason }]);
     const next = world.worker('worker-1').stake();
-    expect((await next.register()).join).toBeDefined();
+    expect((await next.comeBack()).join).toBeDefined();
     expect(await next.join()).toEqual({ certificate: 200, node: 201 });
   });
 
@@ -179,6 +179,38 @@ describe('an eviction', () => {
   });
 });
 
+describe('a name', () => {
+  test('stays bound for a day after record and Node have gone, so that its host hears why', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    world.chain.change(worker.recordId, { status: 'unbonding' });
+    await settled(60);
+    await world.clock.advance(23 * 3_600_000, 600_000);
+    world.chain.report();
+    await settled();
+    expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'unbonding' }]);
+    await world.clock.advance(2 * 3_600_000, 600_000);
+    world.chain.report();
+    await settled(60);
+    await expect(worker.heartbeat()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID' });
+  });
+
+  test('is not made anew while k3s may still sweep the password of the Node that has gone', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    world.cluster.removeNode('worker-1');
+    await settled(60);
+    world.cluster.calls.length = 0;
+    const goneAtMs = world.clock.nowMs();
+    let reservedAtMs = 0;
+    world.cluster.before = (method) => {
+      if (method === 'reserveNodePassword') reservedAtMs = world.clock.nowMs();
+    };
+    await worker.registerInTime();
+    expect(reservedAtMs - goneAtMs).toBeGreaterThanOrEqual(3_000);
+  });
+});
+
 describe('what is not ours is not touched', () => {
   test('Nodes that no stake admitted, marked or not, and their Secrets', async () => {
     await using world = await World.start();
@@ -227,7 +259,7 @@ describe('what drifts is set right', () => {
     expect(world.cluster.names.has('worker-1')).toBe(false);
     expect(world.cluster.createNodeAs('worker-1')).toBe(403);
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'reregister', reason: 'node_deleted' }]);
-    expect((await worker.register()).join).toBeDefined();
+    expect((await worker.comeBack()).join).toBeDefined();
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
   });
 

@@ -51,6 +51,10 @@ export interface ReconcilerOptions {
   readonly fullPassMs?: number;
 }
 
+/** Facts that no transaction takes back. */
+const endings: ReadonlySet<string> = new Set(['stake_slashed', 'stake_unbonding', 'stake_withdrawn']);
+const bindingTailMs = 24 * 3_600_000;
+
 /** More steps for one node in one go than any path through the plan has. */
 const mostSteps = 12;
 
@@ -132,7 +136,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** Asks the breaker. What it refuses is held at the next look, since the breaker has tripped then. */
   async function mayEvict(worker: Worker, reason: EvictionReason): Promise<boolean> {
-    if (!countsForBreaker(reason, endpoints)) return true;
+    if (!isAdmitted(worker) || !countsForBreaker(reason, endpoints)) return true;
     const before = registry.breaker();
     const { isAllowed, state } = askBreaker(before, {
       nodeId: worker.nodeId,
@@ -294,7 +298,26 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (names.has(worker.nodeId)) continue;
       await restoreName(worker.nodeId, signal);
     }
+    for (const worker of registry.workers()) await forgetIfOver(worker);
     settleAll();
+  }
+
+  /** The binding of a name ends with its record and its Node; it is kept a day longer, so that its host hears why. */
+  async function forgetIfOver({ nodeId }: Worker): Promise<void> {
+    const isOver = () => {
+      const worker = registry.worker(nodeId);
+      if (!worker || (worker.status.kind !== 'evicted' && worker.status.kind !== 'lapsed')) return false;
+      if (worker.lockedAtMs !== undefined || watched?.has(nodeId) !== false) return false;
+      const fact = facts.factOf(worker, undefined);
+      const hasEnded = fact.kind === 'bad' && endings.has(fact.reason);
+      return hasEnded && clock.nowMs() - worker.statusSinceMs > bindingTailMs;
+    };
+    if (!isOver()) return;
+    await locks.run(nodeId, async () => {
+      if (!isOver()) return;
+      await audit.note('name.unbound', { node_id: nodeId });
+      await registry.forget(nodeId);
+    });
   }
 
   /** Names with a tier are ours alone; one without an admitted worker is what a crash or a lost store left behind. */

@@ -12,7 +12,6 @@ import { fromStored, type Presence, toStored, type Worker, workerKey } from './w
 export interface Registry {
   worker(nodeId: string): Worker | undefined;
   workers(): readonly Worker[];
-  workersOf(recordId: string): readonly Worker[];
   presence(nodeId: string): Presence | undefined;
   bans(): ReadonlyMap<string, Ban>;
   breaker(): BreakerState;
@@ -53,38 +52,46 @@ export async function openRegistry(store: Store): Promise<Registry> {
   }
   for (const [key, value] of await store.list('/bans/')) bans.set(key, readBan(key, value));
   let breaker = readBreaker(await store.read(breakerKey));
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** What is written and what is remembered change together: a flush in between would write the past again. */
+  function oneByOne<T>(work: () => Promise<T>): Promise<T> {
+    const mine = last.then(work, work);
+    last = mine.catch(() => undefined);
+    return mine;
+  }
+
+  function changeOf(worker: Worker): Change {
+    return { key: workerKey(worker.nodeId), value: toStored(worker, presences.get(worker.nodeId)) };
+  }
 
   return {
     worker: (nodeId) => workers.get(nodeId),
     workers: () => [...workers.values()],
-    workersOf: (recordId) => [...workers.values()].filter((worker) => worker.recordId === recordId),
     presence: (nodeId) => presences.get(nodeId),
     bans: () => bans,
     breaker: () => breaker,
 
-    async save({ worker, bans: added = [], lifted = [], breaker: next }) {
-      const changes: Change[] = [];
-      if (worker)
-        changes.push({
-          key: workerKey(worker.nodeId),
-          value: toStored(worker, presences.get(worker.nodeId)),
-        });
-      for (const ban of added) changes.push({ key: banKey(ban), value: storedBan(ban) });
-      for (const ban of lifted) changes.push({ key: banKey(ban), value: undefined });
-      if (next) changes.push({ key: breakerKey, value: storedBreaker(next) });
-      await store.write(changes);
-      if (worker) workers.set(worker.nodeId, worker);
-      for (const ban of added) bans.set(banKey(ban), ban);
-      for (const ban of lifted) bans.delete(banKey(ban));
-      if (next) breaker = next;
-    },
+    save: ({ worker, bans: added = [], lifted = [], breaker: next }) =>
+      oneByOne(async () => {
+        const changes: Change[] = worker ? [changeOf(worker)] : [];
+        for (const ban of added) changes.push({ key: banKey(ban), value: storedBan(ban) });
+        for (const ban of lifted) changes.push({ key: banKey(ban), value: undefined });
+        if (next) changes.push({ key: breakerKey, value: storedBreaker(next) });
+        await store.write(changes);
+        if (worker) workers.set(worker.nodeId, worker);
+        for (const ban of added) bans.set(banKey(ban), ban);
+        for (const ban of lifted) bans.delete(banKey(ban));
+        if (next) breaker = next;
+      }),
 
-    async forget(nodeId) {
-      await store.write([{ key: workerKey(nodeId), value: undefined }]);
-      workers.delete(nodeId);
-      presences.delete(nodeId);
-      unwritten.delete(nodeId);
-    },
+    forget: (nodeId) =>
+      oneByOne(async () => {
+        await store.write([{ key: workerKey(nodeId), value: undefined }]);
+        workers.delete(nodeId);
+        presences.delete(nodeId);
+        unwritten.delete(nodeId);
+      }),
 
     hear(nodeId, presence) {
       presences.set(nodeId, presence);
@@ -95,12 +102,11 @@ export async function openRegistry(store: Store): Promise<Registry> {
       const due = [...unwritten];
       unwritten.clear();
       for (let start = 0; start < due.length; start += flushChunk) {
-        const changes = due.slice(start, start + flushChunk).flatMap((nodeId) => {
-          const worker = workers.get(nodeId);
-          return worker ? [{ key: workerKey(nodeId), value: toStored(worker, presences.get(nodeId)) }] : [];
-        });
+        const chunk = due.slice(start, start + flushChunk);
+        const changes = () =>
+          chunk.map((nodeId) => workers.get(nodeId)).filter((worker) => worker !== undefined);
         try {
-          await store.write(changes);
+          await oneByOne(() => store.write(changes().map(changeOf)));
         } catch (error) {
           for (const nodeId of due.slice(start)) unwritten.add(nodeId);
           throw error;

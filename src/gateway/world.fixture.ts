@@ -289,6 +289,24 @@ export class FakeWorker {
     return registration;
   }
 
+  /** After its Node has gone: when k3s has swept the Node's password too. */
+  async comeBack(): Promise<Registration> {
+    await this.world.pass(3_000);
+    return this.register();
+  }
+
+  /** Registers while time passes, for what the gateway itself waits for. */
+  async registerInTime(): Promise<Registration> {
+    const registered = this.register();
+    let isDone = false;
+    const done = registered.then(
+      () => (isDone = true),
+      () => (isDone = true),
+    );
+    while (!isDone) await Promise.race([done, this.world.clock.advance(500)]);
+    return registered;
+  }
+
   /** scrypt is slow on purpose. */
   #passwordHash(): Promise<string> {
     if (this.#hashed?.password !== this.password)
