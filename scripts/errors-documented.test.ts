@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 const root = join(import.meta.dirname, '..');
 const sources = ['src/**/*.ts', 'plugins/**/*.ts', 'bin/*.mjs'].flatMap((pattern) =>
   globSync(pattern, { cwd: root }).filter(
-    (path) => !path.endsWith('.test.ts') && !path.includes('/testing/'),
+    (path) => !/\.(test|suite|fixture)\b|-under-test\.|\/testing\//.test(path),
   ),
 );
 

@@ -3,7 +3,7 @@
  *
  * `code` is permanent: scripts and docs/errors.md refer to it. The sentence names the value, where it came from and
  * the fix. `exitCode` is what a command that ends by this error exits with (docs/errors.md): 1 unexpected, 75 could not
- * join in time, 77 must not come back by itself, 78 configuration.
+ * join or be reached in time, 77 must not come back by itself, 78 configuration.
  */
 export class DaasError extends Error {
   override readonly name: string = 'DaasError';
@@ -17,9 +17,10 @@ export class DaasError extends Error {
   constructor(code: `DAAS_${string}`, message: string, options: DaasErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    this.exitCode = options.exitCode ?? EXIT.unexpected;
     this.details = options.details ?? {};
     this.isRetryable = options.isRetryable ?? false;
+    // sysexits.h calls 75 a temporary failure: a service manager may try again.
+    this.exitCode = options.exitCode ?? (this.isRetryable ? EXIT.joinDeadline : EXIT.unexpected);
   }
 }
 
