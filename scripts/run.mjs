@@ -42,7 +42,12 @@ const TASKS = {
   'contracts:test': [['node', ...SOURCE, 'contracts/test/run.ts', '...']],
   'contracts:mutants': [['node', ...SOURCE, 'contracts/test/mutants.ts', '...']],
 };
-TASKS.check = [...TASKS.types, ...TASKS.lint];
+// What is generated must be what its sources give today.
+TASKS.generated = [
+  ['node', ...SOURCE, 'contracts/test/build.ts', '--check'],
+  ['node', ...SOURCE, 'scripts/generate-bindings.ts', '--check'],
+];
+TASKS.check = [...TASKS.types, ...TASKS.lint, ...TASKS.generated];
 
 const [task, ...rest] = process.argv.slice(2);
 const steps = TASKS[task];
