@@ -4,8 +4,9 @@
 //   --only <word>   only test files whose name contains the word (no coverage check then)
 //   CONTRACTS_SEED  seed of the generated cases (printed; random unless set)
 //   SUI_FRAMEWORK_DIR, see real-framework.ts
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
 import { frameworkInterface, interfaceDifferences, namedErrors } from './modules.ts';
 import {
   BUILD_FILE,
@@ -103,6 +104,17 @@ async function runSuite(pool: TestPool, framework: Framework, suite: Suite): Pro
     check(false, `${suite.name} (${time})`, `no test was run\n${outcome.output}`);
   else if (!outcome.passed) console.log(indent(outcome.output));
   console.log(`       ${suite.name}: ${outcome.tests.length} tests in ${time}`);
+  if (!outcome.passed) console.log(`       the text of these tests is below ${keep(suite)}`);
+}
+
+/** Writes the files of a suite down, since some of them exist nowhere else. */
+function keep(suite: Suite): string {
+  const directory = join(dirname(CONTRACTS), '.cache', 'contracts');
+  for (const [path, text] of Object.entries(suite.files)) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true });
+    writeFileSync(join(directory, path), text);
+  }
+  return directory;
 }
 
 function committedModules(): Record<string, string> {
