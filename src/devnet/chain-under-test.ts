@@ -23,8 +23,8 @@ export interface ChainUnderTest extends AsyncDisposable {
   packageId(): Promise<string>;
 }
 
-export const ENDPOINT_VARIABLE = 'K3S_DAAS_TEST_SUI_RPC_ENDPOINT';
-export const KEY_VARIABLE = 'K3S_DAAS_TEST_SUI_KEY';
+const ENDPOINT_VARIABLE = 'K3S_DAAS_TEST_SUI_RPC_ENDPOINT';
+const KEY_VARIABLE = 'K3S_DAAS_TEST_SUI_KEY';
 export const REAL_ENDPOINT = process.env[ENDPOINT_VARIABLE];
 
 /**

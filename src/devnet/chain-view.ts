@@ -2,7 +2,7 @@ import type { bcs } from '@mysten/sui/bcs';
 import type { StoredObject } from './objects.ts';
 import type { PublishedPackage } from './packages.ts';
 
-export type TransactionData = typeof bcs.TransactionData.$inferType;
+type TransactionData = typeof bcs.TransactionData.$inferType;
 export type TransactionDataV1 = Extract<TransactionData, { $kind: 'V1' }>['V1'];
 export type CallArg = typeof bcs.CallArg.$inferType;
 

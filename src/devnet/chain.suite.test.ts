@@ -22,7 +22,8 @@ import {
 
 /**
  * What a Sui chain does, as measured on a real executor. Runs against the development chain, or against a real node:
- * K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://… K3S_DAAS_TEST_SUI_KEY=suiprivkey1… (never mainnet).
+ * K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://… K3S_DAAS_TEST_SUI_KEY=suiprivkey1… (never mainnet), with
+ * --no-file-parallelism, since all files spend from that one account.
  */
 
 const isReal = REAL_ENDPOINT !== undefined;
@@ -290,8 +291,9 @@ describe('what a node refuses to execute', () => {
     });
   });
 
-  test('a transaction whose epoch is over', async () => {
+  test('a transaction whose epoch is over', async ({ skip }) => {
     const { systemState } = await client.core.getCurrentSystemState();
+    if (systemState.epoch === '0' && !chain.devnet) skip('no epoch is over yet');
     if (systemState.epoch === '0') chain.devnet?.advanceEpoch();
     const signer = await chain.account(SUI);
     const transaction = await explicit(signer, (open) => {
@@ -677,6 +679,35 @@ describe('events, checkpoints and streams', () => {
     const next = await client.core.listEvents({ filter: { eventType }, limit: 1 });
     expect(next.events).toHaveLength(1);
     expect(next.hasNextPage).toBe(true);
+  });
+
+  test('events are listed by the module that emitted them', async () => {
+    const { events } = await client.core.listEvents({
+      filter: { emitModule: `${packageId}::cluster` },
+      limit: 1000,
+    });
+    expect(events.length).toBeGreaterThan(0);
+    expect(new Set(events.map(({ module }) => module))).toEqual(new Set(['cluster']));
+  });
+
+  test('every frame of a listing has a cursor; one alone says why it ends', async () => {
+    const frames = async (limit: number) => {
+      const call = client.ledgerService.listEvents({
+        filter: eventFilter(`${packageId}::staking::StakeCreated`),
+        options: { limit, ordering: 0 },
+      });
+      const all: GrpcTypes.ListEventsResponse[] = [];
+      for await (const frame of call.responses) all.push(frame);
+      expect(all.every(({ watermark }) => (watermark?.cursor?.length ?? 0) > 0)).toBe(true);
+      expect(all.filter(({ end }) => end !== undefined)).toHaveLength(1);
+      return all.at(-1);
+    };
+    await stakeForNode(client, owner, packageId, cluster, 'is-listed');
+    // The item limit rides on the last item, the ledger's tip comes on a frame without one.
+    const limited = await frames(1);
+    expect([limited?.end?.reason, limited?.event !== undefined]).toEqual([1, true]);
+    const whole = await frames(1000);
+    expect([whole?.end?.reason, whole?.event !== undefined]).toEqual([5, false]);
   });
 
   test('transactions are listed by sender', async () => {

@@ -121,7 +121,7 @@ function checkModules(modules: DevnetOptions['modules']): void {
   if (missing.length === 0) return;
   throw new DaasError(
     'DAAS_DEVNET_FRAMEWORK',
-    `the development chain cannot execute these modules: they call ${missing.join(', ')}, which it does not have (src/devnet/move/framework.ts)`,
+    `the development chain cannot execute these modules: they call ${missing.join(', ')}, which it does not have (src/devnet/move)`,
     { details: { missing } },
   );
 }

@@ -5,9 +5,10 @@ import type { CallArg, ChainView, TransactionDataV1 } from './chain-view.ts';
 import { MAX_GAS_BUDGET, MAX_GAS_OBJECTS, MAX_GAS_PRICE, minimumBudget, REFERENCE_GAS_PRICE } from './gas.ts';
 import { coinBalance, coinOf, coinWith, decode, encode, isSuiCoin, SUI_TYPE } from './move/index.ts';
 import { type MoveObject, type StoredObject, withDigest } from './objects.ts';
-import type { Command, ObjectInput } from './programmable.ts';
+import type { Command } from './programmable.ts';
 import { InputError } from './rpc-error.ts';
 import type { RunCode } from './run-code.ts';
+import type { ObjectInput } from './slots.ts';
 
 /** What a node checks of a transaction before it runs it; all of it throws `InputError`. */
 

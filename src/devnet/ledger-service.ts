@@ -40,7 +40,7 @@ export function ledgerService(ledger: Ledger): Handlers {
   };
 }
 
-export const SERVER_NAME = 'k3s-daas-devnet';
+const SERVER_NAME = 'k3s-daas-devnet';
 const OBJECT_DEFAULT = 'object_id,version,digest';
 
 function serviceInfo(ledger: Ledger): GrpcTypes.GetServiceInfoResponse {

@@ -24,7 +24,7 @@ import { type MoveObject, type PackageObject, withDigest } from './objects.ts';
 import type { PublishedPackage } from './packages.ts';
 import { RunCode } from './run-code.ts';
 
-export const CLOCK_ID = normalizeSuiAddress('0x6');
+const CLOCK_ID = normalizeSuiAddress('0x6');
 const CLOCK_TYPE = datatype(SUI, 'clock', 'Clock');
 
 /** A transaction that is on the chain for good. */

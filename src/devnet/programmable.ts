@@ -6,9 +6,7 @@ import {
   abilitiesOf,
   asAddress,
   asInteger,
-  asStruct,
   BcsError,
-  balanceOf,
   type Code,
   coinBalance,
   coinWith,
@@ -17,12 +15,9 @@ import {
   decode,
   encode,
   type FunctionSignature,
-  field,
   formatType,
-  ID_TYPE,
   idOfObject,
   isCoin,
-  isDatatype,
   isSameType,
   isTxContextParameter,
   type Machine,
@@ -38,31 +33,20 @@ import {
   upgradeCap,
   vector,
 } from './move/index.ts';
-import type { StoredObject } from './objects.ts';
 import type { PublishedPackage } from './packages.ts';
+import {
+  isReadOnly,
+  mayBePure,
+  type ObjectInput,
+  pureSlot,
+  resultSlot,
+  type Slot,
+  setBalance,
+} from './slots.ts';
 import type { TransactionHost } from './transaction-host.ts';
 
 export type Command = typeof bcs.Command.$inferType;
 type Argument = typeof bcs.Argument.$inferType;
-
-export type InputAccess = 'owned' | 'immutable' | 'shared-mutable' | 'shared-read-only';
-
-/** An object given to a transaction, or one of its coins. */
-export interface ObjectInput {
-  readonly object: StoredObject & { readonly kind: 'move' };
-  readonly access: InputAccess;
-}
-
-/** A place in which a value of the transaction lives: an input, the gas coin, or a result. */
-interface Slot {
-  /** The type; pure bytes have none before their first use. */
-  type: Type | undefined;
-  /** Holds the value, or nothing once it was moved. */
-  readonly cell: MoveValue[];
-  readonly pure: Uint8Array | undefined;
-  readonly object: ObjectInput | undefined;
-  readonly isGas: boolean;
-}
 
 /** What a simulation shows of a command: its results, and what it changed through `&mut`. */
 export interface CommandOutput {
@@ -466,28 +450,9 @@ export class ProgrammableRun {
   }
 }
 
-const pureSlot = (pure: Uint8Array): Slot => ({
-  type: undefined,
-  cell: [],
-  pure,
-  object: undefined,
-  isGas: false,
-});
-
-const resultSlot = (type: Type, value: MoveValue): Slot => ({
-  type,
-  cell: [value],
-  pure: undefined,
-  object: undefined,
-  isGas: false,
-});
-
 function fail(index: number, problem: Parameters<typeof argumentFailure>[1]): never {
   throw argumentFailure(index, problem);
 }
-
-const isReadOnly = ({ object }: Slot): boolean =>
-  object?.access === 'immutable' || object?.access === 'shared-read-only';
 
 const witness = (): MoveValue => ({ kind: 'struct', fields: [false] });
 
@@ -495,29 +460,3 @@ const readThrough = (value: MoveValue): MoveValue =>
   typeof value === 'object' && value.kind === 'reference'
     ? (value.container[value.index] as MoveValue)
     : value;
-
-function setBalance(slot: Slot, amount: bigint): void {
-  const coin = asStruct(slot.cell[0]);
-  slot.cell[0] = { kind: 'struct', fields: [field(coin, 0), balanceOf(amount)] };
-}
-
-/** Types that may come as plain bytes: anything that owns nothing on chain. */
-function mayBePure(type: Type): boolean {
-  switch (type.kind) {
-    case 'vector':
-      return mayBePure(type.element);
-    case 'datatype':
-      if (isDatatype(type, STD, 'option', 'Option')) return type.args.every(mayBePure);
-      return (
-        isDatatype(type, STD, 'string', 'String') ||
-        isDatatype(type, STD, 'ascii', 'String') ||
-        isSameType(type, ID_TYPE)
-      );
-    case 'signer':
-    case 'reference':
-    case 'parameter':
-      return false;
-    default:
-      return true;
-  }
-}

@@ -165,7 +165,7 @@ function expirationToProto(expiration: Expiration): GrpcTypes.TransactionExpirat
 
 // --- from the wire to BCS's form ---------------------------------------------------------------------------------------
 
-export function argumentFromProto(argument: GrpcTypes.Argument | undefined): Argument {
+function argumentFromProto(argument: GrpcTypes.Argument | undefined): Argument {
   switch (argument?.kind) {
     case ArgumentKind.GAS:
       return { $kind: 'GasCoin', GasCoin: true };

@@ -4,12 +4,12 @@ import type { DatatypeDefinition, FieldDefinition, FunctionSignature, TypeParame
 import { type Ability, datatype, isPrimitiveName, type Type } from './types.ts';
 
 /** One bytecode instruction: its name and its operand, if it has one. */
-export interface Instruction {
+interface Instruction {
   readonly op: string;
   readonly operand: unknown;
 }
 
-export interface FunctionHandle {
+interface FunctionHandle {
   readonly address: string;
   readonly module: string;
   readonly name: string;
@@ -28,7 +28,7 @@ export interface FunctionDefinition {
   readonly body: FunctionBody | undefined;
 }
 
-export interface Constant {
+interface Constant {
   readonly type: Type;
   readonly bytes: Uint8Array;
 }

@@ -22,7 +22,7 @@ export interface FieldDefinition {
   readonly type: Type;
 }
 
-export interface VariantDefinition {
+interface VariantDefinition {
   readonly name: string;
   readonly fields: readonly FieldDefinition[];
 }

@@ -17,23 +17,14 @@ export {
   MoveOutOfGas,
   MovePrimitiveFault,
 } from './faults.ts';
-export {
-  balanceOf,
-  coinBalance,
-  coinWith,
-  FRAMEWORK,
-  frameworkDatatype,
-  frameworkFunction,
-  idOfObject,
-  isTxContextParameter,
-  txContext,
-  UPGRADE_CAP_TYPE,
-  uidOf,
-  upgradeCap,
-} from './framework.ts';
+export { FRAMEWORK, frameworkDatatype, frameworkFunction } from './framework.ts';
 export type { MoveHost, ObjectOwner } from './host.ts';
 export { type Code, Machine } from './machine.ts';
-export type { NativeFunction, NativeModule } from './native.ts';
+export type { NativeFunction } from './native.ts';
+export { balanceOf, coinBalance, coinWith } from './sui-coins.ts';
+export { idOfObject, uidOf } from './sui-objects.ts';
+export { UPGRADE_CAP_TYPE, upgradeCap } from './sui-packages.ts';
+export { isTxContextParameter, txContext } from './sui-transaction.ts';
 export {
   type Ability,
   coinOf,
@@ -47,12 +38,10 @@ export {
   isSuiCoin,
   parseType,
   STD,
-  STRING_TYPE,
   SUI,
   SUI_TYPE,
   substitute,
   type Type,
-  U64,
 } from './types.ts';
 export {
   asAddress,
@@ -60,13 +49,11 @@ export {
   asStruct,
   asVariant,
   asVector,
-  at,
   copy,
   field,
   type MoveReference,
   type MoveValue,
   place,
-  put,
   struct,
   u64,
   vector,

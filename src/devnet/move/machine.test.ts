@@ -9,15 +9,10 @@ import { realFramework } from '../../../contracts/test/real-framework.ts';
 import { readCleverError } from './clever-error.ts';
 import { type CompiledModule, readModule } from './compiled-module.ts';
 import { MoveAbort, MoveFault, MoveOutOfGas, MovePrimitiveFault } from './faults.ts';
-import {
-  FRAMEWORK,
-  frameworkDatatype,
-  frameworkFunction,
-  isTxContextParameter,
-  txContext,
-} from './framework.ts';
+import { FRAMEWORK, frameworkDatatype, frameworkFunction } from './framework.ts';
 import type { MoveHost } from './host.ts';
 import { type Code, Machine } from './machine.ts';
+import { isTxContextParameter, txContext } from './sui-transaction.ts';
 import { formatType, type Type } from './types.ts';
 import { type MoveValue, place } from './values.ts';
 

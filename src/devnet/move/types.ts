@@ -37,12 +37,8 @@ export function datatype(
   return { kind: 'datatype', address: normalizeSuiAddress(address), module, name, args };
 }
 
-export const vectorOf = (element: Type): Type => ({ kind: 'vector', element });
-export const U8: Type = { kind: 'u8' };
-export const U64: Type = { kind: 'u64' };
 export const SUI_TYPE = datatype(SUI, 'sui', 'SUI');
 export const ID_TYPE = datatype(SUI, 'object', 'ID');
-export const STRING_TYPE = datatype(STD, 'string', 'String');
 export const coinOf = (coinType: Type): DatatypeType => datatype(SUI, 'coin', 'Coin', [coinType]);
 
 /** `0x…::module::Name<A, B>` with addresses in full: what equality of types and `object_type` on the wire use. */

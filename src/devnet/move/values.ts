@@ -106,7 +106,7 @@ export function asVariant(value: MoveValue | undefined): MoveVariant {
   throw wrong('an enum', value);
 }
 
-export function asReference(value: MoveValue | undefined): MoveReference {
+function asReference(value: MoveValue | undefined): MoveReference {
   if (typeof value === 'object' && value.kind === 'reference') return value;
   throw wrong('a reference', value);
 }
