@@ -19,6 +19,20 @@ const SEED = 1;
 /** Which tests most likely notice a change in a function or module; all the others follow, the slowest last. */
 const FIRST: readonly (readonly [string, readonly string[]])[] = [
   ['cluster::note', ['rings_tests']],
+  ...[
+    'create_cluster',
+    'offer_admin',
+    'accept_admin',
+    'register_gateway',
+    'set_gateway',
+    'assert_tls_pins',
+    'is_https_url',
+    'is_attestation_kind',
+    'gateway_index',
+  ].map((name) => [`cluster::${name}`, ['cluster_tests']] as const),
+  ['cluster::claim_node_id', ['staking_tests']],
+  ['cluster::release_node_id', ['staking_tests']],
+  ['cluster::hold_until', ['staking_tests']],
   ['cluster::', ['parameters_tests', 'cluster_tests']],
   ['cluster', ['parameters_tests', 'cluster_tests', 'rings_tests']],
   ['staking', ['staking_tests', 'slashing_tests']],
