@@ -51,33 +51,38 @@ export async function startStandinK3s(directory: string, life: Lifetime): Promis
     serverCaFile: join(dataDir, 'server', 'tls', 'server-ca.crt'),
     kubeconfig: join(dataDir, 'server', 'cred', 'admin.kubeconfig'),
     gatewayHost: '127.0.0.1',
-    async machine(nodeId, home) {
-      const [agentDir, containerdAddress] = [join(home, 'k3s'), join(home, 'containerd.sock')];
-      await mkdir(agentDir, { recursive: true });
-      // Pods outlive their agent, as they do with k3s; they do not outlive the world.
-      life.defer(`the pods of ${nodeId}`, () => endPods(containerdAddress));
-      // A configuration of its own, so that the machine's real one, if there is one, stays out of it.
-      const k3sConfig = join(home, 'k3s-config.yaml');
-      await writeFile(k3sConfig, '{}\n');
-      return {
-        binary: join(projectRoot, 'integration', 'standin', 'agent', 'k3s'),
-        args: [
-          '--rootless',
-          `--config=${k3sConfig}`,
-          `--data-dir=${agentDir}`,
-          `--lb-server-port=${await freePort()}`,
-          `--kubelet-arg=healthz-port=${await freePort()}`,
-        ],
-        dataDir: agentDir,
-        containerdAddress,
-        env: {
-          K3S_STANDIN_NODE: process.execPath,
-          K3S_STANDIN_SPEED: '10',
-          K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
-          K3S_STANDIN_PODS: '2',
-        },
-      };
-    },
+    machine: standinMachines(life),
+  };
+}
+
+/** Workers' places on this machine, each with stand-in agents by ports and directories of their own. */
+export function standinMachines(life: Lifetime): K3s['machine'] {
+  return async (nodeId, home) => {
+    const [agentDir, containerdAddress] = [join(home, 'k3s'), join(home, 'containerd.sock')];
+    await mkdir(agentDir, { recursive: true });
+    // Pods outlive their agent, as they do with k3s; they do not outlive the world.
+    life.defer(`the pods of ${nodeId}`, () => endPods(containerdAddress));
+    // A configuration of its own, so that the machine's real one, if there is one, stays out of it.
+    const k3sConfig = join(home, 'k3s-config.yaml');
+    await writeFile(k3sConfig, '{}\n');
+    return {
+      binary: join(projectRoot, 'integration', 'standin', 'agent', 'k3s'),
+      args: [
+        '--rootless',
+        `--config=${k3sConfig}`,
+        `--data-dir=${agentDir}`,
+        `--lb-server-port=${await freePort()}`,
+        `--kubelet-arg=healthz-port=${await freePort()}`,
+      ],
+      dataDir: agentDir,
+      containerdAddress,
+      env: {
+        K3S_STANDIN_NODE: process.execPath,
+        K3S_STANDIN_SPEED: '10',
+        K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
+        K3S_STANDIN_PODS: '2',
+      },
+    };
   };
 }
 
