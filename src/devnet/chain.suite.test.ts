@@ -306,6 +306,22 @@ describe('what a node refuses to execute', () => {
     });
   });
 
+  test('an object that is gone, as if it were yet to come', async () => {
+    const signer = await chain.account(SUI / 10n, SUI / 10n);
+    const coins = await coinsOf(signer.toSuiAddress());
+    await execute(client, signer, simplePayment());
+    const left = (await coinsOf(signer.toSuiAddress()))[0];
+    const merged = coins.find(({ objectId }) => objectId !== left?.objectId);
+    if (!left || !merged) throw new Error('no coin was merged away');
+    const transaction = await explicit(signer, (open) => {
+      open.transferObjects([open.objectRef(merged)], NOBODY);
+    });
+    expect(await refusal(send(signer, await transaction.build()))).toMatchObject({
+      code: 'ABORTED',
+      message: expect.stringContaining('Could not find the referenced object'),
+    });
+  });
+
   test('a stale version, saying which one is current', async () => {
     const signer = await chain.account(SUI);
     const first = await explicit(signer, (transaction) => pay(transaction, NOBODY, 1n));

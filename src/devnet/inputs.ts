@@ -79,10 +79,8 @@ function loadRef(chain: ChainView, ref: Ref): StoredObject & { readonly kind: 'm
   const id = normalizeSuiAddress(ref.objectId);
   const version = BigInt(ref.version);
   const object = chain.object(id);
-  if (!object)
-    throw new InputError(
-      `Could not find the referenced object ${id} at version Some(SequenceNumber(${version}))`,
-    );
+  // A node cannot tell an object that is gone from one that it has not heard of yet: it asks to be asked again.
+  if (!object) throw new InputError(`Could not find the referenced object ${id} at version None`, true);
   if (object.kind === 'package')
     throw new InputError(`A move object is expected, instead a move package is passed: ${id}`);
   if (object.version > version)
@@ -159,7 +157,7 @@ function loadShared(
 ): ObjectInput {
   const id = normalizeSuiAddress(shared.objectId);
   const object = chain.object(id);
-  if (!object) throw new InputError(`Could not find the referenced object ${id} at version None`);
+  if (!object) throw new InputError(`Could not find the referenced object ${id} at version None`, true);
   if (object.kind === 'package' || object.owner.kind !== 'shared')
     throw new InputError('Object used as shared is not shared');
   if (object.owner.initialVersion !== BigInt(shared.initialSharedVersion))
@@ -177,7 +175,7 @@ function loadPackages(chain: ChainView, commands: readonly Command[]): StoredObj
   });
   return [...new Set(ids.map((id) => normalizeSuiAddress(id)))].map((id) => {
     const object = chain.object(id);
-    if (!object) throw new InputError(`Dependent package not found on-chain: ${id}`);
+    if (!object) throw new InputError(`Dependent package not found on-chain: ${id}`, true);
     if (object.kind !== 'package')
       throw new InputError(`A move package is expected, instead a move object is passed: ${id}`);
     return object;
