@@ -18,7 +18,9 @@ if (isNew && hasConditions) {
   // Started anew as a child under the right Node; signals and the exit code pass through.
   const packaged = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
   if (!isNew && !existsSync(packaged)) {
-    console.error(`k3s-daas needs Node 24 or newer; this is ${process.versions.node}. Install it, or run 'npm ci' here`);
+    console.error(
+      `k3s-daas needs Node 24 or newer; this is ${process.versions.node}. Install it, or run 'npm ci' here`,
+    );
     process.exit(78);
   }
   const node = isNew ? process.execPath : packaged;

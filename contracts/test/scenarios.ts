@@ -258,7 +258,7 @@ class Story {
     const lines = [`fun ${label}_names(world: &mut World) {`, '    world.scenario().next_tx(@0xB0);'];
     for (const [name, type] of Object.entries(step.creates ?? {})) {
       if (type !== 'k8s_gateway::SealToken') continue;
-      const owner = addressOf(String(step.objects?.[name]?.owner ?? `@${step.by}`));
+      const owner = addressOf((step.objects?.[name]?.owner as string | undefined) ?? `@${step.by}`);
       const { index } = this.#introduce(name, type, owner);
       lines.push(
         `    let newest = ts::most_recent_id_for_address<k3s_daas::${type}>(@${owner}).destroy_some();`,

@@ -1,4 +1,5 @@
 import pico from 'picocolors';
+import { messageOf } from '#base';
 import { table, toJson } from '../../src/cli/io.ts';
 
 /** One thing that happened. */
@@ -54,10 +55,9 @@ export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
       if (!isJson) print(`\n${table(rows)}`);
     },
     failed(error) {
-      const message = error instanceof Error ? error.message : String(error);
-      if (isJson) print(toJson({ atMs: elapsed(), event: 'demo.failed', message }));
-      else process.stderr.write(`\n${colour.red('The demo failed:')} ${message}\n`);
-      if (error instanceof Error && error.cause) process.stderr.write(`${String(error.cause)}\n`);
+      // With the causes behind it: they say what the world was waiting for.
+      if (isJson) print(toJson({ atMs: elapsed(), event: 'demo.failed', message: messageOf(error) }));
+      else process.stderr.write(`\n${colour.red('The demo failed:')} ${messageOf(error)}\n`);
     },
     atMs: (event, worker) => times.get(worker === undefined ? event : `${event} ${worker}`),
   };
