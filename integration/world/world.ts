@@ -332,7 +332,12 @@ async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldP
   const gateway = runGateway(directory, gatewayConfigFile);
   life.defer('the first gateway', () => gateway.stop());
   await gateway.event('gateway.ready');
-  onReady('gateway.ready', { url: gatewayUrl, gatewayId, pid: gateway.pid });
+  onReady('gateway.ready', {
+    url: gatewayUrl,
+    gatewayId,
+    pid: gateway.pid,
+    caFile: join(gatewayDir, 'tls.crt'),
+  });
   return {
     directory,
     chain,
