@@ -19,7 +19,7 @@ import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type
 const DurationMs = z.int().min(0).max(86_400_000);
 const port = z.int().min(0).max(65_535);
 const MistAmount = z
-  .union([z.int(), z.string()])
+  .union([z.int(), z.string()], 'expected a whole number of MIST (1 SUI is 1000000000)')
   .refine((amount) => /^\d+$/.test(String(amount)), 'expected a whole number of MIST (1 SUI is 1000000000)')
   .refine(
     (amount) => typeof amount === 'string' || Number.isSafeInteger(amount),

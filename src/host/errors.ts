@@ -55,6 +55,8 @@ export function factsOf(error: unknown): ErrorFacts {
 
 /** As `messageOf`, for a log record; what nobody gave a code is unexpected. */
 export function errorFields(error: unknown): { readonly code: string; readonly error: string } {
-  const hasCode = typeof error === 'object' && error !== null && 'code' in error;
-  return { code: hasCode ? factsOf(error).code : 'DAAS_UNEXPECTED', error: messageOf(error) };
+  const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown };
+  // Node's own errors have codes too (ENOENT): those are nobody's decision.
+  const isOurs = typeof code === 'string' && code.startsWith('DAAS_');
+  return { code: isOurs ? code : 'DAAS_UNEXPECTED', error: messageOf(error) };
 }

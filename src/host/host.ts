@@ -4,9 +4,11 @@ import {
   type Backoff,
   type ChainReader,
   type Clock,
+  ConfigurationError,
   EXIT,
   type Journal,
   Lifetime,
+  type Lock,
   type Log,
   messageOf,
   openJournal,
@@ -145,7 +147,7 @@ export function createHost(options: HostOptions): Host {
   async function live(life: Lifetime): Promise<HostOutcome> {
     const { stateDir } = options;
     lifecycle.enter('configure');
-    life.use('lock', await acquireLock(join(stateDir, 'host.lock'), `the state directory ${stateDir}`));
+    life.use('lock', await lockStateDir(stateDir));
     const journal = await openJournal(join(stateDir, 'journal.json'));
     const context = { journal, events, log, clock, life, stateDir, signal: lifecycle.signal };
     const { agent, chain, bindings } = await options.prepare(context);
@@ -185,4 +187,20 @@ export function createHost(options: HostOptions): Host {
   }
 
   return { events, run, stop: (by) => lifecycle.stop(by), health: () => health.read() };
+}
+
+/** What only the operator can mend: no rights, a file in the way, a read-only disk. */
+const unusable = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG']);
+
+async function lockStateDir(stateDir: string): Promise<Lock> {
+  try {
+    return await acquireLock(join(stateDir, 'host.lock'), `the state directory ${stateDir}`);
+  } catch (cause) {
+    if (!unusable.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+    throw new ConfigurationError(
+      'DAAS_STATE_DIR_UNUSABLE',
+      `the state directory ${stateDir} (stateDir) cannot be made or written to: ${messageOf(cause)}; give this user rights to it, or set another`,
+      { cause, details: { stateDir } },
+    );
+  }
 }

@@ -98,6 +98,8 @@ export class Lifecycle {
   #isRecovering = false;
   #starts = 0;
   #lastProblem: unknown;
+  /** What is asked now and was not answered yet. */
+  #asking: string | undefined;
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts;
@@ -224,7 +226,10 @@ export class Lifecycle {
     const { settings, clock, log, random } = this.#parts;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await ask();
+        this.#asking = what;
+        const answer = await ask();
+        this.#asking = undefined;
+        return answer;
       } catch (error) {
         if (this.signal.aborted || !factsOf(error).isRetryable) throw error;
         this.#lastProblem = error;
@@ -240,7 +245,7 @@ export class Lifecycle {
     const done = new AbortController();
     const late = clock.sleep(settings.joinDeadlineMs, AbortSignal.any([done.signal, this.signal]));
     late.then(
-      () => this.fail(joinDeadlineError(settings.joinDeadlineMs, this.#lastProblem)),
+      () => this.fail(joinDeadlineError(settings.joinDeadlineMs, this.#lastProblem, this.#asking)),
       () => undefined,
     );
     return () => done.abort();
@@ -539,8 +544,16 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function joinDeadlineError(joinDeadlineMs: number, lastProblem: unknown): DaasError {
-  const why = lastProblem === undefined ? 'the agent did not become Ready' : messageOf(lastProblem);
+function joinDeadlineError(
+  joinDeadlineMs: number,
+  lastProblem: unknown,
+  asking: string | undefined,
+): DaasError {
+  const unanswered =
+    asking === undefined
+      ? 'the agent did not become Ready'
+      : `the step '${asking}' got no answer from the chain or the gateway`;
+  const why = lastProblem === undefined ? unanswered : messageOf(lastProblem);
   return new DaasError(
     'DAAS_JOIN_DEADLINE',
     `this node could not join within ${joinDeadlineMs} ms (join.deadlineMs): ${why}`,
