@@ -248,7 +248,7 @@ describe('a worker that registers again', () => {
     await using world = await World.start();
     const worker = world.worker('worker-1').stake();
     const all = await Promise.all([1, 2, 3, 4].map(() => worker.register()));
-    expect(all.map(({ incarnation }) => incarnation).sort()).toEqual([1, 2, 3, 4]);
+    expect(new Set(all.map(({ incarnation }) => incarnation))).toEqual(new Set([1, 2, 3, 4]));
     expect(world.cluster.credentials.size).toBe(1);
   });
 });
@@ -430,16 +430,10 @@ describe('while the chain is away', () => {
     await world.pass(2_000);
     await world.stopGateway();
     world.chain.isDown = true;
-    const follow = world.chain.follow.bind(world.chain);
-    // Nothing is heard from the first moment on.
-    world.chain.follow = async function* ({ signal }) {
-      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-    };
     await world.clock.advance(5_000);
     await world.startGateway();
     expect((await worker.heartbeat()).directives).toEqual([]);
     expect((await worker.register()).incarnation).toBe(2);
     expect(world.cluster.has('worker-1')).toBe(true);
-    world.chain.follow = follow;
   });
 });

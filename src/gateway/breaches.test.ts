@@ -96,6 +96,10 @@ async function expectUnproven(reply: RawReply, reason: string): Promise<void> {
   });
 }
 
+function statuses(replies: readonly RawReply[]): number[] {
+  return replies.map(({ status }) => status).sort((left, right) => left - right);
+}
+
 let serial = 0;
 function stranger(): FakeWorker {
   serial += 1;
@@ -193,7 +197,7 @@ describe('a proof seen before', () => {
     const proof = await proofOf(worker);
     const body = registerBody(worker.nodeId);
     const replies = await Promise.all(Array.from({ length: 8 }, () => post(PATHS.register, proof, body)));
-    expect(replies.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(401)]);
+    expect(statuses(replies)).toEqual([200, ...Array(7).fill(401)]);
   });
 
   test('two proofs over one challenge: exactly one is accepted', async () => {
@@ -205,7 +209,7 @@ describe('a proof seen before', () => {
         post(PATHS.register, await proofOf(worker, { freshness, lifeMs }), registerBody(worker.nodeId)),
       ),
     );
-    expect(replies.map(({ status }) => status).sort()).toEqual([200, 401]);
+    expect(statuses(replies)).toEqual([200, 401]);
   });
 
   test('a heartbeat is accepted once, also of many at the same time', async () => {
@@ -221,7 +225,7 @@ describe('a proof seen before', () => {
       freshness: { kind: 'sequence', incarnation: 1, sequence: 50 },
     });
     const replies = await Promise.all(Array.from({ length: 5 }, () => post(PATHS.heartbeat, proof, body)));
-    expect(replies.map(({ status }) => status).sort()).toEqual([200, ...Array(4).fill(401)]);
+    expect(statuses(replies)).toEqual([200, ...Array(4).fill(401)]);
     await expectUnproven(await post(PATHS.heartbeat, proof, body), 'sequence_replayed');
   });
 
@@ -314,6 +318,13 @@ describe('a key that is not the one on chain', () => {
     });
     const reply = await post(PATHS.register, proof, registerBody(other.nodeId));
     expect(reply).toMatchObject({ status: 403, json: { code: 'node_id_mismatch' } });
+  });
+
+  test('a body that repeats the header must repeat it exactly', async () => {
+    const worker = stranger().stake();
+    const body = registerBody(worker.nodeId, { seal_token: 'seal_another.one.yet' });
+    const reply = await post(PATHS.register, await proofOf(worker, { body }), body);
+    expect(reply).toMatchObject({ status: 400, json: { code: 'request_invalid' } });
   });
 
   test('a body that names another node than the proof is refused', async () => {

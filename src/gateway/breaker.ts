@@ -24,21 +24,21 @@ export function breakerLimit(workers: number): number {
 }
 
 /**
- * Whether a removal counts. Never what the cluster's operator asked for. With one endpoint everything read on chain
- * does, since a single liar could have said it all; with several, not what the staker signed himself.
+ * Whether a removal counts: everything read on chain does, also what stakers are said to have signed, since this version
+ * believes one endpoint at a time and a single liar could have said it all. What the cluster's operator asked for never
+ * does.
  */
-export function countsForBreaker(reason: EvictionReason, endpoints: number): boolean {
+export function countsForBreaker(reason: EvictionReason): boolean {
   switch (reason) {
     case 'evicted':
     case 'banned':
     case 'not_admitted':
       return false;
     case 'slashed':
-      return true;
     case 'unbonding':
     case 'withdrawn':
     case 'token_revoked':
-      return endpoints < 2;
+      return true;
     default:
       return reason satisfies never;
   }

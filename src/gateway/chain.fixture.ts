@@ -67,7 +67,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
 
   async *follow({ signal }: { signal: AbortSignal }): AsyncGenerator<FollowerReport> {
     // Whoever begins to follow knows nothing: the first report asks for a full pass.
-    const unseen: FollowerReport[] = [this.#reportOf({ isFullPassNeeded: true })];
+    const unseen: FollowerReport[] = this.isDown ? [] : [this.#reportOf({ isFullPassNeeded: true })];
     let wake: (() => void) | undefined;
     const hear = (report: FollowerReport) => {
       unseen.push(report);

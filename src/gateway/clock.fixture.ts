@@ -23,6 +23,10 @@ export class ManualClock implements Clock {
       });
     });
   }
+  /** Whether somebody sleeps for at least so long from now. */
+  isSleepingFor(ms: number): boolean {
+    return this.#sleepers.some(({ atMs }) => atMs >= this.#nowMs + ms);
+  }
   /** Turns the clock in steps, so that whoever sleeps again within the time wakes again. */
   async advance(ms: number, stepMs = 500): Promise<void> {
     const endMs = this.#nowMs + ms;

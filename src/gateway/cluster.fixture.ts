@@ -114,7 +114,12 @@ export class FakeCluster implements ClusterPort {
   }
   async joinCredentials() {
     await this.#enter('joinCredentials');
-    return [...this.credentials.values()].map(({ secret: _, ...credential }) => credential);
+    return [...this.credentials.values()].map(({ id, nodeId, recordId, expiresAtMs }) => ({
+      id,
+      nodeId,
+      recordId,
+      expiresAtMs,
+    }));
   }
 
   async markNode({ nodeId, recordId }: { nodeId: string; recordId: string }) {

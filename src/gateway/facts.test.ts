@@ -116,12 +116,12 @@ test('a reading that was under way when the change was announced is not believed
   await using bench = new Bench();
   const worker = bench.worker();
   await bench.follow();
-  const { records } = bench.chain;
+  const records = bench.chain.records.bind(bench.chain);
   // The first answer is of before the change and arrives after its announcement.
   let delay: PromiseWithResolvers<void> | undefined = Promise.withResolvers<void>();
   const held = delay.promise;
   bench.chain.records = async (ids) => {
-    const answer = await records.call(bench.chain, ids);
+    const answer = await records(ids);
     if (delay) await held;
     return answer;
   };

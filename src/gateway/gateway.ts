@@ -40,7 +40,7 @@ export interface GatewayOptions {
   readonly log: Log;
   /** 0 ≤ x < 1; for jitter, nothing secret. */
   readonly random?: () => number;
-  /** How many endpoints agree on what is read on chain; with one, the breaker counts everything. */
+  /** How many chain endpoints are configured, for the log: this version believes one at a time. */
   readonly endpoints?: number;
 }
 
@@ -79,7 +79,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const tokenHead = await joinTokenHead(config, log);
   await checkEntry(options, tls.cert);
   await checkCluster(options);
-  if (endpoints < 2) log.warn('One chain endpoint is the quorum: whoever runs it decides', { endpoints });
+  log.warn('One chain endpoint at a time is believed: whoever runs it decides', { endpoints });
   if (!config.taintNodes)
     log.warn('Staked nodes get no taint: pods of others may land on strangers’ machines');
 
@@ -110,7 +110,6 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clock,
     random,
     log,
-    endpoints,
   });
   const challenges = createChallenges(config.gatewayId);
   const admission = createAdmission({

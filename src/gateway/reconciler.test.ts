@@ -346,19 +346,11 @@ describe('the breaker', () => {
     expect(left.every(({ nodeId }) => world.cluster.has(nodeId))).toBe(true);
   }, 60_000);
 
-  test('counts with one endpoint what stakers signed themselves, since one liar could have said it', async () => {
+  test('counts what stakers are said to have signed themselves too, since one liar could have said it', async () => {
     await using world = await World.start();
     const all = await members(world, 4);
     for (const worker of all) world.chain.change(worker.recordId, { status: 'unbonding' });
     await world.pass(5_000);
     expect(all.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(1);
-  });
-
-  test('does not count it when several endpoints agree', async () => {
-    await using world = await World.start({}, { endpoints: 2 });
-    const all = await members(world, 4);
-    for (const worker of all) world.chain.change(worker.recordId, { status: 'unbonding' });
-    await world.pass(5_000);
-    expect(all.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(0);
   });
 });

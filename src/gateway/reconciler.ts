@@ -46,8 +46,6 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  /** Endpoints that agree on what is read on chain. */
-  readonly endpoints: number;
   readonly fullPassMs?: number;
 }
 
@@ -59,7 +57,7 @@ const bindingTailMs = 24 * 3_600_000;
 const mostSteps = 12;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { cluster, registry, facts, audit, locks, clock, random, log, endpoints } = options;
+  const { cluster, registry, facts, audit, locks, clock, random, log } = options;
   const { fullPassMs = 60_000 } = options;
   let watched: Map<string, ClusterNode> | undefined;
   let names: ReadonlyMap<string, string> | undefined;
@@ -136,7 +134,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** Asks the breaker. What it refuses is held at the next look, since the breaker has tripped then. */
   async function mayEvict(worker: Worker, reason: EvictionReason): Promise<boolean> {
-    if (!isAdmitted(worker) || !countsForBreaker(reason, endpoints)) return true;
+    if (!isAdmitted(worker) || !countsForBreaker(reason)) return true;
     const before = registry.breaker();
     const { isAllowed, state } = askBreaker(before, {
       nodeId: worker.nodeId,

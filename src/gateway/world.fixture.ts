@@ -31,26 +31,16 @@ export class World implements AsyncDisposable {
   config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
   gateway: RunningGateway | undefined;
-  readonly #endpoints: number;
   #link: Link | undefined;
   readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
-  private constructor(
-    directory: string,
-    config: RunnableGatewayConfig,
-    tls: { cert: string; key: string },
-    endpoints: number,
-  ) {
+  private constructor(directory: string, config: RunnableGatewayConfig, tls: { cert: string; key: string }) {
     this.directory = directory;
     this.config = config;
     this.tls = tls;
-    this.#endpoints = endpoints;
   }
 
-  static async create(
-    change: Partial<Record<keyof GatewayConfig, unknown>> = {},
-    options: { endpoints?: number } = {},
-  ): Promise<World> {
+  static async create(change: Partial<Record<keyof GatewayConfig, unknown>> = {}): Promise<World> {
     const directory = await mkdtemp(join(tmpdir(), 'gateway-'));
     const tls = await testTls();
     const file = async (name: string, content: string) => {
@@ -66,14 +56,11 @@ export class World implements AsyncDisposable {
       serverCaFile: await file('server-ca.crt', tls.cert),
       ...change,
     });
-    return new World(directory, { ...config, gatewayId: GATEWAY_ID }, tls, options.endpoints ?? 1);
+    return new World(directory, { ...config, gatewayId: GATEWAY_ID }, tls);
   }
 
-  static async start(
-    change: Partial<Record<keyof GatewayConfig, unknown>> = {},
-    options: { endpoints?: number } = {},
-  ): Promise<World> {
-    const world = await World.create(change, options);
+  static async start(change: Partial<Record<keyof GatewayConfig, unknown>> = {}): Promise<World> {
+    const world = await World.create(change);
     await world.startGateway();
     return world;
   }
@@ -91,7 +78,6 @@ export class World implements AsyncDisposable {
       clock: this.clock,
       log: this.#log(),
       random: () => 0.5,
-      endpoints: this.#endpoints,
     });
     this.gateway = gateway;
     await settled();
@@ -303,7 +289,10 @@ export class FakeWorker {
       () => (isDone = true),
       () => (isDone = true),
     );
-    while (!isDone) await Promise.race([done, this.world.clock.advance(500)]);
+    const { clock } = this.world;
+    // The loops of the gateway sleep for two seconds at most: whoever sleeps longer is the admission.
+    while (!isDone && !clock.isSleepingFor(2_500)) await Promise.race([done, settled(1)]);
+    if (!isDone) await clock.advance(3_000);
     return registered;
   }
 
