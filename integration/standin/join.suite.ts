@@ -204,11 +204,17 @@ export function describeJoining(name: string, start: () => Promise<KubernetesWor
       expect((await supervisorGet(outsider, '/v1-k3s/config')).status).toBe(403);
       const { credentials } = await issue(uniqueName('refused'));
       expect((await requestCertificate(credentials, '/v1-k3s/client-kubelet.crt')).status).toBe(400);
+    });
+
+    test('whoever sends no certificate request is given a key with the certificate, as agents of old were', async () => {
+      const { credentials } = await issue(uniqueName('old'));
       const url = `${world.supervisorUrl}/v1-k3s/client-kube-proxy.crt`;
       const headers = { authorization: `Bearer ${credentials.bearer}` };
-      expect((await send({ url, method: 'POST', ca: world.ca, headers, body: 'no request' })).status).toBe(
-        400,
-      );
+      for (const asked of [{ method: 'POST', body: 'no request' }, { method: 'GET' }]) {
+        const { status, text } = await send({ url, ca: world.ca, headers, ...asked });
+        expect(status).toBe(200);
+        expect(text).toMatch(/BEGIN CERTIFICATE[\s\S]*BEGIN EC PRIVATE KEY/);
+      }
     });
   });
 }

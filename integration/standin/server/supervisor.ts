@@ -11,7 +11,7 @@ import {
 import { readBody, sendJson, sendText } from './http.ts';
 import { type Identity, nodeNameOf } from './identity.ts';
 import { hashNodePassword, isNodePassword } from './node-password.ts';
-import { badRequest, forbidden, methodNotAllowed, Refusal, unauthorized } from './status.ts';
+import { badRequest, forbidden, Refusal, unauthorized } from './status.ts';
 
 /**
  * What k3s' supervisor asks of Kubernetes. It does not matter where that lives: in this process, or in a real API
@@ -146,11 +146,13 @@ export function createSupervisor(options: SupervisorOptions) {
     authority: Authority,
     subject: Parameters<Authority['issue']>[0],
   ): Promise<void> {
-    // Before 2024 agents sent GET and got a key of the server's making; this stand-in is of the time after.
-    if (request.method !== 'POST') throw methodNotAllowed();
-    const publicKey = await publicKeyOfRequest(await readBody(request));
-    if (!publicKey) throw badRequest('the body must be a certificate request in DER whose signature holds');
-    sendText(response, 200, await authority.sign({ publicKey, ...subject }), 'text/plain');
+    const body = await readBody(request);
+    const publicKey = request.method === 'POST' ? publicKeyOfRequest(body) : undefined;
+    if (publicKey)
+      return sendText(response, 200, await authority.sign({ publicKey, ...subject }), 'text/plain');
+    // For agents of old: whoever sends no certificate request gets the key too. k3s gives all of them the same one.
+    const { certificate, key } = await authority.issue(subject);
+    sendText(response, 200, certificate + key, 'text/plain');
   }
 }
 
