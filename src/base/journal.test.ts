@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
@@ -55,4 +55,29 @@ test('replacing a file keeps the mode asked for', async () => {
   await replaceFile(path, 'two', 0o640);
   expect(await readFile(path, 'utf8')).toBe('two');
   expect((await stat(path)).mode & 0o777).toBe(0o640);
+});
+
+test('a file that cannot be replaced leaves no half of the new one behind', async () => {
+  const path = join(directory, 'taken');
+  await mkdir(path);
+  await expect(replaceFile(path, 'secret')).rejects.toMatchObject({ code: 'EISDIR' });
+  expect(await readdir(directory)).toEqual(['taken']);
+});
+
+test('what could not be written is not read either, and the next write does not bring it back', async () => {
+  const state = join(directory, 'state');
+  const path = join(state, 'journal.json');
+  const journal = await openJournal(path);
+  await journal.write('kept', 1);
+  await rm(state, { recursive: true });
+  await expect(journal.write('pending', 'signed')).rejects.toMatchObject({ code: 'ENOENT' });
+  const twice = await Promise.allSettled([journal.write('kept', 2), journal.write('kept', 2)]);
+  expect(twice.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await expect(journal.write('kept', 2)).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(journal.remove('kept')).rejects.toMatchObject({ code: 'ENOENT' });
+  expect([journal.read('pending'), journal.read('kept')]).toEqual([undefined, 1]);
+  await mkdir(state);
+  await journal.write('other', 3);
+  const again = await openJournal(path);
+  expect(again.keys().toSorted()).toEqual(['kept', 'other']);
 });

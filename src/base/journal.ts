@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ConfigurationError, DaasError } from './errors.ts';
 
@@ -17,29 +17,53 @@ export interface Journal {
   section(name: string): Journal;
 }
 
+interface Entry {
+  readonly value: unknown;
+}
+
 /** Opens (or begins) the journal file; its directory is made with mode 0700, the file has 0600. */
 export async function openJournal(path: string): Promise<Journal> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const state = new Map<string, unknown>(Object.entries(await readDocument(path)));
+  // Boxed, so that a value is told from an equal one that was written later.
+  const state = new Map<string, Entry>(
+    Object.entries(await readDocument(path)).map(([key, value]) => [key, { value }]),
+  );
+  let durable = new Map(state);
   let last: Promise<void> = Promise.resolve();
 
   function save(): Promise<void> {
     // One write after the other: two renames in flight could land in the wrong order.
-    const next = last.then(() => replaceFile(path, JSON.stringify(Object.fromEntries(state), null, 2)));
+    const next = last.then(async () => {
+      const written = new Map(state);
+      const document = Object.fromEntries([...written].map(([key, { value }]) => [key, value]));
+      await replaceFile(path, JSON.stringify(document, null, 2));
+      durable = written;
+    });
     last = next.catch(() => undefined);
     return next;
   }
 
+  /** What could not be made durable did not happen: whoever read it would act on it, and forget it by the next crash. */
+  async function change(key: string, entry: Entry | undefined): Promise<void> {
+    if (entry) state.set(key, entry);
+    else state.delete(key);
+    try {
+      await save();
+    } catch (error) {
+      const before = durable.get(key);
+      if (state.get(key) === entry && before) state.set(key, before);
+      else if (state.get(key) === entry) state.delete(key);
+      throw error;
+    }
+  }
+
   function view(prefix: string): Journal {
     return {
-      read: (key) => structuredClone(state.get(prefix + key)),
+      read: (key) => structuredClone(state.get(prefix + key)?.value),
       keys: () =>
         [...state.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)),
-      write: (key, value) => {
-        state.set(prefix + key, structuredClone(value));
-        return save();
-      },
-      remove: (key) => (state.delete(prefix + key) ? save() : Promise.resolve()),
+      write: (key, value) => change(prefix + key, { value: structuredClone(value) }),
+      remove: (key) => (state.has(prefix + key) ? change(prefix + key, undefined) : Promise.resolve()),
       section: (name) => view(`${prefix}${name}/`),
     };
   }
@@ -75,18 +99,26 @@ async function readDocument(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** Replaces a file atomically and durably: temporary file, sync, rename, sync of the directory. */
+/**
+ * Replaces a file atomically and durably: temporary file, sync, rename, sync of the directory. A failure leaves the old
+ * file and nothing else: a full disk must not fill with halves of what may be secrets.
+ */
 export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const directory = dirname(path);
   const temporary = join(directory, `.${randomBytes(8).toString('hex')}.tmp`);
-  const file = await open(temporary, 'w', mode);
+  const file = await open(temporary, 'wx', mode);
   try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
   }
-  await rename(temporary, path);
   const handle = await open(directory, 'r');
   try {
     await handle.sync();
