@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { systemClock } from './clock.ts';
 import { DaasError } from './errors.ts';
 import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from './process-identity.ts';
 
@@ -26,7 +27,7 @@ export async function acquireLock(path: string, what: string): Promise<Lock> {
       if (await tookIt(own, path)) return heldLock(path, self);
       const holder = await holderOf(path);
       if (holder.identity && (await isAlive(holder.identity))) throw heldBy(holder.identity, path, what);
-      if (holder.text !== undefined) await removeStale(path, holder.text);
+      if (holder.text !== undefined) await removeStale(path, holder.text, own);
     }
   } finally {
     await unlink(own).catch(() => undefined);
@@ -60,17 +61,30 @@ async function holderOf(
   }
 }
 
-/** Two may find the same dead holder: whoever moved away the other's new lock by mistake puts it back. */
-async function removeStale(path: string, staleText: string): Promise<void> {
-  const aside = `${path}.${randomBytes(6).toString('hex')}.stale`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+/**
+ * Several may find the same dead holder, and one of them may have taken its place by the time the next one acts. So only
+ * the one that holds the guard removes the lock, after another look: a dead holder's lock changes by nobody else's hand.
+ */
+async function removeStale(path: string, staleText: string, own: string): Promise<void> {
+  const guard = `${path}.guard`;
+  if (!(await tookIt(own, guard))) {
+    const { text, identity } = await holderOf(guard);
+    // Whoever died with the guard in hand died within these few lines.
+    if (text !== undefined && !(identity && (await isAlive(identity)))) await remove(guard);
+    else await systemClock.sleep(2);
+    return;
   }
-  if ((await readFile(aside, 'utf8')) !== staleText) await link(aside, path).catch(() => undefined);
-  await unlink(aside);
+  try {
+    if ((await holderOf(path)).text === staleText) await remove(path);
+  } finally {
+    await remove(guard);
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 function heldBy(holder: ProcessIdentity, path: string, what: string): DaasError {
