@@ -70,7 +70,7 @@ export const RegisterReply = z.object({
 });
 export type RegisterReply = z.infer<typeof RegisterReply>;
 
-export const AgentStateName = z.enum(['idle', 'starting', 'ready', 'waiting', 'stopping', 'stopped']);
+const AgentStateName = z.enum(['idle', 'starting', 'ready', 'waiting', 'stopping', 'stopped']);
 
 export const HeartbeatBody = z.strictObject({
   node_id: NodeIdText,

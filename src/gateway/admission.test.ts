@@ -147,6 +147,39 @@ describe('an admission', () => {
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
   });
 
+  test('that is under way when the gateway stops is taken back', async () => {
+    await using world = await World.start();
+    const worker = world.worker('worker-1').stake();
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    world.cluster.before = async (method) => {
+      if (method !== 'createJoinCredential') return;
+      reach();
+      await settled(5);
+      throw new DaasError('DAAS_CLUSTER_UNAVAILABLE', 'the connection was cut', { isRetryable: true });
+    };
+    const failing = expect(worker.register()).rejects.toMatchObject({ isRetryable: true });
+    await reached;
+    await world.stopGateway();
+    await failing;
+    world.cluster.before = undefined;
+    await world.clock.advance(1_000);
+    await world.startGateway();
+    await settled(60);
+    expect(world.cluster.names.has('worker-1')).toBe(false);
+    expect(world.cluster.credentials.size).toBe(0);
+  });
+
+  test('of a name that an administrator reserves at the same moment is refused', async () => {
+    await using world = await World.start();
+    const worker = world.worker('worker-1').stake();
+    world.cluster.before = (method) => {
+      if (method === 'admitName') world.cluster.names.set('worker-1', 'ordinary');
+    };
+    await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NAME_NOT_OURS' });
+    expect(world.cluster.names.get('worker-1')).toBe('ordinary');
+    expect(world.cluster.credentials.size).toBe(0);
+  });
+
   test('that fails for another reason says so to nobody but the log', async () => {
     await using world = await World.start();
     world.cluster.before = (method) => {

@@ -67,7 +67,7 @@ export interface AdmissionOptions {
 }
 
 /** A running node is heard once an interval; after this many without, its agent may be started from nothing. */
-export const SILENT_INTERVALS = 3;
+const SILENT_INTERVALS = 3;
 const passwordSweepMs = 3_000;
 /** k3s sweeps a password Secret without a Node after ten minutes; a reused one must outlive the new credential. */
 const reservationReuseMs = 60_000;
@@ -466,6 +466,9 @@ async function reach<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
+    // An administrator was faster.
+    if (cause instanceof DaasError && cause.code === 'DAAS_NAME_RESERVED')
+      throw new Refusal('name_not_ours', 'the name has just been reserved for an ordinary node', { cause });
     if (cause instanceof DaasError && cause.isRetryable && !(cause instanceof Refusal))
       throw new Refusal('cluster_unavailable', 'the cluster cannot be reached now', {
         cause,

@@ -152,7 +152,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
       fail(error);
     });
   life.defer('the loops', async () => {
-    stop.abort(new DaasError('DAAS_GATEWAY_STOPPING', 'the gateway is stopping'));
+    stop.abort(stopping());
     await Promise.allSettled(loops);
   });
 
@@ -170,9 +170,9 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     facts,
     registry,
     reconciler,
-    audit,
     clock,
     log,
+    signal: stop.signal,
   });
   life.defer('the public port', () => app.close());
   await listening(() => app.listen(config.listen), config.listen, 'gateway.listen');
@@ -180,6 +180,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const health = createHealthApi(() => healthChecks());
   life.defer('the health port', () => closeServer(health));
   await listening(() => listen(health, config.health), config.health, 'gateway.health');
+  life.defer('what is under way', () => stop.abort(stopping()));
 
   function healthChecks(): readonly HealthCheck[] {
     const heardAtMs = facts.heardAtMs();
@@ -218,6 +219,10 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   };
   await audit.note('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   return running;
+}
+
+function stopping(): DaasError {
+  return new DaasError('DAAS_GATEWAY_STOPPING', 'the gateway is stopping', { isRetryable: true });
 }
 
 /** A chain that is away at start is no reason not to start: nodes that run have to be heard. */

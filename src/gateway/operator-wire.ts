@@ -27,7 +27,7 @@ export const EvictCommand = z.strictObject({
   dry_run: z.boolean().default(false),
 });
 
-export const BanTarget = z
+const BanTarget = z
   .strictObject({ subject: z.enum(BAN_SUBJECTS), value: z.string() })
   .refine(isTarget, 'must be a node id, a node key (base64url, 32 bytes) or a Sui address');
 export const BanCommand = z.strictObject({

@@ -16,7 +16,6 @@ import {
 import type { Clock, Log } from '#base';
 import { bodyDigest, PROOF_HEADER } from '#seal';
 import type { Admission, Admitted } from './admission.ts';
-import type { Audit } from './audit.ts';
 import type { Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
@@ -39,9 +38,10 @@ export interface PublicApiOptions {
   readonly facts: FactCache;
   readonly registry: Registry;
   readonly reconciler: Reconciler;
-  readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Log;
+  /** Aborts when the gateway stops: admissions that are under way are taken back. */
+  readonly signal: AbortSignal;
 }
 
 /** A request may hold a connection no longer than this, its body's arrival included. */
@@ -50,7 +50,7 @@ const mostConnections = 4_096;
 
 /** The API that workers use: TLS 1.3 that ends here, limits before work, nothing believed that a proxy could write. */
 export function createPublicApi(options: PublicApiOptions): FastifyInstance {
-  const { config, tls, verifier, admission, challenges, clock, log } = options;
+  const { config, tls, verifier, admission, challenges, clock, log, signal } = options;
   const addresses = createRateLimit({
     ratePerSecond: config.limits.addressRate,
     burst: config.limits.addressBurst,
@@ -127,11 +127,10 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
     const proven = provenRequest(request, config.gatewayId);
     const registrant = await verifier.registration(proven);
     const body = parseBody(RegisterBody, request, registrant.nodeId);
-    const admitted = await admission.admit({
-      ...registrant,
-      nodePasswordHash: body.node_password_hash,
-      host: body.host,
-    });
+    const admitted = await admission.admit(
+      { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },
+      signal,
+    );
     log.info('Registered a worker', {
       event: 'worker.registered',
       node: admitted.worker.nodeId,
