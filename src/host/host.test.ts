@@ -233,6 +233,24 @@ test('a join that does not come about by its deadline ends with 75 and the last 
   });
 });
 
+test('a trouble that has passed is not named as the reason of a later one', async () => {
+  const world = makeWorld();
+  world.agent.becomesReady = false;
+  let times = 0;
+  world.script.find = async () => {
+    times += 1;
+    if (times === 1) throw away();
+    return sealed;
+  };
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.asked).toEqual(['find']));
+  await vi.waitFor(() => expect(world.clock.sleepers).toBe(2));
+  await world.clock.advance(500);
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(1));
+  await world.clock.advance(300_000);
+  expect((await ended).error?.message).toMatch(/the agent did not become Ready$/);
+});
+
 test('an agent that never becomes Ready ends with 75 and is stopped', async () => {
   const world = makeWorld({ joinDeadlineMs: 30_000 });
   world.agent.becomesReady = false;
@@ -260,6 +278,7 @@ test('slashed: latch, agent and pods gone, exit 77; a restart is refused until a
 
   const restaked = makeWorld({ stateDir: world.stateDir });
   restaked.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5n });
+  restaked.script.obtain = async () => ({ ...sealed, recordId: '0xother' });
   const running = restaked.host.run();
   await restaked.arrived('run');
   restaked.host.stop('test');
@@ -304,6 +323,36 @@ test('a host killed while it locked itself out finishes that at its next start',
   expect((await world.host.run()).exitCode).toBe(77);
   expect(world.agent.calls).toEqual(['preflight', 'stopForGood', 'stop', 'dispose']);
   expect(await world.latch()).toMatchObject({ isComplete: true });
+});
+
+test('a record that a stranger staked under the name does not lift the latch', async () => {
+  const world = makeWorld();
+  await openJournal(join(world.stateDir, 'journal.json'));
+  const latch = { recordId: '0xrecord', nodeId: 'worker-1', detail: 'by vote', atMs: 1, isComplete: true };
+  await writeFile(join(world.stateDir, 'latch.json'), JSON.stringify(latch));
+  world.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5n });
+  world.script.find = async () => {
+    throw new DaasError('DAAS_NODE_ID_TAKEN', 'staked by another wallet', { exitCode: 78 });
+  };
+  expect((await world.host.run()).exitCode).toBe(78);
+  expect(await world.latch()).toEqual(latch);
+});
+
+test('a latched host that was killed before it forgot its join does not start on old certificates while the chain is silent', async () => {
+  const world = makeWorld({ mayStakeAgain: true });
+  const journal = await openJournal(join(world.stateDir, 'journal.json'));
+  await journal.section('host').write('joined', { recordId: '0xrecord', nodeLabels: {}, taints: [] });
+  const latch = { recordId: '0xrecord', nodeId: 'worker-1', detail: 'by vote', atMs: 1, isComplete: false };
+  await writeFile(join(world.stateDir, 'latch.json'), JSON.stringify(latch));
+  world.script.find = async () => {
+    throw away();
+  };
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.asked).toEqual(['find']));
+  await world.clock.advance(299_000);
+  expect(world.agent.starts).toEqual([]);
+  await world.clock.advance(1_000);
+  expect((await ended).exitCode).toBe(75);
 });
 
 test('with --stake-again a latched host comes to the point of staking, and the latch falls when the new record stands', async () => {

@@ -229,6 +229,7 @@ export class Lifecycle {
         this.#asking = what;
         const answer = await ask();
         this.#asking = undefined;
+        this.#lastProblem = undefined;
         return answer;
       } catch (error) {
         if (this.signal.aborted || !factsOf(error).isRetryable) throw error;
@@ -262,6 +263,7 @@ export class Lifecycle {
     try {
       const added: string[] = [];
       for (const source of catalog.all(AgentArguments)) added.push(...(await source.agentArguments()));
+      if (own !== this.#starts) return;
       const { join, nodeLabels, taints } = request;
       await agent.start({ join, nodeLabels, taints, arguments: added }, this.signal);
       if (own !== this.#starts || this.signal.aborted) return;
@@ -297,7 +299,6 @@ export class Lifecycle {
         const stake = await this.#currentStake(known);
         return catalog.one(JoinCredentialSource).register(stake, this.signal);
       });
-      this.#lastProblem = undefined;
       this.#degrade('registration', undefined);
       if (registration.join) void this.#startAgent(registration);
       return registration.join !== undefined;
@@ -440,7 +441,7 @@ export class Lifecycle {
 
   async #refuseLatched(): Promise<void> {
     const { settings, log } = this.#parts;
-    const { agent } = this.#expectServices();
+    const { agent, journal } = this.#expectServices();
     const latch = await readLatch(settings.stateDir);
     if (!latch) return;
     if (!latch.isComplete) {
@@ -452,13 +453,14 @@ export class Lifecycle {
       await writeLatch(settings.stateDir, { ...latch, isComplete: true });
     }
     this.#latch = latch;
+    // An earlier life may have been killed before it forgot the join: no silence of the chain starts an agent on it.
+    await journal.remove(joinedKey);
     if (settings.mayStakeAgain) {
       log.warn('Latched, but another stake may be made', { latchedRecordId: latch.recordId });
       return;
     }
-    const live = await this.#liveRecord();
-    if (live === undefined) throw latchedError(latch, settings.stateDir);
-    await this.#liftLatch(live);
+    // It is lifted when that record has turned out to be this wallet's: a stranger's under the same name changes nothing.
+    if (!isAnother(await this.#liveRecord(), latch)) throw latchedError(latch, settings.stateDir);
   }
 
   /** Throws `DAAS_LATCHED` when the record is the one that the latch names. */
@@ -466,7 +468,7 @@ export class Lifecycle {
     const latch = this.#latch;
     if (!latch) return;
     const { stateDir } = this.#parts.settings;
-    if (latch.recordId === undefined || latch.recordId === recordId) throw latchedError(latch, stateDir);
+    if (!isAnother(recordId, latch)) throw latchedError(latch, stateDir);
     this.#parts.log.info('The latch is lifted: another record stands for this node', {
       latchedRecordId: latch.recordId,
       recordId,
@@ -519,6 +521,11 @@ interface JoinedBefore {
   readonly recordId: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly taints: readonly string[];
+}
+
+/** A damaged latch names no record, and so there is no other. */
+function isAnother(recordId: string | undefined, latch: Latch): boolean {
+  return recordId !== undefined && latch.recordId !== undefined && latch.recordId !== recordId;
 }
 
 function latchedError(latch: Latch, stateDir: string): DaasError {
