@@ -207,9 +207,12 @@ class K3sSupervisor implements AgentSupervisor {
         failures.push(error);
         return undefined;
       });
+    const wipe = () => attempt(async () => (await this.#expectTokenFile()).wipe());
     // The credential first: whatever hangs below, nothing starts on it again.
-    await attempt(async () => (await this.#expectTokenFile()).wipe());
+    await wipe();
     await attempt(() => this.stop());
+    // A start that was being prepared meanwhile may have written it once more.
+    await wipe();
     const leftOver = await attempt(() => this.#stopLeftOver());
     const pods = await attempt(() => this.#killPods());
     emit('agent.stopped', {
