@@ -12,6 +12,8 @@ export interface AgentProcess {
   readonly pid: number;
   /** When the process itself is gone; what it left running may still hold its output open. */
   readonly ended: Promise<ProcessEnd>;
+  /** SIGTERM; false when it has ended already, whoever may have its pid by now. */
+  terminate(): boolean;
 }
 
 export interface LaunchOptions {
@@ -60,5 +62,5 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
     // A reset pipe ends the output; the process' end is told by `ended`.
     stream.on('error', () => undefined);
   }
-  return { pid: child.pid, ended };
+  return { pid: child.pid, ended, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
 }

@@ -478,7 +478,7 @@ class K3sSupervisor implements AgentSupervisor {
   async #end(run: Run, child: AgentProcess, identity: ProcessIdentity | undefined): Promise<void> {
     const { settings, clock } = this.#options;
     this.#enter({ kind: 'stopping', pid: child.pid });
-    sendSignal(child.pid, 'SIGTERM');
+    child.terminate();
     if (await endsWithin(child.ended, settings.stopDeadlineMs, clock)) return;
     this.#options.log.warn('The agent did not end in time and is killed', { pid: child.pid });
     if (identity) run.killedPids.push(...(await killTree(identity)));
