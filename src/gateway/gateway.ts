@@ -132,7 +132,11 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clock,
     startedAtMs,
     strangers: createRateLimit({ ratePerSecond: limits.strangerRate, burst: limits.strangerBurst }),
-    tokens: createRateLimit({ ratePerSecond: limits.tokenRate, burst: limits.tokenBurst }),
+    tokens: createRateLimit({
+      // Never below what the gateway itself asks for.
+      ratePerSecond: Math.max(limits.tokenRate, 3_000 / config.heartbeatIntervalMs),
+      burst: limits.tokenBurst,
+    }),
   });
 
   const stop = new AbortController();

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomInt } from 'node:crypto';
 import { CompactSign, SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '#base';
@@ -105,6 +105,16 @@ describe('form', () => {
       ok: false,
       reason: 'proof_malformed',
     });
+  });
+
+  test('whatever is sent, parsing answers and never throws', async () => {
+    const good = await createProofSigner('worker-1', key()).sign(request());
+    for (let round = 0; round < 2_000; round += 1) {
+      const bytes = Buffer.from(good);
+      for (let change = 0; change <= round % 4; change += 1) bytes[randomInt(bytes.length)] = randomInt(256);
+      const outcome = parseProof(bytes.subarray(0, randomInt(1, bytes.length + 1)).toString('latin1'));
+      if (outcome.ok) expect(await isSignedBy(outcome.proof, key().publicKey)).toBe(false);
+    }
   });
 
   test('the longest claims there are still fit', async () => {
