@@ -90,6 +90,19 @@ describe('reads', () => {
     });
   });
 
+  test.each([403, 404, 412, 502])(
+    'a proxy that answers %i in place of its node says nothing about the chain, and the next endpoint is asked',
+    async (status) => {
+      const proxy = await node((response) => response.writeHead(status).end('<html>'));
+      const alive = await node((response) => answer(response, CHAIN));
+      expect(await epoch(open([proxy, alive]))).toBe(3n);
+      await expect(epoch(open([proxy]))).rejects.toMatchObject({
+        code: 'DAAS_CHAIN_UNAVAILABLE',
+        isRetryable: true,
+      });
+    },
+  );
+
   test('are tried again until the deadline', async () => {
     let asked = 0;
     const flaky = await node((response) => {
@@ -157,7 +170,11 @@ test.each(['localhost:9000', 'ftp://a', '', 'https://user:pass@a/', 'https://a/?
   '%j is no endpoint',
   (address) => {
     expect(() => open([address])).toThrow(
-      expect.objectContaining({ code: 'DAAS_ENDPOINT_INVALID', exitCode: 78 }),
+      expect.objectContaining({
+        code: 'DAAS_ENDPOINT_INVALID',
+        exitCode: 78,
+        message: expect.not.stringMatching(/pass|key=1/),
+      }),
     );
   },
 );

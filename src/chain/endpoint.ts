@@ -41,6 +41,11 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
       const response = await fetch(input, init);
       // A node behind the same address may have been replaced since the first call.
       served = response.headers.get('x-sui-chain-id') ?? served;
+      // gRPC-web says everything in replies with status 200: this one is of a proxy whose node is away, and says nothing.
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        throw new Error(`HTTP status ${response.status} from something that is no Sui node`);
+      }
       return response;
     },
   });
@@ -95,12 +100,15 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
 
 function endpointUrl(address: string): string {
   const parsed = URL.parse(address);
-  if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.username || parsed.search)
+  if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.username || parsed.search) {
+    // A password or a key is not told, not even to refuse it.
+    const shown = address.replace(/\/\/[^/]*@/, '//[secret]@').replace(/\?.*$/s, '?[secret]');
     throw new ConfigurationError(
       'DAAS_ENDPOINT_INVALID',
-      `'${address}' is not the address of a Sui full node: give a URL such as https://fullnode.testnet.sui.io:443`,
-      { details: { endpoint: address } },
+      `'${shown}' is not the address of a Sui full node: give a URL such as https://fullnode.testnet.sui.io:443, without a user or a query`,
+      { details: { endpoint: shown } },
     );
+  }
   return parsed.href.replace(/\/$/, '');
 }
 

@@ -153,6 +153,12 @@ describe('the loop', () => {
     expect(reports[1]).toMatchObject({ others: [], sequence: 2n });
   });
 
+  test('a node that refuses to answer is an outage too, and ends nothing', async () => {
+    const refusal = new DaasError('DAAS_CHAIN_REFUSED', 'no');
+    const reports = await collect([refusal, rings().cluster()], 2);
+    expect(reports.map(({ kind }) => kind)).toEqual(['outage', 'changes']);
+  });
+
   test('a wrong configuration ends it', async () => {
     const wrong = new ConfigurationError('DAAS_CHAIN_ID_MISMATCH', 'another chain');
     await expect(collect([wrong], 1)).rejects.toBe(wrong);

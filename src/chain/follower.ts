@@ -1,4 +1,12 @@
-import { type Backoff, backoffDelayMs, type ChainReader, type Clock, type Cluster, DaasError } from '#base';
+import {
+  type Backoff,
+  backoffDelayMs,
+  type ChainReader,
+  type Clock,
+  type Cluster,
+  ConfigurationError,
+  DaasError,
+} from '#base';
 
 /** What one reading of the cluster object tells a follower. */
 export interface ClusterChanges {
@@ -95,7 +103,8 @@ async function read(
     return changesSince(seen, await reader.cluster(signal));
   } catch (error) {
     if (signal.aborted) return undefined;
-    if (error instanceof DaasError && error.isRetryable)
+    // A node that refuses to answer says as little about the chain as one that is away.
+    if (error instanceof DaasError && !(error instanceof ConfigurationError))
       return { kind: 'outage', error, failures: failures + 1 };
     throw error;
   }
