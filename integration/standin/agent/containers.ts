@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { klog } from './log.ts';
 
 const blank = join(import.meta.dirname, 'process.pl');
@@ -28,7 +28,7 @@ export function sandboxId(seed: string): string {
   return createHash('sha256').update(seed).digest('hex');
 }
 
-/** The pods of this containerd, of whichever agent they once were. */
+/** The pods of this containerd, of whichever agent they once were. A machine may also run a real k3s: its pods are none of ours. */
 export function shimsOf(address: string): Shim[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -37,8 +37,19 @@ export function shimsOf(address: string): Shim[] {
       if (!words[0]?.endsWith('containerd-shim-runc-v2')) return [];
       if (words[words.indexOf('-address') + 1] !== address) return [];
       if (words[words.indexOf('-namespace') + 1] !== 'k8s.io') return [];
+      if (!isStandin(name)) return [];
       return [{ pid: Number(name), id: words[words.indexOf('-id') + 1] ?? '' }];
     });
+}
+
+/** Run by perl, and in our mount namespace, where the address means the same. */
+function isStandin(pid: string): boolean {
+  try {
+    const [program, home] = [readlinkSync(`/proc/${pid}/exe`), readlinkSync('/proc/self/ns/mnt')];
+    return basename(program).startsWith('perl') && readlinkSync(`/proc/${pid}/ns/mnt`) === home;
+  } catch {
+    return false;
+  }
 }
 
 function commandLine(pid: string): string[] {

@@ -1,0 +1,21 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../agent-world.ts';
+import { killShim, sandboxId, shimsOf, startShim } from './containers.ts';
+
+test('a pod that is not made by the stand-in is none of its own, whatever its shim is called', async () => {
+  const address = `/run/${randomUUID()}/containerd.sock`;
+  const words = ['-namespace', 'k8s.io', '-id', sandboxId('real'), '-address', address];
+  const real = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 60_000)', '--', ...words], {
+    argv0: 'containerd-shim-runc-v2',
+    stdio: 'ignore',
+  });
+  onTestFinished(() => {
+    for (const shim of shimsOf(address)) killShim(shim);
+    real.kill('SIGKILL');
+  });
+  startShim(sandboxId('own'), address);
+  await until(() => shimsOf(address).length > 0);
+  expect(shimsOf(address).map(({ id }) => id)).toEqual([sandboxId('own')]);
+});
