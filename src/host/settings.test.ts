@@ -147,6 +147,12 @@ test('a section that is no object is refused', async () => {
   expect((await problemsOf())[0]).toMatch(/^chain \(file .*\) must be an object of settings, it is 5/);
 });
 
+test('an id without quotes stays the text it is in YAML', async () => {
+  const id = `0x${'a1'.repeat(32)}`;
+  await write('k3s-daas.yaml', `name: ${id}\nchain:\n  endpoints: [https://one.example.com]\n`);
+  expect((await load()).value.name).toBe(id);
+});
+
 test('a named file is read and no other; json is found before yaml', async () => {
   await write('k3s-daas.json', { ...good, name: 'json' });
   await write('k3s-daas.yaml', { ...good, name: 'yaml' });
@@ -168,6 +174,31 @@ test.each([
     exitCode: 78,
     message: expect.stringContaining(sentence),
   });
+});
+
+test.each([
+  ['k3s-daas.yaml', 'key: k-planted\nplugins: [1, 2\nname: x\n'],
+  ['k3s-daas.yaml', 'key: "k-planted\n'],
+  ['k3s-daas.json', '{"key": k-planted}'],
+  ['k3s-daas.json', '{"key": "k-planted"\n "name": 1}'],
+])('a mistake in %s is told without the lines around it: %j', async (name, content) => {
+  await write(name, content);
+  await expect(load()).rejects.toMatchObject({
+    code: 'DAAS_CONFIG_UNREADABLE',
+    message: expect.not.stringContaining('planted'),
+  });
+});
+
+test('a section that was given the secret itself is refused without telling it', async () => {
+  const wallet = z.strictObject({ key: z.string().meta({ secret: true }) });
+  await write('k3s-daas.json', { wallet: 'k-planted' });
+  const loading = loadSettings({
+    schema: z.strictObject({ wallet }),
+    environmentPrefix: 'APP_',
+    environment: {},
+    directories: [directory],
+  });
+  await expect(loading).rejects.toThrow(/must be an object of settings, it is \[secret\]/);
 });
 
 test('an empty file is a configuration that says nothing', async () => {

@@ -139,9 +139,23 @@ async function readDocument<T>({ file, directories }: SettingsOptions<T>): Promi
     const where = file ? `${resolve(file.path)} (${file.origin})` : directories.join(', ');
     throw new ConfigurationError(
       'DAAS_CONFIG_UNREADABLE',
-      `the configuration ${where} cannot be read as JSON or YAML: ${messageOf(cause)}`,
+      `the configuration ${where} cannot be read as JSON or YAML: ${withoutQuotes(cause)}`,
     );
   }
+}
+
+/** What a parser says without the lines around the mistake, which it likes to quote: one of them may be a key. */
+function withoutQuotes(cause: unknown): string {
+  const { syscall, linePos } = cause as {
+    syscall?: string;
+    linePos?: ReadonlyArray<{ line: number; col: number }>;
+  };
+  if (syscall !== undefined) return messageOf(cause);
+  const [at] = linePos ?? [];
+  const place = at
+    ? `line ${at.line} column ${at.col}`
+    : /\bline \d+ column \d+|(?<=\()\d+:\d+(?=\))/.exec(messageOf(cause))?.[0];
+  return place === undefined ? 'it breaks off or is malformed' : `it is malformed at ${place}`;
 }
 
 function refuseExtension(path: string): never {
@@ -245,7 +259,9 @@ function fromFile<T>(
       } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
         walk(value as Record<string, unknown>, here);
       } else {
-        problems.push(`${name} (file ${file}) must be an object of settings, it is ${show(value)}`);
+        const holdsSecret = rows.some((other) => other.isSecret && other.name.startsWith(`${name}.`));
+        const shown = holdsSecret ? '[secret]' : show(value);
+        problems.push(`${name} (file ${file}) must be an object of settings, it is ${shown}`);
       }
     }
   }
