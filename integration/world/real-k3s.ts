@@ -1,0 +1,166 @@
+import { access, constants, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Lifetime } from '#base';
+import { KubernetesApi, until } from './kubernetes.ts';
+import { ourProgram, Program } from './program.ts';
+import { type RealMachine, startNetwork } from './real-machine.ts';
+import type { K3s, Machine } from './standin-k3s.ts';
+
+const dataDir = '/var/lib/rancher/k3s';
+
+export interface RealK3sOptions {
+  /** Image archives for every worker: without a registry, pods need at least the pause image. */
+  readonly images?: readonly string[];
+  /** Flags of `k3s server` besides ours. */
+  readonly serverArgs?: readonly string[];
+}
+
+/** A real k3s: the server and every worker on machines of their own, made of namespaces on this one. Needs root. */
+export function startRealK3s(
+  binary: string,
+  options: RealK3sOptions = {},
+): (directory: string, life: Lifetime) => Promise<RealK3s> {
+  return (directory, life) => start(binary, options, directory, life);
+}
+
+export interface RealK3s extends K3s {
+  /** `k3s server`, running. */
+  readonly program: Program;
+  readonly serverMachine: RealMachine;
+  /** A machine that was made by `machine`. */
+  realMachine(nodeId: string): RealMachine;
+}
+
+async function start(
+  binary: string,
+  { images = [], serverArgs = [] }: RealK3sOptions,
+  directory: string,
+  life: Lifetime,
+): Promise<RealK3s> {
+  await checkBinary(binary);
+  const bundle = join(directory, 'k3s-bundle');
+  await mkdir(bundle);
+  const network = await startNetwork(life);
+  const serverMachine = await network.machine('server', join(directory, 'k3s-server'), bundle);
+  const program = new Program({
+    name: 'k3s server',
+    command: [...serverMachine.enter, binary],
+    args: ['server', ...serverFlags(serverMachine), ...serverArgs],
+    logFile: join(directory, 'k3s-server.log'),
+  });
+  life.defer('the k3s server', () => program.stop());
+  const server = `https://${serverMachine.address}:6443`;
+  const kubeconfig = join(directory, 'admin.kubeconfig');
+  await untilServes(program, serverMachine, server, kubeconfig);
+
+  const machines = new Map<string, Promise<RealMachine>>();
+  const settled = new Map<string, RealMachine>();
+  async function furnished(nodeId: string, home: string): Promise<RealMachine> {
+    const machine = await network.machine(nodeId, join(home, 'machine'), bundle);
+    await writeDropIns(machine);
+    await mkdir(machine.file(`${dataDir}/agent/images`), { recursive: true });
+    for (const image of images)
+      await copyFile(image, machine.file(`${dataDir}/agent/images/${basename(image)}`));
+    settled.set(nodeId, machine);
+    return machine;
+  }
+  return {
+    server,
+    serverCaFile: serverMachine.file(`${dataDir}/server/tls/server-ca.crt`),
+    kubeconfig,
+    gatewayHost: network.host,
+    program,
+    serverMachine,
+    realMachine(nodeId) {
+      const machine = settled.get(nodeId);
+      if (!machine) throw new Error(`no machine was made for ${nodeId}`);
+      return machine;
+    },
+    // One machine for one node id, however many hosts are configured for it.
+    async machine(nodeId, home): Promise<Machine> {
+      const making = machines.get(nodeId) ?? furnished(nodeId, home);
+      machines.set(nodeId, making);
+      const machine = await making;
+      return {
+        binary,
+        args: [`--node-ip=${machine.address}`],
+        dataDir: machine.file(dataDir),
+        containerdAddress: '/run/k3s/containerd/containerd.sock',
+        env: {},
+        command: [...machine.enter, ...ourProgram],
+      };
+    },
+  };
+}
+
+async function checkBinary(binary: string): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('a real k3s needs root: namespaces, mounts, containers');
+  await access(binary, constants.X_OK).catch((cause) => {
+    throw new Error(`K3S_BIN: ${binary} is no executable file`, { cause });
+  });
+}
+
+/** No Node of its own, and nothing that needs an image from a registry. */
+function serverFlags({ address }: RealMachine): readonly string[] {
+  return [
+    '--disable-agent',
+    '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
+    '--disable-helm-controller',
+    '--disable-network-policy',
+    // Routes instead of tunnels: the machines share one network, and no kernel module is needed.
+    '--flannel-backend=host-gw',
+    '--node-name=server',
+    `--node-ip=${address}`,
+    '--write-kubeconfig-mode=600',
+  ];
+}
+
+/** k3s says that it is ready a second before its supervisor serves joins; the Secret with its own certificate comes after that. */
+async function untilServes(
+  program: Program,
+  machine: RealMachine,
+  server: string,
+  kubeconfig: string,
+): Promise<void> {
+  await until(
+    'k3s server to serve joins',
+    async () => {
+      if (!program.isRunning) throw new Error(`k3s server ended:\n${program.tail(30)}`);
+      const text = await readFile(machine.file('/etc/rancher/k3s/k3s.yaml'), 'utf8');
+      await writeFile(kubeconfig, text.replace('https://127.0.0.1:6443', server), { mode: 0o600 });
+      using api = await KubernetesApi.fromKubeconfig(kubeconfig);
+      const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
+      return status === 200 ? true : undefined;
+    },
+    { withinMs: 120_000, everyMs: 250 },
+  );
+}
+
+/** What this machine's kernel does not grant, said in k3s' own drop-in files. */
+async function writeDropIns(machine: RealMachine): Promise<void> {
+  // 0x63677270: cgroup2. The kubelet refuses version 1 since 1.35 unless it is told not to, and has no flag for it.
+  if ((await stat('/sys/fs/cgroup/cgroup.controllers').catch(() => undefined)) === undefined)
+    await writeDropIn(machine, 'kubelet.conf.d/10-cgroup-v1.conf', [
+      'apiVersion: kubelet.config.k8s.io/v1beta1',
+      'kind: KubeletConfiguration',
+      'failCgroupV1: false',
+    ]);
+  if (!mayLowerOomScore(await readFile('/proc/self/status', 'utf8')))
+    await writeDropIn(machine, 'containerd/config-v3.toml.d/10-oom-score.toml', [
+      'version = 3',
+      "[plugins.'io.containerd.cri.v1.runtime']",
+      '  restrict_oom_score_adj = true',
+    ]);
+}
+
+async function writeDropIn(machine: RealMachine, name: string, lines: readonly string[]): Promise<void> {
+  const file = machine.file(`${dataDir}/agent/etc/${name}`);
+  await mkdir(join(file, '..'), { recursive: true });
+  await writeFile(file, `${lines.join('\n')}\n`);
+}
+
+/** CAP_SYS_RESOURCE (bit 24), which a sandboxed root may lack: pods then cannot be given their OOM score. */
+function mayLowerOomScore(status: string): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> 24n) & 1n) === 1n;
+}
