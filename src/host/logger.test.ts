@@ -89,3 +89,15 @@ test('public names pass: the hash of a Seal token, object ids, digests', () => {
   const line = `seal_${'0'.repeat(32)} 0x${hash} 9gd2v1kLZ 10.0.0.1:6443`;
   expect(redact(line)).toBe(line);
 });
+
+test('a log whose reader has gone ends nobody', async () => {
+  const stream = new Writable({
+    autoDestroy: false,
+    write: (_chunk, _encoding, done) => done(new Error('write EPIPE')),
+  });
+  const log = createLogger({ stream });
+  log.info('The agent is stopped');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(stream.errored).toMatchObject({ message: 'write EPIPE' });
+  expect(() => log.info('Its pods are killed')).not.toThrow();
+});

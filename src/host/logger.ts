@@ -13,9 +13,14 @@ export interface LoggerOptions {
   readonly stream?: Writable & { readonly isTTY?: boolean };
 }
 
+const guarded = new WeakSet<Writable>();
+
 /** The host's log, on winston. stdout stays free for what a command prints. */
 export function createLogger(options: LoggerOptions = {}): Log {
   const stream = options.stream ?? process.stderr;
+  // A log that nobody reads any more (a closed pipe) must not end a host that has an agent to stop.
+  if (!guarded.has(stream)) stream.on('error', () => undefined);
+  guarded.add(stream);
   const isText = options.format === 'text' || (options.format !== 'json' && stream.isTTY === true);
   const logger = createWinston({
     level: options.level ?? 'info',
