@@ -115,6 +115,15 @@ export function describeNodePolicy(name: string, start: () => Promise<Kubernetes
       await becomes(201, () => create(kubelet, node));
     });
 
+    test('a staked name of a gateway that does not taint asks for no taint, and can be taken back', async () => {
+      const node = uniqueName('untainted');
+      const kubelet = await asNode(node);
+      await cluster.admitName({ nodeId: node, tier: 'untainted' });
+      await becomes(201, () => create(kubelet, node));
+      await cluster.removeName(node);
+      expect((await cluster.admittedNames()).has(node)).toBe(false);
+    });
+
     test('the admitted name of somebody else is refused', async () => {
       const [own, other] = [uniqueName('own'), uniqueName('other')];
       await cluster.admitName({ nodeId: other, tier: 'basic' });

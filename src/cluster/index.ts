@@ -27,4 +27,5 @@ export {
   ORDINARY,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
+  UNTAINTED,
 } from './words.ts';

@@ -14,6 +14,7 @@ import {
   OURS,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
+  UNTAINTED,
 } from './words.ts';
 
 /** A policy and the binding that puts it in force. */
@@ -55,7 +56,7 @@ export function nodeNamesPolicy(): PolicyPair {
           reason: 'Forbidden',
         },
         {
-          expression: `variables.tier == '${ORDINARY}' || (has(object.spec) && has(object.spec.taints) && object.spec.taints.exists(t, t.key == '${STAKED_TAINT}' && has(t.value) && t.value == variables.tier && t.effect == 'NoSchedule'))`,
+          expression: `variables.tier in ['${ORDINARY}', '${UNTAINTED}'] || (has(object.spec) && has(object.spec.taints) && object.spec.taints.exists(t, t.key == '${STAKED_TAINT}' && has(t.value) && t.value == variables.tier && t.effect == 'NoSchedule'))`,
           messageExpression: `'the staked node ' + object.metadata.name + ' must register with the taint ${STAKED_TAINT}=' + variables.tier + ':NoSchedule'`,
           message: `a staked node must register with the taint ${STAKED_TAINT}`,
           reason: 'Forbidden',

@@ -10,6 +10,7 @@ import {
   type PolicyPair,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
+  UNTAINTED,
 } from '#cluster';
 import { type Identity, nodeNameOf } from './identity.ts';
 import { at, type KubeObject, textAt } from './objects.ts';
@@ -134,7 +135,7 @@ function judgeNodeName(
   const isTainted = taints.some(
     ({ key, value, effect }) => key === STAKED_TAINT && value === tier && effect === 'NoSchedule',
   );
-  if (tier !== ORDINARY && !isTainted)
+  if (tier !== ORDINARY && tier !== UNTAINTED && !isTainted)
     return `the staked node ${name} must register with the taint ${STAKED_TAINT}=${tier}:NoSchedule`;
   if (object.metadata.labels && NODE_MARK in object.metadata.labels)
     return `the label ${NODE_MARK} is set by the gateway alone`;
