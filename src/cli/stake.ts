@@ -4,7 +4,10 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import {
+  acquireLock,
   ConfigurationError,
+  type Journal,
+  Lifetime,
   messageOf,
   openJournal,
   type SealToken,
@@ -61,7 +64,8 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   const { parameters } = await actor.client.cluster();
   const stakeMist =
     options.amount === undefined ? parameters.minimumWorkerStakeMist : parseSui(options.amount, '--amount');
-  const chain = await openStakeChain(actor, options);
+  await using life = new Lifetime();
+  const chain = await openStakeChain(actor, options, life);
   const standing = await liveRecord(chain, nodeId);
   if (!standing) {
     const cost = await planStake(actor, { nodeId, stakeMist });
@@ -97,8 +101,12 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   printResult(io, record, token, { stakeDigest: staked.digest, mintDigest: minted?.digest });
 }
 
-async function openStakeChain({ client, wallet }: ClusterActor, options: StakeOptions): Promise<StakeChain> {
-  const journal = await openJournal(options.journal ?? defaultJournal(wallet.address));
+async function openStakeChain(
+  { client, wallet }: ClusterActor,
+  options: StakeOptions,
+  life: Lifetime,
+): Promise<StakeChain> {
+  const journal = await holdJournal(options.journal ?? defaultJournal(wallet.address), life);
   const budgetMist = budgetOf(options);
   return createStakeChain({
     client,
@@ -107,6 +115,15 @@ async function openStakeChain({ client, wallet }: ClusterActor, options: StakeOp
     log: silentLog,
     ...(budgetMist !== undefined && { gasBudgets: { stakeMist: budgetMist, mintMist: budgetMist } }),
   });
+}
+
+/**
+ * For one process at a time (`DAAS_LOCK_HELD`): a second one would write over what the first has signed, and two
+ * transactions signed at once with one gas coin lock that coin until the epoch ends.
+ */
+export async function holdJournal(file: string, life: Lifetime): Promise<Journal> {
+  life.use('journal lock', await acquireLock(`${file}.lock`, `the journal ${file}`));
+  return openJournal(file);
 }
 
 /** One journal a wallet, so that a command that is run again after a crash finds what it had sent. */
