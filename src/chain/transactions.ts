@@ -143,7 +143,7 @@ interface Coin extends CoinReference {
   readonly balanceMist: bigint;
 }
 
-/** The SUI coins of an address, the richest first. */
+/** The SUI coins of an address, the richest first; no more of them than one transaction can pay with. */
 async function readCoins(client: SuiGrpcClient, owner: string, signal: AbortSignal): Promise<Coin[]> {
   const coins: Coin[] = [];
   let cursor: string | null = null;
@@ -153,13 +153,14 @@ async function readCoins(client: SuiGrpcClient, owner: string, signal: AbortSign
       coins.push({ objectId, version, digest, balanceMist: BigInt(balance) });
     cursor = page.hasNextPage ? page.cursor : null;
   } while (cursor !== null);
-  return coins.sort((a, b) =>
+  const richestFirst = coins.sort((a, b) =>
     a.balanceMist === b.balanceMist
       ? compare(a.objectId, b.objectId)
       : a.balanceMist > b.balanceMist
         ? -1
         : 1,
   );
+  return richestFirst.slice(0, MAX_GAS_COINS);
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : 1);
@@ -174,7 +175,7 @@ function selectCoins(
   const chosen: CoinReference[] = [];
   let sumMist = 0n;
   for (const { objectId, version, digest, balanceMist } of coins) {
-    if (sumMist >= neededMist || chosen.length === MAX_GAS_COINS) break;
+    if (sumMist >= neededMist) break;
     chosen.push({ objectId, version, digest });
     sumMist += balanceMist;
   }
