@@ -6,7 +6,7 @@ import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
 import { verifyTransactionSignature } from '@mysten/sui/verify';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '#base';
-import { openWallet } from './wallet.ts';
+import { openWallet, readWallet } from './wallet.ts';
 
 const origin = 'wallet.key';
 const open = (key: string, address?: string) =>
@@ -89,4 +89,12 @@ test('a wallet shows no key when it is printed', () => {
   const wallet = open(ed25519.getSecretKey());
   expect(inspect(wallet, { depth: 10, showHidden: true })).not.toContain(ed25519Key.toString('hex'));
   expect(JSON.stringify(wallet)).toBe(JSON.stringify({ address: ed25519.toSuiAddress() }));
+});
+
+test('a key in the place of its file’s name is refused and not repeated', async () => {
+  const refused = await readWallet(`/etc/k3s-daas/${ed25519.getSecretKey()}`).catch(
+    (error: unknown) => error,
+  );
+  expect(refused).toMatchObject({ code: 'DAAS_WALLET_KEY_INVALID', exitCode: 78 });
+  expect(inspect(refused)).not.toContain('suiprivkey1');
 });

@@ -55,6 +55,12 @@ export function openWallet({ key, address, origin }: WalletOptions): Wallet {
 
 /** Reads a key file; throws `DAAS_WALLET_KEY_UNREADABLE` (exit 78) when it cannot. */
 export async function readWallet(file: string, address?: string): Promise<Wallet> {
+  // The likeliest slip of all, and every message about a file tells its name.
+  if (/suiprivkey1/i.test(file))
+    throw new ConfigurationError(
+      'DAAS_WALLET_KEY_INVALID',
+      'a key stands where the name of a key file belongs (wallet.keyFile, --key-file): write the key into a file (chmod 600) and give its name; whoever could read that setting knows the key',
+    );
   let text: string;
   try {
     text = await readFile(file, 'utf8');
