@@ -60,6 +60,9 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
   /** A pod on the node that runs; undefined without an image. */
   async function runPod(nodeId: string): Promise<string | undefined> {
     if (image === undefined) return undefined;
+    // k3s calls a Node Ready a moment before flannel lets pods have a network; a pod that comes in between waits for 15 s.
+    const network = join(k3s.realMachine(nodeId).root, 'run', 'flannel', 'subnet.env');
+    await until('flannel', async () => (await readFile(network)).length > 0 || undefined);
     const name = `on-${nodeId}`;
     const { status, body } = await world.kubernetes.send(
       'POST',

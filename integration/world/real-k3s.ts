@@ -4,15 +4,15 @@ import type { Lifetime } from '#base';
 import { KubernetesApi, until } from './kubernetes.ts';
 import { ourProgram, Program } from './program.ts';
 import { type RealMachine, startNetwork } from './real-machine.ts';
-import type { K3s, Machine } from './standin-k3s.ts';
+import { type K3s, type Machine, standinMachines } from './standin-k3s.ts';
 
 const dataDir = '/var/lib/rancher/k3s';
 
 export interface RealK3sOptions {
   /** Image archives for every worker: without a registry, pods need at least the pause image. */
   readonly images?: readonly string[];
-  /** Flags of `k3s server` besides ours. */
-  readonly serverArgs?: readonly string[];
+  /** Whether the server is a Node too, as k3s has it unless told otherwise. */
+  readonly isServerNode?: boolean;
 }
 
 /** A real k3s: the server and every worker on machines of their own, made of namespaces on this one. Needs root. */
@@ -21,6 +21,15 @@ export function startRealK3s(
   options: RealK3sOptions = {},
 ): (directory: string, life: Lifetime) => Promise<RealK3s> {
   return (directory, life) => start(binary, options, directory, life);
+}
+
+/** The real server, a Node itself, with stand-in agents: they cost little, and what decides about them is real. */
+export function startRealServer(binary: string): (directory: string, life: Lifetime) => Promise<K3s> {
+  return async (directory, life) => ({
+    ...(await start(binary, { isServerNode: true }, directory, life)),
+    gatewayHost: '127.0.0.1',
+    machine: standinMachines(life),
+  });
 }
 
 export interface RealK3s extends K3s {
@@ -33,7 +42,7 @@ export interface RealK3s extends K3s {
 
 async function start(
   binary: string,
-  { images = [], serverArgs = [] }: RealK3sOptions,
+  { images = [], isServerNode = false }: RealK3sOptions,
   directory: string,
   life: Lifetime,
 ): Promise<RealK3s> {
@@ -42,16 +51,18 @@ async function start(
   await mkdir(bundle);
   const network = await startNetwork(life);
   const serverMachine = await network.machine('server', join(directory, 'k3s-server'), bundle);
+  if (isServerNode) await writeDropIns(serverMachine);
   const program = new Program({
     name: 'k3s server',
     command: [...serverMachine.enter, binary],
-    args: ['server', ...serverFlags(serverMachine), ...serverArgs],
+    args: ['server', ...serverFlags(serverMachine), ...(isServerNode ? [] : ['--disable-agent'])],
     logFile: join(directory, 'k3s-server.log'),
   });
   life.defer('the k3s server', () => program.stop());
   const server = `https://${serverMachine.address}:6443`;
   const kubeconfig = join(directory, 'admin.kubeconfig');
   await untilServes(program, serverMachine, server, kubeconfig);
+  if (isServerNode) await untilNode(kubeconfig, serverMachine.name);
 
   const machines = new Map<string, Promise<RealMachine>>();
   const settled = new Map<string, RealMachine>();
@@ -100,10 +111,9 @@ async function checkBinary(binary: string): Promise<void> {
   });
 }
 
-/** No Node of its own, and nothing that needs an image from a registry. */
+/** Nothing that needs an image from a registry. */
 function serverFlags({ address }: RealMachine): readonly string[] {
   return [
-    '--disable-agent',
     '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
     '--disable-helm-controller',
     '--disable-network-policy',
@@ -133,6 +143,13 @@ async function untilServes(
       return status === 200 ? true : undefined;
     },
     { withinMs: 120_000, everyMs: 250 },
+  );
+}
+
+async function untilNode(kubeconfig: string, name: string): Promise<void> {
+  using api = await KubernetesApi.fromKubeconfig(kubeconfig);
+  await until(`Node ${name}`, async () =>
+    (await api.get(`/api/v1/nodes/${name}`)).status === 200 ? true : undefined,
   );
 }
 

@@ -19,6 +19,8 @@ export interface RealMachine {
   readonly mountNamespace: string;
   /** Runs a command inside of it: the pid is the command's own, as are signals and exit code. */
   readonly enter: readonly [string, ...string[]];
+  /** Its file system, as long as it is there: `/proc/<pid>/root`. */
+  readonly root: string;
   /** Where a file that is kept inside (`/etc/rancher`, `/var/lib/rancher`, …) is seen from outside. */
   file(path: string): string;
 }
@@ -92,6 +94,7 @@ export async function startNetwork(life: Lifetime): Promise<RealNetwork> {
         name,
         address,
         mountNamespace: await readlink(`/proc/${holder.pid}/ns/mnt`),
+        root: `/proc/${holder.pid}/root`,
         enter: [script, 'enter', id, holder.pid],
         file: (path) => join(home, 'files', path),
       };

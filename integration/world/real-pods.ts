@@ -87,7 +87,8 @@ export function podOn(nodeId: string, name: string, image: string): object {
   };
 }
 
-export async function pod(kubernetes: KubernetesApi, name: string): Promise<Reply['body'] | undefined> {
+/** The pod as the API server has it; undefined when it is gone. */
+export async function pod(kubernetes: KubernetesApi, name: string): Promise<Reply['body']> {
   const { status, body } = await kubernetes.get(`/api/v1/namespaces/default/pods/${name}`);
   return status === 404 ? undefined : body;
 }
