@@ -154,6 +154,18 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     steady = { ...steady, host };
   });
 
+  test('a k3s server that restarts costs nobody his Node, and no agent is started anew', async () => {
+    const agents = await agentsOf('steady');
+    const from = steady.host.lines.length;
+    await k3s.restartServer();
+    expect(await world.nodeReady('steady')).toMatchObject({ uid: steady.uid });
+    await heartbeat(steady.host);
+    expect(await agentsOf('steady')).toEqual(agents);
+    const events = steady.host.lines.slice(from).map(({ event }) => event);
+    expect(events).not.toContain('worker.registered');
+    expect(events).not.toContain('agent.exited');
+  });
+
   test('a Node that the operator deletes registers again by itself', async () => {
     const pods = await podsOf('steady');
     const from = steady.host.lines.length;

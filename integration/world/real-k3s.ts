@@ -33,9 +33,9 @@ export function startRealServer(binary: string): (directory: string, life: Lifet
 }
 
 export interface RealK3s extends K3s {
-  /** `k3s server`, running. */
-  readonly program: Program;
   readonly serverMachine: RealMachine;
+  /** Ends `k3s server` and starts it again on what it has kept; resolves when it serves. */
+  restartServer(): Promise<void>;
   /** A machine that was made by `machine`. */
   realMachine(nodeId: string): RealMachine;
 }
@@ -52,17 +52,21 @@ async function start(
   const network = await startNetwork(life);
   const serverMachine = await network.machine('server', join(directory, 'k3s-server'), bundle);
   if (isServerNode) await writeDropIns(serverMachine);
-  const program = new Program({
-    name: 'k3s server',
-    command: [...serverMachine.enter, binary],
-    args: ['server', ...serverFlags(serverMachine), ...(isServerNode ? [] : ['--disable-agent'])],
-    logFile: join(directory, 'k3s-server.log'),
-  });
-  life.defer('the k3s server', () => program.stop());
   const server = `https://${serverMachine.address}:6443`;
   const kubeconfig = join(directory, 'admin.kubeconfig');
-  await untilServes(program, serverMachine, server, kubeconfig);
-  if (isServerNode) await untilNode(kubeconfig, serverMachine.name);
+  async function startServer(): Promise<Program> {
+    const program = new Program({
+      name: 'k3s server',
+      command: [...serverMachine.enter, binary],
+      args: ['server', ...serverFlags(serverMachine), ...(isServerNode ? [] : ['--disable-agent'])],
+      logFile: join(directory, 'k3s-server.log'),
+    });
+    life.defer('the k3s server', () => program.stop());
+    await untilServes(program, serverMachine, server, kubeconfig);
+    if (isServerNode) await untilNode(kubeconfig, serverMachine.name);
+    return program;
+  }
+  let program = await startServer();
 
   const machines = new Map<string, Promise<RealMachine>>();
   const settled = new Map<string, RealMachine>();
@@ -80,8 +84,11 @@ async function start(
     serverCaFile: serverMachine.file(`${dataDir}/server/tls/server-ca.crt`),
     kubeconfig,
     gatewayHost: network.host,
-    program,
     serverMachine,
+    async restartServer() {
+      await program.stop();
+      program = await startServer();
+    },
     realMachine(nodeId) {
       const machine = settled.get(nodeId);
       if (!machine) throw new Error(`no machine was made for ${nodeId}`);
