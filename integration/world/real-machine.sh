@@ -152,11 +152,14 @@ keep() {
   # shellcheck disable=SC2064
   trap "exec > /dev/null 2>&1; destroy '$id'" EXIT
   make_cgroups "$id"
-  (
-    trap - INT TERM HUP EXIT
-    join_cgroups "$id"
-    unshare --net --mount --uts --cgroup -- "$0" furnish "$@" "$(cgroup_version)" < /dev/null || echo failed
-  ) &
+  {
+    (
+      trap - INT TERM HUP EXIT
+      join_cgroups "$id"
+      # Nobody else may be in there: with v2 its controllers could not be handed on.
+      exec unshare --net --mount --uts --cgroup -- "$0" furnish "$@" "$(cgroup_version)" < /dev/null
+    ) || echo failed
+  } &
   # Ends when the owner closes it or dies.
   cat > /dev/null
 }
