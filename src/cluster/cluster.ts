@@ -303,7 +303,7 @@ export function openCluster(options: ClusterOptions): Cluster {
         ),
       );
     },
-    policyState: (signal) => readPolicyState(api, signal),
+    policyState: (signal) => readPolicyState(api, clock, signal),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };
 

@@ -1,3 +1,4 @@
+import type { Clock } from '#base';
 import { isNotFound, type KubeApi, KubeStatusError } from './kube-api.ts';
 import { isSameSpec, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
 import { ADMITTED_CONFIG_MAP, SYSTEM_NAMESPACE } from './words.ts';
@@ -7,9 +8,45 @@ export type PolicyState =
   | { readonly kind: 'in-place' }
   | { readonly kind: 'not-in-place'; readonly problems: readonly string[] };
 
-/** Compares the policies, their bindings and the ConfigMap with what `gateway setup` writes. */
-export async function readPolicyState(api: KubeApi, signal?: AbortSignal): Promise<PolicyState> {
+const looks = 7;
+const pauseMs = 500;
+
+/**
+ * Compares the policies, their bindings and the ConfigMap with what `gateway setup` writes. What may not be seen is looked
+ * for again, up to 3 s: an API server that has just started refuses everybody until it has read its roles (measured on
+ * k3s: some 0.3 s), and a gateway that starts with it must not take that for a cluster that was never set up.
+ */
+export async function readPolicyState(
+  api: KubeApi,
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<PolicyState> {
+  for (let look = 1; ; look += 1) {
+    const { problems, wasForbidden } = await lookOnce(api, signal);
+    if (problems.length === 0) return { kind: 'in-place' };
+    if (!wasForbidden || look === looks) return { kind: 'not-in-place', problems };
+    await clock.sleep(pauseMs, signal);
+  }
+}
+
+async function lookOnce(
+  api: KubeApi,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly problems: readonly string[]; readonly wasForbidden: boolean }> {
   const problems: string[] = [];
+  let wasForbidden = false;
+  /** What cannot be seen is taken for missing: before setup has run, the gateway may not even look. */
+  async function lookUp<T>(request: Promise<T>): Promise<T | undefined> {
+    try {
+      return await request;
+    } catch (error) {
+      const isForbidden = error instanceof KubeStatusError && error.status === 403;
+      if (!isForbidden && !isNotFound(error)) throw error;
+      wasForbidden ||= isForbidden;
+      return undefined;
+    }
+  }
+
   for (const { policy, binding } of [nodeNamesPolicy(), nodeMarksPolicy()]) {
     const name = policy.metadata?.name ?? '';
     const found = await lookUp(
@@ -44,15 +81,5 @@ export async function readPolicyState(api: KubeApi, signal?: AbortSignal): Promi
     ),
   );
   if (!names) problems.push(`the ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP} is missing`);
-  return problems.length === 0 ? { kind: 'in-place' } : { kind: 'not-in-place', problems };
-}
-
-/** What cannot be seen is taken for missing: before setup has run, the gateway may not even look. */
-async function lookUp<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request;
-  } catch (error) {
-    if (isNotFound(error) || (error instanceof KubeStatusError && error.status === 403)) return undefined;
-    throw error;
-  }
+  return { problems, wasForbidden };
 }
