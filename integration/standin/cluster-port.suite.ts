@@ -175,6 +175,24 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
         await cluster.deleteNode({ nodeId: node });
       });
 
+      test('a Node that somebody holds by a finalizer is not said to be gone before it is', async () => {
+        const node = uniqueName('held');
+        await admin('POST', '/api/v1/nodes', nodeBody(node));
+        const hold = (finalizers: readonly string[]) =>
+          admin('PATCH', `/api/v1/nodes/${node}`, { metadata: { finalizers } }, merge);
+        expect((await hold(['example.com/held'])).status).toBe(200);
+        await using hasty = openCluster({ kubeconfig: { path: world.adminKubeconfigPath }, nodeGoneMs: 200 });
+        await expect(hasty.deleteNode({ nodeId: node })).rejects.toMatchObject({
+          code: 'DAAS_NODE_HELD',
+          isRetryable: true,
+        });
+        expect(await cluster.node(node)).toBeDefined();
+        const deleted = cluster.deleteNode({ nodeId: node });
+        await hold([]);
+        await deleted;
+        expect(await cluster.node(node)).toBeUndefined();
+      });
+
       test('the watch tells the whole list, then every change, and ends with its signal', async () => {
         const [before, later] = [uniqueName('before'), uniqueName('later')];
         await admin('POST', '/api/v1/nodes', nodeBody(before));

@@ -128,6 +128,14 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
       admin = callerOf(world, await world.clientCertificate('tester', ['system:masters']));
     });
     afterAll(() => world?.[Symbol.asyncDispose]());
+    /** k3s holds a deleted Node for a moment. */
+    const gone = (path: string) =>
+      eventually(
+        `${path} to be gone`,
+        5_000,
+        () => admin('GET', path),
+        ({ status }) => status === 404,
+      );
 
     describe('objects', () => {
       test('a created object has an identity of its own, and a second one of its name is refused', async () => {
@@ -320,9 +328,25 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
         });
         const own = { preconditions: { uid: object.metadata.uid } };
         expect((await admin('DELETE', path, own)).status).toBe(200);
-        expect((await admin('GET', path)).status).toBe(404);
+        await gone(path);
         const again = await admin('POST', '/api/v1/nodes', nodeBody(node));
         expect(again.object.metadata.uid).not.toBe(object.metadata.uid);
+      });
+
+      test('an object with a finalizer is only marked when it is deleted, and goes with its last finalizer', async () => {
+        const node = uniqueName('held');
+        const path = `/api/v1/nodes/${node}`;
+        await admin('POST', '/api/v1/nodes', nodeBody(node));
+        const hold = (finalizers: readonly string[]) =>
+          admin('PATCH', path, { metadata: { finalizers } }, merge);
+        await hold(['example.com/held']);
+        const deleted = await admin('DELETE', path);
+        expect(deleted).toMatchObject({ status: 200, object: { kind: 'Node', metadata: { name: node } } });
+        expect(deleted.object.metadata.deletionTimestamp).toBeDefined();
+        expect((await admin('GET', path)).status).toBe(200);
+        expect((await admin('POST', '/api/v1/nodes', nodeBody(node))).status).toBe(409);
+        await hold([]);
+        await gone(path);
       });
 
       test('a Secret’s text becomes base64; an immutable one changes no more and can be deleted', async () => {

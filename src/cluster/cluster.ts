@@ -47,6 +47,8 @@ export interface ClusterOptions extends KubeApiOptions {
    * given. The API server learns of the list by a watch, some 20 ms later.
    */
   readonly settleMs?: number;
+  /** How long whoever holds a deleted Node by a finalizer may take to let go; 10 s unless given. */
+  readonly nodeGoneMs?: number;
   /** How often the node watch begins anew at the latest; 5 min unless given. */
   readonly relistMs?: number;
 }
@@ -60,7 +62,7 @@ export interface Cluster extends ClusterPort, AsyncDisposable {
 /** Reaches the cluster of a kubeconfig. Nothing is sent before the first call. */
 export function openCluster(options: ClusterOptions): Cluster {
   const { clock = systemClock, log = silentLog, podGraceMs = 2_000 } = options;
-  const { relistMs = 300_000, settleMs = 1_000 } = options;
+  const { relistMs = 300_000, settleMs = 1_000, nodeGoneMs = 10_000 } = options;
   const api = openKubeApi(options);
   const { core } = api;
   const call: typeof api.call = (what, request, settings) => api.call(what, request, settings);
@@ -302,10 +304,30 @@ export function openCluster(options: ClusterOptions): Cluster {
           }),
         ),
       );
+      await untilNodeIsGone(nodeId, signal);
     },
     policyState: (signal) => readPolicyState(api, clock, signal),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };
+
+  /** k3s holds every Node by a finalizer: a deleted one is there, and may be Ready, until k3s has let go (some 20 ms). */
+  async function untilNodeIsGone(nodeId: string, signal: AbortSignal | undefined): Promise<void> {
+    const deadlineMs = clock.monotonicMs() + nodeGoneMs;
+    for (;;) {
+      const left = await absentIsFine(
+        call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
+      );
+      // One that is not being deleted is another of the same name.
+      if (left?.metadata?.deletionTimestamp === undefined) return;
+      if (clock.monotonicMs() >= deadlineMs)
+        throw new DaasError(
+          'DAAS_NODE_HELD',
+          `the Node ${nodeId} is deleted, but still held by its finalizers (${(left.metadata.finalizers ?? []).join(', ')}): is k3s server running, or whoever set them?`,
+          { isRetryable: true, details: { nodeId, finalizers: left.metadata.finalizers } },
+        );
+      await clock.sleep(50, signal);
+    }
+  }
 
   async function evict(pod: V1Pod, signal: AbortSignal | undefined): Promise<void> {
     const { name = '', namespace: podNamespace = '', uid } = pod.metadata ?? {};

@@ -38,6 +38,23 @@ export function runControllers(
   sweepNodePasswords(store, nowMs, pace.passwordSweepMs);
 }
 
+const held = 'wrangler.cattle.io/node';
+
+/** k3s holds every Node by a finalizer, and lets go of a deleted one some 20 ms later. */
+export function holdNode(store: Store, node: KubeObject): void {
+  const { finalizers = [], deletionTimestamp } = node.metadata;
+  if (deletionTimestamp !== undefined || finalizers.includes(held)) return;
+  store.replace(named.node, { ...node, metadata: { ...node.metadata, finalizers: [...finalizers, held] } });
+}
+
+export function releaseNode(store: Store, node: KubeObject): void {
+  const { finalizers = [], deletionTimestamp, name = '' } = node.metadata;
+  if (deletionTimestamp === undefined || !finalizers.includes(held)) return;
+  const others = finalizers.filter((one) => one !== held);
+  if (others.length === 0) store.remove(named.node, '', name);
+  else store.replace(named.node, { ...node, metadata: { ...node.metadata, finalizers: others } });
+}
+
 /** Since when a Node that pods name has been missing. */
 export type ControllerMemory = Map<string, number>;
 
@@ -65,7 +82,8 @@ function tendNodes(store: Store, nowMs: number, graceMs: number): void {
     const heardMs = lastHeardMs(store, node, ready);
     const isSilent = ready !== undefined && nowMs - heardMs > graceMs;
     const status = isSilent ? 'Unknown' : ready?.status;
-    const key = status === 'True' ? undefined : status === 'Unknown' ? unreachable : notReady;
+    // A Node that has not reported yet is taken for one without trouble.
+    const key = !ready || status === 'True' ? undefined : status === 'Unknown' ? unreachable : notReady;
     const spec = isRecord(node.spec) ? node.spec : {};
     const taints = (Array.isArray(spec.taints) ? spec.taints : []) as Taint[];
     const wanted: Taint[] = taints.filter(

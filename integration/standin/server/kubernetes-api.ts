@@ -247,7 +247,12 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
       object,
       oldObject: current,
     });
-    return store.replace(resource, object);
+    const written = store.replace(resource, object);
+    // A pod waits for its kubelet, everything else for its finalizers.
+    const isReleased =
+      written.metadata.deletionTimestamp !== undefined && !written.metadata.finalizers?.length;
+    if (isReleased && resource.plural !== 'pods') store.remove(resource, target.namespace, name);
+    return written;
   }
 
   function remove(identity: Identity, target: Target, options: DeleteOptions): Record<string, unknown> {
@@ -264,6 +269,8 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
       oldObject: current,
     });
     if (resource.plural === 'pods') return deletePod(current, options.gracePeriodSeconds);
+    if (current.metadata.finalizers?.length)
+      return { ...(current.metadata.deletionTimestamp ? current : markHeld(resource, current)) };
     store.remove(resource, namespace, name);
     return {
       kind: 'Status',
@@ -292,6 +299,12 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
           `Precondition failed: ${label} in precondition: ${wanted}, ${label} in object meta: ${current.metadata[field]}`,
         );
     }
+  }
+
+  function markHeld(resource: Resource, object: KubeObject): KubeObject {
+    object.metadata.deletionTimestamp = timestamp(nowMs());
+    object.metadata.deletionGracePeriodSeconds = 0;
+    return store.markDeleted(resource, object);
   }
 
   /** A pod on a node is marked and waits for its kubelet to confirm; without grace, or without a node, it goes at once. */

@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Lifetime } from '#base';
 import { type Authority, caHash, type KeyPair, openAuthority } from './authority.ts';
-import { type ControllerMemory, type ControllerPace, realisticPace, runControllers } from './controllers.ts';
+import {
+  type ControllerMemory,
+  type ControllerPace,
+  holdNode,
+  realisticPace,
+  releaseNode,
+  runControllers,
+} from './controllers.ts';
 import { bearerToken, type SecretData } from './credentials.ts';
 import { sendFailure } from './http.ts';
 import type { Identity } from './identity.ts';
@@ -119,6 +126,7 @@ export async function startStandinServer(options: StandinServerOptions): Promise
   const url = `https://${address}`;
 
   runControllersOf(store, nowMs, pace, lifetime);
+  holdNodes(store, lifetime);
 
   const hash = caHash(serverCa.certificate);
   const staticToken = `K10${hash}::server:${staticPassword}`;
@@ -194,6 +202,31 @@ function runControllersOf(store: Store, nowMs: () => number, pace: ControllerPac
   lifetime.defer('controllers', () => {
     clearInterval(timer);
     unsubscribe();
+  });
+}
+
+const releaseAfterMs = 15;
+
+/** k3s' own controller of Nodes, which does not wait for a round. */
+function holdNodes(store: Store, lifetime: Lifetime): void {
+  const later = new Set<NodeJS.Timeout>();
+  function soon(act: typeof holdNode, name: string | undefined, delayMs: number): void {
+    const timer = setTimeout(() => {
+      later.delete(timer);
+      const node = store.get(named.node, '', name ?? '');
+      if (node) act(store, node);
+    }, delayMs);
+    later.add(timer);
+  }
+  for (const node of store.list(named.node)) holdNode(store, node);
+  const unsubscribe = store.subscribe(({ type, resource, object: { metadata } }) => {
+    if (resource !== 'nodes' || type === 'DELETED') return;
+    if (metadata.deletionTimestamp === undefined) soon(holdNode, metadata.name, 0);
+    else soon(releaseNode, metadata.name, releaseAfterMs);
+  });
+  lifetime.defer('the hold on nodes', () => {
+    unsubscribe();
+    for (const timer of later) clearTimeout(timer);
   });
 }
 
