@@ -17,6 +17,8 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 kept=(/etc/rancher /etc/cni /opt/cni /var/lib/rancher /var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers)
 # Whatever else is written below these goes to memory, and away with the machine.
 covered=(/etc /opt /usr/libexec /var/lib /var/log)
+# What a kubelet sets for the whole kernel: it may write there, and nothing comes of it.
+kernel=(vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
 
 cgroup_version() { if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then echo 2; else echo 1; fi; }
 
@@ -112,7 +114,7 @@ mount_cgroups() {
 
 # Runs as the first process of the new namespaces, and stays as the one that holds them.
 furnish() {
-  local home=$1 name=$2 bundle=$3 nameserver=$4 version=$5 directory
+  local home=$1 name=$2 bundle=$3 nameserver=$4 version=$5 directory file
   hostname "$name"
   # sysfs shows the network devices of the namespace that it is mounted in; it covers the cgroup mounts.
   mount -t sysfs sysfs /sys
@@ -132,6 +134,11 @@ furnish() {
   # Every machine unpacks the same k3s: once is enough (k3s locks the directory while it does).
   mkdir -p /var/lib/rancher/k3s/data
   mount --bind "$bundle" /var/lib/rancher/k3s/data
+  for file in "${kernel[@]}"; do
+    mkdir -p "$(dirname "$home/scratch/sys/$file")"
+    cat "/proc/sys/$file" > "$home/scratch/sys/$file"
+    mount --bind "$home/scratch/sys/$file" "/proc/sys/$file"
+  done
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" > /etc/hosts
   # It may be a link into what was covered.
   rm -f /etc/resolv.conf
