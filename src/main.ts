@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { EXIT } from '#base';
+import { ConfigurationError, EXIT } from '#base';
 import { createIo, type Io, reportError } from './cli/io.ts';
 
 /**
@@ -50,10 +50,20 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync([...argv], { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok;
   } catch (error) {
-    // Commander has already printed help, the version, or what it did not understand.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.configuration;
+    if (error instanceof CommanderError) return endOf(error, isJson);
     return reportError(error, isJson);
   }
+}
+
+/** Help and the version have been printed; what commander did not understand has not. */
+function endOf({ code, exitCode, message }: CommanderError, isJson: boolean): number {
+  if (exitCode === 0) return EXIT.ok;
+  if (code === 'commander.help') return EXIT.configuration;
+  const sentence = message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return reportError(
+    new ConfigurationError('DAAS_COMMAND_LINE_INVALID', `${sentence}; --help tells what there is`),
+    isJson,
+  );
 }
 
 async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
@@ -61,6 +71,7 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
     .description('Admits machines to a k3s cluster by a stake on the Sui blockchain instead of a join token.')
     .version(packageVersion())
     .showSuggestionAfterError()
+    .configureOutput(output)
     .exitOverride();
   const asked = argv.find((argument) => argument in commands);
   for (const [name, { summary, load }] of Object.entries(commands)) {
@@ -75,9 +86,12 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
   return program;
 }
 
+/** `endOf` tells it. */
+const output = { outputError: () => undefined };
+
 /** Commander hands `exitOverride` only to commands it makes itself. */
 function inheritExitOverride(command: Command): void {
-  command.exitOverride().showSuggestionAfterError();
+  command.exitOverride().configureOutput(output).showSuggestionAfterError();
   for (const inner of command.commands) inheritExitOverride(inner);
 }
 

@@ -42,7 +42,7 @@ test.each([
 ])('a flag that is ours is refused: %s', (...argv) => {
   const error = failure({ argv });
   expect(error).toMatchObject({ code: 'DAAS_AGENT_SETTING_CONFLICT', exitCode: 78 });
-  expect(error.message).toMatch(/^--[a-z-]+ in agent\.args .* remove --/);
+  expect(error.message).toMatch(/^--[a-z-]+ \(agent\.args or the command line\) .* leave --/);
   expect(error.message).not.toContain('secret-word');
 });
 

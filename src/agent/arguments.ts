@@ -146,7 +146,7 @@ export function readAgentFacts(sources: AgentSources, nodeId: string): AgentFact
 
 function refuseOurs({ env, files }: AgentSources, flags: readonly Flag[], nodeId: string): void {
   for (const { name, value } of flags)
-    refuse(name, value, nodeId, `--${name} in agent.args`, `remove --${name} from agent.args`);
+    refuse(name, value, nodeId, `--${name} (agent.args or the command line)`, `leave --${name} out`);
   for (const { file, key, values } of files) {
     const name = aliases[key.replace(/\+$/, '')] ?? key.replace(/\+$/, '');
     refuse(name, values.at(-1) ?? '', nodeId, `'${key}' in ${file}`, `remove the key from ${file}`);

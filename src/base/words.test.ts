@@ -6,6 +6,7 @@ import { isNodeId } from './node-id.ts';
 test('a secret prints as [secret] wherever it lands, and reveals itself only when asked', () => {
   const secret = new Secret('K10abc');
   const seen = [
+    // oxlint-disable-next-line typescript/restrict-template-expressions -- the mistake that must not leak
     `${secret}`,
     JSON.stringify({ secret }),
     inspect({ secret }, { depth: 9 }),

@@ -35,6 +35,12 @@ function parseAs<T>(schema: z.ZodType<T>, value: unknown, origin: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
+  if (issue?.path[0] === 'clusterId' && Publication.safeParse(value).success)
+    throw new ConfigurationError(
+      'DAAS_DEPLOYMENT_INVALID',
+      `${origin} names no cluster yet: \`k3s-daas cluster create\` makes one and writes its id there`,
+      { details: { origin } },
+    );
   throw new ConfigurationError(
     'DAAS_DEPLOYMENT_INVALID',
     `${origin} is no deployment: ${issue?.path.join('.') || 'the document'}: ${issue?.message ?? 'not valid'}; it is written by \`k3s-daas cluster create\``,

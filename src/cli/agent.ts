@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { createAgentSupervisor } from '#agent';
+import { distance } from 'fastest-levenshtein';
+import { createAgentSupervisor, findBinary, readPlan } from '#agent';
 import { createGatewayConnector } from '#api';
-import { DaasError, Lifetime, type Log, systemClock } from '#base';
-import { createChainClient, createStakeChain } from '#chain';
+import { ConfigurationError, DaasError, Lifetime, type Log, systemClock } from '#base';
+import { createChainClient, createStakeChain, formatSui } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
@@ -59,6 +60,7 @@ export function agentCommand(io: Io): Command {
 }
 
 async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]): Promise<number> {
+  refuseMistyped(k3sFlags);
   const settings = await loadWorkerSettings({
     file: flags.config,
     flags: flags.nodeId === undefined ? [] : [{ name: 'nodeId', value: flags.nodeId, flag: '--node-id' }],
@@ -68,7 +70,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
   for (const warning of await settingWarnings(settings))
     log.warn('A setting deserves a look', { detail: warning });
   if (flags.dryRun) {
-    await rehearse(io, settings);
+    await rehearse(io, settings, k3sArguments(settings, flags, k3sFlags));
     return 0;
   }
   await using life = new Lifetime();
@@ -164,10 +166,32 @@ function k3sArguments(
   ];
 }
 
+const ownFlags = ['--dry-run', '--stake-again', '--k3s-config'];
+
+/**
+ * What is not ours goes to k3s, which would find a slip like `--dryrun` out after the stake was made. No flag of k3s is as
+ * near to one of these. Throws `DAAS_FLAG_UNKNOWN` (exit 78).
+ */
+export function refuseMistyped(k3sFlags: readonly string[]): void {
+  for (const word of k3sFlags) {
+    const flag = word.split('=', 1)[0] ?? word;
+    if (!flag.startsWith('-')) continue;
+    const meant = ownFlags.find((own) => distance(own, flag.toLowerCase()) <= 2);
+    if (meant)
+      throw new ConfigurationError(
+        'DAAS_FLAG_UNKNOWN',
+        `'${flag}' is a flag neither of this command nor of k3s: did you mean ${meant}? Nothing was started`,
+        { details: { flag, meant } },
+      );
+  }
+}
+
 /** `--dry-run`: what is there, what would be done; reads alone. */
-async function rehearse(io: Io, settings: Loaded): Promise<void> {
+async function rehearse(io: Io, settings: Loaded, args: readonly string[]): Promise<void> {
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
+  const { dataDir } = await readPlan({ ...value.agent, args: [...args] }, process.env, nodeId);
+  const binary = await findBinary(value.agent.binary, process.env);
   const wallet = await walletOf(settings);
   const chain = createChainClient({
     endpoints: value.chain.endpoints,
@@ -180,22 +204,30 @@ async function rehearse(io: Io, settings: Loaded): Promise<void> {
   const record = standing === undefined ? undefined : (await chain.records([standing])).get(standing);
   const plan =
     record === undefined
-      ? value.stake.amountMist === undefined
-        ? 'nothing stands for this node, and stake.amountMist is not set: it would stop here'
-        : `would stake ${value.stake.amountMist} MIST (minimum ${cluster.parameters.minimumWorkerStakeMist}) and mint a Seal token`
+      ? stakePlan(value.stake.amountMist, cluster.parameters.minimumWorkerStakeMist)
       : record.staker === wallet.address
-        ? `record ${record.id} stands with ${record.stakeMist} MIST${record.token ? ` and token ${record.token}` : '; would mint its Seal token'}`
+        ? `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}${record.token ? ` and token ${record.token}` : '; would mint its Seal token'}`
         : `the node id belongs to ${record.staker}: it would stop here`;
   const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
   io.result(
-    { dryRun: true, nodeId, wallet: wallet.address, clusterId: cluster.id, plan, gateways },
+    { dryRun: true, nodeId, wallet: wallet.address, clusterId: cluster.id, plan, gateways, binary, dataDir },
     [
       `node      ${nodeId}`,
       `wallet    ${wallet.address}`,
       `cluster   ${cluster.id}`,
       `stake     ${plan}`,
       `gateways  ${gateways.join(', ') || 'none is live'}`,
+      `k3s       ${binary}, data in ${dataDir}`,
       'Nothing was sent, nothing was started.',
     ].join('\n'),
   );
+}
+
+function stakePlan(amountMist: bigint | undefined, minimumMist: bigint): string {
+  if (amountMist === undefined)
+    return 'nothing stands for this node, and stake.amountMist is not set: it would stop here';
+  const amounts = `${formatSui(amountMist)} (minimum of the cluster: ${formatSui(minimumMist)})`;
+  return amountMist < minimumMist
+    ? `would not stake ${amounts}: it would stop here`
+    : `would stake ${amounts} and mint a Seal token`;
 }

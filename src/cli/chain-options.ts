@@ -1,6 +1,5 @@
-import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
-import { ConfigurationError, DaasError, EXIT, systemClock } from '#base';
+import { ConfigurationError, systemClock } from '#base';
 import {
   type ClusterActor,
   createChainClient,
@@ -10,10 +9,10 @@ import {
   type Plan,
   parseSui,
   readDeployment,
-  readWallet,
   type Wallet,
 } from '#chain';
-import { type Io, table } from './io.ts';
+import { askLine, type Io, notConfirmed, table } from './io.ts';
+import { readWalletFile } from './wallet-file.ts';
 
 /** Where the networks of the Sui Foundation, and a local one, are reached. */
 const NETWORKS: Readonly<Record<string, string>> = {
@@ -73,13 +72,14 @@ export function withDeployment(command: Command): Command {
 async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
   if (options.endpoint) return options.endpoint;
   const name =
-    options.network ?? (await ask(io, 'Network (mainnet, testnet, devnet, localnet) or URL', '--network'));
+    options.network ??
+    (await ask(io, 'Network (mainnet, testnet, devnet, localnet) or URL', '--network (or --endpoint)'));
   return [NETWORKS[name] ?? name];
 }
 
 async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
-  return readWallet(file, options.wallet);
+  return readWalletFile(file, options.wallet);
 }
 
 export interface Session {
@@ -130,14 +130,9 @@ export async function ask(io: Io, question: string, flag: string, fallback?: str
       },
     );
   }
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const hint = fallback === undefined ? '' : ` [${fallback}]`;
-    const answer = (await prompt.question(`${question}${hint}: `)).trim();
-    if (answer !== '') return answer;
-  } finally {
-    prompt.close();
-  }
+  const hint = fallback === undefined ? '' : ` [${fallback}]`;
+  const answer = await askLine(`${question}${hint}: `);
+  if (answer !== '') return answer;
   return fallback ?? ask(io, question, flag, fallback);
 }
 
@@ -179,13 +174,14 @@ export async function carryOut<T>(
 
 export async function confirm(io: Io, question: string, { yes }: SpendOptions): Promise<void> {
   if (yes || (await io.confirm(question))) return;
-  throw new DaasError('DAAS_NOT_CONFIRMED', 'nothing was sent: the answer was no', {
-    exitCode: EXIT.unexpected,
-  });
+  throw notConfirmed('nothing was sent: the answer was no');
 }
 
 export function costLines(plan: Pick<Plan<unknown>, 'cost' | 'budgetMist'>): Array<[string, string]> {
-  return [['gas', `about ${formatSui(plan.cost.totalMist)}, at most ${formatSui(plan.budgetMist)}`]];
+  const { totalMist } = plan.cost;
+  // What is deleted gives its storage fee back, which can be more than the call costs.
+  const about = totalMist < 0n ? `none, ${formatSui(-totalMist)} come back` : `about ${formatSui(totalMist)}`;
+  return [['gas', `${about}; at most ${formatSui(plan.budgetMist)}`]];
 }
 
 export function costJson(plan: Pick<Plan<unknown>, 'cost' | 'budgetMist'>) {

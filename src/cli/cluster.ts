@@ -10,6 +10,7 @@ import {
   formatSui,
   GATEWAY_STATUSES,
   type GatewayStatus,
+  isPublicNetwork,
   type ParameterState,
   parametersAt,
   parseSui,
@@ -115,9 +116,9 @@ interface ParameterOptions {
 
 function withParameters(command: Command): Command {
   return command
-    .option('--minimum-stake <amount>', 'least stake of a worker')
+    .option('--minimum-stake <amount>', 'least stake of a worker; at least that of the tier with nodes:write')
     .option('--minimum-top-up <amount>', 'least amount a stake is raised by')
-    .option('--tiers <a,b,c>', 'stakes of the tiers basic, standard, premium, such as 1,10,100')
+    .option('--tiers <a,b,c>', 'stakes of the tiers basic, standard, premium, such as 1,2,10')
     .option(
       '--tier-permissions <a;b;c>',
       'what each tier adds, such as "pods:read;nodes:write pods:write;*:*"',
@@ -239,6 +240,21 @@ function parameterRows(parameters: ParameterState): Array<[string, string]> {
 
 // === Commands ===
 
+/** The defaults; where strangers can be, with tiers and a minimum that are no gift (`assertTiers`). */
+function proposedSettings(admin: string, isPublic: boolean): ClusterSettings {
+  const settings = defaultSettings(admin);
+  if (!isPublic) return settings;
+  const stakesMist = [1_000_000_000n, 2_000_000_000n, 10_000_000_000n];
+  return {
+    ...settings,
+    minimumStakeMist: 2_000_000_000n,
+    tiers: settings.tiers.map(({ permissions }, index) => ({
+      stakeMist: stakesMist[index] as bigint,
+      permissions,
+    })),
+  };
+}
+
 interface CreateOptions extends SpendOptions, DeploymentOptions, ParameterOptions {
   readonly package?: string;
 }
@@ -259,7 +275,11 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
       { details: { expected: publication.chainId, actual: chainId } },
     );
   const packageId = publication?.packageId ?? addressOf(options.package ?? '', '--package');
-  const settings = await settingsOf(io, options, defaultSettings(wallet.address));
+  const settings = await settingsOf(
+    io,
+    options,
+    proposedSettings(wallet.address, isPublicNetwork(chainId, urls)),
+  );
   if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
   const plan = await planCreateCluster(
     { endpoints, wallet, ...(budgetMist !== undefined && { budgetMist }) },

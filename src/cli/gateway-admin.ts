@@ -12,7 +12,7 @@ import {
   NodesReply,
   OPERATOR_PATHS,
 } from '#gateway';
-import { type Io, table } from './io.ts';
+import { type Io, notConfirmed, table } from './io.ts';
 
 interface SocketOptions {
   readonly socket: string;
@@ -116,10 +116,7 @@ async function touch(
   }
   if (!options.yes) {
     for (const action of preview.actions) io.note(action);
-    if (!(await io.confirm('Do this?'))) {
-      io.result({ ...preview, done: false, dryRun: false }, 'nothing was done');
-      return;
-    }
+    if (!(await io.confirm('Do this?'))) throw notConfirmed('nothing was done: the answer was no');
   }
   const reply = await ask(options.socket, 'POST', path, CommandReply, command);
   for (const action of reply.actions) io.step(action);

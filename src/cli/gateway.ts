@@ -1,17 +1,18 @@
 import { access, mkdir } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, EXIT, replaceFile, systemClock } from '#base';
 import { createChainClient, createChangeFollower } from '#chain';
 import { openCluster, setupCluster } from '#cluster';
 import { startGateway } from '#gateway';
-import { createLogger } from '#host';
+import { createLogger, type Settings } from '#host';
 import { operatorCommands } from './gateway-admin.ts';
 import { ensureGatewayKeys, type GatewayKeyFiles } from './gateway-keys.ts';
-import { type Io, table } from './io.ts';
-import { deploymentOf, type GatewaySettings, loadGatewaySettings } from './settings.ts';
+import { type Io, notConfirmed, table } from './io.ts';
+import { deploymentOf, type GatewaySettings, loadGatewaySettings, pathOf } from './settings.ts';
 
-/** `k3s-daas gateway setup | run | nodes | evict | ban | unban | release | unlock`. */
+/** `k3s-daas gateway setup | run | nodes | evict | ban | unban | bans | release | unlock | breaker`. */
 export function gatewayCommand(io: Io): Command {
   const gateway = new Command('gateway').description('The Nautilus gateway beside the k3s server.');
   gateway.addCommand(setupCommand(io));
@@ -23,7 +24,7 @@ export function gatewayCommand(io: Io): Command {
 interface SetupFlags {
   readonly config?: string;
   readonly adminKubeconfig: string;
-  readonly ordinary: readonly string[];
+  readonly ordinary?: readonly string[];
   readonly check?: boolean;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
@@ -43,11 +44,10 @@ function setupCommand(io: Io): Command {
     .option(
       '--ordinary <name>',
       'reserve this node name too: a server without a Node, a node that is off (repeatable)',
-      (name: string, names: readonly string[]) => [...names, name],
-      [],
+      (name: string, names?: readonly string[]) => [...(names ?? []), nodeNameOf(name)],
     )
-    .option('--check', 'only say what would be done; exits 1 when something is missing')
-    .option('--dry-run', 'the same as --check')
+    .option('--dry-run', 'only say what would be done')
+    .option('--check', 'the same, and exit with 1 when something is missing')
     .option('--yes', 'do not ask before changing the cluster')
     .option('--json', 'print one JSON object')
     .action((flags: SetupFlags) => setup(io, flags));
@@ -55,7 +55,8 @@ function setupCommand(io: Io): Command {
 
 async function setup(io: Io, flags: SetupFlags): Promise<void> {
   const isCheck = Boolean(flags.check || flags.dryRun);
-  const { gateway: config } = (await loadGatewaySettings({ file: flags.config })).value;
+  const settings = await loadGatewaySettings({ file: flags.config });
+  const config = withPaths(settings);
   if (config.kubeconfig === flags.adminKubeconfig)
     throw new ConfigurationError(
       'DAAS_GATEWAY_ADMIN_KUBECONFIG',
@@ -64,7 +65,7 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
   const files = keyFilesOf(config.tls);
   const options = {
     kubeconfig: { path: flags.adminKubeconfig },
-    ordinaryNames: flags.ordinary,
+    ordinaryNames: flags.ordinary ?? [],
     allowUnboundNames: config.allowUnboundNames,
   };
   const plan = await setupCluster({ ...options, check: true });
@@ -76,24 +77,22 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
   ]);
   for (const shortcoming of plan.shortcomings) io.warn(shortcoming);
   if (isCheck) {
-    if (plan.changes.length + missing.length > 0) process.exitCode = EXIT.unexpected;
+    if (flags.check && plan.changes.length + missing.length > 0) process.exitCode = EXIT.unexpected;
     io.result(
       {
-        check: true,
+        dryRun: true,
         kubernetesVersion: plan.kubernetesVersion,
         changes: plan.changes,
         missingFiles: missing,
       },
-      describe(plan.changes, missing),
+      `${describe(plan.changes, missing)}\nNothing was changed: this was a dry run.`,
     );
     return;
   }
   if (plan.changes.length > 0) {
     io.note(describe(plan.changes, missing));
-    if (!flags.yes && !(await io.confirm(`Change the cluster ${config.server} like this?`))) {
-      io.note('nothing was changed');
-      return;
-    }
+    if (!flags.yes && !(await io.confirm(`Change the cluster ${config.server} like this?`)))
+      throw notConfirmed('nothing was changed: the answer was no');
   }
   const keys = await ensureGatewayKeys(files, hostNamesOf(config.listen.host));
   for (const file of keys.made) io.step('made a key', file);
@@ -116,8 +115,9 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
       signingKey,
     },
     [
-      'The cluster is ready. Next, tell the chain (once), and put the id it prints into gateway.gatewayId:',
-      `  k3s-daas cluster gateway add --url https://<this machine>:${config.listen.port} --tls-pin ${tlsPin} --signing-key ${signingKey}`,
+      "The cluster is ready. Next, with the key of the cluster's admin, tell the chain (once) under which URL workers reach this",
+      'gateway, and put the id that it prints into gateway.gatewayId:',
+      `  k3s-daas cluster gateway add --url ${publicUrlOf(config)} --tls-pin ${tlsPin} --signing-key ${signingKey} --endpoint ${settings.value.chain.endpoints[0]}`,
     ].join('\n'),
   );
 }
@@ -141,7 +141,7 @@ async function run(flags: { config?: string; json?: boolean }): Promise<void> {
     level: value.log.level,
     format: flags.json ? 'json' : value.log.format,
   });
-  const config = withGatewayId(value.gateway);
+  const config = withGatewayId(withPaths(settings));
   const deployment = await deploymentOf(settings);
   const chain = createChainClient({
     endpoints: value.chain.endpoints,
@@ -198,14 +198,52 @@ function withGatewayId<T extends { readonly gatewayId?: string | undefined }>(
   return { ...gateway, gatewayId };
 }
 
+/** The section, its paths absolute: those in the file are relative to the file. */
+function withPaths(settings: Settings<GatewaySettings>): GatewaySettings['gateway'] {
+  const { gateway } = settings.value;
+  const path = (name: string, value: string) => pathOf(settings, `gateway.${name}`) ?? value;
+  const { socketPath, serverCaFile } = gateway;
+  return {
+    ...gateway,
+    tls: {
+      certFile: path('tls.certFile', gateway.tls.certFile),
+      keyFile: path('tls.keyFile', gateway.tls.keyFile),
+    },
+    stateDir: path('stateDir', gateway.stateDir),
+    kubeconfig: path('kubeconfig', gateway.kubeconfig),
+    ...(socketPath !== undefined && { socketPath: path('socketPath', socketPath) }),
+    ...(serverCaFile !== undefined && { serverCaFile: path('serverCaFile', serverCaFile) }),
+  };
+}
+
+/** Where workers reach it, as far as the configuration tells: where it listens, or else beside the k3s server. */
+function publicUrlOf({ listen, server }: GatewaySettings['gateway']): string {
+  if (isEverywhere(listen.host)) return `https://${new URL(server).hostname}:${listen.port}`;
+  return `https://${isIPv6(listen.host) ? `[${listen.host}]` : listen.host}:${listen.port}`;
+}
+
+/** The name of an ordinary node: a DNS subdomain (RFC 1123), which may have dots. Throws `DAAS_NODE_NAME_INVALID`. */
+function nodeNameOf(text: string): string {
+  const label = '[a-z0-9]([a-z0-9-]*[a-z0-9])?';
+  if (text.length <= 253 && new RegExp(`^${label}(\\.${label})*$`).test(text)) return text;
+  throw new ConfigurationError(
+    'DAAS_NODE_NAME_INVALID',
+    `--ordinary: '${text}' is no name of a Kubernetes Node: lower-case letters, digits, hyphens and dots, at most 253`,
+    { details: { origin: '--ordinary', value: text } },
+  );
+}
+
 /** The signing key lies beside the TLS key. */
 function keyFilesOf(tls: GatewaySettings['gateway']['tls']): GatewayKeyFiles {
   return { ...tls, signingKeyFile: join(dirname(tls.keyFile), 'signing.key') };
 }
 
 function hostNamesOf(listenHost: string): readonly string[] {
-  const isEverywhere = listenHost === '0.0.0.0' || listenHost === '::';
-  return [...new Set([...(isEverywhere ? [] : [listenHost]), 'localhost', '127.0.0.1'])];
+  return [...new Set([...(isEverywhere(listenHost) ? [] : [listenHost]), 'localhost', '127.0.0.1'])];
+}
+
+function isEverywhere(listenHost: string): boolean {
+  return listenHost === '0.0.0.0' || listenHost === '::';
 }
 
 async function missingFiles(paths: readonly string[]): Promise<readonly string[]> {

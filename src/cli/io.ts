@@ -43,7 +43,7 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
         );
     },
     note(text) {
-      if (!json) stderr.write(`  ${text}\n`);
+      if (!json) stderr.write(`${text.replaceAll(/^/gm, '  ')}\n`);
     },
     warn(text) {
       stderr.write(`${colour.yellow('!')} ${text}\n`);
@@ -58,15 +58,28 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
           `${question} Nobody can answer here: pass --yes to go on, or --dry-run to only look`,
           { exitCode: EXIT.configuration },
         );
-      const { createInterface } = await import('node:readline/promises');
-      const prompt = createInterface({ input: process.stdin, output: process.stderr });
-      try {
-        return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim());
-      } finally {
-        prompt.close();
-      }
+      return /^y(es)?$/i.test(await askLine(`${question} [y/N] `));
     },
   };
+}
+
+/** One line from whoever is at the terminal. Ctrl-C and Ctrl-D are an answer of no: `DAAS_NOT_CONFIRMED`. */
+export async function askLine(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return (await prompt.question(question)).trim();
+  } catch (cause) {
+    process.stderr.write('\n');
+    throw notConfirmed('nothing was done: the question was not answered', cause);
+  } finally {
+    prompt.close();
+  }
+}
+
+/** What a command ends with when the human does not want it. */
+export function notConfirmed(message: string, cause?: unknown): DaasError {
+  return new DaasError('DAAS_NOT_CONFIRMED', message, { cause, exitCode: EXIT.unexpected });
 }
 
 /** JSON in which a u64 is a string, as Sui's own JSON has it. */

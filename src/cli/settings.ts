@@ -10,11 +10,11 @@ import {
   openWallet,
   parseDeployment,
   readDeployment,
-  readWallet,
   type Wallet,
 } from '#chain';
 import type { GatewayConfig } from '#gateway';
 import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type Settings } from '#host';
+import { readWalletFile } from './wallet-file.ts';
 
 const DurationMs = z.int().min(0).max(86_400_000);
 const port = z.int().min(0).max(65_535);
@@ -324,20 +324,7 @@ export async function walletOf(settings: Loaded): Promise<Wallet> {
       'DAAS_WALLET_MISSING',
       'no wallet key is configured: set wallet.keyFile (K3S_DAAS_WALLET_KEY_FILE) to a file with the key of the wallet that stakes',
     );
-  const wallet = await readWallet(file, address);
-  await expectPrivate(file);
-  return wallet;
-}
-
-/** A key that others can read is not only ours. */
-async function expectPrivate(file: string): Promise<void> {
-  const { mode } = await stat(file);
-  if ((mode & 0o077) === 0) return;
-  throw new ConfigurationError(
-    'DAAS_WALLET_KEY_EXPOSED',
-    `the wallet key ${file} can be read by others (mode ${(mode & 0o777).toString(8)}): chmod 600 ${file}`,
-    { details: { file } },
-  );
+  return readWalletFile(file, address);
 }
 
 /** The list of plugins, the settings that belong to a built-in written into its entry. */

@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { cosmiconfig, defaultLoaders } from 'cosmiconfig';
 import { closest, distance } from 'fastest-levenshtein';
+import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { ConfigurationError, messageOf, Secret } from '#base';
 import { describeSettings, namesAt, type SettingKind, type SettingRow } from './settings-schema.ts';
@@ -116,8 +117,8 @@ async function readDocument<T>({ file, directories }: SettingsOptions<T>): Promi
     searchPlaces: [`${baseName}.json`, `${baseName}.yaml`, `${baseName}.yml`],
     loaders: {
       '.json': defaultLoaders['.json'],
-      '.yaml': defaultLoaders['.yaml'],
-      '.yml': defaultLoaders['.yaml'],
+      '.yaml': loadYaml,
+      '.yml': loadYaml,
       noExt: refuseExtension,
       '.js': refuseExtension,
       '.mjs': refuseExtension,
@@ -142,6 +143,14 @@ async function readDocument<T>({ file, directories }: SettingsOptions<T>): Promi
       `the configuration ${where} cannot be read as JSON or YAML: ${withoutQuotes(cause)}`,
     );
   }
+}
+
+/** YAML 1.2, in which `0x…` stays the text it is: ids are written so, and a number would lose their digits. */
+function loadYaml(_path: string, text: string): unknown {
+  return parseYaml(text, {
+    merge: true,
+    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || tag.format !== 'HEX'),
+  });
 }
 
 /** What a parser says without the lines around the mistake, which it likes to quote: one of them may be a key. */
