@@ -189,7 +189,7 @@ describeCases('flags of k3s that are ours', 'ours', [
       options: () => ({ args: [flag, value] }),
       exitCode: 78,
       code: 'DAAS_AGENT_SETTING_CONFLICT',
-      says: () => [flag, /remove/, /gateway|node id/],
+      says: () => [flag, /leave --[a-z-]+ out/, /gateway|node id/],
     }),
   ),
   ...(['K3S_TOKEN', 'K3S_URL'] as const).map(
