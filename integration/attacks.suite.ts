@@ -9,6 +9,7 @@ import { Transaction } from '@mysten/sui/transactions';
 import { CompactSign } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCluster, defaultSettings, publishPackage } from '#chain';
+import { setupCluster } from '#cluster';
 import { until } from './world/kubernetes.ts';
 import {
   ask,
@@ -427,6 +428,48 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
       );
       // The stand-in's server has no node password of its own; its Node is there, and stays what it is.
       if (server.pair) expect((await createNode(k3s, server.pair, 'server')).status).toBe(409);
+    });
+
+    test('the name of an ordinary node that its administrator deleted, and of a server that has no Node', async () => {
+      const { kubernetes, k3s: server } = world;
+      const made = await kubernetes.send('POST', '/api/v1/nodes', {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name: 'ordinary-1' },
+      });
+      expect(made.status).toBe(201);
+      const { changes } = await setupCluster({
+        kubeconfig: { path: server.kubeconfig },
+        reservedNames: ['server-without-node'],
+      });
+      expect(changes.map(({ what }) => what).sort()).toEqual([
+        'ordinary-1 as ordinary',
+        'server-without-node as reserved',
+      ]);
+      await kubernetes.send('DELETE', '/api/v1/nodes/ordinary-1');
+      const listing = async () =>
+        (await kubernetes.get('/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted')).body.data[
+          'ordinary-1'
+        ];
+      await until('the name to be reserved', async () =>
+        (await listing()) === 'reserved' ? true : undefined,
+      );
+      for (const node of ['ordinary-1', 'server-without-node']) {
+        const squatter = await register(gateway, await newStakeholder(node));
+        expect(squatter).toMatchObject({ status: 409, body: { code: 'name_not_ours' } });
+        const claimed = await askKubeletCertificate(
+          k3s,
+          { bearer: malloryBearer },
+          { node, password: 'mine' },
+        );
+        if (!claimed.pair) throw new Error('no certificate');
+        const { pair } = claimed;
+        expect(await createNode(k3s, pair, node)).toMatchObject({
+          status: 403,
+          body: { message: expect.stringContaining(`the node name ${node} is reserved by the operator`) },
+        });
+        expect(await world.node(node)).toBeUndefined();
+      }
     });
 
     test('a worker’s own certificate creates a Node of another name, or without its taint', async () => {

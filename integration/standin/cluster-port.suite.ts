@@ -39,7 +39,8 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
       await admin('POST', '/api/v1/nodes', nodeBody('was-here-before'));
       setup = await setupCluster({
         kubeconfig: { path: world.adminKubeconfigPath },
-        ordinaryNames: ['absent-server'],
+        ordinaryNames: ['coming-server'],
+        reservedNames: ['absent-server'],
       });
       cluster = openCluster({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 300 });
     });
@@ -49,18 +50,22 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
     });
 
     describe('setup', () => {
-      test('reserves the names that are there, and says so before it does', async () => {
-        expect(setup.changes).toContainEqual(
-          expect.objectContaining({ action: 'reserve', what: 'was-here-before' }),
-        );
+      test('lists the names that are there or are given, and says so before it does', async () => {
+        for (const what of [
+          'was-here-before as ordinary',
+          'coming-server as expected',
+          'absent-server as reserved',
+        ])
+          expect(setup.changes).toContainEqual(expect.objectContaining({ action: 'list', what }));
         const names = await cluster.admittedNames();
         expect(names.get('was-here-before')).toBe('ordinary');
-        expect(names.get('absent-server')).toBe('ordinary');
+        expect(names.get('coming-server')).toBe('expected');
+        expect(names.get('absent-server')).toBe('reserved');
       });
 
       test('run again, it finds nothing to do; with check it changes nothing', async () => {
         const kubeconfig = { path: world.adminKubeconfigPath };
-        const again = { kubeconfig, ordinaryNames: ['absent-server'] };
+        const again = { kubeconfig, ordinaryNames: ['coming-server'], reservedNames: ['absent-server'] };
         expect((await setupCluster(again)).changes).toEqual([]);
         await admin('DELETE', '/apis/rbac.authorization.k8s.io/v1/clusterroles/k3s-daas-gateway');
         const planned = await setupCluster({ ...again, check: true });
@@ -330,15 +335,36 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
         await cluster.removeName(first);
       });
 
-      test('an ordinary name can be neither taken, freed nor reserved for a stake', async () => {
-        const reserved = { code: 'DAAS_NAME_RESERVED' };
-        const nodeId = 'was-here-before';
-        await expect(cluster.admitName({ nodeId, tier: 'basic' })).rejects.toMatchObject(reserved);
-        await expect(cluster.removeName(nodeId)).rejects.toMatchObject(reserved);
-        const request = { nodeId, recordId: drawRecord(), hash: 'x' };
-        await expect(cluster.reserveNodePassword(request)).rejects.toMatchObject(reserved);
-        expect((await cluster.admittedNames()).get(nodeId)).toBe('ordinary');
-        expect(await cluster.nodePassword(nodeId)).toBeUndefined();
+      test.each([
+        ['was-here-before', 'ordinary'],
+        ['coming-server', 'expected'],
+        ['absent-server', 'reserved'],
+      ])(
+        '%s, listed as %s, can be neither taken, freed nor reserved for a stake',
+        async (nodeId, listing) => {
+          const reserved = { code: 'DAAS_NAME_RESERVED' };
+          await expect(cluster.admitName({ nodeId, tier: 'basic' })).rejects.toMatchObject(reserved);
+          await expect(cluster.removeName(nodeId)).rejects.toMatchObject(reserved);
+          const request = { nodeId, recordId: drawRecord(), hash: 'x' };
+          await expect(cluster.reserveNodePassword(request)).rejects.toMatchObject(reserved);
+          expect((await cluster.admittedNames()).get(nodeId)).toBe(listing);
+          expect(await cluster.nodePassword(nodeId)).toBeUndefined();
+        },
+      );
+
+      test('a name is relisted from what it is listed as, and from nothing else', async () => {
+        const name = uniqueName('relisted');
+        const kubeconfig = { path: world.adminKubeconfigPath };
+        await setupCluster({ kubeconfig, ordinaryNames: [name] });
+        const reserve = (from: string) => cluster.relistName({ name, from, to: 'reserved' });
+        expect(await reserve('ordinary')).toBe(false);
+        expect((await cluster.admittedNames()).get(name)).toBe('expected');
+        expect(await reserve('expected')).toBe(true);
+        expect((await cluster.admittedNames()).get(name)).toBe('reserved');
+        expect((await setupCluster({ kubeconfig })).changes).toEqual([]);
+        expect(
+          await cluster.relistName({ name: uniqueName('unlisted'), from: 'ordinary', to: 'reserved' }),
+        ).toBe(false);
       });
     });
 

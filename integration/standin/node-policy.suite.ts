@@ -108,11 +108,18 @@ export function describeNodePolicy(name: string, start: () => Promise<Kubernetes
       await cluster.removeName(node);
     });
 
-    test('an ordinary name asks for no taint', async () => {
+    test('an ordinary name asks for no taint, and lets nobody in when it is reserved', async () => {
       const node = uniqueName('ordinary');
       await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath }, ordinaryNames: [node] });
       const kubelet = await asNode(node);
       await becomes(201, () => create(kubelet, node));
+      expect(await cluster.relistName({ name: node, from: 'expected', to: 'reserved' })).toBe(true);
+      expect((await admin('DELETE', `/api/v1/nodes/${node}`)).status).toBe(200);
+      await becomes(403, () => create(kubelet, node));
+      for (const more of [{}, tainted('basic'), tainted('reserved')])
+        expect(await create(kubelet, node, more)).toMatchObject(
+          deniedBy('k3s-daas-node-names', `the node name ${node} is reserved by the operator`),
+        );
     });
 
     test('a staked name of a gateway that does not taint asks for no taint, and can be taken back', async () => {

@@ -28,12 +28,15 @@ export interface ClusterPort {
   releaseNodePassword(nodeId: string, signal?: AbortSignal): Promise<void>;
 
   /**
-   * Names that may exist as a Node now (the policy's ConfigMap): staked ones with their tier, others as `ordinary`.
-   * Changing an `ordinary` one throws `DAAS_NAME_RESERVED`; without a set-up cluster it is `DAAS_CLUSTER_NOT_SET_UP`.
+   * The listed names (the policy's ConfigMap): staked ones with their tier, the operator's as `ordinary`, `expected` or
+   * `reserved`. To admit or remove one of the operator's throws `DAAS_NAME_RESERVED`; without a set-up cluster it is
+   * `DAAS_CLUSTER_NOT_SET_UP`.
    */
   admittedNames(signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
   admitName(request: { nodeId: string; tier: string }, signal?: AbortSignal): Promise<void>;
   removeName(nodeId: string, signal?: AbortSignal): Promise<void>;
+  /** Lists one of the operator's names as `to` if it is listed as `from` now; tells whether it was. */
+  relistName(request: { name: string; from: string; to: string }, signal?: AbortSignal): Promise<boolean>;
 
   /** A bootstrap-token Secret in kube-system, marked with node id and record. */
   createJoinCredential(

@@ -1,3 +1,4 @@
+export { EXPECTED, isOperatorsName, ORDINARY, RESERVED, UNTAINTED } from './admitted-names.ts';
 export { type Backoff, backoffDelayMs } from './backoff.ts';
 export type {
   ChainPoint,

@@ -25,6 +25,7 @@ interface SetupFlags {
   readonly config?: string;
   readonly adminKubeconfig: string;
   readonly ordinary?: readonly string[];
+  readonly reserve?: readonly string[];
   readonly check?: boolean;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
@@ -34,7 +35,7 @@ function setupCommand(io: Io): Command {
   return new Command('setup')
     .summary('prepare this machine and the cluster')
     .description(
-      "Makes the gateway's keys, reserves the names of all Nodes that are there, installs the policies, and gives the gateway its least rights. May be run again at any time: it changes what differs.",
+      "Makes the gateway's keys, keeps the names of all Nodes that are there from stakes, installs the policies, and gives the gateway its least rights. May be run again at any time: it changes what differs.",
     )
     .option(
       '-c, --config <file>',
@@ -43,8 +44,13 @@ function setupCommand(io: Io): Command {
     .option('--admin-kubeconfig <file>', "an administrator's kubeconfig", '/etc/rancher/k3s/k3s.yaml')
     .option(
       '--ordinary <name>',
-      'reserve this node name too: a server without a Node, a node that is off (repeatable)',
-      (name: string, names?: readonly string[]) => [...(names ?? []), nodeNameOf(name)],
+      'let a node of this name join within 15 minutes by other means than a stake (repeatable)',
+      nodeNames('--ordinary'),
+    )
+    .option(
+      '--reserve <name>',
+      'let no node have this name: a server without a Node, a node that is off (repeatable)',
+      nodeNames('--reserve'),
     )
     .option('--dry-run', 'only say what would be done')
     .option('--check', 'the same, and exit with 1 when something is missing')
@@ -62,10 +68,17 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
       'DAAS_GATEWAY_ADMIN_KUBECONFIG',
       `gateway.kubeconfig is the administrator's own (${flags.adminKubeconfig}): name another file, setup writes one with the gateway's least rights there`,
     );
+  const twice = flags.ordinary?.find((name) => flags.reserve?.includes(name));
+  if (twice !== undefined)
+    throw new ConfigurationError(
+      'DAAS_FLAGS_CONFLICT',
+      `--ordinary ${twice} lets a node of that name join, --reserve ${twice} lets none: pass one of them`,
+    );
   const files = keyFilesOf(config.tls);
   const options = {
     kubeconfig: { path: flags.adminKubeconfig },
     ordinaryNames: flags.ordinary ?? [],
+    reservedNames: flags.reserve ?? [],
     allowUnboundNames: config.allowUnboundNames,
   };
   const plan = await setupCluster({ ...options, check: true });
@@ -222,15 +235,18 @@ function publicUrlOf({ listen, server }: GatewaySettings['gateway']): string {
   return `https://${isIPv6(listen.host) ? `[${listen.host}]` : listen.host}:${listen.port}`;
 }
 
-/** The name of an ordinary node: a DNS subdomain (RFC 1123), which may have dots. Throws `DAAS_NODE_NAME_INVALID`. */
-function nodeNameOf(text: string): string {
+/** Names of ordinary nodes: DNS subdomains (RFC 1123), which may have dots. Throws `DAAS_NODE_NAME_INVALID`. */
+function nodeNames(flag: string): (text: string, before?: readonly string[]) => readonly string[] {
   const label = '[a-z0-9]([a-z0-9-]*[a-z0-9])?';
-  if (text.length <= 253 && new RegExp(`^${label}(\\.${label})*$`).test(text)) return text;
-  throw new ConfigurationError(
-    'DAAS_NODE_NAME_INVALID',
-    `--ordinary: '${text}' is no name of a Kubernetes Node: lower-case letters, digits, hyphens and dots, at most 253`,
-    { details: { origin: '--ordinary', value: text } },
-  );
+  const form = new RegExp(`^${label}(\\.${label})*$`);
+  return (text, before) => {
+    if (text.length <= 253 && form.test(text)) return [...(before ?? []), text];
+    throw new ConfigurationError(
+      'DAAS_NODE_NAME_INVALID',
+      `${flag}: '${text}' is no name of a Kubernetes Node: lower-case letters, digits, hyphens and dots, at most 253`,
+      { details: { origin: flag, value: text } },
+    );
+  };
 }
 
 /** The signing key lies beside the TLS key. */

@@ -5,6 +5,7 @@ import {
   ConfigurationError,
   DaasError,
   type IssuedJoinCredential,
+  isOperatorsName,
   type Log,
   Secret,
   silentLog,
@@ -30,7 +31,6 @@ import {
   MANAGED_BY,
   NODE_MARK,
   NODE_PASSWORD_TYPE,
-  ORDINARY,
   OURS,
   passwordSecretName,
   SYSTEM_NAMESPACE,
@@ -109,25 +109,25 @@ export function openCluster(options: ClusterOptions): Cluster {
       { signal },
     ).catch(explainMissingSetup);
 
-  /** Sets or removes one key and says whether that changed anything; what others do to the list meanwhile stays. */
-  async function changeAdmitted(
-    nodeId: string,
-    value: string | undefined,
+  /** Gives one name another listing, or none, and says whether that changed anything; what others do to the list stays. */
+  async function changeListing(
+    name: string,
+    next: (current: string | undefined) => string | undefined,
     signal?: AbortSignal,
   ): Promise<boolean> {
     for (let attempt = 0; ; attempt += 1) {
       const { data, metadata } = await readAdmitted(signal);
-      const current = data?.[nodeId];
-      if (current === value) return false;
-      if (current === ORDINARY) throw reservedName(nodeId);
+      const current = data?.[name];
+      const wanted = next(current);
+      if (current === wanted) return false;
       // With the version of what was read: a name that an administrator reserves in between is not overwritten.
       const body = {
         metadata: { resourceVersion: metadata?.resourceVersion },
-        data: { [nodeId]: value ?? null },
+        data: { [name]: wanted ?? null },
       };
       try {
         await call(
-          `change the admitted name ${nodeId}`,
+          `change the admitted name ${name}`,
           (given) => core.patchNamespacedConfigMap({ name: ADMITTED_CONFIG_MAP, namespace, body }, given),
           { signal, patch: 'merge' },
         );
@@ -138,6 +138,17 @@ export function openCluster(options: ClusterOptions): Cluster {
       }
     }
   }
+
+  /** Admits a staked name, or takes it off the list. */
+  const changeAdmitted = (nodeId: string, tier: string | undefined, signal?: AbortSignal) =>
+    changeListing(
+      nodeId,
+      (current) => {
+        if (current !== tier && isOperatorsName(current)) throw reservedName(nodeId, current);
+        return tier;
+      },
+      signal,
+    );
 
   return {
     async node(name, signal) {
@@ -193,6 +204,8 @@ export function openCluster(options: ClusterOptions): Cluster {
     async removeName(nodeId, signal) {
       await changeAdmitted(nodeId, undefined, signal);
     },
+    relistName: ({ name, from, to }, signal) =>
+      changeListing(name, (current) => (current === from ? to : current), signal),
 
     async createJoinCredential({ nodeId, recordId, expiresAtMs }, signal): Promise<IssuedJoinCredential> {
       // Kubernetes reads whole seconds of RFC 3339; rounded down, so that the credential never outlives its promise.
@@ -404,10 +417,10 @@ async function conflictIsFine(request: Promise<unknown>): Promise<void> {
   }
 }
 
-function reservedName(nodeId: string): DaasError {
+function reservedName(nodeId: string, listing: string | undefined): DaasError {
   return new ConfigurationError(
     'DAAS_NAME_RESERVED',
-    `the node name ${nodeId} is reserved as ordinary in the ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP}: no stake may take or free it; an administrator may remove the key`,
+    `the node name ${nodeId} is the operator's, listed as ${listing} in the ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP}: no stake may take or free it; an administrator may remove the key`,
     { details: { nodeId } },
   );
 }

@@ -12,7 +12,7 @@ export {
 } from './policy.ts';
 export type { PolicyState } from './policy-state.ts';
 export {
-  namesToReserve,
+  namesToList,
   type SetupChange,
   type SetupOptions,
   type SetupResult,
@@ -24,8 +24,6 @@ export {
   EVICTED_TAINT,
   NODE_MARK,
   NODE_PASSWORD_TYPE,
-  ORDINARY,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
-  UNTAINTED,
 } from './words.ts';

@@ -4,17 +4,16 @@ import type {
   V1ValidatingAdmissionPolicyBinding,
   V1ValidatingAdmissionPolicySpec,
 } from '@kubernetes/client-node';
+import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#base';
 import {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,
   MANAGED_BY,
   NODE_MARK,
   NODE_PASSWORD_TYPE,
-  ORDINARY,
   OURS,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
-  UNTAINTED,
 } from './words.ts';
 
 /** A policy and the binding that puts it in force. */
@@ -23,10 +22,13 @@ export interface PolicyPair {
   readonly binding: V1ValidatingAdmissionPolicyBinding;
 }
 
+/** What an administrator runs so that an ordinary node may register. */
+const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
+
 const managed = { [MANAGED_BY]: OURS };
 
 /**
- * Node CREATE: only names of the ConfigMap, a staked one only with its taint, none with a mark of its own. It asks
+ * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its own. It asks
  * everybody but `system:masters`, whatever group they are in: a kubelet certificate, the identities that every worker
  * shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway is down; a
  * missing ConfigMap refuses all.
@@ -41,23 +43,22 @@ export function nodeNamesPolicy(): PolicyPair {
         { name: 'not-an-administrator', expression: "!('system:masters' in request.userInfo.groups)" },
       ],
       variables: [
-        { name: 'isAdmitted', expression: 'has(params.data) && object.metadata.name in params.data' },
         {
-          name: 'tier',
-          expression: `variables.isAdmitted ? params.data[object.metadata.name] : '${ORDINARY}'`,
+          name: 'listing',
+          expression:
+            "has(params.data) && object.metadata.name in params.data ? params.data[object.metadata.name] : ''",
         },
       ],
       validations: [
         {
-          expression: 'variables.isAdmitted',
-          messageExpression:
-            "'the node name ' + object.metadata.name + ' is not admitted: no stake that the gateway has verified stands behind it'",
+          expression: `!(variables.listing in ['', '${RESERVED}'])`,
+          messageExpression: `variables.listing == '${RESERVED}' ? 'the node name ' + object.metadata.name + ' is reserved by the operator: a node of that name may register after ${OPEN_COMMAND} ' + object.metadata.name : 'the node name ' + object.metadata.name + ' is not admitted: no stake that the gateway has verified stands behind it'`,
           message: 'the node name is not admitted',
           reason: 'Forbidden',
         },
         {
-          expression: `variables.tier in ['${ORDINARY}', '${UNTAINTED}'] || (has(object.spec) && has(object.spec.taints) && object.spec.taints.exists(t, t.key == '${STAKED_TAINT}' && has(t.value) && t.value == variables.tier && t.effect == 'NoSchedule'))`,
-          messageExpression: `'the staked node ' + object.metadata.name + ' must register with the taint ${STAKED_TAINT}=' + variables.tier + ':NoSchedule'`,
+          expression: `variables.listing in ['', '${RESERVED}', '${ORDINARY}', '${EXPECTED}', '${UNTAINTED}'] || (has(object.spec) && has(object.spec.taints) && object.spec.taints.exists(t, t.key == '${STAKED_TAINT}' && has(t.value) && t.value == variables.listing && t.effect == 'NoSchedule'))`,
+          messageExpression: `'the staked node ' + object.metadata.name + ' must register with the taint ${STAKED_TAINT}=' + variables.listing + ':NoSchedule'`,
           message: `a staked node must register with the taint ${STAKED_TAINT}`,
           reason: 'Forbidden',
         },
@@ -142,13 +143,13 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
   });
 }
 
-/** The ConfigMap with the names of the Nodes that are there already: their names are nobody's to stake. */
-export function admittedNamesMap(ordinary: readonly string[]): V1ConfigMap {
+/** The ConfigMap with the operator's names, which are nobody's to stake, each with its listing. */
+export function admittedNamesMap(listings: ReadonlyMap<string, string>): V1ConfigMap {
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE, labels: managed },
-    data: Object.fromEntries(ordinary.map((name) => [name, ORDINARY])),
+    data: Object.fromEntries(listings),
   };
 }
 

@@ -1,31 +1,57 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { namesToReserve } from './setup.ts';
+import { namesToList } from './setup.ts';
 import { admitsByBootstrapToken, hasAdmissionPolicies, parseKubernetesVersion } from './version.ts';
 
 const node = (name: string, labels: Record<string, string> = {}, taintKey?: string): V1Node => ({
   metadata: { name, labels },
   spec: taintKey ? { taints: [{ key: taintKey, effect: 'NoSchedule' }] } : {},
 });
-const admitted = (data: Record<string, string>) => ({ data });
+const listings = (
+  nodes: readonly V1Node[],
+  current: Record<string, string>,
+  { ordinaryNames = [], reservedNames = [] }: { ordinaryNames?: string[]; reservedNames?: string[] } = {},
+) => Object.fromEntries(namesToList(nodes, current, { ordinaryNames, reservedNames }));
 
-test('the names that are there and that the operator gives are reserved, once each', () => {
-  expect(namesToReserve([node('b'), node('a')], undefined, ['c', 'a', ''])).toEqual(['a', 'b', 'c']);
-  expect(namesToReserve([node('b'), node('a')], admitted({ a: 'ordinary' }), [])).toEqual(['b']);
+test('the Nodes that are there keep their names, and what is listed already is left out', () => {
+  expect(listings([node('b'), node('a')], {})).toEqual({ a: 'ordinary', b: 'ordinary' });
+  expect(listings([node('b'), node('a')], { a: 'ordinary' })).toEqual({ b: 'ordinary' });
+  expect(listings([node('a')], { a: 'expected' })).toEqual({ a: 'ordinary' });
 });
 
-test('a staked Node is not reserved: listed it stays as it is, unlisted it is on its way out', () => {
+test('a name that is opened is expected for as long as its Node is not there, and a reserved one has none', () => {
+  expect(listings([node('a')], {}, { ordinaryNames: ['a', 'b'], reservedNames: ['c'] })).toEqual({
+    a: 'ordinary',
+    b: 'expected',
+    c: 'reserved',
+  });
+  expect(listings([], { a: 'reserved', b: 'expected' }, { ordinaryNames: ['a', 'b'] })).toEqual({
+    a: 'expected',
+  });
+});
+
+test('a reserved name is opened by nothing but its own flag, also when a Node of that name is there', () => {
+  expect(listings([node('a')], { a: 'reserved' })).toEqual({});
+  expect(listings([node('a')], { a: 'reserved' }, { ordinaryNames: ['a'] })).toEqual({ a: 'ordinary' });
+});
+
+test('a staked Node is not listed as an ordinary one: listed it stays as it is, unlisted it is on its way out', () => {
   const staked = [
     node('marked', { 'k3s-daas.node-restriction.kubernetes.io/stake': 'x' }),
     node('tainted', {}, 'k3s-daas.io/staked'),
     node('listed', {}, 'k3s-daas.io/staked'),
   ];
-  expect(namesToReserve(staked, admitted({ listed: 'basic' }), [])).toEqual([]);
+  expect(listings(staked, { listed: 'basic' })).toEqual({});
 });
 
-test('a name that is listed keeps its tier also when the operator names it', () => {
-  expect(namesToReserve([], admitted({ w1: 'premium' }), ['w1'])).toEqual([]);
-});
+test.each(['ordinaryNames', 'reservedNames'])(
+  '%s of a stake are refused, listed or on its way out',
+  (key) => {
+    const refusal = expect.objectContaining({ code: 'DAAS_NAME_STAKED', exitCode: 78 });
+    expect(() => listings([], { w1: 'premium' }, { [key]: ['w1'] })).toThrow(refusal);
+    expect(() => listings([node('w1', {}, 'k3s-daas.io/staked')], {}, { [key]: ['w1'] })).toThrow(refusal);
+  },
+);
 
 test('versions are read as k3s writes them', () => {
   expect(parseKubernetesVersion('v1.36.2+k3s1')).toEqual({

@@ -1,6 +1,18 @@
-import type { KubernetesObject, V1ConfigMap, V1Node } from '@kubernetes/client-node';
+import type { KubernetesObject, V1Node } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
-import { type Clock, ConfigurationError, DaasError, type Log, Secret, silentLog, systemClock } from '#base';
+import {
+  type Clock,
+  ConfigurationError,
+  DaasError,
+  EXPECTED,
+  isOperatorsName,
+  type Log,
+  ORDINARY,
+  RESERVED,
+  Secret,
+  silentLog,
+  systemClock,
+} from '#base';
 import {
   allPolicies,
   GATEWAY_TOKEN,
@@ -32,8 +44,10 @@ export interface SetupOptions extends KubeApiOptions {
   readonly check?: boolean;
   /** As whom the gateway will speak; a ServiceAccount of its own unless given. */
   readonly gateway?: GatewayIdentity;
-  /** Names to reserve beside those of the Nodes that are there: servers without a Node, nodes that are switched off. */
+  /** Names of ordinary nodes that are about to register: the gateway closes them again if they do not. */
   readonly ordinaryNames?: readonly string[];
+  /** Names under which nobody may register: servers without a Node, nodes that are switched off. */
+  readonly reservedNames?: readonly string[];
   /** Goes on without policies where Kubernetes is older than 1.30: join credentials are then bound to no name. */
   readonly allowUnboundNames?: boolean;
   readonly clock?: Clock;
@@ -42,8 +56,8 @@ export interface SetupOptions extends KubeApiOptions {
 }
 
 export interface SetupChange {
-  readonly action: 'create' | 'replace' | 'reserve';
-  /** `ClusterRole k3s-daas-gateway`, or the node name that is reserved. */
+  readonly action: 'create' | 'replace' | 'list';
+  /** `ClusterRole k3s-daas-gateway`, or `server-1 as reserved`: a node name and its listing. */
   readonly what: string;
   readonly why: string;
 }
@@ -59,13 +73,13 @@ export interface SetupResult {
 }
 
 /**
- * Prepares a cluster for the gateway: names of existing Nodes reserved, policies, the gateway's account and its least
+ * Prepares a cluster for the gateway: names of existing Nodes listed, policies, the gateway's account and its least
  * rights. Needs the credentials of an administrator. May be run again at any time: it changes what differs and nothing
  * else. Ends by proving the policy: a Node that nobody admitted is asked for as a kubelet would, without being made.
- * Throws `DAAS_KUBERNETES_TOO_OLD` (exit 78), `DAAS_POLICY_NOT_IN_FORCE`, and what the API server refused.
+ * Throws `DAAS_KUBERNETES_TOO_OLD`, `DAAS_NAME_STAKED` (exit 78), `DAAS_POLICY_NOT_IN_FORCE`, and what the API server refused.
  */
 export async function setupCluster(options: SetupOptions): Promise<SetupResult> {
-  const { check = false, gateway = { kind: 'service-account' }, ordinaryNames = [] } = options;
+  const { check = false, gateway = { kind: 'service-account' } } = options;
   const { clock = systemClock, log = silentLog, signal } = options;
   await using api = openKubeApi(options);
   const version = await readVersion(api, signal);
@@ -77,7 +91,7 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
     );
 
   // Names and policies come first: rights are given to a gateway that is bound already.
-  const names = await planNames(api, ordinaryNames, signal);
+  const names = await planNames(api, options, signal);
   const wanted = [
     ...(hasPolicies ? allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]) : []),
     ...gatewayAccount(gateway),
@@ -133,7 +147,7 @@ function shortcomingsOf(version: KubernetesVersion): string[] {
 
 async function planNames(
   api: KubeApi,
-  ordinaryNames: readonly string[],
+  { ordinaryNames = [], reservedNames = [] }: SetupOptions,
   signal: AbortSignal | undefined,
 ): Promise<Step[]> {
   const nodes = await api.call('list the nodes', (given) => api.core.listNode({}, given), { signal });
@@ -145,31 +159,31 @@ async function planNames(
       { signal },
     ),
   );
-  const names = namesToReserve(nodes.items, current, ordinaryNames);
-  const map = admittedNamesMap(names);
-  const reserved = names.map(
-    (name): SetupChange => ({
-      action: 'reserve',
-      what: name,
-      why: 'it was there before: no stake may take this name',
+  const names = namesToList(nodes.items, current?.data ?? {}, { ordinaryNames, reservedNames });
+  const changes = [...names].map(
+    ([name, listing]): SetupChange => ({
+      action: 'list',
+      what: `${name} as ${listing}`,
+      why: whyListed[listing] ?? '',
     }),
   );
+  const map = admittedNamesMap(names);
   if (!current) {
     const change: SetupChange = { action: 'create', what: describe(map), why: 'it is missing' };
     const apply = () => write(api, 'create', map, signal);
-    return [{ change, apply }, ...reserved.map((one) => ({ change: one, apply: async () => undefined }))];
+    return [{ change, apply }, ...changes.map((one) => ({ change: one, apply: async () => undefined }))];
   }
-  return names.map((name, index) => ({
-    change: reserved[index] as SetupChange,
+  return [...names].map(([name, listing], index) => ({
+    change: changes[index] as SetupChange,
     apply: () =>
       api.call(
-        `reserve the name ${name}`,
+        `list the name ${name}`,
         (given) =>
           api.core.patchNamespacedConfigMap(
             {
               name: ADMITTED_CONFIG_MAP,
               namespace: SYSTEM_NAMESPACE,
-              body: { data: { [name]: map.data?.[name] } },
+              body: { data: { [name]: listing } },
             },
             given,
           ),
@@ -178,21 +192,47 @@ async function planNames(
   }));
 }
 
+const whyListed: Readonly<Record<string, string>> = {
+  [ORDINARY]: 'its Node was there before: no stake may take this name',
+  [EXPECTED]: 'an ordinary node may register under it now; no stake may take it',
+  [RESERVED]: 'no node may register under it, and no stake may take it',
+};
+
 /**
- * Names that are there and that no stake put there. A Node with our mark or taint that is not in the list is on its way
- * out: reserving its name as an ordinary one would let it come back without a stake.
+ * The operator's names whose listing changes. A Node without our mark and taint was there before any stake. One with them
+ * that is not in the list is on its way out: as an ordinary one it could come back without a stake. A reserved name is
+ * opened only by who names it: that a Node of this name is there may be the very thing it was reserved against.
+ * Throws `DAAS_NAME_STAKED` (exit 78) for a named one that belongs to a stake.
  */
-export function namesToReserve(
+export function namesToList(
   nodes: readonly V1Node[],
-  current: V1ConfigMap | undefined,
-  ordinaryNames: readonly string[],
-): string[] {
+  current: Readonly<Record<string, string>>,
+  named: { readonly ordinaryNames: readonly string[]; readonly reservedNames: readonly string[] },
+): ReadonlyMap<string, string> {
   const isStaked = (node: V1Node) =>
     node.metadata?.labels?.[NODE_MARK] !== undefined ||
     (node.spec?.taints ?? []).some(({ key }) => key === STAKED_TAINT);
-  const existing = nodes.filter((node) => !isStaked(node)).map((node) => node.metadata?.name ?? '');
-  const names = new Set([...existing, ...ordinaryNames].filter((name) => name !== ''));
-  return [...names].filter((name) => current?.data?.[name] === undefined).sort();
+  const nameOf = (node: V1Node) => node.metadata?.name ?? '';
+  const staked = new Set(nodes.filter(isStaked).map(nameOf));
+  const ordinary = new Set(nodes.filter((node) => !isStaked(node)).map(nameOf));
+  const listings = new Map<string, string>();
+  for (const name of ordinary)
+    if (current[name] === undefined || current[name] === EXPECTED) listings.set(name, ORDINARY);
+  for (const name of named.ordinaryNames) listings.set(name, ordinary.has(name) ? ORDINARY : EXPECTED);
+  for (const name of named.reservedNames) listings.set(name, RESERVED);
+  for (const name of [...named.ordinaryNames, ...named.reservedNames]) {
+    const listing = current[name];
+    if (staked.has(name) || (listing !== undefined && !isOperatorsName(listing))) throw stakedName(name);
+  }
+  return new Map([...listings].filter(([name, listing]) => current[name] !== listing).sort());
+}
+
+function stakedName(name: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_NAME_STAKED',
+    `${name} is the name of a staked node: evict it first (k3s-daas gateway evict ${name}), or choose another name`,
+    { details: { name } },
+  );
 }
 
 async function planObject(

@@ -3,12 +3,8 @@ import { base58OfId, idOfBase58 } from './base58.ts';
 
 /** Names that the gateway, the API server and the operator see. They are permanent: clusters in the field hold them. */
 export const SYSTEM_NAMESPACE = 'kube-system';
-/** ConfigMap of the names that may exist as a Node: key node name, value `ordinary`, `untainted`, or the tier of its stake. */
+/** ConfigMap of the names that may exist as a Node: key node name, value its listing (`#base`, admitted-names.ts). */
 export const ADMITTED_CONFIG_MAP = 'k3s-daas-admitted';
-/** Value of a name that is not staked: no taint is asked of its Node. */
-export const ORDINARY = 'ordinary';
-/** Value of a staked name whose Node needs no taint (`gateway.taintNodes` is off). */
-export const UNTAINTED = 'untainted';
 /** Taint that the policy demands of a staked Node at its creation; the value is the tier, the effect NoSchedule. */
 export const STAKED_TAINT = 'k3s-daas.io/staked';
 /** Taint of a Node on its way out; the value is the reason, the effect NoExecute. */

@@ -5,9 +5,11 @@ import {
   type ClusterNode,
   type ClusterPort,
   DaasError,
+  isOperatorsName,
   type Log,
   messageOf,
   type Secret,
+  UNTAINTED,
 } from '#base';
 import type { ChainFacts } from '#seal';
 import type { Audit } from './audit.ts';
@@ -18,14 +20,7 @@ import { createGate, type Locks } from './locks.ts';
 import { bansFor, type Reconciler, withStatus } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
-import {
-  credentialOf,
-  type IssuedCredential,
-  isAdmitted,
-  ORDINARY,
-  UNTAINTED,
-  type Worker,
-} from './worker.ts';
+import { credentialOf, type IssuedCredential, isAdmitted, type Worker } from './worker.ts';
 
 /** Somebody whose Seal proof holds: the key that signed is the one the chain names for the token. */
 export interface Applicant {
@@ -117,7 +112,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   ): ProblemCode | undefined {
     if (worker && isAdmitted(worker)) return undefined;
     // `setup` lists every server and ordinary node; a name with a tier and no worker is a leftover of ours.
-    if (listing === ORDINARY) return 'name_not_ours';
+    if (isOperatorsName(listing)) return 'name_not_ours';
     if (!node) return undefined;
     if (worker) return worker.staker === staker ? undefined : 'name_taken';
     // Only the API server's administrators can set our mark: a Node that names this very record is its own.
@@ -468,7 +463,9 @@ async function reach<T>(work: Promise<T>): Promise<T> {
   } catch (cause) {
     // An administrator was faster.
     if (cause instanceof DaasError && cause.code === 'DAAS_NAME_RESERVED')
-      throw new Refusal('name_not_ours', 'the name has just been reserved for an ordinary node', { cause });
+      throw new Refusal('name_not_ours', 'the operator has just taken the name for a node of his own', {
+        cause,
+      });
     if (cause instanceof DaasError && cause.isRetryable && !(cause instanceof Refusal))
       throw new Refusal('cluster_unavailable', 'the cluster cannot be reached now', {
         cause,

@@ -4,9 +4,11 @@ import {
   type ClusterNode,
   type ClusterPort,
   DaasError,
+  isOperatorsName,
   type LiveJoinCredential,
   type NodeChange,
   type NodePasswordSecret,
+  RESERVED,
   Secret,
   type Secret as SecretType,
 } from '#base';
@@ -91,6 +93,12 @@ export class FakeCluster implements ClusterPort {
     await this.#enter('removeName', nodeId);
     this.#mustNotBeReserved(nodeId);
     this.names.delete(nodeId);
+  }
+  async relistName({ name, from, to }: { name: string; from: string; to: string }) {
+    await this.#enter('relistName', name);
+    if (this.names.get(name) !== from) return false;
+    this.names.set(name, to);
+    return true;
   }
 
   async createJoinCredential({
@@ -200,7 +208,7 @@ export class FakeCluster implements ClusterPort {
   }
   /** A kubelet with a certificate for the name, whenever it got it: the policy looks at the admitted names alone. */
   createNodeAs(nodeId: string): 201 | 403 | 409 {
-    if (!this.names.has(nodeId)) return 403;
+    if ([undefined, RESERVED].includes(this.names.get(nodeId))) return 403;
     if (this.#nodes.has(nodeId)) return 409;
     this.addNode(nodeId);
     return 201;
@@ -215,7 +223,7 @@ export class FakeCluster implements ClusterPort {
   }
 
   #mustNotBeReserved(nodeId: string): void {
-    if (this.names.get(nodeId) === 'ordinary')
+    if (isOperatorsName(this.names.get(nodeId)))
       throw new DaasError('DAAS_NAME_RESERVED', `the name ${nodeId} is reserved`);
   }
 

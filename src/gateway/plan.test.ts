@@ -39,7 +39,7 @@ function view(
     ban: undefined,
     presence: undefined,
     isBreakerTripped: false,
-    isOrdinaryName: false,
+    isOperatorsName: false,
     nowMs,
     ...rest,
   };
@@ -190,6 +190,6 @@ describe('after the end', () => {
   });
   test('a name that its operator has given to an ordinary node since is left alone', () => {
     const evicted = { kind: 'evicted', reason: 'slashed' } as const;
-    expect(nextStep(view(evicted, { node: node(), isOrdinaryName: true }))).toBeUndefined();
+    expect(nextStep(view(evicted, { node: node(), isOperatorsName: true }))).toBeUndefined();
   });
 });

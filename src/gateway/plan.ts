@@ -12,8 +12,8 @@ export interface WorkerView {
   readonly ban: Ban | undefined;
   readonly presence: Presence | undefined;
   readonly isBreakerTripped: boolean;
-  /** The operator lists this name as one of an ordinary node. */
-  readonly isOrdinaryName: boolean;
+  /** The operator has listed this name as one of his own. */
+  readonly isOperatorsName: boolean;
   readonly nowMs: number;
 }
 
@@ -80,7 +80,7 @@ function slashOf({ fact, isBreakerTripped }: WorkerView): Step | undefined {
 
 function strayNode(view: WorkerView, reason: EvictionReason): Step | undefined {
   // Since we let go of the name its operator may have given it to a node of his own.
-  return view.node && !view.isOrdinaryName ? { kind: 'remove-node', reason } : undefined;
+  return view.node && !view.isOperatorsName ? { kind: 'remove-node', reason } : undefined;
 }
 
 function withoutNode({ worker, nowMs }: WorkerView): Step | undefined {

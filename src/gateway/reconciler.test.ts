@@ -234,11 +234,69 @@ describe('what is not ours is not touched', () => {
     const worker = await world.member('worker-1');
     world.chain.change(worker.recordId, { status: 'unbonding' });
     await settled(60);
-    world.cluster.names.set('worker-1', 'ordinary');
+    world.cluster.names.set('worker-1', 'expected');
     await world.pass(65_000);
     world.cluster.addNode('worker-1');
     await world.pass(5_000);
     expect(world.cluster.has('worker-1')).toBe(true);
+  });
+});
+
+describe("a name of the operator's is open to nobody else", () => {
+  const asIfUninvited = (world: World) => world.cluster.createNodeAs('server-1');
+
+  test('an ordinary name is reserved as soon as its Node is deleted', async () => {
+    await using world = await World.start();
+    world.cluster.names.set('server-1', 'ordinary');
+    world.cluster.addNode('server-1');
+    await world.pass(5_000);
+    world.cluster.removeNode('server-1');
+    await settled(60);
+    expect(world.cluster.names.get('server-1')).toBe('reserved');
+    expect(asIfUninvited(world)).toBe(403);
+  });
+
+  test('also when somebody was faster than the gateway, who then stays out at the next attempt', async () => {
+    await using world = await World.start();
+    world.cluster.names.set('server-1', 'ordinary');
+    world.cluster.addNode('server-1');
+    await world.pass(5_000);
+    world.cluster.removeNode('server-1');
+    expect(asIfUninvited(world)).toBe(201);
+    await settled(60);
+    expect(world.cluster.names.get('server-1')).toBe('reserved');
+  });
+
+  test('also when the Node went while the gateway was down', async () => {
+    await using world = await World.start();
+    world.cluster.names.set('server-1', 'ordinary');
+    await world.restartGateway();
+    await world.pass(5_000);
+    expect(world.cluster.names.get('server-1')).toBe('reserved');
+  });
+
+  test('one that is expected stays open for 15 minutes, and is an ordinary one when its Node has come', async () => {
+    await using world = await World.start();
+    for (const name of ['server-1', 'server-2']) world.cluster.names.set(name, 'expected');
+    await world.pass(14 * 60_000);
+    expect(world.cluster.names.get('server-1')).toBe('expected');
+    expect(asIfUninvited(world)).toBe(201);
+    await world.pass(3 * 60_000);
+    expect(world.cluster.names.get('server-1')).toBe('ordinary');
+    expect(world.cluster.names.get('server-2')).toBe('reserved');
+  });
+
+  test('the operator who opens a name again while its reservation is under way has the last word', async () => {
+    await using world = await World.start();
+    world.cluster.names.set('server-1', 'ordinary');
+    world.cluster.addNode('server-1');
+    await world.pass(5_000);
+    world.cluster.before = (method, name) => {
+      if (method === 'relistName' && name === 'server-1') world.cluster.names.set('server-1', 'expected');
+    };
+    world.cluster.removeNode('server-1');
+    await settled(60);
+    expect(world.cluster.names.get('server-1')).toBe('expected');
   });
 });
 

@@ -1,21 +1,25 @@
-import { type Clock, type ClusterNode, type ClusterPort, type Log, messageOf, type NodeChange } from '#base';
+import {
+  type Clock,
+  type ClusterNode,
+  type ClusterPort,
+  isOperatorsName,
+  type Log,
+  messageOf,
+  type NodeChange,
+  ORDINARY,
+  RESERVED,
+} from '#base';
 import type { Audit } from './audit.ts';
 import { type Ban, banOf } from './bans.ts';
 import { askBreaker, countsForBreaker } from './breaker.ts';
 import type { EvictionReason } from './decision.ts';
 import type { FactCache } from './facts.ts';
 import type { Locks } from './locks.ts';
+import { type DueListing, dueListings } from './operator-names.ts';
 import { nextStep, type Step, type WorkerView } from './plan.ts';
 import type { Registry } from './registry.ts';
 import { createWorkQueue } from './work-queue.ts';
-import {
-  credentialOf,
-  isAdmitted,
-  type LapseReason,
-  ORDINARY,
-  type Worker,
-  type WorkerStatus,
-} from './worker.ts';
+import { credentialOf, isAdmitted, type LapseReason, type Worker, type WorkerStatus } from './worker.ts';
 
 /**
  * Brings the cluster to what the facts and decisions ask for, driven by levels: facts that changed, Nodes that were
@@ -61,10 +65,19 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { fullPassMs = 60_000 } = options;
   let watched: Map<string, ClusterNode> | undefined;
   let names: ReadonlyMap<string, string> | undefined;
+  let isPassDue = true;
+  /** Names whose Node was seen to go: whatever has come under them since, came without being asked for. */
+  const goneNodes = new Set<string>();
+  const expectedSinceMs = new Map<string, number>();
   const queue = createWorkQueue({ run: settleLocked, atOnce: 8, clock, random, log });
 
   function settleLocked(nodeId: string, signal: AbortSignal): Promise<void> {
     return locks.run(nodeId, async () => {
+      if (goneNodes.has(nodeId)) {
+        if ((await cluster.admittedNames(signal)).get(nodeId) === ORDINARY)
+          await relist({ name: nodeId, from: ORDINARY, to: RESERVED }, signal);
+        goneNodes.delete(nodeId);
+      }
       for (let count = 0; count < mostSteps; count += 1) {
         const worker = registry.worker(nodeId);
         if (!worker || signal.aborted) return;
@@ -86,7 +99,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       ban: banOf(registry.bans(), { ...worker, isKnownName: true }),
       presence,
       isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
-      isOrdinaryName: names?.get(worker.nodeId) === ORDINARY,
+      isOperatorsName: isOperatorsName(names?.get(worker.nodeId)),
       nowMs: clock.nowMs(),
     };
   }
@@ -195,7 +208,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   async function closeDoor(nodeId: string, signal?: AbortSignal): Promise<void> {
     // A name that an administrator has reserved since stays: it is no longer ours to free.
-    if ((await cluster.admittedNames(signal)).get(nodeId) !== ORDINARY) {
+    if (!isOperatorsName((await cluster.admittedNames(signal)).get(nodeId))) {
       await cluster.removeName(nodeId, signal);
       await audit.note('name.removed', { node_id: nodeId });
     }
@@ -269,20 +282,53 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   function onNodes(change: NodeChange): void {
     if (change.kind === 'listed') {
+      const before = watched;
       watched = new Map(change.nodes.map((node) => [node.name, node]));
+      for (const [name, { uid }] of before ?? []) if (watched.get(name)?.uid !== uid) noteGone(name);
+      // Names are judged by their Nodes: the first pass had none to judge by.
+      if (!before) isPassDue = true;
       settleAll();
       return;
     }
     watched ??= new Map();
-    if (change.kind === 'deleted') watched.delete(change.node.name);
-    else watched.set(change.node.name, change.node);
+    if (change.kind === 'deleted') {
+      watched.delete(change.node.name);
+      noteGone(change.node.name);
+    } else watched.set(change.node.name, change.node);
     settle(change.node.name);
+  }
+
+  function noteGone(name: string): void {
+    goneNodes.add(name);
+    queue.add(name);
+  }
+
+  async function relist({ name, from, to }: DueListing, signal: AbortSignal): Promise<void> {
+    if (!(await cluster.relistName({ name, from, to }, signal))) return;
+    await audit.note('name.relisted', { node_id: name, from, to });
+    log.warn('A name of the operator has another listing now', {
+      event: 'name.relisted',
+      node: name,
+      from,
+      to,
+    });
+  }
+
+  /** The watch may be behind a list that was written with the newest Node in view: the API server has the last word. */
+  async function relistDue(due: DueListing, signal: AbortSignal): Promise<void> {
+    if (due.to === RESERVED && (await cluster.node(due.name, signal))) return;
+    await relist(due, signal);
   }
 
   /** What no event tells: names and credentials that should not be there, time that has passed. */
   async function fullPass(signal: AbortSignal): Promise<void> {
     names = await cluster.admittedNames(signal);
     for (const [nodeId, tier] of names) if (isLeftOverName(nodeId, tier)) await dropName(nodeId, signal);
+    if (watched) {
+      const nowMs = clock.monotonicMs();
+      for (const due of dueListings({ names, nodes: watched, firstSeenAtMs: expectedSinceMs, nowMs }))
+        await relistDue(due, signal);
+    }
     for (const { id, nodeId } of await cluster.joinCredentials(signal)) {
       if (isExpected(nodeId, id)) continue;
       await locks.run(nodeId, async () => {
@@ -322,7 +368,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   function isLeftOverName(nodeId: string, tier: string): boolean {
     const worker = registry.worker(nodeId);
     if (worker) return !isAdmitted(worker) && worker.status.kind !== 'admitting' && tier === worker.tier;
-    return tier !== ORDINARY && watched !== undefined && !watched.has(nodeId);
+    return !isOperatorsName(tier) && watched !== undefined && !watched.has(nodeId);
   }
 
   function isExpected(nodeId: string, credentialId: string): boolean {
@@ -365,11 +411,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     let nextPassMs = 0;
     while (!signal.aborted) {
       try {
-        if (clock.monotonicMs() >= nextPassMs) {
+        if (isPassDue || clock.monotonicMs() >= nextPassMs) {
+          isPassDue = false;
           await fullPass(signal);
           nextPassMs = clock.monotonicMs() + fullPassMs;
         } else settleAll();
       } catch (error) {
+        isPassDue = true;
         if (!signal.aborted) log.warn('A pass over the cluster has failed', { detail: messageOf(error) });
       }
       // Credentials end without an event.

@@ -70,11 +70,6 @@ export interface Presence {
   readonly goodAtMs: number;
 }
 
-/** In the list of admitted names: a server, or a node that somebody else administers. Its name is nobody's to stake. */
-export const ORDINARY = 'ordinary';
-/** In the list of admitted names: a staked node of which no taint is demanded. */
-export const UNTAINTED = 'untainted';
-
 /** Whether a Node of this name may exist. */
 export function isAdmitted(worker: Worker): boolean {
   return worker.status.kind === 'joining' || worker.status.kind === 'member';

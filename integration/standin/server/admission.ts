@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#base';
 import {
   ADMITTED_CONFIG_MAP,
   gatewaySecretsPolicy,
@@ -6,11 +7,9 @@ import {
   NODE_MARK,
   nodeMarksPolicy,
   nodeNamesPolicy,
-  ORDINARY,
   type PolicyPair,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
-  UNTAINTED,
 } from '#cluster';
 import { type Identity, nodeNameOf } from './identity.ts';
 import { at, type KubeObject, textAt } from './objects.ts';
@@ -129,13 +128,15 @@ function judgeNodeName(
   const name = object.metadata.name ?? '';
   const data = (names.data ?? {}) as Record<string, string>;
   const tier = Object.hasOwn(data, name) ? data[name] : undefined;
+  if (tier === RESERVED)
+    return `the node name ${name} is reserved by the operator: a node of that name may register after k3s-daas gateway setup --ordinary ${name}`;
   if (tier === undefined)
     return `the node name ${name} is not admitted: no stake that the gateway has verified stands behind it`;
   const taints = (at(object, 'spec.taints') ?? []) as Array<{ key: string; value?: string; effect: string }>;
   const isTainted = taints.some(
     ({ key, value, effect }) => key === STAKED_TAINT && value === tier && effect === 'NoSchedule',
   );
-  if (tier !== ORDINARY && tier !== UNTAINTED && !isTainted)
+  if (![ORDINARY, EXPECTED, UNTAINTED].includes(tier) && !isTainted)
     return `the staked node ${name} must register with the taint ${STAKED_TAINT}=${tier}:NoSchedule`;
   if (object.metadata.labels && NODE_MARK in object.metadata.labels)
     return `the label ${NODE_MARK} is set by the gateway alone`;
