@@ -270,10 +270,10 @@ async function openDirectory(path: string, setting: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   const { mode } = await stat(path);
   const isSticky = (mode & 0o1000) !== 0;
-  if ((mode & 0o022) === 0 || isSticky) return;
+  if ((mode & 0o002) === 0 || isSticky) return;
   throw new ConfigurationError(
     'DAAS_GATEWAY_DIRECTORY_EXPOSED',
-    `the directory ${path} (${setting}) has mode ${(mode & 0o777).toString(8)}: others could exchange what is in it; run chmod go-w ${path}, or choose another`,
+    `the directory ${path} (${setting}) has mode ${(mode & 0o777).toString(8)}: others could exchange what is in it; run chmod o-w ${path}, or choose another`,
   );
 }
 

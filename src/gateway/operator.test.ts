@@ -332,7 +332,7 @@ describe('the doors', () => {
         exitCode: 78,
         message: expect.stringContaining(`gateway.${setting}`),
       });
-      await chmod(shared, 0o755);
+      await chmod(shared, 0o775);
       await world.startGateway();
     },
   );
