@@ -319,6 +319,15 @@ describe('whom the operator admits', () => {
     expect((await second.register()).join).toBeDefined();
   });
 
+  test('no more than so many, also when they come at the same moment', async () => {
+    await using world = await World.start({ admit: { maxNodes: 2 } });
+    const several = [1, 2, 3, 4].map((index) => world.worker(`worker-${index}`).stake());
+    await settled();
+    const outcomes = await Promise.allSettled(several.map((worker) => worker.register()));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    expect(world.cluster.names.size).toBe(2);
+  });
+
   test('a pattern holds for the whole name', async () => {
     await using world = await World.start({ admit: { nodeIdPattern: 'gpu|cpu' } });
     await expect(world.worker('gpu-and-more').stake().register()).rejects.toMatchObject({
@@ -445,6 +454,11 @@ describe('while the chain is away', () => {
     await expect(newcomer.register()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_CHAIN_UNAVAILABLE',
       isRetryable: true,
+    });
+    expect((await world.audit()).at(-1)).toMatchObject({
+      event: 'token.refused',
+      reason: 'chain_unavailable',
+      node_id: 'worker-2',
     });
     expect((await worker.heartbeat()).directives).toEqual([]);
     expect((await worker.register()).join).toBeUndefined();

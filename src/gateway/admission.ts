@@ -71,6 +71,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const { config, cluster, chain, registry, reconciler, audit, locks, clock, log } = options;
   const pattern = new RegExp(`^(?:${config.admit.nodeIdPattern})$`, 'u');
   const bannedRecords = new Set<string>();
+  /** Names on their way in: several at once must not take the same last place. */
+  const entering = new Set<string>();
   const gate = createGate(config.limits.admissions, config.limits.admissionsWaiting);
 
   /** Step 1: whom the operator admits. */
@@ -83,7 +85,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (stakers !== 'any' && !stakers.includes(staker)) return 'staker_not_admitted';
     if (!pattern.test(nodeId)) return 'node_id_not_admitted';
     if (worker && isAdmitted(worker)) return undefined;
-    return registry.workers().filter(isAdmitted).length >= maxNodes ? 'cluster_full' : undefined;
+    const others = new Set([
+      ...entering,
+      ...registry
+        .workers()
+        .filter(isAdmitted)
+        .map((other) => other.nodeId),
+    ]);
+    others.delete(nodeId);
+    return others.size >= maxNodes ? 'cluster_full' : undefined;
   }
 
   /** Step 2, the part that memory answers: bans, locks, and to whom the name is bound. */
@@ -127,6 +137,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (worker?.recordId === recordId && tokenSequence < worker.tokenSequence)
       throw new Refusal('token_superseded', 'a newer Seal token of this stake was shown already');
     throwIf(policyProblem(nodeId, staker, worker), applicant);
+    entering.add(nodeId);
     throwIf(bindingProblem(nodeId, staker, applicant.holderKey, worker), applicant);
     const [node, names] = await reach(
       Promise.all([cluster.node(nodeId, signal), cluster.admittedNames(signal)]),
@@ -342,7 +353,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   ): Promise<void> {
     const goneAtMs = node ? clock.nowMs() : worker && isOut(worker) ? worker.statusSinceMs : undefined;
     const waitMs = goneAtMs === undefined ? 0 : goneAtMs + passwordSweepMs - clock.nowMs();
-    if (waitMs > 0) await clock.sleep(waitMs, signal);
+    // Never longer: the time of day may have been set back since.
+    if (waitMs > 0) await clock.sleep(Math.min(waitMs, passwordSweepMs), signal);
   }
 
   /** A Node that carries this record's mark and password, of which our store has lost the worker. */
@@ -365,6 +377,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
     await audit.note('credential.revoked', { node_id: nodeId, credential: id, reason: 'replaced' });
   }
 
+  function noteRefusal({ nodeId, tokenId, requestId }: Applicant, { problem }: Refusal): Promise<void> {
+    return audit.note('admission.refused', {
+      request_id: requestId,
+      node_id: nodeId,
+      seal_token: tokenId,
+      reason: problem,
+    });
+  }
+
   return {
     preview(nodeId, staker) {
       const worker = registry.worker(nodeId);
@@ -380,9 +401,16 @@ export function createAdmission(options: AdmissionOptions): Admission {
     },
     admit(applicant, signal) {
       const entered = gate.enter(() =>
-        locks.run(applicant.nodeId, () => {
+        locks.run(applicant.nodeId, async () => {
           signal?.throwIfAborted();
-          return admitLocked(applicant, signal);
+          try {
+            return await admitLocked(applicant, signal);
+          } catch (error) {
+            if (error instanceof Refusal) await noteRefusal(applicant, error);
+            throw error;
+          } finally {
+            entering.delete(applicant.nodeId);
+          }
         }),
       );
       if (!entered)

@@ -23,6 +23,14 @@ interface AuditLine {
   readonly hash: string;
 }
 
+interface Waiting {
+  readonly at: string;
+  readonly event: string;
+  readonly facts: AuditFacts;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
 /** What the first line of a file continues. */
 const genesis = '0'.repeat(64);
 
@@ -32,7 +40,7 @@ export async function openAudit(path: string, nowMs: () => number): Promise<Audi
   const { last, cutShort } = await readTail(file);
   let sequence = last?.seq ?? 0;
   let previous = last?.hash ?? genesis;
-  let waiting: Array<{ line: string; done: () => void; failed: (error: unknown) => void }> = [];
+  let waiting: Waiting[] = [];
   let writing: Promise<void> | undefined;
   let failure: string | undefined;
 
@@ -41,7 +49,7 @@ export async function openAudit(path: string, nowMs: () => number): Promise<Audi
       const batch = waiting;
       waiting = [];
       try {
-        await file.appendFile(batch.map(({ line }) => line).join(''));
+        await append(batch);
         failure = undefined;
         for (const { done } of batch) done();
       } catch (cause) {
@@ -56,13 +64,28 @@ export async function openAudit(path: string, nowMs: () => number): Promise<Audi
     }
   }
 
+  /** All of it or nothing: the chain goes on from what is in the file, and a full disk must not look like a forger. */
+  async function append(batch: readonly Waiting[]): Promise<void> {
+    let head = { sequence, previous };
+    const lines = batch.map(({ at, event, facts }) => {
+      const body = { seq: head.sequence + 1, at, event, ...facts, prev: head.previous };
+      head = { sequence: body.seq, previous: lineHash(body) };
+      return `${JSON.stringify({ ...body, hash: head.previous })}\n`;
+    });
+    const { size } = await file.stat();
+    try {
+      await file.appendFile(lines.join(''));
+    } catch (error) {
+      await file.truncate(size).catch(() => undefined);
+      throw error;
+    }
+    ({ sequence, previous } = head);
+  }
+
   function note(event: string, facts: AuditFacts): Promise<void> {
-    sequence += 1;
-    const body = { seq: sequence, at: new Date(nowMs()).toISOString(), event, ...facts, prev: previous };
-    previous = lineHash(body);
-    const line = `${JSON.stringify({ ...body, hash: previous })}\n`;
+    const at = new Date(nowMs()).toISOString();
     return new Promise((done, failed) => {
-      waiting.push({ line, done, failed });
+      waiting.push({ at, event, facts, done, failed });
       writing ??= drain().finally(() => {
         writing = undefined;
       });

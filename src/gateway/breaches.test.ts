@@ -1,5 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { request } from 'node:https';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PATHS } from '#api';
@@ -255,6 +257,30 @@ describe('a proof seen before', () => {
     await expectUnproven(await post(PATHS.heartbeat, proof, body), 'proof_older_than_gateway');
     await worker.heartbeat();
   });
+
+  test('a challenge ends when its time has passed, whatever the time of day says by then', async () => {
+    const worker = stranger().stake();
+    const nonce = await challenge(worker.nodeId);
+    world.clock.step(-3_600_000);
+    await world.pass(60_000);
+    const freshness = { kind: 'nonce', nonce } as const;
+    const reply = await post(
+      PATHS.register,
+      await proofOf(worker, { freshness }),
+      registerBody(worker.nodeId),
+    );
+    world.clock.step(3_600_000);
+    await expectUnproven(reply, 'nonce_expired');
+  });
+
+  test.each([-3_600_000, 3_600_000])('a time of day that was set by %i ms shuts nobody out', async (byMs) => {
+    const worker = await world.member(stranger().nodeId);
+    world.clock.step(byMs);
+    const reply = worker.heartbeat();
+    await reply.catch(() => undefined);
+    world.clock.step(-byMs);
+    expect((await reply).message).toBe('all is well');
+  });
 });
 
 describe('a key that is not the one on chain', () => {
@@ -365,6 +391,11 @@ describe('an object that exists is not a token that counts', () => {
     const reply = await post(PATHS.register, await proofOf(worker), registerBody(worker.nodeId));
     expect(reply).toMatchObject({ status: 403, json: { code } });
     expect(world.cluster.names.has(worker.nodeId)).toBe(false);
+    const lines = await world.audit();
+    expect(lines.filter((line) => line.request_id === reply.json.request_id)).toMatchObject([
+      { event: 'token.used', node_id: worker.nodeId },
+      { event: 'admission.refused', node_id: worker.nodeId, reason: code },
+    ]);
   });
 
   test('a token that has expired', async () => {
@@ -457,6 +488,10 @@ describe('too much', () => {
     }
     expect(codes.get('rate_limited')).toBe(20);
     expect(world.chain.asked.tokens.flat().length - asked).toBe(10);
+    // Each is a use of a token all the same.
+    const lines = (await world.audit()).filter(({ node_id: nodeId }) => String(nodeId).startsWith('flood-'));
+    expect(lines.filter(({ reason }) => reason === 'rate_limited')).toHaveLength(20);
+    expect(lines).toHaveLength(30);
   });
 
   test('one address is held to its rate', async () => {
@@ -467,6 +502,47 @@ describe('too much', () => {
     expect(limited[0]?.json).toMatchObject({ code: 'rate_limited' });
   });
 });
+
+describe('too slow', () => {
+  test('one address that sends without end leaves room for the others', async () => {
+    const url = `${world.gateway?.publicUrl}${PATHS.heartbeat}`;
+    const slow = [];
+    // Slowly enough for its rate: a request that does not come to its end is in work until its time-out.
+    for (let round = 0; round < 14; round += 1) {
+      for (let index = 0; index < 50; index += 1) slow.push(beginPost(url));
+      await world.clock.advance(1_000, 1_000);
+      await Promise.all(slow.slice(-50).map(({ sent }) => sent));
+    }
+    const challengeUrl = `${world.gateway?.publicUrl}${PATHS.challenge}?node_id=x&staker=${id('51')}`;
+    const reply = await raw(challengeUrl, { localAddress: '127.0.0.2' });
+    for (const begun of slow) begun.destroy();
+    expect(reply.status).toBe(200);
+  });
+
+  test('headers that do not come to an end are cut off, long before node would by itself', async () => {
+    const { hostname, port } = new URL(world.gateway?.publicUrl ?? '');
+    const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.write('GET / HTTP/1.1\r\nHost: gateway\r\n');
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1.1 408.*"code":"request_timeout"/s);
+  });
+});
+
+/** The beginning of a request whose body never comes. */
+function beginPost(url: string): { readonly sent: Promise<void>; destroy(): void } {
+  const outgoing = request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'content-length': '1000' },
+    rejectUnauthorized: false,
+    agent: false,
+  });
+  const { promise: sent, resolve } = Promise.withResolvers<void>();
+  outgoing.on('error', () => resolve());
+  outgoing.write('{', () => resolve());
+  return { sent, destroy: () => outgoing.destroy() };
+}
 
 const manyFacts = Object.fromEntries(Array.from({ length: 99 }, (_, index) => [`fact-${index}`, index]));
 
@@ -480,9 +556,11 @@ describe('what is not a request', () => {
     ['POST', '/webhook/authenticate', 404, 'not_found'],
     ['GET', '/v1/nodes', 404, 'not_found'],
     ['POST', '/v1/evict', 404, 'not_found'],
+    ['GET', '/api/v1/%zz', 400, 'request_invalid'],
   ])('%s %s', async (method, path, status, code) => {
     const reply = await raw(`${world.gateway?.publicUrl}${path}`, { method });
     expect(reply).toMatchObject({ status, json: { code } });
+    expect(reply.headers['content-type']).toContain('application/problem+json');
   });
 
   test('another kind of body', async () => {

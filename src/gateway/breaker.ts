@@ -18,6 +18,9 @@ export interface Removal {
 export const BREAKER_WINDOW_MS = 5 * 60_000;
 export const idleBreaker: BreakerState = { trippedAtMs: undefined, removals: [] };
 
+/** The lock under which it is asked and changed; no node has such an id. */
+export const BREAKER_LOCK = '/breaker';
+
 /** How many workers may go within a window: three, or 30 % of a larger cluster. */
 export function breakerLimit(workers: number): number {
   return Math.max(3, Math.floor(workers * 0.3));
@@ -42,6 +45,11 @@ export function countsForBreaker(reason: EvictionReason): boolean {
     default:
       return reason satisfies never;
   }
+}
+
+/** At rest again: those it held may go now and count, so that beyond them it trips as before. */
+export function resetBreaker(held: readonly string[], atMs: number): BreakerState {
+  return { trippedAtMs: undefined, removals: held.map((nodeId) => ({ nodeId, atMs })) };
 }
 
 /** Asks for one more removal. `workers`: how many are admitted now, this one included. */

@@ -3,10 +3,11 @@ import type { FreshnessReason } from '#seal';
 
 /**
  * Registration challenges that cost no memory until they are used: a nonce is its expiry, randomness, and a MAC over
- * these, the gateway and the node id, with a key that is made at start and never leaves the process.
+ * these, the gateway and the node id, with a key that is made at start and never leaves the process. Its time is the
+ * monotonic clock's: a time of day that is set back must neither end a nonce late nor revive a used one.
  */
 export interface Challenges {
-  issue(nodeId: string, nowMs: number): { readonly nonce: string; readonly expiresAtMs: number };
+  issue(nodeId: string, nowMs: number): { readonly nonce: string };
   /** Whether the nonce is ours, for this node id, in time and unused; it stays unused. */
   examine(nonce: string | undefined, nodeId: string, nowMs: number): FreshnessReason | undefined;
   /** Uses it up: `false` when somebody else was faster. */
@@ -41,11 +42,11 @@ export function createChallenges(gatewayId: string): Challenges {
 
   return {
     issue(nodeId, nowMs) {
-      const expiresAtMs = nowMs + CHALLENGE_LIFE_MS;
+      const expiresAtMs = Math.round(nowMs + CHALLENGE_LIFE_MS);
       const head = Buffer.alloc(8 + randomLength);
       head.writeBigUInt64BE(BigInt(expiresAtMs));
       randomBytes(randomLength).copy(head, 8);
-      return { nonce: Buffer.concat([head, mac(nodeId, head)]).toString('base64url'), expiresAtMs };
+      return { nonce: Buffer.concat([head, mac(nodeId, head)]).toString('base64url') };
     },
     examine(nonce, nodeId, nowMs) {
       if (nonce === undefined) return 'nonce_missing';

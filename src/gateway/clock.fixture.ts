@@ -4,10 +4,15 @@ import type { Clock } from '#base';
 /** A clock that a test turns by hand. */
 export class ManualClock implements Clock {
   #nowMs = 1_800_000_000_000;
+  #steppedMs = 0;
   #sleepers: Array<{ readonly atMs: number; readonly wake: () => void }> = [];
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#steppedMs;
+  }
+  /** An administrator, or NTP, sets the time of day; no time passes by it. */
+  step(byMs: number): void {
+    this.#steppedMs += byMs;
   }
   monotonicMs(): number {
     return this.#nowMs - 1_799_999_000_000;

@@ -99,6 +99,9 @@ export const GatewayConfig = z.strictObject({
     .strictObject({
       addressRate: rate.default(50).meta({ description: 'requests a second from one address' }),
       addressBurst: count.default(200).meta({ description: 'and how many at once after a pause' }),
+      addressConnections: count
+        .default(128)
+        .meta({ description: 'connections that one address may hold at the same time' }),
       tokenRate: rate.default(2).meta({ description: 'accepted proofs a second for one Seal token' }),
       tokenBurst: count.default(10).meta({ description: 'and how many at once after a pause' }),
       strangerRate: rate

@@ -112,6 +112,19 @@ test('a change is told once it is read, with the node it is about', async () => 
   expect(bench.cache.factOf(worker, undefined)).toEqual({ kind: 'bad', reason: 'stake_slashed' });
 });
 
+test('whoever asks for a token that is gone does not make its worker’s revocation be forgotten', async () => {
+  await using bench = await new Bench().follow();
+  const worker = bench.worker();
+  await bench.pass(1_000);
+  bench.chain.revoke(worker.tokenId);
+  await settled();
+  const revoked = { kind: 'bad', reason: 'token_revoked' };
+  expect(bench.cache.factOf(worker, 0)).toEqual(revoked);
+  await bench.pass(REFUSAL_LIFE_MS + 2_500);
+  await bench.cache.read(worker.tokenId, 'somebody');
+  expect(bench.cache.factOf(worker, 0)).toEqual(revoked);
+});
+
 test('a reading that was under way when the change was announced is not believed', async () => {
   await using bench = new Bench();
   const worker = bench.worker();

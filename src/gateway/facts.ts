@@ -112,6 +112,11 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     }
   }
 
+  /** A token that is gone names no record: whoever asks for it must not make us forget what became of its worker. */
+  function recordOfWorker(tokenId: string): string | undefined {
+    return workers().find((worker) => worker.tokenId === tokenId)?.recordId;
+  }
+
   function remember(tokenId: string, entry: Entry): void {
     entries.delete(tokenId);
     entries.set(tokenId, entry);
@@ -246,7 +251,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       const at = await surroundings();
       const known = entries.get(tokenId);
       if (known && isUsable(known, isGoodFor(assemble(known, at), nodeId))) return assemble(known, at);
-      return assemble(await load(tokenId), at);
+      return assemble(await load(tokenId, known?.record?.id ?? recordOfWorker(tokenId)), at);
     },
     knows: (tokenId) => {
       const entry = entries.get(tokenId);

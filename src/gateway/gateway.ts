@@ -1,4 +1,4 @@
-import { chmod, mkdir, unlink } from 'node:fs/promises';
+import { lstat, mkdir, stat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -72,9 +72,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGateway> {
   const { config, clusterId, chain, follower, cluster, clock, log } = options;
   const { random = Math.random, endpoints = 1 } = options;
-  const startedAtMs = clock.nowMs();
+  const startedAtMs = clock.monotonicMs();
   const socketPath = config.socketPath ?? join(config.stateDir, 'operator.sock');
-  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  await openDirectory(config.stateDir, 'gateway.stateDir');
   const tls = await readTls(config.tls);
   const tokenHead = await joinTokenHead(config, log);
   await checkEntry(options, tls.cert);
@@ -265,25 +265,58 @@ async function flushLoop(
   }
 }
 
+/** Whoever can write into it can put a state file of his own, or a socket, in the place of ours. */
+async function openDirectory(path: string, setting: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const { mode } = await stat(path);
+  const isSticky = (mode & 0o1000) !== 0;
+  if ((mode & 0o002) === 0 || isSticky) return;
+  throw new ConfigurationError(
+    'DAAS_GATEWAY_DIRECTORY_EXPOSED',
+    `the directory ${path} (${setting}) has mode ${(mode & 0o777).toString(8)}: others could exchange what is in it; run chmod o-w ${path}, or choose another`,
+  );
+}
+
 /** The socket's mode is its lock; on Linux its directory's is too. */
 async function listenOnSocket(
   server: Server,
   ready: () => PromiseLike<unknown>,
   path: string,
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await openDirectory(dirname(path), 'gateway.socketPath');
   if (await isAnswered(path))
     throw new DaasError(
       'DAAS_GATEWAY_SOCKET_BUSY',
       `a gateway answers on ${path} already: stop it, or give this one another gateway.socketPath`,
     );
-  // A socket that nobody answers on is what a killed gateway left.
-  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+  await removeStaleSocket(path);
+  await ready();
+  await listening(() => listenPrivately(server, path), { path }, 'gateway.socketPath');
+}
+
+/** Not by a chmod afterwards: whoever connects in between is in. */
+function listenPrivately(server: Server, path: string): Promise<void> {
+  const umask = process.umask(0o177);
+  try {
+    // The socket is made within this call; that it listens is told later.
+    return listen(server, { path });
+  } finally {
+    process.umask(umask);
+  }
+}
+
+/** A socket that nobody answers on is what a killed gateway left; anything else there is somebody's. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
-  await ready();
-  await listening(() => listen(server, { path }), { path }, 'gateway.socketPath');
-  await chmod(path, 0o600);
+  if (!found) return;
+  if (!found.isSocket())
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_LISTEN_FAILED',
+      `cannot listen on ${path} (gateway.socketPath): there is a file of this name that is no socket; move it away, or choose another path`,
+    );
+  await unlink(path);
 }
 
 function isAnswered(path: string): Promise<boolean> {
@@ -293,7 +326,8 @@ function isAnswered(path: string): Promise<boolean> {
       probe.destroy();
       resolve(true);
     });
-    probe.once('error', () => resolve(false));
+    // A gateway that is busy refuses too, by another code.
+    probe.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'EAGAIN'));
   });
 }
 

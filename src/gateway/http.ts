@@ -27,44 +27,55 @@ export function problemBody(
   };
 }
 
-/** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
-export function answerWithProblems(
-  app: FastifyInstance,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
-): void {
-  function answer(reply: FastifyReply, requestId: string, refusal: Refusal): FastifyReply {
-    if (refusal.retryAfterMs !== undefined)
-      reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))));
-    return reply
-      .code(PROBLEMS[refusal.problem].status)
-      .type(PROBLEM_TYPE)
-      .send(problemBody(refusal.problem, refusal.message, requestId, clock.nowMs()));
-  }
+interface Scribe {
+  readonly clock: Clock;
+  readonly log: Log;
+}
 
-  app.setErrorHandler((error, request, reply) => {
-    const refusal = error instanceof Refusal ? error : refusalOf(error as FastifyError);
-    if (refusal.problem === 'internal')
-      log.error('A request has failed', {
-        requestId: request.id,
-        path: pathOf(request),
-        detail: messageOf(error),
-      });
-    else
-      log.info('Refused a request', {
-        requestId: request.id,
-        path: pathOf(request),
-        code: refusal.problem,
-        reason: refusal.reason,
-      });
-    return answer(reply, request.id, refusal);
-  });
+/** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
+export function answerWithProblems(app: FastifyInstance, scribe: Scribe): void {
+  app.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, scribe));
   app.setNotFoundHandler((request, reply) =>
-    answer(
+    send(
       reply,
       request.id,
       new Refusal('not_found', `${request.method} ${pathOf(request)} is not a route`),
+      scribe,
     ),
   );
+}
+
+export function answerProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  scribe: Scribe,
+): FastifyReply {
+  const { log } = scribe;
+  const refusal = error instanceof Refusal ? error : refusalOf(error as FastifyError);
+  if (refusal.problem === 'internal')
+    log.error('A request has failed', {
+      requestId: request.id,
+      path: pathOf(request),
+      detail: messageOf(error),
+    });
+  else
+    log.info('Refused a request', {
+      requestId: request.id,
+      path: pathOf(request),
+      code: refusal.problem,
+      reason: refusal.reason,
+    });
+  return send(reply, request.id, refusal, scribe);
+}
+
+function send(reply: FastifyReply, requestId: string, refusal: Refusal, { clock }: Scribe): FastifyReply {
+  if (refusal.retryAfterMs !== undefined)
+    reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))));
+  return reply
+    .code(PROBLEMS[refusal.problem].status)
+    .type(PROBLEM_TYPE)
+    .send(problemBody(refusal.problem, refusal.message, requestId, clock.nowMs()));
 }
 
 function refusalOf(error: FastifyError): Refusal {

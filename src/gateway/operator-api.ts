@@ -4,7 +4,7 @@ import { BODY_LIMIT_BYTES } from '#api';
 import type { Clock, Log } from '#base';
 import type { Audit } from './audit.ts';
 import { type Ban, banKey, banOf } from './bans.ts';
-import { idleBreaker } from './breaker.ts';
+import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
 import type { FactCache } from './facts.ts';
 import { answerWithProblems, newRequestId } from './http.ts';
 import type { Locks } from './locks.ts';
@@ -146,7 +146,8 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
       carryOut: () =>
         locks.run(nodeId, async () => {
           const now = registry.worker(nodeId);
-          if (now && !isAdmitted(now)) await registry.forget(nodeId);
+          // Since it was looked at, an admission or an eviction may have begun, which need what is known of it.
+          if (now?.status.kind === 'evicted' || now?.status.kind === 'lapsed') await registry.forget(nodeId);
         }),
     };
   });
@@ -172,7 +173,9 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
             ...heldNodes(registry).map((nodeId) => `evict ${nodeId} if its facts are still bad`),
           ],
     carryOut: async () => {
-      await registry.save({ breaker: idleBreaker });
+      await locks.run(BREAKER_LOCK, () =>
+        registry.save({ breaker: resetBreaker(heldNodes(registry), clock.nowMs()) }),
+      );
       reconciler.settleAll();
     },
   }));

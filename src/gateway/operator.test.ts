@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { settled } from './clock.fixture.ts';
 import { World } from './world.fixture.ts';
@@ -34,6 +34,14 @@ function call(world: World, method: string, path: string, body?: unknown): Promi
   outgoing.on('error', reject);
   outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   return promise;
+}
+
+/** A server takes its socket's name along when it closes; not one that was moved. */
+async function leaveSocket(path: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(`${path}.new`, resolve));
+  await rename(`${path}.new`, path);
+  await new Promise((resolve) => server.close(resolve));
 }
 
 async function command(world: World, path: string, body: unknown): Promise<Reply> {
@@ -158,6 +166,27 @@ describe('the breaker', () => {
     expect(nodes.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(0);
     expect((await call(world, 'GET', '/v1/breaker')).json).toMatchObject({ tripped_at: null, held: [] });
   }, 60_000);
+
+  test('lets all go that it held, however many, and trips at the next beyond them', async () => {
+    await using world = await World.start();
+    const nodes = [];
+    for (const index of [1, 2, 3, 4, 5, 6, 7, 8, 9])
+      nodes.push(
+        await world.member(`worker-${index}`, { staker: `0x${(0x60 + index).toString(16).repeat(32)}` }),
+      );
+    const last = nodes.pop();
+    for (const worker of nodes) world.chain.change(worker.recordId, { status: 'slashed' });
+    await world.pass(5_000);
+    expect((await call(world, 'GET', '/v1/breaker')).json.held).toHaveLength(5);
+    await command(world, '/v1/breaker', { reset: true });
+    expect(nodes.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(0);
+    expect((await call(world, 'GET', '/v1/breaker')).json).toMatchObject({ tripped_at: null, held: [] });
+
+    world.chain.change(last?.recordId ?? '', { status: 'slashed' });
+    await world.pass(5_000);
+    expect((await call(world, 'GET', '/v1/breaker')).json.held).toEqual(['worker-9']);
+    expect(world.cluster.has('worker-9')).toBe(true);
+  }, 60_000);
 });
 
 describe('ban and unban', () => {
@@ -221,6 +250,17 @@ describe('release', () => {
     expect((await other.comeBack()).join).toBeDefined();
     await expect(worker.heartbeat()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID' });
   });
+
+  test('forgets how far the heartbeats had counted: whoever comes next begins at one', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    await worker.heartbeat({ sequence: 500 });
+    await command(world, '/v1/evict', { node_id: 'worker-1' });
+    await command(world, '/v1/release', { node_id: 'worker-1' });
+    expect((await worker.comeBack()).incarnation).toBe(1);
+    await worker.join();
+    expect((await worker.heartbeat({ sequence: 1 })).message).toBe('all is well');
+  });
 });
 
 test('every command is written down before it is carried out', async () => {
@@ -261,10 +301,41 @@ describe('the doors', () => {
   test('a socket that a killed gateway left behind is taken over', async () => {
     await using world = await World.start();
     await world.stopGateway();
-    await writeFile(`${world.config.stateDir}/operator.sock`, '');
+    await leaveSocket(`${world.config.stateDir}/operator.sock`);
     await world.startGateway();
     expect((await call(world, 'GET', '/v1/nodes')).status).toBe(200);
   });
+
+  test('a file in the place of the socket is not removed', async () => {
+    await using world = await World.create();
+    const path = `${world.directory}/precious`;
+    await writeFile(path, 'precious');
+    world.config = { ...world.config, socketPath: path };
+    await expect(world.startGateway()).rejects.toMatchObject({
+      code: 'DAAS_GATEWAY_LISTEN_FAILED',
+      exitCode: 78,
+      message: expect.stringContaining('gateway.socketPath'),
+    });
+    expect(await readFile(path, 'utf8')).toBe('precious');
+  });
+
+  test.each(['stateDir', 'socketPath'])(
+    'a directory of %s that others may write into is refused',
+    async (setting) => {
+      await using world = await World.create();
+      const shared = `${world.directory}/shared`;
+      await mkdir(shared);
+      await chmod(shared, 0o777);
+      world.config = { ...world.config, [setting]: setting === 'socketPath' ? `${shared}/a.sock` : shared };
+      await expect(world.startGateway()).rejects.toMatchObject({
+        code: 'DAAS_GATEWAY_DIRECTORY_EXPOSED',
+        exitCode: 78,
+        message: expect.stringContaining(`gateway.${setting}`),
+      });
+      await chmod(shared, 0o775);
+      await world.startGateway();
+    },
+  );
 
   test('a port that is taken is a configuration error that names the setting', async () => {
     await using world = await World.start();

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import {
@@ -16,11 +16,11 @@ import {
 import type { Clock, Log } from '#base';
 import { bodyDigest, PROOF_HEADER } from '#seal';
 import type { Admission, Admitted } from './admission.ts';
-import type { Challenges } from './challenge.ts';
+import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './facts.ts';
-import { answerWithProblems, newRequestId, pathOf, problemBody } from './http.ts';
+import { answerProblem, answerWithProblems, newRequestId, pathOf, problemBody } from './http.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
@@ -65,6 +65,8 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
       maxHeaderSize: 8 * 1024,
       headersTimeout: 5_000,
       handshakeTimeout: 5_000,
+      // How often node looks for requests that are too slow; by default twice a minute.
+      connectionsCheckingInterval: 1_000,
     },
     logger: false,
     trustProxy: false,
@@ -77,9 +79,12 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     return503OnClosing: false,
+    // What its router cannot read never becomes a request: no hook sees it.
+    frameworkErrors: (error, request, reply) => void answerProblem(error, request, reply, { clock, log }),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket, clock),
   });
   app.server.maxConnections = mostConnections;
+  limitConnections(app.server, config.limits.addressConnections);
   answerWithProblems(app, { clock, log });
 
   app.addHook('onRequest', async (request, reply) => {
@@ -111,13 +116,13 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
   app.get(PATHS.challenge, async (request): Promise<ChallengeReply> => {
     const query = parse(ChallengeQuery, request.query);
     const nowMs = clock.nowMs();
-    const { nonce, expiresAtMs } = challenges.issue(query.node_id, nowMs);
+    const { nonce } = challenges.issue(query.node_id, clock.monotonicMs());
     const reason = admission.preview(query.node_id, query.staker);
     return {
       nonce,
       gateway_id: config.gatewayId,
       timestamp: nowMs,
-      expires_at: expiresAtMs,
+      expires_at: nowMs + CHALLENGE_LIFE_MS,
       admissible: reason === undefined,
       reason: reason ?? null,
     };
@@ -254,6 +259,22 @@ function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: Public
     message: directives.length === 0 ? 'all is well' : 'see the directives',
     directives: [...directives],
   };
+}
+
+/** Whoever sends slowly holds a connection for long: one address must not hold them all. */
+function limitConnections(server: Server, mostOfOneAddress: number): void {
+  const open = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const address = addressKey(socket.remoteAddress ?? '');
+    const count = (open.get(address) ?? 0) + 1;
+    if (count > mostOfOneAddress) return void socket.destroy();
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left > 0) open.set(address, left);
+      else open.delete(address);
+    });
+  });
 }
 
 /** What is not HTTP, or came too slowly, is answered by hand: there is no request yet. */

@@ -209,6 +209,15 @@ describe('a name', () => {
     await worker.registerInTime();
     expect(reservedAtMs - goneAtMs).toBeGreaterThanOrEqual(3_000);
   });
+
+  test('does not wait for hours when the time of day was set back since', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    world.cluster.removeNode('worker-1');
+    await settled(60);
+    world.clock.step(-3_600_000);
+    expect((await worker.registerInTime()).join).toBeDefined();
+  });
 });
 
 describe('what is not ours is not touched', () => {
@@ -402,6 +411,15 @@ describe('the breaker', () => {
     await world.restartGateway();
     await world.pass(400_000);
     expect(left.every(({ nodeId }) => world.cluster.has(nodeId))).toBe(true);
+  }, 60_000);
+
+  test('asks for one eviction after the other, however many facts turn bad at the same moment', async () => {
+    await using world = await World.start();
+    const all = await members(world, 8);
+    for (const { recordId } of all) world.chain.change(recordId, { status: 'slashed' }, { announce: false });
+    world.chain.report({ critical: all.map(({ recordId }) => recordId) });
+    await world.pass(5_000);
+    expect(all.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(5);
   }, 60_000);
 
   test('counts what stakers are said to have signed themselves too, since one liar could have said it', async () => {

@@ -11,7 +11,7 @@ import {
 } from '#base';
 import type { Audit } from './audit.ts';
 import { type Ban, banOf } from './bans.ts';
-import { askBreaker, countsForBreaker } from './breaker.ts';
+import { askBreaker, BREAKER_LOCK, countsForBreaker } from './breaker.ts';
 import type { EvictionReason } from './decision.ts';
 import type { FactCache } from './facts.ts';
 import type { Locks } from './locks.ts';
@@ -148,6 +148,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   /** Asks the breaker. What it refuses is held at the next look, since the breaker has tripped then. */
   async function mayEvict(worker: Worker, reason: EvictionReason): Promise<boolean> {
     if (!isAdmitted(worker) || !countsForBreaker(reason)) return true;
+    // One at a time: of several that read the same count, each would be allowed.
+    return locks.run(BREAKER_LOCK, () => askForOne(worker, reason));
+  }
+
+  async function askForOne(worker: Worker, reason: EvictionReason): Promise<boolean> {
     const before = registry.breaker();
     const { isAllowed, state } = askBreaker(before, {
       nodeId: worker.nodeId,

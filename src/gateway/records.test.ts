@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -160,12 +160,45 @@ describe('the registry', () => {
   });
 });
 
+/** Every append ends in the midst of its first line. */
+async function fullDisk(path: string): Promise<{ empty(): void }> {
+  const file = await open(path, 'w');
+  const prototype = Object.getPrototypeOf(file) as { appendFile: (data: string) => Promise<void> };
+  await file.close();
+  const { appendFile: append } = prototype;
+  prototype.appendFile = async function (this: unknown, data: string) {
+    await append.call(this as typeof prototype, data.slice(0, 20));
+    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  };
+  return {
+    empty: () => {
+      prototype.appendFile = append;
+    },
+  };
+}
+
 describe('the audit file', () => {
   const lines = async (path: string) =>
     (await readFile(path, 'utf8'))
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  test('is an unbroken chain also when the disk was full in between', async () => {
+    const path = join(directory, 'audit.jsonl');
+    await using audit = await openAudit(path, () => 0);
+    const disk = await fullDisk(join(directory, 'other'));
+    await expect(audit.note('thing.done', { n: 1 })).rejects.toMatchObject({
+      code: 'DAAS_GATEWAY_AUDIT_FAILED',
+    });
+    expect(audit.failure()).toContain('ENOSPC');
+    disk.empty();
+    await audit.note('thing.done', { n: 2 });
+    expect(audit.failure()).toBeUndefined();
+    const [first, second, ...more] = await lines(path);
+    expect(second).toMatchObject({ seq: 2, n: 2, prev: first?.hash });
+    expect(more).toEqual([]);
+  });
 
   test('is a chain: each line carries the hash of the one before, over restarts', async () => {
     const path = join(directory, 'audit.jsonl');

@@ -54,7 +54,7 @@ export interface VerifierOptions {
   readonly challenges: Challenges;
   readonly audit: Audit;
   readonly clock: Clock;
-  /** Proofs from before are not believed: the memory of what was seen is not that old. */
+  /** By the monotonic clock. Proofs from before are not believed: the memory of what was seen is not that old. */
   readonly startedAtMs: number;
   readonly strangers: RateLimit;
   readonly tokens: RateLimit;
@@ -63,12 +63,24 @@ export interface VerifierOptions {
 export function createVerifier(options: VerifierOptions): Verifier {
   const { facts, registry, challenges, audit, clock, startedAtMs, strangers, tokens } = options;
 
-  /** The highest sequence of each node's incarnation that was accepted; before the first, what the store remembers. */
-  const taken = new Map<string, { readonly incarnation: number; readonly sequence: number }>();
+  /**
+   * The highest sequence of each node's incarnation that was accepted; before the first, what the store remembers. A name
+   * that was released counts its incarnations from one again: the time of the registration tells them apart.
+   */
+  const taken = new Map<
+    string,
+    { readonly incarnation: number; readonly registeredAtMs: number; readonly sequence: number }
+  >();
 
-  function isReplay({ nodeId, incarnation }: Worker, sequence: number): boolean {
-    const last = taken.get(nodeId) ?? registry.presence(nodeId);
-    return last?.incarnation === incarnation && sequence <= last.sequence;
+  function isReplay({ nodeId, incarnation, registeredAtMs }: Worker, sequence: number): boolean {
+    const last = taken.get(nodeId);
+    const known = last?.registeredAtMs === registeredAtMs ? last : registry.presence(nodeId);
+    return known?.incarnation === incarnation && sequence <= known.sequence;
+  }
+
+  /** When this gateway started, by the time of day as it is told now: it may have been set since. */
+  function startedAtMsOfDay(): number {
+    return clock.nowMs() - (clock.monotonicMs() - startedAtMs);
   }
 
   /** Form, times and target: what needs neither memory nor cryptography. */
@@ -77,17 +89,17 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (!outcome.ok) return refuse(request, outcome.reason);
     const { proof } = outcome;
     const reason =
-      examineTimes(proof, { nowMs: clock.nowMs(), startedAtMs }) ?? examineTarget(proof, request.target);
+      examineTimes(proof, { nowMs: clock.nowMs(), startedAtMs: startedAtMsOfDay() }) ??
+      examineTarget(proof, request.target);
     return reason ? refuse(request, reason, proof) : proof;
   }
 
-  /** The one answer to whoever has not proven anything. */
-  async function refuse(
+  function noteRefusal(
     { requestId, address, target }: ProvenRequest,
-    reason: VerdictReason | 'proof_ambiguous',
+    reason: VerdictReason | 'rate_limited' | 'chain_unavailable',
     proof?: ParsedProof,
-  ): Promise<never> {
-    await audit.note('token.refused', {
+  ): Promise<void> {
+    return audit.note('token.refused', {
       request_id: requestId,
       path: target.path,
       address,
@@ -95,6 +107,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
       node_id: proof?.nodeId,
       seal_token: proof?.tokenId,
     });
+  }
+
+  /** The one answer to whoever has not proven anything. */
+  async function refuse(request: ProvenRequest, reason: VerdictReason, proof?: ParsedProof): Promise<never> {
+    await noteRefusal(request, reason, proof);
     throw new Refusal(
       'seal_token_invalid',
       "the Seal proof is not valid; the gateway's audit file names the reason under this request id",
@@ -121,12 +138,12 @@ export function createVerifier(options: VerifierOptions): Verifier {
     async registration(request) {
       const proof = await examine(request);
       const { nodeId, tokenId, nonce, presentedKey } = proof;
-      const stale = challenges.examine(nonce, nodeId, clock.nowMs());
+      const stale = challenges.examine(nonce, nodeId, clock.monotonicMs());
       if (stale) return refuse(request, stale, proof);
       if (presentedKey === undefined) return refuse(request, 'key_missing', proof);
       if (!(await isSignedBy(proof, presentedKey))) return refuse(request, 'signature_invalid', proof);
       // Only now is it used up, and by exactly one of those who show it at the same time.
-      if (nonce === undefined || !challenges.use(nonce, clock.nowMs()))
+      if (nonce === undefined || !challenges.use(nonce, clock.monotonicMs()))
         return refuse(request, 'nonce_used', proof);
 
       const holderKey = Buffer.from(presentedKey).toString('base64url');
@@ -134,20 +151,24 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const isKnown = worker?.tokenId === tokenId && worker.holderKey === holderKey;
       if (!isKnown && !facts.knows(tokenId)) {
         const waitMs = strangers.take(request.address, clock.monotonicMs());
-        if (waitMs > 0)
+        if (waitMs > 0) {
+          await noteRefusal(request, 'rate_limited', proof);
           throw new Refusal('rate_limited', 'too many tokens that this gateway does not know', {
             retryAfterMs: waitMs,
           });
+        }
       }
       let known: Awaited<ReturnType<FactCache['read']>> | undefined;
       try {
         known = await facts.read(tokenId, nodeId);
       } catch (cause) {
-        if (!isKnown)
+        if (!isKnown) {
+          await noteRefusal(request, 'chain_unavailable', proof);
           throw new Refusal('chain_unavailable', 'the facts on chain cannot be read now', {
             cause,
             retryAfterMs: 3_000,
           });
+        }
       }
       const impostor = known && examineHolder(known, presentedKey);
       if (impostor) return refuse(request, impostor, proof);
@@ -173,7 +194,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       if (registry.worker(worker.nodeId)?.incarnation !== incarnation)
         return refuse(request, 'incarnation_mismatch', proof);
       if (isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
-      taken.set(worker.nodeId, { incarnation, sequence });
+      taken.set(worker.nodeId, { incarnation, registeredAtMs: worker.registeredAtMs, sequence });
       await accept(request, proof, { incarnation, sequence });
       return { worker, sequence };
     },

@@ -346,7 +346,7 @@ export function raw(
     method?: string;
     headers?: Record<string, string>;
     body?: string | Buffer;
-    socketPath?: string;
+    localAddress?: string;
   } = {},
 ): Promise<RawReply> {
   const { promise, resolve, reject } = Promise.withResolvers<RawReply>();
@@ -355,6 +355,7 @@ export function raw(
     {
       method: options.method ?? 'GET',
       headers: options.headers ?? {},
+      ...(options.localAddress !== undefined && { localAddress: options.localAddress }),
       rejectUnauthorized: false,
       agent: false,
     },
