@@ -30,7 +30,6 @@ interface AgentFlags {
   readonly nodeId?: string;
   readonly stakeAgain?: boolean;
   readonly dryRun?: boolean;
-  readonly json?: boolean;
 }
 
 /** `k3s-daas agent`: what runs on a worker instead of `k3s agent`. */
@@ -66,7 +65,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     flags: flags.nodeId === undefined ? [] : [{ name: 'nodeId', value: flags.nodeId, flag: '--node-id' }],
   });
   const { value } = settings;
-  const log = createLogger({ level: value.log.level, format: flags.json ? 'json' : value.log.format });
+  const log = createLogger({ level: value.log.level, format: io.isJson ? 'json' : value.log.format });
   for (const warning of await settingWarnings(settings))
     log.warn('A setting deserves a look', { detail: warning });
   if (flags.dryRun) {
