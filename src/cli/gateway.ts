@@ -264,7 +264,7 @@ function describe(
 ): string {
   if (changes.length + missing.length === 0) return 'Everything is in place.';
   return table([
-    ['action', 'what', 'why'],
+    ['ACTION', 'WHAT', 'WHY'],
     ...changes.map(({ action, what, why }) => [action, what, why]),
     ...missing.map((path) => ['make', path, 'the gateway needs it']),
   ]);

@@ -74,6 +74,7 @@ function asText(record: Readonly<Record<string, unknown>>, hasColour: boolean): 
           : colour.green;
   const time = String(timestamp).slice(11, 23);
   const facts = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
     .map(
       ([name, value]) =>
         `${colour.dim(`${name}=`)}${typeof value === 'string' ? quoted(value) : stringify(value)}`,
