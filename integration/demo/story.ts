@@ -14,7 +14,7 @@ export async function tell(teller: Teller, { keep }: { readonly keep: boolean })
   let world: World | undefined;
   // A second Ctrl-C ends at once, as everywhere.
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => interrupted.resolve(signal));
   try {
     const started = await startWorld(teller);
