@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runChild } from '../bin/run-child.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCE = ['--conditions=source'];
@@ -60,7 +61,7 @@ install();
 const node = node24();
 for (const [program, ...args] of steps) {
   const argv = args.flatMap((argument) => (argument === '...' ? rest : [argument]));
-  run(program === 'node' ? node : program, argv);
+  await run(program === 'node' ? node : program, argv);
 }
 
 /** Installs exactly what the lockfile names, once for each content of the lockfile. */
@@ -94,9 +95,9 @@ function node24() {
   return process.exit(1);
 }
 
-function run(program, argv) {
+async function run(program, argv) {
   // The packaged Node goes first on PATH, so that what the step starts finds the same one.
   const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` };
-  const done = spawnSync(program, argv, { cwd: root, stdio: 'inherit', env });
-  if (done.status !== 0) process.exit(done.status ?? 1);
+  const exitCode = await runChild(program, argv, { cwd: root, env });
+  if (exitCode !== 0) process.exit(exitCode);
 }

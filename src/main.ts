@@ -43,7 +43,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
 };
 
 export async function main(argv: readonly string[]): Promise<number> {
-  const isJson = argv.includes('--json');
+  const isJson = beforeDashes(argv).includes('--json');
   const io = createIo({ json: isJson });
   try {
     const program = await buildProgram(argv, io);
@@ -70,10 +70,12 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
   const program = new Command('k3s-daas')
     .description('Admits machines to a k3s cluster by a stake on the Sui blockchain instead of a join token.')
     .version(packageVersion())
+    // Known to the program, it may stand anywhere; what it means is said by each command.
+    .option('--json', 'for machines: JSON instead of text, before or after the command')
     .showSuggestionAfterError()
     .configureOutput(output)
     .exitOverride();
-  const asked = argv.find((argument) => argument in commands);
+  const asked = argv.find((argument) => Object.hasOwn(commands, argument));
   for (const [name, { summary, load }] of Object.entries(commands)) {
     if (name === asked) {
       const command = (await load())(io);
@@ -84,6 +86,12 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
     }
   }
   return program;
+}
+
+/** What stands behind `--` is no flag. */
+function beforeDashes(argv: readonly string[]): readonly string[] {
+  const dashes = argv.indexOf('--');
+  return dashes === -1 ? argv : argv.slice(0, dashes);
 }
 
 /** `endOf` tells it. */

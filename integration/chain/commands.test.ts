@@ -201,6 +201,25 @@ describe('a cluster from nothing, by commands alone', () => {
       executed: { slashedMist: '2000000000', isRecordSlashed: true },
     });
     expect(await refusal(...propose, '--yes')).toMatchObject({ code: 'DAAS_STAKE_UNKNOWN' });
+
+    const config = join(directory, 'worker.json');
+    await writeFile(
+      config,
+      JSON.stringify({
+        nodeId: 'worker-1',
+        stateDir: join(directory, 'host'),
+        chain: { endpoints: [devnet.url], deployment: 'deployment.json' },
+        wallet: { keyFile: worker.file },
+        stake: { amountMist: '2000000000' },
+        agent: { binary: process.execPath },
+      }),
+    );
+    const rehearse = async (...flags: string[]) => {
+      const { stdout } = await run('agent', '--config', config, '--dry-run', '--json', ...flags);
+      return (JSON.parse(stdout) as { plan: string }).plan;
+    };
+    expect(await rehearse()).toContain('the last stake of this node is slashed');
+    expect(await rehearse('--stake-again')).toContain('would stake 2 SUI');
   });
 
   test('new parameters are announced with their hour', async () => {

@@ -21,6 +21,8 @@ Runs a dev chain, a gateway, a k3s cluster and two workers on this machine; slas
 K3S_BIN=/path/to/k3s (as root) uses a real k3s in network namespaces instead of the stand-ins.
 `);
 } else {
+  // A terminal that has gone must not keep the world from being put away.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const teller = createTeller({ isJson: values.json });
   process.exitCode = await tell(teller, { keep: values.keep });
 }

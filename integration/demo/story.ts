@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { KubernetesApi } from '../world/kubernetes.ts';
 import type { Line, Program } from '../world/program.ts';
@@ -12,14 +13,14 @@ const STAKE_MIST = 2n * SUI;
 export async function tell(teller: Teller, { keep }: { readonly keep: boolean }): Promise<number> {
   let world: World | undefined;
   // A second Ctrl-C ends at once, as everywhere.
-  const interrupted = Promise.withResolvers<'interrupted'>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => interrupted.resolve('interrupted'));
+  const interrupted = Promise.withResolvers<NodeJS.Signals>();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => interrupted.resolve(signal));
   try {
     const started = await startWorld(teller);
     world = started;
     const ending = await Promise.race([story(started, teller), interrupted.promise]);
-    if (ending === 'interrupted') return 130;
+    if (ending !== undefined) return 128 + constants.signals[ending];
     if (keep) {
       tellHowToTalk(started, teller);
       await interrupted.promise;

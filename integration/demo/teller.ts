@@ -1,6 +1,5 @@
-import pico from 'picocolors';
 import { messageOf } from '#base';
-import { table, toJson } from '../../src/cli/io.ts';
+import { coloursFor, table, toJson } from '../../src/cli/io.ts';
 
 /** One thing that happened. */
 export interface Happening {
@@ -26,7 +25,7 @@ export interface Teller {
 
 export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
   const startedAtMs = performance.now();
-  const colour = pico.createColors(Boolean(process.stdout.isTTY) && process.env.NO_COLOR === undefined);
+  const colour = coloursFor(process.stdout);
   const times = new Map<string, number>();
   const elapsed = () => Math.round(performance.now() - startedAtMs);
   const clock = () => colour.dim(`${(elapsed() / 1000).toFixed(1).padStart(5)} s`);
@@ -57,7 +56,8 @@ export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
     failed(error) {
       // With the causes behind it: they say what the world was waiting for.
       if (isJson) print(toJson({ atMs: elapsed(), event: 'demo.failed', message: messageOf(error) }));
-      else process.stderr.write(`\n${colour.red('The demo failed:')} ${messageOf(error)}\n`);
+      else
+        process.stderr.write(`\n${coloursFor(process.stderr).red('The demo failed:')} ${messageOf(error)}\n`);
     },
     atMs: (event, worker) => times.get(worker === undefined ? event : `${event} ${worker}`),
   };

@@ -49,25 +49,25 @@ function parseAs<T>(schema: z.ZodType<T>, value: unknown, origin: string): T {
 }
 
 export async function readDeployment(file: string): Promise<Deployment> {
-  return parseDeployment(await readJson(file), file);
+  return parseDeployment(await readJson(file, 'k3s-daas cluster create'), file);
 }
 
 export async function readPublication(file: string): Promise<Publication> {
-  return parsePublication(await readJson(file), file);
+  return parsePublication(await readJson(file, 'k3s-daas contracts publish'), file);
 }
 
 export async function writeDeployment(file: string, deployment: Publication): Promise<void> {
   await replaceFile(file, `${JSON.stringify(deployment, null, 2)}\n`, 0o644);
 }
 
-async function readJson(file: string): Promise<unknown> {
+async function readJson(file: string, writer: string): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_DEPLOYMENT_UNREADABLE',
-      `the deployment file ${file} cannot be read: \`k3s-daas cluster create\` writes one`,
+      `the deployment file ${file} cannot be read: \`${writer}\` writes one`,
       { cause },
     );
   }

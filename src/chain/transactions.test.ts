@@ -48,3 +48,11 @@ test.each([
     });
   },
 );
+
+test('an empty wallet is told that it needs gas, not that one MIST would do', async () => {
+  const request = { sender: `0x${'1'.repeat(64)}`, shared: [], spendMist: 0n, build: () => undefined };
+  await expect(prepareTransaction(endpointWithCoins([]), request)).rejects.toMatchObject({
+    code: 'DAAS_BALANCE_TOO_LOW',
+    message: expect.stringContaining('has 0 SUI in coins, gas must be paid from it: send it some SUI'),
+  });
+});

@@ -193,22 +193,27 @@ export function balanceTooLow(
   addressBalanceMist = 0n,
 ): ConfigurationError {
   const neededMist = spendMist + budgetMist;
-  const parts = spendMist > 0n ? `${formatSui(spendMist)} and up to ${formatSui(budgetMist)} of gas` : 'gas';
+  const spent = spendMist > 0n ? `${formatSui(spendMist)} and ` : '';
+  const missingMist = neededMist - availableMist;
+  // Without a coin for gas nothing can be simulated, and nobody knows yet how much it is.
+  const need =
+    budgetMist === 0n
+      ? `${spent}gas must be paid from it: send it ${missingMist > 0n ? `at least ${formatSui(missingMist)} and the gas` : 'some SUI'}`
+      : `${formatSui(neededMist)} are needed (${spent}up to ${formatSui(budgetMist)} of gas): send it at least ${formatSui(missingMist)}`;
   const elsewhere =
     addressBalanceMist > 0n
       ? `; another ${formatSui(addressBalanceMist)} are in its address balance, which is not spent here: send them to yourself as a coin`
       : '';
   return new ConfigurationError(
     'DAAS_BALANCE_TOO_LOW',
-    `the wallet ${sender} has ${formatSui(availableMist)} in coins, ${formatSui(neededMist)} are needed (${parts}): send it at least ${formatSui(neededMist - availableMist)}${elsewhere}`,
+    `the wallet ${sender} has ${formatSui(availableMist)} in coins, ${need}${elsewhere}`,
     { details: { wallet: sender, availableMist, neededMist, spendMist, budgetMist, addressBalanceMist } },
   );
 }
 
 function affordableBudget(coins: readonly Coin[], request: TransactionRequest): bigint {
   const leftMist = total(coins) - request.spendMist;
-  // One MIST more than nothing, so that an empty wallet is named by `selectCoins`.
-  if (leftMist <= 0n) throw balanceTooLow(request, total(coins), 1n);
+  if (leftMist <= 0n) throw balanceTooLow(request, total(coins), 0n);
   return leftMist < MAX_BUDGET_MIST ? leftMist : MAX_BUDGET_MIST;
 }
 

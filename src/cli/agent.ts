@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, findBinary, readPlan } from '#agent';
 import { createGatewayConnector } from '#api';
-import { ConfigurationError, DaasError, Lifetime, type Log, systemClock } from '#base';
-import { createChainClient, createStakeChain, formatSui } from '#chain';
-import { bind, createHost, createLogger, type HostContext, type HostServices } from '#host';
+import { type Cluster, ConfigurationError, DaasError, Lifetime, type Log, systemClock } from '#base';
+import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
+import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
 import { openNodeIdentity } from '#seal';
@@ -30,7 +30,6 @@ interface AgentFlags {
   readonly nodeId?: string;
   readonly stakeAgain?: boolean;
   readonly dryRun?: boolean;
-  readonly json?: boolean;
 }
 
 /** `k3s-daas agent`: what runs on a worker instead of `k3s agent`. */
@@ -66,11 +65,11 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     flags: flags.nodeId === undefined ? [] : [{ name: 'nodeId', value: flags.nodeId, flag: '--node-id' }],
   });
   const { value } = settings;
-  const log = createLogger({ level: value.log.level, format: flags.json ? 'json' : value.log.format });
+  const log = createLogger({ level: value.log.level, format: io.isJson ? 'json' : value.log.format });
   for (const warning of await settingWarnings(settings))
     log.warn('A setting deserves a look', { detail: warning });
   if (flags.dryRun) {
-    await rehearse(io, settings, k3sArguments(settings, flags, k3sFlags));
+    await rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
     return 0;
   }
   await using life = new Lifetime();
@@ -187,7 +186,12 @@ export function refuseMistyped(k3sFlags: readonly string[]): void {
 }
 
 /** `--dry-run`: what is there, what would be done; reads alone. */
-async function rehearse(io: Io, settings: Loaded, args: readonly string[]): Promise<void> {
+async function rehearse(
+  io: Io,
+  settings: Loaded,
+  { stakeAgain = false }: AgentFlags,
+  args: readonly string[],
+): Promise<void> {
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
   const { dataDir } = await readPlan({ ...value.agent, args: [...args] }, process.env, nodeId);
@@ -202,9 +206,13 @@ async function rehearse(io: Io, settings: Loaded, args: readonly string[]): Prom
   const cluster = await chain.cluster();
   const standing = await chain.liveRecordOf(nodeId);
   const record = standing === undefined ? undefined : (await chain.records([standing])).get(standing);
+  const ended =
+    record === undefined && !stakeAgain
+      ? await endedStake(chain, cluster, { nodeId, wallet: wallet.address, stateDir: value.stateDir })
+      : undefined;
   const plan =
     record === undefined
-      ? stakePlan(value.stake.amountMist, cluster.parameters.minimumWorkerStakeMist)
+      ? (ended ?? stakePlan(value.stake.amountMist, cluster.parameters.minimumWorkerStakeMist))
       : record.staker === wallet.address
         ? `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}${record.token ? ` and token ${record.token}` : '; would mint its Seal token'}`
         : `the node id belongs to ${record.staker}: it would stop here`;
@@ -221,6 +229,22 @@ async function rehearse(io: Io, settings: Loaded, args: readonly string[]): Prom
       'Nothing was sent, nothing was started.',
     ].join('\n'),
   );
+}
+
+/** Why nothing new is staked without `--stake-again`: the latch of this machine, or the last stake as the chain knows it. */
+async function endedStake(
+  chain: ChainClient,
+  { criticalRing }: Cluster,
+  { nodeId, wallet, stateDir }: { nodeId: string; wallet: string; stateDir: string },
+): Promise<string | undefined> {
+  const unless = 'it would stop here, unless --stake-again is given';
+  const latch = await readLatch(stateDir);
+  if (latch) return `this host is locked out (${latch.detail}): ${unless}`;
+  const records = [...(await chain.records(criticalRing.map(({ record }) => record))).values()];
+  const ended = records.find(
+    (record) => record?.staker === wallet && record.nodeId === nodeId && record.status !== 'active',
+  );
+  return ended && `the last stake of this node is ${ended.status} (record ${ended.id}): ${unless}`;
 }
 
 function stakePlan(amountMist: bigint | undefined, minimumMist: bigint): string {

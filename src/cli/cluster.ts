@@ -360,7 +360,7 @@ function clusterText(io: Io, snapshot: ClusterSnapshot, inForce: ParameterState)
     `${bold('Gateways')}\n${
       state.gateways.length === 0
         ? 'none: add one with `k3s-daas cluster gateway add`'
-        : table([['id', 'url', 'tier', 'status', 'attestation'], ...state.gateways.map(gatewayRow)])
+        : table([['ID', 'URL', 'TIER', 'STATUS', 'ATTESTATION'], ...state.gateways.map(gatewayRow)])
     }`,
   );
   return parts.join('\n\n');

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 test('the devnet command says where it listens and that it is a development tool, and ends when told to', async () => {
   const child = spawn(
     process.execPath,
-    ['--conditions=source', join(import.meta.dirname, '..', 'main.ts'), 'devnet', '--port', '0', '--json'],
+    ['--conditions=source', join(import.meta.dirname, '..', 'main.ts'), '--json', 'devnet', '--port', '0'],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let warning = '';

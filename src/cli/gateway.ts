@@ -16,7 +16,7 @@ import { deploymentOf, type GatewaySettings, loadGatewaySettings, pathOf } from 
 export function gatewayCommand(io: Io): Command {
   const gateway = new Command('gateway').description('The Nautilus gateway beside the k3s server.');
   gateway.addCommand(setupCommand(io));
-  gateway.addCommand(runCommand());
+  gateway.addCommand(runCommand(io));
   for (const command of operatorCommands(io)) gateway.addCommand(command);
   return gateway;
 }
@@ -135,7 +135,7 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
   );
 }
 
-function runCommand(): Command {
+function runCommand(io: Io): Command {
   return new Command('run')
     .summary('serve workers and guard the cluster')
     .description('Runs the gateway in the foreground until it is told to stop.')
@@ -144,15 +144,15 @@ function runCommand(): Command {
       'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
     )
     .option('--json', 'log JSON lines even on a terminal')
-    .action((flags: { config?: string; json?: boolean }) => run(flags));
+    .action((flags: { config?: string }) => run(io, flags));
 }
 
-async function run(flags: { config?: string; json?: boolean }): Promise<void> {
+async function run(io: Io, flags: { config?: string }): Promise<void> {
   const settings = await loadGatewaySettings({ file: flags.config });
   const { value } = settings;
   const log = createLogger({
     level: value.log.level,
-    format: flags.json ? 'json' : value.log.format,
+    format: io.isJson ? 'json' : value.log.format,
   });
   const config = withGatewayId(withPaths(settings));
   const deployment = await deploymentOf(settings);
@@ -280,7 +280,7 @@ function describe(
 ): string {
   if (changes.length + missing.length === 0) return 'Everything is in place.';
   return table([
-    ['action', 'what', 'why'],
+    ['ACTION', 'WHAT', 'WHY'],
     ...changes.map(({ action, what, why }) => [action, what, why]),
     ...missing.map((path) => ['make', path, 'the gateway needs it']),
   ]);

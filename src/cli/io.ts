@@ -9,11 +9,12 @@ import { DaasError, EXIT, messageOf } from '#base';
  */
 export interface Io {
   readonly isJson: boolean;
-  readonly isTerminal: boolean;
+  /** For what goes to stdout, by `result`. */
   readonly colour: ReturnType<typeof pico.createColors>;
   /** A finished step of a long task: `✓ published the package  (1.2 s)`. JSON: nothing. */
   step(text: string, detail?: string): void;
   note(text: string): void;
+  /** On stderr; JSON: `{"warning": …}`. */
   warn(text: string): void;
   /** The result: `human` lines on stdout, or `json` as one line. Bigints become strings. */
   result(json: Readonly<Record<string, unknown>>, human: string): void;
@@ -28,25 +29,23 @@ export interface IoOptions {
 }
 
 export function createIo({ json, stdout = process.stdout, stderr = process.stderr }: IoOptions): Io {
-  const isTerminal = Boolean(stderr.isTTY);
-  const colour = pico.createColors(isTerminal && !json && process.env.NO_COLOR === undefined);
+  const progress = coloursFor(stderr);
   const startedAt = performance.now();
   const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
   return {
     isJson: json,
-    isTerminal,
-    colour,
+    colour: coloursFor(stdout),
     step(text, detail) {
       if (!json)
         stderr.write(
-          `${colour.green('✓')} ${text}${detail ? `  ${colour.cyan(detail)}` : ''}  ${colour.dim(`(${seconds()})`)}\n`,
+          `${progress.green('✓')} ${text}${detail ? `  ${progress.cyan(detail)}` : ''}  ${progress.dim(`(${seconds()})`)}\n`,
         );
     },
     note(text) {
       if (!json) stderr.write(`${text.replaceAll(/^/gm, '  ')}\n`);
     },
     warn(text) {
-      stderr.write(`${colour.yellow('!')} ${text}\n`);
+      stderr.write(json ? `${toJson({ warning: text })}\n` : `${progress.yellow('!')} ${text}\n`);
     },
     result(value, human) {
       stdout.write(json ? `${toJson(value)}\n` : `${human}\n`);
@@ -61,6 +60,12 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
       return /^y(es)?$/i.test(await askLine(`${question} [y/N] `));
     },
   };
+}
+
+/** Colour is for a terminal, and for nobody who has set NO_COLOR to anything. */
+export function coloursFor(stream: { readonly isTTY?: boolean }): ReturnType<typeof pico.createColors> {
+  const { NO_COLOR: unwanted, TERM: terminal } = process.env;
+  return pico.createColors(stream.isTTY === true && !unwanted && terminal !== 'dumb');
 }
 
 /** One line from whoever is at the terminal. Ctrl-C and Ctrl-D are an answer of no: `DAAS_NOT_CONFIRMED`. */
@@ -109,13 +114,18 @@ export function table(rows: ReadonlyArray<readonly string[]>): string {
 }
 
 /** Prints what went wrong (code, sentence, where it is explained) and returns the exit code. */
-export function reportError(error: unknown, json: boolean, stderr: Writable = process.stderr): number {
+export function reportError(
+  error: unknown,
+  json: boolean,
+  stderr: Writable & { isTTY?: boolean } = process.stderr,
+): number {
   const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
   if (json) {
     const details = error instanceof DaasError ? error.details : {};
     stderr.write(`${toJson({ error: { code, message: messageOf(error), details } })}\n`);
   } else {
-    stderr.write(`${pico.red('✗')} ${messageOf(error)}\n  ${pico.dim(`${code}: see docs/errors.md`)}\n`);
+    const { red, dim } = coloursFor(stderr);
+    stderr.write(`${red('✗')} ${messageOf(error)}\n  ${dim(`${code}: see docs/errors.md`)}\n`);
     if (!(error instanceof DaasError) && error instanceof Error && error.stack)
       stderr.write(`${error.stack}\n`);
   }

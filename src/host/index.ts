@@ -32,6 +32,7 @@ export {
   type HostServices,
   type SignalSource,
 } from './host.ts';
+export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
 export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
 export {

@@ -582,7 +582,7 @@ function outcomeOf(ending: Ending, isUndone: boolean): HostOutcome {
       return lockedOut(
         ending,
         'DAAS_STAKE_SLASHED',
-        `the stake ${ending.recordId} was slashed: ${ending.detail}`,
+        `this host is locked out: stake record ${ending.recordId} (${ending.detail})`,
       );
     case 'ended':
       return lockedOut(ending, 'DAAS_STAKE_ENDED', `this node is out: ${ending.detail}`);

@@ -65,6 +65,7 @@ test('text for a terminal names the facts', () => {
   createLogger({ stream: out.stream, format: 'text' }).info('Worker joined', {
     node: 'w-1',
     note: 'two words',
+    signal: undefined,
   });
   expect(out.text()).toMatch(/info {2}Worker joined {2}node=w-1 note="two words"\n$/);
 });

@@ -63,7 +63,7 @@ function asJson(record: Readonly<Record<string, unknown>>): string {
 
 function asText(record: Readonly<Record<string, unknown>>, hasColour: boolean): string {
   const { timestamp, level, message, ...fields } = record;
-  const colour = pico.createColors(hasColour && process.env.NO_COLOR === undefined);
+  const colour = pico.createColors(hasColour && !process.env.NO_COLOR);
   const paint =
     level === 'error'
       ? colour.red
@@ -74,6 +74,7 @@ function asText(record: Readonly<Record<string, unknown>>, hasColour: boolean): 
           : colour.green;
   const time = String(timestamp).slice(11, 23);
   const facts = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
     .map(
       ([name, value]) =>
         `${colour.dim(`${name}=`)}${typeof value === 'string' ? quoted(value) : stringify(value)}`,
