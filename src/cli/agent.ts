@@ -11,6 +11,7 @@ import { builtIns } from '#plugins';
 import { openNodeIdentity } from '#seal';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
+import { leaveSoon } from './leave.ts';
 import {
   deploymentOf,
   loadWorkerSettings,
@@ -56,6 +57,7 @@ export function agentCommand(io: Io): Command {
     .allowExcessArguments()
     .action(async (flags: AgentFlags, command: Command) => {
       process.exitCode = await runAgent(io, flags, command.args);
+      leaveSoon(process.exitCode);
     });
 }
 
