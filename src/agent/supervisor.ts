@@ -91,6 +91,8 @@ class K3sSupervisor implements AgentSupervisor {
   #plan: AgentPlan | undefined;
   #tokenFile: TokenFile | undefined;
   #stopping: Promise<void> | undefined;
+  /** Nobody waits any longer for a SIGTERM to be followed. */
+  #hurry = Promise.withResolvers<void>();
   #stoppingForGood: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
@@ -167,9 +169,11 @@ class K3sSupervisor implements AgentSupervisor {
     return this.#run?.failed.promise ?? Promise.withResolvers<Error>().promise;
   }
 
-  stop(): Promise<void> {
+  stop({ atOnce = false }: { readonly atOnce?: boolean } = {}): Promise<void> {
+    if (atOnce) this.#hurry.resolve();
     this.#stopping ??= this.#halt().finally(() => {
       this.#stopping = undefined;
+      this.#hurry = Promise.withResolvers();
     });
     return this.#stopping;
   }
@@ -207,12 +211,12 @@ class K3sSupervisor implements AgentSupervisor {
         failures.push(error);
         return undefined;
       });
-    const wipe = () => attempt(async () => (await this.#expectTokenFile()).wipe());
-    // The credential first: whatever hangs below, nothing starts on it again.
-    await wipe();
+    const wipe = async () => (await this.#expectTokenFile()).wipe();
+    // The credential first: whatever hangs below, nothing starts on it again. A failure is told when it fails again.
+    await wipe().catch(() => undefined);
     await attempt(() => this.stop());
     // A start that was being prepared meanwhile may have written it once more.
-    await wipe();
+    await attempt(wipe);
     const leftOver = await attempt(() => this.#stopLeftOver());
     const pods = await attempt(() => this.#killPods());
     emit('agent.stopped', {
@@ -479,7 +483,7 @@ class K3sSupervisor implements AgentSupervisor {
     const { settings, clock } = this.#options;
     this.#enter({ kind: 'stopping', pid: child.pid });
     child.terminate();
-    if (await endsWithin(child.ended, settings.stopDeadlineMs, clock)) return;
+    if (await endsWithin(child.ended, settings.stopDeadlineMs, clock, this.#hurry.promise)) return;
     this.#options.log.warn('The agent did not end in time and is killed', { pid: child.pid });
     if (identity) run.killedPids.push(...(await killTree(identity)));
     if (await endsWithin(child.ended, 5000, clock)) return;
@@ -566,14 +570,19 @@ function aborted(signal: AbortSignal, over: AbortSignal): Promise<'asked'> {
   });
 }
 
-async function endsWithin(ended: Promise<unknown>, timeoutMs: number, clock: Clock): Promise<boolean> {
+async function endsWithin(
+  ended: Promise<unknown>,
+  timeoutMs: number,
+  clock: Clock,
+  hurry?: Promise<void>,
+): Promise<boolean> {
   const done = new AbortController();
   const late = clock.sleep(timeoutMs, done.signal).then(
     () => false,
     () => false,
   );
   try {
-    return await Promise.race([ended.then(() => true), late]);
+    return await Promise.race([ended.then(() => true), late, ...(hurry ? [hurry.then(() => false)] : [])]);
   } finally {
     done.abort();
   }
