@@ -188,24 +188,31 @@ test('a server whose CA is another one is not joined', async () => {
   });
 });
 
-test('when its Node was deleted a fresh credential brings it back, past its old certificate', async () => {
-  await using world = await startAgentWorld();
-  const worker = await world.worker('w1');
-  const supervisor = await worker.supervisor();
-  await supervisor.start({ join: world.mintCredential(), ...noLabels }, forever);
-  const pid = pidOf(supervisor);
-  const uid = world.node('w1')?.metadata.uid;
-  world.deleteNode('w1');
-  await until(() => worker.log.some(({ fields }) => fieldsOfK3s(fields).err === 'node "w1" not found'));
-  expect(isRunning(pid)).toBe(true);
-  expect(world.node('w1')).toBeUndefined();
+test.each([
+  ['right', 480_000],
+  ['wrong by hours', -3 * 3_600_000],
+])(
+  'when its Node was deleted a fresh credential brings it back, past its old certificate, on a clock that is %s',
+  async (_clock, lifeMs) => {
+    await using world = await startAgentWorld();
+    const worker = await world.worker('w1');
+    const supervisor = await worker.supervisor();
+    await supervisor.start({ join: world.mintCredential(), ...noLabels }, forever);
+    const pid = pidOf(supervisor);
+    const uid = world.node('w1')?.metadata.uid;
+    world.deleteNode('w1');
+    await until(() => worker.log.some(({ fields }) => fieldsOfK3s(fields).err === 'node "w1" not found'));
+    expect(isRunning(pid)).toBe(true);
+    expect(world.node('w1')).toBeUndefined();
 
-  await supervisor.start({ join: world.mintCredential(), ...noLabels }, forever);
-  expect(pidOf(supervisor)).not.toBe(pid);
-  expect(isRunning(pid)).toBe(false);
-  expect(world.node('w1')?.metadata.uid).not.toBe(uid);
-  await expect(access(join(worker.dataDir, 'agent', 'client-kubelet.crt.aside'))).rejects.toThrow();
-});
+    const credential = { ...world.mintCredential(), expiresAtMs: Date.now() + lifeMs };
+    await supervisor.start({ join: credential, ...noLabels }, forever);
+    expect(pidOf(supervisor)).not.toBe(pid);
+    expect(isRunning(pid)).toBe(false);
+    expect(world.node('w1')?.metadata.uid).not.toBe(uid);
+    await expect(access(join(worker.dataDir, 'agent', 'client-kubelet.crt.aside'))).rejects.toThrow();
+  },
+);
 
 test('when its Node was deleted and no credential comes, the refusal is told and the deadline holds', async () => {
   await using world = await startAgentWorld();

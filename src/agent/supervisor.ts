@@ -72,6 +72,8 @@ interface Run {
   hasBeenReady: boolean;
   /** The credential was in a token file at a start before. */
   isCredentialSpent: boolean;
+  /** When it ends, by the monotonic clock: the other one may be set meanwhile. */
+  readonly credentialEndsMs: number;
   lastTrouble: string | undefined;
   lastDetail: string | undefined;
   /** The last process of this run, and what had to be killed for its end. */
@@ -133,6 +135,7 @@ class K3sSupervisor implements AgentSupervisor {
 
   async start(request: AgentStart, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    const { clock } = this.#options;
     const before = this.#run;
     const run: Run = {
       request,
@@ -142,6 +145,7 @@ class K3sSupervisor implements AgentSupervisor {
       over: Promise.resolve(),
       hasBeenReady: false,
       isCredentialSpent: false,
+      credentialEndsMs: clock.monotonicMs() + (request.join?.expiresAtMs ?? 0) - clock.nowMs(),
       lastTrouble: undefined,
       lastDetail: undefined,
       pid: undefined,
@@ -349,7 +353,8 @@ class K3sSupervisor implements AgentSupervisor {
     if (isFresh) await this.#writeToken(run);
     else await this.#expectToken();
     const hasLiveCredential =
-      credential !== undefined && !run.hasBeenReady && clock.nowMs() < credential.expiresAtMs;
+      isFresh ||
+      (credential !== undefined && !run.hasBeenReady && clock.monotonicMs() < run.credentialEndsMs);
     const certificate = kubeletCertificate(plan.dataDir);
     await certificate.carryOut(
       planCertificates({

@@ -87,6 +87,7 @@ export interface JoinCredential {
   readonly server: string;
   /** `K10<CA hash>::<id>.<secret>`; lives for minutes. */
   readonly token: Secret;
+  /** By this machine's clock. */
   readonly expiresAtMs: number;
 }
 
