@@ -484,6 +484,34 @@ test('a node that joined before starts on its certificates when gateway and chai
   expect((await running).exitCode).toBe(0);
 });
 
+test('an agent that is refused while the host still registers does not register beside it', async () => {
+  const first = makeWorld();
+  const ended = first.host.run();
+  await first.arrived('run');
+  first.host.stop('test');
+  await ended;
+
+  const world = makeWorld({ stateDir: first.stateDir });
+  const answer = Promise.withResolvers<Registration>();
+  world.script.register = () => answer.promise;
+  world.agent.becomesReady = false;
+  const running = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  await world.clock.advance(20_000);
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(1));
+  world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
+  await settle();
+  expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
+  world.agent.becomesReady = true;
+  answer.resolve(fakeRegistration());
+  await world.arrived('run');
+  await world.clock.advance(60_000);
+  expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
+  expect(world.agent.starts).toHaveLength(2);
+  world.host.stop('test');
+  await running;
+});
+
 test('an agent that is given up ends the host with the exit code of its error', async () => {
   const world = makeWorld();
   const ended = world.host.run();

@@ -176,6 +176,13 @@ export class Lifecycle {
     const joined = this.#joinedBefore();
     const registering = this.#register();
     registering.catch(() => undefined);
+    // Whoever wants to register again meanwhile gets its answer: two at once would revoke each other's credential.
+    this.#renewal = registering
+      .then(({ join }) => join !== undefined)
+      .catch(() => false)
+      .finally(() => {
+        this.#renewal = undefined;
+      });
     const stopWatching = this.#watchJoinDeadline();
     const first = joined
       ? await Promise.race([registering, clock.sleep(settings.joinPatienceMs, this.signal)])
