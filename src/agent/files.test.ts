@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -26,6 +26,15 @@ test('the token file is private, read back, and wiped', async () => {
   await file.wipe();
   await file.wipe();
   expect(await file.read()).toBeUndefined();
+});
+
+test('what a host that was killed while it wrote left of the token file is wiped, too', async () => {
+  const file = await openTokenFile(join(directory, 'run', 'join-token'), silentLog);
+  await file.write('whole');
+  await writeFile(join(directory, 'run', '.0123456789abcdef.tmp'), 'half');
+  await writeFile(join(directory, 'run', 'of somebody else'), 'stays');
+  await file.wipe();
+  expect(await readdir(join(directory, 'run'))).toEqual(['of somebody else']);
 });
 
 test('a runtime directory that others can read is closed', async () => {
