@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { access, stat, unlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseFullToken } from '#agent';
@@ -357,17 +357,20 @@ test('a stop for good kills this k3s, its pods and its credential, and nobody el
 
 const mayUnshare = spawnSync('unshare', ['-m', 'true']).status === 0;
 test.skipIf(!mayUnshare)(
-  'a pod of the same address in another mount namespace is another machine to us',
+  'a pod in another mount namespace is ours by the directory of its containerd, and else of another machine',
   async () => {
     await using world = await startAgentWorld();
     const worker = await world.worker('w1');
     const supervisor = await worker.supervisor();
-    const shim = await startForeignShim(
-      ['-namespace', 'k8s.io', '-id', 'x', '-address', worker.containerdAddress],
-      ['unshare', '-m'],
-    );
+    await mkdir(worker.dataDir);
+    const words = ['-namespace', 'k8s.io', '-id', 'x', '-address', worker.containerdAddress];
+    const own = await startForeignShim(words, ['unshare', '-m']);
+    const elsewhere = `mount -t tmpfs none ${worker.dataDir} && exec "$@"`;
+    const foreign = await startForeignShim(words, ['unshare', '-m', 'sh', '-c', elsewhere, 'sh'], [own]);
+    const containers = childrenOf(foreign);
     await supervisor.stopForGood();
-    expect(isRunning(shim)).toBe(true);
+    expect(isRunning(own)).toBe(false);
+    expect([foreign, ...containers].filter(isRunning)).toEqual([foreign, ...containers]);
   },
 );
 
