@@ -294,11 +294,12 @@ class K3sSupervisor implements AgentSupervisor {
     const child = await this.#launch(run, plan, hadCredential);
     const { pid } = child;
     run.pid = pid;
-    const identity = await processIdentity(pid);
+    let identity: ProcessIdentity | undefined;
     const over = new AbortController();
     let how: Milestone = 'asked';
     let wasReady = false;
     try {
+      identity = await processIdentity(pid);
       await this.#takeNote(identity);
       this.#enter({ kind: 'starting', pid });
       emit('agent.started', { pid });
