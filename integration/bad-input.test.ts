@@ -97,6 +97,17 @@ function describeCases(name: string, prefix: string, cases: readonly Case[]): vo
   });
 }
 
+async function clingingPlugin(): Promise<string> {
+  const file = join(await mkdtemp(join(world.directory, 'plugin-')), 'clinging.mjs');
+  await writeFile(
+    file,
+    `const config = { '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value }) } };
+    setInterval(() => undefined, 60_000);
+    export default { name: 'clinging', api: 1, config, setup() { throw new Error('no luck'); } };`,
+  );
+  return file;
+}
+
 const chainOf = (change: Record<string, unknown>) => ({
   config: { chain: { endpoints: [world.chain.url], deployment: world.deploymentFile, ...change } },
 });
@@ -165,6 +176,13 @@ describeCases('the configuration', 'config', [
     exitCode: 78,
     code: 'DAAS_CONFIG_INVALID',
     says: ({ configFile }) => ['nodeId is "Worker.One"', configFile, 'DNS label'],
+  },
+  {
+    wrong: 'a plugin that fails and clings',
+    options: async () => ({ config: { plugins: [{ use: await clingingPlugin() }] } }),
+    exitCode: 1,
+    code: 'DAAS_PLUGIN_FAILED',
+    says: () => ['clinging(setup)', 'no luck'],
   },
   {
     wrong: 'a plugin that there is not',

@@ -261,10 +261,14 @@ function killTree(pid: number): void {
   }
 }
 
-/** A process that looks like a pod of some containerd; `around` is a program that starts it (`unshare -m`). Resolves with its pid. */
+/**
+ * A process that looks like a pod of some containerd; `around` is a program that starts it (`unshare -m`). Resolves with its
+ * pid, which is none of those `known`.
+ */
 export async function startForeignShim(
   words: readonly string[],
   around: readonly string[] = [],
+  known: readonly number[] = [],
 ): Promise<number> {
   const blank = join(import.meta.dirname, 'agent', 'process.pl');
   const [program = '', ...rest] = [
@@ -281,7 +285,7 @@ export async function startForeignShim(
   for (;;) {
     const pid = readdirSync('/proc')
       .map(Number)
-      .find((one) => commandLineOf(one).join(' ').startsWith(name));
+      .find((one) => !known.includes(one) && commandLineOf(one).join(' ').startsWith(name));
     if (pid && childrenOf(pid).length > 0) return pid;
     await sleep(20);
   }

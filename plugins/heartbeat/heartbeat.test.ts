@@ -6,7 +6,12 @@ import heartbeat from './index.ts';
 
 type Loaded = Awaited<ReturnType<typeof loadPlugin>>;
 
-function tellRegistered(loaded: Loaded, recordId: string, incarnation = 1): void {
+function tellRegistered(
+  loaded: Loaded,
+  recordId: string,
+  incarnation = 1,
+  heartbeatIntervalMs = 10_000,
+): void {
   const [gateway] = loaded.chain.gateways;
   loaded.emit('worker.registered', {
     nodeId: 'worker-1',
@@ -15,7 +20,7 @@ function tellRegistered(loaded: Loaded, recordId: string, incarnation = 1): void
     gatewayId: gateway?.id ?? '',
     gatewayUrl: gateway?.url ?? '',
     incarnation,
-    heartbeatIntervalMs: 10_000,
+    heartbeatIntervalMs,
     hasJoinCredential: true,
   });
 }
@@ -63,6 +68,19 @@ test('it tells state, pods and usage at the interval the gateway asked for, with
   });
   expect(loaded.facts('heartbeat.acknowledged')).toHaveLength(3);
   expect(loaded.health().ready).toBe(true);
+});
+
+test.each([
+  ['every millisecond', 1, 11],
+  ['at intervals that no timer takes', 2 ** 32, 1],
+])('a gateway that asks for heartbeats %s gets them at a bearable pace', async (_what, intervalMs, beats) => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  tellRegistered(loaded, recordId, 2, intervalMs);
+  await loaded.clock.advance(1_000);
+  expect(loaded.gateways.heartbeats.filter(({ incarnation }) => incarnation === 2)).toHaveLength(beats);
+  await loaded.clock.advance(600_000);
+  expect(loaded.gateways.heartbeats.length).toBeGreaterThan(beats + 1);
 });
 
 test('a new registration is served at once, its sequence begins anew', async () => {

@@ -20,6 +20,11 @@ import { afterFailure, type OwnFact, reactTo } from './decide.ts';
 /** A single lost heartbeat is weather; from here on the host calls itself degraded. */
 const toleratedFailures = 2;
 
+const shortestIntervalMs = 100;
+const longestIntervalMs = 600_000;
+/** What a gateway asks for neither keeps this machine busy nor, as a delay that no timer takes, becomes no delay at all. */
+const bounded = (intervalMs: number) => Math.min(longestIntervalMs, Math.max(shortestIntervalMs, intervalMs));
+
 /**
  * Tells the gateway at its interval that this node is alive, and does what it answers. Whatever goes wrong here never stops
  * the agent: pods run on while the gateway is away.
@@ -30,7 +35,7 @@ export default definePlugin({
   after: ['registration'],
   config: z.strictObject({
     /** Instead of the interval that the gateway asks for. */
-    intervalMs: z.int().min(100).max(600_000).optional(),
+    intervalMs: z.int().min(shortestIntervalMs).max(longestIntervalMs).optional(),
   }),
   needs: {
     chain: StakeChain,
@@ -83,7 +88,7 @@ export default definePlugin({
           signal.throwIfAborted();
           failed(error);
         }
-        const intervalMs = config.intervalMs ?? registered.heartbeatIntervalMs;
+        const intervalMs = config.intervalMs ?? bounded(registered.heartbeatIntervalMs);
         const restMs = Math.max(intervalMs / 10, intervalMs - (clock.monotonicMs() - beganAtMs));
         await untilNext(restMs, signal);
       }

@@ -1,7 +1,7 @@
 import { definePlugin, HostClock, HostControl, messageOf, StakeChain, stakeEnding } from 'k3s-daas/plugin';
 import { z } from 'zod';
 
-/** So many readings in a row must miss the token: behind a load balancer, one endpoint may be older than the last. */
+/** So many readings in a row must miss the token. */
 const readingsOfRevocation = 2;
 /** So many readings in a row fail before the host calls itself degraded; one lost reading is weather. */
 const toleratedFailures = 3;
@@ -22,13 +22,14 @@ export default definePlugin({
     const { config, log } = scope;
     let recordId: string | undefined;
     let tokenId: string | undefined;
-    let hadToken = false;
+    /** The record's count of tokens when it had this one: a reading with fewer is of before, from an endpoint that is behind. */
+    let countWithToken: bigint | undefined;
     let readingsWithoutToken = 0;
     let failures = 0;
     let hasEnded = false;
 
     function follow(record: string, token?: string): void {
-      if (record !== recordId || (token !== undefined && token !== tokenId)) hadToken = false;
+      if (record !== recordId || (token !== undefined && token !== tokenId)) countWithToken = undefined;
       recordId = record;
       tokenId = token ?? tokenId;
     }
@@ -42,9 +43,11 @@ export default definePlugin({
       const record = (await chain.records([id], signal)).get(id);
       // Records are never deleted: one that cannot be found is an endpoint that is behind.
       if (!record) throw new Error(`the record ${id} cannot be found`);
-      if (record.token !== undefined && record.token === tokenId) hadToken = true;
-      readingsWithoutToken = record.token === undefined ? readingsWithoutToken + 1 : 0;
-      const ending = stakeEnding(record, hadToken && readingsWithoutToken >= readingsOfRevocation);
+      if (record.token !== undefined && record.token === tokenId) countWithToken = record.tokenSequence;
+      const isGone =
+        record.token === undefined && countWithToken !== undefined && record.tokenSequence >= countWithToken;
+      readingsWithoutToken = isGone ? readingsWithoutToken + 1 : 0;
+      const ending = stakeEnding(record, readingsWithoutToken >= readingsOfRevocation);
       if (!ending || hasEnded) return;
       hasEnded = true;
       if (ending.status === 'slashed') scope.emit('stake.slashed', { recordId: id, source: 'chain' });

@@ -55,6 +55,14 @@ test('a revoked token ends it only after two readings', async () => {
   expect(loaded.control.stops).toMatchObject([{ kind: 'ended', detail: 'the Seal token was revoked' }]);
 });
 
+test('readings of before the token was minted, from an endpoint that is behind, are no revocation', async () => {
+  const { loaded, recordId } = await watching();
+  await using _ = loaded;
+  loaded.chain.changeRecord(recordId, { token: undefined, tokenSequence: 0n });
+  await loaded.clock.advance(60_000);
+  expect(loaded.control.stops).toEqual([]);
+});
+
 test('a token that was never seen on the record is not one that was revoked', async () => {
   await using loaded = await loadPlugin(slashing);
   const recordId = loaded.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5000n });

@@ -25,6 +25,8 @@ export default definePlugin({
   setup(scope, { chain, identity, journal, control }) {
     const { config, log, emit } = scope;
     const { nodeId } = identity;
+    /** A state directory may be used with another cluster, where this record is nothing. */
+    const knownRecord = `record/${chain.clusterId}`;
 
     async function find(signal: AbortSignal): Promise<SealedStake | undefined> {
       const record = await liveRecord(signal);
@@ -49,7 +51,7 @@ export default definePlugin({
         announced.add(record.id);
         emit('stake.found', { recordId: record.id, stakeMist: record.stakeMist });
       }
-      await journal.write('recordId', record.id);
+      await journal.write(knownRecord, record.id);
 
       onPhase('seal');
       const tokenId = await obtainToken(record, settled, signal);
@@ -67,6 +69,8 @@ export default definePlugin({
       const id = await chain.liveRecordOf(nodeId, signal);
       if (id === undefined) return undefined;
       const record = await recordOf(id, signal);
+      // Read between two changes: the table names it and it has ended meanwhile.
+      if (record.status !== 'active') throw notVisibleYet('end of the stake record', id);
       const { parameters } = await chain.cluster(signal);
       judgeLiveRecord(record, { nodeId, wallet: chain.wallet, parameters, minimumMist: config.minimumMist });
       return record;
@@ -89,7 +93,7 @@ export default definePlugin({
       log.info('Staking', { nodeId, stakeMist });
       const { objectId, digest } = await chain.stakeForNode({ nodeId, stakeMist }, signal);
       // Remembered before anything can fail: a machine that lost this would have to find it on chain.
-      await journal.write('recordId', objectId);
+      await journal.write(knownRecord, objectId);
       announceStake({ id: objectId, stakeMist }, digest);
       return recordOf(objectId, signal);
     }
@@ -100,14 +104,15 @@ export default definePlugin({
      */
     async function refuseEnded(signal: AbortSignal): Promise<void> {
       if (config.stakeAgain) return;
-      const known = journal.read('recordId');
+      const known = journal.read(knownRecord);
       const { criticalRing } = await chain.cluster(signal);
       const ids = new Set(criticalRing.map(({ record }) => record));
       if (typeof known === 'string') ids.add(known);
       if (ids.size === 0) return;
-      const records = [...(await chain.records([...ids], signal)).values()].filter(
-        (record) => record !== undefined,
-      );
+      const found = await chain.records([...ids], signal);
+      // Records are never deleted: an endpoint without it is behind, and what became of it is not known there.
+      if (typeof known === 'string' && !found.get(known)) throw notVisibleYet('stake record', known);
+      const records = [...found.values()].filter((record) => record !== undefined);
       const ended = worstEnded(records, { nodeId, wallet: chain.wallet });
       if (!ended) return;
       const ending = stakeEnding(ended, false);

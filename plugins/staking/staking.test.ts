@@ -187,6 +187,42 @@ test('a chain that does not answer, and one that is behind, may be asked again',
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE', isRetryable: true });
 });
 
+test('a record that this machine made and the endpoint does not have is no reason to stake again', async () => {
+  const clock = new FakeClock();
+  const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+  await using loaded = await loadPlugin(staking, { config, services });
+  await obtain(loaded);
+  services.chain.recordsById.clear();
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
+  await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND' });
+  expect(services.chain.sent).toHaveLength(2);
+});
+
+test('a state directory that comes from another cluster stakes in this one', async () => {
+  const clock = new FakeClock();
+  const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+  await using before = await loadPlugin(staking, { config, services });
+  await obtain(before);
+  const chain = new FakeStakeChain(clock);
+  Object.assign(chain, { clusterId: fakeId('another cluster') });
+  await using loaded = await loadPlugin(staking, { config, services: { ...services, chain } });
+  await obtain(loaded);
+  expect(chain.sent).toHaveLength(2);
+});
+
+test('a slash that comes between the reading of the table and of the record is a slash, not a stake that is too low', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
+  chain.slash(recordId);
+  let table: string | undefined = recordId;
+  chain.liveRecordOf = async () => table;
+  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
+  table = undefined;
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
+});
+
 test('it provides one point and no other', async () => {
   await using loaded = await loadPlugin(staking, { config });
   expect(() => loaded.provided(JoinCredentialSource)).toThrow('no plugin provides');

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import {
   type AgentSources,
@@ -118,7 +119,25 @@ test('containerd of another place, rootless and a log file are seen', () => {
 });
 
 test('words that are no flags are refused with a hint', () => {
-  expect(failure({ argv: ['agent', '--debug'] })).toMatchObject({ code: 'DAAS_AGENT_ARGUMENT_INVALID' });
+  expect(failure({ argv: ['agent', '--debug'] })).toMatchObject({
+    code: 'DAAS_AGENT_ARGUMENT_INVALID',
+    message: expect.stringContaining("'agent'"),
+  });
+});
+
+test.each([
+  [['--debug', `K10${'a'.repeat(64)}::abcdef.0123456789abcdef`]],
+  [['--with-node-id', 'abcdef.0123456789abcdef']],
+  [['--config=https://me:abcdef.0123456789abcdef@x/y?key=0123456789abcdef']],
+])('a secret among the arguments is refused without being repeated: %#', (argv) => {
+  let error: unknown;
+  try {
+    configFilePath({ argv, env: {} });
+  } catch (caught) {
+    error = caught;
+  }
+  expect(error).toBeInstanceOf(Error);
+  expect(inspect(error)).not.toContain('0123456789abcdef');
 });
 
 test('a switch does not swallow the word after it', () => {

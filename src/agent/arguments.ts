@@ -88,8 +88,8 @@ export function parseFlags(argv: readonly string[], origin: string): Flag[] {
     if (!match)
       throw new ConfigurationError(
         'DAAS_AGENT_ARGUMENT_INVALID',
-        `'${word}' in ${origin} is not a flag of k3s agent: give flags only, without 'k3s agent' before them, each value after '=' or as the next word`,
-        { details: { argument: word, origin } },
+        `${shown(word)} in ${origin} is not a flag of k3s agent: give flags only, without 'k3s agent' before them, each value after '=' or as the next word`,
+        { details: { origin } },
       );
     const given = match[1] as string;
     const name = aliases[given] ?? given;
@@ -106,6 +106,11 @@ export function parseFlags(argv: readonly string[], origin: string): Flag[] {
   return flags;
 }
 
+/** A stray word may be a token: only what cannot be one is repeated. */
+function shown(word: string): string {
+  return /^[\w-]{1,15}$/.test(word) ? `'${word}'` : `a word of ${word.length} characters`;
+}
+
 /** These swallow the next word whatever it is, so that `--token --node-label` hides nothing from the checks below. */
 function isKnownToTakeValue(name: string): boolean {
   return name in ours || name === 'config' || name === 'data-dir' || name === 'kubelet-arg';
@@ -118,7 +123,8 @@ export function configFilePath({ argv, env }: Pick<AgentSources, 'argv' | 'env'>
   if (/^https?:/.test(path))
     throw new ConfigurationError(
       'DAAS_K3S_CONFIG_REMOTE',
-      `the k3s config file ${path} is a URL (${flag === undefined ? 'K3S_CONFIG_FILE' : '--config in agent.args'}): what it sets cannot be checked beforehand; put it in a local file`,
+      // The rest of it may hold a password or a key.
+      `the k3s config file is a URL on ${URL.parse(path)?.host ?? 'some host'} (${flag === undefined ? 'K3S_CONFIG_FILE' : '--config in agent.args'}): what it sets cannot be checked beforehand; put it in a local file`,
     );
   return path;
 }

@@ -7,9 +7,9 @@ import { join } from 'node:path';
  * v1.36.2). So the pair is moved aside for a join, and comes back when the join did not bring a new one.
  */
 export interface CertificateFacts {
-  /** client-kubelet.crt or .key is where k3s looks. */
-  readonly inPlace: boolean;
-  /** A complete pair was moved aside earlier. */
+  /** client-kubelet.crt or .key is where k3s looks. A host that was killed between the two may have left one of them. */
+  readonly inPlace: 'nothing' | 'half' | 'pair';
+  /** Something was moved aside earlier. */
   readonly aside: boolean;
   /** The token file holds a credential that may still be accepted. */
   readonly hasLiveCredential: boolean;
@@ -25,8 +25,8 @@ export type CertificatePlan = 'move-aside' | 'restore' | 'leave';
  * would leave k3s with nothing to show.
  */
 export function planCertificates(facts: CertificateFacts): CertificatePlan {
-  if (!facts.hasLiveCredential) return !facts.inPlace && facts.aside ? 'restore' : 'leave';
-  if (!facts.inPlace) return 'leave';
+  if (!facts.hasLiveCredential) return facts.inPlace !== 'pair' && facts.aside ? 'restore' : 'leave';
+  if (facts.inPlace === 'nothing') return 'leave';
   return facts.isFreshCredential || !facts.lastStartReachedReady ? 'move-aside' : 'leave';
 }
 
@@ -47,7 +47,10 @@ export function kubeletCertificate(dataDir: string): {
         Promise.all(pair.map((name) => exists(place(name)))),
         Promise.all(pair.map((name) => exists(aside(name)))),
       ]);
-      return { inPlace: inPlace.includes(true), aside: !asideToo.includes(false) };
+      return {
+        inPlace: !inPlace.includes(true) ? 'nothing' : inPlace.includes(false) ? 'half' : 'pair',
+        aside: asideToo.includes(true),
+      };
     },
     async carryOut(plan) {
       if (plan === 'leave') return;

@@ -8,7 +8,7 @@ import { AgentSettings } from './settings.ts';
 import { cpuPercent, memoryPercent, parseCpuTimes } from './usage.ts';
 
 const base: CertificateFacts = {
-  inPlace: true,
+  inPlace: 'pair',
   aside: false,
   hasLiveCredential: true,
   isFreshCredential: false,
@@ -23,7 +23,11 @@ test.each<[string, Partial<CertificateFacts>, string]>([
     'move-aside',
   ],
   ['after a start that reached Ready it stays', {}, 'leave'],
-  ['without a certificate there is nothing to move', { isFreshCredential: true, inPlace: false }, 'leave'],
+  [
+    'without a certificate there is nothing to move',
+    { isFreshCredential: true, inPlace: 'nothing' },
+    'leave',
+  ],
   [
     'without a live credential it stays, whatever the last start reached',
     { hasLiveCredential: false, lastStartReachedReady: false },
@@ -31,9 +35,15 @@ test.each<[string, Partial<CertificateFacts>, string]>([
   ],
   [
     'without a live credential the pair that was moved aside comes back',
-    { hasLiveCredential: false, inPlace: false, aside: true },
+    { hasLiveCredential: false, inPlace: 'nothing', aside: true },
     'restore',
   ],
+  [
+    'without a live credential what a killed host had moved aside comes back to the other half',
+    { hasLiveCredential: false, inPlace: 'half', aside: true },
+    'restore',
+  ],
+  ['half a pair is moved aside as well', { isFreshCredential: true, inPlace: 'half' }, 'move-aside'],
   [
     'a newer pair in place is not overwritten by the one aside',
     { hasLiveCredential: false, aside: true },

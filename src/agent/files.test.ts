@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Log, Secret, silentLog } from '#base';
-import { kubeletCertificate } from './certificates.ts';
+import { kubeletCertificate, planCertificates } from './certificates.ts';
 import { readK3sConfig } from './k3s-config.ts';
 import { checkRights, findBinary, readPlan } from './plan.ts';
 import { AgentSettings } from './settings.ts';
@@ -26,6 +26,15 @@ test('the token file is private, read back, and wiped', async () => {
   await file.wipe();
   await file.wipe();
   expect(await file.read()).toBeUndefined();
+});
+
+test('what a host that was killed while it wrote left of the token file is wiped, too', async () => {
+  const file = await openTokenFile(join(directory, 'run', 'join-token'), silentLog);
+  await file.write('whole');
+  await writeFile(join(directory, 'run', '.0123456789abcdef.tmp'), 'half');
+  await writeFile(join(directory, 'run', 'of somebody else'), 'stays');
+  await file.wipe();
+  expect(await readdir(join(directory, 'run'))).toEqual(['of somebody else']);
 });
 
 test('a runtime directory that others can read is closed', async () => {
@@ -64,15 +73,38 @@ test.each([
 test('the certificate pair goes aside and comes back', async () => {
   const certificate = kubeletCertificate(directory);
   await mkdir(join(directory, 'agent'));
-  expect(await certificate.facts()).toEqual({ inPlace: false, aside: false });
+  expect(await certificate.facts()).toEqual({ inPlace: 'nothing', aside: false });
   for (const kind of ['crt', 'key'])
     await writeFile(join(directory, 'agent', `client-kubelet.${kind}`), kind);
   await certificate.carryOut('move-aside');
-  expect(await certificate.facts()).toEqual({ inPlace: false, aside: true });
+  expect(await certificate.facts()).toEqual({ inPlace: 'nothing', aside: true });
   await certificate.carryOut('restore');
-  expect(await certificate.facts()).toEqual({ inPlace: true, aside: false });
+  expect(await certificate.facts()).toEqual({ inPlace: 'pair', aside: false });
   expect(await readFile(join(directory, 'agent', 'client-kubelet.key'), 'utf8')).toBe('key');
 });
+
+test.each(['move-aside', 'restore'] as const)(
+  'a host that is killed half-way through %s can still bring the pair back',
+  async (plan) => {
+    const certificate = kubeletCertificate(directory);
+    const place = (name: string) => join(directory, 'agent', name);
+    await mkdir(join(directory, 'agent'));
+    const [moved, left] = plan === 'move-aside' ? ['crt', 'key'] : ['key', 'crt'];
+    await writeFile(place(`client-kubelet.${moved}.aside`), moved);
+    await writeFile(place(`client-kubelet.${left}`), left);
+    const facts = await certificate.facts();
+    expect(facts).toEqual({ inPlace: 'half', aside: true });
+    await certificate.carryOut(
+      planCertificates({
+        ...facts,
+        hasLiveCredential: false,
+        isFreshCredential: false,
+        lastStartReachedReady: false,
+      }),
+    );
+    expect(await certificate.facts()).toEqual({ inPlace: 'pair', aside: false });
+  },
+);
 
 test('k3s config files are read with their drop-ins, by name', async () => {
   const main = join(directory, 'config.yaml');

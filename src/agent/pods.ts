@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Clock } from '#base';
 import {
   killProcess,
@@ -34,16 +36,32 @@ function flagOf(words: readonly string[], name: string): string | undefined {
   return undefined;
 }
 
-/** The pods of this k3s: shims of its containerd that live in our mount namespace, where its socket's path means the same. */
+/**
+ * The pods of this k3s: shims of its containerd for which its socket's path means what it means to us. A service manager
+ * may give every life of the host a mount namespace of its own (`PrivateTmp=`): the pods of the life before are ours still.
+ */
 export async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
-  const home = await mountNamespace('self');
+  const [home, here] = await Promise.all([mountNamespace('self'), fileIdentity(dirname(address))]);
   const shims: PodShim[] = [];
   for (const process of all ?? (await runningProcesses())) {
     const sandboxId = podShimId(process.commandLine, address);
     if (sandboxId === undefined) continue;
-    if ((await mountNamespace(process.pid)) === home) shims.push({ sandboxId, process });
+    const isOurs =
+      (await mountNamespace(process.pid)) === home ||
+      (here !== undefined && (await fileIdentity(`/proc/${process.pid}/root${dirname(address)}`)) === here);
+    if (isOurs) shims.push({ sandboxId, process });
   }
   return shims;
+}
+
+/** Which file a path leads to, whatever else it is called; undefined when there is none, or we may not look. */
+async function fileIdentity(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** How many pods run here, counted by sandbox. Needs no socket and no rights but a readable /proc. */

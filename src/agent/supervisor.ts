@@ -72,6 +72,8 @@ interface Run {
   hasBeenReady: boolean;
   /** The credential was in a token file at a start before. */
   isCredentialSpent: boolean;
+  /** When it ends, by the monotonic clock: the other one may be set meanwhile. */
+  readonly credentialEndsMs: number;
   lastTrouble: string | undefined;
   lastDetail: string | undefined;
   /** The last process of this run, and what had to be killed for its end. */
@@ -91,6 +93,8 @@ class K3sSupervisor implements AgentSupervisor {
   #plan: AgentPlan | undefined;
   #tokenFile: TokenFile | undefined;
   #stopping: Promise<void> | undefined;
+  /** Nobody waits any longer for a SIGTERM to be followed. */
+  #hurry = Promise.withResolvers<void>();
   #stoppingForGood: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
@@ -131,6 +135,7 @@ class K3sSupervisor implements AgentSupervisor {
 
   async start(request: AgentStart, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    const { clock } = this.#options;
     const before = this.#run;
     const run: Run = {
       request,
@@ -140,6 +145,7 @@ class K3sSupervisor implements AgentSupervisor {
       over: Promise.resolve(),
       hasBeenReady: false,
       isCredentialSpent: false,
+      credentialEndsMs: clock.monotonicMs() + (request.join?.expiresAtMs ?? 0) - clock.nowMs(),
       lastTrouble: undefined,
       lastDetail: undefined,
       pid: undefined,
@@ -167,9 +173,11 @@ class K3sSupervisor implements AgentSupervisor {
     return this.#run?.failed.promise ?? Promise.withResolvers<Error>().promise;
   }
 
-  stop(): Promise<void> {
+  stop({ atOnce = false }: { readonly atOnce?: boolean } = {}): Promise<void> {
+    if (atOnce) this.#hurry.resolve();
     this.#stopping ??= this.#halt().finally(() => {
       this.#stopping = undefined;
+      this.#hurry = Promise.withResolvers();
     });
     return this.#stopping;
   }
@@ -207,12 +215,12 @@ class K3sSupervisor implements AgentSupervisor {
         failures.push(error);
         return undefined;
       });
-    const wipe = () => attempt(async () => (await this.#expectTokenFile()).wipe());
-    // The credential first: whatever hangs below, nothing starts on it again.
-    await wipe();
+    const wipe = async () => (await this.#expectTokenFile()).wipe();
+    // The credential first: whatever hangs below, nothing starts on it again. A failure is told when it fails again.
+    await wipe().catch(() => undefined);
     await attempt(() => this.stop());
     // A start that was being prepared meanwhile may have written it once more.
-    await wipe();
+    await attempt(wipe);
     const leftOver = await attempt(() => this.#stopLeftOver());
     const pods = await attempt(() => this.#killPods());
     emit('agent.stopped', {
@@ -286,11 +294,12 @@ class K3sSupervisor implements AgentSupervisor {
     const child = await this.#launch(run, plan, hadCredential);
     const { pid } = child;
     run.pid = pid;
-    const identity = await processIdentity(pid);
+    let identity: ProcessIdentity | undefined;
     const over = new AbortController();
     let how: Milestone = 'asked';
     let wasReady = false;
     try {
+      identity = await processIdentity(pid);
       await this.#takeNote(identity);
       this.#enter({ kind: 'starting', pid });
       emit('agent.started', { pid });
@@ -345,7 +354,8 @@ class K3sSupervisor implements AgentSupervisor {
     if (isFresh) await this.#writeToken(run);
     else await this.#expectToken();
     const hasLiveCredential =
-      credential !== undefined && !run.hasBeenReady && clock.nowMs() < credential.expiresAtMs;
+      isFresh ||
+      (credential !== undefined && !run.hasBeenReady && clock.monotonicMs() < run.credentialEndsMs);
     const certificate = kubeletCertificate(plan.dataDir);
     await certificate.carryOut(
       planCertificates({
@@ -479,7 +489,7 @@ class K3sSupervisor implements AgentSupervisor {
     const { settings, clock } = this.#options;
     this.#enter({ kind: 'stopping', pid: child.pid });
     child.terminate();
-    if (await endsWithin(child.ended, settings.stopDeadlineMs, clock)) return;
+    if (await endsWithin(child.ended, settings.stopDeadlineMs, clock, this.#hurry.promise)) return;
     this.#options.log.warn('The agent did not end in time and is killed', { pid: child.pid });
     if (identity) run.killedPids.push(...(await killTree(identity)));
     if (await endsWithin(child.ended, 5000, clock)) return;
@@ -566,14 +576,19 @@ function aborted(signal: AbortSignal, over: AbortSignal): Promise<'asked'> {
   });
 }
 
-async function endsWithin(ended: Promise<unknown>, timeoutMs: number, clock: Clock): Promise<boolean> {
+async function endsWithin(
+  ended: Promise<unknown>,
+  timeoutMs: number,
+  clock: Clock,
+  hurry?: Promise<void>,
+): Promise<boolean> {
   const done = new AbortController();
   const late = clock.sleep(timeoutMs, done.signal).then(
     () => false,
     () => false,
   );
   try {
-    return await Promise.race([ended.then(() => true), late]);
+    return await Promise.race([ended.then(() => true), late, ...(hurry ? [hurry.then(() => false)] : [])]);
   } finally {
     done.abort();
   }

@@ -1,6 +1,6 @@
-import { chmod, mkdir, open, readFile, stat, statfs, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { ConfigurationError, type Log, replaceFile, Secret } from '#base';
+import { chmod, mkdir, open, readdir, readFile, stat, statfs, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ConfigurationError, isHalfWritten, type Log, replaceFile, Secret } from '#base';
 
 /** Magic numbers of file systems that live in memory (statfs(2)). */
 const inMemory = new Set([0x01021994, 0x858458f6]);
@@ -31,7 +31,7 @@ export interface TokenFile {
   write(token: string): Promise<void>;
   /** The file as it is, undefined when there is none (a reboot takes the tmpfs with it). */
   read(): Promise<Secret | undefined>;
-  /** Overwrites and removes it. Idempotent. */
+  /** Overwrites and removes it, and what a host that was killed while it wrote left of it. Idempotent. */
   wipe(): Promise<void>;
 }
 
@@ -53,8 +53,11 @@ export async function openTokenFile(path: string, log: Log): Promise<TokenFile> 
       return text === undefined ? undefined : new Secret(text.trim());
     },
     wipe: async () => {
-      await ifThere(() => overwrite(path));
-      await ifThere(() => unlink(path));
+      const halves = (await readdir(directory)).filter(isHalfWritten).map((name) => join(directory, name));
+      for (const file of [path, ...halves]) {
+        await ifThere(() => overwrite(file));
+        await ifThere(() => unlink(file));
+      }
     },
   };
 }

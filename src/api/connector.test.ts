@@ -172,6 +172,8 @@ describe('what is sent', () => {
     const registered = await connection.register(registration);
     expect(registered).toMatchObject({ incarnation: 4, heartbeatIntervalMs: 10_000, message: 'welcome' });
     expect(registered.join?.token).toBeInstanceOf(Secret);
+    // The gateway's clock is years ahead: what it says of a time is told in ours.
+    expect(Math.abs((registered.join?.expiresAtMs ?? 0) - Date.now())).toBeLessThan(3_600_000);
     expect(inspect(registered, { depth: 5 })).not.toContain('0123456789abcdef');
 
     const sent = server.seen[1];

@@ -97,7 +97,7 @@ function createConnection(
         freshness: { kind: 'nonce', nonce: request.challenge.nonce } as const,
       };
       const body = registerBody(signer.nodeId, time.nowMs(), request);
-      return toRegistration(await post(PATHS.register, body, proof, RegisterReply, signal));
+      return toRegistration(await post(PATHS.register, body, proof, RegisterReply, signal), clock);
     },
     async heartbeat(request, signal) {
       const { sealTokenId, incarnation, sequence } = request;
@@ -168,7 +168,7 @@ function toChallenge(reply: ChallengeReply): Challenge {
   };
 }
 
-function toRegistration(reply: RegisterReply): Registration {
+function toRegistration(reply: RegisterReply, clock: Clock): Registration {
   return {
     nodeId: reply.node_id,
     message: reply.message,
@@ -177,7 +177,8 @@ function toRegistration(reply: RegisterReply): Registration {
       ? {
           server: reply.join.server,
           token: new Secret(reply.join.token),
-          expiresAtMs: reply.join.expires_at,
+          // By our clock, which need not agree with the gateway's.
+          expiresAtMs: clock.nowMs() + reply.join.expires_at - reply.timestamp,
         }
       : undefined,
     heartbeatIntervalMs: reply.heartbeat.interval_ms,

@@ -30,7 +30,7 @@ export {
   type ExitCode,
   messageOf,
 } from './errors.ts';
-export { type Journal, openJournal, replaceFile } from './journal.ts';
+export { isHalfWritten, type Journal, openJournal, replaceFile } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';

@@ -99,6 +99,11 @@ async function readDocument(path: string): Promise<Record<string, unknown>> {
   }
 }
 
+/** Whether a name is that of a file `replaceFile` was killed over. */
+export function isHalfWritten(name: string): boolean {
+  return /^\.[0-9a-f]{16}\.tmp$/.test(name);
+}
+
 /**
  * Replaces a file atomically and durably: temporary file, sync, rename, sync of the directory. A failure leaves the old
  * file and nothing else: a full disk must not fill with halves of what may be secrets.

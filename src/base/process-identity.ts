@@ -11,14 +11,15 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
-/** Who lives at `pid` now; undefined when nobody does (a zombie is nobody). */
+/** Who lives at `pid` now; undefined when nobody does (a zombie is nobody). Throws when that cannot be told. */
 export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
   try {
     const [stat, bootId] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readBootId()]);
     const { state, startTicks } = parseStat(stat);
     return state === 'Z' || state === 'X' ? undefined : { pid, startTicks, bootId };
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
   }
 }
 
@@ -50,6 +51,12 @@ export function parseStat(text: string): ProcessStat {
 
 let bootIdOnce: Promise<string> | undefined;
 function readBootId(): Promise<string> {
-  bootIdOnce ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((text) => text.trim());
+  bootIdOnce ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
+    (text) => text.trim(),
+    (error: unknown) => {
+      bootIdOnce = undefined;
+      throw error;
+    },
+  );
   return bootIdOnce;
 }

@@ -91,10 +91,15 @@ test('a wallet shows no key when it is printed', () => {
   expect(JSON.stringify(wallet)).toBe(JSON.stringify({ address: ed25519.toSuiAddress() }));
 });
 
-test('a key in the place of its file’s name is refused and not repeated', async () => {
-  const refused = await readWallet(`/etc/k3s-daas/${ed25519.getSecretKey()}`).catch(
-    (error: unknown) => error,
-  );
-  expect(refused).toMatchObject({ code: 'DAAS_WALLET_KEY_INVALID', exitCode: 78 });
-  expect(inspect(refused)).not.toContain('suiprivkey1');
+test.each([
+  ['suiprivkey1…', ed25519.getSecretKey()],
+  ['hex', ed25519Key.toString('hex')],
+  ['hex with 0x', `0x${ed25519Key.toString('hex')}`],
+  ['base64', ed25519Key.toString('base64')],
+])('a key in the place of its file’s name is refused and not repeated: %s', async (_form, key) => {
+  for (const file of [key, `/etc/k3s-daas/${key}`]) {
+    const refused = await readWallet(file).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'DAAS_WALLET_KEY_INVALID', exitCode: 78 });
+    expect(inspect(refused)).not.toContain(key);
+  }
 });

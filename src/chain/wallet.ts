@@ -53,10 +53,13 @@ export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   };
 }
 
+/** Bech32, 32 bytes in hex, 32 bytes in base64: as what a path ends with. */
+const keyForms = [/suiprivkey1/i, /(?:^|\/)(?:0x)?[0-9a-f]{64}$/i, /[A-Za-z0-9+/]{43}=$/];
+
 /** Reads a key file; throws `DAAS_WALLET_KEY_UNREADABLE` (exit 78) when it cannot. */
 export async function readWallet(file: string, address?: string): Promise<Wallet> {
   // The likeliest slip of all, and every message about a file tells its name.
-  if (/suiprivkey1/i.test(file))
+  if (keyForms.some((form) => form.test(file)))
     throw new ConfigurationError(
       'DAAS_WALLET_KEY_INVALID',
       'a key stands where the name of a key file belongs (wallet.keyFile, --key-file): write the key into a file (chmod 600) and give its name; whoever could read that setting knows the key',

@@ -11,6 +11,7 @@ import { builtIns } from '#plugins';
 import { openNodeIdentity } from '#seal';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
+import { leaveSoon } from './leave.ts';
 import {
   deploymentOf,
   loadWorkerSettings,
@@ -55,6 +56,7 @@ export function agentCommand(io: Io): Command {
     .allowExcessArguments()
     .action(async (flags: AgentFlags, command: Command) => {
       process.exitCode = await runAgent(io, flags, command.args);
+      leaveSoon(process.exitCode);
     });
 }
 
@@ -165,18 +167,20 @@ function k3sArguments(
   ];
 }
 
-const ownFlags = ['--dry-run', '--stake-again', '--k3s-config'];
+const ownFlags = ['--dry-run', '--stake-again', '--k3s-config', '--node-id'];
+/** The one flag of k3s that is as near to one of ours as a slip. */
+const theirs = 'node-ip';
 
 /**
- * What is not ours goes to k3s, which would find a slip like `--dryrun` out after the stake was made. No flag of k3s is as
- * near to one of these. Throws `DAAS_FLAG_UNKNOWN` (exit 78).
+ * What is not ours goes to k3s, which would find a slip like `--dryrun` out after the stake was made, and `--nodeid` after
+ * it was made for another node. Throws `DAAS_FLAG_UNKNOWN` (exit 78).
  */
 export function refuseMistyped(k3sFlags: readonly string[]): void {
   for (const word of k3sFlags) {
     const flag = word.split('=', 1)[0] ?? word;
     if (!flag.startsWith('-')) continue;
     const meant = ownFlags.find((own) => distance(own, flag.toLowerCase()) <= 2);
-    if (meant)
+    if (meant && flag.replace(/^--?/, '') !== theirs)
       throw new ConfigurationError(
         'DAAS_FLAG_UNKNOWN',
         `'${flag}' is a flag neither of this command nor of k3s: did you mean ${meant}? Nothing was started`,

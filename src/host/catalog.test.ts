@@ -133,7 +133,12 @@ test('a release that fails or hangs does not keep the others from theirs', async
   const released: string[] = [];
   const world = makeWorld({
     a: named('a', { setup: (scope) => scope.release('a', () => released.push('a')) }),
-    b: named('b', { setup: (scope) => scope.release('b', () => new Promise(() => undefined)) }),
+    b: named('b', {
+      setup: (scope) => {
+        scope.release('b/first', () => released.push('b/first'));
+        scope.release('b/hangs', () => new Promise(() => undefined));
+      },
+    }),
     c: named('c', {
       setup: (scope) =>
         scope.release('c', () => {
@@ -145,7 +150,7 @@ test('a release that fails or hangs does not keep the others from theirs', async
   const closed = catalog.close();
   await world.clock.advance(defaultDeadlines.releaseMs);
   await closed;
-  expect(released).toEqual(['a']);
+  expect(released).toEqual(['b/first', 'a']);
   expect(world.log.messages('error')).toEqual(['Releasing a plugin failed', 'Releasing a plugin failed']);
 });
 

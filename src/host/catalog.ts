@@ -243,7 +243,10 @@ export async function loadCatalog(options: CatalogOptions): Promise<Catalog> {
       health: (check: () => Health) => {
         life.defer('health check', options.health.add(plugin.name, check));
       },
-      release: (what, undo) => life.defer(what, undo),
+      release: (what, undo) => {
+        const { releaseMs: deadlineMs } = deadlines;
+        life.defer(what, () => withDeadline(Promise.resolve().then(undo), { what, deadlineMs, clock }));
+      },
     };
   }
 
@@ -297,7 +300,7 @@ export async function loadCatalog(options: CatalogOptions): Promise<Catalog> {
   async function releaseOne({ life, stop }: Holding): Promise<void> {
     if (!stop.signal.aborted) stop.abort(new HostStopping());
     try {
-      await withDeadline(life.close(), { what: 'releasing', deadlineMs: deadlines.releaseMs, clock });
+      await life.close();
     } catch (error) {
       log.error('Releasing a plugin failed', errorFields(error));
     }

@@ -8,6 +8,7 @@ import {
   FakeStakeChain,
   fakeRegistration,
   RecordingLog,
+  settle,
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -483,6 +484,34 @@ test('a node that joined before starts on its certificates when gateway and chai
   expect((await running).exitCode).toBe(0);
 });
 
+test('an agent that is refused while the host still registers does not register beside it', async () => {
+  const first = makeWorld();
+  const ended = first.host.run();
+  await first.arrived('run');
+  first.host.stop('test');
+  await ended;
+
+  const world = makeWorld({ stateDir: first.stateDir });
+  const answer = Promise.withResolvers<Registration>();
+  world.script.register = () => answer.promise;
+  world.agent.becomesReady = false;
+  const running = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  await world.clock.advance(20_000);
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(1));
+  world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
+  await settle();
+  expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
+  world.agent.becomesReady = true;
+  answer.resolve(fakeRegistration());
+  await world.arrived('run');
+  await world.clock.advance(60_000);
+  expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
+  expect(world.agent.starts).toHaveLength(2);
+  world.host.stop('test');
+  await running;
+});
+
 test('an agent that is given up ends the host with the exit code of its error', async () => {
   const world = makeWorld();
   const ended = world.host.run();
@@ -513,9 +542,37 @@ test('a second signal does not wait for an agent that takes its time', async () 
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.agent.stop = () => new Promise(() => undefined);
+  world.agent.stopping = new Promise(() => undefined);
   world.signals.emit('SIGTERM');
   await world.arrived('drain');
   world.signals.emit('SIGTERM');
   expect((await ended).exitCode).toBe(1);
+  expect(world.agent.calls).toContain('stop at once');
+});
+
+test('a drain that takes longer than its deadline ends, and leaves no agent behind', async () => {
+  const world = makeWorld({ drainDeadlineMs: 7_000 });
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.agent.stopping = new Promise(() => undefined);
+  world.signals.emit('SIGTERM');
+  await world.arrived('drain');
+  await world.clock.advance(7_000);
+  expect((await ended).exitCode).toBe(1);
+  expect(world.agent.calls).toContain('stop at once');
+});
+
+test('a first signal does not hurry a host that is ending by itself', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  const stopped = Promise.withResolvers<void>();
+  world.agent.stopping = stopped.promise;
+  world.agent.giveUp(new DaasError('DAAS_AGENT_CRASHING', 'it crashes'));
+  await world.arrived('drain');
+  world.signals.emit('SIGTERM');
+  await settle();
+  expect(world.phases.at(-1)).toBe('drain');
+  stopped.resolve();
+  expect(await ended).toMatchObject({ exitCode: 1, error: { code: 'DAAS_AGENT_CRASHING' } });
 });

@@ -96,6 +96,7 @@ export class Lifecycle {
   #stake: SealedStake | undefined;
   #renewal: Promise<boolean> | undefined;
   #isRecovering = false;
+  #stopsAsked = 0;
   #starts = 0;
   #lastProblem: unknown;
   /** What is asked now and was not answered yet. */
@@ -122,9 +123,13 @@ export class Lifecycle {
     degrade: (source, detail) => this.#degrade(source, detail),
   };
 
-  /** Asked to stop: the first time everything is undone in order, the second time without waiting for it. */
+  /**
+   * Asked to stop: the first time everything is undone in order, the second time without waiting for it. A first time that
+   * finds the host ending for another reason is still a first time.
+   */
   stop(by: string): void {
-    if (this.#ending) this.#hurry.resolve();
+    this.#stopsAsked += 1;
+    if (this.#stopsAsked > 1) this.#hurry.resolve();
     this.#end({ kind: 'asked', by });
   }
 
@@ -171,6 +176,13 @@ export class Lifecycle {
     const joined = this.#joinedBefore();
     const registering = this.#register();
     registering.catch(() => undefined);
+    // Whoever wants to register again meanwhile gets its answer: two at once would revoke each other's credential.
+    this.#renewal = registering
+      .then(({ join }) => join !== undefined)
+      .catch(() => false)
+      .finally(() => {
+        this.#renewal = undefined;
+      });
     const stopWatching = this.#watchJoinDeadline();
     const first = joined
       ? await Promise.race([registering, clock.sleep(settings.joinPatienceMs, this.signal)])
@@ -395,8 +407,11 @@ export class Lifecycle {
       this.#hurry.promise.then(() => 'hurried' as const),
     ]);
     done.abort();
-    if (how === 'late' || how === 'hurried')
+    if (how === 'late' || how === 'hurried') {
       log.warn('Ending before everything is undone', { why: how, agent: agent.state().kind });
+      // An agent without its host would be nobody's: it is killed, and that it is gone is waited for when it is disposed of.
+      void agent.stop({ atOnce: true }).catch(() => undefined);
+    }
     this.enter('stop');
     return how === 'done';
   }

@@ -87,6 +87,7 @@ export interface JoinCredential {
   readonly server: string;
   /** `K10<CA hash>::<id>.<secret>`; lives for minutes. */
   readonly token: Secret;
+  /** By this machine's clock. */
   readonly expiresAtMs: number;
 }
 
@@ -173,8 +174,11 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
    * not become Ready within the join deadline. Never rejects; stays pending while all is well and after `stop`.
    */
   failed(): Promise<Error>;
-  /** SIGTERM, wait, SIGKILL of its tree at the deadline. Pods live on. Idempotent. */
-  stop(): Promise<void>;
+  /**
+   * SIGTERM, wait, SIGKILL of its tree at the deadline. Pods live on. Idempotent; `atOnce` also ends the waiting of a stop
+   * that is under way.
+   */
+  stop(options?: { readonly atOnce?: boolean }): Promise<void>;
   /** `stop`, then the pods of this k3s (and of no other) are killed and the join credential is wiped. Idempotent. */
   stopForGood(): Promise<void>;
 }

@@ -16,6 +16,8 @@ export class FakeAgent implements AgentSupervisor {
   startError: Error | undefined;
   /** false: `start` waits until its signal aborts. */
   becomesReady = true;
+  /** What a `stop` that is not `atOnce` waits for. */
+  stopping: Promise<void> = Promise.resolve();
   pods: number | undefined = 3;
   current: AgentState = { kind: 'idle' };
   readonly #failed = Promise.withResolvers<Error>();
@@ -54,8 +56,9 @@ export class FakeAgent implements AgentSupervisor {
   giveUp(error: Error): void {
     this.#failed.resolve(error);
   }
-  async stop(): Promise<void> {
-    this.calls.push('stop');
+  async stop({ atOnce = false }: { readonly atOnce?: boolean } = {}): Promise<void> {
+    this.calls.push(atOnce ? 'stop at once' : 'stop');
+    if (!atOnce) await this.stopping;
     this.current = { kind: 'stopped', detail: 'asked to' };
   }
   async stopForGood(): Promise<void> {
