@@ -224,7 +224,11 @@ export function namesToList(
     const listing = current[name];
     if (staked.has(name) || (listing !== undefined && !isOperatorsName(listing))) throw stakedName(name);
   }
-  return new Map([...listings].filter(([name, listing]) => current[name] !== listing).sort());
+  return new Map(
+    [...listings]
+      .filter(([name, listing]) => current[name] !== listing)
+      .sort(([one], [other]) => (one < other ? -1 : 1)),
+  );
 }
 
 function stakedName(name: string): ConfigurationError {

@@ -232,6 +232,18 @@ describe('a worker that registers again', () => {
     expect(world.cluster.credentials.size).toBe(0);
   });
 
+  test('soon, with its certificates lost, gets a credential once it says that its agent is not ready', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    const uid = world.cluster.uidOf('worker-1');
+    await worker.heartbeat();
+    expect((await worker.register()).join).toBeUndefined();
+    await worker.heartbeat({ agentState: 'starting' });
+    const again = await worker.register();
+    expect(again.join).toBeDefined();
+    expect(world.cluster.uidOf('worker-1')).toBe(uid);
+  });
+
   test('after a long silence with another password gives up its old Node first', async () => {
     await using world = await World.start();
     const worker = await world.member('worker-1');

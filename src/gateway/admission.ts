@@ -161,7 +161,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       heldFor: worker?.heldFor,
       host: applicant.host,
     };
-    if (node && worker && isAdmitted(worker) && wasHeardLately(nodeId, nowMs)) {
+    if (node && worker && isAdmitted(worker) && runsLately(nodeId, nowMs)) {
       await audit.note('worker.registered', registered(next, applicant, false));
       await registry.save({ worker: withStatus(next, memberWith(worker), nowMs) });
       return { worker: next, join: undefined };
@@ -218,10 +218,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
     }
   }
 
-  function wasHeardLately(nodeId: string, nowMs: number): boolean {
+  /** Whether its host said a moment ago that the agent is ready: one that does not get ready has lost its certificates. */
+  function runsLately(nodeId: string, nowMs: number): boolean {
     const presence = registry.presence(nodeId);
     return (
-      presence !== undefined &&
+      presence?.agentState === 'ready' &&
       nowMs - presence.lastHeartbeatMs <= SILENT_INTERVALS * config.heartbeatIntervalMs
     );
   }
