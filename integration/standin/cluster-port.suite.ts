@@ -113,6 +113,7 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
           createdAtMs: Date.parse(object.metadata.creationTimestamp ?? ''),
           readyChangedAtMs: undefined,
           isUnschedulable: false,
+          heldFor: undefined,
         });
         await admin('PATCH', `/api/v1/nodes/${node}/status`, readyStatus('True'), strategic);
         await cluster.markNode({ nodeId: node, recordId });
@@ -143,6 +144,26 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
         expect((await cluster.node(node))?.isUnschedulable).toBe(true);
         expect(Object.keys(object.metadata.labels ?? {})).toEqual(expect.arrayContaining(['l0', 'l7']));
         await cluster.cordonAndTaint({ nodeId: 'nobody', reason: 'slashed' });
+      });
+
+      test('a held Node gets no new pods, keeps the taints of others, and is let go', async () => {
+        const node = uniqueName('held');
+        const taints = [{ key: 'example.com/keep', effect: 'NoSchedule' }];
+        await admin('POST', '/api/v1/nodes', nodeBody(node, { spec: { taints } }));
+        const taintsOf = async () =>
+          (at((await admin('GET', `/api/v1/nodes/${node}`)).object, 'spec.taints') ?? []) as Array<{
+            key: string;
+          }>;
+        const before = await taintsOf();
+        await cluster.holdNode({ nodeId: node, reason: 'slashed' });
+        await cluster.holdNode({ nodeId: node, reason: 'token_expired' });
+        expect((await taintsOf()).filter(({ key }) => key.startsWith('k3s-daas.io/'))).toEqual([
+          { key: 'k3s-daas.io/held', value: 'token_expired', effect: 'NoSchedule' },
+        ]);
+        expect(await cluster.node(node)).toMatchObject({ heldFor: 'token_expired', isUnschedulable: false });
+        await cluster.holdNode({ nodeId: node, reason: undefined });
+        expect(await taintsOf()).toEqual(before);
+        await cluster.holdNode({ nodeId: 'nobody', reason: 'slashed' });
       });
 
       test('pods are evicted, and what a budget or a dead kubelet holds back is deleted without grace', async () => {

@@ -51,6 +51,8 @@ export interface ClusterPort {
   markNode(request: { nodeId: string; recordId: string }, signal?: AbortSignal): Promise<void>;
   /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
   cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
+  /** The taint `k3s-daas.io/held=<reason>:NoSchedule`, or none without a reason: what runs there goes on. */
+  holdNode(request: { nodeId: string; reason: string | undefined }, signal?: AbortSignal): Promise<void>;
   /** Evicts every pod of the Node through the eviction API, then deletes what is left without grace; returns the count. */
   removePods(nodeId: string, signal?: AbortSignal): Promise<number>;
   /** Deletes the Node; with `uid`, only if it is still that one. */
@@ -67,6 +69,8 @@ export interface ClusterNode {
   /** When the Ready condition last changed. */
   readonly readyChangedAtMs: number | undefined;
   readonly isUnschedulable: boolean;
+  /** Reason of our taint `k3s-daas.io/held`, if the Node carries it. */
+  readonly heldFor: string | undefined;
 }
 
 export type NodeChange =

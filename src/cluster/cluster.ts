@@ -28,6 +28,7 @@ import {
   BOOTSTRAP_TOKEN_TYPE,
   bootstrapSecretName,
   EVICTED_TAINT,
+  HELD_TAINT,
   MANAGED_BY,
   NODE_MARK,
   NODE_PASSWORD_TYPE,
@@ -259,41 +260,22 @@ export function openCluster(options: ClusterOptions): Cluster {
         }),
       );
     },
-    async cordonAndTaint({ nodeId, reason }, signal) {
-      const wanted: V1Taint = { key: EVICTED_TAINT, value: taintValue(reason), effect: 'NoExecute' };
-      for (let attempt = 0; ; attempt += 1) {
-        const found = await absentIsFine(
-          call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
-        );
-        if (!found) return;
-        const taints = found.spec?.taints ?? [];
-        const others = taints.filter(({ key }) => key !== EVICTED_TAINT);
-        const isDone =
-          found.spec?.unschedulable === true && taints.some((taint) => isSameTaint(taint, wanted));
-        if (isDone && others.length === taints.length - 1) return;
-        try {
-          // The list of taints is replaced as a whole: without the version, a taint that a controller sets between
-          // our read and our write would be lost.
-          const body = {
-            metadata: { resourceVersion: found.metadata?.resourceVersion },
-            spec: { unschedulable: true, taints: [...others, wanted] },
-          };
-          await absentIsFine(
-            call(
-              `cordon and taint node ${nodeId}`,
-              (given) => core.patchNode({ name: nodeId, body }, given),
-              {
-                signal,
-                patch: 'merge',
-              },
-            ),
-          );
-          return;
-        } catch (error) {
-          if (!isConflict(error) || attempt === 9) throw error;
-        }
-      }
-    },
+    cordonAndTaint: ({ nodeId, reason }, signal) =>
+      changeTaint(
+        nodeId,
+        EVICTED_TAINT,
+        { key: EVICTED_TAINT, value: taintValue(reason), effect: 'NoExecute' },
+        { isCordoned: true, signal },
+      ),
+    holdNode: ({ nodeId, reason }, signal) =>
+      changeTaint(
+        nodeId,
+        HELD_TAINT,
+        reason === undefined
+          ? undefined
+          : { key: HELD_TAINT, value: taintValue(reason), effect: 'NoSchedule' },
+        { isCordoned: false, signal },
+      ),
     async removePods(nodeId, signal) {
       const pods = await podsOf(nodeId, signal);
       // A list that is to be consistent takes k3s' sqlite some 0.2 s: an empty one is not asked for twice.
@@ -322,6 +304,49 @@ export function openCluster(options: ClusterOptions): Cluster {
     policyState: (signal) => readPolicyState(api, clock, signal),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };
+
+  /** Makes `wanted` the only taint of this key, or leaves none of it; every other taint stays. An absent Node is fine. */
+  async function changeTaint(
+    nodeId: string,
+    key: string,
+    wanted: V1Taint | undefined,
+    { isCordoned, signal }: { readonly isCordoned: boolean; readonly signal: AbortSignal | undefined },
+  ): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      const found = await absentIsFine(
+        call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
+      );
+      if (!found) return;
+      const taints = found.spec?.taints ?? [];
+      const ours = taints.filter((taint) => taint.key === key);
+      const isInPlace =
+        wanted === undefined
+          ? ours.length === 0
+          : ours.length === 1 && ours.every((taint) => isSameTaint(taint, wanted));
+      if (isInPlace && (!isCordoned || found.spec?.unschedulable === true)) return;
+      const others = taints.filter((taint) => taint.key !== key);
+      try {
+        // The list of taints is replaced as a whole: without the version, a taint that a controller sets between
+        // our read and our write would be lost.
+        const body = {
+          metadata: { resourceVersion: found.metadata?.resourceVersion },
+          spec: {
+            ...(isCordoned && { unschedulable: true }),
+            taints: wanted === undefined ? others : [...others, wanted],
+          },
+        };
+        await absentIsFine(
+          call(`taint node ${nodeId}`, (given) => core.patchNode({ name: nodeId, body }, given), {
+            signal,
+            patch: 'merge',
+          }),
+        );
+        return;
+      } catch (error) {
+        if (!isConflict(error) || attempt === 9) throw error;
+      }
+    }
+  }
 
   /** k3s holds every Node by a finalizer: a deleted one is there, and may be Ready, until k3s has let go (some 20 ms). */
   async function untilNodeIsGone(nodeId: string, signal: AbortSignal | undefined): Promise<void> {

@@ -1,7 +1,7 @@
 import type { V1Node, V1Secret } from '@kubernetes/client-node';
 import type { ClusterNode, LiveJoinCredential, NodePasswordSecret } from '#base';
 import { idOfBase58 } from './base58.ts';
-import { marksOfSecret, NODE_MARK, nodeOfPasswordSecret } from './words.ts';
+import { HELD_TAINT, marksOfSecret, NODE_MARK, nodeOfPasswordSecret } from './words.ts';
 
 /** What the gateway decides on, read from a Node. */
 export function clusterNodeOf(node: V1Node): ClusterNode {
@@ -14,6 +14,7 @@ export function clusterNodeOf(node: V1Node): ClusterNode {
     createdAtMs: timeOf(node.metadata?.creationTimestamp) ?? 0,
     readyChangedAtMs: timeOf(ready?.lastTransitionTime),
     isUnschedulable: node.spec?.unschedulable === true,
+    heldFor: node.spec?.taints?.find(({ key }) => key === HELD_TAINT)?.value,
   };
 }
 

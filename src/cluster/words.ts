@@ -9,6 +9,8 @@ export const ADMITTED_CONFIG_MAP = 'k3s-daas-admitted';
 export const STAKED_TAINT = 'k3s-daas.io/staked';
 /** Taint of a Node on its way out; the value is the reason, the effect NoExecute. */
 export const EVICTED_TAINT = 'k3s-daas.io/evicted';
+/** Taint of a Node that stays, but gets no new pods; the value is the reason, the effect NoSchedule. */
+export const HELD_TAINT = 'k3s-daas.io/held';
 /** Node label with the stake record in base58; NodeRestriction keeps nodes from setting labels of this domain. */
 export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
 /** Labels of the Secrets that the gateway makes. */

@@ -179,6 +179,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       isAdmitted: worker !== undefined && isAdmitted(worker),
       isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
       graceMs: config.factsGraceMs,
+      isCordonDue: false,
     });
     if (join.kind === 'admit') return;
     if (isBan) await banSlashed(applicant, worker);

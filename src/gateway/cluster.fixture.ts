@@ -134,6 +134,10 @@ export class FakeCluster implements ClusterPort {
     await this.#enter('markNode', nodeId);
     this.updateNode(nodeId, { stakeRecordId: recordId });
   }
+  async holdNode({ nodeId, reason }: { nodeId: string; reason: string | undefined }) {
+    await this.#enter('holdNode', nodeId);
+    this.updateNode(nodeId, { heldFor: reason });
+  }
   async cordonAndTaint({ nodeId, reason }: { nodeId: string; reason: string }) {
     await this.#enter('cordonAndTaint', nodeId);
     if (!this.#nodes.has(nodeId)) return;
@@ -165,6 +169,7 @@ export class FakeCluster implements ClusterPort {
       createdAtMs: this.#clock.nowMs(),
       readyChangedAtMs: this.#clock.nowMs(),
       isUnschedulable: false,
+      heldFor: undefined,
       ...change,
     };
     this.#nodes.set(name, node);

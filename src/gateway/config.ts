@@ -87,6 +87,16 @@ export const GatewayConfig = z.strictObject({
     description:
       'while the chain is away: how old the facts of an admitted node may be for it to register again',
   }),
+  cordonGraceMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(30 * 86_400_000)
+    .default(3_600_000)
+    .meta({
+      description:
+        'after how long a running node gets no new pods whose Seal token has expired or whose stake is too low',
+    }),
   taintNodes: z.boolean().default(true).meta({
     description:
       'staked nodes carry the taint k3s-daas.io/staked=<tier>:NoSchedule; false: any pod may land on a stranger’s machine and show him its secrets',

@@ -19,6 +19,7 @@ interface Row {
   readonly fact: StakeFact;
   readonly isAdmitted?: boolean;
   readonly isBreakerTripped?: boolean;
+  readonly isCordonDue?: boolean;
   readonly join: unknown;
   readonly running: unknown;
   readonly isBan?: boolean;
@@ -96,6 +97,23 @@ const rows: readonly Row[] = [
     join: refuse('chain_unavailable'),
     running: stay,
   },
+  ...(['token_expired', 'stake_too_low'] as const).map((reason) => ({
+    what: `${reason}, for longer than the grace: no new pods`,
+    fact: bad(reason),
+    isCordonDue: true,
+    join: refuse(reason),
+    running: { kind: 'cordon', reason },
+  })),
+  { what: 'a good stake, however old', fact: good, isCordonDue: true, join: admit, running: stay },
+  {
+    what: 'slashed, for however long',
+    fact: bad('stake_slashed'),
+    isCordonDue: true,
+    join: refuse('stake_slashed'),
+    running: evict('slashed'),
+    isBan: true,
+    directive: { kind: 'stop', reason: 'slashed' },
+  },
   {
     what: 'breaker tripped, good',
     fact: good,
@@ -127,21 +145,25 @@ const rows: readonly Row[] = [
 ];
 
 describe('the decision table', () => {
-  test.each(rows)('$what', ({ fact, isAdmitted = true, isBreakerTripped = false, ...expected }) => {
-    expect(decide({ fact, isAdmitted, isBreakerTripped, graceMs })).toEqual({
-      join: expected.join,
-      running: expected.running,
-      isBan: expected.isBan ?? false,
-      directive: expected.directive,
-    });
-  });
+  test.each(rows)(
+    '$what',
+    ({ fact, isAdmitted = true, isBreakerTripped = false, isCordonDue = false, ...expected }) => {
+      expect(decide({ fact, isAdmitted, isBreakerTripped, isCordonDue, graceMs })).toEqual({
+        join: expected.join,
+        running: expected.running,
+        isBan: expected.isBan ?? false,
+        directive: expected.directive,
+      });
+    },
+  );
 
   test('silence is never guilt: whatever is unknown, for however long, evicts nobody', () => {
     for (const ageMs of [0, 1e6, 1e12, Number.POSITIVE_INFINITY])
       for (const isBreakerTripped of [true, false])
-        expect(decide({ fact: unknown(ageMs), isAdmitted: true, isBreakerTripped, graceMs }).running).toEqual(
-          stay,
-        );
+        expect(
+          decide({ fact: unknown(ageMs), isAdmitted: true, isBreakerTripped, isCordonDue: true, graceMs })
+            .running,
+        ).toEqual(stay);
   });
 });
 

@@ -16,6 +16,8 @@ export interface Situation {
   readonly isBreakerTripped: boolean;
   /** How old facts may be for an admitted node to register again. */
   readonly graceMs: number;
+  /** The fact has not been good for so long that a node which it does not evict gets no new pods. */
+  readonly isCordonDue: boolean;
 }
 
 export interface Decision {
@@ -24,6 +26,8 @@ export interface Decision {
   readonly running:
     | { readonly kind: 'stay' }
     | { readonly kind: 'hold'; readonly reason: EvictionReason }
+    /** It gets no new pods: its stake has not stood as it should for too long. */
+    | { readonly kind: 'cordon'; readonly reason: StakeReason }
     | { readonly kind: 'evict'; readonly reason: EvictionReason };
   readonly isBan: boolean;
   readonly directive: { readonly kind: 'stop' | 'reregister'; readonly reason: string } | undefined;
@@ -65,7 +69,7 @@ export function decide(situation: Situation): Decision {
         directive: undefined,
       };
     case 'bad':
-      return onBadFact(fact.reason, isBreakerTripped);
+      return onBadFact(fact.reason, situation);
     default:
       return fact satisfies never;
   }
@@ -79,13 +83,13 @@ function joinOnOldFacts(
   return isBreakerTripped ? refuse('breaker_tripped') : admit;
 }
 
-function onBadFact(reason: StakeReason, isBreakerTripped: boolean): Decision {
+function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situation): Decision {
   const join = refuse(problemOf(reason));
   const eviction = evictionFor(reason);
   if (eviction === undefined)
     return {
       join,
-      running: stay,
+      running: isCordonDue ? { kind: 'cordon', reason } : stay,
       isBan: false,
       // The node goes on; its host has to show the token that counts now.
       directive: reason === 'token_superseded' ? { kind: 'reregister', reason } : undefined,

@@ -26,7 +26,13 @@ export function directivesFor(
       return [];
     case 'joining':
     case 'member': {
-      const { directive } = decide({ fact, isAdmitted: true, isBreakerTripped, graceMs: 0 });
+      const { directive } = decide({
+        fact,
+        isAdmitted: true,
+        isBreakerTripped,
+        graceMs: 0,
+        isCordonDue: false,
+      });
       return directive?.kind === 'reregister' ? [directive] : [];
     }
     default:

@@ -110,6 +110,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clock,
     random,
     log,
+    cordonGraceMs: config.cordonGraceMs,
   });
   const challenges = createChallenges(config.gatewayId);
   const admission = createAdmission({

@@ -23,6 +23,7 @@ function node(change: Partial<ClusterNode> = {}): ClusterNode {
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,
     isUnschedulable: false,
+    heldFor: undefined,
     ...change,
   };
 }
@@ -41,6 +42,7 @@ function view(
     isBreakerTripped: false,
     isOperatorsName: false,
     nowMs,
+    cordonGraceMs: 3_600_000,
     ...rest,
   };
 }
@@ -110,9 +112,31 @@ describe('a member', () => {
   });
   test('is held while the breaker has tripped, once', () => {
     const fact = { kind: 'bad', reason: 'stake_slashed' } as const;
-    const tripped = { node: node(), fact, isBreakerTripped: true };
+    const tripped = { node: node({ heldFor: 'slashed' }), fact, isBreakerTripped: true };
     expect(nextStep(view(member, tripped))).toEqual({ kind: 'hold', reason: 'slashed' });
     expect(nextStep(view(member, { ...tripped, worker: { heldFor: 'slashed' } }))).toBeUndefined();
+  });
+  test('gets no new pods while it is held, nor when its bad stake has outlasted the grace', () => {
+    const slashed = { kind: 'bad', reason: 'stake_slashed' } as const;
+    const held = { fact: slashed, isBreakerTripped: true, worker: { heldFor: 'slashed' as const } };
+    const taint = (reason: string | undefined) => ({ kind: 'taint', reason });
+    expect(nextStep(view(member, { ...held, node: node() }))).toEqual(taint('slashed'));
+    expect(nextStep(view(member, { ...held, node: node({ heldFor: 'slashed' }) }))).toBeUndefined();
+    const expiredToken = { kind: 'bad', reason: 'token_expired' } as const;
+    const since = (registeredAtMs: number) => ({ fact: expiredToken, worker: { registeredAtMs } });
+    expect(nextStep(view(member, { ...since(nowMs - 1), node: node(), cordonGraceMs: 2 }))).toBeUndefined();
+    expect(nextStep(view(member, { ...since(nowMs - 2), node: node(), cordonGraceMs: 2 }))).toEqual(
+      taint('token_expired'),
+    );
+    const heard = { presence: { goodAtMs: nowMs - 1 } as Presence, cordonGraceMs: 2 };
+    expect(nextStep(view(member, { ...since(0), ...heard, node: node() }))).toBeUndefined();
+  });
+  test('gets new pods again when its stake is good, not while nothing is known', () => {
+    const tainted = { node: node({ heldFor: 'token_expired' }) };
+    expect(nextStep(view(member, tainted))).toEqual({ kind: 'taint', reason: undefined });
+    const fact = { kind: 'unknown', ageMs: 0 } as const;
+    expect(nextStep(view(member, { ...tainted, fact }))).toBeUndefined();
+    expect(nextStep(view(member, { ...tainted, fact, worker: { heldFor: 'slashed' } }))).toBeUndefined();
   });
   test('is no longer held when its facts are good again', () => {
     expect(nextStep(view(member, { node: node(), worker: { heldFor: 'slashed' } }))).toEqual({

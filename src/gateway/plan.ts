@@ -15,6 +15,8 @@ export interface WorkerView {
   /** The operator has listed this name as one of his own. */
   readonly isOperatorsName: boolean;
   readonly nowMs: number;
+  /** After how long without a good stake a node gets no new pods. */
+  readonly cordonGraceMs: number;
 }
 
 export type Step =
@@ -30,6 +32,8 @@ export type Step =
   /** The Node has appeared. */
   | { readonly kind: 'welcome' }
   | { readonly kind: 'mark' }
+  /** The Node gets no new pods, for this reason, or gets them again. */
+  | { readonly kind: 'taint'; readonly reason: string | undefined }
   | { readonly kind: 'revoke-credential' };
 
 /**
@@ -58,21 +62,40 @@ export function nextStep(view: WorkerView): Step | undefined {
         isAdmitted: true,
         isBreakerTripped: view.isBreakerTripped,
         graceMs: 0,
+        isCordonDue: isCordonDue(view),
       });
       if (running.kind === 'evict') return { kind: 'evict', reason: running.reason, isBan };
       if (running.kind === 'hold' && worker.heldFor !== running.reason)
         return { kind: 'hold', reason: running.reason };
-      if (running.kind === 'stay' && worker.heldFor !== undefined) return { kind: 'unhold' };
-      return node ? besideNode(view, node) : withoutNode(view);
+      // While nothing is known everything stays as it is.
+      const isKnown = view.fact.kind !== 'unknown';
+      if (running.kind !== 'hold' && isKnown && worker.heldFor !== undefined) return { kind: 'unhold' };
+      if (!node) return withoutNode(view);
+      const held = running.kind === 'stay' ? undefined : running.reason;
+      return (
+        besideNode(view, node) ??
+        (isKnown && node.heldFor !== held ? { kind: 'taint', reason: held } : undefined)
+      );
     }
     default:
       return status satisfies never;
   }
 }
 
+/** Its stake was good at its registration, or later, when a heartbeat of it came in. */
+function isCordonDue({ worker, presence, nowMs, cordonGraceMs }: WorkerView): boolean {
+  return nowMs - Math.max(presence?.goodAtMs ?? 0, worker.registeredAtMs) >= cordonGraceMs;
+}
+
 /** Of a worker that is out already: nothing is left to remove, but its ban and its directive are due. */
 function slashOf({ fact, isBreakerTripped }: WorkerView): Step | undefined {
-  const { running, isBan } = decide({ fact, isAdmitted: false, isBreakerTripped, graceMs: 0 });
+  const { running, isBan } = decide({
+    fact,
+    isAdmitted: false,
+    isBreakerTripped,
+    graceMs: 0,
+    isCordonDue: false,
+  });
   return running.kind === 'evict' && running.reason === 'slashed'
     ? { kind: 'evict', reason: running.reason, isBan }
     : undefined;

@@ -400,6 +400,10 @@ describe('the breaker', () => {
     for (const worker of left) expect((await worker.heartbeat()).directives).toEqual([]);
     const held = left.filter(({ recordId }) => world.chain.stakeRecords.get(recordId)?.status === 'slashed');
     expect(held).toHaveLength(1);
+    for (const { nodeId, recordId } of left)
+      expect((await world.cluster.node(nodeId))?.heldFor).toBe(
+        world.chain.stakeRecords.get(recordId)?.status === 'slashed' ? 'slashed' : undefined,
+      );
     await expect(
       world
         .worker('worker-9', { staker: staker(9) })

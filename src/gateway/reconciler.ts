@@ -50,6 +50,8 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** After how long a node gets no new pods whose stake does not stand, but does not evict it either. */
+  readonly cordonGraceMs: number;
   readonly fullPassMs?: number;
 }
 
@@ -62,7 +64,7 @@ const mostSteps = 12;
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { cluster, registry, facts, audit, locks, clock, random, log } = options;
-  const { fullPassMs = 60_000 } = options;
+  const { cordonGraceMs, fullPassMs = 60_000 } = options;
   let watched: Map<string, ClusterNode> | undefined;
   let names: ReadonlyMap<string, string> | undefined;
   let isPassDue = true;
@@ -101,6 +103,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
       isOperatorsName: isOperatorsName(names?.get(worker.nodeId)),
       nowMs: clock.nowMs(),
+      cordonGraceMs,
     };
   }
 
@@ -128,11 +131,23 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         return welcome(worker);
       case 'mark':
         return cluster.markNode({ nodeId, recordId: worker.recordId }, signal);
+      case 'taint':
+        return taint(step.reason, worker, signal);
       case 'revoke-credential':
         return revokeSpent(worker, signal);
       default:
         return step satisfies never;
     }
+  }
+
+  async function taint(reason: string | undefined, { nodeId }: Worker, signal: AbortSignal): Promise<void> {
+    await cluster.holdNode({ nodeId, reason }, signal);
+    await audit.note(reason === undefined ? 'node.hold_taint_removed' : 'node.hold_tainted', {
+      node_id: nodeId,
+      reason,
+    });
+    if (reason === undefined) log.info('A node gets new pods again', { event: 'node.let_go', node: nodeId });
+    else log.warn('A node gets no new pods', { event: 'node.hold_tainted', node: nodeId, reason });
   }
 
   async function beginOrGoOn(
