@@ -114,6 +114,9 @@ public struct Cluster has key {
     /// In force unless `pending` has come into effect: ask `parameters_at`.
     parameters: Parameters,
     pending: Option<PendingParameters>,
+    /// By then every stake is unlocked that began to unbond under parameters before the stored ones: no later change
+    /// may count earlier, or a shortened unbonding time would bring it to those who cannot leave any more.
+    earlier_unlock_ms: u64,
     /// Live and draining gateways, in the order of registration. A retired one leaves the list.
     gateways: vector<Gateway>,
     /// Node id to stake record, of active records only.
@@ -129,7 +132,8 @@ public struct Cluster has key {
     other_dropped_seq: u64,
 }
 
-/// What stakers agree to. Made only by `new_parameters`, so every value of this type is within its bounds.
+/// What stakers agree to. Made only by `new_parameters`, so every value of this type is within its bounds (but for
+/// slashers who were removed at once: there may be fewer than the threshold, or none).
 public struct Parameters has copy, drop, store {
     minimum_stake_mist: u64,
     minimum_top_up_mist: u64,
@@ -308,6 +312,7 @@ public fun create_cluster(parameters: Parameters, ctx: &mut TxContext): ID {
         offered_admin: option::none(),
         parameters,
         pending: option::none(),
+        earlier_unlock_ms: 0,
         gateways: vector[],
         nodes: table::new(ctx),
         change_seq: 0,
@@ -346,7 +351,7 @@ public fun accept_admin(cluster: &mut Cluster, ctx: &TxContext) {
 }
 
 /// Announces new parameters. They are in force from now + the unbonding time in force + one day on, so that whoever
-/// disagrees can be out before. One change pends at a time: another call replaces it and starts the delay anew.
+/// disagrees can be out before; and not before everybody is out who unbonds under earlier, longer terms. One change pends at a time: another call replaces it and starts the delay anew.
 /// A new treasury must call `accept_treasury` before that time, or the old one stays.
 /// Only the admin: `ENotAdmin`. Emits `ParametersScheduled`.
 public fun schedule_parameters(
@@ -358,7 +363,9 @@ public fun schedule_parameters(
     assert_admin(cluster, ctx);
     let now_ms = clock.timestamp_ms();
     settle(cluster, now_ms);
-    let effective_at_ms = now_ms + cluster.parameters.unbonding_ms + DAY_MS;
+    let all_could_leave_ms = now_ms + cluster.parameters.unbonding_ms + DAY_MS;
+    let earlier_ms = cluster.earlier_unlock_ms;
+    let effective_at_ms = if (all_could_leave_ms > earlier_ms) all_could_leave_ms else earlier_ms;
     let treasury_accepted = parameters.treasury == cluster.parameters.treasury;
     cluster.pending =
         option::some(PendingParameters { parameters, effective_at_ms, treasury_accepted });
@@ -611,6 +618,8 @@ public fun stored_parameters(cluster: &Cluster): &Parameters { &cluster.paramete
 
 public fun pending(cluster: &Cluster): &Option<PendingParameters> { &cluster.pending }
 
+public fun earlier_unlock_ms(cluster: &Cluster): u64 { cluster.earlier_unlock_ms }
+
 public fun gateways(cluster: &Cluster): &vector<Gateway> { &cluster.gateways }
 
 public fun change_seq(cluster: &Cluster): u64 { cluster.change_seq }
@@ -686,7 +695,10 @@ public fun entry_sequence(entry: &RingEntry): u64 { entry.sequence }
 /// Moves a change that has come into force from `pending` to `parameters`. Changes nothing that `parameters_at`
 /// answers for now or later.
 fun settle(cluster: &mut Cluster, now_ms: u64) {
-    if (cluster.pending.is_some() && now_ms >= cluster.pending.borrow().effective_at_ms) {
+    if (cluster.pending.is_none()) return;
+    let effective_at_ms = cluster.pending.borrow().effective_at_ms;
+    if (now_ms >= effective_at_ms) {
+        cluster.earlier_unlock_ms = effective_at_ms + cluster.parameters.unbonding_ms;
         cluster.parameters = parameters_at(cluster, now_ms);
         cluster.pending = option::none();
     }

@@ -232,18 +232,21 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     destroy(token);
 }
 
-/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, and
-/// the token has not expired. Never aborts.
+/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, the
+/// token has not expired, and the parameters in force grant the stake each of its permissions still. Never aborts.
 public fun is_valid(
     cluster: &Cluster,
     record: &StakeRecord,
     token: &SealToken,
+    clock: &Clock,
     ctx: &TxContext,
 ): bool {
+    let parameters = cluster.parameters_at(clock.timestamp_ms());
     record.cluster() == object::id(cluster)
         && is_bound(record, token)
         && record.is_active()
         && ctx.epoch() < token.expires_at
+        && still_granted(&token.permissions, &parameters, record.balance_mist()) == token.permissions
 }
 
 // === Accessors ===

@@ -1,6 +1,14 @@
 // Random sequences of calls as Move tests. A small model (model.ts) says what each call must lead to; after every call
 // the test compares every record, token, name and ring with it, and counts the coins.
-import { type Call, DEFAULTS, Model, type Parameters, type Proposal, type StakeRecord } from './model.ts';
+import {
+  type Call,
+  DEFAULTS,
+  Model,
+  type Parameters,
+  type Permission,
+  type Proposal,
+  type StakeRecord,
+} from './model.ts';
 import type { Files } from './move.ts';
 
 const STORIES = 6;
@@ -10,6 +18,12 @@ const ABORTS = 20;
 const ABORT_CALLS = 12;
 const STAKERS = ['alice', 'bob', 'mallory'];
 const SLASHERS = ['s1', 's2', 's3'];
+const ASKED: readonly (readonly Permission[])[] = [
+  ['pods:read'],
+  ['nodes:write', 'pods:read'],
+  ['jobs:get'],
+  ['pods:write'],
+];
 const NODES = ['n1', 'n2', 'n3'];
 const STATUS = { active: 0, unbonding: 1, slashed: 2, withdrawn: 3 };
 const PROPOSAL_STATUS = { open: 0, executed: 1, expired: 2 };
@@ -133,7 +147,10 @@ function comparison(model: Model, r: StakeRecord | undefined): string {
     );
   }
   for (const t of model.tokens) {
-    if (!t.deleted) lines.push(`assert!(w.is_valid(&${t.record.name}, &${t.name}) == ${model.isValid(t)});`);
+    if (t.deleted) continue;
+    lines.push(`assert!(w.is_valid(&${t.record.name}, &${t.name}) == ${model.isValid(t)});`);
+    const permissions = t.permissions.map((permission) => `b"${permission}"`).join(', ');
+    lines.push(`assert!(${t.name}.permissions() == &world::words(vector[${permissions}]));`);
   }
   for (const p of model.proposals) {
     if (p.record === r) lines.push(`assert!(${p.name}.status() == ${PROPOSAL_STATUS[p.status]});`);
@@ -191,7 +208,7 @@ function anyCall(random: Random, model: Model): Call {
   const admin = random.chance(0.9) ? 'admin' : random.one(STAKERS);
   const choice = random.below(100);
   if (!record || choice < 12) return stake(random, model);
-  if (choice < 22) return model.mint(sender, record);
+  if (choice < 22) return model.mint(sender, record, random.one(ASKED));
   if (choice < 30) return model.topUp(sender, record, random.one([9, 10, 500, 5_000]));
   if (choice < 37) return model.unstake(sender, record, false);
   if (choice < 40) return model.unstake(admin, record, true);
@@ -245,10 +262,12 @@ function wait(random: Random, model: Model): Call {
 
 function schedule(random: Random, model: Model, sender: string): Call {
   const unbonding = random.one([60_000, 400_000, 4_000_000]);
+  const tiers = random.one([DEFAULTS.tiers, DEFAULTS.tiers, [150, 1_000, 12_000] as const]);
   const slashers = random.one([SLASHERS, ['s1', 's2'], ['s2', 's3', 'mallory']]);
   const parameters: Parameters = {
     ...DEFAULTS,
     minimum: random.one([1_000, 2_000]),
+    tiers,
     unbonding,
     life: unbonding / 4,
     tokenEpochs: random.one([50, 100]),
@@ -257,7 +276,7 @@ function schedule(random: Random, model: Model, sender: string): Call {
     treasury: random.one(['treasury', 'treasury', 'treasury_2']),
   };
   const list = slashers.map((slasher) => `world::${slasher}()`).join(', ');
-  const draft = `world::draft().with_minimum(${parameters.minimum}).with_unbonding(${unbonding}).with_life(${parameters.life}).with_token_epochs(${parameters.tokenEpochs}).with_slashers(vector[${list}]).with_threshold(${parameters.threshold}).with_treasury(world::${parameters.treasury}())`;
+  const draft = `world::draft().with_minimum(${parameters.minimum}).with_tiers(vector[${tiers.join(', ')}]).with_unbonding(${unbonding}).with_life(${parameters.life}).with_token_epochs(${parameters.tokenEpochs}).with_slashers(vector[${list}]).with_threshold(${parameters.threshold}).with_treasury(world::${parameters.treasury}())`;
   return model.schedule(sender, parameters, draft);
 }
 

@@ -32,6 +32,7 @@ export interface StakeRecord {
 export interface Token {
   readonly name: string;
   readonly record: StakeRecord;
+  readonly permissions: readonly Permission[];
   readonly expires: number;
   deleted: boolean;
 }
@@ -56,6 +57,7 @@ export interface Call {
 }
 
 const DAY = 86_400_000;
+const WORKER: readonly Permission[] = ['nodes:write', 'pods:write'];
 export const DEFAULTS: Parameters = {
   minimum: 1_000,
   topUp: 10,
@@ -68,6 +70,10 @@ export const DEFAULTS: Parameters = {
   treasury: 'treasury',
 };
 
+/** What the tests ask for, by the tier that grants it first: any other permission takes the `*:*` of the last one. */
+export const PERMISSIONS = { 'pods:read': 0, 'nodes:write': 1, 'pods:write': 1, 'jobs:get': 2 } as const;
+export type Permission = keyof typeof PERMISSIONS;
+
 /** A cluster with all that was ever made in it. */
 export class Model {
   now = 0;
@@ -76,6 +82,8 @@ export class Model {
   paidIn = 0;
   #current: Parameters = DEFAULTS;
   #pending: { parameters: Parameters; effective: number; accepted: boolean } | undefined;
+  /** When the last of those is unlocked who unbonds under earlier parameters. */
+  #earlierUnlock = 0;
   readonly urgent: { record: StakeRecord; sequence: number }[] = [];
   readonly other: { record: StakeRecord; sequence: number }[] = [];
   readonly records: StakeRecord[] = [];
@@ -91,7 +99,9 @@ export class Model {
   }
 
   isValid(token: Token): boolean {
-    return token.record.token === token && token.record.status === 'active' && this.epoch < token.expires;
+    const { record, permissions, expires } = token;
+    const isLive = record.token === token && record.status === 'active' && this.epoch < expires;
+    return isLive && permissions.every((permission) => this.#grants(record, permission));
   }
 
   holder(node: string): StakeRecord | undefined {
@@ -121,7 +131,7 @@ export class Model {
       this.#settle();
       this.#pending = {
         parameters,
-        effective: this.now + this.#current.unbonding + DAY,
+        effective: Math.max(this.now + this.#current.unbonding + DAY, this.#earlierUnlock),
         accepted: parameters.treasury === this.#current.treasury,
       };
     });
@@ -308,26 +318,35 @@ export class Model {
 
   // --- tokens ---
 
-  mint(sender: string, record: StakeRecord): Call {
+  /** `asked`: of a user's or admin's token; a worker's has what it has. */
+  mint(sender: string, record: StakeRecord, asked: readonly Permission[]): Call {
     const name = `t${this.tokens.length}`;
-    const abort = this.#mayMint(sender, record) ?? (record.token ? 'k8s_gateway::ETokenExists' : undefined);
-    const code =
-      record.type === 'node'
-        ? `let ${name} = w.worker_token(world::${sender}(), &mut ${record.name}, world::key());`
-        : `let ${name} = w.user_token(world::${sender}(), &mut ${record.name}, vector[b"pods:read"], world::key());`;
-    return call(code, abort, () => this.#newToken(name, record));
+    const isWorker = record.type === 'node';
+    let abort = this.#mayMint(sender, record);
+    if (!abort && !isWorker && !asked.every((permission) => this.#grants(record, permission)))
+      abort = 'k8s_gateway::EPermissionAboveTier';
+    if (!abort && record.token) abort = 'k8s_gateway::ETokenExists';
+    const list = asked.map((permission) => `b"${permission}"`).join(', ');
+    const code = isWorker
+      ? `let ${name} = w.worker_token(world::${sender}(), &mut ${record.name}, world::key());`
+      : `let ${name} = w.user_token(world::${sender}(), &mut ${record.name}, vector[${list}], world::key());`;
+    return call(code, abort, () => this.#newToken(name, record, isWorker ? WORKER : asked));
   }
 
   rotate(sender: string, token: Token, record: StakeRecord): Call {
     const name = `t${this.tokens.length}`;
     let abort = this.#mayMint(sender, record);
     if (!abort && token.record !== record) abort = 'k8s_gateway::EWrongToken';
+    const kept = (record.type === 'node' ? WORKER : token.permissions).filter((permission) =>
+      this.#grants(record, permission),
+    );
+    if (!abort && kept.length === 0) abort = 'k8s_gateway::ENoPermissionLeft';
     return call(
       `let ${name} = w.rotate(world::${sender}(), &mut ${record.name}, ${token.name}, world::key_2());`,
       abort,
       () => {
         token.deleted = true;
-        this.#newToken(name, record);
+        this.#newToken(name, record, kept);
       },
     );
   }
@@ -351,9 +370,13 @@ export class Model {
     return undefined;
   }
 
-  #newToken(name: string, record: StakeRecord): void {
+  #grants({ balance }: StakeRecord, permission: Permission): boolean {
+    return balance >= (this.inForce().tiers[PERMISSIONS[permission]] ?? 0);
+  }
+
+  #newToken(name: string, record: StakeRecord, permissions: readonly Permission[]): void {
     const expires = this.epoch + this.inForce().tokenEpochs;
-    const token: Token = { name, record, expires, deleted: false };
+    const token: Token = { name, record, permissions, expires, deleted: false };
     this.tokens.push(token);
     record.token = token;
     record.tokenSequence += 1;
@@ -401,6 +424,7 @@ export class Model {
 
   #settle(): void {
     if (!this.#pending || this.now < this.#pending.effective) return;
+    this.#earlierUnlock = this.#pending.effective + this.#current.unbonding;
     this.#current = this.inForce();
     this.#pending = undefined;
   }

@@ -35,6 +35,8 @@ export function mutantsOf(path: string, source: string): Mutant[] {
     ...comparisons(code),
     ...connectives(code),
     ...negations(code),
+    ...conditions(code),
+    ...arithmetic(code),
     ...constants(code),
     ...statements(code),
   ].sort((a, b) => a.at - b.at || a.text.localeCompare(b.text));
@@ -87,6 +89,26 @@ function* negations(code: string): Generator<Change> {
   for (const match of code.matchAll(/(?<=[\s(])!(?=[a-z])/g)) yield { at: match.index, length: 1, text: '' };
 }
 
+/** Conditions that are one call or variable, always and never true. Comparisons have changes of their own. */
+function* conditions(code: string): Generator<Change> {
+  for (const match of code.matchAll(/\bif \(/g)) {
+    const at = match.index + match[0].length;
+    const length = endOfArgument(code, at) - at;
+    if (/ (?:<=|>=|==|!=|<|>|&&|\|\|)\s/.test(code.slice(at, at + length))) continue;
+    for (const text of ['true', 'false']) yield { at, length, text };
+  }
+}
+
+function* arithmetic(code: string): Generator<Change> {
+  const opposite: Record<string, string> = { '+': '-', '-': '+', '/': '*' };
+  for (const match of code.matchAll(/(?<=[\w)] )[-+/](?= \w)/g)) {
+    const line = code.slice(code.lastIndexOf('\n', match.index) + 1, match.index + 4);
+    // A step of a loop the other way only hangs.
+    if (/\b(\w+) = \1 [+-] 1/.test(line)) continue;
+    yield { at: match.index, length: 1, text: opposite[match[0]] ?? '' };
+  }
+}
+
 /** Every bound, one more and one less. */
 function* constants(code: string): Generator<Change> {
   for (const match of code.matchAll(/const \w+: u(?:8|64) = ([\d_]+);/g)) {
@@ -99,15 +121,16 @@ function* constants(code: string): Generator<Change> {
 }
 
 /**
- * Assignments to fields, and calls that are statements: left out. (Transfers are not among them: without one, an object
+ * Assignments to fields, calls that are statements, and events: left out. (Transfers are not among them: without one, an object
  * that must not be dropped is left, and that does not compile.)
  */
 function* statements(code: string): Generator<Change> {
-  const assignment = /^[ \t]+(\*?\w+(?:\.\w+|\[\w+\])* = [^;]*;)/gm;
+  const assignment = /^[ \t]+(\*?\w+(?:\.\w+|\[\w+\])* =\s[^;]*;)/gm;
   const call =
     /^[ \t]+((?:\w+\.)+(?:note\w*|push_back|remove|add|claim\w*|release\w*|add_proposal|remove_proposal|unbind_token|append)\([^;{]*\);)/gm;
+  const event = /^[ \t]+(event::emit\([^;]*\);)/gm;
   const settle = /^[ \t]+((?:settle|remove_proposal|unbind_token|end_activity)\([^;{]*\);)/gm;
-  for (const pattern of [assignment, call, settle]) {
+  for (const pattern of [assignment, call, event, settle]) {
     for (const match of code.matchAll(pattern)) {
       const text = match[1] ?? '';
       // Without its step a loop only hangs; a first value is needed to compile.

@@ -20,6 +20,8 @@ export interface Stage {
 export type Outcome = Pick<Step, 'abort' | 'returns' | 'events' | 'objects' | 'deleted' | 'paid'>;
 
 const GAS_MIST = 100_000_000_000n;
+/** A simulation pays with a coin of 10^18 MIST that nobody has: what is about as large is not split from the gas. */
+const LARGEST_SPLIT_MIST = 100_000_000_000_000_000n;
 
 export class Player {
   readonly #stage: Stage;
@@ -30,6 +32,8 @@ export class Player {
   readonly #actorOf = new Map<string, string>();
   readonly #hashOf = new Map<string, string>();
   readonly #funded = new Set<string>();
+  /** Coins that are handed in whole, by amount; of the step that is played. */
+  #largeCoins = new Map<bigint, string>();
   #atMs = 0;
   #epoch = 0;
 
@@ -92,10 +96,23 @@ export class Player {
   }
 
   async #fund(sender: string, step: Step): Promise<void> {
-    const needed = step.arguments.reduce<bigint>((sum, value) => sum + (coinOf(value) ?? 0n), 0n);
+    const amounts = step.arguments.flatMap((value) => coinOf(value) ?? []);
+    this.#largeCoins = new Map();
+    for (const mist of amounts.filter((amount) => amount > LARGEST_SPLIT_MIST))
+      this.#largeCoins.set(mist, await this.#coin(sender, mist));
+    const needed = amounts.filter((mist) => !this.#largeCoins.has(mist)).reduce((a, b) => a + b, 0n);
     if (this.#funded.has(sender) && needed < GAS_MIST / 10n) return;
     this.#funded.add(sender);
     await this.#stage.fund(sender, needed + GAS_MIST);
+  }
+
+  /** Gives an address a coin of its own; its id. */
+  async #coin(owner: string, mist: bigint): Promise<string> {
+    await this.#stage.fund(owner, mist);
+    const { objects } = await this.#stage.client.listCoins({ owner });
+    const coin = objects.find(({ balance }) => BigInt(balance) === mist);
+    if (!coin) throw new Error(`${owner} got no coin of ${mist} MIST`);
+    return coin.objectId;
   }
 
   #call(
@@ -109,6 +126,8 @@ export class Player {
       if (isStruct(type, 'clock::Clock')) return [transaction.object.clock()];
       const value = given.shift();
       const coin = coinOf(value);
+      const largeCoin = coin === undefined ? undefined : this.#largeCoins.get(coin);
+      if (largeCoin !== undefined) return [transaction.object(largeCoin)];
       if (coin !== undefined)
         return [transaction.splitCoins(transaction.gas, [coin])[0] as TransactionArgument];
       const nested = nestedCall(value);

@@ -26,6 +26,7 @@ fun anybody_creates_a_cluster_and_is_its_admin() {
     assert_eq!(*c.stored_parameters(), parameters);
     assert_eq!(c.parameters_at(0), parameters);
     assert!(c.pending().is_none());
+    assert_eq!(c.earlier_unlock_ms(), 0);
     assert!(c.gateways().is_empty());
     assert_eq!(c.node_count(), 0);
     assert!(c.record_of_node(b"n1".to_string()).is_none());

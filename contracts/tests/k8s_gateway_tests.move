@@ -669,6 +669,47 @@ fun a_token_is_valid_for_its_own_record_and_cluster_alone() {
 }
 
 #[test]
+fun a_token_that_says_more_than_its_stake_is_worth_counts_no_more() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_user(world::alice(), 10_001);
+    let token = w.user_token(world::alice(), &mut r, vector[b"pods:read", b"nodes:write", b"a:b"], world::key());
+    assert!(w.is_valid(&r, &token));
+    // At the edge of the tier all of it is granted, one below the last of the three is not.
+    let p = w.propose(world::s1(), &mut r, 1);
+    assert!(w.is_valid(&r, &token));
+    let q = w.propose(world::s1(), &mut r, 1);
+    assert!(r.is_active());
+    assert_eq!(r.token(), option::some(object::id(&token)));
+    assert!(!w.is_valid(&r, &token));
+    // What is left is granted to the next token.
+    let token = w.rotate(world::alice(), &mut r, token, world::key());
+    assert_eq!(*token.permissions(), world::words(vector[b"pods:read", b"nodes:write"]));
+    assert!(w.is_valid(&r, &token));
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    world::put_token(world::alice(), token);
+    w.end();
+}
+
+#[test]
+fun a_token_counts_under_the_tiers_in_force() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 1_500, b"n1");
+    let token = w.worker_token(world::alice(), &mut r, world::key());
+    w.schedule(world::admin(), world::draft().with_tiers(vector[100, 2_000, 10_000]).with_minimum(2_000));
+    w.at(world::delay() - 1);
+    assert!(w.is_valid(&r, &token));
+    w.at(world::delay());
+    assert!(!w.is_valid(&r, &token));
+    w.top_up(world::alice(), &mut r, 500);
+    assert!(w.is_valid(&r, &token));
+    world::put(r);
+    world::put_token(world::alice(), token);
+    w.end();
+}
+
+#[test]
 fun a_forced_unstake_kills_the_token() {
     let mut w = world::begin();
     let mut r = w.stake_node(world::alice(), 1_000, b"n1");

@@ -365,6 +365,31 @@ fun the_delay_is_that_of_the_unbonding_time_in_force() {
     w.end();
 }
 
+#[test]
+fun after_a_shortened_unbonding_time_the_next_change_waits_for_those_who_unbond_under_the_longer() {
+    let mut w = world::begin_with(world::draft().with_unbonding(864_000_000));
+    assert_eq!(w.cluster().earlier_unlock_ms(), 0);
+    w.schedule(world::admin(), world::draft());
+    let shortened_at_ms = 864_000_000 + world::day();
+    let all_out_at_ms = shortened_at_ms + 864_000_000;
+    w.at(shortened_at_ms);
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    assert_eq!(w.cluster().earlier_unlock_ms(), all_out_at_ms);
+    assert_eq!(w.cluster().pending().borrow().effective_at_ms(), all_out_at_ms);
+    // A change that is announced later waits only as long as is left of it, and never less than its own delay.
+    w.at(all_out_at_ms - world::delay());
+    w.schedule(world::admin(), world::draft().with_minimum(3_000));
+    assert_eq!(w.cluster().pending().borrow().effective_at_ms(), all_out_at_ms);
+    w.at(all_out_at_ms - world::delay() + 1);
+    w.schedule(world::admin(), world::draft().with_minimum(3_000));
+    assert_eq!(w.cluster().pending().borrow().effective_at_ms(), all_out_at_ms + 1);
+    // Whoever settles it, and when: what counts is when the change came into force.
+    w.at(2 * all_out_at_ms);
+    w.raise_threshold(world::admin(), 3);
+    assert_eq!(w.cluster().earlier_unlock_ms(), all_out_at_ms + 1 + world::unbonding());
+    w.end();
+}
+
 #[test, expected_failure(abort_code = cluster::ENotAdmin)]
 fun nobody_else_schedules() {
     let mut w = world::begin();

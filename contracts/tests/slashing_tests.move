@@ -601,6 +601,30 @@ fun a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want() {
     w.end();
 }
 
+#[test]
+fun no_shortened_unbonding_time_brings_an_unbonding_stake_into_the_reach_of_later_slashers() {
+    // The admin first shortens the unbonding time, which looks harmless; forces the stake into the old, long one at the
+    // last moment; and then schedules slashers of his own under the short delay.
+    let mut w = world::begin_with(world::draft().with_unbonding(864_000_000).with_life(216_000_000));
+    let mut r = w.stake_node(world::alice(), 2_000, b"n1");
+    let short = world::draft().with_unbonding(60_000).with_life(15_000);
+    w.schedule(world::admin(), short);
+    let shortened_at_ms = 864_000_000 + world::day();
+    w.at(shortened_at_ms - 1);
+    w.force_unstake(world::admin(), &mut r);
+    assert_eq!(r.unlock_at_ms(), shortened_at_ms - 1 + 864_000_000);
+    w.at(shortened_at_ms);
+    w.schedule(
+        world::admin(),
+        short.with_slashers(vector[world::mallory()]).with_threshold(1),
+    );
+    w.at(r.unlock_at_ms());
+    assert!(!w.in_force().slashers().contains(&world::mallory()));
+    assert_eq!(w.withdraw(world::alice(), &mut r), 2_000);
+    world::put(r);
+    w.end();
+}
+
 // === Unbonding stakes ===
 
 #[test]

@@ -595,7 +595,7 @@ public fun revoke(w: &mut World, sender: address, record: &mut StakeRecord, toke
 }
 
 public fun is_valid(w: &mut World, record: &StakeRecord, token: &SealToken): bool {
-    k8s_gateway::is_valid(&w.cluster, record, token, w.scenario.ctx())
+    k8s_gateway::is_valid(&w.cluster, record, token, &w.clock, w.scenario.ctx())
 }
 
 fun take_token(w: &mut World, sender: address): SealToken {

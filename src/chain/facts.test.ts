@@ -39,6 +39,7 @@ function state(pending?: Partial<cluster.PendingParameters>): ClusterState {
       treasuryAccepted: true,
       ...pending,
     },
+    earlierUnlockMs: 0n,
     gateways: [],
     nodes: { id: id('3'), size: 0n },
     changeSeq: 0n,

@@ -62,6 +62,7 @@ export const Cluster = bcs.struct('Cluster', {
   offeredAdmin: optional(bcs.Address),
   parameters: Parameters,
   pending: optional(PendingParameters),
+  earlierUnlockMs: u64,
   gateways: bcs.vector(Gateway),
   nodes: table,
   changeSeq: u64,
@@ -465,6 +466,18 @@ export function pending(tx: Transaction, packageId: string, args: {
 }): TransactionResult {
   return tx.moveCall({
     target: `${packageId}::cluster::pending`,
+    arguments: [
+      tx.object(args.cluster),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::earlier_unlock_ms`. */
+export function earlierUnlockMs(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::earlier_unlock_ms`,
     arguments: [
       tx.object(args.cluster),
     ],

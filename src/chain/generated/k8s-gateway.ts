@@ -160,6 +160,7 @@ export function isValid(tx: Transaction, packageId: string, args: {
       tx.object(args.cluster),
       tx.object(args.record),
       tx.object(args.token),
+      tx.object.clock(),
     ],
   });
 }
