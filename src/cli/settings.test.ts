@@ -208,6 +208,17 @@ test('a container runtime becomes flags of k3s', async () => {
   ]);
 });
 
+test('containers that a slash leaves running are warned about', async () => {
+  const warned = async (change: Record<string, string>) =>
+    settingWarnings(await load({ env: { ...endpoint, ...change } }));
+  expect(await warned({ K3S_DAAS_CONTAINER_RUNTIME: 'docker' })).toEqual([
+    expect.stringContaining('they run on until you stop them'),
+  ]);
+  expect(await warned({ K3S_DAAS_CONTAINER_RUNTIME: 'containerd' })).toEqual([]);
+  const flag = await load({ file: await write('docker.json', { agent: { args: ['--docker'] } }) });
+  expect(await settingWarnings(flag)).toHaveLength(1);
+});
+
 test('a setting and the entry of a plugin may not say the same thing', async () => {
   const configFile = await write('double.json', {
     stake: { amountMist: 5 },

@@ -374,6 +374,11 @@ export async function settingWarnings(settings: Loaded): Promise<readonly string
     );
   if (settings.value.chain.endpoints.length > 1)
     warnings.push('this version reads from one full node at a time: there is no quorum of several');
+  const { containerRuntime, agent } = settings.value;
+  if (containerRuntime === 'docker' || agent.args.some((flag) => /^--docker(=(?!false)|$)/.test(flag)))
+    warnings.push(
+      "with Docker the containers of this node cannot be told from others of the machine: a slash stops k3s, and they run on until you stop them; with k3s' own containerd they are stopped too",
+    );
   return warnings;
 }
 
