@@ -36,6 +36,8 @@ const TASKS = {
       'contracts',
       'scripts',
     ],
+    // Nothing that nobody uses: exports, files, packages.
+    ['node', 'node_modules/knip/bin/knip.js', '--no-progress', '--treat-config-hints-as-errors'],
   ],
   format: [['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--write', '.']],
   build: [['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']],

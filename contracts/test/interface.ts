@@ -15,7 +15,7 @@ export type MoveType =
     }
   | { readonly kind: 'reference'; readonly isMutable: boolean; readonly to: MoveType };
 
-export interface MoveFunction {
+interface MoveFunction {
   readonly parameters: readonly MoveType[];
   readonly returns: readonly MoveType[];
 }

@@ -71,7 +71,7 @@ export const DEFAULTS: Parameters = {
 };
 
 /** What the tests ask for, by the tier that grants it first: any other permission takes the `*:*` of the last one. */
-export const PERMISSIONS = { 'pods:read': 0, 'nodes:write': 1, 'pods:write': 1, 'jobs:get': 2 } as const;
+const PERMISSIONS = { 'pods:read': 0, 'nodes:write': 1, 'pods:write': 1, 'jobs:get': 2 } as const;
 export type Permission = keyof typeof PERMISSIONS;
 
 /** A cluster with all that was ever made in it. */

@@ -1,5 +1,4 @@
 // What the scripts of this folder share: reading packages, and the compiler behind one small interface.
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -101,15 +100,6 @@ export async function builderName(): Promise<string> {
   return `@zktx.io/sui-move-builder ${parsed.version} (Sui ${await getPinnedSuiVersion()})`;
 }
 
-/** A digest over the files of a package, for the build file and for caches. */
-export function digestOfFiles(...packages: readonly Files[]): string {
-  const hash = createHash('sha256');
-  for (const files of packages) {
-    for (const path of Object.keys(files).sort()) hash.update(`${path}\0${files[path]}\0`);
-  }
-  return hash.digest('hex');
-}
-
 /** Gives the compiler the framework it asks for by the address of Sui's repository; nothing is fetched. */
 class FixedFetcher extends MovePackageFetcher {
   readonly #framework: Framework;
@@ -144,7 +134,7 @@ class FixedFetcher extends MovePackageFetcher {
  * The name of a compiled module, read from its tables: the self module handle names an identifier.
  * (Move binary format: magic, version, table count, then (kind, offset, length) for each table.)
  */
-export function moduleName(bytes: Uint8Array): string {
+function moduleName(bytes: Uint8Array): string {
   let at = 8;
   const uleb = (): number => {
     let value = 0;

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Files, Framework } from './move.ts';
 
 /** One Move test as the Move test runner reports it. */
-export interface TestResult {
+interface TestResult {
   readonly name: string;
   readonly passed: boolean;
 }

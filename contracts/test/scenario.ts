@@ -27,7 +27,7 @@ export type NestedCall = z.infer<typeof Nested>;
 export type Step = z.infer<typeof Step>;
 export type Scenario = z.infer<typeof Scenario>;
 
-export const SCENARIOS = join(CONTRACTS, 'scenarios');
+const SCENARIOS = join(CONTRACTS, 'scenarios');
 
 export interface NamedScenario extends Scenario {
   /** The file's name without `.json`. */

@@ -24,7 +24,6 @@ import { startDevnet } from '#devnet';
 import type { StakeChain } from '#plugin';
 
 export const SUI = 1_000_000_000n;
-const DECIMALS = 9;
 
 export interface ChainWorld extends AsyncDisposable {
   readonly url: string;
@@ -111,5 +110,3 @@ async function start(
     [Symbol.asyncDispose]: () => life.close(),
   };
 }
-
-export const sui = (mist: bigint) => (Number(mist) / 10 ** DECIMALS).toFixed(4);

@@ -2,7 +2,7 @@ import { messageOf } from '#base';
 import { coloursFor, table, toJson } from '../../src/cli/io.ts';
 
 /** One thing that happened. */
-export interface Happening {
+interface Happening {
   readonly event: string;
   readonly worker?: string;
   /** What lets an outsider check it. */

@@ -13,7 +13,7 @@ import type { AgentSupervisor, JoinCredential } from '#plugin';
 import { type KubeObject, resourceNamed } from './server/objects.ts';
 import { type StandinServer, startStandinServer } from './server/standin-server.ts';
 
-export const standinBinary = join(import.meta.dirname, 'agent', 'k3s');
+const standinBinary = join(import.meta.dirname, 'agent', 'k3s');
 
 /** A server, and hosts of agents beside it; everything is gone when it is disposed of, pods included. */
 export interface AgentWorld extends AsyncDisposable {
@@ -28,20 +28,20 @@ export interface AgentWorld extends AsyncDisposable {
   worker(nodeId: string, options?: WorkerOptions): Promise<Worker>;
 }
 
-export interface WorkerOptions {
+interface WorkerOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly fields: LogFields;
 }
 
 /** What one host has on a machine. `supervisor()` begins another life of the host on the same files. */
-export interface Worker {
+interface Worker {
   readonly nodeId: string;
   readonly dataDir: string;
   readonly tokenPath: string;
@@ -54,7 +54,7 @@ export interface Worker {
   heard(event: keyof AgentEvents): Promise<Readonly<Record<string, unknown>>>;
 }
 
-export interface LonelyHost {
+interface LonelyHost {
   readonly host: ChildProcess;
   readonly agentPid: number;
 }

@@ -1,11 +1,4 @@
-import {
-  createHash,
-  generateKeyPairSync,
-  type KeyObject,
-  randomBytes,
-  scryptSync,
-  X509Certificate,
-} from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, scryptSync } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import { SuiGrpcClient } from '@mysten/sui/grpc';
 import type { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
@@ -79,7 +72,7 @@ export function newNodeKey(): HandMadeKey {
 }
 
 /** k3s' node password and its hash, as docs/api.md describes them. */
-export function newNodePassword(): { readonly password: string; readonly hash: string } {
+function newNodePassword(): { readonly password: string; readonly hash: string } {
   const password = randomBytes(16).toString('hex');
   const salt = randomBytes(8);
   const key = scryptSync(password, salt, 64, { N: 2 ** 15, r: 8, p: 1, maxmem: 2 ** 26 });
@@ -113,8 +106,7 @@ export async function signProof({ signer, kid, claims, header = {} }: HandMadePr
   return `seal_${jws}`;
 }
 
-export const digestOf = (body: string | Buffer): string =>
-  createHash('sha256').update(body).digest('base64url');
+const digestOf = (body: string | Buffer): string => createHash('sha256').update(body).digest('base64url');
 
 /** A node that nobody runs: an account, a stake, a token, a key and a password, all made with plain tools. */
 export interface Stakeholder {
@@ -347,7 +339,3 @@ export function createNode(
 
 /** `id.secret` of a join token in k3s' full form. */
 export const bearerOf = (token: string): string => token.replace(/^K10[0-9a-f]{64}::/, '');
-
-/** Whether a certificate is one of a kubelet of that name. */
-export const isKubeletOf = (pem: string, node: string): boolean =>
-  new X509Certificate(pem).subject.split('\n').includes(`CN=system:node:${node}`);

@@ -71,7 +71,7 @@ const ours: Readonly<Record<string, string>> = {
   'with-node-id': 'the node is named by its node id, which the stake is bound to',
 };
 
-export interface Flag {
+interface Flag {
   readonly name: string;
   readonly value: string;
 }
@@ -80,7 +80,7 @@ export interface Flag {
  * Splits argv as Go's flag package does: one dash or two, `=value` or the next word. A flag that is not known here (k3s
  * is newer than we are) takes the next word unless that looks like a flag.
  */
-export function parseFlags(argv: readonly string[], origin: string): Flag[] {
+function parseFlags(argv: readonly string[], origin: string): Flag[] {
   const flags: Flag[] = [];
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] as string;

@@ -10,7 +10,7 @@ import {
 } from './process-table.ts';
 
 /** The shim of a pod: containerd runs one for each pod sandbox, and its `-id` is the sandbox's. */
-export interface PodShim {
+interface PodShim {
   readonly sandboxId: string;
   readonly process: RunningProcess;
 }
@@ -40,7 +40,7 @@ function flagOf(words: readonly string[], name: string): string | undefined {
  * The pods of this k3s: shims of its containerd for which its socket's path means what it means to us. A service manager
  * may give every life of the host a mount namespace of its own (`PrivateTmp=`): the pods of the life before are ours still.
  */
-export async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
+async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
   const [home, here] = await Promise.all([mountNamespace('self'), fileIdentity(dirname(address))]);
   const shims: PodShim[] = [];
   for (const process of all ?? (await runningProcesses())) {

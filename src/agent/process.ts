@@ -2,7 +2,7 @@ import { execa } from 'execa';
 import { ConfigurationError, messageOf } from '#base';
 import { LineSplitter } from './log-lines.ts';
 
-export interface ProcessEnd {
+interface ProcessEnd {
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
 }

@@ -74,7 +74,7 @@ interface ClusterAccess {
 }
 
 /** k3s writes kubeconfigs with one cluster and one user whose certificates are files. */
-export async function readKubeconfig(path: string): Promise<ClusterAccess> {
+async function readKubeconfig(path: string): Promise<ClusterAccess> {
   const document = parse(await readFile(path, 'utf8'), { prettyErrors: false }) as {
     clusters?: Array<{ cluster?: Record<string, string> }>;
     users?: Array<{ user?: Record<string, string> }>;

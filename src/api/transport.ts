@@ -7,7 +7,7 @@ import { isPinned, TLS_MINIMUM } from './tls.ts';
 /** More than any reply of the API; a gateway that sends more is not one. */
 const longestReplyBytes = 256 * 1024;
 
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: 'GET' | 'POST';
   /** With its query. */
   readonly path: string;

@@ -306,7 +306,7 @@ export async function createCluster(
   return (await planCreateCluster(actor, options, signal)).execute(signal);
 }
 
-/** Announces new parameters; they are in force after the unbonding time and a day. */
+/** Announces new parameters; they are in force after the unbonding time and a day, and when everybody is out who unbonds under longer terms. */
 export function planScheduleParameters(
   actor: ClusterActor,
   settings: ClusterSettings,

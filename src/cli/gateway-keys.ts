@@ -62,7 +62,7 @@ export async function ensureGatewayKeys(
 }
 
 /** Reads the public halves of a gateway's keys. */
-export async function readGatewayKeys(files: GatewayKeyFiles): Promise<Omit<GatewayKeys, 'made'>> {
+async function readGatewayKeys(files: GatewayKeyFiles): Promise<Omit<GatewayKeys, 'made'>> {
   const signing = createPublicKey(createPrivateKey(await readFile(files.signingKeyFile, 'utf8')));
   if (signing.asymmetricKeyType !== 'ed25519')
     throw new ConfigurationError(

@@ -17,7 +17,7 @@ export type GatewayIdentity =
   | { readonly kind: 'service-account' }
   | { readonly kind: 'user'; readonly name: string };
 
-export const GATEWAY_NAME = 'k3s-daas-gateway';
+const GATEWAY_NAME = 'k3s-daas-gateway';
 /** The Secret that holds the token of the gateway's ServiceAccount. */
 export const GATEWAY_TOKEN = 'k3s-daas-gateway-token';
 

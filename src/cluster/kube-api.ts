@@ -31,7 +31,7 @@ export interface CallOptions {
   middleware: ObservableMiddleware[];
   middlewareMergeStrategy: 'append';
 }
-export interface CallSettings {
+interface CallSettings {
   readonly signal?: AbortSignal | undefined;
   /** Content type of a patch; the generated client's own default is a JSON patch. */
   readonly patch?: 'json' | 'merge' | 'strategic';

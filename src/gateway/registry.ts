@@ -25,7 +25,7 @@ export interface Registry {
   flush(): Promise<void>;
 }
 
-export interface Decisions {
+interface Decisions {
   readonly worker?: Worker;
   readonly bans?: readonly Ban[];
   readonly lifted?: ReadonlyArray<Pick<Ban, 'subject' | 'value'>>;

@@ -31,7 +31,7 @@ export interface ProvenRequest {
 }
 
 /** Who registers, as far as the proof says. */
-export type Registrant = Pick<Applicant, 'nodeId' | 'holderKey' | 'tokenId' | 'facts' | 'fact' | 'requestId'>;
+type Registrant = Pick<Applicant, 'nodeId' | 'holderKey' | 'tokenId' | 'facts' | 'fact' | 'requestId'>;
 
 /** Who sends a heartbeat; its sequence is taken. */
 export interface Sender {

@@ -153,7 +153,7 @@ function lendContract(): void {
 }
 
 /** Refuses what is not a plugin of this version of the contract, and says which part of it is wrong. */
-export function expectPlugin(exported: unknown, use: string): Plugin {
+function expectPlugin(exported: unknown, use: string): Plugin {
   const candidate = defaultExport(exported);
   if (typeof candidate !== 'object' || candidate === null)
     refuseShape(use, 'its default export is not an object: export default definePlugin({ … })');

@@ -27,7 +27,7 @@ import { errorFields, factsOf } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 import { type Latch, latchPath, readLatch, removeLatch, writeLatch } from './latch.ts';
 
-export interface LifecycleSettings {
+interface LifecycleSettings {
   readonly nodeId: string;
   readonly stateDir: string;
   /** From the end of preflight until the agent is Ready; then exit 75. */

@@ -18,7 +18,7 @@ export interface Authority {
   issue(subject: LeafSubject): Promise<KeyPair>;
 }
 
-export interface LeafSubject {
+interface LeafSubject {
   readonly commonName: string;
   readonly organizations?: readonly string[];
   readonly usage: 'client' | 'server';
