@@ -384,6 +384,20 @@ test('a stake that ended or an eviction stops for good with 77 and leaves no lat
   await expect(world.latch()).rejects.toThrow('ENOENT');
 });
 
+test('a node that is refused for good at its start leaves nothing of an earlier life running, nor the word that it joined', async () => {
+  const world = makeWorld();
+  const journal = await openJournal(join(world.stateDir, 'journal.json'));
+  await journal.section('host').write('joined', { recordId: '0xrecord', nodeLabels: {}, taints: [] });
+  world.script.register = async () => {
+    throw new DaasError('DAAS_GATEWAY_BANNED', 'this node is banned', { exitCode: 77 });
+  };
+  expect(await world.host.run()).toMatchObject({ exitCode: 77, error: { code: 'DAAS_GATEWAY_BANNED' } });
+  expect(world.agent.calls).toContain('stopForGood');
+  const after = await openJournal(join(world.stateDir, 'journal.json'));
+  expect(after.section('host').read('joined')).toBeUndefined();
+  await expect(world.latch()).rejects.toThrow('ENOENT');
+});
+
 test('a slash while the host still waits for its gateway ends it at once', async () => {
   const world = makeWorld();
   world.script.register = (signal) =>

@@ -378,10 +378,25 @@ export class Lifecycle {
       case 'ended':
         return this.#lockOut(ending, services);
       case 'asked':
-      case 'failed':
         return this.#stopOrderly(ending, services, living);
+      case 'failed': {
+        const isUndone = await this.#stopOrderly(ending, services, living);
+        return isLockedOut(ending.error) ? this.#clearOut(services) : isUndone;
+      }
       default:
         return ending satisfies never;
+    }
+  }
+
+  /** A node that may not join any more: what an earlier life of it left running ends with it. */
+  async #clearOut({ agent, journal }: LifecycleServices): Promise<boolean> {
+    try {
+      await agent.stopForGood();
+      await journal.remove(joinedKey);
+      return true;
+    } catch (error) {
+      this.#parts.log.error('A step of the lock-out failed', { what: 'agent', ...errorFields(error) });
+      return false;
     }
   }
 
@@ -536,6 +551,12 @@ interface JoinedBefore {
   readonly recordId: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly taints: readonly string[];
+}
+
+/** Refused for good at its start. A latched host has been cleared out when it was locked out. */
+function isLockedOut(error: unknown): boolean {
+  const { code, exitCode } = factsOf(error);
+  return exitCode === EXIT.lockedOut && code !== 'DAAS_LATCHED';
 }
 
 /** A damaged latch names no record, and so there is no other. */
