@@ -3,12 +3,14 @@ import {
   type ClusterState,
   clusterFacts,
   decodeCluster,
+  earlierUnlockMs,
   parametersAt,
   permissionsOf,
+  proposalFacts,
   recordFacts,
   tokenFacts,
 } from './facts.ts';
-import { cluster, k8sGateway, staking } from './generated/index.ts';
+import { cluster, k8sGateway, slashing, staking } from './generated/index.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;
 const parameters: cluster.Parameters = {
@@ -59,6 +61,14 @@ describe('the parameters in force', () => {
 
   test('a treasury that has not accepted does not replace the old one', () => {
     expect(parametersAt(state({ treasuryAccepted: false }), 5_000).treasury).toBe(id('b'));
+  });
+
+  test('no change counts before everybody is out who unbonds under earlier parameters', () => {
+    const settled = { ...state(), earlierUnlockMs: 7_000n };
+    expect(earlierUnlockMs(settled, 8_000)).toBe(7_000n);
+    expect(earlierUnlockMs({ ...state({}), earlierUnlockMs: 7_000n }, 4_999)).toBe(7_000n);
+    // In force at 5 000, though nobody has called anything yet; 60 000 was the unbonding time before.
+    expect(earlierUnlockMs({ ...state({}), earlierUnlockMs: 3_000n }, 5_000)).toBe(65_000n);
   });
 
   test('slashers and parameters of the facts are those in force, and what pends is told until it is', () => {
@@ -122,7 +132,7 @@ test('a record is read with its numbers as names', () => {
     unlockAtMs: 20n,
     holdUntilMs: 25n,
     slashedAmount: 1n,
-    slashReason: 'away',
+    slashReason: 'away\r',
     token: undefined,
     tokenSequence: 3n,
     openProposals: [{ proposal: id('4'), proposer: id('5'), expiresAtMs: 9n }],
@@ -132,9 +142,28 @@ test('a record is read with its numbers as names', () => {
     stakeMist: 5_000n,
     status: 'slashed',
     slashedMist: 1n,
+    slashReason: 'away\\u{d}',
     token: undefined,
     openProposals: 1n,
   });
+});
+
+test('a reason cannot move the cursor of a terminal, break a line or turn the direction of the text', () => {
+  const content = slashing.SlashProposal.serialize({
+    id: id('1'),
+    cluster: id('2'),
+    record: id('3'),
+    proposer: id('4'),
+    amountMist: 5n,
+    reason: 'für 3 €\n\u001b[2Atakes  0 SUI\u009b\u202e\u2028',
+    votes: [id('4')],
+    electorate: [id('4')],
+    thresholdAtOpening: 1n,
+    status: 0,
+    openedAtMs: 0n,
+    expiresAtMs: 1n,
+  }).toBytes();
+  expect(proposalFacts(content).reason).toBe('für 3 €\\u{a}\\u{1b}[2Atakes  0 SUI\\u{9b}\\u{202e}\\u{2028}');
 });
 
 test('a number that no version of the contracts knows is not guessed at', () => {

@@ -40,6 +40,19 @@ function announced(state: ClusterState, pending: clusterModule.PendingParameters
     : { ...pending.parameters, treasury: state.parameters.treasury };
 }
 
+/**
+ * Before when no change of parameters counts that is announced now, whatever its own delay: everybody is out by then who
+ * began to unbond under earlier parameters (`cluster::settle`).
+ */
+export function earlierUnlockMs(
+  { pending, parameters, earlierUnlockMs }: ClusterState,
+  nowMs: number,
+): bigint {
+  return pending && BigInt(nowMs) >= pending.effectiveAtMs
+    ? pending.effectiveAtMs + parameters.unbondingMs
+    : earlierUnlockMs;
+}
+
 /** All permissions of a stake of this size, lowest tier first: `cluster::permissions_of`. */
 export function permissionsOf(parameters: ParameterState, stakeMist: bigint): string[] {
   return parameters.tiers
@@ -120,7 +133,7 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     stakedAtMs: Number(record.stakedAtMs),
     unlockAtMs: Number(record.unlockAtMs),
     slashedMist: record.slashedAmount,
-    slashReason: record.slashReason,
+    slashReason: printable(record.slashReason),
     token: record.token,
     tokenSequence: record.tokenSequence,
     openProposals: BigInt(record.openProposals.length),
@@ -170,7 +183,7 @@ export function proposalFacts(content: Uint8Array): SlashProposal {
     recordId: proposal.record,
     proposer: proposal.proposer,
     amountMist: proposal.amountMist,
-    reason: proposal.reason,
+    reason: printable(proposal.reason),
     votes: proposal.votes,
     electorate: proposal.electorate,
     thresholdAtOpening: Number(proposal.thresholdAtOpening),
@@ -178,6 +191,17 @@ export function proposalFacts(content: Uint8Array): SlashProposal {
     openedAtMs: Number(proposal.openedAtMs),
     expiresAtMs: Number(proposal.expiresAtMs),
   };
+}
+
+/**
+ * The contracts take any text as a reason. Shown as it is, one slasher's could move the cursor of another who is asked
+ * to vote, and paint over what he agrees to.
+ */
+function printable(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
 }
 
 function named<T>(names: readonly T[], index: number): T {

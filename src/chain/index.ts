@@ -20,6 +20,7 @@ export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
 export { ChainError } from './errors.ts';
 export {
   type ClusterState,
+  earlierUnlockMs,
   GATEWAY_STATUSES,
   type GatewayStatus,
   type ParameterState,

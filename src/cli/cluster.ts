@@ -7,6 +7,7 @@ import {
   type ClusterSnapshot,
   type contracts,
   defaultSettings,
+  earlierUnlockMs,
   formatSui,
   GATEWAY_STATUSES,
   type GatewayStatus,
@@ -332,6 +333,15 @@ async function show(io: Io, options: NetworkOptions & DeploymentOptions): Promis
   );
 }
 
+/** When a change that is announced now will count. */
+function effect({ state, nowMs }: ClusterSnapshot): string {
+  const delayMs = parametersAt(state, nowMs).unbondingMs + 86_400_000n;
+  const after = `${formatDuration(delayMs)} after it has landed`;
+  const earlierMs = earlierUnlockMs(state, nowMs);
+  if (earlierMs <= BigInt(nowMs) + delayMs) return after;
+  return `${after}, but not before ${formatTime(Number(earlierMs))}: until then stakes may unbond under an earlier, longer time`;
+}
+
 function pendingOf({ state, nowMs }: ClusterSnapshot) {
   return state.pending && BigInt(nowMs) < state.pending.effectiveAtMs ? state.pending : undefined;
 }
@@ -451,7 +461,7 @@ async function schedule(io: Io, options: SetOptions): Promise<void> {
       ['cluster', clusterId],
       ['wallet', actor.wallet.address],
       ...parameterRows(settings),
-      ['in force', `${formatDuration(standing.unbondingMs + 86_400_000n)} after it has landed`],
+      ['in force', effect({ state, nowMs, version: 0n })],
     ],
     json: { clusterId, wallet: actor.wallet.address, parameters: settings },
   });
