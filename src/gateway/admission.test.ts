@@ -147,6 +147,25 @@ describe('an admission', () => {
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
   });
 
+  test.each([
+    ['premium', 10_000n, 'premium'],
+    ['premium', 9_999n, 'standard'],
+    ['premium', 1_000n, 'standard'],
+    ['standard', 10_000n, 'standard'],
+    ['basic', 10_000n, 'basic'],
+  ] as const)(
+    'by a token of tier %s over a stake of %d MIST gives the tier %s',
+    async (minted, stakeMist, tier) => {
+      await using world = await World.start();
+      const worker = world.worker('worker-1').stake({ stakeMist });
+      const token = world.chain.sealTokens.get(worker.tokenId);
+      if (!token) throw new Error('no token');
+      world.chain.sealTokens.set(worker.tokenId, { ...token, gatewayTier: minted });
+      await worker.register();
+      expect(world.cluster.names.get('worker-1')).toBe(tier);
+    },
+  );
+
   test('that is under way when the gateway stops is taken back', async () => {
     await using world = await World.start();
     const worker = world.worker('worker-1').stake();
@@ -203,6 +222,25 @@ describe('a worker that registers again', () => {
     expect(again).toMatchObject({ incarnation: 2, join: undefined });
     expect(world.cluster.uidOf('worker-1')).toBe(uid);
     expect(world.cluster.credentials.size).toBe(0);
+  });
+
+  test('with a token of another tier keeps the one it was admitted with until it joins anew', async () => {
+    await using world = await World.start();
+    const worker = world.worker('worker-1').stake({ stakeMist: 10_000n });
+    await worker.register();
+    await worker.join();
+    await worker.heartbeat();
+    const token = world.chain.sealTokens.get(worker.tokenId);
+    if (!token) throw new Error('no token');
+    world.chain.sealTokens.set(worker.tokenId, { ...token, gatewayTier: 'premium' });
+    world.chain.report({ others: [worker.recordId] });
+    await settled(60);
+    const taint = 'k3s-daas.io/staked=basic:NoSchedule';
+    expect(await worker.register()).toMatchObject({ join: undefined, taints: [taint] });
+    expect(world.cluster.names.get('worker-1')).toBe('basic');
+    await world.pass(31_000);
+    expect((await worker.registerInTime()).join).toBeDefined();
+    expect(world.cluster.names.get('worker-1')).toBe('premium');
   });
 
   test('even twice in a row gets none: a stolen key must not open the door by asking twice', async () => {

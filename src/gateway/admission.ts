@@ -5,6 +5,7 @@ import {
   type ClusterNode,
   type ClusterPort,
   DaasError,
+  type GatewayTier,
   isOperatorsName,
   type Log,
   messageOf,
@@ -162,9 +163,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
       host: applicant.host,
     };
     if (node && worker && isAdmitted(worker) && runsLately(nodeId, nowMs)) {
-      await audit.note('worker.registered', registered(next, applicant, false));
-      await registry.save({ worker: withStatus(next, memberWith(worker), nowMs) });
-      return { worker: next, join: undefined };
+      // Name and taint stay as they were admitted: another tier comes with the next join.
+      const same = { ...next, tier: worker.tier };
+      await audit.note('worker.registered', registered(same, applicant, false));
+      await registry.save({ worker: withStatus(same, memberWith(worker), nowMs) });
+      return { worker: same, join: undefined };
     }
     const isListed = names.get(nodeId) === next.tier;
     const issued = await issue(applicant, worker, next, node, isListed, signal);
@@ -432,10 +435,22 @@ function standing(
       staker: facts.record.staker,
       recordId: facts.record.id,
       tokenSequence: facts.token.sequence,
-      tier: facts.token.gatewayTier,
+      tier: tierNow(facts.token.gatewayTier, facts.record.stakeMist, facts.cluster.parameters.tiersMist),
     };
   if (worker) return worker;
   throw new Refusal('chain_unavailable', `nothing is known of the stake of node ${nodeId} yet`);
+}
+
+const tiers: readonly GatewayTier[] = ['basic', 'standard', 'premium'];
+
+/** That of the token, which is as of its mint, but no higher than the stake has it today (`cluster::tier_of`). */
+function tierNow(
+  minted: GatewayTier,
+  stakeMist: bigint,
+  [, standard, premium]: readonly [bigint, bigint, bigint],
+): GatewayTier {
+  const today = stakeMist >= premium ? 2 : stakeMist >= standard ? 1 : 0;
+  return tiers[Math.min(today, tiers.indexOf(minted))] ?? 'basic';
 }
 
 function isOut({ status }: Worker): boolean {
