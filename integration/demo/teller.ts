@@ -1,5 +1,5 @@
-import { messageOf } from '#base';
-import { coloursFor, table, toJson } from '../../src/cli/io.ts';
+import { coloursFor, messageOf } from '#base';
+import { table, toJson } from '../../src/cli/io.ts';
 
 /** One thing that happened. */
 interface Happening {

@@ -5,7 +5,9 @@
  */
 export type StakeStatus = 'active' | 'unbonding' | 'slashed' | 'withdrawn';
 export type StakeType = 'node' | 'user' | 'admin';
-export type GatewayTier = 'basic' | 'standard' | 'premium';
+/** The tiers, lowest first, by the number that the contracts know them by (`cluster::tier_of`). */
+export const GATEWAY_TIERS = ['basic', 'standard', 'premium'] as const;
+export type GatewayTier = (typeof GATEWAY_TIERS)[number];
 
 export interface StakeRecord {
   readonly id: string;

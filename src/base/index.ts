@@ -1,17 +1,18 @@
 export { EXPECTED, isOperatorsName, ORDINARY, RESERVED, UNTAINTED } from './admitted-names.ts';
 export { type Backoff, backoffDelayMs } from './backoff.ts';
-export type {
-  ChainPoint,
-  ChainReader,
-  Cluster,
-  ClusterParameters,
-  GatewayEntry,
-  GatewayTier,
-  RingEntry,
-  SealToken,
-  StakeRecord,
-  StakeStatus,
-  StakeType,
+export {
+  type ChainPoint,
+  type ChainReader,
+  type Cluster,
+  type ClusterParameters,
+  GATEWAY_TIERS,
+  type GatewayEntry,
+  type GatewayTier,
+  type RingEntry,
+  type SealToken,
+  type StakeRecord,
+  type StakeStatus,
+  type StakeType,
 } from './chain-facts.ts';
 export { type Clock, systemClock } from './clock.ts';
 export type {
@@ -22,6 +23,7 @@ export type {
   NodeChange,
   NodePasswordSecret,
 } from './cluster-port.ts';
+export { coloursFor } from './colours.ts';
 export {
   ConfigurationError,
   DaasError,

@@ -1,17 +1,15 @@
-import type {
-  Cluster,
-  ClusterParameters,
-  GatewayEntry,
-  GatewayTier,
-  SealToken,
-  StakeRecord,
-  StakeStatus,
-  StakeType,
+import {
+  type Cluster,
+  type ClusterParameters,
+  GATEWAY_TIERS,
+  type GatewayEntry,
+  type SealToken,
+  type StakeRecord,
+  type StakeStatus,
+  type StakeType,
 } from '#base';
 import { cluster as clusterModule, k8sGateway, slashing, staking } from './generated/index.ts';
 
-/** `basic, standard, premium` as the contracts number them. */
-export const TIERS: readonly GatewayTier[] = ['basic', 'standard', 'premium'];
 /** Statuses of a gateway as the contracts number them. */
 export const GATEWAY_STATUSES = ['live', 'draining', 'retired'] as const;
 export type GatewayStatus = (typeof GATEWAY_STATUSES)[number];
@@ -113,7 +111,7 @@ function gatewayFacts(gateway: clusterModule.Gateway): GatewayEntry {
     attestationKind: gateway.attestationKind,
     measurement: gateway.attestationMeasurement,
     signingKey: gateway.signingKey,
-    tier: named(TIERS, gateway.tier),
+    tier: named(GATEWAY_TIERS, gateway.tier),
     isLive: gateway.status === GATEWAY_STATUSES.indexOf('live'),
   };
 }
@@ -154,7 +152,7 @@ export function tokenFacts(content: Uint8Array): SealToken {
     permissions: token.permissions,
     issuedEpoch: token.issuedEpoch,
     expiresAtEpoch: token.expiresAt,
-    gatewayTier: named(TIERS, token.gatewayTier),
+    gatewayTier: named(GATEWAY_TIERS, token.gatewayTier),
     sequence: token.sequence,
   };
 }

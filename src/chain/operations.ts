@@ -1,10 +1,10 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { type Clock, ConfigurationError, type GatewayTier } from '#base';
+import { type Clock, ConfigurationError, GATEWAY_TIERS, type GatewayTier } from '#base';
 import type { ChainClient } from './chain-client.ts';
 import { type ContractBuild, verifyBytecode } from './contract-build.ts';
 import { type Endpoints, openEndpoints } from './endpoint.ts';
 import { ChainError, executionError } from './errors.ts';
-import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState, TIERS } from './facts.ts';
+import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState } from './facts.ts';
 import { cluster, slashing, staking } from './generated/index.ts';
 import { stakeRequest } from './stake-chain.ts';
 import {
@@ -306,7 +306,10 @@ export async function createCluster(
   return (await planCreateCluster(actor, options, signal)).execute(signal);
 }
 
-/** Announces new parameters; they are in force after the unbonding time and a day, and when everybody is out who unbonds under longer terms. */
+/**
+ * Announces new parameters; they are in force after the unbonding time and a day, and when everybody is out who unbonds
+ * under longer terms.
+ */
 export function planScheduleParameters(
   actor: ClusterActor,
   settings: ClusterSettings,
@@ -411,7 +414,7 @@ export function planAddGateway(
         attestationKind: gateway.attestationKind,
         attestationMeasurement: gateway.measurement,
         signingKey: gateway.signingKey,
-        tier: TIERS.indexOf(gateway.tier),
+        tier: GATEWAY_TIERS.indexOf(gateway.tier),
       });
     },
     (transaction) => ({

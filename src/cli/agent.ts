@@ -7,7 +7,7 @@ import { type Cluster, ConfigurationError, DaasError, Lifetime, type Log, system
 import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
-import { builtIns } from '#plugins';
+import { builtIns, worstEnded } from '#plugins';
 import { openNodeIdentity } from '#seal';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
@@ -245,8 +245,9 @@ async function endedStake(
   const latch = await readLatch(stateDir);
   if (latch) return `this host is locked out (${latch.detail}): ${unless}`;
   const records = [...(await chain.records(criticalRing.map(({ record }) => record))).values()];
-  const ended = records.find(
-    (record) => record?.staker === wallet && record.nodeId === nodeId && record.status !== 'active',
+  const ended = worstEnded(
+    records.filter((record) => record !== undefined),
+    { nodeId, wallet },
   );
   return ended && `the last stake of this node is ${ended.status} (record ${ended.id}): ${unless}`;
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { ConfigurationError, type GatewayTier } from '#base';
+import { ConfigurationError, GATEWAY_TIERS, type GatewayTier } from '#base';
 import {
   assertTiers,
   type ClusterChange,
@@ -43,7 +43,6 @@ import {
 } from './chain-options.ts';
 import { type Io, table } from './io.ts';
 
-const TIERS: readonly GatewayTier[] = ['basic', 'standard', 'premium'];
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
 /** `k3s-daas cluster create | show | set | gateway add | gateway status`. */
@@ -86,7 +85,9 @@ export function clusterCommand(io: Io): Command {
     .option('--attestation-kind <name>', 'how it proves what it runs', 'none')
     .option('--measurement <hex>', 'what it must prove', '')
     .addOption(
-      new Option('--tier <name>', 'serves workers of this tier and above').choices(TIERS).default('basic'),
+      new Option('--tier <name>', 'serves workers of this tier and above')
+        .choices(GATEWAY_TIERS)
+        .default('basic'),
     )
     .action((options: AddOptions) => gatewayAdd(io, options));
   withDeployment(withSpending(gateway.command('status')))
@@ -227,7 +228,7 @@ function parameterRows(parameters: ParameterState): Array<[string, string]> {
     ['minimum worker stake', formatSui(parameters.minimumStakeMist)],
     ['minimum top-up', formatSui(parameters.minimumTopUpMist)],
     ...parameters.tiers.map((tier, index): [string, string] => [
-      `tier ${TIERS[index] ?? index}`,
+      `tier ${GATEWAY_TIERS[index] ?? index}`,
       `from ${formatSui(tier.stakeMist)}: ${tier.permissions.join(' ')}`,
     ]),
     ['unbonding time', formatDuration(parameters.unbondingMs)],
@@ -385,7 +386,7 @@ function gatewayJson(gateway: contracts.cluster.Gateway) {
   return {
     id: gateway.id,
     url: gateway.endpoint,
-    tier: TIERS[gateway.tier] ?? String(gateway.tier),
+    tier: GATEWAY_TIERS[gateway.tier] ?? String(gateway.tier),
     status: GATEWAY_STATUSES[gateway.status] ?? String(gateway.status),
     attestationKind: gateway.attestationKind,
     measurement: Buffer.from(gateway.attestationMeasurement).toString('hex'),
@@ -446,14 +447,14 @@ async function changeAtOnce(io: Io, change: ClusterChange, options: SetOptions):
 
 async function schedule(io: Io, options: SetOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
-  const { state, nowMs } = await actor.client.clusterState();
-  const standing = parametersAt(state, nowMs);
+  const snapshot = await actor.client.clusterState();
+  const standing = parametersAt(snapshot.state, snapshot.nowMs);
   const settings = await settingsOf(io, options, standing);
   const { chainId, clusterId } = actor.client.deployment;
   if (!options.allowTinyTiers)
     assertTiers(settings, { chainId, urls: actor.client.endpoints.all.map(({ url }) => url) });
   const plan = await planScheduleParameters(actor, settings);
-  if (pendingOf({ state, nowMs, version: 0n }))
+  if (pendingOf(snapshot))
     io.warn('A change pends already: this one replaces it, and its delay begins anew.');
   const scheduled = await carryOut(io, plan, options, {
     question: 'Announce these parameters?',
@@ -461,7 +462,7 @@ async function schedule(io: Io, options: SetOptions): Promise<void> {
       ['cluster', clusterId],
       ['wallet', actor.wallet.address],
       ...parameterRows(settings),
-      ['in force', effect({ state, nowMs, version: 0n })],
+      ['in force', effect(snapshot)],
     ],
     json: { clusterId, wallet: actor.wallet.address, parameters: settings },
   });

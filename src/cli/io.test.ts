@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { coloursFor, createIo, reportError } from './io.ts';
+import { coloursFor } from '#base';
+import { createIo, reportError } from './io.ts';
 
 const colourStart = '\u001b[';
 

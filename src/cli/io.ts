@@ -1,7 +1,6 @@
 import type { Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
-import pico from 'picocolors';
-import { DaasError, EXIT, messageOf } from '#base';
+import { coloursFor, DaasError, EXIT, messageOf } from '#base';
 
 /**
  * How a command talks: to a human (colour, tables, progress on stderr) or, with `--json`, to a machine (one JSON object
@@ -10,7 +9,7 @@ import { DaasError, EXIT, messageOf } from '#base';
 export interface Io {
   readonly isJson: boolean;
   /** For what goes to stdout, by `result`. */
-  readonly colour: ReturnType<typeof pico.createColors>;
+  readonly colour: ReturnType<typeof coloursFor>;
   /** A finished step of a long task: `✓ published the package  (1.2 s)`. JSON: nothing. */
   step(text: string, detail?: string): void;
   note(text: string): void;
@@ -60,12 +59,6 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
       return /^y(es)?$/i.test(await askLine(`${question} [y/N] `));
     },
   };
-}
-
-/** Colour is for a terminal, and for nobody who has set NO_COLOR to anything. */
-export function coloursFor(stream: { readonly isTTY?: boolean }): ReturnType<typeof pico.createColors> {
-  const { NO_COLOR: unwanted, TERM: terminal } = process.env;
-  return pico.createColors(stream.isTTY === true && !unwanted && terminal !== 'dumb');
 }
 
 /** One line from whoever is at the terminal. Ctrl-C and Ctrl-D are an answer of no: `DAAS_NOT_CONFIRMED`. */

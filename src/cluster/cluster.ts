@@ -1,4 +1,4 @@
-import type { V1Pod, V1Secret, V1Taint } from '@kubernetes/client-node';
+import type { V1Node, V1Pod, V1Secret, V1Taint } from '@kubernetes/client-node';
 import {
   type Clock,
   type ClusterPort,
@@ -69,6 +69,8 @@ export function openCluster(options: ClusterOptions): Cluster {
   const call: typeof api.call = (what, request, settings) => api.call(what, request, settings);
   const namespace = SYSTEM_NAMESPACE;
 
+  const readNode = (name: string, signal?: AbortSignal): Promise<V1Node | undefined> =>
+    absentIsFine(call(`read node ${name}`, (given) => core.readNode({ name }, given), { signal }));
   const deleteSecret = (name: string, uid: string | undefined, signal?: AbortSignal) =>
     absentIsFine(
       call(
@@ -153,9 +155,7 @@ export function openCluster(options: ClusterOptions): Cluster {
 
   return {
     async node(name, signal) {
-      const found = await absentIsFine(
-        call(`read node ${name}`, (given) => core.readNode({ name }, given), { signal }),
-      );
+      const found = await readNode(name, signal);
       return found && clusterNodeOf(found);
     },
     async nodes(signal) {
@@ -313,9 +313,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     { isCordoned, signal }: { readonly isCordoned: boolean; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
-      const found = await absentIsFine(
-        call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
-      );
+      const found = await readNode(nodeId, signal);
       if (!found) return;
       const taints = found.spec?.taints ?? [];
       const ours = taints.filter((taint) => taint.key === key);
@@ -352,9 +350,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   async function untilNodeIsGone(nodeId: string, signal: AbortSignal | undefined): Promise<void> {
     const deadlineMs = clock.monotonicMs() + nodeGoneMs;
     for (;;) {
-      const left = await absentIsFine(
-        call(`read node ${nodeId}`, (given) => core.readNode({ name: nodeId }, given), { signal }),
-      );
+      const left = await readNode(nodeId, signal);
       // One that is not being deleted is another of the same name.
       if (left?.metadata?.deletionTimestamp === undefined) return;
       if (clock.monotonicMs() >= deadlineMs)

@@ -28,10 +28,10 @@ const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
 const managed = { [MANAGED_BY]: OURS };
 
 /**
- * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its own. It asks
- * everybody but `system:masters`, whatever group they are in: a kubelet certificate, the identities that every worker
- * shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway is down; a
- * missing ConfigMap refuses all.
+ * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its
+ * own. It asks everybody but `system:masters`, whatever group they are in: a kubelet certificate, the identities that
+ * every worker shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway
+ * is down; a missing ConfigMap refuses all.
  */
 export function nodeNamesPolicy(): PolicyPair {
   return pair(

@@ -76,7 +76,8 @@ export interface SetupResult {
  * Prepares a cluster for the gateway: names of existing Nodes listed, policies, the gateway's account and its least
  * rights. Needs the credentials of an administrator. May be run again at any time: it changes what differs and nothing
  * else. Ends by proving the policy: a Node that nobody admitted is asked for as a kubelet would, without being made.
- * Throws `DAAS_KUBERNETES_TOO_OLD`, `DAAS_NAME_STAKED` (exit 78), `DAAS_POLICY_NOT_IN_FORCE`, and what the API server refused.
+ * Throws `DAAS_KUBERNETES_TOO_OLD`, `DAAS_NAME_STAKED` (exit 78), `DAAS_POLICY_NOT_IN_FORCE`, and what the API server
+ * refused.
  */
 export async function setupCluster(options: SetupOptions): Promise<SetupResult> {
   const { check = false, gateway = { kind: 'service-account' } } = options;
@@ -160,21 +161,20 @@ async function planNames(
     ),
   );
   const names = namesToList(nodes.items, current?.data ?? {}, { ordinaryNames, reservedNames });
-  const changes = [...names].map(
-    ([name, listing]): SetupChange => ({
-      action: 'list',
-      what: `${name} as ${listing}`,
-      why: whyListed[listing] ?? '',
-    }),
-  );
-  const map = admittedNamesMap(names);
+  const changeTo = (name: string, listing: string): SetupChange => ({
+    action: 'list',
+    what: `${name} as ${listing}`,
+    why: whyListed[listing] ?? '',
+  });
   if (!current) {
+    const map = admittedNamesMap(names);
     const change: SetupChange = { action: 'create', what: describe(map), why: 'it is missing' };
     const apply = () => write(api, 'create', map, signal);
-    return [{ change, apply }, ...changes.map((one) => ({ change: one, apply: async () => undefined }))];
+    const within = [...names].map(([name, listing]) => changeTo(name, listing));
+    return [{ change, apply }, ...within.map((one) => ({ change: one, apply: async () => undefined }))];
   }
-  return [...names].map(([name, listing], index) => ({
-    change: changes[index] as SetupChange,
+  return [...names].map(([name, listing]) => ({
+    change: changeTo(name, listing),
     apply: () =>
       api.call(
         `list the name ${name}`,

@@ -5,6 +5,7 @@ import {
   type ClusterNode,
   type ClusterPort,
   DaasError,
+  GATEWAY_TIERS,
   type GatewayTier,
   isOperatorsName,
   type Log,
@@ -441,8 +442,6 @@ function standing(
   throw new Refusal('chain_unavailable', `nothing is known of the stake of node ${nodeId} yet`);
 }
 
-const tiers: readonly GatewayTier[] = ['basic', 'standard', 'premium'];
-
 /** That of the token, which is as of its mint, but no higher than the stake has it today (`cluster::tier_of`). */
 function tierNow(
   minted: GatewayTier,
@@ -450,7 +449,7 @@ function tierNow(
   [, standard, premium]: readonly [bigint, bigint, bigint],
 ): GatewayTier {
   const today = stakeMist >= premium ? 2 : stakeMist >= standard ? 1 : 0;
-  return tiers[Math.min(today, tiers.indexOf(minted))] ?? 'basic';
+  return GATEWAY_TIERS[Math.min(today, GATEWAY_TIERS.indexOf(minted))] ?? 'basic';
 }
 
 function isOut({ status }: Worker): boolean {

@@ -95,8 +95,11 @@ export class FakeCluster implements ClusterPort {
     this.names.delete(nodeId);
   }
   async relistName({ name, from, to }: { name: string; from: string; to: string }) {
+    const isListed = () => this.names.get(name) === from;
+    // Read first: a name that is listed otherwise is not written.
+    if (!isListed()) return false;
     await this.#enter('relistName', name);
-    if (this.names.get(name) !== from) return false;
+    if (!isListed()) return false;
     this.names.set(name, to);
     return true;
   }

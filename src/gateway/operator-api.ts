@@ -24,7 +24,7 @@ import {
 import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
-import { isAdmitted, type Worker } from './worker.ts';
+import { hasLeft, isAdmitted, type Worker } from './worker.ts';
 
 export interface OperatorApiOptions {
   readonly registry: Registry;
@@ -139,7 +139,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
 
   command(OPERATOR_PATHS.release, NodeCommand, ({ node_id: nodeId }) => {
     const worker = known(registry, nodeId);
-    if (isAdmitted(worker) || worker.status.kind === 'admitting' || worker.status.kind === 'evicting')
+    if (!hasLeft(worker))
       throw new Refusal('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
     return {
       actions: [`free the name ${nodeId} of its binding to staker ${worker.staker}`],
@@ -147,7 +147,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
         locks.run(nodeId, async () => {
           const now = registry.worker(nodeId);
           // Since it was looked at, an admission or an eviction may have begun, which need what is known of it.
-          if (now?.status.kind === 'evicted' || now?.status.kind === 'lapsed') await registry.forget(nodeId);
+          if (now && hasLeft(now)) await registry.forget(nodeId);
         }),
     };
   });

@@ -253,12 +253,16 @@ describe('what is not ours is not touched', () => {
 
 describe("a name of the operator's is open to nobody else", () => {
   const asIfUninvited = (world: World) => world.cluster.createNodeAs('server-1');
-
-  test('an ordinary name is reserved as soon as its Node is deleted', async () => {
-    await using world = await World.start();
+  async function withServer(): Promise<World> {
+    const world = await World.start();
     world.cluster.names.set('server-1', 'ordinary');
     world.cluster.addNode('server-1');
     await world.pass(5_000);
+    return world;
+  }
+
+  test('an ordinary name is reserved as soon as its Node is deleted', async () => {
+    await using world = await withServer();
     world.cluster.removeNode('server-1');
     await settled(60);
     expect(world.cluster.names.get('server-1')).toBe('reserved');
@@ -266,10 +270,7 @@ describe("a name of the operator's is open to nobody else", () => {
   });
 
   test('also when somebody was faster than the gateway, who then stays out at the next attempt', async () => {
-    await using world = await World.start();
-    world.cluster.names.set('server-1', 'ordinary');
-    world.cluster.addNode('server-1');
-    await world.pass(5_000);
+    await using world = await withServer();
     world.cluster.removeNode('server-1');
     expect(asIfUninvited(world)).toBe(201);
     await settled(60);
@@ -296,10 +297,7 @@ describe("a name of the operator's is open to nobody else", () => {
   });
 
   test('the operator who opens a name again while its reservation is under way has the last word', async () => {
-    await using world = await World.start();
-    world.cluster.names.set('server-1', 'ordinary');
-    world.cluster.addNode('server-1');
-    await world.pass(5_000);
+    await using world = await withServer();
     world.cluster.before = (method, name) => {
       if (method === 'relistName' && name === 'server-1') world.cluster.names.set('server-1', 'expected');
     };

@@ -19,7 +19,14 @@ import { type DueListing, dueListings } from './operator-names.ts';
 import { nextStep, type Step, type WorkerView } from './plan.ts';
 import type { Registry } from './registry.ts';
 import { createWorkQueue } from './work-queue.ts';
-import { credentialOf, isAdmitted, type LapseReason, type Worker, type WorkerStatus } from './worker.ts';
+import {
+  credentialOf,
+  hasLeft,
+  isAdmitted,
+  type LapseReason,
+  type Worker,
+  type WorkerStatus,
+} from './worker.ts';
 
 /**
  * Brings the cluster to what the facts and decisions ask for, driven by levels: facts that changed, Nodes that were
@@ -76,8 +83,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   function settleLocked(nodeId: string, signal: AbortSignal): Promise<void> {
     return locks.run(nodeId, async () => {
       if (goneNodes.has(nodeId)) {
-        if ((await cluster.admittedNames(signal)).get(nodeId) === ORDINARY)
-          await relist({ name: nodeId, from: ORDINARY, to: RESERVED }, signal);
+        await relist({ name: nodeId, from: ORDINARY, to: RESERVED }, signal);
         goneNodes.delete(nodeId);
       }
       for (let count = 0; count < mostSteps; count += 1) {
@@ -370,7 +376,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   async function forgetIfOver({ nodeId }: Worker): Promise<void> {
     const isOver = () => {
       const worker = registry.worker(nodeId);
-      if (!worker || (worker.status.kind !== 'evicted' && worker.status.kind !== 'lapsed')) return false;
+      if (!worker || !hasLeft(worker)) return false;
       if (worker.lockedAtMs !== undefined || watched?.has(nodeId) !== false) return false;
       const fact = facts.factOf(worker, undefined);
       const hasEnded = fact.kind === 'bad' && endings.has(fact.reason);

@@ -75,6 +75,11 @@ export function isAdmitted(worker: Worker): boolean {
   return worker.status.kind === 'joining' || worker.status.kind === 'member';
 }
 
+/** Whether it was a worker, and nothing of it is under way. */
+export function hasLeft(worker: Worker): boolean {
+  return worker.status.kind === 'evicted' || worker.status.kind === 'lapsed';
+}
+
 export function credentialOf(worker: Worker): IssuedCredential | undefined {
   return worker.status.kind === 'joining' || worker.status.kind === 'member'
     ? worker.status.credential

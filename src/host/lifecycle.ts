@@ -388,14 +388,22 @@ export class Lifecycle {
     }
   }
 
-  /** A node that may not join any more: what an earlier life of it left running ends with it. */
+  /** Nothing of this node runs on, nor starts again on an earlier join. Whether the agent and its pods are gone. */
   async #clearOut({ agent, journal }: LifecycleServices): Promise<boolean> {
+    let isGone = false;
+    for (let round = 0; round < 3 && !isGone; round += 1)
+      isGone = await this.#attempt('agent', () => agent.stopForGood());
+    await this.#attempt('journal', () => journal.remove(joinedKey));
+    return isGone;
+  }
+
+  /** A step of a lock-out, which goes on without it. */
+  async #attempt(what: string, act: () => Promise<void>): Promise<boolean> {
     try {
-      await agent.stopForGood();
-      await journal.remove(joinedKey);
+      await act();
       return true;
     } catch (error) {
-      this.#parts.log.error('A step of the lock-out failed', { what: 'agent', ...errorFields(error) });
+      this.#parts.log.error('A step of the lock-out failed', { what, ...errorFields(error) });
       return false;
     }
   }
@@ -435,8 +443,8 @@ export class Lifecycle {
    * No way back in: the latch first, so that a host killed while it kills is still kept out, then agent, pods and
    * credential. A second SIGTERM does not shorten this: half of it would leave k3s running.
    */
-  async #lockOut(cause: StopCause, { agent, journal }: LifecycleServices): Promise<boolean> {
-    const { settings, clock, log } = this.#parts;
+  async #lockOut(cause: StopCause, services: LifecycleServices): Promise<boolean> {
+    const { settings, clock } = this.#parts;
     this.enter('drain', cause.detail);
     const latch: Latch | undefined =
       cause.kind === 'slashed'
@@ -448,23 +456,12 @@ export class Lifecycle {
             isComplete: false,
           }
         : undefined;
-    const attempt = async (what: string, act: () => Promise<void>): Promise<boolean> => {
-      try {
-        await act();
-        return true;
-      } catch (error) {
-        log.error('A step of the lock-out failed', { what, ...errorFields(error) });
-        return false;
-      }
-    };
     // A disk that refuses the latch must not keep the agent alive.
-    if (latch && (await attempt('latch', () => writeLatch(settings.stateDir, latch))))
+    if (latch && (await this.#attempt('latch', () => writeLatch(settings.stateDir, latch))))
       this.#parts.events.emit('latch.written', { recordId: cause.recordId });
-    let isGone = false;
-    for (let round = 0; round < 3 && !isGone; round += 1)
-      isGone = await attempt('agent', () => agent.stopForGood());
-    await attempt('journal', () => journal.remove(joinedKey));
-    if (latch) await attempt('latch', () => writeLatch(settings.stateDir, { ...latch, isComplete: isGone }));
+    const isGone = await this.#clearOut(services);
+    if (latch)
+      await this.#attempt('latch', () => writeLatch(settings.stateDir, { ...latch, isComplete: isGone }));
     this.enter('stop');
     return isGone;
   }

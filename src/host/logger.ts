@@ -1,7 +1,6 @@
 import type { Writable } from 'node:stream';
-import pico from 'picocolors';
 import { createLogger as createWinston, format, transports } from 'winston';
-import { type Log, type LogFields, Secret } from '#base';
+import { coloursFor, type Log, type LogFields, Secret } from '#base';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -26,7 +25,7 @@ export function createLogger(options: LoggerOptions = {}): Log {
     level: options.level ?? 'info',
     format: format.combine(
       format.timestamp(),
-      format.printf((record) => redact(isText ? asText(record, stream.isTTY === true) : asJson(record))),
+      format.printf((record) => redact(isText ? asText(record, stream) : asJson(record))),
     ),
     transports: [new transports.Stream({ stream, eol: '\n' })],
   });
@@ -61,9 +60,9 @@ function asJson(record: Readonly<Record<string, unknown>>): string {
   return stringify({ time: timestamp, level, message, ...fields });
 }
 
-function asText(record: Readonly<Record<string, unknown>>, hasColour: boolean): string {
+function asText(record: Readonly<Record<string, unknown>>, stream: { readonly isTTY?: boolean }): string {
   const { timestamp, level, message, ...fields } = record;
-  const colour = pico.createColors(hasColour && !process.env.NO_COLOR);
+  const colour = coloursFor(stream);
   const paint =
     level === 'error'
       ? colour.red
