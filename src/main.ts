@@ -28,6 +28,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'create a cluster on chain, show it, change its parameters and gateways',
     load: async () => (await import('./cli/cluster.ts')).clusterCommand,
   },
+  proof: {
+    summary: 'prove to anybody what happened on chain, and check such a proof offline',
+    load: async () => (await import('./cli/proof.ts')).proofCommand,
+  },
   contracts: {
     summary: 'build, test and publish the Move contracts',
     load: async () => (await import('./cli/contracts.ts')).contractsCommand,

@@ -221,9 +221,12 @@ async function recreateNode({ k3s }: World, certificate: Certificate, name: stri
 }
 
 function tellHowToTalk(world: World, teller: Teller): void {
+  const { chainId, packageId, clusterId } = world.chain.deployment;
   const facts = {
     chainUrl: world.chain.url,
-    ...world.chain.deployment,
+    chainId,
+    packageId,
+    clusterId,
     gatewayUrl: world.gatewayUrl,
     gatewayId: world.gatewayId,
     gatewayCaFile: world.gatewayCaFile,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
 import { z } from 'zod';
 import { ConfigurationError, replaceFile } from '#base';
+import { TrustPin } from './proof/trust-pin.ts';
 
 const ObjectId = z
   .string()
@@ -15,7 +16,13 @@ const ChainId = z
  * What a cluster is known by: the chain (base58 digest of its genesis checkpoint), the package and the cluster object.
  * `k3s-daas cluster create` writes it, `chain.deployment` in the configuration names the file.
  */
-export const Deployment = z.strictObject({ chainId: ChainId, packageId: ObjectId, clusterId: ObjectId });
+export const Deployment = z.strictObject({
+  chainId: ChainId,
+  packageId: ObjectId,
+  clusterId: ObjectId,
+  /** What proofs about this cluster follow from (`k3s-daas proof pin`). */
+  trust: TrustPin.optional(),
+});
 export type Deployment = z.infer<typeof Deployment>;
 
 /** What `contracts publish` knows: there is no cluster yet. */

@@ -157,6 +157,25 @@ export function tokenFacts(content: Uint8Array): SealToken {
   };
 }
 
+/**
+ * The fields of an object of our package; `undefined` for any other type. `type` has full addresses, as object types are
+ * written on chain.
+ */
+export function decodeObject(
+  packageId: string,
+  type: string,
+  contents: Uint8Array,
+): Readonly<Record<string, unknown>> | undefined {
+  const own: Readonly<Record<string, (bytes: Uint8Array) => object>> = {
+    'staking::StakeRecord': recordFacts,
+    'k8s_gateway::SealToken': tokenFacts,
+    'slashing::SlashProposal': proposalFacts,
+    'cluster::Cluster': decodeCluster,
+  };
+  const decode = type.startsWith(`${packageId}::`) ? own[type.slice(packageId.length + 2)] : undefined;
+  return decode ? { ...decode(contents) } : undefined;
+}
+
 /** A slash proposal as it is stored. */
 export interface SlashProposal {
   readonly id: string;

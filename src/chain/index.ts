@@ -20,6 +20,7 @@ export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
 export { ChainError } from './errors.ts';
 export {
   type ClusterState,
+  decodeObject,
   earlierUnlockMs,
   GATEWAY_STATUSES,
   type GatewayStatus,

@@ -69,7 +69,7 @@ export function withDeployment(command: Command): Command {
 }
 
 /** The URLs to ask, asked for when they are missing and somebody is there to answer. */
-async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
+export async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
   if (options.endpoint) return options.endpoint;
   const name =
     options.network ??

@@ -18,6 +18,14 @@ export interface Checkpoint {
   readonly contents: ReadonlyArray<{ readonly digest: string; readonly effectsDigest: string }>;
   /** The one transaction of a user that is in it, if any. */
   readonly transaction: ExecutedTransaction | undefined;
+  /** Set in the last checkpoint of an epoch. */
+  readonly endOfEpoch: EndOfEpoch | undefined;
+}
+
+/** What the last checkpoint of an epoch says of the next one. */
+export interface EndOfEpoch {
+  readonly nextCommittee: ReadonlyArray<{ readonly publicKey: Uint8Array; readonly votingPower: bigint }>;
+  readonly nextProtocolVersion: bigint;
 }
 
 const GasCostSummary = bcs.struct('GasCostSummary', {
@@ -25,6 +33,12 @@ const GasCostSummary = bcs.struct('GasCostSummary', {
   storageCost: bcs.u64(),
   storageRebate: bcs.u64(),
   nonRefundableStorageFee: bcs.u64(),
+});
+
+/** This chain commits to nothing beyond the contents: lists of these are empty here. */
+const CheckpointCommitment = bcs.enum('CheckpointCommitment', {
+  EcmhLiveObjectSet: bcs.struct('EcmhLiveObjectSet', { digest: bcs.ObjectDigest }),
+  CheckpointArtifacts: bcs.ObjectDigest,
 });
 
 const CheckpointSummary = bcs.struct('CheckpointSummary', {
@@ -35,8 +49,14 @@ const CheckpointSummary = bcs.struct('CheckpointSummary', {
   previousDigest: bcs.option(bcs.ObjectDigest),
   epochRollingGasCostSummary: GasCostSummary,
   timestampMs: bcs.u64(),
-  checkpointCommitments: bcs.vector(bcs.u8()),
-  endOfEpochData: bcs.option(bcs.u8()),
+  checkpointCommitments: bcs.vector(CheckpointCommitment),
+  endOfEpochData: bcs.option(
+    bcs.struct('EndOfEpochData', {
+      nextEpochCommittee: bcs.vector(bcs.tuple([bcs.byteVector(), bcs.u64()])),
+      nextEpochProtocolVersion: bcs.u64(),
+      epochCommitments: bcs.vector(CheckpointCommitment),
+    }),
+  ),
   versionSpecificData: bcs.vector(bcs.u8()),
 });
 
@@ -51,7 +71,7 @@ const CheckpointContents = bcs.enum('CheckpointContents', {
   }),
 });
 
-/** Puts the digests into a checkpoint's BCS. No validator signs it: there is none. */
+/** Puts the digests into a checkpoint's BCS. Validators sign it when a client asks for the signature. */
 export function sealCheckpoint(parts: {
   epoch: bigint;
   sequenceNumber: bigint;
@@ -61,6 +81,7 @@ export function sealCheckpoint(parts: {
   timestampMs: number;
   contents: Checkpoint['contents'];
   transaction: ExecutedTransaction | undefined;
+  endOfEpoch: EndOfEpoch | undefined;
 }): Checkpoint {
   const contentBytes = CheckpointContents.serialize({
     V1: {
@@ -83,7 +104,16 @@ export function sealCheckpoint(parts: {
     epochRollingGasCostSummary: parts.epochCost,
     timestampMs: parts.timestampMs,
     checkpointCommitments: [],
-    endOfEpochData: null,
+    endOfEpochData: parts.endOfEpoch
+      ? {
+          nextEpochCommittee: parts.endOfEpoch.nextCommittee.map(({ publicKey, votingPower }) => [
+            publicKey,
+            votingPower,
+          ]),
+          nextEpochProtocolVersion: parts.endOfEpoch.nextProtocolVersion,
+          epochCommitments: [],
+        }
+      : null,
     versionSpecificData: [],
   }).toBytes();
   return {

@@ -4,14 +4,12 @@ import type { Checkpoint } from './checkpoints.ts';
 import { listEvents, listTransactions } from './event-queries.ts';
 import { REFERENCE_GAS_PRICE } from './gas.ts';
 import type { Handlers } from './grpc-web.ts';
-import type { ExecutedTransaction, Ledger } from './ledger.ts';
-import { applyMask, type MaskTree, readMask, subMask } from './read-mask.ts';
+import { type EpochRecord, type ExecutedTransaction, type Ledger, PROTOCOL_VERSION } from './ledger.ts';
+import { applyMask, asksFor, type MaskTree, readMask, subMask } from './read-mask.ts';
 import { renderObject } from './render-object.ts';
 import { renderExecuted, timestampOf } from './render-transaction.ts';
 import { fieldInvalid, fieldMissing, notFound, RpcStatus } from './rpc-error.ts';
 
-/** The protocol version this chain's answers follow; the facts it keeps to were measured at it. */
-const PROTOCOL_VERSION = 132n;
 const MAX_BATCH = 1000;
 
 export function ledgerService(ledger: Ledger): Handlers {
@@ -59,19 +57,19 @@ function serviceInfo(ledger: Ledger): GrpcTypes.GetServiceInfoResponse {
 
 function getEpoch(ledger: Ledger, request: GrpcTypes.GetEpochRequest): GrpcTypes.GetEpochResponse {
   const mask = readMask(request.readMask, 'epoch', GrpcTypes.Epoch);
-  if (request.epoch !== undefined && request.epoch !== ledger.epoch)
-    throw notFound(`Epoch ${request.epoch} not found`);
+  const wanted = request.epoch ?? ledger.epoch;
+  const record = ledger.epochs[Number(wanted)];
+  if (!record) throw notFound(`Epoch ${wanted} not found`);
   const whole = GrpcTypes.Epoch.create({
-    epoch: ledger.epoch,
-    start: timestampOf(ledger.epochStartMs),
+    ...epochFields(ledger, record),
     referenceGasPrice: REFERENCE_GAS_PRICE,
     protocolConfig: { protocolVersion: PROTOCOL_VERSION, featureFlags: {}, attributes: {} },
     systemState: {
       version: 2n,
-      epoch: ledger.epoch,
+      epoch: record.epoch,
       protocolVersion: PROTOCOL_VERSION,
       referenceGasPrice: REFERENCE_GAS_PRICE,
-      epochStartTimestampMs: BigInt(ledger.epochStartMs),
+      epochStartTimestampMs: BigInt(record.startMs),
       safeMode: false,
       safeModeStorageRewards: 0n,
       safeModeComputationRewards: 0n,
@@ -99,6 +97,21 @@ function getEpoch(ledger: Ledger, request: GrpcTypes.GetEpochRequest): GrpcTypes
     },
   });
   return { epoch: applyMask(whole, mask, GrpcTypes.Epoch) };
+}
+
+function epochFields(ledger: Ledger, record: EpochRecord): Partial<GrpcTypes.Epoch> {
+  const { epoch, startMs, endMs, firstCheckpoint, lastCheckpoint } = record;
+  const members = ledger.validators
+    .committee(epoch)
+    .map(({ publicKey, votingPower }) => ({ publicKey, weight: votingPower }));
+  return {
+    epoch,
+    committee: { epoch, members },
+    start: timestampOf(startMs),
+    firstCheckpoint,
+    ...(endMs === undefined ? {} : { end: timestampOf(endMs) }),
+    ...(lastCheckpoint === undefined ? {} : { lastCheckpoint }),
+  };
 }
 
 function getObject(
@@ -213,7 +226,12 @@ export function renderCheckpoint(
       epochRollingGasCostSummary: checkpoint.epochCost,
       timestamp: timestampOf(checkpoint.timestampMs),
       commitments: [],
+      ...endOfEpochFields(checkpoint),
     },
+    // Signing costs some 10 ms: only who asks for a signature pays for it.
+    ...(asksFor(mask, 'signature')
+      ? { signature: ledger.validators.sign(checkpoint.epoch, checkpoint.summaryBytes) }
+      : {}),
     contents: {
       bcs: { name: 'CheckpointContents', value: checkpoint.contentBytes },
       digest: checkpoint.contentDigest,
@@ -231,4 +249,19 @@ export function renderCheckpoint(
     ),
   });
   return applyMask(whole, mask, GrpcTypes.Checkpoint);
+}
+
+function endOfEpochFields({ endOfEpoch }: Checkpoint): Partial<GrpcTypes.CheckpointSummary> {
+  if (!endOfEpoch) return {};
+  const nextEpochCommittee = endOfEpoch.nextCommittee.map(({ publicKey, votingPower }) => ({
+    publicKey,
+    weight: votingPower,
+  }));
+  return {
+    endOfEpochData: {
+      nextEpochCommittee,
+      nextEpochProtocolVersion: endOfEpoch.nextProtocolVersion,
+      epochCommitments: [],
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import type { ChainTime } from './chain-time.ts';
 import type { ChainView, TransactionDataV1 } from './chain-view.ts';
-import { type Checkpoint, sealCheckpoint } from './checkpoints.ts';
+import { type Checkpoint, type EndOfEpoch, sealCheckpoint } from './checkpoints.ts';
 import { syntheticDigest } from './digest.ts';
 import { executeTransaction, type Outcome } from './executor.ts';
 import type { GasCost } from './gas.ts';
@@ -23,6 +23,7 @@ import { ObjectStore } from './object-store.ts';
 import { type MoveObject, type PackageObject, withDigest } from './objects.ts';
 import type { PublishedPackage } from './packages.ts';
 import { RunCode } from './run-code.ts';
+import { Validators } from './validators.ts';
 
 const CLOCK_ID = normalizeSuiAddress('0x6');
 const CLOCK_TYPE = datatype(SUI, 'clock', 'Clock');
@@ -37,6 +38,18 @@ export interface ExecutedTransaction {
   readonly epoch: bigint;
   readonly checkpoint: bigint;
   readonly timestampMs: number;
+}
+
+/** The protocol version this chain's answers follow; the facts it keeps to were measured at it. */
+export const PROTOCOL_VERSION = 132n;
+
+/** An epoch from its first checkpoint on; the last ones are set when it has ended. */
+export interface EpochRecord {
+  readonly epoch: bigint;
+  readonly startMs: number;
+  readonly firstCheckpoint: bigint;
+  readonly endMs?: number;
+  readonly lastCheckpoint?: bigint;
 }
 
 export interface LedgerOptions {
@@ -57,6 +70,9 @@ export class Ledger implements ChainView {
   readonly transactions = new Map<string, ExecutedTransaction>();
   /** In order; the index is the sequence number. */
   readonly checkpoints: Checkpoint[] = [];
+  /** In order; the index is the epoch. */
+  readonly epochs: EpochRecord[] = [];
+  readonly validators: Validators;
   epoch = 0n;
   epochStartMs: number;
   /** Fees that left the coins: computation, and storage that is not paid back. */
@@ -71,6 +87,8 @@ export class Ledger implements ChainView {
     this.#time = time;
     this.epochDurationMs = epochDurationMs;
     this.epochStartMs = time.nowMs();
+    this.epochs.push({ epoch: 0n, startMs: this.epochStartMs, firstCheckpoint: 0n });
+    this.validators = new Validators(seed);
     this.code = new RunCode(this);
     const genesis = syntheticDigest('k3s-daas development chain', 'genesis', seed);
     this.#addFramework(genesis);
@@ -163,9 +181,24 @@ export class Ledger implements ChainView {
 
   /** Ends the epoch. */
   advanceEpoch(): Checkpoint {
-    const checkpoint = this.tick();
+    const prologue = this.#prologue();
+    this.objects.putLatestOnly(prologue.clock);
+    const checkpoint = this.#seal([prologue], undefined, prologue.timestampMs, {
+      nextCommittee: this.validators.committee(this.epoch + 1n),
+      nextProtocolVersion: PROTOCOL_VERSION,
+    });
+    this.epochs[Number(this.epoch)] = {
+      ...(this.epochs[Number(this.epoch)] as EpochRecord),
+      endMs: prologue.timestampMs,
+      lastCheckpoint: checkpoint.sequenceNumber,
+    };
     this.epoch += 1n;
     this.epochStartMs = this.nowMs();
+    this.epochs.push({
+      epoch: this.epoch,
+      startMs: this.epochStartMs,
+      firstCheckpoint: checkpoint.sequenceNumber + 1n,
+    });
     this.#epochCost = NO_COST;
     return checkpoint;
   }
@@ -198,6 +231,7 @@ export class Ledger implements ChainView {
     contents: ReadonlyArray<{ readonly digest: string; readonly effectsDigest: string }>,
     transaction: ExecutedTransaction | undefined,
     timestampMs = this.nowMs(),
+    endOfEpoch?: EndOfEpoch,
   ): Checkpoint {
     this.#networkTotal += BigInt(contents.length);
     const checkpoint = sealCheckpoint({
@@ -209,6 +243,7 @@ export class Ledger implements ChainView {
       timestampMs,
       contents,
       transaction,
+      endOfEpoch,
     });
     this.checkpoints.push(checkpoint);
     for (const listener of this.#listeners) listener(checkpoint);

@@ -2,7 +2,7 @@ import { bls12_381 } from '@noble/curves/bls12-381.js';
 import { ProofError } from './proof-error.ts';
 
 /** Sui's constants (sui `crates/sui-types/src/committee.rs`): all voting power, and what a certificate needs. */
-export const TOTAL_VOTING_POWER = 10_000n;
+const TOTAL_VOTING_POWER = 10_000n;
 export const QUORUM_THRESHOLD = 6_667n;
 const KEY_BYTES = 96;
 /** Mainnet has about 110; the largest number is a limit for hostile input. */

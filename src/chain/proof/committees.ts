@@ -2,14 +2,9 @@ import { type CertifiedCheckpoint, nextCommittee, verifyCheckpoint } from './cer
 import { type Committee, KeyCache } from './committee.ts';
 import { digestOf } from './digest.ts';
 import { ProofError } from './proof-error.ts';
+import { pinnedCommittee } from './trust.ts';
+import type { TrustPin } from './trust-pin.ts';
 import { readSummary } from './wire.ts';
-
-/** What is believed without a proof: the digest of the last checkpoint of an epoch. The deployment file names it. */
-export interface TrustPin {
-  readonly epoch: bigint;
-  /** Base58, 32 bytes. */
-  readonly checkpoint: string;
-}
 
 /**
  * The committees that follow from a pin, one a Sui epoch. It goes forward alone: each committee is named by the last
@@ -18,15 +13,19 @@ export interface TrustPin {
  */
 export class Committees {
   readonly keys: KeyCache;
-  readonly #pin: TrustPin;
   readonly #known = new Map<bigint, Committee>();
+  readonly #first: bigint;
   #newest: Committee;
 
-  /** `pinned`: the summary that the pin names; who served it does not matter, its digest decides. */
+  /**
+   * `pinned`: what the pin is the digest of, the summary of a checkpoint or a committee ({@link TrustPin}). It does not
+   * matter who served it. Throws `pin-mismatch`.
+   */
   constructor(pin: TrustPin, pinned: Uint8Array, keys = new KeyCache()) {
-    this.#pin = pin;
     this.keys = keys;
-    this.#newest = this.#remember(committeeOf(pin, pinned));
+    const committee = 'committee' in pin ? pinnedCommittee(pin, pinned) : committeeAfter(pin, pinned);
+    this.#first = committee.epoch;
+    this.#newest = this.#remember(committee);
   }
 
   /** Epoch of the newest committee. */
@@ -34,13 +33,13 @@ export class Committees {
     return this.#newest.epoch;
   }
 
-  /** Throws `committee-unknown` for an epoch at or before the pin, or one that was not followed to yet. */
+  /** Throws `committee-unknown` for an epoch before the pin's, or one that was not followed to yet. */
   of(epoch: bigint): Committee {
     const committee = this.#known.get(epoch);
     if (committee) return committee;
     const reason =
-      epoch <= this.#pin.epoch
-        ? `it is not after the trust pin, which is of epoch ${this.#pin.epoch}`
+      epoch < this.#first
+        ? `the trust pin knows of none before that of epoch ${this.#first}`
         : `the newest known is that of epoch ${this.newestEpoch}`;
     throw new ProofError('committee-unknown', `the committee of epoch ${epoch} is not known: ${reason}`);
   }
@@ -58,11 +57,14 @@ export class Committees {
   }
 }
 
-function committeeOf(pin: TrustPin, bytes: Uint8Array): Committee {
+function committeeAfter(
+  pin: { readonly epoch: number; readonly checkpoint: string },
+  bytes: Uint8Array,
+): Committee {
   const summary = readSummary(bytes);
   const digest = digestOf('CheckpointSummary', bytes);
   const epoch = BigInt(summary.epoch);
-  if (digest !== pin.checkpoint || epoch !== pin.epoch) {
+  if (digest !== pin.checkpoint || epoch !== BigInt(pin.epoch)) {
     throw new ProofError(
       'pin-mismatch',
       `the checkpoint ${digest} of epoch ${epoch} is not the one that the trust pin names: ${pin.checkpoint} of epoch ${pin.epoch}`,

@@ -1,4 +1,4 @@
-import { fromBase58, toBase58 } from '@mysten/bcs';
+import { toBase58 } from '@mysten/bcs';
 import { blake2b } from '@noble/hashes/blake2.js';
 
 /** What Sui hashes: the name stands before the BCS bytes (sui `crates/sui-types/src/crypto.rs`, `BcsSignable`). */
@@ -13,13 +13,4 @@ export type HashedName =
 export function digestOf(name: HashedName, bytes: Uint8Array): string {
   const salt = new TextEncoder().encode(`${name}::`);
   return toBase58(blake2b.create({ dkLen: 32 }).update(salt).update(bytes).digest());
-}
-
-/** A digest as text, or `undefined` where it is none: 32 bytes in base58. */
-export function parseDigest(text: string): string | undefined {
-  try {
-    return fromBase58(text).length === 32 ? text : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -42,7 +42,10 @@ function reasonOf(action: () => unknown): ProofReason | 'accepted' {
 function committeesOf(committee: ReturnType<typeof signingCommittee>): Committees {
   const before = signingCommittee(committee.epoch - 1n, [10_000n], 99);
   const { summary } = signedCheckpoint(before, { next: committee });
-  return new Committees({ epoch: before.epoch, checkpoint: digestOf('CheckpointSummary', summary) }, summary);
+  return new Committees(
+    { epoch: Number(before.epoch), checkpoint: digestOf('CheckpointSummary', summary) },
+    summary,
+  );
 }
 
 describe('a certificate', () => {
@@ -204,10 +207,10 @@ describe('committees', () => {
     const before = signingCommittee(10n, [10_000n], 99);
     const { summary } = signedCheckpoint(before, { next: signingCommittee(11n, [10_000n]) });
     const other = signedCheckpoint(before, { next: signingCommittee(11n, [10_000n], 5) }).summary;
-    const pin = { epoch: 10n, checkpoint: digestOf('CheckpointSummary', summary) };
+    const pin = { epoch: 10, checkpoint: digestOf('CheckpointSummary', summary) };
     expect(reasonOf(() => new Committees(pin, summary))).toBe('accepted');
     expect(reasonOf(() => new Committees(pin, other))).toBe('pin-mismatch');
-    expect(reasonOf(() => new Committees({ ...pin, epoch: 9n }, summary))).toBe('pin-mismatch');
+    expect(reasonOf(() => new Committees({ ...pin, epoch: 9 }, summary))).toBe('pin-mismatch');
   });
 
   test('of an epoch before the pin, or not followed to yet, are unknown', () => {
@@ -287,7 +290,7 @@ real(`checkpoints of real networks (${HAD_BY})`, () => {
     const { a, b } = vector<FollowVector>('mainnet-189-follow');
     const summary = fromHex(a.summary);
     const { epoch } = readSummary(summary);
-    const pin = { epoch: BigInt(epoch), checkpoint: digestOf('CheckpointSummary', summary) };
+    const pin = { epoch: Number(epoch), checkpoint: digestOf('CheckpointSummary', summary) };
     const committees = new Committees(pin, summary);
     expect(committees.newestEpoch).toBe(189n);
     expect(committees.follow(certified(b)).epoch).toBe(190n);
@@ -340,7 +343,7 @@ real(`checkpoints of real networks (${HAD_BY})`, () => {
 function mainnet() {
   const world = vector<MainnetVector>('mainnet-246');
   const summary = fromHex(world.endOfEpoch.summary);
-  const pin = { epoch: 245n, checkpoint: digestOf('CheckpointSummary', summary) };
+  const pin = { epoch: 245, checkpoint: digestOf('CheckpointSummary', summary) };
   const { transaction } = world;
   const proof = {
     ...certified(world.checkpoint),

@@ -1,0 +1,154 @@
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '#base';
+import { decodeObject, openNetwork, proposeSlash } from '#chain';
+import {
+  collectProof,
+  currentPin,
+  formatPin,
+  type ProofDocument,
+  ProofError,
+  type TrustPin,
+  verifyProofDocument,
+} from '#proof';
+import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
+
+const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+let world: ChainWorld;
+let nodes: Parameters<typeof collectProof>[0];
+let pin: TrustPin;
+let recordId = '';
+
+beforeAll(async () => {
+  world = await startChainWorld();
+  nodes = await nodesAt(world.url);
+  pin = await currentPin(nodes);
+  const chain = await world.stakeChain(await world.wallet());
+  ({ objectId: recordId } = await chain.stakeForNode({ nodeId: 'worker-1', stakeMist: 2n * SUI }));
+});
+afterAll(() => world?.[Symbol.asyncDispose]());
+
+async function nodesAt(url: string) {
+  const { endpoints } = await openNetwork([url], { clock: systemClock });
+  return endpoints;
+}
+
+const collect = (objectId = recordId, from = nodes) =>
+  collectProof(from, { objectId, pin, chainId: world.deployment.chainId });
+
+function recordIn(document: ProofDocument) {
+  const [object] = verifyProofDocument(document, pin).objects;
+  return decodeObject(world.deployment.packageId, object?.type ?? '', object?.contents ?? new Uint8Array());
+}
+
+describe('a proof from the dev chain', () => {
+  test('shows the stake record with what it says, and the event of the stake', async () => {
+    const document = await collect();
+    expect(recordIn(document)).toMatchObject({ nodeId: 'worker-1', status: 'active', stakeMist: 2n * SUI });
+    const { events } = verifyProofDocument(document, pin);
+    expect(events.map(({ type }) => type.name)).toEqual(['StakeCreated']);
+  });
+
+  test('still holds after several epochs, each with another committee, and shows a slash', async () => {
+    for (let epoch = 0; epoch < 3; epoch += 1) world.devnet.advanceEpoch();
+    await proposeSlash(world.actor, { recordId, amountMist: 2n * SUI, reason: 'proven misbehaviour' });
+    const document = await collect();
+    expect(document.committees).toHaveLength(3);
+    expect(recordIn(document)).toMatchObject({ status: 'slashed', slashReason: 'proven misbehaviour' });
+  });
+
+  test('of a chain with the same contracts and another committee is refused', async () => {
+    await using other = await startChainWorld();
+    const wallet = await other.wallet();
+    const chain = await other.stakeChain(wallet);
+    const staked = await chain.stakeForNode({ nodeId: 'worker-1', stakeMist: 2n * SUI });
+    const otherNodes = await nodesAt(other.url);
+    const forged = await collectProof(otherNodes, {
+      objectId: staked.objectId,
+      pin: await currentPin(otherNodes),
+      chainId: world.deployment.chainId,
+    });
+    expect(() => verifyProofDocument({ ...forged, pin }, pin)).toThrow(ProofError);
+    expect(() => verifyProofDocument(forged, pin)).toThrow('another trust pin');
+  });
+});
+
+interface Outcome {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The program as a user starts it, in a directory of its own. */
+function run(...args: string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, ['--conditions=source', entry, 'proof', ...args], {
+    cwd: world.directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: world.directory, NO_COLOR: '1' },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
+  });
+}
+
+describe('k3s-daas proof', () => {
+  const file = () => join(world.directory, 'proof.json');
+  const deployment = () => join(world.directory, 'deployment.json');
+
+  test('pins a chain, writes a proof and checks it without a network', async () => {
+    await writeFile(deployment(), JSON.stringify(world.deployment));
+    const pinned = await run('pin', '--endpoint', world.url, '--write');
+    expect(pinned).toMatchObject({ exitCode: 0 });
+    expect(JSON.parse(await readFile(deployment(), 'utf8'))).toHaveProperty('trust');
+    const shown = await run('show', recordId, '--endpoint', world.url);
+    expect(shown).toMatchObject({ exitCode: 0 });
+    await writeFile(file(), shown.stdout);
+    const verified = await run('verify', file());
+    expect(verified).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(verified.stdout).toContain('The proof holds');
+    expect(verified.stdout).toMatch(/nodeId +worker-1/);
+    const json = await run('verify', file(), '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      objects: [{ id: recordId, facts: { nodeId: 'worker-1' } }],
+    });
+  });
+
+  test('refuses a file with one changed byte, and one for another pin', async () => {
+    const document = JSON.parse(await readFile(file(), 'utf8'));
+    const bytes = Buffer.from(document.objects[0], 'base64');
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    const tampered = join(world.directory, 'tampered.json');
+    await writeFile(tampered, JSON.stringify({ ...document, objects: [bytes.toString('base64')] }));
+    const refused = await run('verify', tampered, '--json');
+    expect(refused.exitCode).toBe(1);
+    expect(JSON.parse(refused.stderr)).toMatchObject({ error: { code: 'DAAS_PROOF_INVALID' } });
+    const other = formatPin({ epoch: 7, checkpoint: world.deployment.chainId });
+    expect(await run('verify', file(), '--pin', other)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('another trust pin'),
+    });
+  });
+
+  test('names a pin that is none, and a file that is no proof', async () => {
+    expect(await run('verify', file(), '--pin', 'x:y')).toMatchObject({
+      exitCode: 78,
+      stderr: expect.stringContaining("not a trust pin: 'x:y' (--pin)"),
+    });
+    expect(await run('verify', deployment())).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('not a proof file'),
+    });
+    expect(await run('verify', 'missing.json')).toMatchObject({ exitCode: 78 });
+  });
+});

@@ -1,0 +1,5 @@
+export { collectProof, currentPin } from './collect.ts';
+export { ProofError } from './proof-error.ts';
+export { formatProofFile, type ProofDocument, parseProofFile, verifyProofDocument } from './proof-file.ts';
+export type { ProvenObject, ProvenTransaction } from './transaction-proof.ts';
+export { formatPin, parsePin, type TrustPin } from './trust-pin.ts';

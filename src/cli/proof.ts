@@ -1,0 +1,210 @@
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { ConfigurationError, systemClock } from '#base';
+import { type Deployment, decodeObject, openNetwork, readDeployment, writeDeployment } from '#chain';
+import {
+  collectProof,
+  currentPin,
+  formatPin,
+  formatProofFile,
+  type ProofDocument,
+  type ProvenObject,
+  type ProvenTransaction,
+  parsePin,
+  parseProofFile,
+  type TrustPin,
+  verifyProofDocument,
+} from '#proof';
+import {
+  type DeploymentOptions,
+  endpointUrls,
+  formatTime,
+  type NetworkOptions,
+  withDeployment,
+  withNetwork,
+} from './chain-options.ts';
+import { type Io, table } from './io.ts';
+
+/** `k3s-daas proof`: what the chain's validators signed, for people who trust no full node. */
+export function proofCommand(io: Io): Command {
+  const command = new Command('proof').description(
+    'Proofs of what happened on chain: signed by Sui’s validators, checked without a network.',
+  );
+  withNetwork(withDeployment(command.command('pin')))
+    .description('Show the trust pin of a network’s newest committee, to compare with another source.')
+    .option('--write', 'add it to the deployment file')
+    .action((options: PinOptions) => pin(io, options));
+  withNetwork(withDeployment(command.command('show <object>')))
+    .description(
+      'Write a proof of an object’s last change to standard output; <object> is a stake record, token or cluster id.',
+    )
+    .option('--pin <pin>', 'what the proof follows from (default: the deployment file’s trust pin)')
+    .action((object: string, options: ShowOptions) => show(io, object, options));
+  withDeployment(command.command('verify <file>'))
+    .description('Check a proof file offline, against a trust pin.')
+    .option('--pin <pin>', 'the trust pin (default: the deployment file’s)')
+    .option('--json', 'print one JSON object and nothing else')
+    .action((file: string, options: VerifyOptions) => verify(io, file, options));
+  return command;
+}
+
+interface PinOptions extends NetworkOptions, DeploymentOptions {
+  readonly write?: boolean;
+}
+interface ShowOptions extends NetworkOptions, DeploymentOptions {
+  readonly pin?: string;
+}
+interface VerifyOptions extends DeploymentOptions {
+  readonly pin?: string;
+}
+
+async function pin(io: Io, options: PinOptions): Promise<void> {
+  const { nodes, chainId, url } = await openNode(io, options);
+  const current = await currentPin(nodes);
+  if (options.write) await writePin(options.deployment, chainId, current);
+  const text = formatPin(current);
+  io.result(
+    { chainId, pin: current, text, endpoint: url },
+    `${text}\nIt is the word of ${url} alone: compare it with another source before you trust it.`,
+  );
+}
+
+async function writePin(file: string, chainId: string, trust: TrustPin): Promise<void> {
+  const deployment = await readDeployment(file);
+  if (deployment.chainId !== chainId) {
+    throw new ConfigurationError(
+      'DAAS_CHAIN_ID_MISMATCH',
+      `the node serves the chain ${chainId}, ${file} names ${deployment.chainId}: correct the endpoint or the deployment file`,
+    );
+  }
+  if (deployment.trust) {
+    throw new ConfigurationError(
+      'DAAS_TRUST_PIN_EXISTS',
+      `the trust pin is set already: ${formatPin(deployment.trust)} (${file}). Remove \`trust\` from the file to replace it`,
+      { details: { file } },
+    );
+  }
+  await writeDeployment(file, { ...deployment, trust });
+}
+
+async function show(io: Io, objectId: string, options: ShowOptions): Promise<void> {
+  const trust = await trustOf(options);
+  const { nodes, chainId } = await openNode(io, options);
+  const document = await collectProof(nodes, { objectId, pin: trust, chainId });
+  // A node that serves rubbish is found out here, not by the reader of the file.
+  const proven = verifyProofDocument(document, trust);
+  io.step(`proven in checkpoint ${proven.checkpoint.height}`, proven.digest);
+  process.stdout.write(formatProofFile(document));
+}
+
+async function verify(io: Io, file: string, options: VerifyOptions): Promise<void> {
+  const document = parseProofFile(await readProof(file));
+  const trust = await trustOf(options);
+  const deployment = await deploymentOf(options);
+  if (deployment && deployment.chainId !== document.chainId) {
+    io.warn(
+      `the file names the chain ${document.chainId}, the deployment file ${deployment.chainId}: the pin decides`,
+    );
+  }
+  const proven = verifyProofDocument(document, trust);
+  io.result(proofJson(document, proven, deployment), proofText(trust, document, proven, deployment));
+}
+
+function proofText(
+  trust: TrustPin,
+  document: ProofDocument,
+  { checkpoint, digest, objects, events, deleted }: ProvenTransaction,
+  deployment: Deployment | undefined,
+): string {
+  const rows = [
+    ['trust pin', formatPin(trust)],
+    ['committees followed', String(document.committees.length)],
+    ['checkpoint', `${checkpoint.height}, epoch ${checkpoint.epoch}, ${formatTime(checkpoint.timestampMs)}`],
+    ['transaction', digest],
+    ...objects.flatMap((object) => objectRows(object, deployment)),
+    ...events.map(({ type }) => ['event', `${type.module}::${type.name}`]),
+    ...deleted.map((id) => ['deleted', id]),
+  ];
+  return `The proof holds: Sui’s validators signed this.\n${table(rows)}\nIt shows what was written then, not that nothing was written since.`;
+}
+
+function objectRows(object: ProvenObject, deployment: Deployment | undefined): string[][] {
+  const facts = factsOf(object, deployment);
+  return [
+    ['object', `${object.id}, version ${object.version}`],
+    ['type', object.type ?? 'package'],
+    ...Object.entries(facts ?? {}).map(([name, value]) => [`  ${name}`, String(value)]),
+  ];
+}
+
+function proofJson(
+  document: ProofDocument,
+  { checkpoint, digest, objects, events, deleted }: ProvenTransaction,
+  deployment: Deployment | undefined,
+): Record<string, unknown> {
+  return {
+    chainId: document.chainId,
+    checkpoint: {
+      height: checkpoint.height,
+      epoch: checkpoint.epoch,
+      digest: checkpoint.digest,
+      timestampMs: checkpoint.timestampMs,
+    },
+    transaction: digest,
+    objects: objects.map((object) => ({
+      id: object.id,
+      version: object.version,
+      digest: object.digest,
+      type: object.type,
+      facts: factsOf(object, deployment),
+    })),
+    events: events.map(({ packageId, type }) => ({ packageId, module: type.module, name: type.name })),
+    deleted,
+  };
+}
+
+/** What an object of our package says, when the deployment names the package. */
+function factsOf({ type, contents }: ProvenObject, deployment: Deployment | undefined) {
+  return type && deployment ? decodeObject(deployment.packageId, type, contents) : undefined;
+}
+
+async function openNode(io: Io, options: NetworkOptions) {
+  const urls = await endpointUrls(io, options);
+  const { endpoints, chainId } = await openNetwork(urls, { clock: systemClock });
+  return { nodes: endpoints, chainId, url: urls.join(', ') };
+}
+
+async function trustOf({
+  pin: given,
+  deployment: file,
+}: DeploymentOptions & { readonly pin?: string }): Promise<TrustPin> {
+  if (given !== undefined) return parsePin(given, '--pin');
+  const { trust } = await readDeployment(file);
+  if (trust) return trust;
+  throw new ConfigurationError(
+    'DAAS_TRUST_PIN_MISSING',
+    `no trust pin: ${file} has none. Pass --pin, or write one with \`k3s-daas proof pin --write\``,
+    { details: { file } },
+  );
+}
+
+/** A proof can be checked without a deployment file; with one, objects of its package are shown field by field. */
+async function deploymentOf({ deployment: file }: DeploymentOptions): Promise<Deployment | undefined> {
+  try {
+    return await readDeployment(file);
+  } catch (error) {
+    if (error instanceof ConfigurationError && error.code === 'DAAS_DEPLOYMENT_UNREADABLE') return undefined;
+    throw error;
+  }
+}
+
+async function readProof(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new ConfigurationError('DAAS_PROOF_UNREADABLE', `the proof file ${file} cannot be read`, {
+      cause,
+      details: { file },
+    });
+  }
+}
