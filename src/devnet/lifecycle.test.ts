@@ -6,9 +6,7 @@ import type { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction, type TransactionObjectArgument } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 // The compiler belongs to the contracts' own tests.
-// biome-ignore lint/style/noRestrictedImports: see above; a test may reach there, the chain may not.
 import { compile } from '../../contracts/test/move.ts';
-// biome-ignore lint/style/noRestrictedImports: as above.
 import { realFramework } from '../../contracts/test/real-framework.ts';
 import { type ChainUnderTest, execute, idOfType, openChainUnderTest } from './chain-under-test.ts';
 

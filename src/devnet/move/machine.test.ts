@@ -2,9 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 // The compiler, the Move VM and the real framework belong to the contracts' own tests.
-// biome-ignore lint/style/noRestrictedImports: see above; a test may reach there, the chain may not.
 import { compile, type Framework, ownFramework, runTests } from '../../../contracts/test/move.ts';
-// biome-ignore lint/style/noRestrictedImports: as above.
 import { realFramework } from '../../../contracts/test/real-framework.ts';
 import { readCleverError } from './clever-error.ts';
 import { type CompiledModule, readModule } from './compiled-module.ts';

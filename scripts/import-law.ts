@@ -1,0 +1,315 @@
+/**
+ * The import law: which doors and which npm packages each room of this project may use. Everything that is not named is
+ * forbidden. The linter's configuration (biome.law.json, which biome.json extends) and the table in docs/architecture.md are made from it
+ * (`node scripts/run.mjs law`), and every file is held to it by `violations`.
+ */
+
+export interface Room {
+  /** A glob as Biome and people read it; the last room that matches a file is the file's. */
+  readonly files: string;
+  readonly holds: string;
+  /** `#base`, `k3s-daas/plugin`. */
+  readonly doors: readonly string[];
+  /** npm packages with all their subpaths. */
+  readonly packages: readonly string[];
+  /** Files of other rooms that are reached by `../`, as nobody else may. */
+  readonly reachesUp?: boolean;
+  /** Rows that only give one file more than its room has are left out of the documents. */
+  readonly isDetail?: boolean;
+}
+
+const SUI = '@mysten/sui';
+/** The certificate library asks for the metadata package to be loaded before it. */
+const X509 = ['@peculiar/x509', 'reflect-metadata'];
+const ALL_DOORS = [
+  '#agent',
+  '#api',
+  '#base',
+  '#chain',
+  '#cluster',
+  '#devnet',
+  '#gateway',
+  '#host',
+  '#plugin',
+  '#plugins',
+  '#proof',
+  '#seal',
+  'k3s-daas/plugin',
+];
+
+export const ROOMS: readonly Room[] = [
+  {
+    files: 'src/base/**',
+    holds:
+      'errors, lifetime, clock, back-off, secret, journal, the types of chain facts, the port to Kubernetes',
+    doors: [],
+    packages: ['picocolors'],
+  },
+  {
+    files: 'src/plugin/**',
+    holds: 'the published plugin contract (`k3s-daas/plugin`)',
+    doors: ['#base'],
+    packages: [],
+  },
+  {
+    files: 'src/plugin/testing/**',
+    holds: 'the test kit for plugins (`k3s-daas/plugin/testing`): loads through the real catalog',
+    doors: ['#base', '#plugin', '#host'],
+    packages: ['zod'],
+  },
+  {
+    files: 'src/host/**',
+    holds: 'settings, catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
+    doors: ['#base', '#plugin'],
+    packages: ['cosmiconfig', 'fastest-levenshtein', 'winston', 'yaml', 'zod'],
+  },
+  {
+    files: 'src/host/container.ts',
+    holds: 'the one file that knows the container',
+    doors: ['#base', '#plugin'],
+    packages: ['tsyringe', 'reflect-metadata'],
+    isDetail: true,
+  },
+  {
+    files: 'src/agent/**',
+    holds: 'the k3s child process: arguments, token file, supervision, log lines',
+    doors: ['#base', '#plugin'],
+    packages: ['yaml', 'zod'],
+  },
+  {
+    files: 'src/agent/process.ts',
+    holds: 'the one file that starts the agent',
+    doors: ['#base', '#plugin'],
+    packages: ['execa'],
+    isDetail: true,
+  },
+  {
+    files: 'src/chain/**',
+    holds: 'Sui: reads, calls, journaled transactions, the change rings, generated bindings',
+    doors: ['#base', '#plugin'],
+    packages: [SUI, '@mysten/move-bytecode-template', 'zod'],
+  },
+  {
+    files: 'src/chain/proof/**',
+    holds: 'proofs that Sui’s validators signed what a full node says',
+    doors: ['#base'],
+    packages: [SUI, '@mysten/bcs', '@noble/curves', '@noble/hashes', 'zod'],
+  },
+  {
+    files: 'src/seal/**',
+    holds: 'the Seal proof: claims, signing, verifying; node key and node password',
+    doors: ['#base', '#plugin'],
+    packages: ['jose', 'zod'],
+  },
+  {
+    files: 'src/api/**',
+    holds: 'the gateway’s HTTP API as both sides see it, and the worker’s client',
+    doors: ['#base', '#plugin', '#seal'],
+    packages: [...X509, 'zod'],
+  },
+  {
+    files: 'src/gateway/**',
+    holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
+    doors: ['#base', '#plugin', '#seal', '#api'],
+    packages: [...X509, 'fastify', 'zod'],
+  },
+  {
+    files: 'src/cluster/**',
+    holds: 'Kubernetes: credentials, node passwords, the policies, eviction',
+    doors: ['#base', '#plugin'],
+    packages: ['@kubernetes/client-node', 'yaml'],
+  },
+  {
+    files: 'src/devnet/**',
+    holds: 'the dev chain; it learns the contract from its compiled modules',
+    doors: ['#base', '#plugin'],
+    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+  },
+  {
+    files: 'src/devnet/**/*.test.ts',
+    holds: 'its tests replay the scenarios of the contracts',
+    doors: ['#base', '#plugin'],
+    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+    reachesUp: true,
+    isDetail: true,
+  },
+  {
+    files: 'src/cli/**',
+    holds: 'one file per command; here the layers meet',
+    doors: ALL_DOORS,
+    packages: [...X509, 'commander', 'fastest-levenshtein', 'zod'],
+  },
+  {
+    files: 'src/main.ts',
+    holds: 'the entry: finds the command and loads it',
+    doors: ['#base', './cli'],
+    packages: ['commander'],
+  },
+  {
+    files: 'plugins/index.ts',
+    holds: 'the built-ins by name',
+    doors: ['k3s-daas/plugin'],
+    packages: [],
+    isDetail: true,
+  },
+  {
+    files: 'plugins/*/**',
+    holds: '`staking`, `registration`, `heartbeat`, `slashing`: import what anybody’s plugin can',
+    doors: ['k3s-daas/plugin'],
+    packages: ['zod'],
+  },
+  {
+    files: 'contracts/**',
+    holds: 'the Move package, its tests and generators',
+    doors: ['#base', '#devnet'],
+    packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
+    reachesUp: true,
+  },
+  {
+    files: 'scripts/**',
+    holds: 'the npm scripts and their generators',
+    doors: [],
+    packages: [SUI, '@mysten/move-bytecode-template'],
+    reachesUp: true,
+  },
+  {
+    files: 'vitest.config.ts',
+    holds: 'the projects of the tests',
+    doors: [],
+    packages: ['vitest'],
+    isDetail: true,
+  },
+  {
+    files: 'integration/**',
+    holds: 'stand-ins, worlds of real processes, the real API server',
+    doors: ALL_DOORS,
+    packages: [SUI, ...X509, 'commander', 'jose', 'yaml', 'zod'],
+    reachesUp: true,
+  },
+];
+
+/** What tests and their fixtures may use on top of their room. */
+const TEST_FILES = [
+  '**/*.test.ts',
+  '**/*.suite.ts',
+  '**/*.fixture.ts',
+  '**/*-under-test.ts',
+  'integration/**',
+];
+const TEST_DOORS: readonly string[] = ['k3s-daas/plugin/testing'];
+const TEST_PACKAGES: readonly string[] = ['vitest'];
+
+/** The room of a file, or `undefined`: a file without a room may import nothing. */
+export function roomOf(file: string): Room | undefined {
+  return ROOMS.findLast(({ files }) => matches(file, files));
+}
+
+export function isTest(file: string): boolean {
+  return TEST_FILES.some((glob) => matches(file, glob));
+}
+
+/** Every import of a file that its room does not allow. */
+export function violations(file: string, source: string): readonly string[] {
+  const room = roomOf(file);
+  return specifiersIn(source).filter((specifier) => !isAllowed(specifier, room, isTest(file)));
+}
+
+function isAllowed(specifier: string, room: Room | undefined, inTest: boolean): boolean {
+  if (specifier.startsWith('node:')) return true;
+  if (room === undefined) return false;
+  if (specifier.startsWith('./')) return true;
+  if (specifier.startsWith('../')) return room.reachesUp === true;
+  const doors = inTest ? [...room.doors, ...TEST_DOORS] : room.doors;
+  const packages = inTest ? [...room.packages, ...TEST_PACKAGES] : room.packages;
+  return (
+    doors.includes(specifier) ||
+    packages.some((name) => specifier === name || specifier.startsWith(`${name}/`))
+  );
+}
+
+/** Sources are formatted: one spelling of each form. Comments are no imports. */
+function specifiersIn(source: string): readonly string[] {
+  const code = source.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '');
+  const forms =
+    /(?:^|[\s};])(?:import|export)\s(?:[^'"`;]*?\sfrom\s)?\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
+  return [...code.matchAll(forms)]
+    .map(([, fixed, dynamic]) => fixed ?? dynamic ?? '')
+    .filter((specifier) => !specifier.includes('${'));
+}
+
+function matches(file: string, glob: string): boolean {
+  const pattern = glob
+    .replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('**/', '\0')
+    .replaceAll('**', '\x01')
+    .replaceAll('*', '[^/]*')
+    .replaceAll('\0', '(?:.*/)?')
+    .replaceAll('\x01', '.*');
+  return new RegExp(`^${pattern}$`).test(file);
+}
+
+/** Biome's overrides: one a room, and one for the tests in it. */
+export function lintOverrides(): readonly object[] {
+  return [
+    override(
+      ['**/*.ts', '**/*.mts'],
+      ['node:*', 'node:*/**'],
+      'no room: name this folder in scripts/import-law.ts.',
+    ),
+    ...ROOMS.flatMap((room) => [
+      override([room.files], allowedBy(room, isTest(room.files)), messageOf(room)),
+      ...inTests(room),
+    ]),
+  ];
+}
+
+function inTests(room: Room): object[] {
+  const globs = testGlobs(room.files);
+  return globs.length === 0 ? [] : [override(globs, allowedBy(room, true), messageOf(room))];
+}
+
+function testGlobs(files: string): string[] {
+  if (!files.endsWith('/**')) return [];
+  if (files === 'integration/**') return [files];
+  const folder = files.slice(0, -2);
+  return TEST_FILES.filter((glob) => glob.startsWith('**/')).map((glob) => `${folder}${glob}`);
+}
+
+function allowedBy(room: Room, inTest: boolean): string[] {
+  const doors = inTest ? [...room.doors, ...TEST_DOORS] : room.doors;
+  const packages = inTest ? [...room.packages, ...TEST_PACKAGES] : room.packages;
+  const up = room.reachesUp ? ['../**'] : [];
+  return [
+    'node:*',
+    'node:*/**',
+    './**',
+    ...up,
+    ...doors,
+    ...packages.flatMap((name) => [name, `${name}/**`]),
+  ];
+}
+
+function messageOf({ files, doors, packages }: Room): string {
+  const allowed = [...doors, ...packages];
+  return `${files} may import ${allowed.length === 0 ? 'nothing of ours and no package' : allowed.join(', ')} (scripts/import-law.ts).`;
+}
+
+function override(includes: readonly string[], allowed: readonly string[], message: string): object {
+  const group = ['**', ...allowed.map((pattern) => `!${pattern}`)];
+  const rule = { level: 'error', options: { patterns: [{ group, message }] } };
+  return { includes, linter: { rules: { style: { noRestrictedImports: rule } } } };
+}
+
+/** The table of docs/architecture.md. */
+export function documentTable(): string {
+  const rows = ROOMS.filter(({ isDetail }) => !isDetail).map(
+    ({ files, holds, doors, packages }) =>
+      `| \`${files.replace(/\/\*\*$/, '')}\` | ${holds} | ${listed(doors)} | ${listed(packages)} |`,
+  );
+  return ['| room | holds | doors | npm packages |', '|---|---|---|---|', ...rows].join('\n');
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === ALL_DOORS.length) return 'all';
+  return names.length === 0 ? '–' : names.map((name) => `\`${name}\``).join(' ');
+}
