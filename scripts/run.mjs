@@ -9,15 +9,24 @@ import { runChild } from '../bin/run-child.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCE = ['--conditions=source'];
+const VITEST = 'node_modules/vitest/vitest.mjs';
 
 /** name → list of steps; a step is [program, ...arguments]; 'node' is always Node 24 or newer. */
 const TASKS = {
   demo: [['node', ...SOURCE, 'integration/demo/main.ts', '...']],
   test: [
     ['node', ...SOURCE, 'contracts/test/run.ts'],
-    ['node', 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--project', 'integration', '...'],
+    ['node', VITEST, 'run', '--project', 'unit', '--project', 'integration', '...'],
   ],
-  'test:kube': [['node', 'node_modules/vitest/vitest.mjs', 'run', '--project', 'kube', '...']],
+  // The quick doors: no contracts first, one project, in a second or two.
+  'test:unit': [['node', VITEST, 'run', '--project', 'unit', '...']],
+  'test:watch': [['node', VITEST, 'watch', '--project', 'unit', '...']],
+  'test:one': [['node', VITEST, 'run', '--project', 'unit', '--project', 'integration', '...filters']],
+  'test:changed': [['node', VITEST, 'run', '--project', 'unit', '--changed', '...']],
+  debug: [
+    ['node', '--inspect-brk', VITEST, 'run', '--no-file-parallelism', '--test-timeout=0', '...filters'],
+  ],
+  'test:kube': [['node', VITEST, 'run', '--project', 'kube', '...']],
   types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],
   lint: [
     ['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
@@ -64,8 +73,18 @@ if (!steps) {
 install();
 const node = node24();
 for (const [program, ...args] of steps) {
-  const argv = args.flatMap((argument) => (argument === '...' ? rest : [argument]));
+  const argv = args.flatMap((argument) => {
+    if (argument === '...') return rest;
+    return argument === '...filters' ? testFilters(rest) : [argument];
+  });
   await run(program === 'node' ? node : program, argv);
+}
+
+/** A path chooses files; any other words are a part of the tests' names. */
+function testFilters(words) {
+  const isPath = (word) => word.startsWith('-') || word.includes('/') || word.endsWith('.ts');
+  const name = words.filter((word) => !isPath(word)).join(' ');
+  return [...words.filter(isPath), ...(name === '' ? [] : ['--testNamePattern', name])];
 }
 
 /** Installs exactly what the lockfile names, once for each content of the lockfile. */
