@@ -23,6 +23,7 @@ import {
   tokenFacts,
 } from './facts.ts';
 import { k8sGateway, slashing, staking } from './generated/index.ts';
+import { createObjectProofs, type ObjectProofs, type UnprovenListener } from './object-proofs.ts';
 
 export interface ChainClientOptions {
   /** URLs of full nodes, the preferred one first. */
@@ -35,6 +36,8 @@ export interface ChainClientOptions {
   readonly retryForMs?: number;
   /** For tests that cut a connection at a given moment. */
   readonly fetch?: typeof globalThis.fetch;
+  /** Told of objects that a node serves and cannot prove; only asked for when the deployment has a trust pin. */
+  readonly onUnproven?: UnprovenListener;
 }
 
 /** The reads of the project, for one cluster of one package on one chain. */
@@ -70,7 +73,12 @@ const ClockContent = bcs.struct('Clock', { id: bcs.Address, timestampMs: bcs.u64
 const TableEntry = bcs.struct('Field', { id: bcs.Address, name: bcs.string(), value: bcs.Address });
 const STRING_TYPE = `${normalizeSuiAddress('0x1')}::string::String`;
 
-/** Reads one cluster. Nothing is asked before the first read; `verify` asks at once. */
+/**
+ * Reads one cluster. Nothing is asked before the first read; `verify` asks at once.
+ *
+ * With a trust pin in the deployment, cluster, records, tokens and proposals are read as Sui's validators signed them:
+ * a record or token that cannot be proven reads as `undefined`, a cluster that cannot be proven as unavailable.
+ */
 export function createChainClient(options: ChainClientOptions): ChainClient {
   const deployment = parseDeployment(options.deployment, 'the deployment given');
   const endpoints = openEndpoints(options.endpoints, {
@@ -87,24 +95,29 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
   const proposalType = typeOf(slashing.MODULE, 'SlashProposal');
   const clusterType = typeOf('cluster', 'Cluster');
   let recordsTable: string | undefined;
+  const proofs: ObjectProofs | undefined =
+    deployment.trust &&
+    createObjectProofs({
+      nodes: endpoints,
+      pin: deployment.trust,
+      clock: options.clock,
+      onUnproven: options.onUnproven,
+    });
 
   async function clusterState(signal?: AbortSignal): Promise<ClusterSnapshot> {
     const what = `cluster ${deployment.clusterId}`;
     return endpoints.withOne(async (endpoint) => {
       // One call for both, so that the parameters in force fit the clock of the same node.
-      const { object, state, nowMs } = await endpoint.call(
+      const { served, nowMs } = await endpoint.call(
         what,
         async (client, ended) => {
           const read = await readObjects(client, [deployment.clusterId, CLOCK_ID], ended);
-          const found = read.get(deployment.clusterId);
-          return {
-            object: found,
-            state: found?.type === clusterType ? decodeCluster(found.content) : undefined,
-            nowMs: clockOf(read.get(CLOCK_ID)),
-          };
+          return { served: read.get(deployment.clusterId), nowMs: clockOf(read.get(CLOCK_ID)) };
         },
         signal,
       );
+      const object = served && proofs ? await provenCluster(proofs, served, endpoint.url, signal) : served;
+      const state = object?.type === clusterType ? decodeCluster(object.content) : undefined;
       if (!object || !state) {
         // Seen before, and shared objects are never deleted here: this node is behind, or was pruned.
         if (recordsTable !== undefined && !object)
@@ -124,20 +137,23 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     signal?: AbortSignal,
   ): Promise<Map<string, T | undefined>> {
     if (ids.length === 0) return new Map();
-    return endpoints.read(
+    const factsOf = (read: ReadonlyMap<string, ReadObject>) =>
+      new Map(
+        ids.map((id) => {
+          const object = read.get(id);
+          return [id, object?.type === type ? decode(object) : undefined];
+        }),
+      );
+    const { read, facts } = await endpoints.read(
       what,
       // Decoded inside the call: bytes that make no sense are an answer that says nothing.
       async (client, ended) => {
-        const read = await readObjects(client, ids, ended);
-        return new Map(
-          ids.map((id) => {
-            const object = read.get(id);
-            return [id, object?.type === type ? decode(object) : undefined];
-          }),
-        );
+        const objects = await readObjects(client, ids, ended);
+        return { read: objects, facts: factsOf(objects) };
       },
       signal,
     );
+    return proofs ? factsOf(await proofs.proven(read, signal)) : facts;
   }
 
   const reader: ChainClient = {
@@ -224,6 +240,17 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
       ),
   };
   return reader;
+}
+
+async function provenCluster(
+  proofs: ObjectProofs,
+  served: ReadObject,
+  url: string,
+  signal?: AbortSignal,
+): Promise<ReadObject> {
+  const proven = (await proofs.proven(new Map([[served.id, served]]), signal)).get(served.id);
+  if (proven) return proven;
+  throw chainUnavailable(`a proof of cluster ${served.id}`, url, new Error('what it serves is not proven'));
 }
 
 /** Object id of a table's entry for a node id. */

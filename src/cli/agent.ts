@@ -9,6 +9,7 @@ import { bind, createHost, createLogger, type HostContext, type HostServices, re
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns, worstEnded } from '#plugins';
 import { openNodeIdentity } from '#seal';
+import { sayTrust, warnUnproven } from './chain-trust.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
@@ -144,13 +145,13 @@ async function prepare(
 
 async function openChain(value: WorkerSettings, settings: Loaded, log: Log) {
   const deployment = await deploymentOf(settings);
-  if (value.chain.endpoints.length === 1)
-    log.info('One full node is asked, and believed', { endpoint: value.chain.endpoints[0] });
+  sayTrust(deployment, log);
   return createChainClient({
     endpoints: value.chain.endpoints,
     deployment,
     clock: systemClock,
     timeoutMs: value.chain.timeoutMs,
+    onUnproven: warnUnproven(log),
   });
 }
 

@@ -7,6 +7,7 @@ import { createChainClient, createChangeFollower } from '#chain';
 import { openCluster, setupCluster } from '#cluster';
 import { startGateway } from '#gateway';
 import { createLogger, type Settings } from '#host';
+import { sayTrust, warnUnproven } from './chain-trust.ts';
 import { operatorCommands } from './gateway-admin.ts';
 import { ensureGatewayKeys, type GatewayKeyFiles } from './gateway-keys.ts';
 import { type Io, notConfirmed, table } from './io.ts';
@@ -161,7 +162,9 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     deployment,
     clock: systemClock,
     timeoutMs: value.chain.timeoutMs,
+    onUnproven: warnUnproven(log),
   });
+  sayTrust(deployment, log);
   await using cluster = openCluster({
     kubeconfig: { path: config.kubeconfig },
     log: log.child({ part: 'cluster' }),

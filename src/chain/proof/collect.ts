@@ -47,7 +47,7 @@ export async function collectProof(
   return { chainId, pin, pinned, committees, transaction };
 }
 
-async function readPinned(nodes: Nodes, pin: TrustPin, signal?: AbortSignal) {
+export async function readPinned(nodes: Nodes, pin: TrustPin, signal?: AbortSignal) {
   if ('committee' in pin) {
     const genesis = await readEpoch(nodes, 0n, signal);
     return { pinned: encodeCommittee(committeeOf(genesis)).bytes, first: 0n };
@@ -56,7 +56,7 @@ async function readPinned(nodes: Nodes, pin: TrustPin, signal?: AbortSignal) {
   return { pinned: summary, first: BigInt(pin.epoch) + 1n };
 }
 
-async function readObjectBytes(
+export async function readObjectBytes(
   nodes: Nodes,
   objectId: string,
   version: bigint | undefined,
@@ -73,7 +73,7 @@ async function readObjectBytes(
   return present(object?.bcs?.value, `the bytes of object ${objectId}`);
 }
 
-async function readTransaction(
+export async function readTransaction(
   nodes: Nodes,
   digest: string,
   object: Uint8Array,
@@ -100,7 +100,7 @@ async function readTransaction(
   };
 }
 
-async function lastCheckpointOf(
+export async function lastCheckpointOf(
   nodes: Nodes,
   epoch: bigint,
   signal?: AbortSignal,
@@ -168,6 +168,6 @@ function present<T>(value: T | undefined, what: string): T {
   if (value !== undefined) return value;
   throw new ProofError(
     'malformed',
-    `the node's answer lacks ${what}: it may be pruned there, so ask another node`,
+    `the node's answer lacks ${what}: it is not certified yet, or pruned there`,
   );
 }

@@ -1,10 +1,17 @@
-import { type CertifiedCheckpoint, nextCommittee, verifyCheckpoint } from './certificate.ts';
+import {
+  type CertifiedCheckpoint,
+  nextCommittee,
+  type VerifiedCheckpoint,
+  verifyCheckpoint,
+} from './certificate.ts';
 import { type Committee, KeyCache } from './committee.ts';
 import { digestOf } from './digest.ts';
 import { ProofError } from './proof-error.ts';
 import { pinnedCommittee } from './trust.ts';
 import type { TrustPin } from './trust-pin.ts';
 import { readSummary } from './wire.ts';
+
+const MAX_VERIFIED = 4_096;
 
 /**
  * The committees that follow from a pin, one a Sui epoch. It goes forward alone: each committee is named by the last
@@ -15,6 +22,8 @@ export class Committees {
   readonly keys: KeyCache;
   readonly #known = new Map<bigint, Committee>();
   readonly #first: bigint;
+  /** Digests by height of the newest verified summaries: several objects of one checkpoint cost one pairing. */
+  readonly #verified = new Map<bigint, string>();
   #newest: Committee;
 
   /**
@@ -25,7 +34,7 @@ export class Committees {
     this.keys = keys;
     const committee = 'committee' in pin ? pinnedCommittee(pin, pinned) : committeeAfter(pin, pinned);
     this.#first = committee.epoch;
-    this.#newest = this.#remember(committee);
+    this.#newest = this.#keep(committee);
   }
 
   /** Epoch of the newest committee. */
@@ -44,14 +53,34 @@ export class Committees {
     throw new ProofError('committee-unknown', `the committee of epoch ${epoch} is not known: ${reason}`);
   }
 
+  /** Whether this very summary was verified before. */
+  isVerified({ height, digest }: VerifiedCheckpoint): boolean {
+    return this.#verified.get(height) === digest;
+  }
+
+  /**
+   * Keeps a verified summary. Throws `fork` when another one of the same height was verified: then a third of the voting
+   * power signed both, and no proof of this chain counts any more.
+   */
+  remember({ height, digest }: VerifiedCheckpoint): void {
+    const known = this.#verified.get(height);
+    if (known !== undefined && known !== digest) {
+      throw new ProofError('fork', `two checkpoints of height ${height} are signed: ${known} and ${digest}`);
+    }
+    this.#verified.set(height, digest);
+    const [oldest] = this.#verified.keys();
+    if (this.#verified.size > MAX_VERIFIED && oldest !== undefined) this.#verified.delete(oldest);
+  }
+
   /** Takes the last checkpoint of the newest committee's epoch, and with it the committee of the next one. */
   follow(lastOfEpoch: CertifiedCheckpoint): Committee {
     const verified = verifyCheckpoint(this.#newest, lastOfEpoch, this.keys);
-    this.#newest = this.#remember(nextCommittee(verified));
+    this.remember(verified);
+    this.#newest = this.#keep(nextCommittee(verified));
     return this.#newest;
   }
 
-  #remember(committee: Committee): Committee {
+  #keep(committee: Committee): Committee {
     this.#known.set(committee.epoch, committee);
     return committee;
   }

@@ -1,11 +1,12 @@
 import { DaasError } from '#base';
 
 /**
- * Why a proof does not hold. `malformed`, `too-large`: bytes that cannot be one. `unknown-format`: certified bytes that
+ * Why a proof does not hold. `incomplete`: a node did not bring all of it. `malformed`, `too-large`: bytes that cannot be one. `unknown-format`: certified bytes that
  * this version cannot read, so it has to be updated. All others name the link that is broken.
  */
 export type ProofReason =
   | 'malformed'
+  | 'incomplete'
   | 'too-large'
   | 'unknown-format'
   | 'committee-invalid'
@@ -15,6 +16,7 @@ export type ProofReason =
   | 'bitmap-invalid'
   | 'no-quorum'
   | 'signature-invalid'
+  | 'fork'
   | 'not-end-of-epoch'
   | 'contents-mismatch'
   | 'transaction-missing'

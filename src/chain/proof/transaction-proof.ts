@@ -44,6 +44,10 @@ export interface ProvenObject {
   /** BCS of the Move struct; empty for a package. */
   readonly contents: Uint8Array;
   readonly previousTransaction: string;
+  /** The address that owns it; `undefined` for shared and immutable objects. */
+  readonly ownerAddress: string | undefined;
+  /** Where a shared object was shared. */
+  readonly initialSharedVersion: bigint | undefined;
 }
 
 /** What a valid {@link TransactionProof} establishes. */
@@ -67,7 +71,10 @@ export function verifyTransaction(committees: Committees, proof: TransactionProo
   const effects = effectsOf(proof, summary.contentDigest);
   const events = eventsOf(proof, effects.eventsDigest);
   const objects = proof.objects.map((bytes) => objectOf(bytes, effects));
-  const checkpoint = verifySignature(prepared, committees.keys);
+  const checkpoint = committees.isVerified(prepared.checkpoint)
+    ? prepared.checkpoint
+    : verifySignature(prepared, committees.keys);
+  committees.remember(checkpoint);
   return { checkpoint, digest: proof.transaction, objects, events, deleted: effects.deleted };
 }
 
@@ -144,6 +151,7 @@ function objectOf(bytes: Uint8Array, effects: Effects): ProvenObject {
   const object = readUncertified(bytes);
   const id = idOf(object);
   const version = BigInt(object.data.Move?.version ?? object.data.Package?.version ?? 0);
+  const { owner } = object;
   const certified = effects.written.get(placeOf(id, version));
   if (certified === undefined) {
     throw new ProofError(
@@ -164,6 +172,8 @@ function objectOf(bytes: Uint8Array, effects: Effects): ProvenObject {
     type: typeOf(object),
     contents: object.data.Move?.contents ?? new Uint8Array(),
     previousTransaction: object.previousTransaction,
+    ownerAddress: owner.AddressOwner,
+    initialSharedVersion: owner.Shared && BigInt(owner.Shared.initialSharedVersion),
   };
 }
 

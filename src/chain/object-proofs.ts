@@ -1,0 +1,99 @@
+import { backoffDelayMs, type Clock, DaasError, messageOf } from '#base';
+import type { ReadObject } from './chain-client.ts';
+import type { Nodes, Prover, TrustPin } from './proof/index.ts';
+
+/** An object that was served and not proven: nothing is decided on it. */
+export interface Unproven {
+  readonly objectId: string;
+  readonly version: bigint;
+  /** Why, on one line. */
+  readonly detail: string;
+}
+export type UnprovenListener = (unproven: Unproven) => void;
+
+export interface ObjectProofsOptions {
+  readonly nodes: Nodes;
+  readonly pin: TrustPin;
+  readonly clock: Clock;
+  readonly onUnproven?: UnprovenListener | undefined;
+  /** How long a proof that cannot be had yet is waited for. A checkpoint is certified one to two seconds after. */
+  readonly waitForMs?: number;
+  readonly random?: () => number;
+}
+
+/** Holds what full nodes serve to what the chain's validators signed. */
+export interface ObjectProofs {
+  /**
+   * Those of the objects that are proven, as they were signed. A version older than one that was proven before is
+   * replaced by that one: a node that is behind, or that replays, takes nothing back.
+   */
+  proven(objects: ReadonlyMap<string, ReadObject>, signal?: AbortSignal): Promise<Map<string, ReadObject>>;
+}
+
+const DEFAULT_WAIT_MS = 5_000;
+const RETRY = { baseMs: 100, maxMs: 1_000 };
+/** Objects whose newest proven version is kept. */
+const MAX_ENTRIES = 100_000;
+
+export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
+  const { clock, random = Math.random, waitForMs = DEFAULT_WAIT_MS } = options;
+  const newest = new Map<string, ReadObject>();
+  let prover: Promise<Prover> | undefined;
+
+  /** Loaded with the first object: whoever has no trust pin never pays for the curve arithmetic. */
+  function openProver(): Promise<Prover> {
+    prover ??= import('./proof/index.ts').then(({ createProver }) => createProver(options));
+    return prover;
+  }
+
+  async function prove(object: ReadObject, signal?: AbortSignal): Promise<ReadObject | undefined> {
+    const known = newest.get(object.id);
+    if (known && (known.version > object.version || known.digest === object.digest)) return known;
+    try {
+      const proven = await withRetry(async () => (await openProver()).prove(object), signal);
+      return keep({ ...proven, content: proven.contents, type: proven.type ?? 'package' });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof DaasError && error.details.reason === 'fork') throw error;
+      options.onUnproven?.({ objectId: object.id, version: object.version, detail: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  function keep(object: ReadObject): ReadObject {
+    const known = newest.get(object.id);
+    if (known && known.version > object.version) return known;
+    newest.delete(object.id);
+    newest.set(object.id, object);
+    const [oldest] = newest.keys();
+    if (newest.size > MAX_ENTRIES && oldest !== undefined) newest.delete(oldest);
+    return object;
+  }
+
+  async function withRetry<T>(body: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const giveUpAtMs = clock.monotonicMs() + waitForMs;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await body();
+      } catch (error) {
+        const delayMs = backoffDelayMs(attempt, RETRY, random);
+        if (!isPassing(error) || clock.monotonicMs() + delayMs > giveUpAtMs) throw error;
+        await clock.sleep(delayMs, signal);
+      }
+    }
+  }
+
+  return {
+    async proven(objects, signal) {
+      const entries = await Promise.all(
+        [...objects].map(async ([id, object]) => [id, await prove(object, signal)] as const),
+      );
+      return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
+    },
+  };
+}
+
+/** Not certified yet, or the node is away: the same question may be answered in a moment. */
+function isPassing(error: unknown): boolean {
+  return error instanceof DaasError && (error.isRetryable || error.details.reason === 'incomplete');
+}

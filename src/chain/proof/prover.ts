@@ -1,0 +1,103 @@
+import { lastCheckpointOf, type Nodes, readObjectBytes, readPinned, readTransaction } from './collect.ts';
+import { Committees } from './committees.ts';
+import { digestOf } from './digest.ts';
+import { ProofError } from './proof-error.ts';
+import { type ProvenObject, verifyTransaction } from './transaction-proof.ts';
+import type { TrustPin } from './trust-pin.ts';
+import { readObject, readSummary } from './wire.ts';
+
+/** One version of an object, as a full node names it. */
+export interface ObjectVersion {
+  readonly id: string;
+  readonly version: bigint;
+  readonly digest: string;
+}
+
+export interface ProverOptions {
+  readonly nodes: Nodes;
+  readonly pin: TrustPin;
+  /** How many proven versions are kept. */
+  readonly maxEntries?: number;
+}
+
+/** Proves object versions against the committees that follow from the pin, each version once. */
+export interface Prover {
+  /**
+   * The object as the chain's validators signed it. Throws {@link ProofError} when the bytes are not what was signed, and
+   * what `nodes` throws when the proof cannot be had now.
+   */
+  prove(wanted: ObjectVersion): Promise<ProvenObject>;
+}
+
+export function createProver({ nodes, pin, maxEntries = 50_000 }: ProverOptions): Prover {
+  const proven = new Map<string, ProvenObject>();
+  const underway = new Map<string, Promise<ProvenObject>>();
+  let committees: Promise<Committees> | undefined;
+  let following: Promise<void> = Promise.resolve();
+
+  /** Followed one after the other: two readers must not take the same step twice. */
+  async function committeesUpTo(epoch: bigint): Promise<Committees> {
+    committees ??= openCommittees(nodes, pin).catch((error: unknown) => {
+      committees = undefined;
+      throw error;
+    });
+    const opened = await committees;
+    const step = following.catch(() => undefined).then(() => follow(nodes, opened, epoch));
+    following = step;
+    await step;
+    return opened;
+  }
+
+  // Without the caller's signal: several may wait for one proof.
+  async function proveAnew({ id, version, digest }: ObjectVersion): Promise<ProvenObject> {
+    const bytes = await readObjectBytes(nodes, id, version);
+    if (digestOf('Object', bytes) !== digest) {
+      throw new ProofError(
+        'object-mismatch',
+        `the bytes of object ${id} do not have the digest that was named`,
+      );
+    }
+    const proof = await readTransaction(nodes, readObject(bytes).previousTransaction, bytes);
+    const known = await committeesUpTo(BigInt(readSummary(proof.summary).epoch));
+    const [object] = verifyTransaction(known, proof).objects;
+    if (object?.id !== id || object.version !== version) {
+      throw new ProofError(
+        'object-mismatch',
+        `the bytes served for object ${id} are those of another object`,
+      );
+    }
+    return object;
+  }
+
+  function keep(key: string, object: ProvenObject): void {
+    proven.set(key, object);
+    const [oldest] = proven.keys();
+    if (proven.size > maxEntries && oldest !== undefined) proven.delete(oldest);
+  }
+
+  return {
+    async prove(wanted) {
+      const key = `${wanted.id}@${wanted.version}#${wanted.digest}`;
+      const known = proven.get(key);
+      if (known) return known;
+      const running = underway.get(key);
+      if (running) return running;
+      const attempt = proveAnew(wanted).finally(() => underway.delete(key));
+      underway.set(key, attempt);
+      const object = await attempt;
+      keep(key, object);
+      return object;
+    },
+  };
+}
+
+async function openCommittees(nodes: Nodes, pin: TrustPin): Promise<Committees> {
+  const { pinned } = await readPinned(nodes, pin);
+  return new Committees(pin, pinned);
+}
+
+/** A claimed epoch that is far ahead ends where the chain's own last checkpoints do. */
+async function follow(nodes: Nodes, committees: Committees, epoch: bigint): Promise<void> {
+  while (committees.newestEpoch < epoch)
+    committees.follow(await lastCheckpointOf(nodes, committees.newestEpoch));
+}

@@ -1,0 +1,18 @@
+import type { Log } from '#base';
+import type { Deployment } from '#chain';
+
+/** Says at start what the chain's facts rest on. */
+export function sayTrust({ trust }: Deployment, log: Log): void {
+  if (trust) log.info('Chain facts are held to the validators’ signatures', { pin: trust });
+  else
+    log.info(
+      'Full nodes are believed: the deployment file has no trust pin. Write one with `k3s-daas proof pin --write`',
+    );
+}
+
+/** For `onUnproven`: what an endpoint serves and cannot prove is not decided on, and the operator should know. */
+export function warnUnproven(log: Log) {
+  return ({ objectId, version, detail }: { objectId: string; version: bigint; detail: string }): void => {
+    log.warn('A full node serves what it cannot prove', { objectId, version, detail });
+  };
+}
