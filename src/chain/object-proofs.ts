@@ -3,7 +3,7 @@ import type { ReadObject } from './chain-client.ts';
 import type { Nodes, Prover, TrustPin } from './proof/index.ts';
 
 /** An object that was served and not proven: nothing is decided on it. */
-export interface Unproven {
+interface Unproven {
   readonly objectId: string;
   readonly version: bigint;
   /** Why, on one line. */

@@ -344,3 +344,69 @@ test('a listener that throws, or rejects, is logged and changes nothing else', a
     pid: 7,
   });
 });
+
+test.each([
+  ['nothing', undefined, 'is undefined, not an object'],
+  ['half of it', { nodeId: 'worker-1', heartbeatIntervalMs: 1_000 }, 'incarnation is missing'],
+  [
+    'text for a number',
+    { ...goodRegistration(), heartbeatIntervalMs: '10' },
+    'heartbeatIntervalMs is a string',
+  ],
+  [
+    'a bare token',
+    { ...goodRegistration(), join: { server: 'https://x', token: 'K10::a', expiresAtMs: 1 } },
+    'join token is a string',
+  ],
+  [
+    'taints that are no list',
+    { ...goodRegistration(), taints: 'a=b:NoSchedule' },
+    'taints is a string, not a list',
+  ],
+])('a reply that is %s names the plugin, the point and what is wrong', async (_, reply, problem) => {
+  const world = makeWorld({
+    broken: named('broken', {
+      setup: (scope) =>
+        scope.provide(JoinCredentialSource, {
+          preflight: async () => undefined,
+          register: async () => reply as never,
+        }),
+    }),
+  });
+  await using catalog = await world.load();
+  const stake = { recordId: '0x1', tokenId: '0x2', stakeMist: 1n };
+  await expect(
+    catalog.one(JoinCredentialSource).register(stake, new AbortController().signal),
+  ).rejects.toMatchObject({
+    code: 'DAAS_PLUGIN_REPLY',
+    message: expect.stringContaining(
+      `broken(JoinCredentialSource): the reply of register is not what the contract promises: ${problem}`,
+    ),
+  });
+});
+
+function goodRegistration() {
+  return {
+    nodeId: 'worker-1',
+    message: '',
+    incarnation: 1,
+    heartbeatIntervalMs: 1_000,
+    nodeLabels: {},
+    taints: [],
+    join: undefined,
+  };
+}
+
+test('a plugin that provides a point without one of its methods is refused before anything starts', async () => {
+  const world = makeWorld({
+    half: named('half', {
+      setup: (scope) => scope.provide(JoinCredentialSource, { preflight: async () => undefined } as never),
+    }),
+  });
+  await expect(world.load()).rejects.toMatchObject({
+    code: 'DAAS_PLUGIN_SHAPE',
+    message: expect.stringContaining(
+      "what 'half' provides as join-credential-source lacks the method register",
+    ),
+  });
+});

@@ -1,4 +1,4 @@
-import type { Clock } from '#base';
+import { type Clock, ConfigurationError, DaasError } from '#base';
 import type { Point } from '#plugin';
 import { withDeadline } from './deadline.ts';
 import { PluginError } from './errors.ts';
@@ -12,7 +12,8 @@ export interface FacadeOptions {
 
 /**
  * Stands between the host and what a plugin provided: whatever goes wrong in a call comes out as a `PluginError` that
- * begins with plugin and point (`registration(JoinCredentialSource): …`). When the caller's own signal aborted, its
+ * begins with plugin and point (`registration(JoinCredentialSource): …`), a reply that is not what the point promises
+ * among it. When the caller's own signal aborted, its
  * reason passes as it is.
  */
 export function facade<T>(
@@ -20,17 +21,23 @@ export function facade<T>(
   implementation: T,
   { plugin, clock, deadlineMs }: FacadeOptions,
 ): T {
-  if (typeof implementation !== 'object' || implementation === null) return implementation;
   const where = pascalCase(point.name);
+  expectMethods(point, implementation, plugin);
+  if (typeof implementation !== 'object' || implementation === null) return implementation;
   return new Proxy(implementation as object, {
     get(target, property) {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
+      const check = typeof property === 'string' ? point.replies[property] : undefined;
       return (...args: unknown[]) => {
         const signal = args.find((argument) => argument instanceof AbortSignal);
         const fail = (cause: unknown): never => {
           if (signal?.aborted && cause === signal.reason) throw cause;
           throw new PluginError(plugin, 'call', where, cause);
+        };
+        const checked = (reply: unknown) => {
+          const problem = check?.(reply);
+          return problem === undefined ? reply : fail(replyWrong(String(property), problem));
         };
         let result: unknown;
         try {
@@ -38,15 +45,34 @@ export function facade<T>(
         } catch (cause) {
           return fail(cause);
         }
-        if (!isThenable(result)) return result;
+        if (!isThenable(result)) return checked(result);
         const promised = Promise.resolve(result);
         const bounded = signal
           ? promised
           : withDeadline(promised, { what: `${where}.${String(property)}`, deadlineMs, clock });
-        return bounded.catch(fail);
+        return bounded.then(checked, fail);
       };
     },
   }) as T;
+}
+
+/** A plugin without a method of the point is found out when it provides it, not when the method is needed. */
+function expectMethods<T>(point: Point<T>, implementation: T, plugin: string): void {
+  const members = (implementation ?? {}) as Readonly<Record<string, unknown>>;
+  const missing = Object.keys(point.replies).filter((name) => typeof members[name] !== 'function');
+  if (missing.length === 0) return;
+  throw new ConfigurationError(
+    'DAAS_PLUGIN_SHAPE',
+    `what '${plugin}' provides as ${point.name} lacks the method${missing.length === 1 ? '' : 's'} ${missing.join(', ')}: install a release of the plugin that has ${missing.length === 1 ? 'it' : 'them'}`,
+    { details: { plugin, point: point.name, missing } },
+  );
+}
+
+function replyWrong(method: string, problem: string): DaasError {
+  return new DaasError(
+    'DAAS_PLUGIN_REPLY',
+    `the reply of ${method} is not what the contract promises: ${problem}`,
+  );
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

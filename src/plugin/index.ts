@@ -27,9 +27,12 @@ export {
   messageOf,
   Secret,
 } from '#base';
+export { AgentArguments } from './agent-arguments.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
+export { JoinCredentialSource } from './join-credential-source.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
-export { AgentArguments, JoinCredentialSource, type SealedStake, SealTokenSource } from './points.ts';
+export { aCount, aListOf, anObject, aRecordOf, aValue, nothing, optional, type ReplyCheck } from './reply.ts';
+export { type SealedStake, SealTokenSource } from './seal-token-source.ts';
 export {
   Agent,
   type AgentStart,

@@ -1,3 +1,5 @@
+import type { ReplyCheck } from './reply.ts';
+
 declare const kind: unique symbol;
 
 /**
@@ -22,9 +24,24 @@ export interface Point<T> {
   readonly key: symbol;
   readonly name: string;
   readonly cardinality: Cardinality;
+  /** The methods an implementation must have, and what the host checks of the reply of each. */
+  readonly replies: Readonly<Record<string, ReplyCheck>>;
   readonly [kind]?: T;
 }
 
-export function point<T>(name: string, cardinality: Cardinality): Point<T> {
-  return { key: Symbol.for(`k3s-daas/point/${name}`), name, cardinality };
+/** `replies`: by method of `T`; a reply that does not pass is an error of the plugin that gave it. */
+export function point<T>(
+  name: string,
+  cardinality: Cardinality,
+  replies?: Readonly<Partial<Record<keyof T & string, ReplyCheck>>>,
+): Point<T> {
+  const checks = Object.entries<ReplyCheck | undefined>(replies ?? {}).flatMap(([method, check]) =>
+    check ? [[method, check] as const] : [],
+  );
+  return {
+    key: Symbol.for(`k3s-daas/point/${name}`),
+    name,
+    cardinality,
+    replies: Object.fromEntries(checks),
+  };
 }

@@ -1,0 +1,35 @@
+import { anObject, aValue, optional } from './reply.ts';
+import { type Point, point } from './token.ts';
+
+/** A stake record and its live Seal token. */
+export interface SealedStake {
+  readonly recordId: string;
+  readonly tokenId: string;
+  readonly stakeMist: bigint;
+}
+
+/** Finds or makes the stake record and its Seal token. */
+export interface SealTokenSource {
+  /**
+   * The stake and the token that stand already for this node, read without sending anything; `undefined` when something
+   * would have to be sent. The host asks first, so that it can ask the gateway before money moves.
+   */
+  find(signal: AbortSignal): Promise<SealedStake | undefined>;
+  /** Idempotent: after `kill -9` at any moment it goes on where it was. `onPhase` tells the host what it is at. */
+  obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake>;
+}
+
+const sealedStake = anObject({
+  recordId: aValue('string'),
+  tokenId: aValue('string'),
+  stakeMist: aValue('bigint'),
+});
+
+export const SealTokenSource: Point<SealTokenSource> = point<SealTokenSource>(
+  'seal-token-source',
+  'exactly-one',
+  {
+    find: optional(sealedStake),
+    obtain: sealedStake,
+  },
+);
