@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, openCluster, setupCluster } from '#cluster';
+import { type Cluster, openCluster, policyProbes, setupCluster } from '#cluster';
 import {
   type Answer,
   type Caller,
@@ -291,6 +291,28 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
         );
       expect(at(await read(node), 'spec.unschedulable')).toBe(true);
       expect((await admin('PATCH', url, { spec: { unschedulable: null } }, merge)).status).toBe(200);
+    });
+
+    test('setup tries out each policy by a Node that this one alone refuses', async () => {
+      const bindings = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings';
+      const client = await world.clientCertificate('tester', ['system:masters']);
+      for (const { policy, impersonate, metadata } of policyProbes()) {
+        const headers = { 'impersonate-user': impersonate.user, 'impersonate-group': impersonate.group };
+        const caller = callerOf(world, client, headers);
+        const probe = () =>
+          caller('POST', '/api/v1/nodes?dryRun=All', { ...nodeBody(metadata.name), metadata });
+        expect(await probe(), policy).toMatchObject(deniedBy(policy));
+        // A policy with parameters may not come back in a running API server (kubernetes#133827).
+        if (policy === 'k3s-daas-node-names') continue;
+        expect((await admin('DELETE', `${bindings}/${policy}`)).status).toBe(200);
+        await eventually('it passes', 10_000, probe, ({ status }) => status === 201);
+        expect(await cluster.policyState()).toMatchObject({
+          problems: [`the ValidatingAdmissionPolicyBinding ${policy} is missing`],
+        });
+        await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+        expect(await probe(), policy).toMatchObject(deniedBy(policy));
+      }
+      expect(await cluster.policyState()).toEqual({ kind: 'in-place' });
     });
 
     test('Leases and mirror pods keep the owners and finalizers that a kubelet gives them', async () => {

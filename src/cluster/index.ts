@@ -2,7 +2,7 @@ export { base58OfId, idOfBase58 } from './base58.ts';
 export { type Cluster, type ClusterOptions, openCluster } from './cluster.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
-export { nodePolicies } from './node-policies.ts';
+export { nodePolicies, policyProbes } from './node-policies.ts';
 export { admittedNamesMap, gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
