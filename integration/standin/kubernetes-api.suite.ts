@@ -38,7 +38,7 @@ export const strategic = 'application/strategic-merge-patch+json';
 const jsonPatch = 'application/json-patch+json';
 
 export function callerOf(
-  world: KubernetesWorld,
+  world: Pick<KubernetesWorld, 'url' | 'ca'>,
   client: KeyPair | undefined,
   headers: Record<string, string> = {},
 ): Caller {
