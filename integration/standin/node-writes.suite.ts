@@ -105,7 +105,8 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
       const before = kept(await read(node));
       for (const { what, body, contentType = merge, target = 'status' } of attacks(node)) {
         const url = target === 'status' ? path : `/api/v1/nodes/${node}`;
-        const answer = await controller('PATCH', url, body, contentType);
+        const options = contentType === apply ? '?fieldManager=attacker&force=true' : '';
+        const answer = await controller('PATCH', url + options, body, contentType);
         // The stand-in has no server-side apply.
         if (contentType === apply && answer.status === 415) continue;
         expect(answer, what).toMatchObject(deniedBy(sharedPolicy));
