@@ -56,7 +56,7 @@ function judgeAnnotations({ object, oldObject }: AdmissionRequest): string | und
   const isWritten = (key: string) =>
     key.endsWith('/kube-subnet-manager')
       ? now[key] === 'true'
-      : [...(now[key] ?? '')].length <= FLANNEL_VALUE_LIMIT;
+      : Array.from(now[key] ?? '').length <= FLANNEL_VALUE_LIMIT;
   if (!changed.every(isWritten))
     return `${all} write values to the annotations of flannel that flannel does not write`;
   const own = addressesOf(oldObject, before);
