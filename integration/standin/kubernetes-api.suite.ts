@@ -450,7 +450,7 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
         await using lagging = await opened(label, false);
         await using quiet = await opened(uniqueName('quiet'), true);
         await quiet.ended;
-        // Both had the same time: these come after the end of the one that nobody reads.
+        // Both had the same time: these come after the end of the one that is not read.
         for (let more = 0; more < 5; more += 1) await change();
         lagging.read();
         await lagging.ended;

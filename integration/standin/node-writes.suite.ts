@@ -158,7 +158,7 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
         { [joined.publicIpv6]: 'fd00:bad::1' },
         { [joined.publicIp]: '' },
         { [joined.publicIp]: `${addresses.internal},203.0.113.66` },
-        // The name of the Node is one of its addresses too, and is resolved by who knows whom.
+        // The name of the Node is one of its addresses too, but no address of a network.
         { [joined.publicIp]: node },
       ])
         expect((await announce(more)).object.message, JSON.stringify(more)).toContain(sentence);
@@ -281,7 +281,7 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
       const url = `/api/v1/nodes/${node}`;
       const range = { spec: { podCIDR: '10.42.99.0/24', podCIDRs: ['10.42.99.0/24'] } };
       const taken = await kubelet('PATCH', url, range, strategic);
-      // A cluster that gives out ranges may have been faster; then nobody can change it.
+      // A cluster that gives out ranges may have been faster; then it cannot be changed.
       expect([403, 422]).toContain(taken.status);
       expect(at(await read(node), 'spec.podCIDR')).not.toBe('10.42.99.0/24');
       await cluster.markNode({ nodeId: node, recordId: `0x${'5a'.repeat(32)}` });

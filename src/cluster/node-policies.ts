@@ -3,7 +3,7 @@ import type { PolicyPair } from './policy-pair.ts';
 import { sharedIdentitiesPolicy } from './shared-identities-policy.ts';
 import { workerNodesPolicy } from './worker-nodes-policy.ts';
 
-/** A name that nobody can have admitted: it is too long for a node id. */
+/** A name that cannot be admitted: it is too long for a node id. */
 const probeName = `k3s-daas-probe-${'x'.repeat(60)}`;
 
 /** A Node asked for as a dry run by which a policy shows that it is in force, by refusing it. */
