@@ -8,6 +8,7 @@ import { describeClusterPort } from './standin/cluster-port.suite.ts';
 import { describeJoining } from './standin/join.suite.ts';
 import { describeKubernetesApi, type KubernetesWorld } from './standin/kubernetes-api.suite.ts';
 import { describeNodePolicy } from './standin/node-policy.suite.ts';
+import { describeNodeWrites } from './standin/node-writes.suite.ts';
 import { openAuthority } from './standin/server/authority.ts';
 import { startRealK3s } from './world/real-k3s.ts';
 
@@ -25,6 +26,7 @@ describe.skipIf(binary === '')('held to a real k3s server (K3S_BIN)', () => {
 
   describeKubernetesApi('a real k3s server', shared);
   describeNodePolicy('a real k3s server', shared);
+  describeNodeWrites('a real k3s server', shared);
   describeJoining('a real k3s server', shared);
   describeClusterPort('a real k3s server', shared);
   describeAgentJoin('a real k3s server', shared);

@@ -4,6 +4,7 @@ import { describeClusterPort } from '../standin/cluster-port.suite.ts';
 import { describeJoining } from '../standin/join.suite.ts';
 import type { KubernetesWorld } from '../standin/kubernetes-api.suite.ts';
 import { describeNodePolicy } from '../standin/node-policy.suite.ts';
+import { describeNodeWrites } from '../standin/node-writes.suite.ts';
 import { startRealWorld } from './real-world.ts';
 
 const found = inject('controlPlane');
@@ -17,6 +18,7 @@ describe.skipIf(found.kind === 'missing')('proven on the real API server', () =>
   afterAll(async () => (await starting)?.[Symbol.asyncDispose]());
 
   describeNodePolicy('a real control plane', shared);
+  describeNodeWrites('a real control plane', shared);
   describeJoining('a real control plane', shared);
   describeClusterPort('a real control plane', shared);
   describeAgentJoin('a real control plane', shared);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -37,7 +38,7 @@ export const strategic = 'application/strategic-merge-patch+json';
 const jsonPatch = 'application/json-patch+json';
 
 export function callerOf(
-  world: KubernetesWorld,
+  world: Pick<KubernetesWorld, 'url' | 'ca'>,
   client: KeyPair | undefined,
   headers: Record<string, string> = {},
 ): Caller {
@@ -425,6 +426,37 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
         await using watch = await openWatch('/api/v1/nodes?watch=true&timeoutSeconds=1');
         await watch.ended;
       });
+
+      test('what happens after the end of a watch does the server no harm, also when its reader lags behind', async () => {
+        const maps = '/api/v1/namespaces/default/configmaps';
+        const [label, busy] = [uniqueName('lagging'), uniqueName('busy')];
+        const make = (name: string, data: object) =>
+          admin('POST', maps, { metadata: { name, labels: { [label]: '' } }, data });
+        const large = Array.from({ length: 8 }, (_, index) => `${label}-${index}`);
+        // More than the buffers between server and reader hold: the watch is still being sent when it ends.
+        for (const name of large) expect((await make(name, { rest: 'x'.repeat(900_000) })).status).toBe(201);
+        await make(busy, {});
+        let round = 0;
+        const change = async () => {
+          round += 1;
+          const answer = await admin('PATCH', `${maps}/${busy}`, { data: { round: String(round) } }, merge);
+          expect(answer.status).toBe(200);
+        };
+        const opened = (selected: string, isRead: boolean) =>
+          openWatch(
+            `${maps}?watch=true&labelSelector=${selected}&timeoutSeconds=1&allowWatchBookmarks=true`,
+            { isRead },
+          );
+        await using lagging = await opened(label, false);
+        await using quiet = await opened(uniqueName('quiet'), true);
+        await quiet.ended;
+        // Both had the same time: these come after the end of the one that is not read.
+        for (let more = 0; more < 5; more += 1) await change();
+        lagging.read();
+        await lagging.ended;
+        expect((await admin('GET', `${maps}/${busy}`)).object.data).toEqual({ round: String(round) });
+        for (const name of [...large, busy]) await admin('DELETE', `${maps}/${name}`);
+      });
     });
 
     describe('who may do what', () => {
@@ -802,7 +834,7 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
       readonly object: KubeObject;
     }
 
-    async function openWatch(path: string) {
+    async function openWatch(path: string, { isRead = true } = {}) {
       const client = await world.clientCertificate('tester', ['system:masters']);
       const events: WatchEvent[] = [];
       let wake = Promise.withResolvers<void>();
@@ -813,25 +845,26 @@ export function describeKubernetesApi(name: string, start: () => Promise<Kuberne
         key: client.key,
         agent: false,
       });
-      const opened = new Promise<void>((resolve, reject) => {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
         request.once('error', reject);
-        request.once('response', (response) => {
-          response.once('close', () => ended.resolve());
-          response.on('error', () => ended.resolve());
-          const lines = createInterface(response);
-          // Closing a watch is an error to the reader of its lines.
-          lines.on('error', () => ended.resolve());
-          lines.on('line', (line) => {
-            events.push(JSON.parse(line) as WatchEvent);
-            wake.resolve();
-            wake = Promise.withResolvers<void>();
-          });
-          resolve();
-        });
+        request.once('response', resolve);
+        request.end();
       });
-      request.end();
-      await opened;
+      response.once('close', () => ended.resolve());
+      response.on('error', () => ended.resolve());
+      function read(): void {
+        const lines = createInterface(response);
+        // Closing a watch is an error to the reader of its lines.
+        lines.on('error', () => ended.resolve());
+        lines.on('line', (line) => {
+          events.push(JSON.parse(line) as WatchEvent);
+          wake.resolve();
+          wake = Promise.withResolvers<void>();
+        });
+      }
+      if (isRead) read();
       return {
+        read,
         ended: ended.promise,
         /** Every event so far, once one is as wanted. */
         async until(isWanted: (event: WatchEvent) => boolean): Promise<readonly WatchEvent[]> {

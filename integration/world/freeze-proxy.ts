@@ -124,7 +124,7 @@ async function passOn(incoming: IncomingMessage, outgoing: ServerResponse, state
     outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
     outgoing.flushHeaders();
     answer.pipe(outgoing);
-    answer.once('error', () => outgoing.destroy());
+    answer.on('error', () => outgoing.destroy());
     return;
   }
   const reply = await bytesOf(answer);
@@ -161,7 +161,8 @@ function ask(seen: SeenRequest, upstream: string, outgoing: ServerResponse): Pro
       { method: seen.method, headers, agent: false, rejectUnauthorized: false },
       resolve,
     );
-    call.once('error', reject);
+    // Not `once`: a second error without a listener would end the proxy.
+    call.on('error', reject);
     outgoing.once('close', () => call.destroy());
     call.end(seen.body);
   });

@@ -54,7 +54,8 @@ export class Program implements AsyncDisposable {
     for (const stream of [this.child.stdout, this.child.stderr]) {
       if (!stream) continue;
       createInterface({ input: stream }).on('line', (line) => {
-        log.write(`${line}\n`);
+        // A program's last line may come after its end.
+        if (!log.writableEnded) log.write(`${line}\n`);
         this.#take(line);
       });
     }

@@ -13,6 +13,8 @@ export interface RealK3sOptions {
   readonly images?: readonly string[];
   /** Whether the server is a Node too, as k3s has it unless told otherwise. */
   readonly isServerNode?: boolean;
+  /** Routes, unless given: the machines share one network, and no kernel module is needed. */
+  readonly flannelBackend?: 'host-gw' | 'vxlan';
 }
 
 /** A real k3s: the server and every worker on machines of their own, made of namespaces on this one. Needs root. */
@@ -42,7 +44,7 @@ export interface RealK3s extends K3s {
 
 async function start(
   binary: string,
-  { images = [], isServerNode = false }: RealK3sOptions,
+  { images = [], isServerNode = false, flannelBackend = 'host-gw' }: RealK3sOptions,
   directory: string,
   life: Lifetime,
 ): Promise<RealK3s> {
@@ -58,7 +60,11 @@ async function start(
     const program = new Program({
       name: 'k3s server',
       command: [...serverMachine.enter, binary],
-      args: ['server', ...serverFlags(serverMachine), ...(isServerNode ? [] : ['--disable-agent'])],
+      args: [
+        'server',
+        ...serverFlags(serverMachine, flannelBackend),
+        ...(isServerNode ? [] : ['--disable-agent']),
+      ],
       logFile: join(directory, 'k3s-server.log'),
     });
     life.defer('the k3s server', () => program.stop());
@@ -119,13 +125,12 @@ async function checkBinary(binary: string): Promise<void> {
 }
 
 /** Nothing that needs an image from a registry. */
-function serverFlags({ address }: RealMachine): readonly string[] {
+function serverFlags({ address }: RealMachine, flannelBackend: string): readonly string[] {
   return [
     '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
     '--disable-helm-controller',
     '--disable-network-policy',
-    // Routes instead of tunnels: the machines share one network, and no kernel module is needed.
-    '--flannel-backend=host-gw',
+    `--flannel-backend=${flannelBackend}`,
     '--node-name=server',
     `--node-ip=${address}`,
     '--write-kubeconfig-mode=600',

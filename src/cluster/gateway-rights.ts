@@ -9,7 +9,9 @@ import type {
   V1Secret,
   V1ServiceAccount,
 } from '@kubernetes/client-node';
-import { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, type PolicyPair } from './policy.ts';
+import { nodePolicies } from './node-policies.ts';
+import { gatewaySecretsPolicy } from './policy.ts';
+import type { PolicyPair } from './policy-pair.ts';
 import { ADMITTED_CONFIG_MAP, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
 
 /** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
@@ -36,7 +38,7 @@ const clusterRules: V1PolicyRule[] = [
   {
     apiGroups: ['admissionregistration.k8s.io'],
     resources: ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'],
-    resourceNames: [nodeNamesPolicy(), nodeMarksPolicy()].map(({ policy }) => policy.metadata?.name ?? ''),
+    resourceNames: nodePolicies().map(({ policy }) => policy.metadata?.name ?? ''),
     verbs: ['get'],
   },
 ];
@@ -109,7 +111,6 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
 
 /** The policies of a set-up cluster. */
 export const allPolicies = (identity: GatewayIdentity): PolicyPair[] => [
-  nodeNamesPolicy(),
-  nodeMarksPolicy(),
+  ...nodePolicies(),
   gatewaySecretsPolicy(usernameOf(identity)),
 ];

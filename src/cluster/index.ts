@@ -2,14 +2,9 @@ export { base58OfId, idOfBase58 } from './base58.ts';
 export { type Cluster, type ClusterOptions, openCluster } from './cluster.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
-export {
-  admittedNamesMap,
-  gatewaySecretsPolicy,
-  isSameSpec,
-  nodeMarksPolicy,
-  nodeNamesPolicy,
-  type PolicyPair,
-} from './policy.ts';
+export { nodePolicies, policyProbes } from './node-policies.ts';
+export { admittedNamesMap, gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
+export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
 export {
   namesToList,
@@ -19,6 +14,13 @@ export {
   setupCluster,
 } from './setup.ts';
 export {
+  ADDRESS_KEYS,
+  FLANNEL_KEYS,
+  FLANNEL_VALUE_LIMIT,
+  SHARED_IDENTITIES,
+  sharedIdentitiesPolicy,
+} from './shared-identities-policy.ts';
+export {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,
   EVICTED_TAINT,
@@ -27,3 +29,4 @@ export {
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
 } from './words.ts';
+export { workerNodesPolicy } from './worker-nodes-policy.ts';

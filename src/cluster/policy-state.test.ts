@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { type KubeApi, KubeStatusError } from './kube-api.ts';
-import { nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
+import { nodePolicies } from './node-policies.ts';
 import { readPolicyState } from './policy-state.ts';
 
-const objects = [nodeNamesPolicy(), nodeMarksPolicy()].flatMap(({ policy, binding }) => [policy, binding]);
+const objects = nodePolicies().flatMap(({ policy, binding }) => [policy, binding]);
 
 /** An API server in whose eyes nobody has a right before it has been asked `blindFor` times. */
 function serverThatIsBlind(blindFor: number): KubeApi & { asked(): number } {
@@ -22,11 +22,11 @@ function serverThatIsBlind(blindFor: number): KubeApi & { asked(): number } {
 const hasty = { ...systemClock, sleep: async () => undefined };
 
 test('an API server that is just starting and refuses everybody is asked again', async () => {
-  expect(await readPolicyState(serverThatIsBlind(7), hasty)).toEqual({ kind: 'in-place' });
+  expect(await readPolicyState(serverThatIsBlind(9), hasty)).toEqual({ kind: 'in-place' });
 });
 
 test('what may not be seen for good is not in place', async () => {
   const server = serverThatIsBlind(Number.POSITIVE_INFINITY);
   expect(await readPolicyState(server, hasty)).toMatchObject({ kind: 'not-in-place' });
-  expect(server.asked()).toBe(7 * 5);
+  expect(server.asked()).toBe(7 * 9);
 });

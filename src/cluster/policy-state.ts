@@ -1,6 +1,7 @@
 import type { Clock } from '#base';
 import { isNotFound, type KubeApi, KubeStatusError } from './kube-api.ts';
-import { isSameSpec, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
+import { nodePolicies } from './node-policies.ts';
+import { isSameSpec } from './policy-pair.ts';
 import { ADMITTED_CONFIG_MAP, SYSTEM_NAMESPACE } from './words.ts';
 
 /** Whether node names are bound in this cluster: `k3s-daas gateway` starts on `in-place` alone. */
@@ -47,7 +48,7 @@ async function lookOnce(
     }
   }
 
-  for (const { policy, binding } of [nodeNamesPolicy(), nodeMarksPolicy()]) {
+  for (const { policy, binding } of nodePolicies()) {
     const name = policy.metadata?.name ?? '';
     const found = await lookUp(
       api.call(

@@ -1,16 +1,14 @@
 import { expect, test } from 'vitest';
-import { gatewaySecretsPolicy, isSameSpec, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
+import { nodePolicies } from './node-policies.ts';
+import { gatewaySecretsPolicy, nodeNamesPolicy } from './policy.ts';
+import { isSameSpec } from './policy-pair.ts';
 
 /** As JSON: the client's types are classes. */
 // biome-ignore lint/suspicious/noExplicitAny: taken apart and put together wrongly on purpose.
 const plain = (value: unknown): Record<string, any> => JSON.parse(JSON.stringify(value));
 
 test('every policy fails closed, denies, and asks for the parameters it decides on', () => {
-  for (const { policy, binding } of [
-    nodeNamesPolicy(),
-    nodeMarksPolicy(),
-    gatewaySecretsPolicy('somebody'),
-  ]) {
+  for (const { policy, binding } of [...nodePolicies(), gatewaySecretsPolicy('somebody')]) {
     expect(policy.spec?.failurePolicy).toBe('Fail');
     expect(binding.spec?.policyName).toBe(policy.metadata?.name);
     expect(binding.spec?.validationActions).toEqual(['Deny']);

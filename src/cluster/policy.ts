@@ -1,31 +1,17 @@
-import type {
-  V1ConfigMap,
-  V1ValidatingAdmissionPolicy,
-  V1ValidatingAdmissionPolicyBinding,
-  V1ValidatingAdmissionPolicySpec,
-} from '@kubernetes/client-node';
+import type { V1ConfigMap } from '@kubernetes/client-node';
 import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#base';
+import { celText, managed, type PolicyPair, pair, strict } from './policy-pair.ts';
 import {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,
-  MANAGED_BY,
   NODE_MARK,
   NODE_PASSWORD_TYPE,
-  OURS,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
 } from './words.ts';
 
-/** A policy and the binding that puts it in force. */
-export interface PolicyPair {
-  readonly policy: V1ValidatingAdmissionPolicy;
-  readonly binding: V1ValidatingAdmissionPolicyBinding;
-}
-
 /** What an administrator runs so that an ordinary node may register. */
 const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
-
-const managed = { [MANAGED_BY]: OURS };
 
 /**
  * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its
@@ -151,66 +137,4 @@ export function admittedNamesMap(listings: ReadonlyMap<string, string>): V1Confi
     metadata: { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE, labels: managed },
     data: Object.fromEntries(listings),
   };
-}
-
-type StrictBase = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
-
-/** Matching in full, with the values that the API server would fill in, so that what is read back can be compared. */
-function strict(resources: string[], operations: string[]): StrictBase {
-  return {
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: {},
-      objectSelector: {},
-      resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations, resources, scope: '*' }],
-    },
-  };
-}
-
-function pair(
-  name: string,
-  spec: V1ValidatingAdmissionPolicySpec,
-  paramRef?: { name: string; namespace: string; parameterNotFoundAction: string },
-): PolicyPair {
-  return {
-    policy: {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'ValidatingAdmissionPolicy',
-      metadata: { name, labels: managed },
-      spec,
-    },
-    binding: {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'ValidatingAdmissionPolicyBinding',
-      metadata: { name, labels: managed },
-      spec: { policyName: name, validationActions: ['Deny'], ...(paramRef ? { paramRef } : {}) },
-    },
-  };
-}
-
-function celText(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-}
-
-/**
- * The same in every part that means something: key order, and members the API server shows or hides when they are
- * empty, do not count. An added rule, condition or exclusion does.
- */
-export function isSameSpec(one: unknown, other: unknown): boolean {
-  return canonical(one) === canonical(other);
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(tidy(value));
-}
-
-function tidy(value: unknown): unknown {
-  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => tidy(item) ?? null);
-  if (typeof value !== 'object' || value === null) return value === '' || value === null ? undefined : value;
-  const entries = Object.entries(value)
-    .map(([key, inner]) => [key, tidy(inner)] as const)
-    .filter(([, inner]) => inner !== undefined)
-    .sort(([one], [other]) => (one < other ? -1 : 1));
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }

@@ -29,8 +29,10 @@ import {
   KubeStatusError,
   openKubeApi,
 } from './kube-api.ts';
+import { type PolicyProbe, policyProbes } from './node-policies.ts';
 import { verbsOf } from './objects.ts';
-import { admittedNamesMap, isSameSpec } from './policy.ts';
+import { admittedNamesMap } from './policy.ts';
+import { isSameSpec } from './policy-pair.ts';
 import {
   admitsByBootstrapToken,
   hasAdmissionPolicies,
@@ -75,7 +77,7 @@ export interface SetupResult {
 /**
  * Prepares a cluster for the gateway: names of existing Nodes listed, policies, the gateway's account and its least
  * rights. Needs the credentials of an administrator. May be run again at any time: it changes what differs and nothing
- * else. Ends by proving the policy: a Node that nobody admitted is asked for as a kubelet would, without being made.
+ * else. Ends by proving the policies: Nodes that they refuse are asked for as a worker would, without being made.
  * Throws `DAAS_KUBERNETES_TOO_OLD`, `DAAS_NAME_STAKED` (exit 78), `DAAS_POLICY_NOT_IN_FORCE`, and what the API server
  * refused.
  */
@@ -105,7 +107,7 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
       await apply();
       log.info('Changed the cluster', { ...change });
     }
-  if (!check && hasPolicies) await proveNamesPolicy(api, clock, signal);
+  if (!check && hasPolicies) for (const probe of policyProbes()) await prove(api, probe, clock, signal);
   return {
     kubernetesVersion: version.text,
     changes: steps.map(({ change }) => change),
@@ -308,33 +310,35 @@ async function absent<T>(request: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A name that nobody can have admitted: it is too long for a node id. */
-const probeName = `k3s-daas-probe-${'x'.repeat(60)}`;
-
 /**
- * Asks for a Node as a kubelet would, as a dry run, until it is refused by the policy: the API server takes a moment to
- * put a new policy in force, and may have been started with the admission plugin switched off.
+ * Asks for a Node as a worker would, as a dry run, until the policy refuses it: the API server takes a moment to put a
+ * new policy in force, and may have been started with the admission plugin switched off.
  */
-async function proveNamesPolicy(api: KubeApi, clock: Clock, signal: AbortSignal | undefined): Promise<void> {
+async function prove(
+  api: KubeApi,
+  { policy, impersonate, metadata }: PolicyProbe,
+  clock: Clock,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const deadlineMs = clock.monotonicMs() + 15_000;
   let answer = 'it let the Node pass';
   while (clock.monotonicMs() < deadlineMs) {
     try {
       await api.call(
-        'try out the node policy',
-        (given) => api.core.createNode({ dryRun: 'All', body: { metadata: { name: probeName } } }, given),
-        { signal, impersonate: { user: `system:node:${probeName}`, group: 'system:nodes' } },
+        `try out the policy ${policy}`,
+        (given) => api.core.createNode({ dryRun: 'All', body: { metadata } }, given),
+        { signal, impersonate },
       );
     } catch (error) {
       if (!(error instanceof KubeStatusError)) throw error;
-      if (error.message.includes('k3s-daas-node-names')) return;
+      if (error.message.includes(`'${policy}'`)) return;
       answer = error.message;
     }
     await clock.sleep(200, signal);
   }
   throw new DaasError(
     'DAAS_POLICY_NOT_IN_FORCE',
-    `the node policy is written, but the API server does not carry it out (${answer}): check that ValidatingAdmissionPolicy is not among its disable-admission-plugins`,
+    `the policy ${policy} is written, but the API server does not carry it out (${answer}): check that ValidatingAdmissionPolicy is not among its disable-admission-plugins`,
   );
 }
 

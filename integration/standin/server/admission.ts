@@ -7,13 +7,17 @@ import {
   NODE_MARK,
   nodeMarksPolicy,
   nodeNamesPolicy,
+  nodePolicies,
   type PolicyPair,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
+  sharedIdentitiesPolicy,
+  workerNodesPolicy,
 } from '#cluster';
 import { type Identity, nodeNameOf } from './identity.ts';
+import { judgeSharedIdentity, judgeWorkerNode } from './node-admission.ts';
 import { at, type KubeObject, textAt } from './objects.ts';
-import { forbidden, invalid, type Refusal } from './status.ts';
+import { forbidden, invalid, Refusal } from './status.ts';
 import { named, type Store } from './store.ts';
 
 export interface AdmissionRequest {
@@ -30,11 +34,11 @@ export interface AdmissionRequest {
 export function admit(store: Store, request: AdmissionRequest): void {
   restrictNode(request);
   refuseOtherPolicies(request);
-  for (const { pair, judge } of knownPolicies)
-    if (isInForce(store, pair(request))) {
-      const why = judge(store, request);
-      if (why) throw policyRefusal(request, pair(request), why);
-    }
+  for (const { pair, judge } of knownPolicies) {
+    const why = judge(store, request);
+    if (why === undefined || !isInForce(store, pair(request))) continue;
+    throw why instanceof Refusal ? why : policyRefusal(request, pair(request), why);
+  }
 }
 
 const subjectOf = ({ resource, name }: AdmissionRequest) => `${resource.split('/')[0]} "${name}"`;
@@ -105,13 +109,15 @@ function isForbiddenLabel(label: string): boolean {
 
 interface KnownPolicy {
   readonly pair: (request: AdmissionRequest) => PolicyPair;
-  /** Why the request is refused, or undefined. */
-  readonly judge: (store: Store, request: AdmissionRequest) => string | undefined;
+  /** Why the request is refused if the policy is in force, or undefined. */
+  readonly judge: (store: Store, request: AdmissionRequest) => string | Refusal | undefined;
 }
 
 /** The project's own policies as fixed rules: this stand-in has no CEL. The real API server proves the expressions. */
 const knownPolicies: readonly KnownPolicy[] = [
   { pair: () => nodeNamesPolicy(), judge: judgeNodeName },
+  { pair: () => sharedIdentitiesPolicy(), judge: (_store, request) => judgeSharedIdentity(request) },
+  { pair: () => workerNodesPolicy(), judge: (_store, request) => judgeWorkerNode(request) },
   { pair: () => nodeMarksPolicy(), judge: judgeNodeMarks },
   { pair: ({ identity }) => gatewaySecretsPolicy(identity.username), judge: judgeGatewaySecret },
 ];
@@ -119,11 +125,11 @@ const knownPolicies: readonly KnownPolicy[] = [
 function judgeNodeName(
   store: Store,
   { identity, operation, resource, object }: AdmissionRequest,
-): string | undefined {
+): string | Refusal | undefined {
   if (operation !== 'CREATE' || resource !== 'nodes' || !object) return undefined;
   // The API server looks the parameters up before the conditions: without them an administrator is refused too.
   const names = store.get(named.configMap, SYSTEM_NAMESPACE, ADMITTED_CONFIG_MAP);
-  if (!names) throw noParameters(object);
+  if (!names) return noParameters(object);
   if (identity.groups.includes('system:masters')) return undefined;
   const name = object.metadata.name ?? '';
   const data = (names.data ?? {}) as Record<string, string>;
@@ -194,7 +200,7 @@ function refuseOtherPolicies({ operation, resource, name, object }: AdmissionReq
     return;
   const member = resource === named.policy.plural ? 'policy' : 'binding';
   const user = /request\.userInfo\.username == '([^'\\]*)'/.exec(JSON.stringify(object?.spec ?? {}))?.[1];
-  const known = [nodeNamesPolicy(), nodeMarksPolicy(), gatewaySecretsPolicy(user ?? '')];
+  const known = [...nodePolicies(), gatewaySecretsPolicy(user ?? '')];
   const isKnown = known.some(
     (pair) => pair[member].metadata?.name === name && isSameSpec(pair[member].spec, object?.spec),
   );

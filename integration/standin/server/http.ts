@@ -40,6 +40,41 @@ export function sendText(
   response.end(text);
 }
 
+/** An answer of many lines, which two sides may end at any time. */
+export interface LineStream {
+  /** Does nothing once the stream has ended: who writes after that would end the whole server. */
+  readonly write: (value: unknown) => void;
+  readonly end: () => void;
+  /** Runs once: when `end` is called, or when the client has gone. */
+  readonly onEnd: (act: () => void) => void;
+}
+
+/** Begins an answer of JSON lines. */
+export function startLines(response: ServerResponse): LineStream {
+  const acts: Array<() => void> = [];
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+    for (const act of acts.splice(0)) act();
+  };
+  response.once('close', over);
+  response.writeHead(200, { 'Content-Type': 'application/json' });
+  response.flushHeaders();
+  return {
+    write: (value) => {
+      if (!isOver) response.write(`${JSON.stringify(value)}\n`);
+    },
+    end: () => {
+      over();
+      response.end();
+    },
+    onEnd: (act) => {
+      if (isOver) act();
+      else acts.push(act);
+    },
+  };
+}
+
 /** Answers what a handler threw; anything but a `Refusal` is a fault of the stand-in itself. */
 export function sendFailure(response: ServerResponse, error: unknown): void {
   const refusal =

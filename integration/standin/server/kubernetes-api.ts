@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { admit } from './admission.ts';
 import { type Attributes, isAllowed, refusalOf } from './authorization.ts';
-import { parseJson, readBody, sendJson, sendText } from './http.ts';
+import { parseJson, readBody, sendJson, sendText, startLines } from './http.ts';
 import type { Identity } from './identity.ts';
 import {
   apiVersionOf,
@@ -86,7 +86,7 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
       case 'list':
         return sendJson(response, 200, listOf(target, query));
       case 'watch':
-        return watch(request, response, target, query);
+        return watch(response, target, query);
       case 'create':
         return sendJson(response, 201, create(identity, target, parseJson(body), isDryRun));
       case 'update':
@@ -125,7 +125,6 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
   }
 
   function watch(
-    request: IncomingMessage,
     response: ServerResponse,
     { resource, namespace, name }: Target,
     query: URLSearchParams,
@@ -133,12 +132,12 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
     const matches = matcher(resource, name, query);
     const from = query.get('resourceVersion') ?? '';
     const backlog = from === '' || from === '0' ? undefined : store.eventsAfter(Number(from));
-    response.writeHead(200, { 'Content-Type': 'application/json' });
-    const send = (type: string, object: unknown) => response.write(`${JSON.stringify({ type, object })}\n`);
+    const lines = startLines(response);
+    const send = (type: string, object: unknown) => lines.write({ type, object });
     if (from !== '' && from !== '0' && backlog === undefined) {
       const gone = new Refusal(410, 'Expired', `too old resource version: ${from} (${store.revision})`);
       send('ERROR', gone.toStatus());
-      response.end();
+      lines.end();
       return;
     }
     const tell = (event: StoreEvent) => {
@@ -150,24 +149,19 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
     if (backlog) backlog.forEach(tell);
     else for (const object of store.list(resource, namespace).filter(matches)) send('ADDED', object);
 
-    const unsubscribe = store.subscribe(tell);
+    lines.onEnd(store.subscribe(tell));
     const lifeMs = Math.min(Number(query.get('timeoutSeconds') ?? 1_800), 3_600) * 1_000;
-    const end = setTimeout(() => response.end(), lifeMs);
+    const end = setTimeout(() => lines.end(), lifeMs);
+    lines.onEnd(() => clearTimeout(end));
     const bookmark = () =>
       send('BOOKMARK', {
         kind: resource.kind,
         apiVersion: apiVersionOf(resource),
         metadata: { resourceVersion: String(store.revision), creationTimestamp: null },
       });
-    const bookmarks = query.get('allowWatchBookmarks') === 'true' ? setInterval(bookmark, 60_000) : undefined;
-    response.flushHeaders();
-    request.once('close', stop);
-    response.once('close', stop);
-    function stop(): void {
-      unsubscribe();
-      clearTimeout(end);
-      clearInterval(bookmarks);
-    }
+    if (query.get('allowWatchBookmarks') !== 'true') return;
+    const bookmarks = setInterval(bookmark, 60_000);
+    lines.onEnd(() => clearInterval(bookmarks));
   }
 
   function create(identity: Identity, target: Target, body: unknown, isDryRun: boolean): KubeObject {
@@ -229,7 +223,7 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
     if (subresource === 'status') {
       // Through /status a Node's labels and annotations change too, its spec never.
       const { spec: _spec, ...rest } = given;
-      object = { ...rest, metadata: { ...current.metadata, ...given.metadata } };
+      object = { ...rest };
       if (current.spec !== undefined) object.spec = current.spec;
     } else if (subresource !== '') {
       throw methodNotAllowed();

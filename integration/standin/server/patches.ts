@@ -39,10 +39,15 @@ const mergeKeys: Readonly<Record<string, string>> = {
   'spec.volumes': 'name',
   'metadata.ownerReferences': 'uid',
 };
+/** Lists of plain values that are merged as sets. */
+const mergedSets: readonly string[] = ['metadata.finalizers', 'spec.podCIDRs'];
+const fromSet = '$deleteFromPrimitiveList/';
 
 /** Kubernetes' strategic merge patch, with the directives `$patch: delete|replace`; orderings are not kept. */
 function strategicMerge(target: unknown, patch: unknown, path: string): unknown {
   if (Array.isArray(patch)) {
+    if (mergedSets.includes(path) && Array.isArray(target))
+      return [...new Set<unknown>([...target, ...patch])];
     const key = mergeKeys[path];
     if (key === undefined || !Array.isArray(target))
       return patch.filter((item) => !isRecord(item) || !item.$patch);
@@ -61,6 +66,11 @@ function strategicMerge(target: unknown, patch: unknown, path: string): unknown 
   const base = isRecord(target) && patch.$patch !== 'replace' ? target : {};
   const result: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(patch)) {
+    if (key.startsWith(fromSet) && Array.isArray(value)) {
+      const name = key.slice(fromSet.length);
+      const list: unknown[] = Array.isArray(result[name]) ? result[name] : [];
+      result[name] = list.filter((item) => !value.includes(item));
+    }
     if (key.startsWith('$')) continue;
     if (value === null) delete result[key];
     else result[key] = strategicMerge(result[key], value, path === '' ? key : `${path}.${key}`);

@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { openCluster, setupCluster } from '#cluster';
+import { systemClock } from '#base';
+import { nodePolicies, openCluster, setupCluster } from '#cluster';
 import { type StandinServer, startStandinServer } from './standin-server.ts';
+import { named } from './store.ts';
 import { send } from './worker.ts';
 
 let directory: string;
@@ -65,6 +67,33 @@ test('a cluster without policies is refused unless the operator accepts unbound 
   await using gateway = openCluster({ kubeconfig: { text: accepted.kubeconfig?.reveal() ?? '' } });
   expect((await gateway.policyState()).kind).toBe('not-in-place');
   await gateway.admitName({ nodeId: 'w1', tier: 'basic' });
+});
+
+test('setup does not end well while a policy is written that the API server does not carry out', async () => {
+  let nowMs = 0;
+  const sleep = async (delayMs: number) => {
+    nowMs += delayMs;
+  };
+  const clock = { ...systemClock, monotonicMs: () => nowMs, sleep };
+  const judged = ['k3s-daas-node-names', 'k3s-daas-shared-identities', 'k3s-daas-worker-nodes'];
+  for (const policy of judged) {
+    const broken = await startStandinServer({ dataDir: join(directory, policy) });
+    onTestFinished(() => broken.close());
+    // Taken away as soon as it is there, by somebody or something.
+    broken.store.subscribe(({ type, resource, object }) => {
+      if (type === 'ADDED' && resource === named.binding.plural && object.metadata.name === policy)
+        broken.store.remove(named.binding, '', policy);
+    });
+    await expect(
+      setupCluster({ kubeconfig: { path: broken.adminKubeconfigPath }, clock }),
+    ).rejects.toMatchObject({
+      code: 'DAAS_POLICY_NOT_IN_FORCE',
+      message: expect.stringContaining(`the policy ${policy} is written`),
+    });
+  }
+  // The one that is missing here is about updates alone.
+  const all = nodePolicies().map(({ policy }) => policy.metadata?.name);
+  expect(all.filter((name) => !judged.includes(name ?? ''))).toEqual(['k3s-daas-node-marks']);
 });
 
 test('the stand-in refuses a policy that it could not carry out', async () => {

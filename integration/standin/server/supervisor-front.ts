@@ -126,10 +126,11 @@ export async function startSupervisorFront(options: SupervisorFrontOptions): Pro
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         response.flushHeaders();
         answer.pipe(response);
-        answer.once('error', () => response.destroy());
+        answer.on('error', () => response.destroy());
       },
     );
-    upstream.once('error', (error) =>
+    // Not `once`: what is piped after the first error brings a second one.
+    upstream.on('error', (error) =>
       sendFailure(
         response,
         new Refusal(503, 'ServiceUnavailable', `the API server cannot be reached: ${error.message}`),

@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import {
+  NODE_MARK,
+  openCluster,
+  type PolicyPair,
+  setupCluster,
+  sharedIdentitiesPolicy,
+  workerNodesPolicy,
+} from '#cluster';
+import {
+  type Answer,
+  type Caller,
+  callerOf,
+  eventually,
+  type KubernetesWorld,
+  merge,
+  nodeBody,
+  strategic,
+} from '../standin/kubernetes-api.suite.ts';
+import { attacks, flannel, joined } from '../standin/shared-identity-writes.ts';
+import { startRealWorld } from './real-world.ts';
+
+/** One attack for each rule, in the order of the rules: it is refused with the rule, and passes without it. */
+const found = inject('controlPlane');
+
+describe.skipIf(found.kind === 'missing')('every rule of the policies on writes to Nodes is needed', () => {
+  let world: KubernetesWorld;
+  let admin: Caller;
+  let controller: Caller;
+  let proxy: Caller;
+  let kubelet: Caller;
+  const url = '/api/v1/nodes/victim';
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
+  const dryRun = 'dryRun=All';
+
+  beforeAll(async () => {
+    world = await startRealWorld();
+    const as = async (user: string, groups: string[] = []) =>
+      callerOf(world, await world.clientCertificate(user, groups));
+    admin = await as('tester', ['system:masters']);
+    controller = await as('system:k3s-controller');
+    proxy = await as('system:kube-proxy');
+    kubelet = await as('system:node:victim', ['system:nodes']);
+    await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+    const wide = { name: 'writes-nodes' };
+    const rules = [{ apiGroups: [''], resources: ['nodes', 'nodes/status'], verbs: ['*'] }];
+    await admin('POST', `${rbac}/clusterroles`, { metadata: wide, rules });
+    const apiGroup = 'rbac.authorization.k8s.io';
+    await admin('POST', `${rbac}/clusterrolebindings`, {
+      metadata: wide,
+      roleRef: { apiGroup, kind: 'ClusterRole', ...wide },
+      subjects: ['system:k3s-controller', 'system:kube-proxy'].map((name) => ({
+        kind: 'User',
+        apiGroup,
+        name,
+      })),
+    });
+    await admin('POST', '/api/v1/nodes', nodeBody('victim', joined.body('victim')));
+    await admin('PATCH', `${url}/status`, joined.status, strategic);
+    await admin('PATCH', `${url}/status`, flannel({}), strategic);
+    const held = { metadata: { labels: { [NODE_MARK]: 'x' } }, spec: { unschedulable: true } };
+    await admin('PATCH', url, held, merge);
+    await using cluster = openCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+    await cluster.admitName({ nodeId: 'victim', tier: 'untainted' });
+    await eventually(
+      'roles and names count',
+      10_000,
+      () => kubelet('POST', `/api/v1/nodes?${dryRun}`, nodeBody('victim')),
+      // It is there already, and the list lets it pass.
+      ({ status }) => status === 409,
+    );
+  });
+  afterAll(() => world?.[Symbol.asyncDispose]());
+
+  const attack = (what: string) => (): Promise<Answer> => {
+    const one = attacks('victim').find((each) => each.what === what);
+    if (!one) throw new Error(`there is no attack '${what}'`);
+    const target = one.target === 'object' ? url : `${url}/status`;
+    return controller('PATCH', `${target}?${dryRun}`, one.body, one.contentType ?? merge);
+  };
+  const ofShared: ReadonlyArray<() => Promise<Answer>> = [
+    () => controller('DELETE', `${url}?${dryRun}`),
+    () => proxy('PATCH', `${url}/status?${dryRun}`, flannel({}), strategic),
+    attack('a role'),
+    attack('an annotation'),
+    attack('a filled Node'),
+    attack('a foreign public-ip'),
+    attack('taints'),
+    attack('addresses'),
+    attack('NotReady'),
+    attack('a finalizer'),
+    attack('an owner'),
+  ];
+  const made = (more: object) => async (): Promise<Answer> => {
+    // What passes admission is told that the Node is there already.
+    const answer = await kubelet('POST', `/api/v1/nodes?${dryRun}`, { ...nodeBody('victim'), ...more });
+    return answer.status === 409 ? { ...answer, status: 200 } : answer;
+  };
+  const owner = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    name: 'other',
+    uid: '5a5a5a5a-0000-0000-0000-000000000000',
+  };
+  const ofWorkers: ReadonlyArray<() => Promise<Answer>> = [
+    made({ metadata: { name: 'victim', finalizers: ['example.com/stay'] } }),
+    made({ metadata: { name: 'victim', ownerReferences: [owner] } }),
+    made({ spec: { podCIDR: '10.42.0.0/24', podCIDRs: ['10.42.0.0/24'] } }),
+    () => kubelet('PATCH', `${url}?${dryRun}`, { spec: { unschedulable: null } }, merge),
+  ];
+
+  async function holds({ policy }: PolicyPair, tries: ReadonlyArray<() => Promise<Answer>>): Promise<void> {
+    const name = policy.metadata?.name ?? '';
+    const rules = policy.spec?.validations ?? [];
+    expect(tries.length).toBe(rules.length);
+    // A patch: the type checker writes the status of a policy whenever its rules change.
+    const write = async (validations: unknown[]) => {
+      const answer = await admin('PATCH', `${policies}/${name}`, { spec: { validations } }, merge);
+      expect(answer.status).toBe(200);
+    };
+    for (const [index, rule] of rules.entries()) {
+      const ask = tries[index] ?? (() => Promise.reject(new Error('no attack')));
+      const isRefused = ({ status, object }: Answer) =>
+        status === 403 && (object.message?.includes(`'${name}'`) ?? false);
+      await eventually(`refused: ${rule.message}`, 20_000, ask, isRefused);
+      await write(rules.filter((one) => one !== rule));
+      await eventually(`passes without: ${rule.message}`, 20_000, ask, ({ status }) => status === 200);
+      await write(rules);
+    }
+  }
+
+  test('of the identities that all agents share', { timeout: 240_000 }, () =>
+    holds(sharedIdentitiesPolicy(), ofShared),
+  );
+
+  test('of kubelets', { timeout: 120_000 }, () => holds(workerNodesPolicy(), ofWorkers));
+});

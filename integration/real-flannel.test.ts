@@ -1,0 +1,164 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lifetime } from '#base';
+import { setupCluster } from '#cluster';
+import { type Caller, callerOf, merge, strategic } from './standin/kubernetes-api.suite.ts';
+import { openAuthority } from './standin/server/authority.ts';
+import type { KubeObject } from './standin/server/objects.ts';
+import { until } from './world/kubernetes.ts';
+import { Program } from './world/program.ts';
+import { type RealK3s, startRealK3s } from './world/real-k3s.ts';
+import type { RealMachine } from './world/real-machine.ts';
+
+/**
+ * The policies on writes to Nodes with the real writers: k3s, kubelet and flannel of a server that is a Node and of an
+ * agent (K3S_BIN), and with the identity that this agent keeps on its disk.
+ */
+const binary = process.env.K3S_BIN ?? '';
+const run = promisify(execFile);
+const publicIp = 'flannel.alpha.coreos.com/public-ip';
+const data = '/var/lib/rancher/k3s';
+const bindings = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings';
+
+async function inside({ enter }: RealMachine, ...words: readonly string[]): Promise<string> {
+  const [file, ...args] = enter;
+  return (await run(file, [...args, ...words])).stdout;
+}
+
+describe.skipIf(binary === '').each(['host-gw', 'vxlan'] as const)(
+  'a real k3s with flannel by %s (K3S_BIN)',
+  (flannelBackend) => {
+    const life = new Lifetime();
+    let directory: string;
+    let k3s: RealK3s;
+    let machine: RealMachine;
+    let admin: Caller;
+    let agent: Program;
+
+    const nodeOf = async (name: string) => (await admin('GET', `/api/v1/nodes/${name}`)).object;
+    const annotationsOf = (node: KubeObject) => node.metadata.annotations ?? {};
+    /** Where the server's machine sends what is for the pods of the agent's Node. */
+    async function nextHop(): Promise<string> {
+      const { podCIDR } = (await nodeOf('w1')).spec as { podCIDR: string };
+      const route = await inside(k3s.serverMachine, 'ip', 'route', 'show', podCIDR);
+      if (flannelBackend === 'host-gw') return / via (\S+)/.exec(route)?.[1] ?? route;
+      const gateway = podCIDR.split('/')[0] ?? '';
+      const neighbours = await inside(
+        k3s.serverMachine,
+        'ip',
+        'neighbour',
+        'show',
+        gateway,
+        'dev',
+        'flannel.1',
+      );
+      const vtep = / lladdr (\S+)/.exec(neighbours)?.[1] ?? neighbours;
+      const table = await inside(k3s.serverMachine, 'bridge', 'fdb', 'show', 'dev', 'flannel.1');
+      return new RegExp(`${vtep} dst (\\S+)`).exec(table)?.[1] ?? table;
+    }
+    const becomes = (address: string) =>
+      until(`the next hop ${address}`, async () => ((await nextHop()) === address ? true : undefined));
+    async function startAgent(address: string): Promise<void> {
+      const token = (await readFile(k3s.serverMachine.file(`${data}/server/token`), 'utf8')).trim();
+      agent = new Program({
+        name: 'k3s agent',
+        command: [...machine.enter, binary],
+        args: [
+          'agent',
+          `--server=${k3s.server}`,
+          `--token=${token}`,
+          '--node-name=w1',
+          `--node-ip=${address}`,
+        ],
+        logFile: join(directory, 'k3s-agent.log'),
+      });
+      const started = agent;
+      life.defer('the k3s agent', () => started.stop());
+    }
+
+    beforeAll(async () => {
+      directory = await mkdtemp(join(tmpdir(), 'k3s-daas-flannel-'));
+      life.defer('directory', () => rm(directory, { recursive: true, force: true }));
+      k3s = await startRealK3s(binary, { isServerNode: true, flannelBackend })(directory, life);
+      const clientCa = await openAuthority(k3s.serverMachine.file(`${data}/server/tls`), 'client-ca');
+      const administrator = {
+        commonName: 'tester',
+        organizations: ['system:masters'],
+        usage: 'client',
+      } as const;
+      const ca = await readFile(k3s.serverCaFile, 'utf8');
+      admin = callerOf({ url: k3s.server, ca }, await clientCa.issue(administrator));
+      await setupCluster({ kubeconfig: { path: k3s.kubeconfig }, ordinaryNames: ['w1'] });
+      await k3s.machine('w1', join(directory, 'w1'));
+      machine = k3s.realMachine('w1');
+      await startAgent(machine.address);
+    }, 300_000);
+    afterAll(() => life.close());
+
+    test('an agent that joins under the policies gets its network, and the server keeps its own', async () => {
+      await until('flannel of w1', async () =>
+        annotationsOf(await nodeOf('w1'))[publicIp] === machine.address ? true : undefined,
+      );
+      await becomes(machine.address);
+      await k3s.restartServer();
+      await until('flannel of the server', async () =>
+        annotationsOf(await nodeOf('server'))[publicIp] === k3s.serverMachine.address ? true : undefined,
+      );
+      await becomes(machine.address);
+    });
+
+    test('with the identity from its disk it neither moves the traffic of a Node nor touches it otherwise', async () => {
+      const pair = async (name: string) => ({
+        certificate: await readFile(machine.file(`${data}/agent/client-${name}.crt`), 'utf8'),
+        key: await readFile(machine.file(`${data}/agent/client-${name}.key`), 'utf8'),
+      });
+      const ca = await readFile(k3s.serverCaFile, 'utf8');
+      const shared = callerOf({ url: k3s.server, ca }, await pair('k3s-controller'));
+      const attacker = k3s.gatewayHost;
+      const redirect = { metadata: { annotations: { [publicIp]: attacker } } };
+      const role = { metadata: { labels: { 'node-role.kubernetes.io/control-plane': 'true' } } };
+      const notReady = { status: { conditions: [{ type: 'Ready', status: 'False' }] } };
+      for (const node of ['w1', 'server'])
+        for (const body of [redirect, role, notReady])
+          expect(await shared('PATCH', `/api/v1/nodes/${node}/status`, body, strategic)).toMatchObject({
+            status: 403,
+            object: { message: expect.stringContaining('k3s-daas-shared-identities') },
+          });
+      expect(await nextHop()).toBe(machine.address);
+      // The same without the policy: this is what it stops.
+      await admin('DELETE', `${bindings}/k3s-daas-shared-identities`);
+      await until('the attack', async () => {
+        const { status } = await shared('PATCH', '/api/v1/nodes/w1/status', redirect, merge);
+        return status === 200 ? true : undefined;
+      });
+      await becomes(attacker);
+      await setupCluster({ kubeconfig: { path: k3s.kubeconfig } });
+      const back = { metadata: { annotations: { [publicIp]: machine.address } } };
+      expect((await shared('PATCH', '/api/v1/nodes/w1/status', back, merge)).status).toBe(200);
+      await becomes(machine.address);
+    });
+
+    test('an agent that returns with another address gets its network there, without a restart', async () => {
+      await agent.stop();
+      const moved = machine.address.replace(/\d+$/, '200');
+      await inside(machine, 'ip', 'address', 'del', `${machine.address}/24`, 'dev', 'eth0');
+      await inside(machine, 'ip', 'address', 'add', `${moved}/24`, 'dev', 'eth0');
+      // The default route went with the address.
+      await inside(machine, 'ip', 'route', 'replace', 'default', 'dev', 'eth0');
+      await startAgent(moved);
+      const { pid } = agent;
+      await until(
+        'flannel at the new address',
+        async () => (annotationsOf(await nodeOf('w1'))[publicIp] === moved ? true : undefined),
+        { withinMs: 90_000 },
+      );
+      await becomes(moved);
+      expect(agent.isRunning).toBe(true);
+      expect(agent.pid).toBe(pid);
+    });
+  },
+);
