@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { inspect } from 'node:util';
@@ -438,9 +438,26 @@ describe('a name that is somebody else’s', () => {
     expect(world.cluster.has('marked')).toBe(true);
   });
 
-  test('is told before anybody stakes for it', async () => {
+  test('a challenge tells nobody which names are the operator’s', async () => {
     world.cluster.addNode('taken-name');
-    const worker = world.worker('taken-name');
+    world.cluster.names.set('reserved-name', 'reserved');
+    await settled(10);
+    const answers = await Promise.all(
+      ['taken-name', 'reserved-name', 'free-name'].map(async (nodeId) => {
+        const url = `${world.gateway?.publicUrl}${PATHS.challenge}?node_id=${nodeId}&staker=${id('51')}`;
+        const { status, json } = await raw(url);
+        return { status, admissible: json.admissible, reason: json.reason };
+      }),
+    );
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+    world.cluster.names.delete('reserved-name');
+  });
+
+  test('is told before a stake is made for it where the operator allows that', async () => {
+    await using telling = await World.start({ admit: { tellTakenNames: true } });
+    telling.cluster.addNode('taken-name');
+    await settled(10);
+    const worker = telling.worker('taken-name');
     await using connection = worker.connection();
     expect(await connection.challenge({ nodeId: 'taken-name', staker: worker.staker })).toMatchObject({
       admissible: false,
@@ -496,7 +513,9 @@ describe('too much', () => {
 
   test('one address is held to its rate', async () => {
     const url = `${world.gateway?.publicUrl}${PATHS.challenge}?node_id=x&staker=${id('51')}`;
-    const replies = await Promise.all(Array.from({ length: 230 }, () => raw(url)));
+    const agent = new Agent({ keepAlive: true, maxSockets: 10 });
+    const replies = await Promise.all(Array.from({ length: 230 }, () => raw(url, { agent })));
+    agent.destroy();
     const limited = replies.filter(({ status }) => status === 429);
     expect(limited.length).toBeGreaterThanOrEqual(30);
     expect(limited[0]?.json).toMatchObject({ code: 'rate_limited' });
