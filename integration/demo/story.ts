@@ -12,10 +12,18 @@ const STAKE_MIST = 2n * SUI;
 /** Tells the story of the README; 0 only if all of it happened. */
 export async function tell(teller: Teller, { keep }: { readonly keep: boolean }): Promise<number> {
   let world: World | undefined;
-  // A second Ctrl-C ends at once, as everywhere.
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
+  let isInterrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => interrupted.resolve(signal));
+    process.on(signal, () => {
+      // A second Ctrl-C ends at once, as everywhere, and leaves nothing behind.
+      if (isInterrupted) {
+        world?.kill();
+        process.exit(128 + constants.signals[signal]);
+      }
+      isInterrupted = true;
+      interrupted.resolve(signal);
+    });
   try {
     const started = await startWorld(teller);
     world = started;
@@ -32,7 +40,14 @@ export async function tell(teller: Teller, { keep }: { readonly keep: boolean })
   } finally {
     if (world) {
       if (!teller.isJson) teller.say('putting everything away …');
+      const { directory } = world;
+      // World.close has deadlines of its own; this one is behind them all.
+      const overdue = setTimeout(() => {
+        teller.failed(new Error(`not everything of ${directory} could be put away`));
+        process.exit(1);
+      }, 90_000).unref();
       await world.close();
+      clearTimeout(overdue);
     }
   }
 }

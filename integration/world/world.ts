@@ -15,6 +15,7 @@ import {
 import { type ChainWorld, SUI, startChainWorld } from '../chain/chain-world.ts';
 import { freePort } from './free-port.ts';
 import { KubernetesApi, until } from './kubernetes.ts';
+import { endLeftovers } from './leftovers.ts';
 import { Program, runOnce } from './program.ts';
 import { type K3s, startStandinK3s } from './standin-k3s.ts';
 
@@ -202,9 +203,20 @@ export class World implements AsyncDisposable {
     return program;
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#programs.map((program) => program.stop()));
-    await this.#life.close();
+  /** Everything is put away within a deadline, whatever of it hangs. */
+  async close(withinMs = 60_000): Promise<void> {
+    const hurry = setTimeout(() => this.kill(), withinMs);
+    try {
+      await Promise.all(this.#programs.map((program) => program.stop()));
+      await this.#life.close();
+    } finally {
+      clearTimeout(hurry);
+    }
+  }
+
+  /** All of its processes, at once. */
+  kill(): void {
+    endLeftovers(this.directory);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -245,6 +257,7 @@ async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldP
   const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-'));
   const runtimeDir = await mkdtemp('/dev/shm/k3s-daas-');
   life.defer('directories', async () => {
+    endLeftovers(directory);
     await rm(runtimeDir, { recursive: true, force: true });
     await rm(directory, { recursive: true, force: true });
   });
