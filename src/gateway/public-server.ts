@@ -46,7 +46,7 @@ const replyTimeoutMs = 5_000;
 /** How long a peer may take to end a connection after we have. */
 const endTimeoutMs = 2_000;
 /** What is in work when the gateway stops has this long; admissions were taken back by then. */
-const closeGraceMs = 3_000;
+const closeGraceMs = 2_000;
 
 /** HTTP over TLS 1.3 for anybody in the world: limits before work, and no way to keep a connection that is not used. */
 export function createPublicServer({ config, tls, clock, log }: PublicServerOptions): PublicServer {
@@ -112,8 +112,7 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
     const shares = request.routeOptions.url === PATHS.heartbeat ? heartbeats : others;
     const giveBack = shares.take(asker(request));
     if (!giveBack) throw new Refusal('overloaded', 'the gateway has too much to do', { retryAfterMs: 1_000 });
-    // 'close' comes once, whether the reply was sent or the client went away.
-    reply.raw.once('close', giveBack);
+    whenOver(reply.raw, giveBack);
   });
   app.addHook('onSend', async (request, reply) => {
     const connection = connections.of(request.raw.socket);
@@ -123,8 +122,8 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
       `timeout=${Math.floor((connection?.owner === undefined ? STRANGERS_REST_MS : idleMs) / 1000)}`,
     );
     if (isStopping) reply.header('connection', 'close');
-    const timer = setTimeout(() => connection?.cut(), replyTimeoutMs);
-    reply.raw.once('close', () => {
+    const timer = setTimeout(() => connection?.cut(), replyTimeoutMs).unref();
+    whenOver(reply.raw, () => {
       clearTimeout(timer);
       connection?.rest();
     });
@@ -178,6 +177,12 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
       await app.close();
     },
   };
+}
+
+/** 'close' comes once, whether the reply was sent or the client went away; it may have come already. */
+function whenOver(response: ServerResponse, act: () => void): void {
+  if (response.closed || response.destroyed) act();
+  else response.once('close', act);
 }
 
 /** RFC 9112, section 3.2: HTTP/1.1 asks for exactly one. */
