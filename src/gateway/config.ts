@@ -145,7 +145,7 @@ export const GatewayConfig = z.strictObject({
       lookupBurst: count.default(100).meta({ description: 'and how many at once after a pause' }),
       inFlight: count.default(512).meta({
         description:
-          'requests in work at once, heartbeats and others counted apart; beyond that 503. A request is in work when its body is there',
+          'requests in work at once, those of known workers, other heartbeats and the rest counted apart; beyond that 503. A request is in work once its body is there',
       }),
       addressInFlight: count
         .default(64)

@@ -22,7 +22,7 @@ import {
 } from './public-connections.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
-import { createShares } from './shares.ts';
+import { createShares, type Shares } from './shares.ts';
 
 export interface PublicServerOptions {
   readonly config: RunnableGatewayConfig;
@@ -54,9 +54,10 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
   const scribe = { clock, log };
   const rates = createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst });
-  // Apart: registrations that wait for chain or cluster must not take the places of heartbeats.
-  const heartbeats = createShares(limits.inFlight, limits.addressInFlight);
-  const others = createShares(limits.inFlight, limits.addressInFlight);
+  // Apart: neither strangers nor registrations that wait for chain or cluster may take the places of heartbeats.
+  const [workers, heartbeats, others] = [0, 1, 2].map(() =>
+    createShares(limits.inFlight, limits.addressInFlight),
+  ) as [Shares, Shares, Shares];
   let isStopping = false;
 
   const app: FastifyInstance = Fastify({
@@ -109,7 +110,8 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
   });
   // The body is there: a request whose body is on its way holds its connection, which has limits of its own, and nothing else.
   app.addHook('preValidation', async (request, reply) => {
-    const shares = request.routeOptions.url === PATHS.heartbeat ? heartbeats : others;
+    const isWorkers = connections.of(request.raw.socket)?.owner !== undefined;
+    const shares = isWorkers ? workers : request.routeOptions.url === PATHS.heartbeat ? heartbeats : others;
     const giveBack = shares.take(asker(request));
     if (!giveBack) throw new Refusal('overloaded', 'the gateway has too much to do', { retryAfterMs: 1_000 });
     whenOver(reply.raw, giveBack);
