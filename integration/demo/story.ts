@@ -12,29 +12,30 @@ const STAKE_MIST = 2n * SUI;
 /** Tells the story of the README; 0 only if all of it happened. */
 export async function tell(teller: Teller, { keep }: { readonly keep: boolean }): Promise<number> {
   let world: World | undefined;
+  const interrupt = new AbortController();
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
-  let isInterrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
       // A second Ctrl-C ends at once, as everywhere, and leaves nothing behind.
-      if (isInterrupted) {
+      if (interrupt.signal.aborted) {
         world?.kill();
-        process.exit(128 + constants.signals[signal]);
+        process.exit(exitCodeOf(signal));
       }
-      isInterrupted = true;
+      interrupt.abort(new Error(`interrupted by ${signal}`));
       interrupted.resolve(signal);
     });
   try {
-    const started = await startWorld(teller);
+    const started = await startWorld(teller, interrupt.signal);
     world = started;
     const ending = await Promise.race([story(started, teller), interrupted.promise]);
-    if (ending !== undefined) return 128 + constants.signals[ending];
+    if (ending !== undefined) return exitCodeOf(ending);
     if (keep) {
       tellHowToTalk(started, teller);
       await interrupted.promise;
     }
     return 0;
   } catch (error) {
+    if (interrupt.signal.aborted) return exitCodeOf(await interrupted.promise);
     teller.failed(error);
     return 1;
   } finally {
@@ -52,7 +53,9 @@ export async function tell(teller: Teller, { keep }: { readonly keep: boolean })
   }
 }
 
-async function startWorld(teller: Teller): Promise<World> {
+const exitCodeOf = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
+
+async function startWorld(teller: Teller, signal: AbortSignal): Promise<World> {
   teller.chapter('A world');
   const binary = process.env.K3S_BIN;
   const sentences: Record<string, (facts: Record<string, unknown>) => string> = {
@@ -62,6 +65,7 @@ async function startWorld(teller: Teller): Promise<World> {
     'gateway.ready': ({ url }) => `Nautilus gateway at ${String(url)}, its key pinned on chain`,
   };
   const options: WorldOptions = {
+    signal,
     onReady: (event, facts) =>
       teller.happened({ event, facts, sentence: sentences[event]?.({ ...facts }) ?? event }),
     ...(binary ? { startK3s: (await import('../world/real-k3s.ts')).startRealK3s(binary) } : {}),

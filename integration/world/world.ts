@@ -27,6 +27,8 @@ export interface WorldOptions {
   /** How the cluster and the agents are had; the stand-ins unless given. */
   readonly startK3s?: (directory: string, life: Lifetime) => Promise<K3s>;
   readonly heartbeatIntervalMs?: number;
+  /** Aborts the start: what was begun is put away. */
+  readonly signal?: AbortSignal;
   /** Told as things become ready. */
   readonly onReady?: (event: string, facts: Readonly<Record<string, unknown>>) => void;
 }
@@ -78,8 +80,11 @@ export class World implements AsyncDisposable {
 
   static async start(options: WorldOptions = {}): Promise<World> {
     const life = new Lifetime();
+    const starting = startParts(life, options);
+    // After an abort its own end comes late, and is not waited for.
+    starting.catch(() => undefined);
     try {
-      return new World(await startParts(life, options), life);
+      return new World(await Promise.race([starting, abortOf(options.signal)]), life);
     } catch (error) {
       await life.close().catch(() => undefined);
       throw error;
@@ -235,6 +240,13 @@ export interface Worker {
   readonly containerdAddress: string;
   /** A life of the host. */
   start(): Program;
+}
+
+function abortOf(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal?.aborted) reject(signal.reason as Error);
+    else signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
 }
 
 interface WorldParts {

@@ -19,7 +19,7 @@ export interface Connection {
   cutAfter(delayMs: number): void;
 }
 
-export interface ConnectionLimits {
+interface ConnectionLimits {
   /** Connections without an owner, in all and of one key. One more closes the oldest of the key that has the most. */
   readonly most: number;
   readonly mostOfOneKey?: number;
@@ -123,7 +123,7 @@ export function guardConnections(server: Server, options: GuardOptions): Connect
       return { kept: owned.total, others: strangers.total, refused, displaced };
     },
     cutAll() {
-      for (const connection of [...all.values()]) connection.cut();
+      for (const connection of all.values()) connection.cut();
     },
   };
 }
