@@ -14,7 +14,7 @@ import { SUI, type Worker, type WorkerOptions, World } from './world/world.ts';
 let world: World;
 let sui: SuiGrpcClient;
 beforeAll(async () => {
-  world = await World.start();
+  world = await World.start({ gateway: { admit: { tellTakenNames: true } } });
   sui = chainClient(world.chain.url);
 });
 afterAll(() => world?.close());
@@ -391,7 +391,7 @@ describe('what others have done', () => {
     });
   });
 
-  test('the name is that of a server: nothing is staked, exit 78', async () => {
+  test('the name is that of a server, and the gateway tells such names: nothing is staked, exit 78', async () => {
     const worker = await world.worker('server', { config: soon });
     const before = await world.node('server');
     const end = await endOf(worker.start());

@@ -25,4 +25,6 @@ K3S_BIN=/path/to/k3s (as root) uses a real k3s in network namespaces instead of 
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const teller = createTeller({ isJson: values.json });
   process.exitCode = await tell(teller, { keep: values.keep });
+  // What was told has long been written by then, and nothing that hangs keeps the demo.
+  setTimeout(() => process.exit(), 2_000).unref();
 }

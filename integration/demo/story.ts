@@ -12,32 +12,50 @@ const STAKE_MIST = 2n * SUI;
 /** Tells the story of the README; 0 only if all of it happened. */
 export async function tell(teller: Teller, { keep }: { readonly keep: boolean }): Promise<number> {
   let world: World | undefined;
-  // A second Ctrl-C ends at once, as everywhere.
+  const interrupt = new AbortController();
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => interrupted.resolve(signal));
+    process.on(signal, () => {
+      // A second Ctrl-C ends at once, as everywhere, and leaves nothing behind.
+      if (interrupt.signal.aborted) {
+        world?.kill();
+        process.exit(exitCodeOf(signal));
+      }
+      interrupt.abort(new Error(`interrupted by ${signal}`));
+      interrupted.resolve(signal);
+    });
   try {
-    const started = await startWorld(teller);
+    const started = await startWorld(teller, interrupt.signal);
     world = started;
     const ending = await Promise.race([story(started, teller), interrupted.promise]);
-    if (ending !== undefined) return 128 + constants.signals[ending];
+    if (ending !== undefined) return exitCodeOf(ending);
     if (keep) {
       tellHowToTalk(started, teller);
       await interrupted.promise;
     }
     return 0;
   } catch (error) {
+    if (interrupt.signal.aborted) return exitCodeOf(await interrupted.promise);
     teller.failed(error);
     return 1;
   } finally {
     if (world) {
       if (!teller.isJson) teller.say('putting everything away …');
+      const { directory } = world;
+      // World.close has deadlines of its own; this one is behind them all.
+      const overdue = setTimeout(() => {
+        teller.failed(new Error(`not everything of ${directory} could be put away`));
+        process.exit(1);
+      }, 90_000).unref();
       await world.close();
+      clearTimeout(overdue);
     }
   }
 }
 
-async function startWorld(teller: Teller): Promise<World> {
+const exitCodeOf = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
+
+async function startWorld(teller: Teller, signal: AbortSignal): Promise<World> {
   teller.chapter('A world');
   const binary = process.env.K3S_BIN;
   const sentences: Record<string, (facts: Record<string, unknown>) => string> = {
@@ -47,6 +65,7 @@ async function startWorld(teller: Teller): Promise<World> {
     'gateway.ready': ({ url }) => `Nautilus gateway at ${String(url)}, its key pinned on chain`,
   };
   const options: WorldOptions = {
+    signal,
     onReady: (event, facts) =>
       teller.happened({ event, facts, sentence: sentences[event]?.({ ...facts }) ?? event }),
     ...(binary ? { startK3s: (await import('../world/real-k3s.ts')).startRealK3s(binary) } : {}),

@@ -28,6 +28,12 @@ export const ourProgram: readonly [string, ...string[]] = [
   join(projectRoot, 'src', 'main.ts'),
 ];
 
+/** What is still running when this process ends, however it ends, ends with it. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A real process of ours, its JSON lines, and its end. */
 export class Program implements AsyncDisposable {
   readonly name: string;
@@ -51,6 +57,8 @@ export class Program implements AsyncDisposable {
       env: { ...process.env, NO_COLOR: '1', ...env },
       ...(cwd ? { cwd } : {}),
     });
+    running.add(this.child);
+    this.child.once('exit', () => running.delete(this.child));
     for (const stream of [this.child.stdout, this.child.stderr]) {
       if (!stream) continue;
       createInterface({ input: stream }).on('line', (line) => {
@@ -61,6 +69,12 @@ export class Program implements AsyncDisposable {
     }
     this.exited = new Promise((resolve, reject) => {
       this.child.once('error', reject);
+      // What it has started may hold its output open for ever.
+      this.child.once('exit', () => {
+        setTimeout(() => {
+          for (const stream of [this.child.stdout, this.child.stderr]) stream?.destroy();
+        }, 2_000).unref();
+      });
       this.child.once('close', (code, signal) => {
         this.#isOver = true;
         log.end();

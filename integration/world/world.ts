@@ -15,6 +15,7 @@ import {
 import { type ChainWorld, SUI, startChainWorld } from '../chain/chain-world.ts';
 import { freePort } from './free-port.ts';
 import { KubernetesApi, until } from './kubernetes.ts';
+import { endLeftovers } from './leftovers.ts';
 import { Program, runOnce } from './program.ts';
 import { type K3s, startStandinK3s } from './standin-k3s.ts';
 
@@ -26,6 +27,8 @@ export interface WorldOptions {
   /** How the cluster and the agents are had; the stand-ins unless given. */
   readonly startK3s?: (directory: string, life: Lifetime) => Promise<K3s>;
   readonly heartbeatIntervalMs?: number;
+  /** Aborts the start: what was begun is put away. */
+  readonly signal?: AbortSignal;
   /** Told as things become ready. */
   readonly onReady?: (event: string, facts: Readonly<Record<string, unknown>>) => void;
 }
@@ -77,8 +80,11 @@ export class World implements AsyncDisposable {
 
   static async start(options: WorldOptions = {}): Promise<World> {
     const life = new Lifetime();
+    const starting = startParts(life, options);
+    // After an abort its own end comes late, and is not waited for.
+    starting.catch(() => undefined);
     try {
-      return new World(await startParts(life, options), life);
+      return new World(await Promise.race([starting, abortOf(options.signal)]), life);
     } catch (error) {
       await life.close().catch(() => undefined);
       throw error;
@@ -202,9 +208,20 @@ export class World implements AsyncDisposable {
     return program;
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#programs.map((program) => program.stop()));
-    await this.#life.close();
+  /** Everything is put away within a deadline, whatever of it hangs. */
+  async close(withinMs = 60_000): Promise<void> {
+    const hurry = setTimeout(() => this.kill(), withinMs);
+    try {
+      await Promise.all(this.#programs.map((program) => program.stop()));
+      await this.#life.close();
+    } finally {
+      clearTimeout(hurry);
+    }
+  }
+
+  /** All of its processes, at once. */
+  kill(): void {
+    endLeftovers(this.directory);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -223,6 +240,13 @@ export interface Worker {
   readonly containerdAddress: string;
   /** A life of the host. */
   start(): Program;
+}
+
+function abortOf(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal?.aborted) reject(signal.reason as Error);
+    else signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
 }
 
 interface WorldParts {
@@ -245,6 +269,7 @@ async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldP
   const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-'));
   const runtimeDir = await mkdtemp('/dev/shm/k3s-daas-');
   life.defer('directories', async () => {
+    endLeftovers(directory);
     await rm(runtimeDir, { recursive: true, force: true });
     await rm(directory, { recursive: true, force: true });
   });

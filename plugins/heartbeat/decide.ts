@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Directive, StakeRecord, StopCause } from 'k3s-daas/plugin';
 import { stakeEnding } from 'k3s-daas/plugin';
 
@@ -17,6 +18,15 @@ const repeatEvery = 10;
 export function afterFailure(kind: 'refused' | 'silent', inARow: number): AfterFailure {
   const first = kind === 'refused' ? refusalsUntilRegistering : silencesUntilRegistering;
   return inARow >= first && (inARow - first) % repeatEvery === 0 ? 'register-again' : 'wait';
+}
+
+/**
+ * How long a host waits after a gateway did not answer: between a half and the whole of its interval, each node and each
+ * attempt otherwise, so that all the hosts that lost a gateway do not return to it at one moment.
+ */
+export function spreadMs(restMs: number, nodeId: string, attempt: number): number {
+  const drawn = createHash('sha256').update(`${nodeId} ${attempt}`).digest().readUInt32BE(0) / 2 ** 32;
+  return restMs * (0.5 + drawn / 2);
 }
 
 /** What the host knows of its own stake when a directive arrives; `unread` when the chain does not answer. */

@@ -1,7 +1,7 @@
 import { DaasError } from 'k3s-daas/plugin';
 import { describePlugin, fakeIdentity, loadPlugin, unreachable } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
-import { afterFailure } from './decide.ts';
+import { afterFailure, spreadMs } from './decide.ts';
 import heartbeat from './index.ts';
 
 type Loaded = Awaited<ReturnType<typeof loadPlugin>>;
@@ -124,6 +124,22 @@ test('a gateway that is away for hours degrades the host and stops nothing; it i
   expect(loaded.control.degraded.size).toBe(0);
   const sequences = loaded.gateways.heartbeats.map(({ sequence }) => sequence);
   expect(sequences.at(-1)).toBeGreaterThan(sequences.at(-2) ?? 0);
+});
+
+test('a kept connection that was closed meanwhile costs no heartbeat: the next in the sequence goes out at once', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.failOnce(new DaasError('DAAS_GATEWAY_CONNECTION_LOST', 'closed', { isRetryable: true }));
+  await loaded.clock.advance(10_000);
+  expect(loaded.gateways.heartbeats.map(({ sequence }) => sequence)).toEqual([1, 3]);
+  expect(loaded.facts('heartbeat.failed')).toEqual([]);
+});
+
+test('hosts that lost a gateway come back to it at different moments, within their interval', () => {
+  const waits = Array.from({ length: 100 }, (_value, index) => spreadMs(10_000, `worker-${index}`, 1));
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(5_000);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(10_000);
+  expect(new Set(waits.map((ms) => Math.floor(ms / 500))).size).toBe(10);
 });
 
 test('a chain that is away does not keep heartbeats from being sent', async () => {

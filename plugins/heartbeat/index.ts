@@ -15,7 +15,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { z } from 'zod';
-import { afterFailure, type OwnFact, reactTo } from './decide.ts';
+import { afterFailure, type OwnFact, reactTo, spreadMs } from './decide.ts';
 
 /** A single lost heartbeat is weather; from here on the host calls itself degraded. */
 const toleratedFailures = 2;
@@ -80,17 +80,24 @@ export default definePlugin({
           throw error;
         }
       });
-      for (let sequence = 1; latest === registered; sequence += 1) {
+      let sequence = 0;
+      const next = async () => beat(await connection.open(), registered, ++sequence, signal);
+      while (latest === registered) {
         const beganAtMs = clock.monotonicMs();
+        let isSilent = false;
         try {
-          await beat(await connection.open(), registered, sequence, signal);
+          await next().catch((error: unknown) => {
+            if (!isConnectionLost(error)) throw error;
+            // At once, on a new connection, as the next in the sequence: the gateway may have taken the first.
+            return next();
+          });
         } catch (error) {
           signal.throwIfAborted();
-          failed(error);
+          isSilent = failed(error);
         }
         const intervalMs = config.intervalMs ?? bounded(registered.heartbeatIntervalMs);
         const restMs = Math.max(intervalMs / 10, intervalMs - (clock.monotonicMs() - beganAtMs));
-        await untilNext(restMs, signal);
+        await untilNext(isSilent ? spreadMs(restMs, registered.nodeId, failures) : restMs, signal);
       }
     }
 
@@ -147,7 +154,8 @@ export default definePlugin({
       scope.emit('heartbeat.acknowledged', { sequence, directives: directives.map(({ kind }) => kind) });
     }
 
-    function failed(error: unknown): void {
+    /** Whether the gateway did not answer. */
+    function failed(error: unknown): boolean {
       failures += 1;
       lastProblem = messageOf(error);
       const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
@@ -156,6 +164,7 @@ export default definePlugin({
       const isSilent = error instanceof DaasError && error.isRetryable;
       if (afterFailure(isSilent ? 'silent' : 'refused', failures) === 'register-again')
         control.reregister(`${failures} heartbeats in a row failed: ${code}`);
+      return isSilent;
     }
 
     async function obey(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {
@@ -202,6 +211,10 @@ export default definePlugin({
     }));
   },
 });
+
+function isConnectionLost(error: unknown): boolean {
+  return error instanceof DaasError && error.code === 'DAAS_GATEWAY_CONNECTION_LOST';
+}
 
 /** One connection, made when it is first needed, and again after it could not be made. */
 function lazyConnection(connect: () => Promise<GatewayConnection>) {

@@ -140,6 +140,7 @@ const heartbeat = {
   runningPods: undefined,
   resourceUsage: { cpuPercent: 250, memoryPercent: Number.NaN, diskPercent: 12.345 },
 } as const;
+const heartbeatReply = { status: 'acknowledged', timestamp, message: 'all is well', directives: [] };
 
 function problem(code: string, status: number) {
   return {
@@ -339,6 +340,67 @@ describe('what comes back', () => {
     await using connection = connectTo(gatewayAt(server.url));
     await expect(connection.heartbeat(heartbeat)).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_UNREACHABLE',
+    });
+  });
+
+  describe('a kept connection', () => {
+    test('carries the next requests, and the gateway’s key is looked at once', async () => {
+      const server = await serve((seen, response) =>
+        reply(200, seen.request.method === 'GET' ? challengeReply : heartbeatReply)(seen, response),
+      );
+      await using connection = connectTo(gatewayAt(server.url));
+      await connection.challenge({ nodeId: 'worker-1', staker: '0x1' });
+      await connection.heartbeat(heartbeat);
+      await connection.heartbeat({ ...heartbeat, sequence: 8 });
+      expect(new Set(server.seen.map(({ request }) => request.socket.remotePort)).size).toBe(1);
+    });
+
+    test('is not used for longer than the gateway keeps it', async () => {
+      const server = await serve(reply(200, heartbeatReply, { 'keep-alive': 'timeout=1' }));
+      await using connection = connectTo(gatewayAt(server.url));
+      await connection.heartbeat(heartbeat);
+      await connection.heartbeat({ ...heartbeat, sequence: 8 });
+      expect(new Set(server.seen.map(({ request }) => request.socket.remotePort)).size).toBe(2);
+    });
+
+    test('that the gateway closes under a proof is an error of its own: the proof is not sent again', async () => {
+      const server = await serve((seen, response) => {
+        if (server.seen.length === 1) reply(200, heartbeatReply)(seen, response);
+        else seen.request.socket.destroy();
+      });
+      await using connection = connectTo(gatewayAt(server.url));
+      await connection.heartbeat(heartbeat);
+      await expect(connection.heartbeat({ ...heartbeat, sequence: 8 })).rejects.toMatchObject({
+        code: 'DAAS_GATEWAY_CONNECTION_LOST',
+        isRetryable: true,
+      });
+      expect(server.seen).toHaveLength(2);
+    });
+
+    test('that leads nowhere is given up while there is time for another', async () => {
+      const server = await serve((seen, response) => {
+        if (server.seen.length !== 2) reply(200, heartbeatReply)(seen, response);
+      });
+      await using connection = connectTo(gatewayAt(server.url), { timeoutMs: 1_000 });
+      await connection.heartbeat(heartbeat);
+      await expect(connection.heartbeat({ ...heartbeat, sequence: 8 })).rejects.toMatchObject({
+        code: 'DAAS_GATEWAY_CONNECTION_LOST',
+      });
+      await connection.heartbeat({ ...heartbeat, sequence: 9 });
+      expect(server.seen).toHaveLength(3);
+    });
+
+    test('that was closed does not keep a challenge from being asked for: it changes nothing', async () => {
+      const server = await serve((seen, response) => {
+        if (server.seen.length === 2) seen.request.socket.destroy();
+        else reply(200, challengeReply)(seen, response);
+      });
+      await using connection = connectTo(gatewayAt(server.url));
+      await connection.challenge({ nodeId: 'worker-1', staker: '0x1' });
+      expect(await connection.challenge({ nodeId: 'worker-1', staker: '0x1' })).toMatchObject({
+        nonce: 'n0nce',
+      });
+      expect(server.seen).toHaveLength(3);
     });
   });
 

@@ -1,6 +1,6 @@
 export { type ConnectorOptions, createGatewayConnector } from './connector.ts';
 export { isProblemCode, PROBLEMS, type ProblemCode, type ProblemKind } from './problems.ts';
-export { isPinned, spkiPin, TLS_MINIMUM } from './tls.ts';
+export { isPinned, spkiPin, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 export {
   BODY_LIMIT_BYTES,
   ChallengeQuery,

@@ -55,6 +55,7 @@ export const PROBLEMS = {
   request_timeout: kind(408, 'The request took too long to arrive', later),
   body_too_large: kind(413, 'The body is too large', unexpected),
   media_type_unsupported: kind(415, 'Bodies are application/json', unexpected),
+  expectation_failed: kind(417, 'The Expect header asks for what this gateway does not do', unexpected),
   internal: kind(500, 'The gateway failed', later),
 } as const satisfies Record<string, ProblemKind>;
 

@@ -1,11 +1,14 @@
+import type { ClientRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { DaasError, type GatewayEntry } from '#base';
-import { isPinned, TLS_MINIMUM } from './tls.ts';
+import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 
 /** More than any reply of the API; a gateway that sends more is not one. */
 const longestReplyBytes = 256 * 1024;
+
+const CONNECTION_LOST = 'DAAS_GATEWAY_CONNECTION_LOST';
 
 interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -48,7 +51,7 @@ export function createTransport({ gateway, ca, timeoutMs }: TransportOptions): T
     );
   const agent = new PinningAgent(gateway, ca, timeoutMs);
   return {
-    send: (asked) => send(asked, base, agent, timeoutMs),
+    send: (asked) => sendOrRepeat(asked, base, agent, timeoutMs),
     close: () => agent.destroy(),
   };
 }
@@ -64,10 +67,12 @@ function baseUrl(gateway: GatewayEntry): URL {
   return url;
 }
 
+/** How often the kernel asks whether the peer of an idle connection is there. */
+const aliveProbeMs = 15_000;
+
 /**
- * Hands out a connection only after its peer was checked. Connections are not kept: a heartbeat comes every few
- * seconds, and a request on a connection that the other side has just closed could not be told from one that was
- * carried out, whose proof must not be sent again.
+ * Hands out a connection only after its peer was checked, and keeps it for the next request: a handshake costs a gateway
+ * more than three heartbeats. How long an idle one may be used is what the gateway says (`Keep-Alive`), less a second.
  */
 class PinningAgent extends Agent {
   readonly #gateway: GatewayEntry;
@@ -75,7 +80,7 @@ class PinningAgent extends Agent {
   readonly #timeoutMs: number;
 
   constructor(gateway: GatewayEntry, ca: string | undefined, timeoutMs: number) {
-    super({ keepAlive: false });
+    super({ keepAlive: true, keepAliveMsecs: aliveProbeMs, maxFreeSockets: 1 });
     this.#gateway = gateway;
     this.#ca = ca;
     this.#timeoutMs = timeoutMs;
@@ -91,6 +96,7 @@ class PinningAgent extends Agent {
       port: Number(options.port ?? 443),
       servername: serverName(options.host ?? ''),
       minVersion: TLS_MINIMUM,
+      ecdhCurve: TLS_GROUPS,
       // A pin names the key itself: who certified it does not matter then.
       rejectUnauthorized: !isPinnedGateway,
       ...(!isPinnedGateway && this.#ca !== undefined && { ca: this.#ca }),
@@ -131,12 +137,32 @@ function pinMismatch(gateway: GatewayEntry): DaasError {
   );
 }
 
+/** What changes nothing is asked once more when a kept connection turned out to be closed. */
+async function sendOrRepeat(
+  asked: HttpRequest,
+  base: URL,
+  agent: Agent,
+  timeoutMs: number,
+): Promise<HttpReply> {
+  try {
+    return await send(asked, base, agent, timeoutMs);
+  } catch (error) {
+    const isLost = error instanceof DaasError && error.code === CONNECTION_LOST;
+    if (!isLost || asked.method !== 'GET') throw error;
+    return send(asked, base, agent, timeoutMs);
+  }
+}
+
 function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): Promise<HttpReply> {
   asked.signal?.throwIfAborted();
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = asked.signal ? AbortSignal.any([asked.signal, timeout]) : timeout;
   const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
-  const fail = (cause: unknown) => reject(failureOf(cause, asked.signal, timeout, base, timeoutMs));
+  const fail = (cause: unknown) => {
+    const isLost = outgoing.reusedSocket && !isAnswered && !signal.aborted;
+    reject(isLost ? connectionLost(base, cause) : failureOf(cause, asked.signal, timeout, base, timeoutMs));
+  };
+  let isAnswered = false;
   const body = asked.body === undefined ? undefined : Buffer.from(asked.body);
   const outgoing = request(new URL(asked.path, base), {
     method: asked.method,
@@ -149,7 +175,9 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
     },
   });
   outgoing.once('error', fail);
+  giveUpEarly(outgoing, timeoutMs / 2);
   outgoing.once('response', (incoming) => {
+    isAnswered = true;
     const chunks: Buffer[] = [];
     let length = 0;
     incoming.on('data', (chunk: Buffer) => {
@@ -169,6 +197,35 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
   });
   outgoing.end(body);
   return promise;
+}
+
+/**
+ * A kept connection may lead nowhere any more, which no packet tells: its request is given up while there is time for
+ * another on a new one.
+ */
+function giveUpEarly(outgoing: ClientRequest, withinMs: number): void {
+  outgoing.once('socket', () => {
+    if (!outgoing.reusedSocket) return;
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no answer on a kept connection within ${withinMs} ms`)),
+      withinMs,
+    );
+    outgoing.once('response', () => clearTimeout(timer));
+    outgoing.once('close', () => clearTimeout(timer));
+  });
+}
+
+/** The request may have been carried out: whoever repeats it has to sign it anew. */
+function connectionLost(base: URL, cause: unknown): DaasError {
+  return new DaasError(
+    CONNECTION_LOST,
+    `the connection to the gateway at ${base.origin} was closed meanwhile`,
+    {
+      isRetryable: true,
+      details: { url: base.origin },
+      cause,
+    },
+  );
 }
 
 function failureOf(

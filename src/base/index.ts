@@ -25,6 +25,13 @@ export type {
 } from './cluster-port.ts';
 export { coloursFor } from './colours.ts';
 export {
+  type Connection,
+  type ConnectionFigures,
+  type Connections,
+  closeListener,
+  guardConnections,
+} from './connections.ts';
+export {
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,

@@ -200,6 +200,23 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => asked.resolve(signal));
   const by = await Promise.race([asked.promise, gateway.ended.then(() => 'its own end')]);
   log.info('Gateway stops', { event: 'gateway.stopping', by });
+  endWithin(stopDeadlineMs, () =>
+    log.error('The gateway has not stopped in time and ends now', {
+      event: 'gateway.stop-overdue',
+      deadlineMs: stopDeadlineMs,
+    }),
+  );
+}
+
+/** Shorter than what systemd and Kubernetes grant before they kill. */
+const stopDeadlineMs = 20_000;
+
+/** Whatever hangs, a connection or a call: decisions are on disk when they count, so that an end loses none. */
+function endWithin(deadlineMs: number, say: () => void): void {
+  setTimeout(() => {
+    say();
+    process.exit(EXIT.unexpected);
+  }, deadlineMs).unref();
 }
 
 function withGatewayId<T extends { readonly gatewayId?: string | undefined }>(

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { ConfigurationError, type Lifetime, messageOf } from '#base';
+import { ConfigurationError, closeListener, guardConnections, type Lifetime, messageOf } from '#base';
 import type { HostHealth } from '#host';
 import { toJson } from './io.ts';
 
@@ -9,7 +9,8 @@ export async function serveHealth(
   { host, port }: { readonly host: string; readonly port: number },
   life: Lifetime,
 ): Promise<string> {
-  const server = createServer((request, response) => {
+  const timeouts = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+  const server = createServer(timeouts, (request, response) => {
     const health = read();
     const isGood = { '/livez': health.live, '/readyz': health.ready }[request.url ?? ''];
     response.writeHead(isGood === undefined ? 404 : isGood ? 200 : 503, {
@@ -17,6 +18,7 @@ export async function serveHealth(
     });
     response.end(isGood === undefined ? '{"paths":["/livez","/readyz"]}\n' : `${toJson(health)}\n`);
   });
+  const connections = guardConnections(server, { most: 64, lifeMs: 30_000, restMs: 10_000 });
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -29,10 +31,7 @@ export async function serveHealth(
       { cause },
     );
   }
-  life.defer('the health port', () => {
-    server.closeAllConnections();
-    return new Promise((done) => server.close(done));
-  });
+  life.defer('the health port', () => closeListener(server, connections, 0));
   const address = server.address();
   return `http://${host}:${typeof address === 'object' && address ? address.port : port}`;
 }

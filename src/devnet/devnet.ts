@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GrpcTypes } from '@mysten/sui/grpc';
-import { type Clock, DaasError, EXIT, systemClock } from '#base';
+import { type Clock, closeListener, DaasError, EXIT, guardConnections, systemClock } from '#base';
 import { fromBase64 } from './base64.ts';
 import { ChainTime } from './chain-time.ts';
 import { type ChainControl, handleControl } from './control.ts';
@@ -52,6 +52,7 @@ export interface Devnet extends ChainControl, AsyncDisposable {
 const TREASURY_MIST = 5_000_000_000_000_000_000n;
 const DAY_MS = 86_400_000;
 const KEEP_ALIVE_MS = 600_000;
+const MOST_CONNECTIONS = 4_096;
 
 /**
  * Starts a development chain: a server that speaks Sui's gRPC-web protocol, with its state in memory.
@@ -90,18 +91,14 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   });
   // A client that takes up an idle connection must not find the server about to close it.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const connections = guardConnections(server, { most: MOST_CONNECTIONS });
   await listen(server, options.listen?.host ?? '127.0.0.1', options.listen?.port ?? 0);
   const stopTicking = keepTicking(ledger, clock, options.checkpointIntervalMs ?? 1_000);
 
   let closing: Promise<void> | undefined;
   const close = () => {
     stopTicking();
-    closing ??= new Promise<void>((resolve) => {
-      server.close(() => {
-        resolve();
-      });
-      server.closeAllConnections();
-    });
+    closing ??= closeListener(server, connections, 0).then(() => undefined);
     return closing;
   };
   return {

@@ -397,7 +397,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const worker = registry.worker(nodeId);
       if (registry.breaker().trippedAtMs !== undefined) return 'breaker_tripped';
       const own = policyProblem(nodeId, staker, worker) ?? bindingProblem(nodeId, staker, undefined, worker);
-      if (own) return own;
+      // Which names are the operator's is told only to who has staked for one: anybody can ask this.
+      if (own || !config.admit.tellTakenNames) return own;
       const nodes = reconciler.nodes();
       const names = reconciler.names();
       if (!nodes || !names) return 'cluster_unavailable';

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { inspect } from 'node:util';
@@ -438,9 +438,26 @@ describe('a name that is somebody else’s', () => {
     expect(world.cluster.has('marked')).toBe(true);
   });
 
-  test('is told before anybody stakes for it', async () => {
+  test('a challenge tells nobody which names are the operator’s', async () => {
     world.cluster.addNode('taken-name');
-    const worker = world.worker('taken-name');
+    world.cluster.names.set('reserved-name', 'reserved');
+    await settled(10);
+    const answers = await Promise.all(
+      ['taken-name', 'reserved-name', 'free-name'].map(async (nodeId) => {
+        const url = `${world.gateway?.publicUrl}${PATHS.challenge}?node_id=${nodeId}&staker=${id('51')}`;
+        const { status, json } = await raw(url);
+        return { status, admissible: json.admissible, reason: json.reason };
+      }),
+    );
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+    world.cluster.names.delete('reserved-name');
+  });
+
+  test('is told before a stake is made for it where the operator allows that', async () => {
+    await using telling = await World.start({ admit: { tellTakenNames: true } });
+    telling.cluster.addNode('taken-name');
+    await settled(10);
+    const worker = telling.worker('taken-name');
     await using connection = worker.connection();
     expect(await connection.challenge({ nodeId: 'taken-name', staker: worker.staker })).toMatchObject({
       admissible: false,
@@ -494,9 +511,62 @@ describe('too much', () => {
     expect(lines).toHaveLength(30);
   });
 
+  test('strangers of many addresses share one budget of chain reads', async () => {
+    await using bounded = await World.start({ limits: { lookupBurst: 3 } });
+    const codes: unknown[] = [];
+    for (let index = 0; index < 6; index += 1) {
+      const worker = bounded.worker(`flood-${index}`);
+      const localAddress = `127.0.0.${index + 2}`;
+      const url = `${bounded.gateway?.publicUrl}`;
+      const asked = await raw(`${url}${PATHS.challenge}?node_id=${worker.nodeId}&staker=${id('51')}`);
+      const body = JSON.stringify({
+        node_id: worker.nodeId,
+        timestamp: bounded.clock.nowMs(),
+        node_password_hash: passwordHash,
+        host: {},
+      });
+      const proof = await worker.signer.sign({
+        sealTokenId: id(`e${index}`),
+        audience: GATEWAY_ID,
+        method: 'POST',
+        path: PATHS.register,
+        body,
+        nowMs: bounded.clock.nowMs(),
+        freshness: { kind: 'nonce', nonce: String(asked.json.nonce) },
+      });
+      const headers = { 'content-type': 'application/json', 'x-seal-token': proof };
+      const reply = await raw(`${url}${PATHS.register}`, { method: 'POST', headers, body, localAddress });
+      codes.push(reply.json.code);
+    }
+    expect(codes.filter((code) => code === 'rate_limited')).toHaveLength(3);
+    expect(bounded.chain.asked.tokens.flat()).toHaveLength(3);
+  });
+
+  test('handshakes of one address beyond its budget are not begun', async () => {
+    await using bounded = await World.start({
+      limits: { addressHandshakeBurst: 5, addressHandshakeRate: 1 },
+    });
+    const url = `${bounded.gateway?.publicUrl}/livez`;
+    const outcomes: unknown[] = [];
+    for (let index = 0; index < 8; index += 1)
+      outcomes.push(
+        await raw(url, { localAddress: '127.0.0.9' }).then(
+          ({ status }) => status,
+          ({ code }: NodeJS.ErrnoException) => code,
+        ),
+      );
+    expect(outcomes.slice(0, 5)).toEqual([200, 200, 200, 200, 200]);
+    expect(outcomes.slice(5)).toEqual(['ECONNRESET', 'ECONNRESET', 'ECONNRESET']);
+    expect(await raw(url, { localAddress: '127.0.0.10' })).toMatchObject({ status: 200 });
+    await bounded.clock.advance(1_000);
+    expect(await raw(url, { localAddress: '127.0.0.9' })).toMatchObject({ status: 200 });
+  });
+
   test('one address is held to its rate', async () => {
     const url = `${world.gateway?.publicUrl}${PATHS.challenge}?node_id=x&staker=${id('51')}`;
-    const replies = await Promise.all(Array.from({ length: 230 }, () => raw(url)));
+    const agent = new Agent({ keepAlive: true, maxSockets: 10 });
+    const replies = await Promise.all(Array.from({ length: 230 }, () => raw(url, { agent })));
+    agent.destroy();
     const limited = replies.filter(({ status }) => status === 429);
     expect(limited.length).toBeGreaterThanOrEqual(30);
     expect(limited[0]?.json).toMatchObject({ code: 'rate_limited' });
@@ -508,7 +578,7 @@ describe('too slow', () => {
     const url = `${world.gateway?.publicUrl}${PATHS.heartbeat}`;
     const slow = [];
     // Slowly enough for its rate: a request that does not come to its end is in work until its time-out.
-    for (let round = 0; round < 14; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       for (let index = 0; index < 50; index += 1) slow.push(beginPost(url));
       await world.clock.advance(1_000, 1_000);
       await Promise.all(slow.slice(-50).map(({ sent }) => sent));
@@ -517,6 +587,15 @@ describe('too slow', () => {
     const reply = await raw(challengeUrl, { localAddress: '127.0.0.2' });
     for (const begun of slow) begun.destroy();
     expect(reply.status).toBe(200);
+  });
+
+  test('a request whose body is on its way takes nobody’s place', async () => {
+    await using bounded = await World.start({ limits: { inFlight: 2, addressInFlight: 1 } });
+    const slow = Array.from({ length: 5 }, () => beginPost(`${bounded.gateway?.publicUrl}${PATHS.register}`));
+    await Promise.all(slow.map(({ sent }) => sent));
+    const url = `${bounded.gateway?.publicUrl}${PATHS.challenge}?node_id=x&staker=${id('51')}`;
+    expect(await raw(url)).toMatchObject({ status: 200 });
+    for (const begun of slow) begun.destroy();
   });
 
   test('headers that do not come to an end are cut off, long before node would by itself', async () => {

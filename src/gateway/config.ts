@@ -66,6 +66,10 @@ export const GatewayConfig = z.strictObject({
         .refine(isPattern, 'expected a regular expression')
         .default('.*')
         .meta({ description: 'a regular expression that the whole node id must match' }),
+      tellTakenNames: z.boolean().default(false).meta({
+        description:
+          'a challenge says that a name is the operator’s before anybody stakes for it; true also lets anybody find out which names those are',
+      }),
       maxNodes: count
         .max(100_000)
         .default(1000)
@@ -109,16 +113,43 @@ export const GatewayConfig = z.strictObject({
     .strictObject({
       addressRate: rate.default(50).meta({ description: 'requests a second from one address' }),
       addressBurst: count.default(200).meta({ description: 'and how many at once after a pause' }),
-      addressConnections: count
-        .default(128)
-        .meta({ description: 'connections that one address may hold at the same time' }),
+      addressConnections: count.default(128).meta({
+        description:
+          'connections of one address that have shown no valid heartbeat or registration; one more closes its oldest',
+      }),
+      connections: count.default(2048).meta({
+        description:
+          'such connections of all addresses; one more closes the oldest of the address that has the most',
+      }),
+      nodeConnections: count
+        .default(4)
+        .meta({ description: 'connections of one node; one more closes its oldest' }),
+      addressHandshakeRate: rate
+        .default(50)
+        .meta({ description: 'TLS handshakes a second with one address; beyond that it is cut off' }),
+      addressHandshakeBurst: count.default(200).meta({ description: 'and how many at once after a pause' }),
+      handshakeRate: rate.default(300).meta({
+        description:
+          'TLS handshakes a second with all strangers; addresses of known workers have as many for themselves',
+      }),
+      handshakeBurst: count.default(600).meta({ description: 'and how many at once after a pause' }),
       tokenRate: rate.default(2).meta({ description: 'accepted proofs a second for one Seal token' }),
       tokenBurst: count.default(10).meta({ description: 'and how many at once after a pause' }),
       strangerRate: rate
         .default(1)
         .meta({ description: 'chain look-ups a second that strangers of one address may cause' }),
       strangerBurst: count.default(10).meta({ description: 'and how many at once after a pause' }),
-      inFlight: count.default(512).meta({ description: 'requests in work at once; beyond that 503' }),
+      lookupRate: rate
+        .default(20)
+        .meta({ description: 'chain look-ups a second that all strangers together may cause' }),
+      lookupBurst: count.default(100).meta({ description: 'and how many at once after a pause' }),
+      inFlight: count.default(512).meta({
+        description:
+          'requests in work at once, those of known workers, other heartbeats and the rest counted apart; beyond that 503. A request is in work once its body is there',
+      }),
+      addressInFlight: count
+        .default(64)
+        .meta({ description: 'the same for one address, or one node that is known on its connection' }),
       admissions: count.default(8).meta({ description: 'admissions in work at once' }),
       admissionsWaiting: z
         .number()

@@ -7,7 +7,9 @@ import {
   type Clock,
   type ClusterPort,
   ConfigurationError,
+  closeListener,
   DaasError,
+  guardConnections,
   Lifetime,
   type Log,
   messageOf,
@@ -25,6 +27,7 @@ import { createPublicApi } from './public-api.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler } from './reconciler.ts';
 import { openRegistry } from './registry.ts';
+import { createSelfProbe } from './self-probe.ts';
 import { checkOwnEntry, joinTokenHead, readTls } from './server-files.ts';
 import { openSqliteStore } from './store.ts';
 import { createVerifier } from './verifier.ts';
@@ -133,6 +136,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clock,
     startedAtMs,
     strangers: createRateLimit({ ratePerSecond: limits.strangerRate, burst: limits.strangerBurst }),
+    allStrangers: createRateLimit({ ratePerSecond: limits.lookupRate, burst: limits.lookupBurst }),
     tokens: createRateLimit({
       // Never below what the gateway itself asks for.
       ratePerSecond: Math.max(limits.tokenRate, 3_000 / config.heartbeatIntervalMs),
@@ -162,10 +166,14 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
 
   const operator = createOperatorApi({ registry, reconciler, facts, audit, locks, clock, log });
-  life.defer('the operator’s socket', () => operator.close());
+  const operatorConnections = guardConnections(operator.server, { most: 64, restMs: 10_000 });
+  life.defer('the operator’s socket', async () => {
+    await closeListener(operator.server, operatorConnections, 3_000);
+    await operator.close();
+  });
   await listenOnSocket(operator.server, () => operator.ready(), socketPath);
 
-  const app = createPublicApi({
+  const publicServer = createPublicApi({
     config,
     tls,
     tokenHead,
@@ -179,20 +187,35 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     log,
     signal: stop.signal,
   });
-  life.defer('the public port', () => app.close());
+  const { app } = publicServer;
+  life.defer('the public port', () => publicServer.close());
   await listening(() => app.listen(config.listen), config.listen, 'gateway.listen');
+  const probe = createSelfProbe({
+    host: dialHost(config.listen.host),
+    port: portOf(app.server),
+    cert: tls.cert,
+    clock,
+  });
 
-  const health = createHealthApi(() => healthChecks());
-  life.defer('the health port', () => closeServer(health));
+  const health = createHealthApi(healthChecks);
+  const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000, restMs: 10_000 });
+  life.defer('the health port', () => closeListener(health, healthConnections, 0));
   await listening(() => listen(health, config.health), config.health, 'gateway.health');
   life.defer('what is under way', () => stop.abort(stopping()));
 
-  function healthChecks(): readonly HealthCheck[] {
+  async function healthChecks(): Promise<readonly HealthCheck[]> {
+    const port = await probe();
     const heardAtMs = facts.heardAtMs();
     const silentMs = heardAtMs === undefined ? undefined : clock.monotonicMs() - heardAtMs;
     const auditFailure = audit.failure();
     const { trippedAtMs } = registry.breaker();
+    const { kept, others } = publicServer.connections.figures;
     return [
+      {
+        name: 'port',
+        isOk: port.isOk,
+        detail: `${port.detail}; ${kept} connections of workers, ${others} others`,
+      },
       {
         name: 'chain',
         isOk: silentMs !== undefined && silentMs < FACT_FRESH_MS,
@@ -357,20 +380,17 @@ async function listening(open: () => Promise<unknown>, where: object, setting: s
   }
 }
 
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
-}
-
 function portOf(server: { address(): AddressInfo | string | null }): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** An address to dial: nobody can connect to "all interfaces". */
+/** An address to dial: "all interfaces" is none. */
+function dialHost(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+}
+
 function urlHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
+  const dialled = dialHost(host);
+  return dialled.includes(':') ? `[${dialled}]` : dialled;
 }

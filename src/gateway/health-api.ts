@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import { messageOf } from '#base';
 
 export interface HealthCheck {
   readonly name: string;
@@ -11,8 +12,9 @@ export interface HealthCheck {
  * `/livez` and `/readyz` on a port of their own, undisturbed by load on the public one. Red when the gateway cannot
  * decide, with the reason.
  */
-export function createHealthApi(checks: () => readonly HealthCheck[]): Server {
-  return createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (request, response) => {
+export function createHealthApi(checks: () => Promise<readonly HealthCheck[]>): Server {
+  const options = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+  return createServer(options, (request, response) => {
     const path = request.url?.split('?', 1)[0];
     const answer = (status: number, body: unknown) => {
       response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
@@ -22,14 +24,17 @@ export function createHealthApi(checks: () => readonly HealthCheck[]): Server {
     switch (path) {
       case '/livez':
         return answer(200, { status: 'ok' });
-      case '/readyz': {
-        const all = checks();
-        const isReady = all.every(({ isOk }) => isOk);
-        return answer(isReady ? 200 : 503, {
-          status: isReady ? 'ok' : 'not ready',
-          checks: all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail })),
-        });
-      }
+      case '/readyz':
+        return void checks().then(
+          (all) => {
+            const isReady = all.every(({ isOk }) => isOk);
+            answer(isReady ? 200 : 503, {
+              status: isReady ? 'ok' : 'not ready',
+              checks: all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail })),
+            });
+          },
+          (error: unknown) => answer(503, { status: 'not ready', detail: messageOf(error) }),
+        );
       default:
         return answer(404, { status: 'there are /livez and /readyz' });
     }

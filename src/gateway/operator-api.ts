@@ -44,7 +44,9 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     requestIdHeader: false,
     genReqId: newRequestId,
     bodyLimit: BODY_LIMIT_BYTES,
-    forceCloseConnections: true,
+    requestTimeout: 10_000,
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+    forceCloseConnections: false,
   });
   answerWithProblems(app, { clock, log });
 

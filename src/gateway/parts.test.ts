@@ -9,6 +9,7 @@ import { CHALLENGE_LIFE_MS, createChallenges } from './challenge.ts';
 import { ManualClock, settled } from './clock.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
+import { createShares } from './shares.ts';
 import { caChain } from './tls.fixture.ts';
 import { createWorkQueue } from './work-queue.ts';
 
@@ -174,6 +175,20 @@ describe('locks and gates', () => {
     expect(await waiting).toBe('second');
     expect(await gate.enter(async () => 'fourth')).toBe('fourth');
   });
+});
+
+test('one asker gets no more than its share, and what is given back can be taken again', () => {
+  const shares = createShares(3, 2);
+  const first = shares.take('a');
+  expect(first).toBeDefined();
+  expect(shares.take('a')).toBeDefined();
+  expect(shares.take('a')).toBeUndefined();
+  expect(shares.take('b')).toBeDefined();
+  expect(shares.take('c')).toBeUndefined();
+  first?.();
+  first?.();
+  expect(shares.take('c')).toBeDefined();
+  expect(shares.take('d')).toBeUndefined();
 });
 
 describe('the work queue', () => {

@@ -1,17 +1,13 @@
-import type { Server, Socket } from 'node:net';
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import {
-  BODY_LIMIT_BYTES,
   ChallengeQuery,
   type ChallengeReply,
   HeartbeatBody,
   type HeartbeatReply,
   PATHS,
-  PROBLEM_TYPE,
   RegisterBody,
   type RegisterReply,
-  TLS_MINIMUM,
 } from '#api';
 import type { Clock, Log } from '#base';
 import { bodyDigest, PROOF_HEADER } from '#seal';
@@ -20,11 +16,13 @@ import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './facts.ts';
-import { answerProblem, answerWithProblems, newRequestId, pathOf, problemBody } from './http.ts';
-import { addressKey, createRateLimit } from './rate-limit.ts';
+import { pathOf } from './http.ts';
+import { createPublicServer, type PublicServer } from './public-server.ts';
+import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
+import { LIVE_PATH } from './self-probe.ts';
 import type { ProvenRequest, Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
@@ -44,74 +42,11 @@ export interface PublicApiOptions {
   readonly signal: AbortSignal;
 }
 
-/** A request may hold a connection no longer than this, its body's arrival included. */
-const requestTimeoutMs = 10_000;
-const mostConnections = 4_096;
-
-/** The API that workers use: TLS 1.3 that ends here, limits before work, nothing believed that a proxy could write. */
-export function createPublicApi(options: PublicApiOptions): FastifyInstance {
-  const { config, tls, verifier, admission, challenges, clock, log, signal } = options;
-  const addresses = createRateLimit({
-    ratePerSecond: config.limits.addressRate,
-    burst: config.limits.addressBurst,
-  });
-  let inFlight = 0;
-  let isStopping = false;
-
-  const app: FastifyInstance = Fastify({
-    https: {
-      ...tls,
-      minVersion: TLS_MINIMUM,
-      maxHeaderSize: 8 * 1024,
-      headersTimeout: 5_000,
-      handshakeTimeout: 5_000,
-      // How often node looks for requests that are too slow; by default twice a minute.
-      connectionsCheckingInterval: 1_000,
-    },
-    logger: false,
-    trustProxy: false,
-    requestIdHeader: false,
-    genReqId: newRequestId,
-    bodyLimit: BODY_LIMIT_BYTES,
-    connectionTimeout: 30_000,
-    keepAliveTimeout: 5_000,
-    requestTimeout: requestTimeoutMs,
-    exposeHeadRoutes: false,
-    forceCloseConnections: true,
-    return503OnClosing: false,
-    // What its router cannot read never becomes a request: no hook sees it.
-    frameworkErrors: (error, request, reply) => void answerProblem(error, request, reply, { clock, log }),
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket, clock),
-  });
-  app.server.maxConnections = mostConnections;
-  limitConnections(app.server, config.limits.addressConnections);
-  answerWithProblems(app, { clock, log });
-
-  app.addHook('onRequest', async (request, reply) => {
-    inFlight += 1;
-    // 'close' comes once, whether the reply was sent or the client went away.
-    reply.raw.once('close', () => {
-      inFlight -= 1;
-    });
-    if (isStopping) throw new Refusal('stopping', 'the gateway is stopping', { retryAfterMs: 5_000 });
-    if (inFlight > config.limits.inFlight)
-      throw new Refusal('overloaded', 'the gateway has too much to do', { retryAfterMs: 1_000 });
-    const waitMs = addresses.take(addressKey(request.ip), clock.monotonicMs());
-    if (waitMs > 0)
-      throw new Refusal('rate_limited', 'too many requests from this address', { retryAfterMs: waitMs });
-  });
-  app.addHook('preClose', async () => {
-    isStopping = true;
-  });
-  app.addHook('onSend', async (_request, reply) => {
-    reply.header('cache-control', 'no-store');
-  });
-
-  // The proof is over the bytes as they came: they are parsed only after it holds.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
-  });
+/** The API that workers use: nothing is believed that a proxy could write. */
+export function createPublicApi(options: PublicApiOptions): PublicServer {
+  const { config, verifier, admission, challenges, clock, log, signal } = options;
+  const server = createPublicServer(options);
+  const { app, connections } = server;
 
   app.get(PATHS.challenge, async (request): Promise<ChallengeReply> => {
     const query = parse(ChallengeQuery, request.query);
@@ -136,6 +71,7 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
       { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },
       signal,
     );
+    connections.prove(request.raw.socket, admitted.worker.nodeId);
     log.info('Registered a worker', {
       event: 'worker.registered',
       node: admitted.worker.nodeId,
@@ -147,9 +83,13 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
 
   app.post(PATHS.heartbeat, async (request): Promise<HeartbeatReply> => {
     const sender = await verifier.heartbeat(provenRequest(request, config.gatewayId));
+    connections.prove(request.raw.socket, sender.worker.nodeId);
     const body = parseBody(HeartbeatBody, request, sender.worker.nodeId);
     return hear(sender, body, options);
   });
+
+  // For load balancers, and the gateway's own look at this port.
+  app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
   for (const path of Object.values(PATHS))
     app.route({
@@ -160,7 +100,7 @@ export function createPublicApi(options: PublicApiOptions): FastifyInstance {
         throw new Refusal('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
       },
     });
-  return app;
+  return server;
 }
 
 function provenRequest(request: FastifyRequest, audience: string): ProvenRequest {
@@ -259,33 +199,4 @@ function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: Public
     message: directives.length === 0 ? 'all is well' : 'see the directives',
     directives: [...directives],
   };
-}
-
-/** Whoever sends slowly holds a connection for long: one address must not hold them all. */
-function limitConnections(server: Server, mostOfOneAddress: number): void {
-  const open = new Map<string, number>();
-  server.on('connection', (socket) => {
-    const address = addressKey(socket.remoteAddress ?? '');
-    const count = (open.get(address) ?? 0) + 1;
-    if (count > mostOfOneAddress) return void socket.destroy();
-    open.set(address, count);
-    socket.once('close', () => {
-      const left = (open.get(address) ?? 1) - 1;
-      if (left > 0) open.set(address, left);
-      else open.delete(address);
-    });
-  });
-}
-
-/** What is not HTTP, or came too slowly, is answered by hand: there is no request yet. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: Socket, clock: Clock): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const code = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'request_timeout' : 'request_invalid';
-  const detail =
-    code === 'request_timeout' ? 'the request took too long to arrive' : 'this is not an HTTP request';
-  const body = JSON.stringify(problemBody(code, detail, newRequestId(), clock.nowMs()));
-  const status = code === 'request_timeout' ? '408 Request Timeout' : '400 Bad Request';
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
 }

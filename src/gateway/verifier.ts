@@ -56,12 +56,14 @@ export interface VerifierOptions {
   readonly clock: Clock;
   /** By the monotonic clock. Proofs from before are not believed: the memory of what was seen is not that old. */
   readonly startedAtMs: number;
+  /** Chain look-ups that strangers of one address may cause, and those of all together. */
   readonly strangers: RateLimit;
+  readonly allStrangers: RateLimit;
   readonly tokens: RateLimit;
 }
 
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { facts, registry, challenges, audit, clock, startedAtMs, strangers, tokens } = options;
+  const { facts, registry, challenges, audit, clock, startedAtMs, strangers, allStrangers, tokens } = options;
 
   /**
    * The highest sequence of each node's incarnation that was accepted; before the first, what the store remembers. A name
@@ -150,7 +152,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const worker = registry.worker(nodeId);
       const isKnown = worker?.tokenId === tokenId && worker.holderKey === holderKey;
       if (!isKnown && !facts.knows(tokenId)) {
-        const waitMs = strangers.take(request.address, clock.monotonicMs());
+        const nowMs = clock.monotonicMs();
+        // Its own budget first: an address that has spent it takes nothing of what all share.
+        const waitMs = strangers.take(request.address, nowMs) || allStrangers.take('', nowMs);
         if (waitMs > 0) {
           await noteRefusal(request, 'rate_limited', proof);
           throw new Refusal('rate_limited', 'too many tokens that this gateway does not know', {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
+import { type Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGatewayConnector, spkiPin } from '#api';
@@ -347,6 +347,7 @@ export function raw(
     headers?: Record<string, string>;
     body?: string | Buffer;
     localAddress?: string;
+    agent?: Agent;
   } = {},
 ): Promise<RawReply> {
   const { promise, resolve, reject } = Promise.withResolvers<RawReply>();
@@ -357,7 +358,7 @@ export function raw(
       headers: options.headers ?? {},
       ...(options.localAddress !== undefined && { localAddress: options.localAddress }),
       rejectUnauthorized: false,
-      agent: false,
+      agent: options.agent ?? false,
     },
     (incoming) => {
       const chunks: Buffer[] = [];

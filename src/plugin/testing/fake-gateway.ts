@@ -40,6 +40,7 @@ export class FakeGateways implements GatewayConnector {
   directives: Directive[] = [];
   registration: Registration = fakeRegistration();
   open = 0;
+  #once: Error | undefined;
   readonly #clock: Pick<Clock, 'nowMs'>;
 
   constructor(clock: Pick<Clock, 'nowMs'>) {
@@ -48,6 +49,11 @@ export class FakeGateways implements GatewayConnector {
 
   fail(error: Error, url = '*'): void {
     this.failures.set(url, error);
+  }
+
+  /** The next call throws, those after it do not. */
+  failOnce(error: Error): void {
+    this.#once = error;
   }
 
   forgive(): void {
@@ -60,7 +66,8 @@ export class FakeGateways implements GatewayConnector {
     const call = (what: string) => {
       this.calls.push(`${what} ${gateway.url}`);
       if (!isOpen) throw new Error(`${what} on a connection that was closed`);
-      const failure = this.failures.get(gateway.url) ?? this.failures.get('*');
+      const failure = this.#once ?? this.failures.get(gateway.url) ?? this.failures.get('*');
+      this.#once = undefined;
       if (failure) throw failure;
     };
     return {

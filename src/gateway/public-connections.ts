@@ -1,0 +1,88 @@
+import type { Server, Socket } from 'node:net';
+import { type Clock, type Connections, guardConnections, type Log } from '#base';
+import type { GatewayConfig } from './config.ts';
+import { addressKey, createRateLimit } from './rate-limit.ts';
+
+/** From the accept to the end of the TLS handshake. */
+const handshakeMs = 5_000;
+/** A stranger's connection: as long as the longest registration takes, and no longer whatever it does. */
+const strangersLifeMs = 60_000;
+/** How long a stranger may wait between a reply and the next request. */
+export const STRANGERS_REST_MS = 5_000;
+const mostKnownAddresses = 100_000;
+const reportEveryMs = 10_000;
+
+export interface PublicConnections extends Connections {
+  /** A worker's proof was accepted on this socket: strangers do not displace it, and its address is known. */
+  prove(socket: Socket, nodeId: string): void;
+}
+
+/** How long a worker's connection may be idle: two heartbeats may be late, and the third still finds it. */
+export function keptIdleMs(heartbeatIntervalMs: number): number {
+  return Math.max(STRANGERS_REST_MS, 2.5 * heartbeatIntervalMs);
+}
+
+/** The connections of the public port: what strangers open costs no known worker its own. */
+export function guardPublicPort(
+  server: Server,
+  limits: GatewayConfig['limits'],
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): PublicConnections {
+  const addresses = createRateLimit({
+    ratePerSecond: limits.addressHandshakeRate,
+    burst: limits.addressHandshakeBurst,
+  });
+  const inAll = createRateLimit({ ratePerSecond: limits.handshakeRate, burst: limits.handshakeBurst });
+  const known = new Set<string>();
+  const report = occasionally(clock, () => {
+    const { kept, others, refused, displaced } = connections.figures;
+    log.warn('Connections were cut off to protect the others', { kept, others, refused, displaced });
+  });
+
+  const connections = guardConnections(server, {
+    most: limits.connections,
+    mostOfOneKey: limits.addressConnections,
+    mostOfOneOwner: limits.nodeConnections,
+    lifeMs: strangersLifeMs,
+    restMs: STRANGERS_REST_MS,
+    handshakeMs,
+    keyOf: (socket) => addressKey(socket.remoteAddress ?? ''),
+    admits(address, { localAddress, remoteAddress }) {
+      const nowMs = clock.monotonicMs();
+      // The readiness probe comes from this machine itself.
+      const isKnown = known.has(address) || localAddress === remoteAddress;
+      // Its own budget first: an address that has spent it takes nothing of what all share.
+      return addresses.take(address, nowMs) === 0 && inAll.take(isKnown ? 'known' : 'strangers', nowMs) === 0;
+    },
+    onCut: report,
+  });
+
+  return {
+    of: (socket) => connections.of(socket),
+    get figures() {
+      return connections.figures;
+    },
+    cutAll: () => connections.cutAll(),
+    prove(socket, nodeId) {
+      const connection = connections.of(socket);
+      if (!connection) return;
+      connection.keepFor(nodeId);
+      // Deleted and added again: the first of a set is then the one longest unused.
+      known.delete(connection.key);
+      known.add(connection.key);
+      const [oldest] = known;
+      if (known.size > mostKnownAddresses && oldest !== undefined) known.delete(oldest);
+    },
+  };
+}
+
+/** A flood must not flood the log, too. */
+function occasionally(clock: Clock, say: () => void): () => void {
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - lastMs < reportEveryMs) return;
+    lastMs = nowMs;
+    say();
+  };
+}
