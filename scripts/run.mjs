@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runChild } from '../bin/run-child.mjs';
+import { runChild } from './run-child.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCE = ['--conditions=source'];
@@ -49,7 +49,10 @@ const TASKS = {
     ['node', 'node_modules/knip/bin/knip.js', '--no-progress', '--treat-config-hints-as-errors'],
   ],
   format: [['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--write', '.']],
-  build: [['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']],
+  build: [
+    ['node', 'scripts/bundle.ts'],
+    ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+  ],
   'contracts:build': [['node', ...SOURCE, 'contracts/test/build.ts', '...']],
   'contracts:test': [['node', ...SOURCE, 'contracts/test/run.ts', '...']],
   'contracts:mutants': [['node', ...SOURCE, 'contracts/test/mutants.ts', '...']],
