@@ -60,13 +60,15 @@ async function* linesOf(child: ChildProcess): AsyncGenerator<Record<string, unkn
 }
 
 test('the launcher becomes the program: what a service manager kills is the host itself', async () => {
-  const child = spawn(launcher, ['agent', 'two words', '--flag='], {
+  const child = spawn(launcher, ['--json', 'agent', 'two words', '--flag='], {
     env: withNode(),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');
   for await (const line of linesOf(child)) {
-    expect(line).toMatchObject({ pid: child.pid, argv: ['agent', 'two words', '--flag='] });
+    expect(line).toMatchObject({ pid: child.pid, argv: ['--json', 'agent', 'two words', '--flag='] });
+    // A worker's memory is for its pods.
+    expect(line.execArgv).toContain('--max-semi-space-size=2');
     child.kill('SIGKILL');
   }
   expect(await ended).toEqual([null, 'SIGKILL']);
@@ -94,7 +96,7 @@ describe('without a Node that is new enough', () => {
 
 test('in a clone what is built is used until a source is newer', async () => {
   const execArgvOf = async () => {
-    const child = spawn(launcher, ['agent'], { env: withNode(), stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(launcher, ['config'], { env: withNode(), stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
     const lines: Record<string, unknown>[] = [];
     for await (const line of linesOf(child)) {
