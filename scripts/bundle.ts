@@ -23,7 +23,9 @@ const bundle = await rolldown({
   external: ['@mysten/move-bytecode-template'],
   // Loading a module of ours does nothing but the two that are programs: a command takes no more of a layer than it uses.
   treeshake: {
-    moduleSideEffects: [{ test: /\/(?:src\/(?!start\.|main\.)|plugins\/)(?!.*node_modules)/, sideEffects: false }],
+    moduleSideEffects: [
+      { test: /\/(?:src\/(?!start\.|main\.)|plugins\/)(?!.*node_modules)/, sideEffects: false },
+    ],
   },
   resolve: { conditionNames: ['source', 'node', 'import', 'default'] },
 });

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { compileInto } from './compile-cache.ts';
+import { compileInto } from './cli/compile-cache.ts';
 
 // From the launcher, and read by now: k3s and its containerd are to do as they would.
 if (process.env.MALLOC_ARENA_MAX === '1') delete process.env.MALLOC_ARENA_MAX;
