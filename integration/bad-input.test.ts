@@ -414,7 +414,9 @@ describe('what others have done', () => {
   });
 
   test('a second host on one state directory is refused, and the first goes on', async () => {
-    const worker = await world.worker('first', { config: { ...soon, ...chainOf({}).config } });
+    // Both would have the same health port: that it is taken is not what is wrong.
+    const health = { host: '127.0.0.1', port: await freePort() };
+    const worker = await world.worker('first', { config: { ...soon, ...chainOf({}).config, health } });
     const first = worker.start();
     await first.event('worker.registered');
     const end = await endOf(worker.start());

@@ -8,7 +8,8 @@ import { rolldown } from 'rolldown';
  * it have the same classes.
  */
 const root = dirname(import.meta.dirname);
-const dist = process.env.OUT ?? join(root, 'dist');
+/** Another place is for the test of what is built. */
+const dist = process.argv[2] ?? join(root, 'dist');
 
 await rm(dist, { recursive: true, force: true });
 const bundle = await rolldown({
