@@ -250,7 +250,7 @@ describeCases('the machine', 'machine', [
     options: () => ({
       config: { health: { host: '127.0.0.1', port: Number(new URL(world.gatewayUrl).port) } },
     }),
-    exitCode: 78,
+    exitCode: 75,
     code: 'DAAS_HEALTH_PORT_TAKEN',
     says: () => [new URL(world.gatewayUrl).port, 'choose another port'],
   },
@@ -338,7 +338,7 @@ describeCases('the chain and the stake', 'chain', [
     wrong: 'a cluster that is not there',
     options: () =>
       chainOf({ ...world.chain.deployment, deployment: undefined, clusterId: `0x${'c1'.repeat(32)}` }),
-    exitCode: 78,
+    exitCode: 75,
     code: 'DAAS_CLUSTER_UNKNOWN',
     says: () => [`0x${'c1'.repeat(32)}`],
   },
@@ -414,11 +414,13 @@ describe('what others have done', () => {
   });
 
   test('a second host on one state directory is refused, and the first goes on', async () => {
-    const worker = await world.worker('first', { config: { ...soon, ...chainOf({}).config } });
+    // Both would have the same health port: that it is taken is not what is wrong.
+    const health = { host: '127.0.0.1', port: await freePort() };
+    const worker = await world.worker('first', { config: { ...soon, ...chainOf({}).config, health } });
     const first = worker.start();
     await first.event('worker.registered');
     const end = await endOf(worker.start());
-    expect(end).toMatchObject({ exitCode: 1, code: 'DAAS_LOCK_HELD' });
+    expect(end).toMatchObject({ exitCode: 75, code: 'DAAS_LOCK_HELD' });
     expect(end.sentence).toContain(String(first.pid));
     expect(end.sentence).toContain(worker.stateDir);
     await first.event('agent.ready');

@@ -140,8 +140,8 @@ export const ROOMS: readonly Room[] = [
     packages: [...X509, 'commander', 'fastest-levenshtein', 'zod'],
   },
   {
-    files: 'src/main.ts',
-    holds: 'the entry: finds the command and loads it',
+    files: 'src/*.ts',
+    holds: 'the entry: finds the command and loads it, compiled from a cache',
     doors: ['#base', './cli'],
     packages: ['commander'],
   },
@@ -169,7 +169,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template'],
+    packages: [SUI, '@mysten/move-bytecode-template', 'rolldown'],
     reachesUp: true,
   },
   {

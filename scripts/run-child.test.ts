@@ -7,9 +7,9 @@ import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 
-const helper = pathToFileURL(join(import.meta.dirname, '..', 'bin', 'run-child.mjs')).href;
+const helper = pathToFileURL(join(import.meta.dirname, 'run-child.mjs')).href;
 
-/** A script that runs `child` as the program's entry runs the program, and ends with its exit code; `before` comes first. */
+/** A script that runs `child` as a task of `npm run` runs a step, and ends with its exit code; `before` comes first. */
 async function wrapperOf(child: string, before = ''): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-run-child-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));

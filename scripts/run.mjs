@@ -1,11 +1,10 @@
 // The one entry of every npm script. It runs on the Node that a machine happens to have (20 or newer), installs
 // what the lockfile names, and goes on under the Node 24 that comes as a package. Plain JavaScript for that reason.
-import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runChild } from '../bin/run-child.mjs';
+import { isInstalled } from './is-installed.mjs';
+import { runChild } from './run-child.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCE = ['--conditions=source'];
@@ -49,7 +48,10 @@ const TASKS = {
     ['node', 'node_modules/knip/bin/knip.js', '--no-progress', '--treat-config-hints-as-errors'],
   ],
   format: [['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--write', '.']],
-  build: [['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']],
+  build: [
+    ['node', 'scripts/bundle.ts'],
+    ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+  ],
   'contracts:build': [['node', ...SOURCE, 'contracts/test/build.ts', '...']],
   'contracts:test': [['node', ...SOURCE, 'contracts/test/run.ts', '...']],
   'contracts:mutants': [['node', ...SOURCE, 'contracts/test/mutants.ts', '...']],
@@ -70,7 +72,7 @@ if (!steps) {
   process.exit(2);
 }
 
-install();
+await install();
 const node = node24();
 for (const [program, ...args] of steps) {
   const argv = args.flatMap((argument) => {
@@ -87,24 +89,28 @@ function testFilters(words) {
   return [...words.filter(isPath), ...(name === '' ? [] : ['--testNamePattern', name])];
 }
 
-/** Installs exactly what the lockfile names, once for each content of the lockfile. */
-function install() {
-  const lock = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex');
-  const mark = join(root, 'node_modules', '.k3s-daas-lock');
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return;
+/** Installs exactly what the lockfile names, unless that is what is there: also after an `npm ci` by hand. */
+async function install() {
+  if (isInstalled(documentAt('package-lock.json'), documentAt('node_modules/.package-lock.json'))) return;
   console.error('installing the packages the lockfile names (once) …');
   // No package needs its install script here: Node 24 comes as a plain archive.
-  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
-  if (npm.status !== 0) {
-    console.error('npm ci failed: see its message above');
-    process.exit(npm.status ?? 1);
+  const npm = ['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  // Signals are passed on; where the machine has setpriv, it ends with us by SIGKILL too.
+  const [program, ...argv] = existsSync('/usr/bin/setpriv')
+    ? ['/usr/bin/setpriv', '--pdeathsig=TERM', ...npm]
+    : npm;
+  const exitCode = await runChild(program, argv, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (exitCode === 0) return;
+  console.error('npm ci failed: see its message above');
+  process.exit(exitCode);
+}
+
+function documentAt(path) {
+  try {
+    return JSON.parse(readFileSync(join(root, path), 'utf8'));
+  } catch {
+    return undefined;
   }
-  writeFileSync(mark, lock);
 }
 
 /** The running Node if it is new enough, else the packaged one. */

@@ -77,11 +77,11 @@ describe('the deployment', () => {
   });
 
   test.each([
-    ['chainId', '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S', 'DAAS_CHAIN_ID_MISMATCH'],
-    ['packageId', `0x${'9'.repeat(64)}`, 'DAAS_PACKAGE_UNKNOWN'],
-    ['clusterId', `0x${'9'.repeat(64)}`, 'DAAS_CLUSTER_UNKNOWN'],
-  ])('with a wrong %s ends with exit code 78 and its name', async (member, value, code) => {
-    await expect(clientOf({ [member]: value }).verify()).rejects.toMatchObject({ code, exitCode: 78 });
+    ['chainId', 78, '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S', 'DAAS_CHAIN_ID_MISMATCH'],
+    ['packageId', 75, `0x${'9'.repeat(64)}`, 'DAAS_PACKAGE_UNKNOWN'],
+    ['clusterId', 75, `0x${'9'.repeat(64)}`, 'DAAS_CLUSTER_UNKNOWN'],
+  ])('with a wrong %s ends with exit code %i and its name', async (member, exitCode, value, code) => {
+    await expect(clientOf({ [member]: value }).verify()).rejects.toMatchObject({ code, exitCode });
   });
 
   test('with another object as cluster says what that is', async () => {

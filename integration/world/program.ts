@@ -21,7 +21,7 @@ export interface ProgramOptions {
   readonly command?: readonly [string, ...string[]];
 }
 
-/** How `k3s-daas` is run from a clone, as bin/k3s-daas.mjs does it under a Node that is new enough. */
+/** How `k3s-daas` is run from a clone, as bin/k3s-daas does it while dist/ is not built. */
 export const ourProgram: readonly [string, ...string[]] = [
   process.execPath,
   '--conditions=source',

@@ -540,6 +540,7 @@ class K3sSupervisor implements AgentSupervisor {
       return this.#tokenFile;
     } catch (cause) {
       if (cause instanceof DaasError) throw cause;
+      // Its exit code is that of its cause: a full tmpfs may pass.
       throw new ConfigurationError(
         'DAAS_AGENT_NO_RIGHTS',
         `the runtime directory ${settings.runtimeDir} (agent.runtimeDir) cannot be used: ${messageOf(cause)}`,

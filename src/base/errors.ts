@@ -35,12 +35,29 @@ export interface DaasErrorOptions {
 export const EXIT = { ok: 0, unexpected: 1, joinDeadline: 75, lockedOut: 77, configuration: 78 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** A setting, flag, file or on-chain id that cannot be right: fixing it is the user's, retrying is useless. */
+/**
+ * A setting, flag, file or on-chain id that cannot be right: fixing it is the user's, retrying is useless. Where the machine
+ * is the cause and not the setting (a full disk, a port still taken), the exit code says that it may pass: a service manager
+ * takes 78 as final.
+ */
 export class ConfigurationError extends DaasError {
   override readonly name: string = 'ConfigurationError';
   constructor(code: `DAAS_${string}`, message: string, options: Omit<DaasErrorOptions, 'exitCode'> = {}) {
-    super(code, message, { ...options, exitCode: EXIT.configuration });
+    const exitCode = isPassing(options.cause) ? EXIT.joinDeadline : EXIT.configuration;
+    super(code, message, { ...options, exitCode });
   }
+}
+
+/** What the kernel refuses for now: memory, files, processes, disk, a busy file, an address that is taken or not up yet. */
+const passing = new Set(
+  'EADDRINUSE EADDRNOTAVAIL EAGAIN EAI_AGAIN EBUSY EDQUOT EINTR EIO EMFILE ENFILE ENOMEM ENOSPC ETIMEDOUT ETXTBSY'.split(
+    ' ',
+  ),
+);
+
+function isPassing(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false;
+  return passing.has((cause as NodeJS.ErrnoException).code ?? '') || isPassing(cause.cause);
 }
 
 /** The message of anything thrown, with the causes behind it, on one line. */

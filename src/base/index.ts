@@ -43,6 +43,7 @@ export { isHalfWritten, type Journal, openJournal, replaceFile } from './journal
 export { Lifetime } from './lifetime.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
+export { machineId } from './machine-id.ts';
 export { isNodeId } from './node-id.ts';
 export {
   isAlive,

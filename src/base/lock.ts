@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemClock } from './clock.ts';
-import { DaasError } from './errors.ts';
+import { DaasError, EXIT } from './errors.ts';
 import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from './process-identity.ts';
 
 /** Held until it is disposed of; `kill -9` leaves the file behind, and the next one takes it over. */
@@ -91,7 +91,8 @@ function heldBy(holder: ProcessIdentity, path: string, what: string): DaasError 
   return new DaasError(
     'DAAS_LOCK_HELD',
     `${what} is in use by process ${holder.pid} (${path}): stop that one first, or use another directory`,
-    { details: { pid: holder.pid, path } },
+    // It may be about to end: a service manager tries again.
+    { exitCode: EXIT.joinDeadline, details: { pid: holder.pid, path } },
   );
 }
 

@@ -7,6 +7,8 @@ import {
   type Clock,
   type Cluster,
   ConfigurationError,
+  DaasError,
+  EXIT,
   type SealToken,
   type StakeRecord,
 } from '#base';
@@ -331,24 +333,30 @@ async function whyNoCluster(
   { packageId, clusterId }: Deployment,
   found: ReadObject | undefined,
   signal?: AbortSignal,
-): Promise<ConfigurationError> {
+): Promise<DaasError> {
   const read = await endpoint.call(
     `package ${packageId}`,
     (client, ended) => readObjects(client, [packageId], ended),
     signal,
   );
   const details = { url: endpoint.url, packageId, clusterId };
+  // Nor does a full node that is catching up: a host that ended with 78 for that would stay down.
+  const behind = { exitCode: EXIT.joinDeadline, details };
   if (read.get(packageId)?.type !== 'package')
-    return new ConfigurationError(
+    return new DaasError(
       'DAAS_PACKAGE_UNKNOWN',
       `${endpoint.url} knows no package ${packageId}: correct packageId in the deployment file`,
-      { details },
+      behind,
+    );
+  if (!found)
+    return new DaasError(
+      'DAAS_CLUSTER_UNKNOWN',
+      `${endpoint.url} knows no cluster ${clusterId}: correct clusterId in the deployment file`,
+      behind,
     );
   return new ConfigurationError(
     'DAAS_CLUSTER_UNKNOWN',
-    found
-      ? `the object ${clusterId} is a ${found.type}, not a cluster of package ${packageId}: correct clusterId in the deployment file`
-      : `${endpoint.url} knows no cluster ${clusterId}: correct clusterId in the deployment file`,
+    `the object ${clusterId} is a ${found.type}, not a cluster of package ${packageId}: correct clusterId in the deployment file`,
     { details },
   );
 }

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, findBinary, readPlan } from '#agent';
 import { createGatewayConnector } from '#api';
-import { type Cluster, ConfigurationError, DaasError, Lifetime, type Log, systemClock } from '#base';
+import { type Cluster, ConfigurationError, DaasError, type Log, machineId, systemClock } from '#base';
 import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
@@ -75,7 +75,6 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     await rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
     return 0;
   }
-  await using life = new Lifetime();
   const host = createHost({
     nodeId: nodeIdOf(settings),
     stateDir: value.stateDir,
@@ -84,13 +83,17 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     pluginDirectory: settings.directory,
     joinDeadlineMs: value.join.deadlineMs,
     joinPatienceMs: value.join.patienceMs,
+    machineId: await machineId(),
     drainDeadlineMs: value.drainDeadlineMs,
     mayStakeAgain: flags.stakeAgain ?? false,
     log,
-    prepare: (context) => prepare(context, settings, k3sArguments(settings, flags, k3sFlags)),
+    async prepare(context) {
+      // Not before the state directory is this host's: a second one must say that, not that the port is taken.
+      const health = await serveHealth(() => host.health(), value.health, context.life);
+      log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
+      return prepare(context, settings, k3sArguments(settings, flags, k3sFlags));
+    },
   });
-  const health = await serveHealth(() => host.health(), value.health, life);
-  log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
   const { exitCode, error } = await host.run();
   if (error) {
     const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';

@@ -3,15 +3,15 @@ import { isIPv6 } from 'node:net';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, EXIT, replaceFile, systemClock } from '#base';
-import { createChainClient, createChangeFollower } from '#chain';
-import { openCluster, setupCluster } from '#cluster';
-import { startGateway } from '#gateway';
-import { createLogger, type Settings } from '#host';
+import type { Settings } from '#host';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
 import { operatorCommands } from './gateway-admin.ts';
-import { ensureGatewayKeys, type GatewayKeyFiles } from './gateway-keys.ts';
+import type { GatewayKeyFiles } from './gateway-keys.ts';
 import { type Io, notConfirmed, table } from './io.ts';
-import { deploymentOf, type GatewaySettings, loadGatewaySettings, pathOf } from './settings.ts';
+import type { GatewaySettings } from './settings.ts';
+
+// What `setup` and `run` are made of is loaded by them alone: the Kubernetes client costs a second, and the operator's
+// commands are a request to a socket.
 
 /** `k3s-daas gateway setup | run | nodes | evict | ban | unban | bans | release | unlock | breaker`. */
 export function gatewayCommand(io: Io): Command {
@@ -62,8 +62,13 @@ function setupCommand(io: Io): Command {
 
 async function setup(io: Io, flags: SetupFlags): Promise<void> {
   const isCheck = Boolean(flags.check || flags.dryRun);
+  const [{ loadGatewaySettings }, { setupCluster }, { ensureGatewayKeys }] = await Promise.all([
+    import('./settings.ts'),
+    import('#cluster'),
+    import('./gateway-keys.ts'),
+  ]);
   const settings = await loadGatewaySettings({ file: flags.config });
-  const config = withPaths(settings);
+  const config = await withPaths(settings);
   if (config.kubeconfig === flags.adminKubeconfig)
     throw new ConfigurationError(
       'DAAS_GATEWAY_ADMIN_KUBECONFIG',
@@ -149,13 +154,16 @@ function runCommand(io: Io): Command {
 }
 
 async function run(io: Io, flags: { config?: string }): Promise<void> {
+  const { deploymentOf, loadGatewaySettings } = await import('./settings.ts');
   const settings = await loadGatewaySettings({ file: flags.config });
+  const [{ createChainClient, createChangeFollower }, { openCluster }, { startGateway }, { createLogger }] =
+    await Promise.all([import('#chain'), import('#cluster'), import('#gateway'), import('#host')]);
   const { value } = settings;
   const log = createLogger({
     level: value.log.level,
     format: io.isJson ? 'json' : value.log.format,
   });
-  const config = withGatewayId(withPaths(settings));
+  const config = withGatewayId(await withPaths(settings));
   const deployment = await deploymentOf(settings);
   const chain = createChainClient({
     endpoints: value.chain.endpoints,
@@ -232,7 +240,8 @@ function withGatewayId<T extends { readonly gatewayId?: string | undefined }>(
 }
 
 /** The section, its paths absolute: those in the file are relative to the file. */
-function withPaths(settings: Settings<GatewaySettings>): GatewaySettings['gateway'] {
+async function withPaths(settings: Settings<GatewaySettings>): Promise<GatewaySettings['gateway']> {
+  const { pathOf } = await import('./settings.ts');
   const { gateway } = settings.value;
   const path = (name: string, value: string) => pathOf(settings, `gateway.${name}`) ?? value;
   const { socketPath, serverCaFile } = gateway;

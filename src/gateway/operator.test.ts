@@ -337,13 +337,13 @@ describe('the doors', () => {
     },
   );
 
-  test('a port that is taken is a configuration error that names the setting', async () => {
+  test('a port that is taken is told with the setting, and is not final', async () => {
     await using world = await World.start();
     const port = Number(new URL(world.gateway?.publicUrl ?? '').port);
     await using other = await World.create({ listen: { host: '127.0.0.1', port } });
     await expect(other.startGateway()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_LISTEN_FAILED',
-      exitCode: 78,
+      exitCode: 75,
       message: expect.stringContaining('gateway.listen'),
     });
   });

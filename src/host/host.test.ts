@@ -498,6 +498,65 @@ test('a node that joined before starts on its certificates when gateway and chai
   expect((await running).exitCode).toBe(0);
 });
 
+/** A world whose state directory knows of a join on the machine 'home'; the gateway's answer is awaited. */
+async function joinedAtHome(machineId: string) {
+  const world = makeWorld({ machineId });
+  const journal = await openJournal(join(world.stateDir, 'journal.json'));
+  const { nodeLabels, taints } = fakeRegistration();
+  const joined = { recordId: '0xrecord', machineId: 'home', nodeLabels, taints };
+  await journal.section('host').write('joined', joined);
+  const answer = Promise.withResolvers<Registration>();
+  world.script.register = () => answer.promise;
+  return { ...world, answer };
+}
+
+test('on the machine of its last join the agent starts before chain and gateway have answered, and once', async () => {
+  const world = await joinedAtHome('home');
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
+  world.answer.resolve({ ...fakeRegistration(), join: undefined });
+  await world.arrived('run');
+  expect(world.agent.starts).toHaveLength(1);
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('a state directory that was copied to another machine starts no agent before the gateway has answered', async () => {
+  const world = await joinedAtHome('elsewhere');
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  await settle();
+  expect(world.agent.starts).toEqual([]);
+  world.answer.resolve(fakeRegistration());
+  await world.arrived('run');
+  expect(world.agent.starts).toHaveLength(1);
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('an agent that started on its certificates is stopped for good when its stake turns out to have ended', async () => {
+  const world = await joinedAtHome('home');
+  world.script.find = async () => {
+    throw new DaasError('DAAS_STAKE_NOT_ACTIVE', 'slashed', { exitCode: 77 });
+  };
+  expect(await world.host.run()).toMatchObject({ exitCode: 77 });
+  expect(world.agent.starts).toHaveLength(1);
+  expect(world.agent.calls).toContain('stopForGood');
+});
+
+test('an agent that started with the labels of its last join is started with those that the gateway gives now', async () => {
+  const world = await joinedAtHome('home');
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  world.answer.resolve({ ...fakeRegistration(), join: undefined, nodeLabels: { tier: 'other' } });
+  await world.arrived('run');
+  expect(world.agent.starts).toHaveLength(2);
+  expect(world.agent.starts.at(-1)).toMatchObject({ nodeLabels: { tier: 'other' } });
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
 test('an agent that is refused while the host still registers does not register beside it', async () => {
   const first = makeWorld();
   const ended = first.host.run();

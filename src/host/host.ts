@@ -44,6 +44,11 @@ export interface HostOptions {
   readonly joinDeadlineMs: number;
   /** Default 20 000. */
   readonly joinPatienceMs?: number;
+  /**
+   * Names this machine: where the last join was made, the agent starts before chain and gateway have answered. Default: it
+   * never does.
+   */
+  readonly machineId?: string | undefined;
   /** Default 60 000. */
   readonly drainDeadlineMs?: number;
   /** Between attempts at what may pass. Default 0.5 s growing to 15 s. */
@@ -110,6 +115,7 @@ export function createHost(options: HostOptions): Host {
       stateDir: options.stateDir,
       joinDeadlineMs: options.joinDeadlineMs,
       joinPatienceMs: options.joinPatienceMs ?? 20_000,
+      machineId: options.machineId,
       drainDeadlineMs: options.drainDeadlineMs ?? 60_000,
       mayStakeAgain: options.mayStakeAgain ?? false,
       retry: options.retry ?? { baseMs: 500, maxMs: 15_000 },

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   type Backoff,
   backoffDelayMs,
@@ -37,6 +38,8 @@ interface LifecycleSettings {
    * starts on the certificates it has, and the host goes on asking.
    */
   readonly joinPatienceMs: number;
+  /** Which machine this is; undefined when that cannot be told, or is not asked. */
+  readonly machineId: string | undefined;
   /** How long stopping may take before the host ends without knowing that all is undone. */
   readonly drainDeadlineMs: number;
   readonly retry: Backoff;
@@ -174,6 +177,8 @@ export class Lifecycle {
     catalog.start();
 
     const joined = this.#joinedBefore();
+    const isResumed = joined !== undefined && this.#isHomeOf(joined);
+    if (isResumed) void this.#startAgent({ join: undefined, ...joined });
     const registering = this.#register();
     registering.catch(() => undefined);
     // Whoever wants to register again meanwhile gets its answer: two at once would revoke each other's credential.
@@ -187,19 +192,30 @@ export class Lifecycle {
     const first = joined
       ? await Promise.race([registering, clock.sleep(settings.joinPatienceMs, this.signal)])
       : await registering;
-    if (first) {
+    if (first && isResumed && isSameNode(first, joined)) {
+      await this.#registerLate(registering);
+    } else if (first) {
       void this.#startAgent(first);
     } else if (joined) {
       const detail =
         'starting on the certificates of an earlier join: the chain or the gateway does not answer';
       this.#degrade('registration', detail);
       this.#parts.log.warn('Starting without a registration', { ...this.#problemFields() });
-      void this.#startAgent({ join: undefined, nodeLabels: joined.nodeLabels, taints: joined.taints });
+      if (!isResumed) void this.#startAgent({ join: undefined, ...joined });
       void this.#registerLate(registering);
     }
     await Promise.race([this.#ready.promise, aborted(this.signal)]);
     stopWatching();
     this.#showWellness();
+  }
+
+  /**
+   * Where the last join was made its agent starts at once, with chain and gateway asked beside it: they, and the latch, which
+   * was looked at before, said at the last life's end that it may. A copy of the state directory on another machine waits
+   * for their answer, for it would run beside the original before anything could object.
+   */
+  #isHomeOf({ machineId }: JoinedBefore): boolean {
+    return machineId !== undefined && machineId === this.#parts.settings.machineId;
   }
 
   /** From the question what stands already to the gateway's answer. */
@@ -518,17 +534,19 @@ export class Lifecycle {
     return undefined;
   }
 
-  async #rememberJoin(join: Omit<JoinedBefore, 'recordId'>): Promise<void> {
+  async #rememberJoin(join: Pick<JoinedBefore, 'nodeLabels' | 'taints'>): Promise<void> {
     const recordId = this.#stake?.recordId;
     // Started on old certificates before the chain answered: the journal knows the record already.
     if (recordId === undefined) return;
-    await this.#expectServices().journal.write(joinedKey, { recordId, ...join });
+    const { machineId } = this.#parts.settings;
+    await this.#expectServices().journal.write(joinedKey, { recordId, machineId, ...join });
   }
 
   #joinedBefore(): JoinedBefore | undefined {
     const value = this.#expectServices().journal.read(joinedKey) as Partial<JoinedBefore> | undefined;
     if (typeof value?.recordId !== 'string') return undefined;
-    return { recordId: value.recordId, nodeLabels: value.nodeLabels ?? {}, taints: value.taints ?? [] };
+    const { recordId, machineId, nodeLabels = {}, taints = [] } = value;
+    return { recordId, machineId, nodeLabels, taints };
   }
 
   #problemFields(): Readonly<Record<string, unknown>> {
@@ -546,8 +564,14 @@ const joinedKey = 'joined';
 /** What the last successful join of this directory was made with. */
 interface JoinedBefore {
   readonly recordId: string;
+  readonly machineId: string | undefined;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly taints: readonly string[];
+}
+
+/** Whether the gateway wants the Node as it was at the last join. */
+function isSameNode(now: Pick<Registration, 'nodeLabels' | 'taints'>, before: JoinedBefore): boolean {
+  return isDeepStrictEqual(now.nodeLabels, before.nodeLabels) && isDeepStrictEqual(now.taints, before.taints);
 }
 
 /** Refused for good at its start. A latched host has been cleared out when it was locked out. */
