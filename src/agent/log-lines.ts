@@ -141,9 +141,46 @@ export function joinTrouble({ message, fields }: LogRecord): JoinTrouble | undef
   // Not a refusal for good: an agent that is not admitted yet goes on asking, and registers as soon as it is.
   if (message === 'Unable to register node with API server')
     return { reason: `the Node is not accepted: ${fields.err ?? message}`, isRefusal: false };
+  const plain = message.replace(/^Error: /, '');
   for (const preamble of preambles) {
-    const reason = preamble.exec(message)?.[1];
+    const reason = preamble.exec(plain)?.[1];
     if (reason !== undefined) return { reason, isRefusal: refusals.test(reason) };
   }
   return undefined;
+}
+
+/** Why k3s ends itself: its fatal line, or the one before the page of flags. */
+export function fatalWords({ message, fields }: LogRecord): string | undefined {
+  const usage = /^Incorrect Usage: (.+)/s.exec(message)?.[1];
+  const words = fields.severity === undefined ? usage : message.replace(/^Error: /, '');
+  return words === undefined ? undefined : withoutTokens(words);
+}
+
+/** k3s' last fatal words in a whole output. */
+export function configurationFault(output: string): string | undefined {
+  return output
+    .split('\n')
+    .map((line) => fatalWords(parseLogLine(line)))
+    .findLast((words) => words !== undefined);
+}
+
+const settingFaults = [
+  /flag provided but not defined|flag needs an argument|bad flag syntax|Cannot use two forms of the same flag/,
+  /invalid (?:boolean )?value ".*" for (?:flag )?-|could not parse ".*" as \w+ value from environment/,
+  /^yaml: |failed to parse config location/,
+  /failed to parse kubelet flag|failed to validate kubelet (?:flags|configuration)|failed to load (?:kubelet|drop-in)/i,
+  /failed to parse node taints|prepare (?:default|user) configuration drop-ins?/,
+  /agent requires additional privilege|must be run as root/,
+];
+
+/** Whether these words name a setting: no restart helps then, only a person. */
+export function isSettingFault(words: string): boolean {
+  return settingFaults.some((fault) => fault.test(words));
+}
+
+/** A message about a flag repeats its value, and that may be a join token in the wrong place. */
+function withoutTokens(text: string): string {
+  return text
+    .replaceAll(/K10[0-9a-f]*::\S+/gi, '[secret]')
+    .replaceAll(/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g, '[secret]');
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { execa } from 'execa';
 import { ConfigurationError, messageOf } from '#base';
 import { LineSplitter } from './log-lines.ts';
@@ -12,6 +13,8 @@ export interface AgentProcess {
   readonly pid: number;
   /** When the process itself is gone; what it left running may still hold its output open. */
   readonly ended: Promise<ProcessEnd>;
+  /** When its last line was handed on; never, as long as a pod's shim holds the output open. */
+  readonly drained: Promise<unknown>;
   /** SIGTERM; false when it has ended already, whoever may have its pid by now. */
   terminate(): boolean;
 }
@@ -54,7 +57,9 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
       { cause },
     );
   }
-  for (const stream of [child.stdout, child.stderr]) {
+  const streams = [child.stdout, child.stderr];
+  const drained = Promise.all(streams.map((stream) => once(stream, 'close').catch(() => undefined)));
+  for (const stream of streams) {
     const splitter = new LineSplitter();
     stream.setEncoding('utf8');
     stream.on('data', (chunk: string) => splitter.push(chunk).forEach(onLine));
@@ -62,5 +67,38 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
     // A reset pipe ends the output; the process' end is told by `ended`.
     stream.on('error', () => undefined);
   }
-  return { pid: child.pid, ended, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
+  return { pid: child.pid, ended, drained, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
+}
+
+export type FinishedRun =
+  | (ProcessEnd & { readonly kind: 'ended'; readonly stdout: string; readonly stderr: string })
+  | { readonly kind: 'late' }
+  | { readonly kind: 'not-started'; readonly cause: unknown };
+
+export interface RunOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs the binary for what it prints. */
+export async function runToEnd(
+  binary: string,
+  argv: readonly string[],
+  { env, timeoutMs, signal }: RunOptions,
+): Promise<FinishedRun> {
+  const result = await execa(binary, argv, {
+    env,
+    extendEnv: false,
+    reject: false,
+    stdin: 'ignore',
+    timeout: timeoutMs,
+    maxBuffer: 1_000_000,
+    ...(signal === undefined ? {} : { cancelSignal: signal }),
+  });
+  const { stdout, stderr, exitCode } = result;
+  if (result.timedOut) return { kind: 'late' };
+  if (exitCode === undefined && result.signal === undefined)
+    return { kind: 'not-started', cause: result.cause ?? result };
+  return { kind: 'ended', stdout, stderr, exitCode, signal: result.signal };
 }

@@ -14,10 +14,12 @@ import {
 } from '#base';
 import type { AgentStart, AgentState, AgentSupervisor, HostEvents, ResourceUsage } from '#plugin';
 import { childEnvironment, composeArguments } from './arguments.ts';
+import { findBinary } from './binary.ts';
 import { kubeletCertificate, planCertificates } from './certificates.ts';
-import { joinTrouble, parseLogLine } from './log-lines.ts';
+import { kubeletHealthzUrl } from './kubelet-health.ts';
+import { fatalWords, isSettingFault, joinTrouble, parseLogLine } from './log-lines.ts';
 import { nodePasswordFile } from './node-password.ts';
-import { type AgentPlan, checkRights, findBinary, readPlan } from './plan.ts';
+import { type Acceptance, type AgentPlan, inspectAgent, readPlan, refuseAdditions } from './plan.ts';
 import { countPods, killPods, podShimId } from './pods.ts';
 import { type AgentProcess, launch } from './process.ts';
 import {
@@ -76,12 +78,17 @@ interface Run {
   readonly credentialEndsMs: number;
   lastTrouble: string | undefined;
   lastDetail: string | undefined;
+  /** By which the process ended itself. */
+  lastFatal: string | undefined;
   /** The last process of this run, and what had to be killed for its end. */
   pid: number | undefined;
   readonly killedPids: number[];
   /** A process that even SIGKILL did not end. */
   stopFailure: unknown;
 }
+
+/** A pod's shim may hold the output open for as long as the pod lives. */
+const lastWordsMs = 1000;
 
 type Milestone = 'ended' | 'ready' | 'late' | 'asked';
 
@@ -115,10 +122,14 @@ class K3sSupervisor implements AgentSupervisor {
   }
 
   async preflight(signal: AbortSignal): Promise<void> {
-    const { settings, env, log } = this.#options;
-    const plan = await this.#expectPlan();
-    await findBinary(settings.binary, env);
-    await checkRights(plan);
+    const { settings, env, nodeId, journal, log } = this.#options;
+    const { plan, binary, version, fingerprint } = await inspectAgent(settings, env, nodeId, {
+      signal,
+      accepted: journal.read('accepted') as Acceptance | undefined,
+    });
+    this.#plan = plan;
+    await journal.write('accepted', { fingerprint, version } satisfies Acceptance);
+    log.info('k3s accepts its settings', { binary, version, dataDir: plan.dataDir });
     await this.#expectTokenFile();
     if (plan.logsToFile)
       log.warn('k3s writes its log to a file: what it says about a join that fails cannot be told', {
@@ -148,6 +159,7 @@ class K3sSupervisor implements AgentSupervisor {
       credentialEndsMs: clock.monotonicMs() + (request.join?.expiresAtMs ?? 0) - clock.nowMs(),
       lastTrouble: undefined,
       lastDetail: undefined,
+      lastFatal: undefined,
       pid: undefined,
       killedPids: [],
       stopFailure: undefined,
@@ -256,6 +268,8 @@ class K3sSupervisor implements AgentSupervisor {
         if (clock.monotonicMs() >= deadlineMs)
           throw joinDeadline(settings.joinDeadlineMs, this.#options.nodeId, run);
         const wasReady = await this.#live(run, deadlineMs);
+        if (run.lastFatal !== undefined && isSettingFault(run.lastFatal))
+          throw settingsRefused(run.lastFatal);
         crashesMs.push(clock.monotonicMs());
         if (wasReady) deadlineMs = clock.monotonicMs() + settings.joinDeadlineMs;
         const decision = decideRestart(crashesMs, settings.crashBudget, settings.restartDelay, random);
@@ -288,7 +302,10 @@ class K3sSupervisor implements AgentSupervisor {
   /** One process from its start to its end. Says whether it was Ready; throws when the end is not a crash. */
   async #live(run: Run, deadlineMs: number): Promise<boolean> {
     const { settings, emit, journal, log } = this.#options;
-    const plan = await this.#expectPlan();
+    const settled = await this.#expectPlan();
+    refuseAdditions(settled, run.request);
+    // The kubelet's own files may have changed since the last start.
+    const plan = { ...settled, healthzUrl: await kubeletHealthzUrl(settled) };
     const hadCredential = await this.#prepare(run, plan);
     run.asked.signal.throwIfAborted();
     const child = await this.#launch(run, plan, hadCredential);
@@ -314,6 +331,8 @@ class K3sSupervisor implements AgentSupervisor {
       if (how !== 'ended') await this.#end(run, child, identity);
     }
     const end = await child.ended;
+    // Its last words may still be on their way: they decide whether a restart makes sense.
+    if (how === 'ended') await endsWithin(child.drained, lastWordsMs, this.#options.clock);
     await journal.remove('child');
     emit('agent.exited', { pid, ...end });
     if (how !== 'ended') {
@@ -368,6 +387,7 @@ class K3sSupervisor implements AgentSupervisor {
     run.isCredentialSpent = true;
     run.lastTrouble = undefined;
     run.lastDetail = undefined;
+    run.lastFatal = undefined;
     await journal.write('reached-ready', false);
     await journal.write('containerd-address', plan.containerdAddress);
     return hasLiveCredential;
@@ -430,6 +450,7 @@ class K3sSupervisor implements AgentSupervisor {
       onLine: (line) => {
         const record = parseLogLine(secret ? line.replaceAll(secret, '[secret]') : line);
         output[record.level](record.message, { pid, k3s: record.fields });
+        run.lastFatal = fatalWords(record) ?? run.lastFatal;
         const trouble = joinTrouble(record);
         if (!trouble) return;
         run.lastTrouble = trouble.reason;
@@ -622,7 +643,7 @@ function notStopped(pid: number): DaasError {
 }
 
 function crashing(crashes: number, { crashBudget }: AgentSettings, run: Run): DaasError {
-  const why = run.lastTrouble ?? run.lastDetail;
+  const why = run.lastFatal ?? run.lastTrouble ?? run.lastDetail;
   return new DaasError(
     'DAAS_AGENT_CRASHING',
     `k3s ended ${crashes} times within ${crashBudget.windowMs} ms (agent.crashBudget) without being asked to${why ? `; last: ${why}` : ''}; its own lines in the log say why`,
@@ -630,10 +651,18 @@ function crashing(crashes: number, { crashBudget }: AgentSettings, run: Run): Da
   );
 }
 
+/** No restart mends it, and systemd must not try either. */
+function settingsRefused(words: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_AGENT_SETTINGS_REFUSED',
+    `k3s ended itself because of its settings: ${words}; correct agent.args, the command line, k3s' config file or the kubelet's files`,
+  );
+}
+
 function joinDeadline(joinDeadlineMs: number, nodeId: string, run: Run): DaasError {
   const why = run.lastTrouble
     ? `k3s says: ${run.lastTrouble}`
-    : (run.lastDetail ?? 'nothing was heard of it');
+    : (run.lastFatal ?? run.lastDetail ?? 'nothing was heard of it');
   return new DaasError(
     'DAAS_JOIN_DEADLINE',
     `node '${nodeId}' did not become Ready within ${joinDeadlineMs} ms (agent.joinDeadlineMs): ${why}`,
