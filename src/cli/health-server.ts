@@ -18,7 +18,7 @@ export async function serveHealth(
     });
     response.end(isGood === undefined ? '{"paths":["/livez","/readyz"]}\n' : `${toJson(health)}\n`);
   });
-  const connections = guardConnections(server, { most: 64, lifeMs: 30_000, restMs: 10_000 });
+  const connections = guardConnections(server, { most: 64, lifeMs: 30_000 });
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

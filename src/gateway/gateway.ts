@@ -166,7 +166,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
 
   const operator = createOperatorApi({ registry, reconciler, facts, audit, locks, clock, log });
-  const operatorConnections = guardConnections(operator.server, { most: 64, restMs: 10_000 });
+  const operatorConnections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, operatorConnections, 3_000);
     await operator.close();
@@ -189,7 +189,9 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
   const { app } = publicServer;
   life.defer('the public port', () => publicServer.close());
-  await listening(() => app.listen(config.listen), config.listen, 'gateway.listen');
+  await app.ready();
+  // Not by Fastify, which opens a second server for some hosts: nothing would guard that one.
+  await listening(() => listen(app.server, config.listen), config.listen, 'gateway.listen');
   const probe = createSelfProbe({
     host: dialHost(config.listen.host),
     port: portOf(app.server),
@@ -198,7 +200,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
 
   const health = createHealthApi(healthChecks);
-  const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000, restMs: 10_000 });
+  const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, healthConnections, 0));
   await listening(() => listen(health, config.health), config.health, 'gateway.health');
   life.defer('what is under way', () => stop.abort(stopping()));
