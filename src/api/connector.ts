@@ -51,7 +51,11 @@ function createConnection(
 
   async function get<T>(path: string, reply: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
     const sentAtMs = clock.monotonicMs();
-    return read(await transport.send({ method: 'GET', path, signal }), reply, sentAtMs);
+    return read(
+      await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal }),
+      reply,
+      sentAtMs,
+    );
   }
 
   async function post<T>(
@@ -73,7 +77,9 @@ function createConnection(
     });
     const sentAtMs = clock.monotonicMs();
     const headers = { [PROOF_HEADER]: sealToken };
-    return read(await transport.send({ method: 'POST', path, headers, body: text, signal }), reply, sentAtMs);
+    const isAnsweredAtOnce = path === PATHS.heartbeat;
+    const asked = { method: 'POST', path, headers, body: text, isAnsweredAtOnce, signal } as const;
+    return read(await transport.send(asked), reply, sentAtMs);
   }
 
   function read<T>(answer: HttpReply, reply: z.ZodType<T>, sentAtMs: number): T {

@@ -16,6 +16,8 @@ interface HttpRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Without waiting for anybody else: its silence on a kept connection means that this is lost. */
+  readonly isAnsweredAtOnce?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 export interface HttpReply {
@@ -175,7 +177,8 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
     },
   });
   outgoing.once('error', fail);
-  giveUpEarly(outgoing, timeoutMs / 2);
+  // A registration waits for chain and cluster: its silence says nothing of the connection.
+  if (asked.isAnsweredAtOnce) giveUpEarly(outgoing, timeoutMs / 2);
   outgoing.once('response', (incoming) => {
     isAnswered = true;
     const chunks: Buffer[] = [];
