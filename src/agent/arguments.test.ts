@@ -4,12 +4,20 @@ import {
   type AgentSources,
   childEnvironment,
   composeArguments,
-  configFilePath,
   readAgentFacts,
 } from './arguments.ts';
+import { configFilePath } from './k3s-config.ts';
 
 const nothing: AgentSources = { argv: [], env: {}, files: [] };
-const facts = (sources: Partial<AgentSources>) => readAgentFacts({ ...nothing, ...sources }, 'worker-1');
+const root = { uid: 0, workingDirectory: '/work' };
+const facts = (sources: Partial<AgentSources>, machine = root) =>
+  readAgentFacts({ ...nothing, ...sources }, 'worker-1', machine);
+/** As `readK3sConfig` makes it of a key. */
+const word = (key: string, value: string, file = '/f') => ({
+  text: `--${key}=${value}`,
+  origin: `'${key}' in ${file}`,
+  fix: `remove the key from ${file}`,
+});
 const failure = (sources: Partial<AgentSources>): Error & { code?: string; exitCode?: number } => {
   try {
     facts(sources);
@@ -23,7 +31,10 @@ test('without settings the facts are the defaults of k3s', () => {
   expect(facts({})).toEqual({
     dataDir: '/var/lib/rancher/k3s',
     isRootless: false,
-    healthzUrl: 'http://127.0.0.1:10248/healthz',
+    kubeletArguments: [],
+    nodeIp: undefined,
+    nodeLabels: [],
+    nodeTaints: [],
     containerdAddress: undefined,
     logsToFile: false,
   });
@@ -57,11 +68,11 @@ test.each([['K3S_TOKEN'], ['K3S_TOKEN_FILE'], ['K3S_URL'], ['K3S_NODE_NAME'], ['
   },
 );
 
-test.each([['token'], ['server'], ['token-file'], ['node-name'], ['token+']])(
+test.each([['token'], ['server'], ['token-file'], ['node-name']])(
   'the key %s in a k3s config file is refused with the file it stands in',
   (key) => {
     const file = '/etc/rancher/k3s/config.yaml.d/10-token.yaml';
-    const error = failure({ files: [{ file, key, values: ['secret-word'] }] });
+    const error = failure({ files: [word(key, 'secret-word', file)] });
     expect(error).toMatchObject({ code: 'DAAS_AGENT_SETTING_CONFLICT' });
     expect(error.message).toContain(file);
     expect(error.message).not.toContain('secret-word');
@@ -79,34 +90,10 @@ test('a node name that is the node id, and a switch that is off, conflict with n
 
 test('flags win over files, files over the environment', () => {
   const env = { K3S_DATA_DIR: '/env' };
-  const files = [{ file: 'f', key: 'data-dir', values: ['/file'] }];
+  const files = [word('data-dir', '/file')];
   expect(facts({ env }).dataDir).toBe('/env');
   expect(facts({ env, files }).dataDir).toBe('/file');
-  expect(facts({ env, files, argv: ['-d', '/flag'] }).dataDir).toBe('/flag');
-});
-
-test('a later file replaces a list unless its key ends in +', () => {
-  const first = { file: 'a', key: 'kubelet-arg', values: ['healthz-port=1111'] };
-  const replaced = [first, { file: 'b', key: 'kubelet-arg', values: ['v=2'] }];
-  const added = [first, { file: 'b', key: 'kubelet-arg+', values: ['v=2'] }];
-  expect(facts({ files: replaced }).healthzUrl).toBe('http://127.0.0.1:10248/healthz');
-  expect(facts({ files: added }).healthzUrl).toBe('http://127.0.0.1:1111/healthz');
-});
-
-test('the kubelet is asked where its arguments say', () => {
-  const argv = [
-    '--kubelet-arg=healthz-port=1',
-    '--kubelet-arg',
-    'healthz-port=20248',
-    '--kubelet-arg=healthz-bind-address=::1',
-  ];
-  expect(facts({ argv }).healthzUrl).toBe('http://[::1]:20248/healthz');
-});
-
-test('a health port that is switched off is refused', () => {
-  expect(failure({ argv: ['--kubelet-arg=healthz-port=0'] })).toMatchObject({
-    code: 'DAAS_AGENT_HEALTHZ_OFF',
-  });
+  expect(facts({ env, files, argv: ['--data-dir', '/flag'] }).dataDir).toBe('/flag');
 });
 
 test('containerd of another place, rootless and a log file are seen', () => {
@@ -127,17 +114,42 @@ test('words that are no flags are refused with a hint', () => {
 
 test.each([
   [['--debug', `K10${'a'.repeat(64)}::abcdef.0123456789abcdef`]],
+  [['--token abcdef.0123456789abcdef']],
+  [['-tabcdef.0123456789abcdef']],
+  [['-t0123456789abcdef']],
+  [['-token=abcdef.0123456789abcdef']],
+  [['--node-label', 'a=b --token abcdef.0123456789abcdef']],
+  [['--kubelet-arg=v=2 --token=abcdef.0123456789abcdef']],
+  [[`--kubelet-arg=x=K10${'a'.repeat(64)}::server:0123456789abcdef`]],
+  [['--node-label', '--token=abcdef.0123456789abcdef']],
+  [['--new-switch', 'abcdef.0123456789abcdef']],
+  [['--vmodule=K10::abcdef.0123456789abcdef']],
   [['--with-node-id', 'abcdef.0123456789abcdef']],
   [['--config=https://me:abcdef.0123456789abcdef@x/y?key=0123456789abcdef']],
 ])('a secret among the arguments is refused without being repeated: %#', (argv) => {
   let error: unknown;
   try {
     configFilePath({ argv, env: {} });
+    facts({ argv });
   } catch (caught) {
     error = caught;
   }
   expect(error).toBeInstanceOf(Error);
   expect(inspect(error)).not.toContain('0123456789abcdef');
+});
+
+test("a plain user's data directory is the one of the home, unless it is named", () => {
+  const user = { uid: 1000, workingDirectory: '/work' };
+  const env = { HOME: '/home/u' };
+  expect(facts({ argv: ['--rootless'], env }, user).dataDir).toBe('/home/u/.rancher/k3s');
+  expect(facts({ argv: ['--rootless', '-d', '~/x'], env }, user).dataDir).toBe('/home/u/x');
+  expect(facts({ argv: ['--rootless'], env }).dataDir).toBe('/var/lib/rancher/k3s');
+});
+
+test('two files may not write one flag in two forms, since k3s ends at that', () => {
+  const error = failure({ files: [word('data-dir', '/a')], argv: ['-d', '/b'] });
+  expect(error).toMatchObject({ code: 'DAAS_AGENT_ARGUMENT_INVALID' });
+  expect(error.message).toContain("'data-dir' in /f");
 });
 
 test('a switch does not swallow the word after it', () => {
@@ -147,8 +159,9 @@ test('a switch does not swallow the word after it', () => {
   });
 });
 
-test('the config file is found by flag, then environment, then default; a URL is refused', () => {
-  expect(configFilePath({ argv: ['-c', '/a'], env: { K3S_CONFIG_FILE: '/b' } })).toBe('/a');
+test('the config file is found by environment, then flag, then default; a URL is refused', () => {
+  expect(configFilePath({ argv: ['-c', '/a'], env: { K3S_CONFIG_FILE: '/b' } })).toBe('/b');
+  expect(configFilePath({ argv: ['-c', '/a'], env: { K3S_CONFIG_FILE: '' } })).toBe('/a');
   expect(configFilePath({ argv: [], env: { K3S_CONFIG_FILE: '/b' } })).toBe('/b');
   expect(configFilePath({ argv: [], env: {} })).toBe('/etc/rancher/k3s/config.yaml');
   expect(() => configFilePath({ argv: ['--config=https://x/y'], env: {} })).toThrow(
@@ -178,10 +191,29 @@ test("argv is the user's flags, then the plugins', then ours", () => {
     '--server=https://s:6443',
     '--token-file=/run/t',
     '--node-name=worker-1',
+    '--with-node-id=false',
     '--node-label=k3s-daas.io/tier=basic',
     '--node-taint=k3s-daas.io/staked=basic:NoSchedule',
   ]);
 });
+
+test.each([['-d', '/mine'], ['--data-dir', '/mine'], ['-d=/mine'], ['--data-dir=/mine']])(
+  'the data directory is said once, since k3s refuses it in two forms: %s',
+  (...argv) => {
+    const composed = composeArguments({ ...composition, argv: ['--debug', ...argv, '--node-label=a=b'] });
+    expect(composed.slice(0, 4)).toEqual(['agent', '--debug', '--node-label=a=b', '--node-label=plugin=1']);
+    expect(composed).toContain('--data-dir=/d');
+  },
+);
+
+test.each([['--config=/x'], ['--rootless'], ['--kubelet-arg=healthz-port=1'], ['--kubelet-arg=--config=/x']])(
+  'a plugin may not change what was judged before the stake: %s',
+  (argument) => {
+    expect(() => composeArguments({ ...composition, pluginArguments: [argument] })).toThrow(
+      expect.objectContaining({ code: 'DAAS_AGENT_SETTING_CONFLICT' }),
+    );
+  },
+);
 
 test('a plugin may not set what is ours either', () => {
   expect(() => composeArguments({ ...composition, pluginArguments: ['--server=https://evil'] })).toThrow(

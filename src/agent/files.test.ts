@@ -5,7 +5,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Log, Secret, silentLog } from '#base';
 import { kubeletCertificate, planCertificates } from './certificates.ts';
 import { readK3sConfig } from './k3s-config.ts';
-import { checkRights, findBinary, readPlan } from './plan.ts';
+import { findBinary } from './binary.ts';
+import { checkRights, readPlan } from './plan.ts';
 import { AgentSettings } from './settings.ts';
 import { deadToken, openTokenFile, parseFullToken } from './token-file.ts';
 
@@ -113,12 +114,15 @@ test('k3s config files are read with their drop-ins, by name', async () => {
   await writeFile(join(`${main}.d`, '20-x.yaml'), 'node-label+: [c=3]\n');
   await writeFile(join(`${main}.d`, '10-x.yml'), 'data-dir: /d\n');
   await writeFile(join(`${main}.d`, 'notes.txt'), 'token: x\n');
-  expect((await readK3sConfig(main)).map(({ key, values }) => [key, ...values])).toEqual([
-    ['node-label', 'a=1', 'b=2'],
-    ['debug', 'true'],
-    ['data-dir', '/d'],
-    ['node-label+', 'c=3'],
+  const words = await readK3sConfig(main);
+  expect(words.map(({ text }) => text)).toEqual([
+    '--node-label=a=1',
+    '--node-label=b=2',
+    '--node-label=c=3',
+    '--debug=true',
+    '--data-dir=/d',
   ]);
+  expect(words[0]?.origin).toContain('20-x.yaml');
   expect(await readK3sConfig(join(directory, 'none.yaml'))).toEqual([]);
 });
 
@@ -149,6 +153,12 @@ test('a binary is found by path and on PATH; a missing one is named', async () =
     exitCode: 78,
     message: expect.stringContaining(join(directory, 'none')),
   });
+});
+
+test('looking at the rights makes no directory', async () => {
+  const dataDir = join(directory, 'not', 'there');
+  await checkRights(await readPlan(AgentSettings.parse({ args: ['--data-dir', dataDir, '-c', '/none'] }), {}, 'w1'));
+  expect(await readdir(directory)).toEqual([]);
 });
 
 test('a data directory that cannot be made is refused with its path', async () => {

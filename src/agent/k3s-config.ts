@@ -1,50 +1,103 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import { ConfigurationError, messageOf } from '#base';
-import type { FileSetting } from './arguments.ts';
+import type { FlagWord } from './k3s-flags.ts';
+import { parseK3sYaml, type YamlEntry } from './k3s-yaml.ts';
 
-/** Reads k3s' config file and the files beside it (`<path>.d/*.yaml`, by name), in the order in which k3s applies them. */
-export async function readK3sConfig(path: string): Promise<FileSetting[]> {
-  const settings: FileSetting[] = [];
-  for (const file of [path, ...(await dropIns(`${path}.d`))]) {
-    const document = await readDocument(file);
-    for (const [key, value] of Object.entries(document))
-      settings.push({ file, key, values: (Array.isArray(value) ? value : [value]).map(String) });
-  }
-  return settings;
+interface Settings {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-async function dropIns(directory: string): Promise<string[]> {
-  const names = await ifThere(() => readdir(directory));
-  return (names ?? [])
-    .filter((name) => /\.ya?ml$/.test(name))
-    .sort()
-    .map((name) => join(directory, name));
-}
-
-async function readDocument(file: string): Promise<Record<string, unknown>> {
-  try {
-    const text = await ifThere(() => readFile(file, 'utf8'));
-    // A pretty message quotes the lines around the mistake, and one of them may be a token.
-    const document: unknown = parse(text ?? '', { prettyErrors: false }) ?? {};
-    if (typeof document !== 'object' || document === null || Array.isArray(document))
-      throw new Error('it is not a mapping of flags to values');
-    return document as Record<string, unknown>;
-  } catch (cause) {
+/**
+ * Where k3s reads its config file from; undefined: from nowhere. Not what its flag parser would make of argv: k3s looks
+ * for these words before it parses, takes the first, and the variable wins over them.
+ */
+export function configFilePath({ argv, env }: Settings): string | undefined {
+  const fromVariable = env.K3S_CONFIG_FILE || undefined;
+  const path = fromVariable ?? configWord(argv) ?? '/etc/rancher/k3s/config.yaml';
+  if (/^https?:/i.test(path))
     throw new ConfigurationError(
-      'DAAS_K3S_CONFIG_UNREADABLE',
-      `the k3s config file ${file} cannot be read: ${messageOf(cause)}`,
-      { cause },
+      'DAAS_K3S_CONFIG_REMOTE',
+      // The rest of it may hold a password or a key.
+      `the k3s config file is a URL on ${URL.parse(path)?.host ?? 'some host'} (${fromVariable === undefined ? '--config in agent.args' : 'K3S_CONFIG_FILE'}): what it sets cannot be checked beforehand; put it in a local file`,
     );
+  return path === '' ? undefined : path;
+}
+
+function configWord(argv: readonly string[]): string | undefined {
+  for (const [index, word] of argv.entries()) {
+    if (word === '--config' || word === '-c') return argv[index + 1] ?? '';
+    const value = /^(?:--config|-c)=(.*)$/s.exec(word)?.[1];
+    if (value !== undefined) return value;
   }
+  return undefined;
+}
+
+/**
+ * The flags that k3s makes of its config file and of the files beside it (`<path>.d`, by name): of two equal keys the last
+ * counts, `key+` adds to what is there.
+ */
+export async function readK3sConfig(path: string | undefined): Promise<FlagWord[]> {
+  if (path === undefined) return [];
+  const merged = new Map<string, YamlEntry & { readonly file: string }>();
+  for (const file of await configFiles(path))
+    for (const entry of await readEntries(file)) {
+      const key = entry.key.replace(/\+$/, '');
+      const before = merged.get(key);
+      const isAdded = before !== undefined && key !== entry.key;
+      const added = isAdded && { values: [...itemsOf(before), ...itemsOf(entry)], isList: true };
+      merged.set(key, { ...entry, ...added, file });
+    }
+  return [...merged].flatMap(([key, { values, file }]) =>
+    values.map((value) => ({
+      text: `${key.length === 1 ? '-' : '--'}${key}=${value}`,
+      origin: `'${key}' in ${file}`,
+      fix: `remove the key from ${file}`,
+    })),
+  );
+}
+
+function itemsOf({ values, isNull }: YamlEntry): readonly string[] {
+  return isNull ? [] : values;
+}
+
+async function configFiles(path: string): Promise<string[]> {
+  try {
+    const directory = `${path}.d`;
+    const entries = (await ifThere(() => readdir(directory, { withFileTypes: true }))) ?? [];
+    const dropIns = entries
+      .filter((entry) => !entry.isDirectory() && /\.ya?ml$/i.test(entry.name))
+      .map(({ name }) => Buffer.from(name))
+      .sort(Buffer.compare)
+      .map((name) => join(directory, name.toString()));
+    return (await ifThere(() => stat(path))) ? [path, ...dropIns] : dropIns;
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+async function readEntries(file: string): Promise<YamlEntry[]> {
+  try {
+    return parseK3sYaml(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+function unreadable(file: string, cause: unknown): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_K3S_CONFIG_UNREADABLE',
+    `the k3s config file ${file} cannot be read: ${messageOf(cause)}`,
+    { cause },
+  );
 }
 
 async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }

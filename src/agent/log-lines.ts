@@ -147,3 +147,39 @@ export function joinTrouble({ message, fields }: LogRecord): JoinTrouble | undef
   }
   return undefined;
 }
+
+/** The line by which k3s says why it ends itself. */
+export function fatalWords({ message, fields }: LogRecord): string | undefined {
+  if (fields.severity !== undefined) return withoutTokens(message);
+  // k3s prints it before the page of flags that follows.
+  return /^Incorrect Usage: .+/.test(message) ? withoutTokens(message) : undefined;
+}
+
+/** k3s' last fatal words in a whole output. */
+export function configurationFault(output: string): string | undefined {
+  return output
+    .split('\n')
+    .map((line) => fatalWords(parseLogLine(line)))
+    .findLast((words) => words !== undefined);
+}
+
+const settingFaults = [
+  /flag provided but not defined|flag needs an argument|bad flag syntax|Cannot use two forms of the same flag/,
+  /invalid (?:boolean )?value ".*" for (?:flag )?-|could not parse ".*" as \w+ value from environment/,
+  /^yaml: |failed to parse config location/,
+  /failed to parse kubelet flag|failed to validate kubelet (?:flags|configuration)|failed to load (?:kubelet|drop-in)/i,
+  /failed to parse node taints|prepare (?:default|user) configuration drop-ins?/,
+  /agent requires additional privilege|must be run as root/,
+];
+
+/** Whether these words name a setting: no restart helps then, only a person. */
+export function isSettingFault(words: string): boolean {
+  return settingFaults.some((fault) => fault.test(words));
+}
+
+/** A message about a flag repeats its value, and that may be a join token in the wrong place. */
+function withoutTokens(text: string): string {
+  return text
+    .replaceAll(/K10[0-9a-f]*::\S+/gi, '[secret]')
+    .replaceAll(/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g, '[secret]');
+}

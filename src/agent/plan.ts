@@ -1,73 +1,133 @@
-import { access, constants, mkdir, stat } from 'node:fs/promises';
-import { delimiter, isAbsolute, join, resolve } from 'node:path';
+import { access, constants, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { ConfigurationError, messageOf } from '#base';
-import { type AgentFacts, configFilePath, readAgentFacts } from './arguments.ts';
-import { readK3sConfig } from './k3s-config.ts';
+import {
+  type AgentFacts,
+  childEnvironment,
+  composeArguments,
+  originOfArgv,
+  readAgentFacts,
+} from './arguments.ts';
+import { askK3s, findBinary } from './binary.ts';
+import { configFilePath, readK3sConfig } from './k3s-config.ts';
+import { kubeletHealthzUrl } from './kubelet-health.ts';
+import { refuseLabels, refuseTaints } from './labels-and-taints.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** What stays the same from one start of the agent to the next. */
 export interface AgentPlan extends AgentFacts {
   readonly containerdAddress: string;
+  readonly healthzUrl: string;
+  /** The file that k3s reads, and the flags that it makes of it. */
+  readonly configFile: string | undefined;
+  readonly fileWords: readonly string[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Reads flags, environment and k3s' config files; refuses what is ours (`DAAS_AGENT_SETTING_CONFLICT`). */
+/**
+ * Reads flags, environment and k3s' config files as k3s does; refuses what is ours (`DAAS_AGENT_SETTING_CONFLICT`) and
+ * what k3s or its kubelet would refuse after the stake was made.
+ */
 export async function readPlan(
   settings: AgentSettings,
   env: Environment,
   nodeId: string,
 ): Promise<AgentPlan> {
   const argv = settings.args;
-  const files = await readK3sConfig(configFilePath({ argv, env }));
-  const facts = readAgentFacts({ argv, env, files }, nodeId);
+  const configFile = configFilePath({ argv, env });
+  const files = await readK3sConfig(configFile);
+  const machine = { uid: process.getuid?.() ?? 0, workingDirectory: process.cwd() };
+  const facts = readAgentFacts({ argv, env, files }, nodeId, machine);
+  refuseLabels(facts.nodeLabels);
+  refuseTaints(facts.nodeTaints);
   return {
     ...facts,
-    dataDir: resolve(facts.dataDir),
+    healthzUrl: await kubeletHealthzUrl(facts),
     containerdAddress:
       settings.containerdAddress ?? facts.containerdAddress ?? '/run/k3s/containerd/containerd.sock',
+    configFile,
+    fileWords: files.map(({ text }) => text),
   };
 }
 
-/** Where the binary is (`DAAS_AGENT_BINARY_MISSING`): a path, or a name on PATH and where k3s installs itself. */
-export async function findBinary(binary: string, env: Environment): Promise<string> {
-  const candidates = binary.includes('/')
-    ? [isAbsolute(binary) ? binary : resolve(binary)]
-    : [...(env.PATH ?? '').split(delimiter), '/usr/local/bin', '/opt/bin']
-        .filter((directory) => directory !== '')
-        .map((directory) => join(directory, binary));
-  for (const candidate of candidates) if (await isProgram(candidate)) return candidate;
-  throw new ConfigurationError(
-    'DAAS_AGENT_BINARY_MISSING',
-    `no k3s binary: '${binary}' (agent.binary) is no executable file${binary.includes('/') ? '' : ' on PATH, in /usr/local/bin or /opt/bin'}; install k3s, or set agent.binary to its path`,
-    { details: { binary, candidates } },
-  );
+export interface Inspection {
+  readonly plan: AgentPlan;
+  readonly binary: string;
+  readonly version: string;
 }
 
-async function isProgram(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return (await stat(path)).isFile();
-  } catch {
-    return false;
-  }
+/**
+ * All that can be said about the agent before money moves, and nothing is changed by it: settings, rights, and what k3s
+ * itself says about its flags and files.
+ */
+export async function inspectAgent(
+  settings: AgentSettings,
+  env: Environment,
+  nodeId: string,
+  signal?: AbortSignal,
+): Promise<Inspection> {
+  const plan = await readPlan(settings, env, nodeId);
+  const binary = await findBinary(settings.binary, env);
+  await checkRights(plan);
+  const words = composeArguments({
+    argv: settings.args,
+    dataDir: plan.dataDir,
+    // Where the gateway's answer will stand: of these words the form alone is judged.
+    server: 'https://127.0.0.1:6443',
+    tokenFile: '/nonexistent',
+    nodeId,
+    nodeLabels: {},
+    taints: [],
+    pluginArguments: [],
+  }).slice(1);
+  const version = await askK3s({
+    binary,
+    words: [...plan.fileWords, ...words],
+    configFile: plan.configFile,
+    env: childEnvironment(env),
+    signal,
+  });
+  return { plan, binary, version };
 }
 
-/** k3s demands root unless it is rootless, and a data directory it can write (`DAAS_AGENT_NO_RIGHTS`). */
-export async function checkRights({ dataDir, isRootless }: AgentPlan): Promise<void> {
-  if (!isRootless && process.getuid?.() !== 0)
+/** Labels and taints that the gateway and plugins add are judged like those of the settings. */
+export function refuseAdditions(
+  plan: AgentPlan,
+  { nodeLabels, taints }: { nodeLabels: Readonly<Record<string, string>>; taints: readonly string[] },
+): void {
+  const origin = 'the gateway or a plugin';
+  refuseLabels(Object.entries(nodeLabels).map(([key, value]) => ({ value: `${key}=${value}`, origin })));
+  refuseTaints([...plan.nodeTaints, ...taints.map((value) => ({ value, origin }))]);
+}
+
+/** k3s demands root unless it is rootless, and a data directory it can write (`DAAS_AGENT_NO_RIGHTS`). Changes nothing. */
+export async function checkRights({ dataDir, isRootless }: AgentFacts): Promise<void> {
+  const uid = process.getuid?.();
+  if (!isRootless && uid !== 0)
     throw new ConfigurationError(
       'DAAS_AGENT_NO_RIGHTS',
-      `k3s agent needs root, and this runs as uid ${process.getuid?.()}: start it as root (or pass --rootless in agent.args, which k3s calls experimental)`,
+      `k3s agent needs root, and this runs as uid ${uid}: start it as root (or pass --rootless in ${originOfArgv}, which k3s calls experimental)`,
     );
   try {
-    await mkdir(dataDir, { recursive: true });
-    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    await expectWritable(dataDir);
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_AGENT_NO_RIGHTS',
-      `k3s' data directory ${dataDir} (--data-dir) cannot be written by uid ${process.getuid?.()}: ${messageOf(cause)}`,
+      `k3s' data directory ${dataDir} (--data-dir) cannot be written by uid ${uid}: ${messageOf(cause)}`,
       { cause },
     );
   }
+}
+
+/** The directory, or the nearest above it, in which it can be made. */
+async function expectWritable(directory: string): Promise<void> {
+  try {
+    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const parent = dirname(resolve(directory));
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === directory) throw error;
+    return expectWritable(parent);
+  }
+  if (!(await stat(directory)).isDirectory()) throw new Error(`${directory} is no directory`);
 }

@@ -15,9 +15,11 @@ import {
 import type { AgentStart, AgentState, AgentSupervisor, HostEvents, ResourceUsage } from '#plugin';
 import { childEnvironment, composeArguments } from './arguments.ts';
 import { kubeletCertificate, planCertificates } from './certificates.ts';
-import { joinTrouble, parseLogLine } from './log-lines.ts';
+import { fatalWords, isSettingFault, joinTrouble, parseLogLine } from './log-lines.ts';
 import { nodePasswordFile } from './node-password.ts';
-import { type AgentPlan, checkRights, findBinary, readPlan } from './plan.ts';
+import { type AgentPlan, inspectAgent, readPlan, refuseAdditions } from './plan.ts';
+import { findBinary } from './binary.ts';
+import { kubeletHealthzUrl } from './kubelet-health.ts';
 import { countPods, killPods, podShimId } from './pods.ts';
 import { type AgentProcess, launch } from './process.ts';
 import {
@@ -76,6 +78,8 @@ interface Run {
   readonly credentialEndsMs: number;
   lastTrouble: string | undefined;
   lastDetail: string | undefined;
+  /** By which the process ended itself. */
+  lastFatal: string | undefined;
   /** The last process of this run, and what had to be killed for its end. */
   pid: number | undefined;
   readonly killedPids: number[];
@@ -115,10 +119,10 @@ class K3sSupervisor implements AgentSupervisor {
   }
 
   async preflight(signal: AbortSignal): Promise<void> {
-    const { settings, env, log } = this.#options;
-    const plan = await this.#expectPlan();
-    await findBinary(settings.binary, env);
-    await checkRights(plan);
+    const { settings, env, nodeId, log } = this.#options;
+    const { plan, binary, version } = await inspectAgent(settings, env, nodeId, signal);
+    this.#plan = plan;
+    log.info('k3s takes its settings', { binary, version, dataDir: plan.dataDir });
     await this.#expectTokenFile();
     if (plan.logsToFile)
       log.warn('k3s writes its log to a file: what it says about a join that fails cannot be told', {
@@ -148,6 +152,7 @@ class K3sSupervisor implements AgentSupervisor {
       credentialEndsMs: clock.monotonicMs() + (request.join?.expiresAtMs ?? 0) - clock.nowMs(),
       lastTrouble: undefined,
       lastDetail: undefined,
+      lastFatal: undefined,
       pid: undefined,
       killedPids: [],
       stopFailure: undefined,
@@ -256,6 +261,7 @@ class K3sSupervisor implements AgentSupervisor {
         if (clock.monotonicMs() >= deadlineMs)
           throw joinDeadline(settings.joinDeadlineMs, this.#options.nodeId, run);
         const wasReady = await this.#live(run, deadlineMs);
+        if (run.lastFatal !== undefined && isSettingFault(run.lastFatal)) throw settingsRefused(run.lastFatal);
         crashesMs.push(clock.monotonicMs());
         if (wasReady) deadlineMs = clock.monotonicMs() + settings.joinDeadlineMs;
         const decision = decideRestart(crashesMs, settings.crashBudget, settings.restartDelay, random);
@@ -288,7 +294,10 @@ class K3sSupervisor implements AgentSupervisor {
   /** One process from its start to its end. Says whether it was Ready; throws when the end is not a crash. */
   async #live(run: Run, deadlineMs: number): Promise<boolean> {
     const { settings, emit, journal, log } = this.#options;
-    const plan = await this.#expectPlan();
+    const settled = await this.#expectPlan();
+    refuseAdditions(settled, run.request);
+    // The kubelet's own files may have changed since the last start.
+    const plan = { ...settled, healthzUrl: await kubeletHealthzUrl(settled) };
     const hadCredential = await this.#prepare(run, plan);
     run.asked.signal.throwIfAborted();
     const child = await this.#launch(run, plan, hadCredential);
@@ -368,6 +377,7 @@ class K3sSupervisor implements AgentSupervisor {
     run.isCredentialSpent = true;
     run.lastTrouble = undefined;
     run.lastDetail = undefined;
+    run.lastFatal = undefined;
     await journal.write('reached-ready', false);
     await journal.write('containerd-address', plan.containerdAddress);
     return hasLiveCredential;
@@ -430,6 +440,7 @@ class K3sSupervisor implements AgentSupervisor {
       onLine: (line) => {
         const record = parseLogLine(secret ? line.replaceAll(secret, '[secret]') : line);
         output[record.level](record.message, { pid, k3s: record.fields });
+        run.lastFatal = fatalWords(record) ?? run.lastFatal;
         const trouble = joinTrouble(record);
         if (!trouble) return;
         run.lastTrouble = trouble.reason;
@@ -621,11 +632,19 @@ function notStopped(pid: number): DaasError {
 }
 
 function crashing(crashes: number, { crashBudget }: AgentSettings, run: Run): DaasError {
-  const why = run.lastTrouble ?? run.lastDetail;
+  const why = run.lastFatal ?? run.lastTrouble ?? run.lastDetail;
   return new DaasError(
     'DAAS_AGENT_CRASHING',
     `k3s ended ${crashes} times within ${crashBudget.windowMs} ms (agent.crashBudget) without being asked to${why ? `; last: ${why}` : ''}; its own lines in the log say why`,
     { details: { crashes } },
+  );
+}
+
+/** No restart mends it, and systemd must not try either. */
+function settingsRefused(words: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_AGENT_SETTINGS_REFUSED',
+    `k3s ended itself because of its settings: ${words}; correct agent.args, the command line, k3s' config file or the kubelet's files`,
   );
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
-import { createAgentSupervisor, findBinary, readPlan } from '#agent';
+import { createAgentSupervisor, inspectAgent } from '#agent';
 import { createGatewayConnector } from '#api';
 import { type Cluster, ConfigurationError, DaasError, Lifetime, type Log, systemClock } from '#base';
 import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
@@ -199,8 +199,11 @@ async function rehearse(
 ): Promise<void> {
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
-  const { dataDir } = await readPlan({ ...value.agent, args: [...args] }, process.env, nodeId);
-  const binary = await findBinary(value.agent.binary, process.env);
+  const {
+    plan: { dataDir },
+    binary,
+    version,
+  } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
   const wallet = await walletOf(settings);
   const chain = createChainClient({
     endpoints: value.chain.endpoints,
@@ -223,14 +226,14 @@ async function rehearse(
         : `the node id belongs to ${record.staker}: it would stop here`;
   const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
   io.result(
-    { dryRun: true, nodeId, wallet: wallet.address, clusterId: cluster.id, plan, gateways, binary, dataDir },
+    { dryRun: true, nodeId, wallet: wallet.address, clusterId: cluster.id, plan, gateways, binary, version, dataDir },
     [
       `node      ${nodeId}`,
       `wallet    ${wallet.address}`,
       `cluster   ${cluster.id}`,
       `stake     ${plan}`,
       `gateways  ${gateways.join(', ') || 'none is live'}`,
-      `k3s       ${binary}, data in ${dataDir}`,
+      `k3s       ${binary} (${version}), data in ${dataDir}`,
       'Nothing was sent, nothing was started.',
     ].join('\n'),
   );

@@ -4,6 +4,7 @@ import { arch, cpus, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killShim, sandboxId, shimsOf, startShim } from './containers.ts';
 import type { AgentFlags } from './flags.ts';
+import { healthzAddress } from './healthz.ts';
 import { agentFile } from './join.ts';
 import { klog } from './log.ts';
 import { type Answer, ask, messageOf } from './request.ts';
@@ -33,15 +34,14 @@ export async function runKubelet(options: KubeletOptions): Promise<void> {
 }
 
 async function serveHealthz(flags: AgentFlags, signal: AbortSignal): Promise<void> {
-  const given = flags.kubeletArguments.findLast((text) => text.startsWith('healthz-port='));
-  const port = Number(given?.split('=')[1] ?? 10_248);
+  const { host, port } = await healthzAddress(flags);
   const server = createServer((request, response) => {
     response.statusCode = request.url === '/healthz' ? 200 : 404;
     response.end('ok');
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve());
+    server.listen(port, host, () => resolve());
   });
   signal.addEventListener('abort', () => {
     server.close();

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sandboxId, shimsOf, startContainerd, startShim } from './containers.ts';
-import { type AgentFlags, FlagError, readFlags } from './flags.ts';
+import { type AgentFlags, FlagError, HelpAsked, judgeFiles, readFlags } from './flags.ts';
 import { agentFile, fetchClusterCa, parseToken, retrieveAgentConfiguration, type Token } from './join.ts';
 import { runKubelet } from './kubelet.ts';
 import { startLoadBalancer } from './load-balancer.ts';
@@ -23,7 +23,14 @@ let joinError: string | undefined = 'context canceled';
 dieWhenNobodyReads();
 const [command, ...argv] = process.argv.slice(2);
 if (command === '--version' || command === '-v') {
-  process.stdout.write(`k3s version ${version}\n`);
+  process.stdout.write(`k3s version ${version} (standin)\n`);
+} else if (command === 'help' && argv[0] === 'agent') {
+  try {
+    await judgeFiles(process.env);
+    showHelp();
+  } catch (error) {
+    fatal(error);
+  }
 } else if (command !== 'agent') {
   process.stderr.write(`this stand-in for k3s knows 'agent' and '--version' only\n`);
   process.exitCode = 1;
@@ -47,9 +54,20 @@ function listenToSignals(): void {
     });
 }
 
+function showHelp(): void {
+  process.stdout.write('NAME:\n   k3s agent - Run node agent\n\nUSAGE:\n   k3s agent [OPTIONS]\n');
+}
+
 function fatal(error: unknown): never {
-  if (error instanceof FlagError) process.stderr.write(`Incorrect Usage: ${error.message}\n`);
-  logrus('fatal', messageOf(error));
+  if (error instanceof HelpAsked) {
+    showHelp();
+    process.exit(0);
+  }
+  if (error instanceof FlagError) {
+    process.stdout.write(`Incorrect Usage: ${error.message}\n\n`);
+    showHelp();
+  }
+  logrus('fatal', `Error: ${messageOf(error)}`);
   process.exit(1);
 }
 

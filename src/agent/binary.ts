@@ -1,0 +1,168 @@
+import { access, constants, open, stat } from 'node:fs/promises';
+import { delimiter, isAbsolute, join, resolve } from 'node:path';
+import { execa } from 'execa';
+import { ConfigurationError, DaasError, messageOf } from '#base';
+import { configurationFault } from './log-lines.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where the binary is (`DAAS_AGENT_BINARY_MISSING`): a path, or a name on PATH and where k3s installs itself. */
+export async function findBinary(binary: string, env: Environment): Promise<string> {
+  const candidates = binary.includes('/')
+    ? [isAbsolute(binary) ? binary : resolve(binary)]
+    : [...(env.PATH ?? '').split(delimiter), '/usr/local/bin', '/opt/bin']
+        .filter((directory) => directory !== '')
+        .map((directory) => join(directory, binary));
+  for (const candidate of candidates) if (await isProgram(candidate)) return candidate;
+  throw new ConfigurationError(
+    'DAAS_AGENT_BINARY_MISSING',
+    `no k3s binary: '${binary}' (agent.binary) is no executable file${binary.includes('/') ? '' : ' on PATH, in /usr/local/bin or /opt/bin'}; install k3s, or set agent.binary to its path`,
+    { details: { binary, candidates } },
+  );
+}
+
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** e_machine of an ELF header, by the names of Node and of Linux. */
+const machines: ReadonlyMap<number, { readonly name: string; readonly runsOn: readonly string[] }> = new Map([
+  [3, { name: 'i386', runsOn: ['ia32', 'x64'] }],
+  [40, { name: 'arm', runsOn: ['arm', 'arm64'] }],
+  [62, { name: 'amd64', runsOn: ['x64'] }],
+  [183, { name: 'arm64', runsOn: ['arm64'] }],
+  [243, { name: 'riscv64', runsOn: ['riscv64'] }],
+  [22, { name: 's390x', runsOn: ['s390x'] }],
+  [21, { name: 'ppc64le', runsOn: ['ppc64'] }],
+]);
+
+/**
+ * Refuses a file that this machine cannot run (`DAAS_AGENT_BINARY_INVALID`). The kernel's own refusal does not reach us:
+ * execvp then runs the file as a shell script.
+ */
+export async function refuseForeignProgram(path: string, architecture: string = process.arch): Promise<void> {
+  const fault = programFault(await headOf(path), architecture);
+  if (fault === undefined) return;
+  throw notK3s(
+    path,
+    `${fault}; install k3s for this machine (${architecture}), or set agent.binary to its path`,
+  );
+}
+
+async function headOf(path: string): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    const head = Buffer.alloc(20);
+    const { bytesRead } = await file.read(head, 0, head.length, 0);
+    return head.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+export function programFault(head: Buffer, architecture: string): string | undefined {
+  if (head.toString('latin1', 0, 2) === '#!') return undefined;
+  if (head.length < 20 || head.toString('latin1', 0, 4) !== '\x7fELF')
+    return 'it is neither an ELF program nor a script that names its interpreter';
+  const isLittleEndian = head[5] === 1;
+  const machine = isLittleEndian ? head.readUInt16LE(18) : head.readUInt16BE(18);
+  const known = machines.get(machine);
+  if (known?.runsOn.includes(architecture)) return undefined;
+  return `it is built for ${known?.name ?? `a machine of ELF type ${machine}`}`;
+}
+
+export interface Question {
+  readonly binary: string;
+  /** All words of `k3s agent`, those of its config files before those of its argv. */
+  readonly words: readonly string[];
+  readonly configFile: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Has k3s itself judge its settings, without starting anything: its launcher parses all flags before it prints its help,
+ * and reads the config files before that. Says which version it is. Throws `DAAS_AGENT_BINARY_INVALID` when it is no k3s
+ * that runs here, and `DAAS_AGENT_SETTINGS_REFUSED` with its own words when it refuses.
+ */
+export async function askK3s(question: Question): Promise<string> {
+  const { binary, words, configFile } = question;
+  await refuseForeignProgram(binary);
+  const [version, files, flags] = await Promise.all([
+    ask(question, ['--version']),
+    ask(question, ['help', 'agent'], configFile),
+    // First, so that a stray word is taken for a topic of the help, which there is not: behind it --help would not be seen.
+    ask(question, ['agent', '--help', ...words]),
+  ]);
+  const name = /^k3s version (\S+)/m.exec(version.stdout)?.[1];
+  if (name === undefined)
+    throw notK3s(
+      binary,
+      `\`${binary} --version\` ${version.ended} and does not say 'k3s version …'; set agent.binary to the path of k3s`,
+    );
+  for (const { isFine, stdout, stderr, ended } of [files, flags])
+    if (!isFine)
+      throw new ConfigurationError(
+        'DAAS_AGENT_SETTINGS_REFUSED',
+        `k3s ${name} (${binary}) refuses its settings: ${configurationFault(`${stderr}\n${stdout}`) ?? `it ${ended}`}; correct agent.args, the command line or ${configFile ?? "k3s' config file"} (its flags: k3s agent --help)`,
+        { details: { binary, version: name } },
+      );
+  return name;
+}
+
+interface Answer {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly isFine: boolean;
+  readonly ended: string;
+}
+
+const patienceMs = 60_000;
+
+async function ask(
+  { binary, env, signal }: Question,
+  argv: readonly string[],
+  configFile?: string,
+): Promise<Answer> {
+  const { K3S_CONFIG_FILE: _, ...others } = env;
+  const result = await execa(binary, argv, {
+    env: { ...others, ...(configFile === undefined ? {} : { K3S_CONFIG_FILE: configFile }) },
+    extendEnv: false,
+    reject: false,
+    stdin: 'ignore',
+    timeout: patienceMs,
+    maxBuffer: 1_000_000,
+    ...(signal === undefined ? {} : { cancelSignal: signal }),
+  });
+  signal?.throwIfAborted();
+  if (result.timedOut)
+    throw new DaasError(
+      'DAAS_AGENT_BINARY_SILENT',
+      `\`${binary} ${argv[0]}\` did not end within ${patienceMs} ms: is this machine overloaded, or agent.binary no k3s?`,
+      { isRetryable: true },
+    );
+  if (result.exitCode === undefined && result.signal === undefined)
+    throw notK3s(
+      binary,
+      `it cannot be run: ${messageOf(result.cause ?? result)}; set agent.binary to the path of k3s`,
+    );
+  return {
+    stdout: result.stdout,
+    stderr: result.stderr,
+    isFine: result.exitCode === 0,
+    ended: result.signal ? `was ended by ${result.signal}` : `ends with ${result.exitCode}`,
+  };
+}
+
+function notK3s(binary: string, why: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_AGENT_BINARY_INVALID',
+    `${binary} (agent.binary) is no k3s that runs here: ${why}`,
+    { details: { binary } },
+  );
+}
