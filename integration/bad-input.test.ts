@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
@@ -228,7 +228,93 @@ describeCases('flags of k3s that are ours', 'ours', [
     code: 'DAAS_AGENT_SETTING_CONFLICT',
     says: ({ directory }) => ["'server'", join(directory, 'k3s-config.yaml'), 'remove the key'],
   },
+  {
+    wrong: 'with-node-id: yes, which YAML 1.1 takes for true',
+    options: () => ({}),
+    before: ({ directory }) => writeFile(join(directory, 'k3s-config.yaml'), 'with-node-id: yes\n'),
+    exitCode: 78,
+    code: 'DAAS_AGENT_SETTING_CONFLICT',
+    says: ({ directory }) => ["'with-node-id'", join(directory, 'k3s-config.yaml')],
+  },
 ]);
+
+/** A program for another machine, which a shell would try to run as a script. */
+async function foreignProgram(): Promise<string> {
+  const file = join(await mkdtemp(join(world.directory, 'foreign-')), 'k3s');
+  const head = Buffer.alloc(64);
+  head.write('\x7fELF\x02\x01\x01', 'latin1');
+  head.writeUInt16LE(process.arch === 'x64' ? 183 : 62, 18);
+  await writeFile(file, head, { mode: 0o755 });
+  return file;
+}
+
+describeCases('what k3s would find out after the stake', 'k3s', [
+  ...(
+    [
+      [['--node-lable', 'a=b'], 'DAAS_AGENT_ARGUMENT_INVALID', ["'--node-lable'", 'put = between them']],
+      [['--node-lable=a=b'], 'DAAS_AGENT_SETTINGS_REFUSED', ['flag provided but not defined: -node-lable']],
+      [['--disable=traefik'], 'DAAS_AGENT_SETTINGS_REFUSED', ['flag provided but not defined: -disable']],
+      [['--token K10abc::server:pw'], 'DAAS_AGENT_ARGUMENT_INVALID', ["'--token'", 'one word']],
+      [['--server x'], 'DAAS_AGENT_ARGUMENT_INVALID', ["'--server'", 'one word']],
+      [['--vmodule=b --debug=true'], 'DAAS_AGENT_ARGUMENT_INVALID', ['--vmodule', 'another flag']],
+      [['--lb-server-port=x'], 'DAAS_AGENT_ARGUMENT_INVALID', ['--lb-server-port', 'whole number']],
+      [
+        ['--node-label=node-role.kubernetes.io/worker=true'],
+        'DAAS_NODE_LABEL_INVALID',
+        ['node-role.kubernetes.io/worker=true', 'kubectl label node'],
+      ],
+      [['--node-taint=a=b:Never'], 'DAAS_NODE_TAINT_INVALID', ['a=b:Never', 'NoExecute']],
+    ] as const
+  ).map(
+    ([args, code, says]): Case => ({
+      wrong: args.join(' '),
+      options: () => ({ args }),
+      exitCode: 78,
+      code,
+      says: () => says,
+    }),
+  ),
+  {
+    wrong: 'a program for another machine',
+    options: async () => ({ config: { agent: { binary: await foreignProgram() } } }),
+    exitCode: 78,
+    code: 'DAAS_AGENT_BINARY_INVALID',
+    says: () => ['it is built for', 'install k3s for this machine'],
+  },
+  {
+    wrong: 'a key of k3s server in k3s’ config.yaml',
+    options: () => ({}),
+    before: ({ directory }) => writeFile(join(directory, 'k3s-config.yaml'), 'disable: traefik\n'),
+    exitCode: 78,
+    code: 'DAAS_AGENT_SETTINGS_REFUSED',
+    says: ({ directory }) => ['not defined: -disable', join(directory, 'k3s-config.yaml')],
+  },
+]);
+
+describe('a fault that only a running k3s finds', () => {
+  test('ends the host with 78 after the first crash, in the words of k3s', async () => {
+    const binary = join(await mkdtemp(join(world.directory, 'ending-')), 'k3s');
+    const standin = join(import.meta.dirname, 'standin', 'agent', 'k3s');
+    const words = 'Error: kubelet exited: failed to parse kubelet flag: unknown flag: --foo';
+    await writeFile(
+      binary,
+      `#!/bin/sh
+case "$1 $2" in
+  "agent --help"|help*|--version*) exec ${standin} "$@";;
+esac
+echo x >> ${binary}.starts
+echo 'time="2026-01-01T00:00:00Z" level=fatal msg="${words}"' >&2
+exit 1
+`,
+      { mode: 0o755 },
+    );
+    const worker = await world.worker('k3s-ends', { config: { ...soon, agent: { binary } } });
+    const end = await endOf(worker.start());
+    expect(end).toMatchObject({ exitCode: 78, code: 'DAAS_AGENT_SETTINGS_REFUSED' });
+    expect(end.sentence).toContain('failed to parse kubelet flag: unknown flag: --foo');
+    expect(await readFile(`${binary}.starts`, 'utf8')).toBe('x\n');
+  });
+});
 
 describeCases('the machine', 'machine', [
   {

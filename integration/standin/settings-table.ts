@@ -40,8 +40,7 @@ export async function layOut(row: SettingsRow): Promise<LaidOut> {
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await writeFile(join(directory, path), text);
   }
-  for (const [path, target] of Object.entries(row.links ?? {}))
-    await symlink(target, join(directory, path));
+  for (const [path, target] of Object.entries(row.links ?? {})) await symlink(target, join(directory, path));
   const here = (text: string) => text.replaceAll('{dir}', directory);
   const env = Object.entries(row.env ?? {}).map(([name, value]) => [name, here(value)] as const);
   return {

@@ -1,11 +1,6 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import {
-  type AgentSources,
-  childEnvironment,
-  composeArguments,
-  readAgentFacts,
-} from './arguments.ts';
+import { type AgentSources, childEnvironment, composeArguments, readAgentFacts } from './arguments.ts';
 import { configFilePath } from './k3s-config.ts';
 
 const nothing: AgentSources = { argv: [], env: {}, files: [] };

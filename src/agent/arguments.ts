@@ -4,9 +4,9 @@ import { ConfigurationError } from '#base';
 import {
   type Flag,
   type FlagWord,
+  lastValueOf,
   parseFlags,
   parseGoBool,
-  valueOf,
   valuesOf,
   variables,
   withoutFlag,
@@ -65,7 +65,7 @@ export function readAgentFacts(
 ): AgentFacts {
   const flags = effectiveFlags({ argv, env, files });
   for (const flag of [...flags, ...variableFlags(env)]) refuse(flag, nodeId);
-  const one = (name: string) => valueOf(name, flags, env);
+  const one = (name: string) => lastValueOf(name, flags, env);
   const endpoint = one('container-runtime-endpoint');
   const isRootless = parseGoBool(one('rootless') ?? '') ?? false;
   return {
@@ -80,7 +80,7 @@ export function readAgentFacts(
   };
 }
 
-/** Every flag that k3s will see, in its order. Variables are judged here; `valueOf` finds their values. */
+/** Every flag that k3s will see, in its order. Variables are judged here; `lastValueOf` finds their values. */
 export function effectiveFlags({ argv, env, files }: AgentSources): Flag[] {
   for (const flag of variableFlags(env)) if (ours[flag.name] === undefined) parseFlags([flag]);
   return parseFlags([...files, ...wordsOf(argv, originOfArgv)]);
@@ -128,11 +128,8 @@ function dataDirectory(
 ): string {
   const isPlainUser = uid !== 0;
   const atHome = given === undefined ? isPlainUser : isRootless || isPlainUser;
-  const path = given || (atHome ? '${HOME}/.rancher/k3s' : '/var/lib/rancher/k3s');
-  const expanded = ['$HOME', '${HOME}', '~'].reduce(
-    (text, name) => text.replaceAll(name, () => home ?? homedir()),
-    path,
-  );
+  const path = given || (atHome ? '$HOME/.rancher/k3s' : '/var/lib/rancher/k3s');
+  const expanded = path.replaceAll(/\$HOME|\$\{HOME\}|~/g, () => home ?? homedir());
   return resolve(workingDirectory, expanded);
 }
 

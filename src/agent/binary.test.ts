@@ -25,7 +25,7 @@ test.each([
   [Buffer.from('#!/bin/sh\n'), 'x64', undefined],
   [elf(183), 'x64', 'it is built for arm64'],
   [elf(62), 'arm64', 'it is built for amd64'],
-  [elf(9999), "x64", "ELF type 9999"],
+  [elf(9999), 'x64', 'ELF type 9999'],
   [Buffer.from('echo hello\n'), 'x64', 'neither'],
   [Buffer.from(''), 'x64', 'neither'],
 ] as const)('a program is judged by its first bytes, before anything runs it: %#', (head, machine, fault) => {
@@ -79,7 +79,9 @@ esac
   await expect(askK3s({ ...question, binary })).rejects.toMatchObject({
     code: 'DAAS_AGENT_SETTINGS_REFUSED',
     exitCode: 78,
-    message: expect.stringMatching(/v1\.0 .*flag provided but not defined: -x=\[secret\]; correct agent\.args/),
+    message: expect.stringMatching(
+      /v1\.0 .*flag provided but not defined: -x=\[secret\]; correct agent\.args/,
+    ),
   });
 });
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Log, Secret, silentLog } from '#base';
+import { findBinary } from './binary.ts';
 import { kubeletCertificate, planCertificates } from './certificates.ts';
 import { readK3sConfig } from './k3s-config.ts';
-import { findBinary } from './binary.ts';
 import { checkRights, readPlan } from './plan.ts';
 import { AgentSettings } from './settings.ts';
 import { deadToken, openTokenFile, parseFullToken } from './token-file.ts';
@@ -157,7 +157,9 @@ test('a binary is found by path and on PATH; a missing one is named', async () =
 
 test('looking at the rights makes no directory', async () => {
   const dataDir = join(directory, 'not', 'there');
-  await checkRights(await readPlan(AgentSettings.parse({ args: ['--data-dir', dataDir, '-c', '/none'] }), {}, 'w1'));
+  await checkRights(
+    await readPlan(AgentSettings.parse({ args: ['--data-dir', dataDir, '-c', '/none'] }), {}, 'w1'),
+  );
   expect(await readdir(directory)).toEqual([]);
 });
 

@@ -106,7 +106,11 @@ function parseWord(word: FlagWord, next: FlagWord | undefined): Flag & { takesNe
 function refuseUnknown(word: FlagWord, given: string, next: FlagWord | undefined): void {
   const [first = ''] = given.split(/\s/, 1);
   if (first !== given)
-    throw invalid(word, `${shown(`--${first}`)} and its value are one word`, 'leave it out, or put = between them');
+    throw invalid(
+      word,
+      `${shown(`--${first}`)} and its value are one word`,
+      'leave it out, or put = between them',
+    );
   if (!/^[A-Za-z][A-Za-z0-9_-]*$/.test(given) || (given.length > 1 && !word.text.startsWith('--')))
     throw stray(word);
   if (next !== undefined && !next.text.startsWith('-'))
@@ -184,7 +188,7 @@ function shown(word: string): string {
 }
 
 /** The value that k3s takes for a flag with one value: the last that is given, else the variable's. */
-export function valueOf(
+export function lastValueOf(
   name: string,
   flags: readonly Flag[],
   env: Readonly<Record<string, string | undefined>>,

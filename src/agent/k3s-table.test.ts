@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { ConfigurationError } from '#base';
 import { type AgentSources, effectiveFlags, readAgentFacts } from './arguments.ts';
 import { configFilePath, readK3sConfig } from './k3s-config.ts';
-import { parseGoBool, valueOf, valuesOf, variables } from './k3s-flags.ts';
+import { lastValueOf, parseGoBool, valuesOf, variables } from './k3s-flags.ts';
 import { parseGoInteger } from './k3s-yaml.ts';
 
 /** Taken from a real k3s: docs/testing.md says how. */
@@ -43,7 +43,11 @@ const refusedByUsAlone = new Map([
   ['the variable K3S_CLUSTER_SECRET=x', 'sets cluster-secret'],
 ]);
 /** A value that an empty one takes back: refused all the same, since it says that somebody meant to set it. */
-const takenBack = ['nulls in a list', 'an empty flag wins over the file', 'an empty key wins over a variable'];
+const takenBack = [
+  'nulls in a list',
+  'an empty flag wins over the file',
+  'an empty key wins over a variable',
+];
 /** A flag of a newer k3s is not known here: k3s itself is asked about it (binary.test.ts). */
 const leftToK3s =
   /flag provided but not defined: -[\w-]+\+?$|Cannot use two forms of the same flag: (?!d data-dir)/;
@@ -56,8 +60,7 @@ async function taken(row: Row): Promise<{ sources: AgentSources; directory: stri
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await writeFile(join(directory, path), text);
   }
-  for (const [path, target] of Object.entries(row.links ?? {}))
-    await symlink(target, join(directory, path));
+  for (const [path, target] of Object.entries(row.links ?? {})) await symlink(target, join(directory, path));
   const argv = row.argv.map(here);
   const env = {
     HOME: '/home/of-row',
@@ -78,7 +81,7 @@ function seen({ argv, env, files }: AgentSources): Record<string, unknown> {
   names.delete('config');
   const result: Record<string, unknown> = {};
   for (const name of names) {
-    const value = valueOf(name, flags, env);
+    const value = lastValueOf(name, flags, env);
     const list = valuesOf(name, flags).map((flag) => flag.value);
     if (value === undefined) continue;
     if (lists.has(name)) result[name] = list;
@@ -108,7 +111,12 @@ test.each(rows.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name))
     const { sources, directory } = await taken(row);
     const { token, server, 'token-file': tokenFile, 'node-name': nodeName } = row.takes?.flags ?? {};
     const isOurs =
-      token || server || tokenFile || nodeName || row.takes?.flags['with-node-id'] || takenBack.includes(row.name);
+      token ||
+      server ||
+      tokenFile ||
+      nodeName ||
+      row.takes?.flags['with-node-id'] ||
+      takenBack.includes(row.name);
     const read = () => readAgentFacts(sources, 'w1', { uid: 0, workingDirectory: directory });
     if (isOurs) expect(read).toThrow(expect.objectContaining({ code: 'DAAS_AGENT_SETTING_CONFLICT' }));
     else expect(read().dataDir).toBe(row.takes?.dataDir.replace('{dir}', directory));

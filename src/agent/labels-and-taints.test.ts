@@ -40,24 +40,36 @@ test.each([
   );
 });
 
-test.each(['a=b:NoSchedule', 'a:NoExecute', 'a=:PreferNoSchedule', 'example.com/a=b:NoSchedule', 'a-', 'a:NoSchedule-'])(
-  'k3s takes the taint %s',
-  (taint) => {
-    expect(() => refuseTaints([given(taint)])).not.toThrow();
-  },
-);
+test.each([
+  'a=b:NoSchedule',
+  'a:NoExecute',
+  'a=:PreferNoSchedule',
+  'example.com/a=b:NoSchedule',
+  'a-',
+  'a:NoSchedule-',
+])('k3s takes the taint %s', (taint) => {
+  expect(() => refuseTaints([given(taint)])).not.toThrow();
+});
 
-test.each(['a=b', 'a', 'a=b:Never', 'a=b=c:NoSchedule', 'a:b:NoSchedule', 'a=b:NoSchedule,c=d:NoSchedule', ':NoSchedule', 'a=b:'])(
-  'a taint that k3s ends at is refused: %s',
-  (taint) => {
-    expect(() => refuseTaints([given(taint)])).toThrow(
-      expect.objectContaining({ code: 'DAAS_NODE_TAINT_INVALID', exitCode: 78 }),
-    );
-  },
-);
+test.each([
+  'a=b',
+  'a',
+  'a=b:Never',
+  'a=b=c:NoSchedule',
+  'a:b:NoSchedule',
+  'a=b:NoSchedule,c=d:NoSchedule',
+  ':NoSchedule',
+  'a=b:',
+])('a taint that k3s ends at is refused: %s', (taint) => {
+  expect(() => refuseTaints([given(taint)])).toThrow(
+    expect.objectContaining({ code: 'DAAS_NODE_TAINT_INVALID', exitCode: 78 }),
+  );
+});
 
 test('of two taints with one key and effect the second is refused with the place of the first', () => {
   const ours = { value: 'k3s-daas.io/staked=basic:NoSchedule', origin: 'the gateway or a plugin' };
-  expect(() => refuseTaints([given('k3s-daas.io/staked=gold:NoSchedule'), ours])).toThrow('agent.args sets the same');
+  expect(() => refuseTaints([given('k3s-daas.io/staked=gold:NoSchedule'), ours])).toThrow(
+    'agent.args sets the same',
+  );
   expect(() => refuseTaints([given('k3s-daas.io/staked=gold:NoExecute'), ours])).not.toThrow();
 });

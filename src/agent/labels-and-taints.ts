@@ -8,12 +8,13 @@ export interface Given {
 
 /** The kubelet ends at a label that it does not accept, after the stake was made: `DAAS_NODE_LABEL_INVALID`. */
 export function refuseLabels(labels: readonly Given[]): void {
+  // k3s joins all labels with commas for the kubelet.
   for (const { value, origin } of labels)
-    // k3s joins all labels with commas for the kubelet.
     for (const pair of value.split(',').filter((text) => text !== '')) {
       const at = pair.indexOf('=');
       const key = (at < 0 ? pair : pair.slice(0, at)).trim();
-      const fault = keyFault(key) ?? namespaceFault(key) ?? valueFault(at < 0 ? '' : pair.slice(at + 1).trim());
+      const fault =
+        keyFault(key) ?? namespaceFault(key) ?? valueFault(at < 0 ? '' : pair.slice(at + 1).trim());
       if (fault !== undefined)
         throw new ConfigurationError(
           'DAAS_NODE_LABEL_INVALID',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { ConfigurationError, messageOf } from '#base';
@@ -18,7 +19,7 @@ import type { AgentSettings } from './settings.ts';
 export interface AgentPlan extends AgentFacts {
   readonly containerdAddress: string;
   readonly healthzUrl: string;
-  /** The file that k3s reads, and the flags that it makes of it. */
+  /** The file from which k3s takes something, and the flags that it makes of it. */
   readonly configFile: string | undefined;
   readonly fileWords: readonly string[];
 }
@@ -46,15 +47,27 @@ export async function readPlan(
     healthzUrl: await kubeletHealthzUrl(facts),
     containerdAddress:
       settings.containerdAddress ?? facts.containerdAddress ?? '/run/k3s/containerd/containerd.sock',
-    configFile,
+    configFile: files.length === 0 ? undefined : configFile,
     fileWords: files.map(({ text }) => text),
   };
 }
 
-export interface Inspection {
+/** That k3s was asked about these words and had nothing against them. */
+export interface Acceptance {
+  /** Of the binary as it lies on the disk, and of every word. */
+  readonly fingerprint: string;
+  readonly version: string;
+}
+
+export interface Inspection extends Acceptance {
   readonly plan: AgentPlan;
   readonly binary: string;
-  readonly version: string;
+}
+
+export interface InspectOptions {
+  readonly signal?: AbortSignal;
+  /** What an earlier life found: k3s is not asked again about the same. */
+  readonly accepted?: Acceptance | undefined;
 }
 
 /**
@@ -65,30 +78,40 @@ export async function inspectAgent(
   settings: AgentSettings,
   env: Environment,
   nodeId: string,
-  signal?: AbortSignal,
+  { signal, accepted }: InspectOptions = {},
 ): Promise<Inspection> {
   const plan = await readPlan(settings, env, nodeId);
   const binary = await findBinary(settings.binary, env);
   await checkRights(plan);
-  const words = composeArguments({
-    argv: settings.args,
-    dataDir: plan.dataDir,
-    // Where the gateway's answer will stand: of these words the form alone is judged.
+  const words = [...plan.fileWords, ...wordsToJudge(settings.args, plan.dataDir, nodeId)];
+  const { size, mtimeMs, ino } = await stat(binary);
+  const fingerprint = createHash('sha256')
+    .update(JSON.stringify([binary, size, mtimeMs, ino, plan.configFile, words]))
+    .digest('hex');
+  if (accepted?.fingerprint === fingerprint) return { plan, binary, ...accepted };
+  const version = await askK3s({
+    binary,
+    words,
+    configFile: plan.configFile,
+    env: childEnvironment(env),
+    signal,
+  });
+  return { plan, binary, version, fingerprint };
+}
+
+/** argv as it will be, but for what the gateway will answer: of these words the form alone is judged. */
+function wordsToJudge(argv: readonly string[], dataDir: string, nodeId: string): string[] {
+  const [, ...words] = composeArguments({
+    argv,
+    dataDir,
     server: 'https://127.0.0.1:6443',
     tokenFile: '/nonexistent',
     nodeId,
     nodeLabels: {},
     taints: [],
     pluginArguments: [],
-  }).slice(1);
-  const version = await askK3s({
-    binary,
-    words: [...plan.fileWords, ...words],
-    configFile: plan.configFile,
-    env: childEnvironment(env),
-    signal,
   });
-  return { plan, binary, version };
+  return words;
 }
 
 /** Labels and taints that the gateway and plugins add are judged like those of the settings. */

@@ -14,12 +14,12 @@ import {
 } from '#base';
 import type { AgentStart, AgentState, AgentSupervisor, HostEvents, ResourceUsage } from '#plugin';
 import { childEnvironment, composeArguments } from './arguments.ts';
+import { findBinary } from './binary.ts';
 import { kubeletCertificate, planCertificates } from './certificates.ts';
+import { kubeletHealthzUrl } from './kubelet-health.ts';
 import { fatalWords, isSettingFault, joinTrouble, parseLogLine } from './log-lines.ts';
 import { nodePasswordFile } from './node-password.ts';
-import { type AgentPlan, inspectAgent, readPlan, refuseAdditions } from './plan.ts';
-import { findBinary } from './binary.ts';
-import { kubeletHealthzUrl } from './kubelet-health.ts';
+import { type Acceptance, type AgentPlan, inspectAgent, readPlan, refuseAdditions } from './plan.ts';
 import { countPods, killPods, podShimId } from './pods.ts';
 import { type AgentProcess, launch } from './process.ts';
 import {
@@ -119,10 +119,14 @@ class K3sSupervisor implements AgentSupervisor {
   }
 
   async preflight(signal: AbortSignal): Promise<void> {
-    const { settings, env, nodeId, log } = this.#options;
-    const { plan, binary, version } = await inspectAgent(settings, env, nodeId, signal);
+    const { settings, env, nodeId, journal, log } = this.#options;
+    const { plan, binary, version, fingerprint } = await inspectAgent(settings, env, nodeId, {
+      signal,
+      accepted: journal.read('accepted') as Acceptance | undefined,
+    });
     this.#plan = plan;
-    log.info('k3s takes its settings', { binary, version, dataDir: plan.dataDir });
+    await journal.write('accepted', { fingerprint, version } satisfies Acceptance);
+    log.info('k3s accepts its settings', { binary, version, dataDir: plan.dataDir });
     await this.#expectTokenFile();
     if (plan.logsToFile)
       log.warn('k3s writes its log to a file: what it says about a join that fails cannot be told', {
@@ -261,7 +265,8 @@ class K3sSupervisor implements AgentSupervisor {
         if (clock.monotonicMs() >= deadlineMs)
           throw joinDeadline(settings.joinDeadlineMs, this.#options.nodeId, run);
         const wasReady = await this.#live(run, deadlineMs);
-        if (run.lastFatal !== undefined && isSettingFault(run.lastFatal)) throw settingsRefused(run.lastFatal);
+        if (run.lastFatal !== undefined && isSettingFault(run.lastFatal))
+          throw settingsRefused(run.lastFatal);
         crashesMs.push(clock.monotonicMs());
         if (wasReady) deadlineMs = clock.monotonicMs() + settings.joinDeadlineMs;
         const decision = decideRestart(crashesMs, settings.crashBudget, settings.restartDelay, random);

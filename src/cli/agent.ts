@@ -226,7 +226,17 @@ async function rehearse(
         : `the node id belongs to ${record.staker}: it would stop here`;
   const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
   io.result(
-    { dryRun: true, nodeId, wallet: wallet.address, clusterId: cluster.id, plan, gateways, binary, version, dataDir },
+    {
+      dryRun: true,
+      nodeId,
+      wallet: wallet.address,
+      clusterId: cluster.id,
+      plan,
+      gateways,
+      binary,
+      version,
+      dataDir,
+    },
     [
       `node      ${nodeId}`,
       `wallet    ${wallet.address}`,

@@ -109,7 +109,7 @@ export async function readFlags(
 
 export function dataDirectory(given: string, rootless: boolean, env: Environment): string {
   const isPlain = rootless || process.getuid?.() !== 0;
-  const path = given || (isPlain ? '${HOME}/.rancher/k3s' : '/var/lib/rancher/k3s');
+  const path = given || (isPlain ? '$HOME/.rancher/k3s' : '/var/lib/rancher/k3s');
   return path.replace(/\$HOME|\$\{HOME\}|~/g, () => env.HOME ?? '');
 }
 
@@ -138,7 +138,7 @@ function parse(
     const value = match[2] ?? (kind === 'switch' ? 'true' : argv[++index]);
     if (value === undefined) throw new FlagError(`flag needs an argument: -${given}`);
     if (kind === 'list') values[name] = [...((values[name] as string[] | undefined) ?? []), value];
-    else values[name] = valueOf(kind, given, value);
+    else values[name] = convert(kind, given, value);
     if ((forms.get(name) ?? given) !== given) twoForms ??= `${alias(name)} ${name}`;
     forms.set(name, given);
   }
@@ -163,7 +163,7 @@ function fromVariables(env: Environment): Record<string, string | number | boole
     const kind = kinds.get(name) as Kind;
     if (value === undefined || (value === '' && kind !== 'text')) continue;
     try {
-      values[name] = valueOf(kind, name, value);
+      values[name] = convert(kind, name, value);
     } catch {
       const [type, parser] = kind === 'switch' ? ['bool', 'ParseBool'] : ['int', 'ParseInt'];
       throw new FlagError(
@@ -174,7 +174,7 @@ function fromVariables(env: Environment): Record<string, string | number | boole
   return values;
 }
 
-function valueOf(kind: Kind, given: string, value: string): string | number | boolean {
+function convert(kind: Kind, given: string, value: string): string | number | boolean {
   if (kind === 'switch') {
     if (/^(?:1|t|T|TRUE|true|True)$/.test(value)) return true;
     if (/^(?:0|f|F|FALSE|false|False)$/.test(value)) return false;
