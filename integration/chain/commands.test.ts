@@ -211,7 +211,7 @@ describe('a cluster from nothing, by commands alone', () => {
         chain: { endpoints: [devnet.url], deployment: 'deployment.json' },
         wallet: { keyFile: worker.file },
         stake: { amountMist: '2000000000' },
-        agent: { binary: process.execPath },
+        agent: { binary: join(import.meta.dirname, '..', 'standin', 'agent', 'k3s') },
       }),
     );
     const rehearse = async (...flags: string[]) => {

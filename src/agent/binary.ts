@@ -99,11 +99,12 @@ export async function askK3s(question: Question): Promise<string> {
     // First, so that a stray word is taken for a topic of the help, which there is not: behind it --help would not be seen.
     ask(question, ['agent', '--help', ...words]),
   ]);
-  const name = /^k3s version (\S+)/m.exec(version.stdout)?.[1];
+  // k3s calls itself by the name of its file.
+  const name = /^\S+ version (v\d\S*) \(/m.exec(version.stdout)?.[1];
   if (name === undefined)
     throw notK3s(
       binary,
-      `\`${binary} --version\` ${version.ended} and does not say 'k3s version …'; set agent.binary to the path of k3s`,
+      `\`${binary} --version\` ${version.ended} and does not say 'k3s version v…'; set agent.binary to the path of k3s`,
     );
   for (const { isFine, stdout, stderr, ended } of [files, flags])
     if (!isFine)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { joinTrouble, LineSplitter, parseLogLine } from './log-lines.ts';
+import { configurationFault, isSettingFault, joinTrouble, LineSplitter, parseLogLine } from './log-lines.ts';
 
 test('a logrus line gives level, message and fields', () => {
   const line = String.raw`time="2026-08-27T15:37:18Z" level=warning msg="say \"hi\"\n\x41\u00e9" error="x: y" node=w1`;
@@ -91,4 +91,35 @@ test('a Node that is not accepted is no refusal of the credential', () => {
 
 test('ordinary lines are no trouble', () => {
   expect(joinTrouble({ level: 'info', message: 'Starting k3s agent', fields: {} })).toBeUndefined();
+});
+
+test("k3s' last words are told without what may be a token", () => {
+  const line = (message: string) => `time="2026-01-01T00:00:00Z" level=fatal msg="${message}"`;
+  expect(
+    configurationFault(`Incorrect Usage: bad flag syntax: --=\n\n${line('Error: bad flag syntax: --=')}`),
+  ).toBe('bad flag syntax: --=');
+  expect(configurationFault(line('invalid value K10ab::server:pw of abcdef.0123456789abcdef'))).toBe(
+    'invalid value [secret] of [secret]',
+  );
+  expect(configurationFault('NAME:\n  k3s agent')).toBeUndefined();
+});
+
+test.each([
+  'kubelet exited: failed to parse kubelet flag: unknown flag: --foo',
+  "kubelet exited: failed to validate kubelet flags: unknown 'kubernetes.io' labels",
+  'flag provided but not defined: -node-lable',
+  'Cannot use two forms of the same flag: d data-dir',
+  'invalid boolean value "yes" for -debug: parse error',
+  'yaml: line 1: did not find expected node content',
+  'failed to start kubelet: prepare default configuration drop-in: failed to parse node taints: invalid taint spec: a',
+])('these last words name a setting, which no restart mends: %s', (words) => {
+  expect(isSettingFault(words)).toBe(true);
+});
+
+test.each([
+  'containerd exited: signal: killed',
+  'context canceled',
+  'listen tcp 127.0.0.1:6444: bind: address already in use',
+])('after these last words a restart may help: %s', (words) => {
+  expect(isSettingFault(words)).toBe(false);
 });

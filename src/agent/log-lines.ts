@@ -148,11 +148,11 @@ export function joinTrouble({ message, fields }: LogRecord): JoinTrouble | undef
   return undefined;
 }
 
-/** The line by which k3s says why it ends itself. */
+/** Why k3s ends itself: its fatal line, or the one before the page of flags. */
 export function fatalWords({ message, fields }: LogRecord): string | undefined {
-  if (fields.severity !== undefined) return withoutTokens(message);
-  // k3s prints it before the page of flags that follows.
-  return /^Incorrect Usage: .+/.test(message) ? withoutTokens(message) : undefined;
+  const usage = /^Incorrect Usage: (.+)/s.exec(message)?.[1];
+  const words = fields.severity === undefined ? usage : message.replace(/^Error: /, '');
+  return words === undefined ? undefined : withoutTokens(words);
 }
 
 /** k3s' last fatal words in a whole output. */

@@ -1,6 +1,10 @@
-import { resolve } from 'node:path';
-import { expect, test } from 'vitest';
-import { layOut, settingsTable } from '../settings-table.ts';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LaidOut, layOut, settingsTable } from '../settings-table.ts';
 import { dataDirectory, HelpAsked, readValues } from './flags.ts';
 
 const rows = await settingsTable();
@@ -34,3 +38,54 @@ test.each(rows.filter(({ helps }) => helps))('the stand-in shows its flags and e
   await using laid = await layOut(row);
   await expect(readValues(laid.argv, laid.env)).rejects.toBeInstanceOf(HelpAsked);
 });
+
+const binary = process.env.K3S_BIN ?? '';
+
+/** Long before it looks for a server k3s waits for its token file, and says which. */
+describe.skipIf(binary === '')('the real k3s still reads as the table says (K3S_BIN)', () => {
+  let bundle: string;
+  beforeAll(async () => {
+    bundle = await mkdtemp(join(tmpdir(), 'k3s-bundle-'));
+  });
+  afterAll(() => rm(bundle, { recursive: true }));
+
+  test.each(rows)('$name', async (row) => {
+    await using laid = await layOut(row);
+    const end = await lastWords(bundle, laid);
+    const back = end.replaceAll(laid.directory, '{dir}');
+    const { takes, refuses, helps } = row;
+    if (refuses !== undefined) expect(back).toBe(refuses);
+    else if (helps) expect(back).toBe('help');
+    else {
+      const tokenFile = takes?.flags['token-file'];
+      const token = takes?.flags.token;
+      if (tokenFile) expect(back).toBe(`Waiting for ${String(tokenFile)} to be available`);
+      else if (token) expect(back).toMatch(/--server is required/);
+      else expect(back).toMatch(/--token is required|--server is required/);
+    }
+  });
+});
+
+/** Runs it on a machine whose state directories are empty, until it waits or ends. */
+async function lastWords(bundle: string, { argv, env, directory }: LaidOut): Promise<string> {
+  const script =
+    'mount -t tmpfs none /var/lib && mkdir -p /var/lib/rancher/k3s/data && mount --bind "$0" /var/lib/rancher/k3s/data && exec "$@"';
+  const child = spawn('unshare', ['--mount', 'sh', '-c', script, bundle, binary, 'agent', ...argv], {
+    env: { PATH: process.env.PATH, ...env },
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const waits = /msg="(Waiting for .* to be available)"/;
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (waits.test(output)) child.kill('SIGKILL');
+    });
+  const [exitCode] = await once(child, 'close');
+  const waited = waits.exec(output)?.[1];
+  if (waited !== undefined) return waited;
+  if (exitCode === 0) return 'help';
+  const fatal = /level=fatal msg=("(?:[^"\\]|\\.)*")/.exec(output)?.[1];
+  return fatal === undefined ? output : (JSON.parse(fatal) as string);
+}
