@@ -308,7 +308,7 @@ exit 1
 `,
       { mode: 0o755 },
     );
-    const worker = await world.worker('k3s-ends', { config: { ...soon, agent: { binary } } });
+    const worker = await world.worker('k3s-ends', { config: { agent: { binary } } });
     const end = await endOf(worker.start());
     expect(end).toMatchObject({ exitCode: 78, code: 'DAAS_AGENT_SETTINGS_REFUSED' });
     expect(end.sentence).toContain('failed to parse kubelet flag: unknown flag: --foo');

@@ -1,8 +1,8 @@
 import { access, constants, open, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import { execa } from 'execa';
 import { ConfigurationError, DaasError, messageOf } from '#base';
 import { configurationFault } from './log-lines.ts';
+import { runToEnd } from './process.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -131,32 +131,26 @@ async function ask(
   configFile?: string,
 ): Promise<Answer> {
   const { K3S_CONFIG_FILE: _, ...others } = env;
-  const result = await execa(binary, argv, {
+  const end = await runToEnd(binary, argv, {
     env: { ...others, ...(configFile === undefined ? {} : { K3S_CONFIG_FILE: configFile }) },
-    extendEnv: false,
-    reject: false,
-    stdin: 'ignore',
-    timeout: patienceMs,
-    maxBuffer: 1_000_000,
-    ...(signal === undefined ? {} : { cancelSignal: signal }),
+    timeoutMs: patienceMs,
+    signal,
   });
   signal?.throwIfAborted();
-  if (result.timedOut)
+  if (end.kind === 'late')
     throw new DaasError(
       'DAAS_AGENT_BINARY_SILENT',
       `\`${binary} ${argv[0]}\` did not end within ${patienceMs} ms: is this machine overloaded, or agent.binary no k3s?`,
       { isRetryable: true },
     );
-  if (result.exitCode === undefined && result.signal === undefined)
-    throw notK3s(
-      binary,
-      `it cannot be run: ${messageOf(result.cause ?? result)}; set agent.binary to the path of k3s`,
-    );
+  if (end.kind === 'not-started')
+    throw notK3s(binary, `it cannot be run: ${messageOf(end.cause)}; set agent.binary to the path of k3s`);
+  const { stdout, stderr, exitCode, signal: endedBy } = end;
   return {
-    stdout: result.stdout,
-    stderr: result.stderr,
-    isFine: result.exitCode === 0,
-    ended: result.signal ? `was ended by ${result.signal}` : `ends with ${result.exitCode}`,
+    stdout,
+    stderr,
+    isFine: exitCode === 0,
+    ended: endedBy ? `was ended by ${endedBy}` : `ends with ${exitCode}`,
   };
 }
 

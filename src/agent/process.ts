@@ -64,3 +64,36 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
   }
   return { pid: child.pid, ended, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
 }
+
+export type FinishedRun =
+  | (ProcessEnd & { readonly kind: 'ended'; readonly stdout: string; readonly stderr: string })
+  | { readonly kind: 'late' }
+  | { readonly kind: 'not-started'; readonly cause: unknown };
+
+export interface RunOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs the binary for what it prints. */
+export async function runToEnd(
+  binary: string,
+  argv: readonly string[],
+  { env, timeoutMs, signal }: RunOptions,
+): Promise<FinishedRun> {
+  const result = await execa(binary, argv, {
+    env,
+    extendEnv: false,
+    reject: false,
+    stdin: 'ignore',
+    timeout: timeoutMs,
+    maxBuffer: 1_000_000,
+    ...(signal === undefined ? {} : { cancelSignal: signal }),
+  });
+  const { stdout, stderr, exitCode } = result;
+  if (result.timedOut) return { kind: 'late' };
+  if (exitCode === undefined && result.signal === undefined)
+    return { kind: 'not-started', cause: result.cause ?? result };
+  return { kind: 'ended', stdout, stderr, exitCode, signal: result.signal };
+}
