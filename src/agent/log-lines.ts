@@ -141,8 +141,9 @@ export function joinTrouble({ message, fields }: LogRecord): JoinTrouble | undef
   // Not a refusal for good: an agent that is not admitted yet goes on asking, and registers as soon as it is.
   if (message === 'Unable to register node with API server')
     return { reason: `the Node is not accepted: ${fields.err ?? message}`, isRefusal: false };
+  const plain = message.replace(/^Error: /, '');
   for (const preamble of preambles) {
-    const reason = preamble.exec(message)?.[1];
+    const reason = preamble.exec(plain)?.[1];
     if (reason !== undefined) return { reason, isRefusal: refusals.test(reason) };
   }
   return undefined;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { execa } from 'execa';
 import { ConfigurationError, messageOf } from '#base';
 import { LineSplitter } from './log-lines.ts';
@@ -12,6 +13,8 @@ export interface AgentProcess {
   readonly pid: number;
   /** When the process itself is gone; what it left running may still hold its output open. */
   readonly ended: Promise<ProcessEnd>;
+  /** When its last line was handed on; never, as long as a pod's shim holds the output open. */
+  readonly drained: Promise<unknown>;
   /** SIGTERM; false when it has ended already, whoever may have its pid by now. */
   terminate(): boolean;
 }
@@ -54,7 +57,9 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
       { cause },
     );
   }
-  for (const stream of [child.stdout, child.stderr]) {
+  const streams = [child.stdout, child.stderr];
+  const drained = Promise.all(streams.map((stream) => once(stream, 'close').catch(() => undefined)));
+  for (const stream of streams) {
     const splitter = new LineSplitter();
     stream.setEncoding('utf8');
     stream.on('data', (chunk: string) => splitter.push(chunk).forEach(onLine));
@@ -62,7 +67,7 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
     // A reset pipe ends the output; the process' end is told by `ended`.
     stream.on('error', () => undefined);
   }
-  return { pid: child.pid, ended, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
+  return { pid: child.pid, ended, drained, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
 }
 
 export type FinishedRun =

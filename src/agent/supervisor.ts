@@ -87,6 +87,9 @@ interface Run {
   stopFailure: unknown;
 }
 
+/** A pod's shim may hold the output open for as long as the pod lives. */
+const lastWordsMs = 1000;
+
 type Milestone = 'ended' | 'ready' | 'late' | 'asked';
 
 class K3sSupervisor implements AgentSupervisor {
@@ -328,6 +331,8 @@ class K3sSupervisor implements AgentSupervisor {
       if (how !== 'ended') await this.#end(run, child, identity);
     }
     const end = await child.ended;
+    // Its last words may still be on their way: they decide whether a restart makes sense.
+    if (how === 'ended') await endsWithin(child.drained, lastWordsMs, this.#options.clock);
     await journal.remove('child');
     emit('agent.exited', { pid, ...end });
     if (how !== 'ended') {
@@ -656,7 +661,7 @@ function settingsRefused(words: string): ConfigurationError {
 function joinDeadline(joinDeadlineMs: number, nodeId: string, run: Run): DaasError {
   const why = run.lastTrouble
     ? `k3s says: ${run.lastTrouble}`
-    : (run.lastDetail ?? 'nothing was heard of it');
+    : (run.lastFatal ?? run.lastDetail ?? 'nothing was heard of it');
   return new DaasError(
     'DAAS_JOIN_DEADLINE',
     `node '${nodeId}' did not become Ready within ${joinDeadlineMs} ms (agent.joinDeadlineMs): ${why}`,

@@ -61,7 +61,7 @@ const agentAt = (speed: number, ...argv: string[]) =>
 test('without a server or a token it ends with 1 and says why', async () => {
   const noServer = agent('--token', 'x');
   expect(await noServer.exited).toBe(1);
-  expect(noServer.lines.at(-1)).toMatch(/^time="\S+" level=fatal msg="--server is required"$/);
+  expect(noServer.lines.at(-1)).toMatch(/^time="\S+" level=fatal msg="Error: --server is required"$/);
   const noToken = agent('--server', server);
   expect(await noToken.exited).toBe(1);
   expect(noToken.lines.at(-1)).toContain('--token is required');
