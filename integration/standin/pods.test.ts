@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { countPods, killPods } from '../../src/agent/pods.ts';
-import { commandLineOf, isRunning, until } from './agent-world.ts';
 import { sandboxId, shimProgram, shimsOf, startShim } from './agent/containers.ts';
+import { commandLineOf, isRunning, until } from './agent-world.ts';
 
 const blank = join(import.meta.dirname, 'agent', 'process.pl');
 const stranger = 65_534;

@@ -420,7 +420,7 @@ class K3sSupervisor implements AgentSupervisor {
     if (typeof known?.url !== 'string' || typeof known.caHash !== 'string')
       throw new DaasError(
         'DAAS_AGENT_NEVER_JOINED',
-        `node '${nodeId}' got no join credential, and this state directory knows of no earlier join: the cluster still has a Node of this name; wait until it is gone, or have the operator release it`,
+        `node '${nodeId}' got no join credential, and this state directory knows of no earlier join: the cluster still has a Node of this name; wait until it is gone, or have the operator evict it (k3s-daas gateway evict ${nodeId})`,
         { isRetryable: true },
       );
     return { url: known.url, caHash: known.caHash };

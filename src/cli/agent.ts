@@ -3,7 +3,15 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, inspectAgent } from '#agent';
 import { createGatewayConnector } from '#api';
-import { type Cluster, ConfigurationError, DaasError, type Log, machineId, systemClock } from '#base';
+import {
+  type Cluster,
+  ConfigurationError,
+  DaasError,
+  displayText,
+  type Log,
+  machineId,
+  systemClock,
+} from '#base';
 import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
@@ -245,7 +253,7 @@ async function rehearse(
       `wallet    ${wallet.address}`,
       `cluster   ${cluster.id}`,
       `stake     ${plan}`,
-      `gateways  ${gateways.join(', ') || 'none is live'}`,
+      `gateways  ${gateways.map(displayText).join(', ') || 'none is live'}`,
       `k3s       ${binary} (${version}), data in ${dataDir}`,
       'Nothing was sent, nothing was started.',
     ].join('\n'),

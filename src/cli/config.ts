@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { Secret } from '#base';
 import { type ResolvedSetting, redact, type Settings, validatePlugins } from '#host';
+import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';
 import {
   loadGatewaySettings,
@@ -53,7 +54,9 @@ async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>
   const settings = await loadWorkerSettings(sources);
   const isGateway =
     settings.value.gateway !== undefined ||
-    Object.keys(process.env).some((variable) => variable.startsWith('K3S_DAAS_GATEWAY_'));
+    Object.entries(process.env).some(
+      ([name, value = '']) => name.startsWith('K3S_DAAS_GATEWAY_') && !isServiceLink(name, value),
+    );
   return isGateway ? loadGatewaySettings(sources) : settings;
 }
 
