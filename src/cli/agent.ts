@@ -51,7 +51,7 @@ export function agentCommand(io: Io): Command {
     .usage('[options] [flags of k3s agent]')
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--k3s-config <file>', "k3s' own configuration file, which k3s calls --config")
     .option('--node-id <id>', 'the name of the Kubernetes Node')

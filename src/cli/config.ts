@@ -24,7 +24,7 @@ export function configCommand(io: Io): Command {
     )
     .option(
       '-c, --config <file>',
-      'read this file (default: ./k3s-daas.{json,yaml,yml}, then /etc/k3s-daas/)',
+      'read this file (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--check', 'load the plugins too, and check their configurations')
     .option('--json', 'one JSON object on stdout')

@@ -39,7 +39,7 @@ function setupCommand(io: Io): Command {
     )
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--admin-kubeconfig <file>', "an administrator's kubeconfig", '/etc/rancher/k3s/k3s.yaml')
     .option(
@@ -150,7 +150,7 @@ function runCommand(io: Io): Command {
     .description('Runs the gateway in the foreground until it is told to stop.')
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--json', 'log JSON lines even on a terminal')
     .action((flags: { config?: string }) => run(io, flags));
