@@ -215,7 +215,9 @@ function fromFile<T>(
   const before = problems.length;
   walk(document.content, []);
   const foreign = describeForeignFile?.(Object.keys(document.content));
-  if (problems.length > before && foreign !== undefined) problems.push(`${file} ${foreign}`);
+  // One sentence in place of one for each key.
+  if (problems.length > before && foreign !== undefined)
+    problems.splice(before, Infinity, `${file} ${foreign}`);
   return layer;
 }
 
