@@ -91,12 +91,18 @@ function indented(text: string): string {
   return displayLines(text).replaceAll('\n', '\n  ');
 }
 
-/** The two colours that results are written in are ours, bold and dim; every other control is spelled out. */
+/** Results are written in bold and dim: these controls are ours, every other is spelled out. */
+const resultColours = ['[1m', '[2m', '[22m'];
+
 function displayResult(human: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what colours are made of.
-  return human.replaceAll(/(\u001b\[(?:1|2|22)m)|[^\u001b]+|\u001b/g, (part, colour?: string) =>
-    colour === undefined ? displayLines(part) : part,
-  );
+  const [first = '', ...rest] = human.split('\u001b');
+  const parts = rest.map((part) => {
+    const colour = resultColours.find((code) => part.startsWith(code));
+    return colour === undefined
+      ? displayLines(`\u001b${part}`)
+      : `\u001b${colour}${displayLines(part.slice(colour.length))}`;
+  });
+  return [displayLines(first), ...parts].join('');
 }
 
 /** Columns padded to their widest cell; the first row is the heading. */
