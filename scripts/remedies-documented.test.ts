@@ -1,6 +1,5 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { agentCommand } from '../src/cli/agent.ts';
 import { clusterCommand } from '../src/cli/cluster.ts';
@@ -9,38 +8,45 @@ import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
 import { createIo } from '../src/cli/io.ts';
+import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
 
 const root = join(import.meta.dirname, '..');
 const io = createIo({ json: true });
-const program = new Command('k3s-daas');
-for (const make of [
-  agentCommand,
-  clusterCommand,
-  configCommand,
-  contractsCommand,
-  devnetCommand,
-  gatewayCommand,
-  slashCommand,
-  stakeCommand,
-])
-  program.addCommand(make(io));
+type Command = ReturnType<typeof agentCommand>;
+const program: Pick<Command, 'commands' | 'options'> = {
+  options: [],
+  commands: [
+    agentCommand,
+    clusterCommand,
+    configCommand,
+    contractsCommand,
+    devnetCommand,
+    gatewayCommand,
+    proofCommand,
+    slashCommand,
+    stakeCommand,
+  ].map((make) => make(io)),
+};
 
 /** What is wrong with a command line as a text names it, `gateway setup --reserve NAME`; undefined: it can be typed. */
 function problemWith(line: string): string | undefined {
   const words = line.split(/\s+/).filter((word) => word !== '');
   let command = program;
+  let name = 'k3s-daas';
   for (const word of words) {
     if (word.startsWith('-')) {
       const flag = word.split('=', 1)[0];
       const isKnown = command.options.some(({ long, short }) => long === flag || short === flag);
-      if (!isKnown) return `${command.name()} has no flag ${flag}`;
+      if (!isKnown) return `${name} has no flag ${flag}`;
       continue;
     }
     const inner = command.commands.find((one) => one.name() === word);
-    if (inner) command = inner;
-    else if (command.commands.length > 0) return `${command.name()} has no command ${word}`;
+    if (!inner && command.commands.length > 0) return `${name} has no command ${word}`;
+    if (!inner) continue;
+    command = inner;
+    name = word;
   }
   return undefined;
 }
