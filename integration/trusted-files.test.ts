@@ -9,8 +9,9 @@ import { acquireLock, openJournal, silentLog } from '#base';
 import { readDeployment, readWallet } from '#chain';
 import { discoverPlugin, readLatch } from '#host';
 import { openNodePassword, readNodeKey } from '#seal';
+import { findBinary } from '../src/agent/binary.ts';
 import { readK3sConfig } from '../src/agent/k3s-config.ts';
-import { checkRights, findBinary, readPlan } from '../src/agent/plan.ts';
+import { checkRights, readPlan } from '../src/agent/plan.ts';
 import { AgentSettings } from '../src/agent/settings.ts';
 import { openTokenFile } from '../src/agent/token-file.ts';
 import { ensureGatewayKeys } from '../src/cli/gateway-keys.ts';
@@ -391,6 +392,7 @@ test('a named pipe in the place of a file is refused at once, not waited for', a
 /** Files that are read otherwise, and why nothing is believed that stands in them, or whose they are. */
 const readOtherwise: Readonly<Record<string, string>> = {
   'src/base/trusted-file.ts': 'the way itself',
+  'src/base/machine-id.ts': '/etc/machine-id, beside which nothing is believed that the journal does not say',
   'src/base/process-identity.ts': '/proc',
   'src/agent/process-table.ts': '/proc',
   'src/agent/usage.ts': '/proc',

@@ -25,7 +25,6 @@ export type {
   NodePasswordSecret,
 } from './cluster-port.ts';
 export { coloursFor } from './colours.ts';
-export { displayJson, displayLines, displayText } from './display.ts';
 export {
   type Connection,
   type ConnectionFigures,
@@ -33,6 +32,7 @@ export {
   closeListener,
   guardConnections,
 } from './connections.ts';
+export { displayJson, displayLines, displayText } from './display.ts';
 export {
   ConfigurationError,
   DaasError,

@@ -61,11 +61,8 @@ function setupCommand(io: Io): Command {
 
 async function setup(io: Io, flags: SetupFlags): Promise<void> {
   const isCheck = Boolean(flags.check || flags.dryRun);
-  const [{ foreignVariableWarnings, loadGatewaySettings }, { setupCluster }, { ensureGatewayKeys }] = await Promise.all([
-    import('./settings.ts'),
-    import('#cluster'),
-    import('./gateway-keys.ts'),
-  ]);
+  const [{ foreignVariableWarnings, loadGatewaySettings }, { setupCluster }, { ensureGatewayKeys }] =
+    await Promise.all([import('./settings.ts'), import('#cluster'), import('./gateway-keys.ts')]);
   const settings = await loadGatewaySettings({ file: flags.config });
   for (const warning of foreignVariableWarnings(settings)) io.warn(warning);
   const config = await withPaths(settings);
