@@ -20,7 +20,7 @@ import { kubeletHealthzUrl } from './kubelet-health.ts';
 import { fatalWords, isSettingFault, joinTrouble, parseLogLine } from './log-lines.ts';
 import { nodePasswordFile } from './node-password.ts';
 import { type Acceptance, type AgentPlan, inspectAgent, readPlan, refuseAdditions } from './plan.ts';
-import { countPods, killPods, podShimId } from './pods.ts';
+import { countPods, isPodShim, killPods } from './pods.ts';
 import { type AgentProcess, launch } from './process.ts';
 import {
   killProcess,
@@ -420,7 +420,7 @@ class K3sSupervisor implements AgentSupervisor {
     if (typeof known?.url !== 'string' || typeof known.caHash !== 'string')
       throw new DaasError(
         'DAAS_AGENT_NEVER_JOINED',
-        `node '${nodeId}' got no join credential, and this state directory knows of no earlier join: the cluster still has a Node of this name; wait until it is gone, or have the operator release it`,
+        `node '${nodeId}' got no join credential, and this state directory knows of no earlier join: the cluster still has a Node of this name; wait until it is gone, or have the operator evict it (k3s-daas gateway evict ${nodeId})`,
         { isRetryable: true },
       );
     return { url: known.url, caHash: known.caHash };
@@ -622,16 +622,13 @@ async function killTree({ pid, startTicks }: ProcessIdentity): Promise<number[]>
   const root = all.find((process) => process.pid === pid && process.startTicks === startTicks);
   if (!root) return [];
   const tree = withDescendants([root], all);
-  const pods = new Set(withDescendants(tree.filter(isShim), all).map((process) => process.pid));
+  const shims: RunningProcess[] = [];
+  for (const process of tree) if (await isPodShim(process)) shims.push(process);
+  const pods = new Set(withDescendants(shims, all).map((process) => process.pid));
   const killed: number[] = [];
   for (const process of tree)
     if (!pods.has(process.pid) && (await killProcess(process))) killed.push(process.pid);
   return killed;
-}
-
-function isShim({ commandLine }: RunningProcess): boolean {
-  const address = commandLine[commandLine.findIndex((word) => /^--?address$/.test(word)) + 1];
-  return address !== undefined && podShimId(commandLine, address) !== undefined;
 }
 
 function notStopped(pid: number): DaasError {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type Clock, DaasError, type GatewayEntry, Secret } from '#base';
+import { type Clock, DaasError, displayText, type GatewayEntry, Secret } from '#base';
 import type {
   Challenge,
   GatewayConnection,
@@ -205,7 +205,7 @@ function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): 
   const isServerSide = answer.status >= 500 || answer.status === 429;
   return new DaasError(
     `DAAS_GATEWAY_${code.toUpperCase()}`,
-    `the gateway at ${gateway.url} refused: ${detail} (request ${requestId})`,
+    `the gateway at ${gateway.url} refused: ${displayText(detail)} (request ${displayText(requestId)})`,
     {
       isRetryable: known?.isRetryable ?? isServerSide,
       ...(known && { exitCode: known.exitCode }),

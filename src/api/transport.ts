@@ -2,7 +2,7 @@ import type { ClientRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import { DaasError, type GatewayEntry } from '#base';
+import { DaasError, type GatewayEntry, maskUserInfo, readBody } from '#base';
 import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 
 /** More than any reply of the API; a gateway that sends more is not one. */
@@ -60,12 +60,14 @@ export function createTransport({ gateway, ca, timeoutMs }: TransportOptions): T
 
 function baseUrl(gateway: GatewayEntry): URL {
   const url = URL.canParse(gateway.url) ? new URL(gateway.url) : undefined;
-  if (url?.protocol !== 'https:')
+  if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '') {
+    const shown = maskUserInfo(gateway.url);
     throw new DaasError(
       'DAAS_GATEWAY_URL_INSECURE',
-      `the chain names '${gateway.url}' as the address of gateway ${gateway.id}: only https:// is used`,
-      { details: { gateway: gateway.id, url: gateway.url } },
+      `the chain names '${shown}' as the address of gateway ${gateway.id}: only https:// without a user or password is used`,
+      { details: { gateway: gateway.id, url: shown } },
     );
+  }
   return url;
 }
 
@@ -181,22 +183,14 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
   if (asked.isAnsweredAtOnce) giveUpEarly(outgoing, timeoutMs / 2);
   outgoing.once('response', (incoming) => {
     isAnswered = true;
-    const chunks: Buffer[] = [];
-    let length = 0;
-    incoming.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > longestReplyBytes) incoming.destroy(new Error('the reply is too long'));
-      else chunks.push(chunk);
-    });
-    incoming.once('error', fail);
-    incoming.once('end', () => {
+    readBody(incoming, longestReplyBytes).then((received) => {
       const retryAfter = Number(incoming.headers['retry-after']);
       resolve({
         status: incoming.statusCode ?? 0,
-        body: Buffer.concat(chunks).toString('utf8'),
+        body: received.toString('utf8'),
         retryAfterMs: Number.isFinite(retryAfter) ? retryAfter * 1000 : undefined,
       });
-    });
+    }, fail);
   });
   outgoing.end(body);
   return promise;

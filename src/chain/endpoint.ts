@@ -46,7 +46,7 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
         await response.body?.cancel();
         throw new Error(`HTTP status ${response.status} from something that is no Sui node`);
       }
-      return response;
+      return bounded(response);
     },
   });
 
@@ -96,6 +96,25 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
       return attempt(what, body, signal);
     },
   };
+}
+
+/** A cluster object with its rings has some hundred kilobytes, a page of records some hundred more. */
+const longestReplyBytes = 64 * 1024 * 1024;
+
+/** A reply without end fails, instead of filling the memory until the call's time-out. */
+function bounded(response: Response): Response {
+  let length = 0;
+  const body = response.body?.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        length += chunk.length;
+        if (length > longestReplyBytes)
+          controller.error(new Error(`the reply is longer than ${longestReplyBytes} bytes`));
+        else controller.enqueue(chunk);
+      },
+    }),
+  );
+  return new Response(body ?? null, { status: response.status, headers: response.headers });
 }
 
 function endpointUrl(address: string): string {

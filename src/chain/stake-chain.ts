@@ -180,7 +180,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     if (!token || !Buffer.from(token.holderKey).equals(holderKey))
       throw new ConfigurationError(
         'DAAS_TOKEN_EXISTS',
-        `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or revoke the token with the wallet ${wallet.address}`,
+        `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or call k8s_gateway::revoke_seal_token with the wallet ${wallet.address} (docs/contracts.md; there is no command for it yet)`,
         { details: { recordId, tokenId: record.token } },
       );
     const receipt = ledger.receiptOf(mintPurpose(recordId, holderKey));

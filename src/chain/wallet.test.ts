@@ -103,3 +103,13 @@ test.each([
     expect(inspect(refused)).not.toContain(key);
   }
 });
+
+test.each(['[]', ' [ ]\n'])('an empty keystore (%j) holds no key, and that is what is said', (text) => {
+  expect(() => open(text)).toThrow(
+    expect.objectContaining({
+      code: 'DAAS_WALLET_KEY_INVALID',
+      exitCode: 78,
+      message: expect.stringContaining('empty sui.keystore'),
+    }),
+  );
+});

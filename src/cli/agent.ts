@@ -3,7 +3,15 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, inspectAgent } from '#agent';
 import { createGatewayConnector } from '#api';
-import { type Cluster, ConfigurationError, DaasError, type Log, machineId, systemClock } from '#base';
+import {
+  type Cluster,
+  ConfigurationError,
+  DaasError,
+  displayText,
+  type Log,
+  machineId,
+  systemClock,
+} from '#base';
 import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
@@ -43,7 +51,7 @@ export function agentCommand(io: Io): Command {
     .usage('[options] [flags of k3s agent]')
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--k3s-config <file>', "k3s' own configuration file, which k3s calls --config")
     .option('--node-id <id>', 'the name of the Kubernetes Node')
@@ -245,7 +253,7 @@ async function rehearse(
       `wallet    ${wallet.address}`,
       `cluster   ${cluster.id}`,
       `stake     ${plan}`,
-      `gateways  ${gateways.join(', ') || 'none is live'}`,
+      `gateways  ${gateways.map(displayText).join(', ') || 'none is live'}`,
       `k3s       ${binary} (${version}), data in ${dataDir}`,
       'Nothing was sent, nothing was started.',
     ].join('\n'),

@@ -9,10 +9,10 @@ import {
   type Plan,
   parseSui,
   readDeployment,
+  readWallet,
   type Wallet,
 } from '#chain';
 import { askLine, type Io, notConfirmed, table } from './io.ts';
-import { readWalletFile } from './wallet-file.ts';
 
 /** Where the networks of the Sui Foundation, and a local one, are reached. */
 const NETWORKS: Readonly<Record<string, string>> = {
@@ -79,7 +79,7 @@ export async function endpointUrls(io: Io, options: NetworkOptions): Promise<str
 
 async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
-  return readWalletFile(file, options.wallet);
+  return readWallet(file, options.wallet);
 }
 
 export interface Session {

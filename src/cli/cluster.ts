@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { ConfigurationError, GATEWAY_TIERS, type GatewayTier } from '#base';
+import { ConfigurationError, GATEWAY_TIERS, type GatewayTier, httpsOriginProblem, maskUserInfo } from '#base';
 import {
   assertTiers,
   type ClusterChange,
@@ -488,6 +488,12 @@ interface AddOptions extends SpendOptions, DeploymentOptions {
 
 async function gatewayAdd(io: Io, options: AddOptions): Promise<void> {
   const url = options.url ?? (await ask(io, 'URL of the gateway (https://…)', '--url'));
+  const problem = httpsOriginProblem(url);
+  if (problem !== undefined)
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_URL_INVALID',
+      `${maskUserInfo(url)} (--url) is no address of a gateway: ${problem}`,
+    );
   const signingKey =
     options.signingKey ?? (await ask(io, 'Signing key of the gateway (64 hex digits)', '--signing-key'));
   const actor = await openClusterActor(io, options);

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { Command } from 'commander';
 import type { z } from 'zod';
 import { Problem } from '#api';
-import { ConfigurationError, DaasError } from '#base';
+import { ConfigurationError, DaasError, displayText, readBody } from '#base';
 import {
   type BanEntry,
   BansReply,
@@ -110,7 +110,7 @@ async function touch(
   if (options.dryRun) {
     io.result(
       { ...preview, dryRun: true },
-      ['would:', ...preview.actions.map((action) => `  ${action}`)].join('\n'),
+      ['would:', ...preview.actions.map((action) => `  ${displayText(action)}`)].join('\n'),
     );
     return;
   }
@@ -196,7 +196,7 @@ async function ask<T>(
   }
   const problem = Problem.safeParse(json);
   if (problem.success)
-    throw new DaasError(`DAAS_GATEWAY_${problem.data.code.toUpperCase()}`, problem.data.detail, {
+    throw new DaasError(`DAAS_GATEWAY_${problem.data.code.toUpperCase()}`, displayText(problem.data.detail), {
       details: { status, reason: problem.data.code, requestId: problem.data.request_id },
     });
   throw new DaasError(
@@ -204,6 +204,9 @@ async function ask<T>(
     `what answers on ${socketPath} (HTTP ${status}) is not a gateway of this version`,
   );
 }
+
+/** The list of a hundred thousand nodes has some sixty megabytes. */
+const longestReplyBytes = 256 * 1024 * 1024;
 
 function send(
   socketPath: string,
@@ -221,11 +224,9 @@ function send(
       headers: body === undefined ? {} : { 'content-type': 'application/json' },
     },
     (incoming) => {
-      const chunks: Buffer[] = [];
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-      incoming.once('error', reject);
-      incoming.once('end', () =>
-        resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+      readBody(incoming, longestReplyBytes).then(
+        (body) => resolve({ status: incoming.statusCode ?? 0, text: body.toString('utf8') }),
+        reject,
       );
     },
   );

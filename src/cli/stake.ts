@@ -1,5 +1,4 @@
 import { createPublicKey } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -10,6 +9,7 @@ import {
   Lifetime,
   messageOf,
   openJournal,
+  readTrustedText,
   type SealToken,
   type StakeRecord,
   silentLog,
@@ -169,8 +169,9 @@ function tokenJson(token: SealToken | undefined) {
 export async function readHolderKey(file: string): Promise<Uint8Array> {
   let text: string;
   try {
-    text = (await readFile(file, 'utf8')).trim();
+    text = (await readTrustedText(file, { what: 'the node key', origin: '--holder-key' })).trim();
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw invalidHolderKey(file, `it cannot be read: ${messageOf(cause)}`);
   }
   if (/^(?:0x)?[0-9a-fA-F]{64}$/.test(text))

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
-import { DaasError } from '#base';
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { DaasError, openTrusted } from '#base';
 
 /**
  * Every use of a token, every decision and every action, one JSON object a line, in a file that only its owner may
@@ -36,7 +37,11 @@ const genesis = '0'.repeat(64);
 
 /** Opens the file and goes on where it ends; a line that a crash cut short is moved out of the way and said so. */
 export async function openAudit(path: string, nowMs: () => number): Promise<Audit> {
-  const file = await open(path, 'a+', 0o600);
+  const file = await openTrusted(
+    path,
+    { what: 'the audit file', origin: 'gateway.stateDir' },
+    constants.O_RDWR | constants.O_APPEND | constants.O_CREAT,
+  );
   const { last, cutShort } = await readTail(file);
   let sequence = last?.seq ?? 0;
   let previous = last?.hash ?? genesis;
