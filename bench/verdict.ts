@@ -39,6 +39,7 @@ const verifier = createVerifier({
   clock: systemClock,
   startedAtMs,
   strangers: unlimited,
+  allStrangers: unlimited,
   tokens: unlimited,
 });
 const target = { audience, method: 'POST', path, bodyDigest: bodyDigest(body) };
