@@ -7,7 +7,12 @@ import { messageOf, readBody, readTrustedText } from '#base';
 export type Readiness =
   | { readonly isReady: true }
   /** What is not there yet, for the log and for the sentence of the join deadline. */
-  | { readonly isReady: false; readonly detail: string };
+  | {
+      readonly isReady: false;
+      readonly detail: string;
+      /** The server answered: there is no such Node, or it does not accept the kubelet's certificate. */
+      readonly isNodeRefused: boolean;
+    };
 
 export interface ReadinessTarget {
   readonly healthzUrl: string;
@@ -44,8 +49,11 @@ async function probeNode({ dataDir, nodeId }: ReadinessTarget, signal: AbortSign
     { ...access, url: `${access.server}/api/v1/nodes/${encodeURIComponent(nodeId)}` },
     signal,
   );
-  if (status === 404) return notYet('the Node is not registered yet');
-  if (status !== 200) return notYet(`the API server answers ${status} to the kubelet's certificate`);
+  if (status === 404) return notYet('the Node is not registered yet', { isNodeRefused: true });
+  if (status !== 200)
+    return notYet(`the API server answers ${status} to the kubelet's certificate`, {
+      isNodeRefused: status === 401 || status === 403,
+    });
   return nodeReadiness(JSON.parse(body));
 }
 
@@ -63,8 +71,8 @@ export function nodeReadiness(node: unknown): Readiness {
   );
 }
 
-function notYet(detail: string): Readiness {
-  return { isReady: false, detail };
+function notYet(detail: string, { isNodeRefused = false } = {}): Readiness {
+  return { isReady: false, detail, isNodeRefused };
 }
 
 interface ClusterAccess {

@@ -76,6 +76,8 @@ interface Run {
   isCredentialSpent: boolean;
   /** When it ends, by the monotonic clock: the other one may be set meanwhile. */
   readonly credentialEndsMs: number;
+  /** The server has said no since it was last Ready. */
+  isRefused: boolean;
   lastTrouble: string | undefined;
   lastDetail: string | undefined;
   /** By which the process ended itself. */
@@ -157,6 +159,7 @@ class K3sSupervisor implements AgentSupervisor {
       hasBeenReady: false,
       isCredentialSpent: false,
       credentialEndsMs: clock.monotonicMs() + (request.join?.expiresAtMs ?? 0) - clock.nowMs(),
+      isRefused: false,
       lastTrouble: undefined,
       lastDetail: undefined,
       lastFatal: undefined,
@@ -183,6 +186,27 @@ class K3sSupervisor implements AgentSupervisor {
 
   failed(): Promise<Error> {
     return this.#run?.failed.promise ?? Promise.withResolvers<Error>().promise;
+  }
+
+  async needsCredential(signal: AbortSignal): Promise<boolean> {
+    const { kind } = this.#state;
+    switch (kind) {
+      case 'idle':
+      case 'stopping':
+      case 'stopped':
+        return true;
+      case 'waiting':
+        return this.#run?.isRefused === true;
+      case 'starting':
+      case 'ready': {
+        const { nodeId } = this.#options;
+        const readiness = await probeReadiness({ ...(await this.#expectPlan()), nodeId }, signal);
+        if (readiness.isReady) return false;
+        return readiness.isNodeRefused || this.#run?.isRefused === true;
+      }
+      default:
+        return kind satisfies never;
+    }
   }
 
   stop({ atOnce = false }: { readonly atOnce?: boolean } = {}): Promise<void> {
@@ -454,6 +478,7 @@ class K3sSupervisor implements AgentSupervisor {
         const trouble = joinTrouble(record);
         if (!trouble) return;
         run.lastTrouble = trouble.reason;
+        run.isRefused ||= trouble.isRefusal;
         // Told once: the same refusal comes again every few seconds, with other numbers in it.
         const kind = trouble.reason.replaceAll(/\d+/g, '#');
         if (!trouble.isRefusal || told.has(kind)) return;
@@ -486,6 +511,7 @@ class K3sSupervisor implements AgentSupervisor {
     await journal.write('reached-ready', true);
     await kubeletCertificate(plan.dataDir).forgetAside();
     run.hasBeenReady = true;
+    run.isRefused = false;
     this.#enter({ kind: 'ready', pid });
     emit('agent.ready', { pid });
     run.ready.resolve();

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import {
   AdmissionregistrationV1Api,
   ApiException,
+  CoordinationV1Api,
   CoreV1Api,
   KubeConfig,
   type ObservableMiddleware,
@@ -25,6 +26,7 @@ import {
 export interface KubeApi extends AsyncDisposable {
   readonly config: KubeConfig;
   readonly core: CoreV1Api;
+  readonly coordination: CoordinationV1Api;
   readonly admission: AdmissionregistrationV1Api;
   readonly rbac: RbacAuthorizationV1Api;
   readonly version: VersionApi;
@@ -163,6 +165,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
   return {
     config,
     core: config.makeApiClient(CoreV1Api),
+    coordination: config.makeApiClient(CoordinationV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
     rbac: config.makeApiClient(RbacAuthorizationV1Api),
     version: config.makeApiClient(VersionApi),
