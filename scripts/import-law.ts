@@ -61,7 +61,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/host/**',
     holds: 'settings, catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
     doors: ['#base', '#plugin'],
-    packages: ['fastest-levenshtein', 'winston', 'yaml', 'zod'],
+    packages: ['cosmiconfig', 'fastest-levenshtein', 'winston', 'yaml', 'zod'],
   },
   {
     files: 'src/host/container.ts',

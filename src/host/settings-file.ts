@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
+import { cosmiconfig, defaultLoaders, type Loader } from 'cosmiconfig';
 import { parse as parseYaml } from 'yaml';
 import { ConfigurationError, messageOf, readTrustedText } from '#base';
 
@@ -44,17 +45,12 @@ function isThere(path: string): boolean {
 }
 
 async function readFrom(path: string, origin: string): Promise<Document> {
-  const parseText = parsers[extname(path)];
-  // JSON and YAML alone: reading a configuration must never run code.
-  if (!parseText)
-    throw new ConfigurationError(
-      'DAAS_CONFIG_UNREADABLE',
-      `the configuration ${path} (${origin}) is neither .json nor .yaml: no other kind of file is read`,
-    );
   let content: unknown;
   try {
-    const text = await readTrustedText(path, { what: 'the configuration', origin });
-    content = text.trim() === '' ? {} : (parseText(text) ?? {});
+    // Judged and read first; cosmiconfig then chooses the parser and is given this text, whatever the path holds by then.
+    const text = isKnownKind(path) ? await readTrustedText(path, { what: 'the configuration', origin }) : '';
+    const found = await explorerOf(text).load(path);
+    content = found?.config ?? {};
   } catch (cause) {
     if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
@@ -68,13 +64,29 @@ async function readFrom(path: string, origin: string): Promise<Document> {
       `the configuration ${path} (${origin}) is not an object of settings`,
     );
   return { path, content: content as Record<string, unknown> };
+
+  function explorerOf(text: string) {
+    const yaml: Loader = () => parseYamlText(text);
+    const refuse: Loader = () => {
+      throw new ConfigurationError(
+        'DAAS_CONFIG_UNREADABLE',
+        `the configuration ${path} (${origin}) is neither .json nor .yaml: no other kind of file is read`,
+      );
+    };
+    // JSON and YAML alone: reading a configuration must never run code.
+    const others = Object.fromEntries(['noExt', '.js', '.mjs', '.cjs', '.ts'].map((kind) => [kind, refuse]));
+    const json: Loader = (filepath) => defaultLoaders['.json'](filepath, text);
+    return cosmiconfig('k3s-daas', {
+      loaders: { ...others, '.json': json, '.yaml': yaml, '.yml': yaml },
+      searchStrategy: 'none',
+      cache: false,
+    });
+  }
 }
 
-const parsers: Readonly<Record<string, (text: string) => unknown>> = {
-  '.json': (text) => JSON.parse(text) as unknown,
-  '.yaml': parseYamlText,
-  '.yml': parseYamlText,
-};
+function isKnownKind(path: string): boolean {
+  return ['.json', '.yaml', '.yml'].includes(extname(path));
+}
 
 /** YAML 1.2, in which `0x…` stays the text it is: ids are written so, and a number would lose their digits. */
 function parseYamlText(text: string): unknown {
