@@ -3,6 +3,7 @@ import {
   type ClusterParameters,
   GATEWAY_TIERS,
   type GatewayEntry,
+  printable,
   type SealToken,
   type StakeRecord,
   type StakeStatus,
@@ -208,17 +209,6 @@ export function proposalFacts(content: Uint8Array): SlashProposal {
     openedAtMs: Number(proposal.openedAtMs),
     expiresAtMs: Number(proposal.expiresAtMs),
   };
-}
-
-/**
- * The contracts take any text as a reason. Shown as it is, one slasher's could move the cursor of another who is asked
- * to vote, and paint over what he agrees to.
- */
-function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
 }
 
 function named<T>(names: readonly T[], index: number): T {

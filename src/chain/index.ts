@@ -17,6 +17,7 @@ export {
   writeDeployment,
 } from './deployment.ts';
 export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
+export { isInsecure } from './endpoint-url.ts';
 export { ChainError } from './errors.ts';
 export {
   type ClusterState,

@@ -1,8 +1,8 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { type Clock, ConfigurationError, GATEWAY_TIERS, type GatewayTier } from '#base';
+import { ConfigurationError, GATEWAY_TIERS, type GatewayTier, isLoopbackHost } from '#base';
 import type { ChainClient } from './chain-client.ts';
 import { type ContractBuild, verifyBytecode } from './contract-build.ts';
-import { type Endpoints, openEndpoints } from './endpoint.ts';
+import { type Endpoints, type EndpointsOptions, openEndpoints } from './endpoint.ts';
 import { ChainError, executionError } from './errors.ts';
 import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState } from './facts.ts';
 import { cluster, slashing, staking } from './generated/index.ts';
@@ -103,19 +103,23 @@ function planOnCluster<T>(
 
 const digestOf = ({ digest }: Executed) => ({ digest });
 
+export interface NetworkOptions
+  extends Pick<EndpointsOptions, 'clock' | 'chainId' | 'allowInsecure' | 'headers' | 'environment'> {
+  readonly timeoutMs?: number;
+}
+
 /**
  * Opens full nodes whose chain is not known beforehand: the first that answers says which it is, and the others must
  * serve the same.
  */
 export async function openNetwork(
   urls: readonly string[],
-  options: { readonly clock: Clock; readonly timeoutMs?: number; readonly chainId?: string },
+  { chainId: expected, timeoutMs = 10_000, ...options }: NetworkOptions,
   signal?: AbortSignal,
 ): Promise<{ endpoints: Endpoints; chainId: string }> {
-  const timeoutMs = options.timeoutMs ?? 10_000;
-  const rest = { clock: options.clock, timeoutMs, retryForMs: RETRY_FOR_MS };
+  const rest = { ...options, timeoutMs, retryForMs: RETRY_FOR_MS };
   const unpinned = openEndpoints(urls, rest);
-  const chainId = options.chainId ?? (await unpinned.withOne((endpoint) => endpoint.chainId(signal), signal));
+  const chainId = expected ?? (await unpinned.withOne((endpoint) => endpoint.chainId(signal), signal));
   return { endpoints: openEndpoints(urls, { ...rest, chainId }), chainId };
 }
 
@@ -226,12 +230,7 @@ const MIST_PER_SUI = 1_000_000_000n;
  * faucet that anybody can ask.)
  */
 export function isPublicNetwork(chainId: string, urls: readonly string[]): boolean {
-  return chainId in PUBLIC_CHAINS || urls.some((url) => !isLoopback(url));
-}
-
-function isLoopback(url: string): boolean {
-  const host = new URL(url).hostname;
-  return host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
+  return chainId in PUBLIC_CHAINS || urls.some((url) => !isLoopbackHost(new URL(url).hostname));
 }
 
 /** Throws `DAAS_TIERS_TOO_LOW` (exit 78) for tiers below 1 SUI where strangers can be. */

@@ -9,6 +9,7 @@ import { bind, createHost, createLogger, type HostContext, type HostServices, re
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns, worstEnded } from '#plugins';
 import { openNodeIdentity } from '#seal';
+import { chainAccessOf } from './chain-access.ts';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
@@ -150,10 +151,9 @@ async function openChain(value: WorkerSettings, settings: Loaded, log: Log) {
   const deployment = await deploymentOf(settings);
   sayTrust(deployment, log);
   return createChainClient({
-    endpoints: value.chain.endpoints,
+    ...(await chainAccessOf(settings)),
     deployment,
     clock: systemClock,
-    timeoutMs: value.chain.timeoutMs,
     onUnproven: warnUnproven(log),
   });
 }
@@ -209,10 +209,9 @@ async function rehearse(
   } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
   const wallet = await walletOf(settings);
   const chain = createChainClient({
-    endpoints: value.chain.endpoints,
+    ...(await chainAccessOf(settings)),
     deployment: await deploymentOf(settings),
     clock: systemClock,
-    timeoutMs: value.chain.timeoutMs,
   });
   const cluster = await chain.cluster();
   const standing = await chain.liveRecordOf(nodeId);

@@ -11,6 +11,7 @@ import {
   readDeployment,
   type Wallet,
 } from '#chain';
+import { readHeadersFile } from './headers-file.ts';
 import { askLine, type Io, notConfirmed, table } from './io.ts';
 import { readWalletFile } from './wallet-file.ts';
 
@@ -25,6 +26,8 @@ const NETWORKS: Readonly<Record<string, string>> = {
 export interface NetworkOptions {
   readonly network?: string;
   readonly endpoint?: string[];
+  readonly allowInsecure?: boolean;
+  readonly headersFile?: string;
 }
 export interface SpendOptions extends NetworkOptions {
   readonly keyFile?: string;
@@ -39,11 +42,16 @@ export interface DeploymentOptions {
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
-/** `--network`, `--endpoint`, `--json`. */
+/** Which full nodes are asked and how, and `--json`. */
 export function withNetwork(command: Command): Command {
   return command
     .addOption(new Option('--network <name>', 'the Sui network').choices(Object.keys(NETWORKS)))
     .option('--endpoint <url>', 'a Sui full node, instead of --network; may be given several times', collect)
+    .option('--allow-insecure', 'take an http:// endpoint on another machine')
+    .option(
+      '--headers-file <file>',
+      'a file (chmod 600) with headers for the endpoints, one `Name: value` a line: the key of a provider',
+    )
     .option('--json', 'print one JSON object and nothing else');
 }
 
@@ -77,6 +85,14 @@ export async function endpointUrls(io: Io, options: NetworkOptions): Promise<str
   return [NETWORKS[name] ?? name];
 }
 
+async function accessOf({ allowInsecure = false, headersFile }: NetworkOptions) {
+  return {
+    clock: systemClock,
+    allowInsecure,
+    ...(headersFile !== undefined && { headers: await readHeadersFile(headersFile) }),
+  };
+}
+
 async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
   return readWalletFile(file, options.wallet);
@@ -94,7 +110,7 @@ export interface Session {
 export async function openSession(io: Io, options: SpendOptions): Promise<Session> {
   const urls = await endpointUrls(io, options);
   const wallet = await openWalletOf(io, options);
-  const { endpoints, chainId } = await openNetwork(urls, { clock: systemClock });
+  const { endpoints, chainId } = await openNetwork(urls, await accessOf(options));
   return { urls, chainId, endpoints, wallet, budgetMist: budgetOf(options) };
 }
 
@@ -105,7 +121,8 @@ export function budgetOf(options: SpendOptions): bigint | undefined {
 /** The cluster of the deployment file, read through the named network. */
 export async function openCluster(io: Io, options: NetworkOptions & DeploymentOptions) {
   const deployment = await readDeployment(options.deployment);
-  return createChainClient({ endpoints: await endpointUrls(io, options), deployment, clock: systemClock });
+  const endpoints = await endpointUrls(io, options);
+  return createChainClient({ ...(await accessOf(options)), endpoints, deployment });
 }
 
 export async function openClusterActor(
