@@ -39,6 +39,7 @@ export {
   type FollowerReport,
   type FollowOptions,
 } from './follower.ts';
+export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
 export {
   type Actor,
@@ -60,6 +61,7 @@ export {
   planClusterChange,
   planCreateCluster,
   planExpireSlash,
+  planMint,
   planProposeSlash,
   planPublish,
   planScheduleParameters,
@@ -75,6 +77,7 @@ export {
   voteSlash,
 } from './operations.ts';
 export {
+  assertCanStake,
   createStakeChain,
   DEFAULT_GAS_BUDGETS,
   type GasBudgets,
@@ -82,5 +85,5 @@ export {
   type StakeChainOptions,
   stakeRequest,
 } from './stake-chain.ts';
-export type { GasCost } from './transactions.ts';
+
 export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';

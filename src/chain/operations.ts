@@ -5,14 +5,14 @@ import { type ContractBuild, verifyBytecode } from './contract-build.ts';
 import { type Endpoints, type EndpointsOptions, openEndpoints } from './endpoint.ts';
 import { ChainError, executionError } from './errors.ts';
 import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState } from './facts.ts';
+import type { GasCost } from './gas.ts';
 import { cluster, slashing, staking } from './generated/index.ts';
-import { stakeRequest } from './stake-chain.ts';
+import { mintRequest, stakeRequest } from './stake-chain.ts';
 import {
   deliver,
   type Executed,
   eventOf,
   failureOf,
-  type GasCost,
   prepareTransaction,
   signTransaction,
   type TransactionRequest,
@@ -38,6 +38,8 @@ export interface Actor {
   readonly wallet: Wallet;
   /** The most gas; found by simulation when left out. */
   readonly budgetMist?: bigint;
+  /** Offered for a unit of gas, to be carried out before others; the reference price when left out. */
+  readonly gasPriceMist?: bigint;
   /** How long to find out what became of a transaction; default 60 s. */
   readonly settleForMs?: number;
 }
@@ -52,15 +54,16 @@ const RETRY_FOR_MS = 2_000;
 
 async function plan<T>(
   actor: Actor,
-  request: Omit<TransactionRequest, 'sender' | 'budgetMist'>,
+  request: Omit<TransactionRequest, 'sender' | 'budgetMist' | 'gasPriceMist'>,
   resultOf: (transaction: Executed) => T,
   signal?: AbortSignal,
 ): Promise<Plan<T>> {
-  const { wallet, endpoints, budgetMist } = actor;
+  const { wallet, endpoints, budgetMist, gasPriceMist } = actor;
   const whole: TransactionRequest = {
     ...request,
     sender: wallet.address,
     ...(budgetMist !== undefined && { budgetMist }),
+    ...(gasPriceMist !== undefined && { gasPriceMist }),
   };
   const prepared = await endpoints.withOne((endpoint) => prepareTransaction(endpoint, whole, signal), signal);
   return {
@@ -465,19 +468,36 @@ export async function setGatewayStatus(
 
 // === Staking, for those who only want to know what it would cost ===
 
+type Preview = Pick<Plan<never>, 'cost' | 'budgetMist'>;
+
 /** What `StakeChain.stakeForNode` would do. It keeps no journal: use it to look, not to stake. */
-export async function planStake(
-  actor: ClusterActor,
+export function planStake(
+  { client, wallet, ...gas }: ClusterActor,
   request: { readonly nodeId: string; readonly stakeMist: bigint },
   signal?: AbortSignal,
-): Promise<Pick<Plan<never>, 'cost' | 'budgetMist'>> {
-  const { client, wallet, budgetMist } = actor;
-  const whole = stakeRequest(wallet.address, client.deployment, request, budgetMist);
-  const { cost, budgetMist: mostMist } = await client.endpoints.withOne(
-    (endpoint) => prepareTransaction(endpoint, whole, signal),
+): Promise<Preview> {
+  return preview(client, stakeRequest(wallet.address, client.deployment, request, gas), signal);
+}
+
+/** What `StakeChain.createWorkerSealToken` would do; to look, not to mint. */
+export function planMint(
+  { client, wallet, ...gas }: ClusterActor,
+  request: { readonly recordId: string; readonly holderKey: Uint8Array },
+  signal?: AbortSignal,
+): Promise<Preview> {
+  return preview(client, mintRequest(wallet.address, client.deployment, request, gas), signal);
+}
+
+async function preview(
+  client: ChainClient,
+  request: TransactionRequest,
+  signal?: AbortSignal,
+): Promise<Preview> {
+  const { cost, budgetMist } = await client.endpoints.withOne(
+    (endpoint) => prepareTransaction(endpoint, request, signal),
     signal,
   );
-  return { cost, budgetMist: mostMist };
+  return { cost, budgetMist };
 }
 
 // === Slashing ===

@@ -32,6 +32,12 @@ export interface WalletOptions {
 export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   const wanted = address === undefined ? undefined : normalizeSuiAddress(address);
   const keypairs = parseKeys(key.reveal().trim(), origin);
+  if (keypairs.length === 0)
+    throw new ConfigurationError(
+      'DAAS_WALLET_KEY_INVALID',
+      `${origin} is a keystore without a key: import one with \`sui keytool import\`, or give 'suiprivkey1…'`,
+      { details: { origin } },
+    );
   const addresses = keypairs.map((keypair) => keypair.toSuiAddress());
   if (wanted === undefined && keypairs.length > 1)
     throw new ConfigurationError(
@@ -44,7 +50,7 @@ export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   if (!signer)
     throw new ConfigurationError(
       'DAAS_WALLET_ADDRESS_MISMATCH',
-      `the key of ${origin} belongs to ${addresses.join(', ') || 'nobody'}, the configured wallet address is ${wanted}: correct the address or give its key`,
+      `the key of ${origin} belongs to ${addresses.join(', ')}, the configured wallet address is ${wanted}: correct the address or give its key`,
       { details: { origin, addresses, wanted } },
     );
   return {

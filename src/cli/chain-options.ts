@@ -33,6 +33,7 @@ export interface SpendOptions extends NetworkOptions {
   readonly keyFile?: string;
   readonly wallet?: string;
   readonly gasBudget?: string;
+  readonly gasPrice?: string;
   readonly yes?: boolean;
   readonly dryRun?: boolean;
 }
@@ -63,7 +64,11 @@ export function withSpending(command: Command): Command {
       'private key that signs: suiprivkey…, 32 bytes hex or base64, or a sui.keystore',
     )
     .option('--wallet <address>', 'the address of that key: checked, and chooses among several')
-    .option('--gas-budget <amount>', 'the most gas to pay (default: a tenth more than the simulation used)')
+    .option('--gas-budget <amount>', 'the most gas to pay (default: a fifth more than the simulation used)')
+    .option(
+      '--gas-price <mist>',
+      'MIST for a unit of gas, above the reference price: the higher, the sooner it is carried out',
+    )
     .option('--yes', 'do not ask before sending')
     .option('--dry-run', 'show what it would do and cost, and send nothing');
 }
@@ -103,7 +108,7 @@ export interface Session {
   readonly chainId: string;
   readonly endpoints: Endpoints;
   readonly wallet: Wallet;
-  readonly budgetMist: bigint | undefined;
+  readonly gas: GasOffer;
 }
 
 /** Network and key of a command that knows no cluster yet. */
@@ -111,11 +116,20 @@ export async function openSession(io: Io, options: SpendOptions): Promise<Sessio
   const urls = await endpointUrls(io, options);
   const wallet = await openWalletOf(io, options);
   const { endpoints, chainId } = await openNetwork(urls, await accessOf(options));
-  return { urls, chainId, endpoints, wallet, budgetMist: budgetOf(options) };
+  return { urls, chainId, endpoints, wallet, gas: gasOf(options) };
 }
 
-export function budgetOf(options: SpendOptions): bigint | undefined {
-  return options.gasBudget === undefined ? undefined : parseSui(options.gasBudget, '--gas-budget');
+/** What the flags offer for gas. */
+export interface GasOffer {
+  readonly budgetMist?: bigint;
+  readonly gasPriceMist?: bigint;
+}
+
+export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
+  return {
+    ...(gasBudget !== undefined && { budgetMist: parseSui(gasBudget, '--gas-budget') }),
+    ...(gasPrice !== undefined && { gasPriceMist: parseCount(gasPrice, '--gas-price') }),
+  };
 }
 
 /** The cluster of the deployment file, read through the named network. */
@@ -131,11 +145,15 @@ export async function openClusterActor(
 ): Promise<ClusterActor> {
   const client = await openCluster(io, options);
   const wallet = await openWalletOf(io, options);
-  const budgetMist = budgetOf(options);
-  return { client, wallet, ...(budgetMist !== undefined && { budgetMist }) };
+  return { client, wallet, ...gasOf(options) };
 }
 
-/** A line of text from whoever is there; else an error that names the flag. */
+/** Whether a question can be answered; with `--yes` nobody wants to be asked. */
+export function canAsk(io: Io, { yes = false }: SpendOptions): boolean {
+  return process.stdin.isTTY && !io.isJson && !yes;
+}
+
+/** A line of text from the person at the terminal; else an error that names the flag. */
 export async function ask(io: Io, question: string, flag: string, fallback?: string): Promise<string> {
   if (!process.stdin.isTTY || io.isJson) {
     if (fallback !== undefined) return fallback;
