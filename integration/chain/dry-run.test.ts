@@ -16,7 +16,11 @@ beforeAll(async () => {
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
 
-const nextNode = () => `dry-${(serial += 1)}`;
+const next = () => {
+  serial += 1;
+  return serial;
+};
+const nextNode = () => `dry-${next()}`;
 
 async function verdict(
   wallet: TestWallet,
@@ -27,7 +31,7 @@ async function verdict(
     cluster: await world.client.cluster(),
     wallet,
     nodeId: nextNode(),
-    stateDir: join(world.directory, `state-${(serial += 1)}`),
+    stateDir: join(world.directory, `state-${next()}`),
     amountMist: SUI,
     gasBudgets: DEFAULT_GAS_BUDGETS,
     stakeAgain: false,
@@ -62,7 +66,9 @@ describe('a dry run judges as the start does', () => {
     const chain = await world.stakeChain(owner);
     const { objectId: recordId } = await chain.stakeForNode({ nodeId, stakeMist: SUI });
     expect((await verdict(owner, { nodeId, stateDir })).plan).toContain('would mint its Seal token');
-    expect((await verdict(await world.wallet(3n), { nodeId })).stop).toMatchObject({ code: 'DAAS_NODE_ID_TAKEN' });
+    expect((await verdict(await world.wallet(3n), { nodeId })).stop).toMatchObject({
+      code: 'DAAS_NODE_ID_TAKEN',
+    });
     expect((await verdict(owner, { nodeId, minimumMist: 2n * SUI })).stop).toMatchObject({
       code: 'DAAS_STAKE_TOO_LOW',
     });
@@ -73,13 +79,15 @@ describe('a dry run judges as the start does', () => {
     expect((await verdict(owner, { nodeId })).stop).toMatchObject({ code: 'DAAS_HOLDER_KEY_MISMATCH' });
     const { longestTokenLifeEpochs } = (await world.client.cluster()).parameters;
     for (let epoch = 0n; epoch < longestTokenLifeEpochs; epoch += 1n) world.devnet.advanceEpoch();
-    expect((await verdict(owner, { nodeId, stateDir })).stop).toMatchObject({ code: 'DAAS_SEAL_TOKEN_EXPIRED' });
+    expect((await verdict(owner, { nodeId, stateDir })).stop).toMatchObject({
+      code: 'DAAS_SEAL_TOKEN_EXPIRED',
+    });
   });
 });
 
 describe('the command', () => {
   async function dryRun(content: object): Promise<{ exitCode: number | null; output: string }> {
-    const file = join(world.directory, `worker-${(serial += 1)}.json`);
+    const file = join(world.directory, `worker-${next()}.json`);
     const deployment = join(world.directory, 'deployment.json');
     await writeFile(deployment, JSON.stringify(world.deployment));
     const { keyFile } = await world.wallet(3n);

@@ -25,7 +25,11 @@ beforeAll(async () => {
 });
 afterAll(() => world?.[Symbol.asyncDispose]());
 
-const nextNode = () => `spender-${(serial += 1)}`;
+const next = () => {
+  serial += 1;
+  return serial;
+};
+const nextNode = () => `spender-${next()}`;
 
 /** Runs a command of the program; what it prints, and what it warns of. */
 async function run(...args: string[]): Promise<{ stdout: string; stderr: string }> {
@@ -209,7 +213,7 @@ describe('stake', () => {
   const stake = async (...flags: string[]) => [
     'stake',
     ...['--endpoint', world.url, '--deployment', await deploymentFile(), ...flags],
-    ...['--journal', join(world.directory, `journal-${(serial += 1)}.json`)],
+    ...['--journal', join(world.directory, `journal-${next()}.json`)],
   ];
 
   test('shows unbonding time, slashers, treasury and a pending change before it asks', async () => {

@@ -31,7 +31,7 @@ const MAX_GAS_COINS = 256;
 /** About 80 bytes each: with gas coins and commands they stay well below the 131072 bytes of a transaction. */
 const MAX_MERGED_COINS = 1_000;
 const MAX_USABLE_COINS = MAX_GAS_COINS + MAX_MERGED_COINS;
-/** More than this no transaction may pay on Sui. */
+/** Far above what any call of ours costs; a simulation is offered no more. */
 const MAX_BUDGET_MIST = 50_000_000_000n;
 const PAGE_SIZE = 500;
 /** Anybody can send dust to a wallet: a list without an end must not keep it from paying. Nodes list the richest first. */

@@ -1,3 +1,4 @@
+import { bcs } from '@mysten/sui/bcs';
 import type { SuiClientTypes } from '@mysten/sui/client';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Inputs, Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
@@ -133,14 +134,8 @@ async function findOffer(
 
 const sizeOf = ({ gas, merged }: Payment) => gas.length + merged.length;
 
-/** The SDK has no kind of its own for it, and nodes word it in their own ways. */
-function isInsufficientGas(error: unknown): boolean {
-  return (
-    error instanceof DaasError &&
-    error.code === 'DAAS_CHAIN_EXECUTION_FAILED' &&
-    /insufficient ?gas\b/i.test(error.message)
-  );
-}
+const isInsufficientGas = (error: unknown) =>
+  error instanceof DaasError && error.details.kind === 'InsufficientGas';
 
 function sharedVersion(id: string, version: bigint | undefined, url: string): bigint {
   if (version !== undefined) return version;
@@ -202,7 +197,10 @@ async function simulate(
   );
   const transaction = executed(result);
   if (!transaction.success)
-    throw executionError(failureOf(transaction.error, packageId), { stage: 'simulation' });
+    throw executionError(failureOf(transaction.error, packageId), {
+      stage: 'simulation',
+      kind: failureKind((result.Transaction ?? result.FailedTransaction).effects.bcs),
+    });
   return transaction.cost;
 }
 
@@ -244,6 +242,14 @@ function executed(result: AnyResult): Executed {
       .filter(({ outputState }) => outputState === 'PackageWrite')
       .map(({ objectId }) => objectId),
   };
+}
+
+/** The protocol's own name of a failure: the SDK knows some of them as `Unknown` alone, and nodes word them differently. */
+function failureKind(effects: Uint8Array | null | undefined): string | undefined {
+  if (!effects) return undefined;
+  const { V1, V2 } = bcs.TransactionEffects.parse(effects);
+  const { status } = V2 ?? V1 ?? {};
+  return status?.Failure?.error.$kind;
 }
 
 /** The BCS of the first event of that type. */

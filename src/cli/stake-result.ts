@@ -37,7 +37,7 @@ export function printStanding(
 }
 
 /** A token counts while the epoch is below the one it names. */
-export function tokenLife({ expiresAtEpoch }: Pick<SealToken, 'expiresAtEpoch'>, epoch: bigint): string {
+function tokenLife({ expiresAtEpoch }: Pick<SealToken, 'expiresAtEpoch'>, epoch: bigint): string {
   if (epoch >= expiresAtEpoch)
     return `expired when epoch ${expiresAtEpoch} began (now epoch ${epoch}): see DAAS_SEAL_TOKEN_EXPIRED in docs/errors.md`;
   return `valid until epoch ${expiresAtEpoch} begins (now epoch ${epoch})`;
