@@ -22,7 +22,6 @@ import {
   pluginEntries,
   runtimeArguments,
   settingWarnings,
-  type WorkerSettings,
   walletOf,
 } from './settings.ts';
 import { stakeVerdict } from './stake-verdict.ts';
@@ -113,7 +112,7 @@ async function prepare(
   const { journal, log, clock, events, stateDir } = context;
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
-  const client = await openChain(value, settings, log);
+  const client = await openChain(settings, log);
   const chain = createStakeChain({
     client,
     wallet: await walletOf(settings),
@@ -148,7 +147,7 @@ async function prepare(
   };
 }
 
-async function openChain(value: WorkerSettings, settings: Loaded, log: Log) {
+async function openChain(settings: Loaded, log: Log) {
   const deployment = await deploymentOf(settings);
   sayTrust(deployment, log);
   return createChainClient({

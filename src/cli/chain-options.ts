@@ -90,7 +90,7 @@ export async function endpointUrls(io: Io, options: NetworkOptions): Promise<str
   return [NETWORKS[name] ?? name];
 }
 
-async function accessOf({ allowInsecure = false, headersFile }: NetworkOptions) {
+export async function accessOf({ allowInsecure = false, headersFile }: NetworkOptions) {
   return {
     clock: systemClock,
     allowInsecure,
