@@ -2,8 +2,17 @@ import type { ClientRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import { DaasError, type GatewayEntry, maskUserInfo, readBody } from '#base';
+import {
+  DaasError,
+  describeNetworkFailure,
+  type GatewayEntry,
+  innermostCause,
+  maskUserInfo,
+  proxyFor,
+  readBody,
+} from '#base';
 import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
+import { openTunnel } from './tunnel.ts';
 
 /** More than any reply of the API; a gateway that sends more is not one. */
 const longestReplyBytes = 256 * 1024;
@@ -94,10 +103,26 @@ class PinningAgent extends Agent {
     options: RequestOptions,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined {
+    const { host, port } = peerOf(options);
+    const proxy = proxyFor(new URL(this.#gateway.url));
+    if (!proxy) return this.#shakeHands(options, undefined, callback);
+    openTunnel(proxy, host, port, this.#timeoutMs).then(
+      (tunnel) => this.#shakeHands(options, tunnel, callback),
+      callback as (error: Error) => void,
+    );
+    return undefined;
+  }
+
+  /** TLS to the gateway, over the tunnel of a proxy if there is one: the pin is held against the gateway's own key. */
+  #shakeHands(
+    options: RequestOptions,
+    tunnel: Duplex | undefined,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
     const isPinnedGateway = this.#gateway.tlsPins.length > 0;
+    const { host, port } = peerOf(options);
     const socket = connect({
-      host: options.host ?? undefined,
-      port: Number(options.port ?? 443),
+      ...(tunnel ? { socket: tunnel } : { host, port }),
       servername: serverName(options.host ?? ''),
       minVersion: TLS_MINIMUM,
       ecdhCurve: TLS_GROUPS,
@@ -121,6 +146,10 @@ class PinningAgent extends Agent {
     });
     return undefined;
   }
+}
+
+function peerOf({ host, port }: RequestOptions): { host: string; port: number } {
+  return { host: host ?? 'localhost', port: Number(port ?? 443) };
 }
 
 /** SNI names no IP addresses (RFC 6066, section 3). */
@@ -241,9 +270,9 @@ function failureOf(
       `the gateway at ${base.origin} did not answer within ${timeoutMs} ms`,
       { isRetryable: true, details },
     );
-  return new DaasError('DAAS_GATEWAY_UNREACHABLE', `the gateway at ${base.origin} cannot be reached`, {
-    isRetryable: true,
-    details,
-    cause,
-  });
+  return new DaasError(
+    'DAAS_GATEWAY_UNREACHABLE',
+    `the gateway at ${base.origin} cannot be reached: ${describeNetworkFailure(cause)}`,
+    { isRetryable: true, details, cause: innermostCause(cause) },
+  );
 }

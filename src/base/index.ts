@@ -48,7 +48,9 @@ export { Lifetime } from './lifetime.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
 export { machineId } from './machine-id.ts';
+export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { isNodeId } from './node-id.ts';
+export { printable } from './printable.ts';
 export {
   isAlive,
   type ProcessIdentity,
@@ -57,6 +59,7 @@ export {
   parseStat,
   processIdentity,
 } from './process-identity.ts';
+export { type HttpProxy, isLoopbackHost, proxyFor, proxyText } from './proxy.ts';
 export { Secret } from './secret.ts';
 export {
   makeTrustedDirectory,

@@ -51,7 +51,7 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'k8s_gateway::EPermissionCount': 'ask for between 1 and 16 permissions',
   'k8s_gateway::EPermissionForm': 'write permissions as resource:verb, each once',
   'k8s_gateway::ETokenExists':
-    'use the token that the record has, or call k8s_gateway::rotate_seal_token or revoke_seal_token with the wallet that owns the stake (docs/contracts.md)',
+    'use the token the record has, or rotate it (docs/contracts.md, calls without a command) with the wallet that owns the stake',
   'k8s_gateway::ETokenNotLive': 'use the token that the stake record names',
   'k8s_gateway::EWrongToken': 'give the token that was made from this stake record',
   'slashing::EAlreadyVoted': 'nothing to do: the vote counts already; other slashers must vote',

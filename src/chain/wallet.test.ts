@@ -104,12 +104,17 @@ test.each([
   }
 });
 
-test.each(['[]', ' [ ]\n'])('an empty keystore (%j) holds no key, and that is what is said', (text) => {
-  expect(() => open(text)).toThrow(
-    expect.objectContaining({
-      code: 'DAAS_WALLET_KEY_INVALID',
-      exitCode: 78,
-      message: expect.stringContaining('empty sui.keystore'),
-    }),
-  );
-});
+test.each([undefined, `0x${'1'.repeat(64)}`])(
+  'a keystore without a key is named as such (address %s)',
+  (address) => {
+    expect(() =>
+      openWallet({ key: new Secret('[]'), origin: 'sui.keystore', ...(address && { address }) }),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'DAAS_WALLET_KEY_INVALID',
+        exitCode: 78,
+        message: expect.stringContaining('sui.keystore is a keystore without a key'),
+      }),
+    );
+  },
+);

@@ -31,6 +31,12 @@ export interface WalletOptions {
 export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   const wanted = address === undefined ? undefined : normalizeSuiAddress(address);
   const keypairs = parseKeys(key.reveal().trim(), origin);
+  if (keypairs.length === 0)
+    throw new ConfigurationError(
+      'DAAS_WALLET_KEY_INVALID',
+      `${origin} is a keystore without a key: import one with \`sui keytool import\`, or give 'suiprivkey1…'`,
+      { details: { origin } },
+    );
   const addresses = keypairs.map((keypair) => keypair.toSuiAddress());
   if (wanted === undefined && keypairs.length > 1)
     throw new ConfigurationError(
@@ -96,7 +102,6 @@ function parseKeys(text: string, origin: string): Signer[] {
   try {
     if (text.startsWith('[')) {
       const entries = JSON.parse(text) as unknown[];
-      if (entries.length === 0) throw new TypeError('an empty keystore');
       return entries.map((entry) => keystoreKey(entry));
     }
     if (text.startsWith('suiprivkey')) {
@@ -111,7 +116,7 @@ function parseKeys(text: string, origin: string): Signer[] {
     // The cause is dropped: decoders like to quote what they could not decode.
     throw new ConfigurationError(
       'DAAS_WALLET_KEY_INVALID',
-      `${origin} holds no Sui private key${/^\[\s*\]$/.test(text) ? ' (it is an empty sui.keystore)' : ''}: give 'suiprivkey1…', 32 bytes in hex or base64, or a sui.keystore`,
+      `${origin} holds no Sui private key: give 'suiprivkey1…', 32 bytes in hex or base64, or a sui.keystore`,
       { details: { origin } },
     );
   }

@@ -166,11 +166,11 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
   for (const detail of foreignVariableWarnings(settings)) log.warn('A setting deserves a look', { detail });
   const config = withGatewayId(await withPaths(settings));
   const deployment = await deploymentOf(settings);
+  const { chainAccessOf } = await import('./chain-access.ts');
   const chain = createChainClient({
-    endpoints: value.chain.endpoints,
+    ...(await chainAccessOf(settings)),
     deployment,
     clock: systemClock,
-    timeoutMs: value.chain.timeoutMs,
     onUnproven: warnUnproven(log),
   });
   sayTrust(deployment, log);

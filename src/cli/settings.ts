@@ -6,6 +6,7 @@ import { AgentSettings } from '#agent';
 import { ConfigurationError, httpsOriginProblem, isNodeId, Secret } from '#base';
 import {
   type Deployment,
+  isInsecure,
   isPublicNetwork,
   openWallet,
   parseDeployment,
@@ -26,7 +27,8 @@ const MistAmount = z
     (amount) => typeof amount === 'string' || Number.isSafeInteger(amount),
     'write an amount this large as a string',
   )
-  .transform((amount) => BigInt(amount));
+  .transform((amount) => BigInt(amount))
+  .refine((amount) => amount < 2n ** 64n, 'expected at most 18446744073709551615 MIST (2^64 - 1)');
 const isHttpsOrigin = (text: string, context: z.RefinementCtx) => {
   const message = httpsOriginProblem(text);
   if (message !== undefined) context.addIssue({ code: 'custom', message });
@@ -53,6 +55,26 @@ const chain = z
     chainId: z.string().min(1).optional().meta({ description: 'base58 digest of the genesis checkpoint' }),
     packageId: ObjectId.optional().meta({ description: 'object id of the published contracts' }),
     clusterId: ObjectId.optional().meta({ description: 'object id of the cluster' }),
+    allowInsecure: z.boolean().default(false).meta({
+      description:
+        'take http:// endpoints on other machines, where anybody on the way could answer for the chain',
+    }),
+    headers: z
+      .record(
+        z.string(),
+        z
+          .string()
+          .min(1)
+          .transform((value) => new Secret(value)),
+      )
+      .optional()
+      .meta({
+        description: 'headers for every endpoint, such as the key of a provider; better in headersFile',
+        secret: true,
+      }),
+    headersFile: z.string().min(1).optional().meta({
+      description: 'a file (0600) with one `Name: value` a line, sent to every endpoint',
+    }),
     timeoutMs: DurationMs.min(100).default(10_000).meta({ description: 'for one call to a full node' }),
     gasBudgets: z
       .strictObject({
@@ -60,6 +82,17 @@ const chain = z
         mintMist: MistAmount.default(50_000_000n).meta({ description: 'the most gas a Seal token may cost' }),
       })
       .prefault({}),
+  })
+  .superRefine(({ endpoints, allowInsecure }, context) => {
+    // One with a password is refused later, by a sentence without it; this one shows the value.
+    for (const [index, endpoint] of endpoints.entries())
+      if (!allowInsecure && isInsecure(endpoint) && !/[@?]/.test(endpoint))
+        context.addIssue({
+          code: 'custom',
+          path: ['endpoints', index],
+          message:
+            'http:// to another machine, where anybody on the way could answer for the chain: use https://, or set chain.allowInsecure',
+        });
   })
   .prefault({} as never);
 
@@ -285,7 +318,7 @@ function namedFile(
   return undefined;
 }
 
-type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
+export type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
 
 /** The node id, or the error that says why the host name will not do. */
 export function nodeIdOf({ value: { nodeId } }: Loaded): string {
@@ -417,7 +450,7 @@ export function pathOf(settings: Settings<unknown>, name: string): string | unde
   return origin.startsWith('file ') ? resolve(settings.directory, value) : resolve(value);
 }
 
-function rowOf(settings: Settings<unknown>, name: string) {
+export function rowOf(settings: Settings<unknown>, name: string) {
   const row = settings.rows.find((other) => other.name === name);
   if (!row) throw new Error(`there is no setting '${name}'`);
   return row;
