@@ -186,6 +186,13 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, ...X509, 'commander', 'jose', 'yaml', 'zod'],
     reachesUp: true,
   },
+  {
+    files: 'bench/**',
+    holds: 'what the parts cost, measured by hand',
+    doors: ['#api', '#base', '#seal'],
+    packages: [],
+    reachesUp: true,
+  },
 ];
 
 /** What tests and their fixtures may use on top of their room. */
