@@ -61,7 +61,7 @@ export const RegisterReply = z.object({
   timestamp: TimeMs,
   message: z.string(),
   incarnation: z.number().int().positive(),
-  /** null: the Node exists and was heard lately, the agent restarts on the certificates it has. */
+  /** null: the API server hears the Node's kubelet, the agent goes on with the certificates it has. */
   join: z.object({ server: z.url(), token: z.string().min(1), expires_at: TimeMs }).nullable(),
   heartbeat: z.object({ interval_ms: z.number().int().positive() }),
   node_labels: z.record(z.string(), z.string()),

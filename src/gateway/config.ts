@@ -77,7 +77,7 @@ export const GatewayConfig = z.strictObject({
     })
     .prefault({}),
   heartbeatIntervalMs: z.number().int().min(100).max(600_000).default(10_000).meta({
-    description: 'how often workers report; after three intervals without, a node may join from nothing',
+    description: 'how often workers report',
   }),
   joinCredentialLifeMs: z
     .number()
