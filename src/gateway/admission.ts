@@ -55,7 +55,7 @@ export interface Admission {
   admit(applicant: Applicant, until?: AdmissionSignals): Promise<Admitted>;
 }
 
-export interface AdmissionSignals {
+interface AdmissionSignals {
   /** Aborts when the caller is gone: what waits, or only reads, ends. Steps that were begun are finished. */
   readonly caller?: AbortSignal;
   /** Aborts when the gateway stops: steps that were begun are taken back. */

@@ -102,7 +102,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clusterId,
     clock,
     log,
-    workers: () => registry.workers(),
+    registry,
+    random,
   });
   const reconciler = createReconciler({
     cluster,

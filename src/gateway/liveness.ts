@@ -1,7 +1,7 @@
 import type { ClusterNode } from '#base';
 
 /** How long a kubelet may be silent; Kubernetes itself waits 40 to 50 s before it calls a Node Unknown. */
-export const KUBELET_GRACE_MS = 40_000;
+const KUBELET_GRACE_MS = 40_000;
 
 /**
  * Whether a kubelet runs behind this Node, as the API server knows it. Nothing that the node's own key can sign counts: its

@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { ConfigurationError } from '#base';
 import { type Ban, banKey, readBan, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
+import { createCommitGroup } from './commit-group.ts';
 import type { Change, Store } from './store.ts';
 import { fromStored, type Presence, toStored, type Worker, workerKey } from './worker.ts';
+import { createWorkerIndex, type WorkerChange } from './worker-index.ts';
 
 /**
  * What the gateway knows, in memory, and behind it the store. Decisions are written before they count; heartbeats count
@@ -11,7 +13,13 @@ import { fromStored, type Presence, toStored, type Worker, workerKey } from './w
  */
 export interface Registry {
   worker(nodeId: string): Worker | undefined;
+  /** All of them, copied: not for the path of a request. */
   workers(): readonly Worker[];
+  workerOfToken(tokenId: string): Worker | undefined;
+  /** How many are joining or members. */
+  admittedCount(): number;
+  /** Is told of every change of a worker, once it is durable. */
+  onWorkerChange(listener: WorkerChange): void;
   presence(nodeId: string): Presence | undefined;
   bans(): ReadonlyMap<string, Ban>;
   breaker(): BreakerState;
@@ -41,25 +49,18 @@ const StoredBreaker = z.strictObject({
 });
 
 export async function openRegistry(store: Store): Promise<Registry> {
-  const workers = new Map<string, Worker>();
+  const workers = createWorkerIndex();
   const presences = new Map<string, Presence>();
   const bans = new Map<string, Ban>();
   const unwritten = new Set<string>();
   for (const [key, value] of await store.list('/workers/')) {
     const { worker, presence } = fromStored(key, value);
-    workers.set(worker.nodeId, worker);
+    workers.set(worker);
     if (presence) presences.set(worker.nodeId, presence);
   }
   for (const [key, value] of await store.list('/bans/')) bans.set(key, readBan(key, value));
   let breaker = readBreaker(await store.read(breakerKey));
-  let last: Promise<unknown> = Promise.resolve();
-
-  /** What is written and what is remembered change together: a flush in between would write the past again. */
-  function oneByOne<T>(work: () => Promise<T>): Promise<T> {
-    const mine = last.then(work, work);
-    last = mine.catch(() => undefined);
-    return mine;
-  }
+  const commits = createCommitGroup((changes) => store.write(changes));
 
   function changeOf(worker: Worker): Change {
     return { key: workerKey(worker.nodeId), value: toStored(worker, presences.get(worker.nodeId)) };
@@ -67,30 +68,38 @@ export async function openRegistry(store: Store): Promise<Registry> {
 
   return {
     worker: (nodeId) => workers.get(nodeId),
-    workers: () => [...workers.values()],
+    workers: () => workers.all(),
+    workerOfToken: (tokenId) => workers.ofToken(tokenId),
+    admittedCount: () => workers.admittedCount(),
+    onWorkerChange: (listener) => workers.onChange(listener),
     presence: (nodeId) => presences.get(nodeId),
     bans: () => bans,
     breaker: () => breaker,
 
     save: ({ worker, bans: added = [], lifted = [], breaker: next }) =>
-      oneByOne(async () => {
-        const changes: Change[] = worker ? [changeOf(worker)] : [];
-        for (const ban of added) changes.push({ key: banKey(ban), value: storedBan(ban) });
-        for (const ban of lifted) changes.push({ key: banKey(ban), value: undefined });
-        if (next) changes.push({ key: breakerKey, value: storedBreaker(next) });
-        await store.write(changes);
-        if (worker) workers.set(worker.nodeId, worker);
-        for (const ban of added) bans.set(banKey(ban), ban);
-        for (const ban of lifted) bans.delete(banKey(ban));
-        if (next) breaker = next;
+      commits.add({
+        changes: () => [
+          ...(worker ? [changeOf(worker)] : []),
+          ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
+          ...lifted.map((ban) => ({ key: banKey(ban), value: undefined })),
+          ...(next ? [{ key: breakerKey, value: storedBreaker(next) }] : []),
+        ],
+        apply() {
+          if (worker) workers.set(worker);
+          for (const ban of added) bans.set(banKey(ban), ban);
+          for (const ban of lifted) bans.delete(banKey(ban));
+          if (next) breaker = next;
+        },
       }),
 
     forget: (nodeId) =>
-      oneByOne(async () => {
-        await store.write([{ key: workerKey(nodeId), value: undefined }]);
-        workers.delete(nodeId);
-        presences.delete(nodeId);
-        unwritten.delete(nodeId);
+      commits.add({
+        changes: () => [{ key: workerKey(nodeId), value: undefined }],
+        apply() {
+          workers.delete(nodeId);
+          presences.delete(nodeId);
+          unwritten.delete(nodeId);
+        },
       }),
 
     hear(nodeId, presence) {
@@ -103,10 +112,16 @@ export async function openRegistry(store: Store): Promise<Registry> {
       unwritten.clear();
       for (let start = 0; start < due.length; start += flushChunk) {
         const chunk = due.slice(start, start + flushChunk);
-        const changes = () =>
-          chunk.map((nodeId) => workers.get(nodeId)).filter((worker) => worker !== undefined);
         try {
-          await oneByOne(() => store.write(changes().map(changeOf)));
+          await commits.add({
+            isRefresh: true,
+            changes: () =>
+              chunk
+                .map((nodeId) => workers.get(nodeId))
+                .filter((worker) => worker !== undefined)
+                .map(changeOf),
+            apply: () => undefined,
+          });
         } catch (error) {
           for (const nodeId of due.slice(start)) unwritten.add(nodeId);
           throw error;

@@ -5,7 +5,8 @@ import { backoffDelayMs, type Clock, type Log, messageOf } from '#base';
  * and what fails is tried again after a growing delay until it succeeds.
  */
 export interface WorkQueue {
-  add(key: string): void;
+  /** What is urgent begins before everything that is not. */
+  add(key: string, options?: { readonly isUrgent?: boolean }): void;
   /** Resolves when everything that was under way has ended; nothing new begins. */
   close(): Promise<void>;
 }
@@ -22,24 +23,28 @@ const retry = { baseMs: 1_000, maxMs: 30_000 };
 
 export function createWorkQueue({ run, atOnce, clock, random, log }: WorkQueueOptions): WorkQueue {
   const stop = new AbortController();
+  const urgent = new Set<string>();
   const waiting = new Set<string>();
   const underway = new Map<string, Promise<void>>();
   const failures = new Map<string, number>();
 
   function pump(): void {
-    for (const key of waiting) {
-      if (stop.signal.aborted || underway.size >= atOnce) return;
-      if (underway.has(key)) continue;
-      waiting.delete(key);
-      const work = attempt(key).finally(() => {
-        underway.delete(key);
-        pump();
-      });
-      underway.set(key, work);
-    }
+    for (const line of [urgent, waiting])
+      for (const key of line) {
+        if (stop.signal.aborted || underway.size >= atOnce) return;
+        if (underway.has(key)) continue;
+        const isUrgent = line === urgent;
+        urgent.delete(key);
+        waiting.delete(key);
+        const work = attempt(key, isUrgent).finally(() => {
+          underway.delete(key);
+          pump();
+        });
+        underway.set(key, work);
+      }
   }
 
-  async function attempt(key: string): Promise<void> {
+  async function attempt(key: string, isUrgent: boolean): Promise<void> {
     try {
       await run(key, stop.signal);
       failures.delete(key);
@@ -50,15 +55,15 @@ export function createWorkQueue({ run, atOnce, clock, random, log }: WorkQueueOp
       const delayMs = 100 + backoffDelayMs(failed, retry, random);
       log.warn('Could not settle a node, will try again', { node: key, delayMs, detail: messageOf(error) });
       void clock.sleep(delayMs, stop.signal).then(
-        () => add(key),
+        () => add(key, { isUrgent }),
         () => undefined,
       );
     }
   }
 
-  function add(key: string): void {
+  function add(key: string, { isUrgent = false }: { readonly isUrgent?: boolean } = {}): void {
     if (stop.signal.aborted) return;
-    waiting.add(key);
+    (isUrgent ? urgent : waiting).add(key);
     pump();
   }
 
