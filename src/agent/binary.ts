@@ -95,7 +95,7 @@ export async function askK3s(question: Question): Promise<string> {
   await refuseForeignProgram(binary);
   const [version, files, flags] = await Promise.all([
     ask(question, ['--version']),
-    ask(question, ['help', 'agent'], configFile),
+    configFile === undefined ? nothingAsked : ask(question, ['help', 'agent'], configFile),
     // First, so that a stray word is taken for a topic of the help, which there is not: behind it --help would not be seen.
     ask(question, ['agent', '--help', ...words]),
   ]);
@@ -123,6 +123,7 @@ interface Answer {
   readonly ended: string;
 }
 
+const nothingAsked: Answer = { stdout: '', stderr: '', isFine: true, ended: '' };
 const patienceMs = 60_000;
 
 async function ask(
