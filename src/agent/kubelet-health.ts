@@ -55,7 +55,7 @@ function defaultAddress({ nodeIp }: KubeletSettings): string {
  * The kubelet's flags as k3s makes them of its list: dashes before the name and `+` or `-` behind it (append, prepend) go,
  * the kubelet takes the last of several, and `_` for `-`.
  */
-export function kubeletFlags(texts: readonly string[]): Map<string, string> {
+function kubeletFlags(texts: readonly string[]): Map<string, string> {
   const values = new Map<string, string[]>();
   for (let index = 0; index < texts.length; index++) {
     const text = (texts[index] as string).replace(/^--/, '');
@@ -152,10 +152,11 @@ async function readHealthz(path: string): Promise<HealthzSettings> {
   } catch (cause) {
     throw unreadable(path, 'config', cause);
   }
-  const said = (key: 'healthzPort' | 'healthzBindAddress') =>
-    document !== null && typeof document === 'object' && key in document
-      ? { [key]: document[key] === null ? defaults[key] : String(document[key]) }
-      : {};
+  const said = (key: keyof typeof defaults): HealthzSettings => {
+    const value = document?.[key];
+    if (value === null) return { [key]: defaults[key] };
+    return typeof value === 'string' || typeof value === 'number' ? { [key]: String(value) } : {};
+  };
   return { ...said('healthzPort'), ...said('healthzBindAddress') };
 }
 

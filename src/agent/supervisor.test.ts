@@ -94,7 +94,10 @@ const fatalLine = (words: string) => `echo 'time="2026-01-01T00:00:00Z" level=fa
 test('k3s that ends itself because of a setting is not started again, and its own words are the reason', async () => {
   const words = 'Error: kubelet exited: failed to parse kubelet flag: unknown flag: --foo';
   const starts = join(directory, 'starts');
-  const { supervisor } = await makeWorld(async () => undefined, `echo x >> ${starts}\n${fatalLine(words)}\nexit 1`);
+  const { supervisor } = await makeWorld(
+    async () => undefined,
+    `echo x >> ${starts}\n${fatalLine(words)}\nexit 1`,
+  );
   await expect(supervisor.start(request, new AbortController().signal)).rejects.toMatchObject({
     code: 'DAAS_AGENT_SETTINGS_REFUSED',
     exitCode: 78,
