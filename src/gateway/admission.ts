@@ -21,6 +21,7 @@ import { decide, problemOf, type StakeFact } from './decision.ts';
 import { createGate, type Locks } from './locks.ts';
 import { bansFor, type Reconciler, withStatus } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
+import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import { credentialOf, type IssuedCredential, isAdmitted, type Worker } from './worker.ts';
 
@@ -58,6 +59,7 @@ export interface AdmissionOptions {
   readonly registry: Registry;
   readonly reconciler: Reconciler;
   readonly audit: Audit;
+  readonly refusals: RefusalTally;
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
@@ -68,9 +70,12 @@ const SILENT_INTERVALS = 3;
 const passwordSweepMs = 3_000;
 /** k3s sweeps a password Secret without a Node after ten minutes; a reused one must outlive the new credential. */
 const reservationReuseMs = 60_000;
+/** An eviction of the node waits for the lock that an admission of it holds: so long at most, and to take it back. */
+const admissionDeadlineMs = 30_000;
+const takeBackDeadlineMs = 10_000;
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { config, cluster, chain, registry, reconciler, audit, locks, clock, log } = options;
+  const { config, cluster, chain, registry, reconciler, audit, refusals, locks, clock, log } = options;
   const pattern = new RegExp(`^(?:${config.admit.nodeIdPattern})$`, 'u');
   const bannedRecords = new Set<string>();
   /** Names on their way in: several at once must not take the same last place. */
@@ -206,13 +211,13 @@ export function createAdmission(options: AdmissionOptions): Admission {
     // The name may be somebody else's by now, and the key was never seen to sign for an admitted node.
     const isNameFree = worker === undefined && (await hasNoLiveRecord(applicant.nodeId));
     const bans = all.filter((ban) => ban.subject === 'staker' || (ban.subject === 'node_id' && isNameFree));
-    await audit.note('ban.set', {
+    audit.recordLockOut('ban.set', {
       node_id: applicant.nodeId,
       stake_record: record.id,
       reason: 'slashed',
       bans: bans.map((ban) => ban.subject).join(','),
     });
-    await registry.save({ bans });
+    await registry.decide({ bans });
   }
 
   async function hasNoLiveRecord(nodeId: string): Promise<boolean> {
@@ -287,7 +292,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   async function takeBack(nodeId: string): Promise<void> {
     const begun = registry.worker(nodeId);
     if (begun?.status.kind !== 'admitting') return reconciler.settle(nodeId);
-    await reconciler.lapse(begun, 'admission_failed').catch((error: unknown) => {
+    const deadline = AbortSignal.timeout(takeBackDeadlineMs);
+    await reconciler.lapse(begun, 'admission_failed', deadline).catch((error: unknown) => {
       log.warn('An admission that failed could not be taken back yet', {
         node: nodeId,
         detail: messageOf(error),
@@ -380,16 +386,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   async function revoke(nodeId: string, id: string, signal: AbortSignal | undefined): Promise<void> {
     await cluster.revokeJoinCredential(id, signal);
-    await audit.note('credential.revoked', { node_id: nodeId, credential: id, reason: 'replaced' });
+    audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: id, reason: 'replaced' });
   }
 
-  function noteRefusal({ nodeId, tokenId, requestId }: Applicant, { problem }: Refusal): Promise<void> {
-    return audit.note('admission.refused', {
-      request_id: requestId,
-      node_id: nodeId,
-      seal_token: tokenId,
-      reason: problem,
-    });
+  function noteRefusal({ nodeId, tokenId, requestId }: Applicant, { problem }: Refusal): void {
+    refusals.count(
+      'admission.refused',
+      { reason: problem, nodeId },
+      { request_id: requestId, node_id: nodeId, seal_token: tokenId },
+    );
   }
 
   return {
@@ -410,10 +415,14 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const entered = gate.enter(() =>
         locks.run(applicant.nodeId, async () => {
           signal?.throwIfAborted();
+          const deadline = AbortSignal.timeout(admissionDeadlineMs);
           try {
-            return await admitLocked(applicant, signal);
-          } catch (error) {
-            if (error instanceof Refusal) await noteRefusal(applicant, error);
+            return await admitLocked(applicant, signal ? AbortSignal.any([signal, deadline]) : deadline);
+          } catch (cause) {
+            const error = deadline.aborted
+              ? new Refusal('cluster_unavailable', 'the cluster took too long', { cause, retryAfterMs: 2_000 })
+              : cause;
+            if (error instanceof Refusal) noteRefusal(applicant, error);
             throw error;
           } finally {
             entering.delete(applicant.nodeId);

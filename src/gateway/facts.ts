@@ -186,23 +186,25 @@ export function createFactCache(options: FactCacheOptions): FactCache {
   }
 
   /** Reads anew what is due: announced, to be looked at twice, or old. */
-  async function refresh(): Promise<readonly string[]> {
+  async function refresh(onChange: (nodeIds: readonly string[]) => void): Promise<void> {
     const due = workers().filter((worker) => {
       const entry = entries.get(worker.tokenId);
       if (!entry || entry.isDirty) return true;
       if (entry.lookAgainAtMs !== undefined && entry.lookAgainAtMs <= now()) return true;
       return now() - entry.readAtMs >= FACT_LIFE_MS;
     });
-    if (due.length === 0) return [];
-    await currentPoint();
-    await Promise.all(
-      due.map(async (worker) => {
+    if (due.length === 0) return;
+    // Each by itself: an epoch, or the facts of others, that cannot be read must not keep a slash from being seen.
+    const outcomes = await Promise.allSettled([
+      currentPoint(),
+      ...due.map(async (worker) => {
         const entry = await load(worker.tokenId, worker.recordId);
         if (entry.lookAgainAtMs !== undefined && entry.lookAgainAtMs <= now())
           entry.lookAgainAtMs = undefined;
+        onChange([worker.nodeId]);
       }),
-    );
-    return due.map((worker) => worker.nodeId);
+    ]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async function refreshLoop(
@@ -217,8 +219,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
 
   async function tryRefresh(onChange: (nodeIds: readonly string[]) => void): Promise<void> {
     try {
-      const changed = await refresh();
-      if (changed.length > 0) onChange(changed);
+      await refresh(onChange);
     } catch (error) {
       log.warn('Facts of the chain could not be read', { detail: messageOf(error) });
     }
@@ -238,8 +239,9 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       // Only now: an entry that this report names must not look confirmed by it.
       heardAtMs = now();
       if (changed.size === 0 && !report.isFullPassNeeded) continue;
-      await tryRefresh(onChange);
-      await fetchAhead(changed, signal).catch((error: unknown) => {
+      // The next report, which may name a slash, waits for no reading: not for one that hangs, nor for strangers' tokens.
+      void tryRefresh(onChange);
+      void fetchAhead(changed, signal).catch((error: unknown) => {
         log.warn('Tokens could not be fetched ahead', { detail: messageOf(error) });
       });
     }
@@ -259,6 +261,9 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     },
     factOf(worker, goodAtMs) {
       const entry = entries.get(worker.tokenId);
+      // That a stake has ended is so whatever the epoch is: it is not waited for.
+      const ended = entry?.record?.nodeId === worker.nodeId ? endedStake(entry.record) : undefined;
+      if (ended) return { kind: 'bad', reason: ended };
       if (!entry || !cluster || !point) return unknownSince(goodAtMs, clock.nowMs());
       const judgement = judgeWorker(assemble(entry, { cluster, point: point.value }), worker);
       if (judgement === 'contradiction') return unknownSince(goodAtMs, clock.nowMs());

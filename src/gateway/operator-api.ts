@@ -24,6 +24,7 @@ import {
 import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
+import type { TokenUsage } from './token-usage.ts';
 import { hasLeft, isAdmitted, type Worker } from './worker.ts';
 
 export interface OperatorApiOptions {
@@ -31,6 +32,7 @@ export interface OperatorApiOptions {
   readonly reconciler: Reconciler;
   readonly facts: FactCache;
   readonly audit: Audit;
+  readonly usage: TokenUsage;
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
@@ -55,6 +57,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     path: string,
     schema: z.ZodType<T>,
     prepare: (asked: T) => Prepared,
+    { isLockOut = false }: { readonly isLockOut?: boolean } = {},
   ): void {
     app.post(path, async (request): Promise<CommandReply> => {
       const parsed = schema.safeParse(request.body);
@@ -66,11 +69,30 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
         );
       }
       const { actions, carryOut } = prepare(parsed.data);
-      if (parsed.data.dry_run || actions.length === 0) return { done: false, actions: [...actions] };
-      await audit.note('operator.command', { path, ...flat(parsed.data) });
+      const reply = { actions: [...actions], warnings: [] };
+      if (parsed.data.dry_run || actions.length === 0) return { done: false, ...reply };
+      const facts = { path, ...flat(parsed.data) };
+      // A lock-out waits for no disk; what lets somebody in again is written first.
+      if (isLockOut) audit.recordLockOut('operator.command', facts);
+      else await audit.note('operator.command', facts);
       await carryOut();
-      return { done: true, actions: [...actions] };
+      await audit.flush();
+      return { done: true, ...reply, warnings: unwritten() };
     });
+  }
+
+  /** What a restart of the gateway would forget of a command that was carried out. */
+  function unwritten(): string[] {
+    const failures = [
+      ['decision', registry.failure()],
+      ['audit line', audit.failure()],
+    ] as const;
+    return failures
+      .filter(([, failure]) => failure !== undefined)
+      .map(
+        ([what, failure]) =>
+          `the ${what} counts, but is not on disk yet and is lost if the gateway ends now (${failure}): make room on the disk of gateway.stateDir`,
+      );
   }
 
   app.get(
@@ -115,7 +137,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
       ],
       carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
     };
-  });
+  }, { isLockOut: true });
 
   command(OPERATOR_PATHS.ban, BanCommand, ({ target, reason }) => {
     const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
@@ -128,11 +150,11 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
         ? []
         : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
       carryOut: async () => {
-        await registry.save({ bans: [ban] });
+        await registry.decide({ bans: [ban] });
         for (const nodeId of running) reconciler.settle(nodeId);
       },
     };
-  });
+  }, { isLockOut: true });
 
   command(OPERATOR_PATHS.unban, UnbanCommand, ({ target }) => ({
     actions: registry.bans().has(banKey(target)) ? [`lift the ban of ${target.subject} ${target.value}`] : [],

@@ -77,7 +77,12 @@ export const BreakerReply = z.object({
   held: z.array(z.string()),
 });
 /** What a command did, or with `dry_run` would do, one sentence each. */
-export const CommandReply = z.object({ done: z.boolean(), actions: z.array(z.string()) });
+export const CommandReply = z.object({
+  done: z.boolean(),
+  actions: z.array(z.string()),
+  /** What is to be known besides: a decision that could not be written down yet. */
+  warnings: z.array(z.string()).default([]),
+});
 export type CommandReply = z.infer<typeof CommandReply>;
 
 function isTarget({ subject, value }: { subject: (typeof BAN_SUBJECTS)[number]; value: string }): boolean {

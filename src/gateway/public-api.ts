@@ -23,6 +23,7 @@ import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
+import type { TokenUsage } from './token-usage.ts';
 import type { ProvenRequest, Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
@@ -36,6 +37,7 @@ export interface PublicApiOptions {
   readonly facts: FactCache;
   readonly registry: Registry;
   readonly reconciler: Reconciler;
+  readonly usage: TokenUsage;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions that are under way are taken back. */
@@ -72,6 +74,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       signal,
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
+    options.usage.registered(admitted.worker.nodeId, proven.address);
     log.info('Registered a worker', {
       event: 'worker.registered',
       node: admitted.worker.nodeId,

@@ -78,17 +78,23 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   /** Names whose Node was seen to go: whatever has come under them since, came without being asked for. */
   const goneNodes = new Set<string>();
   const expectedSinceMs = new Map<string, number>();
-  const queue = createWorkQueue({ run: settleLocked, atOnce: 8, clock, random, log });
+  const queue = createWorkQueue({ run: settleLocked, atOnce: 8, urgentAtOnce: 64, clock, random, log });
 
   function settleLocked(nodeId: string, signal: AbortSignal): Promise<void> {
     return locks.run(nodeId, async () => {
-      if (goneNodes.has(nodeId)) {
-        await relist({ name: nodeId, from: ORDINARY, to: RESERVED }, signal);
-        goneNodes.delete(nodeId);
-      }
       for (let count = 0; count < mostSteps; count += 1) {
         const worker = registry.worker(nodeId);
-        if (!worker || signal.aborted) return;
+        if (signal.aborted) return;
+        const due = worker && lockOutStep(worker);
+        if (due) {
+          await take(due, worker, signal);
+          continue;
+        }
+        if (goneNodes.has(nodeId)) {
+          await relist({ name: nodeId, from: ORDINARY, to: RESERVED }, signal);
+          goneNodes.delete(nodeId);
+        }
+        if (!worker) return;
         // Asked of the API server itself: the watch may be behind what we have just done.
         const step = nextStep(viewOf(worker, await cluster.node(nodeId, signal)));
         if (!step) return;
@@ -96,6 +102,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
       throw new Error('the steps do not come to an end');
     });
+  }
+
+  /**
+   * Whether a node goes is decided without asking the API server: while that is away or hangs, the node is refused and
+   * its host is told to stop all the same.
+   */
+  function lockOutStep(worker: Worker): Step | undefined {
+    const step = nextStep(viewOf(worker, undefined));
+    return step?.kind === 'evict' || step?.kind === 'hold' ? step : undefined;
   }
 
   function viewOf(worker: Worker, node: ClusterNode | undefined): WorkerView {
@@ -124,8 +139,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           node: nodeId,
           reason: step.reason,
         });
-        await audit.note('node.held', { node_id: nodeId, reason: step.reason });
-        return registry.save({ worker: { ...worker, heldFor: step.reason } });
+        audit.recordLockOut('node.held', { node_id: nodeId, reason: step.reason });
+        return registry.decide({ worker: { ...worker, heldFor: step.reason } });
       case 'unhold':
         await audit.note('node.unheld', { node_id: nodeId });
         return registry.save({ worker: { ...worker, heldFor: undefined } });
@@ -148,7 +163,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   async function taint(reason: string | undefined, { nodeId }: Worker, signal: AbortSignal): Promise<void> {
     await cluster.holdNode({ nodeId, reason }, signal);
-    await audit.note(reason === undefined ? 'node.hold_taint_removed' : 'node.hold_tainted', {
+    audit.record(reason === undefined ? 'node.hold_taint_removed' : 'node.hold_tainted', {
       node_id: nodeId,
       reason,
     });
@@ -180,10 +195,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       atMs: clock.nowMs(),
       workers: registry.workers().filter(isAdmitted).length,
     });
-    if (state !== before) await registry.save({ breaker: state });
+    if (state !== before) await registry.decide({ breaker: state });
     if (!isAllowed && before.trippedAtMs === undefined) {
       log.error('The breaker has tripped: too many nodes would go at once', { event: 'breaker.tripped' });
-      await audit.note('breaker.tripped', { node_id: worker.nodeId, reason });
+      audit.recordLockOut('breaker.tripped', { node_id: worker.nodeId, reason });
       settleAll();
     }
     return isAllowed;
@@ -197,14 +212,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   ): Promise<void> {
     const nowMs = clock.nowMs();
     const bans = isBan ? bansFor(worker, reason, nowMs) : [];
-    await audit.note('eviction.decided', {
+    audit.recordLockOut('eviction.decided', {
       node_id: worker.nodeId,
       stake_record: worker.recordId,
       reason,
       bans: bans.map((ban) => ban.subject).join(',') || undefined,
       locked: lock || undefined,
     });
-    await registry.save({
+    await registry.decide({
       worker: withStatus(
         { ...worker, heldFor: undefined, lockedAtMs: lock ? nowMs : worker.lockedAtMs },
         { kind: 'evicting', reason },
@@ -215,67 +230,112 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     log.warn('Evicting a node', { event: 'node.evicting', node: worker.nodeId, reason });
   }
 
-  /** Name, then credential, then Node: in the other order a credential could bring the Node back. */
+  /**
+   * Name, then credential, then Node: in the other order a credential could bring the Node back. A step that fails or
+   * hangs keeps the others from nothing but this: while the name is admitted the Node is not deleted, since its password
+   * would go with it and the name be open to others. It runs nothing by then.
+   */
   async function carryOutEviction(
     nodeId: string,
     reason: EvictionReason,
     signal: AbortSignal,
   ): Promise<void> {
-    await closeDoor(nodeId, signal);
-    const node = await cluster.node(nodeId, signal);
-    if (node) await removeNode(node, reason, signal);
+    const failures: unknown[] = [];
+    const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+      try {
+        return await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        failures.push(error);
+        return undefined;
+      }
+    };
+    await attempt(() => closeName(nodeId, signal));
+    const isNameOpen = failures.length > 0;
+    await attempt(() => revokeCredentials(nodeId, signal));
+    const node = (await attempt(() => cluster.node(nodeId, signal))) ?? knownIfUnread(nodeId, failures);
+    if (node) {
+      await attempt(() => emptyNode(node, reason, signal));
+      if (!isNameOpen) await attempt(() => deleteNode(node, signal));
+    }
+    if (failures.length > 0) throw failures[0];
     await cluster.releaseNodePassword(nodeId, signal);
     const worker = registry.worker(nodeId);
     if (!worker) return;
-    await audit.note('eviction.done', { node_id: nodeId, reason, node_uid: node?.uid });
-    await registry.save({ worker: withStatus(worker, { kind: 'evicted', reason }, clock.nowMs()) });
+    audit.recordLockOut('eviction.done', { node_id: nodeId, reason, node_uid: node?.uid });
+    await registry.decide({ worker: withStatus(worker, { kind: 'evicted', reason }, clock.nowMs()) });
     log.warn('Evicted a node', { event: 'node.evicted', node: nodeId, reason, uid: node?.uid });
   }
 
+  /** A Node that could not be read is taken to be as the watch saw it last. */
+  function knownIfUnread(nodeId: string, failures: readonly unknown[]): ClusterNode | undefined {
+    return failures.length > 0 ? watched?.get(nodeId) : undefined;
+  }
+
   async function closeDoor(nodeId: string, signal?: AbortSignal): Promise<void> {
+    await closeName(nodeId, signal);
+    await revokeCredentials(nodeId, signal);
+  }
+
+  async function closeName(nodeId: string, signal?: AbortSignal): Promise<void> {
     // A name that an administrator has reserved since stays: it is no longer ours to free.
-    if (!isOperatorsName((await cluster.admittedNames(signal)).get(nodeId))) {
-      await cluster.removeName(nodeId, signal);
-      await audit.note('name.removed', { node_id: nodeId });
-    }
+    if (isOperatorsName((await cluster.admittedNames(signal)).get(nodeId))) return;
+    await cluster.removeName(nodeId, signal);
+    audit.recordLockOut('name.removed', { node_id: nodeId });
+  }
+
+  async function revokeCredentials(nodeId: string, signal?: AbortSignal): Promise<void> {
     for (const credential of await cluster.joinCredentials(signal)) {
       if (credential.nodeId !== nodeId) continue;
       await cluster.revokeJoinCredential(credential.id, signal);
-      await audit.note('credential.revoked', { node_id: nodeId, credential: credential.id });
+      audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: credential.id });
     }
   }
 
-  async function removeNode(node: ClusterNode, reason: EvictionReason, signal: AbortSignal): Promise<void> {
-    await cluster.cordonAndTaint({ nodeId: node.name, reason }, signal);
-    await audit.note('node.tainted', { node_id: node.name, reason, node_uid: node.uid });
+  /** A taint that cannot be set keeps no pod on the Node. */
+  async function emptyNode(node: ClusterNode, reason: EvictionReason, signal: AbortSignal): Promise<void> {
+    const tainted = await Promise.allSettled([
+      cluster.cordonAndTaint({ nodeId: node.name, reason }, signal).then(() => {
+        audit.recordLockOut('node.tainted', { node_id: node.name, reason, node_uid: node.uid });
+      }),
+    ]);
     const pods = await cluster.removePods(node.name, signal);
-    await audit.note('node.pods_removed', { node_id: node.name, pods });
+    audit.recordLockOut('node.pods_removed', { node_id: node.name, pods });
+    for (const outcome of tainted) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async function deleteNode(node: ClusterNode, signal: AbortSignal): Promise<void> {
     await cluster.deleteNode({ nodeId: node.name, uid: node.uid }, signal);
-    await audit.note('node.deleted', { node_id: node.name, node_uid: node.uid });
+    audit.recordLockOut('node.deleted', { node_id: node.name, node_uid: node.uid });
   }
 
   /** A Node that came back although its name is not admitted. */
   async function removeStray(reason: EvictionReason, worker: Worker, signal: AbortSignal): Promise<void> {
     const { nodeId } = worker;
     log.warn('A node came back that is not admitted', { event: 'node.stray', node: nodeId, reason });
-    await audit.note('node.stray', { node_id: nodeId, reason });
+    audit.recordLockOut('node.stray', { node_id: nodeId, reason });
     await closeDoor(nodeId, signal);
     const node = await cluster.node(nodeId, signal);
-    if (node) await removeNode(node, reason, signal);
+    if (!node) return;
+    const emptied = await Promise.allSettled([emptyNode(node, reason, signal)]);
+    signal.throwIfAborted();
+    await deleteNode(node, signal);
+    for (const outcome of emptied) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async function lapse(worker: Worker, reason: LapseReason, signal?: AbortSignal): Promise<void> {
     await closeDoor(worker.nodeId, signal);
     await cluster.releaseNodePassword(worker.nodeId, signal);
-    await audit.note('admission.lapsed', { node_id: worker.nodeId, reason });
-    await registry.save({ worker: withStatus(worker, { kind: 'lapsed', reason }, clock.nowMs()) });
+    audit.recordLockOut('admission.lapsed', { node_id: worker.nodeId, reason });
+    await registry.decide({ worker: withStatus(worker, { kind: 'lapsed', reason }, clock.nowMs()) });
     log.info('An admission has ended', { event: 'node.lapsed', node: worker.nodeId, reason });
   }
 
   async function welcome(worker: Worker): Promise<void> {
     const status = { kind: 'member', credential: credentialOf(worker) } as const;
-    await audit.note('node.appeared', { node_id: worker.nodeId });
-    await registry.save({ worker: withStatus(worker, status, clock.nowMs()) });
+    // It is there already: nothing is let in by this, and its credential is revoked after it.
+    audit.record('node.appeared', { node_id: worker.nodeId });
+    await registry.decide({ worker: withStatus(worker, status, clock.nowMs()) });
     log.info('A node has appeared', { event: 'node.appeared', node: worker.nodeId });
   }
 
@@ -283,8 +343,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const credential = credentialOf(worker);
     if (!credential) return;
     await cluster.revokeJoinCredential(credential.id, signal);
-    await audit.note('credential.revoked', { node_id: worker.nodeId, credential: credential.id });
-    await registry.save({
+    audit.recordLockOut('credential.revoked', { node_id: worker.nodeId, credential: credential.id });
+    await registry.decide({
       worker: withStatus(worker, { kind: 'member', credential: undefined }, worker.statusSinceMs),
     });
   }
@@ -298,7 +358,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const step = nextStep(viewOf(worker, watched?.get(worker.nodeId)));
     // Before the first list no Node is known, which does not mean that there is none.
     const isGuess = step?.kind === 'lapse' && step.reason === 'node_deleted' && watched === undefined;
-    if (step && !isGuess) queue.add(worker.nodeId);
+    if (step && !isGuess) queue.add(worker.nodeId, { isUrgent: isLockOut(step) });
   }
 
   function settle(nodeId: string): void {
@@ -331,7 +391,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   async function relist({ name, from, to }: DueListing, signal: AbortSignal): Promise<void> {
     if (!(await cluster.relistName({ name, from, to }, signal))) return;
-    await audit.note('name.relisted', { node_id: name, from, to });
+    audit.record('name.relisted', { node_id: name, from, to });
     log.warn('A name of the operator has another listing now', {
       event: 'name.relisted',
       node: name,
@@ -361,7 +421,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         // An admission may just have made it: only now, with the lock, is its worker's word final.
         if (isExpected(nodeId, id)) return;
         await cluster.revokeJoinCredential(id, signal);
-        await audit.note('credential.revoked', { node_id: nodeId, credential: id, reason: 'left_over' });
+        audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: id, reason: 'left_over' });
       });
     }
     for (const worker of registry.workers().filter(isAdmitted)) {
@@ -407,7 +467,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const worker = registry.worker(nodeId);
       if (worker && isAdmitted(worker)) return;
       await cluster.removeName(nodeId, signal);
-      await audit.note('name.removed', { node_id: nodeId, reason: 'left_over' });
+      audit.recordLockOut('name.removed', { node_id: nodeId, reason: 'left_over' });
     });
   }
 
@@ -459,9 +519,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         const worker = registry.worker(nodeId);
         if (!worker) return;
         if (worker.status.kind === 'evicting' || worker.status.kind === 'evicted') {
-          if (lock) await registry.save({ worker: { ...worker, lockedAtMs: clock.nowMs() } });
+          if (lock) await registry.decide({ worker: { ...worker, lockedAtMs: clock.nowMs() } });
         } else await decideEviction(worker, reason, { isBan: false, lock });
-        queue.add(nodeId);
+        queue.add(nodeId, { isUrgent: true });
       }),
     nodes: () => watched,
     names: () => names,
@@ -474,6 +534,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
     },
   };
+}
+
+/** What takes a node out of the cluster, rather than into it. */
+function isLockOut({ kind }: Step): boolean {
+  return kind === 'evict' || kind === 'hold' || kind === 'remove-node' || kind === 'lapse';
 }
 
 export function withStatus(worker: Worker, status: WorkerStatus, nowMs: number): Worker {
