@@ -65,5 +65,8 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const own = error.message || error.name;
   if (error instanceof AggregateError) return `${own}: ${error.errors.map(messageOf).join('; ')}`;
-  return error.cause === undefined ? own : `${own}: ${messageOf(error.cause)}`;
+  if (error.cause === undefined) return own;
+  const why = messageOf(error.cause);
+  // A sentence that has woven its cause in already is not told it once more.
+  return own.includes(why) ? own : `${own}: ${why}`;
 }

@@ -27,6 +27,8 @@ export interface FactCache {
   knows(tokenId: string): boolean;
   /** What is known of a worker's stake, without asking anybody. */
   factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
+  /** The stake record of a worker as last read, for the operator's eyes. */
+  recordOf(worker: Worker): StakeRecord | undefined;
   /** When the chain was last heard, `undefined`: never. */
   heardAtMs(): number | undefined;
   cluster(): Cluster | undefined;
@@ -271,6 +273,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       const ageMs = now() - confirmedAtMs(entry);
       return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
     },
+    recordOf: (worker) => entries.get(worker.tokenId)?.record,
     heardAtMs: () => heardAtMs,
     cluster: () => cluster,
     async follow(onChange, signal) {

@@ -4,7 +4,7 @@ import { BODY_LIMIT_BYTES } from '#api';
 import type { Clock, Log } from '#base';
 import type { Audit } from './audit.ts';
 import { type Ban, banKey, banOf } from './bans.ts';
-import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
+import { BREAKER_LOCK, BREAKER_WINDOW_MS, breakerLimit, resetBreaker } from './breaker.ts';
 import type { FactCache } from './facts.ts';
 import { answerWithProblems, newRequestId } from './http.ts';
 import type { Locks } from './locks.ts';
@@ -118,9 +118,14 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
   );
   app.get(OPERATOR_PATHS.breaker, async (): Promise<z.infer<typeof BreakerReply>> => {
     const { trippedAtMs, removals } = registry.breaker();
+    const nowMs = clock.nowMs();
+    const counted = removals.filter(({ atMs }) => atMs > nowMs - BREAKER_WINDOW_MS);
     return {
+      timestamp: nowMs,
       tripped_at: trippedAtMs ?? null,
-      removals: removals.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
+      limit: breakerLimit(registry.workers().filter(isAdmitted).length + counted.length),
+      window_ms: BREAKER_WINDOW_MS,
+      removals: counted.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
       held: heldNodes(registry),
     };
   });
@@ -215,7 +220,10 @@ interface Prepared {
 function known(registry: Registry, nodeId: string): Worker {
   const worker = registry.worker(nodeId);
   if (!worker)
-    throw new Refusal('not_found', `this gateway has admitted no node ${nodeId}; it touches no others`);
+    throw new Refusal(
+      'not_found',
+      `this gateway has admitted no node '${nodeId}', and touches no others: 'k3s-daas gateway nodes --all' lists its own`,
+    );
   return worker;
 }
 
@@ -232,10 +240,12 @@ function heldNodes(registry: Registry): string[] {
     .map((worker) => worker.nodeId);
 }
 
-function nodeEntry(worker: Worker, { registry, facts, reconciler }: OperatorApiOptions): NodeEntry {
+function nodeEntry(worker: Worker, { registry, facts, reconciler, usage }: OperatorApiOptions): NodeEntry {
   const presence = registry.presence(worker.nodeId);
   const fact = facts.factOf(worker, presence?.goodAtMs);
   const node = reconciler.nodes()?.get(worker.nodeId);
+  const record = facts.recordOf(worker);
+  const use = usage.of(worker.nodeId);
   return {
     node_id: worker.nodeId,
     status: worker.status.kind,
@@ -254,7 +264,23 @@ function nodeEntry(worker: Worker, { registry, facts, reconciler }: OperatorApiO
     node: node ? { uid: node.uid, ready: node.isReady } : null,
     last_heartbeat: presence?.lastHeartbeatMs ?? null,
     agent_state: presence?.agentState ?? null,
-    running_pods: presence?.runningPods ?? null,
+    // What its last heartbeat said runs there no longer.
+    running_pods: isAdmitted(worker) ? (presence?.runningPods ?? null) : null,
+    host: { ...worker.host },
+    stake: record
+      ? {
+          status: record.status,
+          stake_mist: record.stakeMist.toString(),
+          slashed_mist: record.slashedMist.toString(),
+          slash_reason: record.slashReason,
+        }
+      : null,
+    use: {
+      registrations: use.registrations,
+      first_registration: use.sinceMs ?? null,
+      addresses: [...use.addresses],
+      superseded_use: use.supersededAtMs ?? null,
+    },
   };
 }
 
