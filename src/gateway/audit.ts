@@ -61,26 +61,38 @@ export async function openAudit(
   let rotationFailure: string | undefined;
 
   async function drain(): Promise<void> {
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      try {
-        await append(batch);
-        failure = undefined;
-        for (const { waiter } of batch) waiter?.done();
-      } catch (cause) {
-        failure = messageOf(cause);
-        refuse(batch, cause);
-        const kept = batch.filter(({ waiter }) => waiter === undefined);
-        waiting = [...kept, ...waiting];
-        const mayTryAgain =
-          isDiskFull(cause) && waiting.some(({ isLockOut }) => isLockOut) && reserve?.release() === true;
-        if (mayTryAgain) continue;
-        refuse(waiting, cause);
-        waiting = waiting.filter(({ waiter }) => waiter === undefined);
-        return;
+    try {
+      while (waiting.length > 0) {
+        const batch = waiting;
+        waiting = [];
+        const cause = await tryAppend(batch);
+        if (cause !== undefined && !putBack(batch, cause)) return;
       }
+    } finally {
+      // In the same turn in which nothing waits any more: a line that comes right after it would wait for the next one.
+      writing = undefined;
     }
+  }
+
+  /** Returns why it could not. */
+  async function tryAppend(batch: readonly Line[]): Promise<unknown> {
+    try {
+      await append(batch);
+    } catch (cause) {
+      failure = messageOf(cause);
+      return cause;
+    }
+    failure = undefined;
+    for (const { waiter } of batch) waiter?.done();
+    return undefined;
+  }
+
+  /** What may wait stays, before what has come meanwhile; what may not is refused. Returns whether to try again now. */
+  function putBack(batch: readonly Line[], cause: unknown): boolean {
+    const all = [...batch, ...waiting];
+    waiting = all.filter(({ waiter }) => waiter === undefined);
+    refuse(all, cause);
+    return isDiskFull(cause) && waiting.some(({ isLockOut }) => isLockOut) && reserve?.release() === true;
   }
 
   function refuse(lines: readonly Line[], cause: unknown): void {
@@ -136,9 +148,7 @@ export async function openAudit(
   const now = () => new Date(nowMs()).toISOString();
 
   function write(): Promise<void> {
-    writing ??= drain().finally(() => {
-      writing = undefined;
-    });
+    writing ??= drain();
     return writing;
   }
 
@@ -154,6 +164,7 @@ export async function openAudit(
   }
 
   async function flush(): Promise<void> {
+    await writing;
     // Whether there is room again shows only when something is written: why not the reason itself.
     if (failure !== undefined && waiting.length === 0)
       waiting.push(line('audit.unwritable', { detail: failure }));
@@ -174,7 +185,6 @@ export async function openAudit(
     flush,
     failure: () => failure ?? rotationFailure,
     async [Symbol.asyncDispose]() {
-      await writing;
       await flush();
       await files[Symbol.asyncDispose]();
     },
