@@ -79,7 +79,12 @@ const node = {
   agent_state: 'ready',
   running_pods: null,
   host: { hostname: 'rack-1', cpus: 4 },
-  stake: { status: 'slashed', stake_mist: '0', slashed_mist: '2000000000', slash_reason: 'went\u001b[2J away' },
+  stake: {
+    status: 'slashed',
+    stake_mist: '0',
+    slashed_mist: '2000000000',
+    slash_reason: 'went\u001b[2J away',
+  },
   use: { registrations: 1, first_registration: 1_000, addresses: ['192.0.2.7'], superseded_use: null },
 };
 const member = {
@@ -154,7 +159,12 @@ describe('looking', () => {
   });
 
   test('a node whose key two machines seem to use is not shown as a member like any other', async () => {
-    const use = { registrations: 5, first_registration: 1_000, addresses: ['192.0.2.7', '192.0.2.8'], superseded_use: 41_000 };
+    const use = {
+      registrations: 5,
+      first_registration: 1_000,
+      addresses: ['192.0.2.7', '192.0.2.8'],
+      superseded_use: 41_000,
+    };
     await serveNodes([{ ...member, use }], 12 * 60_000 + 1_000);
     expect(await run(['nodes'])).toMatch(
       /worker-2\s+member, registered again 4 times in 12 min from 2 addresses, an earlier registration was used 11 min ago/,
@@ -200,9 +210,7 @@ describe('looking', () => {
       held: [],
     };
     await serve(() => ({ json: breaker }));
-    expect(await run(['breaker'])).toBe(
-      'at rest: 1 of 3 removals within 5 min\n  worker-1, 40 s ago\n',
-    );
+    expect(await run(['breaker'])).toBe('at rest: 1 of 3 removals within 5 min\n  worker-1, 40 s ago\n');
     expect(JSON.parse(await run(['breaker'], true))).toMatchObject({ trippedAt: null, windowMs: 300_000 });
   });
 });

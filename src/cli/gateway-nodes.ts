@@ -66,7 +66,18 @@ function listText(
   hidden: number,
   { timestamp, isFiltered }: { readonly timestamp: number; readonly isFiltered: boolean },
 ): string {
-  const heading = ['NODE', 'STATE', 'SINCE', 'STAKE', 'TIER', 'READY', 'HEARTBEAT', 'PODS', 'HOST', 'ADDRESS'];
+  const heading = [
+    'NODE',
+    'STATE',
+    'SINCE',
+    'STAKE',
+    'TIER',
+    'READY',
+    'HEARTBEAT',
+    'PODS',
+    'HOST',
+    'ADDRESS',
+  ];
   const lines: string[] = [];
   if (shown.length > 0) lines.push(table([heading, ...shown.map((node) => nodeRow(node, timestamp))]));
   else if (hidden === 0) lines.push(isFiltered ? 'no such nodes' : 'no staked nodes');
@@ -140,7 +151,9 @@ function nodeText(node: NodeEntry, nowMs: number): string {
 
 function stakeText(stake: NonNullable<NodeEntry['stake']>): string {
   const slashed =
-    stake.slashed_mist === '0' ? '' : `, ${stake.slashed_mist} MIST slashed (reason: ${visible(stake.slash_reason)})`;
+    stake.slashed_mist === '0'
+      ? ''
+      : `, ${stake.slashed_mist} MIST slashed (reason: ${visible(stake.slash_reason)})`;
   return `${stake.status}, ${stake.stake_mist} MIST${slashed}`;
 }
 

@@ -45,7 +45,12 @@ function camelCasedValue(value: unknown): unknown {
 
 export function bansText(bans: readonly BanEntry[], nowMs: number): string {
   if (bans.length === 0) return 'no bans';
-  const rows = bans.map(({ subject, value, reason, since }) => [subject, value, visible(reason), ageText(since, nowMs)]);
+  const rows = bans.map(({ subject, value, reason, since }) => [
+    subject,
+    value,
+    visible(reason),
+    ageText(since, nowMs),
+  ]);
   return table([['WHAT', 'VALUE', 'REASON', 'SINCE'], ...rows]);
 }
 
@@ -57,7 +62,9 @@ export function breakerText(breaker: z.infer<typeof BreakerReply>): string {
   return [
     `tripped ${ageText(trippedAtMs, timestamp)} (${new Date(trippedAtMs).toISOString()}): ${counted}; nobody is admitted, and no more nodes go`,
     ...gone,
-    held.length === 0 ? 'held: none' : `held, and evicted after a reset if their stakes are still bad: ${held.join(', ')}`,
+    held.length === 0
+      ? 'held: none'
+      : `held, and evicted after a reset if their stakes are still bad: ${held.join(', ')}`,
     'Compare with the chain (another full node) before `k3s-daas gateway breaker --reset`: docs/operations.md#a-tripped-breaker',
   ].join('\n');
 }

@@ -420,7 +420,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
             return await admitLocked(applicant, signal ? AbortSignal.any([signal, deadline]) : deadline);
           } catch (cause) {
             const error = deadline.aborted
-              ? new Refusal('cluster_unavailable', 'the cluster took too long', { cause, retryAfterMs: 2_000 })
+              ? new Refusal('cluster_unavailable', 'the cluster took too long', {
+                  cause,
+                  retryAfterMs: 2_000,
+                })
               : cause;
             if (error instanceof Refusal) noteRefusal(applicant, error);
             throw error;

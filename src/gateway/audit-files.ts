@@ -79,7 +79,9 @@ const prefixOf = (path: string) => `${basename(path, '.jsonl')}-until-`;
 async function earlierFiles(path: string): Promise<readonly string[]> {
   const prefix = prefixOf(path);
   const names = await readdir(dirname(path));
-  return names.filter((name) => name.startsWith(prefix) && /^\d+\.jsonl$/.test(name.slice(prefix.length))).sort();
+  return names
+    .filter((name) => name.startsWith(prefix) && /^\d+\.jsonl$/.test(name.slice(prefix.length)))
+    .sort();
 }
 
 async function removeOldest(path: string, maxFiles: number): Promise<readonly string[]> {

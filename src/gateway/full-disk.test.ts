@@ -116,9 +116,9 @@ test.skipIf(!mayMount()).each([
     const lines = await world.audit();
     expectUnbroken(lines);
     const written = eventsOf(lines, 'worker-1');
-    expect(written.slice(written.indexOf('eviction.decided')).filter((event) => eviction.includes(String(event)))).toEqual(
-      eviction,
-    );
+    expect(
+      written.slice(written.indexOf('eviction.decided')).filter((event) => eviction.includes(String(event))),
+    ).toEqual(eviction);
     expect((await refused.register()).join).toBeDefined();
     // The state is on disk too: the next process knows it without the chain.
     await world.stopGateway();
@@ -133,7 +133,10 @@ test.skipIf(!mayMount())(
   'a gateway that starts on a full disk carries out what was slashed meanwhile',
   async () => {
     await using disk = await SmallDisk.mount();
-    await using world = await World.start({ stateDir: join(disk.path, 'state'), diskReserveBytes: 64 * 1024 });
+    await using world = await World.start({
+      stateDir: join(disk.path, 'state'),
+      diskReserveBytes: 64 * 1024,
+    });
     const worker = await world.member('worker-1');
     world.kill();
     unlinkSync(join(world.config.stateDir, 'reserve'));

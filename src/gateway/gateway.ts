@@ -334,10 +334,12 @@ async function flushLoop(written: Written, signal: AbortSignal): Promise<void> {
     usage.flush();
     await reserve.restore();
     await audit.flush();
-    const failure = await registry.flush().then(
-      () => registry.failure() ?? audit.failure() ?? (reserve.isSpent() ? reserve.detail() : undefined),
-      messageOf,
-    );
+    const failure = await registry
+      .flush()
+      .then(
+        () => registry.failure() ?? audit.failure() ?? (reserve.isSpent() ? reserve.detail() : undefined),
+        messageOf,
+      );
     // Once: a line a second about a full disk would go to the same disk.
     if (failure !== undefined && said === undefined)
       log.error('State and audit file cannot be written as they should: nobody is admitted meanwhile', {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
-import type { PortMethod } from './cluster.fixture.ts';
 import { settled } from './clock.fixture.ts';
+import type { PortMethod } from './cluster.fixture.ts';
 import { World } from './world.fixture.ts';
 
 /** Calls that hang until the test is over. */

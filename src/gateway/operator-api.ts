@@ -130,36 +130,46 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     };
   });
 
-  command(OPERATOR_PATHS.evict, EvictCommand, ({ node_id: nodeId, lock }) => {
-    const worker = known(registry, nodeId);
-    const isOut = worker.status.kind === 'evicted';
-    return {
-      actions: [
-        ...(isOut ? [] : [`evict ${nodeId}: name, join credential, pods, Node`]),
-        ...(lock && worker.lockedAtMs === undefined
-          ? [`refuse registrations of ${nodeId} until unlock`]
-          : []),
-      ],
-      carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
-    };
-  }, { isLockOut: true });
+  command(
+    OPERATOR_PATHS.evict,
+    EvictCommand,
+    ({ node_id: nodeId, lock }) => {
+      const worker = known(registry, nodeId);
+      const isOut = worker.status.kind === 'evicted';
+      return {
+        actions: [
+          ...(isOut ? [] : [`evict ${nodeId}: name, join credential, pods, Node`]),
+          ...(lock && worker.lockedAtMs === undefined
+            ? [`refuse registrations of ${nodeId} until unlock`]
+            : []),
+        ],
+        carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
+      };
+    },
+    { isLockOut: true },
+  );
 
-  command(OPERATOR_PATHS.ban, BanCommand, ({ target, reason }) => {
-    const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
-    const running = registry
-      .workers()
-      .filter((worker) => isAdmitted(worker) && hits(ban, worker))
-      .map((worker) => worker.nodeId);
-    return {
-      actions: registry.bans().has(banKey(ban))
-        ? []
-        : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
-      carryOut: async () => {
-        await registry.decide({ bans: [ban] });
-        for (const nodeId of running) reconciler.settle(nodeId);
-      },
-    };
-  }, { isLockOut: true });
+  command(
+    OPERATOR_PATHS.ban,
+    BanCommand,
+    ({ target, reason }) => {
+      const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
+      const running = registry
+        .workers()
+        .filter((worker) => isAdmitted(worker) && hits(ban, worker))
+        .map((worker) => worker.nodeId);
+      return {
+        actions: registry.bans().has(banKey(ban))
+          ? []
+          : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
+        carryOut: async () => {
+          await registry.decide({ bans: [ban] });
+          for (const nodeId of running) reconciler.settle(nodeId);
+        },
+      };
+    },
+    { isLockOut: true },
+  );
 
   command(OPERATOR_PATHS.unban, UnbanCommand, ({ target }) => ({
     actions: registry.bans().has(banKey(target)) ? [`lift the ban of ${target.subject} ${target.value}`] : [],

@@ -213,7 +213,11 @@ describe('ban and unban', () => {
       });
       expect((await command(world, '/v1/unban', { target })).json).toMatchObject({ done: true });
       expect((await worker.comeBack()).join).toBeDefined();
-      expect((await command(world, '/v1/unban', { target })).json).toEqual({ done: false, actions: [], warnings: [] });
+      expect((await command(world, '/v1/unban', { target })).json).toEqual({
+        done: false,
+        actions: [],
+        warnings: [],
+      });
     },
   );
 

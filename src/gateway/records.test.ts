@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -268,7 +268,10 @@ describe('the audit file', () => {
     expect(earlier).toHaveLength(3);
     const kept = [];
     for (const name of [...earlier, 'audit.jsonl']) kept.push(...(await lines(join(directory, name))));
-    expect(kept[0]).toMatchObject({ event: 'audit.rotated', earlier: expect.stringMatching(/^audit-until-/) });
+    expect(kept[0]).toMatchObject({
+      event: 'audit.rotated',
+      earlier: expect.stringMatching(/^audit-until-/),
+    });
     expect(kept.some(({ removed }) => String(removed).startsWith('audit-until-'))).toBe(true);
     let { prev: previous, seq: sequence } = kept[0] ?? {};
     for (const { hash, ...body } of kept) {

@@ -221,7 +221,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const isCurrent = worker.tokenId === proof.tokenId && incarnation === worker.incarnation;
       if (isCurrent && isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
       if (!(await isSignedBy(proof, Buffer.from(worker.holderKey, 'base64url'))))
-        return refuse(request, worker.tokenId === proof.tokenId ? 'signature_invalid' : 'token_mismatch', proof);
+        return refuse(
+          request,
+          worker.tokenId === proof.tokenId ? 'signature_invalid' : 'token_mismatch',
+          proof,
+        );
       // Asked again: while the signature was checked, the same proof may have come in by another connection, and the
       // node may have registered anew.
       const current = registry.worker(worker.nodeId);
