@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, inspectAgent } from '#agent';
 import { createGatewayConnector } from '#api';
-import { type Cluster, ConfigurationError, DaasError, type Log, machineId, systemClock } from '#base';
+import { type Cluster, ConfigurationError, type Log, machineId, systemClock } from '#base';
 import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';

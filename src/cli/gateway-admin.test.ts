@@ -128,8 +128,8 @@ describe('looking', () => {
     await serveNodes([node, member]);
     const text = await run(['nodes', 'worker-1']);
     expect(text).toMatch(/stake record\s+0xb/);
-    expect(text).toContain('slashed, 0 MIST, 2000000000 MIST slashed (reason: went\\u{1b}[2J away)');
-    expect(text).toMatch(/pods|Node\s+none/);
+    expect(text).toContain('slashed: 2000000000 MIST taken, 0 MIST left (reason: went\\u{1b}[2J away)');
+    expect(text).toMatch(/Node\s+none/);
     expect(text).not.toContain('worker-2');
   });
 

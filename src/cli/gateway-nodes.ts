@@ -150,11 +150,8 @@ function nodeText(node: NodeEntry, nowMs: number): string {
 }
 
 function stakeText(stake: NonNullable<NodeEntry['stake']>): string {
-  const slashed =
-    stake.slashed_mist === '0'
-      ? ''
-      : `, ${stake.slashed_mist} MIST slashed (reason: ${visible(stake.slash_reason)})`;
-  return `${stake.status}, ${stake.stake_mist} MIST${slashed}`;
+  if (stake.slashed_mist === '0') return `${stake.status}, ${stake.stake_mist} MIST`;
+  return `${stake.status}: ${stake.slashed_mist} MIST taken, ${stake.stake_mist} MIST left (reason: ${visible(stake.slash_reason)})`;
 }
 
 function hostText({ host }: NodeEntry): string {
