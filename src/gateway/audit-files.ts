@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises
 import { basename, dirname, join } from 'node:path';
 
 /** What stands at the end of the last line: where the chain goes on. */
-export interface AuditLine {
+interface AuditLine {
   readonly seq: number;
   readonly hash: string;
 }

@@ -13,7 +13,7 @@ export interface RefusalTally {
 }
 
 /** Nothing in here may be a claim that was not proven, but for the sender's address. */
-export interface RefusalKind {
+interface RefusalKind {
   readonly reason: string;
   readonly path?: string;
   readonly address?: string;

@@ -18,7 +18,7 @@ export interface TokenUsage {
   flush(options?: { readonly isLast?: boolean }): void;
 }
 
-export interface HeartbeatUse {
+interface HeartbeatUse {
   readonly proof: string;
   readonly incarnation: number;
   readonly sequence: number;
@@ -28,7 +28,7 @@ export interface HeartbeatUse {
 }
 
 /** What is known of the last hour. */
-export interface NodeUsage {
+interface NodeUsage {
   readonly registrations: number;
   /** Of the first of them. */
   readonly sinceMs: number | undefined;
