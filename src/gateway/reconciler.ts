@@ -514,15 +514,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     settle,
     settleAll,
-    evict: (nodeId, reason, { lock }) =>
-      locks.run(nodeId, async () => {
+    evict(nodeId, reason, { lock }) {
+      // Cuts off other work on the node, which has its lock.
+      queue.add(nodeId, { isUrgent: true });
+      return locks.run(nodeId, async () => {
         const worker = registry.worker(nodeId);
         if (!worker) return;
         if (worker.status.kind === 'evicting' || worker.status.kind === 'evicted') {
           if (lock) await registry.decide({ worker: { ...worker, lockedAtMs: clock.nowMs() } });
         } else await decideEviction(worker, reason, { isBan: false, lock });
         queue.add(nodeId, { isUrgent: true });
-      }),
+      });
+    },
     nodes: () => watched,
     names: () => names,
     lapse,
