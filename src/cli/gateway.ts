@@ -233,11 +233,7 @@ const patienceMs = 10_000;
 
 /** When `/readyz` says so; and what keeps it from that, if it takes long. */
 async function sayWhenReady(gateway: RunningGateway, log: Log, facts: LogFields): Promise<void> {
-  const impatience = setTimeout(() => {
-    const failing = gateway.health().filter(({ isOk }) => !isOk);
-    const detail = failing.map(({ name, detail: why }) => `${name}: ${why}`).join('; ');
-    log.warn('Gateway is not ready yet', { event: 'gateway.waiting', detail });
-  }, patienceMs).unref();
+  const impatience = setTimeout(() => void sayWhatFails(gateway, log), patienceMs).unref();
   try {
     await gateway.untilReady();
     log.info('Gateway is ready', { event: 'gateway.ready', ...facts });
@@ -246,6 +242,12 @@ async function sayWhenReady(gateway: RunningGateway, log: Log, facts: LogFields)
   } finally {
     clearTimeout(impatience);
   }
+}
+
+async function sayWhatFails(gateway: RunningGateway, log: Log): Promise<void> {
+  const failing = (await gateway.health()).filter(({ isOk }) => !isOk);
+  const detail = failing.map(({ name, detail: why }) => `${name}: ${why}`).join('; ');
+  log.warn('Gateway is not ready yet', { event: 'gateway.waiting', detail });
 }
 
 function withGatewayId<T extends { readonly gatewayId?: string | undefined }>(

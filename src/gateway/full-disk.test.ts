@@ -104,7 +104,7 @@ test.skipIf(!mayMount()).each([
       code: 'DAAS_GATEWAY_STORAGE_UNAVAILABLE',
       isRetryable: true,
     });
-    const failing = world.gateway?.health().filter(({ isOk }) => !isOk) ?? [];
+    const failing = (await world.gateway?.health())?.filter(({ isOk }) => !isOk) ?? [];
     expect(failing.map(({ name }) => name)).toContain(diskReserveBytes > 0 ? 'disk' : 'audit');
     // The reserve is for this.
     if (diskReserveBytes > 0)
@@ -112,7 +112,7 @@ test.skipIf(!mayMount()).each([
 
     disk.empty();
     await world.pass(3_000);
-    expect(world.gateway?.health().every(({ isOk }) => isOk)).toBe(true);
+    expect((await world.gateway?.health())?.every(({ isOk }) => isOk)).toBe(true);
     const lines = await world.audit();
     expectUnbroken(lines);
     const written = eventsOf(lines, 'worker-1');

@@ -58,7 +58,7 @@ export interface RunningGateway extends AsyncDisposable {
   readonly healthUrl: string;
   readonly socketPath: string;
   /** What `/readyz` says, check by check. */
-  health(): readonly HealthCheck[];
+  health(): Promise<readonly HealthCheck[]>;
   /** Resolves when `/readyz` answers 200 for the first time; rejects when the gateway stops before. */
   untilReady(): Promise<void>;
   /** Resolves when it was closed; rejects when it cannot go on (another chain, no such cluster). */
@@ -267,7 +267,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   }
 
   async function untilReady(): Promise<void> {
-    while (!healthChecks().every(({ isOk }) => isOk)) await clock.sleep(200, stop.signal);
+    while (!(await healthChecks()).every(({ isOk }) => isOk)) await clock.sleep(200, stop.signal);
   }
 
   const running: RunningGateway = {
