@@ -76,9 +76,9 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
     await writeFile(kubeconfig, stringify(config), { mode: 0o600 });
   }
 
-  const newWorker = (nodeId: string): Promise<Worker> =>
+  const newWorker = (nodeId: string, config: Readonly<Record<string, unknown>> = {}): Promise<Worker> =>
     world.worker(nodeId, {
-      config: { chain: { endpoints: [chain.url], deployment: world.deploymentFile } },
+      config: { chain: { endpoints: [chain.url], deployment: world.deploymentFile }, ...config },
     });
 
   async function killed(program: Program): Promise<void> {
@@ -265,6 +265,65 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
       const isPassword = path.includes('.node-password.k3s') || body.includes('k3s.cattle.io/node-password');
       return `${method} ${isPassword ? 'password' : 'credential'}`;
     }
+  });
+
+  describe('a gateway that is away restarts no agent', () => {
+    const registrations = (host: Program) => host.lines.filter(({ event }) => event === 'worker.registered');
+    const agentStarts = (host: Program) => host.lines.filter(({ event }) => event === 'agent.started');
+
+    /** Until the agent is Ready and the gateway has heard of it. */
+    async function running(host: Program): Promise<void> {
+      await host.line('the phase run', ({ phase }) => phase === 'run', { withinMs: 120_000 });
+      await host.event('heartbeat.acknowledged');
+    }
+
+    /** Until a heartbeat of the registration that came after line `from` was acknowledged. */
+    async function registeredAnew(host: Program, from: number): Promise<void> {
+      await host.event('worker.registered', { from });
+      const known = host.lines.findIndex((line, at) => at >= from && line.event === 'worker.registered');
+      await host.event('heartbeat.acknowledged', { from: known });
+    }
+
+    test('killed, and back after many heartbeats: workers register again, get no credential, and their agents run on', async () => {
+      const workers = await Promise.all(['patient-1', 'patient-2'].map((nodeId) => newWorker(nodeId)));
+      const hosts = workers.map((worker) => worker.start());
+      await Promise.all(hosts.map(running));
+      const before = await Promise.all(
+        workers.map(async (worker) => [agentsOf(worker), await world.node(worker.nodeId)]),
+      );
+      await killed(world.gateway);
+      const marks = hosts.map((host) => host.lines.length);
+      for (const [index, host] of hosts.entries())
+        await host.line('a new registration is tried', ({ message }) => message === 'Registering again', {
+          from: marks[index] ?? 0,
+        });
+      await world.restartGateway();
+      for (const [index, host] of hosts.entries()) await registeredAnew(host, marks[index] ?? 0);
+      for (const host of hosts) {
+        expect(registrations(host).at(-1)).toMatchObject({ hasJoinCredential: false });
+        expect(agentStarts(host)).toHaveLength(1);
+      }
+      const after = await Promise.all(
+        workers.map(async (worker) => [agentsOf(worker), await world.node(worker.nodeId)]),
+      );
+      expect(after).toEqual(before);
+      for (const host of hosts) await host.stop();
+    });
+
+    test('a machine that starts while the gateway is away starts its agent once', async () => {
+      const worker = await newWorker('rebooted', { join: { patienceMs: 1_000 } });
+      const first = worker.start();
+      await running(first);
+      await first.stop();
+      await killed(world.gateway);
+      const host = worker.start();
+      await host.event('agent.ready');
+      await world.restartGateway();
+      await registeredAnew(host, 0);
+      expect(agentStarts(host)).toHaveLength(1);
+      expect(agentsOf(worker)).toHaveLength(1);
+      await host.stop();
+    });
   });
 
   interface ChainObject {

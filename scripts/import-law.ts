@@ -90,6 +90,20 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/move-bytecode-template', 'zod'],
   },
   {
+    files: 'src/chain/node-fetch.ts',
+    holds: 'the one file that sends calls through a proxy',
+    doors: ['#base'],
+    packages: ['undici'],
+    isDetail: true,
+  },
+  {
+    files: 'src/chain/endpoint.test.ts',
+    holds: 'makes the certificate of a full node that is not trusted',
+    doors: ['#base'],
+    packages: [SUI, ...X509],
+    isDetail: true,
+  },
+  {
     files: 'src/chain/proof/**',
     holds: 'proofs that Sui’s validators signed what a full node says',
     doors: ['#base'],
@@ -184,6 +198,13 @@ export const ROOMS: readonly Room[] = [
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
     packages: [SUI, ...X509, 'commander', 'jose', 'yaml', 'zod'],
+    reachesUp: true,
+  },
+  {
+    files: 'bench/**',
+    holds: 'what the parts cost, measured by hand',
+    doors: ['#api', '#base', '#seal'],
+    packages: [],
     reachesUp: true,
   },
 ];

@@ -1,4 +1,4 @@
-import { coloursFor, messageOf } from '#base';
+import { coloursFor, displayText, messageOf } from '#base';
 import { table, toJson } from '../../src/cli/io.ts';
 
 /** One thing that happened. */
@@ -41,14 +41,16 @@ export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
           event.includes('slashed') || event.includes('removed') || event.includes('refused')
             ? colour.red
             : colour.green;
-        print(`${clock()}  ${worker ? colour.bold(worker.padEnd(9)) : ' '.repeat(9)} ${paint(sentence)}`);
+        print(
+          `${clock()}  ${worker ? colour.bold(displayText(worker).padEnd(9)) : ' '.repeat(9)} ${paint(displayText(sentence))}`,
+        );
       }
     },
     chapter(title) {
-      if (!isJson) print(`\n${colour.bold(title)}`);
+      if (!isJson) print(`\n${colour.bold(displayText(title))}`);
     },
     say(text) {
-      if (!isJson) print(`${clock()}  ${' '.repeat(9)} ${colour.dim(text)}`);
+      if (!isJson) print(`${clock()}  ${' '.repeat(9)} ${colour.dim(displayText(text))}`);
     },
     closing(rows) {
       if (!isJson) print(`\n${table(rows)}`);
@@ -57,7 +59,9 @@ export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
       // With the causes behind it: they say what the world was waiting for.
       if (isJson) print(toJson({ atMs: elapsed(), event: 'demo.failed', message: messageOf(error) }));
       else
-        process.stderr.write(`\n${coloursFor(process.stderr).red('The demo failed:')} ${messageOf(error)}\n`);
+        process.stderr.write(
+          `\n${coloursFor(process.stderr).red('The demo failed:')} ${displayText(messageOf(error))}\n`,
+        );
     },
     atMs: (event, worker) => times.get(worker === undefined ? event : `${event} ${worker}`),
   };

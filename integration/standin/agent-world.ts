@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type AgentEvents, AgentSettings, createAgentSupervisor } from '#agent';
 import { Lifetime, type Log, type LogFields, openJournal, Secret, systemClock } from '#base';
 import type { AgentSupervisor, JoinCredential } from '#plugin';
+import { shimProgram } from './agent/containers.ts';
 import { type KubeObject, resourceNamed } from './server/objects.ts';
 import { type StandinServer, startStandinServer } from './server/standin-server.ts';
 
@@ -273,7 +274,7 @@ export async function startForeignShim(
   const blank = join(import.meta.dirname, 'agent', 'process.pl');
   const [program = '', ...rest] = [
     ...around,
-    'perl',
+    shimProgram(await foreignDirectory()),
     blank,
     'daemon',
     '/pause',
@@ -289,6 +290,15 @@ export async function startForeignShim(
     if (pid && childrenOf(pid).length > 0) return pid;
     await sleep(20);
   }
+}
+
+let foreignDirectoryOnce: Promise<string> | undefined;
+function foreignDirectory(): Promise<string> {
+  foreignDirectoryOnce ??= mkdtemp(join(tmpdir(), 'foreign-shims-')).then((directory) => {
+    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+    return directory;
+  });
+  return foreignDirectoryOnce;
 }
 
 /** The session (setsid(2)) that a process belongs to: field 6 of /proc/<pid>/stat. */

@@ -109,6 +109,7 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
           name: node,
           uid: object.metadata.uid,
           isReady: false,
+          isKubeletSilent: false,
           stakeRecordId: undefined,
           createdAtMs: Date.parse(object.metadata.creationTimestamp ?? ''),
           readyChangedAtMs: undefined,

@@ -214,6 +214,21 @@ test.each([
   },
 );
 
+test('a credential is needed without an agent, or without its Node, and not while the Node is Ready', async () => {
+  await using world = await startAgentWorld();
+  const worker = await world.worker('w1');
+  const supervisor = await worker.supervisor();
+  expect(await supervisor.needsCredential(forever)).toBe(true);
+  await supervisor.start({ join: world.mintCredential(), ...noLabels }, forever);
+  expect(await supervisor.needsCredential(forever)).toBe(false);
+  world.deleteNode('w1');
+  expect(await supervisor.needsCredential(forever)).toBe(true);
+  await supervisor.start({ join: world.mintCredential(), ...noLabels }, forever);
+  expect(await supervisor.needsCredential(forever)).toBe(false);
+  await supervisor.stop();
+  expect(await supervisor.needsCredential(forever)).toBe(true);
+});
+
 test('when its Node was deleted and no credential comes, the refusal is told and the deadline holds', async () => {
   await using world = await startAgentWorld();
   const worker = await world.worker('w1');

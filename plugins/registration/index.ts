@@ -32,7 +32,13 @@ export default definePlugin({
   api: 1,
   config: z.strictObject({
     /** Asked first; must be one of the chain's gateways. */
-    gatewayUrl: z.url({ protocol: /^https$/, error: 'expected an https:// URL' }).optional(),
+    gatewayUrl: z
+      .string()
+      .regex(
+        /^https:\/\/[^/?#@\\\s]+$/i,
+        'expected https://host:port, without a user, a path or a slash at the end',
+      )
+      .optional(),
   }),
   needs: { chain: StakeChain, identity: NodeIdentity, gateways: GatewayConnector },
   setup(scope, { chain, identity, gateways }) {

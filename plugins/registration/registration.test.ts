@@ -17,7 +17,13 @@ const signal = new AbortController().signal;
 type Loaded = Awaited<ReturnType<typeof loadPlugin>>;
 
 describePlugin(registration, test, {
-  badConfigs: [{ gatewayUrl: 'http://plain.example.com' }, { gatewayUrl: 5 }, { url: 'https://a' }],
+  badConfigs: [
+    { gatewayUrl: 'http://plain.example.com' },
+    { gatewayUrl: 'https://two.example.com:8443/' },
+    { gatewayUrl: 'https://user:pw@two.example.com:8443' },
+    { gatewayUrl: 5 },
+    { url: 'https://a' },
+  ],
   exercise: (loaded) => loaded.provided(JoinCredentialSource).preflight(signal),
 });
 
@@ -118,7 +124,7 @@ test('before money moves the gateway is asked, and its named reason decides abou
 });
 
 test('the configured gateway is asked first, and must be one that the chain names', async () => {
-  const { loaded, stake } = await load({ gatewayUrl: 'https://TWO.example.com:8443/' });
+  const { loaded, stake } = await load({ gatewayUrl: 'https://TWO.example.com:8443' });
   await using _ = loaded;
   await register(loaded, stake);
   expect(urls(loaded, 'register')).toEqual(['https://two.example.com:8443']);

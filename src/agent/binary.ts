@@ -1,19 +1,26 @@
 import { access, constants, open, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import { ConfigurationError, DaasError, messageOf } from '#base';
+import { ConfigurationError, DaasError, messageOf, trustedFile } from '#base';
 import { configurationFault } from './log-lines.ts';
 import { runToEnd } from './process.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where the binary is (`DAAS_AGENT_BINARY_MISSING`): a path, or a name on PATH and where k3s installs itself. */
+/**
+ * Where the binary is (`DAAS_AGENT_BINARY_MISSING`): a path, or a name on PATH and where k3s installs itself. One that others
+ * may exchange is refused (`DAAS_FILE_UNTRUSTED`).
+ */
 export async function findBinary(binary: string, env: Environment): Promise<string> {
   const candidates = binary.includes('/')
     ? [isAbsolute(binary) ? binary : resolve(binary)]
     : [...(env.PATH ?? '').split(delimiter), '/usr/local/bin', '/opt/bin']
         .filter((directory) => directory !== '')
         .map((directory) => join(directory, binary));
-  for (const candidate of candidates) if (await isProgram(candidate)) return candidate;
+  for (const candidate of candidates) {
+    if (!(await isProgram(candidate))) continue;
+    trustedFile(candidate, { what: 'the k3s binary', origin: 'agent.binary' });
+    return candidate;
+  }
   throw new ConfigurationError(
     'DAAS_AGENT_BINARY_MISSING',
     `no k3s binary: '${binary}' (agent.binary) is no executable file${binary.includes('/') ? '' : ' on PATH, in /usr/local/bin or /opt/bin'}; install k3s, or set agent.binary to its path`,
@@ -95,7 +102,7 @@ export async function askK3s(question: Question): Promise<string> {
   await refuseForeignProgram(binary);
   const [version, files, flags] = await Promise.all([
     ask(question, ['--version']),
-    ask(question, ['help', 'agent'], configFile),
+    configFile === undefined ? nothingAsked : ask(question, ['help', 'agent'], configFile),
     // First, so that a stray word is taken for a topic of the help, which there is not: behind it --help would not be seen.
     ask(question, ['agent', '--help', ...words]),
   ]);
@@ -123,6 +130,7 @@ interface Answer {
   readonly ended: string;
 }
 
+const nothingAsked: Answer = { stdout: '', stderr: '', isFine: true, ended: '' };
 const patienceMs = 60_000;
 
 async function ask(

@@ -103,7 +103,10 @@ test('a Node is Ready by its condition alone', () => {
     status: { conditions: [{ type: 'Ready', status, message: 'no CNI' }] },
   });
   expect(nodeReadiness(node('True'))).toEqual({ isReady: true });
-  expect(nodeReadiness(node('False'))).toEqual({ isReady: false, detail: 'the Node is not Ready: no CNI' });
+  expect(nodeReadiness(node('False'))).toMatchObject({
+    isReady: false,
+    detail: 'the Node is not Ready: no CNI',
+  });
   expect(nodeReadiness({})).toMatchObject({ isReady: false });
 });
 

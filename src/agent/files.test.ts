@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Log, Secret, silentLog } from '#base';
 import { findBinary } from './binary.ts';
@@ -43,6 +43,23 @@ test('a runtime directory that others can read is closed', async () => {
   await openTokenFile(join(directory, 'open', 't'), silentLog);
   expect((await stat(join(directory, 'open'))).mode & 0o777).toBe(0o700);
 });
+
+test.each(['run', 'run/w1'])(
+  'a runtime directory that is a link (%s) is refused, neither followed nor closed to others',
+  async (link) => {
+    const target = join(directory, 'target');
+    await mkdir(target, { mode: 0o755 });
+    await mkdir(dirname(join(directory, link)), { recursive: true });
+    await symlink(target, join(directory, link));
+    await expect(openTokenFile(join(directory, 'run', 'w1', 'join-token'), silentLog)).rejects.toMatchObject({
+      code: 'DAAS_RUNTIME_DIR_FOREIGN',
+      exitCode: 78,
+      message: expect.stringContaining(join(directory, link)),
+    });
+    expect((await stat(target)).mode & 0o777).toBe(0o755);
+    expect(await readdir(target)).toEqual([]);
+  },
+);
 
 test('a runtime directory on a disk is warned of, one in memory is not', async () => {
   const codes: unknown[] = [];

@@ -1,6 +1,6 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigurationError, messageOf } from '#base';
+import { ConfigurationError, messageOf, readTrustedText } from '#base';
 import type { FlagWord } from './k3s-flags.ts';
 import { parseK3sYaml, type YamlEntry } from './k3s-yaml.ts';
 
@@ -79,8 +79,9 @@ async function configFiles(path: string): Promise<string[]> {
 
 async function readEntries(file: string): Promise<YamlEntry[]> {
   try {
-    return parseK3sYaml(await readFile(file, 'utf8'));
+    return parseK3sYaml(await readTrustedText(file, { what: 'the k3s config file' }));
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw unreadable(file, cause);
   }
 }

@@ -1,9 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { ConfigurationError, messageOf } from '#base';
+import { ConfigurationError, messageOf, readTrustedText } from '#base';
 import { parseGoInteger } from './k3s-yaml.ts';
 
 export interface KubeletSettings {
@@ -136,8 +136,9 @@ async function expectDirectory(path: string): Promise<string> {
 
 async function readText(path: string, flag: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readTrustedText(path, { what: 'the configuration of the kubelet' });
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw unreadable(path, flag, cause);
   }
 }

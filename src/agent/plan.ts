@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { ConfigurationError, messageOf } from '#base';
+import { ConfigurationError, messageOf, trustedPath } from '#base';
 import {
   type AgentFacts,
   childEnvironment,
@@ -133,8 +133,11 @@ export async function checkRights({ dataDir, isRootless }: AgentFacts): Promise<
       `k3s agent needs root, and this runs as uid ${uid}: start it as root (or pass --rootless in ${originOfArgv}, which k3s calls experimental)`,
     );
   try {
+    // k3s runs what lies in it as root.
+    trustedPath(dataDir, { what: "k3s' data directory", origin: '--data-dir' }, { mayBeMissing: true });
     await expectWritable(dataDir);
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
       'DAAS_AGENT_NO_RIGHTS',
       `k3s' data directory ${dataDir} (--data-dir) cannot be written by uid ${uid}: ${messageOf(cause)}`,

@@ -2,12 +2,16 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '#base';
 import {
+  isOwnProgram,
   killProcess,
   mountNamespace,
   type RunningProcess,
   runningProcesses,
   withDescendants,
 } from './process-table.ts';
+
+/** Of every shim the beginning of its name: `containerd-shim-runc-v2`. */
+const shimProgram = 'containerd-shim';
 
 /** The shim of a pod: containerd runs one for each pod sandbox, and its `-id` is the sandbox's. */
 interface PodShim {
@@ -23,9 +27,16 @@ interface PodShim {
 export function podShimId(commandLine: readonly string[], address: string): string | undefined {
   const [program = '', ...rest] = commandLine;
   const name = program.slice(program.lastIndexOf('/') + 1);
-  if (!name.startsWith('containerd-shim')) return undefined;
+  if (!name.startsWith(shimProgram)) return undefined;
   if (flagOf(rest, 'address') !== address || flagOf(rest, 'namespace') !== 'k8s.io') return undefined;
   return flagOf(rest, 'id');
+}
+
+/** A shim of any containerd's pods. */
+export async function isPodShim(process: RunningProcess): Promise<boolean> {
+  const address = flagOf(process.commandLine.slice(1), 'address');
+  if (address === undefined || podShimId(process.commandLine, address) === undefined) return false;
+  return isOwnProgram(process, shimProgram);
 }
 
 function flagOf(words: readonly string[], name: string): string | undefined {
@@ -45,7 +56,7 @@ async function podShims(address: string, all?: readonly RunningProcess[]): Promi
   const shims: PodShim[] = [];
   for (const process of all ?? (await runningProcesses())) {
     const sandboxId = podShimId(process.commandLine, address);
-    if (sandboxId === undefined) continue;
+    if (sandboxId === undefined || !(await isOwnProgram(process, shimProgram))) continue;
     const isOurs =
       (await mountNamespace(process.pid)) === home ||
       (here !== undefined && (await fileIdentity(`/proc/${process.pid}/root${dirname(address)}`)) === here);

@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { type Clock, isAlive, type ProcessIdentity, parseStat, processIdentity } from '#base';
 
 /** One running process, as /proc shows it. */
@@ -58,6 +58,36 @@ export function withDescendants(
         queue.push(child);
       }
   return [...found.values()];
+}
+
+/**
+ * Whether the program of a process is one that root, or the user of this host, has put there under a name of this
+ * beginning and runs. The words of a command line prove nothing: every user chooses those of a process freely.
+ */
+export async function isOwnProgram({ pid }: RunningProcess, name: string): Promise<boolean> {
+  try {
+    const [program, file, status] = await Promise.all([
+      readlink(`/proc/${pid}/exe`),
+      // The file that runs, also when another has its name by now or it is gone.
+      stat(`/proc/${pid}/exe`),
+      readFile(`/proc/${pid}/status`, 'utf8'),
+    ]);
+    // The real user: a program with the set-user-id bit runs as root for whoever starts it.
+    const realUser = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN);
+    return (
+      program.slice(program.lastIndexOf('/') + 1).startsWith(name) &&
+      isOurs(realUser) &&
+      isOurs(file.uid) &&
+      (file.mode & 0o002) === 0
+    );
+  } catch (error) {
+    if (goneOrHidden.has((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}
+
+function isOurs(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 /** Which mount namespace a process lives in; undefined when it is gone or we may not look. */

@@ -1,14 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { messageOf } from '#base';
+import { messageOf, readBody, readTrustedText } from '#base';
 
 export type Readiness =
   | { readonly isReady: true }
   /** What is not there yet, for the log and for the sentence of the join deadline. */
-  | { readonly isReady: false; readonly detail: string };
+  | {
+      readonly isReady: false;
+      readonly detail: string;
+      /** The server answered: there is no such Node, or it does not accept the kubelet's certificate. */
+      readonly isNodeRefused: boolean;
+    };
 
 export interface ReadinessTarget {
   readonly healthzUrl: string;
@@ -17,6 +21,8 @@ export interface ReadinessTarget {
 }
 
 const timeoutMs = 3000;
+/** A Node with many images and volumes has some ten kilobytes; etcd stores none beyond 1.5 MiB. */
+const longestReplyBytes = 2 * 1024 * 1024;
 
 /**
  * Ready means both: this machine's kubelet is healthy, and the cluster says that the Node is Ready. The first alone is true
@@ -43,8 +49,11 @@ async function probeNode({ dataDir, nodeId }: ReadinessTarget, signal: AbortSign
     { ...access, url: `${access.server}/api/v1/nodes/${encodeURIComponent(nodeId)}` },
     signal,
   );
-  if (status === 404) return notYet('the Node is not registered yet');
-  if (status !== 200) return notYet(`the API server answers ${status} to the kubelet's certificate`);
+  if (status === 404) return notYet('the Node is not registered yet', { isNodeRefused: true });
+  if (status !== 200)
+    return notYet(`the API server answers ${status} to the kubelet's certificate`, {
+      isNodeRefused: status === 401 || status === 403,
+    });
   return nodeReadiness(JSON.parse(body));
 }
 
@@ -62,8 +71,8 @@ export function nodeReadiness(node: unknown): Readiness {
   );
 }
 
-function notYet(detail: string): Readiness {
-  return { isReady: false, detail };
+function notYet(detail: string, { isNodeRefused = false } = {}): Readiness {
+  return { isReady: false, detail, isNodeRefused };
 }
 
 interface ClusterAccess {
@@ -75,7 +84,9 @@ interface ClusterAccess {
 
 /** k3s writes kubeconfigs with one cluster and one user whose certificates are files. */
 async function readKubeconfig(path: string): Promise<ClusterAccess> {
-  const document = parse(await readFile(path, 'utf8'), { prettyErrors: false }) as {
+  const document = parse(await readTrustedText(path, { what: 'the kubeconfig of the kubelet' }), {
+    prettyErrors: false,
+  }) as {
     clusters?: Array<{ cluster?: Record<string, string> }>;
     users?: Array<{ user?: Record<string, string> }>;
   } | null;
@@ -85,7 +96,7 @@ async function readKubeconfig(path: string): Promise<ClusterAccess> {
   if (cluster?.server === undefined || files.includes(undefined))
     throw new Error(`${path} names no server or no certificate files`);
   const [ca = '', cert = '', key = ''] = await Promise.all(
-    files.map((file) => readFile(file as string, 'utf8')),
+    files.map((file) => readTrustedText(file as string, { what: 'a file of the kubelet', origin: path })),
   );
   return { server: cluster.server, ca, cert, key };
 }
@@ -108,13 +119,10 @@ function fetchText(
       // No connection is kept: certificates and ports change with every start of the agent.
       { ...tls, agent: false, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) },
       (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          body += chunk;
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-        response.on('error', reject);
+        readBody(response, longestReplyBytes).then(
+          (body) => resolve({ status: response.statusCode ?? 0, body: body.toString('utf8') }),
+          reject,
+        );
       },
     );
     request.on('error', reject);

@@ -1,4 +1,4 @@
-import { access, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -25,9 +25,9 @@ const request: AgentStart = {
 };
 
 /** A supervisor of a program that waits for its SIGTERM, with a journal that a test may hold up. */
-async function makeWorld(beforeWrite: (key: string) => Promise<void>) {
+async function makeWorld(beforeWrite: (key: string) => Promise<void>, script = 'exec sleep 60') {
   const binary = join(directory, 'k3s');
-  await writeFile(binary, '#!/bin/sh\nexec sleep 60\n');
+  await writeFile(binary, `#!/bin/sh\n${script}\n`);
   await chmod(binary, 0o755);
   const plain = await openJournal(join(directory, 'journal.json'));
   const journal: Journal = {
@@ -43,6 +43,8 @@ async function makeWorld(beforeWrite: (key: string) => Promise<void>) {
       args: ['--rootless', `--data-dir=${join(directory, 'data')}`, '--kubelet-arg=healthz-port=9'],
       runtimeDir: join(directory, 'run'),
       containerdAddress: join(directory, 'containerd.sock'),
+      restartDelay: { baseMs: 0, maxMs: 0 },
+      crashBudget: { crashes: 2 },
     }),
     nodeId: 'worker-1',
     journal,
@@ -86,3 +88,49 @@ test.each(['server', 'reached-ready', 'child'])(
     expect(supervisor.state().kind).toBe('stopped');
   },
 );
+
+const fatalLine = (words: string) => `echo 'time="2026-01-01T00:00:00Z" level=fatal msg="${words}"' >&2`;
+
+test('k3s that ends itself because of a setting is not started again, and its own words are the reason', async () => {
+  const words = 'Error: kubelet exited: failed to parse kubelet flag: unknown flag: --foo';
+  const starts = join(directory, 'starts');
+  const { supervisor } = await makeWorld(
+    async () => undefined,
+    `echo x >> ${starts}\n${fatalLine(words)}\nexit 1`,
+  );
+  await expect(supervisor.start(request, new AbortController().signal)).rejects.toMatchObject({
+    code: 'DAAS_AGENT_SETTINGS_REFUSED',
+    exitCode: 78,
+    message: expect.stringContaining('failed to parse kubelet flag: unknown flag: --foo'),
+  });
+  expect(await readFile(starts, 'utf8')).toBe('x\n');
+});
+
+test('k3s that ends itself for another reason is started again, and its last words end up in the sentence', async () => {
+  const words = 'Error: containerd exited: exit status 1';
+  const { supervisor } = await makeWorld(async () => undefined, `${fatalLine(words)}\nexit 1`);
+  await expect(supervisor.start(request, new AbortController().signal)).rejects.toMatchObject({
+    code: 'DAAS_AGENT_CRASHING',
+    exitCode: 1,
+    message: expect.stringContaining('containerd exited: exit status 1'),
+  });
+});
+
+test('before anything is staked, k3s is asked once about the same settings', async () => {
+  const asked = join(directory, 'asked');
+  const script = `echo "$1" >> ${asked}\necho 'k3s version v1.0 (x)'`;
+  const { supervisor } = await makeWorld(async () => undefined, script);
+  const live = new AbortController().signal;
+  await supervisor.preflight(live);
+  await supervisor.preflight(live);
+  expect((await readFile(asked, 'utf8')).trim().split('\n').sort()).toEqual(['--version', 'agent']);
+});
+
+test('a preflight ends with the reason of k3s when it refuses its flags', async () => {
+  const script = `[ "$1" = --version ] && echo 'k3s version v1.0 (x)' && exit\necho 'Incorrect Usage: flag provided but not defined: -new'\nexit 1`;
+  const { supervisor } = await makeWorld(async () => undefined, script);
+  await expect(supervisor.preflight(new AbortController().signal)).rejects.toMatchObject({
+    code: 'DAAS_AGENT_SETTINGS_REFUSED',
+    exitCode: 78,
+  });
+});

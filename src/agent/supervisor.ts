@@ -20,7 +20,7 @@ import { kubeletHealthzUrl } from './kubelet-health.ts';
 import { fatalWords, isSettingFault, joinTrouble, parseLogLine } from './log-lines.ts';
 import { nodePasswordFile } from './node-password.ts';
 import { type Acceptance, type AgentPlan, inspectAgent, readPlan, refuseAdditions } from './plan.ts';
-import { countPods, killPods, podShimId } from './pods.ts';
+import { countPods, isPodShim, killPods } from './pods.ts';
 import { type AgentProcess, launch } from './process.ts';
 import {
   killProcess,
@@ -76,6 +76,8 @@ interface Run {
   isCredentialSpent: boolean;
   /** When it ends, by the monotonic clock: the other one may be set meanwhile. */
   readonly credentialEndsMs: number;
+  /** The server has said no since it was last Ready. */
+  isRefused: boolean;
   lastTrouble: string | undefined;
   lastDetail: string | undefined;
   /** By which the process ended itself. */
@@ -157,6 +159,7 @@ class K3sSupervisor implements AgentSupervisor {
       hasBeenReady: false,
       isCredentialSpent: false,
       credentialEndsMs: clock.monotonicMs() + (request.join?.expiresAtMs ?? 0) - clock.nowMs(),
+      isRefused: false,
       lastTrouble: undefined,
       lastDetail: undefined,
       lastFatal: undefined,
@@ -183,6 +186,27 @@ class K3sSupervisor implements AgentSupervisor {
 
   failed(): Promise<Error> {
     return this.#run?.failed.promise ?? Promise.withResolvers<Error>().promise;
+  }
+
+  async needsCredential(signal: AbortSignal): Promise<boolean> {
+    const { kind } = this.#state;
+    switch (kind) {
+      case 'idle':
+      case 'stopping':
+      case 'stopped':
+        return true;
+      case 'waiting':
+        return this.#run?.isRefused === true;
+      case 'starting':
+      case 'ready': {
+        const { nodeId } = this.#options;
+        const readiness = await probeReadiness({ ...(await this.#expectPlan()), nodeId }, signal);
+        if (readiness.isReady) return false;
+        return readiness.isNodeRefused || this.#run?.isRefused === true;
+      }
+      default:
+        return kind satisfies never;
+    }
   }
 
   stop({ atOnce = false }: { readonly atOnce?: boolean } = {}): Promise<void> {
@@ -420,7 +444,7 @@ class K3sSupervisor implements AgentSupervisor {
     if (typeof known?.url !== 'string' || typeof known.caHash !== 'string')
       throw new DaasError(
         'DAAS_AGENT_NEVER_JOINED',
-        `node '${nodeId}' got no join credential, and this state directory knows of no earlier join: the cluster still has a Node of this name; wait until it is gone, or have the operator release it`,
+        `node '${nodeId}' got no join credential, and this state directory knows of no earlier join: the cluster still has a Node of this name; wait until it is gone, or have the operator evict it (k3s-daas gateway evict ${nodeId})`,
         { isRetryable: true },
       );
     return { url: known.url, caHash: known.caHash };
@@ -454,6 +478,7 @@ class K3sSupervisor implements AgentSupervisor {
         const trouble = joinTrouble(record);
         if (!trouble) return;
         run.lastTrouble = trouble.reason;
+        run.isRefused ||= trouble.isRefusal;
         // Told once: the same refusal comes again every few seconds, with other numbers in it.
         const kind = trouble.reason.replaceAll(/\d+/g, '#');
         if (!trouble.isRefusal || told.has(kind)) return;
@@ -486,6 +511,7 @@ class K3sSupervisor implements AgentSupervisor {
     await journal.write('reached-ready', true);
     await kubeletCertificate(plan.dataDir).forgetAside();
     run.hasBeenReady = true;
+    run.isRefused = false;
     this.#enter({ kind: 'ready', pid });
     emit('agent.ready', { pid });
     run.ready.resolve();
@@ -622,16 +648,13 @@ async function killTree({ pid, startTicks }: ProcessIdentity): Promise<number[]>
   const root = all.find((process) => process.pid === pid && process.startTicks === startTicks);
   if (!root) return [];
   const tree = withDescendants([root], all);
-  const pods = new Set(withDescendants(tree.filter(isShim), all).map((process) => process.pid));
+  const shims: RunningProcess[] = [];
+  for (const process of tree) if (await isPodShim(process)) shims.push(process);
+  const pods = new Set(withDescendants(shims, all).map((process) => process.pid));
   const killed: number[] = [];
   for (const process of tree)
     if (!pods.has(process.pid) && (await killProcess(process))) killed.push(process.pid);
   return killed;
-}
-
-function isShim({ commandLine }: RunningProcess): boolean {
-  const address = commandLine[commandLine.findIndex((word) => /^--?address$/.test(word)) + 1];
-  return address !== undefined && podShimId(commandLine, address) !== undefined;
 }
 
 function notStopped(pid: number): DaasError {

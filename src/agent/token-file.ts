@@ -1,6 +1,15 @@
-import { chmod, mkdir, open, readdir, readFile, stat, statfs, unlink } from 'node:fs/promises';
+import { constants, lstatSync } from 'node:fs';
+import { open, readdir, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ConfigurationError, isHalfWritten, type Log, replaceFile, Secret } from '#base';
+import {
+  ConfigurationError,
+  isHalfWritten,
+  type Log,
+  makeTrustedDirectory,
+  readTrustedText,
+  replaceFile,
+  Secret,
+} from '#base';
 
 /** Magic numbers of file systems that live in memory (statfs(2)). */
 const inMemory = new Set([0x01021994, 0x858458f6]);
@@ -49,7 +58,8 @@ export async function openTokenFile(path: string, log: Log): Promise<TokenFile> 
     path,
     write: (token) => replaceFile(path, `${token}\n`),
     read: async () => {
-      const text = await ifThere(() => readFile(path, 'utf8'));
+      const rules = { what: 'the join token', exposedCode: 'DAAS_JOIN_TOKEN_EXPOSED' } as const;
+      const text = await ifThere(() => readTrustedText(path, rules));
       return text === undefined ? undefined : new Secret(text.trim());
     },
     wipe: async () => {
@@ -62,19 +72,38 @@ export async function openTokenFile(path: string, log: Log): Promise<TokenFile> 
   };
 }
 
+/** `<runtimeDir>/<node id>`: neither may be a link, whose owner would choose what we write into and close to others. */
 async function preparePrivateDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { mode, uid } = await stat(directory);
-  if (uid !== process.getuid?.())
-    throw new ConfigurationError(
-      'DAAS_RUNTIME_DIR_FOREIGN',
-      `the runtime directory ${directory} belongs to uid ${uid}, not to us: whoever owns it could read the join credential; set agent.runtimeDir to another`,
-    );
-  if ((mode & 0o077) !== 0) await chmod(directory, 0o700);
+  for (const part of [dirname(directory), directory])
+    if (lstatSync(part, { throwIfNoEntry: false })?.isSymbolicLink())
+      throw foreign(part, 'is a symbolic link: name the directory itself');
+  const rules = { what: 'the runtime directory', origin: 'agent.runtimeDir' };
+  makeTrustedDirectory(directory, rules);
+  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const { mode, uid } = await handle.stat();
+    if (uid !== process.geteuid?.())
+      throw foreign(
+        directory,
+        `belongs to uid ${uid}, not to us, and its owner could read the join credential`,
+      );
+    // Through the open directory: the path may lead elsewhere by now.
+    if ((mode & 0o077) !== 0) await handle.chmod(0o700);
+  } finally {
+    await handle.close();
+  }
+}
+
+function foreign(path: string, why: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_RUNTIME_DIR_FOREIGN',
+    `the runtime directory ${path} (agent.runtimeDir) ${why}; set agent.runtimeDir to a directory of this user's`,
+    { details: { path } },
+  );
 }
 
 async function overwrite(path: string): Promise<void> {
-  const file = await open(path, 'r+');
+  const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
     const { size } = await file.stat();
     await file.write(Buffer.alloc(size), 0, size, 0);

@@ -390,6 +390,16 @@ describe('what comes back', () => {
       expect(server.seen).toHaveLength(3);
     });
 
+    test('is not given up while a registration is in work', async () => {
+      const server = await serve((seen, response) => {
+        if (seen.request.method === 'GET') reply(200, challengeReply)(seen, response);
+        else setTimeout(() => reply(200, registerReply)(seen, response), 700);
+      });
+      await using connection = connectTo(gatewayAt(server.url), { timeoutMs: 1_300 });
+      await connection.challenge({ nodeId: 'worker-1', staker: '0x1' });
+      expect(await connection.register(registration)).toMatchObject({ incarnation: 4 });
+    });
+
     test('that was closed does not keep a challenge from being asked for: it changes nothing', async () => {
       const server = await serve((seen, response) => {
         if (server.seen.length === 2) seen.request.socket.destroy();

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type Clock, DaasError, type GatewayEntry, Secret } from '#base';
+import { type Clock, DaasError, displayText, type GatewayEntry, Secret } from '#base';
 import type {
   Challenge,
   GatewayConnection,
@@ -51,7 +51,11 @@ function createConnection(
 
   async function get<T>(path: string, reply: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
     const sentAtMs = clock.monotonicMs();
-    return read(await transport.send({ method: 'GET', path, signal }), reply, sentAtMs);
+    return read(
+      await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal }),
+      reply,
+      sentAtMs,
+    );
   }
 
   async function post<T>(
@@ -73,7 +77,9 @@ function createConnection(
     });
     const sentAtMs = clock.monotonicMs();
     const headers = { [PROOF_HEADER]: sealToken };
-    return read(await transport.send({ method: 'POST', path, headers, body: text, signal }), reply, sentAtMs);
+    const isAnsweredAtOnce = path === PATHS.heartbeat;
+    const asked = { method: 'POST', path, headers, body: text, isAnsweredAtOnce, signal } as const;
+    return read(await transport.send(asked), reply, sentAtMs);
   }
 
   function read<T>(answer: HttpReply, reply: z.ZodType<T>, sentAtMs: number): T {
@@ -199,7 +205,7 @@ function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): 
   const isServerSide = answer.status >= 500 || answer.status === 429;
   return new DaasError(
     `DAAS_GATEWAY_${code.toUpperCase()}`,
-    `the gateway at ${gateway.url} refused: ${detail} (request ${requestId})`,
+    `the gateway at ${gateway.url} refused: ${displayText(detail)} (request ${displayText(requestId)})`,
     {
       isRetryable: known?.isRetryable ?? isServerSide,
       ...(known && { exitCode: known.exitCode }),

@@ -2,8 +2,17 @@ import type { ClientRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import { DaasError, type GatewayEntry } from '#base';
+import {
+  DaasError,
+  describeNetworkFailure,
+  type GatewayEntry,
+  innermostCause,
+  maskUserInfo,
+  proxyFor,
+  readBody,
+} from '#base';
 import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
+import { openTunnel } from './tunnel.ts';
 
 /** More than any reply of the API; a gateway that sends more is not one. */
 const longestReplyBytes = 256 * 1024;
@@ -16,6 +25,8 @@ interface HttpRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Without waiting for anybody else: its silence on a kept connection means that this is lost. */
+  readonly isAnsweredAtOnce?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 export interface HttpReply {
@@ -58,12 +69,14 @@ export function createTransport({ gateway, ca, timeoutMs }: TransportOptions): T
 
 function baseUrl(gateway: GatewayEntry): URL {
   const url = URL.canParse(gateway.url) ? new URL(gateway.url) : undefined;
-  if (url?.protocol !== 'https:')
+  if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '') {
+    const shown = maskUserInfo(gateway.url);
     throw new DaasError(
       'DAAS_GATEWAY_URL_INSECURE',
-      `the chain names '${gateway.url}' as the address of gateway ${gateway.id}: only https:// is used`,
-      { details: { gateway: gateway.id, url: gateway.url } },
+      `the chain names '${shown}' as the address of gateway ${gateway.id}: only https:// without a user or password is used`,
+      { details: { gateway: gateway.id, url: shown } },
     );
+  }
   return url;
 }
 
@@ -90,10 +103,26 @@ class PinningAgent extends Agent {
     options: RequestOptions,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): undefined {
+    const { host, port } = peerOf(options);
+    const proxy = proxyFor(new URL(this.#gateway.url));
+    if (!proxy) return this.#shakeHands(options, undefined, callback);
+    openTunnel(proxy, host, port, this.#timeoutMs).then(
+      (tunnel) => this.#shakeHands(options, tunnel, callback),
+      callback as (error: Error) => void,
+    );
+    return undefined;
+  }
+
+  /** TLS to the gateway, over the tunnel of a proxy if there is one: the pin is held against the gateway's own key. */
+  #shakeHands(
+    options: RequestOptions,
+    tunnel: Duplex | undefined,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
     const isPinnedGateway = this.#gateway.tlsPins.length > 0;
+    const { host, port } = peerOf(options);
     const socket = connect({
-      host: options.host ?? undefined,
-      port: Number(options.port ?? 443),
+      ...(tunnel ? { socket: tunnel } : { host, port }),
       servername: serverName(options.host ?? ''),
       minVersion: TLS_MINIMUM,
       ecdhCurve: TLS_GROUPS,
@@ -117,6 +146,10 @@ class PinningAgent extends Agent {
     });
     return undefined;
   }
+}
+
+function peerOf({ host, port }: RequestOptions): { host: string; port: number } {
+  return { host: host ?? 'localhost', port: Number(port ?? 443) };
 }
 
 /** SNI names no IP addresses (RFC 6066, section 3). */
@@ -175,25 +208,18 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
     },
   });
   outgoing.once('error', fail);
-  giveUpEarly(outgoing, timeoutMs / 2);
+  // A registration waits for chain and cluster: its silence says nothing of the connection.
+  if (asked.isAnsweredAtOnce) giveUpEarly(outgoing, timeoutMs / 2);
   outgoing.once('response', (incoming) => {
     isAnswered = true;
-    const chunks: Buffer[] = [];
-    let length = 0;
-    incoming.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > longestReplyBytes) incoming.destroy(new Error('the reply is too long'));
-      else chunks.push(chunk);
-    });
-    incoming.once('error', fail);
-    incoming.once('end', () => {
+    readBody(incoming, longestReplyBytes).then((received) => {
       const retryAfter = Number(incoming.headers['retry-after']);
       resolve({
         status: incoming.statusCode ?? 0,
-        body: Buffer.concat(chunks).toString('utf8'),
+        body: received.toString('utf8'),
         retryAfterMs: Number.isFinite(retryAfter) ? retryAfter * 1000 : undefined,
       });
-    });
+    }, fail);
   });
   outgoing.end(body);
   return promise;
@@ -244,9 +270,9 @@ function failureOf(
       `the gateway at ${base.origin} did not answer within ${timeoutMs} ms`,
       { isRetryable: true, details },
     );
-  return new DaasError('DAAS_GATEWAY_UNREACHABLE', `the gateway at ${base.origin} cannot be reached`, {
-    isRetryable: true,
-    details,
-    cause,
-  });
+  return new DaasError(
+    'DAAS_GATEWAY_UNREACHABLE',
+    `the gateway at ${base.origin} cannot be reached: ${describeNetworkFailure(cause)}`,
+    { isRetryable: true, details, cause: innermostCause(cause) },
+  );
 }

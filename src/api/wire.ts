@@ -55,14 +55,17 @@ export const RegisterBody = z.strictObject({
 });
 export type RegisterBody = z.infer<typeof RegisterBody>;
 
+/** It goes into the command line of the agent, where everybody on the machine can read a password. */
+const ServerUrl = z.url().refine((url) => !/\/\/[^/]*@/.test(url), 'must have no user or password');
+
 export const RegisterReply = z.object({
   status: z.literal('registered'),
   node_id: NodeIdText,
   timestamp: TimeMs,
   message: z.string(),
   incarnation: z.number().int().positive(),
-  /** null: the Node exists and was heard lately, the agent restarts on the certificates it has. */
-  join: z.object({ server: z.url(), token: z.string().min(1), expires_at: TimeMs }).nullable(),
+  /** null: the API server hears the Node's kubelet, the agent goes on with the certificates it has. */
+  join: z.object({ server: ServerUrl, token: z.string().min(1), expires_at: TimeMs }).nullable(),
   heartbeat: z.object({ interval_ms: z.number().int().positive() }),
   node_labels: z.record(z.string(), z.string()),
   /** `key=value:Effect` each. */

@@ -9,6 +9,11 @@ export interface ClusterPort {
   node(name: string, signal?: AbortSignal): Promise<ClusterNode | undefined>;
   nodes(signal?: AbortSignal): Promise<readonly ClusterNode[]>;
   /**
+   * When the kubelet of this Node last renewed its Lease, by the kubelet's own clock; `undefined` when there is no Lease, or
+   * the gateway may not read it.
+   */
+  leaseRenewedAtMs(name: string, signal?: AbortSignal): Promise<number | undefined>;
+  /**
    * Tells every change of a Node until the signal aborts, and, each time the watch begins anew, the whole list first
    * (`listed`), so that a listener can act on levels and never misses a change for good.
    */
@@ -63,6 +68,8 @@ export interface ClusterNode {
   readonly name: string;
   readonly uid: string;
   readonly isReady: boolean;
+  /** The Ready condition is Unknown: the cluster has not heard the kubelet for its grace period (40 to 50 s). */
+  readonly isKubeletSilent: boolean;
   /** Record id (0x…) of our mark, if the Node carries it. */
   readonly stakeRecordId: string | undefined;
   readonly createdAtMs: number;

@@ -1,5 +1,6 @@
 export { EXPECTED, isOperatorsName, ORDINARY, RESERVED, UNTAINTED } from './admitted-names.ts';
 export { type Backoff, backoffDelayMs } from './backoff.ts';
+export { readBody } from './bounded-body.ts';
 export {
   type ChainPoint,
   type ChainReader,
@@ -31,6 +32,7 @@ export {
   closeListener,
   guardConnections,
 } from './connections.ts';
+export { displayJson, displayLines, displayText } from './display.ts';
 export {
   ConfigurationError,
   DaasError,
@@ -39,12 +41,16 @@ export {
   type ExitCode,
   messageOf,
 } from './errors.ts';
+export { hostPort, urlHost } from './host-port.ts';
+export { httpsOriginProblem, maskUserInfo } from './https-origin.ts';
 export { isHalfWritten, type Journal, openJournal, replaceFile } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
 export { machineId } from './machine-id.ts';
+export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { isNodeId } from './node-id.ts';
+export { printable } from './printable.ts';
 export {
   isAlive,
   type ProcessIdentity,
@@ -53,4 +59,17 @@ export {
   parseStat,
   processIdentity,
 } from './process-identity.ts';
+export { type HttpProxy, isLoopbackHost, proxyFor, proxyText } from './proxy.ts';
 export { Secret } from './secret.ts';
+export {
+  makeTrustedDirectory,
+  openTrusted,
+  openTrustedSync,
+  readTrusted,
+  readTrustedText,
+  readTrustedTextSync,
+  type TrustRules,
+  trustedFile,
+  trustedPath,
+} from './trusted-file.ts';
+export { isDiskFull, writeFailure } from './write-failure.ts';

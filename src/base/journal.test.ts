@@ -60,7 +60,11 @@ test('replacing a file keeps the mode asked for', async () => {
 test('a file that cannot be replaced leaves no half of the new one behind', async () => {
   const path = join(directory, 'taken');
   await mkdir(path);
-  await expect(replaceFile(path, 'secret')).rejects.toMatchObject({ code: 'EISDIR' });
+  await expect(replaceFile(path, 'secret')).rejects.toMatchObject({
+    code: 'DAAS_FILE_UNWRITABLE',
+    message: expect.stringContaining(path),
+    cause: { code: 'EISDIR' },
+  });
   expect(await readdir(directory)).toEqual(['taken']);
 });
 
@@ -70,11 +74,11 @@ test('what could not be written is not read either, and the next write does not 
   const journal = await openJournal(path);
   await journal.write('kept', 1);
   await rm(state, { recursive: true });
-  await expect(journal.write('pending', 'signed')).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(journal.write('pending', 'signed')).rejects.toMatchObject({ cause: { code: 'ENOENT' } });
   const twice = await Promise.allSettled([journal.write('kept', 2), journal.write('kept', 2)]);
   expect(twice.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-  await expect(journal.write('kept', 2)).rejects.toMatchObject({ code: 'ENOENT' });
-  await expect(journal.remove('kept')).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(journal.write('kept', 2)).rejects.toMatchObject({ cause: { code: 'ENOENT' } });
+  await expect(journal.remove('kept')).rejects.toMatchObject({ cause: { code: 'ENOENT' } });
   expect([journal.read('pending'), journal.read('kept')]).toEqual([undefined, 1]);
   await mkdir(state);
   await journal.write('other', 3);

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ConfigurationError, DaasError } from './errors.ts';
+import { makeTrustedDirectory, readTrustedText } from './trusted-file.ts';
+import { writeFailure } from './write-failure.ts';
 
 /**
  * Small facts that must survive `kill -9`: a key-value document, durable (file and directory synced) before `write`
@@ -23,7 +25,7 @@ interface Entry {
 
 /** Opens (or begins) the journal file; its directory is made with mode 0700, the file has 0600. */
 export async function openJournal(path: string): Promise<Journal> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeTrustedDirectory(dirname(path), { what: 'the state directory' });
   // Boxed, so that a value is told from an equal one that was written later.
   const state = new Map<string, Entry>(
     Object.entries(await readDocument(path)).map(([key, value]) => [key, { value }]),
@@ -73,8 +75,9 @@ export async function openJournal(path: string): Promise<Journal> {
 async function readDocument(path: string): Promise<Record<string, unknown>> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readTrustedText(path, { what: 'the journal' });
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw new DaasError(
       'DAAS_JOURNAL_UNREADABLE',
@@ -107,8 +110,17 @@ export function isHalfWritten(name: string): boolean {
 /**
  * Replaces a file atomically and durably: temporary file, sync, rename, sync of the directory. A failure leaves the old
  * file and nothing else: a full disk must not fill with halves of what may be secrets.
+ * @throws `DAAS_DISK_FULL`, `DAAS_FILE_UNWRITABLE`.
  */
 export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  try {
+    await replace(path, content, mode);
+  } catch (cause) {
+    throw writeFailure(path, cause);
+  }
+}
+
+async function replace(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const directory = dirname(path);
   const temporary = join(directory, `.${randomBytes(8).toString('hex')}.tmp`);
   const file = await open(temporary, 'wx', mode);

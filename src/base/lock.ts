@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { link, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemClock } from './clock.ts';
 import { DaasError, EXIT } from './errors.ts';
 import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from './process-identity.ts';
+import { makeTrustedDirectory, readTrustedText } from './trusted-file.ts';
+import { isDiskFull, writeFailure } from './write-failure.ts';
 
 /** Held until it is disposed of; `kill -9` leaves the file behind, and the next one takes it over. */
 export interface Lock extends AsyncDisposable {
@@ -18,9 +20,11 @@ export interface Lock extends AsyncDisposable {
 export async function acquireLock(path: string, what: string): Promise<Lock> {
   const self = await processIdentity(process.pid);
   if (!self) throw new DaasError('DAAS_PROC_UNREADABLE', '/proc/self cannot be read: is /proc mounted?');
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeTrustedDirectory(dirname(path), { what: 'the directory of the lock' });
   const own = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeFile(own, JSON.stringify(self), { mode: 0o600, flag: 'wx' });
+  await writeFile(own, JSON.stringify(self), { mode: 0o600, flag: 'wx' }).catch((cause: unknown) => {
+    throw isDiskFull(cause) ? writeFailure(own, cause) : cause;
+  });
   try {
     // Each round either takes the lock, finds a living holder, or removes one dead holder.
     for (;;) {
@@ -49,7 +53,7 @@ async function holderOf(
   path: string,
 ): Promise<{ readonly text: string | undefined; readonly identity: ProcessIdentity | undefined }> {
   try {
-    const text = await readFile(path, 'utf8');
+    const text = await readTrustedText(path, { what: 'the lock' });
     try {
       return { text, identity: parseProcessIdentity(JSON.parse(text)) };
     } catch {

@@ -43,14 +43,15 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'cluster::EUnbondingOutOfBounds': 'set --unbonding between 1 minute and 365 days',
   'cluster::EZeroTreasury': 'name a --treasury address somebody has the key of',
   'k8s_gateway::EHolderKeyLength': 'give an Ed25519 public key of 32 bytes as holder key',
-  'k8s_gateway::ENoPermissionLeft': 'revoke the token and make a new one with permissions of the tier',
+  'k8s_gateway::ENoPermissionLeft':
+    'call k8s_gateway::revoke_seal_token, then make a new token with permissions of the tier (docs/contracts.md)',
   'k8s_gateway::ENodeStake': 'make a worker token from a stake of type node',
   'k8s_gateway::ENotNodeStake': 'stake for a node first (`k3s-daas stake`)',
   'k8s_gateway::EPermissionAboveTier': 'ask for less, or stake enough for the higher tier',
   'k8s_gateway::EPermissionCount': 'ask for between 1 and 16 permissions',
   'k8s_gateway::EPermissionForm': 'write permissions as resource:verb, each once',
   'k8s_gateway::ETokenExists':
-    'use the token the record has, or rotate or revoke it with the wallet that owns the stake',
+    'use the token the record has, or rotate it (docs/contracts.md, calls without a command) with the wallet that owns the stake',
   'k8s_gateway::ETokenNotLive': 'use the token that the stake record names',
   'k8s_gateway::EWrongToken': 'give the token that was made from this stake record',
   'slashing::EAlreadyVoted': 'nothing to do: the vote counts already; other slashers must vote',
@@ -72,7 +73,8 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
     'choose a node id of 1 to 63 characters out of a-z, 0-9 and hyphen, beginning and ending with a letter or digit',
   'staking::ENotActive': 'make a new stake: a record that was ended never becomes active again',
   'staking::ENotStaker': 'sign with the wallet that made the stake',
-  'staking::ENotUnbonding': 'request the unstake first, and wait for the unbonding time',
+  'staking::ENotUnbonding':
+    'call staking::request_unstake first, and wait for the unbonding time (docs/contracts.md)',
   'staking::ENothingLeft': 'nothing to do: all coins of this stake were paid out or slashed',
   'staking::EProposalOpen': 'wait until the open slash proposal is decided or has expired',
   'staking::EStakeAboveMaximum': 'stake at most 1000000000 SUI in one record',

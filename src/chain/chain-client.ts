@@ -10,6 +10,7 @@ import {
   DaasError,
   EXIT,
   type SealToken,
+  type Secret,
   type StakeRecord,
 } from '#base';
 import { type Deployment, parseDeployment } from './deployment.ts';
@@ -36,6 +37,10 @@ export interface ChainClientOptions {
   readonly timeoutMs?: number;
   /** How long a read that fails is tried again, over all endpoints; default 2 s. With 0 each is asked once. */
   readonly retryForMs?: number;
+  /** Take http:// endpoints beyond this machine. */
+  readonly allowInsecure?: boolean;
+  /** Sent with every call to every endpoint. */
+  readonly headers?: ReadonlyMap<string, Secret>;
   /** For tests that cut a connection at a given moment. */
   readonly fetch?: typeof globalThis.fetch;
   /** Told of objects that a node serves and cannot prove; only asked for when the deployment has a trust pin. */
@@ -88,6 +93,8 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     clock: options.clock,
     retryForMs: options.retryForMs ?? DEFAULT_RETRY_FOR_MS,
+    allowInsecure: options.allowInsecure ?? false,
+    ...(options.headers && { headers: options.headers }),
     ...(options.fetch && { fetch: options.fetch }),
   });
   const typeOf = (module: string, name: string) =>

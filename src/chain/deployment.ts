@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
 import { z } from 'zod';
-import { ConfigurationError, replaceFile } from '#base';
+import { ConfigurationError, readTrustedText, replaceFile } from '#base';
 import { TrustPin } from './proof/trust-pin.ts';
 
 const ObjectId = z
@@ -70,8 +69,9 @@ export async function writeDeployment(file: string, deployment: Publication): Pr
 async function readJson(file: string, writer: string): Promise<unknown> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readTrustedText(file, { what: 'the deployment file' });
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
       'DAAS_DEPLOYMENT_UNREADABLE',
       `the deployment file ${file} cannot be read: \`${writer}\` writes one`,

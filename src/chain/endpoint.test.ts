@@ -1,8 +1,11 @@
+import { webcrypto } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { inspect } from 'node:util';
 import { GrpcTypes } from '@mysten/sui/grpc';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Lifetime, systemClock } from '#base';
+import { Lifetime, messageOf, Secret, systemClock } from '#base';
 import { openEndpoints } from './endpoint.ts';
 
 const CHAIN = '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S';
@@ -55,7 +58,7 @@ function fail(response: ServerResponse, status: number, message: string): void {
   response.end(frame(0x80, Buffer.from(`grpc-status: ${status}\r\ngrpc-message: ${message}\r\n`)));
 }
 
-function open(urls: string[], options: { retryForMs?: number; timeoutMs?: number } = {}) {
+function open(urls: string[], options: Partial<Parameters<typeof openEndpoints>[1]> = {}) {
   return openEndpoints(urls, { chainId: CHAIN, timeoutMs: 1_000, clock: systemClock, ...options });
 }
 
@@ -90,7 +93,7 @@ describe('reads', () => {
     });
   });
 
-  test.each([403, 404, 412, 502])(
+  test.each([404, 412, 502])(
     'a proxy that answers %i in place of its node says nothing about the chain, and the next endpoint is asked',
     async (status) => {
       const proxy = await node((response) => response.writeHead(status).end('<html>'));
@@ -182,3 +185,163 @@ test.each(['localhost:9000', 'ftp://a', '', 'https://user:pass@a/', 'https://a/?
 test('no endpoint at all is a configuration error', () => {
   expect(() => open([])).toThrow(expect.objectContaining({ code: 'DAAS_ENDPOINT_MISSING', exitCode: 78 }));
 });
+
+describe('http:// to another machine', () => {
+  test.each([
+    'http://10.0.0.7:9000',
+    'http://fullnode.example',
+    'http://127.0.0.1.example',
+    'http://[fd00::1]:9000',
+    'http://0.0.0.0:9000',
+  ])('%s is refused, and the sentence names the setting that allows it', (address) => {
+    expect(() => open([address])).toThrow(
+      expect.objectContaining({ code: 'DAAS_ENDPOINT_INSECURE', exitCode: 78 }),
+    );
+    expect(() => open([address])).toThrow('chain.allowInsecure');
+    expect(() => open(['https://fullnode.example', address])).toThrow(address);
+    expect(() => open([address], { allowInsecure: true })).not.toThrow();
+  });
+
+  test.each(['http://127.0.0.1:9000', 'http://localhost:9000', 'http://[::1]:9000', 'https://10.0.0.7:9000'])(
+    '%s needs no such setting',
+    (address) => expect(() => open([address])).not.toThrow(),
+  );
+});
+
+describe('why a node cannot be asked is told', () => {
+  const failure = async (url: string, options?: Parameters<typeof open>[1]) => {
+    const error = await epoch(open([url], options)).catch((caught: unknown) => caught);
+    return { message: messageOf(error), error };
+  };
+
+  test('a port where nothing listens', async () => {
+    const { message, error } = await failure(`http://127.0.0.1:${await freePort()}`);
+    expect(message).toMatch(/its chain id: the connection was refused \(connect ECONNREFUSED 127/);
+    expect(message.match(/ECONNREFUSED/g)).toHaveLength(1);
+    expect((error as Error).cause).toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  test('a host name that does not exist', async () => {
+    const { message } = await failure('https://nowhere.invalid', { timeoutMs: 10_000 });
+    expect(message).toMatch(/the host name is unknown|the name server does not answer/);
+  });
+
+  test('a certificate that this machine does not trust', async () => {
+    const { message } = await failure(await tlsNode());
+    expect(message).toContain('its certificate is not trusted (');
+    expect(message).toContain('NODE_EXTRA_CA_CERTS');
+  });
+
+  test('https:// to a port that speaks plain HTTP', async () => {
+    const plain = await node((response) => response.end());
+    expect((await failure(plain.replace('http:', 'https:'))).message).toContain('the TLS handshake failed');
+  });
+
+  test('a time-out, with how long it was', async () => {
+    const silent = await node(() => undefined);
+    expect((await failure(silent, { timeoutMs: 60 })).message).toContain('no answer within 60 ms');
+  });
+
+  test('what the node says itself', async () => {
+    const broken = await node((response) => fail(response, 13, 'the disk is full'));
+    expect((await failure(broken)).message).toContain('the disk is full');
+  });
+
+  test('a page in place of an answer, its beginning alone and fit for a terminal', async () => {
+    let sentBytes = 0;
+    const portal = await node((response) => {
+      response.writeHead(200, { 'content-type': 'text/html' });
+      response.write('<title>Log\u001b[2J in</title>\n');
+      const more = () => {
+        while (!response.closed && response.write('x'.repeat(10_000))) sentBytes += 10_000;
+      };
+      response.on('drain', more);
+      more();
+    });
+    const { message } = await failure(portal);
+    expect(message).toContain("HTTP status 200 (text/html): '<title>Log\\u{1b}[2J in</title>");
+    expect(message.length).toBeLessThan(500);
+    expect(sentBytes).toBeLessThan(20_000_000);
+  });
+
+  test('a redirect is not followed, and where it leads is told', async () => {
+    let asked = 0;
+    const other = await node((response) => {
+      asked += 1;
+      answer(response, CHAIN);
+    });
+    const moved = await node((response) => response.writeHead(307, { location: other }).end());
+    expect((await failure(moved)).message).toContain(`a redirect to '${other}'`);
+    expect(asked).toBe(0);
+  });
+});
+
+describe('a node that wants a key', () => {
+  test.each([401, 403])(
+    'by HTTP status %i is named as such, and the next endpoint is asked',
+    async (status) => {
+      const closed = await node((response) => response.writeHead(status).end('no api key'));
+      const alive = await node((response) => answer(response, CHAIN));
+      expect(await epoch(open([closed, alive]))).toBe(3n);
+      await expect(epoch(open([closed]))).rejects.toMatchObject({
+        code: 'DAAS_ENDPOINT_KEY_NEEDED',
+        isRetryable: true,
+        message: expect.stringMatching(/'no api key'.*chain\.headersFile/s),
+      });
+    },
+  );
+
+  test.each([
+    [7, 'PERMISSION_DENIED'],
+    [16, 'UNAUTHENTICATED'],
+  ])('by gRPC status %i (%s) as well', async (status) => {
+    const closed = await node((response) => fail(response, status, 'who are you'));
+    await expect(epoch(open([closed]))).rejects.toMatchObject({
+      code: 'DAAS_ENDPOINT_KEY_NEEDED',
+      message: expect.stringContaining('who are you'),
+    });
+  });
+
+  test('gets the configured headers with every call, and no message repeats them', async () => {
+    const seen: unknown[] = [];
+    const echoing = await node((response, request) => {
+      seen.push(request.headers['x-api-key']);
+      if (seen.length < 3) answer(response, CHAIN);
+      else response.destroy();
+    });
+    const headers = new Map([['x-api-key', new Secret('k-123456')]]);
+    const endpoints = open([echoing], { headers });
+    expect(await epoch(endpoints)).toBe(3n);
+    const error = await epoch(endpoints).catch((caught: unknown) => caught);
+    expect(seen).toEqual(['k-123456', 'k-123456', 'k-123456']);
+    expect(
+      messageOf(error) + inspect(error, { depth: 10 }) + inspect(endpoints, { depth: 10 }),
+    ).not.toContain('k-123456');
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A node behind a certificate that it made itself. */
+async function tlsNode(): Promise<string> {
+  await import('reflect-metadata');
+  const x509 = await import('@peculiar/x509');
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({ name: 'CN=node', keys });
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+  const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`;
+  const server = createTlsServer({ cert: certificate.toString('pem'), key });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  life.defer('TLS node', () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

@@ -1,14 +1,16 @@
 import { SuiGrpcClient } from '@mysten/sui/grpc';
 import { type Backoff, backoffDelayMs, type Clock, ConfigurationError, DaasError } from '#base';
-import { chainIdMismatch, chainRefused, chainUnavailable } from './errors.ts';
+import { endpointUrl } from './endpoint-url.ts';
+import { chainIdMismatch, chainRefused, chainUnavailable, endpointKeyNeeded } from './errors.ts';
+import { createNodeFetch, type NodeFetch, type NodeFetchOptions, UnexpectedAnswer } from './node-fetch.ts';
 
-interface EndpointOptions {
+interface EndpointOptions extends NodeFetchOptions {
   /** Base58 digest of the genesis checkpoint; every reply is held against it when given. */
   readonly chainId?: string;
   /** Each call ends after this long. */
   readonly timeoutMs: number;
-  /** For tests that cut a connection at a given moment; the global `fetch` otherwise. */
-  readonly fetch?: typeof globalThis.fetch;
+  /** Take http:// beyond this machine. */
+  readonly allowInsecure?: boolean;
 }
 
 /** One full node, asked through the SDK's gRPC client. */
@@ -27,27 +29,16 @@ export interface Endpoint {
   ): Promise<T>;
 }
 
-/** Throws `DAAS_ENDPOINT_INVALID` (exit 78) for what is no http(s) URL. */
+/** Throws `DAAS_ENDPOINT_INVALID`, `DAAS_ENDPOINT_INSECURE` and `DAAS_PROXY_INVALID` (exit 78). */
 function openEndpoint(address: string, options: EndpointOptions): Endpoint {
-  const url = endpointUrl(address);
-  const fetch = options.fetch ?? globalThis.fetch;
-  let served: string | undefined;
+  const url = endpointUrl(address, options.allowInsecure ?? false);
+  const node = createNodeFetch(url, options);
   const client = new SuiGrpcClient({
     network: 'sui',
     baseUrl: url,
     // The SDK's default is base64 text: a third more bytes for nothing.
     format: 'binary',
-    fetch: async (input, init) => {
-      const response = await fetch(input, init);
-      // A node behind the same address may have been replaced since the first call.
-      served = response.headers.get('x-sui-chain-id') ?? served;
-      // gRPC-web says everything in replies with status 200: this one is of a proxy whose node is away, and says nothing.
-      if (response.status !== 200) {
-        await response.body?.cancel();
-        throw new Error(`HTTP status ${response.status} from something that is no Sui node`);
-      }
-      return response;
-    },
+    fetch: node.fetch,
   });
 
   async function attempt<T>(
@@ -57,35 +48,42 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
   ): Promise<T> {
     signal?.throwIfAborted();
     const timeout = AbortSignal.timeout(options.timeoutMs);
+    // Of this attempt alone: its failure is found by it.
+    const ended = AbortSignal.any(signal ? [signal, timeout] : [timeout]);
     let result: T;
     try {
-      result = await body(client, signal ? AbortSignal.any([signal, timeout]) : timeout);
+      result = await body(client, ended);
     } catch (error) {
       signal?.throwIfAborted();
       assertChain();
-      throw classify(error, what, url);
+      if (error instanceof DaasError) throw error;
+      const late = timeout.aborted ? new Error(`no answer within ${options.timeoutMs} ms`) : undefined;
+      throw classify(late ?? node.failureOf(ended) ?? error, what, url, node);
     }
     assertChain();
     return result;
   }
 
   function assertChain(): void {
-    if (options.chainId !== undefined && served !== undefined && served !== options.chainId)
-      throw chainIdMismatch(url, options.chainId, served);
+    if (options.chainId !== undefined && node.served !== undefined && node.served !== options.chainId)
+      throw chainIdMismatch(url, options.chainId, node.served);
   }
 
+  let told: string | undefined;
   async function chainId(signal?: AbortSignal): Promise<string> {
-    if (served === undefined) {
+    told = node.served ?? told;
+    if (told === undefined) {
       const id = await attempt(
         'its chain id',
         async (sui, ended) => (await sui.ledgerService.getServiceInfo({}, { abort: ended })).response.chainId,
         signal,
       );
       if (!id) throw chainRefused('its chain id', url, new Error('the reply has none'));
-      served ??= id;
-      assertChain();
+      told = node.served ?? id;
+      if (options.chainId !== undefined && told !== options.chainId)
+        throw chainIdMismatch(url, options.chainId, told);
     }
-    return served;
+    return told;
   }
 
   return {
@@ -98,20 +96,6 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
   };
 }
 
-function endpointUrl(address: string): string {
-  const parsed = URL.parse(address);
-  if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.username || parsed.search) {
-    // A password or a key is not told, not even to refuse it.
-    const shown = address.replace(/\/\/[^/]*@/, '//[secret]@').replace(/\?.*$/s, '?[secret]');
-    throw new ConfigurationError(
-      'DAAS_ENDPOINT_INVALID',
-      `'${shown}' is not the address of a Sui full node: give a URL such as https://fullnode.testnet.sui.io:443, without a user or a query`,
-      { details: { endpoint: shown } },
-    );
-  }
-  return parsed.href.replace(/\/$/, '');
-}
-
 /**
  * Answers that would be the same the next time; all others, INTERNAL among them (which the transport also reports for
  * a refused connection), say nothing about the chain.
@@ -119,20 +103,22 @@ function endpointUrl(address: string): string {
 const REFUSALS = new Set([
   'INVALID_ARGUMENT',
   'NOT_FOUND',
-  'PERMISSION_DENIED',
-  'UNAUTHENTICATED',
   'UNIMPLEMENTED',
   'OUT_OF_RANGE',
   'FAILED_PRECONDITION',
   'ABORTED',
 ]);
 
-function classify(error: unknown, what: string, url: string): DaasError {
-  if (error instanceof DaasError) return error;
+/** A node's or a proxy's way to say that it does not know who asks. */
+const KEY_NEEDED: ReadonlySet<unknown> = new Set([401, 403, 'UNAUTHENTICATED', 'PERMISSION_DENIED']);
+
+function classify(error: unknown, what: string, url: string, { proxy }: NodeFetch): DaasError {
   const code = (error as { code?: unknown } | null)?.code;
+  const answer = error instanceof UnexpectedAnswer ? error.status : code;
+  if (KEY_NEEDED.has(answer)) return endpointKeyNeeded(what, url, error);
   return typeof code === 'string' && REFUSALS.has(code)
     ? chainRefused(what, url, error)
-    : chainUnavailable(what, url, error);
+    : chainUnavailable(what, url, error, proxy);
 }
 
 export interface EndpointsOptions extends EndpointOptions {

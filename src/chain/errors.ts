@@ -1,4 +1,12 @@
-import { ConfigurationError, DaasError, type DaasErrorOptions } from '#base';
+import {
+  ConfigurationError,
+  DaasError,
+  type DaasErrorOptions,
+  describeNetworkFailure,
+  type HttpProxy,
+  innermostCause,
+  proxyText,
+} from '#base';
 import { abortFixes } from './abort-fixes.ts';
 import { type AbortName, aborts } from './generated/index.ts';
 
@@ -8,17 +16,33 @@ export class ChainError extends DaasError {
 }
 
 /** A fact could not be read, or a transaction not be sent: nothing is known by it, and trying again may help. */
-export function chainUnavailable(what: string, url: string, cause: unknown): ChainError {
-  return new ChainError('DAAS_CHAIN_UNAVAILABLE', `${url} could not be asked for ${what}`, {
-    cause,
-    isRetryable: true,
-    details: { url, what },
-  });
+export function chainUnavailable(what: string, url: string, cause: unknown, proxy?: HttpProxy): ChainError {
+  const way = proxy ? ` through ${proxyText(proxy)}` : '';
+  return new ChainError(
+    'DAAS_CHAIN_UNAVAILABLE',
+    `${url} could not be asked for ${what}${way}: ${describeNetworkFailure(cause)}`,
+    { cause: innermostCause(cause), isRetryable: true, details: { url, what } },
+  );
 }
 
 /** The node answered, and would answer the same again. */
 export function chainRefused(what: string, url: string, cause: unknown): ChainError {
-  return new ChainError('DAAS_CHAIN_REFUSED', `${url} refused ${what}`, { cause, details: { url, what } });
+  return new ChainError('DAAS_CHAIN_REFUSED', `${url} refused ${what}: ${describeNetworkFailure(cause)}`, {
+    cause: innermostCause(cause),
+    details: { url, what },
+  });
+}
+
+/**
+ * The node, or what stands before it, wants to know who asks. Another endpoint may not, and a gatekeeper that is
+ * overloaded answers so too: so it is tried again.
+ */
+export function endpointKeyNeeded(what: string, url: string, cause: unknown): ChainError {
+  return new ChainError(
+    'DAAS_ENDPOINT_KEY_NEEDED',
+    `${url} does not answer for ${what} without a valid key: ${describeNetworkFailure(cause)}; put the header that its provider names into chain.headersFile (--headers-file)`,
+    { cause: innermostCause(cause), isRetryable: true, details: { url, what } },
+  );
 }
 
 export function chainIdMismatch(url: string, expected: string, actual: string): ConfigurationError {

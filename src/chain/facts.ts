@@ -1,6 +1,7 @@
 import {
   type Cluster,
   type ClusterParameters,
+  displayText,
   GATEWAY_TIERS,
   type GatewayEntry,
   type SealToken,
@@ -131,7 +132,8 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     stakedAtMs: Number(record.stakedAtMs),
     unlockAtMs: Number(record.unlockAtMs),
     slashedMist: record.slashedAmount,
-    slashReason: printable(record.slashReason),
+    // Any text at all: shown as it is, it could paint over what another slasher is asked to agree to.
+    slashReason: displayText(record.slashReason),
     token: record.token,
     tokenSequence: record.tokenSequence,
     openProposals: BigInt(record.openProposals.length),
@@ -200,7 +202,7 @@ export function proposalFacts(content: Uint8Array): SlashProposal {
     recordId: proposal.record,
     proposer: proposal.proposer,
     amountMist: proposal.amountMist,
-    reason: printable(proposal.reason),
+    reason: displayText(proposal.reason),
     votes: proposal.votes,
     electorate: proposal.electorate,
     thresholdAtOpening: Number(proposal.thresholdAtOpening),
@@ -208,17 +210,6 @@ export function proposalFacts(content: Uint8Array): SlashProposal {
     openedAtMs: Number(proposal.openedAtMs),
     expiresAtMs: Number(proposal.expiresAtMs),
   };
-}
-
-/**
- * The contracts take any text as a reason. Shown as it is, one slasher's could move the cursor of another who is asked
- * to vote, and paint over what he agrees to.
- */
-function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
 }
 
 function named<T>(names: readonly T[], index: number): T {

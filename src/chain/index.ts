@@ -17,6 +17,7 @@ export {
   writeDeployment,
 } from './deployment.ts';
 export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
+export { isInsecure } from './endpoint-url.ts';
 export { ChainError } from './errors.ts';
 export {
   type ClusterState,
@@ -38,6 +39,7 @@ export {
   type FollowerReport,
   type FollowOptions,
 } from './follower.ts';
+export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
 export {
   type Actor,
@@ -59,6 +61,7 @@ export {
   planClusterChange,
   planCreateCluster,
   planExpireSlash,
+  planMint,
   planProposeSlash,
   planPublish,
   planScheduleParameters,
@@ -74,6 +77,7 @@ export {
   voteSlash,
 } from './operations.ts';
 export {
+  assertCanStake,
   createStakeChain,
   DEFAULT_GAS_BUDGETS,
   type GasBudgets,
@@ -81,5 +85,5 @@ export {
   type StakeChainOptions,
   stakeRequest,
 } from './stake-chain.ts';
-export type { GasCost } from './transactions.ts';
+
 export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';

@@ -1,18 +1,18 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { type Clock, ConfigurationError, GATEWAY_TIERS, type GatewayTier } from '#base';
+import { ConfigurationError, GATEWAY_TIERS, type GatewayTier, isLoopbackHost } from '#base';
 import type { ChainClient } from './chain-client.ts';
 import { type ContractBuild, verifyBytecode } from './contract-build.ts';
-import { type Endpoints, openEndpoints } from './endpoint.ts';
+import { type Endpoints, type EndpointsOptions, openEndpoints } from './endpoint.ts';
 import { ChainError, executionError } from './errors.ts';
 import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState } from './facts.ts';
+import type { GasCost } from './gas.ts';
 import { cluster, slashing, staking } from './generated/index.ts';
-import { stakeRequest } from './stake-chain.ts';
+import { mintRequest, stakeRequest } from './stake-chain.ts';
 import {
   deliver,
   type Executed,
   eventOf,
   failureOf,
-  type GasCost,
   prepareTransaction,
   signTransaction,
   type TransactionRequest,
@@ -38,6 +38,8 @@ export interface Actor {
   readonly wallet: Wallet;
   /** The most gas; found by simulation when left out. */
   readonly budgetMist?: bigint;
+  /** Offered for a unit of gas, to be carried out before others; the reference price when left out. */
+  readonly gasPriceMist?: bigint;
   /** How long to find out what became of a transaction; default 60 s. */
   readonly settleForMs?: number;
 }
@@ -52,15 +54,16 @@ const RETRY_FOR_MS = 2_000;
 
 async function plan<T>(
   actor: Actor,
-  request: Omit<TransactionRequest, 'sender' | 'budgetMist'>,
+  request: Omit<TransactionRequest, 'sender' | 'budgetMist' | 'gasPriceMist'>,
   resultOf: (transaction: Executed) => T,
   signal?: AbortSignal,
 ): Promise<Plan<T>> {
-  const { wallet, endpoints, budgetMist } = actor;
+  const { wallet, endpoints, budgetMist, gasPriceMist } = actor;
   const whole: TransactionRequest = {
     ...request,
     sender: wallet.address,
     ...(budgetMist !== undefined && { budgetMist }),
+    ...(gasPriceMist !== undefined && { gasPriceMist }),
   };
   const prepared = await endpoints.withOne((endpoint) => prepareTransaction(endpoint, whole, signal), signal);
   return {
@@ -103,19 +106,23 @@ function planOnCluster<T>(
 
 const digestOf = ({ digest }: Executed) => ({ digest });
 
+export interface NetworkOptions
+  extends Pick<EndpointsOptions, 'clock' | 'chainId' | 'allowInsecure' | 'headers' | 'environment'> {
+  readonly timeoutMs?: number;
+}
+
 /**
  * Opens full nodes whose chain is not known beforehand: the first that answers says which it is, and the others must
  * serve the same.
  */
 export async function openNetwork(
   urls: readonly string[],
-  options: { readonly clock: Clock; readonly timeoutMs?: number; readonly chainId?: string },
+  { chainId: expected, timeoutMs = 10_000, ...options }: NetworkOptions,
   signal?: AbortSignal,
 ): Promise<{ endpoints: Endpoints; chainId: string }> {
-  const timeoutMs = options.timeoutMs ?? 10_000;
-  const rest = { clock: options.clock, timeoutMs, retryForMs: RETRY_FOR_MS };
+  const rest = { ...options, timeoutMs, retryForMs: RETRY_FOR_MS };
   const unpinned = openEndpoints(urls, rest);
-  const chainId = options.chainId ?? (await unpinned.withOne((endpoint) => endpoint.chainId(signal), signal));
+  const chainId = expected ?? (await unpinned.withOne((endpoint) => endpoint.chainId(signal), signal));
   return { endpoints: openEndpoints(urls, { ...rest, chainId }), chainId };
 }
 
@@ -226,12 +233,7 @@ const MIST_PER_SUI = 1_000_000_000n;
  * faucet that anybody can ask.)
  */
 export function isPublicNetwork(chainId: string, urls: readonly string[]): boolean {
-  return chainId in PUBLIC_CHAINS || urls.some((url) => !isLoopback(url));
-}
-
-function isLoopback(url: string): boolean {
-  const host = new URL(url).hostname;
-  return host === 'localhost' || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
+  return chainId in PUBLIC_CHAINS || urls.some((url) => !isLoopbackHost(new URL(url).hostname));
 }
 
 /** Throws `DAAS_TIERS_TOO_LOW` (exit 78) for tiers below 1 SUI where strangers can be. */
@@ -466,19 +468,36 @@ export async function setGatewayStatus(
 
 // === Staking, for those who only want to know what it would cost ===
 
+type Preview = Pick<Plan<never>, 'cost' | 'budgetMist'>;
+
 /** What `StakeChain.stakeForNode` would do. It keeps no journal: use it to look, not to stake. */
-export async function planStake(
-  actor: ClusterActor,
+export function planStake(
+  { client, wallet, ...gas }: ClusterActor,
   request: { readonly nodeId: string; readonly stakeMist: bigint },
   signal?: AbortSignal,
-): Promise<Pick<Plan<never>, 'cost' | 'budgetMist'>> {
-  const { client, wallet, budgetMist } = actor;
-  const whole = stakeRequest(wallet.address, client.deployment, request, budgetMist);
-  const { cost, budgetMist: mostMist } = await client.endpoints.withOne(
-    (endpoint) => prepareTransaction(endpoint, whole, signal),
+): Promise<Preview> {
+  return preview(client, stakeRequest(wallet.address, client.deployment, request, gas), signal);
+}
+
+/** What `StakeChain.createWorkerSealToken` would do; to look, not to mint. */
+export function planMint(
+  { client, wallet, ...gas }: ClusterActor,
+  request: { readonly recordId: string; readonly holderKey: Uint8Array },
+  signal?: AbortSignal,
+): Promise<Preview> {
+  return preview(client, mintRequest(wallet.address, client.deployment, request, gas), signal);
+}
+
+async function preview(
+  client: ChainClient,
+  request: TransactionRequest,
+  signal?: AbortSignal,
+): Promise<Preview> {
+  const { cost, budgetMist } = await client.endpoints.withOne(
+    (endpoint) => prepareTransaction(endpoint, request, signal),
     signal,
   );
-  return { cost, budgetMist: mostMist };
+  return { cost, budgetMist };
 }
 
 // === Slashing ===

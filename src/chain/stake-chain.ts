@@ -2,12 +2,12 @@ import { ConfigurationError, isNodeId, type Journal, type Log, type StakeRecord 
 import type { ChainReceipt, StakeChain } from '#plugin';
 import { formatSui } from './amounts.ts';
 import { type ChainClient, readObjects } from './chain-client.ts';
+import { balanceTooLow } from './coins.ts';
 import { ChainError } from './errors.ts';
 import { parametersAt, permissionsOf } from './facts.ts';
 import { k8sGateway, staking } from './generated/index.ts';
 import { openLedger, type Purpose, type Settled } from './ledger.ts';
 import {
-  balanceTooLow,
   prepareTransaction,
   type SignedTransaction,
   signTransaction,
@@ -30,6 +30,8 @@ export interface StakeChainOptions {
   readonly journal: Journal;
   readonly log: Log;
   readonly gasBudgets?: Partial<GasBudgets>;
+  /** Offered for a unit of gas; the reference price when left out. */
+  readonly gasPriceMist?: bigint | undefined;
   /** How long to find out what became of a transaction before `DAAS_CHAIN_UNAVAILABLE`; default 60 s. */
   readonly settleForMs?: number;
 }
@@ -47,6 +49,10 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
   const { client, wallet } = options;
   const { packageId, clusterId, chainId } = client.deployment;
   const budgets = { ...DEFAULT_GAS_BUDGETS, ...options.gasBudgets };
+  const offer = (maximumBudgetMist: bigint): GasOffer => ({
+    maximumBudgetMist,
+    gasPriceMist: options.gasPriceMist,
+  });
   const settleForMs = options.settleForMs ?? DEFAULT_SETTLE_FOR_MS;
   const ledger = openLedger({
     endpoints: client.endpoints,
@@ -120,22 +126,6 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     );
   }
 
-  async function checkStake(nodeId: string, stakeMist: bigint, signal?: AbortSignal): Promise<void> {
-    const [{ state, nowMs }, balance] = await Promise.all([
-      client.clusterState(signal),
-      client.balance(wallet.address, signal),
-    ]);
-    const parameters = parametersAt(state, nowMs);
-    assertStakeSuffices(nodeId, stakeMist, parameters);
-    if (balance.coinsMist < stakeMist + budgets.stakeMist)
-      throw balanceTooLow(
-        { sender: wallet.address, spendMist: stakeMist },
-        balance.coinsMist,
-        budgets.stakeMist,
-        balance.addressBalanceMist,
-      );
-  }
-
   /** The live record of a node id, if it is ours; throws `DAAS_NODE_ID_TAKEN` if it is somebody else's. */
   async function ownRecord(nodeId: string, signal?: AbortSignal): Promise<ChainReceipt | undefined> {
     const id = await client.liveRecordOf(nodeId, signal);
@@ -180,7 +170,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     if (!token || !Buffer.from(token.holderKey).equals(holderKey))
       throw new ConfigurationError(
         'DAAS_TOKEN_EXISTS',
-        `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or revoke the token with the wallet ${wallet.address}`,
+        `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or rotate the token to this key (k8s_gateway::rotate_seal_token, docs/contracts.md) with the wallet ${wallet.address}`,
         { details: { recordId, tokenId: record.token } },
       );
     const receipt = ledger.receiptOf(mintPurpose(recordId, holderKey));
@@ -204,10 +194,12 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
           stakePurpose(nodeId),
           async () => {
             const existing = await ownRecord(nodeId, signal);
-            if (!existing) await checkStake(nodeId, stakeMist, signal);
+            if (!existing)
+              await assertCanStake(client, wallet.address, { nodeId, stakeMist }, budgets, signal);
             return existing;
           },
-          () => stakeRequest(wallet.address, client.deployment, { nodeId, stakeMist }, budgets.stakeMist),
+          () =>
+            stakeRequest(wallet.address, client.deployment, { nodeId, stakeMist }, offer(budgets.stakeMist)),
           signal,
         );
       }),
@@ -223,7 +215,8 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
               signal,
               Math.min(settleForMs, VISIBLE_AFTER_MS),
             ),
-          () => mintRequest(wallet.address, client.deployment, { recordId, holderKey }, budgets.mintMist),
+          () =>
+            mintRequest(wallet.address, client.deployment, { recordId, holderKey }, offer(budgets.mintMist)),
           signal,
         );
       }),
@@ -232,6 +225,46 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
         const settled = await settleEarlier(signal);
         return settled?.kind === 'done' ? settled.receipt : undefined;
       }),
+  };
+}
+
+/** Throws `DAAS_STAKE_TOO_LOW` and `DAAS_BALANCE_TOO_LOW`, before anything is built. */
+export async function assertCanStake(
+  client: ChainClient,
+  wallet: string,
+  { nodeId, stakeMist }: { readonly nodeId: string; readonly stakeMist: bigint },
+  budgets: GasBudgets,
+  signal?: AbortSignal,
+): Promise<void> {
+  const [{ state, nowMs }, balance] = await Promise.all([
+    client.clusterState(signal),
+    client.balance(wallet, signal),
+  ]);
+  assertStakeSuffices(nodeId, stakeMist, parametersAt(state, nowMs));
+  // In practice this pays for the Seal token as well: no stake is left without one for want of gas.
+  if (balance.coinsMist < stakeMist + budgets.stakeMist)
+    throw balanceTooLow(
+      { sender: wallet, spendMist: stakeMist },
+      balance.coinsMist,
+      budgets.stakeMist,
+      balance.addressBalanceMist,
+    );
+}
+
+/** What is offered for gas; what is left out is found by simulation, or is the reference price. */
+interface GasOffer {
+  readonly budgetMist?: bigint | undefined;
+  readonly maximumBudgetMist?: bigint | undefined;
+  readonly gasPriceMist?: bigint | undefined;
+}
+
+type Offered = Pick<TransactionRequest, 'budgetMist' | 'maximumBudgetMist' | 'gasPriceMist'>;
+
+function offerOf({ budgetMist, maximumBudgetMist, gasPriceMist }: GasOffer): Offered {
+  return {
+    ...(budgetMist !== undefined && { budgetMist }),
+    ...(maximumBudgetMist !== undefined && { maximumBudgetMist }),
+    ...(gasPriceMist !== undefined && { gasPriceMist }),
   };
 }
 
@@ -245,14 +278,14 @@ export function stakeRequest(
   sender: string,
   { packageId, clusterId }: Contract,
   { nodeId, stakeMist }: { readonly nodeId: string; readonly stakeMist: bigint },
-  budgetMist?: bigint,
+  gas: GasOffer = {},
 ): TransactionRequest {
   return {
     sender,
     shared: [clusterId],
     spendMist: stakeMist,
     packageId,
-    ...(budgetMist !== undefined && { budgetMist }),
+    ...offerOf(gas),
     build: (tx, objects) => {
       const [coin] = tx.splitCoins(tx.gas, [stakeMist]);
       staking.stakeForNode(tx, packageId, { cluster: objects.mutable(clusterId), coin, nodeId });
@@ -265,14 +298,14 @@ export function mintRequest(
   sender: string,
   { packageId, clusterId }: Contract,
   { recordId, holderKey }: { readonly recordId: string; readonly holderKey: Uint8Array },
-  budgetMist?: bigint,
+  gas: GasOffer = {},
 ): TransactionRequest {
   return {
     sender,
     shared: [clusterId, recordId],
     spendMist: 0n,
     packageId,
-    ...(budgetMist !== undefined && { budgetMist }),
+    ...offerOf(gas),
     build: (tx, objects) => {
       k8sGateway.createWorkerSealToken(tx, packageId, {
         cluster: objects.mutable(clusterId),

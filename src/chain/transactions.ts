@@ -1,12 +1,22 @@
+import { bcs } from '@mysten/sui/bcs';
 import type { SuiClientTypes } from '@mysten/sui/client';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Inputs, Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
 import { normalizeStructTag, normalizeSuiAddress } from '@mysten/sui/utils';
 import { ConfigurationError, DaasError } from '#base';
-import { formatSui } from './amounts.ts';
 import { readEpoch, readObjects } from './chain-client.ts';
+import {
+  affordableBudget,
+  type Coin,
+  type CoinReference,
+  choosePayment,
+  gasTooLow,
+  type Payment,
+  readCoins,
+} from './coins.ts';
 import type { Endpoint, Endpoints } from './endpoint.ts';
 import { ChainError, chainUnavailable, type ExecutionFailure, executionError } from './errors.ts';
+import { budgetFor, type GasCost, gasPriceFor } from './gas.ts';
 import type { ObjectArgument } from './generated/index.ts';
 import type { Wallet } from './wallet.ts';
 
@@ -19,6 +29,10 @@ export interface TransactionRequest {
   readonly spendMist: bigint;
   /** The most gas that may be paid; found by simulation when left out. */
   readonly budgetMist?: bigint;
+  /** The bound of what is found by simulation. */
+  readonly maximumBudgetMist?: bigint;
+  /** Offered for a unit of gas; the reference price when left out. */
+  readonly gasPriceMist?: bigint;
   /** For messages, with the names of aborts: `packageId` of the contracts. */
   readonly packageId?: string;
   /** Adds the commands. `mutable(id)` and `readonly(id)` are the arguments of shared objects. */
@@ -35,30 +49,11 @@ export interface PreparedTransaction {
   readonly digest: string;
   /** The last epoch in which it can be carried out. */
   readonly expirationEpoch: bigint;
-  /** The gas coins at their versions: once one has moved on, the transaction can never be carried out. */
+  /** The coins it takes, at their versions: once one has moved on, the transaction can never be carried out. */
   readonly gas: readonly CoinReference[];
   readonly budgetMist: bigint;
   readonly cost: GasCost;
 }
-interface CoinReference {
-  readonly objectId: string;
-  readonly version: string;
-  readonly digest: string;
-}
-/** What the simulation used, MIST. */
-export interface GasCost {
-  readonly computationMist: bigint;
-  readonly storageMist: bigint;
-  readonly rebateMist: bigint;
-  /** What the sender's coins change by for gas: computation + storage - rebate. */
-  readonly totalMist: bigint;
-}
-
-/** More than this no transaction may pay on Sui. */
-const MAX_BUDGET_MIST = 50_000_000_000n;
-/** Sui allows 256 gas coins. */
-const MAX_GAS_COINS = 200;
-
 /**
  * Builds and simulates. All facts come from one endpoint. It is valid in the current epoch only, so that bytes that were
  * signed and never sent die by themselves. Throws `DAAS_BALANCE_TOO_LOW`, and the named abort the contract would answer
@@ -81,26 +76,66 @@ export async function prepareTransaction(
   const versions = new Map(
     request.shared.map((id) => [id, sharedVersion(id, objects.get(id)?.initialSharedVersion, endpoint.url)]),
   );
-  const build = (budgetMist: bigint, gas: readonly CoinReference[]) =>
-    buildBytes(request, { versions, gas, budgetMist, gasPrice: epoch.gasPrice, epoch: epoch.epoch });
+  const gasPrice = gasPriceFor(request.gasPriceMist, epoch.gasPrice);
+  const build = (budgetMist: bigint, payment: Payment) =>
+    buildBytes(request, { versions, payment, budgetMist, gasPrice, epoch: epoch.epoch });
 
-  let { budgetMist } = request;
-  if (budgetMist === undefined) {
-    const tryMist = affordableBudget(coins, request);
-    const tried = await build(tryMist, selectCoins(coins, request, tryMist));
-    budgetMist = budgetFor(await simulate(endpoint, tried, request.packageId, signal), epoch.gasPrice);
-  }
-  const gas = selectCoins(coins, request, budgetMist);
-  const bytes = await build(budgetMist, gas);
+  const trial: Trial = async (budgetMist, payment) =>
+    simulate(endpoint, await build(budgetMist, payment), request.packageId, signal);
+
+  const { budgetMist, payment } =
+    request.budgetMist === undefined
+      ? await findOffer(coins, request, gasPrice, trial)
+      : { budgetMist: request.budgetMist, payment: choosePayment(coins, request, request.budgetMist) };
+  const bytes = await build(budgetMist, payment);
   return {
     bytes,
     digest: TransactionDataBuilder.getDigestFromBytes(bytes),
     expirationEpoch: epoch.epoch,
-    gas,
+    gas: [...payment.gas, ...payment.merged],
     budgetMist,
     cost: await simulate(endpoint, bytes, request.packageId, signal),
   };
 }
+
+/** What a transaction with this budget and these coins would cost. */
+type Trial = (budgetMist: bigint, payment: Payment) => Promise<GasCost>;
+
+/** What comes back, at most, for a coin that is merged away. */
+const COIN_REBATE_MIST = 1_000_000n;
+
+/**
+ * The least budget that is safe, and as few coins as pay for it. A first trial with all that the wallet has finds the cost;
+ * where it merged coins away, their rebates made it cheaper than it is with fewer, and a second trial tells by how much.
+ */
+async function findOffer(
+  coins: readonly Coin[],
+  request: TransactionRequest,
+  gasPrice: bigint,
+  trial: Trial,
+): Promise<{ readonly budgetMist: bigint; readonly payment: Payment }> {
+  const capMist = request.maximumBudgetMist;
+  const capped = (mist: bigint) => (capMist !== undefined && capMist < mist ? capMist : mist);
+  const mostMist = affordableBudget(coins, request);
+  const all = choosePayment(coins, request, mostMist);
+  const cost = await trial(mostMist, all).catch((error: unknown) => {
+    throw isInsufficientGas(error) ? gasTooLow(coins, request, mostMist) : error;
+  });
+  const leastMist = capped(budgetFor(cost, gasPrice));
+  const merged = BigInt(sizeOf(all) - 1);
+  if (merged === 0n) return { budgetMist: leastMist, payment: all };
+  const ampleMist = leastMist + merged * COIN_REBATE_MIST;
+  // All of them are needed then.
+  if (ampleMist > mostMist) return { budgetMist: leastMist, payment: all };
+  const payment = choosePayment(coins, request, ampleMist);
+  const foundMist = budgetFor(await trial(ampleMist, payment), gasPrice);
+  return { budgetMist: capped(foundMist < ampleMist ? foundMist : ampleMist), payment };
+}
+
+const sizeOf = ({ gas, merged }: Payment) => gas.length + merged.length;
+
+const isInsufficientGas = (error: unknown) =>
+  error instanceof DaasError && error.details.kind === 'InsufficientGas';
 
 function sharedVersion(id: string, version: bigint | undefined, url: string): bigint {
   if (version !== undefined) return version;
@@ -113,18 +148,21 @@ function sharedVersion(id: string, version: bigint | undefined, url: string): bi
 
 interface Fixed {
   readonly versions: ReadonlyMap<string, bigint>;
-  readonly gas: readonly CoinReference[];
+  readonly payment: Payment;
   readonly budgetMist: bigint;
   readonly gasPrice: bigint;
   readonly epoch: bigint;
 }
+
+/** Of one command; Sui's limit is 512. */
+const MAX_ARGUMENTS = 500;
 
 function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Array> {
   const tx = new Transaction();
   tx.setSender(request.sender);
   tx.setGasPrice(fixed.gasPrice);
   tx.setGasBudget(fixed.budgetMist);
-  tx.setGasPayment(fixed.gas.map((coin) => ({ ...coin })));
+  tx.setGasPayment(fixed.payment.gas.map((coin) => ({ ...coin })));
   tx.setExpiration({ Epoch: fixed.epoch.toString() });
   const argument = (mutable: boolean) => (id: string) => {
     const initialSharedVersion = fixed.versions.get(id);
@@ -135,92 +173,14 @@ function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Arr
       mutable,
     });
   };
+  const { merged } = fixed.payment;
+  for (let at = 0; at < merged.length; at += MAX_ARGUMENTS)
+    tx.mergeCoins(
+      tx.gas,
+      merged.slice(at, at + MAX_ARGUMENTS).map((coin) => tx.objectRef({ ...coin })),
+    );
   request.build(tx, { mutable: argument(true), readonly: argument(false) });
   return tx.build();
-}
-
-interface Coin extends CoinReference {
-  readonly balanceMist: bigint;
-}
-
-/** The SUI coins of an address, the richest first; no more of them than one transaction can pay with. */
-async function readCoins(client: SuiGrpcClient, owner: string, signal: AbortSignal): Promise<Coin[]> {
-  const coins: Coin[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: SuiClientTypes.ListCoinsResponse = await client.core.listCoins({ owner, cursor, signal });
-    for (const { objectId, version, digest, balance } of page.objects)
-      coins.push({ objectId, version, digest, balanceMist: BigInt(balance) });
-    cursor = page.hasNextPage ? page.cursor : null;
-  } while (cursor !== null);
-  const richestFirst = coins.sort((a, b) =>
-    a.balanceMist === b.balanceMist
-      ? compare(a.objectId, b.objectId)
-      : a.balanceMist > b.balanceMist
-        ? -1
-        : 1,
-  );
-  return richestFirst.slice(0, MAX_GAS_COINS);
-}
-
-const compare = (a: string, b: string) => (a < b ? -1 : 1);
-
-/** As few coins as pay for everything; throws `DAAS_BALANCE_TOO_LOW`. */
-function selectCoins(
-  coins: readonly Coin[],
-  request: TransactionRequest,
-  budgetMist: bigint,
-): CoinReference[] {
-  const neededMist = request.spendMist + budgetMist;
-  const chosen: CoinReference[] = [];
-  let sumMist = 0n;
-  for (const { objectId, version, digest, balanceMist } of coins) {
-    if (sumMist >= neededMist) break;
-    chosen.push({ objectId, version, digest });
-    sumMist += balanceMist;
-  }
-  if (sumMist < neededMist) throw balanceTooLow(request, total(coins), budgetMist);
-  return chosen;
-}
-
-const total = (coins: readonly Coin[]) => coins.reduce((sum, { balanceMist }) => sum + balanceMist, 0n);
-
-/** Names what is there and what is needed. */
-export function balanceTooLow(
-  { sender, spendMist }: Pick<TransactionRequest, 'sender' | 'spendMist'>,
-  availableMist: bigint,
-  budgetMist: bigint,
-  addressBalanceMist = 0n,
-): ConfigurationError {
-  const neededMist = spendMist + budgetMist;
-  const spent = spendMist > 0n ? `${formatSui(spendMist)} and ` : '';
-  const missingMist = neededMist - availableMist;
-  // Without a coin for gas nothing can be simulated, and nobody knows yet how much it is.
-  const need =
-    budgetMist === 0n
-      ? `${spent}gas must be paid from it: send it ${missingMist > 0n ? `at least ${formatSui(missingMist)} and the gas` : 'some SUI'}`
-      : `${formatSui(neededMist)} are needed (${spent}up to ${formatSui(budgetMist)} of gas): send it at least ${formatSui(missingMist)}`;
-  const elsewhere =
-    addressBalanceMist > 0n
-      ? `; another ${formatSui(addressBalanceMist)} are in its address balance, which is not spent here: send them to yourself as a coin`
-      : '';
-  return new ConfigurationError(
-    'DAAS_BALANCE_TOO_LOW',
-    `the wallet ${sender} has ${formatSui(availableMist)} in coins, ${need}${elsewhere}`,
-    { details: { wallet: sender, availableMist, neededMist, spendMist, budgetMist, addressBalanceMist } },
-  );
-}
-
-function affordableBudget(coins: readonly Coin[], request: TransactionRequest): bigint {
-  const leftMist = total(coins) - request.spendMist;
-  if (leftMist <= 0n) throw balanceTooLow(request, total(coins), 0n);
-  return leftMist < MAX_BUDGET_MIST ? leftMist : MAX_BUDGET_MIST;
-}
-
-/** A tenth above what the simulation used: versions and rebates shift until it is carried out. */
-function budgetFor({ computationMist, storageMist }: GasCost, gasPrice: bigint): bigint {
-  const usedMist = computationMist + storageMist;
-  return usedMist + usedMist / 10n + 1_000n * gasPrice;
 }
 
 async function simulate(
@@ -237,7 +197,10 @@ async function simulate(
   );
   const transaction = executed(result);
   if (!transaction.success)
-    throw executionError(failureOf(transaction.error, packageId), { stage: 'simulation' });
+    throw executionError(failureOf(transaction.error, packageId), {
+      stage: 'simulation',
+      kind: failureKind((result.Transaction ?? result.FailedTransaction).effects.bcs),
+    });
   return transaction.cost;
 }
 
@@ -279,6 +242,14 @@ function executed(result: AnyResult): Executed {
       .filter(({ outputState }) => outputState === 'PackageWrite')
       .map(({ objectId }) => objectId),
   };
+}
+
+/** The protocol's own name of a failure: the SDK knows some of them as `Unknown` alone, and nodes word them differently. */
+function failureKind(effects: Uint8Array | null | undefined): string | undefined {
+  if (!effects) return undefined;
+  const { V1, V2 } = bcs.TransactionEffects.parse(effects);
+  const { status } = V2 ?? V1 ?? {};
+  return status?.Failure?.error.$kind;
 }
 
 /** The BCS of the first event of that type. */

@@ -103,3 +103,18 @@ test.each([
     expect(inspect(refused)).not.toContain(key);
   }
 });
+
+test.each([undefined, `0x${'1'.repeat(64)}`])(
+  'a keystore without a key is named as such (address %s)',
+  (address) => {
+    expect(() =>
+      openWallet({ key: new Secret('[]'), origin: 'sui.keystore', ...(address && { address }) }),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'DAAS_WALLET_KEY_INVALID',
+        exitCode: 78,
+        message: expect.stringContaining('sui.keystore is a keystore without a key'),
+      }),
+    );
+  },
+);

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { decodeSuiPrivateKey, type Signer } from '@mysten/sui/cryptography';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Secp256k1Keypair } from '@mysten/sui/keypairs/secp256k1';
 import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { ConfigurationError, Secret } from '#base';
+import { ConfigurationError, readTrustedText, Secret } from '#base';
 
 /** A Sui account that signs. The private key stays inside. */
 export interface Wallet {
@@ -32,6 +31,12 @@ export interface WalletOptions {
 export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   const wanted = address === undefined ? undefined : normalizeSuiAddress(address);
   const keypairs = parseKeys(key.reveal().trim(), origin);
+  if (keypairs.length === 0)
+    throw new ConfigurationError(
+      'DAAS_WALLET_KEY_INVALID',
+      `${origin} is a keystore without a key: import one with \`sui keytool import\`, or give 'suiprivkey1…'`,
+      { details: { origin } },
+    );
   const addresses = keypairs.map((keypair) => keypair.toSuiAddress());
   if (wanted === undefined && keypairs.length > 1)
     throw new ConfigurationError(
@@ -44,7 +49,7 @@ export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   if (!signer)
     throw new ConfigurationError(
       'DAAS_WALLET_ADDRESS_MISMATCH',
-      `the key of ${origin} belongs to ${addresses.join(', ') || 'nobody'}, the configured wallet address is ${wanted}: correct the address or give its key`,
+      `the key of ${origin} belongs to ${addresses.join(', ')}, the configured wallet address is ${wanted}: correct the address or give its key`,
       { details: { origin, addresses, wanted } },
     );
   return {
@@ -56,7 +61,10 @@ export function openWallet({ key, address, origin }: WalletOptions): Wallet {
 /** Bech32, 32 bytes in hex, 32 bytes in base64: as what a path ends with. */
 const keyForms = [/suiprivkey1/i, /(?:^|\/)(?:0x)?[0-9a-f]{64}$/i, /[A-Za-z0-9+/]{43}=$/];
 
-/** Reads a key file; throws `DAAS_WALLET_KEY_UNREADABLE` (exit 78) when it cannot. */
+/**
+ * Reads a key file that only its owner can read. Throws `DAAS_WALLET_KEY_EXPOSED` (exit 78) for one that others can read,
+ * `DAAS_FILE_UNTRUSTED` for one that others can write, `DAAS_WALLET_KEY_UNREADABLE` when it cannot be read.
+ */
 export async function readWallet(file: string, address?: string): Promise<Wallet> {
   // The likeliest slip of all, and every message about a file tells its name.
   if (keyForms.some((form) => form.test(file)))
@@ -66,8 +74,9 @@ export async function readWallet(file: string, address?: string): Promise<Wallet
     );
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readTrustedText(file, { what: 'the wallet key', exposedCode: 'DAAS_WALLET_KEY_EXPOSED' });
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
       'DAAS_WALLET_KEY_UNREADABLE',
       `the key file ${file} cannot be read: check its path, owner and mode`,
@@ -91,7 +100,10 @@ const SCHEME_OF_FLAG: Readonly<Record<number, keyof typeof KEYPAIRS>> = {
 
 function parseKeys(text: string, origin: string): Signer[] {
   try {
-    if (text.startsWith('[')) return (JSON.parse(text) as unknown[]).map((entry) => keystoreKey(entry));
+    if (text.startsWith('[')) {
+      const entries = JSON.parse(text) as unknown[];
+      return entries.map((entry) => keystoreKey(entry));
+    }
     if (text.startsWith('suiprivkey')) {
       const { scheme, secretKey } = decodeSuiPrivateKey(text);
       return [keypair(scheme, secretKey)];

@@ -3,13 +3,15 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, inspectAgent } from '#agent';
 import { createGatewayConnector } from '#api';
-import { type Cluster, ConfigurationError, type Log, machineId, systemClock } from '#base';
-import { type ChainClient, createChainClient, createStakeChain, formatSui } from '#chain';
-import { bind, createHost, createLogger, type HostContext, type HostServices, readLatch } from '#host';
+import { ConfigurationError, displayText, EXIT, type Log, machineId, systemClock } from '#base';
+import { createChainClient, createStakeChain } from '#chain';
+import { bind, createHost, createLogger, type HostContext, type HostServices } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
-import { builtIns, worstEnded } from '#plugins';
+import { builtIns } from '#plugins';
 import { openNodeIdentity } from '#seal';
+import { chainAccessOf } from './chain-access.ts';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
+import { checkPlugins } from './config.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
@@ -20,9 +22,9 @@ import {
   pluginEntries,
   runtimeArguments,
   settingWarnings,
-  type WorkerSettings,
   walletOf,
 } from './settings.ts';
+import { stakeVerdict } from './stake-verdict.ts';
 
 type Loaded = Awaited<ReturnType<typeof loadWorkerSettings>>;
 
@@ -43,7 +45,7 @@ export function agentCommand(io: Io): Command {
     .usage('[options] [flags of k3s agent]')
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--k3s-config <file>', "k3s' own configuration file, which k3s calls --config")
     .option('--node-id <id>', 'the name of the Kubernetes Node')
@@ -72,8 +74,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
   for (const warning of await settingWarnings(settings))
     log.warn('A setting deserves a look', { detail: warning });
   if (flags.dryRun) {
-    await rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
-    return 0;
+    return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
   }
   const host = createHost({
     nodeId: nodeIdOf(settings),
@@ -106,7 +107,7 @@ async function prepare(
   const { journal, log, clock, events, stateDir } = context;
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
-  const client = await openChain(value, settings, log);
+  const client = await openChain(settings, log);
   const chain = createStakeChain({
     client,
     wallet: await walletOf(settings),
@@ -141,14 +142,13 @@ async function prepare(
   };
 }
 
-async function openChain(value: WorkerSettings, settings: Loaded, log: Log) {
+async function openChain(settings: Loaded, log: Log) {
   const deployment = await deploymentOf(settings);
   sayTrust(deployment, log);
   return createChainClient({
-    endpoints: value.chain.endpoints,
+    ...(await chainAccessOf(settings)),
     deployment,
     clock: systemClock,
-    timeoutMs: value.chain.timeoutMs,
     onUnproven: warnUnproven(log),
   });
 }
@@ -188,15 +188,16 @@ export function refuseMistyped(k3sFlags: readonly string[]): void {
   }
 }
 
-/** `--dry-run`: what is there, what would be done; reads alone. */
+/** `--dry-run`: what is there, what would be done; reads alone. Ends with the exit code that the start would end with. */
 async function rehearse(
   io: Io,
   settings: Loaded,
   { stakeAgain = false }: AgentFlags,
   args: readonly string[],
-): Promise<void> {
+): Promise<number> {
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
+  await checkPlugins(settings, { stakeAgain });
   const {
     plan: { dataDir },
     binary,
@@ -204,24 +205,21 @@ async function rehearse(
   } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
   const wallet = await walletOf(settings);
   const chain = createChainClient({
-    endpoints: value.chain.endpoints,
+    ...(await chainAccessOf(settings)),
     deployment: await deploymentOf(settings),
     clock: systemClock,
-    timeoutMs: value.chain.timeoutMs,
   });
   const cluster = await chain.cluster();
-  const standing = await chain.liveRecordOf(nodeId);
-  const record = standing === undefined ? undefined : (await chain.records([standing])).get(standing);
-  const ended =
-    record === undefined && !stakeAgain
-      ? await endedStake(chain, cluster, { nodeId, wallet: wallet.address, stateDir: value.stateDir })
-      : undefined;
-  const plan =
-    record === undefined
-      ? (ended ?? stakePlan(value.stake.amountMist, cluster.parameters.minimumWorkerStakeMist))
-      : record.staker === wallet.address
-        ? `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}${record.token ? ` and token ${record.token}` : '; would mint its Seal token'}`
-        : `the node id belongs to ${record.staker}: it would stop here`;
+  const { plan, stop } = await stakeVerdict({
+    ...value.stake,
+    chain,
+    cluster,
+    wallet,
+    nodeId,
+    stateDir: value.stateDir,
+    gasBudgets: value.chain.gasBudgets,
+    stakeAgain,
+  });
   const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
   io.result(
     {
@@ -230,6 +228,7 @@ async function rehearse(
       wallet: wallet.address,
       clusterId: cluster.id,
       plan,
+      stop: stop?.code ?? null,
       gateways,
       binary,
       version,
@@ -240,35 +239,10 @@ async function rehearse(
       `wallet    ${wallet.address}`,
       `cluster   ${cluster.id}`,
       `stake     ${plan}`,
-      `gateways  ${gateways.join(', ') || 'none is live'}`,
+      `gateways  ${gateways.map(displayText).join(', ') || 'none is live: it would wait for one until join.deadlineMs'}`,
       `k3s       ${binary} (${version}), data in ${dataDir}`,
       'Nothing was sent, nothing was started.',
     ].join('\n'),
   );
-}
-
-/** Why nothing new is staked without `--stake-again`: the latch of this machine, or the last stake as the chain knows it. */
-async function endedStake(
-  chain: ChainClient,
-  { criticalRing }: Cluster,
-  { nodeId, wallet, stateDir }: { nodeId: string; wallet: string; stateDir: string },
-): Promise<string | undefined> {
-  const unless = 'it would stop here, unless --stake-again is given';
-  const latch = await readLatch(stateDir);
-  if (latch) return `this host is locked out (${latch.detail}): ${unless}`;
-  const records = [...(await chain.records(criticalRing.map(({ record }) => record))).values()];
-  const ended = worstEnded(
-    records.filter((record) => record !== undefined),
-    { nodeId, wallet },
-  );
-  return ended && `the last stake of this node is ${ended.status} (record ${ended.id}): ${unless}`;
-}
-
-function stakePlan(amountMist: bigint | undefined, minimumMist: bigint): string {
-  if (amountMist === undefined)
-    return 'nothing stands for this node, and stake.amountMist is not set: it would stop here';
-  const amounts = `${formatSui(amountMist)} (minimum of the cluster: ${formatSui(minimumMist)})`;
-  return amountMist < minimumMist
-    ? `would not stake ${amounts}: it would stop here`
-    : `would stake ${amounts} and mint a Seal token`;
+  return stop?.exitCode ?? EXIT.ok;
 }

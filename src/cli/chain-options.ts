@@ -9,10 +9,11 @@ import {
   type Plan,
   parseSui,
   readDeployment,
+  readWallet,
   type Wallet,
 } from '#chain';
+import { readHeadersFile } from './headers-file.ts';
 import { askLine, type Io, notConfirmed, table } from './io.ts';
-import { readWalletFile } from './wallet-file.ts';
 
 /** Where the networks of the Sui Foundation, and a local one, are reached. */
 const NETWORKS: Readonly<Record<string, string>> = {
@@ -25,11 +26,14 @@ const NETWORKS: Readonly<Record<string, string>> = {
 export interface NetworkOptions {
   readonly network?: string;
   readonly endpoint?: string[];
+  readonly allowInsecure?: boolean;
+  readonly headersFile?: string;
 }
 export interface SpendOptions extends NetworkOptions {
   readonly keyFile?: string;
   readonly wallet?: string;
   readonly gasBudget?: string;
+  readonly gasPrice?: string;
   readonly yes?: boolean;
   readonly dryRun?: boolean;
 }
@@ -39,11 +43,16 @@ export interface DeploymentOptions {
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
-/** `--network`, `--endpoint`, `--json`. */
+/** Which full nodes are asked and how, and `--json`. */
 export function withNetwork(command: Command): Command {
   return command
     .addOption(new Option('--network <name>', 'the Sui network').choices(Object.keys(NETWORKS)))
     .option('--endpoint <url>', 'a Sui full node, instead of --network; may be given several times', collect)
+    .option('--allow-insecure', 'take an http:// endpoint on another machine')
+    .option(
+      '--headers-file <file>',
+      'a file (chmod 600) with headers for the endpoints, one `Name: value` a line: the key of a provider',
+    )
     .option('--json', 'print one JSON object and nothing else');
 }
 
@@ -55,7 +64,11 @@ export function withSpending(command: Command): Command {
       'private key that signs: suiprivkey…, 32 bytes hex or base64, or a sui.keystore',
     )
     .option('--wallet <address>', 'the address of that key: checked, and chooses among several')
-    .option('--gas-budget <amount>', 'the most gas to pay (default: a tenth more than the simulation used)')
+    .option('--gas-budget <amount>', 'the most gas to pay (default: a fifth more than the simulation used)')
+    .option(
+      '--gas-price <mist>',
+      'MIST for a unit of gas, above the reference price: the higher, the sooner it is carried out',
+    )
     .option('--yes', 'do not ask before sending')
     .option('--dry-run', 'show what it would do and cost, and send nothing');
 }
@@ -77,9 +90,17 @@ export async function endpointUrls(io: Io, options: NetworkOptions): Promise<str
   return [NETWORKS[name] ?? name];
 }
 
+export async function accessOf({ allowInsecure = false, headersFile }: NetworkOptions) {
+  return {
+    clock: systemClock,
+    allowInsecure,
+    ...(headersFile !== undefined && { headers: await readHeadersFile(headersFile) }),
+  };
+}
+
 async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
-  return readWalletFile(file, options.wallet);
+  return readWallet(file, options.wallet);
 }
 
 export interface Session {
@@ -87,25 +108,35 @@ export interface Session {
   readonly chainId: string;
   readonly endpoints: Endpoints;
   readonly wallet: Wallet;
-  readonly budgetMist: bigint | undefined;
+  readonly gas: GasOffer;
 }
 
 /** Network and key of a command that knows no cluster yet. */
 export async function openSession(io: Io, options: SpendOptions): Promise<Session> {
   const urls = await endpointUrls(io, options);
   const wallet = await openWalletOf(io, options);
-  const { endpoints, chainId } = await openNetwork(urls, { clock: systemClock });
-  return { urls, chainId, endpoints, wallet, budgetMist: budgetOf(options) };
+  const { endpoints, chainId } = await openNetwork(urls, await accessOf(options));
+  return { urls, chainId, endpoints, wallet, gas: gasOf(options) };
 }
 
-export function budgetOf(options: SpendOptions): bigint | undefined {
-  return options.gasBudget === undefined ? undefined : parseSui(options.gasBudget, '--gas-budget');
+/** What the flags offer for gas. */
+export interface GasOffer {
+  readonly budgetMist?: bigint;
+  readonly gasPriceMist?: bigint;
+}
+
+export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
+  return {
+    ...(gasBudget !== undefined && { budgetMist: parseSui(gasBudget, '--gas-budget') }),
+    ...(gasPrice !== undefined && { gasPriceMist: parseCount(gasPrice, '--gas-price') }),
+  };
 }
 
 /** The cluster of the deployment file, read through the named network. */
 export async function openCluster(io: Io, options: NetworkOptions & DeploymentOptions) {
   const deployment = await readDeployment(options.deployment);
-  return createChainClient({ endpoints: await endpointUrls(io, options), deployment, clock: systemClock });
+  const endpoints = await endpointUrls(io, options);
+  return createChainClient({ ...(await accessOf(options)), endpoints, deployment });
 }
 
 export async function openClusterActor(
@@ -114,11 +145,15 @@ export async function openClusterActor(
 ): Promise<ClusterActor> {
   const client = await openCluster(io, options);
   const wallet = await openWalletOf(io, options);
-  const budgetMist = budgetOf(options);
-  return { client, wallet, ...(budgetMist !== undefined && { budgetMist }) };
+  return { client, wallet, ...gasOf(options) };
 }
 
-/** A line of text from whoever is there; else an error that names the flag. */
+/** Whether a question can be answered; with `--yes` nobody wants to be asked. */
+export function canAsk(io: Io, { yes = false }: SpendOptions): boolean {
+  return process.stdin.isTTY && !io.isJson && !yes;
+}
+
+/** A line of text from the person at the terminal; else an error that names the flag. */
 export async function ask(io: Io, question: string, flag: string, fallback?: string): Promise<string> {
   if (!process.stdin.isTTY || io.isJson) {
     if (fallback !== undefined) return fallback;

@@ -1,5 +1,5 @@
-import { Command, Option } from 'commander';
-import { ConfigurationError, GATEWAY_TIERS, type GatewayTier } from '#base';
+import { Command } from 'commander';
+import { ConfigurationError, GATEWAY_TIERS } from '#base';
 import {
   assertTiers,
   type ClusterChange,
@@ -8,23 +8,18 @@ import {
   type contracts,
   defaultSettings,
   earlierUnlockMs,
-  formatSui,
   GATEWAY_STATUSES,
-  type GatewayStatus,
   isPublicNetwork,
   type ParameterState,
   parametersAt,
-  parseSui,
-  planAddGateway,
   planClusterChange,
   planCreateCluster,
   planScheduleParameters,
-  planSetGatewayStatus,
   readPublication,
   writeDeployment,
 } from '#chain';
 import {
-  ask,
+  canAsk,
   carryOut,
   type DeploymentOptions,
   formatDuration,
@@ -34,16 +29,21 @@ import {
   openClusterActor,
   openSession,
   parseCount,
-  parseDuration,
-  parseHex,
   type SpendOptions,
   withDeployment,
   withNetwork,
   withSpending,
 } from './chain-options.ts';
+import { addGatewayCommands } from './cluster-gateway.ts';
+import {
+  addressOf,
+  type ParameterOptions,
+  parameterRows,
+  settingsOf,
+  withParameters,
+} from './cluster-parameters.ts';
+import { assertRolesSaid, removalWarning, roleWarnings } from './cluster-roles.ts';
 import { type Io, table } from './io.ts';
-
-const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
 /** `k3s-daas cluster create | show | set | gateway add | gateway status`. */
 export function clusterCommand(io: Io): Command {
@@ -57,6 +57,10 @@ export function clusterCommand(io: Io): Command {
     .option(
       '--allow-tiny-tiers',
       'allow tiers below 1 SUI on a public network, where a faucet would buy them',
+    )
+    .option(
+      '--single-operator',
+      'let the wallet be the only slasher (threshold 1) and the treasury: its key alone can take every stake',
     )
     .action((options: CreateOptions) => create(io, options));
   withDeployment(withNetwork(command.command('show')))
@@ -76,171 +80,9 @@ export function clusterCommand(io: Io): Command {
     .option('--accept-admin', 'take over the admin role that was offered to the wallet')
     .option('--accept-treasury', 'agree, as the new treasury of pending parameters, to receive slashed coins')
     .action((options: SetOptions) => set(io, options));
-  const gateway = command.command('gateway').description('The gateways that workers may talk to.');
-  withDeployment(withSpending(gateway.command('add')))
-    .description('Register a gateway, live at once. Prints its id, the audience of Seal proofs.')
-    .option('--url <url>', 'https://… as workers reach it')
-    .option('--tls-pin <hex>', 'SHA-256 of the TLS public key (SubjectPublicKeyInfo); at most two', collect)
-    .option('--signing-key <hex>', 'Ed25519 public key of the gateway, 32 bytes')
-    .option('--attestation-kind <name>', 'how it proves what it runs', 'none')
-    .option('--measurement <hex>', 'what it must prove', '')
-    .addOption(
-      new Option('--tier <name>', 'serves workers of this tier and above')
-        .choices(GATEWAY_TIERS)
-        .default('basic'),
-    )
-    .action((options: AddOptions) => gatewayAdd(io, options));
-  withDeployment(withSpending(gateway.command('status')))
-    .description('Set a gateway live, draining (nobody new) or retired (gone for good).')
-    .argument('<gateway>', 'id of the gateway')
-    .argument('<status>', GATEWAY_STATUSES.join(' | '))
-    .action((id: string, status: string, options: SpendOptions & DeploymentOptions) =>
-      gatewayStatus(io, id, status, options),
-    );
+  addGatewayCommands(command, io);
   return command;
 }
-
-// === Parameters ===
-
-interface ParameterOptions {
-  readonly minimumStake?: string;
-  readonly minimumTopUp?: string;
-  readonly tiers?: string;
-  readonly tierPermissions?: string;
-  readonly unbonding?: string;
-  readonly tokenEpochs?: string;
-  readonly slasher?: string[];
-  readonly threshold?: string;
-  readonly proposalLife?: string;
-  readonly treasury?: string;
-  readonly allowTinyTiers?: boolean;
-}
-
-function withParameters(command: Command): Command {
-  return command
-    .option('--minimum-stake <amount>', 'least stake of a worker; at least that of the tier with nodes:write')
-    .option('--minimum-top-up <amount>', 'least amount a stake is raised by')
-    .option('--tiers <a,b,c>', 'stakes of the tiers basic, standard, premium, such as 1,2,10')
-    .option(
-      '--tier-permissions <a;b;c>',
-      'what each tier adds, such as "pods:read;nodes:write pods:write;*:*"',
-    )
-    .option('--unbonding <duration>', 'from the wish to leave to the coins, such as 7d')
-    .option('--token-epochs <count>', 'longest life of a Seal token')
-    .option('--slasher <address>', 'may propose and vote; may be given several times', collect)
-    .option('--threshold <count>', 'votes a slash needs')
-    .option('--proposal-life <duration>', 'at most a quarter of --unbonding')
-    .option('--treasury <address>', 'receives slashed coins');
-}
-
-/** Settings from flags; what is missing is asked for, with what stands (or the defaults) as answer. */
-async function settingsOf(
-  io: Io,
-  options: ParameterOptions,
-  standing: ClusterSettings,
-): Promise<ClusterSettings> {
-  const stakes = standing.tiers.map(({ stakeMist }) => formatSui(stakeMist).replace(' ', '')).join(',');
-  const answer = (value: string | undefined, question: string, flag: string, fallback: string) =>
-    value === undefined ? ask(io, question, flag, fallback) : Promise.resolve(value);
-  const minimumStake = await answer(
-    options.minimumStake,
-    'Least stake of a worker',
-    '--minimum-stake',
-    formatSui(standing.minimumStakeMist),
-  );
-  const tiers = await answer(options.tiers, 'Stakes of the three tiers', '--tiers', stakes);
-  const unbonding = await answer(
-    options.unbonding,
-    'Unbonding time',
-    '--unbonding',
-    formatDuration(standing.unbondingMs),
-  );
-  const slashers = await answer(
-    options.slasher?.join(','),
-    'Slashers (addresses, separated by commas)',
-    '--slasher',
-    standing.slashers.join(','),
-  );
-  const threshold = await answer(
-    options.threshold,
-    'Votes a slash needs',
-    '--threshold',
-    standing.slashThreshold.toString(),
-  );
-  const treasury = await answer(
-    options.treasury,
-    'Address that receives slashed coins',
-    '--treasury',
-    standing.treasury,
-  );
-  const unbondingMs = parseDuration(unbonding, '--unbonding');
-  return {
-    minimumStakeMist: parseSui(minimumStake, '--minimum-stake'),
-    minimumTopUpMist:
-      options.minimumTopUp === undefined
-        ? standing.minimumTopUpMist
-        : parseSui(options.minimumTopUp, '--minimum-top-up'),
-    tiers: tiersOf(tiers, options.tierPermissions, standing),
-    unbondingMs,
-    maximumTokenEpochs:
-      options.tokenEpochs === undefined
-        ? standing.maximumTokenEpochs
-        : parseCount(options.tokenEpochs, '--token-epochs'),
-    slashers: slashers.split(',').map((address) => addressOf(address, '--slasher')),
-    slashThreshold: parseCount(threshold, '--threshold'),
-    proposalLifeMs: proposalLifeOf(options.proposalLife, unbondingMs, standing.proposalLifeMs),
-    treasury: addressOf(treasury, '--treasury'),
-  };
-}
-
-/** What stands is shortened when the unbonding time no longer allows it and nobody has said otherwise. */
-function proposalLifeOf(text: string | undefined, unbondingMs: bigint, standingMs: bigint): bigint {
-  if (text !== undefined) return parseDuration(text, '--proposal-life');
-  const longestMs = unbondingMs / 4n;
-  return standingMs < longestMs ? standingMs : longestMs;
-}
-
-function tiersOf(stakes: string, permissions: string | undefined, standing: ClusterSettings) {
-  const lists =
-    permissions?.split(';').map((list) => list.trim().split(/[\s,]+/)) ??
-    standing.tiers.map((tier) => tier.permissions);
-  const amounts = stakes.split(',').map((stake) => parseSui(stake, '--tiers'));
-  if (amounts.length !== 3 || lists.length !== 3)
-    throw new ConfigurationError(
-      'DAAS_TIERS_INVALID',
-      `there are three tiers: give --tiers three stakes (has ${amounts.length}) and --tier-permissions three lists (has ${lists.length})`,
-    );
-  return amounts.map((stakeMist, index) => ({ stakeMist, permissions: lists[index] ?? [] }));
-}
-
-function addressOf(text: string, origin: string): string {
-  const digits = /^0x([0-9a-fA-F]{1,64})$/.exec(text.trim())?.[1];
-  if (digits) return `0x${digits.toLowerCase().padStart(64, '0')}`;
-  throw new ConfigurationError(
-    'DAAS_ADDRESS_INVALID',
-    `${origin}: '${text}' is not a Sui address or object id: 0x and up to 64 hexadecimal digits`,
-    { details: { origin, value: text } },
-  );
-}
-
-function parameterRows(parameters: ParameterState): Array<[string, string]> {
-  return [
-    ['minimum worker stake', formatSui(parameters.minimumStakeMist)],
-    ['minimum top-up', formatSui(parameters.minimumTopUpMist)],
-    ...parameters.tiers.map((tier, index): [string, string] => [
-      `tier ${GATEWAY_TIERS[index] ?? index}`,
-      `from ${formatSui(tier.stakeMist)}: ${tier.permissions.join(' ')}`,
-    ]),
-    ['unbonding time', formatDuration(parameters.unbondingMs)],
-    ['longest token life', `${parameters.maximumTokenEpochs} epochs`],
-    ['slash', `${parameters.slashThreshold} of ${parameters.slashers.length} slashers`],
-    ...parameters.slashers.map((slasher): [string, string] => ['slasher', slasher]),
-    ['proposal life', formatDuration(parameters.proposalLifeMs)],
-    ['treasury', parameters.treasury],
-  ];
-}
-
-// === Commands ===
 
 /** The defaults; where strangers can be, with tiers and a minimum that are no gift (`assertTiers`). */
 function proposedSettings(admin: string, isPublic: boolean): ClusterSettings {
@@ -269,7 +111,7 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
       `${options.deployment} names the cluster ${publication.clusterId} already: name another file with --deployment and the package with --package`,
       { details: { file: options.deployment } },
     );
-  const { urls, chainId, endpoints, wallet, budgetMist } = await openSession(io, options);
+  const { urls, chainId, endpoints, wallet, gas } = await openSession(io, options);
   if (publication && publication.chainId !== chainId)
     throw new ConfigurationError(
       'DAAS_CHAIN_ID_MISMATCH',
@@ -277,16 +119,18 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
       { details: { expected: publication.chainId, actual: chainId } },
     );
   const packageId = publication?.packageId ?? addressOf(options.package ?? '', '--package');
-  const settings = await settingsOf(
-    io,
-    options,
-    proposedSettings(wallet.address, isPublicNetwork(chainId, urls)),
-  );
+  const isPublic = isPublicNetwork(chainId, urls);
+  const mustBeSaid = isPublic && !options.singleOperator;
+  if (options.singleOperator && (options.slasher ?? options.threshold ?? options.treasury) !== undefined)
+    throw new ConfigurationError(
+      'DAAS_FLAGS_CONFLICT',
+      '--single-operator says who slashes and who is paid: leave --slasher, --threshold and --treasury out, or it',
+    );
+  if (mustBeSaid && !canAsk(io, options)) assertRolesSaid(options);
+  const settings = await settingsOf(io, options, proposedSettings(wallet.address, isPublic), mustBeSaid);
   if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
-  const plan = await planCreateCluster(
-    { endpoints, wallet, ...(budgetMist !== undefined && { budgetMist }) },
-    { packageId, settings },
-  );
+  if (mustBeSaid) for (const warning of roleWarnings(settings, wallet.address)) io.warn(warning);
+  const plan = await planCreateCluster({ endpoints, wallet, ...gas }, { packageId, settings });
   const created = await carryOut(io, plan, options, {
     question: 'Create the cluster?',
     facts: [
@@ -432,7 +276,13 @@ function immediateChanges(options: SetOptions): ClusterChange[] {
 async function changeAtOnce(io: Io, change: ClusterChange, options: SetOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
   const { kind, ...facts } = change;
-  const done = await carryOut(io, await planClusterChange(actor, change), options, {
+  const plan = await planClusterChange(actor, change);
+  if (kind === 'remove-slasher') {
+    const { state, nowMs } = await actor.client.clusterState();
+    const warning = removalWarning(parametersAt(state, nowMs), change.slasher);
+    if (warning) io.warn(warning);
+  }
+  const done = await carryOut(io, plan, options, {
     question: `${kind}?`,
     facts: [
       ['change', kind],
@@ -451,8 +301,10 @@ async function schedule(io: Io, options: SetOptions): Promise<void> {
   const standing = parametersAt(snapshot.state, snapshot.nowMs);
   const settings = await settingsOf(io, options, standing);
   const { chainId, clusterId } = actor.client.deployment;
-  if (!options.allowTinyTiers)
-    assertTiers(settings, { chainId, urls: actor.client.endpoints.all.map(({ url }) => url) });
+  const urls = actor.client.endpoints.all.map(({ url }) => url);
+  if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
+  if (isPublicNetwork(chainId, urls))
+    for (const warning of roleWarnings(settings, snapshot.state.admin)) io.warn(warning);
   const plan = await planScheduleParameters(actor, settings);
   if (pendingOf(snapshot))
     io.warn('A change pends already: this one replaces it, and its delay begins anew.');
@@ -475,80 +327,4 @@ async function schedule(io: Io, options: SetOptions): Promise<void> {
         : ', with the old treasury unless the new one runs `cluster set --accept-treasury` before'
     } (${scheduled.digest}).`,
   );
-}
-
-interface AddOptions extends SpendOptions, DeploymentOptions {
-  readonly url?: string;
-  readonly tlsPin?: string[];
-  readonly signingKey?: string;
-  readonly attestationKind: string;
-  readonly measurement: string;
-  readonly tier: GatewayTier;
-}
-
-async function gatewayAdd(io: Io, options: AddOptions): Promise<void> {
-  const url = options.url ?? (await ask(io, 'URL of the gateway (https://…)', '--url'));
-  const signingKey =
-    options.signingKey ?? (await ask(io, 'Signing key of the gateway (64 hex digits)', '--signing-key'));
-  const actor = await openClusterActor(io, options);
-  const pins = options.tlsPin ?? [];
-  if (pins.length === 0)
-    io.warn('Without --tls-pin, workers trust any certificate of the authorities they are configured with.');
-  const plan = await planAddGateway(actor, {
-    url,
-    tlsPins: pins.map((pin) => parseHex(pin, '--tls-pin')),
-    attestationKind: options.attestationKind,
-    measurement: parseHex(options.measurement, '--measurement'),
-    signingKey: parseHex(signingKey, '--signing-key'),
-    tier: options.tier,
-  });
-  const added = await carryOut(io, plan, options, {
-    question: 'Register the gateway?',
-    facts: [
-      ['cluster', actor.client.deployment.clusterId],
-      ['wallet', actor.wallet.address],
-      ['url', url],
-      ['tier', options.tier],
-      ['attestation', options.attestationKind],
-      ...pins.map((pin): [string, string] => ['TLS pin', pin]),
-    ],
-    json: { url, tier: options.tier, tlsPins: pins, wallet: actor.wallet.address },
-  });
-  if (added)
-    io.result(
-      { ...added, url, tier: options.tier },
-      table([
-        ['gateway', added.gatewayId],
-        ['url', url],
-        ['transaction', added.digest],
-      ]),
-    );
-}
-
-async function gatewayStatus(
-  io: Io,
-  id: string,
-  text: string,
-  options: SpendOptions & DeploymentOptions,
-): Promise<void> {
-  const status = GATEWAY_STATUSES.find((name): name is GatewayStatus => name === text);
-  if (!status)
-    throw new ConfigurationError(
-      'DAAS_STATUS_INVALID',
-      `'${text}' is no status of a gateway: use ${GATEWAY_STATUSES.join(', ')}`,
-    );
-  const gatewayId = addressOf(id, 'the gateway id');
-  const actor = await openClusterActor(io, options);
-  const done = await carryOut(io, await planSetGatewayStatus(actor, { gatewayId, status }), options, {
-    question: status === 'retired' ? 'Retire the gateway for good?' : `Set the gateway ${status}?`,
-    facts: [
-      ['cluster', actor.client.deployment.clusterId],
-      ['wallet', actor.wallet.address],
-      ['gateway', gatewayId],
-      ['status', status],
-    ],
-    json: { gatewayId, status, wallet: actor.wallet.address },
-  });
-  if (done)
-    io.result({ gatewayId, status, ...done }, `The gateway ${gatewayId} is ${status} (${done.digest}).`);
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { Secret } from '#base';
 import { type ResolvedSetting, redact, type Settings, validatePlugins } from '#host';
+import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';
 import {
   loadGatewaySettings,
@@ -23,7 +24,7 @@ export function configCommand(io: Io): Command {
     )
     .option(
       '-c, --config <file>',
-      'read this file (default: ./k3s-daas.{json,yaml,yml}, then /etc/k3s-daas/)',
+      'read this file (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--check', 'load the plugins too, and check their configurations')
     .option('--json', 'one JSON object on stdout')
@@ -53,16 +54,25 @@ async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>
   const settings = await loadWorkerSettings(sources);
   const isGateway =
     settings.value.gateway !== undefined ||
-    Object.keys(process.env).some((variable) => variable.startsWith('K3S_DAAS_GATEWAY_'));
+    Object.entries(process.env).some(
+      ([name, value = '']) => name.startsWith('K3S_DAAS_GATEWAY_') && !isServiceLink(name, value),
+    );
   return isGateway ? loadGatewaySettings(sources) : settings;
 }
 
 /** Finds every plugin and validates its configuration, as a start would; no plugin's `setup` runs. */
-async function checkPlugins(settings: Settings<WorkerSettings>): Promise<void> {
+export async function checkPlugins(
+  settings: Settings<WorkerSettings>,
+  options: { readonly stakeAgain?: boolean } = {},
+): Promise<void> {
   const { builtIns } = await import('#plugins');
   // Which services a host offers is known to the host alone.
   const services = { missing: () => [] };
-  await validatePlugins(pluginEntries(settings), { builtIns, directory: settings.directory }, services);
+  await validatePlugins(
+    pluginEntries(settings, options),
+    { builtIns, directory: settings.directory },
+    services,
+  );
 }
 
 function mask({ value, isSecret }: ResolvedSetting): unknown {

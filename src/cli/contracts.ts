@@ -51,11 +51,8 @@ async function publish(io: Io, options: PublishOptions): Promise<void> {
   const session = await openSession(io, options);
   await assertNotDeployed(options);
   const isUpgradable = options.upgradable ?? false;
-  const { endpoints, wallet, chainId, budgetMist } = session;
-  const plan = await planPublish(
-    { endpoints, wallet, ...(budgetMist !== undefined && { budgetMist }) },
-    { build, isUpgradable },
-  );
+  const { endpoints, wallet, chainId, gas } = session;
+  const plan = await planPublish({ endpoints, wallet, ...gas }, { build, isUpgradable });
   const modules = Object.keys(build.modules);
   if (isUpgradable)
     io.warn('With --upgradable, stakers must trust whoever owns the upgrade cap with their stakes.');

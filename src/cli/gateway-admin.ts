@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { displayText } from '#base';
 import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS } from '#gateway';
 import { type NodeFilter, nodesView } from './gateway-nodes.ts';
 import { bansText, breakerText, camelCased } from './gateway-views.ts';
@@ -109,7 +110,7 @@ async function touch(
   if (options.dryRun) {
     io.result(
       { ...preview, dryRun: true },
-      ['would:', ...preview.actions.map((action) => `  ${action}`)].join('\n'),
+      ['would:', ...preview.actions.map((action) => `  ${displayText(action)}`)].join('\n'),
     );
     return;
   }

@@ -1,12 +1,12 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto } from 'node:crypto';
-import { access, mkdir, readFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 // What @peculiar/x509 is wired with needs it, and says so only by throwing.
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { spkiPin } from '#api';
-import { ConfigurationError, replaceFile } from '#base';
+import { ConfigurationError, makeTrustedDirectory, readTrustedText, replaceFile } from '#base';
 
 /** Where a gateway's own keys lie. */
 export interface GatewayKeyFiles {
@@ -25,6 +25,8 @@ export interface GatewayKeys {
   readonly made: readonly string[];
 }
 
+/** Whoever could write into it could exchange a key that was made there. */
+const keyDirectory = { what: 'the directory of the gateway’s keys', origin: 'gateway.tls' };
 const certificateLifeMs = 10 * 365 * 86_400_000;
 
 /**
@@ -46,15 +48,15 @@ export async function ensureGatewayKeys(
     );
   if (!hasCert) {
     const { certificate, key } = await selfSigned(hostNames);
-    await mkdir(dirname(files.keyFile), { recursive: true, mode: 0o700 });
-    await mkdir(dirname(files.certFile), { recursive: true, mode: 0o700 });
+    makeTrustedDirectory(dirname(files.keyFile), keyDirectory);
+    makeTrustedDirectory(dirname(files.certFile), keyDirectory);
     await replaceFile(files.keyFile, key, 0o600);
     await replaceFile(files.certFile, certificate, 0o644);
     made.push(files.keyFile, files.certFile);
   }
   if (!hasSigningKey) {
     const { privateKey } = generateKeyPairSync('ed25519');
-    await mkdir(dirname(files.signingKeyFile), { recursive: true, mode: 0o700 });
+    makeTrustedDirectory(dirname(files.signingKeyFile), keyDirectory);
     await replaceFile(files.signingKeyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
     made.push(files.signingKeyFile);
   }
@@ -63,14 +65,26 @@ export async function ensureGatewayKeys(
 
 /** Reads the public halves of a gateway's keys. */
 async function readGatewayKeys(files: GatewayKeyFiles): Promise<Omit<GatewayKeys, 'made'>> {
-  const signing = createPublicKey(createPrivateKey(await readFile(files.signingKeyFile, 'utf8')));
+  const signing = createPublicKey(
+    createPrivateKey(
+      await readTrustedText(files.signingKeyFile, {
+        what: 'the signing key of the gateway',
+        exposedCode: 'DAAS_GATEWAY_KEY_EXPOSED',
+      }),
+    ),
+  );
   if (signing.asymmetricKeyType !== 'ed25519')
     throw new ConfigurationError(
       'DAAS_GATEWAY_SIGNING_KEY',
       `${files.signingKeyFile} holds a key of type ${signing.asymmetricKeyType}: an Ed25519 key in PKCS#8 PEM is needed; remove the file to have one made`,
     );
   return {
-    tlsPin: spkiPin(await readFile(files.certFile, 'utf8')),
+    tlsPin: spkiPin(
+      await readTrustedText(files.certFile, {
+        what: 'the certificate of the gateway',
+        origin: 'gateway.tls.certFile',
+      }),
+    ),
     signingKey: signing.export({ type: 'spki', format: 'der' }).subarray(-32),
   };
 }

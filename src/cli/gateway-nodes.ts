@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { ConfigurationError } from '#base';
 import type { NodeEntry, NodesReply } from '#gateway';
-import { ageText, durationText, visible } from './gateway-views.ts';
+import { ageText, durationText } from './gateway-views.ts';
 import { table } from './io.ts';
 
 export interface NodeFilter {
@@ -95,7 +95,7 @@ function nodeRow(node: NodeEntry, nowMs: number): string[] {
     node.node ? (node.node.ready ? 'yes' : 'no') : '-',
     node.last_heartbeat === null ? 'never' : ageText(node.last_heartbeat, nowMs),
     node.running_pods === null ? '-' : String(node.running_pods),
-    visible(String(node.host.hostname ?? '-')),
+    String(node.host.hostname ?? '-'),
     node.use.addresses.join(' ') || '-',
   ];
 }
@@ -151,10 +151,10 @@ function nodeText(node: NodeEntry, nowMs: number): string {
 
 function stakeText(stake: NonNullable<NodeEntry['stake']>): string {
   if (stake.slashed_mist === '0') return `${stake.status}, ${stake.stake_mist} MIST`;
-  return `${stake.status}: ${stake.slashed_mist} MIST taken, ${stake.stake_mist} MIST left (reason: ${visible(stake.slash_reason)})`;
+  return `${stake.status}: ${stake.slashed_mist} MIST taken, ${stake.stake_mist} MIST left (reason: ${stake.slash_reason})`;
 }
 
 function hostText({ host }: NodeEntry): string {
   const facts = Object.entries(host).map(([key, value]) => `${key} ${value}`);
-  return visible(facts.join(', '));
+  return facts.join(', ');
 }

@@ -17,14 +17,6 @@ export function durationText(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** What a worker or a slasher has written, without what could move a terminal's cursor or turn the direction of text. */
-export function visible(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return `\\u{${code.toString(16)}}`;
-  });
-}
-
 /**
  * A reply of the gateway as the commands print it. HTTP has snake_case members; what commands print, the configuration and
  * the log are in camelCase.
@@ -48,7 +40,7 @@ export function bansText(bans: readonly BanEntry[], nowMs: number): string {
   const rows = bans.map(({ subject, value, reason, since }) => [
     subject,
     value,
-    visible(reason),
+    reason,
     ageText(since, nowMs),
   ]);
   return table([['WHAT', 'VALUE', 'REASON', 'SINCE'], ...rows]);

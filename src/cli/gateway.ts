@@ -1,8 +1,16 @@
-import { access, mkdir } from 'node:fs/promises';
-import { isIPv6 } from 'node:net';
+import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { ConfigurationError, EXIT, type Log, type LogFields, replaceFile, systemClock } from '#base';
+import {
+  ConfigurationError,
+  EXIT,
+  hostPort,
+  type Log,
+  type LogFields,
+  makeTrustedDirectory,
+  replaceFile,
+  systemClock,
+} from '#base';
 import type { RunningGateway } from '#gateway';
 import type { Settings } from '#host';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
@@ -41,7 +49,7 @@ function setupCommand(io: Io): Command {
     )
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--admin-kubeconfig <file>', "an administrator's kubeconfig", '/etc/rancher/k3s/k3s.yaml')
     .option(
@@ -63,12 +71,10 @@ function setupCommand(io: Io): Command {
 
 async function setup(io: Io, flags: SetupFlags): Promise<void> {
   const isCheck = Boolean(flags.check || flags.dryRun);
-  const [{ loadGatewaySettings }, { setupCluster }, { ensureGatewayKeys }] = await Promise.all([
-    import('./settings.ts'),
-    import('#cluster'),
-    import('./gateway-keys.ts'),
-  ]);
+  const [{ foreignVariableWarnings, loadGatewaySettings }, { setupCluster }, { ensureGatewayKeys }] =
+    await Promise.all([import('./settings.ts'), import('#cluster'), import('./gateway-keys.ts')]);
   const settings = await loadGatewaySettings({ file: flags.config });
+  for (const warning of foreignVariableWarnings(settings)) io.warn(warning);
   const config = await withPaths(settings);
   if (config.kubeconfig === flags.adminKubeconfig)
     throw new ConfigurationError(
@@ -119,7 +125,10 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
   const done = await setupCluster(options);
   for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
   if (done.kubeconfig) {
-    await mkdir(dirname(config.kubeconfig), { recursive: true, mode: 0o700 });
+    makeTrustedDirectory(dirname(config.kubeconfig), {
+      what: 'the directory of the kubeconfig',
+      origin: 'gateway.kubeconfig',
+    });
     await replaceFile(config.kubeconfig, done.kubeconfig.reveal(), 0o600);
     io.step("wrote the gateway's kubeconfig", config.kubeconfig);
   }
@@ -148,14 +157,14 @@ function runCommand(io: Io): Command {
     .description('Runs the gateway in the foreground until it is told to stop.')
     .option(
       '-c, --config <file>',
-      'the configuration (default: k3s-daas.{json,yaml} here or in /etc/k3s-daas)',
+      'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
     .option('--json', 'log JSON lines even on a terminal')
     .action((flags: { config?: string }) => run(io, flags));
 }
 
 async function run(io: Io, flags: { config?: string }): Promise<void> {
-  const { deploymentOf, loadGatewaySettings } = await import('./settings.ts');
+  const { deploymentOf, foreignVariableWarnings, loadGatewaySettings } = await import('./settings.ts');
   const settings = await loadGatewaySettings({ file: flags.config });
   const [{ createChainClient, createChangeFollower }, { openCluster }, { startGateway }, { createLogger }] =
     await Promise.all([import('#chain'), import('#cluster'), import('#gateway'), import('#host')]);
@@ -164,18 +173,19 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     level: value.log.level,
     format: io.isJson ? 'json' : value.log.format,
   });
+  for (const detail of foreignVariableWarnings(settings)) log.warn('A setting deserves a look', { detail });
   const config = withGatewayId(await withPaths(settings));
   const deployment = await deploymentOf(settings);
+  const { chainAccessOf } = await import('./chain-access.ts');
   const chain = createChainClient({
-    endpoints: value.chain.endpoints,
+    ...(await chainAccessOf(settings)),
     deployment,
     clock: systemClock,
-    timeoutMs: value.chain.timeoutMs,
     onUnproven: warnUnproven(log),
   });
   sayTrust(deployment, log);
   await using cluster = openCluster({
-    kubeconfig: { path: config.kubeconfig },
+    kubeconfig: { path: config.kubeconfig, isPrivate: true },
     log: log.child({ part: 'cluster' }),
   });
   if (!config.allowUnboundNames) {
@@ -284,7 +294,7 @@ async function withPaths(settings: Settings<GatewaySettings>): Promise<GatewaySe
 /** Where workers reach it, as far as the configuration tells: where it listens, or else beside the k3s server. */
 function publicUrlOf({ listen, server }: GatewaySettings['gateway']): string {
   if (isEverywhere(listen.host)) return `https://${new URL(server).hostname}:${listen.port}`;
-  return `https://${isIPv6(listen.host) ? `[${listen.host}]` : listen.host}:${listen.port}`;
+  return `https://${hostPort(listen.host, listen.port)}`;
 }
 
 /** Names of ordinary nodes: DNS subdomains (RFC 1123), which may have dots. Throws `DAAS_NODE_NAME_INVALID`. */

@@ -1,5 +1,12 @@
 import { createServer } from 'node:http';
-import { ConfigurationError, closeListener, guardConnections, type Lifetime, messageOf } from '#base';
+import {
+  ConfigurationError,
+  closeListener,
+  guardConnections,
+  hostPort,
+  type Lifetime,
+  messageOf,
+} from '#base';
 import type { HostHealth } from '#host';
 import { toJson } from './io.ts';
 
@@ -18,7 +25,7 @@ export async function serveHealth(
     });
     response.end(isGood === undefined ? '{"paths":["/livez","/readyz"]}\n' : `${toJson(health)}\n`);
   });
-  const connections = guardConnections(server, { most: 64, lifeMs: 30_000, restMs: 10_000 });
+  const connections = guardConnections(server, { most: 64, lifeMs: 30_000 });
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -27,11 +34,11 @@ export async function serveHealth(
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_HEALTH_PORT_TAKEN',
-      `health.host and health.port: ${host}:${port} cannot be listened on (${messageOf(cause)}): choose another port, or 0 for a free one`,
+      `health.host and health.port: ${hostPort(host, port)} cannot be listened on (${messageOf(cause)}): choose another port, or 0 for a free one`,
       { cause },
     );
   }
   life.defer('the health port', () => closeListener(server, connections, 0));
   const address = server.address();
-  return `http://${host}:${typeof address === 'object' && address ? address.port : port}`;
+  return `http://${hostPort(host, typeof address === 'object' && address ? address.port : port)}`;
 }

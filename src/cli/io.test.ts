@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { coloursFor } from '#base';
-import { createIo, reportError } from './io.ts';
+import { createIo, reportError, table } from './io.ts';
 
 const colourStart = '\u001b[';
 
@@ -56,4 +56,44 @@ test('with --json a warning and an error are JSON, a line each', () => {
       .split('\n')
       .map((line): unknown => JSON.parse(line)),
   ).toEqual([{ warning: 'look here' }, { error: { code: 'DAAS_UNEXPECTED', message: 'no', details: {} } }]);
+});
+
+const painted = '\u001b[2J\u001b[31m\u009b1A\r\u202egnp';
+/** Without the colours that are ours: what a terminal still follows. */
+const followed = (text: string) => {
+  const ours = ['1', '2', '22', '31', '32', '33', '36', '39'];
+  const plain = ours.reduce((rest, code) => rest.replaceAll(`\u001b[${code}m`, ''), text);
+  return /(?!\n)\p{Cc}|\p{Cf}/u.test(plain);
+};
+
+test.each([
+  ['a step', (io: ReturnType<typeof createIo>) => io.step(painted, painted)],
+  ['a note', (io: ReturnType<typeof createIo>) => io.note(painted)],
+  ['a warning', (io: ReturnType<typeof createIo>) => io.warn(painted)],
+  ['a result', (io: ReturnType<typeof createIo>) => io.result({}, painted)],
+  ['a table', (io: ReturnType<typeof createIo>) => io.result({}, table([['NODE'], [painted]]))],
+])('%s that others wrote does not move the cursor of a terminal', (_what, tell) => {
+  const { stream, text } = streamOf(true);
+  tell(createIo({ json: false, stdout: stream, stderr: stream }));
+  const shown = text();
+  expect(shown).toContain('\\u{9b}');
+  expect(followed(shown)).toBe(false);
+  expect(shown).toContain('\\u{1b}[31m');
+});
+
+test('an error that others wrote does not move the cursor, and its lines never look like ours', () => {
+  const { stream, text } = streamOf(true);
+  reportError(new Error(`refused${painted}\n✓ all is well`), false, stream);
+  const shown = text();
+  expect(shown.split('\n')[1]).toBe('  ✓ all is well');
+  expect(followed(shown)).toBe(false);
+});
+
+test('a cell of a table is one line, whatever stands in it', () => {
+  expect(
+    table([
+      ['NODE', 'STATUS'],
+      ['a\nb', 'good'],
+    ]).split('\n'),
+  ).toEqual(['NODE     STATUS', 'a\\u{a}b  good']);
 });

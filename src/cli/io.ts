@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream';
-import { stripVTControlCharacters } from 'node:util';
-import { coloursFor, DaasError, EXIT, messageOf } from '#base';
+import { coloursFor, DaasError, displayJson, displayLines, displayText, EXIT, messageOf } from '#base';
 
 /**
  * How a command talks: to a human (colour, tables, progress on stderr) or, with `--json`, to a machine (one JSON object
@@ -37,17 +36,17 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
     step(text, detail) {
       if (!json)
         stderr.write(
-          `${progress.green('✓')} ${text}${detail ? `  ${progress.cyan(detail)}` : ''}  ${progress.dim(`(${seconds()})`)}\n`,
+          `${progress.green('✓')} ${displayText(text)}${detail ? `  ${progress.cyan(displayText(detail))}` : ''}  ${progress.dim(`(${seconds()})`)}\n`,
         );
     },
     note(text) {
-      if (!json) stderr.write(`${text.replaceAll(/^/gm, '  ')}\n`);
+      if (!json) stderr.write(`  ${indented(text)}\n`);
     },
     warn(text) {
-      stderr.write(json ? `${toJson({ warning: text })}\n` : `${progress.yellow('!')} ${text}\n`);
+      stderr.write(json ? `${toJson({ warning: text })}\n` : `${progress.yellow('!')} ${indented(text)}\n`);
     },
     result(value, human) {
-      stdout.write(json ? `${toJson(value)}\n` : `${human}\n`);
+      stdout.write(json ? `${toJson(value)}\n` : `${displayResult(human)}\n`);
     },
     async confirm(question) {
       if (!process.stdin.isTTY || json)
@@ -66,7 +65,7 @@ export async function askLine(question: string): Promise<string> {
   const { createInterface } = await import('node:readline/promises');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return (await prompt.question(question)).trim();
+    return (await prompt.question(displayText(question))).trim();
   } catch (cause) {
     process.stderr.write('\n');
     throw notConfirmed('nothing was done: the question was not answered', cause);
@@ -82,24 +81,42 @@ export function notConfirmed(message: string, cause?: unknown): DaasError {
 
 /** JSON in which a u64 is a string, as Sui's own JSON has it. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'bigint' ? inner.toString() : inner,
+  return displayJson(
+    JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? inner.toString() : inner)),
   );
 }
 
+/** Every further line begins with two spaces: what others wrote never looks like a line of ours. */
+function indented(text: string): string {
+  return displayLines(text).replaceAll('\n', '\n  ');
+}
+
+/** Results are written in bold and dim: these controls are ours, every other is spelled out. */
+const resultColours = ['[1m', '[2m', '[22m'];
+
+function displayResult(human: string): string {
+  const [first = '', ...rest] = human.split('\u001b');
+  const parts = rest.map((part) => {
+    const colour = resultColours.find((code) => part.startsWith(code));
+    return colour === undefined
+      ? displayLines(`\u001b${part}`)
+      : `\u001b${colour}${displayLines(part.slice(colour.length))}`;
+  });
+  return [displayLines(first), ...parts].join('');
+}
+
 /** Columns padded to their widest cell; the first row is the heading. */
-export function table(rows: ReadonlyArray<readonly string[]>): string {
+export function table(cells: ReadonlyArray<readonly string[]>): string {
+  const rows = cells.map((row) => row.map(displayText));
   const widths: number[] = [];
   for (const row of rows)
     row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, stripVTControlCharacters(cell).length);
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
     });
   return rows
     .map((row) =>
       row
-        .map(
-          (cell, column) => cell + ' '.repeat((widths[column] ?? 0) - stripVTControlCharacters(cell).length),
-        )
+        .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - cell.length))
         .join('  ')
         .trimEnd(),
     )
@@ -118,9 +135,9 @@ export function reportError(
     stderr.write(`${toJson({ error: { code, message: messageOf(error), details } })}\n`);
   } else {
     const { red, dim } = coloursFor(stderr);
-    stderr.write(`${red('✗')} ${messageOf(error)}\n  ${dim(`${code}: see docs/errors.md`)}\n`);
+    stderr.write(`${red('✗')} ${indented(messageOf(error))}\n  ${dim(`${code}: see docs/errors.md`)}\n`);
     if (!(error instanceof DaasError) && error instanceof Error && error.stack)
-      stderr.write(`${error.stack}\n`);
+      stderr.write(`  ${indented(error.stack)}\n`);
   }
   return error instanceof DaasError ? error.exitCode : EXIT.unexpected;
 }

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { z } from 'zod';
 import { Problem } from '#api';
-import { ConfigurationError, DaasError } from '#base';
+import { ConfigurationError, DaasError, displayText, readBody } from '#base';
 
 /** One question to a running gateway over its operator's socket. Throws the gateway's refusal as `DAAS_GATEWAY_<CODE>`. */
 export async function ask<T>(
@@ -24,7 +24,7 @@ export async function ask<T>(
   }
   const problem = Problem.safeParse(json);
   if (problem.success)
-    throw new DaasError(`DAAS_GATEWAY_${problem.data.code.toUpperCase()}`, problem.data.detail, {
+    throw new DaasError(`DAAS_GATEWAY_${problem.data.code.toUpperCase()}`, displayText(problem.data.detail), {
       details: { status, reason: problem.data.code, requestId: problem.data.request_id },
     });
   throw new DaasError(
@@ -32,6 +32,9 @@ export async function ask<T>(
     `what answers on ${socketPath} (HTTP ${status}) is not a gateway of this version`,
   );
 }
+
+/** The list of a hundred thousand nodes has some sixty megabytes. */
+const longestReplyBytes = 256 * 1024 * 1024;
 
 function send(
   socketPath: string,
@@ -49,11 +52,9 @@ function send(
       headers: body === undefined ? {} : { 'content-type': 'application/json' },
     },
     (incoming) => {
-      const chunks: Buffer[] = [];
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-      incoming.once('error', reject);
-      incoming.once('end', () =>
-        resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+      readBody(incoming, longestReplyBytes).then(
+        (bytes) => resolve({ status: incoming.statusCode ?? 0, text: bytes.toString('utf8') }),
+        reject,
       );
     },
   );

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { ConfigurationError, systemClock } from '#base';
+import { ConfigurationError } from '#base';
 import { type Deployment, decodeObject, openNetwork, readDeployment, writeDeployment } from '#chain';
 import {
   collectProof,
@@ -16,6 +16,7 @@ import {
   verifyProofDocument,
 } from '#proof';
 import {
+  accessOf,
   type DeploymentOptions,
   endpointUrls,
   formatTime,
@@ -170,7 +171,7 @@ function factsOf({ type, contents }: ProvenObject, deployment: Deployment | unde
 
 async function openNode(io: Io, options: NetworkOptions) {
   const urls = await endpointUrls(io, options);
-  const { endpoints, chainId } = await openNetwork(urls, { clock: systemClock });
+  const { endpoints, chainId } = await openNetwork(urls, await accessOf(options));
   return { nodes: endpoints, chainId, url: urls.join(', ') };
 }
 

@@ -44,8 +44,8 @@ async function write(name: string, content: unknown, mode = 0o600): Promise<stri
 test('config.example.json is read, names every key, and gives each that has a default its default', async () => {
   const example = await loadGatewaySettings({ file: 'config.example.json', env: {} });
   const given = new Set(example.rows.filter((row) => row.origin.startsWith('file ')).map((row) => row.name));
-  // The key itself stands in for its file, the three ids for the deployment file.
-  const instead = ['chain.chainId', 'chain.packageId', 'chain.clusterId', 'wallet.key'];
+  // The key itself stands in for its file, as do the headers, and the three ids for the deployment file.
+  const instead = ['chain.chainId', 'chain.packageId', 'chain.clusterId', 'chain.headers', 'wallet.key'];
   expect(example.rows.map((row) => row.name).filter((name) => !given.has(name))).toEqual(instead);
   const { gateway } = example.value;
   const required = {
@@ -239,4 +239,89 @@ test('the node id is the host name unless another is given', async () => {
   expect(nodeIdOf(named)).toBe('w-7');
   const row = (await load()).rows.find((other) => other.name === 'nodeId');
   if (row?.value === hostname()) expect(row.origin).toBe('default (host name)');
+});
+
+const links = {
+  K3S_DAAS_SERVICE_HOST: '10.43.0.7',
+  K3S_DAAS_SERVICE_PORT: '443',
+  K3S_DAAS_SERVICE_PORT_HTTPS: '443',
+  K3S_DAAS_PORT: 'tcp://10.43.0.7:443',
+  K3S_DAAS_PORT_443_TCP: 'tcp://10.43.0.7:443',
+  K3S_DAAS_PORT_443_TCP_PROTO: 'tcp',
+  K3S_DAAS_PORT_443_TCP_PORT: '443',
+  K3S_DAAS_PORT_443_TCP_ADDR: '10.43.0.7',
+  K3S_DAAS_GATEWAY_SERVICE_HOST: '10.43.0.8',
+  K3S_DAAS_GATEWAY_SERVICE_PORT: '8443',
+  K3S_DAAS_GATEWAY_PORT: 'tcp://10.43.0.8:8443',
+  K3S_DAAS_GATEWAY_PORT_8443_TCP_ADDR: '10.43.0.8',
+  // A Service `k3s-daas-health`: the name is that of a setting, the value cannot be one.
+  K3S_DAAS_HEALTH_PORT: 'tcp://10.43.0.9:80',
+};
+
+test('the service links of Kubernetes are no settings, and said so once', async () => {
+  const settings = await load({ env: { ...endpoint, ...links } });
+  expect(settings.value.health.port).toBe(8445);
+  const [warning, ...others] = await settingWarnings(settings);
+  expect(others).toEqual([]);
+  for (const name of Object.keys(links)) expect(warning).toContain(name);
+  expect(warning).toContain('enableServiceLinks');
+  const gateway = {
+    ...endpoint,
+    ...links,
+    K3S_DAAS_GATEWAY_SERVER: 'https://k3s:6443',
+    K3S_DAAS_GATEWAY_TLS_CERT_FILE: 'a',
+    K3S_DAAS_GATEWAY_TLS_KEY_FILE: 'b',
+  };
+  expect((await loadGatewaySettings({ env: gateway, directories: [] })).foreignVariables).toEqual(
+    Object.keys(links),
+  );
+});
+
+test.each(['K3S_DAAS_HEALTH_PORTS', 'K3S_DAAS_PORT', 'K3S_DAAS_SERVICE', 'K3S_DAAS_NODEID'])(
+  '%s is a mistake, not a service link',
+  async (name) => {
+    await expect(load({ env: { ...endpoint, [name]: '8445' } })).rejects.toThrow(
+      `${name} (environment) is no setting`,
+    );
+  },
+);
+
+test.each([
+  ['gateway.server', 'K3S_DAAS_GATEWAY_SERVER', 'https://admin:hunter2@k3s.example.com:6443'],
+  ['join.gatewayUrl', 'K3S_DAAS_JOIN_GATEWAY_URL', 'https://admin:hunter2@gateway.example.com'],
+  ['chain.endpoints', 'K3S_DAAS_CHAIN_ENDPOINTS', 'https://admin:hunter2@sui.example.com'],
+])('a password in the URL of %s is refused without telling it', async (setting, variable, url) => {
+  const env = {
+    ...(setting === 'chain.endpoints' ? {} : endpoint),
+    K3S_DAAS_GATEWAY_TLS_CERT_FILE: 'a',
+    K3S_DAAS_GATEWAY_TLS_KEY_FILE: 'b',
+    [variable]: url,
+  };
+  const loading = loadGatewaySettings({ env, directories: [] });
+  await expect(loading).rejects.toThrow('expected no user or password in the URL');
+  await expect(loading).rejects.toThrow('[secret]@');
+  await expect(loading).rejects.not.toThrow('hunter2');
+});
+
+test.each([
+  'https://gateway.example.com/',
+  'https://gateway.example.com/api',
+  'https://gateway.example.com?x=1',
+  'http://gateway.example.com',
+])('join.gatewayUrl is scheme, host and port alone: %s is refused', async (url) => {
+  await expect(load({ env: { ...endpoint, K3S_DAAS_JOIN_GATEWAY_URL: url } })).rejects.toMatchObject({
+    code: 'DAAS_CONFIG_INVALID',
+    message: expect.stringContaining(
+      `join.gatewayUrl is "${url}" (environment K3S_DAAS_JOIN_GATEWAY_URL): expected `,
+    ),
+  });
+});
+
+test('k3s’ own file given as ours is told from a mistake', async () => {
+  const file = await write('config.yaml', 'server: https://k3s:6443\ntoken: planted\nnode-label:\n  - a=b\n');
+  const error = (await load({ file }).catch((thrown: unknown) => thrown)) as DaasError;
+  expect(error).toMatchObject({ code: 'DAAS_CONFIG_INVALID', exitCode: 78 });
+  expect(error.message).toContain("looks like k3s' own configuration");
+  expect(error.message).toContain('--k3s-config');
+  expect(error.message).not.toContain('planted');
 });

@@ -3,18 +3,20 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AgentSettings } from '#agent';
-import { ConfigurationError, isNodeId, Secret } from '#base';
+import { ConfigurationError, httpsOriginProblem, isNodeId, Secret } from '#base';
 import {
   type Deployment,
+  isInsecure,
   isPublicNetwork,
   openWallet,
   parseDeployment,
   readDeployment,
+  readWallet,
   type Wallet,
 } from '#chain';
 import type { GatewayConfig } from '#gateway';
 import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type Settings } from '#host';
-import { readWalletFile } from './wallet-file.ts';
+import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
 
 const DurationMs = z.int().min(0).max(86_400_000);
 const port = z.int().min(0).max(65_535);
@@ -25,13 +27,25 @@ const MistAmount = z
     (amount) => typeof amount === 'string' || Number.isSafeInteger(amount),
     'write an amount this large as a string',
   )
-  .transform((amount) => BigInt(amount));
+  .transform((amount) => BigInt(amount))
+  .refine((amount) => amount < 2n ** 64n, 'expected at most 18446744073709551615 MIST (2^64 - 1)');
+const isHttpsOrigin = (text: string, context: z.RefinementCtx) => {
+  const message = httpsOriginProblem(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+};
 const ObjectId = z.string().regex(/^0x[0-9a-fA-F]{1,64}$/, 'expected 0x and up to 64 hexadecimal digits');
 
 const chain = z
   .strictObject({
     endpoints: z
-      .array(z.url({ protocol: /^https?$/, error: 'expected http:// or https:// URLs' }))
+      .array(
+        z
+          .url({ protocol: /^https?$/, error: 'expected http:// or https:// URLs' })
+          .refine(
+            (url) => !URL.parse(url)?.username && !URL.parse(url)?.password,
+            'expected no user or password in the URL',
+          ),
+      )
       .min(1, 'expected at least one URL')
       .meta({ description: 'gRPC URLs of Sui full nodes; one, in this version, is the quorum' }),
     deployment: z.string().min(1).optional().meta({
@@ -41,6 +55,26 @@ const chain = z
     chainId: z.string().min(1).optional().meta({ description: 'base58 digest of the genesis checkpoint' }),
     packageId: ObjectId.optional().meta({ description: 'object id of the published contracts' }),
     clusterId: ObjectId.optional().meta({ description: 'object id of the cluster' }),
+    allowInsecure: z.boolean().default(false).meta({
+      description:
+        'take http:// endpoints on other machines, where anybody on the way could answer for the chain',
+    }),
+    headers: z
+      .record(
+        z.string(),
+        z
+          .string()
+          .min(1)
+          .transform((value) => new Secret(value)),
+      )
+      .optional()
+      .meta({
+        description: 'headers for every endpoint, such as the key of a provider; better in headersFile',
+        secret: true,
+      }),
+    headersFile: z.string().min(1).optional().meta({
+      description: 'a file (0600) with one `Name: value` a line, sent to every endpoint',
+    }),
     timeoutMs: DurationMs.min(100).default(10_000).meta({ description: 'for one call to a full node' }),
     gasBudgets: z
       .strictObject({
@@ -48,6 +82,17 @@ const chain = z
         mintMist: MistAmount.default(50_000_000n).meta({ description: 'the most gas a Seal token may cost' }),
       })
       .prefault({}),
+  })
+  .superRefine(({ endpoints, allowInsecure }, context) => {
+    // One with a password is refused later, by a sentence without it; this one shows the value.
+    for (const [index, endpoint] of endpoints.entries())
+      if (!allowInsecure && isInsecure(endpoint) && !/[@?]/.test(endpoint))
+        context.addIssue({
+          code: 'custom',
+          path: ['endpoints', index],
+          message:
+            'http:// to another machine, where anybody on the way could answer for the chain: use https://, or set chain.allowInsecure',
+        });
   })
   .prefault({} as never);
 
@@ -105,7 +150,8 @@ const common = {
   join: z
     .strictObject({
       gatewayUrl: z
-        .url({ protocol: /^https$/, error: 'expected an https:// URL' })
+        .string()
+        .superRefine(isHttpsOrigin)
         .optional()
         .meta({ description: 'the gateway that is asked first; must be one that the chain names' }),
       deadlineMs: DurationMs.min(1_000).default(600_000).meta({
@@ -181,7 +227,7 @@ export interface SettingSources {
   /** Default: that of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly flags?: readonly FlagValue[];
-  /** Default: the working directory, then /etc/k3s-daas. */
+  /** Default: /etc/k3s-daas, for others than root after the working directory. */
   readonly directories?: readonly string[];
 }
 
@@ -234,9 +280,11 @@ export async function loadGatewaySettings(sources: SettingSources = {}): Promise
 
 function load<T>(
   schema: z.ZodType<T>,
-  { file, env = process.env, flags, directories = ['.', '/etc/k3s-daas'] }: SettingSources,
+  { file, env = process.env, flags, directories }: SettingSources,
   reserved: readonly string[],
 ): Promise<Settings<T>> {
+  // A configuration lists plugins, whose code runs: root takes none from wherever it happens to stand.
+  const isRoot = process.geteuid?.() === 0;
   return loadSettings({
     schema,
     environmentPrefix: 'K3S_DAAS_',
@@ -245,7 +293,10 @@ function load<T>(
     aliases: seedAliases,
     ...(flags && { flags }),
     file: namedFile(file, env),
-    directories,
+    directories: directories ?? (isRoot ? ['/etc/k3s-daas'] : ['.', '/etc/k3s-daas']),
+    unsearchedDirectories: isRoot && directories === undefined ? ['.'] : [],
+    isForeignVariable: isServiceLink,
+    describeForeignFile: describeK3sFile,
     defaults: (given) => ({
       ...(isNodeId(hostname()) && { nodeId: { value: hostname(), origin: 'default (host name)' } }),
       ...(given('mockMode') === true && {
@@ -267,7 +318,7 @@ function namedFile(
   return undefined;
 }
 
-type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
+export type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
 
 /** The node id, or the error that says why the host name will not do. */
 export function nodeIdOf({ value: { nodeId } }: Loaded): string {
@@ -324,7 +375,7 @@ export async function walletOf(settings: Loaded): Promise<Wallet> {
       'DAAS_WALLET_MISSING',
       'no wallet key is configured: set wallet.keyFile (K3S_DAAS_WALLET_KEY_FILE) to a file with the key of the wallet that stakes',
     );
-  return readWalletFile(file, address);
+  return readWallet(file, address);
 }
 
 /** The list of plugins, the settings that belong to a built-in written into its entry. */
@@ -364,9 +415,19 @@ export function runtimeArguments({ value: { containerRuntime } }: Loaded): reado
   return [`--container-runtime-endpoint=${socket}`];
 }
 
+/** Variables that look like settings and are Kubernetes' own: said once, or a mistake would go unseen. */
+export function foreignVariableWarnings({
+  foreignVariables: names,
+}: Pick<Loaded, 'foreignVariables'>): readonly string[] {
+  if (names.length === 0) return [];
+  return [
+    `${names.join(', ')} (environment): not read as settings, Kubernetes sets such variables for a Service of this name; enableServiceLinks: false in the pod's spec leaves them out`,
+  ];
+}
+
 /** What deserves a word at start and is no error. */
 export async function settingWarnings(settings: Loaded): Promise<readonly string[]> {
-  const warnings: string[] = [];
+  const warnings: string[] = [...foreignVariableWarnings(settings)];
   const isKeyInFile = rowOf(settings, 'wallet.key').origin.startsWith('file ');
   if (isKeyInFile && settings.file !== undefined && ((await stat(settings.file)).mode & 0o077) !== 0)
     warnings.push(
@@ -389,7 +450,7 @@ export function pathOf(settings: Settings<unknown>, name: string): string | unde
   return origin.startsWith('file ') ? resolve(settings.directory, value) : resolve(value);
 }
 
-function rowOf(settings: Settings<unknown>, name: string) {
+export function rowOf(settings: Settings<unknown>, name: string) {
   const row = settings.rows.find((other) => other.name === name);
   if (!row) throw new Error(`there is no setting '${name}'`);
   return row;

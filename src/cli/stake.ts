@@ -1,5 +1,4 @@
 import { createPublicKey } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -10,25 +9,36 @@ import {
   Lifetime,
   messageOf,
   openJournal,
-  type SealToken,
+  readTrustedText,
   type StakeRecord,
   silentLog,
 } from '#base';
-import { type ClusterActor, createStakeChain, formatSui, parseSui, planStake } from '#chain';
+import {
+  type ClusterActor,
+  type ClusterSnapshot,
+  createStakeChain,
+  DEFAULT_GAS_BUDGETS,
+  formatSui,
+  parametersAt,
+  parseSui,
+  planStake,
+} from '#chain';
 import type { StakeChain } from '#plugin';
 import {
   ask,
-  budgetOf,
   confirm,
   costJson,
   costLines,
   type DeploymentOptions,
+  gasOf,
   openClusterActor,
   type SpendOptions,
   withDeployment,
   withSpending,
 } from './chain-options.ts';
 import { type Io, table } from './io.ts';
+import { printStanding, type Standing } from './stake-result.ts';
+import { termsJson, termsRows } from './stake-terms.ts';
 
 /** `k3s-daas stake`: a stake record, and with a node key its Seal token, without running a worker. */
 export function stakeCommand(io: Io): Command {
@@ -61,44 +71,72 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   const holderKey =
     options.holderKeyFile === undefined ? undefined : await readHolderKey(options.holderKeyFile);
   const actor = await openClusterActor(io, options);
-  const { parameters } = await actor.client.cluster();
+  const snapshot = await actor.client.clusterState();
   const stakeMist =
-    options.amount === undefined ? parameters.minimumWorkerStakeMist : parseSui(options.amount, '--amount');
+    options.amount === undefined
+      ? parametersAt(snapshot.state, snapshot.nowMs).minimumStakeMist
+      : parseSui(options.amount, '--amount');
   await using life = new Lifetime();
   const chain = await openStakeChain(actor, options, life);
-  const standing = await liveRecord(chain, nodeId);
-  if (!standing) {
+  const before = await liveRecord(chain, nodeId);
+  if (!before) {
     const cost = await planStake(actor, { nodeId, stakeMist });
-    const facts = [
-      ['stakes', `${formatSui(stakeMist)} for node ${nodeId}`],
-      ['cluster', chain.clusterId],
-      ['wallet', chain.wallet],
-      ...costLines(cost),
-      [
-        'then',
-        holderKey ? 'mints the Seal token (about 0.01 SUI of gas more)' : 'nothing: no node key was given',
-      ],
-    ];
+    const announcement = { nodeId, stakeMist, wallet: chain.wallet, snapshot, cost, holderKey };
     if (options.dryRun) {
       io.result(
-        { dryRun: true, nodeId, stakeMist, wallet: chain.wallet, ...costJson(cost) },
-        `${table(facts)}\nNothing was sent: this was a dry run.`,
+        { dryRun: true, nodeId, stakeMist, wallet: chain.wallet, ...costJson(cost), ...termsJson(snapshot) },
+        `${announce(announcement)}\nNothing was sent: this was a dry run.`,
       );
       return;
     }
-    for (const line of table(facts).split('\n')) io.note(line);
+    for (const line of announce(announcement).split('\n')) io.note(line);
     await confirm(io, 'Stake?', options);
   } else if (options.dryRun) {
-    printResult(io, standing, undefined, {});
+    printStanding(io, await standing(chain, before.id), {});
     return;
   }
   const staked = await chain.stakeForNode({ nodeId, stakeMist });
-  io.step(standing ? 'the stake was there already' : 'staked', staked.digest);
+  io.step(before ? 'the stake was there already' : 'staked', staked.digest);
   const minted = holderKey && (await chain.createWorkerSealToken({ recordId: staked.objectId, holderKey }));
-  if (minted) io.step('Seal token minted', minted.digest);
-  const record = (await chain.records([staked.objectId])).get(staked.objectId);
-  const token = minted && (await chain.tokens([minted.objectId])).get(minted.objectId);
-  printResult(io, record, token, { stakeDigest: staked.digest, mintDigest: minted?.digest });
+  if (minted)
+    io.step(before?.token ? 'the Seal token was there already' : 'Seal token minted', minted.digest);
+  printStanding(io, await standing(chain, staked.objectId, minted?.objectId), {
+    stakeDigest: staked.digest,
+    mintDigest: minted?.digest,
+  });
+}
+
+/** What is agreed to, before anything is sent. */
+function announce(facts: {
+  readonly nodeId: string;
+  readonly stakeMist: bigint;
+  readonly wallet: string;
+  readonly snapshot: ClusterSnapshot;
+  readonly cost: Awaited<ReturnType<typeof planStake>>;
+  readonly holderKey: Uint8Array | undefined;
+}): string {
+  return table([
+    ['stakes', `${formatSui(facts.stakeMist)} for node ${facts.nodeId}`],
+    ['cluster', facts.snapshot.state.id],
+    ...termsRows(facts.snapshot),
+    ['wallet', facts.wallet],
+    ...costLines(facts.cost),
+    [
+      'then',
+      facts.holderKey
+        ? 'mints the Seal token (about 0.01 SUI of gas more)'
+        : 'nothing: no node key was given',
+    ],
+  ]);
+}
+
+/** The record with the token it names; one minted just now may not be named yet by the endpoint that is asked. */
+async function standing(chain: StakeChain, recordId: string, mintedId?: string): Promise<Standing> {
+  const [records, { epoch }] = await Promise.all([chain.records([recordId]), chain.point()]);
+  const record = records.get(recordId);
+  const tokenId = mintedId ?? record?.token;
+  const token = tokenId === undefined ? undefined : (await chain.tokens([tokenId])).get(tokenId);
+  return { record, token, epoch };
 }
 
 async function openStakeChain(
@@ -107,14 +145,22 @@ async function openStakeChain(
   life: Lifetime,
 ): Promise<StakeChain> {
   const journal = await holdJournal(options.journal ?? defaultJournal(wallet.address), life);
-  const budgetMist = budgetOf(options);
+  const { budgetMist, gasPriceMist } = gasOf(options);
   return createStakeChain({
     client,
     wallet,
     journal,
     log: silentLog,
-    ...(budgetMist !== undefined && { gasBudgets: { stakeMist: budgetMist, mintMist: budgetMist } }),
+    gasPriceMist,
+    gasBudgets: gasBudgetsOf(budgetMist, gasPriceMist),
   });
+}
+
+/** Computation costs the price that is offered: the default budgets leave room for a thousand units of it. */
+function gasBudgetsOf(budgetMist: bigint | undefined, gasPriceMist = 0n) {
+  const { stakeMist, mintMist } = DEFAULT_GAS_BUDGETS;
+  const more = 2_000n * gasPriceMist;
+  return { stakeMist: budgetMist ?? stakeMist + more, mintMist: budgetMist ?? mintMist + more };
 }
 
 /**
@@ -137,40 +183,13 @@ async function liveRecord(chain: StakeChain, nodeId: string): Promise<StakeRecor
   return id === undefined ? undefined : (await chain.records([id])).get(id);
 }
 
-function printResult(
-  io: Io,
-  record: StakeRecord | undefined,
-  token: SealToken | undefined,
-  digests: { readonly stakeDigest?: string; readonly mintDigest?: string | undefined },
-): void {
-  const rows = [
-    ['record', record?.id ?? 'not shown by the endpoint yet'],
-    ['node', record?.nodeId ?? ''],
-    ['staker', record?.staker ?? ''],
-    ['status', record?.status ?? ''],
-    ['stake', record ? formatSui(record.stakeMist) : ''],
-    ['Seal token', token?.id ?? record?.token ?? 'none'],
-    ...(token
-      ? [
-          ['node key', Buffer.from(token.holderKey).toString('hex')],
-          ['permissions', token.permissions.join(' ')],
-          ['expires', `with epoch ${token.expiresAtEpoch}`],
-        ]
-      : []),
-  ];
-  io.result({ ...digests, record: record ?? null, token: tokenJson(token) }, table(rows));
-}
-
-function tokenJson(token: SealToken | undefined) {
-  return token ? { ...token, holderKey: Buffer.from(token.holderKey).toString('hex') } : null;
-}
-
 /** The 32 bytes of an Ed25519 public key; of a private PEM, its public half. */
 export async function readHolderKey(file: string): Promise<Uint8Array> {
   let text: string;
   try {
-    text = (await readFile(file, 'utf8')).trim();
+    text = (await readTrustedText(file, { what: 'the node key', origin: '--holder-key' })).trim();
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw invalidHolderKey(file, `it cannot be read: ${messageOf(cause)}`);
   }
   if (/^(?:0x)?[0-9a-fA-F]{64}$/.test(text))

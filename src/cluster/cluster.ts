@@ -21,6 +21,7 @@ import {
   type KubeStatusError,
   openKubeApi,
 } from './kube-api.ts';
+import { leaseRenewedAtMs } from './node-lease.ts';
 import { watchNodes } from './node-watch.ts';
 import { type PolicyState, readPolicyState } from './policy-state.ts';
 import {
@@ -162,6 +163,7 @@ export function openCluster(options: ClusterOptions): Cluster {
       const list = await call('list the nodes', (given) => core.listNode({}, given), { signal });
       return list.items.map(clusterNodeOf);
     },
+    leaseRenewedAtMs: (name, signal) => leaseRenewedAtMs(name, signal, { api, log }),
     watchNodes: (listener, signal) => watchNodes(listener, signal, { api, clock, log, relistMs }),
 
     async nodePassword(nodeId, signal) {

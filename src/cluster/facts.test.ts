@@ -20,6 +20,7 @@ test('a Node of a watch event carries times as text, one of a list as dates: bot
   expect(as(text)).toEqual(as(new Date(text)));
   expect(as(text)).toMatchObject({
     isReady: false,
+    isKubeletSilent: true,
     createdAtMs: Date.parse(text),
     readyChangedAtMs: Date.parse(text),
   });

@@ -10,6 +10,7 @@ export function clusterNodeOf(node: V1Node): ClusterNode {
     name: node.metadata?.name ?? '',
     uid: node.metadata?.uid ?? '',
     isReady: ready?.status === 'True',
+    isKubeletSilent: ready?.status === 'Unknown',
     stakeRecordId: idOfBase58(node.metadata?.labels?.[NODE_MARK] ?? ''),
     createdAtMs: timeOf(node.metadata?.creationTimestamp) ?? 0,
     readyChangedAtMs: timeOf(ready?.lastTransitionTime),

@@ -12,7 +12,7 @@ import type {
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
-import { ADMITTED_CONFIG_MAP, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
+import { ADMITTED_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
 
 /** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
 export type GatewayIdentity =
@@ -57,6 +57,11 @@ const systemRules: V1PolicyRule[] = [
   },
 ];
 
+/** Whether a kubelet renews its Lease decides whether its node may have a join credential. */
+const leaseRules: V1PolicyRule[] = [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'] },
+];
+
 /** The gateway's ServiceAccount and its token; nothing for an identity that comes from elsewhere. */
 export function gatewayAccount(identity: GatewayIdentity): KubernetesObject[] {
   if (identity.kind === 'user') return [];
@@ -88,7 +93,6 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
       : { kind: 'ServiceAccount', name: GATEWAY_NAME, namespace: SYSTEM_NAMESPACE },
   ];
   const metadata = { name: GATEWAY_NAME, labels };
-  const inSystem = { ...metadata, namespace: SYSTEM_NAMESPACE };
   const apiVersion = `${rbac}/v1`;
   const clusterRole: V1ClusterRole = { apiVersion, kind: 'ClusterRole', metadata, rules: clusterRules };
   const clusterBinding: V1ClusterRoleBinding = {
@@ -98,15 +102,22 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
     roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: GATEWAY_NAME },
     subjects,
   };
-  const role: V1Role = { apiVersion, kind: 'Role', metadata: inSystem, rules: systemRules };
-  const binding: V1RoleBinding = {
-    apiVersion,
-    kind: 'RoleBinding',
-    metadata: inSystem,
-    roleRef: { apiGroup: rbac, kind: 'Role', name: GATEWAY_NAME },
-    subjects,
-  };
-  return [clusterRole, clusterBinding, role, binding];
+  const inNamespace = (namespace: string, rules: V1PolicyRule[]): [V1Role, V1RoleBinding] => [
+    { apiVersion, kind: 'Role', metadata: { ...metadata, namespace }, rules },
+    {
+      apiVersion,
+      kind: 'RoleBinding',
+      metadata: { ...metadata, namespace },
+      roleRef: { apiGroup: rbac, kind: 'Role', name: GATEWAY_NAME },
+      subjects,
+    },
+  ];
+  return [
+    clusterRole,
+    clusterBinding,
+    ...inNamespace(SYSTEM_NAMESPACE, systemRules),
+    ...inNamespace(LEASE_NAMESPACE, leaseRules),
+  ];
 }
 
 /** The policies of a set-up cluster. */

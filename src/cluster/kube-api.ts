@@ -1,6 +1,8 @@
+import { dirname } from 'node:path';
 import {
   AdmissionregistrationV1Api,
   ApiException,
+  CoordinationV1Api,
   CoreV1Api,
   KubeConfig,
   type ObservableMiddleware,
@@ -8,7 +10,14 @@ import {
   type RequestContext,
   VersionApi,
 } from '@kubernetes/client-node';
-import { ConfigurationError, DaasError, messageOf } from '#base';
+import {
+  ConfigurationError,
+  DaasError,
+  messageOf,
+  readTrustedTextSync,
+  type TrustRules,
+  trustedFile,
+} from '#base';
 
 /**
  * The generated clients on one connection pool. Every call goes through `call`, which gives it a time-out and turns
@@ -17,6 +26,7 @@ import { ConfigurationError, DaasError, messageOf } from '#base';
 export interface KubeApi extends AsyncDisposable {
   readonly config: KubeConfig;
   readonly core: CoreV1Api;
+  readonly coordination: CoordinationV1Api;
   readonly admission: AdmissionregistrationV1Api;
   readonly rbac: RbacAuthorizationV1Api;
   readonly version: VersionApi;
@@ -68,16 +78,19 @@ export const isConflict = (error: unknown): boolean =>
   error instanceof KubeStatusError && error.status === 409;
 
 /** How to reach the API server: the text of a kubeconfig, or the path of one. */
-export type KubeconfigSource = { readonly text: string } | { readonly path: string };
+export type KubeconfigSource =
+  | { readonly text: string }
+  | { readonly path: string /** Refused when others can read it. */; readonly isPrivate?: boolean };
 
 /** Reads a kubeconfig. Throws `DAAS_KUBECONFIG_INVALID` (exit 78) when it cannot be used. */
 export function loadKubeconfig(source: KubeconfigSource): KubeConfig {
   const config = new KubeConfig();
   const where = 'path' in source ? source.path : 'the text given';
   try {
-    if ('path' in source) config.loadFromFile(source.path);
+    if ('path' in source) loadFile(config, source);
     else config.loadFromString(source.text);
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
       'DAAS_KUBECONFIG_INVALID',
       `the kubeconfig ${where} cannot be read: give the path of a readable one (k3s writes /etc/rancher/k3s/k3s.yaml)`,
@@ -90,6 +103,22 @@ export function loadKubeconfig(source: KubeconfigSource): KubeConfig {
       `the kubeconfig ${where} names no current context with a cluster and a user: set current-context`,
     );
   return config;
+}
+
+/** A kubeconfig may name a program to run and files that it believes: it is read like a program. */
+function loadFile(
+  config: KubeConfig,
+  { path, isPrivate = false }: { readonly path: string; readonly isPrivate?: boolean },
+): void {
+  const rules: TrustRules = {
+    what: 'the kubeconfig',
+    ...(isPrivate && { exposedCode: 'DAAS_KUBECONFIG_EXPOSED' }),
+  };
+  config.loadFromString(readTrustedTextSync(path, rules));
+  config.makePathsAbsolute(dirname(path));
+  const user = config.getCurrentUser();
+  for (const file of [config.getCurrentCluster()?.caFile, user?.certFile, user?.keyFile])
+    if (file !== undefined) trustedFile(file, { what: 'a file of the kubeconfig', origin: path });
 }
 
 export interface KubeApiOptions {
@@ -136,6 +165,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
   return {
     config,
     core: config.makeApiClient(CoreV1Api),
+    coordination: config.makeApiClient(CoordinationV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
     rbac: config.makeApiClient(RbacAuthorizationV1Api),
     version: config.makeApiClient(VersionApi),

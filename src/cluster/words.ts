@@ -3,6 +3,8 @@ import { base58OfId, idOfBase58 } from './base58.ts';
 
 /** Names that the gateway, the API server and the operator see. They are permanent: clusters in the field hold them. */
 export const SYSTEM_NAMESPACE = 'kube-system';
+/** Where every kubelet renews a Lease of its Node's name. */
+export const LEASE_NAMESPACE = 'kube-node-lease';
 /** ConfigMap of the names that may exist as a Node: key node name, value its listing (`#base`, admitted-names.ts). */
 export const ADMITTED_CONFIG_MAP = 'k3s-daas-admitted';
 /** Taint that the policy demands of a staked Node at its creation; the value is the tier, the effect NoSchedule. */

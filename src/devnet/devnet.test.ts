@@ -198,7 +198,7 @@ describe('the wire', () => {
       ).headers.get('grpc-status');
     expect(await send(Buffer.from('garbage'))).toBe('13');
     expect(await send(Buffer.from([0, 0, 0, 0, 3, 0xff, 0xff, 0xff]))).toBe('13');
-    expect(await send(Buffer.alloc(5 * 1024 * 1024))).toBe('8');
+    expect(await send(Buffer.alloc(5 * 1024 * 1024))).toBe('11');
     expect((await fetch(`${devnet.url}/health`)).status).toBe(200);
   });
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GrpcTypes } from '@mysten/sui/grpc';
-import { type Clock, closeListener, DaasError, EXIT, guardConnections, systemClock } from '#base';
+import { type Clock, closeListener, DaasError, EXIT, guardConnections, hostPort, systemClock } from '#base';
 import { fromBase64 } from './base64.ts';
 import { ChainTime } from './chain-time.ts';
 import { type ChainControl, handleControl } from './control.ts';
@@ -184,7 +184,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
       reject(
         new DaasError(
           'DAAS_DEVNET_LISTEN',
-          `the development chain cannot listen on ${host}:${port}: choose another address or port`,
+          `the development chain cannot listen on ${hostPort(host, port)}: choose another address or port`,
           { cause, exitCode: EXIT.configuration, details: { host, port } },
         ),
       );

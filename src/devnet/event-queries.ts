@@ -172,7 +172,8 @@ function* page<T>(
     const isLast = position === limit - 1;
     yield {
       item,
-      watermark: { cursor: cursorOf(checkpoint, index), checkpoint },
+      // Up to where everything has been shown: more may follow of the item's own checkpoint.
+      watermark: { cursor: cursorOf(checkpoint, index), checkpoint: checkpoint > 0n ? checkpoint - 1n : 0n },
       end: isLast ? { reason: End.ITEM_LIMIT } : undefined,
     };
   }

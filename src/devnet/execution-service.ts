@@ -8,6 +8,7 @@ import { argumentFailure, ExecutionFailure } from './failure.ts';
 import { estimateBudget, MAX_GAS_BUDGET, REFERENCE_GAS_PRICE } from './gas.ts';
 import type { Handlers } from './grpc-web.ts';
 import type { Ledger } from './ledger.ts';
+import { checkLimits } from './limits.ts';
 import { applyMask, readMask, subMask } from './read-mask.ts';
 import { renderExecuted, renderOutcome } from './render-transaction.ts';
 import { checkCalledFunctions, resolveTransaction, selectGas } from './resolve.ts';
@@ -43,6 +44,7 @@ async function execute(
   await verifySignatures(bytes, data, signatures);
   const digest = TransactionDataBuilder.getDigestFromBytes(bytes);
   try {
+    checkLimits(data, bytes.length);
     const executed = ledger.execute(digest, bytes, data, signatures);
     return { transaction: renderExecuted(executed, ledger.code, mask, false) };
   } catch (error) {
@@ -78,6 +80,7 @@ function simulate(
     checkCalledFunctions(ledger, commandsOf(given));
     const data = selects ? withGas(ledger, given, proto) : given;
     const bytes = bcs.TransactionData.serialize({ V1: data }).toBytes();
+    if (isChecked) checkLimits(data, bytes.length);
     const digest = TransactionDataBuilder.getDigestFromBytes(bytes);
     const outcome = gaslessFailure(
       proto,

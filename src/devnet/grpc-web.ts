@@ -43,6 +43,7 @@ export class GrpcWebServer {
     string,
     { method: MethodDescription; handler: UnaryHandler | StreamHandler | undefined }
   >();
+  readonly #services = new Set<string>();
   readonly #headers: () => Readonly<Record<string, string>>;
   readonly #middleware: Middleware;
 
@@ -54,18 +55,30 @@ export class GrpcWebServer {
   }) {
     this.#headers = options.headers;
     this.#middleware = options.middleware ?? ((_call, next) => next());
-    for (const [service, handlers] of options.services)
+    for (const [service, handlers] of options.services) {
+      this.#services.add(service.typeName);
       for (const method of service.methods as readonly MethodDescription[])
         this.#methods.set(`/${service.typeName}/${method.name}`, {
           method,
           handler: handlers[method.name],
         });
+    }
   }
 
   /** Answers the request if it is a gRPC-web call; false leaves it to others. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
     const contentType = request.headers['content-type'] ?? '';
-    if (request.method !== 'POST' || !contentType.startsWith('application/grpc-web')) return false;
+    const service = /^\/([^/]+)\/[^/]+$/.exec(request.url ?? '')?.[1] ?? '';
+    const isCall = request.method === 'POST' && contentType.startsWith('application/grpc-web');
+    if (!this.#services.has(service)) {
+      if (isCall) response.writeHead(404).end();
+      return isCall;
+    }
+    // As a node's router answers what is no call, though the path is one of a call.
+    if (!isCall) {
+      response.writeHead(request.method === 'POST' ? 400 : 405).end();
+      return true;
+    }
     const isText = contentType.startsWith(TEXT);
     const answer = new Answer(response, isText, this.#headers());
     const gone = new AbortController();
@@ -128,7 +141,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
     size += chunk.length;
     if (size > MAX_REQUEST_BYTES)
       throw new RpcStatus(
-        GrpcStatusCode.RESOURCE_EXHAUSTED,
+        GrpcStatusCode.OUT_OF_RANGE,
         `a request may have at most ${MAX_REQUEST_BYTES} bytes`,
       );
     chunks.push(chunk);

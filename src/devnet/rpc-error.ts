@@ -1,4 +1,7 @@
 import { GrpcStatusCode } from '@mysten/sui/grpc';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+
+const MAX_MESSAGE = 1_000;
 
 /** Ends a call with a gRPC status. `message` is what a client sees. */
 export class RpcStatus extends Error {
@@ -7,7 +10,8 @@ export class RpcStatus extends Error {
   readonly violations: readonly FieldViolation[];
 
   constructor(code: GrpcStatusCode, message: string, violations: readonly FieldViolation[] = []) {
-    super(message);
+    // It travels in a header: one that repeats megabytes of a bad value ends the connection instead.
+    super(message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message);
     this.code = code;
     this.violations = violations;
   }
@@ -26,7 +30,8 @@ export const notFound = (message: string): RpcStatus => new RpcStatus(GrpcStatus
 export const internal = (message: string): RpcStatus => new RpcStatus(GrpcStatusCode.INTERNAL, message);
 
 /** A request that does not make sense: INVALID_ARGUMENT with the field that is wrong. */
-export function fieldInvalid(field: string, description: string): RpcStatus {
+export function fieldInvalid(field: string, text: string): RpcStatus {
+  const description = text.slice(0, MAX_MESSAGE);
   return new RpcStatus(GrpcStatusCode.INVALID_ARGUMENT, description, [
     { field, description, reason: 'FIELD_INVALID' },
   ]);
@@ -37,6 +42,12 @@ export function fieldMissing(field: string): RpcStatus {
   return new RpcStatus(GrpcStatusCode.INVALID_ARGUMENT, description, [
     { field, description, reason: 'FIELD_MISSING' },
   ]);
+}
+
+/** An address or object id in the forms that a node reads: `0x` and 1 to 64 hexadecimal digits. */
+export function idField(field: string, value: string): string {
+  if (!/^0x[0-9a-fA-F]{1,64}$/.test(value)) throw fieldInvalid(field, `invalid ${field}: ${value}`);
+  return normalizeSuiAddress(value);
 }
 
 /** An input of a transaction that a node refuses before it runs, said as a simulation says it. */
@@ -66,7 +77,7 @@ export const executionStatus = (error: InputError): RpcStatus =>
 
 // --- google.rpc.Status on the wire ------------------------------------------------------------------------------
 
-const BAD_REQUEST = 'type.googleapis.com/google.rpc.BadRequest';
+const BAD_REQUEST = '/google.rpc.BadRequest';
 const varint = (value: number): number[] =>
   value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 const bytesField = (number: number, bytes: Uint8Array): Uint8Array =>

@@ -1,5 +1,4 @@
 import { GrpcTypes } from '@mysten/sui/grpc';
-import { isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
 import { coinOfObject } from './balances.ts';
 import type { Handlers } from './grpc-web.ts';
 import type { Ledger } from './ledger.ts';
@@ -13,13 +12,12 @@ import {
   isSameType,
   parseType,
   SUI,
-  SUI_TYPE,
   type Type,
 } from './move/index.ts';
 import type { StoredObject } from './objects.ts';
 import { applyMask, asksFor, type MaskTree, readMask, subMask } from './read-mask.ts';
 import { renderObject } from './render-object.ts';
-import { fieldInvalid, fieldMissing } from './rpc-error.ts';
+import { fieldInvalid, fieldMissing, idField } from './rpc-error.ts';
 
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 1000;
@@ -35,9 +33,7 @@ export function stateService(ledger: Ledger): Handlers {
 
 function addressField(name: string, value: string | undefined): string {
   if (value === undefined) throw fieldMissing(name);
-  const address = normalizeSuiAddress(value);
-  if (!isValidSuiAddress(address)) throw fieldInvalid(name, `invalid ${name}: ${value}`);
-  return address;
+  return idField(name, value);
 }
 
 function typeField(name: string, value: string): Type {
@@ -73,19 +69,28 @@ function listOwnedObjects(
   };
 }
 
-/** The token names the last item shown, so that objects which come or go meanwhile shift nothing. */
+/**
+ * The token names the last item shown, so that objects which come or go meanwhile shift nothing, and its place, from which
+ * the list goes on when that item is gone.
+ */
 function pageOf<T extends { readonly id: string }>(
   items: readonly T[],
   { pageSize, pageToken }: { readonly pageSize?: number; readonly pageToken?: Uint8Array },
 ): { items: readonly T[]; next: { nextPageToken?: Uint8Array } } {
-  const size = Math.min(pageSize || DEFAULT_PAGE, MAX_PAGE);
-  const last = pageToken && Buffer.from(pageToken).toString('utf8');
-  const start = last === undefined ? 0 : items.findIndex(({ id }) => id === last) + 1;
-  if (last !== undefined && start === 0) throw fieldInvalid('page_token', 'invalid page_token');
+  const size = Math.max(1, Math.min(pageSize ?? DEFAULT_PAGE, MAX_PAGE));
+  const start = pageToken === undefined ? 0 : placeAfter(items, Buffer.from(pageToken).toString('utf8'));
   const shown = items.slice(start, start + size);
   const end = shown.at(-1);
   const hasMore = start + size < items.length && end !== undefined;
-  return { items: shown, next: hasMore ? { nextPageToken: Buffer.from(end.id) } : {} };
+  const token = `${start + size - 1}/${end?.id}`;
+  return { items: shown, next: hasMore ? { nextPageToken: Buffer.from(token) } : {} };
+}
+
+function placeAfter(items: ReadonlyArray<{ readonly id: string }>, token: string): number {
+  const [, place, last] = /^(\d{1,9})\/(.+)$/.exec(token) ?? [];
+  if (place === undefined) throw fieldInvalid('page_token', 'invalid page_token');
+  const found = items.findIndex(({ id }) => id === last);
+  return found === -1 ? Number(place) : found + 1;
 }
 
 function listDynamicFields(
@@ -137,17 +142,16 @@ function balancesOf(ledger: Ledger, owner: string): Map<string, bigint> {
   return sums;
 }
 
+/** Nothing is said of what is zero; and everything is in coins here: this chain keeps no balances of addresses. */
 const renderBalance = (coinType: string, balance: bigint): GrpcTypes.Balance => ({
   coinType,
-  balance,
-  coinBalance: balance,
-  // Everything is in coins here: this chain keeps no balances of addresses.
-  addressBalance: 0n,
+  ...(balance > 0n && { balance, coinBalance: balance }),
 });
 
 function getBalance(ledger: Ledger, request: GrpcTypes.GetBalanceRequest): GrpcTypes.Balance {
   const owner = addressField('owner', request.owner);
-  const coinType = formatType(typeField('coin_type', request.coinType ?? formatType(SUI_TYPE)));
+  if (request.coinType === undefined) throw fieldMissing('coin_type');
+  const coinType = formatType(typeField('coin_type', request.coinType));
   return renderBalance(coinType, balancesOf(ledger, owner).get(coinType) ?? 0n);
 }
 

@@ -18,7 +18,8 @@ import type { Audit } from './audit.ts';
 import { banOf } from './bans.ts';
 import type { GatewayConfig } from './config.ts';
 import { decide, problemOf, type StakeFact } from './decision.ts';
-import { createGate, type Locks } from './locks.ts';
+import { isKubeletHeard } from './liveness.ts';
+import { createGate, createLocks, type Locks } from './locks.ts';
 import { bansFor, type Reconciler, withStatus } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { RefusalTally } from './refusal-tally.ts';
@@ -41,15 +42,32 @@ export interface Applicant {
 
 export interface Admitted {
   readonly worker: Worker;
-  /** Undefined: the Node is there and was heard lately, the agent restarts on what it has. */
+  /** Undefined: the API server hears the Node's kubelet, the agent goes on with what it has. */
   readonly join: { readonly credential: Secret; readonly expiresAtMs: number } | undefined;
 }
 
 export interface Admission {
   /** Whether (node id, staker) would be admitted, from memory alone; asked before money is staked. */
   preview(nodeId: string, staker: string): ProblemCode | undefined;
-  /** @throws `Refusal`. */
-  admit(applicant: Applicant, signal?: AbortSignal): Promise<Admitted>;
+  /**
+   * One registration of a node at a time, and one that waits.
+   * @throws `Refusal`.
+   */
+  admit(applicant: Applicant, until?: AdmissionSignals): Promise<Admitted>;
+}
+
+interface AdmissionSignals {
+  /** Aborts when the caller is gone: what waits, or only reads, ends. Steps that were begun are finished. */
+  readonly caller?: AbortSignal;
+  /** Aborts when the gateway stops: steps that were begun are taken back. */
+  readonly gateway?: AbortSignal;
+}
+
+/** Both signals, as the steps of an admission take them. */
+interface Until {
+  /** Until the first write. */
+  readonly reading: AbortSignal | undefined;
+  readonly writing: AbortSignal | undefined;
 }
 
 export interface AdmissionOptions {
@@ -65,8 +83,6 @@ export interface AdmissionOptions {
   readonly log: Log;
 }
 
-/** A running node is heard once an interval; after this many without, its agent may be started from nothing. */
-const SILENT_INTERVALS = 3;
 const passwordSweepMs = 3_000;
 /** k3s sweeps a password Secret without a Node after ten minutes; a reused one must outlive the new credential. */
 const reservationReuseMs = 60_000;
@@ -81,6 +97,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
   /** Names on their way in: several at once must not take the same last place. */
   const entering = new Set<string>();
   const gate = createGate(config.limits.admissions, config.limits.admissionsWaiting);
+  /**
+   * The line of each name's own registrations, before the gate: a node that registers over and over must not take the places
+   * of others. Not the lock of the node, for which an eviction waits too.
+   */
+  const turns = createLocks();
 
   /** Step 1: whom the operator admits. */
   function policyProblem(
@@ -92,15 +113,17 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (stakers !== 'any' && !stakers.includes(staker)) return 'staker_not_admitted';
     if (!pattern.test(nodeId)) return 'node_id_not_admitted';
     if (worker && isAdmitted(worker)) return undefined;
-    const others = new Set([
-      ...entering,
-      ...registry
-        .workers()
-        .filter(isAdmitted)
-        .map((other) => other.nodeId),
-    ]);
-    others.delete(nodeId);
-    return others.size >= maxNodes ? 'cluster_full' : undefined;
+    return registry.admittedCount() + othersEntering(nodeId) >= maxNodes ? 'cluster_full' : undefined;
+  }
+
+  /** Names on their way in that do not count as admitted yet; no more than the gate lets in at once. */
+  function othersEntering(nodeId: string): number {
+    let count = 0;
+    for (const other of entering) {
+      const worker = registry.worker(other);
+      if (other !== nodeId && !(worker && isAdmitted(worker))) count += 1;
+    }
+    return count;
   }
 
   /** Step 2, the part that memory answers: bans, locks, and to whom the name is bound. */
@@ -136,7 +159,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return recordId !== undefined && node.stakeRecordId === recordId ? undefined : 'name_not_ours';
   }
 
-  async function admitLocked(applicant: Applicant, signal: AbortSignal | undefined): Promise<Admitted> {
+  async function admitLocked(applicant: Applicant, until: Until): Promise<Admitted> {
     const { nodeId } = applicant;
     const worker = registry.worker(nodeId);
     await judge(applicant, worker);
@@ -147,7 +170,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     entering.add(nodeId);
     throwIf(bindingProblem(nodeId, staker, applicant.holderKey, worker), applicant);
     const [node, names] = await reach(
-      Promise.all([cluster.node(nodeId, signal), cluster.admittedNames(signal)]),
+      Promise.all([cluster.node(nodeId, until.reading), cluster.admittedNames(until.reading)]),
     );
     throwIf(nameProblem(worker, staker, node, names.get(nodeId), recordId), applicant);
 
@@ -168,15 +191,23 @@ export function createAdmission(options: AdmissionOptions): Admission {
       heldFor: worker?.heldFor,
       host: applicant.host,
     };
-    if (node && worker && isAdmitted(worker) && runsLately(nodeId, nowMs)) {
+    const isHeard = node !== undefined && (await reach(hears(node, until.reading)));
+    if (isHeard && worker && isAdmitted(worker)) {
       // Name and taint stay as they were admitted: another tier comes with the next join.
       const same = { ...next, tier: worker.tier };
       await audit.note('worker.registered', registered(same, applicant, false));
       await registry.save({ worker: withStatus(same, memberWith(worker), nowMs) });
       return { worker: same, join: undefined };
     }
+    if (isHeard && !worker) {
+      // Our store has lost this node, which runs on what it has: its key alone opens no second way in.
+      await reach(adopt(next, await isReserved(applicant, next, until.reading), until.writing));
+      const adopted = registry.worker(nodeId) ?? next;
+      await audit.note('worker.registered', registered(adopted, applicant, false));
+      return { worker: adopted, join: undefined };
+    }
     const isListed = names.get(nodeId) === next.tier;
-    const issued = await issue(applicant, worker, next, node, isListed, signal);
+    const issued = await issue(applicant, worker, next, node, isListed, until);
     await audit.note('worker.registered', registered(issued.worker, applicant, true));
     return issued;
   }
@@ -228,13 +259,18 @@ export function createAdmission(options: AdmissionOptions): Admission {
     }
   }
 
-  /** Whether its host said a moment ago that the agent is ready: one that does not get ready has lost its certificates. */
-  function runsLately(nodeId: string, nowMs: number): boolean {
-    const presence = registry.presence(nodeId);
-    return (
-      presence?.agentState === 'ready' &&
-      nowMs - presence.lastHeartbeatMs <= SILENT_INTERVALS * config.heartbeatIntervalMs
-    );
+  async function hears(node: ClusterNode, signal: AbortSignal | undefined): Promise<boolean> {
+    const renewedAtMs = node.isKubeletSilent ? await cluster.leaseRenewedAtMs(node.name, signal) : undefined;
+    return isKubeletHeard(node, renewedAtMs, clock.nowMs());
+  }
+
+  async function isReserved(
+    { nodeId, nodePasswordHash }: Applicant,
+    { recordId }: Worker,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const password = await cluster.nodePassword(nodeId, signal);
+    return password?.recordId === recordId && password.hash === nodePasswordHash;
   }
 
   /** Steps 3 to 5: incarnation, password, name, credential. A crash between any two leaves a name nobody can use. */
@@ -244,10 +280,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
     next: Worker,
     node: ClusterNode | undefined,
     isListed: boolean,
-    signal: AbortSignal | undefined,
+    until: Until,
   ): Promise<Admitted> {
     try {
-      const reservedAtMs = await reach(reserve(applicant, worker, next, node, isListed, signal));
+      const reservedAtMs = await reach(reserve(applicant, worker, next, node, isListed, until));
       const credential = await reach(
         cluster.createJoinCredential(
           {
@@ -255,7 +291,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
             recordId: next.recordId,
             expiresAtMs: clock.nowMs() + config.joinCredentialLifeMs,
           },
-          signal,
+          until.writing,
         ),
       );
       const issued: IssuedCredential = {
@@ -312,14 +348,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
     next: Worker,
     node: ClusterNode | undefined,
     isListed: boolean,
-    signal: AbortSignal | undefined,
+    { reading, writing: signal }: Until,
   ): Promise<number | undefined> {
     const { nodeId, recordId, tier } = next;
+    const isKept = await isReserved(applicant, next, reading);
+    // The last moment at which a caller that has gone away leaves no trace.
+    reading?.throwIfAborted();
     const earlier = worker && credentialOf(worker);
     if (earlier) await revoke(nodeId, earlier.id, signal);
-    const password = await cluster.nodePassword(nodeId, signal);
-    const isReserved = password?.recordId === recordId && password.hash === applicant.nodePasswordHash;
-    if (isReserved && worker && isAdmitted(worker)) {
+    if (isKept && worker && isAdmitted(worker)) {
       if (node) {
         if (!isListed) await cluster.admitName({ nodeId, tier }, signal);
         return undefined;
@@ -329,7 +366,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const isFresh = status.kind === 'joining' && clock.nowMs() - status.reservedAtMs < reservationReuseMs;
       if (isListed && isFresh) return status.reservedAtMs;
     }
-    if (node && !worker) return adopt(next, isReserved, signal);
+    if (node && !worker) return adopt(next, isKept, signal);
 
     await registry.save({ worker: withStatus(next, { kind: 'admitting' }, clock.nowMs()) });
     await audit.note('admission.begun', {
@@ -370,12 +407,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   /** A Node that carries this record's mark and password, of which our store has lost the worker. */
-  async function adopt(
-    next: Worker,
-    isReserved: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<undefined> {
-    if (!isReserved)
+  async function adopt(next: Worker, isOwn: boolean, signal: AbortSignal | undefined): Promise<undefined> {
+    if (!isOwn)
       throw new Refusal('name_not_ours', `the Node ${next.nodeId} was made with another node password`);
     await audit.note('node.adopted', { node_id: next.nodeId, stake_record: next.recordId });
     await registry.save({
@@ -411,32 +444,50 @@ export function createAdmission(options: AdmissionOptions): Admission {
       // Whose mark a Node carries is judged when he registers.
       return nameProblem(worker, staker, node, names.get(nodeId), node?.stakeRecordId);
     },
-    admit(applicant, signal) {
-      const entered = gate.enter(() =>
-        locks.run(applicant.nodeId, async () => {
-          signal?.throwIfAborted();
-          const deadline = AbortSignal.timeout(admissionDeadlineMs);
-          try {
-            return await admitLocked(applicant, signal ? AbortSignal.any([signal, deadline]) : deadline);
-          } catch (cause) {
-            const error = deadline.aborted
-              ? new Refusal('cluster_unavailable', 'the cluster took too long', {
-                  cause,
-                  retryAfterMs: 2_000,
-                })
-              : cause;
-            if (error instanceof Refusal) noteRefusal(applicant, error);
-            throw error;
-          } finally {
-            entering.delete(applicant.nodeId);
-          }
-        }),
-      );
-      if (!entered)
-        throw new Refusal('overloaded', 'too many nodes register at once', { retryAfterMs: 2_000 });
-      return entered;
+    async admit(applicant, { caller, gateway } = {}) {
+      const { nodeId } = applicant;
+      const until: Until = { reading: anyOf(caller, gateway), writing: gateway };
+      if (turns.waiting(nodeId) > 0)
+        throw new Refusal('rate_limited', 'a registration of this node waits already', {
+          retryAfterMs: 2_000,
+        });
+      return turns.run(nodeId, () => enter(applicant, until), until.reading);
     },
   };
+
+  function enter(applicant: Applicant, until: Until): Promise<Admitted> {
+    const entered = gate.enter(
+      () => locks.run(applicant.nodeId, () => admitNoted(applicant, until), until.reading),
+      until.reading,
+    );
+    if (!entered) throw new Refusal('overloaded', 'too many nodes register at once', { retryAfterMs: 2_000 });
+    return entered;
+  }
+
+  /** The caller holds the lock of the node, and not for long: an eviction of it waits for the same lock. */
+  async function admitNoted(applicant: Applicant, { reading, writing }: Until): Promise<Admitted> {
+    const deadline = AbortSignal.timeout(admissionDeadlineMs);
+    try {
+      reading?.throwIfAborted();
+      return await admitLocked(applicant, {
+        reading: anyOf(reading, deadline),
+        writing: anyOf(writing, deadline),
+      });
+    } catch (cause) {
+      const error = deadline.aborted
+        ? new Refusal('cluster_unavailable', 'the cluster took too long', { cause, retryAfterMs: 2_000 })
+        : cause;
+      if (error instanceof Refusal) noteRefusal(applicant, error);
+      throw error;
+    } finally {
+      entering.delete(applicant.nodeId);
+    }
+  }
+}
+
+function anyOf(...signals: ReadonlyArray<AbortSignal | undefined>): AbortSignal | undefined {
+  const given = signals.filter((signal) => signal !== undefined);
+  return given.length > 1 ? AbortSignal.any(given) : given[0];
 }
 
 /** Who stands behind the applicant: as the chain says, or, while it is away, as it said when he was admitted. */

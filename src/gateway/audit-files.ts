@@ -1,5 +1,7 @@
-import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { openTrusted, type TrustRules } from '#base';
 
 /** What stands at the end of the last line: where the chain goes on. */
 interface AuditLine {
@@ -30,7 +32,7 @@ export async function openAuditFiles(
   path: string,
   { maxFileBytes, maxFiles }: AuditFilesOptions,
 ): Promise<AuditFiles> {
-  let file = await open(path, 'a+', 0o600);
+  let file = await openTrusted(path, rules, writing);
   const tail = await readTail(file);
   let bytes = tail.bytes;
   const last = tail.last ?? (bytes === 0 ? await lastOfEarlier(path) : undefined);
@@ -54,7 +56,8 @@ export async function openAuditFiles(
     async rotate(lastSequence) {
       const earlier = `${prefixOf(path)}${String(lastSequence).padStart(12, '0')}.jsonl`;
       // The new one first: without it there would be a moment with no file to write to.
-      const next = await open(`${path}.new`, 'w+', 0o600);
+      await rm(`${path}.new`, { force: true });
+      const next = await openTrusted(`${path}.new`, rules, writing | constants.O_EXCL);
       try {
         await rename(path, join(dirname(path), earlier));
         await rename(`${path}.new`, path);
@@ -72,6 +75,9 @@ export async function openAuditFiles(
     },
   };
 }
+
+const rules: TrustRules = { what: 'the audit file', origin: 'gateway.stateDir' };
+const writing = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 
 const prefixOf = (path: string) => `${basename(path, '.jsonl')}-until-`;
 
@@ -95,7 +101,7 @@ async function removeOldest(path: string, maxFiles: number): Promise<readonly st
 async function lastOfEarlier(path: string): Promise<AuditLine | undefined> {
   const newest = (await earlierFiles(path)).at(-1);
   if (newest === undefined) return undefined;
-  await using file = await open(join(dirname(path), newest), 'r');
+  await using file = await openTrusted(join(dirname(path), newest), rules);
   return (await readTail(file)).last;
 }
 

@@ -16,6 +16,16 @@ import { isNodePassword } from '#seal';
 
 export type PortMethod = keyof ClusterPort;
 
+const reads: readonly PortMethod[] = [
+  'node',
+  'nodes',
+  'leaseRenewedAtMs',
+  'nodePassword',
+  'admittedNames',
+  'joinCredentials',
+  'watchNodes',
+];
+
 /**
  * A k3s cluster in memory that keeps the promises of `ClusterPort`, and the rules that the gateway's order of steps
  * rests on (measured on k3s 1.36): a join credential claims any name that nobody has reserved; a Node can be made by
@@ -25,6 +35,8 @@ export class FakeCluster implements ClusterPort {
   readonly names = new Map<string, string>();
   readonly passwords = new Map<string, NodePasswordSecret>();
   readonly credentials = new Map<string, LiveJoinCredential & { readonly secret: string }>();
+  /** When the kubelet of a Node renewed its Lease. */
+  readonly leases = new Map<string, number>();
   readonly pods = new Map<string, number>();
   readonly taints = new Map<string, string>();
   readonly calls: string[] = [];
@@ -44,8 +56,7 @@ export class FakeCluster implements ClusterPort {
     await this.before?.(method, nodeId);
     if (this.isDown)
       throw new DaasError('DAAS_CLUSTER_UNAVAILABLE', 'the fake cluster is down', { isRetryable: true });
-    if (!['node', 'nodes', 'nodePassword', 'admittedNames', 'joinCredentials', 'watchNodes'].includes(method))
-      this.calls.push(nodeId === undefined ? method : `${method} ${nodeId}`);
+    if (!reads.includes(method)) this.calls.push(nodeId === undefined ? method : `${method} ${nodeId}`);
   }
 
   async node(name: string) {
@@ -55,6 +66,10 @@ export class FakeCluster implements ClusterPort {
   async nodes() {
     await this.#enter('nodes');
     return [...this.#nodes.values()];
+  }
+  async leaseRenewedAtMs(name: string) {
+    await this.#enter('leaseRenewedAtMs', name);
+    return this.leases.get(name);
   }
   async watchNodes(listener: (change: NodeChange) => void, signal: AbortSignal) {
     await this.#enter('watchNodes');
@@ -168,6 +183,7 @@ export class FakeCluster implements ClusterPort {
       name,
       uid: randomUUID(),
       isReady: true,
+      isKubeletSilent: false,
       stakeRecordId: undefined,
       createdAtMs: this.#clock.nowMs(),
       readyChangedAtMs: this.#clock.nowMs(),
@@ -185,6 +201,14 @@ export class FakeCluster implements ClusterPort {
     const changed = { ...node, ...change };
     this.#nodes.set(name, changed);
     this.#tell({ kind: 'modified', node: changed });
+  }
+  /** The kubelet has stopped, or is cut off, for so long that the node controller has noticed. */
+  silenceKubelet(name: string): void {
+    this.updateNode(name, { isReady: false, isKubeletSilent: true, readyChangedAtMs: this.#clock.nowMs() });
+  }
+  /** It reports again. */
+  wakeKubelet(name: string): void {
+    this.updateNode(name, { isReady: true, isKubeletSilent: false, readyChangedAtMs: this.#clock.nowMs() });
   }
   removeNode(name: string): void {
     const node = this.#nodes.get(name);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { httpsOriginProblem } from '#base';
 import { ObjectId } from '#seal';
 
 const port = z.number().int().min(0).max(65_535);
@@ -45,7 +46,12 @@ export const GatewayConfig = z.strictObject({
     description: 'how the Kubernetes API is reached; `gateway setup` writes it, with the least rights',
   }),
   server: z
-    .url({ protocol: /^https$/, error: 'expected an https:// URL' })
+    .string()
+    .superRefine((text, context) => {
+      // It stands in the command line of every worker's agent.
+      const message = httpsOriginProblem(text);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    })
     .meta({ description: 'what workers join: the k3s server as they see it' }),
   serverCaFile: file.optional().meta({
     description:
@@ -77,7 +83,7 @@ export const GatewayConfig = z.strictObject({
     })
     .prefault({}),
   heartbeatIntervalMs: z.number().int().min(100).max(600_000).default(10_000).meta({
-    description: 'how often workers report; after three intervals without, a node may join from nothing',
+    description: 'how often workers report',
   }),
   joinCredentialLifeMs: z
     .number()

@@ -1,8 +1,8 @@
 import { randomFillSync } from 'node:crypto';
-import { statSync, unlinkSync } from 'node:fs';
-import { open, statfs, unlink } from 'node:fs/promises';
+import { constants, unlinkSync } from 'node:fs';
+import { statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { messageOf } from '#base';
+import { messageOf, openTrusted, type TrustRules } from '#base';
 
 /**
  * Room on the disk that is taken while there is enough, and given back when the disk is full, so that a lock-out can
@@ -43,7 +43,7 @@ export async function openDiskReserve(path: string, bytes: number): Promise<Disk
     }
   }
 
-  isHeld = bytes > 0 && sizeOf(path) === bytes;
+  isHeld = bytes > 0 && (await sizeOf(path)) === bytes;
   await restore();
   return {
     release() {
@@ -76,14 +76,26 @@ const SQLITE_FULL = 13;
 
 /** Random bytes, since a file system may keep zeros without using room for them. */
 async function fill(path: string, bytes: number): Promise<void> {
-  await using file = await open(path, 'w', 0o600);
+  await using file = await openTrusted(
+    path,
+    rules,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC,
+  );
   for (let written = 0; written < bytes; written += chunkBytes)
     await file.writeFile(randomFillSync(Buffer.alloc(Math.min(chunkBytes, bytes - written))));
   await file.sync();
 }
 
-function sizeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.size;
+/** Undefined for one that is not there, or that is not ours alone: it is made anew. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    await using file = await openTrusted(path, rules);
+    return (await file.stat()).size;
+  } catch {
+    return undefined;
+  }
 }
+
+const rules: TrustRules = { what: 'the disk reserve', origin: 'gateway.stateDir' };
 
 const mebibytes = (bytes: number) => Math.round((bytes / 1024 / 1024) * 10) / 10;

@@ -2,16 +2,32 @@ import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
 import { CLUSTER_ID, FakeChain, id } from './chain.fixture.ts';
 import { ManualClock, settled } from './clock.fixture.ts';
-import { createFactCache, FACT_FRESH_MS, FACT_LIFE_MS, judgeWorker, REFUSAL_LIFE_MS } from './facts.ts';
+import {
+  createFactCache,
+  FACT_FRESH_MS,
+  FACT_LIFE_MS,
+  type FactCacheOptions,
+  judgeWorker,
+  REFUSAL_LIFE_MS,
+} from './facts.ts';
 import { aWorker } from './worker.fixture.ts';
 import type { Worker } from './worker.ts';
+import { createWorkerIndex, type WorkerIndex } from './worker-index.ts';
 
 const key = new Uint8Array(32).fill(7);
+
+function createRegistryOf(workers: WorkerIndex): FactCacheOptions['registry'] {
+  return {
+    workers: () => workers.all(),
+    workerOfToken: (tokenId) => workers.ofToken(tokenId),
+    onWorkerChange: (listener) => workers.onChange(listener),
+  };
+}
 
 class Bench implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly chain = new FakeChain();
-  readonly workers: Worker[] = [];
+  readonly workers = createWorkerIndex();
   readonly changes: string[][] = [];
   readonly stop = new AbortController();
   readonly cache = createFactCache({
@@ -20,7 +36,8 @@ class Bench implements AsyncDisposable {
     clusterId: CLUSTER_ID,
     clock: this.clock,
     log: silentLog,
-    workers: () => this.workers,
+    registry: createRegistryOf(this.workers),
+    random: () => 0.999,
   });
   following: Promise<void> | undefined;
 
@@ -37,7 +54,7 @@ class Bench implements AsyncDisposable {
       tokenId,
       holderKey: Buffer.from(key).toString('base64url'),
     });
-    this.workers.push(worker);
+    this.workers.set(worker);
     return worker;
   }
   /** Time passes, and the cluster object is read once at its end. */
@@ -187,7 +204,9 @@ test('a thousand workers are read in batches of fifty at the start', async () =>
   await settled(60);
   expect(Math.max(...bench.chain.asked.tokens.map((ids) => ids.length))).toBe(50);
   expect(bench.chain.asked.tokens.length).toBeLessThanOrEqual(40);
-  expect(bench.workers.every((worker) => bench.cache.factOf(worker, undefined).kind === 'good')).toBe(true);
+  expect(bench.workers.all().every((worker) => bench.cache.factOf(worker, undefined).kind === 'good')).toBe(
+    true,
+  );
 });
 
 test('an outage of the rings is no news, and a follower that gives up is an error', async () => {
@@ -203,7 +222,8 @@ test('an outage of the rings is no news, and a follower that gives up is an erro
     clusterId: CLUSTER_ID,
     clock: bench.clock,
     log: silentLog,
-    workers: () => [],
+    registry: createRegistryOf(createWorkerIndex()),
+    random: () => 0,
   });
   await expect(other.follow(() => undefined, new AbortController().signal)).rejects.toMatchObject({
     code: 'DAAS_CHAIN_FOLLOWER_ENDED',

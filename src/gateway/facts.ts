@@ -6,13 +6,15 @@ import {
   DaasError,
   type Log,
   messageOf,
-  type SealToken,
   type StakeRecord,
 } from '#base';
 import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
 import { createBatcher } from './batcher.ts';
 import type { StakeFact } from './decision.ts';
+import { createDueTimes } from './due-times.ts';
+import { createFactEntries, type FactEntry } from './fact-entries.ts';
 import type { ChainChanges, ChangeFollower } from './ports.ts';
+import type { Registry } from './registry.ts';
 import type { Worker } from './worker.ts';
 
 /**
@@ -43,11 +45,18 @@ export interface FactCacheOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Whose tokens are kept fresh. */
-  readonly workers: () => readonly Worker[];
+  readonly registry: Pick<Registry, 'workers' | 'workerOfToken' | 'onWorkerChange'>;
+  /** 0 ≤ x < 1; spreads the readings over time. */
+  readonly random: () => number;
 }
 
-/** The backstop: no fact is trusted longer than this without being read, whatever the rings say. */
+/** The backstop: nothing is admitted on a fact that was read longer ago than this, whatever the rings say. */
 export const FACT_LIFE_MS = 60_000;
+/**
+ * So many facts of workers that nothing was announced of are read again each second, the oldest first: each once within
+ * `FACT_LIFE_MS` while there are few workers. Many at once would keep thread and chain busy for what the rings say already.
+ */
+export const REREADS_A_SECOND = 200;
 /** Without a reading of the cluster object for this long, facts are of unknown freshness. */
 export const FACT_FRESH_MS = 10_000;
 /** A refusal is not kept longer: the token may have been minted, the stake topped up just now. */
@@ -55,21 +64,18 @@ export const REFUSAL_LIFE_MS = 1_000;
 const pointLifeMs = 30_000;
 const secondLookMs = 2_000;
 const refreshTickMs = 1_000;
-/** Facts of strangers' tokens kept at most. */
+/** Facts of strangers' tokens, and announcements, kept at most. */
 const mostEntries = 5_000;
-
-interface Entry {
-  readonly token: SealToken | undefined;
-  readonly record: StakeRecord | undefined;
-  readonly readAtMs: number;
-  /** A change was announced that this reading may not show. */
-  isDirty: boolean;
-  lookAgainAtMs: number | undefined;
-}
+/** How many facts are on their way at once. */
+const readsAtOnce = 500;
 
 export function createFactCache(options: FactCacheOptions): FactCache {
-  const { chain, follower, clusterId, clock, log, workers } = options;
-  const entries = new Map<string, Entry>();
+  const { chain, follower, clusterId, clock, log, registry, random } = options;
+  const entries = createFactEntries((tokenId) => registry.workerOfToken(tokenId) !== undefined, mostEntries);
+  /** Tokens of workers that were never read, or of which a change was announced. */
+  const urgent = new Set<string>(registry.workers().map((worker) => worker.tokenId));
+  /** Tokens of workers by when they are read again though nothing was announced. */
+  const dueTimes = createDueTimes();
   /** The number of a record's last announced change: a reading begun before is not believed. */
   const announced = new Map<string, number>();
   let announcements = 0;
@@ -93,7 +99,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
   }
 
   /** `knownRecordId`: for a token that may be gone. */
-  async function load(tokenId: string, knownRecordId?: string): Promise<Entry> {
+  async function load(tokenId: string, knownRecordId?: string): Promise<FactEntry> {
     for (;;) {
       const startedAtMs = now();
       const announcedBefore = announcements;
@@ -102,45 +108,51 @@ export function createFactCache(options: FactCacheOptions): FactCache {
         token === undefined ? knownRecordId : token.cluster === clusterId ? token.stakeId : undefined;
       const record = recordId === undefined ? undefined : await records.get(recordId);
       if (recordId !== undefined && (announced.get(recordId) ?? 0) > announcedBefore) continue;
-      const entry: Entry = {
+      const lookAgainAtMs = entries.get(tokenId)?.lookAgainAtMs;
+      const entry: FactEntry = {
         token,
         record,
         readAtMs: startedAtMs,
         isDirty: false,
-        lookAgainAtMs: entries.get(tokenId)?.lookAgainAtMs,
+        lookAgainAtMs: lookAgainAtMs !== undefined && lookAgainAtMs > startedAtMs ? lookAgainAtMs : undefined,
       };
-      remember(tokenId, entry);
+      entries.put(tokenId, entry);
+      schedule(tokenId, entry);
       return entry;
     }
   }
 
-  /** A token that is gone names no record: whoever asks for it must not make us forget what became of its worker. */
-  function recordOfWorker(tokenId: string): string | undefined {
-    return workers().find((worker) => worker.tokenId === tokenId)?.recordId;
+  /** When a worker's token is read again. Spread over time: facts that were read together must not fall due together. */
+  function schedule(tokenId: string, entry: FactEntry): void {
+    if (!registry.workerOfToken(tokenId)) return;
+    const spreadMs = FACT_LIFE_MS * (0.5 + random() / 2);
+    dueTimes.set(tokenId, entry.lookAgainAtMs ?? entry.readAtMs + spreadMs);
   }
 
-  function remember(tokenId: string, entry: Entry): void {
-    entries.delete(tokenId);
-    entries.set(tokenId, entry);
-    if (entries.size <= mostEntries) return;
-    const watched = new Set(workers().map((worker) => worker.tokenId));
-    for (const known of entries.keys()) {
-      if (entries.size <= mostEntries) return;
-      if (!watched.has(known)) entries.delete(known);
+  registry.onWorkerChange((before, after) => {
+    if (before?.tokenId === after?.tokenId) return;
+    if (before) {
+      urgent.delete(before.tokenId);
+      dueTimes.delete(before.tokenId);
+      entries.release(before.tokenId);
     }
-  }
+    if (!after) return;
+    const entry = entries.get(after.tokenId);
+    if (entry && !entry.isDirty) schedule(after.tokenId, entry);
+    else urgent.add(after.tokenId);
+  });
 
-  function confirmedAtMs(entry: Entry): number {
+  function confirmedAtMs(entry: FactEntry): number {
     return entry.isDirty ? entry.readAtMs : Math.max(entry.readAtMs, heardAtMs ?? 0);
   }
 
-  function isUsable(entry: Entry, isGood: boolean): boolean {
+  function isUsable(entry: FactEntry, isGood: boolean): boolean {
     const ageMs = now() - entry.readAtMs;
     if (!isGood) return ageMs < REFUSAL_LIFE_MS && !entry.isDirty;
     return !entry.isDirty && ageMs < FACT_LIFE_MS && now() - confirmedAtMs(entry) < FACT_FRESH_MS;
   }
 
-  function assemble(entry: Entry, at: { cluster: Cluster; point: ChainPoint }): ChainFacts {
+  function assemble(entry: FactEntry, at: { cluster: Cluster; point: ChainPoint }): ChainFacts {
     return { token: entry.token, record: entry.record, ...at };
   }
 
@@ -167,46 +179,80 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       if (announced.size <= mostEntries) break;
       announced.delete(oldest);
     }
-    for (const [tokenId, entry] of entries) {
-      const recordId = entry.token?.stakeId ?? entry.record?.id;
-      if (!report.isFullPassNeeded && (recordId === undefined || !changed.has(recordId))) continue;
-      entry.isDirty = true;
-      entry.lookAgainAtMs = now() + secondLookMs;
-      tokens.forget(tokenId);
-    }
+    if (report.isFullPassNeeded) for (const [tokenId, entry] of entries.all()) markDirty(tokenId, entry);
+    else
+      for (const record of changed)
+        for (const tokenId of entries.ofRecord(record)) {
+          const entry = entries.get(tokenId);
+          if (entry) markDirty(tokenId, entry);
+        }
     return changed;
+  }
+
+  function markDirty(tokenId: string, entry: FactEntry): void {
+    entry.isDirty = true;
+    entry.lookAgainAtMs = now() + secondLookMs;
+    tokens.forget(tokenId);
+    if (registry.workerOfToken(tokenId)) urgent.add(tokenId);
   }
 
   /** A token that was just minted is about to be shown to us: its facts are here before its holder is. */
   async function fetchAhead(changed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-    const known = new Set([...entries.values()].map((entry) => entry.token?.stakeId));
-    const unknown = [...changed].filter((record) => !known.has(record)).slice(-50);
+    const unknown = [...changed].filter((record) => entries.ofRecord(record).length === 0).slice(-50);
     for (const record of await Promise.all(unknown.map((id) => records.get(id)))) {
       if (signal.aborted) return;
       if (record?.status === 'active' && record.token !== undefined) await load(record.token);
     }
   }
 
-  /** Reads anew what is due: announced, to be looked at twice, or old. */
+  /** Reads anew what is due: what was announced, or never read, all of it; then of the rest what has become old. */
   async function refresh(onChange: (nodeIds: readonly string[]) => void): Promise<void> {
-    const due = workers().filter((worker) => {
-      const entry = entries.get(worker.tokenId);
-      if (!entry || entry.isDirty) return true;
-      if (entry.lookAgainAtMs !== undefined && entry.lookAgainAtMs <= now()) return true;
-      return now() - entry.readAtMs >= FACT_LIFE_MS;
-    });
-    if (due.length === 0) return;
-    // Each by itself: an epoch, or the facts of others, that cannot be read must not keep a slash from being seen.
-    const outcomes = await Promise.allSettled([
-      currentPoint(),
-      ...due.map(async (worker) => {
-        const entry = await load(worker.tokenId, worker.recordId);
-        if (entry.lookAgainAtMs !== undefined && entry.lookAgainAtMs <= now())
-          entry.lookAgainAtMs = undefined;
-        onChange([worker.nodeId]);
-      }),
-    ]);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    const announcedNow = [...urgent];
+    urgent.clear();
+    const due = [...announcedNow, ...dueTimes.take(now(), REREADS_A_SECOND)];
+    // Without an epoch no stake is known to be good.
+    if (due.length > 0 || point === undefined) refreshPoint(onChange);
+    const rest = due.values();
+    const failures: unknown[] = [];
+    let isAnswered = false;
+    /** Each by itself: facts of others that hang or cannot be read must not keep a slash from being seen. */
+    async function readSome(): Promise<void> {
+      for (const tokenId of rest) {
+        try {
+          await readOfWorker(tokenId, onChange);
+          isAnswered = true;
+        } catch (error) {
+          failures.push(error);
+          urgent.add(tokenId);
+          // So many questions without any answer: the chain is away, and the others are for the next look.
+          if (!isAnswered && failures.length >= readsAtOnce) break;
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(readsAtOnce, due.length) }, readSome));
+    for (const tokenId of rest) urgent.add(tokenId);
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async function readOfWorker(
+    tokenId: string,
+    onChange: (nodeIds: readonly string[]) => void,
+  ): Promise<void> {
+    const worker = registry.workerOfToken(tokenId);
+    if (!worker) return;
+    await load(tokenId, worker.recordId);
+    onChange([worker.nodeId]);
+  }
+
+  /** An epoch that cannot be read keeps no ended stake from being seen; with the first one, all others can be judged. */
+  function refreshPoint(onChange: (nodeIds: readonly string[]) => void): void {
+    const isFirst = point === undefined;
+    currentPoint().then(
+      () => {
+        if (isFirst) onChange(registry.workers().map((worker) => worker.nodeId));
+      },
+      (error: unknown) => log.warn('The epoch of the chain could not be read', { detail: messageOf(error) }),
+    );
   }
 
   async function refreshLoop(
@@ -255,7 +301,10 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       const at = await surroundings();
       const known = entries.get(tokenId);
       if (known && isUsable(known, isGoodFor(assemble(known, at), nodeId))) return assemble(known, at);
-      return assemble(await load(tokenId, known?.record?.id ?? recordOfWorker(tokenId)), at);
+      return assemble(
+        await load(tokenId, known?.record?.id ?? registry.workerOfToken(tokenId)?.recordId),
+        at,
+      );
     },
     knows: (tokenId) => {
       const entry = entries.get(tokenId);

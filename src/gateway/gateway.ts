@@ -1,4 +1,4 @@
-import { lstat, mkdir, stat, unlink } from 'node:fs/promises';
+import { lstat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -10,8 +10,10 @@ import {
   closeListener,
   DaasError,
   guardConnections,
+  hostPort,
   Lifetime,
   type Log,
+  makeTrustedDirectory,
   messageOf,
 } from '#base';
 import { createAdmission } from './admission.ts';
@@ -87,7 +89,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const { random = Math.random, endpoints = 1 } = options;
   const startedAtMs = clock.monotonicMs();
   const socketPath = config.socketPath ?? join(config.stateDir, 'operator.sock');
-  await openDirectory(config.stateDir, 'gateway.stateDir');
+  openDirectory(config.stateDir, 'gateway.stateDir');
   const tls = await readTls(config.tls);
   const tokenHead = await joinTokenHead(config, log);
   await checkEntry(options, tls.cert);
@@ -126,7 +128,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clusterId,
     clock,
     log,
-    workers: () => registry.workers(),
+    registry,
+    random,
   });
   const reconciler = createReconciler({
     cluster,
@@ -193,7 +196,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
 
   const operator = createOperatorApi({ registry, reconciler, facts, audit, usage, locks, clock, log });
-  const operatorConnections = guardConnections(operator.server, { most: 64, restMs: 10_000 });
+  const operatorConnections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, operatorConnections, 3_000);
     await operator.close();
@@ -217,7 +220,9 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
   const { app } = publicServer;
   life.defer('the public port', () => publicServer.close());
-  await listening(() => app.listen(config.listen), config.listen, 'gateway.listen');
+  await app.ready();
+  // Not by Fastify, which opens a second server for some hosts: nothing would guard that one.
+  await listening(() => listen(app.server, config.listen), config.listen, 'gateway.listen');
   const probe = createSelfProbe({
     host: dialHost(config.listen.host),
     port: portOf(app.server),
@@ -226,7 +231,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   });
 
   const health = createHealthApi(healthChecks);
-  const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000, restMs: 10_000 });
+  const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, healthConnections, 0));
   await listening(() => listen(health, config.health), config.health, 'gateway.health');
   life.defer('what is under way', () => stop.abort(stopping()));
@@ -271,11 +276,11 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   }
 
   const running: RunningGateway = {
-    publicUrl: `https://${urlHost(config.listen.host)}:${portOf(app.server)}`,
-    listenUrl: `https://${bracketed(config.listen.host)}:${portOf(app.server)}`,
+    publicUrl: `https://${hostPort(dialHost(config.listen.host), portOf(app.server))}`,
+    listenUrl: `https://${hostPort(config.listen.host, portOf(app.server))}`,
     health: healthChecks,
     untilReady,
-    healthUrl: `http://${urlHost(config.health.host)}:${portOf(health)}`,
+    healthUrl: `http://${hostPort(dialHost(config.health.host), portOf(health))}`,
     socketPath,
     ended,
     async [Symbol.asyncDispose]() {
@@ -353,15 +358,12 @@ async function flushLoop(written: Written, signal: AbortSignal): Promise<void> {
 }
 
 /** Whoever can write into it can put a state file of his own, or a socket, in the place of ours. */
-async function openDirectory(path: string, setting: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  const { mode } = await stat(path);
-  const isSticky = (mode & 0o1000) !== 0;
-  if ((mode & 0o002) === 0 || isSticky) return;
-  throw new ConfigurationError(
-    'DAAS_GATEWAY_DIRECTORY_EXPOSED',
-    `the directory ${path} (${setting}) has mode ${(mode & 0o777).toString(8)}: others could exchange what is in it; run chmod o-w ${path}, or choose another`,
-  );
+function openDirectory(path: string, setting: string): void {
+  makeTrustedDirectory(path, {
+    what: 'the directory',
+    origin: setting,
+    code: 'DAAS_GATEWAY_DIRECTORY_EXPOSED',
+  });
 }
 
 /** The socket's mode is its lock; on Linux its directory's is too. */
@@ -370,7 +372,7 @@ async function listenOnSocket(
   ready: () => PromiseLike<unknown>,
   path: string,
 ): Promise<void> {
-  await openDirectory(dirname(path), 'gateway.socketPath');
+  openDirectory(dirname(path), 'gateway.socketPath');
   if (await isAnswered(path))
     throw new DaasError(
       'DAAS_GATEWAY_SOCKET_BUSY',
@@ -418,10 +420,9 @@ function isAnswered(path: string): Promise<boolean> {
   });
 }
 
-function listen(
-  server: Server,
-  where: { readonly host: string; readonly port: number } | { readonly path: string },
-): Promise<void> {
+type Where = { readonly host: string; readonly port: number } | { readonly path: string };
+
+function listen(server: Server, where: Where): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where, () => {
@@ -431,13 +432,13 @@ function listen(
   });
 }
 
-async function listening(open: () => Promise<unknown>, where: object, setting: string): Promise<void> {
+async function listening(open: () => Promise<unknown>, where: Where, setting: string): Promise<void> {
   try {
     await open();
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_GATEWAY_LISTEN_FAILED',
-      `cannot listen on ${Object.values(where).join(':')} (${setting}): is another process there, or the address not of this machine?`,
+      `cannot listen on ${'path' in where ? where.path : hostPort(where.host, where.port)} (${setting}): is another process there, or the address not of this machine?`,
       { cause },
     );
   }
@@ -451,12 +452,4 @@ function portOf(server: { address(): AddressInfo | string | null }): number {
 /** An address to dial: "all interfaces" is none. */
 function dialHost(host: string): string {
   return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-}
-
-function urlHost(host: string): string {
-  return bracketed(dialHost(host));
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

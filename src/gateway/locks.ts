@@ -1,50 +1,82 @@
 /** One at a time for each key, in the order of asking; keys do not wait for each other. */
 export interface Locks {
-  run<T>(key: string, work: () => Promise<T>): Promise<T>;
+  /** A caller that still waits when `signal` aborts leaves the line, and rejects with its reason. */
+  run<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** How many wait for this key, the one that has it not counted. */
+  waiting(key: string): number;
 }
 
+/** Whose turn has not come yet, in the order of arrival. */
+type Line = Array<() => void>;
+
 export function createLocks(): Locks {
-  const last = new Map<string, Promise<unknown>>();
+  const lines = new Map<string, Line>();
+
+  async function enter(key: string, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    const line = lines.get(key);
+    if (line) await turnIn(line, signal);
+    else lines.set(key, []);
+  }
+
+  function leave(key: string): void {
+    const next = lines.get(key)?.shift();
+    if (next) next();
+    else lines.delete(key);
+  }
+
   return {
-    run(key, work) {
-      const before = last.get(key) ?? Promise.resolve();
-      const mine = before.then(work, work);
-      const settled = mine.then(
-        () => undefined,
-        () => undefined,
-      );
-      last.set(key, settled);
-      void settled.then(() => {
-        if (last.get(key) === settled) last.delete(key);
-      });
-      return mine;
+    async run(key, work, signal) {
+      await enter(key, signal);
+      try {
+        return await work();
+      } finally {
+        leave(key);
+      }
     },
+    waiting: (key) => lines.get(key)?.length ?? 0,
   };
 }
 
 /** A bounded number at once and a bounded number waiting; beyond that `undefined` at once, before memory grows. */
 export interface Gate {
-  enter<T>(work: () => Promise<T>): Promise<T> | undefined;
+  enter<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> | undefined;
 }
 
 export function createGate(atOnce: number, waitingAtMost: number): Gate {
   let running = 0;
-  const waiting: Array<() => void> = [];
+  const line: Line = [];
   return {
-    enter(work) {
-      if (running >= atOnce && waiting.length >= waitingAtMost) return undefined;
+    enter(work, signal) {
+      if (running >= atOnce && line.length >= waitingAtMost) return undefined;
       return (async () => {
-        // Handed over by the one that leaves, so that nobody slips in between.
-        if (running >= atOnce) await new Promise<void>((turn) => waiting.push(turn));
+        signal?.throwIfAborted();
+        // Handed over by the one that leaves, so that nothing slips in between.
+        if (running >= atOnce) await turnIn(line, signal);
         else running += 1;
         try {
           return await work();
         } finally {
-          const next = waiting.shift();
+          const next = line.shift();
           if (next) next();
           else running -= 1;
         }
       })();
     },
   };
+}
+
+function turnIn(line: Line, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => {
+      line.splice(line.indexOf(turn), 1);
+      reject(signal?.reason as Error);
+    };
+    const turn = () => {
+      signal?.removeEventListener('abort', giveUp);
+      resolve();
+    };
+    line.push(turn);
+    signal?.addEventListener('abort', giveUp, { once: true });
+  });
 }

@@ -19,6 +19,7 @@ function node(change: Partial<ClusterNode> = {}): ClusterNode {
     name: 'worker-1',
     uid: 'uid-1',
     isReady: true,
+    isKubeletSilent: false,
     stakeRecordId: id('b1'),
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,

@@ -82,9 +82,22 @@ export function nextStep(view: WorkerView): Step | undefined {
   }
 }
 
+/** When time alone may ask for a step that is not due yet: a credential ends, a stake has not stood for too long. */
+export function nextLookAtMs(view: WorkerView): number | undefined {
+  const { worker, fact, nowMs } = view;
+  const times = [credentialOf(worker)?.expiresAtMs];
+  if (fact.kind === 'bad') times.push(lastGoodAtMs(view) + view.cordonGraceMs);
+  const ahead = times.filter((atMs) => atMs !== undefined && atMs > nowMs) as number[];
+  return ahead.length === 0 ? undefined : Math.min(...ahead);
+}
+
 /** Its stake was good at its registration, or later, when a heartbeat of it came in. */
-function isCordonDue({ worker, presence, nowMs, cordonGraceMs }: WorkerView): boolean {
-  return nowMs - Math.max(presence?.goodAtMs ?? 0, worker.registeredAtMs) >= cordonGraceMs;
+function lastGoodAtMs({ worker, presence }: WorkerView): number {
+  return Math.max(presence?.goodAtMs ?? 0, worker.registeredAtMs);
+}
+
+function isCordonDue(view: WorkerView): boolean {
+  return view.nowMs - lastGoodAtMs(view) >= view.cordonGraceMs;
 }
 
 /** Of a worker that is out already: nothing is left to remove, but its ban and its directive are due. */

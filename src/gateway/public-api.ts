@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import {
@@ -65,13 +66,13 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     };
   });
 
-  app.post(PATHS.register, async (request): Promise<RegisterReply> => {
+  app.post(PATHS.register, async (request, reply): Promise<RegisterReply> => {
     const proven = provenRequest(request, config.gatewayId);
     const registrant = await verifier.registration(proven);
     const body = parseBody(RegisterBody, request, registrant.nodeId);
     const admitted = await admission.admit(
       { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },
-      signal,
+      { caller: untilGone(reply.raw), gateway: signal },
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
     options.usage.registered(admitted.worker.nodeId, proven.address);
@@ -104,6 +105,17 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       },
     });
   return server;
+}
+
+/** Aborts when the client closes the connection before it has its answer. */
+function untilGone(reply: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  const leave = () => {
+    if (!reply.writableFinished) gone.abort(new Refusal('request_timeout', 'the client has gone away'));
+  };
+  if (reply.destroyed) leave();
+  else reply.once('close', leave);
+  return gone.signal;
 }
 
 function provenRequest(request: FastifyRequest, audience: string): ProvenRequest {
@@ -159,7 +171,7 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
     timestamp: clock.nowMs(),
     message: join
       ? 'admitted: join with this credential before it ends'
-      : 'known: the node is there and was heard lately, go on with the certificates you have',
+      : 'known: the cluster hears the kubelet of this node, go on with the certificates you have',
     incarnation: worker.incarnation,
     join: join
       ? {

@@ -174,9 +174,8 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
     connections,
     async close() {
       isStopping = true;
-      if (!(await closeListener(app.server, connections, closeGraceMs)))
-        log.warn('The public port has not said that it is closed');
-      await app.close();
+      if (await closeListener(app.server, connections, closeGraceMs)) await app.close();
+      else log.warn('The public port has not said that it is closed');
     },
   };
 }

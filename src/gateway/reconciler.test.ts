@@ -296,6 +296,48 @@ describe("a name of the operator's is open to nobody else", () => {
     expect(world.cluster.names.get('server-2')).toBe('reserved');
   });
 
+  test('one that is expected is an ordinary one as soon as its Node has come, and reserved as soon as it has gone', async () => {
+    await using world = await World.start();
+    await world.pass(5_000);
+    world.cluster.names.set('server-1', 'expected');
+    expect(asIfUninvited(world)).toBe(201);
+    await settled(60);
+    expect(world.cluster.names.get('server-1')).toBe('ordinary');
+    world.cluster.removeNode('server-1');
+    await settled(60);
+    expect(world.cluster.names.get('server-1')).toBe('reserved');
+  });
+
+  test('a Node that comes and goes between two looks is found in the audit, and its name is closed', async () => {
+    await using world = await World.start();
+    await world.pass(5_000);
+    world.cluster.names.set('server-1', 'expected');
+    expect(asIfUninvited(world)).toBe(201);
+    world.cluster.removeNode('server-1');
+    await settled(60);
+    expect(asIfUninvited(world)).toBe(403);
+    const relisted = (await world.audit()).filter(({ event }) => event === 'name.relisted');
+    expect(relisted).toMatchObject([
+      { node_id: 'server-1', from: 'expected', to: 'ordinary' },
+      { node_id: 'server-1', from: 'ordinary', to: 'reserved' },
+    ]);
+  });
+
+  test('nor does it stay open when the API server was away meanwhile', async () => {
+    await using world = await World.start();
+    await world.pass(5_000);
+    world.cluster.names.set('server-1', 'expected');
+    let failures = 3;
+    world.cluster.before = (method) => {
+      if (method === 'relistName' && failures-- > 0) throw unavailable();
+    };
+    expect(asIfUninvited(world)).toBe(201);
+    world.cluster.removeNode('server-1');
+    await world.pass(20_000);
+    expect(failures).toBeLessThan(0);
+    expect(world.cluster.names.get('server-1')).toBe('reserved');
+  });
+
   test('the operator who opens a name again while its reservation is under way has the last word', async () => {
     await using world = await withServer();
     world.cluster.before = (method, name) => {

@@ -6,7 +6,6 @@ import {
   type Log,
   messageOf,
   type NodeChange,
-  ORDINARY,
   RESERVED,
 } from '#base';
 import type { Audit } from './audit.ts';
@@ -16,8 +15,11 @@ import type { EvictionReason } from './decision.ts';
 import type { FactCache } from './facts.ts';
 import type { Locks } from './locks.ts';
 import { type DueListing, dueListings } from './operator-names.ts';
-import { nextStep, type Step, type WorkerView } from './plan.ts';
+import { nextLookAtMs, nextStep, type Step, type WorkerView } from './plan.ts';
 import type { Registry } from './registry.ts';
+import { createSightings, type Sighting } from './sightings.ts';
+import { inSlicesOf } from './slices.ts';
+import { createSweep, SWEEP_SLICE } from './sweep.ts';
 import { createWorkQueue } from './work-queue.ts';
 import {
   credentialOf,
@@ -35,6 +37,7 @@ import {
 export interface Reconciler {
   /** Looks at a node, and does soon what has to be done. */
   settle(nodeId: string): void;
+  /** The same for all of them, in slices that let others have the thread in between. */
   settleAll(): void;
   /** Takes a node out of the cluster, as the operator asks. Resolves when it is decided; the work follows. */
   evict(nodeId: string, reason: EvictionReason, options: { readonly lock: boolean }): Promise<void>;
@@ -75,29 +78,29 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   let watched: Map<string, ClusterNode> | undefined;
   let names: ReadonlyMap<string, string> | undefined;
   let isPassDue = true;
-  /** Names whose Node was seen to go: whatever has come under them since, came without being asked for. */
-  const goneNodes = new Set<string>();
+  const sightings = createSightings();
   const expectedSinceMs = new Map<string, number>();
+  const sweep = createSweep(() => registry.workers(), settle);
   const queue = createWorkQueue({ run: settleLocked, atOnce: 8, urgentAtOnce: 64, clock, random, log });
 
   function settleLocked(nodeId: string, signal: AbortSignal): Promise<void> {
     return locks.run(nodeId, async () => {
       for (let count = 0; count < mostSteps; count += 1) {
-        const worker = registry.worker(nodeId);
         if (signal.aborted) return;
-        const due = worker && lockOutStep(worker);
+        const known = registry.worker(nodeId);
+        const due = known && lockOutStep(known);
         if (due) {
-          await take(due, worker, signal);
+          await take(due, known, signal);
           continue;
         }
-        if (goneNodes.has(nodeId)) {
-          await relist({ name: nodeId, from: ORDINARY, to: RESERVED }, signal);
-          goneNodes.delete(nodeId);
-        }
+        // Only now: a lock-out waits for no listing.
+        await sightings.follow(nodeId, (listing) => relist(listing, signal));
+        const worker = registry.worker(nodeId);
         if (!worker) return;
         // Asked of the API server itself: the watch may be behind what we have just done.
-        const step = nextStep(viewOf(worker, await cluster.node(nodeId, signal)));
-        if (!step) return;
+        const view = viewOf(worker, await cluster.node(nodeId, signal));
+        const step = nextStep(view);
+        if (!step) return noteNextLook(view);
         await take(step, worker, signal);
       }
       throw new Error('the steps do not come to an end');
@@ -193,7 +196,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const { isAllowed, state } = askBreaker(before, {
       nodeId: worker.nodeId,
       atMs: clock.nowMs(),
-      workers: registry.workers().filter(isAdmitted).length,
+      workers: registry.admittedCount(),
     });
     if (state !== before) await registry.decide({ breaker: state });
     if (!isAllowed && before.trippedAtMs === undefined) {
@@ -350,15 +353,22 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   function settleAll(): void {
-    for (const worker of registry.workers()) settleIfDue(worker);
+    sweep.askForAll();
   }
 
   /** The watch's view tells cheaply whether a closer look is worth a question to the API server. */
   function settleIfDue(worker: Worker): void {
-    const step = nextStep(viewOf(worker, watched?.get(worker.nodeId)));
+    const view = viewOf(worker, watched?.get(worker.nodeId));
+    const step = nextStep(view);
+    noteNextLook(view);
     // Before the first list no Node is known, which does not mean that there is none.
     const isGuess = step?.kind === 'lapse' && step.reason === 'node_deleted' && watched === undefined;
     if (step && !isGuess) queue.add(worker.nodeId, { isUrgent: isLockOut(step) });
+  }
+
+  function noteNextLook(view: WorkerView): void {
+    const atMs = nextLookAtMs(view);
+    sweep.lookAt(view.worker.nodeId, atMs && clock.monotonicMs() + atMs - view.nowMs);
   }
 
   function settle(nodeId: string): void {
@@ -368,24 +378,37 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   function onNodes(change: NodeChange): void {
     if (change.kind === 'listed') {
-      const before = watched;
-      watched = new Map(change.nodes.map((node) => [node.name, node]));
-      for (const [name, { uid }] of before ?? []) if (watched.get(name)?.uid !== uid) noteGone(name);
-      // Names are judged by their Nodes: the first pass had none to judge by.
-      if (!before) isPassDue = true;
-      settleAll();
+      onList(change.nodes);
       return;
     }
     watched ??= new Map();
-    if (change.kind === 'deleted') {
-      watched.delete(change.node.name);
-      noteGone(change.node.name);
-    } else watched.set(change.node.name, change.node);
-    settle(change.node.name);
+    const { name } = change.node;
+    const isThere = change.kind !== 'deleted';
+    if (isThere) watched.set(name, change.node);
+    else watched.delete(name);
+    if (change.kind === 'added') noteCame(name);
+    if (!isThere) note(name, 'gone');
+    settle(name);
   }
 
-  function noteGone(name: string): void {
-    goneNodes.add(name);
+  function onList(nodes: readonly ClusterNode[]): void {
+    const before = watched;
+    watched = new Map(nodes.map((node) => [node.name, node]));
+    for (const [name, { uid }] of before ?? []) if (watched.get(name)?.uid !== uid) note(name, 'gone');
+    if (before) for (const { name, uid } of nodes) if (before.get(name)?.uid !== uid) noteCame(name);
+    // Names are judged by their Nodes: the first pass had none to judge by.
+    if (!before) isPassDue = true;
+    settleAll();
+  }
+
+  /** A Node of a worker is not the operator's: its name is not looked up. */
+  function noteCame(name: string): void {
+    const worker = registry.worker(name);
+    if (!(worker && isAdmitted(worker))) note(name, 'came');
+  }
+
+  function note(name: string, sighting: Sighting): void {
+    sightings.add(name, sighting);
     queue.add(name);
   }
 
@@ -424,11 +447,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: id, reason: 'left_over' });
       });
     }
-    for (const worker of registry.workers().filter(isAdmitted)) {
-      if (names.has(worker.nodeId)) continue;
-      await restoreName(worker.nodeId, signal);
-    }
-    for (const worker of registry.workers()) await forgetIfOver(worker);
+    const listed = names;
+    await inSlicesOf(SWEEP_SLICE, registry.workers(), async (worker) => {
+      if (isAdmitted(worker) && !listed.has(worker.nodeId)) await restoreName(worker.nodeId, signal);
+      await forgetIfOver(worker);
+    });
     settleAll();
   }
 
@@ -501,7 +524,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           isPassDue = false;
           await fullPass(signal);
           nextPassMs = clock.monotonicMs() + fullPassMs;
-        } else settleAll();
+        } else sweep.lookAround(clock.monotonicMs());
       } catch (error) {
         isPassDue = true;
         if (!signal.aborted) log.warn('A pass over the cluster has failed', { detail: messageOf(error) });

@@ -40,3 +40,11 @@ test('a CA file that is not there is a configuration error', async () => {
     joinTokenHead({ server: 'https://k3s:6443', serverCaFile: '/nowhere/server-ca.crt' }, silentLog),
   ).rejects.toMatchObject({ code: 'DAAS_SERVER_CA_UNREADABLE', exitCode: 78 });
 });
+
+test('a server that hands out a CA without end is cut off', async () => {
+  await using server = await serveCa(200, 'x'.repeat(2 * 1024 * 1024));
+  await expect(joinTokenHead({ server: server.url }, silentLog)).rejects.toMatchObject({
+    code: 'DAAS_SERVER_CA_UNREADABLE',
+    cause: { message: expect.stringContaining('the reply is longer than') },
+  });
+});

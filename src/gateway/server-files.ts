@@ -1,8 +1,16 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { isPinned } from '#api';
-import { type Cluster, ConfigurationError, DaasError, type Log } from '#base';
+import {
+  type Cluster,
+  ConfigurationError,
+  DaasError,
+  type Log,
+  readBody,
+  readTrusted,
+  readTrustedText,
+  type TrustRules,
+} from '#base';
 import { caHash } from './ca-hash.ts';
 
 export interface TlsMaterial {
@@ -16,8 +24,15 @@ export async function readTls(files: {
   readonly certFile: string;
   readonly keyFile: string;
 }): Promise<TlsMaterial> {
-  const cert = await readNamed(files.certFile, 'gateway.tls.certFile');
-  const key = await readNamed(files.keyFile, 'gateway.tls.keyFile');
+  const cert = await readNamed(files.certFile, {
+    what: 'the certificate of the gateway',
+    origin: 'gateway.tls.certFile',
+  });
+  const key = await readNamed(files.keyFile, {
+    what: 'the TLS key of the gateway',
+    origin: 'gateway.tls.keyFile',
+    exposedCode: 'DAAS_GATEWAY_KEY_EXPOSED',
+  });
   try {
     new X509Certificate(cert);
   } catch (cause) {
@@ -30,13 +45,14 @@ export async function readTls(files: {
   return { cert, key };
 }
 
-async function readNamed(path: string, setting: string): Promise<string> {
+async function readNamed(path: string, rules: TrustRules): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readTrustedText(path, rules);
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
       'DAAS_GATEWAY_TLS_UNREADABLE',
-      `${path} (${setting}) cannot be read: make it, or check its owner and mode`,
+      `${path} (${rules.origin}) cannot be read: make it, or check its owner and mode`,
       { cause },
     );
   }
@@ -63,6 +79,8 @@ export function checkOwnEntry(cluster: Cluster, gatewayId: string, cert: string,
     log.warn('The chain says that this gateway is not live: workers will not choose it', { gatewayId });
 }
 
+const caRules: TrustRules = { what: 'the CA of the k3s server', origin: 'gateway.serverCaFile' };
+
 /**
  * `K10<hash>::`, the part of a join token by which a worker knows its server, from the CA file or from the server itself.
  * @throws `DAAS_SERVER_CA_UNREADABLE`.
@@ -74,9 +92,11 @@ export async function joinTokenHead(
   const origin = serverCaFile ?? new URL('/cacerts', server).href;
   try {
     if (serverCaFile === undefined) log.warn('The server’s CA is taken on its word', { origin });
-    const bundle = serverCaFile === undefined ? await fetchCaCerts(server) : await readFile(serverCaFile);
+    const bundle =
+      serverCaFile === undefined ? await fetchCaCerts(server) : await readTrusted(serverCaFile, caRules);
     return `K10${caHash(bundle)}::`;
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     const failure = serverCaFile === undefined ? DaasError : ConfigurationError;
     throw new failure(
       'DAAS_SERVER_CA_UNREADABLE',
@@ -86,6 +106,9 @@ export async function joinTokenHead(
   }
 }
 
+/** A bundle of a dozen certificates has some twenty kilobytes. */
+const longestCaBytes = 1024 * 1024;
+
 /** As an agent does that has no hash: what it downloads is what it is to trust, so there is nothing to check it by. */
 function fetchCaCerts(server: string): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
@@ -93,13 +116,10 @@ function fetchCaCerts(server: string): Promise<Buffer> {
     new URL('/cacerts', server),
     { rejectUnauthorized: false, signal: AbortSignal.timeout(10_000) },
     (incoming) => {
-      const chunks: Buffer[] = [];
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-      incoming.once('error', reject);
-      incoming.once('end', () => {
-        if (incoming.statusCode === 200) resolve(Buffer.concat(chunks));
+      readBody(incoming, longestCaBytes).then((body) => {
+        if (incoming.statusCode === 200) resolve(body);
         else reject(new Error(`HTTP ${incoming.statusCode}`));
-      });
+      }, reject);
     },
   );
   outgoing.once('error', reject);

@@ -1,7 +1,14 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, fchmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { ConfigurationError, DaasError } from '#base';
+import {
+  ConfigurationError,
+  DaasError,
+  makeTrustedDirectory,
+  openTrustedSync,
+  type TrustRules,
+  writeFailure,
+} from '#base';
 
 /**
  * Where the gateway's state lives: JSON values under keys like `/workers/<node_id>`. A `write` is one transaction and
@@ -68,10 +75,15 @@ export function openSqliteStore(path: string): Store {
 }
 
 function openDatabase(path: string): DatabaseSync {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const rules: TrustRules = { what: 'the state file', origin: 'gateway.stateDir' };
+  makeTrustedDirectory(dirname(path), rules);
   // sqlite would create it with the mode of the umask; its -wal file takes the mode of the main one.
-  closeSync(openSync(path, 'a', 0o600));
-  chmodSync(path, 0o600);
+  const file = openTrustedSync(path, rules, constants.O_RDWR | constants.O_CREAT);
+  try {
+    fchmodSync(file, 0o600);
+  } finally {
+    closeSync(file);
+  }
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: 500 });
@@ -90,6 +102,8 @@ function openDatabase(path: string): DatabaseSync {
         `the state file ${path} is in use by another gateway: stop that one, or give this one a stateDir of its own`,
         { cause },
       );
+    if (cause instanceof Error && /disk is full/i.test(cause.message))
+      throw writeFailure(path, Object.assign(cause, { code: 'ENOSPC' }));
     throw new ConfigurationError(
       'DAAS_GATEWAY_STORE_DAMAGED',
       `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,

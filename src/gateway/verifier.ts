@@ -1,5 +1,6 @@
 import type { Clock } from '#base';
 import {
+  createPublicKeys,
   examineHolder,
   examineStake,
   examineTarget,
@@ -66,6 +67,9 @@ export interface VerifierOptions {
   readonly tokens: RateLimit;
 }
 
+/** Imported keys kept; one takes 1.3 KiB. */
+const mostKeys = 20_000;
+
 export function createVerifier(options: VerifierOptions): Verifier {
   const { facts, registry, challenges, audit, refusals, usage } = options;
   const { clock, startedAtMs, strangers, allStrangers, tokens } = options;
@@ -84,6 +88,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const known = last?.registeredAtMs === registeredAtMs ? last : registry.presence(nodeId);
     return known?.incarnation === incarnation && sequence <= known.sequence;
   }
+
+  /** Of workers alone: a stranger presents as many keys as it likes. */
+  const keys = createPublicKeys(mostKeys);
 
   /** When this gateway started, by the time of day as it is told now: it may have been set since. */
   function startedAtMsOfDay(): number {
@@ -220,7 +227,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
         return refuse(request, 'sequence_missing', proof);
       const isCurrent = worker.tokenId === proof.tokenId && incarnation === worker.incarnation;
       if (isCurrent && isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
-      if (!(await isSignedBy(proof, Buffer.from(worker.holderKey, 'base64url'))))
+      if (!(await isSignedBy(proof, () => keys.get(worker.holderKey))))
         return refuse(
           request,
           worker.tokenId === proof.tokenId ? 'signature_invalid' : 'token_mismatch',

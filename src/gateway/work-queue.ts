@@ -4,7 +4,8 @@ import { backoffDelayMs, type Clock, type Log, messageOf } from '#base';
  * Work by key: whatever is added while its key waits is done once, what is added while it is being done is done again,
  * and what fails is tried again after a growing delay until it succeeds.
  *
- * Urgent work has places of its own, and does not wait for what is being done for the same key: that is cut off.
+ * Urgent work begins before all other, in places of its own, and does not wait for what is being done for the same key: that
+ * is cut off.
  */
 export interface WorkQueue {
   add(key: string, options?: { readonly isUrgent?: boolean }): void;
@@ -33,8 +34,8 @@ const retry = { baseMs: 1_000, maxMs: 30_000 };
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const { run, atOnce, urgentAtOnce, clock, random, log } = options;
   const stop = new AbortController();
-  const waiting = new Set<string>();
   const urgent = new Set<string>();
+  const waiting = new Set<string>();
   const underway = new Map<string, Underway>();
   const failures = new Map<string, number>();
   let urgentUnderway = 0;

@@ -279,16 +279,19 @@ export class FakeWorker {
     );
   }
 
-  async register(): Promise<Registration> {
+  async register(signal?: AbortSignal): Promise<Registration> {
     await settled();
     await using connection = this.connection();
     const challenge = await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
-    const registration = await connection.register({
-      challenge,
-      sealTokenId: this.tokenId,
-      nodePasswordHash: await this.#passwordHash(),
-      host: { os: 'linux' },
-    });
+    const registration = await connection.register(
+      {
+        challenge,
+        sealTokenId: this.tokenId,
+        nodePasswordHash: await this.#passwordHash(),
+        host: { os: 'linux' },
+      },
+      signal,
+    );
     this.registration = registration;
     this.sequence = 0;
     await settled();

@@ -1,10 +1,10 @@
-import { readFile, stat } from 'node:fs/promises';
-import { createRequire, registerHooks } from 'node:module';
+import { stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { closest } from 'fastest-levenshtein';
-import { ConfigurationError, messageOf } from '#base';
+import { ConfigurationError, messageOf, readTrustedText, trustedPath } from '#base';
 import type { Plugin } from '#plugin';
+import { pluginRules, prepareForPlugins, trustedPlugin } from './plugin-modules.ts';
 
 /** One entry of the configuration's list of plugins. */
 export interface PluginEntry {
@@ -67,12 +67,12 @@ async function loadBuiltIn(name: string, builtIns: BuiltIns): Promise<unknown> {
 }
 
 async function loadFromPath(use: string, directory: string): Promise<unknown> {
-  lendContract();
+  prepareForPlugins();
   const require = createRequire(join(directory, 'configuration'));
   try {
     // `require` of an ES module, not `import()`: it works in a single-file build of the host as well. The price is that
     // a plugin has no top-level await.
-    return require(await entryFile(use, directory));
+    return require(trustedPlugin(await entryFile(use, directory), use));
   } catch (cause) {
     if (cause instanceof ConfigurationError) throw cause;
     const isAsync = (cause as { code?: unknown }).code === 'ERR_REQUIRE_ASYNC_MODULE';
@@ -90,6 +90,7 @@ async function loadFromPath(use: string, directory: string): Promise<unknown> {
 async function entryFile(use: string, directory: string): Promise<string> {
   const require = createRequire(join(directory, 'configuration'));
   const path = use.startsWith('/') ? use : join(directory, use);
+  trustedPath(path, pluginRules(use), { mayBeMissing: true });
   const isDirectory = await stat(path).then(
     (status) => status.isDirectory(),
     () => false,
@@ -115,8 +116,9 @@ async function entryFile(use: string, directory: string): Promise<string> {
 async function readManifest(path: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
-  } catch {
+    text = await readTrustedText(path, { what: 'the manifest of a plugin' });
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error;
     return undefined;
   }
   try {
@@ -124,32 +126,6 @@ async function readManifest(path: string): Promise<Record<string, unknown> | und
   } catch (cause) {
     throw new ConfigurationError('DAAS_PLUGIN_LOAD_FAILED', `${path} is not JSON`, { cause });
   }
-}
-
-let isContractLent = false;
-
-/**
- * Lets every plugin import `k3s-daas/plugin` without installing it: the import is answered with the host's own copy, so
- * that what a plugin is built against and what it runs in are one.
- */
-function lendContract(): void {
-  if (isContractLent) return;
-  isContractLent = true;
-  const own = createRequire(import.meta.url);
-  const lent = new Map<string, string>();
-  for (const name of ['k3s-daas/plugin', 'k3s-daas/plugin/testing']) {
-    try {
-      lent.set(name, pathToFileURL(own.resolve(name)).href);
-    } catch {
-      // A build without the testing kit.
-    }
-  }
-  registerHooks({
-    resolve(specifier, context, next) {
-      const url = lent.get(specifier);
-      return url === undefined ? next(specifier, context) : { url, shortCircuit: true };
-    },
-  });
 }
 
 /** Refuses what is not a plugin of this version of the contract, and says which part of it is wrong. */

@@ -419,7 +419,7 @@ test('a disk that refuses the latch does not keep the agent alive', async () => 
   expect(world.agent.calls).toContain('stopForGood');
 });
 
-test('registering again leaves the running agent alone unless a join credential comes back', async () => {
+test('registering again leaves the running agent alone unless it needs the join credential that comes back', async () => {
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
@@ -430,7 +430,31 @@ test('registering again leaves the running agent alone unless a join credential 
   await world.clock.advance(1);
   world.script.register = async () => fakeRegistration();
   world.control().reregister('told to');
+  await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(3));
+  await settle();
+  expect(world.agent.starts).toHaveLength(1);
+  await world.clock.advance(1);
+  world.agent.isInNeed = true;
+  world.control().reregister('told to');
   await vi.waitFor(() => expect(world.agent.starts).toHaveLength(2));
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('a credential that the agent did not need is kept until the server refuses it', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.control().reregister('told to');
+  await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(2));
+  await settle();
+  expect(world.agent.starts).toHaveLength(1);
+  world.agent.current = { kind: 'starting', pid: 1 };
+  world.agent.isInNeed = true;
+  world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(2));
+  expect(world.agent.starts[1]?.join).toBeDefined();
+  expect(world.asked.filter((what) => what === 'register')).toHaveLength(2);
   world.host.stop('test');
   expect((await ended).exitCode).toBe(0);
 });
@@ -456,6 +480,7 @@ test('an agent that the server refuses gets a fresh credential', async () => {
   const ended = world.host.run();
   await world.arrived('run');
   world.agent.current = { kind: 'starting', pid: 1 };
+  world.agent.isInNeed = true;
   let answers = 0;
   world.script.register = async () => {
     answers += 1;
@@ -557,6 +582,28 @@ test('an agent that started with the labels of its last join is started with tho
   expect((await ended).exitCode).toBe(0);
 });
 
+test('an agent that has started without its gateway is started once, whatever the gateway gives later', async () => {
+  const first = makeWorld();
+  const ended = first.host.run();
+  await first.arrived('run');
+  first.host.stop('test');
+  await ended;
+
+  const world = makeWorld({ stateDir: first.stateDir });
+  const answer = Promise.withResolvers<Registration>();
+  world.script.register = () => answer.promise;
+  const running = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  await world.clock.advance(20_000);
+  await world.arrived('degraded');
+  answer.resolve(fakeRegistration());
+  await world.arrived('run');
+  await world.clock.advance(60_000);
+  expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
+  world.host.stop('test');
+  expect((await running).exitCode).toBe(0);
+});
+
 test('an agent that is refused while the host still registers does not register beside it', async () => {
   const first = makeWorld();
   const ended = first.host.run();
@@ -575,6 +622,7 @@ test('an agent that is refused while the host still registers does not register 
   world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
   await settle();
   expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
+  world.agent.isInNeed = true;
   world.agent.becomesReady = true;
   answer.resolve(fakeRegistration());
   await world.arrived('run');

@@ -10,6 +10,7 @@ import {
   Lifetime,
   type Lock,
   type Log,
+  makeTrustedDirectory,
   messageOf,
   openJournal,
   systemClock,
@@ -200,6 +201,7 @@ const unusable = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOO
 
 async function lockStateDir(stateDir: string): Promise<Lock> {
   try {
+    makeTrustedDirectory(stateDir, { what: 'the state directory', origin: 'stateDir' });
     return await acquireLock(join(stateDir, 'host.lock'), `the state directory ${stateDir}`);
   } catch (cause) {
     if (!unusable.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause;

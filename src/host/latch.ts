@@ -1,6 +1,6 @@
-import { readFile, unlink } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile } from '#base';
+import { readTrustedText, replaceFile } from '#base';
 
 /**
  * What keeps a slashed host from joining again after a restart: a file that names the record. It holds until another
@@ -27,7 +27,7 @@ export async function writeLatch(stateDir: string, latch: Latch): Promise<void> 
 export async function readLatch(stateDir: string): Promise<Latch | undefined> {
   let text: string;
   try {
-    text = await readFile(latchPath(stateDir), 'utf8');
+    text = await readTrustedText(latchPath(stateDir), { what: 'the latch' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

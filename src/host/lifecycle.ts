@@ -98,6 +98,8 @@ export class Lifecycle {
   #services: LifecycleServices | undefined;
   #stake: SealedStake | undefined;
   #renewal: Promise<boolean> | undefined;
+  /** A credential that came while the agent could do without. */
+  #spare: Registration | undefined;
   #isRecovering = false;
   #stopsAsked = 0;
   #starts = 0;
@@ -243,10 +245,38 @@ export class Lifecycle {
     try {
       const registration = await registering;
       this.#degrade('registration', undefined);
-      if (registration.join) void this.#startAgent(registration);
+      await this.#useOrKeep(registration);
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /**
+   * An agent that gets on is never restarted because a credential came: a gateway that was away, or a cut of the network,
+   * would restart every agent of the cluster. Whether the agent was started with it.
+   */
+  async #useOrKeep(registration: Registration): Promise<boolean> {
+    const { agent } = this.#expectServices();
+    if (!registration.join) return false;
+    this.#spare = registration;
+    if (!(await agent.needsCredential(this.signal)) || this.signal.aborted) {
+      this.#parts.log.info('The agent needs no join credential: the new one is kept');
+      return false;
+    }
+    return this.#useSpare();
+  }
+
+  #useSpare(): boolean {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (!spare) return false;
+    void this.#startAgent(spare);
+    return true;
+  }
+
+  #hasSpare(): boolean {
+    const { expiresAtMs = 0 } = this.#spare?.join ?? {};
+    return expiresAtMs > this.#parts.clock.nowMs();
   }
 
   /** Asks again, after growing delays, as long as the failure is one that may pass and nothing has ended the host. */
@@ -315,7 +345,7 @@ export class Lifecycle {
     return this.#renewal;
   }
 
-  /** Whether a fresh join credential came of it. */
+  /** Whether the agent was started with a fresh join credential. */
   async #renew(reason: string): Promise<boolean> {
     const known = this.#stake;
     const { catalog } = this.#expectServices();
@@ -328,8 +358,7 @@ export class Lifecycle {
         return catalog.one(JoinCredentialSource).register(stake, this.signal);
       });
       this.#degrade('registration', undefined);
-      if (registration.join) void this.#startAgent(registration);
-      return registration.join !== undefined;
+      return await this.#useOrKeep(registration);
     } catch (error) {
       if (this.signal.aborted) return false;
       // The agent runs on: what the chain says of the stake decides about the end, not a gateway's refusal.
@@ -350,7 +379,7 @@ export class Lifecycle {
     return this.#stake ?? known;
   }
 
-  /** The server refuses the agent, which would go on asking for ever: a fresh credential is the way out. */
+  /** The server refuses the agent, which would go on asking for ever: a credential is the way out, kept or fresh. */
   async #recover(reason: string, hadJoinCredential: boolean): Promise<void> {
     if (this.#isRecovering) return;
     this.#isRecovering = true;
@@ -359,12 +388,18 @@ export class Lifecycle {
       // A credential just made may not be known everywhere yet: asking for another at once would revoke it.
       if (hadJoinCredential) await pause();
       while (!this.#ending && this.#stake && this.#services?.agent.state().kind !== 'ready') {
-        if (await this.#renewOnce(`the server refuses the agent: ${reason}`)) return;
+        if (await this.#startOnCredential(reason)) return;
         await pause();
       }
     } finally {
       this.#isRecovering = false;
     }
+  }
+
+  async #startOnCredential(reason: string): Promise<boolean> {
+    const { agent } = this.#expectServices();
+    if (!this.#hasSpare()) return this.#renewOnce(`the server refuses the agent: ${reason}`);
+    return (await agent.needsCredential(this.signal)) && this.#useSpare();
   }
 
   #degrade(source: string, detail: string | undefined): void {

@@ -102,3 +102,22 @@ test('a log whose reader has gone ends nobody', async () => {
   expect(stream.errored).toMatchObject({ message: 'write EPIPE' });
   expect(() => log.info('Its pods are killed')).not.toThrow();
 });
+
+const painted = 'a\u001b[2J\u009b1A\u2028\u202e\ud800z';
+const followed = /(?!\n)\p{Cc}|\p{Cf}|\p{Zl}|\p{Cs}/u;
+
+test.each(['text', 'json'] as const)(
+  'what others wrote does not move the cursor of a terminal (%s)',
+  (format) => {
+    const out = sink();
+    const error = new Error(painted);
+    createLogger({ stream: out.stream, format }).info(painted, {
+      [painted]: painted,
+      nested: { [painted]: [painted] },
+      error,
+    });
+    expect(out.text()).not.toMatch(followed);
+    expect(out.text().trimEnd().split('\n')).toHaveLength(1);
+    if (format === 'json') expect(out.lines()[0]).toMatchObject({ message: painted, [painted]: painted });
+  },
+);

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { createLogger as createWinston, format, transports } from 'winston';
-import { coloursFor, type Log, type LogFields, Secret } from '#base';
+import { coloursFor, displayJson, displayText, type Log, type LogFields, maskUserInfo, Secret } from '#base';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -57,7 +57,7 @@ function apart(fields: LogFields): LogFields {
 
 function asJson(record: Readonly<Record<string, unknown>>): string {
   const { timestamp, level, message, ...fields } = record;
-  return stringify({ time: timestamp, level, message, ...fields });
+  return displayJson(stringify({ time: timestamp, level, message, ...fields }));
 }
 
 function asText(record: Readonly<Record<string, unknown>>, stream: { readonly isTTY?: boolean }): string {
@@ -76,14 +76,14 @@ function asText(record: Readonly<Record<string, unknown>>, stream: { readonly is
     .filter(([, value]) => value !== undefined)
     .map(
       ([name, value]) =>
-        `${colour.dim(`${name}=`)}${typeof value === 'string' ? quoted(value) : stringify(value)}`,
+        `${colour.dim(`${displayText(name)}=`)}${typeof value === 'string' ? quoted(value) : displayJson(stringify(value))}`,
     )
     .join(' ');
-  return `${colour.dim(time)} ${paint(String(level).padEnd(5))} ${String(message)}${facts ? `  ${facts}` : ''}`;
+  return `${colour.dim(time)} ${paint(String(level).padEnd(5))} ${displayText(String(message))}${facts ? `  ${facts}` : ''}`;
 }
 
 function quoted(text: string): string {
-  return /^[\w.:/@+-]+$/.test(text) ? text : JSON.stringify(text);
+  return /^[\w.:/@+-]+$/.test(text) ? text : displayJson(JSON.stringify(text));
 }
 
 function stringify(value: unknown): string {
@@ -135,5 +135,5 @@ const secretForms: ReadonlyArray<readonly [RegExp, string]> = [
 
 /** The second net: whatever looks like a secret is taken out of a finished line. The first is the type `Secret`. */
 export function redact(line: string): string {
-  return secretForms.reduce((text, [form, instead]) => text.replace(form, instead), line);
+  return maskUserInfo(secretForms.reduce((text, [form, instead]) => text.replace(form, instead), line));
 }

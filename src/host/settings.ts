@@ -1,9 +1,8 @@
-import { dirname, resolve } from 'node:path';
-import { cosmiconfig, defaultLoaders } from 'cosmiconfig';
+import { dirname } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
-import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
-import { ConfigurationError, messageOf, Secret } from '#base';
+import { ConfigurationError, maskUserInfo, Secret } from '#base';
+import { type Document, findDocument, readDocument, type SettingsFile } from './settings-file.ts';
 import { describeSettings, namesAt, type SettingKind, type SettingRow } from './settings-schema.ts';
 
 /** Another name for a setting: a key at the top of the file, or an environment variable. */
@@ -26,9 +25,15 @@ export interface SettingsOptions<T> {
   readonly aliases?: readonly SettingAlias[];
   readonly flags?: readonly FlagValue[];
   /** The file to read, and who named it (`--config`); without one the directories are searched. */
-  readonly file?: { readonly path: string; readonly origin: string } | undefined;
+  readonly file?: SettingsFile | undefined;
   /** Searched in this order for `k3s-daas.{json,yaml,yml}`; the first file found is the one. */
   readonly directories: readonly string[];
+  /** Not searched, but a file there may be what the user meant: told beside problems. */
+  readonly unsearchedDirectories?: readonly string[];
+  /** Variables that are neither settings nor mistakes, told apart by their form. */
+  readonly isForeignVariable?: (name: string, value: string) => boolean;
+  /** What a file with unknown keys may be instead, from its keys at the top. */
+  readonly describeForeignFile?: (keys: readonly string[]) => string | undefined;
   /** Values that depend on others or on the machine, by name; asked after everything else was read. */
   readonly defaults?: (given: (name: string) => unknown) => Readonly<Record<string, DefaultValue>>;
 }
@@ -52,6 +57,8 @@ export interface Settings<T> {
   readonly file: string | undefined;
   /** Relative paths in the file are relative to it: the file's directory, or the working directory without one. */
   readonly directory: string;
+  /** Variables of the environment that were left out as `isForeignVariable`. */
+  readonly foreignVariables: readonly string[];
   /** Every setting in the order of the schema; secrets as `Secret`. */
   readonly rows: readonly ResolvedSetting[];
 }
@@ -69,8 +76,6 @@ interface Given {
   readonly spelled: string;
 }
 
-const baseName = 'k3s-daas';
-
 /**
  * Reads settings from flags, environment, one file and the schema's defaults, in that order of precedence. All problems of
  * all sources are told at once, in one `ConfigurationError` (`DAAS_CONFIG_INVALID`, exit 78) with `details.problems`: each
@@ -80,6 +85,7 @@ export async function loadSettings<T>(options: SettingsOptions<T>): Promise<Sett
   const rows = describeSettings(options.schema, options.environmentPrefix);
   const problems: string[] = [];
   const document = await readDocument(options);
+  const foreignVariables = foreignIn(options);
   const layers = [
     fromFlags(options, rows, problems),
     fromEnvironment(options, rows, problems),
@@ -93,11 +99,19 @@ export async function loadSettings<T>(options: SettingsOptions<T>): Promise<Sett
   const parsed = options.schema.safeParse(nest(rows, given));
   if (!parsed.success)
     for (const issue of parsed.error.issues) problems.push(...describeIssue(issue, options, rows, given));
-  if (problems.length > 0 || !parsed.success) throw invalid(problems);
+  if (problems.length > 0 || !parsed.success) {
+    const left = document ? undefined : findDocument(options.unsearchedDirectories ?? []);
+    if (left !== undefined)
+      problems.push(
+        `${left} was not read: root searches no working directory, in which others may have put it; if it is meant, pass --config ${left}`,
+      );
+    throw invalid(problems);
+  }
   return {
     value: parsed.data,
     file: document?.path,
     directory: document ? dirname(document.path) : process.cwd(),
+    foreignVariables,
     rows: rows.map((row) => ({
       ...row,
       value: valueAt(parsed.data, row.path),
@@ -106,86 +120,10 @@ export async function loadSettings<T>(options: SettingsOptions<T>): Promise<Sett
   };
 }
 
-interface Document {
-  readonly path: string;
-  readonly content: Readonly<Record<string, unknown>>;
-}
-
-async function readDocument<T>({ file, directories }: SettingsOptions<T>): Promise<Document | undefined> {
-  // JSON and YAML alone: reading a configuration must never run code.
-  const explorer = cosmiconfig(baseName, {
-    searchPlaces: [`${baseName}.json`, `${baseName}.yaml`, `${baseName}.yml`],
-    loaders: {
-      '.json': defaultLoaders['.json'],
-      '.yaml': loadYaml,
-      '.yml': loadYaml,
-      noExt: refuseExtension,
-      '.js': refuseExtension,
-      '.mjs': refuseExtension,
-      '.cjs': refuseExtension,
-      '.ts': refuseExtension,
-    },
-    searchStrategy: 'none',
-    cache: false,
-  });
-  try {
-    if (file) return toDocument(await explorer.load(resolve(file.path)), file.origin);
-    for (const directory of directories) {
-      const found = await explorer.search(resolve(directory));
-      if (found) return toDocument(found, 'found by search');
-    }
-    return undefined;
-  } catch (cause) {
-    if (cause instanceof ConfigurationError) throw cause;
-    const where = file ? `${resolve(file.path)} (${file.origin})` : directories.join(', ');
-    throw new ConfigurationError(
-      'DAAS_CONFIG_UNREADABLE',
-      `the configuration ${where} cannot be read as JSON or YAML: ${withoutQuotes(cause)}`,
-    );
-  }
-}
-
-/** YAML 1.2, in which `0x…` stays the text it is: ids are written so, and a number would lose their digits. */
-function loadYaml(_path: string, text: string): unknown {
-  return parseYaml(text, {
-    merge: true,
-    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || tag.format !== 'HEX'),
-  });
-}
-
-/** What a parser says without the lines around the mistake, which it likes to quote: one of them may be a key. */
-function withoutQuotes(cause: unknown): string {
-  const { syscall, linePos } = cause as {
-    syscall?: string;
-    linePos?: ReadonlyArray<{ line: number; col: number }>;
-  };
-  if (syscall !== undefined) return messageOf(cause);
-  const [at] = linePos ?? [];
-  const place = at
-    ? `line ${at.line} column ${at.col}`
-    : /\bline \d+ column \d+|(?<=\()\d+:\d+(?=\))/.exec(messageOf(cause))?.[0];
-  return place === undefined ? 'it breaks off or is malformed' : `it is malformed at ${place}`;
-}
-
-function refuseExtension(path: string): never {
-  throw new ConfigurationError(
-    'DAAS_CONFIG_UNREADABLE',
-    `the configuration ${path} is neither .json nor .yaml: no other kind of file is read`,
+function foreignIn<T>({ environment, isForeignVariable }: SettingsOptions<T>): readonly string[] {
+  return Object.entries(environment).flatMap(([name, value]) =>
+    value !== undefined && isForeignVariable?.(name, value) ? [name] : [],
   );
-}
-
-function toDocument(
-  found: { readonly config: unknown; readonly filepath: string; readonly isEmpty?: boolean } | null,
-  origin: string,
-): Document | undefined {
-  if (!found) return undefined;
-  const content: unknown = found.isEmpty ? {} : (found.config ?? {});
-  if (typeof content !== 'object' || content === null || Array.isArray(content))
-    throw new ConfigurationError(
-      'DAAS_CONFIG_UNREADABLE',
-      `the configuration ${found.filepath} (${origin}) is not an object of settings`,
-    );
-  return { path: found.filepath, content: content as Record<string, unknown> };
 }
 
 function fromFlags<T>(
@@ -204,7 +142,7 @@ function fromFlags<T>(
 }
 
 function fromEnvironment<T>(
-  { environment, environmentPrefix, reserved = [], aliases = [] }: SettingsOptions<T>,
+  { environment, environmentPrefix, reserved = [], aliases = [], isForeignVariable }: SettingsOptions<T>,
   rows: readonly SettingRow[],
   problems: string[],
 ): ReadonlyMap<string, Given> {
@@ -215,7 +153,7 @@ function fromEnvironment<T>(
     );
   for (const [variable, text] of Object.entries(environment)) {
     // Empty is unset, as in systemd units and compose files.
-    if (text === undefined || text === '') continue;
+    if (text === undefined || text === '' || isForeignVariable?.(variable, text)) continue;
     const origin = `environment ${variable}`;
     for (const alias of aliases) {
       if (alias.kind !== 'environment' || alias.from !== variable) continue;
@@ -239,7 +177,7 @@ function fromEnvironment<T>(
 }
 
 function fromFile<T>(
-  { schema, aliases = [] }: SettingsOptions<T>,
+  { schema, aliases = [], describeForeignFile }: SettingsOptions<T>,
   document: Document | undefined,
   rows: readonly SettingRow[],
   problems: string[],
@@ -274,7 +212,12 @@ function fromFile<T>(
       }
     }
   }
+  const before = problems.length;
   walk(document.content, []);
+  const foreign = describeForeignFile?.(Object.keys(document.content));
+  // One sentence in place of one for each key.
+  if (problems.length > before && foreign !== undefined)
+    problems.splice(before, Infinity, `${file} ${foreign}`);
   return layer;
 }
 
@@ -421,7 +364,9 @@ function show(value: unknown): string {
   const text = JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'bigint' ? `${inner}` : inner,
   );
-  return text === undefined ? 'undefined' : text.length > 120 ? `${text.slice(0, 117)}…` : text;
+  if (text === undefined) return 'undefined';
+  const shown = maskUserInfo(text);
+  return shown.length > 120 ? `${shown.slice(0, 117)}…` : shown;
 }
 
 function invalid(problems: readonly string[]): ConfigurationError {

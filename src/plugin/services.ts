@@ -73,7 +73,7 @@ export interface Registration {
   readonly nodeId: string;
   readonly message: string;
   readonly incarnation: number;
-  /** Absent while the Node exists and was heard lately: the agent restarts on what it has. */
+  /** Absent while the API server hears the Node's kubelet: the agent goes on with what it has. */
   readonly join: JoinCredential | undefined;
   readonly heartbeatIntervalMs: number;
   readonly nodeLabels: Readonly<Record<string, string>>;
@@ -175,6 +175,11 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
    */
   failed(): Promise<Error>;
   /**
+   * Whether it cannot go on without a join credential: it does not run, its Node is gone, or the server refuses what it has.
+   * Looked at anew; what cannot be told is no need.
+   */
+  needsCredential(signal: AbortSignal): Promise<boolean>;
+  /**
    * SIGTERM, wait, SIGKILL of its tree at the deadline. Pods live on. Idempotent; `atOnce` also ends the waiting of a stop
    * that is under way.
    */
@@ -193,7 +198,7 @@ export type StopCause =
 export interface HostControl {
   /** Begins the end of the host; the first cause counts. Returns at once. */
   stop(cause: StopCause): void;
-  /** Registers again without touching the running agent unless a join credential comes back. Returns at once. */
+  /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
   /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
   degrade(source: string, detail: string | undefined): void;

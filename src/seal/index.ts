@@ -11,6 +11,7 @@ export {
 export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';
 export { type FormReason, isSignedBy, type ParsedProof, type ParseOutcome, parseProof } from './proof.ts';
+export { createPublicKeys } from './public-keys.ts';
 export {
   createProofSigner,
   openNodeIdentity,

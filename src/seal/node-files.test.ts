@@ -102,7 +102,7 @@ describe('node password', () => {
 
   test('that k3s made is kept', async () => {
     const path = join(directory, 'password');
-    await writeFile(path, 'a-password-of-k3s\n');
+    await writeFile(path, 'a-password-of-k3s\n', { mode: 0o600 });
     expect((await openNodePassword(path)).reveal()).toBe('a-password-of-k3s');
   });
 

@@ -1,7 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ConfigurationError, replaceFile, type Secret } from '#base';
+import { ConfigurationError, makeTrustedDirectory, readTrusted, replaceFile, type Secret } from '#base';
 
 /** An Ed25519 key pair that proves a node. The private half can sign and cannot be read. */
 export interface NodeKey {
@@ -30,7 +29,7 @@ export async function readNodeKey(path: string): Promise<NodeKey | undefined> {
 
 async function createNodeKey(path: string): Promise<NodeKey> {
   const { privateKey } = generateKeyPairSync('ed25519');
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeTrustedDirectory(dirname(path), { what: 'the directory of the node key' });
   await replaceFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
   return toNodeKey(privateKey);
 }
@@ -72,27 +71,15 @@ function toNodeKey(privateKey: KeyObject): NodeKey {
 }
 
 async function readPrivateFile(path: string): Promise<Buffer | undefined> {
-  let file: Awaited<ReturnType<typeof open>>;
   try {
-    file = await open(path, 'r');
+    return await readTrusted(path, { what: 'the node key', exposedCode: 'DAAS_NODE_KEY_EXPOSED' });
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new ConfigurationError(
       'DAAS_NODE_KEY_UNREADABLE',
       `the node key ${path} cannot be read: check its owner and mode`,
       { cause },
     );
-  }
-  try {
-    // Asked of the open file, not of the path: it could be exchanged in between.
-    const { mode } = await file.stat();
-    if ((mode & 0o077) !== 0)
-      throw new ConfigurationError(
-        'DAAS_NODE_KEY_EXPOSED',
-        `the node key ${path} has mode ${(mode & 0o777).toString(8)}: others could have read it; make a new one, or, if you are sure, run chmod 600 ${path}`,
-      );
-    return await file.readFile();
-  } finally {
-    await file.close();
   }
 }

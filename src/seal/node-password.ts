@@ -1,7 +1,6 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ConfigurationError, replaceFile, Secret } from '#base';
+import { ConfigurationError, makeTrustedDirectory, readTrustedText, replaceFile, Secret } from '#base';
 
 /**
  * k3s' node password: whoever knows it may take the node's name at the supervisor. k3s keeps it on the worker in
@@ -23,13 +22,15 @@ export function isNodePasswordHash(text: string): boolean {
 
 /**
  * Reads the password file, or makes it (0600) as k3s would. k3s trims what it reads, so do we.
- * @throws `DAAS_NODE_PASSWORD_UNREADABLE`.
+ * @throws `DAAS_NODE_PASSWORD_EXPOSED` when others may read it, `DAAS_NODE_PASSWORD_UNREADABLE`.
  */
 export async function openNodePassword(path: string): Promise<Secret> {
   try {
-    const text = (await readFile(path, 'utf8')).trim();
+    const rules = { what: 'the node password', exposedCode: 'DAAS_NODE_PASSWORD_EXPOSED' } as const;
+    const text = (await readTrustedText(path, rules)).trim();
     if (text !== '') return new Secret(text);
   } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
       throw new ConfigurationError(
         'DAAS_NODE_PASSWORD_UNREADABLE',
@@ -38,7 +39,7 @@ export async function openNodePassword(path: string): Promise<Secret> {
       );
   }
   const made = randomBytes(16).toString('hex');
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makeTrustedDirectory(dirname(path), { what: 'the directory of the node password' });
   await replaceFile(path, `${made}\n`);
   return new Secret(made);
 }

@@ -106,7 +106,7 @@ test('flags come before files, files before the environment, and lists add up', 
   await writeFile(config, 'node-name: of-file\nnode-label: [a=1]\ndata-dir: /file\n');
   await writeFile(join(`${config}.d`, 'b.yaml'), 'node-label+: [b=2]\n');
   const env = { K3S_CONFIG_FILE: config, K3S_NODE_NAME: 'of-env', K3S_URL: 'https://of-env' };
-  expect(await readFlags(['--node-label', 'c=3', '-d', '/flag'], env, 'host')).toMatchObject({
+  expect(await readFlags(['--node-label', 'c=3', '--data-dir', '/flag'], env, 'host')).toMatchObject({
     nodeName: 'of-file',
     server: 'https://of-env',
     dataDir: '/flag',

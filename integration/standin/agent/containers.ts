@@ -1,7 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { klog } from './log.ts';
 
 const blank = join(import.meta.dirname, 'process.pl');
@@ -18,10 +26,25 @@ export interface Shim {
   readonly id: string;
 }
 
+/** What a shim runs: perl under the name of the real program, which is what tells a shim from others (/proc/<pid>/exe). */
+export function shimProgram(directory: string): string {
+  const program = join(directory, 'containerd-shim-runc-v2');
+  if (existsSync(program)) return program;
+  mkdirSync(directory, { recursive: true });
+  const perl = execFileSync('perl', ['-e', 'print $^X'], { encoding: 'utf8' });
+  const own = `${program}.${process.pid}`;
+  copyFileSync(perl, own);
+  // Another agent may make it at the same time: a program that is written to cannot be run.
+  renameSync(own, program);
+  return program;
+}
+
+const shimDirectory = (address: string) => join(dirname(address), 'bin');
+
 /** One shim a pod, adopted by pid 1, with the pod's `pause` below it: it lives on when the agent ends. */
 export function startShim(id: string, address: string, container = '/pause'): void {
   const name = ['containerd-shim-runc-v2', '-namespace', 'k8s.io', '-id', id, '-address', address];
-  spawn('perl', [blank, 'daemon', container, ...name], { stdio: 'ignore' });
+  spawn(shimProgram(shimDirectory(address)), [blank, 'daemon', container, ...name], { stdio: 'ignore' });
 }
 
 export function sandboxId(seed: string): string {
@@ -37,16 +60,16 @@ export function shimsOf(address: string): Shim[] {
       if (!words[0]?.endsWith('containerd-shim-runc-v2')) return [];
       if (words[words.indexOf('-address') + 1] !== address) return [];
       if (words[words.indexOf('-namespace') + 1] !== 'k8s.io') return [];
-      if (!isStandin(name)) return [];
+      if (!isStandin(name, address)) return [];
       return [{ pid: Number(name), id: words[words.indexOf('-id') + 1] ?? '' }];
     });
 }
 
-/** Run by perl, and in our mount namespace, where the address means the same. */
-function isStandin(pid: string): boolean {
+/** Run by our copy of perl, and in our mount namespace, where the address means the same. */
+function isStandin(pid: string, address: string): boolean {
   try {
     const [program, home] = [readlinkSync(`/proc/${pid}/exe`), readlinkSync('/proc/self/ns/mnt')];
-    return basename(program).startsWith('perl') && readlinkSync(`/proc/${pid}/ns/mnt`) === home;
+    return dirname(program) === shimDirectory(address) && readlinkSync(`/proc/${pid}/ns/mnt`) === home;
   } catch {
     return false;
   }

@@ -9,7 +9,8 @@ import { startLoadBalancer } from './load-balancer.ts';
 import { dieWhenNobodyReads, logrus } from './log.ts';
 import { ask, messageOf } from './request.ts';
 
-const version = 'v1.36.2+k3s1-standin';
+/** Of `k3s` beside this file, which answers `--version` itself. */
+const version = process.env.K3S_STANDIN_VERSION ?? 'unknown';
 
 /** Every waiting time of k3s is divided by K3S_STANDIN_SPEED. */
 const speed = Number(process.env.K3S_STANDIN_SPEED ?? 1);
@@ -22,9 +23,7 @@ let joinError: string | undefined = 'context canceled';
 
 dieWhenNobodyReads();
 const [command, ...argv] = process.argv.slice(2);
-if (command === '--version' || command === '-v') {
-  process.stdout.write(`k3s version ${version} (standin)\n`);
-} else if (command === 'help' && argv[0] === 'agent') {
+if (command === 'help' && argv[0] === 'agent') {
   try {
     await judgeFiles(process.env);
     showHelp();
@@ -32,7 +31,7 @@ if (command === '--version' || command === '-v') {
     fatal(error);
   }
 } else if (command !== 'agent') {
-  process.stderr.write(`this stand-in for k3s knows 'agent' and '--version' only\n`);
+  process.stderr.write(`this stand-in for k3s knows 'agent', 'help agent' and '--version' only\n`);
   process.exitCode = 1;
 } else {
   listenToSignals();

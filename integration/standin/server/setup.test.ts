@@ -44,6 +44,7 @@ test('a gateway with a certificate of its own gets the same rights, and no accou
     'replace ValidatingAdmissionPolicy k3s-daas-gateway-secrets',
     'replace ClusterRoleBinding k3s-daas-gateway',
     'replace RoleBinding kube-system/k3s-daas-gateway',
+    'replace RoleBinding kube-node-lease/k3s-daas-gateway',
   ]);
   const done = await setupCluster({ kubeconfig: { path: server.adminKubeconfigPath }, gateway });
   expect(done.kubeconfig).toBeUndefined();

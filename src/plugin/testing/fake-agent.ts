@@ -18,6 +18,8 @@ export class FakeAgent implements AgentSupervisor {
   becomesReady = true;
   /** What a `stop` that is not `atOnce` waits for. */
   stopping: Promise<void> = Promise.resolve();
+  /** What `needsCredential` answers. */
+  isInNeed = false;
   pods: number | undefined = 3;
   current: AgentState = { kind: 'idle' };
   readonly #failed = Promise.withResolvers<Error>();
@@ -51,6 +53,9 @@ export class FakeAgent implements AgentSupervisor {
   }
   failed(): Promise<Error> {
     return this.#failed.promise;
+  }
+  async needsCredential(): Promise<boolean> {
+    return this.isInNeed;
   }
   /** Ends the supervision, as a used-up crash budget does. */
   giveUp(error: Error): void {

@@ -1,0 +1,137 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { spkiPin } from '#api';
+import { silentLog, systemClock } from '#base';
+import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from '../src/gateway/chain.fixture.ts';
+import { FakeCluster } from '../src/gateway/cluster.fixture.ts';
+import { GatewayConfig } from '../src/gateway/config.ts';
+import { startGateway } from '../src/gateway/gateway.ts';
+import { type Change, openSqliteStore } from '../src/gateway/store.ts';
+import { testTls } from '../src/gateway/tls.fixture.ts';
+import { aWorker } from '../src/gateway/worker.fixture.ts';
+import { toStored, workerKey } from '../src/gateway/worker.ts';
+
+/**
+ * A gateway on a chain and a cluster in memory that already has so many members: how long its start takes, how long it
+ * blocks its thread, what it costs at rest, and what a challenge costs over a kept connection.
+ */
+const members = Number(process.argv[2] ?? 10_000);
+const restSeconds = Number(process.argv[3] ?? 70);
+const challenges = Number(process.argv[4] ?? 3_000);
+
+const directory = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
+const tls = await testTls();
+const file = async (name: string, content: string): Promise<string> => {
+  await writeFile(join(directory, name), content, { mode: 0o600 });
+  return join(directory, name);
+};
+const config = GatewayConfig.parse({
+  listen: { host: '127.0.0.1', port: 0 },
+  health: { port: 0 },
+  tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
+  stateDir: join(directory, 'state'),
+  server: 'https://k3s.example:6443',
+  serverCaFile: await file('server-ca.crt', tls.cert),
+  admit: { maxNodes: 100_000 },
+  limits: { addressRate: 100_000, addressBurst: 100_000 },
+});
+const chain = new FakeChain();
+const cluster = new FakeCluster(systemClock);
+chain.gateways = [
+  {
+    id: GATEWAY_ID,
+    url: 'https://127.0.0.1:1',
+    tlsPins: [spkiPin(tls.cert)],
+    attestationKind: 'none',
+    measurement: new Uint8Array(),
+    signingKey: new Uint8Array(32),
+    tier: 'basic',
+    isLive: true,
+  },
+];
+const key = new Uint8Array(32).fill(7);
+
+const store = openSqliteStore(join(config.stateDir, 'gateway.db'));
+let changes: Change[] = [];
+for (let index = 0; index < members; index += 1) {
+  const nodeId = `worker-${index}`;
+  const { recordId, tokenId } = chain.stake(nodeId, key, { announce: false });
+  cluster.addNode(nodeId, { stakeRecordId: recordId });
+  cluster.names.set(nodeId, 'basic');
+  const member = aWorker({ nodeId, recordId, tokenId, registeredAtMs: Date.now() });
+  changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
+  if (changes.length < 1_000 && index + 1 < members) continue;
+  await store.write(changes);
+  changes = [];
+}
+await store[Symbol.asyncDispose]();
+
+const blocked = monitorEventLoopDelay({ resolution: 10 });
+blocked.enable();
+const measure = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+  blocked.reset();
+  const [before, startedAtMs] = [process.cpuUsage(), performance.now()];
+  const result = await work();
+  // The delay of a block shows with the first timer after it.
+  await sleep(30);
+  const { user, system } = process.cpuUsage(before);
+  const [tookMs, cpuMs] = [performance.now() - startedAtMs, (user + system) / 1_000];
+  const round = (ms: number) => Math.round(ms);
+  console.log(
+    JSON.stringify({
+      what,
+      members,
+      ms: round(tookMs),
+      cpuMs: round(cpuMs),
+      longestBlockMs: round(blocked.max / 1e6),
+    }),
+  );
+  return result;
+};
+
+const gateway = await measure('start', () =>
+  startGateway({
+    config: { ...config, gatewayId: GATEWAY_ID },
+    clusterId: CLUSTER_ID,
+    chain,
+    follower: chain,
+    cluster,
+    clock: systemClock,
+    log: silentLog,
+  }),
+);
+const heard = setInterval(() => chain.report(), 1_000);
+await measure('first reading of all facts', async () => {
+  while (chain.asked.tokens.flat().length < members) await sleep(20);
+});
+await measure(`rest of ${restSeconds} s`, () => sleep(restSeconds * 1_000));
+
+const agent = new Agent({ keepAlive: true, maxSockets: 16, rejectUnauthorized: false });
+const ask = (index: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const url = `${gateway.publicUrl}/api/v1/challenge?node_id=new-${index}&staker=${STAKER}`;
+    request(url, { agent }, (reply) => {
+      reply.resume();
+      reply.once('end', () =>
+        reply.statusCode === 200 ? resolve() : reject(new Error(`${reply.statusCode}`)),
+      );
+    })
+      .once('error', reject)
+      .end();
+  });
+await measure(`${challenges} challenges, 16 at once, client included`, async () => {
+  let next = 0;
+  const askOn = async (): Promise<void> => {
+    while (next < challenges) await ask(next++);
+  };
+  await Promise.all(Array.from({ length: 16 }, askOn));
+});
+
+clearInterval(heard);
+agent.destroy();
+await gateway[Symbol.asyncDispose]();
+await rm(directory, { recursive: true });

@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openRegistry } from '../src/gateway/registry.ts';
+import { openSqliteStore, type Store } from '../src/gateway/store.ts';
+import { aWorker } from '../src/gateway/worker.fixture.ts';
+
+/** Durable decisions, 64 in flight, as registrations make them: time, CPU, and how often the disk was waited for. */
+const count = Number(process.argv[2] ?? 2_000);
+const directory = await mkdtemp(join(tmpdir(), 'bench-registry-'));
+const disk = openSqliteStore(join(directory, 'state.db'));
+let transactions = 0;
+const store: Store = {
+  ...disk,
+  write(changes) {
+    transactions += 1;
+    return disk.write(changes);
+  },
+};
+const registry = await openRegistry(store);
+const [before, startedAtMs] = [process.cpuUsage(), performance.now()];
+let next = 0;
+const saveOn = async (): Promise<void> => {
+  while (next < count) {
+    const index = next++;
+    await registry.save({ worker: aWorker({ nodeId: `worker-${index}`, tokenId: `0x${index}` }) });
+    // Registrations come and go by the network, not all in one turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+};
+await Promise.all(Array.from({ length: 64 }, saveOn));
+const { user, system } = process.cpuUsage(before);
+console.log(
+  JSON.stringify({
+    saves: count,
+    transactions,
+    usOfCpuEach: Math.round((user + system) / count),
+    usEach: Math.round(((performance.now() - startedAtMs) * 1_000) / count),
+  }),
+);
+await disk[Symbol.asyncDispose]();
+await rm(directory, { recursive: true });

@@ -1,0 +1,107 @@
+import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { Secret, systemClock } from '#base';
+import { bodyDigest, createProofSigner, nodeKeyFromSeed } from '#seal';
+import type { Audit } from '../src/gateway/audit.ts';
+import { createChallenges } from '../src/gateway/challenge.ts';
+import type { FactCache } from '../src/gateway/facts.ts';
+import { createRateLimit } from '../src/gateway/rate-limit.ts';
+import { createRefusalTally } from '../src/gateway/refusal-tally.ts';
+import type { Registry } from '../src/gateway/registry.ts';
+import { createTokenUsage } from '../src/gateway/token-usage.ts';
+import { createVerifier } from '../src/gateway/verifier.ts';
+import { aWorker } from '../src/gateway/worker.fixture.ts';
+import type { Worker } from '../src/gateway/worker.ts';
+
+/** The CPU of a heartbeat's verdict, 16 in flight, beside that of the Ed25519 verification alone; by turns. */
+const count = Number(process.argv[2] ?? 8_000);
+const path = '/api/v1/nodes/heartbeat';
+const audience = `0x${'9a'.repeat(32)}`;
+const body = Buffer.from('{}');
+const nodes = 100;
+
+const workers = new Map<string, Worker>();
+const proofs: string[] = [];
+const signers = Array.from({ length: nodes }, (_, index) => {
+  const nodeId = `worker-${index}`;
+  const key = nodeKeyFromSeed(new Secret(index.toString(16).padStart(64, '0')));
+  const tokenId = `0x${index.toString(16).padStart(64, '0')}`;
+  const holderKey = Buffer.from(key.publicKey).toString('base64url');
+  workers.set(nodeId, aWorker({ nodeId, tokenId, holderKey }));
+  return { tokenId, signer: createProofSigner(nodeId, key) };
+});
+
+const unlimited = createRateLimit({ ratePerSecond: 1e9, burst: 1e9 });
+// Proofs are dated in whole milliseconds.
+const startedAtMs = systemClock.monotonicMs() - 1_000;
+const audit = {
+  note: async () => undefined,
+  record: () => undefined,
+  failure: () => undefined,
+} as unknown as Audit;
+const nowMs = () => systemClock.nowMs();
+const verifier = createVerifier({
+  facts: {} as FactCache,
+  registry: { worker: (id: string) => workers.get(id), presence: () => undefined } as unknown as Registry,
+  challenges: createChallenges(audience),
+  audit,
+  refusals: createRefusalTally({ audit, nowMs }),
+  usage: createTokenUsage({ audit, nowMs, heartbeats: 'hourly' }),
+  clock: systemClock,
+  startedAtMs,
+  strangers: unlimited,
+  allStrangers: unlimited,
+  tokens: unlimited,
+});
+const target = { audience, method: 'POST', path, bodyDigest: bodyDigest(body) };
+
+const bare = generateKeyPairSync('ed25519');
+const message = Buffer.alloc(700, 7);
+const signature = sign(null, message, bare.privateKey);
+const verifyBare = (key: KeyObject): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    verify(null, message, key, signature, (error, isValid) => (error ? reject(error) : resolve(isValid)));
+  });
+
+async function cpuOf(work: (index: number) => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  let next = 0;
+  const goOn = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: 16 }, goOn));
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / count;
+}
+
+let sequence = 0;
+for (let round = 1; round <= 5; round += 1) {
+  proofs.length = 0;
+  for (let index = 0; index < count; index += 1) {
+    if (index % nodes === 0) sequence += 1;
+    const { tokenId, signer } = signers[index % nodes] as (typeof signers)[number];
+    proofs.push(
+      await signer.sign({
+        sealTokenId: tokenId,
+        audience,
+        method: 'POST',
+        path,
+        body,
+        nowMs: Date.now(),
+        freshness: { kind: 'sequence', incarnation: 1, sequence },
+      }),
+    );
+  }
+  const verdictUs = await cpuOf((index) =>
+    verifier.heartbeat({ proof: proofs[index], target, address: '192.0.2.1', requestId: 'r' }),
+  );
+  const bareUs = await cpuOf(() => verifyBare(bare.publicKey));
+  const round1 = (us: number) => Math.round(us * 10) / 10;
+  console.log(
+    JSON.stringify({
+      round,
+      verdictUs: round1(verdictUs),
+      bareUs: round1(bareUs),
+      ratio: Math.round((bareUs / verdictUs) * 100) / 100,
+    }),
+  );
+}

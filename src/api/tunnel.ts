@@ -1,0 +1,53 @@
+import { request as requestPlain } from 'node:http';
+import { request as requestSecure } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { describeNetworkFailure, type HttpProxy, proxyText } from '#base';
+
+/**
+ * A connection to `host:port` through an HTTP proxy (CONNECT, RFC 9110, section 9.3.6). What runs over it is the caller's:
+ * the proxy sees the TLS of the gateway and no more.
+ */
+export function openTunnel(proxy: HttpProxy, host: string, port: number, timeoutMs: number): Promise<Duplex> {
+  const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const fail = (why: string, cause?: unknown) =>
+    reject(new Error(`${proxyText(proxy)} opens no connection to ${authority}: ${why}`, { cause }));
+  const request = proxy.url.protocol === 'https:' ? requestSecure : requestPlain;
+  const asked = request({
+    method: 'CONNECT',
+    hostname: proxy.url.hostname.replace(/^\[|\]$/g, ''),
+    port: proxy.url.port || (proxy.url.protocol === 'https:' ? 443 : 80),
+    path: authority,
+    headers: {
+      host: authority,
+      ...(proxy.authorization && { 'proxy-authorization': proxy.authorization.reveal() }),
+    },
+    agent: false,
+    signal: AbortSignal.timeout(timeoutMs),
+  });
+  asked.once('connect', (reply, socket, head) => {
+    const { statusCode = 0 } = reply;
+    if (statusCode >= 200 && statusCode < 300) {
+      // A server that speaks first has nothing to say in TLS, but what came must not be lost.
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+      return;
+    }
+    socket.destroy();
+    fail(
+      `HTTP status ${statusCode}${statusCode === 407 ? ', it wants a user and a password in its URL' : ''}`,
+    );
+  });
+  asked.once('response', (reply) => {
+    reply.destroy();
+    fail(`HTTP status ${reply.statusCode ?? 0}`);
+  });
+  asked.once('error', (error) =>
+    fail(
+      error.name === 'AbortError' ? `no answer within ${timeoutMs} ms` : describeNetworkFailure(error),
+      error,
+    ),
+  );
+  asked.end();
+  return promise;
+}

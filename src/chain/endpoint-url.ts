@@ -1,0 +1,36 @@
+import { ConfigurationError, isLoopbackHost } from '#base';
+
+/**
+ * The base URL of a full node. Throws `DAAS_ENDPOINT_INVALID` for what is no http(s) URL, and `DAAS_ENDPOINT_INSECURE` for
+ * http:// beyond this machine, where anybody on the way could answer in place of the chain (both exit 78).
+ */
+export function endpointUrl(address: string, allowInsecure: boolean): string {
+  const parsed = URL.parse(address);
+  if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.username || parsed.search) {
+    // A password or a key is not told, not even to refuse it.
+    const shown = withoutSecrets(address);
+    throw new ConfigurationError(
+      'DAAS_ENDPOINT_INVALID',
+      `'${shown}' is not the address of a Sui full node: give a URL such as https://fullnode.testnet.sui.io:443, without a user or a query; a key goes into chain.headersFile or --headers-file`,
+      { details: { endpoint: shown } },
+    );
+  }
+  const url = parsed.href.replace(/\/$/, '');
+  if (isInsecure(url) && !allowInsecure)
+    throw new ConfigurationError(
+      'DAAS_ENDPOINT_INSECURE',
+      `the endpoint ${url} is http:// and not on this machine, so anybody on the way could answer for the chain: use https://, or allow it with chain.allowInsecure (--allow-insecure)`,
+      { details: { endpoint: url } },
+    );
+  return url;
+}
+
+function withoutSecrets(address: string): string {
+  return address.replace(/\/\/[^/]*@/, '//[secret]@').replace(/\?.*$/s, '?[secret]');
+}
+
+/** Plain HTTP to another machine. */
+export function isInsecure(address: string): boolean {
+  const url = URL.parse(address);
+  return url?.protocol === 'http:' && !isLoopbackHost(url.hostname);
+}

@@ -1,0 +1,50 @@
+import type { SealToken, StakeRecord } from '#base';
+import { formatSui } from '#chain';
+import { type Io, table } from './io.ts';
+
+/** What stands on chain after the command, or already before it. */
+export interface Standing {
+  readonly record: StakeRecord | undefined;
+  /** The token that the record names. */
+  readonly token: SealToken | undefined;
+  readonly epoch: bigint;
+}
+
+export function printStanding(
+  io: Io,
+  { record, token, epoch }: Standing,
+  digests: { readonly stakeDigest?: string; readonly mintDigest?: string | undefined },
+): void {
+  const rows = [
+    ['record', record?.id ?? 'not shown by the endpoint yet'],
+    ['node', record?.nodeId ?? ''],
+    ['staker', record?.staker ?? ''],
+    ['status', record?.status ?? ''],
+    ['stake', record ? formatSui(record.stakeMist) : ''],
+    ['Seal token', token?.id ?? record?.token ?? 'none'],
+    ...(token
+      ? [
+          ['node key', Buffer.from(token.holderKey).toString('hex')],
+          ['permissions', token.permissions.join(' ')],
+          ['token life', tokenLife(token, epoch)],
+        ]
+      : []),
+  ];
+  io.result(
+    { ...digests, record: record ?? null, token: tokenJson(token, epoch), epoch: epoch.toString() },
+    table(rows),
+  );
+}
+
+/** A token counts while the epoch is below the one it names. */
+function tokenLife({ expiresAtEpoch }: Pick<SealToken, 'expiresAtEpoch'>, epoch: bigint): string {
+  if (epoch >= expiresAtEpoch)
+    return `expired when epoch ${expiresAtEpoch} began (now epoch ${epoch}): see DAAS_SEAL_TOKEN_EXPIRED in docs/errors.md`;
+  return `valid until epoch ${expiresAtEpoch} begins (now epoch ${epoch})`;
+}
+
+function tokenJson(token: SealToken | undefined, epoch: bigint) {
+  if (!token) return null;
+  const holderKey = Buffer.from(token.holderKey).toString('hex');
+  return { ...token, holderKey, isExpired: epoch >= token.expiresAtEpoch };
+}

@@ -1,0 +1,26 @@
+import type { Log } from '#base';
+import { type KubeApi, KubeStatusError } from './kube-api.ts';
+import { LEASE_NAMESPACE } from './words.ts';
+
+/** When the kubelet of a Node last renewed its Lease; `undefined` without one, or without the right to read it. */
+export async function leaseRenewedAtMs(
+  name: string,
+  signal: AbortSignal | undefined,
+  { api, log }: { readonly api: KubeApi; readonly log: Log },
+): Promise<number | undefined> {
+  try {
+    const lease = await api.call(
+      `read the Lease of node ${name}`,
+      (given) => api.coordination.readNamespacedLease({ name, namespace: LEASE_NAMESPACE }, given),
+      { signal },
+    );
+    // The client makes a Date of it, and an invalid one of what it cannot read.
+    const atMs = lease.spec?.renewTime ? new Date(lease.spec.renewTime).getTime() : Number.NaN;
+    return Number.isNaN(atMs) ? undefined : atMs;
+  } catch (error) {
+    if (!(error instanceof KubeStatusError) || (error.status !== 404 && error.status !== 403)) throw error;
+    // A cluster that an earlier version has set up gives no right to it: the Ready condition alone decides there.
+    if (error.status === 403) log.warn('The Leases of nodes cannot be read', { detail: error.message });
+    return undefined;
+  }
+}
