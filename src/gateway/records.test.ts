@@ -125,6 +125,60 @@ describe('the registry', () => {
     expect(registry.worker('worker-1')).toBeUndefined();
   });
 
+  test('keeps the order of asking: no save that was asked for earlier takes back what locks out', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    const registry = await openRegistry(store);
+    const { write } = store;
+    const begun = Promise.withResolvers<void>();
+    const mayEnd = Promise.withResolvers<void>();
+    store.write = async (changes) => {
+      begun.resolve();
+      await mayEnd.promise;
+      await write(changes);
+    };
+    const evicting = (nodeId: string) => aWorker({ nodeId, status: { kind: 'evicting', reason: 'slashed' } });
+    const joining = (nodeId: string) =>
+      aWorker({ nodeId, status: { kind: 'member', credential: undefined } });
+    const underway = registry.save({ worker: joining('under-way') });
+    await begun.promise;
+    const waiting = registry.save({ worker: joining('waiting') });
+    const forgotten = registry.forget('forgotten');
+    const decided = ['under-way', 'waiting', 'forgotten', 'comes-again'].map((nodeId) =>
+      registry.decide({ worker: evicting(nodeId) }),
+    );
+    const later = registry.save({ worker: joining('comes-again') });
+    const statusOf = (nodeId: string) => registry.worker(nodeId)?.status.kind;
+    expect(statusOf('waiting')).toBe('evicting');
+    mayEnd.resolve();
+    await Promise.all([underway, waiting, forgotten, ...decided, later]);
+    for (const [nodeId, kind] of [
+      ['under-way', 'evicting'],
+      ['waiting', 'evicting'],
+      ['forgotten', 'evicting'],
+      ['comes-again', 'member'],
+    ] as const) {
+      expect([nodeId, statusOf(nodeId)]).toEqual([nodeId, kind]);
+      expect(await store.read(`/workers/${nodeId}`)).toMatchObject({ status: { kind } });
+    }
+  });
+
+  test('writes a lock-out although what was to be written with it cannot be', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    const registry = await openRegistry(store);
+    const { write } = store;
+    store.write = async (changes) => {
+      if (changes.length > 1) throw new Error('too much');
+      await write(changes);
+    };
+    const refused = registry.save({ worker: aWorker({ nodeId: 'new' }) });
+    refused.catch(() => undefined);
+    await registry.decide({ worker: aWorker({ status: { kind: 'evicting', reason: 'slashed' } }) });
+    await expect(refused).rejects.toThrow('too much');
+    expect(registry.worker('new')).toBeUndefined();
+    expect(await store.read('/workers/worker-1')).toMatchObject({ status: { kind: 'evicting' } });
+    expect(registry.failure()).toBeUndefined();
+  });
+
   test('flushes many heartbeats in chunks, and keeps what could not be written', async () => {
     await using store = openSqliteStore(join(directory, 'state.db'));
     const registry = await openRegistry(store);
