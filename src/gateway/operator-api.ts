@@ -123,7 +123,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     return {
       timestamp: nowMs,
       tripped_at: trippedAtMs ?? null,
-      limit: breakerLimit(registry.workers().filter(isAdmitted).length + counted.length),
+      limit: breakerLimit(registry.admittedCount() + counted.length),
       window_ms: BREAKER_WINDOW_MS,
       removals: counted.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
       held: heldNodes(registry),
