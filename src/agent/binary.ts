@@ -52,7 +52,7 @@ const machines: ReadonlyMap<number, { readonly name: string; readonly runsOn: re
  * Refuses a file that this machine cannot run (`DAAS_AGENT_BINARY_INVALID`). The kernel's own refusal does not reach us:
  * execvp then runs the file as a shell script.
  */
-export async function refuseForeignProgram(path: string, architecture: string = process.arch): Promise<void> {
+async function refuseForeignProgram(path: string, architecture: string = process.arch): Promise<void> {
   const fault = programFault(await headOf(path), architecture);
   if (fault === undefined) return;
   throw notK3s(

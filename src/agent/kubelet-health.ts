@@ -55,7 +55,7 @@ function defaultAddress({ nodeIp }: KubeletSettings): string {
  * The kubelet's flags as k3s makes them of its list: dashes before the name and `+` or `-` behind it (append, prepend) go,
  * the kubelet takes the last of several, and `_` for `-`.
  */
-export function kubeletFlags(texts: readonly string[]): Map<string, string> {
+function kubeletFlags(texts: readonly string[]): Map<string, string> {
   const values = new Map<string, string[]>();
   for (let index = 0; index < texts.length; index++) {
     const text = (texts[index] as string).replace(/^--/, '');
