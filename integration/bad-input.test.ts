@@ -565,7 +565,7 @@ describe.concurrent('the command line', () => {
       if (gateway) gateway.stateDir = stateDir;
     });
     const { code, tail } = await run('gateway', 'run', '--config', file, '--json');
-    expect(code).toBe(78);
+    expect(code).toBe(75);
     expect(tail).toContain(new URL(world.gatewayUrl).port);
   });
   test('a gateway on the state of another one', async () => {

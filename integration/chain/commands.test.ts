@@ -218,7 +218,7 @@ describe('a cluster from nothing, by commands alone', () => {
       const { stdout } = await run('agent', '--config', config, '--dry-run', '--json', ...flags);
       return (JSON.parse(stdout) as { plan: string }).plan;
     };
-    expect(await rehearse()).toContain('the last stake of this node is slashed');
+    expect(await rehearse()).toContain('is slashed: another one is made only when asked for');
     expect(await rehearse('--stake-again')).toContain('would stake 2 SUI');
   });
 
@@ -321,7 +321,7 @@ describe('a cluster from nothing, by commands alone', () => {
 
     test('a key is never repeated, not even a broken one', async () => {
       const broken = join(directory, 'broken.key');
-      await writeFile(broken, 'suiprivkey1notakeyatall');
+      await writeFile(broken, 'suiprivkey1notakeyatall', { mode: 0o600 });
       const { stdout, stderr } = await run('cluster', 'set', ...network(), '--key-file', broken);
       expect(stdout + stderr).toContain('DAAS_WALLET_KEY_INVALID');
       expect(stdout + stderr).not.toContain('notakeyatall');

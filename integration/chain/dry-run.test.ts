@@ -96,7 +96,7 @@ describe('the command', () => {
       stateDir: join(world.directory, 'host'),
       chain: { endpoints: [world.url], deployment },
       wallet: { keyFile },
-      agent: { binary: process.execPath },
+      agent: { binary: join(import.meta.dirname, '..', 'standin', 'agent', 'k3s') },
     };
     await writeFile(file, JSON.stringify({ ...base, ...content }), { mode: 0o600 });
     const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');

@@ -121,7 +121,7 @@ test.each([
   [['--vmodule=K10::abcdef.0123456789abcdef']],
   [['--with-node-id', 'abcdef.0123456789abcdef']],
   [['--config=https://me:abcdef.0123456789abcdef@x/y?key=0123456789abcdef']],
-])('a secret among the arguments is refused without being repeated: %#', (argv) => {
+])('a secret among the arguments is refused without being repeated', (argv) => {
   let error: unknown;
   try {
     configFilePath({ argv, env: {} });

@@ -69,7 +69,7 @@ async function configFiles(path: string): Promise<string[]> {
     const dropIns = entries
       .filter((entry) => !entry.isDirectory() && /\.ya?ml$/i.test(entry.name))
       .map(({ name }) => Buffer.from(name))
-      .sort(Buffer.compare)
+      .sort((one, other) => Buffer.compare(one, other))
       .map((name) => join(directory, name.toString()));
     return (await ifThere(() => stat(path))) ? [path, ...dropIns] : dropIns;
   } catch (cause) {

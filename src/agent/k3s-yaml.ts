@@ -91,7 +91,7 @@ function refuseBadMerge(node: Node, document: Document.Parsed): void {
 type Value = string | boolean | bigint | number | null;
 
 function scalarValue(scalar: Scalar): Value {
-  const text = String(scalar.value ?? '');
+  const text = typeof scalar.value === 'string' ? scalar.value : '';
   const tag = scalar.tag;
   if (tag === '!' || tag === 'tag:yaml.org,2002:str') return text;
   if (tag !== undefined && !/^tag:yaml\.org,2002:(?:bool|int|float|null)$/.test(tag))

@@ -152,10 +152,11 @@ async function readHealthz(path: string): Promise<HealthzSettings> {
   } catch (cause) {
     throw unreadable(path, 'config', cause);
   }
-  const said = (key: 'healthzPort' | 'healthzBindAddress') =>
-    document !== null && typeof document === 'object' && key in document
-      ? { [key]: document[key] === null ? defaults[key] : String(document[key]) }
-      : {};
+  const said = (key: keyof typeof defaults): HealthzSettings => {
+    const value = document?.[key];
+    if (value === null) return { [key]: defaults[key] };
+    return typeof value === 'string' || typeof value === 'number' ? { [key]: String(value) } : {};
+  };
   return { ...said('healthzPort'), ...said('healthzBindAddress') };
 }
 

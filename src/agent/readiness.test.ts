@@ -25,6 +25,7 @@ test('a health check that answers without end is cut off', async () => {
   const { signal } = new AbortController();
   expect(await probeReadiness({ healthzUrl, dataDir: '/nowhere', nodeId: 'w1' }, signal)).toEqual({
     isReady: false,
+    isNodeRefused: false,
     detail: expect.stringContaining('the reply is longer than'),
   });
   // What the sockets of both sides hold comes on top of the bound.
