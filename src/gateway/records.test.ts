@@ -128,7 +128,7 @@ describe('the registry', () => {
   test('keeps the order of asking: no save that was asked for earlier takes back what locks out', async () => {
     await using store = openSqliteStore(join(directory, 'state.db'));
     const registry = await openRegistry(store);
-    const { write } = store;
+    const write = store.write.bind(store);
     const begun = Promise.withResolvers<void>();
     const mayEnd = Promise.withResolvers<void>();
     store.write = async (changes) => {
@@ -165,7 +165,7 @@ describe('the registry', () => {
   test('writes a lock-out although what was to be written with it cannot be', async () => {
     await using store = openSqliteStore(join(directory, 'state.db'));
     const registry = await openRegistry(store);
-    const { write } = store;
+    const write = store.write.bind(store);
     store.write = async (changes) => {
       if (changes.length > 1) throw new Error('too much');
       await write(changes);
