@@ -61,6 +61,19 @@ describe('a lock-out does not wait for', () => {
     expect(world.cluster.names.has('worker-1')).toBe(false);
   });
 
+  test('the listing of its own name, which fails for good', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    world.cluster.relistName = () => Promise.reject(unavailable());
+    world.cluster.removeNode('worker-1');
+    world.cluster.addNode('worker-1', { stakeRecordId: worker.recordId });
+    await settled(60);
+    world.chain.change(worker.recordId, { status: 'slashed' });
+    await settled(60);
+    expect(world.cluster.has('worker-1')).toBe(false);
+    expect(world.cluster.names.has('worker-1')).toBe(false);
+  });
+
   test('other evictions that hang', async () => {
     await using world = await World.start();
     using hanging = new Hanging();
