@@ -17,7 +17,7 @@ export const pages = [
   'README.md',
   ...[
     'getting-started',
-    'operations',
+    // 'operations',
     'configuration',
     'contracts',
     'proofs',
