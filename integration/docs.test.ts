@@ -144,11 +144,7 @@ describe('a cluster with a worker, as the page has it', () => {
   beforeAll(async () => {
     const home = join(directory, 'cluster');
     await mkdir(home, { mode: 0o700 });
-    [k3s, gatewayPort, healthPort] = await Promise.all([
-      startStandinK3s(home, life),
-      freePort(),
-      freePort(),
-    ]);
+    [k3s, gatewayPort, healthPort] = await Promise.all([startStandinK3s(home, life), freePort(), freePort()]);
     operator = await Newcomer.in(home, {
       K3S_DAAS_CONFIG: join(etc('server'), 'k3s-daas.yaml'),
       K3S_DAAS_GATEWAY_STATE_DIR: join(home, 'gateway-state'),
@@ -186,14 +182,15 @@ describe('a cluster with a worker, as the page has it', () => {
     const installed = await operator.run(take(guide, /^install -D -m 0644 \S+ \S+$/), onServer());
     expect(installed.exitCode, installed.output).toBe(0);
     const configFile = join(etc('server'), 'k3s-daas.yaml');
-    await operator.write(take(guide, /^chain:[^]*gateway:/), configFile, onServer());
+    await operator.write(take(guide, /^chain:[\s\S]*gateway:/), configFile, onServer());
     const setUp = await operator.run(take(guide, 'gateway setup --dry-run'), onServer());
     expect(setUp.exitCode, setUp.output).toBe(0);
 
     // The command that setup prints is the page's, with its values.
     const registration = take(guide, 'cluster gateway add');
     const printed = setUp.output.split('\n').find((line) => line.includes('cluster gateway add')) ?? '';
-    const value = (flag: string) => new RegExp(`${flag} (\\S+)`).exec(printed)?.[1] ?? `${flag} is not printed`;
+    const value = (flag: string) =>
+      new RegExp(`${flag} (\\S+)`).exec(printed)?.[1] ?? `${flag} is not printed`;
     for (const flag of printed.match(/ --[\w-]+/g) ?? []) expect(registration.text).toContain(flag);
     expect(value('--url')).toBe(`https://127.0.0.1:${gatewayPort}`);
     const added = await operator.run(registration, [
@@ -315,7 +312,9 @@ describe('what is not run', () => {
       ...blocksOf(page).flatMap(({ language, text }) => (language === '' ? commandsIn(text) : [])),
       ...commandsInSentences(readPage(page)),
     ];
-    expect(lines.map((words) => commandProblem(words)).filter((problem) => problem !== undefined)).toEqual([]);
+    expect(lines.map((words) => commandProblem(words)).filter((problem) => problem !== undefined)).toEqual(
+      [],
+    );
   });
 
   test('every file that a page shows can be read', () => {
@@ -345,5 +344,4 @@ describe('what is not run', () => {
 });
 
 /** A block that joins this list is one more that a newcomer is the first to run. */
-const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
-];
+const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [];

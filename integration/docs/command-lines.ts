@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { agentCommand } from '../../src/cli/agent.ts';
 import { clusterCommand } from '../../src/cli/cluster.ts';
 import { configCommand } from '../../src/cli/config.ts';
@@ -37,11 +37,18 @@ export function commandProblem(words: readonly string[]): string | undefined {
     [command, commands] = [next, next.commands];
   }
   if (!command) return words[0]?.startsWith('-') ? undefined : `${said}: no such command`;
-  if (commands.length > 0 && words[1] !== undefined && !words[1].startsWith('-') && commands === command.commands)
+  if (
+    commands.length > 0 &&
+    words[1] !== undefined &&
+    !words[1].startsWith('-') &&
+    commands === command.commands
+  )
     return `${said}: no such command`;
   const known = new Set(['--help', '--json', ...command.options.flatMap(({ long, short }) => [long, short])]);
   // Flags that are not its own are those of k3s.
   if (command.name() === 'agent') return undefined;
-  const unknown = words.filter((word) => /^--?[a-z]/.test(word)).find((word) => !known.has(word.split('=', 1)[0]));
+  const unknown = words
+    .filter((word) => /^--?[a-z]/.test(word))
+    .find((word) => !known.has(word.split('=', 1)[0]));
   return unknown === undefined ? undefined : `${said}: no flag ${unknown}`;
 }
