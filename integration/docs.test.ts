@@ -83,7 +83,11 @@ test('the program is installed from a clone', async () => {
 
 test('through npm from another directory, relative paths are those of that directory', async () => {
   const newcomer = await Newcomer.in(join(directory, 'through-npm'));
-  await writeFile(join(newcomer.directory, 'mine.yaml'), 'nodeId: from-here\n', { mode: 0o600 });
+  await writeFile(
+    join(newcomer.directory, 'mine.yaml'),
+    'nodeId: from-here\nchain: { endpoints: [https://node.example] }\n',
+    { mode: 0o600 },
+  );
   const { exitCode, output } = await newcomer.shell(
     `npm --prefix ${projectRoot} run --silent k3s-daas -- config --config mine.yaml`,
   );
@@ -123,10 +127,11 @@ describe('a cluster with a worker, as the page has it', () => {
   let k3s: K3s;
   let operator: Newcomer;
   let url = '';
+  let gateway: Program | undefined;
   let gatewayPort = 0;
   let healthPort = 0;
   const etc = (machine: 'server' | 'worker-etc') => join(directory, 'cluster', machine);
-  const socket = () => join(directory, 'cluster', 'gateway-state', 'operator.sock');
+  const socket = () => join(directory, 'cluster', 'k3s-daas-gateway', 'operator.sock');
 
   const onServer = (): Table => [
     ...at(url),
@@ -141,13 +146,24 @@ describe('a cluster with a worker, as the page has it', () => {
     ...yes,
   ];
 
+  const runGateway = () => {
+    const program = new Program({
+      name: 'gateway',
+      args: [...startOf('Description=K3s-DaaS gateway'), '--json'],
+      logFile: join(operator.directory, 'gateway.log'),
+      env: operator.env,
+    });
+    life.defer('the gateway', () => program.stop());
+    return program;
+  };
+
   beforeAll(async () => {
     const home = join(directory, 'cluster');
     await mkdir(home, { mode: 0o700 });
     [k3s, gatewayPort, healthPort] = await Promise.all([startStandinK3s(home, life), freePort(), freePort()]);
     operator = await Newcomer.in(home, {
       K3S_DAAS_CONFIG: join(etc('server'), 'k3s-daas.yaml'),
-      K3S_DAAS_GATEWAY_STATE_DIR: join(home, 'gateway-state'),
+      K3S_DAAS_GATEWAY_STATE_DIR: join(home, 'k3s-daas-gateway'),
       K3S_DAAS_GATEWAY_KUBECONFIG: join(home, 'gateway.kubeconfig'),
       K3S_DAAS_GATEWAY_HEALTH_PORT: String(healthPort),
     });
@@ -207,13 +223,7 @@ describe('a cluster with a worker, as the page has it', () => {
       { mode: 0o600 },
     );
 
-    const gateway = new Program({
-      name: 'gateway',
-      args: [...startOf('Description=K3s-DaaS gateway'), '--json'],
-      logFile: join(operator.directory, 'gateway.log'),
-      env: operator.env,
-    });
-    life.defer('the gateway', () => gateway.stop());
+    gateway = runGateway();
     await gateway.event('gateway.ready');
     const checked = await operator.run(take(guide, '127.0.0.1:8444/readyz'), onServer());
     expect(checked.exitCode, checked.output).toBe(0);
@@ -253,7 +263,7 @@ describe('a cluster with a worker, as the page has it', () => {
     expect(commandsIn(start.text)[1]).toEqual(startOf('Description=K3s-DaaS worker'));
     const host = new Program({
       name: 'worker-1',
-      args: ['agent', '--json'],
+      args: ['agent', '--node-label', 'disk=ssd', '--json'],
       logFile: join(home, 'host.log'),
       env: worker.env,
     });
@@ -267,6 +277,11 @@ describe('a cluster with a worker, as the page has it', () => {
     const healthy = await worker.run(take(guide, '127.0.0.1:8445/readyz'), table);
     expect(healthy.exitCode, healthy.output).toBe(0);
 
+    for (const words of ["gateway nodes 'rack-1-*'", 'gateway breaker --reset']) {
+      const looked = await operator.run(take('docs/operations.md', words), onServer());
+      expect(looked.exitCode, looked.output).toBe(0);
+    }
+
     const [propose = '', vote = ''] = take(guide, 'slash vote PROPOSAL').text.split('\n');
     const proposed = await operator.shell(
       replace(propose, [...onServer(), ['NAME', 'worker-1'], ['REASON', 'it misbehaves']]),
@@ -276,6 +291,35 @@ describe('a cluster with a worker, as the page has it', () => {
     const voted = await operator.shell(replace(vote, [...onServer(), ['PROPOSAL', proposal]]));
     expect(voted.output).toMatch(/result +carried out/);
     expect((await host.exited).code).toBe(77);
+  });
+
+  test('a backup of the gateway is made and restored, and keeps a ban', async () => {
+    const { directory: home } = operator;
+    const table: Table = [
+      [/^( *)systemctl .*$/gm, '$1true'],
+      ['/var/lib', home],
+      ['/root/', `${home}/`],
+      [/gateway-2\d+-\d\d-\d\d/g, 'gateway-*'],
+    ];
+    const banned = await operator.shell(
+      `k3s-daas gateway ban worker-9 --reason "a test" --yes --socket ${socket()}`,
+    );
+    expect(banned.exitCode, banned.output).toBe(0);
+    await gateway?.stop();
+    const saved = await operator.run(take('docs/operations.md', 'tar -C /var/lib -c'), table);
+    expect(saved.exitCode, saved.output).toBe(0);
+
+    const stateDir = join(home, 'k3s-daas-gateway');
+    await rm(stateDir, { recursive: true });
+    const restored = await operator.run(take('docs/operations.md', 'tar -C /var/lib -x'), table);
+    expect(restored.exitCode, restored.output).toBe(0);
+    const found = await operator.run(take('docs/operations.md', 'operator.command'), [], stateDir);
+    expect(found.output).toContain('worker-9');
+
+    gateway = runGateway();
+    await gateway.event('gateway.ready');
+    const { output } = await operator.shell(`k3s-daas gateway bans --socket ${socket()}`);
+    expect(output).toContain('worker-9');
   });
 });
 

@@ -15,15 +15,9 @@ export interface Block {
 
 export const pages = [
   'README.md',
-  ...[
-    'getting-started',
-    // 'operations',
-    'configuration',
-    'contracts',
-    'proofs',
-    'testing',
-    'plugins',
-  ].map((name) => `docs/${name}.md`),
+  ...['getting-started', 'operations', 'configuration', 'contracts', 'proofs', 'testing', 'plugins'].map(
+    (name) => `docs/${name}.md`,
+  ),
 ];
 
 export function readPage(page: string): string {
