@@ -323,7 +323,7 @@ export function nodeIdOf({ value: { nodeId } }: Loaded): string {
   if (nodeId !== undefined) return nodeId;
   throw new ConfigurationError(
     'DAAS_NODE_ID_MISSING',
-    `the host name '${hostname()}' is no node id (one lower-case DNS label, no dots): set nodeId, K3S_DAAS_NODE_ID or --node-id`,
+    `the host name '${hostname()}' is not a node id (one lower-case DNS label, no dots). Set nodeId, K3S_DAAS_NODE_ID or --node-id`,
   );
 }
 
@@ -450,7 +450,7 @@ export function pathOf(settings: Settings<unknown>, name: string): string | unde
 
 export function rowOf(settings: Settings<unknown>, name: string) {
   const row = settings.rows.find((other) => other.name === name);
-  if (!row) throw new Error(`there is no setting '${name}'`);
+  if (!row) throw new Error(`there is not a setting '${name}'`);
   return row;
 }
 
