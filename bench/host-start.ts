@@ -40,7 +40,12 @@ function wordsOf(pid: number, file: 'cmdline' | 'environ'): string[] {
 function agentOf(pid: number): number | undefined {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
   return children.map(Number).find((child) => {
-    const words = wordsOf(child, 'cmdline');
+    let words: readonly string[] = [];
+    try {
+      words = wordsOf(child, 'cmdline');
+    } catch {
+      // It has ended meanwhile: a short question to k3s.
+    }
     // Until it is executed it has the words of its parent.
     return words.includes('agent') && words.some((word) => word.startsWith('--data-dir'));
   });
