@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor } from '#agent';
-import { ConfigurationError, DaasError, machineId } from '#base';
+import { ConfigurationError, machineId } from '#base';
 import { createHost, createLogger, type HostContext } from '#host';
 import type { AgentSupervisor } from '#plugin';
 import { builtIns } from '#plugins';
@@ -92,12 +92,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
       };
     },
   });
-  const { exitCode, error } = await host.run();
-  if (error) {
-    const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
-    log.error('Host ends', { code, exitCode, detail: error.message });
-  }
-  return exitCode;
+  return (await host.run()).exitCode;
 }
 
 /** The agent's supervisor alone: a node that has joined before runs while the rest is loaded. */

@@ -123,6 +123,7 @@ describe('with many workers', () => {
         lapse: async () => undefined,
       } as unknown as Reconciler,
       audit: { note: async () => undefined, failure: () => undefined } as never,
+      refusals: { count: () => undefined, flush: () => undefined },
       locks: createLocks(),
       clock,
       log: silentLog,
@@ -286,6 +287,7 @@ describe('a line', () => {
       random: () => 0.5,
       log: silentLog,
       atOnce: 1,
+      urgentAtOnce: 1,
       run: async (name) => {
         runs.push(name);
         await promise;

@@ -559,7 +559,7 @@ test.each([
   async (_what, registration) => {
     const world = await joinedAtHome('home');
     const ended = world.host.run();
-    await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+    await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'), { timeout: 5_000 });
     expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
     world.answer.resolve(registration);
     await world.arrived('run');
@@ -592,6 +592,8 @@ test('an agent that was started with what its plugins added before is started wi
   await world.arrived('run');
   await vi.waitFor(() => expect(world.agent.starts).toHaveLength(2));
   expect(world.agent.starts.at(-1)).toMatchObject({ arguments: ['--node-label=a=b'] });
+  const written = () => readFile(join(world.stateDir, 'journal.json'), 'utf8');
+  await vi.waitFor(async () => expect(await written()).toContain('--node-label=a=b'), { timeout: 5_000 });
   world.host.stop('test');
   await ended;
 
@@ -606,7 +608,7 @@ test('an agent that was started with what its plugins added before is started wi
 test('a join that was made under another node id starts no agent before the gateway has answered', async () => {
   const world = await joinedAtHome('home', { nodeId: 'worker-2' });
   const ended = world.host.run();
-  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'), { timeout: 5_000 });
   await settle();
   expect(world.agent.starts).toEqual([]);
   world.host.stop('test');
