@@ -48,7 +48,10 @@ async function runHost(...plugins: readonly PluginEntry[]) {
     log,
     clock,
     signals: undefined,
-    prepare: async () => ({ agent, chain: new FakeStakeChain(clock), bindings: [] }),
+    prepare: async () => ({
+      agent,
+      open: async () => ({ chain: new FakeStakeChain(clock), bindings: [] }),
+    }),
   });
   const running = new Promise<void>((resolve) => {
     host.events.on('phase.entered', ({ phase }) => phase === 'run' && resolve());

@@ -8,7 +8,8 @@ import { bind, createHost, type Host } from '#host';
 import { GatewayConnector, type HostEvents, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
 import { openNodeIdentity } from '#seal';
-import { deploymentOf, loadWorkerSettings, nodeIdOf, pluginEntries, walletOf } from '../src/cli/settings.ts';
+import { deploymentOf, walletOf } from '../src/cli/chain-settings.ts';
+import { loadWorkerSettings, nodeIdOf, pluginEntries } from '../src/cli/settings.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
 
 /**
@@ -96,7 +97,7 @@ async function makeWorker(nodeId: string, changes: Readonly<Record<string, unkno
           bind(NodeIdentity, identity),
           bind(GatewayConnector, gateways),
         ];
-        return { agent, chain, bindings };
+        return { agent, open: async () => ({ chain, bindings }) };
       },
     });
     const seen = follow(host);

@@ -59,7 +59,7 @@ export {
   parseStat,
   processIdentity,
 } from './process-identity.ts';
-export { type HttpProxy, isLoopbackHost, proxyFor, proxyText } from './proxy.ts';
+export { type HttpProxy, isInsecure, isLoopbackHost, proxyFor, proxyText } from './proxy.ts';
 export { Secret } from './secret.ts';
 export {
   makeTrustedDirectory,

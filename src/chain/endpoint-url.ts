@@ -1,4 +1,4 @@
-import { ConfigurationError, isLoopbackHost } from '#base';
+import { ConfigurationError, isInsecure } from '#base';
 
 /**
  * The base URL of a full node. Throws `DAAS_ENDPOINT_INVALID` for what is no http(s) URL, and `DAAS_ENDPOINT_INSECURE` for
@@ -27,10 +27,4 @@ export function endpointUrl(address: string, allowInsecure: boolean): string {
 
 function withoutSecrets(address: string): string {
   return address.replace(/\/\/[^/]*@/, '//[secret]@').replace(/\?.*$/s, '?[secret]');
-}
-
-/** Plain HTTP to another machine. */
-export function isInsecure(address: string): boolean {
-  const url = URL.parse(address);
-  return url?.protocol === 'http:' && !isLoopbackHost(url.hostname);
 }

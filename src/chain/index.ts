@@ -17,7 +17,6 @@ export {
   writeDeployment,
 } from './deployment.ts';
 export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
-export { isInsecure } from './endpoint-url.ts';
 export { ChainError } from './errors.ts';
 export {
   type ClusterState,

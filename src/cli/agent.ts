@@ -1,32 +1,21 @@
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
-import { createAgentSupervisor, inspectAgent } from '#agent';
-import { createGatewayConnector } from '#api';
-import { ConfigurationError, displayText, EXIT, type Log, machineId, systemClock } from '#base';
-import { createChainClient, createStakeChain } from '#chain';
-import { bind, createHost, createLogger, type HostContext, type HostServices } from '#host';
-import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
+import { createAgentSupervisor } from '#agent';
+import { ConfigurationError, machineId } from '#base';
+import { createHost, createLogger, type HostContext } from '#host';
+import type { AgentSupervisor } from '#plugin';
 import { builtIns } from '#plugins';
-import { openNodeIdentity } from '#seal';
-import { chainAccessOf } from './chain-access.ts';
-import { sayTrust, warnUnproven } from './chain-trust.ts';
-import { checkPlugins } from './config.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
 import {
-  deploymentOf,
+  type Loaded,
   loadWorkerSettings,
   nodeIdOf,
   pluginEntries,
   runtimeArguments,
   settingWarnings,
-  walletOf,
 } from './settings.ts';
-import { stakeVerdict } from './stake-verdict.ts';
-
-type Loaded = Awaited<ReturnType<typeof loadWorkerSettings>>;
 
 interface AgentFlags {
   readonly config?: string;
@@ -74,6 +63,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
   for (const warning of await settingWarnings(settings))
     log.warn('Configuration warning', { detail: warning });
   if (flags.dryRun) {
+    const { rehearse } = await import('./agent-rehearsal.ts');
     return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
   }
   const host = createHost({
@@ -92,32 +82,28 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
       // Not before the state directory is this host's: a second one must say that, not that the port is taken.
       const health = await serveHealth(() => host.health(), value.health, context.life);
       log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
-      return prepare(context, settings, k3sArguments(settings, flags, k3sFlags));
+      const agent = superviseAgent(context, settings, k3sArguments(settings, flags, k3sFlags));
+      return {
+        agent,
+        async open() {
+          const { openServices } = await import('./agent-services.ts');
+          return openServices(context, settings, agent);
+        },
+      };
     },
   });
   return (await host.run()).exitCode;
 }
 
-/** Layers meet: the chain, the agent, the node's key and the gateway's client become what plugins can ask for. */
-async function prepare(
-  context: HostContext,
+/** The agent's supervisor alone: a node that has joined before runs while the rest is loaded. */
+function superviseAgent(
+  { journal, log, clock, events }: HostContext,
   settings: Loaded,
   args: readonly string[],
-): Promise<HostServices> {
-  const { journal, log, clock, events, stateDir } = context;
-  const { value } = settings;
-  const nodeId = nodeIdOf(settings);
-  const client = await openChain(settings, log);
-  const chain = createStakeChain({
-    client,
-    wallet: await walletOf(settings),
-    journal: journal.section('chain'),
-    log: log.child({ part: 'chain' }),
-    gasBudgets: value.chain.gasBudgets,
-  });
-  const agent = createAgentSupervisor({
-    settings: { ...value.agent, args: [...args] },
-    nodeId,
+): AgentSupervisor {
+  return createAgentSupervisor({
+    settings: { ...settings.value.agent, args: [...args] },
+    nodeId: nodeIdOf(settings),
     journal: journal.section('agent'),
     env: process.env,
     clock,
@@ -125,31 +111,6 @@ async function prepare(
     log: log.child({ part: 'agent' }),
     // The agent's events are some of the host's, with the same facts: TypeScript cannot follow that through a generic.
     emit: (event, fact) => events.emit(event, fact as never),
-  });
-  const identity = await openNodeIdentity({
-    nodeId,
-    keyFile: join(stateDir, 'node.key'),
-    passwordFile: await agent.nodePasswordFile(),
-  });
-  return {
-    agent,
-    chain,
-    bindings: [
-      bind(StakeChain, chain),
-      bind(NodeIdentity, identity),
-      bind(GatewayConnector, createGatewayConnector({ signer: identity, clock })),
-    ],
-  };
-}
-
-async function openChain(settings: Loaded, log: Log) {
-  const deployment = await deploymentOf(settings);
-  sayTrust(deployment, log);
-  return createChainClient({
-    ...(await chainAccessOf(settings)),
-    deployment,
-    clock: systemClock,
-    onUnproven: warnUnproven(log),
   });
 }
 
@@ -186,63 +147,4 @@ export function refuseMistyped(k3sFlags: readonly string[]): void {
         { details: { flag, meant } },
       );
   }
-}
-
-/** `--dry-run`: what is there, what would be done; reads alone. Ends with the exit code that the start would end with. */
-async function rehearse(
-  io: Io,
-  settings: Loaded,
-  { stakeAgain = false }: AgentFlags,
-  args: readonly string[],
-): Promise<number> {
-  const { value } = settings;
-  const nodeId = nodeIdOf(settings);
-  await checkPlugins(settings, { stakeAgain });
-  const {
-    plan: { dataDir },
-    binary,
-    version,
-  } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
-  const wallet = await walletOf(settings);
-  const chain = createChainClient({
-    ...(await chainAccessOf(settings)),
-    deployment: await deploymentOf(settings),
-    clock: systemClock,
-  });
-  const cluster = await chain.cluster();
-  const { plan, stop } = await stakeVerdict({
-    ...value.stake,
-    chain,
-    cluster,
-    wallet,
-    nodeId,
-    stateDir: value.stateDir,
-    gasBudgets: value.chain.gasBudgets,
-    stakeAgain,
-  });
-  const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
-  io.result(
-    {
-      dryRun: true,
-      nodeId,
-      wallet: wallet.address,
-      clusterId: cluster.id,
-      plan,
-      stop: stop?.code ?? null,
-      gateways,
-      binary,
-      version,
-      dataDir,
-    },
-    [
-      `node      ${nodeId}`,
-      `wallet    ${wallet.address}`,
-      `cluster   ${cluster.id}`,
-      `stake     ${plan}`,
-      `gateways  ${gateways.map(displayText).join(', ') || 'none is live: the start would wait for one until join.deadlineMs'}`,
-      `k3s       ${binary} (${version}), data in ${dataDir}`,
-      'Nothing was sent, nothing was started.',
-    ].join('\n'),
-  );
-  return stop?.exitCode ?? EXIT.ok;
 }

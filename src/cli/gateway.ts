@@ -164,7 +164,7 @@ function runCommand(io: Io): Command {
 }
 
 async function run(io: Io, flags: { config?: string }): Promise<void> {
-  const { deploymentOf, foreignVariableWarnings, loadGatewaySettings } = await import('./settings.ts');
+  const { foreignVariableWarnings, loadGatewaySettings } = await import('./settings.ts');
   const settings = await loadGatewaySettings({ file: flags.config });
   const [{ createChainClient, createChangeFollower }, { openCluster }, { startGateway }, { createLogger }] =
     await Promise.all([import('#chain'), import('#cluster'), import('#gateway'), import('#host')]);
@@ -175,6 +175,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
   });
   for (const detail of foreignVariableWarnings(settings)) log.warn('Configuration warning', { detail });
   const config = withGatewayId(await withPaths(settings));
+  const { deploymentOf } = await import('./chain-settings.ts');
   const deployment = await deploymentOf(settings);
   const { chainAccessOf } = await import('./chain-access.ts');
   const chain = createChainClient({

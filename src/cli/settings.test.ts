@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DaasError } from '#base';
 import { GatewayConfig } from '#gateway';
 import { describeSettings } from '#host';
+import { deploymentOf, walletOf } from './chain-settings.ts';
 import {
-  deploymentOf,
   loadGatewaySettings,
   loadWorkerSettings,
   nodeIdOf,
@@ -16,7 +16,6 @@ import {
   seedAliases,
   settingsSchema,
   settingWarnings,
-  walletOf,
 } from './settings.ts';
 
 let directory: string;

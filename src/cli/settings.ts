@@ -3,17 +3,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AgentSettings } from '#agent';
-import { ConfigurationError, httpsOriginProblem, isNodeId, Secret } from '#base';
-import {
-  type Deployment,
-  isInsecure,
-  isPublicNetwork,
-  openWallet,
-  parseDeployment,
-  readDeployment,
-  readWallet,
-  type Wallet,
-} from '#chain';
+import { ConfigurationError, httpsOriginProblem, isInsecure, isNodeId, Secret } from '#base';
 import type { GatewayConfig } from '#gateway';
 import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type Settings } from '#host';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
@@ -327,55 +317,6 @@ export function nodeIdOf({ value: { nodeId } }: Loaded): string {
   );
 }
 
-/** The chain, the package and the cluster; what is given both in the file and here must agree. */
-export async function deploymentOf(settings: Loaded): Promise<Deployment> {
-  const { chain: given, mockMode } = settings.value;
-  const file = pathOf(settings, 'chain.deployment');
-  const inline = { chainId: given.chainId, packageId: given.packageId, clusterId: given.clusterId };
-  const deployment = parseDeployment(
-    { ...(file === undefined ? {} : await readDeployment(file)), ...definedOf(inline) },
-    'the configuration (chain.deployment, or chain.chainId, chain.packageId and chain.clusterId)',
-  );
-  if (file !== undefined) {
-    const written = await readDeployment(file);
-    for (const name of ['chainId', 'packageId', 'clusterId'] as const) {
-      if (deployment[name] === written[name]) continue;
-      const { origin } = rowOf(settings, `chain.${name}`);
-      throw new ConfigurationError(
-        'DAAS_DEPLOYMENT_MISMATCH',
-        `chain.${name} is ${deployment[name]} (${origin}), the deployment file ${file} says ${written[name]}: correct one or remove it`,
-        { details: { name, file } },
-      );
-    }
-  }
-  if (mockMode && isPublicNetwork(deployment.chainId, given.endpoints))
-    throw new ConfigurationError(
-      'DAAS_MOCK_MODE_REFUSED',
-      `mock mode (${rowOf(settings, 'mockMode').origin}) is for the dev chain of this machine; chain ${deployment.chainId} at ${given.endpoints.join(', ')} is another: remove MOCK_MODE`,
-      { details: { chainId: deployment.chainId } },
-    );
-  return deployment;
-}
-
-/** The wallet that stakes, from `wallet.keyFile` or `wallet.key`; its address must be `wallet.address` if that is given. */
-export async function walletOf(settings: Loaded): Promise<Wallet> {
-  const { key, address } = settings.value.wallet;
-  const file = pathOf(settings, 'wallet.keyFile');
-  const fitting = address === undefined ? {} : { address };
-  if (file !== undefined && key !== undefined)
-    throw new ConfigurationError(
-      'DAAS_WALLET_AMBIGUOUS',
-      `the wallet key is given twice: wallet.keyFile (${rowOf(settings, 'wallet.keyFile').origin}) and wallet.key (${rowOf(settings, 'wallet.key').origin}): remove one`,
-    );
-  if (key !== undefined) return openWallet({ key, origin: rowOf(settings, 'wallet.key').origin, ...fitting });
-  if (file === undefined)
-    throw new ConfigurationError(
-      'DAAS_WALLET_MISSING',
-      'no wallet key is configured: set wallet.keyFile (K3S_DAAS_WALLET_KEY_FILE) to a file with the key of the wallet that stakes',
-    );
-  return readWallet(file, address);
-}
-
 /** The list of plugins, the settings that belong to a built-in written into its entry. */
 export function pluginEntries(
   settings: Loaded,
@@ -452,10 +393,4 @@ export function rowOf(settings: Settings<unknown>, name: string) {
   const row = settings.rows.find((other) => other.name === name);
   if (!row) throw new Error(`there is not a setting '${name}'`);
   return row;
-}
-
-function definedOf(values: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
 }

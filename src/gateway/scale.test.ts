@@ -37,6 +37,30 @@ class MemoryStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
+/** A map that counts how often somebody walks through it. */
+class WatchedMap<K, V> extends Map<K, V> {
+  walks = 0;
+  override entries() {
+    this.walks += 1;
+    return super.entries();
+  }
+  override keys() {
+    this.walks += 1;
+    return super.keys();
+  }
+  override values() {
+    this.walks += 1;
+    return super.values();
+  }
+  override forEach(look: (value: V, key: K, map: Map<K, V>) => void) {
+    this.walks += 1;
+    super.forEach(look);
+  }
+  override [Symbol.iterator]() {
+    return this.entries();
+  }
+}
+
 /** A registry of so many members, with their stakes on the chain. */
 async function registryOf(
   count: number,
@@ -58,8 +82,12 @@ describe('with many workers', () => {
     const cluster = new FakeCluster(clock);
     const { registry } = await registryOf(2_000, chain);
     let looks = 0;
+    const nodes = new WatchedMap<string, never>();
+    const names = new WatchedMap([...cluster.names]);
+    const bans = new WatchedMap([...registry.bans()]);
     const watched: Registry = {
       ...registry,
+      bans: () => bans,
       workers() {
         looks += 1;
         return registry.workers();
@@ -89,8 +117,8 @@ describe('with many workers', () => {
       chain,
       registry: watched,
       reconciler: {
-        nodes: () => new Map(),
-        names: () => cluster.names,
+        nodes: () => nodes,
+        names: () => names,
         settle: () => undefined,
         lapse: async () => undefined,
       } as unknown as Reconciler,
@@ -117,7 +145,12 @@ describe('with many workers', () => {
     expect(join).toBeDefined();
     expect(admission.preview('one-too-many', STAKER)).toBe('cluster_full');
     await facts.read(id('dead'), 'nobody');
-    expect(looks).toBe(0);
+    expect({ looks, nodes: nodes.walks, names: names.walks, bans: bans.walks }).toEqual({
+      looks: 0,
+      nodes: 0,
+      names: 0,
+      bans: 0,
+    });
   });
 
   test('facts that were read together are read again apart, and no more than a bounded number a second', async () => {

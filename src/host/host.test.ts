@@ -49,6 +49,7 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
     register: async (_signal: AbortSignal): Promise<Registration> => fakeRegistration(),
   };
   const asked: string[] = [];
+  const onOpen = { run: (): void => undefined };
   let control: HostControl | undefined;
   const released: string[] = [];
   const plugin = definePlugin({
@@ -97,7 +98,13 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
     signals,
     prepare: async ({ life }) => {
       life.defer('services', () => released.push('services'));
-      return { agent, chain, bindings: [] };
+      return {
+        agent,
+        async open() {
+          onOpen.run();
+          return { chain, bindings: [] };
+        },
+      };
     },
     ...changes,
     stateDir,
@@ -114,6 +121,7 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
     chain,
     signals,
     script,
+    onOpen,
     asked,
     released,
     stateDir,
@@ -524,27 +532,96 @@ test('a node that joined before starts on its certificates when gateway and chai
 });
 
 /** A world whose state directory knows of a join on the machine 'home'; the gateway's answer is awaited. */
-async function joinedAtHome(machineId: string) {
+async function joinedAtHome(machineId: string, changes: object = {}) {
   const world = makeWorld({ machineId });
   const journal = await openJournal(join(world.stateDir, 'journal.json'));
   const { nodeLabels, taints } = fakeRegistration();
-  const joined = { recordId: '0xrecord', machineId: 'home', nodeLabels, taints };
+  const joined = {
+    recordId: '0xrecord',
+    machineId: 'home',
+    nodeId: 'worker-1',
+    nodeLabels,
+    taints,
+    arguments: ['--node-label=a=b'],
+    ...changes,
+  };
   await journal.section('host').write('joined', joined);
   const answer = Promise.withResolvers<Registration>();
   world.script.register = () => answer.promise;
   return { ...world, answer };
 }
 
-test('on the machine of its last join the agent starts before chain and gateway have answered, and once', async () => {
+test.each([
+  ['a credential', fakeRegistration()],
+  ['none', { ...fakeRegistration(), join: undefined }],
+])(
+  'on the machine of its last join the agent starts before chain and gateway have answered, and once, whether the gateway then sends %s',
+  async (_what, registration) => {
+    const world = await joinedAtHome('home');
+    const ended = world.host.run();
+    await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'), { timeout: 5_000 });
+    expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
+    world.answer.resolve(registration);
+    await world.arrived('run');
+    await settle();
+    expect(world.agent.starts).toHaveLength(1);
+    world.host.stop('test');
+    expect((await ended).exitCode).toBe(0);
+    expect(world.agent.starts).toHaveLength(1);
+  },
+);
+
+test('on the machine of its last join the agent runs before chain, wallet and plugins are opened, with what plugins added then', async () => {
   const world = await joinedAtHome('home');
+  world.answer.resolve(fakeRegistration());
+  const atOpening = Promise.withResolvers<readonly unknown[]>();
+  world.onOpen.run = () => atOpening.resolve([...world.agent.calls]);
   const ended = world.host.run();
-  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
-  expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
-  world.answer.resolve({ ...fakeRegistration(), join: undefined });
+  expect(await atOpening.promise).toEqual(['preflight', 'start']);
   await world.arrived('run');
-  expect(world.agent.starts).toHaveLength(1);
+  expect(world.agent.starts).toEqual([expect.objectContaining({ arguments: ['--node-label=a=b'] })]);
+  expect(world.agent.calls.filter((call) => call === 'preflight')).toHaveLength(1);
   world.host.stop('test');
   expect((await ended).exitCode).toBe(0);
+});
+
+test('an agent that was started with what its plugins added before is started with what they add now, once', async () => {
+  const world = await joinedAtHome('home', { arguments: ['--node-label=a=earlier'] });
+  world.answer.resolve(fakeRegistration());
+  const ended = world.host.run();
+  await world.arrived('run');
+  await vi.waitFor(() => expect(world.agent.starts).toHaveLength(2));
+  expect(world.agent.starts.at(-1)).toMatchObject({ arguments: ['--node-label=a=b'] });
+  const written = () => readFile(join(world.stateDir, 'journal.json'), 'utf8');
+  await vi.waitFor(async () => expect(await written()).toContain('--node-label=a=b'), { timeout: 5_000 });
+  world.host.stop('test');
+  await ended;
+
+  const again = makeWorld({ machineId: 'home', stateDir: world.stateDir });
+  const running = again.host.run();
+  await again.arrived('run');
+  expect(again.agent.starts).toEqual([expect.objectContaining({ arguments: ['--node-label=a=b'] })]);
+  again.host.stop('test');
+  await running;
+});
+
+test('a join that was made under another node id starts no agent before the gateway has answered', async () => {
+  const world = await joinedAtHome('home', { nodeId: 'worker-2' });
+  const ended = world.host.run();
+  await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'), { timeout: 5_000 });
+  await settle();
+  expect(world.agent.starts).toEqual([]);
+  world.host.stop('test');
+  await ended;
+});
+
+test('an agent that was started at once is stopped when the rest cannot be opened', async () => {
+  const world = await joinedAtHome('home');
+  world.onOpen.run = () => {
+    throw new DaasError('DAAS_WALLET_MISSING', 'no wallet', { exitCode: 78 });
+  };
+  expect(await world.host.run()).toMatchObject({ exitCode: 78 });
+  expect(world.agent.calls).toEqual(['preflight', 'start', 'dispose']);
 });
 
 test('a state directory that was copied to another machine starts no agent before the gateway has answered', async () => {

@@ -65,10 +65,10 @@ export interface HostOptions {
   /** Where SIGTERM and SIGINT come from. Default: the process. `undefined`: nobody. */
   readonly signals?: SignalSource | undefined;
   /**
-   * Makes what the plugins and the life cycle work with. Called once the state directory is locked and the journal open;
-   * what it opens it defers on `life`.
+   * Makes the agent's supervisor, and says how the rest is opened. Called once the state directory is locked and the journal
+   * open; what it opens it defers on `life`.
    */
-  readonly prepare: (context: HostContext) => Promise<HostServices>;
+  readonly prepare: (context: HostContext) => Promise<PreparedHost>;
 }
 
 export interface SignalSource {
@@ -88,8 +88,14 @@ export interface HostContext {
   readonly signal: AbortSignal;
 }
 
-export interface HostServices {
+export interface PreparedHost {
   readonly agent: AgentSupervisor;
+  /** Called once an agent that starts on the certificates of its last join runs: what it loads keeps no node waiting. */
+  readonly open: () => Promise<HostServices>;
+}
+
+/** What the plugins and the rest of the life cycle work with. */
+export interface HostServices {
   readonly chain: Pick<ChainReader, 'liveRecordOf'>;
   /** What plugins can ask for, besides `Agent`, `HostControl`, `HostClock` and `PluginJournal`, which the host offers. */
   readonly bindings: readonly ServiceBinding[];
@@ -157,8 +163,11 @@ export function createHost(options: HostOptions): Host {
     life.use('lock', await lockStateDir(stateDir));
     const journal = await openJournal(join(stateDir, 'journal.json'));
     const context = { journal, events, log, clock, life, stateDir, signal: lifecycle.signal };
-    const { agent, chain, bindings } = await options.prepare(context);
+    const { agent, open } = await options.prepare(context);
     life.use('agent', agent);
+    const own = journal.section('host');
+    await lifecycle.resume({ agent, journal: own });
+    const { chain, bindings } = await open();
     const catalog = await loadCatalog({
       entries: options.plugins,
       discovery: { builtIns: options.builtIns, directory: options.pluginDirectory },
@@ -180,7 +189,7 @@ export function createHost(options: HostOptions): Host {
       onFailed: (error) => lifecycle.fail(error),
     });
     life.use('plugins', catalog);
-    return lifecycle.run({ catalog, agent, chain, journal: journal.section('host') });
+    return lifecycle.run({ catalog, agent, chain, journal: own });
   }
 
   function listenForSignals(life: Lifetime): void {

@@ -30,6 +30,7 @@ export {
   type HostContext,
   type HostOptions,
   type HostServices,
+  type PreparedHost,
   type SignalSource,
 } from './host.ts';
 export { readLatch } from './latch.ts';

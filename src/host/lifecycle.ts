@@ -55,12 +55,16 @@ export interface LifecycleParts {
   readonly random: () => number;
 }
 
-/** What the life of a host is lived with, once it is configured. */
-export interface LifecycleServices {
-  readonly catalog: Catalog;
+/** What an agent is started again with where it joined last. */
+export interface ResumeServices {
   readonly agent: AgentSupervisor;
-  readonly chain: Pick<ChainReader, 'liveRecordOf'>;
   readonly journal: Journal;
+}
+
+/** What the life of a host is lived with, once it is configured. */
+export interface LifecycleServices extends ResumeServices {
+  readonly catalog: Catalog;
+  readonly chain: Pick<ChainReader, 'liveRecordOf'>;
 }
 
 export interface HostOutcome {
@@ -103,6 +107,8 @@ export class Lifecycle {
   #isRecovering = false;
   #stopsAsked = 0;
   #starts = 0;
+  /** The join on whose certificates the agent was started before anything else was there. */
+  #resumed: JoinedBefore | undefined;
   #lastProblem: unknown;
   /** What is asked now and was not answered yet. */
   #asking: string | undefined;
@@ -157,6 +163,30 @@ export class Lifecycle {
     };
   }
 
+  /**
+   * Where the last join was made its agent starts at once: before chain, wallet and plugins are loaded, with chain and
+   * gateway asked beside it. They, and the latch, said at the last life's end that it may. A copy of the state directory on
+   * another machine waits for their answer, for it would run beside the original before anything could object.
+   */
+  async resume(services: ResumeServices): Promise<void> {
+    const joined = joinedBefore(services.journal);
+    if (!joined?.arguments || !this.#isHomeOf(joined)) return;
+    if (await readLatch(this.#parts.settings.stateDir)) return;
+    this.signal.throwIfAborted();
+    this.enter('preflight');
+    await services.agent.preflight(this.signal);
+    this.#resumed = joined;
+    const isStarted = Promise.withResolvers<void>();
+    const stopListening = this.#parts.events.on('agent.started', () => isStarted.resolve());
+    // What is loaded next keeps the thread busy: the process is there first.
+    await Promise.race([
+      this.#startAgent({ join: undefined, ...joined }, services, joined.arguments),
+      isStarted.promise,
+      aborted(this.signal),
+    ]);
+    stopListening();
+  }
+
   /** Lives until something ends it, undoes what was done, and says how it ended. Never rejects. */
   async run(services: LifecycleServices): Promise<HostOutcome> {
     this.#services = services;
@@ -170,17 +200,20 @@ export class Lifecycle {
     return outcomeOf(ending, isUndone);
   }
 
-  async #live({ catalog, agent }: LifecycleServices): Promise<void> {
+  async #live({ catalog, agent, journal }: LifecycleServices): Promise<void> {
     const { settings, clock } = this.#parts;
     this.signal.throwIfAborted();
-    this.enter('preflight');
-    await this.#refuseLatched();
-    await agent.preflight(this.signal);
+    if (!this.#resumed) {
+      this.enter('preflight');
+      await this.#refuseLatched();
+      await agent.preflight(this.signal);
+    }
     catalog.start();
 
-    const joined = this.#joinedBefore();
+    const joined = this.#resumed ?? joinedBefore(journal);
     const isResumed = joined !== undefined && this.#isHomeOf(joined);
-    if (isResumed) void this.#startAgent({ join: undefined, ...joined });
+    if (this.#resumed) void this.#refreshArguments(this.#resumed);
+    else if (isResumed) void this.#startAgent({ join: undefined, ...joined });
     const registering = this.#register();
     registering.catch(() => undefined);
     // Whoever wants to register again meanwhile gets its answer: two at once would revoke each other's credential.
@@ -211,13 +244,31 @@ export class Lifecycle {
     this.#showWellness();
   }
 
-  /**
-   * Where the last join was made its agent starts at once, with chain and gateway asked beside it: they, and the latch, which
-   * was looked at before, said at the last life's end that it may. A copy of the state directory on another machine waits
-   * for their answer, for it would run beside the original before anything could object.
-   */
-  #isHomeOf({ machineId }: JoinedBefore): boolean {
-    return machineId !== undefined && machineId === this.#parts.settings.machineId;
+  #isHomeOf({ machineId, nodeId }: JoinedBefore): boolean {
+    const { settings } = this.#parts;
+    return machineId !== undefined && machineId === settings.machineId && nodeId === settings.nodeId;
+  }
+
+  /** What plugins add to the agent's words may have changed since they were written down: it is then started with these. */
+  async #refreshArguments(joined: JoinedBefore): Promise<void> {
+    const own = this.#starts;
+    try {
+      const added = await this.#addedArguments();
+      if (own !== this.#starts || this.signal.aborted || isDeepStrictEqual(added, joined.arguments)) return;
+      this.#parts.log.info(
+        'The plugins add other arguments than at the last join: the agent is started with them',
+      );
+      await this.#startAgent({ join: undefined, ...joined });
+    } catch (error) {
+      if (own === this.#starts) this.fail(error);
+    }
+  }
+
+  async #addedArguments(): Promise<readonly string[]> {
+    const added: string[] = [];
+    for (const source of this.#expectServices().catalog.all(AgentArguments))
+      added.push(...(await source.agentArguments()));
+    return added;
   }
 
   /** From the question what stands already to the gateway's answer. */
@@ -314,18 +365,20 @@ export class Lifecycle {
    * Starts the agent, or restarts it with what a later registration brought. A start that a later one replaced says nothing
    * any more, whichever way it ends.
    */
-  async #startAgent(request: Pick<Registration, 'join' | 'nodeLabels' | 'taints'>): Promise<void> {
-    const { agent, catalog } = this.#expectServices();
+  async #startAgent(
+    request: Pick<Registration, 'join' | 'nodeLabels' | 'taints'>,
+    { agent, journal }: ResumeServices = this.#expectServices(),
+    known?: readonly string[],
+  ): Promise<void> {
     this.#starts += 1;
     const own = this.#starts;
     try {
-      const added: string[] = [];
-      for (const source of catalog.all(AgentArguments)) added.push(...(await source.agentArguments()));
+      const added = known ?? (await this.#addedArguments());
       if (own !== this.#starts) return;
       const { join, nodeLabels, taints } = request;
       await agent.start({ join, nodeLabels, taints, arguments: added }, this.signal);
       if (own !== this.#starts || this.signal.aborted) return;
-      await this.#rememberJoin({ nodeLabels, taints });
+      await this.#rememberJoin(journal, { nodeLabels, taints, arguments: added });
       this.#ready.resolve();
       void agent.failed().then((error) => own === this.#starts && this.fail(error));
     } catch (error) {
@@ -569,19 +622,15 @@ export class Lifecycle {
     return undefined;
   }
 
-  async #rememberJoin(join: Pick<JoinedBefore, 'nodeLabels' | 'taints'>): Promise<void> {
-    const recordId = this.#stake?.recordId;
-    // Started on old certificates before the chain answered: the journal knows the record already.
+  async #rememberJoin(
+    journal: Journal,
+    join: Pick<JoinedBefore, 'nodeLabels' | 'taints' | 'arguments'>,
+  ): Promise<void> {
+    // Started on old certificates before the chain answered: the record is the one that the journal knows.
+    const recordId = this.#stake?.recordId ?? joinedBefore(journal)?.recordId;
     if (recordId === undefined) return;
-    const { machineId } = this.#parts.settings;
-    await this.#expectServices().journal.write(joinedKey, { recordId, machineId, ...join });
-  }
-
-  #joinedBefore(): JoinedBefore | undefined {
-    const value = this.#expectServices().journal.read(joinedKey) as Partial<JoinedBefore> | undefined;
-    if (typeof value?.recordId !== 'string') return undefined;
-    const { recordId, machineId, nodeLabels = {}, taints = [] } = value;
-    return { recordId, machineId, nodeLabels, taints };
+    const { machineId, nodeId } = this.#parts.settings;
+    await journal.write(joinedKey, { recordId, machineId, nodeId, ...join });
   }
 
   #problemFields(): Readonly<Record<string, unknown>> {
@@ -600,8 +649,18 @@ const joinedKey = 'joined';
 interface JoinedBefore {
   readonly recordId: string;
   readonly machineId: string | undefined;
+  readonly nodeId: string | undefined;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly taints: readonly string[];
+  /** What plugins added to the agent's words; undefined: not written down. */
+  readonly arguments: readonly string[] | undefined;
+}
+
+function joinedBefore(journal: Journal): JoinedBefore | undefined {
+  const value = journal.read(joinedKey) as Partial<JoinedBefore> | undefined;
+  if (typeof value?.recordId !== 'string') return undefined;
+  const { recordId, machineId, nodeId, nodeLabels = {}, taints = [], arguments: added } = value;
+  return { recordId, machineId, nodeId, nodeLabels, taints, arguments: added };
 }
 
 /** Whether the gateway wants the Node as it was at the last join. */
