@@ -144,10 +144,9 @@ async function untilServes(
   server: string,
   kubeconfig: string,
 ): Promise<void> {
-  await until(
+  const serves = until(
     'k3s server to serve joins',
     async () => {
-      if (!program.isRunning) throw new Error(`k3s server ended:\n${program.tail(30)}`);
       const text = await readFile(machine.file('/etc/rancher/k3s/k3s.yaml'), 'utf8');
       await writeFile(kubeconfig, text.replace('https://127.0.0.1:6443', server), { mode: 0o600 });
       using api = await KubernetesApi.fromKubeconfig(kubeconfig);
@@ -156,6 +155,12 @@ async function untilServes(
     },
     { withinMs: 120_000, everyMs: 250 },
   );
+  const ended = program.exited.then(() => {
+    throw new Error(`k3s server ended before it served joins:\n${program.tail(30)}`);
+  });
+  serves.catch(() => undefined);
+  ended.catch(() => undefined);
+  await Promise.race([serves, ended]);
 }
 
 async function untilNode(kubeconfig: string, name: string): Promise<void> {
