@@ -5,7 +5,9 @@ import type { Audit } from '../src/gateway/audit.ts';
 import { createChallenges } from '../src/gateway/challenge.ts';
 import type { FactCache } from '../src/gateway/facts.ts';
 import { createRateLimit } from '../src/gateway/rate-limit.ts';
+import { createRefusalTally } from '../src/gateway/refusal-tally.ts';
 import type { Registry } from '../src/gateway/registry.ts';
+import { createTokenUsage } from '../src/gateway/token-usage.ts';
 import { createVerifier } from '../src/gateway/verifier.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
 import type { Worker } from '../src/gateway/worker.ts';
@@ -31,11 +33,19 @@ const signers = Array.from({ length: nodes }, (_, index) => {
 const unlimited = createRateLimit({ ratePerSecond: 1e9, burst: 1e9 });
 // Proofs are dated in whole milliseconds.
 const startedAtMs = systemClock.monotonicMs() - 1_000;
+const audit = {
+  note: async () => undefined,
+  record: () => undefined,
+  failure: () => undefined,
+} as unknown as Audit;
+const nowMs = () => systemClock.nowMs();
 const verifier = createVerifier({
   facts: {} as FactCache,
   registry: { worker: (id: string) => workers.get(id), presence: () => undefined } as unknown as Registry,
   challenges: createChallenges(audience),
-  audit: { note: async () => undefined, failure: () => undefined } as unknown as Audit,
+  audit,
+  refusals: createRefusalTally({ audit, nowMs }),
+  usage: createTokenUsage({ audit, nowMs, heartbeats: 'hourly' }),
   clock: systemClock,
   startedAtMs,
   strangers: unlimited,

@@ -106,8 +106,8 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     await until('the gateway to hear of the pods', async () => {
       const socket = join(world.directory, 'gateway', 'state', 'operator.sock');
       const { lines } = await world.command('gateway', 'nodes', '--socket', socket, '--json');
-      const nodes = (lines[0]?.nodes ?? []) as ReadonlyArray<{ readonly running_pods: number }>;
-      return nodes[0]?.running_pods === (steadyPod === undefined ? 0 : 1) ? true : undefined;
+      const nodes = (lines[0]?.nodes ?? []) as ReadonlyArray<{ readonly runningPods: number }>;
+      return nodes[0]?.runningPods === (steadyPod === undefined ? 0 : 1) ? true : undefined;
     });
     // The credential has done its work.
     await until('the join credential to be revoked', async () => {

@@ -197,6 +197,12 @@ const files: readonly TrustedFile[] = [
     content: '',
     read: async (path) => (await openAudit(path, () => 0))[Symbol.asyncDispose](),
   },
+  {
+    what: 'an audit file that was put aside',
+    name: 'audit-until-000000000001.jsonl',
+    content: '',
+    read: async (path) => (await openAudit(beside(path, 'audit.jsonl'), () => 0))[Symbol.asyncDispose](),
+  },
 ];
 
 /** What is wrong with the content is another test's: here only trust matters. */

@@ -111,9 +111,23 @@ describe('a cluster object that has grown', () => {
     const holder = join(world.directory, 'holder');
     await writeFile(holder, '07'.repeat(32));
     const { stdout } = await run(
-      ...['stake', '--endpoint', world.url, '--deployment', file, '--key-file', wallet.keyFile],
-      ...['--node-id', nextNode(), '--amount', '1', '--holder-key-file', holder, '--yes', '--json'],
-      ...['--journal', join(world.directory, 'grown-journal.json')],
+      'stake',
+      '--endpoint',
+      world.url,
+      '--deployment',
+      file,
+      '--key-file',
+      wallet.keyFile,
+      '--node-id',
+      nextNode(),
+      '--amount',
+      '1',
+      '--holder-key-file',
+      holder,
+      '--yes',
+      '--json',
+      '--journal',
+      join(world.directory, 'grown-journal.json'),
     );
     expect(JSON.parse(stdout)).toMatchObject({
       record: { status: 'active', stakeMist: SUI.toString() },
@@ -140,9 +154,19 @@ describe('on a public network', () => {
   const create = (...flags: string[]) => [
     'cluster',
     'create',
-    ...['--endpoint', publicUrl(), '--allow-insecure', '--key-file', keyFile],
-    ...['--package', world.deployment.packageId, '--deployment', join(world.directory, 'public.json')],
-    ...['--yes', '--dry-run', '--json', ...flags],
+    '--endpoint',
+    publicUrl(),
+    '--allow-insecure',
+    '--key-file',
+    keyFile,
+    '--package',
+    world.deployment.packageId,
+    '--deployment',
+    join(world.directory, 'public.json'),
+    '--yes',
+    '--dry-run',
+    '--json',
+    ...flags,
   ];
   let keyFile = '';
   let address = '';
@@ -203,8 +227,13 @@ describe('on a public network', () => {
 test('the removal of a slasher that leaves fewer than the threshold warns', async () => {
   const flags = ['--endpoint', world.url, '--deployment', await deploymentFile(), '--dry-run'];
   const { stderr } = await run(
-    ...['cluster', 'set', ...flags, '--key-file', (world.operator as unknown as { keyFile: string }).keyFile],
-    ...['--remove-slasher', world.operator.address],
+    'cluster',
+    'set',
+    ...flags,
+    '--key-file',
+    (world.operator as unknown as { keyFile: string }).keyFile,
+    '--remove-slasher',
+    world.operator.address,
   );
   expect(stderr).toContain('leaves 0 slashers, and a slash needs 1 votes');
 });
@@ -212,8 +241,13 @@ test('the removal of a slasher that leaves fewer than the threshold warns', asyn
 describe('stake', () => {
   const stake = async (...flags: string[]) => [
     'stake',
-    ...['--endpoint', world.url, '--deployment', await deploymentFile(), ...flags],
-    ...['--journal', join(world.directory, `journal-${next()}.json`)],
+    '--endpoint',
+    world.url,
+    '--deployment',
+    await deploymentFile(),
+    ...flags,
+    '--journal',
+    join(world.directory, `journal-${next()}.json`),
   ];
 
   test('shows unbonding time, slashers, treasury and a pending change before it asks', async () => {

@@ -26,6 +26,7 @@ const later = { isRetryable: true };
 export const PROBLEMS = {
   request_invalid: kind(400, 'The request is not what this route takes', unexpected),
   seal_token_invalid: kind(401, 'The Seal proof is not valid', unexpected),
+  registration_superseded: kind(409, 'The node has registered again since', unexpected),
   node_id_mismatch: kind(403, 'The Seal token is bound to another node id'),
   record_not_found: kind(403, 'The Seal token has no stake record in this cluster'),
   owner_mismatch: kind(403, 'The Seal token and its stake record have different owners'),
@@ -47,6 +48,7 @@ export const PROBLEMS = {
   breaker_tripped: kind(503, 'Too many nodes went at once: the operator has to look', later),
   chain_unavailable: kind(503, 'The facts on chain cannot be read now', later),
   cluster_unavailable: kind(503, 'The cluster cannot be reached now', later),
+  storage_unavailable: kind(503, 'The gateway cannot write its state and audit file now', later),
   overloaded: kind(503, 'The gateway has too much to do', later),
   stopping: kind(503, 'The gateway is stopping', later),
   rate_limited: kind(429, 'Too many requests', later),

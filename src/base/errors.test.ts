@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigurationError, EXIT } from './errors.ts';
+import { ConfigurationError, DaasError, EXIT, messageOf } from './errors.ts';
 
 const systemError = (code: string) => Object.assign(new Error(code), { code });
 const exitCodeOf = (cause?: unknown) => new ConfigurationError('DAAS_TEST', 'x', { cause }).exitCode;
@@ -22,4 +22,17 @@ test.each(['ENOENT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR'])(
 test('a setting that is wrong by itself is final', () => {
   expect(exitCodeOf()).toBe(EXIT.configuration);
   expect(exitCodeOf('text')).toBe(EXIT.configuration);
+});
+
+const cause = new Error('listen EADDRINUSE: address already in use 127.0.0.1:8445');
+
+test('a cause that the sentence leaves out is told behind it', () => {
+  expect(messageOf(new DaasError('DAAS_TEST', 'the port cannot be opened', { cause }))).toBe(
+    `the port cannot be opened: ${cause.message}`,
+  );
+});
+
+test('a cause that stands in the sentence is told once', () => {
+  const sentence = `the port cannot be opened (${cause.message}): choose another`;
+  expect(messageOf(new DaasError('DAAS_TEST', sentence, { cause }))).toBe(sentence);
 });

@@ -66,7 +66,7 @@ export function messageOf(error: unknown): string {
   const own = error.message || error.name;
   if (error instanceof AggregateError) return `${own}: ${error.errors.map(messageOf).join('; ')}`;
   if (error.cause === undefined) return own;
-  const cause = messageOf(error.cause);
-  // A sentence that quotes its cause already is not followed by it once more.
-  return own.includes(cause) ? own : `${own}: ${cause}`;
+  const why = messageOf(error.cause);
+  // A sentence that has woven its cause in already is not told it once more.
+  return own.includes(why) ? own : `${own}: ${why}`;
 }

@@ -1,12 +1,7 @@
-/**
- * Text that others can write, fit for a terminal and a log line: what could move a cursor, break a line or turn the
- * direction of the text is spelled out.
- */
+import { displayText } from './display.ts';
+
+/** As `displayText`, of text that may be of any length, such as an answer of a stranger. */
 export function printable(text: string, longest = Number.POSITIVE_INFINITY): string {
   // Cut first: spelling out megabytes only to drop them is what a hostile answer would want.
-  const short = text.length > longest ? `${text.slice(0, longest)}…` : text;
-  return short.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
+  return displayText(text.length > longest ? `${text.slice(0, longest)}…` : text);
 }

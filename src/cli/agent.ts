@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor, inspectAgent } from '#agent';
 import { createGatewayConnector } from '#api';
-import { ConfigurationError, DaasError, displayText, EXIT, type Log, machineId, systemClock } from '#base';
+import { ConfigurationError, displayText, EXIT, type Log, machineId, systemClock } from '#base';
 import { createChainClient, createStakeChain } from '#chain';
 import { bind, createHost, createLogger, type HostContext, type HostServices } from '#host';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
@@ -95,12 +95,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
       return prepare(context, settings, k3sArguments(settings, flags, k3sFlags));
     },
   });
-  const { exitCode, error } = await host.run();
-  if (error) {
-    const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
-    log.error('Host ends', { code, exitCode, detail: error.message });
-  }
-  return exitCode;
+  return (await host.run()).exitCode;
 }
 
 /** Layers meet: the chain, the agent, the node's key and the gateway's client become what plugins can ask for. */

@@ -77,37 +77,141 @@ const node = {
   node: null,
   last_heartbeat: 1_000,
   agent_state: 'ready',
-  running_pods: 3,
+  running_pods: null,
+  host: { hostname: 'rack-1', cpus: 4 },
+  stake: {
+    status: 'slashed',
+    stake_mist: '0',
+    slashed_mist: '2000000000',
+    slash_reason: 'went\u001b[2J away',
+  },
+  use: { registrations: 1, first_registration: 1_000, addresses: ['192.0.2.7'], superseded_use: null },
 };
+const member = {
+  ...node,
+  node_id: 'worker-2',
+  status: 'member',
+  reason: null,
+  tier: 'premium',
+  fact: 'good',
+  locked: false,
+  banned: false,
+  node: { uid: 'u', ready: true },
+  running_pods: 3,
+  stake: { status: 'active', stake_mist: '5', slashed_mist: '0', slash_reason: '' },
+};
+const serveNodes = (nodes: readonly object[], timestamp = 61_000) =>
+  serve(() => ({ json: { timestamp, nodes } }));
 
 describe('looking', () => {
   test('nodes as a table', async () => {
-    await serve(() => ({ json: { timestamp: 61_000, nodes: [node] } }));
+    await serveNodes([node, member]);
     const text = await run(['nodes']);
-    expect(text).toMatch(/^NODE\s+STATUS/);
-    expect(text).toMatch(/worker-1\s+evicted \(slashed\), banned, locked\s+stake_slashed .*60 s ago/);
+    expect(text).toMatch(/^NODE\s+STATE/);
+    expect(text).toMatch(
+      /worker-1\s+evicted \(slashed\), banned, locked\s+60 s ago\s+stake_slashed .*60 s ago\s+-\s+rack-1\s+192.0.2.7/,
+    );
+    expect(text).toMatch(/worker-2\s+member .*yes\s+60 s ago\s+3\s+rack-1/);
   });
 
-  test('nodes as one JSON object', async () => {
-    await serve(() => ({ json: { timestamp: 61_000, nodes: [node] } }));
-    expect(JSON.parse(await run(['nodes'], true))).toEqual({ timestamp: 61_000, nodes: [node] });
+  test('nodes as one JSON object, spelled as the configuration and the log are', async () => {
+    await serveNodes([node]);
+    const { nodes, ...rest } = JSON.parse(await run(['nodes'], true)) as { nodes: object[] };
+    expect(rest).toEqual({ timestamp: 61_000, hidden: 0 });
+    expect(nodes).toMatchObject([
+      { nodeId: 'worker-1', stakeRecord: '0xb', lastHeartbeat: 1_000, stake: { slashedMist: '2000000000' } },
+    ]);
+    expect(JSON.stringify(nodes)).not.toMatch(/"[a-zA-Z]*_[a-z_]*":/);
   });
 
-  test('bans, and the breaker', async () => {
+  test('one node with all that is known of it, a slashed record included', async () => {
+    await serveNodes([node, member]);
+    const text = await run(['nodes', 'worker-1']);
+    expect(text).toMatch(/stake record\s+0xb/);
+    expect(text).toContain('slashed: 2000000000 MIST taken, 0 MIST left (reason: went\\u{1b}[2J away)');
+    expect(text).toMatch(/Node\s+none/);
+    expect(text).not.toContain('worker-2');
+  });
+
+  test('a part of the nodes, by the beginning of their names, state and tier', async () => {
+    await serveNodes([node, member, { ...member, node_id: 'rack-1', held_for: 'slashed' }]);
+    const names = async (...flags: string[]) =>
+      (JSON.parse(await run(['nodes', ...flags], true)) as { nodes: Array<{ nodeId: string }> }).nodes.map(
+        ({ nodeId }) => nodeId,
+      );
+    expect(await names('worker-*')).toEqual(['worker-1', 'worker-2']);
+    expect(await names('--state', 'member')).toEqual(['worker-2', 'rack-1']);
+    expect(await names('--state', 'held')).toEqual(['rack-1']);
+    expect(await names('--tier', 'basic')).toEqual(['worker-1']);
+    expect(await run(['nodes', 'nothing'])).toBe('no such nodes\n');
+    await expect(run(['nodes', '--state', 'evcited'])).rejects.toMatchObject({
+      message: expect.stringContaining("'evcited' is none of"),
+    });
+  });
+
+  test('nodes that left more than an hour ago are one line, unless they are asked for', async () => {
+    await serveNodes([node, member], 2 * 3_600_000);
+    const text = await run(['nodes']);
+    expect(text).not.toContain('worker-1');
+    expect(text).toContain('1 left more than an hour ago: --all shows them');
+    expect(await run(['nodes', '--all'])).toMatch(/worker-1 .*119 min ago/);
+    expect(await run(['nodes', '--state', 'evicted'])).toContain('worker-1');
+  });
+
+  test('a node whose key two machines seem to use is not shown as a member like any other', async () => {
+    const use = {
+      registrations: 5,
+      first_registration: 1_000,
+      addresses: ['192.0.2.7', '192.0.2.8'],
+      superseded_use: 41_000,
+    };
+    await serveNodes([{ ...member, use }], 12 * 60_000 + 1_000);
+    expect(await run(['nodes'])).toMatch(
+      /worker-2\s+member, registered again 4 times in 12 min from 2 addresses, an earlier registration was used 11 min ago/,
+    );
+  });
+
+  test('bans, and the breaker that has tripped', async () => {
     await serve(({ line }) =>
       line.endsWith('bans')
         ? {
             json: {
-              timestamp: 1,
+              timestamp: 32 * 60_000,
               bans: [
                 { subject: 'node_id', value: 'worker-1', reason: 'slashed', since: 0, stake_record: null },
               ],
             },
           }
-        : { json: { tripped_at: 0, removals: [], held: ['worker-2'] } },
+        : {
+            json: {
+              timestamp: 60_000,
+              tripped_at: 0,
+              limit: 3,
+              window_ms: 300_000,
+              removals: [],
+              held: ['worker-2'],
+            },
+          },
     );
-    expect(await run(['bans'])).toContain('1970-01-01');
-    expect(await run(['breaker'])).toContain('tripped at 1970-01-01T00:00:00.000Z; held: worker-2');
+    expect(await run(['bans'])).toContain('32 min ago');
+    const text = await run(['breaker']);
+    expect(text).toContain('tripped 60 s ago (1970-01-01T00:00:00.000Z)');
+    expect(text).toContain('worker-2');
+    expect(text).toContain('docs/operations.md');
+  });
+
+  test('the breaker at rest says how near it is', async () => {
+    const breaker = {
+      timestamp: 60_000,
+      tripped_at: null,
+      limit: 3,
+      window_ms: 300_000,
+      removals: [{ node_id: 'worker-1', at: 20_000 }],
+      held: [],
+    };
+    await serve(() => ({ json: breaker }));
+    expect(await run(['breaker'])).toBe('at rest: 1 of 3 removals within 5 min\n  worker-1, 40 s ago\n');
+    expect(JSON.parse(await run(['breaker'], true))).toMatchObject({ trippedAt: null, windowMs: 300_000 });
   });
 });
 
@@ -127,6 +231,7 @@ describe('touching', () => {
     expect(JSON.parse(await run(['evict', 'worker-1', '--lock', '--yes'], true))).toEqual({
       done: true,
       actions,
+      warnings: [],
       dryRun: false,
     });
     expect(asked.map(({ body }) => body)).toEqual([

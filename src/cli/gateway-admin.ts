@@ -1,18 +1,10 @@
-import { request } from 'node:http';
 import { Command } from 'commander';
-import type { z } from 'zod';
-import { Problem } from '#api';
-import { ConfigurationError, DaasError, displayText, readBody } from '#base';
-import {
-  type BanEntry,
-  BansReply,
-  BreakerReply,
-  CommandReply,
-  type NodeEntry,
-  NodesReply,
-  OPERATOR_PATHS,
-} from '#gateway';
-import { type Io, notConfirmed, table } from './io.ts';
+import { displayText } from '#base';
+import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS } from '#gateway';
+import { type NodeFilter, nodesView } from './gateway-nodes.ts';
+import { bansText, breakerText, camelCased } from './gateway-views.ts';
+import { type Io, notConfirmed } from './io.ts';
+import { ask } from './operator-client.ts';
 
 interface SocketOptions {
   readonly socket: string;
@@ -25,8 +17,16 @@ interface TouchOptions extends SocketOptions {
 /** `k3s-daas gateway nodes|evict|ban|unban|bans|release|unlock|breaker`: the operator's commands to a running gateway. */
 export function operatorCommands(io: Io): Command[] {
   const nodes = withSocket(new Command('nodes'))
-    .description('List the staked nodes: state, stake, heartbeat, Kubernetes Node.')
-    .action((options: SocketOptions) => listNodes(io, options));
+    .description(
+      'List the staked nodes: state, stake, heartbeat, Kubernetes Node. With the whole name of one, all that is known of it.',
+    )
+    .argument('[name]', "a node id, or the beginning of several and a star: 'rack-1-*'")
+    .option('--state <state>', 'joining, member, held, evicting, evicted or lapsed')
+    .option('--tier <tier>', 'basic, standard or premium')
+    .option('--all', 'also those that left more than an hour ago')
+    .action((name: string | undefined, options: SocketOptions & NodeFilter) =>
+      listNodes(io, { ...options, name }),
+    );
   const evict = withTouch(new Command('evict'))
     .description(
       'Take a node out of the cluster now. It may come back with a good stake, unless --lock is given.',
@@ -104,7 +104,7 @@ async function touch(
 ): Promise<void> {
   const preview = await ask(options.socket, 'POST', path, CommandReply, { ...command, dry_run: true });
   if (preview.actions.length === 0) {
-    io.result({ ...preview, dryRun: options.dryRun === true }, 'nothing to do');
+    io.result({ ...preview, dryRun: options.dryRun === true }, 'nothing to do: it is so already');
     return;
   }
   if (options.dryRun) {
@@ -120,131 +120,25 @@ async function touch(
   }
   const reply = await ask(options.socket, 'POST', path, CommandReply, command);
   for (const action of reply.actions) io.step(action);
+  for (const warning of reply.warnings) io.warn(warning);
   io.result(
     { ...reply, dryRun: false },
     reply.done ? 'decided: the gateway carries it out' : 'nothing to do',
   );
 }
 
-async function listNodes(io: Io, { socket }: SocketOptions): Promise<void> {
-  const { timestamp, nodes } = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
-  const heading = ['NODE', 'STATUS', 'STAKE', 'TIER', 'NODE READY', 'HEARTBEAT', 'PODS', 'INC', 'STAKER'];
-  const rows = nodes.map((node) => nodeRow(node, timestamp));
-  io.result({ timestamp, nodes }, nodes.length === 0 ? 'no staked nodes' : table([heading, ...rows]));
-}
-
-function nodeRow(node: NodeEntry, nowMs: number): string[] {
-  const status = node.reason ? `${node.status} (${node.reason})` : node.status;
-  const marks = [
-    node.banned && 'banned',
-    node.locked && 'locked',
-    node.held_for && `held: ${node.held_for}`,
-  ].filter((mark) => typeof mark === 'string');
-  return [
-    node.node_id,
-    [status, ...marks].join(', '),
-    node.fact,
-    node.tier,
-    node.node ? (node.node.ready ? 'yes' : 'no') : '-',
-    node.last_heartbeat === null ? 'never' : `${Math.round((nowMs - node.last_heartbeat) / 1000)} s ago`,
-    node.running_pods === null ? '-' : String(node.running_pods),
-    String(node.incarnation),
-    `${node.staker.slice(0, 10)}…`,
-  ];
+async function listNodes(io: Io, { socket, ...filter }: SocketOptions & NodeFilter): Promise<void> {
+  const reply = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
+  const { shown, hidden, text } = nodesView(reply, filter);
+  io.result({ timestamp: reply.timestamp, nodes: shown.map(camelCased), hidden }, text);
 }
 
 async function listBans(io: Io, { socket }: SocketOptions): Promise<void> {
   const { timestamp, bans } = await ask(socket, 'GET', OPERATOR_PATHS.bans, BansReply);
-  const rows = bans.map((ban: BanEntry) => [
-    ban.subject,
-    ban.value,
-    ban.reason,
-    new Date(ban.since).toISOString(),
-  ]);
-  io.result(
-    { timestamp, bans },
-    bans.length === 0 ? 'no bans' : table([['WHAT', 'VALUE', 'REASON', 'SINCE'], ...rows]),
-  );
+  io.result({ timestamp, bans: bans.map(camelCased) }, bansText(bans, timestamp));
 }
 
 async function showBreaker(io: Io, { socket }: SocketOptions): Promise<void> {
   const breaker = await ask(socket, 'GET', OPERATOR_PATHS.breaker, BreakerReply);
-  const state =
-    breaker.tripped_at === null
-      ? 'at rest'
-      : `tripped at ${new Date(breaker.tripped_at).toISOString()}; held: ${breaker.held.join(', ') || 'none'}`;
-  io.result(breaker, state);
-}
-
-async function ask<T>(
-  socketPath: string,
-  method: 'GET' | 'POST',
-  path: string,
-  schema: z.ZodType<T>,
-  body?: unknown,
-): Promise<T> {
-  const { status, text } = await send(socketPath, method, path, body);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = undefined;
-  }
-  if (status === 200) {
-    const reply = schema.safeParse(json);
-    if (reply.success) return reply.data;
-  }
-  const problem = Problem.safeParse(json);
-  if (problem.success)
-    throw new DaasError(`DAAS_GATEWAY_${problem.data.code.toUpperCase()}`, displayText(problem.data.detail), {
-      details: { status, reason: problem.data.code, requestId: problem.data.request_id },
-    });
-  throw new DaasError(
-    'DAAS_GATEWAY_REPLY_INVALID',
-    `what answers on ${socketPath} (HTTP ${status}) is not a gateway of this version`,
-  );
-}
-
-/** The list of a hundred thousand nodes has some sixty megabytes. */
-const longestReplyBytes = 256 * 1024 * 1024;
-
-function send(
-  socketPath: string,
-  method: string,
-  path: string,
-  body: unknown,
-): Promise<{ status: number; text: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-  const outgoing = request(
-    {
-      socketPath,
-      method,
-      path,
-      signal: AbortSignal.timeout(30_000),
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-    },
-    (incoming) => {
-      readBody(incoming, longestReplyBytes).then(
-        (body) => resolve({ status: incoming.statusCode ?? 0, text: body.toString('utf8') }),
-        reject,
-      );
-    },
-  );
-  outgoing.once('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
-  outgoing.end(body === undefined ? undefined : JSON.stringify(body));
-  return promise;
-}
-
-function unreachable(socketPath: string, cause: NodeJS.ErrnoException): DaasError {
-  if (cause.code === 'EACCES')
-    return new ConfigurationError(
-      'DAAS_GATEWAY_SOCKET_FORBIDDEN',
-      `${socketPath} may not be opened by you: run this as the gateway's user (or root)`,
-      { cause },
-    );
-  return new DaasError(
-    'DAAS_GATEWAY_SOCKET_UNREACHABLE',
-    `no gateway answers on ${socketPath}: is it running on this machine, and is --socket its gateway.socketPath?`,
-    { cause },
-  );
+  io.result(camelCased(breaker), breakerText(breaker));
 }

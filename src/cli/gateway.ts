@@ -1,7 +1,17 @@
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { ConfigurationError, EXIT, hostPort, makeTrustedDirectory, replaceFile, systemClock } from '#base';
+import {
+  ConfigurationError,
+  EXIT,
+  hostPort,
+  type Log,
+  type LogFields,
+  makeTrustedDirectory,
+  replaceFile,
+  systemClock,
+} from '#base';
+import type { RunningGateway } from '#gateway';
 import type { Settings } from '#host';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
 import { operatorCommands } from './gateway-admin.ts';
@@ -197,14 +207,15 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     log,
     endpoints: value.chain.endpoints.length,
   });
-  log.info('Gateway is ready', {
-    event: 'gateway.ready',
-    url: gateway.publicUrl,
+  const facts = {
+    url: gateway.listenUrl,
     health: gateway.healthUrl,
     socket: gateway.socketPath,
     gatewayId: config.gatewayId,
     clusterId: deployment.clusterId,
-  });
+  };
+  log.info('Gateway listens', { event: 'gateway.listening', ...facts });
+  void sayWhenReady(gateway, log, facts);
   const asked = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => asked.resolve(signal));
   const by = await Promise.race([asked.promise, gateway.ended.then(() => 'its own end')]);
@@ -220,12 +231,33 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
 /** Shorter than what systemd and Kubernetes grant before they kill. */
 const stopDeadlineMs = 20_000;
 
-/** Whatever hangs, a connection or a call: decisions are on disk when they count, so that an end loses none. */
+/** Whatever hangs, a connection or a call: what was decided is on disk, but for lock-outs on a full one. */
 function endWithin(deadlineMs: number, say: () => void): void {
   setTimeout(() => {
     say();
     process.exit(EXIT.unexpected);
   }, deadlineMs).unref();
+}
+
+const patienceMs = 10_000;
+
+/** When `/readyz` says so; and what keeps it from that, if it takes long. */
+async function sayWhenReady(gateway: RunningGateway, log: Log, facts: LogFields): Promise<void> {
+  const impatience = setTimeout(() => void sayWhatFails(gateway, log), patienceMs).unref();
+  try {
+    await gateway.untilReady();
+    log.info('Gateway is ready', { event: 'gateway.ready', ...facts });
+  } catch {
+    // It stops: that is said elsewhere.
+  } finally {
+    clearTimeout(impatience);
+  }
+}
+
+async function sayWhatFails(gateway: RunningGateway, log: Log): Promise<void> {
+  const failing = (await gateway.health()).filter(({ isOk }) => !isOk);
+  const detail = failing.map(({ name, detail: why }) => `${name}: ${why}`).join('; ');
+  log.warn('Gateway is not ready yet', { event: 'gateway.waiting', detail });
 }
 
 function withGatewayId<T extends { readonly gatewayId?: string | undefined }>(

@@ -22,6 +22,7 @@ import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Locks } from './locks.ts';
 import { bansFor, type Reconciler, withStatus } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
+import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import { credentialOf, type IssuedCredential, isAdmitted, type Worker } from './worker.ts';
 
@@ -76,6 +77,7 @@ export interface AdmissionOptions {
   readonly registry: Registry;
   readonly reconciler: Reconciler;
   readonly audit: Audit;
+  readonly refusals: RefusalTally;
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
@@ -84,9 +86,12 @@ export interface AdmissionOptions {
 const passwordSweepMs = 3_000;
 /** k3s sweeps a password Secret without a Node after ten minutes; a reused one must outlive the new credential. */
 const reservationReuseMs = 60_000;
+/** An eviction of the node waits for the lock that an admission of it holds: so long at most, and to take it back. */
+const admissionDeadlineMs = 30_000;
+const takeBackDeadlineMs = 10_000;
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { config, cluster, chain, registry, reconciler, audit, locks, clock, log } = options;
+  const { config, cluster, chain, registry, reconciler, audit, refusals, locks, clock, log } = options;
   const pattern = new RegExp(`^(?:${config.admit.nodeIdPattern})$`, 'u');
   const bannedRecords = new Set<string>();
   /** Names on their way in: several at once must not take the same last place. */
@@ -237,13 +242,13 @@ export function createAdmission(options: AdmissionOptions): Admission {
     // The name may be somebody else's by now, and the key was never seen to sign for an admitted node.
     const isNameFree = worker === undefined && (await hasNoLiveRecord(applicant.nodeId));
     const bans = all.filter((ban) => ban.subject === 'staker' || (ban.subject === 'node_id' && isNameFree));
-    await audit.note('ban.set', {
+    audit.recordLockOut('ban.set', {
       node_id: applicant.nodeId,
       stake_record: record.id,
       reason: 'slashed',
       bans: bans.map((ban) => ban.subject).join(','),
     });
-    await registry.save({ bans });
+    await registry.decide({ bans });
   }
 
   async function hasNoLiveRecord(nodeId: string): Promise<boolean> {
@@ -323,7 +328,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   async function takeBack(nodeId: string): Promise<void> {
     const begun = registry.worker(nodeId);
     if (begun?.status.kind !== 'admitting') return reconciler.settle(nodeId);
-    await reconciler.lapse(begun, 'admission_failed').catch((error: unknown) => {
+    const deadline = AbortSignal.timeout(takeBackDeadlineMs);
+    await reconciler.lapse(begun, 'admission_failed', deadline).catch((error: unknown) => {
       log.warn('An admission that failed could not be taken back yet', {
         node: nodeId,
         detail: messageOf(error),
@@ -413,16 +419,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   async function revoke(nodeId: string, id: string, signal: AbortSignal | undefined): Promise<void> {
     await cluster.revokeJoinCredential(id, signal);
-    await audit.note('credential.revoked', { node_id: nodeId, credential: id, reason: 'replaced' });
+    audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: id, reason: 'replaced' });
   }
 
-  function noteRefusal({ nodeId, tokenId, requestId }: Applicant, { problem }: Refusal): Promise<void> {
-    return audit.note('admission.refused', {
-      request_id: requestId,
-      node_id: nodeId,
-      seal_token: tokenId,
-      reason: problem,
-    });
+  function noteRefusal({ nodeId, tokenId, requestId }: Applicant, { problem }: Refusal): void {
+    refusals.count(
+      'admission.refused',
+      { reason: problem, nodeId },
+      { request_id: requestId, node_id: nodeId, seal_token: tokenId },
+    );
   }
 
   return {
@@ -459,12 +464,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return entered;
   }
 
-  async function admitNoted(applicant: Applicant, until: Until): Promise<Admitted> {
+  /** The caller holds the lock of the node, and not for long: an eviction of it waits for the same lock. */
+  async function admitNoted(applicant: Applicant, { reading, writing }: Until): Promise<Admitted> {
+    const deadline = AbortSignal.timeout(admissionDeadlineMs);
     try {
-      until.reading?.throwIfAborted();
-      return await admitLocked(applicant, until);
-    } catch (error) {
-      if (error instanceof Refusal) await noteRefusal(applicant, error);
+      reading?.throwIfAborted();
+      return await admitLocked(applicant, {
+        reading: anyOf(reading, deadline),
+        writing: anyOf(writing, deadline),
+      });
+    } catch (cause) {
+      const error = deadline.aborted
+        ? new Refusal('cluster_unavailable', 'the cluster took too long', { cause, retryAfterMs: 2_000 })
+        : cause;
+      if (error instanceof Refusal) noteRefusal(applicant, error);
       throw error;
     } finally {
       entering.delete(applicant.nodeId);

@@ -115,6 +115,33 @@ export const GatewayConfig = z.strictObject({
     description:
       'run without the Node CREATE policy (Kubernetes below 1.30): a join credential then admits under any free name',
   }),
+  audit: z
+    .strictObject({
+      heartbeats: z.enum(['hourly', 'full']).default('hourly').meta({
+        description:
+          'hourly: one line a node and hour (count, first and last sequence, addresses, a hash over the proofs); full: a line each',
+      }),
+      maxFileBytes: z
+        .number()
+        .int()
+        .min(64 * 1024)
+        .default(64 * 1024 * 1024)
+        .meta({ description: 'an audit file that has reached this is put aside and a new one begun' }),
+      maxFiles: count
+        .max(100_000)
+        .default(15)
+        .meta({ description: 'files put aside that are kept; beyond that the oldest are removed' }),
+    })
+    .prefault({}),
+  diskReserveBytes: z
+    .number()
+    .int()
+    .min(0)
+    .default(16 * 1024 * 1024)
+    .meta({
+      description:
+        'room in stateDir that is kept free for lock-outs on a full disk; nobody is admitted while it is gone; 0: none',
+    }),
   limits: z
     .strictObject({
       addressRate: rate.default(50).meta({ description: 'requests a second from one address' }),

@@ -209,6 +209,47 @@ test('a thousand workers are read in batches of fifty at the start', async () =>
   );
 });
 
+test('facts that cannot be read keep no others from being seen, and are read again', async () => {
+  await using bench = new Bench();
+  const workers = Array.from({ length: 120 }, (_, index) => bench.worker(`worker-${index}`));
+  await bench.follow();
+  // The chain is asked for fifty at once, which share what becomes of their question.
+  const records = bench.chain.records.bind(bench.chain);
+  const [bad] = workers as [Worker];
+  await bench.clock.advance(31_000);
+  bench.chain.point = () => Promise.reject(new Error('no epoch'));
+  bench.chain.records = async (ids) => {
+    if (ids.includes(bad.recordId)) throw new Error('not these');
+    return records(ids);
+  };
+  bench.changes.length = 0;
+  bench.chain.report({ critical: workers.map(({ recordId }) => recordId) });
+  await settled();
+  expect(bench.changes.flat().toSorted()).toEqual(
+    workers
+      .slice(50)
+      .map(({ nodeId }) => nodeId)
+      .toSorted(),
+  );
+  bench.chain.records = records;
+  await bench.clock.advance(1_000);
+  expect(bench.changes.flat()).toContain(bad.nodeId);
+});
+
+test('while the chain is away no more is asked of it each second than can be on its way at once', async () => {
+  await using bench = new Bench();
+  for (let index = 0; index < 2_000; index += 1) bench.worker(`worker-${index}`);
+  bench.chain.isDown = true;
+  await bench.follow();
+  await bench.clock.advance(1_000);
+  const before = bench.tokenReads();
+  await bench.clock.advance(1_000);
+  expect(bench.tokenReads() - before).toBeLessThanOrEqual(1_000);
+  bench.chain.isDown = false;
+  await bench.pass(2_000);
+  expect(new Set(bench.changes.flat()).size).toBe(2_000);
+});
+
 test('an outage of the rings is no news, and a follower that gives up is an error', async () => {
   await using bench = new Bench();
   const worker = bench.worker();

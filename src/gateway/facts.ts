@@ -6,6 +6,7 @@ import {
   DaasError,
   type Log,
   messageOf,
+  type StakeRecord,
 } from '#base';
 import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
 import { createBatcher } from './batcher.ts';
@@ -28,6 +29,8 @@ export interface FactCache {
   knows(tokenId: string): boolean;
   /** What is known of a worker's stake, without asking anybody. */
   factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
+  /** The stake record of a worker as last read, for the operator's eyes. */
+  recordOf(worker: Worker): StakeRecord | undefined;
   /** When the chain was last heard, `undefined`: never. */
   heardAtMs(): number | undefined;
   cluster(): Cluster | undefined;
@@ -207,25 +210,49 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     const announcedNow = [...urgent];
     urgent.clear();
     const due = [...announcedNow, ...dueTimes.take(now(), REREADS_A_SECOND)];
-    for (let start = 0; start < due.length; start += readsAtOnce) {
-      const chunk = due.slice(start, start + readsAtOnce);
-      try {
-        await currentPoint();
-        const read = await Promise.all(chunk.map(readOfWorker));
-        const nodeIds = read.filter((nodeId) => nodeId !== undefined);
-        if (nodeIds.length > 0) onChange(nodeIds);
-      } catch (error) {
-        for (const tokenId of due.slice(start)) urgent.add(tokenId);
-        throw error;
+    // Without an epoch no stake is known to be good.
+    if (due.length > 0 || point === undefined) refreshPoint(onChange);
+    const rest = due.values();
+    const failures: unknown[] = [];
+    let isAnswered = false;
+    /** Each by itself: facts of others that hang or cannot be read must not keep a slash from being seen. */
+    async function readSome(): Promise<void> {
+      for (const tokenId of rest) {
+        try {
+          await readOfWorker(tokenId, onChange);
+          isAnswered = true;
+        } catch (error) {
+          failures.push(error);
+          urgent.add(tokenId);
+          // So many questions without any answer: the chain is away, and the others are for the next look.
+          if (!isAnswered && failures.length >= readsAtOnce) break;
+        }
       }
     }
+    await Promise.all(Array.from({ length: Math.min(readsAtOnce, due.length) }, readSome));
+    for (const tokenId of rest) urgent.add(tokenId);
+    if (failures.length > 0) throw failures[0];
   }
 
-  /** The node id of the worker whose facts were read. */
-  async function readOfWorker(tokenId: string): Promise<string | undefined> {
+  async function readOfWorker(
+    tokenId: string,
+    onChange: (nodeIds: readonly string[]) => void,
+  ): Promise<void> {
     const worker = registry.workerOfToken(tokenId);
-    if (worker) await load(tokenId, worker.recordId);
-    return worker?.nodeId;
+    if (!worker) return;
+    await load(tokenId, worker.recordId);
+    onChange([worker.nodeId]);
+  }
+
+  /** An epoch that cannot be read keeps no ended stake from being seen; with the first one, all others can be judged. */
+  function refreshPoint(onChange: (nodeIds: readonly string[]) => void): void {
+    const isFirst = point === undefined;
+    currentPoint().then(
+      () => {
+        if (isFirst) onChange(registry.workers().map((worker) => worker.nodeId));
+      },
+      (error: unknown) => log.warn('The epoch of the chain could not be read', { detail: messageOf(error) }),
+    );
   }
 
   async function refreshLoop(
@@ -260,8 +287,9 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       // Only now: an entry that this report names must not look confirmed by it.
       heardAtMs = now();
       if (changed.size === 0 && !report.isFullPassNeeded) continue;
-      await tryRefresh(onChange);
-      await fetchAhead(changed, signal).catch((error: unknown) => {
+      // The next report, which may name a slash, waits for no reading: not for one that hangs, nor for strangers' tokens.
+      void tryRefresh(onChange);
+      void fetchAhead(changed, signal).catch((error: unknown) => {
         log.warn('Tokens could not be fetched ahead', { detail: messageOf(error) });
       });
     }
@@ -284,6 +312,9 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     },
     factOf(worker, goodAtMs) {
       const entry = entries.get(worker.tokenId);
+      // That a stake has ended is so whatever the epoch is: it is not waited for.
+      const ended = entry?.record?.nodeId === worker.nodeId ? endedStake(entry.record) : undefined;
+      if (ended) return { kind: 'bad', reason: ended };
       if (!entry || !cluster || !point) return unknownSince(goodAtMs, clock.nowMs());
       const judgement = judgeWorker(assemble(entry, { cluster, point: point.value }), worker);
       if (judgement === 'contradiction') return unknownSince(goodAtMs, clock.nowMs());
@@ -291,6 +322,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
       const ageMs = now() - confirmedAtMs(entry);
       return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
     },
+    recordOf: (worker) => entries.get(worker.tokenId)?.record,
     heardAtMs: () => heardAtMs,
     cluster: () => cluster,
     async follow(onChange, signal) {

@@ -17,9 +17,10 @@ import {
   messageOf,
 } from '#base';
 import { createAdmission } from './admission.ts';
-import { openAudit } from './audit.ts';
+import { type Audit, openAudit } from './audit.ts';
 import { createChallenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, FACT_FRESH_MS } from './facts.ts';
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { createLocks } from './locks.ts';
@@ -28,10 +29,12 @@ import type { ChangeFollower } from './ports.ts';
 import { createPublicApi } from './public-api.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler } from './reconciler.ts';
-import { openRegistry } from './registry.ts';
+import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
+import { openRegistry, type Registry } from './registry.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { checkOwnEntry, joinTokenHead, readTls } from './server-files.ts';
 import { openSqliteStore } from './store.ts';
+import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier } from './verifier.ts';
 
 export interface GatewayOptions {
@@ -50,9 +53,16 @@ export interface GatewayOptions {
 }
 
 export interface RunningGateway extends AsyncDisposable {
+  /** Where this machine reaches it. */
   readonly publicUrl: string;
+  /** Where it listens: with the address of the configuration, which may be every one of the machine. */
+  readonly listenUrl: string;
   readonly healthUrl: string;
   readonly socketPath: string;
+  /** What `/readyz` says, check by check. */
+  health(): Promise<readonly HealthCheck[]>;
+  /** Resolves when `/readyz` answers 200 for the first time; rejects when the gateway stops before. */
+  untilReady(): Promise<void>;
   /** Resolves when it was closed; rejects when it cannot go on (another chain, no such cluster). */
   readonly ended: Promise<void>;
 }
@@ -89,13 +99,27 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     log.warn('Staked nodes get no taint: pods of others may land on strangers’ machines');
 
   const store = life.use('the state file', openSqliteStore(join(config.stateDir, 'gateway.db')));
-  const registry = await openRegistry(store);
+  const nowMs = () => clock.nowMs();
+  const reserve = await openDiskReserve(join(config.stateDir, 'reserve'), config.diskReserveBytes);
+  const registry = await openRegistry(store, reserve);
+  const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
     'the audit file',
-    await openAudit(join(config.stateDir, 'audit.jsonl'), () => clock.nowMs()),
+    await openAudit(join(config.stateDir, 'audit.jsonl'), nowMs, { reserve, maxFileBytes, maxFiles }),
   );
-  life.defer('the last heartbeats', () => registry.flush());
-  life.defer('the last audit line', () => audit.note('gateway.stopped', {}));
+  const refusals = createRefusalTally({ audit, nowMs });
+  const usage = createTokenUsage({ audit, nowMs, heartbeats });
+  life.defer('the last heartbeats', () =>
+    registry.flush().catch((error: unknown) => {
+      log.error('The last heartbeats could not be written', { detail: messageOf(error) });
+    }),
+  );
+  life.defer('the last audit line', async () => {
+    refusals.flush({ isLast: true });
+    usage.flush({ isLast: true });
+    audit.record('gateway.stopped', {});
+    await audit.flush();
+  });
 
   const locks = createLocks();
   const facts = createFactCache({
@@ -126,6 +150,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     registry,
     reconciler,
     audit,
+    refusals,
     locks,
     clock,
     log,
@@ -136,6 +161,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     registry,
     challenges,
     audit,
+    refusals,
+    usage,
     clock,
     startedAtMs,
     strangers: createRateLimit({ ratePerSecond: limits.strangerRate, burst: limits.strangerBurst }),
@@ -153,7 +180,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
       for (const nodeId of nodeIds) reconciler.settle(nodeId);
     }, stop.signal),
     reconciler.run(stop.signal),
-    flushLoop(registry, clock, log, stop.signal),
+    flushLoop({ registry, audit, refusals, usage, reserve, clock, log }, stop.signal),
   ];
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
   // Whoever does not look at `ended` must not be ended by it.
@@ -168,7 +195,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     await Promise.allSettled(loops);
   });
 
-  const operator = createOperatorApi({ registry, reconciler, facts, audit, locks, clock, log });
+  const operator = createOperatorApi({ registry, reconciler, facts, audit, usage, locks, clock, log });
   const operatorConnections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, operatorConnections, 3_000);
@@ -186,6 +213,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     facts,
     registry,
     reconciler,
+    usage,
     clock,
     log,
     signal: stop.signal,
@@ -213,6 +241,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     const heardAtMs = facts.heardAtMs();
     const silentMs = heardAtMs === undefined ? undefined : clock.monotonicMs() - heardAtMs;
     const auditFailure = audit.failure();
+    const stateFailure = registry.failure();
     const { trippedAtMs } = registry.breaker();
     const { kept, others } = publicServer.connections.figures;
     return [
@@ -232,6 +261,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
         detail: reconciler.nodes() ? 'nodes are watched' : 'the nodes have not been listed yet',
       },
       { name: 'audit', isOk: auditFailure === undefined, detail: auditFailure ?? 'is written' },
+      { name: 'state', isOk: stateFailure === undefined, detail: stateFailure ?? 'is written' },
+      { name: 'disk', isOk: !reserve.isSpent(), detail: reserve.detail() },
       {
         name: 'breaker',
         isOk: trippedAtMs === undefined,
@@ -240,8 +271,15 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     ];
   }
 
+  async function untilReady(): Promise<void> {
+    while (!(await healthChecks()).every(({ isOk }) => isOk)) await clock.sleep(200, stop.signal);
+  }
+
   const running: RunningGateway = {
     publicUrl: `https://${hostPort(dialHost(config.listen.host), portOf(app.server))}`,
+    listenUrl: `https://${hostPort(config.listen.host, portOf(app.server))}`,
+    health: healthChecks,
+    untilReady,
     healthUrl: `http://${hostPort(dialHost(config.health.host), portOf(health))}`,
     socketPath,
     ended,
@@ -250,7 +288,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
       end();
     },
   };
-  await audit.note('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
+  audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
+  await audit.flush();
   return running;
 }
 
@@ -280,17 +319,41 @@ async function checkCluster({ cluster, log }: GatewayOptions): Promise<void> {
   }
 }
 
-async function flushLoop(
-  registry: { flush(): Promise<void> },
-  clock: Clock,
-  log: Log,
-  signal: AbortSignal,
-): Promise<void> {
+interface Written {
+  readonly registry: Registry;
+  readonly audit: Audit;
+  readonly refusals: RefusalTally;
+  readonly usage: TokenUsage;
+  readonly reserve: DiskReserve;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What is written now and then, and what could not be written when it should have been. */
+async function flushLoop(written: Written, signal: AbortSignal): Promise<void> {
+  const { registry, audit, refusals, usage, reserve, clock, log } = written;
+  let said: string | undefined;
   while (!signal.aborted) {
     await clock.sleep(1_000, signal).catch(() => undefined);
-    await registry.flush().catch((error: unknown) => {
-      log.error('Heartbeats cannot be written', { detail: messageOf(error) });
-    });
+    refusals.flush();
+    usage.flush();
+    await reserve.restore();
+    await audit.flush();
+    const failure = await registry
+      .flush()
+      .then(
+        () => registry.failure() ?? audit.failure() ?? (reserve.isSpent() ? reserve.detail() : undefined),
+        messageOf,
+      );
+    // Once: a line a second about a full disk would go to the same disk.
+    if (failure !== undefined && said === undefined)
+      log.error('State and audit file cannot be written as they should: nobody is admitted meanwhile', {
+        event: 'gateway.unwritten',
+        detail: failure,
+      });
+    if (failure === undefined && said !== undefined)
+      log.info('State and audit file are written again', { event: 'gateway.written' });
+    said = failure;
   }
 }
 

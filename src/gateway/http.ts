@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
-import { type Clock, type Log, messageOf } from '#base';
+import { type Clock, DaasError, type Log, messageOf } from '#base';
+import type { RateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 
 /** Names one request in replies, log and audit file. Made here: what a client calls his request is his business. */
@@ -30,6 +31,8 @@ export function problemBody(
 interface Scribe {
   readonly clock: Clock;
   readonly log: Log;
+  /** How many refusals are worth a line at level info: strangers must not fill the disk with them. */
+  readonly lines?: RateLimit;
 }
 
 /** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
@@ -51,8 +54,9 @@ export function answerProblem(
   reply: FastifyReply,
   scribe: Scribe,
 ): FastifyReply {
-  const { log } = scribe;
+  const { log, lines, clock } = scribe;
   const refusal = error instanceof Refusal ? error : refusalOf(error as FastifyError);
+  const level = (lines?.take('', clock.monotonicMs()) ?? 0) > 0 ? 'debug' : 'info';
   if (refusal.problem === 'internal')
     log.error('A request has failed', {
       requestId: request.id,
@@ -60,7 +64,7 @@ export function answerProblem(
       detail: messageOf(error),
     });
   else
-    log.info('Refused a request', {
+    log[level]('Refused a request', {
       requestId: request.id,
       path: pathOf(request),
       code: refusal.problem,
@@ -80,6 +84,13 @@ function send(reply: FastifyReply, requestId: string, refusal: Refusal, { clock 
 
 function refusalOf(error: FastifyError): Refusal {
   switch (error.code) {
+    case 'DAAS_GATEWAY_AUDIT_FAILED':
+    case 'DAAS_GATEWAY_STORE_FAILED':
+      return new Refusal('storage_unavailable', 'nothing can be written down now, so nobody is admitted', {
+        cause: error,
+        retryAfterMs: 30_000,
+        ...(error instanceof DaasError && { reason: error.code }),
+      });
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Refusal('body_too_large', 'the body is longer than 64 KiB');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

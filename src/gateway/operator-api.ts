@@ -4,7 +4,7 @@ import { BODY_LIMIT_BYTES } from '#api';
 import type { Clock, Log } from '#base';
 import type { Audit } from './audit.ts';
 import { type Ban, banKey, banOf } from './bans.ts';
-import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
+import { BREAKER_LOCK, BREAKER_WINDOW_MS, breakerLimit, resetBreaker } from './breaker.ts';
 import type { FactCache } from './facts.ts';
 import { answerWithProblems, newRequestId } from './http.ts';
 import type { Locks } from './locks.ts';
@@ -24,6 +24,7 @@ import {
 import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
+import type { TokenUsage } from './token-usage.ts';
 import { hasLeft, isAdmitted, type Worker } from './worker.ts';
 
 export interface OperatorApiOptions {
@@ -31,6 +32,7 @@ export interface OperatorApiOptions {
   readonly reconciler: Reconciler;
   readonly facts: FactCache;
   readonly audit: Audit;
+  readonly usage: TokenUsage;
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
@@ -55,6 +57,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     path: string,
     schema: z.ZodType<T>,
     prepare: (asked: T) => Prepared,
+    { isLockOut = false }: { readonly isLockOut?: boolean } = {},
   ): void {
     app.post(path, async (request): Promise<CommandReply> => {
       const parsed = schema.safeParse(request.body);
@@ -66,11 +69,30 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
         );
       }
       const { actions, carryOut } = prepare(parsed.data);
-      if (parsed.data.dry_run || actions.length === 0) return { done: false, actions: [...actions] };
-      await audit.note('operator.command', { path, ...flat(parsed.data) });
+      const reply = { actions: [...actions], warnings: [] };
+      if (parsed.data.dry_run || actions.length === 0) return { done: false, ...reply };
+      const facts = { path, ...flat(parsed.data) };
+      // A lock-out waits for no disk; what lets somebody in again is written first.
+      if (isLockOut) audit.recordLockOut('operator.command', facts);
+      else await audit.note('operator.command', facts);
       await carryOut();
-      return { done: true, actions: [...actions] };
+      await audit.flush();
+      return { done: true, ...reply, warnings: unwritten() };
     });
+  }
+
+  /** What a restart of the gateway would forget of a command that was carried out. */
+  function unwritten(): string[] {
+    const failures = [
+      ['decision', registry.failure()],
+      ['audit line', audit.failure()],
+    ] as const;
+    return failures
+      .filter(([, failure]) => failure !== undefined)
+      .map(
+        ([what, failure]) =>
+          `the ${what} counts, but is not on disk yet and is lost if the gateway ends now (${failure}): make room on the disk of gateway.stateDir`,
+      );
   }
 
   app.get(
@@ -96,43 +118,58 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
   );
   app.get(OPERATOR_PATHS.breaker, async (): Promise<z.infer<typeof BreakerReply>> => {
     const { trippedAtMs, removals } = registry.breaker();
+    const nowMs = clock.nowMs();
+    const counted = removals.filter(({ atMs }) => atMs > nowMs - BREAKER_WINDOW_MS);
     return {
+      timestamp: nowMs,
       tripped_at: trippedAtMs ?? null,
-      removals: removals.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
+      limit: breakerLimit(registry.admittedCount() + counted.length),
+      window_ms: BREAKER_WINDOW_MS,
+      removals: counted.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
       held: heldNodes(registry),
     };
   });
 
-  command(OPERATOR_PATHS.evict, EvictCommand, ({ node_id: nodeId, lock }) => {
-    const worker = known(registry, nodeId);
-    const isOut = worker.status.kind === 'evicted';
-    return {
-      actions: [
-        ...(isOut ? [] : [`evict ${nodeId}: name, join credential, pods, Node`]),
-        ...(lock && worker.lockedAtMs === undefined
-          ? [`refuse registrations of ${nodeId} until unlock`]
-          : []),
-      ],
-      carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
-    };
-  });
+  command(
+    OPERATOR_PATHS.evict,
+    EvictCommand,
+    ({ node_id: nodeId, lock }) => {
+      const worker = known(registry, nodeId);
+      const isOut = worker.status.kind === 'evicted';
+      return {
+        actions: [
+          ...(isOut ? [] : [`evict ${nodeId}: name, join credential, pods, Node`]),
+          ...(lock && worker.lockedAtMs === undefined
+            ? [`refuse registrations of ${nodeId} until unlock`]
+            : []),
+        ],
+        carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
+      };
+    },
+    { isLockOut: true },
+  );
 
-  command(OPERATOR_PATHS.ban, BanCommand, ({ target, reason }) => {
-    const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
-    const running = registry
-      .workers()
-      .filter((worker) => isAdmitted(worker) && hits(ban, worker))
-      .map((worker) => worker.nodeId);
-    return {
-      actions: registry.bans().has(banKey(ban))
-        ? []
-        : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
-      carryOut: async () => {
-        await registry.save({ bans: [ban] });
-        for (const nodeId of running) reconciler.settle(nodeId);
-      },
-    };
-  });
+  command(
+    OPERATOR_PATHS.ban,
+    BanCommand,
+    ({ target, reason }) => {
+      const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
+      const running = registry
+        .workers()
+        .filter((worker) => isAdmitted(worker) && hits(ban, worker))
+        .map((worker) => worker.nodeId);
+      return {
+        actions: registry.bans().has(banKey(ban))
+          ? []
+          : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
+        carryOut: async () => {
+          await registry.decide({ bans: [ban] });
+          for (const nodeId of running) reconciler.settle(nodeId);
+        },
+      };
+    },
+    { isLockOut: true },
+  );
 
   command(OPERATOR_PATHS.unban, UnbanCommand, ({ target }) => ({
     actions: registry.bans().has(banKey(target)) ? [`lift the ban of ${target.subject} ${target.value}`] : [],
@@ -193,7 +230,10 @@ interface Prepared {
 function known(registry: Registry, nodeId: string): Worker {
   const worker = registry.worker(nodeId);
   if (!worker)
-    throw new Refusal('not_found', `this gateway has admitted no node ${nodeId}; it touches no others`);
+    throw new Refusal(
+      'not_found',
+      `this gateway has admitted no node '${nodeId}', and touches no others: 'k3s-daas gateway nodes --all' lists its own`,
+    );
   return worker;
 }
 
@@ -210,10 +250,12 @@ function heldNodes(registry: Registry): string[] {
     .map((worker) => worker.nodeId);
 }
 
-function nodeEntry(worker: Worker, { registry, facts, reconciler }: OperatorApiOptions): NodeEntry {
+function nodeEntry(worker: Worker, { registry, facts, reconciler, usage }: OperatorApiOptions): NodeEntry {
   const presence = registry.presence(worker.nodeId);
   const fact = facts.factOf(worker, presence?.goodAtMs);
   const node = reconciler.nodes()?.get(worker.nodeId);
+  const record = facts.recordOf(worker);
+  const use = usage.of(worker.nodeId);
   return {
     node_id: worker.nodeId,
     status: worker.status.kind,
@@ -232,7 +274,23 @@ function nodeEntry(worker: Worker, { registry, facts, reconciler }: OperatorApiO
     node: node ? { uid: node.uid, ready: node.isReady } : null,
     last_heartbeat: presence?.lastHeartbeatMs ?? null,
     agent_state: presence?.agentState ?? null,
-    running_pods: presence?.runningPods ?? null,
+    // What its last heartbeat said runs there no longer.
+    running_pods: isAdmitted(worker) ? (presence?.runningPods ?? null) : null,
+    host: { ...worker.host },
+    stake: record
+      ? {
+          status: record.status,
+          stake_mist: record.stakeMist.toString(),
+          slashed_mist: record.slashedMist.toString(),
+          slash_reason: record.slashReason,
+        }
+      : null,
+    use: {
+      registrations: use.registrations,
+      first_registration: use.sinceMs ?? null,
+      addresses: [...use.addresses],
+      superseded_use: use.supersededAtMs ?? null,
+    },
   };
 }
 

@@ -58,6 +58,25 @@ export const NodeEntry = z.object({
   last_heartbeat: z.number().nullable(),
   agent_state: z.string().nullable(),
   running_pods: z.number().nullable(),
+  /** What the host says of its machine. */
+  host: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** The stake record as last read on chain; null: not read since the gateway started. */
+  stake: z
+    .object({
+      status: z.string(),
+      stake_mist: z.string(),
+      slashed_mist: z.string(),
+      slash_reason: z.string(),
+    })
+    .nullable(),
+  /** From where and how often its key was used within the last hour. */
+  use: z.object({
+    registrations: z.number(),
+    first_registration: z.number().nullable(),
+    addresses: z.array(z.string()),
+    /** When its key was last used for a registration that another has followed. */
+    superseded_use: z.number().nullable(),
+  }),
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
 
@@ -72,12 +91,22 @@ export const BanEntry = z.object({
 export type BanEntry = z.infer<typeof BanEntry>;
 export const BansReply = z.object({ timestamp: z.number(), bans: z.array(BanEntry) });
 export const BreakerReply = z.object({
+  timestamp: z.number(),
   tripped_at: z.number().nullable(),
+  /** How many of the removals within the window may happen; one more trips it. */
+  limit: z.number(),
+  window_ms: z.number(),
+  /** Those within the window. */
   removals: z.array(z.object({ node_id: z.string(), at: z.number() })),
   held: z.array(z.string()),
 });
 /** What a command did, or with `dry_run` would do, one sentence each. */
-export const CommandReply = z.object({ done: z.boolean(), actions: z.array(z.string()) });
+export const CommandReply = z.object({
+  done: z.boolean(),
+  actions: z.array(z.string()),
+  /** What is to be known besides: a decision that could not be written down yet. */
+  warnings: z.array(z.string()).default([]),
+});
 export type CommandReply = z.infer<typeof CommandReply>;
 
 function isTarget({ subject, value }: { subject: (typeof BAN_SUBJECTS)[number]; value: string }): boolean {

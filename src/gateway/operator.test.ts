@@ -86,7 +86,11 @@ describe('evict', () => {
     await using world = await World.start();
     const worker = await world.member('worker-1');
     const dry = await command(world, '/v1/evict', { node_id: 'worker-1', dry_run: true });
-    expect(dry.json).toEqual({ done: false, actions: ['evict worker-1: name, join credential, pods, Node'] });
+    expect(dry.json).toEqual({
+      done: false,
+      actions: ['evict worker-1: name, join credential, pods, Node'],
+      warnings: [],
+    });
     expect(world.cluster.has('worker-1')).toBe(true);
 
     expect((await command(world, '/v1/evict', { node_id: 'worker-1' })).json).toMatchObject({ done: true });
@@ -109,6 +113,7 @@ describe('evict', () => {
     expect((await command(world, '/v1/unlock', { node_id: 'worker-1' })).json).toEqual({
       done: false,
       actions: [],
+      warnings: [],
     });
   });
 
@@ -208,7 +213,11 @@ describe('ban and unban', () => {
       });
       expect((await command(world, '/v1/unban', { target })).json).toMatchObject({ done: true });
       expect((await worker.comeBack()).join).toBeDefined();
-      expect((await command(world, '/v1/unban', { target })).json).toEqual({ done: false, actions: [] });
+      expect((await command(world, '/v1/unban', { target })).json).toEqual({
+        done: false,
+        actions: [],
+        warnings: [],
+      });
     },
   );
 

@@ -201,6 +201,7 @@ describe('the work queue', () => {
       random: () => 0.5,
       log: silentLog,
       atOnce: 2,
+      urgentAtOnce: 1,
       run: async (key) => {
         runs.push(key);
         await settled(1);
@@ -220,6 +221,49 @@ describe('the work queue', () => {
     expect(runs).not.toContain('late');
   });
 });
+
+describe('urgent work in the queue', () => {
+  function queueOf(run: (key: string, signal: AbortSignal) => Promise<void>, clock = new ManualClock()) {
+    return createWorkQueue({ clock, random: () => 0.5, log: silentLog, atOnce: 1, urgentAtOnce: 1, run });
+  }
+
+  test('does not wait for other work, nor for what is being done for the same key', async () => {
+    const begun: string[] = [];
+    const queue = queueOf(async (key, signal) => {
+      begun.push(key);
+      if (begun.filter((other) => other === key).length === 1) await untilAborted(signal);
+    });
+    queue.add('slow');
+    queue.add('waits');
+    await settled(2);
+    queue.add('slow', { isUrgent: true });
+    await settled(5);
+    expect(begun).toEqual(['slow', 'slow', 'waits']);
+    await queue.close();
+  });
+
+  test('that fails is not begun again before its delay, whatever it has added itself', async () => {
+    const clock = new ManualClock();
+    let runs = 0;
+    const queue = queueOf(async (key) => {
+      runs += 1;
+      queue.add(key, { isUrgent: true });
+      throw new Error('not yet');
+    }, clock);
+    queue.add('node', { isUrgent: true });
+    await settled(5);
+    expect(runs).toBe(1);
+    await clock.advance(2_000);
+    expect(runs).toBeGreaterThan(1);
+    await queue.close();
+  });
+});
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason as Error)),
+  );
+}
 
 describe('the CA hash of k3s', () => {
   test('of one certificate is over the literal bytes, trailing newline and all', async () => {

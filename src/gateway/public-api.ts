@@ -24,6 +24,7 @@ import type { Reconciler } from './reconciler.ts';
 import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
+import type { TokenUsage } from './token-usage.ts';
 import type { ProvenRequest, Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
@@ -37,6 +38,7 @@ export interface PublicApiOptions {
   readonly facts: FactCache;
   readonly registry: Registry;
   readonly reconciler: Reconciler;
+  readonly usage: TokenUsage;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions that are under way are taken back. */
@@ -73,6 +75,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       { caller: untilGone(reply.raw), gateway: signal },
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
+    options.usage.registered(admitted.worker.nodeId, proven.address);
     log.info('Registered a worker', {
       event: 'worker.registered',
       node: admitted.worker.nodeId,

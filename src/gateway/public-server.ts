@@ -52,7 +52,7 @@ const closeGraceMs = 2_000;
 export function createPublicServer({ config, tls, clock, log }: PublicServerOptions): PublicServer {
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
-  const scribe = { clock, log };
+  const scribe = { clock, log, lines: createRateLimit({ ratePerSecond: 2, burst: 500 }) };
   const rates = createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst });
   // Apart: neither strangers nor registrations that wait for chain or cluster may take the places of heartbeats.
   const [workers, heartbeats, others] = [0, 1, 2].map(() =>

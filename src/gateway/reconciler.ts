@@ -71,6 +71,7 @@ const bindingTailMs = 24 * 3_600_000;
 
 /** More steps for one node in one go than any path through the plan has. */
 const mostSteps = 12;
+
 export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { cluster, registry, facts, audit, locks, clock, random, log } = options;
   const { cordonGraceMs, fullPassMs = 60_000 } = options;
@@ -80,14 +81,22 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const sightings = createSightings();
   const expectedSinceMs = new Map<string, number>();
   const sweep = createSweep(() => registry.workers(), settle);
-  const queue = createWorkQueue({ run: settleLocked, atOnce: 8, clock, random, log });
+  const queue = createWorkQueue({ run: settleLocked, atOnce: 8, urgentAtOnce: 64, clock, random, log });
 
   function settleLocked(nodeId: string, signal: AbortSignal): Promise<void> {
     return locks.run(nodeId, async () => {
-      await sightings.follow(nodeId, (due) => relist(due, signal));
       for (let count = 0; count < mostSteps; count += 1) {
+        if (signal.aborted) return;
+        const known = registry.worker(nodeId);
+        const due = known && lockOutStep(known);
+        if (due) {
+          await take(due, known, signal);
+          continue;
+        }
+        // Only now: a lock-out waits for no listing.
+        await sightings.follow(nodeId, (listing) => relist(listing, signal));
         const worker = registry.worker(nodeId);
-        if (!worker || signal.aborted) return;
+        if (!worker) return;
         // Asked of the API server itself: the watch may be behind what we have just done.
         const view = viewOf(worker, await cluster.node(nodeId, signal));
         const step = nextStep(view);
@@ -96,6 +105,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
       throw new Error('the steps do not come to an end');
     });
+  }
+
+  /**
+   * Whether a node goes is decided without asking the API server: while that is away or hangs, the node is refused and
+   * its host is told to stop all the same.
+   */
+  function lockOutStep(worker: Worker): Step | undefined {
+    const step = nextStep(viewOf(worker, undefined));
+    return step?.kind === 'evict' || step?.kind === 'hold' ? step : undefined;
   }
 
   function viewOf(worker: Worker, node: ClusterNode | undefined): WorkerView {
@@ -124,8 +142,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           node: nodeId,
           reason: step.reason,
         });
-        await audit.note('node.held', { node_id: nodeId, reason: step.reason });
-        return registry.save({ worker: { ...worker, heldFor: step.reason } });
+        audit.recordLockOut('node.held', { node_id: nodeId, reason: step.reason });
+        return registry.decide({ worker: { ...worker, heldFor: step.reason } });
       case 'unhold':
         await audit.note('node.unheld', { node_id: nodeId });
         return registry.save({ worker: { ...worker, heldFor: undefined } });
@@ -148,7 +166,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   async function taint(reason: string | undefined, { nodeId }: Worker, signal: AbortSignal): Promise<void> {
     await cluster.holdNode({ nodeId, reason }, signal);
-    await audit.note(reason === undefined ? 'node.hold_taint_removed' : 'node.hold_tainted', {
+    audit.record(reason === undefined ? 'node.hold_taint_removed' : 'node.hold_tainted', {
       node_id: nodeId,
       reason,
     });
@@ -180,10 +198,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       atMs: clock.nowMs(),
       workers: registry.admittedCount(),
     });
-    if (state !== before) await registry.save({ breaker: state });
+    if (state !== before) await registry.decide({ breaker: state });
     if (!isAllowed && before.trippedAtMs === undefined) {
       log.error('The breaker has tripped: too many nodes would go at once', { event: 'breaker.tripped' });
-      await audit.note('breaker.tripped', { node_id: worker.nodeId, reason });
+      audit.recordLockOut('breaker.tripped', { node_id: worker.nodeId, reason });
       settleAll();
     }
     return isAllowed;
@@ -197,14 +215,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   ): Promise<void> {
     const nowMs = clock.nowMs();
     const bans = isBan ? bansFor(worker, reason, nowMs) : [];
-    await audit.note('eviction.decided', {
+    audit.recordLockOut('eviction.decided', {
       node_id: worker.nodeId,
       stake_record: worker.recordId,
       reason,
       bans: bans.map((ban) => ban.subject).join(',') || undefined,
       locked: lock || undefined,
     });
-    await registry.save({
+    await registry.decide({
       worker: withStatus(
         { ...worker, heldFor: undefined, lockedAtMs: lock ? nowMs : worker.lockedAtMs },
         { kind: 'evicting', reason },
@@ -215,67 +233,112 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     log.warn('Evicting a node', { event: 'node.evicting', node: worker.nodeId, reason });
   }
 
-  /** Name, then credential, then Node: in the other order a credential could bring the Node back. */
+  /**
+   * Name, then credential, then Node: in the other order a credential could bring the Node back. A step that fails or
+   * hangs keeps the others from nothing but this: while the name is admitted the Node is not deleted, since its password
+   * would go with it and the name be open to others. It runs nothing by then.
+   */
   async function carryOutEviction(
     nodeId: string,
     reason: EvictionReason,
     signal: AbortSignal,
   ): Promise<void> {
-    await closeDoor(nodeId, signal);
-    const node = await cluster.node(nodeId, signal);
-    if (node) await removeNode(node, reason, signal);
+    const failures: unknown[] = [];
+    const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+      try {
+        return await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        failures.push(error);
+        return undefined;
+      }
+    };
+    await attempt(() => closeName(nodeId, signal));
+    const isNameOpen = failures.length > 0;
+    await attempt(() => revokeCredentials(nodeId, signal));
+    const node = (await attempt(() => cluster.node(nodeId, signal))) ?? knownIfUnread(nodeId, failures);
+    if (node) {
+      await attempt(() => emptyNode(node, reason, signal));
+      if (!isNameOpen) await attempt(() => deleteNode(node, signal));
+    }
+    if (failures.length > 0) throw failures[0];
     await cluster.releaseNodePassword(nodeId, signal);
     const worker = registry.worker(nodeId);
     if (!worker) return;
-    await audit.note('eviction.done', { node_id: nodeId, reason, node_uid: node?.uid });
-    await registry.save({ worker: withStatus(worker, { kind: 'evicted', reason }, clock.nowMs()) });
+    audit.recordLockOut('eviction.done', { node_id: nodeId, reason, node_uid: node?.uid });
+    await registry.decide({ worker: withStatus(worker, { kind: 'evicted', reason }, clock.nowMs()) });
     log.warn('Evicted a node', { event: 'node.evicted', node: nodeId, reason, uid: node?.uid });
   }
 
+  /** A Node that could not be read is taken to be as the watch saw it last. */
+  function knownIfUnread(nodeId: string, failures: readonly unknown[]): ClusterNode | undefined {
+    return failures.length > 0 ? watched?.get(nodeId) : undefined;
+  }
+
   async function closeDoor(nodeId: string, signal?: AbortSignal): Promise<void> {
+    await closeName(nodeId, signal);
+    await revokeCredentials(nodeId, signal);
+  }
+
+  async function closeName(nodeId: string, signal?: AbortSignal): Promise<void> {
     // A name that an administrator has reserved since stays: it is no longer ours to free.
-    if (!isOperatorsName((await cluster.admittedNames(signal)).get(nodeId))) {
-      await cluster.removeName(nodeId, signal);
-      await audit.note('name.removed', { node_id: nodeId });
-    }
+    if (isOperatorsName((await cluster.admittedNames(signal)).get(nodeId))) return;
+    await cluster.removeName(nodeId, signal);
+    audit.recordLockOut('name.removed', { node_id: nodeId });
+  }
+
+  async function revokeCredentials(nodeId: string, signal?: AbortSignal): Promise<void> {
     for (const credential of await cluster.joinCredentials(signal)) {
       if (credential.nodeId !== nodeId) continue;
       await cluster.revokeJoinCredential(credential.id, signal);
-      await audit.note('credential.revoked', { node_id: nodeId, credential: credential.id });
+      audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: credential.id });
     }
   }
 
-  async function removeNode(node: ClusterNode, reason: EvictionReason, signal: AbortSignal): Promise<void> {
-    await cluster.cordonAndTaint({ nodeId: node.name, reason }, signal);
-    await audit.note('node.tainted', { node_id: node.name, reason, node_uid: node.uid });
+  /** A taint that cannot be set keeps no pod on the Node. */
+  async function emptyNode(node: ClusterNode, reason: EvictionReason, signal: AbortSignal): Promise<void> {
+    const tainted = await Promise.allSettled([
+      cluster.cordonAndTaint({ nodeId: node.name, reason }, signal).then(() => {
+        audit.recordLockOut('node.tainted', { node_id: node.name, reason, node_uid: node.uid });
+      }),
+    ]);
     const pods = await cluster.removePods(node.name, signal);
-    await audit.note('node.pods_removed', { node_id: node.name, pods });
+    audit.recordLockOut('node.pods_removed', { node_id: node.name, pods });
+    for (const outcome of tainted) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async function deleteNode(node: ClusterNode, signal: AbortSignal): Promise<void> {
     await cluster.deleteNode({ nodeId: node.name, uid: node.uid }, signal);
-    await audit.note('node.deleted', { node_id: node.name, node_uid: node.uid });
+    audit.recordLockOut('node.deleted', { node_id: node.name, node_uid: node.uid });
   }
 
   /** A Node that came back although its name is not admitted. */
   async function removeStray(reason: EvictionReason, worker: Worker, signal: AbortSignal): Promise<void> {
     const { nodeId } = worker;
     log.warn('A node came back that is not admitted', { event: 'node.stray', node: nodeId, reason });
-    await audit.note('node.stray', { node_id: nodeId, reason });
+    audit.recordLockOut('node.stray', { node_id: nodeId, reason });
     await closeDoor(nodeId, signal);
     const node = await cluster.node(nodeId, signal);
-    if (node) await removeNode(node, reason, signal);
+    if (!node) return;
+    const emptied = await Promise.allSettled([emptyNode(node, reason, signal)]);
+    signal.throwIfAborted();
+    await deleteNode(node, signal);
+    for (const outcome of emptied) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async function lapse(worker: Worker, reason: LapseReason, signal?: AbortSignal): Promise<void> {
     await closeDoor(worker.nodeId, signal);
     await cluster.releaseNodePassword(worker.nodeId, signal);
-    await audit.note('admission.lapsed', { node_id: worker.nodeId, reason });
-    await registry.save({ worker: withStatus(worker, { kind: 'lapsed', reason }, clock.nowMs()) });
+    audit.recordLockOut('admission.lapsed', { node_id: worker.nodeId, reason });
+    await registry.decide({ worker: withStatus(worker, { kind: 'lapsed', reason }, clock.nowMs()) });
     log.info('An admission has ended', { event: 'node.lapsed', node: worker.nodeId, reason });
   }
 
   async function welcome(worker: Worker): Promise<void> {
     const status = { kind: 'member', credential: credentialOf(worker) } as const;
-    await audit.note('node.appeared', { node_id: worker.nodeId });
-    await registry.save({ worker: withStatus(worker, status, clock.nowMs()) });
+    // It is there already: nothing is let in by this, and its credential is revoked after it.
+    audit.record('node.appeared', { node_id: worker.nodeId });
+    await registry.decide({ worker: withStatus(worker, status, clock.nowMs()) });
     log.info('A node has appeared', { event: 'node.appeared', node: worker.nodeId });
   }
 
@@ -283,8 +346,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const credential = credentialOf(worker);
     if (!credential) return;
     await cluster.revokeJoinCredential(credential.id, signal);
-    await audit.note('credential.revoked', { node_id: worker.nodeId, credential: credential.id });
-    await registry.save({
+    audit.recordLockOut('credential.revoked', { node_id: worker.nodeId, credential: credential.id });
+    await registry.decide({
       worker: withStatus(worker, { kind: 'member', credential: undefined }, worker.statusSinceMs),
     });
   }
@@ -351,7 +414,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   async function relist({ name, from, to }: DueListing, signal: AbortSignal): Promise<void> {
     if (!(await cluster.relistName({ name, from, to }, signal))) return;
-    await audit.note('name.relisted', { node_id: name, from, to });
+    audit.record('name.relisted', { node_id: name, from, to });
     log.warn('A name of the operator has another listing now', {
       event: 'name.relisted',
       node: name,
@@ -381,7 +444,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         // An admission may just have made it: only now, with the lock, is its worker's word final.
         if (isExpected(nodeId, id)) return;
         await cluster.revokeJoinCredential(id, signal);
-        await audit.note('credential.revoked', { node_id: nodeId, credential: id, reason: 'left_over' });
+        audit.recordLockOut('credential.revoked', { node_id: nodeId, credential: id, reason: 'left_over' });
       });
     }
     const listed = names;
@@ -427,7 +490,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const worker = registry.worker(nodeId);
       if (worker && isAdmitted(worker)) return;
       await cluster.removeName(nodeId, signal);
-      await audit.note('name.removed', { node_id: nodeId, reason: 'left_over' });
+      audit.recordLockOut('name.removed', { node_id: nodeId, reason: 'left_over' });
     });
   }
 
@@ -474,15 +537,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     settle,
     settleAll,
-    evict: (nodeId, reason, { lock }) =>
-      locks.run(nodeId, async () => {
+    evict(nodeId, reason, { lock }) {
+      // Cuts off other work on the node, which has its lock.
+      queue.add(nodeId, { isUrgent: true });
+      return locks.run(nodeId, async () => {
         const worker = registry.worker(nodeId);
         if (!worker) return;
         if (worker.status.kind === 'evicting' || worker.status.kind === 'evicted') {
-          if (lock) await registry.save({ worker: { ...worker, lockedAtMs: clock.nowMs() } });
+          if (lock) await registry.decide({ worker: { ...worker, lockedAtMs: clock.nowMs() } });
         } else await decideEviction(worker, reason, { isBan: false, lock });
-        queue.add(nodeId);
-      }),
+        queue.add(nodeId, { isUrgent: true });
+      });
+    },
     nodes: () => watched,
     names: () => names,
     lapse,
@@ -496,9 +562,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   };
 }
 
-/** Nothing else that waits comes before it. */
+/** What takes a node out of the cluster, rather than into it. */
 function isLockOut({ kind }: Step): boolean {
-  return kind === 'evict' || kind === 'remove-node';
+  return kind === 'evict' || kind === 'hold' || kind === 'remove-node' || kind === 'lapse';
 }
 
 export function withStatus(worker: Worker, status: WorkerStatus, nowMs: number): Worker {

@@ -1,8 +1,9 @@
-import { appendFile, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lineHash, openAudit } from './audit.ts';
+import { openDiskReserve } from './disk-reserve.ts';
 import { openRegistry } from './registry.ts';
 import { openSqliteStore } from './store.ts';
 import { aWorker } from './worker.fixture.ts';
@@ -122,6 +123,60 @@ describe('the registry', () => {
     await store[Symbol.asyncDispose]();
     await expect(registry.save({ worker: aWorker() })).rejects.toThrow();
     expect(registry.worker('worker-1')).toBeUndefined();
+  });
+
+  test('keeps the order of asking: no save that was asked for earlier takes back what locks out', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    const registry = await openRegistry(store);
+    const write = store.write.bind(store);
+    const begun = Promise.withResolvers<void>();
+    const mayEnd = Promise.withResolvers<void>();
+    store.write = async (changes) => {
+      begun.resolve();
+      await mayEnd.promise;
+      await write(changes);
+    };
+    const evicting = (nodeId: string) => aWorker({ nodeId, status: { kind: 'evicting', reason: 'slashed' } });
+    const joining = (nodeId: string) =>
+      aWorker({ nodeId, status: { kind: 'member', credential: undefined } });
+    const underway = registry.save({ worker: joining('under-way') });
+    await begun.promise;
+    const waiting = registry.save({ worker: joining('waiting') });
+    const forgotten = registry.forget('forgotten');
+    const decided = ['under-way', 'waiting', 'forgotten', 'comes-again'].map((nodeId) =>
+      registry.decide({ worker: evicting(nodeId) }),
+    );
+    const later = registry.save({ worker: joining('comes-again') });
+    const statusOf = (nodeId: string) => registry.worker(nodeId)?.status.kind;
+    expect(statusOf('waiting')).toBe('evicting');
+    mayEnd.resolve();
+    await Promise.all([underway, waiting, forgotten, ...decided, later]);
+    for (const [nodeId, kind] of [
+      ['under-way', 'evicting'],
+      ['waiting', 'evicting'],
+      ['forgotten', 'evicting'],
+      ['comes-again', 'member'],
+    ] as const) {
+      expect([nodeId, statusOf(nodeId)]).toEqual([nodeId, kind]);
+      expect(await store.read(`/workers/${nodeId}`)).toMatchObject({ status: { kind } });
+    }
+  });
+
+  test('writes a lock-out although what was to be written with it cannot be', async () => {
+    await using store = openSqliteStore(join(directory, 'state.db'));
+    const registry = await openRegistry(store);
+    const write = store.write.bind(store);
+    store.write = async (changes) => {
+      if (changes.length > 1) throw new Error('too much');
+      await write(changes);
+    };
+    const refused = registry.save({ worker: aWorker({ nodeId: 'new' }) });
+    refused.catch(() => undefined);
+    await registry.decide({ worker: aWorker({ status: { kind: 'evicting', reason: 'slashed' } }) });
+    await expect(refused).rejects.toThrow('too much');
+    expect(registry.worker('new')).toBeUndefined();
+    expect(await store.read('/workers/worker-1')).toMatchObject({ status: { kind: 'evicting' } });
+    expect(registry.failure()).toBeUndefined();
   });
 
   test('flushes many heartbeats in chunks, and keeps what could not be written', async () => {
@@ -247,5 +302,95 @@ describe('the audit file', () => {
     await audit.note('thing.done', {});
     const text = await readFile(path, 'utf8');
     expect(JSON.parse(text.split('\n')[1] ?? '')).toMatchObject({ seq: 1, prev: '0'.repeat(64) });
+  });
+
+  test('writes a line that comes in the very moment in which the last one was written', async () => {
+    const path = join(directory, 'audit.jsonl');
+    await using audit = await openAudit(path, () => 0);
+    for (let n = 0; n < 20; n += 1) await audit.note('thing.done', { n });
+    expect(await lines(path)).toHaveLength(21);
+  });
+
+  test('goes on in a new file when one is full, keeps so many, and is one chain over all of them', async () => {
+    const path = join(directory, 'audit.jsonl');
+    const options = { maxFileBytes: 1_000, maxFiles: 3 };
+    for (const round of [1, 2]) {
+      await using audit = await openAudit(path, () => 0, options);
+      for (let n = 0; n < 20; n += 1) await audit.note('thing.done', { round, n });
+    }
+    const earlier = (await readdir(directory)).filter((name) => name.startsWith('audit-until-')).sort();
+    expect(earlier).toHaveLength(3);
+    const kept = [];
+    for (const name of [...earlier, 'audit.jsonl']) kept.push(...(await lines(join(directory, name))));
+    expect(kept[0]).toMatchObject({
+      event: 'audit.rotated',
+      earlier: expect.stringMatching(/^audit-until-/),
+    });
+    expect(kept.some(({ removed }) => String(removed).startsWith('audit-until-'))).toBe(true);
+    let { prev: previous, seq: sequence } = kept[0] ?? {};
+    for (const { hash, ...body } of kept) {
+      expect(body).toMatchObject({ prev: previous, seq: sequence });
+      expect(lineHash(body)).toBe(hash);
+      previous = hash;
+      sequence = Number(sequence) + 1;
+    }
+    for (const name of [...earlier, 'audit.jsonl'])
+      expect((await stat(join(directory, name))).mode & 0o777).toBe(0o600);
+  });
+
+  test('goes on from the file before it when a crash came between the two', async () => {
+    const path = join(directory, 'audit.jsonl');
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.note('thing.done', {});
+    }
+    const [, last] = await lines(path);
+    await rename(path, join(directory, 'audit-until-000000000002.jsonl'));
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.flush();
+    }
+    expect((await lines(path))[0]).toMatchObject({ seq: 3, prev: last?.hash });
+  });
+
+  test('keeps what only has to be known in order until there is room, and counts what is too much', async () => {
+    const path = join(directory, 'audit.jsonl');
+    await using audit = await openAudit(path, () => 0, { mostWaiting: 3 });
+    const disk = await fullDisk(join(directory, 'other'));
+    audit.record('thing.seen', { n: 0 });
+    await audit.flush();
+    for (let n = 1; n < 10; n += 1) audit.record('thing.seen', { n });
+    audit.recordLockOut('thing.locked', {});
+    await audit.flush();
+    disk.empty();
+    await audit.flush();
+    expect((await lines(path)).map(({ event, n, count }) => [event, n ?? count])).toEqual([
+      ['audit.opened', undefined],
+      ['thing.seen', 0],
+      ['thing.seen', 1],
+      ['thing.seen', 2],
+      ['thing.locked', undefined],
+      ['audit.dropped', 7],
+    ]);
+  });
+});
+
+describe('the reserve on the disk', () => {
+  test('is used for a lock-out alone, and what lets somebody in is refused until it is back', async () => {
+    const path = join(directory, 'audit.jsonl');
+    const reserve = await openDiskReserve(join(directory, 'reserve'), 4_096);
+    await using audit = await openAudit(path, () => 0, { reserve });
+    const disk = await fullDisk(join(directory, 'other'));
+    const failed = { code: 'DAAS_GATEWAY_AUDIT_FAILED' };
+    await expect(audit.note('thing.done', {})).rejects.toMatchObject(failed);
+    expect(reserve.isSpent()).toBe(false);
+    audit.recordLockOut('thing.locked', {});
+    await audit.flush();
+    expect(reserve.isSpent()).toBe(true);
+    disk.empty();
+    await expect(audit.note('thing.done', {})).rejects.toMatchObject(failed);
+    await reserve.restore();
+    await audit.note('thing.done', {});
+    expect(reserve.isSpent()).toBe(false);
   });
 });

@@ -95,6 +95,7 @@ describe('with many workers', () => {
         lapse: async () => undefined,
       } as unknown as Reconciler,
       audit: { note: async () => undefined, failure: () => undefined } as never,
+      refusals: { count: () => undefined, flush: () => undefined },
       locks: createLocks(),
       clock,
       log: silentLog,
@@ -253,6 +254,7 @@ describe('a line', () => {
       random: () => 0.5,
       log: silentLog,
       atOnce: 1,
+      urgentAtOnce: 1,
       run: async (name) => {
         runs.push(name);
         await promise;

@@ -12,13 +12,15 @@ import {
   type VerdictReason,
 } from '#seal';
 import type { Applicant } from './admission.ts';
-import type { Audit, AuditFacts } from './audit.ts';
+import type { Audit } from './audit.ts';
 import type { Challenges } from './challenge.ts';
 import type { StakeFact } from './decision.ts';
 import type { FactCache } from './facts.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
+import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
+import type { TokenUsage } from './token-usage.ts';
 import type { Worker } from './worker.ts';
 
 /** A request as far as the verdict needs it. */
@@ -41,8 +43,8 @@ export interface Sender {
 }
 
 /**
- * The verdicts of the public API. Each use of a token leaves one audit line with its reason; the caller learns the
- * reason only once his signature holds against the key that the chain names.
+ * The verdicts of the public API. Each use of a token stands in the audit file, refusals as counts; the caller learns the
+ * reason only once the signature holds against the key that the chain names.
  */
 export interface Verifier {
   registration(request: ProvenRequest): Promise<Registrant>;
@@ -54,6 +56,8 @@ export interface VerifierOptions {
   readonly registry: Registry;
   readonly challenges: Challenges;
   readonly audit: Audit;
+  readonly refusals: RefusalTally;
+  readonly usage: TokenUsage;
   readonly clock: Clock;
   /** By the monotonic clock. Proofs from before are not believed: the memory of what was seen is not that old. */
   readonly startedAtMs: number;
@@ -67,7 +71,8 @@ export interface VerifierOptions {
 const mostKeys = 20_000;
 
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { facts, registry, challenges, audit, clock, startedAtMs, strangers, allStrangers, tokens } = options;
+  const { facts, registry, challenges, audit, refusals, usage } = options;
+  const { clock, startedAtMs, strangers, allStrangers, tokens } = options;
 
   /**
    * The highest sequence of each node's incarnation that was accepted; before the first, what the store remembers. A name
@@ -93,7 +98,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   /** Form, times and target: what needs neither memory nor cryptography. */
-  async function examine(request: ProvenRequest): Promise<ParsedProof> {
+  function examine(request: ProvenRequest): ParsedProof {
     const outcome = parseProof(request.proof);
     if (!outcome.ok) return refuse(request, outcome.reason);
     const { proof } = outcome;
@@ -103,49 +108,66 @@ export function createVerifier(options: VerifierOptions): Verifier {
     return reason ? refuse(request, reason, proof) : proof;
   }
 
+  /** `provenNodeId`: only of a caller whose signature holds, or strangers could make as many kinds as they like. */
   function noteRefusal(
     { requestId, address, target }: ProvenRequest,
-    reason: VerdictReason | 'rate_limited' | 'chain_unavailable',
+    reason: VerdictReason | 'rate_limited' | 'chain_unavailable' | 'registration_superseded',
     proof?: ParsedProof,
-  ): Promise<void> {
-    return audit.note('token.refused', {
-      request_id: requestId,
-      path: target.path,
-      address,
-      reason,
-      node_id: proof?.nodeId,
-      seal_token: proof?.tokenId,
-    });
+    provenNodeId?: string,
+  ): void {
+    refusals.count(
+      'token.refused',
+      {
+        reason,
+        path: target.path,
+        address,
+        ...(provenNodeId !== undefined && { nodeId: provenNodeId }),
+      },
+      {
+        request_id: requestId,
+        path: target.path,
+        address,
+        node_id: proof?.nodeId,
+        seal_token: proof?.tokenId,
+      },
+    );
   }
 
   /** The one answer to whoever has not proven anything. */
-  async function refuse(request: ProvenRequest, reason: VerdictReason, proof?: ParsedProof): Promise<never> {
-    await noteRefusal(request, reason, proof);
+  function refuse(request: ProvenRequest, reason: VerdictReason, proof?: ParsedProof): never {
+    noteRefusal(request, reason, proof);
     throw new Refusal(
       'seal_token_invalid',
-      "the Seal proof is not valid; the gateway's audit file names the reason under this request id",
+      "the Seal proof is not valid; the gateway's log names the reason under this request id",
       { reason },
     );
   }
 
-  async function accept(request: ProvenRequest, proof: ParsedProof, more: AuditFacts): Promise<void> {
+  /** The answer to the node's own key, used for a registration that another one has followed. */
+  function refuseSuperseded(
+    request: ProvenRequest,
+    proof: ParsedProof,
+    { nodeId, incarnation, registeredAtMs }: Worker,
+  ): never {
+    usage.heardSuperseded(nodeId, request.address);
+    noteRefusal(request, 'registration_superseded', proof, nodeId);
+    throw new Refusal(
+      'registration_superseded',
+      `registration ${proof.incarnation ?? 'none'} of node ${nodeId} is over: its key has registered again since (registration ${incarnation}, ${new Date(registeredAtMs).toISOString()}). Register again; if this goes on, another machine uses the same node key`,
+    );
+  }
+
+  /** One use of a token from its budget. */
+  function spend(request: ProvenRequest, proof: ParsedProof): void {
     const waitMs = tokens.take(proof.tokenId, clock.monotonicMs());
-    await audit.note(waitMs === 0 ? 'token.used' : 'token.refused', {
-      request_id: request.requestId,
-      path: request.target.path,
-      address: request.address,
-      ...(waitMs > 0 && { reason: 'rate_limited' }),
-      node_id: proof.nodeId,
-      seal_token: proof.tokenId,
-      ...more,
-    });
-    if (waitMs > 0)
-      throw new Refusal('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
+    if (waitMs === 0) return;
+    noteRefusal(request, 'rate_limited', proof, proof.nodeId);
+    throw new Refusal('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
   }
 
   return {
     async registration(request) {
-      const proof = await examine(request);
+      const proof = examine(request);
       const { nodeId, tokenId, nonce, presentedKey } = proof;
       const stale = challenges.examine(nonce, nodeId, clock.monotonicMs());
       if (stale) return refuse(request, stale, proof);
@@ -163,7 +185,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
         // Its own budget first: an address that has spent it takes nothing of what all share.
         const waitMs = strangers.take(request.address, nowMs) || allStrangers.take('', nowMs);
         if (waitMs > 0) {
-          await noteRefusal(request, 'rate_limited', proof);
+          noteRefusal(request, 'rate_limited', proof);
           throw new Refusal('rate_limited', 'too many tokens that this gateway does not know', {
             retryAfterMs: waitMs,
           });
@@ -174,7 +196,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
         known = await facts.read(tokenId, nodeId);
       } catch (cause) {
         if (!isKnown) {
-          await noteRefusal(request, 'chain_unavailable', proof);
+          noteRefusal(request, 'chain_unavailable', proof);
           throw new Refusal('chain_unavailable', 'the facts on chain cannot be read now', {
             cause,
             retryAfterMs: 3_000,
@@ -184,30 +206,52 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const impostor = known && examineHolder(known, presentedKey);
       if (impostor) return refuse(request, impostor, proof);
       const fact = known ? judged(examineStake(nodeId, known)) : factWithoutChain(worker, facts, registry);
-      await accept(request, proof, { verdict: fact.kind === 'bad' ? fact.reason : fact.kind });
+      spend(request, proof);
+      await audit.note('token.used', {
+        request_id: request.requestId,
+        path: request.target.path,
+        address: request.address,
+        node_id: nodeId,
+        seal_token: tokenId,
+        verdict: fact.kind === 'bad' ? fact.reason : fact.kind,
+      });
       return { nodeId, holderKey, tokenId, facts: known, fact, requestId: request.requestId };
     },
 
     async heartbeat(request) {
-      const proof = await examine(request);
+      const proof = examine(request);
       const worker = registry.worker(proof.nodeId);
       if (!worker) return refuse(request, 'node_unknown', proof);
-      if (worker.tokenId !== proof.tokenId) return refuse(request, 'token_mismatch', proof);
       const { incarnation, sequence } = proof;
       if (incarnation === undefined || sequence === undefined)
         return refuse(request, 'sequence_missing', proof);
-      if (incarnation !== worker.incarnation) return refuse(request, 'incarnation_mismatch', proof);
-      if (isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
+      const isCurrent = worker.tokenId === proof.tokenId && incarnation === worker.incarnation;
+      if (isCurrent && isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
       if (!(await isSignedBy(proof, () => keys.get(worker.holderKey))))
-        return refuse(request, 'signature_invalid', proof);
+        return refuse(
+          request,
+          worker.tokenId === proof.tokenId ? 'signature_invalid' : 'token_mismatch',
+          proof,
+        );
       // Asked again: while the signature was checked, the same proof may have come in by another connection, and the
       // node may have registered anew.
-      if (registry.worker(worker.nodeId)?.incarnation !== incarnation)
+      const current = registry.worker(worker.nodeId);
+      if (!current || current.holderKey !== worker.holderKey)
         return refuse(request, 'incarnation_mismatch', proof);
-      if (isReplay(worker, sequence)) return refuse(request, 'sequence_replayed', proof);
+      if (current.tokenId !== proof.tokenId || current.incarnation !== incarnation)
+        return refuseSuperseded(request, proof, current);
+      if (isReplay(current, sequence)) return refuse(request, 'sequence_replayed', proof);
       taken.set(worker.nodeId, { incarnation, registeredAtMs: worker.registeredAtMs, sequence });
-      await accept(request, proof, { incarnation, sequence });
-      return { worker, sequence };
+      spend(request, proof);
+      usage.heard(current, {
+        proof: request.proof ?? '',
+        incarnation,
+        sequence,
+        address: request.address,
+        requestId: request.requestId,
+        path: request.target.path,
+      });
+      return { worker: current, sequence };
     },
   };
 }

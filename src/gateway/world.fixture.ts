@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request as requestPlain } from 'node:http';
 import { type Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +55,7 @@ export class World implements AsyncDisposable {
       stateDir: join(directory, 'state'),
       server: 'https://k3s.example:6443',
       serverCaFile: await file('server-ca.crt', tls.cert),
+      diskReserveBytes: 4_096,
       ...change,
     });
     return new World(directory, { ...config, gatewayId: GATEWAY_ID }, tls);
@@ -149,7 +151,25 @@ export class World implements AsyncDisposable {
     }
   }
 
+  /** One command over the operator's socket. */
+  operator(path: string, body: unknown): Promise<Record<string, unknown>> {
+    const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+    const headers = { 'content-type': 'application/json' };
+    const socketPath = this.gateway?.socketPath ?? '';
+    const outgoing = requestPlain({ socketPath, method: 'POST', path, headers }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.once('end', () =>
+        resolve(JSON.parse(Buffer.concat(chunks).toString('utf8')) as Record<string, unknown>),
+      );
+    });
+    outgoing.once('error', reject);
+    outgoing.end(JSON.stringify(body));
+    return promise;
+  }
+
   async audit(): Promise<Array<Record<string, unknown>>> {
+    await settled();
     const text = await readFile(join(this.config.stateDir, 'audit.jsonl'), 'utf8');
     return text
       .trim()

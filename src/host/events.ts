@@ -38,7 +38,8 @@ export function createEventBus(log: Log): HostEventBus {
   const listeners = new Map<keyof HostEvents, Set<(fact: never) => void>>();
   return {
     emit(event, fact) {
-      log.info(sentences[event] ?? 'Event of a plugin', { event, ...fact });
+      const level = event === 'host.ended' && 'code' in fact && fact.code !== undefined ? 'error' : 'info';
+      log[level](sentences[event] ?? 'Event of a plugin', { event, ...fact });
       // A listener may add or remove listeners: those of this moment are told.
       const told = Array.from(listeners.get(event) ?? []);
       for (const listener of told) {

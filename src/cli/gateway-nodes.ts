@@ -1,0 +1,160 @@
+import type { z } from 'zod';
+import { ConfigurationError } from '#base';
+import type { NodeEntry, NodesReply } from '#gateway';
+import { ageText, durationText } from './gateway-views.ts';
+import { table } from './io.ts';
+
+export interface NodeFilter {
+  readonly name?: string | undefined;
+  readonly state?: string;
+  readonly tier?: string;
+  readonly all?: boolean;
+}
+
+export interface NodesView {
+  readonly shown: readonly NodeEntry[];
+  /** How many more there are that have left some time ago. */
+  readonly hidden: number;
+  readonly text: string;
+}
+
+const states = ['admitting', 'joining', 'member', 'held', 'evicting', 'evicted', 'lapsed'];
+const tiers = ['basic', 'standard', 'premium', 'untainted'];
+const shownAfterLeavingMs = 3_600_000;
+
+/** The nodes that are asked for, for people: those that have left long ago are folded into one line. */
+export function nodesView({ timestamp, nodes }: z.infer<typeof NodesReply>, filter: NodeFilter): NodesView {
+  const { name, state, tier, all } = filter;
+  oneOf('--state', state, states);
+  oneOf('--tier', tier, tiers);
+  const matching = nodes.filter(
+    (node) =>
+      (name === undefined || isNamed(node, name)) &&
+      (state === undefined || node.status === state || (state === 'held' && node.held_for !== null)) &&
+      (tier === undefined || node.tier === tier),
+  );
+  const isFolded = (node: NodeEntry) =>
+    !all && name === undefined && state === undefined && hasLeftLongAgo(node, timestamp);
+  const shown = matching.filter((node) => !isFolded(node));
+  const hidden = matching.length - shown.length;
+  const [only] = shown;
+  const text =
+    only && shown.length === 1 && only.node_id === name
+      ? nodeText(only, timestamp)
+      : listText(shown, hidden, { timestamp, isFiltered: matching.length < nodes.length });
+  return { shown, hidden, text };
+}
+
+function oneOf(flag: string, value: string | undefined, known: readonly string[]): void {
+  if (value === undefined || known.includes(value)) return;
+  throw new ConfigurationError(
+    'DAAS_COMMAND_LINE_INVALID',
+    `${flag}: '${value}' is none of ${known.join(', ')}`,
+  );
+}
+
+function isNamed({ node_id: nodeId }: NodeEntry, name: string): boolean {
+  return name.endsWith('*') ? nodeId.startsWith(name.slice(0, -1)) : nodeId === name;
+}
+
+function hasLeftLongAgo({ status, since }: NodeEntry, nowMs: number): boolean {
+  return (status === 'evicted' || status === 'lapsed') && nowMs - since > shownAfterLeavingMs;
+}
+
+function listText(
+  shown: readonly NodeEntry[],
+  hidden: number,
+  { timestamp, isFiltered }: { readonly timestamp: number; readonly isFiltered: boolean },
+): string {
+  const heading = [
+    'NODE',
+    'STATE',
+    'SINCE',
+    'STAKE',
+    'TIER',
+    'READY',
+    'HEARTBEAT',
+    'PODS',
+    'HOST',
+    'ADDRESS',
+  ];
+  const lines: string[] = [];
+  if (shown.length > 0) lines.push(table([heading, ...shown.map((node) => nodeRow(node, timestamp))]));
+  else if (hidden === 0) lines.push(isFiltered ? 'no such nodes' : 'no staked nodes');
+  if (hidden > 0) lines.push(`${hidden} left more than an hour ago: --all shows them`);
+  return lines.join('\n');
+}
+
+function nodeRow(node: NodeEntry, nowMs: number): string[] {
+  return [
+    node.node_id,
+    stateText(node, nowMs),
+    ageText(node.since, nowMs),
+    node.fact,
+    node.tier,
+    node.node ? (node.node.ready ? 'yes' : 'no') : '-',
+    node.last_heartbeat === null ? 'never' : ageText(node.last_heartbeat, nowMs),
+    node.running_pods === null ? '-' : String(node.running_pods),
+    String(node.host.hostname ?? '-'),
+    node.use.addresses.join(' ') || '-',
+  ];
+}
+
+function stateText(node: NodeEntry, nowMs: number): string {
+  const marks = [
+    node.reason ? `${node.status} (${node.reason})` : node.status,
+    ...useMarks(node, nowMs),
+    node.banned ? 'banned' : undefined,
+    node.locked ? 'locked' : undefined,
+    node.held_for === null ? undefined : `held: ${node.held_for}`,
+  ];
+  return marks.filter((mark) => mark !== undefined).join(', ');
+}
+
+/** What two machines with one node key look like from here; a host that was restarted often does too. */
+function useMarks({ use }: NodeEntry, nowMs: number): string[] {
+  const marks: string[] = [];
+  const again = use.registrations - 1;
+  if (again >= 2 && use.first_registration !== null)
+    marks.push(
+      `registered again ${again} times in ${durationText(nowMs - use.first_registration)} from ${use.addresses.length} ${use.addresses.length === 1 ? 'address' : 'addresses'}`,
+    );
+  if (use.superseded_use !== null)
+    marks.push(`an earlier registration was used ${ageText(use.superseded_use, nowMs)}`);
+  return marks;
+}
+
+/** Everything that is known of one node. */
+function nodeText(node: NodeEntry, nowMs: number): string {
+  const { stake, use } = node;
+  const at = (ms: number) => `${new Date(ms).toISOString()} (${ageText(ms, nowMs)})`;
+  const rows: ReadonlyArray<readonly [string, string | undefined]> = [
+    ['node', node.node_id],
+    ['state', `${stateText(node, nowMs)}, since ${at(node.since)}`],
+    ['tier', node.tier],
+    ['staker', node.staker],
+    ['stake record', node.stake_record],
+    ['', stake ? stakeText(stake) : `not read since the gateway started (${node.fact})`],
+    ['Seal token', node.seal_token],
+    ['', node.fact === 'good' ? 'good' : `does not stand: ${node.fact}`],
+    ['node key', node.holder_key],
+    ['registration', `number ${node.incarnation}; ${use.registrations} within the last hour`],
+    ['addresses', use.addresses.join(', ') || 'none within the last hour'],
+    ['heartbeat', node.last_heartbeat === null ? 'never' : at(node.last_heartbeat)],
+    ['agent', node.agent_state === null ? 'never heard' : `${node.agent_state}, as its last heartbeat said`],
+    ['pods', node.running_pods === null ? undefined : String(node.running_pods)],
+    ['Node', node.node ? `${node.node.ready ? 'Ready' : 'not Ready'}, uid ${node.node.uid}` : 'none'],
+    ['host', hostText(node) || undefined],
+  ];
+  return table(rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value]])));
+}
+
+function stakeText(stake: NonNullable<NodeEntry['stake']>): string {
+  if (stake.slashed_mist === '0') return `${stake.status}, ${stake.stake_mist} MIST`;
+  return `${stake.status}: ${stake.slashed_mist} MIST taken, ${stake.stake_mist} MIST left (reason: ${stake.slash_reason})`;
+}
+
+function hostText({ host }: NodeEntry): string {
+  const facts = Object.entries(host).map(([key, value]) => `${key} ${value}`);
+  return facts.join(', ');
+}

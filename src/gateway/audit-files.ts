@@ -1,0 +1,128 @@
+import { constants } from 'node:fs';
+import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { openTrusted, type TrustRules } from '#base';
+
+/** What stands at the end of the last line: where the chain goes on. */
+interface AuditLine {
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export interface AuditFilesOptions {
+  /** A file that has reached this is put aside, and a new one begun. */
+  readonly maxFileBytes: number;
+  /** How many files are kept beside the one that is written; beyond that the oldest are removed. */
+  readonly maxFiles: number;
+}
+
+/** The file that is written, and the earlier ones beside it: `audit-until-<sequence of its last line>.jsonl`. */
+export interface AuditFiles extends AsyncDisposable {
+  readonly last: AuditLine | undefined;
+  /** A crash has cut the last line short. */
+  readonly isCutShort: boolean;
+  /** All of it or nothing. */
+  append(text: string): Promise<void>;
+  isFull(): boolean;
+  /** Puts the file aside, begins a new one, and removes the oldest beyond the limit; names what it did. */
+  rotate(lastSequence: number): Promise<{ readonly earlier: string; readonly removed: readonly string[] }>;
+}
+
+export async function openAuditFiles(
+  path: string,
+  { maxFileBytes, maxFiles }: AuditFilesOptions,
+): Promise<AuditFiles> {
+  let file = await openTrusted(path, rules, writing);
+  const tail = await readTail(file);
+  let bytes = tail.bytes;
+  const last = tail.last ?? (bytes === 0 ? await lastOfEarlier(path) : undefined);
+
+  return {
+    last,
+    isCutShort: tail.isCutShort,
+    async append(text) {
+      // What an earlier attempt left behind and could not take back would stand in the midst of this line.
+      const { size } = await file.stat();
+      if (size > bytes) await file.truncate(bytes);
+      try {
+        await file.appendFile(text);
+        bytes += Buffer.byteLength(text);
+      } catch (error) {
+        await file.truncate(bytes).catch(() => undefined);
+        throw error;
+      }
+    },
+    isFull: () => bytes >= maxFileBytes,
+    async rotate(lastSequence) {
+      const earlier = `${prefixOf(path)}${String(lastSequence).padStart(12, '0')}.jsonl`;
+      // The new one first: without it there would be a moment with no file to write to.
+      await rm(`${path}.new`, { force: true });
+      const next = await openTrusted(`${path}.new`, rules, writing | constants.O_EXCL);
+      try {
+        await rename(path, join(dirname(path), earlier));
+        await rename(`${path}.new`, path);
+      } catch (error) {
+        await next.close();
+        throw error;
+      }
+      await file.close();
+      file = next;
+      bytes = 0;
+      return { earlier, removed: await removeOldest(path, maxFiles) };
+    },
+    async [Symbol.asyncDispose]() {
+      await file.close();
+    },
+  };
+}
+
+const rules: TrustRules = { what: 'the audit file', origin: 'gateway.stateDir' };
+const writing = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
+
+const prefixOf = (path: string) => `${basename(path, '.jsonl')}-until-`;
+
+/** Oldest first. */
+async function earlierFiles(path: string): Promise<readonly string[]> {
+  const prefix = prefixOf(path);
+  const names = await readdir(dirname(path));
+  return names
+    .filter((name) => name.startsWith(prefix) && /^\d+\.jsonl$/.test(name.slice(prefix.length)))
+    .sort();
+}
+
+async function removeOldest(path: string, maxFiles: number): Promise<readonly string[]> {
+  const all = await earlierFiles(path);
+  const surplus = all.slice(0, Math.max(0, all.length - maxFiles));
+  for (const name of surplus) await unlink(join(dirname(path), name));
+  return surplus;
+}
+
+/** A crash may have come after a file was put aside and before the first line of the next. */
+async function lastOfEarlier(path: string): Promise<AuditLine | undefined> {
+  const newest = (await earlierFiles(path)).at(-1);
+  if (newest === undefined) return undefined;
+  await using file = await openTrusted(join(dirname(path), newest), rules);
+  return (await readTail(file)).last;
+}
+
+async function readTail(file: FileHandle) {
+  const { size } = await file.stat();
+  if (size === 0) return { bytes: 0, last: undefined, isCutShort: false };
+  const length = Math.min(size, 64 * 1024);
+  const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
+  const lines = buffer.toString('utf8').split('\n').reverse();
+  return {
+    bytes: size,
+    last: lines.map(parseLine).find((line) => line !== undefined),
+    isCutShort: lines[0] !== '',
+  };
+}
+
+function parseLine(text: string): AuditLine | undefined {
+  try {
+    const line = JSON.parse(text) as AuditLine;
+    return typeof line.hash === 'string' && Number.isSafeInteger(line.seq) ? line : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,120 @@
+import type { Audit, AuditFacts } from './audit.ts';
+
+/**
+ * Refusals cost their senders nothing, so they must not cost the disk a line each: the first of its kind in a minute is
+ * written as it is, the rest of that minute is counted and written as one line. Beyond a number of kinds a minute only
+ * the reason is counted.
+ */
+export interface RefusalTally {
+  /** `kind` is what refusals are counted by; `facts` go into the line of the first. */
+  count(event: string, kind: RefusalKind, facts: AuditFacts): void;
+  /** Writes the minutes that are over, or, with `isLast`, all of them. */
+  flush(options?: { readonly isLast?: boolean }): void;
+}
+
+/** Nothing in here may be a claim that was not proven, but for the sender's address. */
+interface RefusalKind {
+  readonly reason: string;
+  readonly path?: string;
+  readonly address?: string;
+  readonly nodeId?: string;
+}
+
+export interface RefusalTallyOptions {
+  readonly audit: Pick<Audit, 'record'>;
+  readonly nowMs: () => number;
+  /** Kinds without a proven node id that are told apart within a minute. */
+  readonly mostKinds?: number;
+  /** Kinds with one: apart from the others, so that strangers cannot use up their number. */
+  readonly mostProvenKinds?: number;
+}
+
+interface Count {
+  readonly event: string;
+  readonly kind: RefusalKind;
+  readonly minute: number;
+  /** Without the one that has a line of its own. */
+  more: number;
+  lastRequestId: string | undefined;
+}
+
+const minuteMs = 60_000;
+const others = 'others';
+const sortOf = ({ nodeId }: RefusalKind) => (nodeId === undefined ? 'unproven' : 'proven');
+
+export function createRefusalTally({
+  audit,
+  nowMs,
+  mostKinds = 32,
+  mostProvenKinds = 256,
+}: RefusalTallyOptions): RefusalTally {
+  const counts = new Map<string, Count>();
+  /** How many of them have a node id, and how many have not; what is merely counted by its reason is not among them. */
+  const kinds = { proven: 0, unproven: 0 };
+  const minuteNow = () => Math.floor(nowMs() / minuteMs);
+
+  function write({ event, kind, minute, more, lastRequestId }: Count): void {
+    if (more === 0) return;
+    audit.record(`${event}.more`, {
+      reason: kind.reason,
+      path: kind.path,
+      address: kind.address,
+      node_id: kind.nodeId,
+      count: more,
+      minute: new Date(minute * minuteMs).toISOString(),
+      last_request_id: lastRequestId,
+    });
+  }
+
+  function flush({ isLast = false }: { readonly isLast?: boolean } = {}): void {
+    const minute = minuteNow();
+    for (const [key, count] of counts) {
+      // A clock that was set back ends a minute too.
+      if (!isLast && count.minute === minute) continue;
+      counts.delete(key);
+      if (count.kind.address !== others) kinds[sortOf(count.kind)] -= 1;
+      write(count);
+    }
+  }
+
+  function mayBegin(kind: RefusalKind): boolean {
+    const sort = sortOf(kind);
+    if (kinds[sort] >= (sort === 'proven' ? mostProvenKinds : mostKinds)) return false;
+    kinds[sort] += 1;
+    return true;
+  }
+
+  return {
+    count(event, kind, facts) {
+      const minute = minuteNow();
+      const known = counts.get(keyOf(event, kind));
+      if (known && known.minute !== minute) flush();
+      const current = counts.get(keyOf(event, kind));
+      if (!current && mayBegin(kind)) {
+        counts.set(keyOf(event, kind), { event, kind, minute, more: 0, lastRequestId: undefined });
+        audit.record(event, { ...facts, reason: kind.reason });
+        return;
+      }
+      const counted = current ?? rest(event, kind.reason, minute);
+      counted.more += 1;
+      if (typeof facts.request_id === 'string') counted.lastRequestId = facts.request_id;
+    },
+    flush,
+  };
+
+  /** The reasons are a fixed set, so that these stay few however many addresses there are. */
+  function rest(event: string, reason: string, minute: number): Count {
+    const kind = { reason, address: others };
+    const key = keyOf(event, kind);
+    const found = counts.get(key);
+    if (found?.minute === minute) return found;
+    if (found) write(found);
+    const begun = { event, kind, minute, more: 0, lastRequestId: undefined };
+    counts.set(key, begun);
+    return begun;
+  }
+}
+
+function keyOf(event: string, { reason, path, address, nodeId }: RefusalKind): string {
+  return JSON.stringify([event, reason, path, address, nodeId]);
+}
