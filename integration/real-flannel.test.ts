@@ -124,7 +124,8 @@ describe.skipIf(binary === '').each(['host-gw', 'vxlan'] as const)(
       );
       const attacker = k3s.gatewayHost;
       const redirect = { metadata: { annotations: { [publicIp]: attacker } } };
-      const role = { metadata: { labels: { 'node-role.kubernetes.io/control-plane': 'true' } } };
+      // The server has the label: with its own value this would change nothing, and pass.
+      const role = { metadata: { labels: { 'node-role.kubernetes.io/control-plane': 'taken' } } };
       const notReady = { status: { conditions: [{ type: 'Ready', status: 'False' }] } };
       for (const node of ['w1', 'server'])
         for (const body of [redirect, role, notReady])
