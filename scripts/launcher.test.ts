@@ -71,6 +71,20 @@ test('it is found through the symbolic link that npm makes of it', () => {
   });
 });
 
+test('a clone whose packages are not installed says so, with exit code 78', async () => {
+  const clone = await mkdtemp(join(root, 'clone-'));
+  for (const part of ['bin', 'src']) await mkdir(join(clone, part));
+  await copyFile(launcher, join(clone, 'bin', 'k3s-daas'));
+  await chmod(join(clone, 'bin', 'k3s-daas'), 0o755);
+  await writeFile(join(clone, 'src', 'start.ts'), '');
+  const { status, stderr } = spawnSync(join(clone, 'bin', 'k3s-daas'), ['--help'], {
+    env: withNode(),
+    encoding: 'utf8',
+  });
+  expect(stderr).toContain(`Run 'npm ci --ignore-scripts' in ${clone}`);
+  expect(status).toBe(78);
+});
+
 describe('without a Node that is new enough', () => {
   test.each([
     ['an old one', '#!/bin/sh\necho v20.11.0', /Node v20\.11\.0, too old\. Install Node 24/],
@@ -98,7 +112,8 @@ test('in a clone what is built is used until a source is newer', async () => {
   };
   const source = join(root, 'src', 'start.ts');
   try {
-    for (const part of ['src', 'plugins']) await mkdir(join(root, part));
+    for (const part of ['src', 'plugins', 'node_modules/commander'])
+      await mkdir(join(root, part), { recursive: true });
     await writeFile(source, program);
     const past = new Date(Date.now() - 60_000);
     for (const path of [source, join(root, 'src'), join(root, 'plugins'), join(root, 'package.json')])
@@ -108,7 +123,7 @@ test('in a clone what is built is used until a source is newer', async () => {
     await utimes(source, future, future);
     expect(await execArgvOf()).toEqual(['--conditions=source']);
   } finally {
-    await rm(join(root, 'src'), { recursive: true });
+    for (const part of ['src', 'node_modules']) await rm(join(root, part), { recursive: true });
     await rm(join(root, 'plugins'), { recursive: true });
   }
 });

@@ -9,11 +9,11 @@ import { createIo, type Io, reportError } from './cli/io.ts';
  */
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<(io: Io) => Command> }>> = {
   agent: {
-    summary: 'run a worker: stake, prove, join, and supervise the k3s agent (instead of `k3s agent`)',
+    summary: 'run a worker: stake, prove, join, and supervise the k3s agent (replaces `k3s agent`)',
     load: async () => (await import('./cli/agent.ts')).agentCommand,
   },
   gateway: {
-    summary: 'the Nautilus gateway beside the k3s server: setup, run, and the operator’s commands',
+    summary: 'set up, run and operate the Nautilus gateway beside the k3s server',
     load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
   },
   stake: {
@@ -29,7 +29,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     load: async () => (await import('./cli/cluster.ts')).clusterCommand,
   },
   proof: {
-    summary: 'prove to anybody what happened on chain, and check such a proof offline',
+    summary: 'prove what happened on chain, and check a proof offline',
     load: async () => (await import('./cli/proof.ts')).proofCommand,
   },
   contracts: {
@@ -41,7 +41,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     load: async () => (await import('./cli/config.ts')).configCommand,
   },
   devnet: {
-    summary: 'run the embedded dev chain (a development tool)',
+    summary: 'run the embedded dev chain (for development)',
     load: async () => (await import('./cli/devnet.ts')).devnetCommand,
   },
 };
@@ -65,17 +65,17 @@ function endOf({ code, exitCode, message }: CommanderError, isJson: boolean): nu
   if (code === 'commander.help') return EXIT.configuration;
   const sentence = message.replace(/^error: /, '').replaceAll('\n', ' ');
   return reportError(
-    new ConfigurationError('DAAS_COMMAND_LINE_INVALID', `${sentence}; --help tells what there is`),
+    new ConfigurationError('DAAS_COMMAND_LINE_INVALID', `${sentence}; --help lists commands and flags`),
     isJson,
   );
 }
 
 async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
   const program = new Command('k3s-daas')
-    .description('Admits machines to a k3s cluster by a stake on the Sui blockchain instead of a join token.')
+    .description('Admits workers to a k3s cluster by a stake on the Sui blockchain instead of a join token.')
     .version(packageVersion())
     // Known to the program, it may stand anywhere; what it means is said by each command.
-    .option('--json', 'for machines: JSON instead of text, before or after the command')
+    .option('--json', 'print JSON instead of text; before or after the command')
     .showSuggestionAfterError()
     .configureOutput(output)
     .exitOverride();

@@ -133,7 +133,7 @@ describe('a cluster from nothing, by commands alone', () => {
     const { exitCode, stdout, stderr } = await run('contracts', 'publish', ...as(admin, '--yes'));
     expect(exitCode, stderr).toBe(0);
     expect(stderr).toContain('the bytecode on chain is the build');
-    expect(stderr).toContain('immutable: nobody can change it');
+    expect(stderr).toContain('immutable: it cannot be changed');
     expect(stdout).toContain('k3s-daas cluster create');
     const created = await json('cluster', 'create', ...as(admin, '--yes'));
     expect(JSON.parse(await readFile(deploymentFile(), 'utf8'))).toEqual({

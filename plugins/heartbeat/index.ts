@@ -171,7 +171,7 @@ export default definePlugin({
       const reaction = reactTo(directive, await ownFact(recordId, signal));
       switch (reaction.kind) {
         case 'stop':
-          log.warn('The gateway tells this node to stop', { directive, status: reaction.status });
+          log.warn('The gateway asks this node to stop', { directive, status: reaction.status });
           if (reaction.cause.kind === 'slashed')
             scope.emit('stake.slashed', { recordId, source: 'gateway and chain' });
           else scope.emit('stake.ended', { recordId, status: reaction.status, source: 'gateway' });

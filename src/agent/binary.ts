@@ -23,7 +23,7 @@ export async function findBinary(binary: string, env: Environment): Promise<stri
   }
   throw new ConfigurationError(
     'DAAS_AGENT_BINARY_MISSING',
-    `no k3s binary: '${binary}' (agent.binary) is no executable file${binary.includes('/') ? '' : ' on PATH, in /usr/local/bin or /opt/bin'}; install k3s, or set agent.binary to its path`,
+    `no k3s binary: '${binary}' (agent.binary) is not an executable file${binary.includes('/') ? '' : ' on PATH, in /usr/local/bin or /opt/bin'}. Install k3s, or set agent.binary to its path`,
     { details: { binary, candidates } },
   );
 }
@@ -165,7 +165,7 @@ async function ask(
 function notK3s(binary: string, why: string): ConfigurationError {
   return new ConfigurationError(
     'DAAS_AGENT_BINARY_INVALID',
-    `${binary} (agent.binary) is no k3s that runs here: ${why}`,
+    `${binary} (agent.binary) is not a k3s that runs on this machine: ${why}`,
     { details: { binary } },
   );
 }

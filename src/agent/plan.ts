@@ -155,5 +155,5 @@ async function expectWritable(directory: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === directory) throw error;
     return expectWritable(parent);
   }
-  if (!(await stat(directory)).isDirectory()) throw new Error(`${directory} is no directory`);
+  if (!(await stat(directory)).isDirectory()) throw new Error(`${directory} is not a directory`);
 }

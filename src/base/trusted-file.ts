@@ -164,7 +164,7 @@ function partsOf(path: string): string[] {
 
 function checkFile(status: Stats, path: string, rules: TrustRules): void {
   if (!status.isFile() && !isDescriptor(path))
-    throw refusal(path, path, 'is no regular file', 'Put a file there', rules);
+    throw refusal(path, path, 'is not a regular file', 'Put a file there', rules);
   checkOwner(status, path, path, rules);
   checkWriters(status, path, path, rules);
   if (rules.exposedCode === undefined || (status.mode & 0o077) === 0) return;

@@ -23,7 +23,7 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'cluster::ENodeIdTaken':
     'choose another node id, or wait until its staker gives the name up (the admin may force squatters out)',
   'cluster::ENotASlasher': 'look up the slashers with `k3s-daas cluster show`',
-  'cluster::ENotAdmin': 'sign with the admin key; `k3s-daas cluster show` tells its address',
+  'cluster::ENotAdmin': 'sign with the admin key; `k3s-daas cluster show` prints its address',
   'cluster::ENotNewTreasury': 'sign with the key of the new treasury address',
   'cluster::ENotOfferedAdmin': 'sign with the key to which the admin role was offered',
   'cluster::EProposalLifeOutOfBounds':
@@ -41,7 +41,7 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'cluster::ETokenLifeOutOfBounds': 'set --token-epochs between 1 and 1000',
   'cluster::ETooManyGateways': 'retire a gateway first: `k3s-daas cluster gateway status <id> retired`',
   'cluster::EUnbondingOutOfBounds': 'set --unbonding between 1 minute and 365 days',
-  'cluster::EZeroTreasury': 'name a --treasury address somebody has the key of',
+  'cluster::EZeroTreasury': 'pass a --treasury address with a known key',
   'k8s_gateway::EHolderKeyLength': 'give an Ed25519 public key of 32 bytes as holder key',
   'k8s_gateway::ENoPermissionLeft':
     'call k8s_gateway::revoke_seal_token, then make a new token with permissions of the tier (docs/contracts.md)',
@@ -79,9 +79,9 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'staking::EProposalOpen': 'wait until the open slash proposal is decided or has expired',
   'staking::EStakeAboveMaximum': 'stake at most 1000000000 SUI in one record',
   'staking::EStakeBelowMinimum':
-    'stake at least the minimum of the cluster; `k3s-daas cluster show` tells it',
+    'stake at least the minimum of the cluster; `k3s-daas cluster show` prints it',
   'staking::EStillLocked': 'wait until the time the record unlocks',
   'staking::ETopUpBelowMinimum':
-    'top up by at least the minimum of the cluster; `k3s-daas cluster show` tells it',
+    'top up by at least the minimum of the cluster; `k3s-daas cluster show` prints it',
   'staking::EWrongCluster': 'give a record of this cluster: check the cluster id of the deployment file',
 };

@@ -37,7 +37,7 @@ test.each([
   ['a package id that is none', { ...deployment, packageId: 'k3s' }],
   ['nothing', null],
 ])('%s is refused by the name of where it came from', (_what, value) => {
-  expect(() => parseDeployment(value, 'the file x')).toThrow('the file x is no deployment');
+  expect(() => parseDeployment(value, 'the file x')).toThrow('the file x is not a deployment');
 });
 
 test('a missing file and one that is no JSON are told apart', async () => {

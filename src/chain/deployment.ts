@@ -49,7 +49,7 @@ function parseAs<T>(schema: z.ZodType<T>, value: unknown, origin: string): T {
     );
   throw new ConfigurationError(
     'DAAS_DEPLOYMENT_INVALID',
-    `${origin} is no deployment: ${issue?.path.join('.') || 'the document'}: ${issue?.message ?? 'not valid'}; it is written by \`k3s-daas cluster create\``,
+    `${origin} is not a deployment file: ${issue?.path.join('.') || 'the document'}: ${issue?.message ?? 'not valid'}. \`k3s-daas cluster create\` writes it`,
     { details: { origin } },
   );
 }

@@ -320,7 +320,7 @@ function assertNodeId(nodeId: string): void {
   if (!isNodeId(nodeId))
     throw new ConfigurationError(
       'DAAS_NODE_ID_INVALID',
-      `'${nodeId}' is no node id: use one lower-case DNS label of 1 to 63 characters out of a-z, 0-9 and hyphen, with no hyphen at either end`,
+      `'${nodeId}' is not a node id. Use one lower-case DNS label: 1 to 63 characters of a-z, 0-9 and hyphen, no hyphen at either end`,
       { details: { nodeId } },
     );
 }

@@ -70,7 +70,7 @@ export async function readWallet(file: string, address?: string): Promise<Wallet
   if (keyForms.some((form) => form.test(file)))
     throw new ConfigurationError(
       'DAAS_WALLET_KEY_INVALID',
-      'a key stands where the name of a key file belongs (wallet.keyFile, --key-file): write the key into a file (chmod 600) and give its name; whoever could read that setting knows the key',
+      'a private key is given as the name of a key file (wallet.keyFile, --key-file). Write the key into a file (chmod 600) and pass its name. Replace the key if others can read that setting',
     );
   let text: string;
   try {

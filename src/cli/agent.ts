@@ -40,7 +40,7 @@ interface AgentFlags {
 export function agentCommand(io: Io): Command {
   return new Command('agent')
     .description(
-      "Stakes, mints the Seal token, registers with the gateway, and runs and supervises the unmodified `k3s agent`. Flags that are not listed here are those of `k3s agent` and are passed on; --server, --token, --token-file and --with-node-id are refused, since the gateway's answer takes their place.",
+      'Stakes, mints the Seal token, registers with the gateway, and runs and supervises the unmodified `k3s agent`. Flags that are not listed here are passed on to `k3s agent`. --server, --token, --token-file and --with-node-id are rejected: the gateway supplies them.',
     )
     .usage('[options] [flags of k3s agent]')
     .option(
@@ -51,9 +51,9 @@ export function agentCommand(io: Io): Command {
     .option('--node-id <id>', 'the name of the Kubernetes Node')
     .option(
       '--stake-again',
-      'stake anew after a slash or the end of a stake; without it nothing is staked twice',
+      'make another stake after a slash or the end of a stake; without it nothing is staked twice',
     )
-    .option('--dry-run', 'show what would be staked and where it would join, and stop before money moves')
+    .option('--dry-run', 'show the stake and the cluster it would join; send and start nothing')
     .option('--json', 'log JSON lines even on a terminal')
     .allowUnknownOption()
     .allowExcessArguments()
@@ -72,7 +72,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
   const { value } = settings;
   const log = createLogger({ level: value.log.level, format: io.isJson ? 'json' : value.log.format });
   for (const warning of await settingWarnings(settings))
-    log.warn('A setting deserves a look', { detail: warning });
+    log.warn('Configuration warning', { detail: warning });
   if (flags.dryRun) {
     return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
   }
@@ -182,7 +182,7 @@ export function refuseMistyped(k3sFlags: readonly string[]): void {
     if (meant && flag.replace(/^--?/, '') !== theirs)
       throw new ConfigurationError(
         'DAAS_FLAG_UNKNOWN',
-        `'${flag}' is a flag neither of this command nor of k3s: did you mean ${meant}? Nothing was started`,
+        `'${flag}' is not a flag of this command or of k3s. Did you mean ${meant}? Nothing was started`,
         { details: { flag, meant } },
       );
   }
@@ -239,7 +239,7 @@ async function rehearse(
       `wallet    ${wallet.address}`,
       `cluster   ${cluster.id}`,
       `stake     ${plan}`,
-      `gateways  ${gateways.map(displayText).join(', ') || 'none is live: it would wait for one until join.deadlineMs'}`,
+      `gateways  ${gateways.map(displayText).join(', ') || 'none is live: the start would wait for one until join.deadlineMs'}`,
       `k3s       ${binary} (${version}), data in ${dataDir}`,
       'Nothing was sent, nothing was started.',
     ].join('\n'),

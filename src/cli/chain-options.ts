@@ -48,10 +48,10 @@ export function withNetwork(command: Command): Command {
   return command
     .addOption(new Option('--network <name>', 'the Sui network').choices(Object.keys(NETWORKS)))
     .option('--endpoint <url>', 'a Sui full node, instead of --network; may be given several times', collect)
-    .option('--allow-insecure', 'take an http:// endpoint on another machine')
+    .option('--allow-insecure', 'allow an http:// endpoint on another machine')
     .option(
       '--headers-file <file>',
-      'a file (chmod 600) with headers for the endpoints, one `Name: value` a line: the key of a provider',
+      'a file (chmod 600) with headers for the endpoints, such as an API key: one `Name: value` a line',
     )
     .option('--json', 'print one JSON object and nothing else');
 }
@@ -61,22 +61,22 @@ export function withSpending(command: Command): Command {
   return withNetwork(command)
     .option(
       '--key-file <file>',
-      'private key that signs: suiprivkey…, 32 bytes hex or base64, or a sui.keystore',
+      'file with the private key that signs: suiprivkey…, 32 bytes in hex or base64, or a sui.keystore',
     )
-    .option('--wallet <address>', 'the address of that key: checked, and chooses among several')
+    .option('--wallet <address>', 'the address of that key; selects one key of a keystore')
     .option('--gas-budget <amount>', 'the most gas to pay (default: a fifth more than the simulation used)')
     .option(
       '--gas-price <mist>',
-      'MIST for a unit of gas, above the reference price: the higher, the sooner it is carried out',
+      'MIST for a unit of gas; a higher price than the reference price is executed sooner',
     )
-    .option('--yes', 'do not ask before sending')
-    .option('--dry-run', 'show what it would do and cost, and send nothing');
+    .option('--yes', 'send without asking')
+    .option('--dry-run', 'show the effect and the cost, send nothing');
 }
 
 export function withDeployment(command: Command): Command {
   return command.option(
     '--deployment <file>',
-    'chain id, package id and cluster id, as `cluster create` writes them',
+    'file with chain id, package id and cluster id; `cluster create` writes it',
     'deployment.json',
   );
 }
@@ -159,7 +159,7 @@ export async function ask(io: Io, question: string, flag: string, fallback?: str
     if (fallback !== undefined) return fallback;
     throw new ConfigurationError(
       'DAAS_FLAG_MISSING',
-      `${flag} is missing, and nobody can be asked here: pass it`,
+      `${flag} is missing, and this is not a terminal, so it cannot be asked for. Pass ${flag}`,
       {
         details: { flag },
       },
@@ -215,7 +215,8 @@ export async function confirm(io: Io, question: string, { yes }: SpendOptions): 
 export function costLines(plan: Pick<Plan<unknown>, 'cost' | 'budgetMist'>): Array<[string, string]> {
   const { totalMist } = plan.cost;
   // What is deleted gives its storage fee back, which can be more than the call costs.
-  const about = totalMist < 0n ? `none, ${formatSui(-totalMist)} come back` : `about ${formatSui(totalMist)}`;
+  const about =
+    totalMist < 0n ? `none, ${formatSui(-totalMist)} is refunded` : `about ${formatSui(totalMist)}`;
   return [['gas', `${about}; at most ${formatSui(plan.budgetMist)}`]];
 }
 
@@ -238,7 +239,7 @@ export function parseDuration(text: string, origin: string): bigint {
   if (!match?.[1] || unit === undefined)
     throw new ConfigurationError(
       'DAAS_DURATION_INVALID',
-      `${origin}: '${text}' is not a duration: write a whole number and a unit, such as 90s, 15m, 1h or 7d`,
+      `${origin}: '${text}' is not a duration. Write a whole number and a unit, such as 90s, 15m, 1h or 7d`,
       { details: { origin, value: text } },
     );
   return BigInt(match[1]) * unit;

@@ -18,14 +18,14 @@ const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
 /** `k3s-daas cluster gateway add | status`. */
 export function addGatewayCommands(command: Command, io: Io): void {
-  const gateway = command.command('gateway').description('The gateways that workers may talk to.');
+  const gateway = command.command('gateway').description('The gateways that workers can join through.');
   withDeployment(withSpending(gateway.command('add')))
     .description('Register a gateway, live at once. Prints its id, the audience of Seal proofs.')
     .option('--url <url>', 'https://… as workers reach it')
     .option('--tls-pin <hex>', 'SHA-256 of the TLS public key (SubjectPublicKeyInfo); at most two', collect)
     .option('--signing-key <hex>', 'Ed25519 public key of the gateway, 32 bytes')
-    .option('--attestation-kind <name>', 'how it proves what it runs', 'none')
-    .option('--measurement <hex>', 'what it must prove', '')
+    .option('--attestation-kind <name>', 'kind of attestation; only none is supported', 'none')
+    .option('--measurement <hex>', 'measurement that the attestation must show', '')
     .addOption(
       new Option('--tier <name>', 'serves workers of this tier and above')
         .choices(GATEWAY_TIERS)
@@ -33,7 +33,7 @@ export function addGatewayCommands(command: Command, io: Io): void {
     )
     .action((options: AddOptions) => gatewayAdd(io, options));
   withDeployment(withSpending(gateway.command('status')))
-    .description('Set a gateway live, draining (nobody new) or retired (gone for good).')
+    .description('Set a gateway live, draining (no new workers) or retired (removed for good).')
     .argument('<gateway>', 'id of the gateway')
     .argument('<status>', GATEWAY_STATUSES.join(' | '))
     .action((id: string, status: string, options: SpendOptions & DeploymentOptions) =>
@@ -56,7 +56,7 @@ async function gatewayAdd(io: Io, options: AddOptions): Promise<void> {
   if (problem !== undefined)
     throw new ConfigurationError(
       'DAAS_GATEWAY_URL_INVALID',
-      `${maskUserInfo(url)} (--url) is no address of a gateway: ${problem}`,
+      `${maskUserInfo(url)} (--url) is not the URL of a gateway: ${problem}`,
     );
   const signingKey =
     options.signingKey ?? (await ask(io, 'Signing key of the gateway (64 hex digits)', '--signing-key'));
@@ -105,7 +105,7 @@ async function gatewayStatus(
   if (!status)
     throw new ConfigurationError(
       'DAAS_STATUS_INVALID',
-      `'${text}' is no status of a gateway: use ${GATEWAY_STATUSES.join(', ')}`,
+      `'${text}' is not a status of a gateway. Use ${GATEWAY_STATUSES.join(', ')}`,
     );
   const gatewayId = addressOf(id, 'the gateway id');
   const actor = await openClusterActor(io, options);

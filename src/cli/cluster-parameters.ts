@@ -23,18 +23,21 @@ export interface ParameterOptions {
 
 export function withParameters(command: Command): Command {
   return command
-    .option('--minimum-stake <amount>', 'least stake of a worker; at least that of the tier with nodes:write')
-    .option('--minimum-top-up <amount>', 'least amount a stake is raised by')
+    .option('--minimum-stake <amount>', 'minimum stake of a worker; not below the tier that has nodes:write')
+    .option('--minimum-top-up <amount>', 'minimum amount of a top-up')
     .option('--tiers <a,b,c>', 'stakes of the tiers basic, standard, premium, such as 1,2,10')
     .option(
       '--tier-permissions <a;b;c>',
       'what each tier adds, such as "pods:read;nodes:write pods:write;*:*"',
     )
-    .option('--unbonding <duration>', 'from the wish to leave to the coins, such as 7d')
+    .option('--unbonding <duration>', 'time from unstaking until the coins can be withdrawn, such as 7d')
     .option('--token-epochs <count>', 'longest life of a Seal token')
-    .option('--slasher <address>', 'may propose and vote; may be given several times', collect)
+    .option('--slasher <address>', 'an address that can propose and vote on slashes (repeatable)', collect)
     .option('--threshold <count>', 'votes a slash needs')
-    .option('--proposal-life <duration>', 'at most a quarter of --unbonding')
+    .option(
+      '--proposal-life <duration>',
+      'how long a slash proposal is open; at most a quarter of --unbonding',
+    )
     .option('--treasury <address>', 'receives slashed coins');
 }
 
@@ -54,7 +57,7 @@ export async function settingsOf(
     value === undefined ? ask(io, question, flag, fallback) : Promise.resolve(value);
   const minimumStake = await answer(
     options.minimumStake,
-    'Least stake of a worker',
+    'Minimum stake of a worker',
     '--minimum-stake',
     formatSui(standing.minimumStakeMist),
   );
@@ -118,7 +121,7 @@ function tiersOf(stakes: string, permissions: string | undefined, standing: Clus
   if (amounts.length !== 3 || lists.length !== 3)
     throw new ConfigurationError(
       'DAAS_TIERS_INVALID',
-      `there are three tiers: give --tiers three stakes (has ${amounts.length}) and --tier-permissions three lists (has ${lists.length})`,
+      `a cluster has three tiers. Pass three stakes with --tiers (has ${amounts.length}) and three lists with --tier-permissions (has ${lists.length})`,
     );
   return amounts.map((stakeMist, index) => ({ stakeMist, permissions: lists[index] ?? [] }));
 }

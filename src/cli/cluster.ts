@@ -56,11 +56,11 @@ export function clusterCommand(io: Io): Command {
     )
     .option(
       '--allow-tiny-tiers',
-      'allow tiers below 1 SUI on a public network, where a faucet would buy them',
+      'allow tiers below 1 SUI on a public network, where a faucet gives that much away',
     )
     .option(
       '--single-operator',
-      'let the wallet be the only slasher (threshold 1) and the treasury: its key alone can take every stake',
+      'make the wallet the only slasher (threshold 1) and the treasury: its key alone can then take every stake',
     )
     .action((options: CreateOptions) => create(io, options));
   withDeployment(withNetwork(command.command('show')))
@@ -68,17 +68,17 @@ export function clusterCommand(io: Io): Command {
     .action((options: NetworkOptions & DeploymentOptions) => show(io, options));
   withParameters(withDeployment(withSpending(command.command('set'))))
     .description(
-      'Announce new parameters (in force after the unbonding time and a day), or change roles, which happens at once.',
+      'Announce new parameters, in force after the unbonding time and one day, or change a role at once.',
     )
     .option(
       '--allow-tiny-tiers',
-      'allow tiers below 1 SUI on a public network, where a faucet would buy them',
+      'allow tiers below 1 SUI on a public network, where a faucet gives that much away',
     )
-    .option('--remove-slasher <address>', 'at once: its votes count no more')
+    .option('--remove-slasher <address>', 'at once: its votes no longer count')
     .option('--raise-threshold <count>', 'at once: votes needed for a slash')
     .option('--offer-admin <address>', 'offer the admin role; nothing changes until it is accepted')
     .option('--accept-admin', 'take over the admin role that was offered to the wallet')
-    .option('--accept-treasury', 'agree, as the new treasury of pending parameters, to receive slashed coins')
+    .option('--accept-treasury', 'as the new treasury of pending parameters, agree to receive slashed coins')
     .action((options: SetOptions) => set(io, options));
   addGatewayCommands(command, io);
   return command;
@@ -124,7 +124,7 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   if (options.singleOperator && (options.slasher ?? options.threshold ?? options.treasury) !== undefined)
     throw new ConfigurationError(
       'DAAS_FLAGS_CONFLICT',
-      '--single-operator says who slashes and who is paid: leave --slasher, --threshold and --treasury out, or it',
+      '--single-operator conflicts with --slasher, --threshold and --treasury. Remove one side',
     );
   if (mustBeSaid && !canAsk(io, options)) assertRolesSaid(options);
   const settings = await settingsOf(io, options, proposedSettings(wallet.address, isPublic), mustBeSaid);

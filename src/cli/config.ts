@@ -20,13 +20,13 @@ interface ConfigOptions {
 export function configCommand(io: Io): Command {
   return new Command('config')
     .description(
-      'Print every setting with its value and where it came from (flag > environment > file > default). Secrets are masked. Exit code 78 when something is wrong.',
+      'Print every setting with its value and where it came from (flag > environment > file > default). Secrets are masked. Exits with 78 if a setting is wrong.',
     )
     .option(
       '-c, --config <file>',
       'read this file (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
-    .option('--check', 'load the plugins too, and check their configurations')
+    .option('--check', 'also load the plugins and check their configurations')
     .option('--json', 'one JSON object on stdout')
     .action(async (options: ConfigOptions) => {
       const settings = await load(options);

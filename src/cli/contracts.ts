@@ -13,7 +13,7 @@ export function contractsCommand(io: Io): Command {
   command
     .command('build')
     .description('Compile contracts/sources into contracts/build/k3s_daas.json (in a clone of the project).')
-    .option('--check', 'write nothing; fail when the build is not that of the sources')
+    .option('--check', 'write nothing; fail when the build differs from the sources')
     .option('--json', 'print one JSON object and nothing else')
     .action(async (options: { check?: boolean }) => {
       await runScript(io, 'build.ts', options.check ? ['--check'] : []);
@@ -28,9 +28,11 @@ export function contractsCommand(io: Io): Command {
       io.result({ passed: true }, 'All tests of the contracts passed.');
     });
   withSpending(command.command('publish'))
-    .description('Publish the compiled contracts, immutable, and hold what is on chain against the build.')
-    .option('--upgradable', 'keep the upgrade cap: whoever owns it can change the package under everybody')
-    .option('--build <file>', 'compiled modules (default: those that came with this program)')
+    .description(
+      'Publish the compiled contracts as an immutable package, and verify that the bytecode on chain is the build.',
+    )
+    .option('--upgradable', 'keep the upgrade cap: its owner can change the package for every cluster')
+    .option('--build <file>', 'compiled modules (default: those of this program)')
     .option(
       '--deployment <file>',
       'where to write chain id and package id, for `cluster create`',
@@ -55,7 +57,7 @@ async function publish(io: Io, options: PublishOptions): Promise<void> {
   const plan = await planPublish({ endpoints, wallet, ...gas }, { build, isUpgradable });
   const modules = Object.keys(build.modules);
   if (isUpgradable)
-    io.warn('With --upgradable, stakers must trust whoever owns the upgrade cap with their stakes.');
+    io.warn('With --upgradable, stakers must trust the owner of the upgrade cap with their stakes.');
   const published = await carryOut(io, plan, options, {
     question: 'Publish the contracts?',
     facts: [
@@ -66,7 +68,7 @@ async function publish(io: Io, options: PublishOptions): Promise<void> {
         'afterwards',
         isUpgradable
           ? 'the wallet owns the upgrade cap and can change it'
-          : 'immutable: nobody can change it',
+          : 'immutable: it cannot be changed',
       ],
     ],
     json: { chainId, wallet: wallet.address, modules, upgradable: isUpgradable },

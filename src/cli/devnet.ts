@@ -8,16 +8,14 @@ const DEFAULT_PORT = 9000;
 export function devnetCommand(io: Io): Command {
   return new Command('devnet')
     .description(
-      'Runs the embedded development chain in the foreground. A development tool: its state is in memory, its SUI is worth nothing, and it has neither consensus nor a bytecode verifier.',
+      'Runs the embedded development chain in the foreground. For development only: its state is in memory, its SUI is worth nothing, and it has no consensus and no bytecode verifier.',
     )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on, 0 for a free one', parsePort, DEFAULT_PORT)
     .option('--json', 'print one JSON object a line')
     .action(async (options: { host: string; port: number }) => {
       await using devnet = await startDevnet({ listen: { host: options.host, port: options.port } });
-      io.warn(
-        'this is a development chain: nothing on it is worth anything, and it forgets all when it stops',
-      );
+      io.warn('this is a development chain: its SUI is worth nothing, and all state is lost when it stops');
       io.result(
         {
           event: 'devnet.ready',
@@ -33,7 +31,7 @@ export function devnetCommand(io: Io): Command {
           `chain id   ${devnet.chainId}`,
         ].join('\n'),
       );
-      io.note('Ctrl-C ends it.');
+      io.note('Press Ctrl-C to stop.');
       await untilStopped();
     });
 }

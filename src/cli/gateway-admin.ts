@@ -18,27 +18,27 @@ interface TouchOptions extends SocketOptions {
 export function operatorCommands(io: Io): Command[] {
   const nodes = withSocket(new Command('nodes'))
     .description(
-      'List the staked nodes: state, stake, heartbeat, Kubernetes Node. With the whole name of one, all that is known of it.',
+      'List the staked nodes: state, stake, heartbeat, Kubernetes Node. With a full node id, show every detail of that node.',
     )
-    .argument('[name]', "a node id, or the beginning of several and a star: 'rack-1-*'")
+    .argument('[name]', "a node id, or a prefix and a star: 'rack-1-*'")
     .option('--state <state>', 'joining, member, held, evicting, evicted or lapsed')
     .option('--tier <tier>', 'basic, standard or premium')
-    .option('--all', 'also those that left more than an hour ago')
+    .option('--all', 'include nodes that left more than an hour ago')
     .action((name: string | undefined, options: SocketOptions & NodeFilter) =>
       listNodes(io, { ...options, name }),
     );
   const evict = withTouch(new Command('evict'))
     .description(
-      'Take a node out of the cluster now. It may come back with a good stake, unless --lock is given.',
+      'Remove a node from the cluster now. With a good stake it can come back, unless you pass --lock.',
     )
     .argument('<node>', 'node id')
-    .option('--lock', 'and refuse its registrations until `unlock`')
+    .option('--lock', 'also reject its registrations until `unlock`')
     .action((node: string, options: TouchOptions & { lock?: boolean }) =>
       touch(io, OPERATOR_PATHS.evict, { node_id: node, lock: options.lock === true }, options),
     );
   const ban = withTouch(new Command('ban'))
     .description(
-      'Refuse a node id, a node key or new names of a staker until `unban`; running nodes of it go.',
+      'Reject a node id, a node key or new names of a staker until `unban`, and remove their running nodes.',
     )
     .argument('<what>', targetHelp)
     .requiredOption('--reason <text>', 'why; shown by `bans` and kept in the audit file')
@@ -55,20 +55,20 @@ export function operatorCommands(io: Io): Command[] {
     .description('List the bans.')
     .action((options: SocketOptions) => listBans(io, options));
   const release = withTouch(new Command('release'))
-    .description('Free a name that no node runs under of its binding to a staker.')
+    .description('Let another staker use the name of a node that is gone.')
     .argument('<node>', 'node id')
     .action((node: string, options: TouchOptions) =>
       touch(io, OPERATOR_PATHS.release, { node_id: node }, options),
     );
   const unlock = withTouch(new Command('unlock'))
-    .description('Accept registrations of a node again that was evicted with --lock.')
+    .description('Accept registrations again from a node that was evicted with --lock.')
     .argument('<node>', 'node id')
     .action((node: string, options: TouchOptions) =>
       touch(io, OPERATOR_PATHS.unlock, { node_id: node }, options),
     );
   const breaker = withTouch(new Command('breaker'))
     .description('Show the breaker that stops mass evictions, or reset it after it has tripped.')
-    .option('--reset', 'let evictions go on')
+    .option('--reset', 'resume evictions')
     .action((options: TouchOptions & { reset?: boolean }) =>
       options.reset ? touch(io, OPERATOR_PATHS.breaker, { reset: true }, options) : showBreaker(io, options),
     );
@@ -84,7 +84,7 @@ function withSocket(command: Command): Command {
 }
 
 function withTouch(command: Command): Command {
-  return withSocket(command).option('--yes', 'do not ask').option('--dry-run', 'only say what would be done');
+  return withSocket(command).option('--yes', 'do not ask').option('--dry-run', 'show the changes, make none');
 }
 
 /** `worker-1`, `node:worker-1`, `staker:0x…`, `key:…`. */
@@ -123,7 +123,7 @@ async function touch(
   for (const warning of reply.warnings) io.warn(warning);
   io.result(
     { ...reply, dryRun: false },
-    reply.done ? 'decided: the gateway carries it out' : 'nothing to do',
+    reply.done ? 'decided: the gateway is carrying it out' : 'nothing to do',
   );
 }
 

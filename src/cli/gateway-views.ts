@@ -52,7 +52,7 @@ export function breakerText(breaker: z.infer<typeof BreakerReply>): string {
   const gone = removals.map(({ node_id: nodeId, at }) => `  ${nodeId}, ${ageText(at, timestamp)}`);
   if (trippedAtMs === null) return [`at rest: ${counted}`, ...gone].join('\n');
   return [
-    `tripped ${ageText(trippedAtMs, timestamp)} (${new Date(trippedAtMs).toISOString()}): ${counted}; nobody is admitted, and no more nodes go`,
+    `tripped ${ageText(trippedAtMs, timestamp)} (${new Date(trippedAtMs).toISOString()}): ${counted}; no node is admitted, and no more nodes are evicted`,
     ...gone,
     held.length === 0
       ? 'held: none'

@@ -45,7 +45,7 @@ function setupCommand(io: Io): Command {
   return new Command('setup')
     .summary('prepare this machine and the cluster')
     .description(
-      "Makes the gateway's keys, keeps the names of all Nodes that are there from stakes, installs the policies, and gives the gateway its least rights. May be run again at any time: it changes what differs.",
+      "Makes the gateway's keys, reserves the names of existing Nodes so that stakers cannot claim them, installs the policies, and gives the gateway its least rights. Safe to run again: it changes only what differs.",
     )
     .option(
       '-c, --config <file>',
@@ -54,16 +54,16 @@ function setupCommand(io: Io): Command {
     .option('--admin-kubeconfig <file>', "an administrator's kubeconfig", '/etc/rancher/k3s/k3s.yaml')
     .option(
       '--ordinary <name>',
-      'let a node of this name join within 15 minutes by other means than a stake (repeatable)',
+      'let a node of this name join without a stake within 15 minutes (repeatable)',
       nodeNames('--ordinary'),
     )
     .option(
       '--reserve <name>',
-      'let no node have this name: a server without a Node, a node that is off (repeatable)',
+      'let no node use this name: a server without a Node, a node that is off (repeatable)',
       nodeNames('--reserve'),
     )
-    .option('--dry-run', 'only say what would be done')
-    .option('--check', 'the same, and exit with 1 when something is missing')
+    .option('--dry-run', 'show the changes, make none')
+    .option('--check', 'like --dry-run, and exit with 1 when something is missing')
     .option('--yes', 'do not ask before changing the cluster')
     .option('--json', 'print one JSON object')
     .action((flags: SetupFlags) => setup(io, flags));
@@ -79,7 +79,7 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
   if (config.kubeconfig === flags.adminKubeconfig)
     throw new ConfigurationError(
       'DAAS_GATEWAY_ADMIN_KUBECONFIG',
-      `gateway.kubeconfig is the administrator's own (${flags.adminKubeconfig}): name another file, setup writes one with the gateway's least rights there`,
+      `gateway.kubeconfig is the administrator's own: ${flags.adminKubeconfig}. Name another file; setup writes a kubeconfig with the gateway's least rights there`,
     );
   const twice = flags.ordinary?.find((name) => flags.reserve?.includes(name));
   if (twice !== undefined)
@@ -144,8 +144,8 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
       signingKey,
     },
     [
-      "The cluster is ready. Next, with the key of the cluster's admin, tell the chain (once) under which URL workers reach this",
-      'gateway, and put the id that it prints into gateway.gatewayId:',
+      "The cluster is ready. Next, register the gateway on chain once, with the key of the cluster's admin.",
+      'Then put the id that this command prints into gateway.gatewayId:',
       `  k3s-daas cluster gateway add --url ${publicUrlOf(config)} --tls-pin ${tlsPin} --signing-key ${signingKey} --endpoint ${settings.value.chain.endpoints[0]}`,
     ].join('\n'),
   );
@@ -153,8 +153,8 @@ async function setup(io: Io, flags: SetupFlags): Promise<void> {
 
 function runCommand(io: Io): Command {
   return new Command('run')
-    .summary('serve workers and guard the cluster')
-    .description('Runs the gateway in the foreground until it is told to stop.')
+    .summary('admit workers and watch their stakes')
+    .description('Runs the gateway in the foreground. Stop it with Ctrl-C or SIGTERM.')
     .option(
       '-c, --config <file>',
       'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
@@ -173,7 +173,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     level: value.log.level,
     format: io.isJson ? 'json' : value.log.format,
   });
-  for (const detail of foreignVariableWarnings(settings)) log.warn('A setting deserves a look', { detail });
+  for (const detail of foreignVariableWarnings(settings)) log.warn('Configuration warning', { detail });
   const config = withGatewayId(await withPaths(settings));
   const deployment = await deploymentOf(settings);
   const { chainAccessOf } = await import('./chain-access.ts');
@@ -221,7 +221,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
   const by = await Promise.race([asked.promise, gateway.ended.then(() => 'its own end')]);
   log.info('Gateway stops', { event: 'gateway.stopping', by });
   endWithin(stopDeadlineMs, () =>
-    log.error('The gateway has not stopped in time and ends now', {
+    log.error('The gateway did not stop in time and exits now', {
       event: 'gateway.stop-overdue',
       deadlineMs: stopDeadlineMs,
     }),
@@ -305,7 +305,7 @@ function nodeNames(flag: string): (text: string, before?: readonly string[]) => 
     if (text.length <= 253 && form.test(text)) return [...(before ?? []), text];
     throw new ConfigurationError(
       'DAAS_NODE_NAME_INVALID',
-      `${flag}: '${text}' is no name of a Kubernetes Node: lower-case letters, digits, hyphens and dots, at most 253`,
+      `${flag}: '${text}' is not a name of a Kubernetes Node. Use lower-case letters, digits, hyphens and dots, at most 253`,
       { details: { origin: flag, value: text } },
     );
   };

@@ -52,7 +52,7 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
       if (!process.stdin.isTTY || json)
         throw new DaasError(
           'DAAS_CONFIRMATION_NEEDED',
-          `${question} Nobody can answer here: pass --yes to go on, or --dry-run to only look`,
+          `${question} This is not a terminal: cannot prompt. Pass --yes to go on, or --dry-run to look first`,
           { exitCode: EXIT.configuration },
         );
       return /^y(es)?$/i.test(await askLine(`${question} [y/N] `));

@@ -67,12 +67,12 @@ function unreachable(socketPath: string, cause: NodeJS.ErrnoException): DaasErro
   if (cause.code === 'EACCES')
     return new ConfigurationError(
       'DAAS_GATEWAY_SOCKET_FORBIDDEN',
-      `${socketPath} may not be opened by you: run this as the gateway's user (or root)`,
+      `no permission to open the gateway's socket: ${socketPath}. Run this as the gateway's user or as root`,
       { cause },
     );
   return new DaasError(
     'DAAS_GATEWAY_SOCKET_UNREACHABLE',
-    `no gateway answers on ${socketPath}: is it running on this machine, and is --socket its gateway.socketPath?`,
+    `no gateway answers on ${socketPath}. Check that it runs on this machine and that --socket is its gateway.socketPath`,
     { cause },
   );
 }

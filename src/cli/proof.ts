@@ -32,18 +32,21 @@ export function proofCommand(io: Io): Command {
     'Proofs of what happened on chain: signed by Sui’s validators, checked without a network.',
   );
   withNetwork(withDeployment(command.command('pin')))
-    .description('Show the trust pin of a network’s newest committee, to compare with another source.')
+    .description('Show the trust pin of a network’s newest committee. Compare it with another source.')
     .option('--write', 'add it to the deployment file')
     .action((options: PinOptions) => pin(io, options));
   withNetwork(withDeployment(command.command('show <object>')))
     .description(
       'Write a proof of an object’s last change to standard output; <object> is a stake record, token or cluster id.',
     )
-    .option('--pin <pin>', 'what the proof follows from (default: the deployment file’s trust pin)')
+    .option(
+      '--pin <pin>',
+      'the trust pin that the proof starts from (default: the one in the deployment file)',
+    )
     .action((object: string, options: ShowOptions) => show(io, object, options));
   withDeployment(command.command('verify <file>'))
     .description('Check a proof file offline, against a trust pin.')
-    .option('--pin <pin>', 'the trust pin (default: the deployment file’s)')
+    .option('--pin <pin>', 'the trust pin (default: the one in the deployment file)')
     .option('--json', 'print one JSON object and nothing else')
     .action((file: string, options: VerifyOptions) => verify(io, file, options));
   return command;
@@ -66,7 +69,7 @@ async function pin(io: Io, options: PinOptions): Promise<void> {
   const text = formatPin(current);
   io.result(
     { chainId, pin: current, text, endpoint: url },
-    `${text}\nIt is the word of ${url} alone: compare it with another source before you trust it.`,
+    `${text}\nOnly ${url} has confirmed this pin. Compare it with another source before you trust it.`,
   );
 }
 

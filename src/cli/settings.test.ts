@@ -281,7 +281,7 @@ test.each(['K3S_DAAS_HEALTH_PORTS', 'K3S_DAAS_PORT', 'K3S_DAAS_SERVICE', 'K3S_DA
   '%s is a mistake, not a service link',
   async (name) => {
     await expect(load({ env: { ...endpoint, [name]: '8445' } })).rejects.toThrow(
-      `${name} (environment) is no setting`,
+      `${name} (environment) is not a setting`,
     );
   },
 );

@@ -56,8 +56,7 @@ const chain = z
     packageId: ObjectId.optional().meta({ description: 'object id of the published contracts' }),
     clusterId: ObjectId.optional().meta({ description: 'object id of the cluster' }),
     allowInsecure: z.boolean().default(false).meta({
-      description:
-        'take http:// endpoints on other machines, where anybody on the way could answer for the chain',
+      description: 'allow http:// endpoints on other machines: the network between can then forge answers',
     }),
     headers: z
       .record(
@@ -91,7 +90,7 @@ const chain = z
           code: 'custom',
           path: ['endpoints', index],
           message:
-            'http:// to another machine, where anybody on the way could answer for the chain: use https://, or set chain.allowInsecure',
+            'http:// to another machine: the network between can forge answers. Use https://, or set chain.allowInsecure',
         });
   })
   .prefault({} as never);
@@ -139,8 +138,7 @@ const common = {
   stake: z
     .strictObject({
       amountMist: MistAmount.optional().meta({
-        description:
-          'what is locked when nothing stands for this node yet; without it nothing is ever staked',
+        description: 'amount to lock when this node has no stake yet; without it nothing is staked',
       }),
       minimumMist: MistAmount.optional().meta({
         description: 'a stake below this is refused, whatever the minimum of the cluster',
@@ -153,7 +151,7 @@ const common = {
         .string()
         .superRefine(isHttpsOrigin)
         .optional()
-        .meta({ description: 'the gateway that is asked first; must be one that the chain names' }),
+        .meta({ description: 'the gateway to ask first; must be one of the cluster on chain' }),
       deadlineMs: DurationMs.min(1_000).default(600_000).meta({
         description: 'from the first question to the chain until the Node is Ready; then exit code 75',
       }),
@@ -194,7 +192,7 @@ const common = {
   }),
   teeMode: z
     .literal('none', {
-      error: 'this version verifies no attestation, so it cannot promise any: use none to run without',
+      error: 'this version verifies no attestation. Use none',
     })
     .default('none')
     .meta({ description: 'none: the gateway runs without a trusted execution environment' }),
@@ -325,7 +323,7 @@ export function nodeIdOf({ value: { nodeId } }: Loaded): string {
   if (nodeId !== undefined) return nodeId;
   throw new ConfigurationError(
     'DAAS_NODE_ID_MISSING',
-    `the host name '${hostname()}' is no node id (one lower-case DNS label, no dots): set nodeId, K3S_DAAS_NODE_ID or --node-id`,
+    `the host name '${hostname()}' is not a node id (one lower-case DNS label, no dots). Set nodeId, K3S_DAAS_NODE_ID or --node-id`,
   );
 }
 
@@ -452,7 +450,7 @@ export function pathOf(settings: Settings<unknown>, name: string): string | unde
 
 export function rowOf(settings: Settings<unknown>, name: string) {
   const row = settings.rows.find((other) => other.name === name);
-  if (!row) throw new Error(`there is no setting '${name}'`);
+  if (!row) throw new Error(`there is not a setting '${name}'`);
   return row;
 }
 

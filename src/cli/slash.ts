@@ -28,18 +28,18 @@ import { type Io, table } from './io.ts';
 export function slashCommand(io: Io): Command {
   const command = new Command('slash').description('Slash a stake by the votes of the cluster’s slashers.');
   withDeployment(withSpending(command.command('propose')))
-    .description('Open a proposal and vote for it; it is carried out at once where one vote is enough.')
+    .description('Open a proposal and vote for it. If one vote is enough, the slash is executed at once.')
     .option('--node <id>', 'node id of the live stake to slash')
     .option('--record <id>', 'stake record to slash, instead of --node')
-    .option('--amount <amount>', 'how much to take; `all` for everything', 'all')
-    .option('--reason <text>', 'why, written on chain for everybody to read (1 to 256 bytes)')
+    .option('--amount <amount>', 'how much to take; `all` for the whole stake', 'all')
+    .option('--reason <text>', 'why; public on chain (1 to 256 bytes)')
     .action((options: ProposeOptions) => propose(io, options));
   withDeployment(withSpending(command.command('vote')))
     .description('Vote for an open proposal; the vote that reaches the threshold carries it out.')
     .argument('<proposal>', 'id of the proposal')
     .action((id: string, options: SpendOptions & DeploymentOptions) => vote(io, id, options));
   withDeployment(withSpending(command.command('expire')))
-    .description('Close a proposal that cannot be carried out any more. Anybody may.')
+    .description('Close a proposal that can no longer be executed. Any wallet can do this.')
     .argument('<proposal>', 'id of the proposal')
     .action((id: string, options: SpendOptions & DeploymentOptions) => expire(io, id, options));
   return command;
@@ -55,7 +55,7 @@ interface ProposeOptions extends SpendOptions, DeploymentOptions {
 async function propose(io: Io, options: ProposeOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
   const record = await recordToSlash(io, actor.client, options);
-  const reason = options.reason ?? (await ask(io, 'Reason, for everybody to read', '--reason'));
+  const reason = options.reason ?? (await ask(io, 'Reason (public on chain)', '--reason'));
   const amountMist = options.amount === 'all' ? record.stakeMist : parseSui(options.amount, '--amount');
   const { state, nowMs } = await actor.client.clusterState();
   const { slashThreshold, treasury, minimumStakeMist } = parametersAt(state, nowMs);
@@ -125,7 +125,7 @@ async function recordToSlash(io: Io, client: ChainClient, options: ProposeOption
     if (id === undefined)
       throw new ConfigurationError(
         'DAAS_STAKE_UNKNOWN',
-        `no live stake holds the node id '${nodeId}': give an unbonding stake by --record`,
+        `no live stake has the node id '${nodeId}'. Name an unbonding stake with --record`,
         { details: { nodeId } },
       );
   }

@@ -44,17 +44,17 @@ import { termsJson, termsRows } from './stake-terms.ts';
 export function stakeCommand(io: Io): Command {
   return withDeployment(withSpending(new Command('stake')))
     .description(
-      'Stake for a node and, when its node key is given, mint the Seal token. What exists already is shown and left as it is.',
+      'Stake for a node and, if you pass its node key, mint the Seal token. An existing stake or token is shown and not changed.',
     )
     .option('--node-id <id>', 'the Kubernetes node name to stake for')
     .option('--amount <amount>', 'how much to stake (default: the minimum of the cluster)')
     .option(
       '--holder-key-file <file>',
-      'the node key: Ed25519, public (PEM, JWK, 32 bytes hex or base64) or the private PEM',
+      'file with the node key: Ed25519, public (PEM, JWK, 32 bytes in hex or base64) or private (PEM)',
     )
     .option(
       '--journal <file>',
-      'where signed transactions are kept until they have landed (default: in ~/.local/state/k3s-daas)',
+      'keeps signed transactions until they are on chain (default: in ~/.local/state/k3s-daas)',
     )
     .action((options: StakeOptions) => stake(io, options));
 }
@@ -210,7 +210,7 @@ export async function readHolderKey(file: string): Promise<Uint8Array> {
 function invalidHolderKey(file: string, why: string): ConfigurationError {
   return new ConfigurationError(
     'DAAS_HOLDER_KEY_INVALID',
-    `the node key file ${file} is of no use: ${why}; give a PEM, a JWK, or 32 bytes in hex or base64`,
+    `the node key file ${file} cannot be used: ${why}. Give a PEM, a JWK, or 32 bytes in hex or base64`,
     { details: { file } },
   );
 }

@@ -358,7 +358,7 @@ export function openCluster(options: ClusterOptions): Cluster {
       if (clock.monotonicMs() >= deadlineMs)
         throw new DaasError(
           'DAAS_NODE_HELD',
-          `the Node ${nodeId} is deleted, but still held by its finalizers (${(left.metadata.finalizers ?? []).join(', ')}): is k3s server running, or whoever set them?`,
+          `the Node ${nodeId} is deleted, but its finalizers still hold it (${(left.metadata.finalizers ?? []).join(', ')}). Check that k3s server runs, or the program that set them`,
           { isRetryable: true, details: { nodeId, finalizers: left.metadata.finalizers } },
         );
       await clock.sleep(50, signal);

@@ -292,7 +292,7 @@ async function write(
     if (!isConflict(error)) throw error;
     throw new DaasError(
       'DAAS_CLUSTER_CHANGED',
-      `somebody else changed ${describe(object)} at the same time: run 'k3s-daas gateway setup' again`,
+      `another client changed ${describe(object)} at the same time. Run 'k3s-daas gateway setup' again`,
       { isRetryable: true, cause: error },
     );
   }

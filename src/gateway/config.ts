@@ -92,7 +92,7 @@ export const GatewayConfig = z.strictObject({
     // k3s sweeps a password Secret without a Node after ten minutes: the name would be anybody's then.
     .max(480_000)
     .default(480_000)
-    .meta({ description: 'how long a join credential lives if nobody uses it' }),
+    .meta({ description: 'lifetime of an unused join credential' }),
   factsGraceMs: z.number().int().min(0).max(86_400_000).default(900_000).meta({
     description:
       'while the chain is away: how old the facts of an admitted node may be for it to register again',
@@ -140,7 +140,7 @@ export const GatewayConfig = z.strictObject({
     .default(16 * 1024 * 1024)
     .meta({
       description:
-        'room in stateDir that is kept free for lock-outs on a full disk; nobody is admitted while it is gone; 0: none',
+        'space in stateDir reserved for lock-outs on a full disk; no node is admitted while it is used up; 0: none',
     }),
   limits: z
     .strictObject({

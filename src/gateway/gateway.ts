@@ -94,9 +94,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const tokenHead = await joinTokenHead(config, log);
   await checkEntry(options, tls.cert);
   await checkCluster(options);
-  log.warn('One chain endpoint at a time is believed: whoever runs it decides', { endpoints });
-  if (!config.taintNodes)
-    log.warn('Staked nodes get no taint: pods of others may land on strangers’ machines');
+  log.warn('One full node at a time is read: its operator can withhold changes', { endpoints });
+  if (!config.taintNodes) log.warn('Staked nodes get no taint: any pod can run on a stranger’s machine');
 
   const store = life.use('the state file', openSqliteStore(join(config.stateDir, 'gateway.db')));
   const nowMs = () => clock.nowMs();
@@ -347,7 +346,7 @@ async function flushLoop(written: Written, signal: AbortSignal): Promise<void> {
       );
     // Once: a line a second about a full disk would go to the same disk.
     if (failure !== undefined && said === undefined)
-      log.error('State and audit file cannot be written as they should: nobody is admitted meanwhile', {
+      log.error('State or audit file cannot be written: no node is admitted until they can', {
         event: 'gateway.unwritten',
         detail: failure,
       });
@@ -403,7 +402,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   if (!found.isSocket())
     throw new ConfigurationError(
       'DAAS_GATEWAY_LISTEN_FAILED',
-      `cannot listen on ${path} (gateway.socketPath): there is a file of this name that is no socket; move it away, or choose another path`,
+      `cannot listen on ${path} (gateway.socketPath): a file that is not a socket is in its place. Move it away, or choose another path`,
     );
   await unlink(path);
 }

@@ -86,11 +86,15 @@ function refusalOf(error: FastifyError): Refusal {
   switch (error.code) {
     case 'DAAS_GATEWAY_AUDIT_FAILED':
     case 'DAAS_GATEWAY_STORE_FAILED':
-      return new Refusal('storage_unavailable', 'nothing can be written down now, so nobody is admitted', {
-        cause: error,
-        retryAfterMs: 30_000,
-        ...(error instanceof DaasError && { reason: error.code }),
-      });
+      return new Refusal(
+        'storage_unavailable',
+        'the gateway cannot write its state or audit file, so it admits no node',
+        {
+          cause: error,
+          retryAfterMs: 30_000,
+          ...(error instanceof DaasError && { reason: error.code }),
+        },
+      );
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Refusal('body_too_large', 'the body is longer than 64 KiB');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

@@ -114,9 +114,9 @@ test('all problems of all sources are told at once, with value, origin and what 
   const file = join(directory, 'k3s-daas.json');
   const problems = await problemsOf({ environment });
   expect(problems).toEqual([
-    'APP_CHAIN_TIMEOUTMS (environment) is no setting: did you mean APP_CHAIN_TIMEOUT_MS?',
-    `nam (file ${file}) is no setting: did you mean name?`,
-    `chain.endpoint (file ${file}) is no setting: did you mean endpoints?`,
+    'APP_CHAIN_TIMEOUTMS (environment) is not a setting: did you mean APP_CHAIN_TIMEOUT_MS?',
+    `nam (file ${file}) is not a setting: did you mean name?`,
+    `chain.endpoint (file ${file}) is not a setting: did you mean endpoints?`,
     expect.stringContaining(`isOn is 1 (file ${file}): `),
     `chain.timeoutMs is "soon" (file ${file}): Invalid input: expected number, received string. It is: for one call`,
     'chain.endpoints is missing: set it in the file or as APP_CHAIN_ENDPOINTS',
@@ -128,7 +128,7 @@ test('all problems of all sources are told at once, with value, origin and what 
 test('an unknown key deep in a list is told with its place', async () => {
   await write('k3s-daas.json', { ...good, plugins: [{ use: 'a' }, { use: 'b', confg: {} }] });
   expect(await problemsOf()).toEqual([
-    expect.stringMatching(/^plugins\[1\]\.confg \(file .*\) is no setting/),
+    expect.stringMatching(/^plugins\[1\]\.confg \(file .*\) is not a setting/),
   ]);
 });
 

@@ -170,7 +170,7 @@ function fromEnvironment<T>(
         variable,
         rows.map((other) => other.environment),
       );
-      problems.push(`${variable} (environment) is no setting${nearest}`);
+      problems.push(`${variable} (environment) is not a setting${nearest}`);
     }
   }
   return layer;
@@ -202,7 +202,7 @@ function fromFile<T>(
       } else if (namesAt(schema, here) === undefined) {
         const names = namesAt(schema, path) ?? [];
         const known = path.length === 0 ? [...names, ...keys.map((other) => other.from)] : names;
-        problems.push(`${name} (file ${file}) is no setting${nearestOf(key, known)}`);
+        problems.push(`${name} (file ${file}) is not a setting${nearestOf(key, known)}`);
       } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
         walk(value as Record<string, unknown>, here);
       } else {
@@ -323,7 +323,7 @@ function describeIssue<T>(
     const known = namesAt(schema, issue.path) ?? [];
     return issue.keys.map((key) => {
       const place = name === '' ? key : `${name}.${key}`;
-      return `${place} (${source?.origin ?? 'file'}) is no setting${nearestOf(key, known)}`;
+      return `${place} (${source?.origin ?? 'file'}) is not a setting${nearestOf(key, known)}`;
     });
   }
   const fix = row?.description ? `. It is: ${row.description}` : '';
