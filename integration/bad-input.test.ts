@@ -322,7 +322,7 @@ describeCases('the machine', 'machine', [
     options: () => ({ config: { agent: { binary: '/opt/none/k3s' } } }),
     exitCode: 78,
     code: 'DAAS_AGENT_BINARY_MISSING',
-    says: () => ["'/opt/none/k3s'", 'agent.binary', 'install k3s'],
+    says: () => ["'/opt/none/k3s'", 'agent.binary', 'Install k3s'],
   },
   {
     wrong: 'a file where the state directory should be',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { countPods, killPods } from '../../src/agent/pods.ts';
-import { sandboxId, shimProgram, shimsOf, startShim } from './agent/containers.ts';
+import { sandboxId, shimProgram, startShim } from './agent/containers.ts';
 import { commandLineOf, isRunning, until } from './agent-world.ts';
 
 const blank = join(import.meta.dirname, 'agent', 'process.pl');
@@ -41,8 +41,10 @@ test('a process that only calls itself a shim is no pod: it is neither counted n
   const like = await startLike('perl');
   startShim(sandboxId('pod'), address);
   await until(async () => (await countPods(address)) === 1);
-  const [shim] = shimsOf(address);
-  expect(await killPods(address, systemClock)).toContain(shim?.pid);
+  // A shim detaches by starting itself once more: which of the two is there is a matter of moments.
+  const killed = await killPods(address, systemClock);
+  expect(killed).not.toEqual([]);
+  expect(killed).not.toContain(like);
   expect(await countPods(address)).toBe(0);
   expect(isRunning(like)).toBe(true);
 });
