@@ -125,7 +125,10 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
         },
         signal,
       );
-      const object = served && proofs ? await provenCluster(proofs, served, endpoint.url, signal) : served;
+      const object =
+        served && proofs
+          ? await provenCluster(proofs, deployment.clusterId, served, endpoint.url, signal)
+          : served;
       const state = object?.type === clusterType ? decodeCluster(object.content) : undefined;
       if (!object || !state) {
         // Seen before, and shared objects are never deleted here: this node is behind, or was pruned.
@@ -253,13 +256,14 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
 
 async function provenCluster(
   proofs: ObjectProofs,
+  clusterId: string,
   served: ReadObject,
   url: string,
   signal?: AbortSignal,
 ): Promise<ReadObject> {
-  const proven = (await proofs.proven(new Map([[served.id, served]]), signal)).get(served.id);
+  const proven = (await proofs.proven(new Map([[clusterId, served]]), signal)).get(clusterId);
   if (proven) return proven;
-  throw chainUnavailable(`a proof of cluster ${served.id}`, url, new Error('what it serves is not proven'));
+  throw chainUnavailable(`a proof of cluster ${clusterId}`, url, new Error('what it serves is not proven'));
 }
 
 /** Object id of a table's entry for a node id. */

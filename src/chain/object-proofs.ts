@@ -1,3 +1,4 @@
+import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { backoffDelayMs, type Clock, DaasError, messageOf } from '#base';
 import type { ReadObject } from './chain-client.ts';
 import type { Nodes, Prover, TrustPin } from './proof/index.ts';
@@ -60,6 +61,10 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
     }
   }
 
+  function refuseOther(id: string, { id: other, version }: ReadObject): void {
+    options.onUnproven?.({ objectId: id, version, detail: `the node served object ${other} in its place` });
+  }
+
   function keep(object: ReadObject): ReadObject {
     const known = newest.get(object.id);
     if (known && known.version > object.version) return known;
@@ -86,7 +91,12 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
   return {
     async proven(objects, signal) {
       const entries = await Promise.all(
-        [...objects].map(async ([id, object]) => [id, await prove(object, signal)] as const),
+        [...objects].map(async ([id, object]) => {
+          // A genuine object under the id of another one proves nothing of the one that was asked for.
+          const isAsked = normalizeSuiAddress(id) === normalizeSuiAddress(object.id);
+          if (!isAsked) refuseOther(id, object);
+          return [id, isAsked ? await prove(object, signal) : undefined] as const;
+        }),
       );
       return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
     },
