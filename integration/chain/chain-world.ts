@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { type Journal, Lifetime, openJournal, Secret, silentLog, systemClock } from '#base';
+import { type Journal, Lifetime, Secret, silentLog, systemClock } from '#base';
 import {
   type Actor,
   type ChainClient,
@@ -21,6 +21,7 @@ import {
   type Wallet,
 } from '#chain';
 import { startDevnet } from '#devnet';
+import { openJournal } from '#infrastructure';
 import type { StakeChain } from '#plugin';
 
 export const SUI = 1_000_000_000n;

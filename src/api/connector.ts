@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import { type Clock, DaasError, displayText, type GatewayEntry, Secret } from '#base';
+import { type Clock, DaasError, displayText, Secret } from '#base';
+import type { GatewayEntry } from '#domain';
 import type {
   Challenge,
   GatewayConnection,

@@ -3,10 +3,9 @@ import {
   DaasError,
   type DaasErrorOptions,
   describeNetworkFailure,
-  type HttpProxy,
   innermostCause,
-  proxyText,
 } from '#base';
+import { type HttpProxy, proxyText } from '#infrastructure';
 import { abortFixes } from './abort-fixes.ts';
 import { type AbortName, aborts } from './generated/index.ts';
 

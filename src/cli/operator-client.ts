@@ -1,7 +1,8 @@
 import { request } from 'node:http';
 import type { z } from 'zod';
 import { Problem } from '#api';
-import { ConfigurationError, DaasError, displayText, readBody } from '#base';
+import { ConfigurationError, DaasError, displayText } from '#base';
+import { readBody } from '#infrastructure';
 
 /** One question to a running gateway over its operator's socket. Throws the gateway's refusal as `DAAS_GATEWAY_<CODE>`. */
 export async function ask<T>(

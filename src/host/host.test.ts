@@ -12,7 +12,8 @@ import {
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { DaasError, openJournal } from '#base';
+import { DaasError } from '#base';
+import { openJournal } from '#infrastructure';
 import {
   AgentArguments,
   definePlugin,

@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   type Backoff,
   backoffDelayMs,
-  type ChainReader,
   type Clock,
   DaasError,
   EXIT,
@@ -11,6 +10,7 @@ import {
   type Log,
   messageOf,
 } from '#base';
+import type { ChainReader, StopCause } from '#domain';
 import {
   AgentArguments,
   type AgentSupervisor,
@@ -21,7 +21,6 @@ import {
   type Registration,
   type SealedStake,
   SealTokenSource,
-  type StopCause,
 } from '#plugin';
 import type { Catalog } from './catalog.ts';
 import { errorFields, factsOf } from './errors.ts';

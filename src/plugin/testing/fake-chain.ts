@@ -1,14 +1,6 @@
 import { createHash } from 'node:crypto';
-import {
-  type ChainPoint,
-  type Clock,
-  type Cluster,
-  type ClusterParameters,
-  DaasError,
-  type GatewayEntry,
-  type SealToken,
-  type StakeRecord,
-} from '#base';
+import { type Clock, DaasError } from '#base';
+import type { ChainPoint, Cluster, ClusterParameters, GatewayEntry, SealToken, StakeRecord } from '#domain';
 import type { ChainReceipt, StakeChain } from '#plugin';
 
 /** `0x` and 64 hex digits, the same for the same name. */

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { ConfigurationError } from './errors.ts';
+import { ConfigurationError } from '#base';
 import { isDiskFull, writeFailure } from './write-failure.ts';
 
 /**
