@@ -65,7 +65,7 @@ test('sleeping ends with the reason of the signal', async () => {
 });
 
 test('a configuration error ends a command with exit code 78', () => {
-  expect(new ConfigurationError('DAAS_X', 'no').exitCode).toBe(78);
+  expect(new ConfigurationError('PLUGIN_X', 'no').exitCode).toBe(78);
 });
 
 test('the message of an error tells its causes too', () => {

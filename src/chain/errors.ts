@@ -1,3 +1,4 @@
+import type { ErrorCode } from '#base';
 import {
   ConfigurationError,
   DaasError,
@@ -81,7 +82,7 @@ export function executionError(
   return new ChainError(CODES[name] ?? 'DAAS_CHAIN_ABORT', sentence, options);
 }
 
-const CODES: Partial<Readonly<Record<AbortName, `DAAS_${string}`>>> = {
+const CODES: Partial<Readonly<Record<AbortName, ErrorCode>>> = {
   'cluster::ENodeIdTaken': 'DAAS_NODE_ID_TAKEN',
   'staking::EStakeBelowMinimum': 'DAAS_STAKE_TOO_LOW',
   'staking::EInvalidNodeId': 'DAAS_NODE_ID_INVALID',

@@ -64,13 +64,13 @@ async function openRealNode(url: string): Promise<ChainUnderTest> {
   const { chainIdentifier } = await client.core.getChainIdentifier();
   if (isMainnet(chainIdentifier))
     throw new ConfigurationError(
-      'DAAS_TEST_MAINNET',
+      'DAAS_CONFIG_INVALID',
       `${ENDPOINT_VARIABLE}=${url} is mainnet (chain id ${chainIdentifier}): this suite spends SUI, name a test network`,
     );
   const key = process.env[KEY_VARIABLE];
   if (!key)
     throw new ConfigurationError(
-      'DAAS_TEST_KEY',
+      'DAAS_CONFIG_INVALID',
       `${ENDPOINT_VARIABLE} needs ${KEY_VARIABLE}: the suiprivkey1… of an account with a few SUI there`,
     );
   const funder = keypairOf(key);
@@ -102,7 +102,10 @@ function keypairOf(bech32: string): Signer {
     case 'Secp256r1':
       return Secp256r1Keypair.fromSecretKey(secretKey);
     default:
-      throw new ConfigurationError('DAAS_TEST_KEY', `${KEY_VARIABLE} is a ${scheme} key, which cannot sign`);
+      throw new ConfigurationError(
+        'DAAS_CONFIG_INVALID',
+        `${KEY_VARIABLE} is a ${scheme} key, which cannot sign`,
+      );
   }
 }
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ErrorCode } from '#base';
 import {
   type Backoff,
   backoffDelayMs,
@@ -743,7 +744,7 @@ function outcomeOf(ending: Ending, isUndone: boolean): HostOutcome {
   }
 }
 
-function lockedOut(cause: StopCause, code: `DAAS_${string}`, sentence: string): HostOutcome {
+function lockedOut(cause: StopCause, code: ErrorCode, sentence: string): HostOutcome {
   const error = new DaasError(code, sentence, {
     exitCode: EXIT.lockedOut,
     details: { recordId: cause.recordId },

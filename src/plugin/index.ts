@@ -5,8 +5,10 @@ export {
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,
+  type ErrorCode,
   EXIT,
   type ExitCode,
+  gatewayErrorCode,
   messageOf,
   Secret,
 } from '#base';

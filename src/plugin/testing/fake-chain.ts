@@ -118,7 +118,7 @@ export class FakeStakeChain implements StakeChain {
     this.#expectReachable();
     const record = this.recordsById.get(request.recordId);
     if (record?.status !== 'active' || record.token !== undefined)
-      throw new DaasError('DAAS_CHAIN_ABORTED', `no token can be made of ${request.recordId}`);
+      throw new DaasError('DAAS_CHAIN_ABORT', `no token can be made of ${request.recordId}`);
     return this.#executed('create_worker_seal_token', this.addToken(request.recordId, request.holderKey));
   }
 
