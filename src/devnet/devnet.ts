@@ -195,8 +195,8 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 }
 
 function urlOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  const { address, port } = server.address() as AddressInfo;
+  return `http://${hostPort(address, port)}`;
 }
 
 /** Makes empty checkpoints at an interval; returns how to stop. */

@@ -1,3 +1,4 @@
+import { createMutex } from '#base';
 import { lastCheckpointOf, type Nodes, readObjectBytes, readPinned, readTransaction } from './collect.ts';
 import { Committees } from './committees.ts';
 import { digestOf } from './digest.ts';
@@ -33,18 +34,16 @@ export function createProver({ nodes, pin, maxEntries = 50_000 }: ProverOptions)
   const proven = new Map<string, ProvenObject>();
   const underway = new Map<string, Promise<ProvenObject>>();
   let committees: Promise<Committees> | undefined;
-  let following: Promise<void> = Promise.resolve();
+  // Two readers must not take the same step twice.
+  const exclusive = createMutex();
 
-  /** Followed one after the other: two readers must not take the same step twice. */
   async function committeesUpTo(epoch: bigint): Promise<Committees> {
     committees ??= openCommittees(nodes, pin).catch((error: unknown) => {
       committees = undefined;
       throw error;
     });
     const opened = await committees;
-    const step = following.catch(() => undefined).then(() => follow(nodes, opened, epoch));
-    following = step;
-    await step;
+    await exclusive(() => follow(nodes, opened, epoch));
     return opened;
   }
 
