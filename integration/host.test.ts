@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { FakeAgent, FakeGateways, fakeRegistration, RecordingLog } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { addGateway, createChainClient, createStakeChain, proposeSlash } from '#chain';
+import { createChainClient, createStakeChain, operations } from '#chain';
 import { bind, createHost, type Host } from '#host';
 import { GatewayConnector, type HostEvents, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
@@ -19,7 +19,7 @@ import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
 let world: ChainWorld;
 beforeAll(async () => {
   world = await startChainWorld();
-  await addGateway(world.actor, {
+  await operations.addGateway.execute(world.actor, {
     url: 'https://gateway.example.com:8443',
     tlsPins: [new Uint8Array(32).fill(1)],
     attestationKind: 'none',
@@ -139,7 +139,11 @@ test('a worker stakes, mints, registers and heartbeats; slashed on chain it lock
   expect(life.gateways.registrations[0]).toMatchObject({ sealTokenId: minted.tokenId });
 
   const slashed = life.seen('stake.slashed');
-  await proposeSlash(world.actor, { recordId: created.recordId, amountMist: stakeMist, reason: 'test' });
+  await operations.proposeSlash.execute(world.actor, {
+    recordId: created.recordId,
+    amountMist: stakeMist,
+    reason: 'test',
+  });
   expect((await slashed).recordId).toBe(created.recordId);
   expect(await life.ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_SLASHED' } });
   expect(life.agent.calls).toContain('stopForGood');

@@ -1,4 +1,4 @@
-export { endedError, judgeLiveRecord, judgeToken, worstEnded } from './staking/judge.ts';
+export { endedError, judgeAmount, judgeLiveRecord, judgeToken, worstEnded } from './staking/judge.ts';
 
 /** The plugins that come with the host, by the name the configuration knows them by; each is loaded when it is listed. */
 export const builtIns = {

@@ -10,7 +10,7 @@ import {
   createStakeChain,
   defaultSettings,
   openNetwork,
-  planCreateCluster,
+  operations,
   type Wallet,
 } from '#chain';
 import { openJournal } from '#infrastructure';
@@ -230,7 +230,7 @@ describe('signed bytes that never were sent', () => {
     await dieBeforeSending(wallet, nodeId);
     // The owner spends the coin elsewhere, which also merges it with another one.
     const { endpoints } = await openNetwork([world.url], { clock: systemClock });
-    const elsewhere = await planCreateCluster(
+    const elsewhere = await operations.createCluster.plan(
       { endpoints, wallet },
       { packageId: world.deployment.packageId, settings: defaultSettings(wallet.address) },
     );

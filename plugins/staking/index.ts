@@ -11,7 +11,7 @@ import {
   stakeEnding,
 } from 'k3s-daas/plugin';
 import { StakingConfig } from './config.ts';
-import { endedError, judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
+import { endedError, judgeAmount, judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
 
 /**
  * Finds or makes the stake record and the Seal token of this node. Every step asks the chain what stands before it sends
@@ -90,6 +90,8 @@ export default definePlugin({
           'DAAS_STAKE_AMOUNT_MISSING',
           `nothing is staked for node '${nodeId}' and no amount is configured: set stake.amountMist, or stake with \`k3s-daas stake\``,
         );
+      const { parameters } = await chain.cluster(signal);
+      judgeAmount(stakeMist, { nodeId, parameters });
       log.info('Staking', { nodeId, stakeMist });
       const { objectId, digest } = await chain.stakeForNode({ nodeId, stakeMist }, signal);
       // Remembered before anything can fail: a machine that lost this would have to find it on chain.

@@ -9,7 +9,7 @@ import {
   proposalFacts,
   recordFacts,
   tokenFacts,
-} from './facts.ts';
+} from './contract-objects.ts';
 import { cluster, k8sGateway, slashing, staking } from './generated/index.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;

@@ -1,6 +1,6 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { backoffDelayMs, type Clock, DaasError, messageOf } from '#base';
-import type { ReadObject } from './chain-client.ts';
+import type { ReadObject } from './object-reads.ts';
 import type { Nodes, Prover, TrustPin } from './proof/index.ts';
 
 /** An object that was served and not proven: nothing is decided on it. */

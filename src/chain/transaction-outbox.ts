@@ -1,14 +1,16 @@
 import { z } from 'zod';
 import { ConfigurationError, type Journal, type Log } from '#base';
-import type { Endpoints } from './endpoint.ts';
-import { ChainError, executionError } from './errors.ts';
+import { deliver } from './deliver-transaction.ts';
+import { ChainError, type Endpoints } from './endpoints/index.ts';
+import { type Executed, eventOf, failureOf } from './executed-transaction.ts';
+import { executionError } from './execution-error.ts';
 import { k8sGateway, staking } from './generated/index.ts';
-import { deliver, type Executed, eventOf, failureOf, type SignedTransaction } from './transactions.ts';
+import type { SignedTransaction } from './prepare-transaction.ts';
 
-/** What a transaction is for. Two transactions for the same purpose must never both land. */
+/** What a transaction is for. Of two transactions for one purpose, at most one may land. */
 export interface Purpose {
   readonly kind: 'stake' | 'mint';
-  /** Who signs. A journal may outlive a wallet. */
+  /** The wallet that signs. A journal can outlive a wallet. */
   readonly wallet: string;
   readonly clusterId: string;
   /** Stake: the node id; mint: the stake record and the node key. */
@@ -23,26 +25,26 @@ interface Receipt {
 
 export type Settled =
   | { readonly kind: 'done'; readonly purpose: Purpose; readonly receipt: Receipt }
-  /** It did not happen and never will: another transaction may be built, once the cluster's table agrees. */
+  /** It was not executed and never will be: another transaction may be built, once the cluster's table agrees. */
   | { readonly kind: 'dead'; readonly purpose: Purpose; readonly digest: string; readonly reason: string };
 
-/** Carries signed transactions through crashes: one at a time, on disk before it is sent. */
-export interface Ledger {
-  /** Sends again, as it was, what an earlier life of the process had signed, and tells what became of it. */
+/** Sends signed transactions so that a crash loses none: one at a time, each written to the journal before it is sent. */
+export interface TransactionOutbox {
+  /** Sends again the transaction that an earlier process had signed, unchanged, and returns its outcome. */
   settle(signal?: AbortSignal): Promise<Settled | undefined>;
-  /** Writes the signed transaction down, sends it, and tells what became of it. Nothing may be pending. */
+  /** Writes the signed transaction to the journal, sends it, and returns its outcome. Nothing may be pending. */
   send(purpose: Purpose, signed: SignedTransaction, signal?: AbortSignal): Promise<Settled>;
   /** The last receipt for a purpose. */
   receiptOf(purpose: Purpose): Receipt | undefined;
 }
 
-export interface LedgerOptions {
+export interface OutboxOptions {
   readonly endpoints: Endpoints;
   readonly journal: Journal;
   readonly log: Log;
   readonly chainId: string;
   readonly packageId: string;
-  /** How long to find out what became of a transaction before giving up for now. */
+  /** How long to wait for the outcome of a transaction before giving up for now. */
   readonly retryForMs: number;
 }
 
@@ -64,69 +66,78 @@ const Pending = z.strictObject({
 type Pending = z.infer<typeof Pending>;
 const ReceiptEntry = z.strictObject({ digest: z.string(), objectId: z.string() });
 
-export function openLedger(options: LedgerOptions): Ledger {
-  const { endpoints, log, retryForMs } = options;
-  // What was signed for one chain is nothing to another.
+export function openTransactionOutbox(options: OutboxOptions): TransactionOutbox {
+  // A transaction signed for one chain means nothing to another.
   const journal = options.journal.section(`transactions/${options.chainId}`);
-  const receiptKey = ({ kind, wallet, clusterId, subject }: Purpose) =>
-    `receipt/${clusterId}/${wallet}/${kind}/${subject}`;
-
-  async function finish(pending: Pending, signal?: AbortSignal): Promise<Settled> {
-    const { purpose, digest } = pending;
-    const delivery = await deliver(endpoints, signedOf(pending), { retryForMs, signal });
-    if (delivery.kind === 'dead') {
-      log.warn('A signed transaction can never land and is dropped', {
-        ...purpose,
-        digest,
-        reason: delivery.reason,
-      });
-      await journal.remove('pending');
-      return { kind: 'dead', purpose, digest, reason: delivery.reason };
-    }
-    const { transaction } = delivery;
-    if (!transaction.success) {
-      await journal.remove('pending');
-      throw executionError(failureOf(transaction.error, pending.packageId), { digest });
-    }
-    const receipt = { digest, objectId: objectOf(purpose, transaction, pending.packageId) };
-    // The receipt first: between the two writes the transaction is settled twice, which is harmless.
-    await journal.write(receiptKey(purpose), receipt);
-    await journal.remove('pending');
-    log.info('A transaction has landed', { ...purpose, ...receipt });
-    return { kind: 'done', purpose, receipt };
-  }
-
-  function pendingEntry(): Pending | undefined {
-    const entry = journal.read('pending');
-    return entry === undefined ? undefined : parsed(Pending, entry, 'a pending transaction');
-  }
-
+  const outbox: Outbox = { ...options, journal };
   return {
     settle: async (signal) => {
-      const pending = pendingEntry();
+      const pending = pendingEntry(journal);
       if (!pending) return undefined;
-      log.info('Settling the transaction of an earlier life', { ...pending.purpose, digest: pending.digest });
-      return finish(pending, signal);
+      const { purpose, digest } = pending;
+      options.log.info('Settling the transaction of an earlier process', { ...purpose, digest });
+      return finish(outbox, pending, signal);
     },
     send: async (purpose, signed, signal) => {
-      const earlier = pendingEntry();
+      const earlier = pendingEntry(journal);
       if (earlier) throw new Error(`the transaction ${earlier.digest} must be settled first`);
-      const pending: Pending = {
-        purpose,
-        packageId: options.packageId,
-        digest: signed.digest,
-        bytes: Buffer.from(signed.bytes).toString('base64'),
-        signature: signed.signature,
-        expirationEpoch: signed.expirationEpoch.toString(),
-        gas: signed.gas.map(({ objectId, version }) => ({ objectId, version })),
-      };
+      const pending = pendingOf(purpose, signed, options.packageId);
       await journal.write('pending', pending);
-      return finish(pending, signal);
+      return finish(outbox, pending, signal);
     },
     receiptOf: (purpose) => {
       const entry = journal.read(receiptKey(purpose));
       return entry === undefined ? undefined : parsed(ReceiptEntry, entry, 'a receipt');
     },
+  };
+}
+
+type Outbox = Pick<OutboxOptions, 'endpoints' | 'journal' | 'log' | 'retryForMs'>;
+
+function receiptKey({ kind, wallet, clusterId, subject }: Purpose): string {
+  return `receipt/${clusterId}/${wallet}/${kind}/${subject}`;
+}
+
+function pendingEntry(journal: Journal): Pending | undefined {
+  const entry = journal.read('pending');
+  return entry === undefined ? undefined : parsed(Pending, entry, 'a pending transaction');
+}
+
+async function finish(
+  { endpoints, journal, log, retryForMs }: Outbox,
+  pending: Pending,
+  signal?: AbortSignal,
+): Promise<Settled> {
+  const { purpose, digest } = pending;
+  const delivery = await deliver(endpoints, signedOf(pending), { retryForMs, signal });
+  if (delivery.kind === 'dead') {
+    const { reason } = delivery;
+    log.warn('A signed transaction can never land and is dropped', { ...purpose, digest, reason });
+    await journal.remove('pending');
+    return { kind: 'dead', purpose, digest, reason };
+  }
+  const { transaction } = delivery;
+  if (!transaction.success) {
+    await journal.remove('pending');
+    throw executionError(failureOf(transaction.error, pending.packageId), { digest });
+  }
+  const receipt = { digest, objectId: objectOf(purpose, transaction, pending.packageId) };
+  // The receipt first: after a crash between the two writes the transaction is settled twice, which is harmless.
+  await journal.write(receiptKey(purpose), receipt);
+  await journal.remove('pending');
+  log.info('A transaction has landed', { ...purpose, ...receipt });
+  return { kind: 'done', purpose, receipt };
+}
+
+function pendingOf(purpose: Purpose, signed: SignedTransaction, packageId: string): Pending {
+  return {
+    purpose,
+    packageId,
+    digest: signed.digest,
+    bytes: Buffer.from(signed.bytes).toString('base64'),
+    signature: signed.signature,
+    expirationEpoch: signed.expirationEpoch.toString(),
+    gas: signed.gas.map(({ objectId, version }) => ({ objectId, version })),
   };
 }
 
@@ -140,7 +151,7 @@ function signedOf(pending: Pending): SignedTransaction {
   };
 }
 
-/** The object the transaction was sent for, by the event that names it. */
+/** The object that the transaction was sent for, by the event that names it. */
 function objectOf(purpose: Purpose, transaction: Executed, packageId: string): string {
   const created = eventOf(transaction, packageId, staking.MODULE, 'StakeCreated');
   const minted = eventOf(transaction, packageId, k8sGateway.MODULE, 'SealTokenCreated');
@@ -156,7 +167,7 @@ function objectOf(purpose: Purpose, transaction: Executed, packageId: string): s
 function parsed<T>(schema: z.ZodType<T>, entry: unknown, what: string): T {
   const result = schema.safeParse(entry);
   if (result.success) return result.data;
-  // Dropping it would forget that money was sent: a human must look.
+  // Dropping the entry would forget that money was sent: the operator must look.
   throw new ConfigurationError(
     'DAAS_JOURNAL_DAMAGED',
     `the journal has ${what} that cannot be read (${result.error.issues[0]?.message}): restore it from a backup, or remove it after checking on chain what became of it`,

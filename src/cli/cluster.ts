@@ -10,11 +10,9 @@ import {
   earlierUnlockMs,
   GATEWAY_STATUSES,
   isPublicNetwork,
+  operations,
   type ParameterState,
   parametersAt,
-  planClusterChange,
-  planCreateCluster,
-  planScheduleParameters,
   readPublication,
   writeDeployment,
 } from '#chain';
@@ -131,7 +129,7 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   const settings = await settingsOf(io, options, proposedSettings(wallet.address, isPublic), mustBeSaid);
   if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
   if (mustBeSaid) for (const warning of roleWarnings(settings, wallet.address)) io.warn(warning);
-  const plan = await planCreateCluster({ endpoints, wallet, ...gas }, { packageId, settings });
+  const plan = await operations.createCluster.plan({ endpoints, wallet, ...gas }, { packageId, settings });
   const created = await carryOut(io, plan, options, {
     question: 'Create the cluster?',
     facts: [
@@ -277,7 +275,7 @@ function immediateChanges(options: SetOptions): ClusterChange[] {
 async function changeAtOnce(io: Io, change: ClusterChange, options: SetOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
   const { kind, ...facts } = change;
-  const plan = await planClusterChange(actor, change);
+  const plan = await operations.changeCluster.plan(actor, change);
   if (kind === 'remove-slasher') {
     const { state, nowMs } = await actor.client.clusterState();
     const warning = removalWarning(parametersAt(state, nowMs), change.slasher);
@@ -306,7 +304,7 @@ async function schedule(io: Io, options: SetOptions): Promise<void> {
   if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
   if (isPublicNetwork(chainId, urls))
     for (const warning of roleWarnings(settings, snapshot.state.admin)) io.warn(warning);
-  const plan = await planScheduleParameters(actor, settings);
+  const plan = await operations.scheduleParameters.plan(actor, settings);
   if (pendingOf(snapshot))
     io.warn('A change pends already: this one replaces it, and its delay begins anew.');
   const scheduled = await carryOut(io, plan, options, {

@@ -60,12 +60,30 @@ const chain = z
       )
       .optional()
       .meta({
-        description: 'headers for every endpoint, such as the key of a provider; better in headersFile',
+        description:
+          'headers for the endpoint, such as the key of a provider; with one endpoint only; better in headersFile',
         secret: true,
       }),
     headersFile: z.string().min(1).optional().meta({
-      description: 'a file (0600) with one `Name: value` a line, sent to every endpoint',
+      description:
+        'a file (0600) with one `Name: value` a line; with several endpoints, `[URL]` above the headers of each',
     }),
+    endpointProxies: z
+      .record(
+        z.string(),
+        z
+          .string()
+          .min(1)
+          .refine(
+            (proxy) => proxy === 'direct' || !/@/.test(proxy),
+            'expected no user or password: put them into HTTPS_PROXY',
+          ),
+      )
+      .optional()
+      .meta({
+        description:
+          'by the URL of an endpoint: the HTTP proxy to it, or direct; other endpoints use HTTPS_PROXY and HTTP_PROXY',
+      }),
     timeoutMs: DurationMs.min(100).default(10_000).meta({ description: 'for one call to a full node' }),
     gasBudgets: z
       .strictObject({

@@ -4,11 +4,9 @@ import {
   type ChainClient,
   type ClusterActor,
   formatSui,
+  operations,
   parametersAt,
   parseSui,
-  planExpireSlash,
-  planProposeSlash,
-  planVoteSlash,
   type SlashOutcome,
   type SlashProposal,
 } from '#chain';
@@ -60,7 +58,7 @@ async function propose(io: Io, options: ProposeOptions): Promise<void> {
   const amountMist = options.amount === 'all' ? record.stakeMist : parseSui(options.amount, '--amount');
   const { state, nowMs } = await actor.client.clusterState();
   const { slashThreshold, treasury, minimumStakeMist } = parametersAt(state, nowMs);
-  const plan = await planProposeSlash(actor, { recordId: record.id, amountMist, reason });
+  const plan = await operations.proposeSlash.plan(actor, { recordId: record.id, amountMist, reason });
   const leftMist = record.stakeMist - amountMist;
   const outcome = await carryOut(io, plan, options, {
     question: 'Propose the slash?',
@@ -83,7 +81,10 @@ async function propose(io: Io, options: ProposeOptions): Promise<void> {
 async function vote(io: Io, id: string, options: SpendOptions & DeploymentOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
   const proposal = await proposalOf(actor.client, id);
-  const plan = await planVoteSlash(actor, { recordId: proposal.recordId, proposalId: proposal.id });
+  const plan = await operations.voteSlash.plan(actor, {
+    recordId: proposal.recordId,
+    proposalId: proposal.id,
+  });
   const outcome = await carryOut(io, plan, options, announcement('Vote for the slash?', proposal, actor));
   if (outcome) printOutcome(io, outcome);
 }
@@ -91,7 +92,10 @@ async function vote(io: Io, id: string, options: SpendOptions & DeploymentOption
 async function expire(io: Io, id: string, options: SpendOptions & DeploymentOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
   const proposal = await proposalOf(actor.client, id);
-  const plan = await planExpireSlash(actor, { recordId: proposal.recordId, proposalId: proposal.id });
+  const plan = await operations.expireSlash.plan(actor, {
+    recordId: proposal.recordId,
+    proposalId: proposal.id,
+  });
   const done = await carryOut(io, plan, options, announcement('Close the proposal?', proposal, actor));
   if (done)
     io.result(

@@ -1,17 +1,17 @@
 import { join } from 'node:path';
 import { ConfigurationError, DaasError, EXIT } from '#base';
 import {
-  assertCanStake,
+  assertAffordable,
   type ChainClient,
   formatSui,
   type GasBudgets,
-  planMint,
-  planStake,
+  previewMint,
+  previewStake,
   type Wallet,
 } from '#chain';
 import type { Cluster, StakeRecord } from '#domain';
 import { readLatch } from '#host';
-import { endedError, judgeLiveRecord, judgeToken, worstEnded } from '#plugins';
+import { endedError, judgeAmount, judgeLiveRecord, judgeToken, worstEnded } from '#plugins';
 import { readNodeKey } from '#seal';
 
 /** What a start would do about the stake: the judges are those of the real start, and the chain simulates the rest. */
@@ -58,7 +58,7 @@ async function planWithRecord(question: StakeQuestion, record: StakeRecord): Pro
   // A start would make a key that is not yet there; any other serves to judge and to simulate with.
   const holderKey = key?.publicKey ?? new Uint8Array(32);
   if (record.token === undefined) {
-    const cost = await planMint({ client: chain, wallet }, { recordId: record.id, holderKey });
+    const cost = await previewMint({ client: chain, wallet }, { recordId: record.id, holderKey });
     return `${stands}; would mint its Seal token (gas at most ${formatSui(cost.budgetMist)})`;
   }
   const token = (await chain.tokens([record.token])).get(record.token);
@@ -79,8 +79,9 @@ async function planWithoutRecord(question: StakeQuestion): Promise<string> {
       'DAAS_STAKE_TOO_LOW',
       `stake.amountMist (${formatSui(amountMist)}) is below stake.minimumMist (${formatSui(minimumMist)})`,
     );
-  await assertCanStake(chain, wallet.address, { nodeId, stakeMist: amountMist }, gasBudgets);
-  const cost = await planStake({ client: chain, wallet }, { nodeId, stakeMist: amountMist });
+  judgeAmount(amountMist, { nodeId, parameters: cluster.parameters });
+  await assertAffordable(chain, { wallet: wallet.address, stakeMist: amountMist }, gasBudgets);
+  const cost = await previewStake({ client: chain, wallet }, { nodeId, stakeMist: amountMist });
   const minimum = formatSui(cluster.parameters.minimumWorkerStakeMist);
   return `would stake ${formatSui(amountMist)} (minimum of the cluster: ${minimum}; gas at most ${formatSui(cost.budgetMist)}) and mint a Seal token`;
 }

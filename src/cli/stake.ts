@@ -11,11 +11,12 @@ import {
   formatSui,
   parametersAt,
   parseSui,
-  planStake,
+  previewStake,
 } from '#chain';
 import type { StakeRecord } from '#domain';
 import { acquireLock, openJournal, readTrustedText } from '#infrastructure';
 import type { StakeChain } from '#plugin';
+import { judgeAmount } from '#plugins';
 import {
   ask,
   confirm,
@@ -72,7 +73,8 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   const chain = await openStakeChain(actor, options, life);
   const before = await liveRecord(chain, nodeId);
   if (!before) {
-    const cost = await planStake(actor, { nodeId, stakeMist });
+    judgeAmount(stakeMist, { nodeId, parameters: (await chain.cluster()).parameters });
+    const cost = await previewStake(actor, { nodeId, stakeMist });
     const announcement = { nodeId, stakeMist, wallet: chain.wallet, snapshot, cost, holderKey };
     if (options.dryRun) {
       io.result(
@@ -104,7 +106,7 @@ function announce(facts: {
   readonly stakeMist: bigint;
   readonly wallet: string;
   readonly snapshot: ClusterSnapshot;
-  readonly cost: Awaited<ReturnType<typeof planStake>>;
+  readonly cost: Awaited<ReturnType<typeof previewStake>>;
   readonly holderKey: Uint8Array | undefined;
 }): string {
   return table([

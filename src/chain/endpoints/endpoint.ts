@@ -1,15 +1,21 @@
 import { SuiGrpcClient } from '@mysten/sui/grpc';
-import { type Backoff, backoffDelayMs, type Clock, ConfigurationError, DaasError } from '#base';
+import { DaasError } from '#base';
+import { chainIdMismatch, chainRefused, chainUnavailable, endpointKeyNeeded } from './endpoint-errors.ts';
 import { endpointUrl } from './endpoint-url.ts';
-import { chainIdMismatch, chainRefused, chainUnavailable, endpointKeyNeeded } from './errors.ts';
-import { createNodeFetch, type NodeFetch, type NodeFetchOptions, UnexpectedAnswer } from './node-fetch.ts';
+import {
+  createNodeFetch,
+  type EndpointSettings,
+  type NodeFetch,
+  type NodeFetchOptions,
+  UnexpectedAnswer,
+} from './node-fetch.ts';
 
-interface EndpointOptions extends NodeFetchOptions {
-  /** Base58 digest of the genesis checkpoint; every reply is held against it when given. */
+export interface EndpointOptions extends NodeFetchOptions {
+  /** Base58 digest of the genesis checkpoint; every reply is compared with it when given. */
   readonly chainId?: string;
   /** Each call ends after this long. */
   readonly timeoutMs: number;
-  /** Take http:// beyond this machine. */
+  /** Allow http:// to other machines. */
   readonly allowInsecure?: boolean;
 }
 
@@ -19,8 +25,8 @@ export interface Endpoint {
   /** The chain the node serves. Throws `DAAS_CHAIN_ID_MISMATCH`. */
   chainId(signal?: AbortSignal): Promise<string>;
   /**
-   * One call, with a time-out, after it is known that the node serves the right chain. What it throws is a
-   * `DaasError` (`DAAS_CHAIN_UNAVAILABLE`, `DAAS_CHAIN_REFUSED`, `DAAS_CHAIN_ID_MISMATCH`) or the caller's own reason.
+   * One call with a time-out, sent after the node has named the right chain. Throws a `DaasError`
+   * (`DAAS_CHAIN_UNAVAILABLE`, `DAAS_CHAIN_REFUSED`, `DAAS_CHAIN_ID_MISMATCH`) or the reason of `signal`.
    */
   call<T>(
     what: string,
@@ -30,13 +36,13 @@ export interface Endpoint {
 }
 
 /** Throws `DAAS_ENDPOINT_INVALID`, `DAAS_ENDPOINT_INSECURE` and `DAAS_PROXY_INVALID` (exit 78). */
-function openEndpoint(address: string, options: EndpointOptions): Endpoint {
-  const url = endpointUrl(address, options.allowInsecure ?? false);
-  const node = createNodeFetch(url, options);
+export function openEndpoint(settings: EndpointSettings, options: EndpointOptions): Endpoint {
+  const url = endpointUrl(settings.url, options.allowInsecure ?? false);
+  const node = createNodeFetch({ ...settings, url }, options);
   const client = new SuiGrpcClient({
     network: 'sui',
     baseUrl: url,
-    // The SDK's default is base64 text: a third more bytes for nothing.
+    // The default of the SDK is base64 text, which is a third longer.
     format: 'binary',
     fetch: node.fetch,
   });
@@ -48,7 +54,7 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
   ): Promise<T> {
     signal?.throwIfAborted();
     const timeout = AbortSignal.timeout(options.timeoutMs);
-    // Of this attempt alone: its failure is found by it.
+    // A signal of this attempt alone: `failureOf` finds the failure by it.
     const ended = AbortSignal.any(signal ? [signal, timeout] : [timeout]);
     let result: T;
     try {
@@ -97,8 +103,8 @@ function openEndpoint(address: string, options: EndpointOptions): Endpoint {
 }
 
 /**
- * Answers that would be the same the next time; all others, INTERNAL among them (which the transport also reports for
- * a refused connection), say nothing about the chain.
+ * gRPC statuses that the same call would get again. All others say nothing about the chain; INTERNAL is one of them,
+ * because the transport reports it for a refused connection too.
  */
 const REFUSALS = new Set([
   'INVALID_ARGUMENT',
@@ -109,7 +115,7 @@ const REFUSALS = new Set([
   'ABORTED',
 ]);
 
-/** A node's or a proxy's way to say that it does not know who asks. */
+/** How a node or a proxy says that it needs a key. */
 const KEY_NEEDED: ReadonlySet<unknown> = new Set([401, 403, 'UNAUTHENTICATED', 'PERMISSION_DENIED']);
 
 function classify(error: unknown, what: string, url: string, { proxy }: NodeFetch): DaasError {
@@ -119,69 +125,4 @@ function classify(error: unknown, what: string, url: string, { proxy }: NodeFetc
   return typeof code === 'string' && REFUSALS.has(code)
     ? chainRefused(what, url, error)
     : chainUnavailable(what, url, error, proxy);
-}
-
-export interface EndpointsOptions extends EndpointOptions {
-  readonly clock: Clock;
-  /** How long a read is tried again before it is given up; 0: each endpoint is asked once. */
-  readonly retryForMs?: number;
-  readonly random?: () => number;
-}
-
-/** Several full nodes: a read goes to the first that answers, and stays with it. */
-export interface Endpoints {
-  readonly all: readonly Endpoint[];
-  read<T>(
-    what: string,
-    body: (client: SuiGrpcClient, signal: AbortSignal) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T>;
-  /** As `read`, for several calls that must see one node's state; `retryForMs` in place of the option's. */
-  withOne<T>(body: (endpoint: Endpoint) => Promise<T>, signal?: AbortSignal, retryForMs?: number): Promise<T>;
-}
-
-const RETRY: Backoff = { baseMs: 100, maxMs: 2_000 };
-
-export function openEndpoints(addresses: readonly string[], options: EndpointsOptions): Endpoints {
-  if (addresses.length === 0)
-    throw new ConfigurationError(
-      'DAAS_ENDPOINT_MISSING',
-      'no Sui full node is named: set chain.endpoints, or pass --endpoint',
-    );
-  const { clock, random = Math.random } = options;
-  const all = addresses.map((address) => openEndpoint(address, options));
-  let preferred = 0;
-
-  async function withOne<T>(
-    body: (endpoint: Endpoint) => Promise<T>,
-    signal?: AbortSignal,
-    retryForMs = options.retryForMs ?? 0,
-  ): Promise<T> {
-    const giveUpAtMs = clock.monotonicMs() + retryForMs;
-    for (let attempt = 0; ; attempt += 1) {
-      let failure: unknown;
-      const first = preferred;
-      for (let step = 0; step < all.length; step += 1) {
-        const index = (first + step) % all.length;
-        try {
-          const result = await body(all[index] as Endpoint);
-          preferred = index;
-          return result;
-        } catch (error) {
-          signal?.throwIfAborted();
-          if (!(error instanceof DaasError && error.isRetryable)) throw error;
-          failure = error;
-        }
-      }
-      const delayMs = backoffDelayMs(attempt, RETRY, random);
-      if (clock.monotonicMs() + delayMs > giveUpAtMs) throw failure;
-      await clock.sleep(delayMs, signal);
-    }
-  }
-
-  return {
-    all,
-    withOne,
-    read: (what, body, signal) => withOne((endpoint) => endpoint.call(what, body, signal), signal),
-  };
 }

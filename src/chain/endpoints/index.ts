@@ -1,0 +1,4 @@
+export type { Endpoint } from './endpoint.ts';
+export { ChainError, chainUnavailable } from './endpoint-errors.ts';
+export { type EndpointAddress, type Endpoints, type EndpointsOptions, openEndpoints } from './endpoints.ts';
+export type { EndpointSettings } from './node-fetch.ts';
