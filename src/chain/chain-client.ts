@@ -209,7 +209,7 @@ interface TypedRead<T> {
   readonly ids: readonly string[];
   /** Objects of any other type read as `undefined`. */
   readonly type: string;
-  decode(object: ReadObject): T | undefined;
+  readonly decode: (object: ReadObject) => T | undefined;
 }
 
 async function readTyped<T>(

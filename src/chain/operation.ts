@@ -52,7 +52,7 @@ interface OperationCall<Result> extends Pick<TransactionRequest, 'build'> {
   readonly shared?: readonly string[];
   /** For the names of aborts: the package of the contracts. */
   readonly packageId?: string;
-  resultOf(transaction: Executed): Result;
+  readonly resultOf: (transaction: Executed) => Result;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;

@@ -34,7 +34,7 @@ export interface TransactionRequest {
   /** The package of the contracts, for the names of aborts. */
   readonly packageId?: string;
   /** Adds the commands. `mutable(id)` and `readonly(id)` make arguments of shared objects. */
-  build(tx: Transaction, objects: SharedArguments): void;
+  readonly build: (tx: Transaction, objects: SharedArguments) => void;
 }
 interface SharedArguments {
   mutable(id: string): ObjectArgument;

@@ -4,7 +4,7 @@ import { ChainError, type Endpoints } from './endpoints/index.ts';
 import type { Executed } from './executed-transaction.ts';
 import { type Actor, operation } from './operation.ts';
 
-export interface Published {
+interface Published {
   readonly digest: string;
   readonly packageId: string;
   /** Its owner can change the package; `undefined` when the package is immutable. */

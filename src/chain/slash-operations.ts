@@ -13,7 +13,7 @@ export interface SlashOutcome {
   /** Set when this vote executed the slash. */
   readonly executed: SlashExecuted | undefined;
 }
-export interface SlashExecuted {
+interface SlashExecuted {
   readonly slashedMist: bigint;
   readonly leftMist: bigint;
   /** The record is slashed for good: the rest is below the minimum. */

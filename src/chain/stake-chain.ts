@@ -263,8 +263,8 @@ function assertMintable(
 interface Errand {
   readonly purpose: Purpose;
   /** What exists on chain already. Asked before each transaction is built, so that money never moves twice. */
-  found(): Promise<ChainReceipt | undefined>;
-  request(): TransactionRequest;
+  readonly found: () => Promise<ChainReceipt | undefined>;
+  readonly request: () => TransactionRequest;
 }
 
 /** Settles what is pending, then builds and sends until a transaction for the purpose has landed or `found` finds a result. */
