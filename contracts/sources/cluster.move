@@ -20,51 +20,69 @@ use sui::table::{Self, Table};
 #[error]
 const ENotAdmin: vector<u8> = b"The sender is not the admin of this cluster";
 #[error]
-const ENotOfferedAdmin: vector<u8> = b"The sender is not the address to which the admin role was offered";
+const ENotOfferedAdmin: vector<u8> =
+    b"The sender is not the address to which the admin role was offered";
 #[error]
-const EMinimumStakeOutOfBounds: vector<u8> = b"The minimum worker stake must not exceed the largest stake there can be";
+const EMinimumStakeOutOfBounds: vector<u8> =
+    b"The minimum worker stake must not exceed the largest stake there can be";
 #[error]
-const EMinimumTopUpOutOfBounds: vector<u8> = b"The minimum top-up must be at least 1 MIST and not exceed the largest stake there can be";
+const EMinimumTopUpOutOfBounds: vector<u8> =
+    b"The minimum top-up must be at least 1 MIST and not exceed the largest stake there can be";
 #[error]
-const ETierCount: vector<u8> = b"There must be exactly three tiers, each with a stake and a list of permissions";
+const ETierCount: vector<u8> =
+    b"There must be exactly three tiers, each with a stake and a list of permissions";
 #[error]
-const ETierOrder: vector<u8> = b"The stakes of the tiers must begin at 1 MIST or more and rise strictly up to the largest stake there can be";
+const ETierOrder: vector<u8> =
+    b"The stakes of the tiers must begin at 1 MIST or more and rise strictly up to the largest stake there can be";
 #[error]
-const ETierPermissions: vector<u8> = b"A tier must grant between one and sixteen permissions of the form resource:verb, none of them twice";
+const ETierPermissions: vector<u8> =
+    b"A tier must grant between one and sixteen permissions of the form resource:verb, none of them twice";
 #[error]
-const ENoWorkerTier: vector<u8> = b"One of the tiers must grant the permission nodes:write, or no worker could join";
+const ENoWorkerTier: vector<u8> =
+    b"One of the tiers must grant the permission nodes:write, or no worker could join";
 #[error]
-const EMinimumBelowWorkerTier: vector<u8> = b"The minimum worker stake must reach the tier that grants nodes:write";
+const EMinimumBelowWorkerTier: vector<u8> =
+    b"The minimum worker stake must reach the tier that grants nodes:write";
 #[error]
-const EUnbondingOutOfBounds: vector<u8> = b"The unbonding time must be between one minute and one year";
+const EUnbondingOutOfBounds: vector<u8> =
+    b"The unbonding time must be between one minute and one year";
 #[error]
-const ETokenLifeOutOfBounds: vector<u8> = b"The life of a Seal token must be between 1 and 1000 epochs";
+const ETokenLifeOutOfBounds: vector<u8> =
+    b"The life of a Seal token must be between 1 and 1000 epochs";
 #[error]
-const EProposalLifeOutOfBounds: vector<u8> = b"The life of a slash proposal must be at least one second and at most a quarter of the unbonding time";
+const EProposalLifeOutOfBounds: vector<u8> =
+    b"The life of a slash proposal must be at least one second and at most a quarter of the unbonding time";
 #[error]
 const ESlasherCount: vector<u8> = b"There must be between one and sixteen slashers";
 #[error]
 const EDuplicateSlasher: vector<u8> = b"A slasher is named twice";
 #[error]
-const EThresholdOutOfBounds: vector<u8> = b"The slash threshold must be at least one and at most the number of slashers";
+const EThresholdOutOfBounds: vector<u8> =
+    b"The slash threshold must be at least one and at most the number of slashers";
 #[error]
 const EZeroTreasury: vector<u8> = b"The treasury must not be the zero address";
 #[error]
-const ENoTreasuryToAccept: vector<u8> = b"No change of treasury waits for an acceptance: none pends, or its time has come already";
+const ENoTreasuryToAccept: vector<u8> =
+    b"No change of treasury waits for an acceptance: none pends, or its time has come already";
 #[error]
 const ENotNewTreasury: vector<u8> = b"Only the new treasury address itself can accept";
 #[error]
 const ENotASlasher: vector<u8> = b"The address is neither a slasher nor about to become one";
 #[error]
-const EThresholdNotRaised: vector<u8> = b"At once the threshold can only be raised, and to no more than the number of slashers";
+const EThresholdNotRaised: vector<u8> =
+    b"At once the threshold can only be raised, and to no more than the number of slashers";
 #[error]
-const EEndpoint: vector<u8> = b"The endpoint of a gateway must be an https:// URL of at most 256 printable ASCII characters";
+const EEndpoint: vector<u8> =
+    b"The endpoint of a gateway must be an https:// URL of at most 256 printable ASCII characters";
 #[error]
-const ETlsPins: vector<u8> = b"A gateway has at most two different TLS pins, each a SHA-256 of 32 bytes";
+const ETlsPins: vector<u8> =
+    b"A gateway has at most two different TLS pins, each a SHA-256 of 32 bytes";
 #[error]
-const EAttestation: vector<u8> = b"The attestation kind must have 1 to 32 characters out of a-z, 0-9 and hyphen, the measurement at most 128 bytes";
+const EAttestation: vector<u8> =
+    b"The attestation kind must have 1 to 32 characters out of a-z, 0-9 and hyphen, the measurement at most 128 bytes";
 #[error]
-const ESigningKey: vector<u8> = b"The signing key of a gateway must be an Ed25519 public key of 32 bytes";
+const ESigningKey: vector<u8> =
+    b"The signing key of a gateway must be an Ed25519 public key of 32 bytes";
 #[error]
 const ENoSuchTier: vector<u8> = b"The tier must be 0 (basic), 1 (standard) or 2 (premium)";
 #[error]
@@ -72,7 +90,8 @@ const ETooManyGateways: vector<u8> = b"A cluster has at most 32 gateways: retire
 #[error]
 const ENoSuchGateway: vector<u8> = b"No gateway of this cluster has that id";
 #[error]
-const ENoSuchStatus: vector<u8> = b"The status of a gateway must be 0 (live), 1 (draining) or 2 (retired)";
+const ENoSuchStatus: vector<u8> =
+    b"The status of a gateway must be 0 (live), 1 (draining) or 2 (retired)";
 #[error]
 const ENodeIdTaken: vector<u8> = b"A live stake record of this cluster holds that node id already";
 
@@ -401,12 +420,7 @@ public fun accept_treasury(cluster: &mut Cluster, clock: &Clock, ctx: &TxContext
 /// Takes a slasher out at once, from the parameters in force and from those that pend. Votes already given count no
 /// more. With fewer slashers left than the threshold, nobody can be slashed until new parameters are in force.
 /// Only the admin: `ENotAdmin`. Aborts with `ENotASlasher`. Emits `SlasherRemoved`.
-public fun remove_slasher(
-    cluster: &mut Cluster,
-    slasher: address,
-    clock: &Clock,
-    ctx: &TxContext,
-) {
+public fun remove_slasher(cluster: &mut Cluster, slasher: address, clock: &Clock, ctx: &TxContext) {
     assert_admin(cluster, ctx);
     settle(cluster, clock.timestamp_ms());
     let mut found = take_out(&mut cluster.parameters.slashers, slasher);
@@ -719,10 +733,7 @@ fun note(ring: &mut vector<RingEntry>, dropped_seq: &mut u64, entry: RingEntry) 
 }
 
 fun new_tiers(stakes_mist: vector<u64>, permissions: vector<vector<String>>): vector<Tier> {
-    assert!(
-        stakes_mist.length() == TIER_COUNT && permissions.length() == TIER_COUNT,
-        ETierCount,
-    );
+    assert!(stakes_mist.length() == TIER_COUNT && permissions.length() == TIER_COUNT, ETierCount);
     let mut tiers = vector[];
     let mut seen: vector<String> = vector[];
     let mut previous = 0;

@@ -22,7 +22,8 @@ use sui::hex;
 #[error]
 const ENotNodeStake: vector<u8> = b"A worker's Seal token is made from a stake of type node only";
 #[error]
-const ENodeStake: vector<u8> = b"A stake of type node gets a worker's Seal token: call create_worker_seal_token";
+const ENodeStake: vector<u8> =
+    b"A stake of type node gets a worker's Seal token: call create_worker_seal_token";
 #[error]
 const ETokenExists: vector<u8> = b"The stake record has a Seal token already: rotate or revoke it";
 #[error]
@@ -30,11 +31,14 @@ const EHolderKeyLength: vector<u8> = b"The holder key must be an Ed25519 public 
 #[error]
 const EPermissionCount: vector<u8> = b"Between 1 and 16 permissions must be asked for";
 #[error]
-const EPermissionForm: vector<u8> = b"A permission must have the form resource:verb and be asked for once";
+const EPermissionForm: vector<u8> =
+    b"A permission must have the form resource:verb and be asked for once";
 #[error]
-const EPermissionAboveTier: vector<u8> = b"The tier of the stake does not grant a permission that was asked for";
+const EPermissionAboveTier: vector<u8> =
+    b"The tier of the stake does not grant a permission that was asked for";
 #[error]
-const ENoPermissionLeft: vector<u8> = b"The tier of the stake grants none of the token's permissions any more: revoke it and make a new one";
+const ENoPermissionLeft: vector<u8> =
+    b"The tier of the stake grants none of the token's permissions any more: revoke it and make a new one";
 #[error]
 const EWrongToken: vector<u8> = b"The Seal token is of another stake record";
 #[error]

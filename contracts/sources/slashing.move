@@ -17,7 +17,8 @@ use sui::event;
 #[error]
 const ENotSlasher: vector<u8> = b"The sender is not a slasher of this cluster";
 #[error]
-const ENotSlasherAtOpening: vector<u8> = b"The sender was not a slasher yet when the proposal was opened: open one of your own";
+const ENotSlasherAtOpening: vector<u8> =
+    b"The sender was not a slasher yet when the proposal was opened: open one of your own";
 #[error]
 const EAmountZero: vector<u8> = b"The amount to slash must be more than zero";
 #[error]
@@ -25,11 +26,14 @@ const EAmountAboveStake: vector<u8> = b"The amount to slash is more than the sta
 #[error]
 const EReasonLength: vector<u8> = b"The reason of a slash must have between 1 and 256 bytes";
 #[error]
-const EStakeGone: vector<u8> = b"No slash can reach this stake any more: it is withdrawn, slashed to nothing, or its hold is over";
+const EStakeGone: vector<u8> =
+    b"No slash can reach this stake any more: it is withdrawn, slashed to nothing, or its hold is over";
 #[error]
-const EUnlocked: vector<u8> = b"The stake is unlocked already: no proposal can be opened against it";
+const EUnlocked: vector<u8> =
+    b"The stake is unlocked already: no proposal can be opened against it";
 #[error]
-const EProposalAlreadyOpen: vector<u8> = b"The sender has an open proposal against this record already";
+const EProposalAlreadyOpen: vector<u8> =
+    b"The sender has an open proposal against this record already";
 #[error]
 const EWrongRecord: vector<u8> = b"The proposal is about another stake record";
 #[error]
@@ -199,10 +203,7 @@ public fun expire(
     record.assert_belongs(cluster);
     assert!(proposal.record == object::id(record), EWrongRecord);
     assert!(proposal.status == PROPOSAL_OPEN, EProposalClosed);
-    assert!(
-        now_ms >= proposal.expires_at_ms || !record.is_slashable(now_ms),
-        EProposalNotExpired,
-    );
+    assert!(now_ms >= proposal.expires_at_ms || !record.is_slashable(now_ms), EProposalNotExpired);
     proposal.status = PROPOSAL_EXPIRED;
     let id = object::id(proposal);
     record.remove_proposal(id);

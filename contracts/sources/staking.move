@@ -19,11 +19,14 @@ use sui::sui::SUI;
 // === Errors ===
 
 #[error]
-const EInvalidNodeId: vector<u8> = b"The node id must be one lower-case DNS label: 1 to 63 characters out of a-z, 0-9 and hyphen, with no hyphen at either end";
+const EInvalidNodeId: vector<u8> =
+    b"The node id must be one lower-case DNS label: 1 to 63 characters out of a-z, 0-9 and hyphen, with no hyphen at either end";
 #[error]
-const EStakeBelowMinimum: vector<u8> = b"The stake is below the minimum of the cluster for its type";
+const EStakeBelowMinimum: vector<u8> =
+    b"The stake is below the minimum of the cluster for its type";
 #[error]
-const EStakeAboveMaximum: vector<u8> = b"The stake would exceed the largest stake a record can have";
+const EStakeAboveMaximum: vector<u8> =
+    b"The stake would exceed the largest stake a record can have";
 #[error]
 const ETopUpBelowMinimum: vector<u8> = b"The top-up is below the minimum of the cluster";
 #[error]
@@ -33,9 +36,11 @@ const ENotStaker: vector<u8> = b"The sender is not the staker of this record";
 #[error]
 const ENotActive: vector<u8> = b"The stake record is not active";
 #[error]
-const EProposalOpen: vector<u8> = b"A slash proposal against this record is open: wait until it has been decided or has expired";
+const EProposalOpen: vector<u8> =
+    b"A slash proposal against this record is open: wait until it has been decided or has expired";
 #[error]
-const EStillLocked: vector<u8> = b"The stake is still locked: it can be withdrawn when the unbonding time is over";
+const EStillLocked: vector<u8> =
+    b"The stake is still locked: it can be withdrawn when the unbonding time is over";
 #[error]
 const ENotUnbonding: vector<u8> = b"The stake is not unbonding: request the unstake first";
 #[error]
@@ -359,11 +364,7 @@ public(package) fun unbind_token(record: &mut StakeRecord) {
 }
 
 /// Whether a proposer has an open proposal against the record at that time.
-public(package) fun has_open_proposal(
-    record: &StakeRecord,
-    proposer: address,
-    now_ms: u64,
-): bool {
+public(package) fun has_open_proposal(record: &StakeRecord, proposer: address, now_ms: u64): bool {
     let mut i = 0;
     while (i < record.open_proposals.length()) {
         let open = &record.open_proposals[i];
