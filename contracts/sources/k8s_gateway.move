@@ -1,4 +1,4 @@
-// Functions that make no object take `&TxContext`: it says so, and the package is not meant to be upgraded.
+// Functions that make no object take `&TxContext`: it says so, and an upgrade adds functions instead of changing these.
 
 /// Seal tokens: what ties a stake to one holder's key.
 ///
@@ -89,7 +89,9 @@ public struct SealTokenCreated has copy, drop {
     owner: address,
     node_id: String,
     holder_key: vector<u8>,
+    stake_amount: u64,
     permissions: vector<String>,
+    issued_epoch: u64,
     expires_at: u64,
     gateway_tier: u8,
     token_sequence: u64,
@@ -107,7 +109,9 @@ public struct SealTokenRotated has copy, drop {
     owner: address,
     node_id: String,
     holder_key: vector<u8>,
+    stake_amount: u64,
     permissions: vector<String>,
+    issued_epoch: u64,
     expires_at: u64,
     gateway_tier: u8,
     token_sequence: u64,
@@ -198,14 +202,16 @@ public fun rotate_seal_token(
     event::emit(SealTokenRotated {
         cluster: token.cluster,
         record: token.stake_id,
-        sequence: record.note_change(cluster),
+        sequence: record.note_other(cluster),
         previous,
         token: object::id(&token),
         token_hash: token.token_hash,
         owner: token.owner,
         node_id: token.node_id,
         holder_key,
+        stake_amount: token.stake_amount,
         permissions,
+        issued_epoch: token.issued_epoch,
         expires_at: token.expires_at,
         gateway_tier: token.gateway_tier,
         token_sequence: token.sequence,
@@ -221,7 +227,7 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     assert!(token.stake_id == object::id(record), EWrongToken);
     let sequence = if (is_bound(record, &token)) {
         record.unbind_token();
-        record.note_urgent_change(cluster)
+        record.note_ended(cluster)
     } else {
         0
     };
@@ -236,8 +242,9 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     destroy(token);
 }
 
-/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, the
-/// token has not expired, and the parameters in force grant the stake each of its permissions still. Never aborts.
+/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, no
+/// slash has left it less than the minimum in force, the token has not expired, and the parameters in force grant the
+/// stake each of its permissions still. Never aborts.
 public fun is_valid(
     cluster: &Cluster,
     record: &StakeRecord,
@@ -249,6 +256,7 @@ public fun is_valid(
     record.cluster() == object::id(cluster)
         && is_bound(record, token)
         && record.is_active()
+        && !record.is_short_after_slash(&parameters)
         && ctx.epoch() < token.expires_at
         && still_granted(&token.permissions, &parameters, record.balance_mist()) == token.permissions
 }
@@ -314,13 +322,15 @@ fun create(
     event::emit(SealTokenCreated {
         cluster: token.cluster,
         record: token.stake_id,
-        sequence: record.note_change(cluster),
+        sequence: record.note_other(cluster),
         token: object::id(&token),
         token_hash: token.token_hash,
         owner: token.owner,
         node_id: token.node_id,
         holder_key,
+        stake_amount: token.stake_amount,
         permissions,
+        issued_epoch: token.issued_epoch,
         expires_at: token.expires_at,
         gateway_tier: token.gateway_tier,
         token_sequence: token.sequence,

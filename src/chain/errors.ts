@@ -83,9 +83,9 @@ export function executionError(
 }
 
 const CODES: Partial<Readonly<Record<AbortName, `DAAS_${string}`>>> = {
+  'cluster::EInvalidNodeId': 'DAAS_NODE_ID_INVALID',
   'cluster::ENodeIdTaken': 'DAAS_NODE_ID_TAKEN',
   'staking::EStakeBelowMinimum': 'DAAS_STAKE_TOO_LOW',
-  'staking::EInvalidNodeId': 'DAAS_NODE_ID_INVALID',
 };
 
 function unnamedFailure(failure: ExecutionFailure, facts: Readonly<Record<string, unknown>>): ChainError {

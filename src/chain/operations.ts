@@ -4,7 +4,7 @@ import type { ChainClient } from './chain-client.ts';
 import { type ContractBuild, verifyBytecode } from './contract-build.ts';
 import { type Endpoints, type EndpointsOptions, openEndpoints } from './endpoint.ts';
 import { ChainError, executionError } from './errors.ts';
-import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState } from './facts.ts';
+import { GATEWAY_STATUSES, type GatewayStatus, type ParameterState, parametersAt } from './facts.ts';
 import type { GasCost } from './gas.ts';
 import { cluster, slashing, staking } from './generated/index.ts';
 import { mintRequest, stakeRequest } from './stake-chain.ts';
@@ -217,6 +217,7 @@ export function defaultSettings(admin: string): ClusterSettings {
     slashers: [admin],
     slashThreshold: 1n,
     proposalLifeMs: 86_400_000n,
+    challengeMs: 0n,
     treasury: admin,
   };
 }
@@ -265,6 +266,7 @@ function parametersArgument(
     slashers: settings.slashers,
     slashThreshold: settings.slashThreshold,
     proposalLifeMs: settings.proposalLifeMs,
+    challengeMs: settings.challengeMs,
     treasury: settings.treasury,
   });
 }
@@ -287,7 +289,9 @@ export function planCreateCluster(
       spendMist: 0n,
       packageId,
       build: (tx) => {
-        cluster.createCluster(tx, packageId, { parameters: parametersArgument(tx, packageId, settings) });
+        const parameters = parametersArgument(tx, packageId, settings);
+        const made = cluster.createCluster(tx, packageId, { parameters });
+        cluster.share(tx, packageId, { cluster: made });
       },
     },
     (transaction) => ({
@@ -471,12 +475,14 @@ export async function setGatewayStatus(
 type Preview = Pick<Plan<never>, 'cost' | 'budgetMist'>;
 
 /** What `StakeChain.stakeForNode` would do. It keeps no journal: use it to look, not to stake. */
-export function planStake(
+export async function planStake(
   { client, wallet, ...gas }: ClusterActor,
   request: { readonly nodeId: string; readonly stakeMist: bigint },
   signal?: AbortSignal,
 ): Promise<Preview> {
-  return preview(client, stakeRequest(wallet.address, client.deployment, request, gas), signal);
+  const { termsVersion } = (await client.clusterState(signal)).state;
+  const whole = { ...request, termsVersion };
+  return preview(client, stakeRequest(wallet.address, client.deployment, whole, gas), signal);
 }
 
 /** What `StakeChain.createWorkerSealToken` would do; to look, not to mint. */
@@ -520,31 +526,38 @@ export interface SlashExecuted {
   readonly isRecordSlashed: boolean;
 }
 
-/** Opens a proposal and votes for it; with a threshold of 1 it is carried out at once. */
-export function planProposeSlash(
+/** Stands for "no evidence". */
+const NO_EVIDENCE = new Uint8Array(32);
+
+/** Opens a proposal and votes for it; where one vote is enough at once, it is carried out in the same transaction. */
+export async function planProposeSlash(
   actor: ClusterActor,
   {
     recordId,
     amountMist,
     reason,
+    evidence = NO_EVIDENCE,
   }: {
     readonly recordId: string;
     readonly amountMist: bigint;
     readonly reason: string;
+    /** Hash of what shows it, 32 bytes. */
+    readonly evidence?: Uint8Array;
   },
   signal?: AbortSignal,
 ): Promise<Plan<SlashOutcome>> {
   const { packageId, clusterId } = actor.client.deployment;
+  const { state, nowMs } = await actor.client.clusterState(signal);
+  const { slashThreshold, challengeMs } = parametersAt(state, nowMs);
   return planOnCluster(
     actor,
     [recordId],
     (tx, objects) => {
-      slashing.propose(tx, packageId, {
-        cluster: objects.mutable(clusterId),
-        record: objects.mutable(recordId),
-        amountMist,
-        reason,
-      });
+      const target = { cluster: objects.mutable(clusterId), record: objects.mutable(recordId) };
+      const proposal = slashing.propose(tx, packageId, { ...target, amountMist, reason, evidence });
+      if (slashThreshold === 1n && challengeMs === 0n)
+        slashing.execute(tx, packageId, { ...target, proposal });
+      slashing.share(tx, packageId, { proposal });
     },
     (transaction) => slashOutcome(transaction, packageId),
     signal,
@@ -559,26 +572,45 @@ export async function proposeSlash(
   return (await planProposeSlash(actor, options, signal)).execute(signal);
 }
 
-/** Votes for an open proposal, and carries it out when that is enough. */
-export function planVoteSlash(
+/** Votes for an open proposal, and carries it out in the same transaction when that is enough. */
+export async function planVoteSlash(
   actor: ClusterActor,
   { recordId, proposalId }: { readonly recordId: string; readonly proposalId: string },
   signal?: AbortSignal,
 ): Promise<Plan<SlashOutcome>> {
   const { packageId, clusterId } = actor.client.deployment;
+  const isEnough = await isLastVote(actor, proposalId, signal);
   return planOnCluster(
     actor,
     [recordId, proposalId],
     (tx, objects) => {
-      slashing.vote(tx, packageId, {
-        cluster: objects.mutable(clusterId),
+      const target = {
+        cluster: isEnough ? objects.mutable(clusterId) : objects.readonly(clusterId),
         record: objects.mutable(recordId),
         proposal: objects.mutable(proposalId),
-      });
+      };
+      slashing.vote(tx, packageId, target);
+      if (isEnough) slashing.execute(tx, packageId, target);
     },
     (transaction) => slashOutcome(transaction, packageId),
     signal,
   );
+}
+
+/** Whether the proposal can be carried out once the actor has voted too. */
+async function isLastVote(
+  { client, wallet }: ClusterActor,
+  proposalId: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const [proposal, { state, nowMs }] = await Promise.all([
+    client.proposal(proposalId, signal),
+    client.clusterState(signal),
+  ]);
+  if (!proposal || nowMs < proposal.executableAtMs) return false;
+  const { slashers, slashThreshold } = parametersAt(state, nowMs);
+  const votes = new Set([...proposal.votes, wallet.address].filter((voter) => slashers.includes(voter)));
+  return votes.size >= Math.max(Number(slashThreshold), proposal.thresholdAtOpening);
 }
 
 export async function voteSlash(

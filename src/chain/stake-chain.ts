@@ -190,16 +190,28 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     stakeForNode: ({ nodeId, stakeMist }, signal) =>
       exclusive(async () => {
         assertNodeId(nodeId);
+        let termsVersion = 0n;
         return carryOut(
           stakePurpose(nodeId),
           async () => {
             const existing = await ownRecord(nodeId, signal);
-            if (!existing)
-              await assertCanStake(client, wallet.address, { nodeId, stakeMist }, budgets, signal);
-            return existing;
+            if (existing) return existing;
+            termsVersion = await assertCanStake(
+              client,
+              wallet.address,
+              { nodeId, stakeMist },
+              budgets,
+              signal,
+            );
+            return undefined;
           },
           () =>
-            stakeRequest(wallet.address, client.deployment, { nodeId, stakeMist }, offer(budgets.stakeMist)),
+            stakeRequest(
+              wallet.address,
+              client.deployment,
+              { nodeId, stakeMist, termsVersion },
+              offer(budgets.stakeMist),
+            ),
           signal,
         );
       }),
@@ -228,14 +240,14 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
   };
 }
 
-/** Throws `DAAS_STAKE_TOO_LOW` and `DAAS_BALANCE_TOO_LOW`, before anything is built. */
+/** Throws `DAAS_STAKE_TOO_LOW` and `DAAS_BALANCE_TOO_LOW`, before anything is built. The version of the terms it saw. */
 export async function assertCanStake(
   client: ChainClient,
   wallet: string,
   { nodeId, stakeMist }: { readonly nodeId: string; readonly stakeMist: bigint },
   budgets: GasBudgets,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<bigint> {
   const [{ state, nowMs }, balance] = await Promise.all([
     client.clusterState(signal),
     client.balance(wallet, signal),
@@ -249,6 +261,7 @@ export async function assertCanStake(
       budgets.stakeMist,
       balance.addressBalanceMist,
     );
+  return state.termsVersion;
 }
 
 /** What is offered for gas; what is left out is found by simulation, or is the reference price. */
@@ -273,11 +286,15 @@ interface Contract {
   readonly clusterId: string;
 }
 
-/** Stakes for a node; the record is shared by the call itself. */
+/** Stakes for a node under the terms that were seen, and shares the record. */
 export function stakeRequest(
   sender: string,
   { packageId, clusterId }: Contract,
-  { nodeId, stakeMist }: { readonly nodeId: string; readonly stakeMist: bigint },
+  {
+    nodeId,
+    stakeMist,
+    termsVersion,
+  }: { readonly nodeId: string; readonly stakeMist: bigint; readonly termsVersion: bigint },
   gas: GasOffer = {},
 ): TransactionRequest {
   return {
@@ -288,7 +305,13 @@ export function stakeRequest(
     ...offerOf(gas),
     build: (tx, objects) => {
       const [coin] = tx.splitCoins(tx.gas, [stakeMist]);
-      staking.stakeForNode(tx, packageId, { cluster: objects.mutable(clusterId), coin, nodeId });
+      const record = staking.stakeForNode(tx, packageId, {
+        cluster: objects.mutable(clusterId),
+        coin,
+        nodeId,
+        termsVersion,
+      });
+      staking.share(tx, packageId, { record });
     },
   };
 }
