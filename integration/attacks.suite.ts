@@ -343,10 +343,11 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
       const stake = new Transaction();
       const [coin] = stake.splitCoins(stake.gas, [2n * SUI]);
       if (!coin) throw new Error('no coin was split');
-      stake.moveCall({
+      const record = stake.moveCall({
         target: `${packageId}::staking::stake_for_user`,
-        arguments: [stake.object(clusterId), coin, stake.object.clock()],
+        arguments: [stake.object(clusterId), coin, stake.pure.u64(1n), stake.object.clock()],
       });
+      stake.moveCall({ target: `${packageId}::staking::share`, arguments: [record] });
       const recordId = createdIn(await carryOut(sui, wallet, stake), 'StakeRecord');
       const mint = new Transaction();
       mint.moveCall({

@@ -115,7 +115,7 @@ test('the commands on a dev chain work, from an empty directory to a slash and i
 
   const slashed = await newcomer.run(take(guide, '--reason "to see it"'), table);
   expect(slashed.exitCode, slashed.output).toBe(0);
-  expect(slashed.output).toMatch(/result +carried out/);
+  expect(slashed.output).toMatch(/result +executed/);
 
   const [, recordId = ''] = /record +(0x\w+)/.exec(slashed.output) ?? [];
   const proven = await newcomer.run(take('docs/proofs.md', 'proof verify'), [...table, ['0x…', recordId]]);
@@ -289,7 +289,7 @@ describe('a cluster with a worker, as the page has it', () => {
     expect(proposed.exitCode, proposed.output).toBe(0);
     const [, proposal = ''] = /slash vote (0x\w+)/.exec(proposed.output) ?? [];
     const voted = await operator.shell(replace(vote, [...onServer(), ['PROPOSAL', proposal]]));
-    expect(voted.output).toMatch(/result +carried out/);
+    expect(voted.output).toMatch(/result +executed/);
     expect((await host.exited).code).toBe(77);
   });
 

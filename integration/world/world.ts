@@ -163,7 +163,7 @@ export class World implements AsyncDisposable {
     );
     return operations.voteSlash.execute(
       { client, wallet: second },
-      { recordId, proposalId: proposed.proposalId },
+      { recordId, proposalId: proposed.proposalId, andExecute: true },
     );
   }
 

@@ -1,6 +1,6 @@
 import { type ClusterSettings, parametersArgument } from './cluster-settings.ts';
 import { expectEvent } from './executed-transaction.ts';
-import { cluster } from './generated/index.ts';
+import { cluster, staking } from './generated/index.ts';
 import { type Actor, type ClusterActor, digestOf, operation } from './operation.ts';
 
 export interface ClusterCreated {
@@ -8,15 +8,33 @@ export interface ClusterCreated {
   readonly clusterId: string;
 }
 
+/** How the machines of a cluster know its server: at most 4 URLs, and at most 2 SHA-256 hashes of its CA bundle. */
+export interface ClusterServers {
+  readonly servers: readonly string[];
+  /** Empty: unchecked. */
+  readonly caHashes: readonly Uint8Array[];
+}
+
 /** Makes a cluster whose admin is the wallet. */
 export const createCluster = operation(
   (
     _actor: Actor,
-    { packageId, settings }: { readonly packageId: string; readonly settings: ClusterSettings },
+    {
+      packageId,
+      settings,
+      servers,
+    }: {
+      readonly packageId: string;
+      readonly settings: ClusterSettings;
+      readonly servers?: ClusterServers | undefined;
+    },
   ) => ({
     packageId,
     build: (tx) => {
-      cluster.createCluster(tx, packageId, { parameters: parametersArgument(tx, packageId, settings) });
+      const parameters = parametersArgument(tx, packageId, settings);
+      const made = cluster.createCluster(tx, packageId, { parameters });
+      if (servers) cluster.setServers(tx, packageId, { cluster: made, ...servers });
+      cluster.share(tx, packageId, { cluster: made });
     },
     resultOf: (transaction): ClusterCreated => {
       const event = expectEvent(transaction, packageId, cluster.MODULE, 'ClusterCreated');
@@ -52,13 +70,16 @@ export const scheduleParameters = operation(({ client }: ClusterActor, settings:
   };
 });
 
-/** Changes of roles that count at once, by the admin or by the address to which a role was offered. */
+/** Changes that count at once, by the admin or by the address to which a role was offered. */
 export type ClusterChange =
   | { readonly kind: 'remove-slasher'; readonly slasher: string }
   | { readonly kind: 'raise-threshold'; readonly threshold: bigint }
   | { readonly kind: 'accept-treasury' }
   | { readonly kind: 'offer-admin'; readonly admin: string }
-  | { readonly kind: 'accept-admin' };
+  | { readonly kind: 'accept-admin' }
+  | ({ readonly kind: 'set-servers' } & ClusterServers)
+  | { readonly kind: 'reserve-node-id'; readonly nodeId: string; readonly reservedFor: string }
+  | { readonly kind: 'unreserve-node-id'; readonly nodeId: string };
 
 export const changeCluster = operation(({ client }: ClusterActor, change: ClusterChange) => {
   const { packageId, clusterId } = client.deployment;
@@ -81,6 +102,20 @@ export const changeCluster = operation(({ client }: ClusterActor, change: Cluste
           return void cluster.offerAdmin(tx, packageId, { ...target, newAdmin: change.admin });
         case 'accept-admin':
           return void cluster.acceptAdmin(tx, packageId, target);
+        case 'set-servers':
+          return void cluster.setServers(tx, packageId, {
+            ...target,
+            servers: change.servers,
+            caHashes: change.caHashes,
+          });
+        case 'reserve-node-id':
+          return void cluster.reserveNodeId(tx, packageId, {
+            ...target,
+            nodeId: change.nodeId,
+            reservedFor: change.reservedFor,
+          });
+        case 'unreserve-node-id':
+          return void cluster.unreserveNodeId(tx, packageId, { ...target, nodeId: change.nodeId });
         default:
           return change satisfies never;
       }
@@ -88,3 +123,21 @@ export const changeCluster = operation(({ client }: ClusterActor, change: Cluste
     resultOf: digestOf,
   };
 });
+
+/** Ends a stake against its staker's will: by the admin, to free a node id. The coins unbond as after `unstake`. */
+export const forceUnstake = operation(
+  ({ client }: ClusterActor, { recordId }: { readonly recordId: string }) => {
+    const { packageId, clusterId } = client.deployment;
+    return {
+      packageId,
+      shared: [clusterId, recordId],
+      build: (tx, objects) => {
+        staking.forceUnstake(tx, packageId, {
+          cluster: objects.mutable(clusterId),
+          record: objects.mutable(recordId),
+        });
+      },
+      resultOf: digestOf,
+    };
+  },
+);

@@ -23,6 +23,7 @@ export function defaultSettings(admin: string): ClusterSettings {
     slashers: [admin],
     slashThreshold: 1n,
     proposalLifeMs: 86_400_000n,
+    challengeMs: 0n,
     treasury: admin,
   };
 }

@@ -33,9 +33,10 @@ export function executionError(
 }
 
 const CODES: Partial<Readonly<Record<AbortName, ErrorCode>>> = {
+  'cluster::EInvalidNodeId': 'DAAS_NODE_ID_INVALID',
   'cluster::ENodeIdTaken': 'DAAS_NODE_ID_TAKEN',
   'staking::EStakeBelowMinimum': 'DAAS_STAKE_TOO_LOW',
-  'staking::EInvalidNodeId': 'DAAS_NODE_ID_INVALID',
+  'staking::ETermsChanged': 'DAAS_TERMS_NOT_ACCEPTED',
 };
 
 function unnamedFailure(failure: ExecutionFailure, facts: Readonly<Record<string, unknown>>): ChainError {

@@ -41,7 +41,8 @@ export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
 export { assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';
-export type { SlashOutcome } from './slash-operations.ts';
+export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
+export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
 export {
   assertAffordable,
   createStakeChain,

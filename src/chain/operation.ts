@@ -57,12 +57,16 @@ interface OperationCall<Result> extends Pick<TransactionRequest, 'build'> {
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
 
-/** Makes an operation from the description of its one transaction. */
+/** Makes an operation from the description of its one transaction; `describe` may read the chain first. */
 export function operation<By extends Actor | ClusterActor, Input, Result>(
-  describe: (actor: By, input: Input) => OperationCall<Result>,
+  describe: (
+    actor: By,
+    input: Input,
+    signal?: AbortSignal,
+  ) => OperationCall<Result> | Promise<OperationCall<Result>>,
 ): Operation<By, Input, Result> {
-  const plan = (actor: By, input: Input, signal?: AbortSignal) =>
-    planCall(actor, describe(actor, input), signal);
+  const plan = async (actor: By, input: Input, signal?: AbortSignal) =>
+    planCall(actor, await describe(actor, input, signal), signal);
   return {
     plan,
     execute: async (actor, input, signal) => (await plan(actor, input, signal)).execute(signal),

@@ -1,7 +1,15 @@
-import { changeCluster, createCluster, scheduleParameters } from './cluster-operations.ts';
+import { changeCluster, createCluster, forceUnstake, scheduleParameters } from './cluster-operations.ts';
 import { addGateway, setGatewayStatus } from './gateway-operations.ts';
 import { publish } from './publish-operation.ts';
-import { expireSlash, proposeSlash, voteSlash } from './slash-operations.ts';
+import {
+  answerSlash,
+  cancelSlash,
+  executeSlash,
+  expireSlash,
+  proposeSlash,
+  retractSlashVote,
+  voteSlash,
+} from './slash-operations.ts';
 
 /**
  * Everything a wallet can do on chain besides its own stake (`createStakeChain`), by name:
@@ -12,9 +20,14 @@ export const operations = {
   createCluster,
   scheduleParameters,
   changeCluster,
+  forceUnstake,
   addGateway,
   setGatewayStatus,
   proposeSlash,
   voteSlash,
+  executeSlash,
+  retractSlashVote,
+  answerSlash,
+  cancelSlash,
   expireSlash,
 } as const;

@@ -11,7 +11,14 @@ import {
   signTransaction,
   type TransactionRequest,
 } from './prepare-transaction.ts';
-import { type MintRequest, mintRequest, type StakeRequest, stakeRequest } from './stake-requests.ts';
+import {
+  type JoinRequest,
+  type MintRequest,
+  mintRequest,
+  type StakeRequest,
+  stakeRequest,
+  underTerms,
+} from './stake-requests.ts';
 import {
   openTransactionOutbox,
   type Purpose,
@@ -74,6 +81,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     point: (signal) => client.point(signal),
     wallet: wallet.address,
     clusterId: client.deployment.clusterId,
+    join: (request, signal) => exclusive(() => join(staker, request, signal)),
     stakeForNode: (request, signal) => exclusive(() => stakeForNode(staker, request, signal)),
     createWorkerSealToken: (request, signal) => exclusive(() => mintSealToken(staker, request, signal)),
     settlePending: (signal) =>
@@ -103,20 +111,38 @@ function stakerOf(options: StakeChainOptions): Staker {
 
 // === Staking ===
 
+/** Stake and Seal token in one transaction: a crash in between cannot leave a stake without a token. */
+async function join(staker: Staker, request: JoinRequest, signal?: AbortSignal): Promise<ChainReceipt> {
+  assertHolderKey(request.holderKey);
+  const { stakeMist, mintMist } = staker.budgets;
+  return makeStake(staker, joinPurpose(staker, request), request, stakeMist + mintMist, signal);
+}
+
 function stakeForNode(staker: Staker, request: StakeRequest, signal?: AbortSignal): Promise<ChainReceipt> {
+  return makeStake(staker, stakePurpose(staker, request.nodeId), request, staker.budgets.stakeMist, signal);
+}
+
+function makeStake(
+  staker: Staker,
+  purpose: Purpose,
+  request: StakeRequest & Partial<JoinRequest>,
+  maximumBudgetMist: bigint,
+  signal?: AbortSignal,
+): Promise<ChainReceipt> {
   const { client, wallet, budgets, gasPriceMist } = staker;
-  const gas = { maximumBudgetMist: budgets.stakeMist, gasPriceMist };
+  const gas = { maximumBudgetMist, gasPriceMist };
   return carryOut(
     staker,
     {
-      purpose: stakePurpose(staker, request.nodeId),
+      purpose,
       found: async () => {
-        const existing = await ownRecord(staker, request.nodeId, signal);
+        const existing = await ownRecord(staker, request, signal);
         if (!existing)
           await assertAffordable(client, { wallet: wallet.address, ...request }, budgets, signal);
         return existing;
       },
-      request: () => stakeRequest(wallet.address, client.deployment, request, gas),
+      request: async () =>
+        stakeRequest(wallet.address, client.deployment, await underTerms(client, request, signal), gas),
     },
     signal,
   );
@@ -125,7 +151,7 @@ function stakeForNode(staker: Staker, request: StakeRequest, signal?: AbortSigna
 /** The live record of a node id, if it belongs to this wallet. The contracts refuse a stake for the node of another one. */
 async function ownRecord(
   staker: Staker,
-  nodeId: string,
+  { nodeId, holderKey }: Pick<JoinRequest, 'nodeId'> & Partial<JoinRequest>,
   signal?: AbortSignal,
 ): Promise<ChainReceipt | undefined> {
   const { client, wallet, outbox } = staker;
@@ -139,10 +165,13 @@ async function ownRecord(
       { isRetryable: true },
     );
   if (record.staker !== wallet.address) return undefined;
-  const receipt = outbox.receiptOf(stakePurpose(staker, nodeId));
-  return receipt?.objectId === id
-    ? receipt
-    : { objectId: id, digest: await lastDigestOf(client, id, signal) };
+  const purposes = [
+    stakePurpose(staker, nodeId),
+    ...(holderKey ? [joinPurpose(staker, { nodeId, holderKey })] : []),
+  ];
+  const receipt = purposes.map((purpose) => outbox.receiptOf(purpose)).find((kept) => kept?.objectId === id);
+  if (receipt) return receipt;
+  return { objectId: id, digest: await lastDigestOf(client, id, signal) };
 }
 
 /** Throws `DAAS_BALANCE_TOO_LOW`, before anything is built. */
@@ -153,7 +182,7 @@ export async function assertAffordable(
   signal?: AbortSignal,
 ): Promise<void> {
   const { coinsMist, addressBalanceMist } = await client.balance(wallet, signal);
-  // The gas budget of the stake is enough for the Seal token too: no stake is left without a token for want of gas.
+  // Measured gas is a fifth of this budget: it is enough for the Seal token too.
   if (coinsMist < stakeMist + budgets.stakeMist)
     throw balanceTooLow(
       { sender: wallet, spendMist: stakeMist },
@@ -166,6 +195,15 @@ export async function assertAffordable(
 function stakePurpose({ client, wallet }: Staker, nodeId: string): Purpose {
   const { clusterId } = client.deployment;
   return { kind: 'stake', wallet: wallet.address, clusterId, subject: nodeId };
+}
+
+function joinPurpose(
+  { client, wallet }: Staker,
+  { nodeId, holderKey }: Pick<JoinRequest, 'nodeId' | 'holderKey'>,
+): Purpose {
+  const { clusterId } = client.deployment;
+  const subject = `${nodeId}/${Buffer.from(holderKey).toString('hex')}`;
+  return { kind: 'join', wallet: wallet.address, clusterId, subject };
 }
 
 // === Minting ===
@@ -264,7 +302,7 @@ interface Errand {
   readonly purpose: Purpose;
   /** What exists on chain already. Asked before each transaction is built, so that money never moves twice. */
   readonly found: () => Promise<ChainReceipt | undefined>;
-  readonly request: () => TransactionRequest;
+  readonly request: () => TransactionRequest | Promise<TransactionRequest>;
 }
 
 /** Settles what is pending, then builds and sends until a transaction for the purpose has landed or `found` finds a result. */
@@ -279,7 +317,7 @@ async function carryOut(
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
     const receipt = await found();
     if (receipt) return receipt;
-    last = await staker.outbox.send(purpose, await prepareAndSign(staker, request(), signal), signal);
+    last = await staker.outbox.send(purpose, await prepareAndSign(staker, await request(), signal), signal);
     if (last.kind === 'done') return last.receipt;
   }
   const wallet = staker.wallet.address;

@@ -20,6 +20,12 @@ interface Contract {
 export interface StakeRequest {
   readonly nodeId: string;
   readonly stakeMist: bigint;
+  /** The terms that were judged: the contracts refuse the stake when the cluster has others. Default: the newest. */
+  readonly termsVersion?: bigint | undefined;
+}
+export interface JoinRequest extends StakeRequest {
+  /** Ed25519 public key of the node, 32 bytes. */
+  readonly holderKey: Uint8Array;
 }
 export interface MintRequest {
   readonly recordId: string;
@@ -27,11 +33,24 @@ export interface MintRequest {
   readonly holderKey: Uint8Array;
 }
 
-/** Stakes for a node. The call itself shares the record. */
+/** A request that names the version of the terms. */
+export type UnderTerms<Request> = Request & { readonly termsVersion: bigint };
+
+/** Names the newest terms when the request names none. */
+export async function underTerms<Request extends StakeRequest>(
+  client: ChainClient,
+  request: Request,
+  signal?: AbortSignal,
+): Promise<UnderTerms<Request>> {
+  const termsVersion = request.termsVersion ?? (await client.clusterState(signal)).state.termsVersion;
+  return { ...request, termsVersion };
+}
+
+/** Stakes for a node, mints its Seal token when there is a node key, and shares the record. */
 export function stakeRequest(
   sender: string,
   { packageId, clusterId }: Contract,
-  { nodeId, stakeMist }: StakeRequest,
+  { nodeId, stakeMist, termsVersion, holderKey }: UnderTerms<StakeRequest & Partial<JoinRequest>>,
   gas: GasOffer = {},
 ): TransactionRequest {
   return {
@@ -42,7 +61,10 @@ export function stakeRequest(
     ...given(gas),
     build: (tx, objects) => {
       const [coin] = tx.splitCoins(tx.gas, [stakeMist]);
-      staking.stakeForNode(tx, packageId, { cluster: objects.mutable(clusterId), coin, nodeId });
+      const cluster = objects.mutable(clusterId);
+      const record = staking.stakeForNode(tx, packageId, { cluster, coin, nodeId, termsVersion });
+      if (holderKey) k8sGateway.createWorkerSealToken(tx, packageId, { cluster, record, holderKey });
+      staking.share(tx, packageId, { record });
     },
   };
 }
@@ -87,13 +109,14 @@ export interface Preview {
   readonly budgetMist: bigint;
 }
 
-/** Simulates `StakeChain.stakeForNode`. It keeps no journal: use it to show the cost, not to stake. */
-export function previewStake(
+/** Simulates `stakeForNode`, or `join` when there is a node key. It keeps no journal: use it to show the cost. */
+export async function previewStake(
   { client, wallet, ...gas }: ClusterActor,
-  request: StakeRequest,
+  request: StakeRequest & Partial<JoinRequest>,
   signal?: AbortSignal,
 ): Promise<Preview> {
-  return preview(client, stakeRequest(wallet.address, client.deployment, request, gas), signal);
+  const whole = await underTerms(client, request, signal);
+  return preview(client, stakeRequest(wallet.address, client.deployment, whole, gas), signal);
 }
 
 /** Simulates `StakeChain.createWorkerSealToken`; to show the cost, not to mint. */

@@ -9,18 +9,21 @@ import type { SignedTransaction } from './prepare-transaction.ts';
 
 /** What a transaction is for. Of two transactions for one purpose, at most one may land. */
 export interface Purpose {
-  readonly kind: 'stake' | 'mint';
+  /** Join: stake and mint in one transaction. */
+  readonly kind: 'stake' | 'mint' | 'join';
   /** The wallet that signs. A journal can outlive a wallet. */
   readonly wallet: string;
   readonly clusterId: string;
-  /** Stake: the node id; mint: the stake record and the node key. */
+  /** Stake: the node id; mint: the stake record and the node key; join: the node id and the node key. */
   readonly subject: string;
 }
 
 interface Receipt {
   readonly digest: string;
-  /** Stake: the record; mint: the token. */
+  /** Stake and join: the record; mint: the token. */
   readonly objectId: string;
+  /** Join: the token. */
+  readonly tokenId?: string | undefined;
 }
 
 export type Settled =
@@ -49,7 +52,7 @@ export interface OutboxOptions {
 }
 
 const Purpose = z.strictObject({
-  kind: z.enum(['stake', 'mint']),
+  kind: z.enum(['stake', 'mint', 'join']),
   wallet: z.string(),
   clusterId: z.string(),
   subject: z.string(),
@@ -64,7 +67,11 @@ const Pending = z.strictObject({
   gas: z.array(z.strictObject({ objectId: z.string(), version: z.string().regex(/^\d+$/) })),
 });
 type Pending = z.infer<typeof Pending>;
-const ReceiptEntry = z.strictObject({ digest: z.string(), objectId: z.string() });
+const ReceiptEntry = z.strictObject({
+  digest: z.string(),
+  objectId: z.string(),
+  tokenId: z.string().optional(),
+});
 
 export function openTransactionOutbox(options: OutboxOptions): TransactionOutbox {
   // A transaction signed for one chain means nothing to another.
@@ -121,7 +128,7 @@ async function finish(
     await journal.remove('pending');
     throw executionError(failureOf(transaction.error, pending.packageId), { digest });
   }
-  const receipt = { digest, objectId: objectOf(purpose, transaction, pending.packageId) };
+  const receipt = { digest, ...madeBy(purpose, transaction, pending.packageId) };
   // The receipt first: after a crash between the two writes the transaction is settled twice, which is harmless.
   await journal.write(receiptKey(purpose), receipt);
   await journal.remove('pending');
@@ -151,12 +158,15 @@ function signedOf(pending: Pending): SignedTransaction {
   };
 }
 
-/** The object that the transaction was sent for, by the event that names it. */
-function objectOf(purpose: Purpose, transaction: Executed, packageId: string): string {
+/** The objects that the transaction was sent for, by the events that name them. */
+function madeBy(purpose: Purpose, transaction: Executed, packageId: string): Omit<Receipt, 'digest'> {
   const created = eventOf(transaction, packageId, staking.MODULE, 'StakeCreated');
   const minted = eventOf(transaction, packageId, k8sGateway.MODULE, 'SealTokenCreated');
-  if (purpose.kind === 'stake' && created) return staking.StakeCreated.parse(created).record;
-  if (purpose.kind === 'mint' && minted) return k8sGateway.SealTokenCreated.parse(minted).token;
+  const recordId = created && staking.StakeCreated.parse(created).record;
+  const tokenId = minted && k8sGateway.SealTokenCreated.parse(minted).token;
+  if (purpose.kind === 'stake' && recordId) return { objectId: recordId };
+  if (purpose.kind === 'mint' && tokenId) return { objectId: tokenId };
+  if (purpose.kind === 'join' && recordId && tokenId) return { objectId: recordId, tokenId };
   throw new ChainError(
     'DAAS_CHAIN_ANSWER_INCOMPLETE',
     `the transaction ${transaction.digest} landed, and the node does not tell its events: try again, or ask another endpoint`,

@@ -198,7 +198,7 @@ function clusterText(io: Io, snapshot: ClusterSnapshot, inForce: ParameterState)
     table([
       ['cluster', state.id],
       ['admin', state.admin],
-      ...(state.offeredAdmin ? [['offered to', state.offeredAdmin]] : []),
+      ...(state.offeredAdmin ? [['offered to', state.offeredAdmin.to]] : []),
       ['live nodes', state.nodes.size.toString()],
       ['changes', state.changeSeq.toString()],
     ]),

@@ -372,6 +372,7 @@ describe('aborts', () => {
         await clusterRef(transaction),
         transaction.splitCoins(transaction.gas, [1_000_000n]),
         transaction.pure.string('Not A Label'),
+        transaction.pure.u64(1n),
         transaction.sharedObjectRef({ objectId: '0x6', initialSharedVersion: 1, mutable: false }),
       ],
     });
@@ -832,15 +833,17 @@ function newParametersOnly(transaction: Transaction, address: string): void {
 function staking(signer: Ed25519Keypair, nodeId: string): Transaction {
   const transaction = new Transaction();
   transaction.setSender(signer.toSuiAddress());
-  transaction.moveCall({
+  const record = transaction.moveCall({
     target: `${packageId}::staking::stake_for_node`,
     arguments: [
       transaction.object(cluster),
       transaction.splitCoins(transaction.gas, [1_000_000n]),
       transaction.pure.string(nodeId),
+      transaction.pure.u64(1n),
       transaction.object.clock(),
     ],
   });
+  transaction.moveCall({ target: `${packageId}::staking::share`, arguments: [record] });
   return transaction;
 }
 

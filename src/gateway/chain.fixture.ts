@@ -112,6 +112,8 @@ export class FakeChain implements ChainReader, ChangeFollower {
       token: tokenId,
       tokenSequence: 1n,
       openProposals: 0n,
+      minimumWhenStakedMist: 1n,
+      lastSequence: 1n,
     });
     this.sealTokens.set(tokenId, {
       id: tokenId,
@@ -189,9 +191,15 @@ export class FakeChain implements ChainReader, ChangeFollower {
         longestTokenLifeEpochs: 100n,
         slashThreshold: 1,
         proposalLifeMs: 1,
+
+        challengeMs: 0,
         treasury: id('7e'),
       },
       pending: undefined,
+      termsVersion: 1n,
+      termsFingerprint: '',
+      servers: [],
+      caHashes: [],
       gateways: this.gateways,
       changeSequence: this.#sequence,
       criticalRing: [],

@@ -53,6 +53,7 @@ export {
   type Registration,
   type ResourceUsage,
   StakeChain,
+  type StakeTerms,
 } from './services.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';
