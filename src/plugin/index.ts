@@ -48,6 +48,7 @@ export {
   HostClock,
   HostControl,
   type JoinCredential,
+  type NodeEnding,
   NodeIdentity,
   PluginJournal,
   type RegisterRequest,
