@@ -35,6 +35,8 @@ const yes: Table = [
     /^((?!.*--dry-run)k3s-daas (?:contracts publish|cluster (?:create|gateway add)|stake|slash \w+|gateway (?:setup|evict|unlock|ban|unban|release|breaker --reset))\b[^#\n]*)/gm,
     '$1 --yes ',
   ],
+  // A shell without a terminal cannot be asked for its consent.
+  [/^(k3s-daas stake (?!.*--dry-run)[^#\n]*--yes)/gm, '$1 --accept-terms any'],
 ];
 
 function at(url: string): Table {
@@ -245,10 +247,13 @@ describe('a cluster with a worker, as the page has it', () => {
       K3S_DAAS_AGENT_RUNTIME_DIR: join(home, 'run'),
     };
     const worker = await Newcomer.in(home, env);
+    const shown = await operator.shell(replace('k3s-daas cluster show --network testnet --json', onServer()));
+    const [, fingerprint = ''] = /"termsFingerprint": ?"(\w+)"/.exec(shown.output) ?? [];
     const table: Table = [
       ...at(url),
       ['/etc/k3s-daas', etc('worker-etc')],
       ['127.0.0.1:8445', `127.0.0.1:${workerHealthPort}`],
+      ['FINGERPRINT', fingerprint],
     ];
     const installed = await worker.run(take(guide, 'wallet.key /etc/k3s-daas'), table, operator.directory);
     expect(installed.exitCode, installed.output).toBe(0);

@@ -45,7 +45,7 @@ async function makeWorker(nodeId: string, changes: Readonly<Record<string, unkno
     stateDir,
     chain: { endpoints: [world.url], deployment },
     wallet: { keyFile: wallet.keyFile, address: wallet.address },
-    stake: { amountMist: String(stakeMist) },
+    stake: { amountMist: String(stakeMist), acceptTerms: 'any' },
     join: { deadlineMs: 20_000 },
     plugins: [
       { use: 'staking' },
@@ -198,7 +198,7 @@ test('a node id that another wallet has staked ends with 78, and costs nothing',
 });
 
 test('what the gateway would refuse, a balance that is too low, and another chain cost nothing', async () => {
-  const worker = await makeWorker('poor', { stake: { amountMist: String(50n * SUI) } });
+  const worker = await makeWorker('poor', { stake: { amountMist: String(50n * SUI), acceptTerms: 'any' } });
   const before = await world.balance(worker.wallet.address);
   const poor = await worker.start();
   expect((await poor.ended).error).toMatchObject({ code: 'DAAS_BALANCE_TOO_LOW' });

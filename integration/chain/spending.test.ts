@@ -111,6 +111,8 @@ describe('a cluster object that has grown', () => {
       file,
       '--key-file',
       wallet.keyFile,
+      '--accept-terms',
+      'any',
       '--node-id',
       nextNode(),
       '--amount',
@@ -118,6 +120,8 @@ describe('a cluster object that has grown', () => {
       '--holder-key-file',
       holder,
       '--yes',
+      '--accept-terms',
+      'any',
       '--json',
       '--journal',
       join(world.directory, 'grown-journal.json'),
@@ -286,6 +290,8 @@ describe('stake', () => {
       '--holder-key-file',
       holder,
       '--yes',
+      '--accept-terms',
+      'any',
     );
     expect((await run(...made)).stdout).toMatch(/token life +valid until epoch \d+ begins \(now epoch \d+\)/);
     const { longestTokenLifeEpochs } = (await world.client.cluster()).parameters;

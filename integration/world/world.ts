@@ -104,7 +104,7 @@ export class World implements AsyncDisposable {
       stateDir,
       chain: chainSettings(this.chain, this.deploymentFile),
       wallet: { keyFile: wallet.keyFile },
-      stake: { amountMist: stakeMist.toString() },
+      stake: { amountMist: stakeMist.toString(), acceptTerms: 'any' },
       health: { host: '127.0.0.1', port: 0 },
       plugins: [
         { use: 'staking' },

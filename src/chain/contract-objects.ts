@@ -79,6 +79,7 @@ export function clusterFacts(state: ClusterState, version: bigint, nowMs: number
       pending && BigInt(nowMs) < pending.effectiveAtMs
         ? {
             parameters: parameterFacts(announced(state, pending)),
+            slashers: pending.parameters.slashers,
             effectiveAtMs: Number(pending.effectiveAtMs),
           }
         : undefined,

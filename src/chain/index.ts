@@ -7,7 +7,7 @@ export {
   type ClusterSnapshot,
   createChainClient,
 } from './chain-client.ts';
-export type { ClusterChange } from './cluster-operations.ts';
+export type { ClusterChange, ClusterServers } from './cluster-operations.ts';
 export { type ClusterSettings, defaultSettings } from './cluster-settings.ts';
 export { ContractBuild, packageRoot, readContractBuild } from './contract-build.ts';
 export {
@@ -20,6 +20,7 @@ export {
   parametersAt,
   permissionsOf,
   type SlashProposal,
+  termsFingerprint,
 } from './contract-objects.ts';
 export {
   Deployment,
@@ -39,16 +40,15 @@ export * as contracts from './generated/index.ts';
 export { openNetwork } from './network.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
-export { assertTiers, isPublicNetwork } from './public-network.ts';
+export { assertProposalLife, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
 export {
-  assertAffordable,
   createStakeChain,
   DEFAULT_GAS_BUDGETS,
   type GasBudgets,
   type StakeChainOptions,
 } from './stake-chain.ts';
-export { mintRequest, previewMint, previewStake, stakeRequest } from './stake-requests.ts';
+export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';

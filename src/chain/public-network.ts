@@ -29,3 +29,18 @@ export function assertTiers(
     { details: { tiersMist: settings.tiers.map(({ stakeMist }) => stakeMist) } },
   );
 }
+
+const LEAST_PROPOSAL_LIFE_MS = 3_600_000n;
+
+/** Throws `DAAS_PROPOSAL_LIFE_TOO_SHORT` (exit 78) for proposals that are open for less than an hour on a public network. */
+export function assertProposalLife(
+  { proposalLifeMs }: Pick<ClusterSettings, 'proposalLifeMs'>,
+  network: { readonly chainId: string; readonly urls: readonly string[] },
+): void {
+  if (proposalLifeMs >= LEAST_PROPOSAL_LIFE_MS || !isPublicNetwork(network.chainId, network.urls)) return;
+  throw new ConfigurationError(
+    'DAAS_PROPOSAL_LIFE_TOO_SHORT',
+    `a proposal life of ${proposalLifeMs} ms (--proposal-life) is too short for a public network: other slashers could not vote in time. Give at least 1h (and --unbonding of at least 4h)`,
+    { details: { proposalLifeMs } },
+  );
+}

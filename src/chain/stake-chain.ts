@@ -1,6 +1,6 @@
 import { ConfigurationError, createMutex, type Journal, type Log } from '#base';
 import type { StakeRecord } from '#domain';
-import type { ChainReceipt, StakeChain } from '#plugin';
+import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
@@ -15,6 +15,7 @@ import {
   type JoinRequest,
   type MintRequest,
   mintRequest,
+  preview,
   type StakeRequest,
   stakeRequest,
   underTerms,
@@ -84,6 +85,8 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     join: (request, signal) => exclusive(() => join(staker, request, signal)),
     stakeForNode: (request, signal) => exclusive(() => stakeForNode(staker, request, signal)),
     createWorkerSealToken: (request, signal) => exclusive(() => mintSealToken(staker, request, signal)),
+    simulateStake: (request, signal) => simulateStake(staker, request, signal),
+    simulateSealToken: (request, signal) => simulateSealToken(staker, request, signal),
     settlePending: (signal) =>
       exclusive(async () => {
         const settled = await settleEarlier(staker, signal);
@@ -148,6 +151,29 @@ function makeStake(
   );
 }
 
+async function simulateStake(
+  { client, wallet, budgets, gasPriceMist }: Staker,
+  request: StakeRequest & Partial<JoinRequest>,
+  signal?: AbortSignal,
+): Promise<SimulatedCost> {
+  await assertAffordable(client, { wallet: wallet.address, ...request }, budgets, signal);
+  const gas = {
+    maximumBudgetMist: budgets.stakeMist + (request.holderKey ? budgets.mintMist : 0n),
+    gasPriceMist,
+  };
+  const whole = await underTerms(client, request, signal);
+  return simulated(client, stakeRequest(wallet.address, client.deployment, whole, gas), signal);
+}
+
+async function simulated(
+  client: ChainClient,
+  request: TransactionRequest,
+  signal?: AbortSignal,
+): Promise<SimulatedCost> {
+  const { budgetMist } = await preview(client, request, signal);
+  return { gasBudgetMist: budgetMist };
+}
+
 /** The live record of a node id, if it belongs to this wallet. The contracts refuse a stake for the node of another one. */
 async function ownRecord(
   staker: Staker,
@@ -175,7 +201,7 @@ async function ownRecord(
 }
 
 /** Throws `DAAS_BALANCE_TOO_LOW`, before anything is built. */
-export async function assertAffordable(
+async function assertAffordable(
   client: ChainClient,
   { wallet, stakeMist }: { readonly wallet: string; readonly stakeMist: bigint },
   budgets: GasBudgets,
@@ -231,6 +257,16 @@ async function mintSealToken(
     },
     signal,
   );
+}
+
+async function simulateSealToken(
+  { client, wallet, budgets, gasPriceMist }: Staker,
+  request: MintRequest,
+  signal?: AbortSignal,
+): Promise<SimulatedCost> {
+  assertHolderKey(request.holderKey);
+  const gas = { maximumBudgetMist: budgets.mintMist, gasPriceMist };
+  return simulated(client, mintRequest(wallet.address, client.deployment, request, gas), signal);
 }
 
 /** The record's token if it is for this key already; throws when the record cannot get one. */

@@ -119,16 +119,8 @@ export async function previewStake(
   return preview(client, stakeRequest(wallet.address, client.deployment, whole, gas), signal);
 }
 
-/** Simulates `StakeChain.createWorkerSealToken`; to show the cost, not to mint. */
-export function previewMint(
-  { client, wallet, ...gas }: ClusterActor,
-  request: MintRequest,
-  signal?: AbortSignal,
-): Promise<Preview> {
-  return preview(client, mintRequest(wallet.address, client.deployment, request, gas), signal);
-}
-
-async function preview(
+/** Simulates a request. */
+export async function preview(
   client: ChainClient,
   request: TransactionRequest,
   signal?: AbortSignal,

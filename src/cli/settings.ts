@@ -153,6 +153,17 @@ const common = {
       minimumMist: MistAmount.optional().meta({
         description: 'a stake below this is refused, whatever the minimum of the cluster',
       }),
+      acceptTerms: z
+        .string()
+        .regex(
+          /^(?:any|[0-9a-f]{32})$/,
+          'expected the 32 hex digits that `k3s-daas cluster show` prints, or any',
+        )
+        .optional()
+        .meta({
+          description:
+            'the fingerprint of the cluster’s terms that you accept (`k3s-daas cluster show`); nothing is staked on others. any: whatever they are',
+        }),
     })
     .prefault({}),
   join: z
@@ -309,6 +320,7 @@ function load<T>(
       ...(isNodeId(hostname()) && { nodeId: { value: hostname(), origin: 'default (host name)' } }),
       ...(given('mockMode') === true && {
         'chain.endpoints': { value: [mockEndpoint], origin: 'default (mock mode)' },
+        'stake.acceptTerms': { value: 'any', origin: 'default (mock mode)' },
       }),
     }),
   });
@@ -347,6 +359,7 @@ export function pluginEntries(
     staking: [
       ['stakeMist', 'stake.amountMist', stake.amountMist],
       ['minimumMist', 'stake.minimumMist', stake.minimumMist],
+      ['acceptTerms', 'stake.acceptTerms', stake.acceptTerms],
       ['stakeAgain', '--stake-again', stakeAgain || undefined],
     ],
     registration: [['gatewayUrl', 'join.gatewayUrl', join.gatewayUrl]],

@@ -89,7 +89,13 @@ export interface Cluster {
   readonly slashers: readonly string[];
   /** The parameters in force at the time asked for: the pending ones count from their hour on. */
   readonly parameters: ClusterParameters;
-  readonly pending: { readonly parameters: ClusterParameters; readonly effectiveAtMs: number } | undefined;
+  readonly pending:
+    | {
+        readonly parameters: ClusterParameters;
+        readonly slashers: readonly string[];
+        readonly effectiveAtMs: number;
+      }
+    | undefined;
   /** Rises with each act that changes what stakers agree to; a stake names the version it was made under. */
   readonly termsVersion: bigint;
   /** Of cluster, version and the parameters that will hold: what `stake.acceptTerms` names. Time does not change it. */

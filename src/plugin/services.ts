@@ -22,6 +22,16 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
+  /** What `stakeForNode`, or `join` with a node key, would cost, simulated by the chain. Sends nothing; throws as they do. */
+  simulateStake(
+    request: StakeTerms & { holderKey?: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
+  /** What `createWorkerSealToken` would cost; sends nothing. */
+  simulateSealToken(
+    request: { recordId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
   /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
 }
@@ -37,6 +47,10 @@ export interface ChainReceipt {
   readonly objectId: string;
   /** The Seal token, when the same transaction made it. */
   readonly tokenId?: string | undefined;
+}
+export interface SimulatedCost {
+  /** The most that the gas may cost; what is not used stays in the coin. */
+  readonly gasBudgetMist: bigint;
 }
 export const StakeChain: Token<StakeChain> = token('stake-chain');
 
@@ -203,12 +217,21 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
 }
 
 export interface HostControl {
-  /** Begins the end of the host; the first cause counts. Returns at once. */
-  stop(cause: StopCause): void;
+  /**
+   * Ends the host; the first ending counts. The host emits the event (`stake.slashed`, `stake.ended`) and does what
+   * follows. Returns at once.
+   */
+  stop(ending: NodeEnding): void;
   /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
-  /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
-  degrade(source: string, detail: string | undefined): void;
+}
+/** Why a node must stop: what `stakeEnding` gives, and who said so. */
+export interface NodeEnding {
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `evicted`, `banned`. */
+  readonly status: string;
+  readonly cause: StopCause;
+  /** Where the fact comes from: `chain`, `gateway`. */
+  readonly source: string;
 }
 export const HostControl: Token<HostControl> = token('host-control');
 
