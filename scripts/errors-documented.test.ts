@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '..');
-const sources = ['src/**/*.ts', 'plugins/**/*.ts'].flatMap((pattern) =>
+const sources = ['src/**/*.ts', 'devnet/src/**/*.ts', 'plugins/**/*.ts'].flatMap((pattern) =>
   globSync(pattern, { cwd: root }).filter(
     (path) => !/\.(test|suite|fixture)\b|-under-test\.|\/testing\//.test(path),
   ),

@@ -27,13 +27,13 @@ const ALL_DOORS = [
   '#base',
   '#chain',
   '#cluster',
-  '#devnet',
   '#gateway',
   '#host',
   '#plugin',
   '#plugins',
   '#proof',
   '#seal',
+  '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
 
@@ -134,20 +134,6 @@ export const ROOMS: readonly Room[] = [
     packages: ['@kubernetes/client-node', 'yaml'],
   },
   {
-    files: 'src/devnet/**',
-    holds: 'the dev chain; it learns the contract from its compiled modules',
-    doors: ['#base', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-  },
-  {
-    files: 'src/devnet/**/*.test.ts',
-    holds: 'its tests replay the scenarios of the contracts',
-    doors: ['#base', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-    reachesUp: true,
-    isDetail: true,
-  },
-  {
     files: 'src/cli/**',
     holds: 'one file per command; here the layers meet',
     doors: ALL_DOORS,
@@ -173,9 +159,15 @@ export const ROOMS: readonly Room[] = [
     packages: ['zod'],
   },
   {
+    files: 'devnet/src/**',
+    holds: 'the dev chain, a package of its own (`@k3s-daas/devnet`); it knows nothing of K3s-DaaS',
+    doors: [],
+    packages: [SUI, '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+  },
+  {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '#devnet'],
+    doors: ['#base', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },

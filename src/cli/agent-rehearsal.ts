@@ -4,6 +4,7 @@ import { createChainClient } from '#chain';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
 import { checkPlugins } from './config.ts';
+import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 import { stakeVerdict } from './stake-verdict.ts';
@@ -18,6 +19,8 @@ export async function rehearse(
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
   await checkPlugins(settings, { stakeAgain });
+  const missing = await missingDevnet(settings);
+  if (missing) throw missing;
   const {
     plan: { dataDir },
     binary,

@@ -5,6 +5,7 @@ import { ConfigurationError, machineId } from '#base';
 import { createHost, createLogger, type HostContext } from '#host';
 import type { AgentSupervisor } from '#plugin';
 import { builtIns } from '#plugins';
+import { missingDevnet } from './devnet-package.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
@@ -66,6 +67,8 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     const { rehearse } = await import('./agent-rehearsal.ts');
     return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
   }
+  const missing = await missingDevnet(settings);
+  if (missing) log.warn('Configuration warning', { detail: missing.message });
   const host = createHost({
     nodeId: nodeIdOf(settings),
     stateDir: value.stateDir,
