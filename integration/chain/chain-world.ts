@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { type Journal, Lifetime, openJournal, Secret, silentLog, systemClock } from '#base';
+import { type Journal, Lifetime, Secret, silentLog, systemClock } from '#base';
 import {
   type Actor,
   type ChainClient,
@@ -21,6 +21,7 @@ import {
   readContractBuild,
   type Wallet,
 } from '#chain';
+import { openJournal } from '#infrastructure';
 import type { StakeChain } from '#plugin';
 
 export const SUI = 1_000_000_000n;

@@ -3,15 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type Clock,
-  type Journal,
-  type LogFields,
-  messageOf,
-  openJournal,
-  silentLog,
-  systemClock,
-} from '#base';
+import { type Clock, type Journal, type LogFields, messageOf, silentLog, systemClock } from '#base';
 import {
   contracts,
   createChainClient,
@@ -21,6 +13,7 @@ import {
   planCreateCluster,
   type Wallet,
 } from '#chain';
+import { openJournal } from '#infrastructure';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 import { isExecution, MOMENTS, type Moment } from './mortal.ts';
 

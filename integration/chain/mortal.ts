@@ -3,8 +3,9 @@
  * The moments are set at the process's own rims, its journal and its network.
  */
 import { readFile } from 'node:fs/promises';
-import { type Journal, openJournal, silentLog, systemClock } from '#base';
+import { type Journal, silentLog, systemClock } from '#base';
 import { createChainClient, createStakeChain, readWallet } from '#chain';
+import { openJournal } from '#infrastructure';
 
 export const MOMENTS = [
   'before it is written down',

@@ -1,4 +1,4 @@
-import { DaasError, EXIT, type ExitCode } from 'k3s-daas/plugin';
+import { DaasError, EXIT, type ExitCode, gatewayErrorCode } from 'k3s-daas/plugin';
 
 /**
  * Until the gateway has seen the token on chain it answers 401 without a reason, to strangers and to workers whose token is
@@ -17,7 +17,7 @@ export function inadmissibleError(reason: string | undefined, nodeId: string, ga
     isRetryable: false,
   };
   return new DaasError(
-    `DAAS_GATEWAY_${named.toUpperCase()}`,
+    gatewayErrorCode(named),
     `node '${nodeId}' ${sentence} (${named}, said by ${gatewayUrl}); nothing was staked`,
     { exitCode, isRetryable, details: { reason: named, gatewayUrl } },
   );

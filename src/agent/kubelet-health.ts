@@ -3,7 +3,8 @@ import { isIP, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { ConfigurationError, messageOf, readTrustedText } from '#base';
+import { ConfigurationError, messageOf } from '#base';
+import { readTrustedText } from '#infrastructure';
 import { parseGoInteger } from './k3s-yaml.ts';
 
 export interface KubeletSettings {

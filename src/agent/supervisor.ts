@@ -1,17 +1,6 @@
 import { join } from 'node:path';
-import {
-  type Clock,
-  ConfigurationError,
-  DaasError,
-  EXIT,
-  isAlive,
-  type Journal,
-  type Log,
-  messageOf,
-  type ProcessIdentity,
-  parseProcessIdentity,
-  processIdentity,
-} from '#base';
+import { type Clock, ConfigurationError, DaasError, EXIT, type Journal, type Log, messageOf } from '#base';
+import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from '#infrastructure';
 import type { AgentStart, AgentState, AgentSupervisor, HostEvents, ResourceUsage } from '#plugin';
 import { childEnvironment, composeArguments } from './arguments.ts';
 import { findBinary } from './binary.ts';

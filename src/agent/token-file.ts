@@ -1,15 +1,8 @@
 import { constants, lstatSync } from 'node:fs';
 import { open, readdir, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import {
-  ConfigurationError,
-  isHalfWritten,
-  type Log,
-  makeTrustedDirectory,
-  readTrustedText,
-  replaceFile,
-  Secret,
-} from '#base';
+import { ConfigurationError, type Log, Secret } from '#base';
+import { isHalfWritten, makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 
 /** Magic numbers of file systems that live in memory (statfs(2)). */
 const inMemory = new Set([0x01021994, 0x858458f6]);

@@ -1,7 +1,8 @@
 import { request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { describeNetworkFailure, type HttpProxy, proxyText } from '#base';
+import { describeNetworkFailure } from '#base';
+import { type HttpProxy, proxyText } from '#infrastructure';
 
 /**
  * A connection to `host:port` through an HTTP proxy (CONNECT, RFC 9110, section 9.3.6). What runs over it is the caller's:

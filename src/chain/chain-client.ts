@@ -1,18 +1,8 @@
 import { bcs } from '@mysten/sui/bcs';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { deriveDynamicFieldID, normalizeStructTag, normalizeSuiAddress } from '@mysten/sui/utils';
-import {
-  type ChainPoint,
-  type ChainReader,
-  type Clock,
-  type Cluster,
-  ConfigurationError,
-  DaasError,
-  EXIT,
-  type SealToken,
-  type Secret,
-  type StakeRecord,
-} from '#base';
+import { type Clock, ConfigurationError, DaasError, EXIT, type Secret } from '#base';
+import type { ChainPoint, ChainReader, Cluster, SealToken, StakeRecord } from '#domain';
 import { type Deployment, parseDeployment } from './deployment.ts';
 import { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
 import { chainUnavailable } from './errors.ts';

@@ -1,4 +1,5 @@
-import { ConfigurationError, isInsecure } from '#base';
+import { ConfigurationError } from '#base';
+import { isInsecure } from '#infrastructure';
 
 /**
  * The base URL of a full node. Throws `DAAS_ENDPOINT_INVALID` for what is no http(s) URL, and `DAAS_ENDPOINT_INSECURE` for

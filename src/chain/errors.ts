@@ -1,12 +1,12 @@
+import type { ErrorCode } from '#base';
 import {
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,
   describeNetworkFailure,
-  type HttpProxy,
   innermostCause,
-  proxyText,
 } from '#base';
+import { type HttpProxy, proxyText } from '#infrastructure';
 import { abortFixes } from './abort-fixes.ts';
 import { type AbortName, aborts } from './generated/index.ts';
 
@@ -82,7 +82,7 @@ export function executionError(
   return new ChainError(CODES[name] ?? 'DAAS_CHAIN_ABORT', sentence, options);
 }
 
-const CODES: Partial<Readonly<Record<AbortName, `DAAS_${string}`>>> = {
+const CODES: Partial<Readonly<Record<AbortName, ErrorCode>>> = {
   'cluster::ENodeIdTaken': 'DAAS_NODE_ID_TAKEN',
   'staking::EStakeBelowMinimum': 'DAAS_STAKE_TOO_LOW',
   'staking::EInvalidNodeId': 'DAAS_NODE_ID_INVALID',

@@ -1,14 +1,14 @@
+import { displayText } from '#base';
 import {
   type Cluster,
   type ClusterParameters,
-  displayText,
   GATEWAY_TIERS,
   type GatewayEntry,
   type SealToken,
   type StakeRecord,
   type StakeStatus,
   type StakeType,
-} from '#base';
+} from '#domain';
 import { cluster as clusterModule, k8sGateway, slashing, staking } from './generated/index.ts';
 
 /** Statuses of a gateway as the contracts number them. */

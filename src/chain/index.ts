@@ -30,13 +30,8 @@ export {
   type SlashProposal,
 } from './facts.ts';
 export {
-  type ChangeFollower,
-  type ClusterChanges,
   changesSince,
   createChangeFollower,
-  type FollowerOutage,
-  type FollowerReport,
-  type FollowOptions,
 } from './follower.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';

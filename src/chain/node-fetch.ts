@@ -1,4 +1,5 @@
-import { type HttpProxy, messageOf, printable, proxyFor, proxyText, type Secret } from '#base';
+import { messageOf, printable, type Secret } from '#base';
+import { type HttpProxy, proxyFor, proxyText } from '#infrastructure';
 
 type Fetch = typeof globalThis.fetch;
 

@@ -1,5 +1,7 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { ConfigurationError, GATEWAY_TIERS, type GatewayTier, isLoopbackHost } from '#base';
+import { ConfigurationError } from '#base';
+import { GATEWAY_TIERS, type GatewayTier } from '#domain';
+import { isLoopbackHost } from '#infrastructure';
 import type { ChainClient } from './chain-client.ts';
 import { type ContractBuild, verifyBytecode } from './contract-build.ts';
 import { type Endpoints, type EndpointsOptions, openEndpoints } from './endpoint.ts';

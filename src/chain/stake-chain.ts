@@ -1,4 +1,5 @@
-import { ConfigurationError, isNodeId, type Journal, type Log, type StakeRecord } from '#base';
+import { ConfigurationError, type Journal, type Log } from '#base';
+import { isNodeId, type StakeRecord } from '#domain';
 import type { ChainReceipt, StakeChain } from '#plugin';
 import { formatSui } from './amounts.ts';
 import { type ChainClient, readObjects } from './chain-client.ts';

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor } from '#agent';
-import { ConfigurationError, machineId } from '#base';
-import { createHost, createLogger, type HostContext } from '#host';
+import { ConfigurationError } from '#base';
+import { createHost, type HostContext } from '#host';
+import { createLogger, machineId } from '#infrastructure';
 import type { AgentSupervisor } from '#plugin';
 import { builtIns } from '#plugins';
 import { missingDevnet } from './devnet-package.ts';

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
-import { ConfigurationError, GATEWAY_TIERS, type GatewayTier, httpsOriginProblem, maskUserInfo } from '#base';
+import { ConfigurationError, httpsOriginProblem, maskUserInfo } from '#base';
 import { GATEWAY_STATUSES, type GatewayStatus, planAddGateway, planSetGatewayStatus } from '#chain';
+import { GATEWAY_TIERS, type GatewayTier } from '#domain';
 import {
   ask,
   carryOut,

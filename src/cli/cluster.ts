@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { ConfigurationError, GATEWAY_TIERS } from '#base';
+import { ConfigurationError } from '#base';
 import {
   assertTiers,
   type ClusterChange,
@@ -18,6 +18,7 @@ import {
   readPublication,
   writeDeployment,
 } from '#chain';
+import { GATEWAY_TIERS } from '#domain';
 import {
   canAsk,
   carryOut,

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { Secret } from '#base';
-import { type ResolvedSetting, redact, type Settings, validatePlugins } from '#host';
+import { validatePlugins } from '#host';
+import { type ResolvedSetting, redact, type Settings } from '#infrastructure';
 import { missingDevnet } from './devnet-package.ts';
 import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';

@@ -1,4 +1,5 @@
-import { ConfigurationError, messageOf, readTrustedText, Secret } from '#base';
+import { ConfigurationError, messageOf, Secret } from '#base';
+import { readTrustedText } from '#infrastructure';
 
 /**
  * Headers of a file with one `Name: value` a line, empty lines and lines that begin with # left out. Their values are keys:

@@ -3,9 +3,11 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AgentSettings } from '#agent';
-import { ConfigurationError, httpsOriginProblem, isInsecure, isNodeId, Secret } from '#base';
+import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
+import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
-import { type FlagValue, loadSettings, type PluginEntry, type SettingAlias, type Settings } from '#host';
+import type { PluginEntry } from '#host';
+import { type FlagValue, isInsecure, loadSettings, type SettingAlias, type Settings } from '#infrastructure';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
 
 const DurationMs = z.int().min(0).max(86_400_000);

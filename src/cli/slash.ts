@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { ConfigurationError, type StakeRecord } from '#base';
+import { ConfigurationError } from '#base';
 import {
   type ChainClient,
   type ClusterActor,
@@ -12,6 +12,7 @@ import {
   type SlashOutcome,
   type SlashProposal,
 } from '#chain';
+import type { StakeRecord } from '#domain';
 import {
   ask,
   carryOut,

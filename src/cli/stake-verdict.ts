@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Cluster, ConfigurationError, DaasError, EXIT, type StakeRecord } from '#base';
+import { ConfigurationError, DaasError, EXIT } from '#base';
 import {
   assertCanStake,
   type ChainClient,
@@ -9,6 +9,7 @@ import {
   planStake,
   type Wallet,
 } from '#chain';
+import type { Cluster, StakeRecord } from '#domain';
 import { readLatch } from '#host';
 import { endedError, judgeLiveRecord, judgeToken, worstEnded } from '#plugins';
 import { readNodeKey } from '#seal';

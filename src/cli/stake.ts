@@ -2,17 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import {
-  acquireLock,
-  ConfigurationError,
-  type Journal,
-  Lifetime,
-  messageOf,
-  openJournal,
-  readTrustedText,
-  type StakeRecord,
-  silentLog,
-} from '#base';
+import { ConfigurationError, type Journal, Lifetime, messageOf, silentLog } from '#base';
 import {
   type ClusterActor,
   type ClusterSnapshot,
@@ -23,6 +13,8 @@ import {
   parseSui,
   planStake,
 } from '#chain';
+import type { StakeRecord } from '#domain';
+import { acquireLock, openJournal, readTrustedText } from '#infrastructure';
 import type { StakeChain } from '#plugin';
 import {
   ask,

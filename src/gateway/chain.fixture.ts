@@ -1,12 +1,13 @@
-import {
-  type ChainReader,
-  type Cluster,
-  DaasError,
-  type GatewayEntry,
-  type SealToken,
-  type StakeRecord,
-} from '#base';
-import type { ChangeFollower, FollowerReport } from './ports.ts';
+import { DaasError } from '#base';
+import type {
+  ChainReader,
+  ChangeFollower,
+  Cluster,
+  FollowerReport,
+  GatewayEntry,
+  SealToken,
+  StakeRecord,
+} from '#domain';
 
 export const id = (digits: string) => `0x${digits.repeat(64).slice(0, 64)}`;
 export const CLUSTER_ID = id('c1');
@@ -159,7 +160,14 @@ export class FakeChain implements ChainReader, ChangeFollower {
   }
 
   #reportOf({ critical = [], others = [], isFullPassNeeded = false }: Changes): FollowerReport {
-    return { kind: 'changes', critical, others, isFullPassNeeded, cluster: this.#cluster() };
+    return {
+      kind: 'changes',
+      critical,
+      others,
+      isFullPassNeeded,
+      sequence: this.#sequence,
+      cluster: this.#cluster(),
+    };
   }
 
   #mustBeUp(): void {

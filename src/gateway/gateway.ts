@@ -2,20 +2,9 @@ import { lstat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
-import {
-  type ChainReader,
-  type Clock,
-  type ClusterPort,
-  ConfigurationError,
-  closeListener,
-  DaasError,
-  guardConnections,
-  hostPort,
-  Lifetime,
-  type Log,
-  makeTrustedDirectory,
-  messageOf,
-} from '#base';
+import { type Clock, ConfigurationError, DaasError, hostPort, Lifetime, type Log, messageOf } from '#base';
+import type { ChainReader, ChangeFollower, ClusterPort } from '#domain';
+import { closeListener, guardConnections, makeTrustedDirectory } from '#infrastructure';
 import { createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { createChallenges } from './challenge.ts';
@@ -25,7 +14,6 @@ import { createFactCache, FACT_FRESH_MS } from './facts.ts';
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { createLocks } from './locks.ts';
 import { createOperatorApi } from './operator-api.ts';
-import type { ChangeFollower } from './ports.ts';
 import { createPublicApi } from './public-api.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler } from './reconciler.ts';

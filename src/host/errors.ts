@@ -1,4 +1,5 @@
-import { DaasError, EXIT, type ExitCode, messageOf } from '#base';
+import type { ErrorCode } from '#base';
+import { DaasError, EXIT, type ExitCode, isErrorCode, messageOf } from '#base';
 
 export type PluginPhase = 'load' | 'validate' | 'setup' | 'task' | 'call' | 'release';
 
@@ -27,7 +28,7 @@ export class PluginError extends DaasError {
 }
 
 interface ErrorFacts {
-  readonly code: `DAAS_${string}`;
+  readonly code: ErrorCode;
   readonly exitCode: ExitCode;
   readonly isRetryable: boolean;
   readonly details: Readonly<Record<string, unknown>>;
@@ -40,10 +41,7 @@ export function factsOf(error: unknown): ErrorFacts {
   >;
   const exitCode = Object.values(EXIT).find((code) => code === shape.exitCode);
   return {
-    code:
-      typeof shape.code === 'string' && shape.code.startsWith('DAAS_')
-        ? (shape.code as `DAAS_${string}`)
-        : 'DAAS_PLUGIN_FAILED',
+    code: isErrorCode(shape.code) ? shape.code : 'DAAS_PLUGIN_FAILED',
     exitCode: exitCode ?? EXIT.unexpected,
     isRetryable: shape.isRetryable === true,
     details:
@@ -56,7 +54,6 @@ export function factsOf(error: unknown): ErrorFacts {
 /** As `messageOf`, for a log record; what nobody gave a code is unexpected. */
 export function errorFields(error: unknown): { readonly code: string; readonly error: string } {
   const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown };
-  // Node's own errors have codes too (ENOENT): those are nobody's decision.
-  const isOurs = typeof code === 'string' && code.startsWith('DAAS_');
-  return { code: isOurs ? code : 'DAAS_UNEXPECTED', error: messageOf(error) };
+  // Node's own errors have codes too (ENOENT), which docs/errors.md does not explain.
+  return { code: isErrorCode(code) ? code : 'DAAS_UNEXPECTED', error: messageOf(error) };
 }

@@ -12,7 +12,8 @@ import {
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { DaasError, openJournal } from '#base';
+import { DaasError } from '#base';
+import { openJournal } from '#infrastructure';
 import {
   AgentArguments,
   definePlugin,
@@ -31,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
-const away = () => new DaasError('DAAS_AWAY', 'nobody answers', { isRetryable: true });
+const away = () => new DaasError('PLUGIN_AWAY', 'nobody answers', { isRetryable: true });
 const sealed: SealedStake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
 /** A host of two plugins that a test scripts, on a state directory of its own. */
@@ -179,12 +180,12 @@ test('the gateway is not asked for permission when the stake stands already', as
 test('a refusal before money moves ends the host, and nothing was staked or started', async () => {
   const world = makeWorld();
   world.script.preflight = async () => {
-    throw new DaasError('DAAS_NAME_NOT_OURS', 'the name is taken', { exitCode: 78 });
+    throw new DaasError('PLUGIN_NAME_NOT_OURS', 'the name is taken', { exitCode: 78 });
   };
   const { exitCode, error } = await world.host.run();
   expect(exitCode).toBe(78);
   expect(error).toMatchObject({
-    code: 'DAAS_NAME_NOT_OURS',
+    code: 'PLUGIN_NAME_NOT_OURS',
     message: 'scripted(JoinCredentialSource): the name is taken',
   });
   expect(world.asked).toEqual(['find', 'preflight']);
@@ -214,7 +215,7 @@ test('who refuses for now may say for how long', async () => {
   world.script.register = async () => {
     answers += 1;
     if (answers > 1) return fakeRegistration();
-    throw new DaasError('DAAS_BUSY', 'busy', { isRetryable: true, details: { retryAfterMs: 30_000 } });
+    throw new DaasError('PLUGIN_BUSY', 'busy', { isRetryable: true, details: { retryAfterMs: 30_000 } });
   };
   const ended = world.host.run();
   await vi.waitFor(() => expect(answers).toBe(1));
@@ -472,7 +473,7 @@ test('a refusal while the agent runs degrades the host and ends nothing', async 
   const ended = world.host.run();
   await world.arrived('run');
   world.script.register = async () => {
-    throw new DaasError('DAAS_REFUSED', 'not now');
+    throw new DaasError('PLUGIN_REFUSED', 'not now');
   };
   world.control().reregister('told to');
   await world.arrived('degraded');

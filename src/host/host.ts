@@ -1,20 +1,17 @@
 import { join } from 'node:path';
 import {
-  acquireLock,
   type Backoff,
-  type ChainReader,
   type Clock,
   ConfigurationError,
   EXIT,
   type Journal,
   Lifetime,
-  type Lock,
   type Log,
-  makeTrustedDirectory,
   messageOf,
-  openJournal,
   systemClock,
 } from '#base';
+import type { ChainReader } from '#domain';
+import { acquireLock, type Lock, makeTrustedDirectory, openJournal } from '#infrastructure';
 import {
   Agent,
   AgentArguments,

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ErrorCode } from '#base';
 import {
   type Backoff,
   backoffDelayMs,
-  type ChainReader,
   type Clock,
   DaasError,
   EXIT,
@@ -11,6 +11,7 @@ import {
   type Log,
   messageOf,
 } from '#base';
+import type { ChainReader, StopCause } from '#domain';
 import {
   AgentArguments,
   type AgentSupervisor,
@@ -21,7 +22,6 @@ import {
   type Registration,
   type SealedStake,
   SealTokenSource,
-  type StopCause,
 } from '#plugin';
 import type { Catalog } from './catalog.ts';
 import { errorFields, factsOf } from './errors.ts';
@@ -744,7 +744,7 @@ function outcomeOf(ending: Ending, isUndone: boolean): HostOutcome {
   }
 }
 
-function lockedOut(cause: StopCause, code: `DAAS_${string}`, sentence: string): HostOutcome {
+function lockedOut(cause: StopCause, code: ErrorCode, sentence: string): HostOutcome {
   const error = new DaasError(code, sentence, {
     exitCode: EXIT.lockedOut,
     details: { recordId: cause.recordId },

@@ -1,32 +1,31 @@
-export type {
-  ChainPoint,
-  ChainReader,
-  Clock,
-  Cluster,
-  ClusterParameters,
-  GatewayEntry,
-  GatewayTier,
-  Journal,
-  Log,
-  LogFields,
-  RingEntry,
-  SealToken,
-  StakeRecord,
-  StakeStatus,
-  StakeType,
-} from '#base';
+export type { Clock, Journal, Log, LogFields } from '#base';
 export {
   type Backoff,
   backoffDelayMs,
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,
+  type ErrorCode,
   EXIT,
   type ExitCode,
-  isNodeId,
+  gatewayErrorCode,
   messageOf,
   Secret,
 } from '#base';
+export type {
+  ChainPoint,
+  ChainReader,
+  Cluster,
+  ClusterParameters,
+  GatewayEntry,
+  GatewayTier,
+  RingEntry,
+  SealToken,
+  StakeRecord,
+  StakeStatus,
+  StakeType,
+} from '#domain';
+export { isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
@@ -54,8 +53,6 @@ export {
   type Registration,
   type ResourceUsage,
   StakeChain,
-  type StopCause,
 } from './services.ts';
-export { type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';

@@ -1,4 +1,5 @@
-import type { ChainReader, Clock, GatewayEntry, Journal, Secret } from '#base';
+import type { Clock, Journal, Secret } from '#base';
+import type { ChainReader, GatewayEntry, StopCause } from '#domain';
 import { type Token, token } from './token.ts';
 
 /** Reads and writes of the worker's own stake. Every write is journaled before it is sent, so that money never moves twice. */
@@ -187,13 +188,6 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
   /** `stop`, then the pods of this k3s (and of no other) are killed and the join credential is wiped. Idempotent. */
   stopForGood(): Promise<void>;
 }
-
-/** Why a plugin ends the host. The host does what follows (docs/architecture.md, "From slash to lock-out"). */
-export type StopCause =
-  /** Pods die, the credential is wiped, the latch is written, exit 77. */
-  | { readonly kind: 'slashed'; readonly recordId: string; readonly detail: string }
-  /** Unbonding, withdrawn, revoked, evicted by the operator: the agent stops, pods with it, no latch, exit 77. */
-  | { readonly kind: 'ended'; readonly recordId: string; readonly detail: string };
 
 export interface HostControl {
   /** Begins the end of the host; the first cause counts. Returns at once. */

@@ -1,4 +1,4 @@
-import type { StakeStatus, StakeType } from '#base';
+import type { StakeStatus, StakeType } from '#domain';
 import type { ChainFacts } from './verdict.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;

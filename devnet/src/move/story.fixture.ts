@@ -12,12 +12,12 @@ import { type MoveValue, place } from './values.ts';
 export const STORY_MODULES = ['language', 'library'] as const;
 export type StoryModule = (typeof STORY_MODULES)[number];
 
-const file = (name: string) => readFileSync(join(import.meta.dirname, 'stories', name), 'utf8');
-export const sourceOf = (name: StoryModule): string => file(`${name}.move`);
-/** The module in base64, committed because compiling it needs a compiler and the framework's sources. */
-export const buildOf = (name: StoryModule): string => file(`${name}.base64`).trim();
+const fileOf = (name: string) => join(import.meta.dirname, 'stories', name);
+export const sourceOf = (name: StoryModule): string => readFileSync(fileOf(`${name}.move`), 'utf8');
+/** The compiled module in base64, committed because compiling it needs a compiler and the framework's sources. */
+export const buildFileOf = (name: StoryModule): string => fileOf(`${name}.base64`);
 export const moduleOf = (name: StoryModule): CompiledModule =>
-  readModule(Buffer.from(buildOf(name), 'base64'));
+  readModule(Buffer.from(readFileSync(buildFileOf(name), 'utf8'), 'base64'));
 
 export const storiesOf = (text: string): string[] =>
   [...text.matchAll(/^public fun (\w+)\(/gm)].map(([, name]) => name as string);

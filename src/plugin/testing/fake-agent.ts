@@ -1,3 +1,4 @@
+import type { StopCause } from '#domain';
 import type {
   AgentStart,
   AgentState,
@@ -5,7 +6,6 @@ import type {
   HostControl,
   NodeIdentity,
   ResourceUsage,
-  StopCause,
 } from '#plugin';
 
 /** An agent without a process: it is Ready as soon as it is started, unless a test says otherwise. */

@@ -1,14 +1,6 @@
 import { createHash } from 'node:crypto';
-import {
-  type ChainPoint,
-  type Clock,
-  type Cluster,
-  type ClusterParameters,
-  DaasError,
-  type GatewayEntry,
-  type SealToken,
-  type StakeRecord,
-} from '#base';
+import { type Clock, DaasError } from '#base';
+import type { ChainPoint, Cluster, ClusterParameters, GatewayEntry, SealToken, StakeRecord } from '#domain';
 import type { ChainReceipt, StakeChain } from '#plugin';
 
 /** `0x` and 64 hex digits, the same for the same name. */
@@ -126,7 +118,7 @@ export class FakeStakeChain implements StakeChain {
     this.#expectReachable();
     const record = this.recordsById.get(request.recordId);
     if (record?.status !== 'active' || record.token !== undefined)
-      throw new DaasError('DAAS_CHAIN_ABORTED', `no token can be made of ${request.recordId}`);
+      throw new DaasError('DAAS_CHAIN_ABORT', `no token can be made of ${request.recordId}`);
     return this.#executed('create_worker_seal_token', this.addToken(request.recordId, request.holderKey));
   }
 

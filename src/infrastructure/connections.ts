@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net';
-import { createTally } from './tally.ts';
+import { createTally } from '#base';
 
 /** One connection of a listener, from its accept to the end of its socket. */
 export interface Connection {

@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { ConfigurationError } from './errors.ts';
+import type { ErrorCode } from '#base';
+import { ConfigurationError } from '#base';
 import { isDiskFull, writeFailure } from './write-failure.ts';
 
 /**
@@ -25,9 +26,9 @@ export interface TrustRules {
   /** Who named the path: `wallet.keyFile`, `--config`. */
   readonly origin?: string | undefined;
   /** The file is a secret: refused with this code when anyone but its owner may read it. */
-  readonly exposedCode?: `DAAS_${string}`;
+  readonly exposedCode?: ErrorCode;
   /** Default: `DAAS_FILE_UNTRUSTED`. */
-  readonly code?: `DAAS_${string}`;
+  readonly code?: ErrorCode;
 }
 
 /**

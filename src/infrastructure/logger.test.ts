@@ -34,10 +34,15 @@ test('an error keeps its code, message, stack and cause', () => {
   const out = sink();
   const cause = new Error('socket closed');
   createLogger({ stream: out.stream }).error('It failed', {
-    error: new DaasError('DAAS_X', 'no', { cause }),
+    error: new DaasError('PLUGIN_X', 'no', { cause }),
   });
   expect(out.lines()[0]).toMatchObject({
-    error: { code: 'DAAS_X', message: 'no', stack: expect.any(String), cause: { message: 'socket closed' } },
+    error: {
+      code: 'PLUGIN_X',
+      message: 'no',
+      stack: expect.any(String),
+      cause: { message: 'socket closed' },
+    },
   });
 });
 

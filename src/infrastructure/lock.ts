@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { systemClock } from './clock.ts';
-import { DaasError, EXIT } from './errors.ts';
+import { DaasError, EXIT, systemClock } from '#base';
 import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from './process-identity.ts';
 import { makeTrustedDirectory, readTrustedText } from './trusted-file.ts';
 import { isDiskFull, writeFailure } from './write-failure.ts';

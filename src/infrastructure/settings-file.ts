@@ -2,7 +2,8 @@ import { lstatSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { cosmiconfig, defaultLoaders, type Loader } from 'cosmiconfig';
 import { parse as parseYaml } from 'yaml';
-import { ConfigurationError, messageOf, readTrustedText } from '#base';
+import { ConfigurationError, messageOf } from '#base';
+import { readTrustedText } from './trusted-file.ts';
 
 export interface SettingsFile {
   readonly path: string;

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import { createLogger as createWinston, format, transports } from 'winston';
-import { coloursFor, displayJson, displayText, type Log, type LogFields, maskUserInfo, Secret } from '#base';
+import { displayJson, displayText, type Log, type LogFields, maskUserInfo, Secret } from '#base';
+import { coloursFor } from './colours.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

@@ -3,8 +3,8 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { createTally } from '#base';
 import { type Connection, type Connections, closeListener, guardConnections } from './connections.ts';
-import { createTally } from './tally.ts';
 
 const opened: Socket[] = [];
 const listening: Array<{ readonly server: Server; readonly connections: Connections }> = [];

@@ -1,4 +1,4 @@
-import type { Secret } from './secret.ts';
+import type { Secret } from '#base';
 
 /**
  * What the gateway asks of Kubernetes. The gateway decides and orders the steps, the cluster layer carries each one out.

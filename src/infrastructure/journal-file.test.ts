@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { openJournal, replaceFile } from './journal.ts';
+import { openJournal, replaceFile } from './journal-file.ts';
 
 let directory: string;
 beforeEach(async () => {

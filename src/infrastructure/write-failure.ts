@@ -1,4 +1,4 @@
-import { DaasError, messageOf } from './errors.ts';
+import { DaasError, messageOf } from '#base';
 
 export function isDiskFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');

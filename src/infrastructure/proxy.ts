@@ -1,6 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { ConfigurationError } from './errors.ts';
-import { Secret } from './secret.ts';
+import { ConfigurationError, Secret } from '#base';
 
 /** An HTTP proxy that the environment names for a URL. */
 export interface HttpProxy {

@@ -1,5 +1,5 @@
-import type { StakeRecord } from '#base';
-import type { StopCause } from './services.ts';
+import type { StakeRecord } from './chain-facts.ts';
+import type { StopCause } from './stop-cause.ts';
 
 export interface StakeEnding {
   readonly status: 'slashed' | 'unbonding' | 'withdrawn' | 'token_revoked';
