@@ -5,6 +5,7 @@ import {
   type Directive,
   definePlugin,
   EXIT,
+  errorFields,
   type GatewayConnection,
   GatewayConnector,
   HostClock,
@@ -158,12 +159,12 @@ export default definePlugin({
     function failed(error: unknown): boolean {
       failures += 1;
       lastProblem = messageOf(error);
-      const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
-      scope.emit('heartbeat.failed', { code, detail: lastProblem });
+      const { error: fact } = errorFields(error);
+      scope.emit('heartbeat.failed', { error: fact });
       if (failures >= toleratedFailures) control.degrade('heartbeat', lastProblem);
       const isSilent = error instanceof DaasError && error.isRetryable;
       if (afterFailure(isSilent ? 'silent' : 'refused', failures) === 'register-again')
-        control.reregister(`${failures} heartbeats in a row failed: ${code}`);
+        control.reregister(`${failures} heartbeats in a row failed: ${fact.code}`);
       return isSilent;
     }
 
@@ -171,7 +172,11 @@ export default definePlugin({
       const reaction = reactTo(directive, await ownFact(recordId, signal));
       switch (reaction.kind) {
         case 'stop':
-          log.warn('The gateway asks this node to stop', { directive, status: reaction.status });
+          log.warn('The gateway asks this node to stop', {
+            directive: directive.kind,
+            reason: directive.reason,
+            status: reaction.status,
+          });
           if (reaction.cause.kind === 'slashed')
             scope.emit('stake.slashed', { recordId, source: 'gateway and chain' });
           else scope.emit('stake.ended', { recordId, status: reaction.status, source: 'gateway' });
@@ -181,7 +186,11 @@ export default definePlugin({
           control.reregister(`the gateway asks for it: ${directive.reason}`);
           return;
         case 'doubt':
-          log.warn('A directive is not followed', { directive, detail: reaction.detail });
+          log.warn('A directive is not followed', {
+            directive: directive.kind,
+            reason: directive.reason,
+            detail: reaction.detail,
+          });
           return;
         default:
           return reaction satisfies never;

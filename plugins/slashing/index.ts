@@ -1,4 +1,12 @@
-import { definePlugin, HostClock, HostControl, messageOf, StakeChain, stakeEnding } from 'k3s-daas/plugin';
+import {
+  definePlugin,
+  errorFields,
+  HostClock,
+  HostControl,
+  messageOf,
+  StakeChain,
+  stakeEnding,
+} from 'k3s-daas/plugin';
 import { z } from 'zod';
 
 /** So many readings in a row must miss the token. */
@@ -65,7 +73,7 @@ export default definePlugin({
     function unreadable(error: unknown): void {
       failures += 1;
       if (failures !== toleratedFailures) return;
-      log.warn('The stake record cannot be read', { recordId, error: messageOf(error) });
+      log.warn('The stake record cannot be read', { recordId, ...errorFields(error) });
       control.degrade('slashing', `the stake record cannot be read: ${messageOf(error)}`);
     }
 

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '#base';
-import { DaasError, EXIT, type ExitCode, isErrorCode, messageOf } from '#base';
+import { DaasError, EXIT, type ExitCode, isErrorCode } from '#base';
 
 export type PluginPhase = 'load' | 'validate' | 'setup' | 'task' | 'call' | 'release';
 
@@ -49,11 +49,4 @@ export function factsOf(error: unknown): ErrorFacts {
         ? (shape.details as Record<string, unknown>)
         : {},
   };
-}
-
-/** As `messageOf`, for a log record; what nobody gave a code is unexpected. */
-export function errorFields(error: unknown): { readonly code: string; readonly error: string } {
-  const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown };
-  // Node's own errors have codes too (ENOENT), which docs/errors.md does not explain.
-  return { code: isErrorCode(code) ? code : 'DAAS_UNEXPECTED', error: messageOf(error) };
 }
