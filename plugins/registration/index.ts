@@ -3,6 +3,7 @@ import {
   DaasError,
   definePlugin,
   EXIT,
+  errorFacts,
   errorFields,
   GatewayConnector,
   type GatewayEntry,
@@ -108,7 +109,7 @@ export default definePlugin({
 
     /** A refusal without a reason may be a token that the gateway has not seen yet, for a while. */
     function countUnnamed(error: unknown): unknown {
-      if (!(error instanceof DaasError) || error.code !== unnamedRefusal) return error;
+      if (errorFacts(error).code !== unnamedRefusal) return error;
       unnamedRefusals += 1;
       return unnamedRefusals < patienceWithUnnamedRefusals ? asRetryable(error) : error;
     }

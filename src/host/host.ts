@@ -126,6 +126,7 @@ export function createHost(options: HostOptions): Host {
       retry: options.retry ?? { baseMs: 500, maxMs: 15_000 },
     },
     events,
+    health,
     clock,
     log,
     random,

@@ -28,6 +28,7 @@ export type {
 } from '#domain';
 export { isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
+export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
@@ -48,6 +49,7 @@ export {
   HostClock,
   HostControl,
   type JoinCredential,
+  type NodeEnding,
   NodeIdentity,
   PluginJournal,
   type RegisterRequest,
