@@ -116,9 +116,7 @@ export default definePlugin({
       const ended = worstEnded(records, { nodeId, wallet: chain.wallet });
       if (!ended) return;
       const ending = stakeEnding(ended, false);
-      if (ending?.status === 'slashed') emit('stake.slashed', { recordId: ended.id, source: 'chain' });
-      else emit('stake.ended', { recordId: ended.id, status: ended.status, source: 'chain' });
-      if (ending) control.stop(ending.cause);
+      if (ending) control.stop({ ...ending, source: 'chain' });
       throw endedError(ended);
     }
 

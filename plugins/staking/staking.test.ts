@@ -144,7 +144,7 @@ test.each([
     services.chain.changeRecord(stake.recordId, { status });
     services.chain.criticalRecords = [];
     await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
-    expect(first.control.stops[0]).toMatchObject({ kind, recordId: stake.recordId });
+    expect(first.control.stops[0]).toMatchObject({ cause: { kind, recordId: stake.recordId } });
     await expect(obtain(first)).rejects.toMatchObject({ code });
     expect(services.chain.sent).toHaveLength(2);
 
@@ -162,7 +162,9 @@ test('a machine that lost its journal finds its slashed stake in the ring of the
   chain.slash(recordId);
   await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
-  expect(loaded.control.stops).toEqual([{ kind: 'slashed', recordId, detail: 'slashed: test' }]);
+  expect(loaded.control.stops).toMatchObject([
+    { cause: { kind: 'slashed', recordId, detail: 'slashed: test' }, source: 'chain' },
+  ]);
   expect(chain.sent).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-export type { Clock, Journal, Log, LogFields } from '#base';
+export type { Clock, ErrorField, Journal, Log, LogFields } from '#base';
 export {
   type Backoff,
   backoffDelayMs,
@@ -8,6 +8,7 @@ export {
   type ErrorCode,
   EXIT,
   type ExitCode,
+  errorFields,
   gatewayErrorCode,
   messageOf,
   Secret,
@@ -27,6 +28,7 @@ export type {
 } from '#domain';
 export { isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
+export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
@@ -47,6 +49,7 @@ export {
   HostClock,
   HostControl,
   type JoinCredential,
+  type NodeEnding,
   NodeIdentity,
   PluginJournal,
   type RegisterRequest,

@@ -190,12 +190,21 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
 }
 
 export interface HostControl {
-  /** Begins the end of the host; the first cause counts. Returns at once. */
-  stop(cause: StopCause): void;
+  /**
+   * Ends the host; the first ending counts. The host emits the event (`stake.slashed`, `stake.ended`) and does what
+   * follows. Returns at once.
+   */
+  stop(ending: NodeEnding): void;
   /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
-  /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
-  degrade(source: string, detail: string | undefined): void;
+}
+/** Why a node must stop: what `stakeEnding` gives, and who said so. */
+export interface NodeEnding {
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `evicted`, `banned`. */
+  readonly status: string;
+  readonly cause: StopCause;
+  /** Where the fact comes from: `chain`, `gateway`. */
+  readonly source: string;
 }
 export const HostControl: Token<HostControl> = token('host-control');
 
