@@ -51,6 +51,8 @@ export interface Catalog extends AsyncDisposable {
   /** The one implementation of a point that must have exactly one. */
   one<T>(point: Point<T>): T;
   all<T>(point: Point<T>): readonly T[];
+  /** The names of the plugins that provide a point. */
+  providersOf(point: Point<unknown>): readonly string[];
   /** Starts the tasks; once. */
   start(): void;
   /** Aborts every plugin's signal and waits, within the deadline, until the tasks have ended. */
@@ -323,6 +325,8 @@ export async function loadCatalog(options: CatalogOptions): Promise<Catalog> {
       if (only === undefined) throw nobodyProvides(point);
       return only;
     },
+    providersOf: (point) =>
+      provided.filter((item) => item.point.key === point.key).map(({ plugin }) => plugin),
     start,
     drain,
     close,
