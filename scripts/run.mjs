@@ -47,6 +47,7 @@ const TASKS = {
       '-D',
       'typescript/no-misused-promises',
       'src',
+      'devnet',
       'plugins',
       'integration',
       'contracts',
@@ -62,6 +63,7 @@ const TASKS = {
   ],
   build: [
     ['node', 'scripts/bundle.ts'],
+    ['node', 'node_modules/typescript/bin/tsc', '-p', 'devnet/tsconfig.build.json'],
     ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
   ],
   'contracts:build': [['node', ...SOURCE, 'contracts/test/build.ts', '...']],

@@ -102,7 +102,7 @@ test('a 401 is a failure, not an answer: the host registers again after the seco
   await loaded.clock.advance(10_000);
   expect(loaded.facts('heartbeat.acknowledged')).toHaveLength(1);
   expect(loaded.facts('heartbeat.failed')).toEqual([
-    { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', detail: 'not valid' },
+    { error: { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', message: 'not valid' } },
   ]);
   expect(loaded.control.reregistrations).toEqual([]);
   await loaded.clock.advance(10_000);

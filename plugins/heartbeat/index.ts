@@ -159,7 +159,7 @@ export default definePlugin({
       failures += 1;
       lastProblem = messageOf(error);
       const { code = 'DAAS_UNEXPECTED', isRetryable: isSilent } = errorFacts(error);
-      scope.emit('heartbeat.failed', { code, detail: lastProblem });
+      scope.emit('heartbeat.failed', { error: { code, message: lastProblem } });
       if (afterFailure(isSilent ? 'silent' : 'refused', failures) === 'register-again')
         control.reregister(`${failures} heartbeats in a row failed: ${code}`);
       return isSilent;
@@ -173,14 +173,22 @@ export default definePlugin({
       const reaction = reactTo(directive, await ownFact(recordId, signal));
       switch (reaction.kind) {
         case 'stop':
-          log.warn('The gateway asks this node to stop', { directive, status: reaction.status });
+          log.warn('The gateway asks this node to stop', {
+            directive: directive.kind,
+            reason: directive.reason,
+            status: reaction.status,
+          });
           control.stop(reaction);
           return;
         case 'register-again':
           control.reregister(`the gateway asks for it: ${directive.reason}`);
           return;
         case 'doubt':
-          log.warn('A directive is not followed', { directive, detail: reaction.detail });
+          log.warn('A directive is not followed', {
+            directive: directive.kind,
+            reason: directive.reason,
+            detail: reaction.detail,
+          });
           return;
         default:
           return reaction satisfies never;

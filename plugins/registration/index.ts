@@ -4,11 +4,11 @@ import {
   definePlugin,
   EXIT,
   errorFacts,
+  errorFields,
   GatewayConnector,
   type GatewayEntry,
   type GatewayTier,
   JoinCredentialSource,
-  messageOf,
   NodeIdentity,
   type Registration,
   type SealedStake,
@@ -62,7 +62,7 @@ export default definePlugin({
           return await ask(gateway);
         } catch (error) {
           signal.throwIfAborted();
-          log.debug('A gateway did not take this node', { gateway: gateway.url, error: messageOf(error) });
+          log.debug('A gateway did not take this node', { gatewayUrl: gateway.url, ...errorFields(error) });
           failures.push(error);
         }
       }

@@ -373,7 +373,7 @@ async function settleEarlier({ outbox, log }: Staker, signal?: AbortSignal): Pro
     if (!isFailure) throw error;
     log.warn('The transaction of an earlier process failed on chain', {
       code: error.code,
-      digest: error.details.digest,
+      digest: String(error.details.digest),
       detail: error.message,
     });
     return undefined;

@@ -77,8 +77,7 @@ export async function changeAtOnce(
   options: SpendOptions,
 ): Promise<void> {
   const { kind } = change;
-  const facts =
-    change.kind === 'set-servers' ? serversJson(change) : factsOf(change);
+  const facts = change.kind === 'set-servers' ? serversJson(change) : factsOf(change);
   const plan = await operations.changeCluster.plan(actor, change);
   if (change.kind === 'remove-slasher') {
     const { state, nowMs } = await actor.client.clusterState();

@@ -7,6 +7,7 @@ import {
   DaasError,
   EXIT,
   type ExitCode,
+  errorFields,
   type Journal,
   type Log,
   messageOf,
@@ -25,7 +26,7 @@ import {
   SealTokenSource,
 } from '#plugin';
 import type { Catalog } from './catalog.ts';
-import { errorFields, factsOf } from './errors.ts';
+import { factsOf } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 import type { HealthRegistry } from './health.ts';
 import { type Latch, latchPath, readLatch, removeLatch, writeLatch } from './latch.ts';
@@ -349,7 +350,7 @@ export class Lifecycle {
         if (this.signal.aborted || !factsOf(error).isRetryable) throw error;
         this.#lastProblem = error;
         const delayMs = Math.max(backoffDelayMs(attempt, settings.retry, random), askedDelayMs(error));
-        log.warn('Not possible yet, will try again', { what, attempt, delayMs, ...errorFields(error) });
+        log.warn('Not possible yet, will try again', { step: what, attempt, delayMs, ...errorFields(error) });
         await clock.sleep(delayMs, this.signal);
       }
     }
@@ -530,7 +531,7 @@ export class Lifecycle {
       await act();
       return true;
     } catch (error) {
-      this.#parts.log.error('A step of the lock-out failed', { what, ...errorFields(error) });
+      this.#parts.log.error('A step of the lock-out failed', { step: what, ...errorFields(error) });
       return false;
     }
   }
@@ -558,7 +559,7 @@ export class Lifecycle {
     ]);
     done.abort();
     if (how === 'late' || how === 'hurried') {
-      log.warn('Ending before everything is undone', { why: how, agent: agent.state().kind });
+      log.warn('Ending before everything is undone', { reason: how, agentState: agent.state().kind });
       // An agent without its host would be nobody's: it is killed, and that it is gone is waited for when it is disposed of.
       void agent.stop({ atOnce: true }).catch(() => undefined);
     }
