@@ -126,7 +126,11 @@ function startReading(options: ChainClientOptions): Reading {
       nodes: endpoints,
       pin: deployment.trust,
       clock: options.clock,
-      onUnproven: options.onUnproven,
+      onUnproven: (unproven) => {
+        const { contradictedBy, objectId, detail } = unproven;
+        if (contradictedBy !== undefined) endpoints.drop(contradictedBy, `object ${objectId}: ${detail}`);
+        options.onUnproven?.(unproven);
+      },
     });
   return { deployment, endpoints, proofs, recordsTable: undefined };
 }
@@ -135,18 +139,18 @@ async function readCluster(reading: Reading, signal?: AbortSignal): Promise<Clus
   const { deployment, endpoints, proofs } = reading;
   const { clusterId } = deployment;
   const what = `cluster ${clusterId}`;
-  return endpoints.withOne(async (endpoint) => {
+  return endpoints.readFromOne(async (endpoint, ended) => {
     // One call for both: the parameters in force must fit the clock of the same node.
     const { served, nowMs } = await endpoint.call(
       what,
-      async (client, ended) => {
-        const read = await readObjects(client, [clusterId, CLOCK_ID], ended);
+      async (client, abort) => {
+        const read = await readObjects(client, [clusterId, CLOCK_ID], abort);
         return { served: read.get(clusterId), nowMs: clockOf(read.get(CLOCK_ID)) };
       },
-      signal,
+      ended,
     );
     const object =
-      served && proofs ? await provenCluster(proofs, clusterId, served, endpoint.url, signal) : served;
+      served && proofs ? await provenCluster(proofs, clusterId, served, endpoint, signal) : served;
     const isCluster = object?.type === typeIn(deployment, 'cluster', 'Cluster');
     if (!object || !isCluster) {
       // The cluster was there before, and it is never deleted: this node is behind, or has pruned it.
@@ -164,12 +168,16 @@ async function provenCluster(
   proofs: ObjectProofs,
   clusterId: string,
   served: ReadObject,
-  url: string,
+  source: Endpoint,
   signal?: AbortSignal,
 ): Promise<ReadObject> {
-  const proven = (await proofs.proven(new Map([[clusterId, served]]), signal)).get(clusterId);
+  const proven = (await proofs.proven(new Map([[clusterId, served]]), source, signal)).get(clusterId);
   if (proven) return proven;
-  throw chainUnavailable(`a proof of cluster ${clusterId}`, url, new Error('what it serves is not proven'));
+  throw chainUnavailable(
+    `a proof of cluster ${clusterId}`,
+    source.url,
+    new Error('what it serves is not proven'),
+  );
 }
 
 function readRecords(reading: Reading, ids: readonly string[], signal?: AbortSignal) {
@@ -225,16 +233,20 @@ async function readTyped<T>(
         return [id, object?.type === type ? decode(object) : undefined];
       }),
     );
-  const { read, facts } = await endpoints.read(
-    what,
-    // Decoded inside the call: malformed bytes count as a failure of this node, and the next one is asked.
-    async (client, ended) => {
-      const objects = await readObjects(client, ids, ended);
-      return { read: objects, facts: factsOf(objects) };
-    },
+  const { source, read, facts } = await endpoints.readFromOne(
+    (endpoint, ended) =>
+      endpoint.call(
+        what,
+        // Decoded inside the call: malformed bytes count as a failure of this node, and the next one is asked.
+        async (client, abort) => {
+          const objects = await readObjects(client, ids, abort);
+          return { source: endpoint, read: objects, facts: factsOf(objects) };
+        },
+        ended,
+      ),
     signal,
   );
-  return proofs ? factsOf(await proofs.proven(read, signal)) : facts;
+  return proofs ? factsOf(await proofs.proven(read, source, signal)) : facts;
 }
 
 async function readLiveRecord(reading: Reading, nodeId: string, signal?: AbortSignal) {
@@ -256,13 +268,13 @@ function tableEntryId(table: string, nodeId: string): string {
 }
 
 function readPoint(endpoints: Endpoints, signal?: AbortSignal): Promise<ChainPoint> {
-  return endpoints.withOne(async (endpoint) => {
+  return endpoints.readFromOne(async (endpoint, ended) => {
     const [{ epoch }, timestampMs] = await Promise.all([
-      endpoint.call('the epoch', readEpoch, signal),
+      endpoint.call('the epoch', readEpoch, ended),
       endpoint.call(
         'the clock',
-        async (client, ended) => clockOf((await readObjects(client, [CLOCK_ID], ended)).get(CLOCK_ID)),
-        signal,
+        async (client, abort) => clockOf((await readObjects(client, [CLOCK_ID], abort)).get(CLOCK_ID)),
+        ended,
       ),
     ]);
     return { epoch, timestampMs };

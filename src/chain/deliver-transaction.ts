@@ -49,7 +49,8 @@ function send(
   retryForMs: number,
   signal?: AbortSignal,
 ): Promise<Delivery> {
-  return endpoints.withOne(
+  // The same bytes to several: one that is slow, or that keeps them to itself, does not delay them.
+  return endpoints.withSeveral(
     async (endpoint): Promise<Delivery> => {
       try {
         const result = await endpoint.call(
@@ -69,6 +70,7 @@ function send(
         return fateOf(endpoint, signed, error, signal);
       }
     },
+    ({ kind }) => kind === 'landed',
     signal,
     retryForMs,
   );

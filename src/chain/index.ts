@@ -30,7 +30,13 @@ export {
   readPublication,
   writeDeployment,
 } from './deployment.ts';
-export { ChainError, type EndpointSettings, type Endpoints, openEndpoints } from './endpoints/index.ts';
+export {
+  ChainError,
+  type EndpointSettings,
+  type EndpointStatus,
+  type Endpoints,
+  openEndpoints,
+} from './endpoints/index.ts';
 export {
   changesSince,
   createChangeFollower,
@@ -38,6 +44,7 @@ export {
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
 export { openNetwork } from './network.ts';
+export type { UnprovenListener } from './object-proofs.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
 export { assertProposalLife, assertTiers, isPublicNetwork } from './public-network.ts';

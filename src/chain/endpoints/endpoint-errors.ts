@@ -6,13 +6,38 @@ export class ChainError extends DaasError {
   override readonly name: string = 'ChainError';
 }
 
+/** What else is known of a call that failed. */
+export interface NodeFacts {
+  readonly proxy?: HttpProxy | undefined;
+  /** What the node asked for by `Retry-After`. */
+  readonly retryAfterMs?: number | undefined;
+}
+
 /** A fact could not be read, or a transaction could not be sent. It says nothing about the chain; a retry may help. */
-export function chainUnavailable(what: string, url: string, cause: unknown, proxy?: HttpProxy): ChainError {
+export function chainUnavailable(
+  what: string,
+  url: string,
+  cause: unknown,
+  { proxy, retryAfterMs }: NodeFacts = {},
+): ChainError {
   const way = proxy ? ` through ${proxyText(proxy)}` : '';
   return new ChainError(
     'DAAS_CHAIN_UNAVAILABLE',
     `${url} could not be asked for ${what}${way}: ${describeNetworkFailure(cause)}`,
-    { cause: innermostCause(cause), isRetryable: true, details: { url, what } },
+    {
+      cause: innermostCause(cause),
+      isRetryable: true,
+      details: { url, what, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+    },
+  );
+}
+
+/** Every node has asked to be left alone for a while. */
+export function blockedByNode(urls: readonly string[]): ChainError {
+  return new ChainError(
+    'DAAS_CHAIN_UNAVAILABLE',
+    `${urls.join(', ')} asked to wait (Retry-After): nothing is sent there before. Add another endpoint, or a key of the provider`,
+    { isRetryable: true, details: { urls } },
   );
 }
 

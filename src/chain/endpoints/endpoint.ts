@@ -1,11 +1,16 @@
 import { SuiGrpcClient } from '@mysten/sui/grpc';
 import { DaasError } from '#base';
-import { chainIdMismatch, chainRefused, chainUnavailable, endpointKeyNeeded } from './endpoint-errors.ts';
+import {
+  chainIdMismatch,
+  chainRefused,
+  chainUnavailable,
+  endpointKeyNeeded,
+  type NodeFacts,
+} from './endpoint-errors.ts';
 import { endpointUrl } from './endpoint-url.ts';
 import {
   createNodeFetch,
   type EndpointSettings,
-  type NodeFetch,
   type NodeFetchOptions,
   UnexpectedAnswer,
 } from './node-fetch.ts';
@@ -22,6 +27,8 @@ export interface EndpointOptions extends NodeFetchOptions {
 /** One full node, asked through the SDK's gRPC client. */
 export interface Endpoint {
   readonly url: string;
+  /** The chain that its last reply named. */
+  readonly servedChainId: string | undefined;
   /** The chain the node serves. Throws `DAAS_CHAIN_ID_MISMATCH`. */
   chainId(signal?: AbortSignal): Promise<string>;
   /**
@@ -64,7 +71,8 @@ export function openEndpoint(settings: EndpointSettings, options: EndpointOption
       assertChain();
       if (error instanceof DaasError) throw error;
       const late = timeout.aborted ? new Error(`no answer within ${options.timeoutMs} ms`) : undefined;
-      throw classify(late ?? node.failureOf(ended) ?? error, what, url, node);
+      const failure = late ?? node.failureOf(ended) ?? error;
+      throw classify(failure, { what, url, proxy: node.proxy, retryAfterMs: node.waitAskedBy(ended) });
     }
     assertChain();
     return result;
@@ -94,6 +102,9 @@ export function openEndpoint(settings: EndpointSettings, options: EndpointOption
 
   return {
     url,
+    get servedChainId() {
+      return node.served ?? told;
+    },
     chainId,
     call: async (what, body, signal) => {
       await chainId(signal);
@@ -115,14 +126,19 @@ const REFUSALS = new Set([
   'ABORTED',
 ]);
 
+interface FailedCall extends NodeFacts {
+  readonly what: string;
+  readonly url: string;
+}
+
 /** How a node or a proxy says that it needs a key. */
 const KEY_NEEDED: ReadonlySet<unknown> = new Set([401, 403, 'UNAUTHENTICATED', 'PERMISSION_DENIED']);
 
-function classify(error: unknown, what: string, url: string, { proxy }: NodeFetch): DaasError {
+function classify(error: unknown, { what, url, ...facts }: FailedCall): DaasError {
   const code = (error as { code?: unknown } | null)?.code;
   const answer = error instanceof UnexpectedAnswer ? error.status : code;
   if (KEY_NEEDED.has(answer)) return endpointKeyNeeded(what, url, error);
   return typeof code === 'string' && REFUSALS.has(code)
     ? chainRefused(what, url, error)
-    : chainUnavailable(what, url, error, proxy);
+    : chainUnavailable(what, url, error, facts);
 }

@@ -1,5 +1,6 @@
 import { messageOf, printable, type Secret } from '#base';
 import { type HttpProxy, proxyFor, proxyText } from '#infrastructure';
+import { retryAfterMs, type Tip } from './health.ts';
 
 type Fetch = typeof globalThis.fetch;
 
@@ -18,6 +19,8 @@ export interface NodeFetchOptions {
   readonly fetch?: Fetch;
   /** Where HTTPS_PROXY and the like are read; the environment of the process when left out. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Called with the newest checkpoint that a reply names. */
+  readonly onReply?: (tip: Tip) => void;
 }
 
 /** A reply that no Sui full node gives. */
@@ -38,6 +41,8 @@ export interface NodeFetch {
   failureOf(signal: AbortSignal): unknown;
   /** The chain that the last reply named. */
   readonly served: string | undefined;
+  /** How long the reply to the call with this signal asked to wait (`Retry-After`), ms. */
+  waitAskedBy(signal: AbortSignal): number | undefined;
 }
 
 const MAX_QUOTE_BYTES = 1_024;
@@ -48,6 +53,7 @@ export function createNodeFetch(settings: EndpointSettings, options: NodeFetchOp
   const proxy = proxyOf(settings, options);
   const send = options.fetch ?? (proxy ? fetchThrough(proxy) : globalThis.fetch);
   const failures = new WeakMap<AbortSignal, unknown>();
+  const waits = new WeakMap<AbortSignal, number>();
   let served: string | undefined;
 
   async function attempt(input: Parameters<Fetch>[0], init: RequestInit | undefined): Promise<Response> {
@@ -57,6 +63,10 @@ export function createNodeFetch(settings: EndpointSettings, options: NodeFetchOp
     const response = await send(input, { ...init, headers, redirect: 'manual' });
     // The node behind an address can be replaced between two calls.
     served = response.headers.get('x-sui-chain-id') ?? served;
+    const tip = tipOf(response.headers);
+    if (tip) options.onReply?.(tip);
+    const waitMs = retryAfterMs(response.headers.get('retry-after'), Date.now());
+    if (waitMs !== undefined && init?.signal) waits.set(init.signal, waitMs);
     // gRPC-web replies with status 200 always: any other status comes from a proxy whose node is away.
     const isGrpc = response.headers.get('content-type')?.startsWith('application/grpc-web') ?? false;
     if (response.status !== 200 || !isGrpc) throw await unexpected(response);
@@ -69,6 +79,7 @@ export function createNodeFetch(settings: EndpointSettings, options: NodeFetchOp
       return served;
     },
     failureOf: (signal) => failures.get(signal),
+    waitAskedBy: (signal) => waits.get(signal),
     fetch: async (input, init) => {
       try {
         return await attempt(input, init);
@@ -78,6 +89,19 @@ export function createNodeFetch(settings: EndpointSettings, options: NodeFetchOp
       }
     },
   };
+}
+
+/** Sui's own reply headers; a proxy that drops them leaves the tip unknown. */
+function tipOf(headers: Headers): Tip | undefined {
+  const height = wholeNumber(headers.get('x-sui-checkpoint-height'));
+  const timestampMs = wholeNumber(headers.get('x-sui-timestamp-ms'));
+  if (height === undefined || timestampMs === undefined) return undefined;
+  const lowestHeight = wholeNumber(headers.get('x-sui-lowest-available-checkpoint'));
+  return { height, timestampMs: Number(timestampMs), lowestHeight };
+}
+
+function wholeNumber(text: string | null): bigint | undefined {
+  return text !== null && /^\d{1,19}$/.test(text) ? BigInt(text) : undefined;
 }
 
 /** A cluster object with its rings has some hundred kilobytes, a page of records some hundred more; the limit is far above. */
