@@ -4,9 +4,10 @@ import { createAgentSupervisor } from '#agent';
 import { ConfigurationError } from '#base';
 import { createHost, type HostContext } from '#host';
 import { createLogger, machineId } from '#infrastructure';
-import type { AgentSupervisor } from '#plugin';
+import type { AgentSupervisor, JoinCredential } from '#plugin';
 import { builtIns } from '#plugins';
 import { missingDevnet } from './devnet-package.ts';
+import { guardedAgent } from './guarded-agent.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
@@ -86,12 +87,19 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
       // Not before the state directory is this host's: a second one must say that, not that the port is taken.
       const health = await serveHealth(() => host.health(), value.health, context.life);
       log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
-      const agent = superviseAgent(context, settings, k3sArguments(settings, flags, k3sFlags));
+      // Opened with the chain: no join credential can come before.
+      let guard: (join: JoinCredential, signal: AbortSignal) => Promise<void> = async () => {
+        throw new Error('a join credential came before the chain was opened');
+      };
+      const supervisor = superviseAgent(context, settings, k3sArguments(settings, flags, k3sFlags));
+      const agent = guardedAgent(supervisor, (join, signal) => guard(join, signal));
       return {
         agent,
         async open() {
           const { openServices } = await import('./agent-services.ts');
-          return openServices(context, settings, agent);
+          const services = await openServices(context, settings, agent);
+          guard = services.guard;
+          return services;
         },
       };
     },

@@ -39,7 +39,9 @@ const chain = z
           ),
       )
       .min(1, 'expected at least one URL')
-      .meta({ description: 'gRPC URLs of Sui full nodes, used as a pool; one, in this version, is the quorum' }),
+      .meta({
+        description: 'gRPC URLs of Sui full nodes, used as a pool; one, in this version, is the quorum',
+      }),
     deployment: z.string().min(1).optional().meta({
       description:
         'the file that `k3s-daas cluster create` wrote: {chainId, packageId, clusterId}; or give the three here',
