@@ -38,6 +38,8 @@ export interface GatewayOptions {
   readonly random?: () => number;
   /** How many chain endpoints are configured, for the log: this version believes one at a time. */
   readonly endpoints?: number;
+  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  readonly figures?: () => Readonly<Record<string, unknown>>;
 }
 
 export interface RunningGateway extends AsyncDisposable {
@@ -217,7 +219,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clock,
   });
 
-  const health = createHealthApi(healthChecks);
+  const health = createHealthApi(healthChecks, options.figures);
   const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, healthConnections, 0));
   await listening(() => listen(health, config.health), config.health, 'gateway.health');

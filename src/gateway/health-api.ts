@@ -10,9 +10,12 @@ export interface HealthCheck {
 
 /**
  * `/livez` and `/readyz` on a port of their own, undisturbed by load on the public one. Red when the gateway cannot
- * decide, with the reason.
+ * decide, with the reason. `figures` are shown beside the checks and decide nothing.
  */
-export function createHealthApi(checks: () => Promise<readonly HealthCheck[]>): Server {
+export function createHealthApi(
+  checks: () => Promise<readonly HealthCheck[]>,
+  figures: () => Readonly<Record<string, unknown>> = () => ({}),
+): Server {
   const options = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
   return createServer(options, (request, response) => {
     const path = request.url?.split('?', 1)[0];
@@ -31,6 +34,7 @@ export function createHealthApi(checks: () => Promise<readonly HealthCheck[]>): 
             answer(isReady ? 200 : 503, {
               status: isReady ? 'ok' : 'not ready',
               checks: all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail })),
+              ...figures(),
             });
           },
           (error: unknown) => answer(503, { status: 'not ready', detail: messageOf(error) }),
