@@ -417,26 +417,30 @@ test('reads, stakes and mints go on when the first of two endpoints is away', as
   expect(await chain.liveRecordOf(nodeId)).toBe(recordId);
 });
 
-test('a follower that was away for more changes than a ring holds is told to read everything', async () => {
-  const wallet = await world.wallet();
+test.each([
+  ['stakes of nodes', 'a follower that was away is told to read everything', 129, true],
+  ['stakes of users, which are cheap', 'a follower that was away is not', 257, false],
+] as const)('more %s than a ring holds: %s', async (stakes, _what, count, isFullPassNeeded) => {
+  const isNode = stakes === 'stakes of nodes';
+  const wallet = await world.wallet(300n);
   const before = (await world.client.cluster()).changeSequence;
-  const user = 257;
-  await manyUsers(wallet, user);
+  await manyStakes(wallet, count, isNode);
   const ended = new AbortController();
   const follower = createChangeFollower(world.client, systemClock);
   for await (const report of follower.follow({ since: before, signal: ended.signal })) {
     ended.abort();
     if (report.kind === 'outage') throw report.error;
-    expect(report.isFullPassNeeded).toBe(true);
-    expect(report.others).toHaveLength(32);
-    expect(report.sequence).toBe(before + BigInt(user));
+    expect(report.isFullPassNeeded).toBe(isFullPassNeeded);
+    expect(report.others).toHaveLength(isNode ? 128 : 32);
+    expect(report.sequence).toBe(before + BigInt(count));
     const records = await world.client.records(report.others);
-    expect([...records.values()].every((record) => record?.stakeType === 'user')).toBe(true);
+    const type = isNode ? 'node' : 'user';
+    expect([...records.values()].every((record) => record?.stakeType === type)).toBe(true);
   }
 });
 
-/** So many stakes of type user in one transaction, built without a simulation: it would take as long again. */
-async function manyUsers(wallet: Wallet, count: number): Promise<void> {
+/** So many stakes of users or nodes in one transaction, built without a simulation: it would take as long again. */
+async function manyStakes(wallet: Wallet, count: number, isNode: boolean): Promise<void> {
   const { packageId, clusterId } = world.deployment;
   await world.client.endpoints.withOne(async (endpoint) => {
     const [coins, cluster] = await endpoint.call('coins and cluster', ({ core }) =>
@@ -453,15 +457,12 @@ async function manyUsers(wallet: Wallet, count: number): Promise<void> {
       initialSharedVersion: owner.$kind === 'Shared' ? owner.Shared.initialSharedVersion : '',
       mutable: true,
     });
-    for (const coin of tx.splitCoins(
-      tx.gas,
-      Array.from({ length: count }, () => 100n),
-    )) {
-      const record = contracts.staking.stakeForUser(tx, packageId, {
-        cluster: shared,
-        coin,
-        termsVersion: 1n,
-      });
+    const amounts = Array.from({ length: count }, () => (isNode ? SUI : 100n));
+    for (const [index, coin] of [...tx.splitCoins(tx.gas, amounts)].entries()) {
+      const stake = { cluster: shared, coin, termsVersion: 1n };
+      const record = isNode
+        ? contracts.staking.stakeForNode(tx, packageId, { ...stake, nodeId: `flood-${index}` })
+        : contracts.staking.stakeForUser(tx, packageId, stake);
       contracts.staking.share(tx, packageId, { record });
     }
     const bytes = await tx.build();

@@ -24,13 +24,9 @@ beforeAll(async () => {
   [first, second, staker] = await Promise.all([world.wallet(), world.wallet(), world.wallet()]);
   deployment = join(world.directory, 'deployment.json');
   await writeFile(deployment, JSON.stringify({ ...world.deployment, clusterId: undefined }));
-  await run(
-    'cluster',
-    'create',
-    ...as(first, '--slasher', first.address, '--slasher', second.address),
-    ...['--threshold', '2', '--challenge', `${CHALLENGE_MS}ms`],
-    ...['--server', 'https://k3s.example:6443', '--ca-hash', '07'.repeat(32)],
-  );
+  const roles = ['--slasher', first.address, '--slasher', second.address, '--threshold', '2'];
+  const servers = ['--server', 'https://k3s.example:6443', '--ca-hash', '07'.repeat(32)];
+  await run('cluster', 'create', ...as(first, ...roles, ...servers, '--challenge', `${CHALLENGE_MS}ms`));
 });
 afterAll(() => world[Symbol.asyncDispose]());
 

@@ -105,7 +105,10 @@ export function termsFingerprint(state: ClusterState): string {
   return hash.update(clusterModule.Parameters.serialize(final).toBytes()).digest('hex').slice(0, 32);
 }
 
-/** The six rings as the two that readers follow: what can end a node's life, and the rest. */
+/**
+ * The six rings as the two that readers follow: what can end a node, and the rest. Only what falls out of a ring of nodes
+ * makes a reader read everything again: user stakes are cheap, and many of them must not cost every gateway a full pass.
+ */
 function ringFacts({
   nodeRings,
   accountRings,
@@ -115,8 +118,8 @@ function ringFacts({
   return {
     criticalRing: inOrder(critical),
     otherRing: inOrder(other),
-    droppedCritical: lastDropped(critical),
-    droppedOther: lastDropped(other),
+    droppedCritical: lastDropped([nodeRings.forced, nodeRings.ended]),
+    droppedOther: lastDropped([nodeRings.other]),
   };
 }
 

@@ -24,7 +24,7 @@ export function addProposalCommands(command: Command, io: Io): void {
       act(io, id, options, {
         question: 'Take back the vote?',
         done: 'your vote is taken back',
-        plan: operations.retractSlashVote.plan,
+        plan: (actor, reference) => operations.retractSlashVote.plan(actor, reference),
       }),
     );
   withDeployment(withSpending(command.command('cancel')))
@@ -34,7 +34,7 @@ export function addProposalCommands(command: Command, io: Io): void {
       act(io, id, options, {
         question: 'Cancel the proposal?',
         done: 'the proposal is cancelled',
-        plan: operations.cancelSlash.plan,
+        plan: (actor, reference) => operations.cancelSlash.plan(actor, reference),
       }),
     );
   withDeployment(withSpending(command.command('expire')))
@@ -44,7 +44,7 @@ export function addProposalCommands(command: Command, io: Io): void {
       act(io, id, options, {
         question: 'Close the proposal?',
         done: 'the proposal is closed',
-        plan: operations.expireSlash.plan,
+        plan: (actor, reference) => operations.expireSlash.plan(actor, reference),
       }),
     );
   withDeployment(withSpending(command.command('answer')))

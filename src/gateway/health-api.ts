@@ -28,19 +28,22 @@ export function createHealthApi(
       case '/livez':
         return answer(200, { status: 'ok' });
       case '/readyz':
-        return void checks().then(
-          (all) => {
-            const isReady = all.every(({ isOk }) => isOk);
-            answer(isReady ? 200 : 503, {
-              status: isReady ? 'ok' : 'not ready',
-              checks: all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail })),
-              ...figures(),
-            });
-          },
+        return void readiness(checks, figures).then(
+          ({ isReady, body }) => answer(isReady ? 200 : 503, body),
           (error: unknown) => answer(503, { status: 'not ready', detail: messageOf(error) }),
         );
       default:
         return answer(404, { status: 'there are /livez and /readyz' });
     }
   });
+}
+
+async function readiness(
+  checks: () => Promise<readonly HealthCheck[]>,
+  figures: () => Readonly<Record<string, unknown>>,
+): Promise<{ readonly isReady: boolean; readonly body: unknown }> {
+  const all = await checks();
+  const isReady = all.every(({ isOk }) => isOk);
+  const shown = all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail }));
+  return { isReady, body: { status: isReady ? 'ok' : 'not ready', checks: shown, ...figures() } };
 }
