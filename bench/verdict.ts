@@ -3,7 +3,7 @@ import { Secret, systemClock } from '#base';
 import { bodyDigest, createProofSigner, nodeKeyFromSeed } from '#seal';
 import type { Audit } from '../src/gateway/audit.ts';
 import { createChallenges } from '../src/gateway/challenge.ts';
-import type { FactCache } from '../src/gateway/facts.ts';
+import type { FactCache } from '../src/gateway/fact-cache.ts';
 import { createRateLimit } from '../src/gateway/rate-limit.ts';
 import { createRefusalTally } from '../src/gateway/refusal-tally.ts';
 import type { Registry } from '../src/gateway/registry.ts';
@@ -42,7 +42,10 @@ const audit = {
 const nowMs = () => systemClock.nowMs();
 const verifier = createVerifier({
   facts: {} as FactCache,
-  registry: { worker: (id: string) => workers.get(id), presence: () => undefined } as unknown as Registry,
+  registry: {
+    worker: (id: string) => workers.get(id),
+    lastHeartbeat: () => undefined,
+  } as unknown as Registry,
   challenges: createChallenges(audience),
   audit,
   refusals: createRefusalTally({ audit, nowMs }),

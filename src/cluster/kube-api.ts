@@ -71,6 +71,25 @@ export const isNotFound = (error: unknown): boolean =>
 export const isConflict = (error: unknown): boolean =>
   error instanceof KubeStatusError && error.status === 409;
 
+/** Resolves with `undefined` when the object does not exist. */
+export async function absentIsFine<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A failed precondition: the object that was meant is gone already. */
+export async function conflictIsFine(request: Promise<unknown>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+  }
+}
+
 /** How to reach the API server: the text of a kubeconfig, or the path of one. */
 export type KubeconfigSource =
   | { readonly text: string }

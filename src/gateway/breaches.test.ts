@@ -165,7 +165,7 @@ describe('a proof made for something else', () => {
     const worker = stranger().stake();
     const proof = await proofOf(worker, change);
     await expectUnproven(await post(PATHS.register, proof, registerBody(worker.nodeId)), reason);
-    expect(world.cluster.names.has(worker.nodeId)).toBe(false);
+    expect(world.kubernetes.names.has(worker.nodeId)).toBe(false);
   });
 
   test('one that has expired', async () => {
@@ -360,7 +360,7 @@ describe('a key that is not the one on chain', () => {
     const body = registerBody('somebody-else');
     const reply = await post(PATHS.register, await proofOf(worker, { body }), body);
     expect(reply).toMatchObject({ status: 400, json: { code: 'request_invalid' } });
-    expect(world.cluster.names.has('somebody-else')).toBe(false);
+    expect(world.kubernetes.names.has('somebody-else')).toBe(false);
   });
 });
 
@@ -392,7 +392,7 @@ describe('an object that exists is not a token that counts', () => {
     await settled();
     const reply = await post(PATHS.register, await proofOf(worker), registerBody(worker.nodeId));
     expect(reply).toMatchObject({ status: 403, json: { code } });
-    expect(world.cluster.names.has(worker.nodeId)).toBe(false);
+    expect(world.kubernetes.names.has(worker.nodeId)).toBe(false);
     const lines = await world.audit();
     expect(lines.filter((line) => line.request_id === reply.json.request_id)).toMatchObject([
       { event: 'token.used', node_id: worker.nodeId },
@@ -413,36 +413,36 @@ describe('an object that exists is not a token that counts', () => {
 
 describe('a name that is somebody else’s', () => {
   test('a stake does not take the name of a Node that was there before', async () => {
-    const { uid } = world.cluster.addNode('ordinary-agent');
+    const { uid } = world.kubernetes.addNode('ordinary-agent');
     const worker = world.worker('ordinary-agent').stake();
     await expect(worker.register()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_NAME_NOT_OURS',
       exitCode: 78,
     });
-    expect(world.cluster.uidOf('ordinary-agent')).toBe(uid);
-    expect(world.cluster.calls.some((call) => call.endsWith(' ordinary-agent'))).toBe(false);
+    expect(world.kubernetes.uidOf('ordinary-agent')).toBe(uid);
+    expect(world.kubernetes.calls.some((call) => call.endsWith(' ordinary-agent'))).toBe(false);
   });
 
   test('nor that of a server, which is reserved and may have no Node', async () => {
-    world.cluster.names.set('server-1', 'ordinary');
+    world.kubernetes.names.set('server-1', 'ordinary');
     await expect(world.worker('server-1').stake().register()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_NAME_NOT_OURS',
     });
-    expect(world.cluster.names.get('server-1')).toBe('ordinary');
-    world.cluster.names.delete('server-1');
+    expect(world.kubernetes.names.get('server-1')).toBe('ordinary');
+    world.kubernetes.names.delete('server-1');
   });
 
   test('nor that of a Node with the mark of another record', async () => {
-    world.cluster.addNode('marked', { stakeRecordId: id('b9') });
+    world.kubernetes.addNode('marked', { stakeRecordId: id('b9') });
     await expect(world.worker('marked').stake().register()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_NAME_NOT_OURS',
     });
-    expect(world.cluster.has('marked')).toBe(true);
+    expect(world.kubernetes.has('marked')).toBe(true);
   });
 
   test('a challenge tells nobody which names are the operator’s', async () => {
-    world.cluster.addNode('taken-name');
-    world.cluster.names.set('reserved-name', 'reserved');
+    world.kubernetes.addNode('taken-name');
+    world.kubernetes.names.set('reserved-name', 'reserved');
     await settled(10);
     const answers = await Promise.all(
       ['taken-name', 'reserved-name', 'free-name'].map(async (nodeId) => {
@@ -452,12 +452,12 @@ describe('a name that is somebody else’s', () => {
       }),
     );
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
-    world.cluster.names.delete('reserved-name');
+    world.kubernetes.names.delete('reserved-name');
   });
 
   test('is told before a stake is made for it where the operator allows that', async () => {
     await using telling = await World.start({ admit: { tellTakenNames: true } });
-    telling.cluster.addNode('taken-name');
+    telling.kubernetes.addNode('taken-name');
     await settled(10);
     const worker = telling.worker('taken-name');
     await using connection = worker.connection();
@@ -666,7 +666,7 @@ describe('what is not a request', () => {
     const body = make(worker.nodeId);
     const reply = await post(PATHS.register, await proofOf(worker, { body }), body);
     expect(reply).toMatchObject({ status: 400, json: { code: 'request_invalid' } });
-    expect(world.cluster.names.has(worker.nodeId)).toBe(false);
+    expect(world.kubernetes.names.has(worker.nodeId)).toBe(false);
   });
 
   test.each(['', '?node_id=a', '?node_id=A.b&staker=0x1', '?node_id=a&staker=0x1&more=1'])(

@@ -22,10 +22,10 @@ export interface Situation {
 
 export interface Decision {
   readonly join: { readonly kind: 'admit' } | { readonly kind: 'refuse'; readonly code: ProblemCode };
-  /** What happens to a node that runs. `hold`: it would be evicted, but the breaker has tripped; the operator decides. */
+  /** What happens to a node that runs. `hold-eviction`: the breaker has tripped, so the operator decides. */
   readonly running:
     | { readonly kind: 'stay' }
-    | { readonly kind: 'hold'; readonly reason: EvictionReason }
+    | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
     /** It gets no new pods: its stake has not stood as it should for too long. */
     | { readonly kind: 'cordon'; readonly reason: StakeReason }
     | { readonly kind: 'evict'; readonly reason: EvictionReason };
@@ -96,7 +96,7 @@ function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situa
     };
   // A lying endpoint must not be able to empty the cluster, neither through us nor through the hosts' obedience.
   if (isBreakerTripped)
-    return { join, running: { kind: 'hold', reason: eviction }, isBan: false, directive: undefined };
+    return { join, running: { kind: 'hold-eviction', reason: eviction }, isBan: false, directive: undefined };
   return {
     join,
     running: { kind: 'evict', reason: eviction },

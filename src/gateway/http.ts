@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
 import { type Clock, DaasError, type Log, messageOf } from '#base';
+import { ApiProblem } from './api-problem.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { Refusal } from './refusal.ts';
 
 /** Names one request in replies, log and audit file. Made here: what a client calls his request is his business. */
 export function newRequestId(): string {
@@ -28,7 +28,7 @@ export function problemBody(
   };
 }
 
-interface Scribe {
+interface ReplyContext {
   readonly clock: Clock;
   readonly log: Log;
   /** How many refusals are worth a line at level info: strangers must not fill the disk with them. */
@@ -36,14 +36,14 @@ interface Scribe {
 }
 
 /** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
-export function answerWithProblems(app: FastifyInstance, scribe: Scribe): void {
-  app.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, scribe));
+export function answerWithProblems(app: FastifyInstance, context: ReplyContext): void {
+  app.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, context));
   app.setNotFoundHandler((request, reply) =>
     send(
       reply,
       request.id,
-      new Refusal('not_found', `${request.method} ${pathOf(request)} is not a route`),
-      scribe,
+      new ApiProblem('not_found', `${request.method} ${pathOf(request)} is not a route`),
+      context,
     ),
   );
 }
@@ -52,10 +52,10 @@ export function answerProblem(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  scribe: Scribe,
+  context: ReplyContext,
 ): FastifyReply {
-  const { log, lines, clock } = scribe;
-  const refusal = error instanceof Refusal ? error : refusalOf(error as FastifyError);
+  const { log, lines, clock } = context;
+  const refusal = error instanceof ApiProblem ? error : refusalOf(error as FastifyError);
   const level = (lines?.take('', clock.monotonicMs()) ?? 0) > 0 ? 'debug' : 'info';
   if (refusal.problem === 'internal')
     log.error('A request has failed', {
@@ -70,10 +70,15 @@ export function answerProblem(
       code: refusal.problem,
       reason: refusal.reason,
     });
-  return send(reply, request.id, refusal, scribe);
+  return send(reply, request.id, refusal, context);
 }
 
-function send(reply: FastifyReply, requestId: string, refusal: Refusal, { clock }: Scribe): FastifyReply {
+function send(
+  reply: FastifyReply,
+  requestId: string,
+  refusal: ApiProblem,
+  { clock }: ReplyContext,
+): FastifyReply {
   if (refusal.retryAfterMs !== undefined)
     reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))));
   return reply
@@ -82,11 +87,11 @@ function send(reply: FastifyReply, requestId: string, refusal: Refusal, { clock 
     .send(problemBody(refusal.problem, refusal.message, requestId, clock.nowMs()));
 }
 
-function refusalOf(error: FastifyError): Refusal {
+function refusalOf(error: FastifyError): ApiProblem {
   switch (error.code) {
     case 'DAAS_GATEWAY_AUDIT_FAILED':
     case 'DAAS_GATEWAY_STORE_FAILED':
-      return new Refusal(
+      return new ApiProblem(
         'storage_unavailable',
         'the gateway cannot write its state or audit file, so it admits no node',
         {
@@ -96,18 +101,18 @@ function refusalOf(error: FastifyError): Refusal {
         },
       );
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Refusal('body_too_large', 'the body is longer than 64 KiB');
+      return new ApiProblem('body_too_large', 'the body is longer than 64 KiB');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new Refusal('media_type_unsupported', 'send the body as application/json');
+      return new ApiProblem('media_type_unsupported', 'send the body as application/json');
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_BAD_URL':
-      return new Refusal('request_invalid', 'the request is malformed');
+      return new ApiProblem('request_invalid', 'the request is malformed');
     default:
       // Fastify's own refusals are the client's fault; everything else is ours.
       return error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500
-        ? new Refusal('request_invalid', 'the request is malformed')
-        : new Refusal('internal', 'the gateway failed; its log names the cause under this request id');
+        ? new ApiProblem('request_invalid', 'the request is malformed')
+        : new ApiProblem('internal', 'the gateway failed; its log names the cause under this request id');
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ClusterNode } from '#domain';
+import type { KubernetesNode } from '#domain';
 
 /** How long a kubelet may be silent; Kubernetes itself waits 40 to 50 s before it calls a Node Unknown. */
 const KUBELET_GRACE_MS = 40_000;
@@ -11,7 +11,7 @@ const KUBELET_GRACE_MS = 40_000;
  * Node is called Unknown until its kubelet reports; its time is by the worker's clock, so one that is far off says nothing.
  */
 export function isKubeletHeard(
-  { isKubeletSilent }: Pick<ClusterNode, 'isKubeletSilent'>,
+  { isKubeletSilent }: Pick<KubernetesNode, 'isKubeletSilent'>,
   leaseRenewedAtMs: number | undefined,
   nowMs: number,
 ): boolean {

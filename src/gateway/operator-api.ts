@@ -2,10 +2,11 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { BODY_LIMIT_BYTES } from '#api';
 import type { Clock, Log } from '#base';
+import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
 import { type Ban, banKey, banOf } from './bans.ts';
 import { BREAKER_LOCK, BREAKER_WINDOW_MS, breakerLimit, resetBreaker } from './breaker.ts';
-import type { FactCache } from './facts.ts';
+import type { FactCache } from './fact-cache.ts';
 import { answerWithProblems, newRequestId } from './http.ts';
 import type { Locks } from './locks.ts';
 import {
@@ -22,7 +23,6 @@ import {
   UnbanCommand,
 } from './operator-wire.ts';
 import type { Reconciler } from './reconciler.ts';
-import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
 import { hasLeft, isAdmitted, type Worker } from './worker.ts';
@@ -63,7 +63,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
       const parsed = schema.safeParse(request.body);
       if (!parsed.success) {
         const [issue] = parsed.error.issues;
-        throw new Refusal(
+        throw new ApiProblem(
           'request_invalid',
           `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
         );
@@ -164,7 +164,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
           : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
         carryOut: async () => {
           await registry.decide({ bans: [ban] });
-          for (const nodeId of running) reconciler.settle(nodeId);
+          for (const nodeId of running) reconciler.enqueue(nodeId);
         },
       };
     },
@@ -179,7 +179,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
   command(OPERATOR_PATHS.release, NodeCommand, ({ node_id: nodeId }) => {
     const worker = known(registry, nodeId);
     if (!hasLeft(worker))
-      throw new Refusal('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
+      throw new ApiProblem('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
     return {
       actions: [`free the name ${nodeId} of its binding to staker ${worker.staker}`],
       carryOut: () =>
@@ -215,7 +215,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
       await locks.run(BREAKER_LOCK, () =>
         registry.save({ breaker: resetBreaker(heldNodes(registry), clock.nowMs()) }),
       );
-      reconciler.settleAll();
+      reconciler.enqueueAll();
     },
   }));
   return app;
@@ -230,7 +230,7 @@ interface Prepared {
 function known(registry: Registry, nodeId: string): Worker {
   const worker = registry.worker(nodeId);
   if (!worker)
-    throw new Refusal(
+    throw new ApiProblem(
       'not_found',
       `this gateway has admitted no node '${nodeId}', and touches no others: 'k3s-daas gateway nodes --all' lists its own`,
     );
@@ -251,8 +251,8 @@ function heldNodes(registry: Registry): string[] {
 }
 
 function nodeEntry(worker: Worker, { registry, facts, reconciler, usage }: OperatorApiOptions): NodeEntry {
-  const presence = registry.presence(worker.nodeId);
-  const fact = facts.factOf(worker, presence?.goodAtMs);
+  const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
+  const fact = facts.factOf(worker, lastHeartbeat?.goodAtMs);
   const node = reconciler.nodes()?.get(worker.nodeId);
   const record = facts.recordOf(worker);
   const use = usage.of(worker.nodeId);
@@ -272,10 +272,10 @@ function nodeEntry(worker: Worker, { registry, facts, reconciler, usage }: Opera
     locked: worker.lockedAtMs !== undefined,
     banned: banOf(registry.bans(), { ...worker, isKnownName: true }) !== undefined,
     node: node ? { uid: node.uid, ready: node.isReady } : null,
-    last_heartbeat: presence?.lastHeartbeatMs ?? null,
-    agent_state: presence?.agentState ?? null,
+    last_heartbeat: lastHeartbeat?.lastHeartbeatMs ?? null,
+    agent_state: lastHeartbeat?.agentState ?? null,
     // What its last heartbeat said runs there no longer.
-    running_pods: isAdmitted(worker) ? (presence?.runningPods ?? null) : null,
+    running_pods: isAdmitted(worker) ? (lastHeartbeat?.runningPods ?? null) : null,
     host: { ...worker.host },
     stake: record
       ? {

@@ -72,7 +72,7 @@ describe('nodes', () => {
           held_for: null,
           locked: false,
           banned: false,
-          node: { uid: world.cluster.uidOf('worker-1'), ready: true },
+          node: { uid: world.kubernetes.uidOf('worker-1'), ready: true },
           agent_state: 'ready',
           running_pods: 3,
         },
@@ -91,10 +91,10 @@ describe('evict', () => {
       actions: ['evict worker-1: name, join credential, pods, Node'],
       warnings: [],
     });
-    expect(world.cluster.has('worker-1')).toBe(true);
+    expect(world.kubernetes.has('worker-1')).toBe(true);
 
     expect((await command(world, '/v1/evict', { node_id: 'worker-1' })).json).toMatchObject({ done: true });
-    expect(world.cluster.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'evicted' }]);
     expect((await worker.comeBack()).join).toBeDefined();
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
@@ -127,12 +127,12 @@ describe('evict', () => {
 
   test('knows only nodes that a stake admitted', async () => {
     await using world = await World.start();
-    world.cluster.addNode('server-1');
+    world.kubernetes.addNode('server-1');
     expect(await command(world, '/v1/evict', { node_id: 'server-1' })).toMatchObject({
       status: 404,
       json: { code: 'not_found' },
     });
-    expect(world.cluster.has('server-1')).toBe(true);
+    expect(world.kubernetes.has('server-1')).toBe(true);
   });
 
   test('goes through although the breaker has tripped: the operator decides', async () => {
@@ -144,13 +144,13 @@ describe('evict', () => {
       );
     for (const worker of nodes) world.chain.change(worker.recordId, { status: 'slashed' });
     await world.pass(5_000);
-    const held = nodes.find(({ nodeId }) => world.cluster.has(nodeId))?.nodeId ?? '';
+    const held = nodes.find(({ nodeId }) => world.kubernetes.has(nodeId))?.nodeId ?? '';
     expect((await call(world, 'GET', '/v1/breaker')).json).toMatchObject({
       tripped_at: expect.any(Number),
       held: [held],
     });
     await command(world, '/v1/evict', { node_id: held });
-    expect(world.cluster.has(held)).toBe(false);
+    expect(world.kubernetes.has(held)).toBe(false);
   }, 60_000);
 });
 
@@ -164,11 +164,11 @@ describe('the breaker', () => {
       );
     for (const worker of nodes) world.chain.change(worker.recordId, { status: 'slashed' });
     await world.pass(5_000);
-    expect(nodes.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(1);
+    expect(nodes.filter(({ nodeId }) => world.kubernetes.has(nodeId))).toHaveLength(1);
     const dry = await command(world, '/v1/breaker', { reset: true, dry_run: true });
     expect(dry.json.actions).toHaveLength(2);
     await command(world, '/v1/breaker', { reset: true });
-    expect(nodes.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(0);
+    expect(nodes.filter(({ nodeId }) => world.kubernetes.has(nodeId))).toHaveLength(0);
     expect((await call(world, 'GET', '/v1/breaker')).json).toMatchObject({ tripped_at: null, held: [] });
   }, 60_000);
 
@@ -184,13 +184,13 @@ describe('the breaker', () => {
     await world.pass(5_000);
     expect((await call(world, 'GET', '/v1/breaker')).json.held).toHaveLength(5);
     await command(world, '/v1/breaker', { reset: true });
-    expect(nodes.filter(({ nodeId }) => world.cluster.has(nodeId))).toHaveLength(0);
+    expect(nodes.filter(({ nodeId }) => world.kubernetes.has(nodeId))).toHaveLength(0);
     expect((await call(world, 'GET', '/v1/breaker')).json).toMatchObject({ tripped_at: null, held: [] });
 
     world.chain.change(last?.recordId ?? '', { status: 'slashed' });
     await world.pass(5_000);
     expect((await call(world, 'GET', '/v1/breaker')).json.held).toEqual(['worker-9']);
-    expect(world.cluster.has('worker-9')).toBe(true);
+    expect(world.kubernetes.has('worker-9')).toBe(true);
   }, 60_000);
 });
 
@@ -206,7 +206,7 @@ describe('ban and unban', () => {
       const dry = await command(world, '/v1/ban', { target, reason: 'test', dry_run: true });
       expect(dry.json.actions).toHaveLength(2);
       await command(world, '/v1/ban', { target, reason: 'test' });
-      expect(world.cluster.has('worker-1')).toBe(false);
+      expect(world.kubernetes.has('worker-1')).toBe(false);
       await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_BANNED' });
       expect((await call(world, 'GET', '/v1/bans')).json).toMatchObject({
         bans: [{ subject, value, reason: 'test', stake_record: null }],
@@ -226,7 +226,7 @@ describe('ban and unban', () => {
     const worker = await world.member('worker-1');
     const target = { subject: 'staker', value: worker.staker };
     await command(world, '/v1/ban', { target, reason: 'test' });
-    expect(world.cluster.has('worker-1')).toBe(true);
+    expect(world.kubernetes.has('worker-1')).toBe(true);
     expect((await worker.register()).incarnation).toBe(2);
     await expect(world.worker('worker-2').stake().register()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_BANNED',
@@ -410,7 +410,7 @@ describe('health', () => {
 
   test('is red before the cluster was seen', async () => {
     await using world = await World.create();
-    world.cluster.isDown = true;
+    world.kubernetes.isDown = true;
     await world.startGateway();
     expect(await get(world, '/readyz')).toMatchObject({
       status: 503,

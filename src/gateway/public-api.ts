@@ -12,16 +12,17 @@ import {
 } from '#api';
 import type { Clock, Log } from '#base';
 import { bodyDigest, PROOF_HEADER } from '#seal';
-import type { Admission, Admitted } from './admission.ts';
+import type { Admission } from './admission.ts';
+import type { Admitted } from './admission-context.ts';
+import { ApiProblem } from './api-problem.ts';
 import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
-import type { FactCache } from './facts.ts';
+import type { FactCache } from './fact-cache.ts';
 import { pathOf } from './http.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
 import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
-import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
 import type { TokenUsage } from './token-usage.ts';
@@ -101,7 +102,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
         path === PATHS.challenge ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],
       url: path,
       handler: async (request) => {
-        throw new Refusal('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
+        throw new ApiProblem('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
       },
     });
   return server;
@@ -111,7 +112,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
 function untilGone(reply: ServerResponse): AbortSignal {
   const gone = new AbortController();
   const leave = () => {
-    if (!reply.writableFinished) gone.abort(new Refusal('request_timeout', 'the client has gone away'));
+    if (!reply.writableFinished) gone.abort(new ApiProblem('request_timeout', 'the client has gone away'));
   };
   if (reply.destroyed) leave();
   else reply.once('close', leave);
@@ -141,7 +142,7 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const where = issue && issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-  throw new Refusal('request_invalid', `${where}${issue?.message ?? 'invalid'}`);
+  throw new ApiProblem('request_invalid', `${where}${issue?.message ?? 'invalid'}`);
 }
 
 function parseBody<T extends { readonly node_id: string; readonly seal_token?: string | undefined }>(
@@ -153,13 +154,13 @@ function parseBody<T extends { readonly node_id: string; readonly seal_token?: s
   try {
     json = JSON.parse((request.body as Buffer).toString('utf8'));
   } catch {
-    throw new Refusal('request_invalid', 'the body is not JSON');
+    throw new ApiProblem('request_invalid', 'the body is not JSON');
   }
   const body = parse(schema, json);
   if (body.node_id !== nodeId)
-    throw new Refusal('request_invalid', 'node_id: differs from the node id of the proof');
+    throw new ApiProblem('request_invalid', 'node_id: differs from the node id of the proof');
   if (body.seal_token !== undefined && body.seal_token !== proofOf(request))
-    throw new Refusal('request_invalid', 'seal_token: differs from the header');
+    throw new ApiProblem('request_invalid', 'seal_token: differs from the header');
   return body;
 }
 
@@ -189,9 +190,9 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
 function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: PublicApiOptions): HeartbeatReply {
   const { registry, facts, reconciler, clock } = options;
   const nowMs = clock.nowMs();
-  const before = registry.presence(worker.nodeId);
+  const before = registry.lastHeartbeat(worker.nodeId);
   const fact = facts.factOf(worker, before?.goodAtMs);
-  registry.hear(worker.nodeId, {
+  registry.recordHeartbeat(worker.nodeId, {
     incarnation: worker.incarnation,
     sequence,
     lastHeartbeatMs: nowMs,
@@ -207,7 +208,7 @@ function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: Public
     goodAtMs: fact.kind === 'good' ? nowMs : (before?.goodAtMs ?? worker.registeredAtMs),
   });
   const directives = directivesFor(worker, fact, registry.breaker().trippedAtMs !== undefined);
-  reconciler.settle(worker.nodeId);
+  reconciler.enqueue(worker.nodeId);
   return {
     status: 'acknowledged',
     timestamp: nowMs,

@@ -13,6 +13,7 @@ import {
 } from '#api';
 import type { Clock, Log } from '#base';
 import { closeListener } from '#infrastructure';
+import { ApiProblem } from './api-problem.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { answerProblem, answerWithProblems, newRequestId, problemBody } from './http.ts';
 import {
@@ -22,7 +23,6 @@ import {
   STRANGERS_REST_MS,
 } from './public-connections.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
-import { Refusal } from './refusal.ts';
 import { createShares, type Shares } from './shares.ts';
 
 export interface PublicServerOptions {
@@ -53,7 +53,7 @@ const closeGraceMs = 2_000;
 export function createPublicServer({ config, tls, clock, log }: PublicServerOptions): PublicServer {
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
-  const scribe = { clock, log, lines: createRateLimit({ ratePerSecond: 2, burst: 500 }) };
+  const context = { clock, log, lines: createRateLimit({ ratePerSecond: 2, burst: 500 }) };
   const rates = createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst });
   // Apart: neither strangers nor registrations that wait for chain or cluster may take the places of heartbeats.
   const [workers, heartbeats, others] = [0, 1, 2].map(() =>
@@ -87,34 +87,35 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
     return503OnClosing: false,
     // What its router cannot read never becomes a request: no hook sees it.
     frameworkErrors: (error, request, reply) =>
-      void answerProblem(limited(request) ?? error, request, reply, scribe),
+      void answerProblem(limited(request) ?? error, request, reply, context),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket as Socket),
   });
-  const connections = guardPublicPort(app.server, limits, scribe);
+  const connections = guardPublicPort(app.server, limits, context);
   const asker = (request: FastifyRequest) =>
     connections.of(request.raw.socket)?.owner ?? addressKey(request.ip);
-  answerWithProblems(app, scribe);
+  answerWithProblems(app, context);
 
-  function limited(request: FastifyRequest): Refusal | undefined {
+  function limited(request: FastifyRequest): ApiProblem | undefined {
     const waitMs = rates.take(asker(request), clock.monotonicMs());
     if (waitMs === 0) return undefined;
-    return new Refusal('rate_limited', 'too many requests from this address', { retryAfterMs: waitMs });
+    return new ApiProblem('rate_limited', 'too many requests from this address', { retryAfterMs: waitMs });
   }
 
   app.addHook('onRequest', async (request) => {
     connections.of(request.raw.socket)?.wake();
-    if (isStopping) throw new Refusal('stopping', 'the gateway is stopping', { retryAfterMs: 5_000 });
+    if (isStopping) throw new ApiProblem('stopping', 'the gateway is stopping', { retryAfterMs: 5_000 });
     const refusal = limited(request);
     if (refusal) throw refusal;
     if (!hasOneHost(request.raw))
-      throw new Refusal('request_invalid', 'the request names no host, or several');
+      throw new ApiProblem('request_invalid', 'the request names no host, or several');
   });
   // The body is there: a request whose body is on its way holds its connection, which has limits of its own, and nothing else.
   app.addHook('preValidation', async (request, reply) => {
     const isWorkers = connections.of(request.raw.socket)?.owner !== undefined;
     const shares = isWorkers ? workers : request.routeOptions.url === PATHS.heartbeat ? heartbeats : others;
     const giveBack = shares.take(asker(request));
-    if (!giveBack) throw new Refusal('overloaded', 'the gateway has too much to do', { retryAfterMs: 1_000 });
+    if (!giveBack)
+      throw new ApiProblem('overloaded', 'the gateway has too much to do', { retryAfterMs: 1_000 });
     whenOver(reply.raw, giveBack);
   });
   app.addHook('onSend', async (request, reply) => {

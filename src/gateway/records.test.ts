@@ -6,8 +6,9 @@ import { lineHash, openAudit } from './audit.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { openRegistry } from './registry.ts';
 import { openSqliteStore } from './store.ts';
+import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import { aWorker } from './worker.fixture.ts';
-import { fromStored, type Presence, toStored, type WorkerStatus, workerKey } from './worker.ts';
+import type { LastHeartbeat, WorkerStatus } from './worker.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -15,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-const presence: Presence = {
+const lastHeartbeat: LastHeartbeat = {
   incarnation: 1,
   sequence: 5,
   lastHeartbeatMs: 2_000,
@@ -76,12 +77,12 @@ describe('a worker’s record', () => {
   ];
   test.each(statuses)('in the state $kind comes back from the store as it was', (status) => {
     const worker = aWorker({ status, lockedAtMs: 7, heldFor: 'slashed', host: { os: 'linux', cpus: 4 } });
-    const stored: unknown = JSON.parse(JSON.stringify(toStored(worker, presence)));
-    expect(fromStored(workerKey(worker.nodeId), stored)).toEqual({ worker, presence });
+    const stored: unknown = JSON.parse(JSON.stringify(toStored(worker, lastHeartbeat)));
+    expect(fromStored(workerKey(worker.nodeId), stored)).toEqual({ worker, lastHeartbeat });
   });
 
   test('has the members of the seed', () => {
-    expect(toStored(aWorker(), presence)).toMatchObject({
+    expect(toStored(aWorker(), lastHeartbeat)).toMatchObject({
       node_id: 'worker-1',
       registered_at: 1_000,
       status: { kind: 'member' },
@@ -95,7 +96,7 @@ describe('a worker’s record', () => {
     ['another state', { ...toStored(aWorker(), undefined), status: { kind: 'free' } }],
     ['the key of another node', toStored(aWorker({ nodeId: 'worker-2' }), undefined)],
   ])('that is %s stops the start: half of the truth is worse than none', (_what, value) => {
-    expect(() => fromStored('/workers/worker-1', value)).toThrow(/not one of this version/);
+    expect(() => fromStored('/workers/worker-1', value)).toThrow(/not one that this version writes/);
   });
 });
 
@@ -106,7 +107,7 @@ describe('the registry', () => {
       await using store = openSqliteStore(path);
       const registry = await openRegistry(store);
       await registry.save({ worker: aWorker() });
-      registry.hear('worker-1', presence);
+      registry.recordHeartbeat('worker-1', lastHeartbeat);
       expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: null });
       await registry.flush();
       expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: { sequence: 5 } });
@@ -114,7 +115,7 @@ describe('the registry', () => {
     await using store = openSqliteStore(path);
     const registry = await openRegistry(store);
     expect(registry.worker('worker-1')).toEqual(aWorker());
-    expect(registry.presence('worker-1')).toEqual(presence);
+    expect(registry.lastHeartbeat('worker-1')).toEqual(lastHeartbeat);
   });
 
   test('counts a decision only once it is written', async () => {
@@ -184,7 +185,7 @@ describe('the registry', () => {
     const registry = await openRegistry(store);
     for (let index = 0; index < 450; index += 1) {
       await registry.save({ worker: aWorker({ nodeId: `worker-${index}` }) });
-      registry.hear(`worker-${index}`, presence);
+      registry.recordHeartbeat(`worker-${index}`, lastHeartbeat);
     }
     const write = store.write.bind(store);
     const sizes: number[] = [];

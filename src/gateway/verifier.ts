@@ -11,13 +11,13 @@ import {
   parseProof,
   type VerdictReason,
 } from '#seal';
-import type { Applicant } from './admission.ts';
+import type { Applicant } from './admission-context.ts';
+import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
 import type { Challenges } from './challenge.ts';
 import type { StakeFact } from './decision.ts';
-import type { FactCache } from './facts.ts';
+import type { FactCache } from './fact-cache.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { Refusal } from './refusal.ts';
 import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
@@ -85,7 +85,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   function isReplay({ nodeId, incarnation, registeredAtMs }: Worker, sequence: number): boolean {
     const last = taken.get(nodeId);
-    const known = last?.registeredAtMs === registeredAtMs ? last : registry.presence(nodeId);
+    const known = last?.registeredAtMs === registeredAtMs ? last : registry.lastHeartbeat(nodeId);
     return known?.incarnation === incarnation && sequence <= known.sequence;
   }
 
@@ -136,7 +136,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   /** The one answer to whoever has not proven anything. */
   function refuse(request: ProvenRequest, reason: VerdictReason, proof?: ParsedProof): never {
     noteRefusal(request, reason, proof);
-    throw new Refusal(
+    throw new ApiProblem(
       'seal_token_invalid',
       "the Seal proof is not valid; the gateway's log names the reason under this request id",
       { reason },
@@ -151,7 +151,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   ): never {
     usage.heardSuperseded(nodeId, request.address);
     noteRefusal(request, 'registration_superseded', proof, nodeId);
-    throw new Refusal(
+    throw new ApiProblem(
       'registration_superseded',
       `registration ${proof.incarnation ?? 'none'} of node ${nodeId} is over: its key has registered again since (registration ${incarnation}, ${new Date(registeredAtMs).toISOString()}). Register again; if this goes on, another machine uses the same node key`,
     );
@@ -162,7 +162,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const waitMs = tokens.take(proof.tokenId, clock.monotonicMs());
     if (waitMs === 0) return;
     noteRefusal(request, 'rate_limited', proof, proof.nodeId);
-    throw new Refusal('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
+    throw new ApiProblem('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
   }
 
   return {
@@ -186,7 +186,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
         const waitMs = strangers.take(request.address, nowMs) || allStrangers.take('', nowMs);
         if (waitMs > 0) {
           noteRefusal(request, 'rate_limited', proof);
-          throw new Refusal('rate_limited', 'too many tokens that this gateway does not know', {
+          throw new ApiProblem('rate_limited', 'too many tokens that this gateway does not know', {
             retryAfterMs: waitMs,
           });
         }
@@ -197,7 +197,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       } catch (cause) {
         if (!isKnown) {
           noteRefusal(request, 'chain_unavailable', proof);
-          throw new Refusal('chain_unavailable', 'the facts on chain cannot be read now', {
+          throw new ApiProblem('chain_unavailable', 'the facts on chain cannot be read now', {
             cause,
             retryAfterMs: 3_000,
           });
@@ -262,7 +262,7 @@ function judged(reason: ReturnType<typeof examineStake>): StakeFact {
 
 function factWithoutChain(worker: Worker | undefined, facts: FactCache, registry: Registry): StakeFact {
   if (!worker) return { kind: 'unknown', ageMs: Number.POSITIVE_INFINITY };
-  const fact = facts.factOf(worker, registry.presence(worker.nodeId)?.goodAtMs);
+  const fact = facts.factOf(worker, registry.lastHeartbeat(worker.nodeId)?.goodAtMs);
   // The chain was just asked and did not answer: what memory calls good is not known to be good now.
   return fact.kind === 'good' ? { kind: 'unknown', ageMs: 0 } : fact;
 }

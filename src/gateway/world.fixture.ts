@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGatewayConnector, spkiPin } from '#api';
 import { type Log, type LogFields, Secret } from '#base';
-import type { ClusterPort, GatewayEntry } from '#domain';
+import type { GatewayEntry, KubernetesPort } from '#domain';
 import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
 import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, type ProofSigner } from '#seal';
 import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from './chain.fixture.ts';
 import { ManualClock, settled } from './clock.fixture.ts';
-import { FakeCluster } from './cluster.fixture.ts';
 import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
+import { FakeKubernetes } from './kubernetes.fixture.ts';
 import { testTls } from './tls.fixture.ts';
 
 export interface LogRecord {
@@ -27,7 +27,7 @@ export interface LogRecord {
 export class World implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly chain = new FakeChain();
-  readonly cluster = new FakeCluster(this.clock);
+  readonly kubernetes = new FakeKubernetes(this.clock);
   readonly logged: LogRecord[] = [];
   readonly directory: string;
   config: RunnableGatewayConfig;
@@ -70,14 +70,14 @@ export class World implements AsyncDisposable {
 
   async startGateway(): Promise<RunningGateway> {
     this.chain.gateways = [this.entry('https://127.0.0.1:1')];
-    const link = linkTo(this.cluster);
+    const link = linkTo(this.kubernetes);
     this.#link = link;
     const gateway = await startGateway({
       config: this.config,
       clusterId: CLUSTER_ID,
       chain: this.chain,
       follower: this.chain,
-      cluster: link.port,
+      kubernetes: link.port,
       clock: this.clock,
       log: this.#log(),
       random: () => 0.5,
@@ -205,7 +205,7 @@ export class World implements AsyncDisposable {
 }
 
 interface Link {
-  readonly port: ClusterPort;
+  readonly port: KubernetesPort;
   /** Calls neither arrive nor come back. */
   cut(): void;
   /** What hangs fails at last, so that it can be cleaned up. */
@@ -213,11 +213,11 @@ interface Link {
 }
 
 /** One gateway's way to the cluster. */
-function linkTo(cluster: FakeCluster): Link {
+function linkTo(kubernetes: FakeKubernetes): Link {
   const grave = Promise.withResolvers<never>();
   grave.promise.catch(() => undefined);
   let isCut = false;
-  const port = new Proxy(cluster, {
+  const port = new Proxy(kubernetes, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name);
       if (typeof member !== 'function') return member;
@@ -330,8 +330,8 @@ export class FakeWorker {
   /** The unmodified agent: credential and password at the supervisor, then its Node. */
   async join(): Promise<{ certificate: number; node: number }> {
     const token = this.registration?.join?.token.reveal() ?? '';
-    const certificate = await this.world.cluster.claim(this.nodeId, token, this.password);
-    const node = certificate === 200 ? this.world.cluster.createNodeAs(this.nodeId) : 0;
+    const certificate = await this.world.kubernetes.claim(this.nodeId, token, this.password);
+    const node = certificate === 200 ? this.world.kubernetes.createNodeAs(this.nodeId) : 0;
     await settled();
     return { certificate, node };
   }

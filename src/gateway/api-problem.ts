@@ -2,8 +2,8 @@ import { PROBLEMS, type ProblemCode } from '#api';
 import { DaasError, gatewayErrorCode } from '#base';
 
 /** What a caller of the public API is told; `reason` is what the log and the audit file say beyond it. */
-export class Refusal extends DaasError {
-  override readonly name = 'Refusal';
+export class ApiProblem extends DaasError {
+  override readonly name = 'ApiProblem';
   readonly problem: ProblemCode;
   readonly reason: string;
   readonly retryAfterMs: number | undefined;

@@ -5,9 +5,9 @@ import type { Secret } from '#base';
  * Every method is idempotent: it may be repeated after a crash at any moment. Failures to reach the API server are
  * retryable `DaasError`s with code `DAAS_CLUSTER_UNAVAILABLE`.
  */
-export interface ClusterPort {
-  node(name: string, signal?: AbortSignal): Promise<ClusterNode | undefined>;
-  nodes(signal?: AbortSignal): Promise<readonly ClusterNode[]>;
+export interface KubernetesPort {
+  node(name: string, signal?: AbortSignal): Promise<KubernetesNode | undefined>;
+  nodes(signal?: AbortSignal): Promise<readonly KubernetesNode[]>;
   /**
    * When the kubelet of this Node last renewed its Lease, by the kubelet's own clock; `undefined` when there is no Lease, or
    * the gateway may not read it.
@@ -56,15 +56,17 @@ export interface ClusterPort {
   markNode(request: { nodeId: string; recordId: string }, signal?: AbortSignal): Promise<void>;
   /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
   cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
-  /** The taint `k3s-daas.io/held=<reason>:NoSchedule`, or none without a reason: what runs there goes on. */
-  holdNode(request: { nodeId: string; reason: string | undefined }, signal?: AbortSignal): Promise<void>;
+  /** Sets the taint `k3s-daas.io/held=<reason>:NoSchedule`: the Node gets no new pods, those that run go on. */
+  cordonNode(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
+  /** Removes that taint: the Node gets new pods again. */
+  uncordonNode(nodeId: string, signal?: AbortSignal): Promise<void>;
   /** Evicts every pod of the Node through the eviction API, then deletes what is left without grace; returns the count. */
   removePods(nodeId: string, signal?: AbortSignal): Promise<number>;
   /** Deletes the Node; with `uid`, only if it is still that one. */
   deleteNode(request: { nodeId: string; uid?: string }, signal?: AbortSignal): Promise<void>;
 }
 
-export interface ClusterNode {
+export interface KubernetesNode {
   readonly name: string;
   readonly uid: string;
   readonly isReady: boolean;
@@ -77,12 +79,12 @@ export interface ClusterNode {
   readonly readyChangedAtMs: number | undefined;
   readonly isUnschedulable: boolean;
   /** Reason of our taint `k3s-daas.io/held`, if the Node carries it. */
-  readonly heldFor: string | undefined;
+  readonly cordonedFor: string | undefined;
 }
 
 export type NodeChange =
-  | { readonly kind: 'listed'; readonly nodes: readonly ClusterNode[] }
-  | { readonly kind: 'added' | 'modified' | 'deleted'; readonly node: ClusterNode };
+  | { readonly kind: 'listed'; readonly nodes: readonly KubernetesNode[] }
+  | { readonly kind: 'added' | 'modified' | 'deleted'; readonly node: KubernetesNode };
 
 export interface NodePasswordSecret {
   readonly nodeId: string;
