@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { lineHash } from './audit.ts';
+import { lineHash } from './audit-chain.ts';
 import { settled } from './clock.fixture.ts';
 import { World } from './world.fixture.ts';
 

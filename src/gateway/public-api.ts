@@ -26,7 +26,8 @@ import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
 import type { TokenUsage } from './token-usage.ts';
-import type { ProvenRequest, Sender, Verifier } from './verifier.ts';
+import type { ProvenRequest } from './verdict-refusals.ts';
+import type { Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
   readonly config: RunnableGatewayConfig;

@@ -2,7 +2,8 @@ import { appendFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { lineHash, openAudit } from './audit.ts';
+import { openAudit } from './audit.ts';
+import { lineHash } from './audit-chain.ts';
 import { openDiskReserve } from './disk-reserve.ts';
 import { openRegistry } from './registry.ts';
 import { openSqliteStore } from './store.ts';

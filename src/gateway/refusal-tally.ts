@@ -1,4 +1,5 @@
-import type { Audit, AuditFacts } from './audit.ts';
+import type { Audit } from './audit.ts';
+import type { AuditFacts } from './audit-chain.ts';
 
 /**
  * Refusals cost their senders nothing, so they must not cost the disk a line each: the first of its kind in a minute is
