@@ -5,17 +5,17 @@ import { type Clock, DaasError, type Log, messageOf } from '#base';
 import { ApiProblem } from './api-problem.ts';
 import type { RateLimit } from './rate-limit.ts';
 
-/** Names one request in replies, log and audit file. Made here: what a client calls his request is his business. */
+/** Names one request in replies, log and audit file. Request ids of clients are ignored. */
 export function newRequestId(): string {
   return randomBytes(9).toString('base64url');
 }
 
+/** The body of an error reply (RFC 9457). */
 export function problemBody(
   code: ProblemCode,
   detail: string,
-  requestId: string,
-  nowMs: number,
-): Problem & { readonly type: string } {
+  { requestId, nowMs }: { readonly requestId: string; readonly nowMs: number },
+): Problem {
   const { status, title } = PROBLEMS[code];
   return {
     type: `urn:k3s-daas:problem:${code}`,
@@ -28,24 +28,21 @@ export function problemBody(
   };
 }
 
-interface ReplyContext {
+/** What error replies are made with. */
+export interface ReplyContext {
   readonly clock: Clock;
   readonly log: Log;
-  /** How many refusals are worth a line at level info: strangers must not fill the disk with them. */
+  /** How many problems are logged at level info: strangers must not fill the disk with log lines. */
   readonly lines?: RateLimit;
 }
 
-/** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
+/** Every error leaves as a problem body of RFC 9457. An error that is not an `ApiProblem` leaves as `internal`. */
 export function answerWithProblems(app: FastifyInstance, context: ReplyContext): void {
   app.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, context));
-  app.setNotFoundHandler((request, reply) =>
-    send(
-      reply,
-      request.id,
-      new ApiProblem('not_found', `${request.method} ${pathOf(request)} is not a route`),
-      context,
-    ),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    const problem = new ApiProblem('not_found', `${request.method} ${pathOf(request)} is not a route`);
+    return send(problem, request, reply, context);
+  });
 }
 
 export function answerProblem(
@@ -54,40 +51,41 @@ export function answerProblem(
   reply: FastifyReply,
   context: ReplyContext,
 ): FastifyReply {
-  const { log, lines, clock } = context;
-  const refusal = error instanceof ApiProblem ? error : refusalOf(error as FastifyError);
+  const problem = error instanceof ApiProblem ? error : problemOfError(error as FastifyError);
+  logProblem(problem, error, request, context);
+  return send(problem, request, reply, context);
+}
+
+function logProblem(
+  { problem, reason }: ApiProblem,
+  error: unknown,
+  request: FastifyRequest,
+  { log, lines, clock }: ReplyContext,
+): void {
+  const common = { requestId: request.id, path: pathOf(request) };
+  if (problem === 'internal') {
+    log.error('A request has failed', { ...common, detail: messageOf(error) });
+    return;
+  }
   const level = (lines?.take('', clock.monotonicMs()) ?? 0) > 0 ? 'debug' : 'info';
-  if (refusal.problem === 'internal')
-    log.error('A request has failed', {
-      requestId: request.id,
-      path: pathOf(request),
-      detail: messageOf(error),
-    });
-  else
-    log[level]('Refused a request', {
-      requestId: request.id,
-      path: pathOf(request),
-      code: refusal.problem,
-      reason: refusal.reason,
-    });
-  return send(reply, request.id, refusal, context);
+  log[level]('Refused a request', { ...common, code: problem, reason });
 }
 
 function send(
+  { problem, message, retryAfterMs }: ApiProblem,
+  request: FastifyRequest,
   reply: FastifyReply,
-  requestId: string,
-  refusal: ApiProblem,
   { clock }: ReplyContext,
 ): FastifyReply {
-  if (refusal.retryAfterMs !== undefined)
-    reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))));
+  if (retryAfterMs !== undefined)
+    reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   return reply
-    .code(PROBLEMS[refusal.problem].status)
+    .code(PROBLEMS[problem].status)
     .type(PROBLEM_TYPE)
-    .send(problemBody(refusal.problem, refusal.message, requestId, clock.nowMs()));
+    .send(problemBody(problem, message, { requestId: request.id, nowMs: clock.nowMs() }));
 }
 
-function refusalOf(error: FastifyError): ApiProblem {
+function problemOfError(error: FastifyError): ApiProblem {
   switch (error.code) {
     case 'DAAS_GATEWAY_AUDIT_FAILED':
     case 'DAAS_GATEWAY_STORE_FAILED':
@@ -109,7 +107,7 @@ function refusalOf(error: FastifyError): ApiProblem {
     case 'FST_ERR_BAD_URL':
       return new ApiProblem('request_invalid', 'the request is malformed');
     default:
-      // Fastify's own refusals are the client's fault; everything else is ours.
+      // Fastify's own 4xx errors are the client's fault; everything else is the gateway's.
       return error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500
         ? new ApiProblem('request_invalid', 'the request is malformed')
         : new ApiProblem('internal', 'the gateway failed; its log names the cause under this request id');
