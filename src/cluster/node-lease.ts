@@ -1,3 +1,4 @@
+import { errorFields } from '#base';
 import { KubeStatusError } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { LEASE_NAMESPACE } from './words.ts';
@@ -20,7 +21,7 @@ export async function leaseRenewedAtMs(
   } catch (error) {
     if (!(error instanceof KubeStatusError) || (error.status !== 404 && error.status !== 403)) throw error;
     // A cluster that an earlier version set up gives no right to read Leases: the Ready condition alone decides there.
-    if (error.status === 403) log.warn('The Leases of nodes cannot be read', { detail: error.message });
+    if (error.status === 403) log.warn('The Leases of nodes cannot be read', errorFields(error));
     return undefined;
   }
 }

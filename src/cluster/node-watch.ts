@@ -1,5 +1,5 @@
 import { type V1Node, Watch } from '@kubernetes/client-node';
-import { backoffDelayMs, messageOf } from '#base';
+import { backoffDelayMs, errorFields } from '#base';
 import type { NodeChange } from '#domain';
 import type { KubernetesContext } from './kubernetes.ts';
 import { kubernetesNodeOf } from './node-reading.ts';
@@ -32,7 +32,7 @@ export async function watchNodes(
       if (signal.aborted) return;
       const delayMs = backoffDelayMs(failures, retry, Math.random);
       failures += 1;
-      log.warn('The watch on the nodes has failed and starts over', { detail: messageOf(error), delayMs });
+      log.warn('The watch on the nodes has failed and starts over', { ...errorFields(error), delayMs });
       await clock.sleep(delayMs, signal).catch(() => undefined);
     }
   }
@@ -46,7 +46,7 @@ function reporting({ log }: KubernetesContext, listener: Listener, signal: Abort
       listener(change);
     } catch (error) {
       // The client takes a throwing callback for a line that is not JSON and drops it silently.
-      log.error('The listener of the node watch failed', { detail: messageOf(error) });
+      log.error('The listener of the node watch failed', errorFields(error));
     }
   };
 }

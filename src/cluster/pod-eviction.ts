@@ -1,4 +1,5 @@
 import type { V1Pod } from '@kubernetes/client-node';
+import { errorFields } from '#base';
 import { absentIsFine, conflictIsFine } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 
@@ -50,7 +51,7 @@ async function evict({ api, log }: KubernetesContext, pod: V1Pod, signal: Signal
   } catch (error) {
     if (signal?.aborted) throw error;
     // A disruption budget (429), two of them (500), a pod that is gone. What is left is deleted in any case.
-    log.debug('A pod was not evicted', { pod: `${namespace}/${name}`, detail: String(error) });
+    log.debug('A pod was not evicted', { detail: `${namespace}/${name}`, ...errorFields(error) });
   }
 }
 

@@ -207,7 +207,9 @@ describe('an admission', () => {
     const error: unknown = await worker.register().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'DAAS_GATEWAY_INTERNAL' });
     expect(String((error as Error).message)).not.toContain('inner detail');
-    expect(world.logged.some(({ fields }) => String(fields.detail).includes('inner detail'))).toBe(true);
+    expect(world.logged.some(({ fields }) => String(fields.error?.message).includes('inner detail'))).toBe(
+      true,
+    );
     expect(world.kubernetes.names.has('worker-1')).toBe(false);
   });
 });

@@ -1,4 +1,4 @@
-import { messageOf } from '#base';
+import { errorFields } from '#base';
 import type { KubernetesNode } from '#domain';
 import type { AdmissionOptions, Admitted, Candidate } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
@@ -220,7 +220,7 @@ async function takeBack({ registry, reconciler, log }: AdmissionOptions, nodeId:
   if (begun?.status.kind !== 'admitting') return reconciler.enqueue(nodeId);
   const deadline = AbortSignal.timeout(takeBackDeadlineMs);
   await reconciler.expireAdmission(begun, 'admission_failed', deadline).catch((error: unknown) => {
-    log.warn('A failed admission could not be taken back yet', { nodeId, detail: messageOf(error) });
+    log.warn('A failed admission could not be taken back yet', { nodeId, ...errorFields(error) });
     reconciler.enqueue(nodeId);
   });
 }

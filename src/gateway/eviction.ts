@@ -130,7 +130,7 @@ async function completeEviction(
   if (!worker) return;
   audit.recordLockOut('eviction.done', { node_id: nodeId, reason, node_uid: node?.uid });
   await registry.decide({ worker: withStatus(worker, { kind: 'evicted', reason }, clock.nowMs()) });
-  log.warn('Evicted a node', { event: 'node.evicted', nodeId, reason, uid: node?.uid });
+  log.warn('Evicted a node', { event: 'node.evicted', nodeId, reason, nodeUid: node?.uid });
 }
 
 /** Removes an orphan: a Node that came back although its name is not admitted. */

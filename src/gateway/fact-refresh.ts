@@ -1,4 +1,4 @@
-import { messageOf } from '#base';
+import { errorFields } from '#base';
 import type { FactContext } from './fact-context.ts';
 import { loadFacts, markChanged } from './fact-loading.ts';
 
@@ -34,7 +34,10 @@ export async function followLoop(context: FactContext, onFacts: OnFacts, signal:
   const { follower, clock, log } = context;
   for await (const report of follower.follow({ signal })) {
     if (report.kind === 'outage') {
-      log.warn('The chain cannot be read', { failures: report.failures, detail: report.error.message });
+      log.warn('The chain cannot be read', {
+        failures: report.failures,
+        ...errorFields(report.error),
+      });
       continue;
     }
     context.cluster = report.cluster;
@@ -53,7 +56,7 @@ function readChanged(
 ): void {
   void tryRefresh(context, onFacts);
   void readAhead(context, changed, signal).catch((error: unknown) => {
-    context.log.warn('Tokens could not be read ahead', { detail: messageOf(error) });
+    context.log.warn('Tokens could not be read ahead', errorFields(error));
   });
 }
 
@@ -77,7 +80,7 @@ async function tryRefresh(context: FactContext, onFacts: OnFacts): Promise<void>
   try {
     await refresh(context, onFacts);
   } catch (error) {
-    context.log.warn('Facts of the chain could not be read', { detail: messageOf(error) });
+    context.log.warn('Facts of the chain could not be read', errorFields(error));
   }
 }
 
@@ -131,6 +134,6 @@ function refreshPoint({ point, registry, log }: FactContext, onFacts: OnFacts): 
     () => {
       if (isFirst) onFacts(registry.workers().map((worker) => worker.nodeId));
     },
-    (error: unknown) => log.warn('The epoch of the chain could not be read', { detail: messageOf(error) }),
+    (error: unknown) => log.warn('The epoch of the chain could not be read', errorFields(error)),
   );
 }

@@ -1,4 +1,4 @@
-import { messageOf } from '#base';
+import { errorFields } from '#base';
 import { isOperatorsName } from '#domain';
 import { dueListings } from './operator-names.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
@@ -30,7 +30,7 @@ export async function runPasses(
       } else sweep.lookAround(clock.monotonicMs());
     } catch (error) {
       readings.isPassDue = true;
-      if (!signal.aborted) log.warn('A pass over the cluster has failed', { detail: messageOf(error) });
+      if (!signal.aborted) log.warn('A pass over the cluster has failed', errorFields(error));
     }
     await clock.sleep(Math.min(sweepEveryMs, fullPassMs), signal).catch(() => undefined);
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Clock, type Lifetime, type Log, messageOf } from '#base';
+import { type Clock, errorFields, type Lifetime, type Log } from '#base';
 import type { ChainReader, ChangeFollower, KubernetesPort } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
@@ -72,7 +72,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
-      log.error('The last heartbeats could not be written', { detail: messageOf(error) });
+      log.error('The last heartbeats could not be written', errorFields(error));
     }),
   );
   life.defer('the last audit line', async () => {

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { DaasError, hostPort, Lifetime, type Log, messageOf } from '#base';
+import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { flushLoop } from './flush-loop.ts';
 import {
@@ -58,7 +58,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     return await start(options, life);
   } catch (error) {
     await life.close().catch((failure: unknown) => {
-      options.log.error('A failed start could not be cleaned up', { detail: messageOf(failure) });
+      options.log.error('A failed start could not be cleaned up', errorFields(failure));
     });
     throw error;
   }
@@ -115,7 +115,7 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
   ended.catch(() => undefined);
   for (const loop of loops)
     loop.catch((error: unknown) => {
-      log.error('The gateway cannot go on', { detail: messageOf(error) });
+      log.error('The gateway cannot go on', errorFields(error));
       reject(error);
     });
   life.defer('the loops', async () => {

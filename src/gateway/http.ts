@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
-import { type Clock, DaasError, type Log, messageOf } from '#base';
+import { type Clock, DaasError, errorFields, type Log } from '#base';
 import { ApiProblem } from './api-problem.ts';
 import type { RateLimit } from './rate-limit.ts';
 
@@ -64,11 +64,11 @@ function logProblem(
 ): void {
   const common = { requestId: request.id, path: pathOf(request) };
   if (problem === 'internal') {
-    log.error('A request has failed', { ...common, detail: messageOf(error) });
+    log.error('A request has failed', { ...common, ...errorFields(error) });
     return;
   }
   const level = (lines?.take('', clock.monotonicMs()) ?? 0) > 0 ? 'debug' : 'info';
-  log[level]('Refused a request', { ...common, code: problem, reason });
+  log[level]('Refused a request', { ...common, problem, reason });
 }
 
 function send(

@@ -80,7 +80,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     options.usage.registered(admitted.worker.nodeId, proven.address);
     log.info('Registered a worker', {
       event: 'worker.registered',
-      node: admitted.worker.nodeId,
+      nodeId: admitted.worker.nodeId,
       incarnation: admitted.worker.incarnation,
       hasJoinCredential: admitted.join !== undefined,
     });

@@ -1,4 +1,4 @@
-import { messageOf } from '#base';
+import { errorFields } from '#base';
 import type { KubernetesNode, NodeChange } from '#domain';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import type { Sighting } from './sightings.ts';
@@ -18,7 +18,7 @@ export async function watchNodes(
       await kubernetes.watchNodes((change) => takeChange(context, change, onChange), signal);
     } catch (error) {
       if (signal.aborted) return;
-      log.warn('The watch on the nodes has failed', { detail: messageOf(error) });
+      log.warn('The watch on the nodes has failed', errorFields(error));
     }
     await clock.sleep(retryMs, signal).catch(() => undefined);
   }

@@ -69,7 +69,7 @@ export function checkOwnEntry(cluster: Cluster, gatewayId: string, cert: string,
       `the TLS key of this gateway is not one of those that the chain names for ${gatewayId}: workers would refuse it; use the right key, or register the new pin`,
     );
   if (!entry.isLive)
-    log.warn('The chain says that this gateway is not live: workers will not choose it', { gatewayId });
+    log.warn('The chain lists this gateway as not live: workers will not choose it', { gatewayId });
 }
 
 const caRules: TrustRules = { what: 'the CA of the k3s server', origin: 'gateway.serverCaFile' };
@@ -84,7 +84,8 @@ export async function joinTokenHead(
 ): Promise<string> {
   const origin = serverCaFile ?? new URL('/cacerts', server).href;
   try {
-    if (serverCaFile === undefined) log.warn('The server’s CA is taken on its word', { origin });
+    if (serverCaFile === undefined)
+      log.warn('The server’s CA is taken from the server itself, unchecked', { detail: origin });
     const bundle =
       serverCaFile === undefined ? await fetchCaCerts(server) : await readTrusted(serverCaFile, caRules);
     return `K10${caHash(bundle)}::`;

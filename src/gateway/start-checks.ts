@@ -1,4 +1,4 @@
-import { DaasError, messageOf } from '#base';
+import { DaasError, errorFields } from '#base';
 import type { GatewayOptions } from './gateway-parts.ts';
 import { checkOwnEntry } from './server-files.ts';
 
@@ -12,9 +12,7 @@ export async function checkEntry({ chain, config, log }: GatewayOptions, cert: s
     checkOwnEntry(await chain.cluster(), config.gatewayId, cert, log);
   } catch (error) {
     if (!(error instanceof DaasError && error.isRetryable)) throw error;
-    log.warn('The chain cannot be read: the gateway’s entry there is not checked', {
-      detail: messageOf(error),
-    });
+    log.warn('The chain cannot be read: the gateway’s entry there is not checked', errorFields(error));
   }
 }
 
@@ -27,6 +25,6 @@ export async function checkCluster({ kubernetes, log }: GatewayOptions): Promise
     await kubernetes.admittedNames();
   } catch (error) {
     if (!(error instanceof DaasError && error.isRetryable)) throw error;
-    log.warn('The cluster cannot be reached yet', { detail: messageOf(error) });
+    log.warn('The cluster cannot be reached yet', errorFields(error));
   }
 }

@@ -1,4 +1,4 @@
-import { backoffDelayMs, type Clock, type Log, messageOf } from '#base';
+import { backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 
 /**
  * Work by key: whatever is added while its key waits is done once, what is added while it is being done is done again,
@@ -77,7 +77,11 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       const failed = failures.get(key) ?? 0;
       failures.set(key, failed + 1);
       const delayMs = 100 + backoffDelayMs(failed, retry, random);
-      log.warn('Could not settle a node, will try again', { node: key, delayMs, detail: messageOf(error) });
+      log.warn('A node could not be reconciled and is retried', {
+        nodeId: key,
+        delayMs,
+        ...errorFields(error),
+      });
       void clock.sleep(delayMs, stop.signal).then(
         () => add(key, { isUrgent }),
         () => undefined,
