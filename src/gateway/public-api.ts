@@ -32,7 +32,7 @@ import type { Sender, Verifier } from './verifier.ts';
 export interface PublicApiOptions {
   readonly config: RunnableGatewayConfig;
   readonly tls: { readonly cert: string; readonly key: string };
-  /** `K10<hash>::`, what a join token begins with. */
+  /** `K10<hash>::`, the head of every join token. */
   readonly tokenHead: string;
   readonly verifier: Verifier;
   readonly admission: Admission;
@@ -43,11 +43,11 @@ export interface PublicApiOptions {
   readonly usage: TokenUsage;
   readonly clock: Clock;
   readonly log: Log;
-  /** Aborts when the gateway stops: admissions that are under way are taken back. */
+  /** Aborts when the gateway stops: admissions in progress are taken back. */
   readonly signal: AbortSignal;
 }
 
-/** The API that workers use: nothing is believed that a proxy could write. */
+/** The API of the workers. It trusts nothing that a proxy could write. */
 export function createPublicApi(options: PublicApiOptions): PublicServer {
   const { config, verifier, admission, challenges, clock, log, signal } = options;
   const server = createPublicServer(options);
@@ -91,10 +91,10 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     const sender = await verifier.heartbeat(provenRequest(request, config.gatewayId));
     connections.prove(request.raw.socket, sender.worker.nodeId);
     const body = parseBody(HeartbeatBody, request, sender.worker.nodeId);
-    return hear(sender, body, options);
+    return takeHeartbeat(sender, body, options);
   });
 
-  // For load balancers, and the gateway's own look at this port.
+  // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
   for (const path of Object.values(PATHS))
@@ -109,7 +109,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   return server;
 }
 
-/** Aborts when the client closes the connection before it has its answer. */
+/** Aborts when the client closes the connection before it has its reply. */
 function untilGone(reply: ServerResponse): AbortSignal {
   const gone = new AbortController();
   const leave = () => {
@@ -130,7 +130,7 @@ function provenRequest(request: FastifyRequest, audience: string): ProvenRequest
   };
 }
 
-/** The header, or the same as a bearer token; two that differ are taken for none. */
+/** The header, or the same as a bearer token; two that differ count as none. */
 function proofOf(request: FastifyRequest): string | undefined {
   const header = request.headers[PROOF_HEADER];
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
@@ -172,8 +172,8 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
     node_id: worker.nodeId,
     timestamp: clock.nowMs(),
     message: join
-      ? 'admitted: join with this credential before it ends'
-      : 'known: the cluster hears the kubelet of this node, go on with the certificates you have',
+      ? 'admitted: join with this credential before it expires'
+      : 'known: the cluster hears the kubelet of this node, continue with the certificates it has',
     incarnation: worker.incarnation,
     join: join
       ? {
@@ -188,8 +188,11 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
   };
 }
 
-function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: PublicApiOptions): HeartbeatReply {
-  const { registry, facts, reconciler, clock } = options;
+function takeHeartbeat(
+  { worker, sequence }: Sender,
+  body: HeartbeatBody,
+  { registry, facts, reconciler, clock }: PublicApiOptions,
+): HeartbeatReply {
   const nowMs = clock.nowMs();
   const before = registry.lastHeartbeat(worker.nodeId);
   const fact = facts.factOf(worker, before?.goodAtMs);

@@ -1,22 +1,21 @@
 import { backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 
 /**
- * Work by key: whatever is added while its key waits is done once, what is added while it is being done is done again,
- * and what fails is tried again after a growing delay until it succeeds.
+ * Work by key. A key that is added while it waits is worked on once, one that is added while it is worked on is worked on
+ * again, and what fails is retried after a growing delay until it succeeds.
  *
- * Urgent work begins before all other, in places of its own, and does not wait for what is being done for the same key: that
- * is cut off.
+ * Urgent work begins before all other, has places of its own, and aborts work in progress for the same key.
  */
 export interface WorkQueue {
   add(key: string, options?: { readonly isUrgent?: boolean }): void;
-  /** Resolves when everything that was under way has ended; nothing new begins. */
+  /** Begins nothing new; resolves when everything in progress has ended. */
   close(): Promise<void>;
 }
 
 export interface WorkQueueOptions {
   readonly run: (key: string, signal: AbortSignal) => Promise<void>;
   readonly atOnce: number;
-  /** Places for urgent work, beside the others. */
+  /** Places for urgent work, in addition to the others. */
   readonly urgentAtOnce: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -70,8 +69,8 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       failures.delete(key);
     } catch (error) {
       if (signal.aborted) return;
-      // What came in meanwhile, which may be the echo of what was done, is part of the next attempt: without this a
-      // node whose last step fails would be tried again and again without a pause.
+      // What was added meanwhile, which may be the echo of the work itself, is part of the next attempt. Without this a
+      // node whose last step fails would be retried without a pause.
       waiting.delete(key);
       urgent.delete(key);
       const failed = failures.get(key) ?? 0;
@@ -95,7 +94,8 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       waiting.delete(key);
       urgent.add(key);
       const current = underway.get(key);
-      if (current && !current.isUrgent) current.stop.abort(new Error('something more urgent has to be done'));
+      if (current && !current.isUrgent)
+        current.stop.abort(new Error('more urgent work for this node has begun'));
     } else if (!urgent.has(key)) waiting.add(key);
     pump();
   }
