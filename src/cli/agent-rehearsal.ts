@@ -10,7 +10,8 @@ import { readNodeKey } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
 import type { Io } from './io.ts';
-import { type Loaded, nodeIdOf, pluginEntries } from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { type Loaded, nodeIdOf } from './settings.ts';
 
 /** `--dry-run`: what is there and what would be done; only reads. Returns the exit code that the start would end with. */
 export async function rehearse(
