@@ -19,6 +19,8 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'stake.found': 'Stake found',
   'seal.minted': 'Seal token minted',
   'seal.found': 'Seal token found',
+  'registration.begun': 'Registration begun',
+  'registration.failed': 'Registration failed',
   'worker.registered': 'Worker registered',
   'agent.started': 'Agent started',
   'agent.ready': 'Agent ready',
