@@ -112,7 +112,7 @@ test('after a registration that failed, or that never ends, the heartbeats go on
   await using _ = loaded;
   loaded.emit('registration.begun', { nodeId: 'worker-1' });
   await loaded.clock.advance(30_000);
-  loaded.emit('registration.failed', { nodeId: 'worker-1', code: 'PLUGIN_AWAY', detail: 'away' });
+  loaded.emit('registration.failed', { nodeId: 'worker-1', error: { code: 'PLUGIN_AWAY', message: 'away' } });
   await loaded.clock.advance(0);
   expect(loaded.gateways.heartbeats.map(({ sequence }) => sequence)).toEqual([1, 2]);
   loaded.emit('registration.begun', { nodeId: 'worker-1' });
@@ -148,7 +148,7 @@ test('a 401 is a failure, not an answer: the host registers again after the seco
   await loaded.clock.advance(10_000);
   expect(loaded.facts('heartbeat.acknowledged')).toHaveLength(1);
   expect(loaded.facts('heartbeat.failed')).toEqual([
-    { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', detail: 'not valid' },
+    { error: { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', message: 'not valid' } },
   ]);
   expect(loaded.control.reregistrations).toEqual([]);
   await loaded.clock.advance(10_000);

@@ -3,11 +3,11 @@ import {
   type Clock,
   type Directive,
   errorFacts,
+  errorFields,
   type GatewayConnection,
   type GatewayConnector,
   type Health,
   type HostControl,
-  messageOf,
   type Scope,
   type StakeChain,
   type WorkerRegistered,
@@ -187,9 +187,11 @@ export class Heartbeats {
   /** Whether the gateway did not answer. */
   #recordFailure(error: unknown): boolean {
     this.#failures += 1;
-    this.#lastProblem = messageOf(error);
-    const { code = 'DAAS_UNEXPECTED', isRetryable: isSilent } = errorFacts(error);
-    this.#scope.emit('heartbeat.failed', { code, detail: this.#lastProblem });
+    const fields = errorFields(error);
+    const { code, message } = fields.error;
+    this.#lastProblem = message;
+    this.#scope.emit('heartbeat.failed', fields);
+    const isSilent = errorFacts(error).isRetryable;
     if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
       this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
     return isSilent;
@@ -198,17 +200,18 @@ export class Heartbeats {
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {
     const { control } = this.#services;
     const { log } = this.#scope;
+    const fields = { directive: directive.kind, reason: directive.reason };
     const reaction = reactTo(directive, await this.#stake.readNow(recordId, signal));
     switch (reaction.kind) {
       case 'stop':
-        log.warn('The gateway asks this node to stop', { directive, status: reaction.ending.status });
+        log.warn('The gateway asks this node to stop', { ...fields, status: reaction.ending.status });
         control.stop(reaction.ending);
         return;
       case 'register-again':
         control.reregister(`the gateway asks for it: ${directive.reason}`);
         return;
       case 'doubt':
-        log.warn('A directive is not followed', { directive, detail: reaction.detail });
+        log.warn('A directive is not followed', { ...fields, detail: reaction.detail });
         return;
       default:
         return reaction satisfies never;

@@ -3,11 +3,11 @@ import {
   DaasError,
   EXIT,
   errorFacts,
+  errorFields,
   type GatewayConnector,
   type GatewayEntry,
   type GatewayTier,
   type JoinCredentialSource,
-  messageOf,
   type NodeIdentity,
   type Registration,
   type Scope,
@@ -66,8 +66,7 @@ export class GatewayRegistration implements JoinCredentialSource {
       return registered.registration;
     } catch (cause) {
       const error = this.#countUnnamed(cause);
-      const { code = 'DAAS_UNEXPECTED' } = errorFacts(error);
-      this.#scope.emit('registration.failed', { nodeId, code, detail: messageOf(error) });
+      this.#scope.emit('registration.failed', { nodeId, ...errorFields(error) });
       throw error;
     }
   }
@@ -119,7 +118,10 @@ export class GatewayRegistration implements JoinCredentialSource {
         return await ask(gateway);
       } catch (error) {
         signal.throwIfAborted();
-        log.debug('A gateway did not take this node', { gateway: gateway.url, error: messageOf(error) });
+        log.debug('A gateway did not take this node', {
+          gatewayUrl: gateway.url,
+          ...errorFields(error),
+        });
         failures.push(error);
       }
     }

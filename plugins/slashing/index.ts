@@ -1,4 +1,12 @@
-import { definePlugin, HostClock, HostControl, messageOf, StakeChain, stakeEnding } from 'k3s-daas/plugin';
+import {
+  definePlugin,
+  errorFields,
+  HostClock,
+  HostControl,
+  messageOf,
+  StakeChain,
+  stakeEnding,
+} from 'k3s-daas/plugin';
 import { z } from 'zod';
 
 /** So many readings in a row must miss the token. */
@@ -64,7 +72,7 @@ export default definePlugin({
       failures += 1;
       lastProblem = messageOf(error);
       if (failures !== toleratedFailures) return;
-      log.warn('The stake record cannot be read', { recordId, error: lastProblem });
+      log.warn('The stake record cannot be read', { recordId, ...errorFields(error) });
     }
 
     scope.run('watch', async (signal) => {

@@ -113,7 +113,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
       if (!isFailure) throw error;
       options.log.warn('The transaction of an earlier life failed on chain', {
         code: error.code,
-        digest: error.details.digest,
+        digest: String(error.details.digest),
         detail: error.message,
       });
       return undefined;

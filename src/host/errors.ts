@@ -1,4 +1,4 @@
-import { DaasError, type ErrorCode, messageOf } from '#base';
+import { DaasError, type ErrorCode } from '#base';
 import { type ErrorFacts, errorFacts } from '#plugin';
 
 export type PluginPhase = 'load' | 'validate' | 'setup' | 'task' | 'call' | 'release';
@@ -28,9 +28,4 @@ export class PluginError extends DaasError {
 export function factsOf(error: unknown): ErrorFacts & { readonly code: ErrorCode } {
   const facts = errorFacts(error);
   return { ...facts, code: facts.code ?? 'DAAS_PLUGIN_FAILED' };
-}
-
-/** The fields of an error in a log record. Node's own codes (`ENOENT`) are left out: docs/errors.md does not explain them. */
-export function errorFields(error: unknown): { readonly code: string; readonly error: string } {
-  return { code: errorFacts(error).code ?? 'DAAS_UNEXPECTED', error: messageOf(error) };
 }

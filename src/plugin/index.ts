@@ -1,4 +1,4 @@
-export type { Clock, Journal, Log, LogFields } from '#base';
+export type { Clock, ErrorField, Journal, Log, LogFields } from '#base';
 export {
   type Backoff,
   backoffDelayMs,
@@ -8,6 +8,7 @@ export {
   type ErrorCode,
   EXIT,
   type ExitCode,
+  errorFields,
   gatewayErrorCode,
   messageOf,
   Secret,
