@@ -28,7 +28,7 @@ function run(...args: string[]): SpawnSyncReturns<string> {
   return spawnSync(join(root, 'bin', 'k3s-daas'), args, { encoding: 'utf8', env, cwd: root });
 }
 
-test.each(['agent', 'gateway', 'stake', 'slash', 'cluster', 'contracts', 'config', 'devnet'])(
+test.each(['agent', 'gateway', 'stake', 'slash', 'cluster', 'contracts', 'config', 'plugins', 'devnet'])(
   'the built program has the command %s',
   (command) => {
     const { status, stdout, stderr } = run(command, '--help');

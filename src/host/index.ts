@@ -33,6 +33,7 @@ export {
 export type { CatalogDeadlines } from './hosted-plugin.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
+export { integrityOf } from './plugin-integrity.ts';
 export { validatePlugins } from './plugin-validation.ts';
 export { type PreviewOptions, previewStart, refuseWrite, type StartPreview } from './preview.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
