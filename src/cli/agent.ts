@@ -6,6 +6,7 @@ import { createHost, type HostContext } from '#host';
 import { createLogger, machineId } from '#infrastructure';
 import type { AgentSupervisor } from '#plugin';
 import { builtIns } from '#plugins';
+import { missingDevnet } from './devnet-package.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
@@ -61,6 +62,8 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     const { rehearse } = await import('./agent-rehearsal.ts');
     return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
+  const missing = await missingDevnet(settings);
+  if (missing) log.warn('Configuration warning', { detail: missing.message });
   const host = createHost({
     nodeId: nodeIdOf(settings),
     stateDir: value.stateDir,
