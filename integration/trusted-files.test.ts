@@ -12,7 +12,7 @@ import { acquireLock, openJournal } from '#infrastructure';
 import { openNodePassword, readNodeKey } from '#seal';
 import { findBinary } from '../src/agent/binary.ts';
 import { readK3sConfig } from '../src/agent/k3s-config.ts';
-import { checkRights, readPlan } from '../src/agent/plan.ts';
+import { checkRights, readPlan } from '../src/agent/agent-plan.ts';
 import { AgentSettings } from '../src/agent/settings.ts';
 import { openTokenFile } from '../src/agent/token-file.ts';
 import { ensureGatewayKeys } from '../src/cli/gateway-keys.ts';
