@@ -1,6 +1,5 @@
 import { type Clock, ConfigurationError, DaasError, errorFields, Lifetime, type Log, messageOf } from '#base';
 import type { Health, HostEvents, Plugin, Point, Scope, StandardIssue } from '#plugin';
-import type { ServiceContainer } from './container.ts';
 import { withDeadline } from './deadline.ts';
 import { type DiscoveryOptions, discoverPlugin, type PluginEntry } from './discovery.ts';
 import { PluginError } from './errors.ts';
@@ -8,6 +7,7 @@ import type { HostEventBus } from './events.ts';
 import { facade } from './facade.ts';
 import type { HealthRegistry } from './health.ts';
 import { orderPlugins } from './order.ts';
+import type { ServiceContainer } from './plugin-services.ts';
 import { superviseTask, type TaskPolicy } from './tasks.ts';
 
 export interface CatalogDeadlines {

@@ -8,13 +8,6 @@ export {
   validatePlugins,
 } from './catalog.ts';
 export {
-  bind,
-  bindPerPlugin,
-  createServiceContainer,
-  type ServiceBinding,
-  type ServiceContainer,
-} from './container.ts';
-export {
   type BuiltIns,
   type DiscoveryOptions,
   discoverPlugin,
@@ -27,12 +20,26 @@ export { createHealthRegistry, type HealthRegistry, type HostHealth } from './he
 export {
   createHost,
   type Host,
-  type HostContext,
   type HostOptions,
-  type HostServices,
-  type PreparedHost,
   type SignalSource,
 } from './host.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
+export {
+  HostAgent,
+  HostEventsPart,
+  HostJournal,
+  HostLife,
+  HostLog,
+  HostRandom,
+  HostSignal,
+  hostParts,
+} from './parts.ts';
+export {
+  bind,
+  bindPerPlugin,
+  createServiceContainer,
+  type ServiceBinding,
+  type ServiceContainer,
+} from './plugin-services.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
