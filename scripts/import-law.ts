@@ -81,7 +81,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/host/**',
     holds: 'plugin catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
     doors: ['#base', '#composition', '#domain', '#infrastructure', '#plugin'],
-    packages: ['fastest-levenshtein', 'zod'],
+    packages: ['fastest-levenshtein', 'semver', 'zod'],
   },
   {
     files: 'src/agent/**',

@@ -4,7 +4,8 @@ import { machineId } from '#infrastructure';
 import { builtIns } from '#plugins';
 import { offers } from './agent-tokens.ts';
 import { serveHealth } from './health-server.ts';
-import { type Loaded, nodeIdOf, pluginEntries } from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { type Loaded, nodeIdOf } from './settings.ts';
 
 export interface AgentHostOptions {
   readonly stakeAgain?: boolean;

@@ -4,13 +4,8 @@ import { validatePlugins } from '#host';
 import { type ResolvedSetting, redact, type Settings } from '#infrastructure';
 import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';
-import {
-  loadGatewaySettings,
-  loadWorkerSettings,
-  pluginEntries,
-  settingWarnings,
-  type WorkerSettings,
-} from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { loadGatewaySettings, loadWorkerSettings, settingWarnings, type WorkerSettings } from './settings.ts';
 
 interface ConfigOptions {
   readonly config?: string;
@@ -62,18 +57,11 @@ async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>
 }
 
 /** Finds every plugin and validates its configuration, as a start would; no plugin's `setup` runs. */
-export async function checkPlugins(
-  settings: Settings<WorkerSettings>,
-  options: { readonly stakeAgain?: boolean } = {},
-): Promise<void> {
+async function checkPlugins(settings: Settings<WorkerSettings>): Promise<void> {
   const { builtIns } = await import('#plugins');
   // Which services a host offers is known to the host alone.
   const services = { missing: () => [] };
-  await validatePlugins(
-    pluginEntries(settings, options),
-    { builtIns, directory: settings.directory },
-    services,
-  );
+  await validatePlugins(pluginEntries(settings), { builtIns, directory: settings.directory }, services);
 }
 
 function mask({ value, isSecret }: ResolvedSetting): unknown {

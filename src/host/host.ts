@@ -21,12 +21,13 @@ import {
   StakeChain,
   type Token,
 } from '#plugin';
-import { type Catalog, type CatalogDeadlines, defaultDeadlines, loadCatalog } from './catalog.ts';
+import { type Catalog, defaultDeadlines, loadCatalog } from './catalog.ts';
 import type { BuiltIns, PluginEntry } from './discovery.ts';
 import { factsOf } from './errors.ts';
 import { createEventBus, type HostEventBus } from './events.ts';
 import { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
 import { asError } from './host-end.ts';
+import type { CatalogDeadlines } from './hosted-plugin.ts';
 import type { LifecycleSettings } from './life-context.ts';
 import { type HostOutcome, Lifecycle } from './lifecycle.ts';
 import {

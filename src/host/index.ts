@@ -1,18 +1,15 @@
 export {
   type Catalog,
-  type CatalogDeadlines,
   type CatalogOptions,
   defaultDeadlines,
-  HostStopping,
   loadCatalog,
-  validatePlugins,
 } from './catalog.ts';
 export {
   type BuiltIns,
   type DiscoveryOptions,
   discoverPlugin,
-  PLUGIN_API,
   type PluginEntry,
+  packageDirectory,
 } from './discovery.ts';
 export { PluginError, type PluginPhase } from './errors.ts';
 export { createEventBus, type HostEventBus } from './events.ts';
@@ -23,6 +20,7 @@ export {
   type HostOptions,
   type SignalSource,
 } from './host.ts';
+export type { CatalogDeadlines } from './hosted-plugin.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
 export {
@@ -42,4 +40,6 @@ export {
   type ServiceBinding,
   type ServiceContainer,
 } from './plugin-services.ts';
+export { validatePlugins } from './plugin-validation.ts';
+export { type PreviewOptions, previewStart, refuseWrite, type StartPreview } from './preview.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

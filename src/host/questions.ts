@@ -27,12 +27,15 @@ export class Questions {
     return this.#lastProblem;
   }
 
-  /** Asks again after growing delays while the failure may pass and the host is not ending; otherwise rejects with it. */
-  async untilAnswered<T>(step: string, during: Activity, ask: () => Promise<T>): Promise<T> {
+  /**
+   * Asks again after growing delays while the failure may pass and the host is not ending; otherwise rejects with it.
+   * `plugin`: which one is asked, for the message when it never answers.
+   */
+  async untilAnswered<T>(step: string, during: Activity, ask: () => Promise<T>, plugin?: string): Promise<T> {
     const { settings, clock, log, random, end } = this.#parts;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        this.#openStep = step;
+        this.#openStep = plugin === undefined ? `'${step}'` : `'${step}' of the plugin '${plugin}'`;
         const answer = await ask();
         this.#openStep = undefined;
         this.#lastProblem = undefined;
@@ -65,7 +68,7 @@ export class Questions {
     const unanswered =
       this.#openStep === undefined
         ? 'the agent did not become Ready'
-        : `the step '${this.#openStep}' got no answer from the chain or the gateway`;
+        : `the step ${this.#openStep} got no answer from the chain or the gateway`;
     const problem = this.#lastProblem;
     const why = problem === undefined ? unanswered : messageOf(problem);
     return new DaasError(

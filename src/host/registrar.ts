@@ -64,15 +64,19 @@ export class Registrar {
     const { catalog, questions, phases, end } = this.#context;
     const tokens = catalog.one(SealTokenSource);
     const credentials = catalog.one(JoinCredentialSource);
-    const ask = <T>(step: string, question: () => Promise<T>) =>
-      questions.untilAnswered(step, 'join', question);
-    const standing = await ask('find', () => tokens.find(end.signal));
-    if (!standing) await ask('preflight', () => credentials.preflight(end.signal));
-    const stake = await ask('stake', () => tokens.obtain((phase) => phases.enterJoining(phase), end.signal));
+    const [tokenPlugin] = catalog.providersOf(SealTokenSource);
+    const [credentialPlugin] = catalog.providersOf(JoinCredentialSource);
+    const ask = <T>(step: string, plugin: string | undefined, question: () => Promise<T>) =>
+      questions.untilAnswered(step, 'join', question, plugin);
+    const standing = await ask('find', tokenPlugin, () => tokens.find(end.signal));
+    if (!standing) await ask('preflight', credentialPlugin, () => credentials.preflight(end.signal));
+    const stake = await ask('stake', tokenPlugin, () =>
+      tokens.obtain((phase) => phases.enterJoining(phase), end.signal),
+    );
     if (latch) await liftLatch(latch, stake.recordId, this.#context);
     this.#stake = stake;
     phases.enterJoining('register');
-    return ask('register', () => credentials.register(stake, end.signal));
+    return ask('register', credentialPlugin, () => credentials.register(stake, end.signal));
   }
 
   #occupy(registering: Promise<boolean>): Promise<boolean> {

@@ -17,6 +17,13 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
+  /** What `stakeForNode` would cost, simulated by the chain. Sends nothing; throws as `stakeForNode` does. */
+  simulateStake(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<SimulatedCost>;
+  /** What `createWorkerSealToken` would cost; sends nothing. */
+  simulateSealToken(
+    request: { recordId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
   /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
 }
@@ -24,6 +31,10 @@ export interface ChainReceipt {
   readonly digest: string;
   /** The object the call is about: the stake record, the Seal token. */
   readonly objectId: string;
+}
+export interface SimulatedCost {
+  /** The most that the gas may cost; what is not used stays in the coin. */
+  readonly gasBudgetMist: bigint;
 }
 export const StakeChain: Token<StakeChain> = token('stake-chain');
 
