@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { DaasError } from '#base';
 import { definePlugin, JoinCredentialSource, PluginJournal, SealTokenSource, StakeChain } from '#plugin';
-import { bind } from './container.ts';
+import { bind } from './plugin-services.ts';
 import { previewStart, refuseWrite } from './preview.ts';
 
 let root: string;
