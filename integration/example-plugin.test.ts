@@ -61,7 +61,7 @@ async function runHost(...plugins: readonly PluginEntry[]) {
   });
   const running = new Promise<void>((resolve) => {
     host.events.on('phase.entered', ({ phase }) => {
-      // The agent of this test tells nothing of being ready, so the plugin is not ready either.
+      // The agent of this test emits no `agent.ready`, so the plugin is not ready.
       if (phase === 'run' || phase === 'degraded') resolve();
     });
   });
