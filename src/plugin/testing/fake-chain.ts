@@ -9,7 +9,7 @@ export function fakeId(name: string): string {
 }
 
 /** As long as a real one. */
-export function fakeFingerprint(termsVersion: bigint): string {
+function fakeFingerprint(termsVersion: bigint): string {
   return fakeId(`terms ${termsVersion}`).slice(2, 34);
 }
 
