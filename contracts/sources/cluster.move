@@ -912,7 +912,7 @@ public fun ca_hashes(cluster: &Cluster): &vector<vector<u8>> { &cluster.ca_hashe
 public fun gateways(cluster: &Cluster): &vector<Gateway> { &cluster.gateways }
 
 /// Aborts with `ENoSuchGateway`.
-public fun gateway(cluster: &Cluster, gateway: ID): &Gateway {
+public(package) fun gateway(cluster: &Cluster, gateway: ID): &Gateway {
     &cluster.gateways[gateway_index(cluster, gateway)]
 }
 

@@ -749,20 +749,6 @@ export function gateways(tx: Transaction, packageId: string, args: {
   });
 }
 
-/** Adds a call of `cluster::gateway`. */
-export function gateway(tx: Transaction, packageId: string, args: {
-  readonly cluster: ObjectArgument;
-  readonly gateway: string;
-}): TransactionResult {
-  return tx.moveCall({
-    target: `${packageId}::cluster::gateway`,
-    arguments: [
-      tx.object(args.cluster),
-      tx.pure(bcs.Address.serialize(args.gateway)),
-    ],
-  });
-}
-
 /** Adds a call of `cluster::change_seq`. */
 export function changeSeq(tx: Transaction, packageId: string, args: {
   readonly cluster: ObjectArgument;
