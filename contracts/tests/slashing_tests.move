@@ -1340,6 +1340,20 @@ fun without_its_proposers_vote_a_proposal_holds_nothing() {
 }
 
 #[test]
+fun a_proposers_vote_taken_back_leaves_those_of_others() {
+    let mut w = world::begin_with(world::draft().with_threshold(3));
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.retract(world::s1(), &mut r, &mut p);
+    assert_eq!(*p.votes(), vector[world::s2()]);
+    assert_eq!(*r.open_proposals()[0].open_proposal_seconders(), vector[world::s2()]);
+    assert!(w.is_held(&r));
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
 fun a_proposer_takes_the_proposal_back() {
     let mut w = world::begin();
     let (mut r, mut p) = opened(&mut w);

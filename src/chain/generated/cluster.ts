@@ -101,12 +101,17 @@ export const Cluster = bcs.struct('Cluster', {
   caHashes: bcs.vector(bytes),
   gateways: bcs.vector(Gateway),
   nodes: table,
-  reserved: table,
   changeSeq: u64,
   nodeRings: Rings,
   accountRings: Rings,
 });
 export type Cluster = typeof Cluster.$inferType;
+
+/** `cluster::Reservation` */
+export const Reservation = bcs.struct('Reservation', {
+  nodeId: bcs.string(),
+});
+export type Reservation = typeof Reservation.$inferType;
 
 /** `cluster::ClusterCreated` */
 export const ClusterCreated = bcs.struct('ClusterCreated', {
