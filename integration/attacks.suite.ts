@@ -8,7 +8,7 @@ import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction } from '@mysten/sui/transactions';
 import { CompactSign } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createCluster, defaultSettings, publishPackage } from '#chain';
+import { defaultSettings, operations } from '#chain';
 import { setupCluster } from '#cluster';
 import { until } from './world/kubernetes.ts';
 import {
@@ -308,9 +308,9 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
     test('a look-alike token of another copy of the package', async () => {
       const wallet = await world.chain.wallet(100n);
       const publisher = { endpoints: world.chain.publisher.endpoints, wallet };
-      const { packageId } = await publishPackage(publisher, { build: world.chain.build });
+      const { packageId } = await operations.publish.execute(publisher, { build: world.chain.build });
       expect(packageId).not.toBe(world.chain.deployment.packageId);
-      const { clusterId } = await createCluster(publisher, {
+      const { clusterId } = await operations.createCluster.execute(publisher, {
         packageId,
         settings: defaultSettings(wallet.address),
       });
@@ -325,7 +325,7 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
     test('a token of a cluster that the attacker made himself in the same package', async () => {
       const wallet = await world.chain.wallet(100n);
       const { packageId } = world.chain.deployment;
-      const { clusterId } = await createCluster(
+      const { clusterId } = await operations.createCluster.execute(
         { endpoints: world.chain.publisher.endpoints, wallet },
         { packageId, settings: defaultSettings(wallet.address) },
       );
@@ -386,7 +386,7 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
       const { exited, lines } = worker.start();
       expect(await exited).toEqual({ code: 78, signal: null });
       const ended = lines.find(({ event }) => event === 'host.ended');
-      expect(ended).toMatchObject({ code: 'DAAS_CHAIN_ID_MISMATCH' });
+      expect(ended).toMatchObject({ error: { code: 'DAAS_CHAIN_ID_MISMATCH' } });
       expect(await world.chain.balance(worker.wallet.address)).toBe(100n * SUI);
     });
   });

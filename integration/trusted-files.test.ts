@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { acquireLock, openJournal, silentLog } from '#base';
+import { silentLog } from '#base';
 import { readDeployment, readWallet } from '#chain';
 import { discoverPlugin, readLatch } from '#host';
+import { acquireLock, openJournal } from '#infrastructure';
 import { openNodePassword, readNodeKey } from '#seal';
 import { findBinary } from '../src/agent/binary.ts';
 import { readK3sConfig } from '../src/agent/k3s-config.ts';
@@ -397,20 +398,21 @@ test('a named pipe in the place of a file is refused at once, not waited for', a
 
 /** Files that are read otherwise, and why nothing is believed that stands in them, or whose they are. */
 const readOtherwise: Readonly<Record<string, string>> = {
-  'src/base/trusted-file.ts': 'the way itself',
-  'src/base/machine-id.ts': '/etc/machine-id, beside which nothing is believed that the journal does not say',
-  'src/base/process-identity.ts': '/proc',
+  'src/infrastructure/trusted-file.ts': 'the way itself',
+  'src/infrastructure/machine-id.ts':
+    '/etc/machine-id, beside which nothing is believed that the journal does not say',
+  'src/infrastructure/process-identity.ts': '/proc',
   'src/agent/process-table.ts': '/proc',
   'src/agent/usage.ts': '/proc',
   'src/chain/contract-build.ts': 'this package',
   'src/cli/proof.ts': 'a proof is believed for its signatures',
-  'src/main.ts': 'this package',
+  'src/cli/package-version.ts': 'this package',
 };
 
 test('no source reads a file but by the one way, or is named here with the reason', () => {
   const sources = ['src/**/*.ts', 'plugins/**/*.ts']
     .flatMap((pattern) => globSync(pattern, { cwd: projectRoot }))
-    .filter((path) => !/\.(test|suite|fixture)\.|^src\/devnet\/|\/testing\//.test(path));
+    .filter((path) => !/\.(test|suite|fixture)\.|\/testing\//.test(path));
   const reads = sources.filter((path) =>
     /\b(?:readFile|readFileSync|createReadStream|loadFromFile)\(/.test(
       readFileSync(join(projectRoot, path), 'utf8'),

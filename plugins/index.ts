@@ -1,4 +1,5 @@
-export { endedError, judgeLiveRecord, judgeToken, worstEnded } from './staking/judge.ts';
+export { judgeAmount } from './staking/judge.ts';
+export { judgeTerms, termsOf } from './staking/terms.ts';
 
 /** The plugins that come with the host, by the name the configuration knows them by; each is loaded when it is listed. */
 export const builtIns = {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { documentTable, lintOverrides, violations } from './import-law.ts';
 
@@ -32,7 +32,7 @@ function brokenLaw(): readonly string[] {
   });
   return files
     .split('\n')
-    .filter((file) => file !== '')
+    .filter((file) => file !== '' && existsSync(join(root, file)))
     .flatMap((file) => violations(file, read(file)).map((specifier) => `${file} imports ${specifier}`));
 }
 

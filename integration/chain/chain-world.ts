@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { type Journal, Lifetime, openJournal, Secret, silentLog, systemClock } from '#base';
+import { type Journal, Lifetime, Secret, silentLog, systemClock } from '#base';
 import {
   type Actor,
   type ChainClient,
@@ -10,17 +11,16 @@ import {
   type ClusterSettings,
   type ContractBuild,
   createChainClient,
-  createCluster,
   createStakeChain,
   type Deployment,
   defaultSettings,
   openNetwork,
   openWallet,
-  publishPackage,
+  operations,
   readContractBuild,
   type Wallet,
 } from '#chain';
-import { startDevnet } from '#devnet';
+import { openJournal } from '#infrastructure';
 import type { StakeChain } from '#plugin';
 
 export const SUI = 1_000_000_000n;
@@ -86,8 +86,8 @@ async function start(
   const allowInsecure = host !== undefined;
   const { endpoints, chainId } = await openNetwork([devnet.url], { clock: systemClock, allowInsecure });
   const publisher = { endpoints, wallet: operator };
-  const { packageId } = await publishPackage(publisher, { build });
-  const { clusterId } = await createCluster(publisher, {
+  const { packageId } = await operations.publish.execute(publisher, { build });
+  const { clusterId } = await operations.createCluster.execute(publisher, {
     packageId,
     settings: { ...defaultSettings(operator.address), ...settings },
   });

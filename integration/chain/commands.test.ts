@@ -4,12 +4,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaasError, Lifetime } from '#base';
 import { readContractBuild } from '#chain';
-import { startDevnet } from '#devnet';
 import { clusterCommand } from '../../src/cli/cluster.ts';
 import { contractsCommand } from '../../src/cli/contracts.ts';
 import { createIo } from '../../src/cli/io.ts';
@@ -181,7 +181,10 @@ describe('a cluster from nothing, by commands alone', () => {
     const { publicKey } = generateKeyPairSync('ed25519');
     const holder = join(directory, 'node-key.pem');
     await writeFile(holder, publicKey.export({ type: 'spki', format: 'pem' }));
-    const stake = ['stake', ...as(worker, '--yes', '--node-id', 'worker-1', '--amount', '2')];
+    const stake = [
+      'stake',
+      ...as(worker, '--yes', '--accept-terms', 'any', '--node-id', 'worker-1', '--amount', '2'),
+    ];
     const made = await json(...stake, '--holder-key-file', holder);
     expect(made).toMatchObject({
       record: { nodeId: 'worker-1', status: 'active', stakeMist: '2000000000' },
@@ -210,7 +213,7 @@ describe('a cluster from nothing, by commands alone', () => {
         stateDir: join(directory, 'host'),
         chain: { endpoints: [devnet.url], deployment: 'deployment.json' },
         wallet: { keyFile: worker.file },
-        stake: { amountMist: '2000000000' },
+        stake: { amountMist: '2000000000', acceptTerms: 'any' },
         agent: { binary: join(import.meta.dirname, '..', 'standin', 'agent', 'k3s') },
       }),
     );

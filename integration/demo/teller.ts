@@ -1,4 +1,5 @@
-import { coloursFor, displayText, messageOf } from '#base';
+import { displayText, messageOf } from '#base';
+import { coloursFor } from '#infrastructure';
 import { table, toJson } from '../../src/cli/io.ts';
 
 /** One thing that happened. */

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { NodeChange } from '#base';
 import { type Cluster, openCluster, type SetupResult, setupCluster } from '#cluster';
+import type { NodeChange } from '#domain';
 import {
   type Caller,
   callerOf,

@@ -1,5 +1,6 @@
 import { AgentSettings, createAgentSupervisor } from '#agent';
-import { openJournal, Secret, silentLog, systemClock } from '#base';
+import { Secret, silentLog, systemClock } from '#base';
+import { openJournal } from '#infrastructure';
 
 /**
  * A host in a process of its own, for tests that kill it: `lonely-host.ts <JSON>`. Says `ready <pid of the agent>`, and goes on

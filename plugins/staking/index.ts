@@ -1,17 +1,22 @@
 import {
+  type ChainReceipt,
+  type Cluster,
   ConfigurationError,
   definePlugin,
+  formatSui,
   HostControl,
   NodeIdentity,
   PluginJournal,
   type SealedStake,
   SealTokenSource,
   StakeChain,
+  type StakePreview,
   type StakeRecord,
   stakeEnding,
 } from 'k3s-daas/plugin';
 import { StakingConfig } from './config.ts';
-import { endedError, judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
+import { endedError, judgeAmount, judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
+import { judgeTerms, type Terms, termsOf } from './terms.ts';
 
 /**
  * Finds or makes the stake record and the Seal token of this node. Every step asks the chain what stands before it sends
@@ -27,6 +32,8 @@ export default definePlugin({
     const { nodeId } = identity;
     /** A state directory may be used with another cluster, where this record is nothing. */
     const knownRecord = `record/${chain.clusterId}`;
+    /** The terms accepted last, to show what has changed since. */
+    const knownTerms = `terms/${chain.clusterId}`;
 
     async function find(signal: AbortSignal): Promise<SealedStake | undefined> {
       const record = await liveRecord(signal);
@@ -45,7 +52,9 @@ export default definePlugin({
     ): Promise<SealedStake> {
       onPhase('stake');
       const settled = await chain.settlePending(signal);
-      const record = (await liveRecord(signal)) ?? (await makeRecord(signal));
+      const existing = await liveRecord(signal);
+      const made = existing ? settled : await makeStake(signal);
+      const record = existing ?? (await recordOf(made?.objectId ?? '', signal));
       if (settled?.objectId === record.id) announceStake(record, settled.digest);
       else if (!announced.has(record.id)) {
         announced.add(record.id);
@@ -54,7 +63,7 @@ export default definePlugin({
       await journal.write(knownRecord, record.id);
 
       onPhase('seal');
-      const tokenId = await obtainToken(record, settled, signal);
+      const tokenId = await obtainToken(record, made, signal);
       return { recordId: record.id, tokenId, stakeMist: record.stakeMist };
     }
 
@@ -63,6 +72,39 @@ export default definePlugin({
     function announceStake(record: { id: string; stakeMist: bigint }, digest: string): void {
       announced.add(record.id);
       emit('stake.created', { recordId: record.id, digest, stakeMist: record.stakeMist });
+    }
+
+    async function preview(signal: AbortSignal): Promise<StakePreview> {
+      const record = await liveRecord(signal);
+      return { plan: record ? await planWithRecord(record, signal) : await planWithoutRecord(signal) };
+    }
+
+    async function planWithRecord(record: StakeRecord, signal: AbortSignal): Promise<string> {
+      const stands = `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}`;
+      if (record.token !== undefined) {
+        await checkToken(record.token, signal);
+        return `${stands} and token ${record.token}`;
+      }
+      const request = { recordId: record.id, holderKey: identity.holderKey };
+      const { gasBudgetMist } = await chain.simulateSealToken(request, signal);
+      return `${stands}; would mint its Seal token (gas at most ${formatSui(gasBudgetMist)})`;
+    }
+
+    async function planWithoutRecord(signal: AbortSignal): Promise<string> {
+      await refuseEnded(signal);
+      const stakeMist = expectAmount();
+      const cluster = await chain.cluster(signal);
+      const termsVersion = await judgeCluster(cluster, stakeMist);
+      const { holderKey } = identity;
+      const { gasBudgetMist } = await chain.simulateStake(
+        { nodeId, stakeMist, holderKey, termsVersion },
+        signal,
+      );
+      const { minimumWorkerStakeMist } = cluster.parameters;
+      return (
+        `would stake ${formatSui(stakeMist)} (minimum of the cluster: ${formatSui(minimumWorkerStakeMist)}; ` +
+        `gas at most ${formatSui(gasBudgetMist)}) and mint a Seal token`
+      );
     }
 
     async function liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
@@ -82,20 +124,39 @@ export default definePlugin({
       return record;
     }
 
-    async function makeRecord(signal: AbortSignal): Promise<StakeRecord> {
+    /** Stakes and mints in one transaction, under terms that the operator has accepted. */
+    async function makeStake(signal: AbortSignal): Promise<ChainReceipt> {
       await refuseEnded(signal);
-      const { stakeMist } = config;
-      if (stakeMist === undefined)
-        throw new ConfigurationError(
-          'DAAS_STAKE_AMOUNT_MISSING',
-          `nothing is staked for node '${nodeId}' and no amount is configured: set stake.amountMist, or stake with \`k3s-daas stake\``,
-        );
-      log.info('Staking', { nodeId, stakeMist });
-      const { objectId, digest } = await chain.stakeForNode({ nodeId, stakeMist }, signal);
+      const stakeMist = expectAmount();
+      const cluster = await chain.cluster(signal);
+      const termsVersion = await judgeCluster(cluster, stakeMist);
+      await journal.write(knownTerms, termsOf(cluster));
+      log.info('Staking', { nodeId, stakeMist, termsFingerprint: cluster.termsFingerprint });
+      const { holderKey } = identity;
+      const receipt = await chain.join({ nodeId, stakeMist, holderKey, termsVersion }, signal);
       // Remembered before anything can fail: a machine that lost this would have to find it on chain.
-      await journal.write(knownRecord, objectId);
-      announceStake({ id: objectId, stakeMist }, digest);
-      return recordOf(objectId, signal);
+      await journal.write(knownRecord, receipt.objectId);
+      announceStake({ id: receipt.objectId, stakeMist }, receipt.digest);
+      return receipt;
+    }
+
+    /** The version of the terms, if amount and terms are acceptable. */
+    async function judgeCluster(cluster: Cluster, stakeMist: bigint): Promise<bigint> {
+      judgeAmount(stakeMist, { nodeId, parameters: cluster.parameters });
+      judgeTerms(cluster, {
+        acceptTerms: config.acceptTerms,
+        accepted: journal.read(knownTerms) as Terms | undefined,
+        setting: 'stake.acceptTerms',
+      });
+      return cluster.termsVersion;
+    }
+
+    function expectAmount(): bigint {
+      if (config.stakeMist !== undefined) return config.stakeMist;
+      throw new ConfigurationError(
+        'DAAS_STAKE_AMOUNT_MISSING',
+        `nothing is staked for node '${nodeId}' and no amount is configured: set stakeMist of the plugin (stake.amountMist), or stake with \`k3s-daas stake\``,
+      );
     }
 
     /**
@@ -116,21 +177,20 @@ export default definePlugin({
       const ended = worstEnded(records, { nodeId, wallet: chain.wallet });
       if (!ended) return;
       const ending = stakeEnding(ended, false);
-      if (ending?.status === 'slashed') emit('stake.slashed', { recordId: ended.id, source: 'chain' });
-      else emit('stake.ended', { recordId: ended.id, status: ended.status, source: 'chain' });
-      if (ending) control.stop(ending.cause);
+      if (ending) control.stop({ ...ending, source: 'chain' });
       throw endedError(ended);
     }
 
     async function obtainToken(
       record: StakeRecord,
-      settled: { objectId: string; digest: string } | undefined,
+      made: ChainReceipt | undefined,
       signal: AbortSignal,
     ): Promise<string> {
       if (record.token !== undefined) {
         await checkToken(record.token, signal);
-        if (settled?.objectId === record.token)
-          emit('seal.minted', { tokenId: record.token, recordId: record.id, digest: settled.digest });
+        const isMade = made?.objectId === record.token || made?.tokenId === record.token;
+        if (made && isMade)
+          emit('seal.minted', { tokenId: record.token, recordId: record.id, digest: made.digest });
         else emit('seal.found', { tokenId: record.token, recordId: record.id });
         return record.token;
       }
@@ -147,6 +207,6 @@ export default definePlugin({
       judgeToken(token, { holderKey: identity.holderKey, epoch });
     }
 
-    scope.provide(SealTokenSource, { find, obtain });
+    scope.provide(SealTokenSource, { find, obtain, preview });
   },
 });

@@ -1,6 +1,7 @@
 import { access, constants, open, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import { ConfigurationError, DaasError, messageOf, trustedFile } from '#base';
+import { ConfigurationError, DaasError, messageOf } from '#base';
+import { trustedFile } from '#infrastructure';
 import { configurationFault } from './log-lines.ts';
 import { runToEnd } from './process.ts';
 

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConfigurationError, messageOf, readTrustedText } from '#base';
+import { ConfigurationError, messageOf } from '#base';
+import { readTrustedText } from '#infrastructure';
 import type { FlagWord } from './k3s-flags.ts';
 import { parseK3sYaml, type YamlEntry } from './k3s-yaml.ts';
 

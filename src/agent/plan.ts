@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { ConfigurationError, messageOf, trustedPath } from '#base';
+import { ConfigurationError, messageOf } from '#base';
+import { trustedPath } from '#infrastructure';
 import {
   type AgentFacts,
   childEnvironment,

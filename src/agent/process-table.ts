@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
-import { type Clock, isAlive, type ProcessIdentity, parseStat, processIdentity } from '#base';
+import type { Clock } from '#base';
+import { isAlive, type ProcessIdentity, parseStat, processIdentity } from '#infrastructure';
 
 /** One running process, as /proc shows it. */
 export interface RunningProcess {

@@ -2,7 +2,8 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { messageOf, readBody, readTrustedText } from '#base';
+import { messageOf } from '#base';
+import { readBody, readTrustedText } from '#infrastructure';
 
 export type Readiness =
   | { readonly isReady: true }

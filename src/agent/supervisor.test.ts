@@ -2,7 +2,8 @@ import { access, chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Journal, openJournal, Secret, silentLog, systemClock } from '#base';
+import { type Journal, Secret, silentLog, systemClock } from '#base';
+import { openJournal } from '#infrastructure';
 import type { AgentStart } from '#plugin';
 import { AgentSettings } from './settings.ts';
 import { createAgentSupervisor } from './supervisor.ts';

@@ -1,15 +1,8 @@
 import { constants, lstatSync } from 'node:fs';
 import { open, readdir, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import {
-  ConfigurationError,
-  isHalfWritten,
-  type Log,
-  makeTrustedDirectory,
-  readTrustedText,
-  replaceFile,
-  Secret,
-} from '#base';
+import { ConfigurationError, type Log, Secret } from '#base';
+import { isHalfWritten, makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 
 /** Magic numbers of file systems that live in memory (statfs(2)). */
 const inMemory = new Set([0x01021994, 0x858458f6]);
@@ -51,8 +44,8 @@ export async function openTokenFile(path: string, log: Log): Promise<TokenFile> 
   const { type } = await statfs(directory);
   if (!inMemory.has(Number(type)))
     log.warn('The runtime directory is not a tmpfs: the join credential will be written to a disk', {
-      code: 'DAAS_RUNTIME_DIR_NOT_TMPFS',
-      directory,
+      error: { code: 'DAAS_RUNTIME_DIR_NOT_TMPFS' },
+      path: directory,
     });
   return {
     path,

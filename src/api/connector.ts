@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import { type Clock, DaasError, displayText, type GatewayEntry, Secret } from '#base';
+import { type Clock, DaasError, displayText, gatewayErrorCode, Secret } from '#base';
+import type { GatewayEntry } from '#domain';
 import type {
   Challenge,
   GatewayConnection,
@@ -204,7 +205,7 @@ function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): 
   const known = isProblemCode(code) ? PROBLEMS[code] : undefined;
   const isServerSide = answer.status >= 500 || answer.status === 429;
   return new DaasError(
-    `DAAS_GATEWAY_${code.toUpperCase()}`,
+    gatewayErrorCode(code),
     `the gateway at ${gateway.url} refused: ${displayText(detail)} (request ${displayText(requestId)})`,
     {
       isRetryable: known?.isRetryable ?? isServerSide,

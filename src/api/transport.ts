@@ -2,15 +2,9 @@ import type { ClientRequest } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import {
-  DaasError,
-  describeNetworkFailure,
-  type GatewayEntry,
-  innermostCause,
-  maskUserInfo,
-  proxyFor,
-  readBody,
-} from '#base';
+import { DaasError, describeNetworkFailure, innermostCause, maskUserInfo } from '#base';
+import type { GatewayEntry } from '#domain';
+import { proxyFor, readBody } from '#infrastructure';
 import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 import { openTunnel } from './tunnel.ts';
 

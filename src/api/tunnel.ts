@@ -1,7 +1,8 @@
 import { request as requestPlain } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { describeNetworkFailure, type HttpProxy, proxyText } from '#base';
+import { describeNetworkFailure, hostPort } from '#base';
+import { type HttpProxy, proxyText } from '#infrastructure';
 
 /**
  * A connection to `host:port` through an HTTP proxy (CONNECT, RFC 9110, section 9.3.6). What runs over it is the caller's:
@@ -9,7 +10,7 @@ import { describeNetworkFailure, type HttpProxy, proxyText } from '#base';
  */
 export function openTunnel(proxy: HttpProxy, host: string, port: number, timeoutMs: number): Promise<Duplex> {
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const authority = hostPort(host, port);
   const fail = (why: string, cause?: unknown) =>
     reject(new Error(`${proxyText(proxy)} opens no connection to ${authority}: ${why}`, { cause }));
   const request = proxy.url.protocol === 'https:' ? requestSecure : requestPlain;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isNodeId } from '#base';
+import { isNodeId } from '#domain';
 import { isNodePasswordHash, LONGEST_PROOF, ObjectId } from '#seal';
 
 /**

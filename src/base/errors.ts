@@ -1,3 +1,4 @@
+import type { ErrorCode } from './error-codes.ts';
 /**
  * The base of every error this project throws on purpose.
  *
@@ -14,7 +15,7 @@ export class DaasError extends Error {
   /** The same call may succeed later without anybody changing anything. */
   readonly isRetryable: boolean;
 
-  constructor(code: `DAAS_${string}`, message: string, options: DaasErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, options: DaasErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};
@@ -42,7 +43,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
  */
 export class ConfigurationError extends DaasError {
   override readonly name: string = 'ConfigurationError';
-  constructor(code: `DAAS_${string}`, message: string, options: Omit<DaasErrorOptions, 'exitCode'> = {}) {
+  constructor(code: ErrorCode, message: string, options: Omit<DaasErrorOptions, 'exitCode'> = {}) {
     const exitCode = isPassing(options.cause) ? EXIT.joinDeadline : EXIT.configuration;
     super(code, message, { ...options, exitCode });
   }

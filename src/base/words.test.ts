@@ -1,7 +1,6 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { backoffDelayMs, ConfigurationError, Lifetime, messageOf, Secret, systemClock } from './index.ts';
-import { isNodeId } from './node-id.ts';
 
 test('a secret prints as [secret] wherever it lands, and reveals itself only when asked', () => {
   const secret = new Secret('K10abc');
@@ -66,16 +65,9 @@ test('sleeping ends with the reason of the signal', async () => {
 });
 
 test('a configuration error ends a command with exit code 78', () => {
-  expect(new ConfigurationError('DAAS_X', 'no').exitCode).toBe(78);
+  expect(new ConfigurationError('PLUGIN_X', 'no').exitCode).toBe(78);
 });
 
 test('the message of an error tells its causes too', () => {
   expect(messageOf(new Error('a', { cause: new Error('b', { cause: 'c' }) }))).toBe('a: b: c');
 });
-
-test.each(['w', 'worker-1', '0', 'a'.repeat(63)])('%s is a node id', (text) =>
-  expect(isNodeId(text)).toBe(true),
-);
-test.each(['', '-a', 'a-', 'A', 'a.b', 'a_b', 'a'.repeat(64), 'ä', 'a\n'])('%j is no node id', (text) =>
-  expect(isNodeId(text)).toBe(false),
-);

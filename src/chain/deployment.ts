@@ -1,6 +1,7 @@
 import { isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
 import { z } from 'zod';
-import { ConfigurationError, readTrustedText, replaceFile } from '#base';
+import { ConfigurationError } from '#base';
+import { readTrustedText, replaceFile } from '#infrastructure';
 import { TrustPin } from './proof/trust-pin.ts';
 
 const ObjectId = z

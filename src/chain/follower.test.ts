@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type Cluster, ConfigurationError, DaasError, type RingEntry } from '#base';
-import { changesSince, createChangeFollower, type FollowerReport, nextDelayMs } from './follower.ts';
+import { ConfigurationError, DaasError } from '#base';
+import type { Cluster, FollowerReport, RingEntry } from '#domain';
+import { changesSince, createChangeFollower, nextDelayMs } from './follower.ts';
 
 const CAPACITY = 256;
 

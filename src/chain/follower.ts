@@ -1,45 +1,11 @@
-import {
-  type Backoff,
-  backoffDelayMs,
-  type ChainReader,
-  type Clock,
-  type Cluster,
-  ConfigurationError,
-  DaasError,
-} from '#base';
-
-/** What one reading of the cluster object tells a follower. */
-export interface ClusterChanges {
-  readonly kind: 'changes';
-  /** Records whose slash, unbonding, withdrawal or revocation is new, in the order of their last change. */
-  readonly critical: readonly string[];
-  /** Records that changed in another way, in the order of their last change. */
-  readonly others: readonly string[];
-  /**
-   * A change may have fallen out of a ring (the follower has just begun, or was away for long): read every record you
-   * know. `critical` and `others` still name what the rings have.
-   */
-  readonly isFullPassNeeded: boolean;
-  /** All changes up to this one are named: what to go on from. */
-  readonly sequence: bigint;
-  readonly cluster: Cluster;
-}
-
-/** The chain could not be read. Facts are neither good nor bad by that: they are unknown. */
-export interface FollowerOutage {
-  readonly kind: 'outage';
-  readonly error: DaasError;
-  /** Readings that failed in a row. */
-  readonly failures: number;
-}
-
-export type FollowerReport = ClusterChanges | FollowerOutage;
+import { type Backoff, backoffDelayMs, type Clock, ConfigurationError, DaasError } from '#base';
+import type { ChainChanges, ChainReader, ChangeFollower, Cluster, FollowerReport } from '#domain';
 
 /**
  * The changes a reader has not seen. `seen` is the sequence up to which it has dealt with everything, `undefined` when
  * it knows nothing yet. `undefined` is the answer when the node is behind what was seen already.
  */
-export function changesSince(seen: bigint | undefined, cluster: Cluster): ClusterChanges | undefined {
+export function changesSince(seen: bigint | undefined, cluster: Cluster): ChainChanges | undefined {
   if (seen !== undefined && cluster.changeSequence < seen) return undefined;
   const isNew = ({ sequence }: { sequence: bigint }) => seen === undefined || sequence > seen;
   const ids = (ring: Cluster['criticalRing']) => ring.filter(isNew).map(({ record }) => record);
@@ -51,23 +17,6 @@ export function changesSince(seen: bigint | undefined, cluster: Cluster): Cluste
     sequence: cluster.changeSequence,
     cluster,
   };
-}
-
-export interface FollowOptions {
-  /** Where to go on; without it the first report asks for a full pass. */
-  readonly since?: bigint;
-  /** Between readings; default 1 s. */
-  readonly intervalMs?: number;
-  readonly signal: AbortSignal;
-}
-
-export interface ChangeFollower {
-  /**
-   * One report for each reading, also when nothing changed (the facts are known to be fresh then). The next reading
-   * begins when the consumer asks for the next report, so a change is never skipped while an earlier one is being dealt
-   * with. Ends when the signal aborts; throws configuration errors (another chain, no such cluster).
-   */
-  follow(options: FollowOptions): AsyncGenerator<FollowerReport, void, void>;
 }
 
 const DEFAULT_INTERVAL_MS = 1_000;

@@ -3,7 +3,8 @@ import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Secp256k1Keypair } from '@mysten/sui/keypairs/secp256k1';
 import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { ConfigurationError, readTrustedText, Secret } from '#base';
+import { ConfigurationError, Secret } from '#base';
+import { readTrustedText } from '#infrastructure';
 
 /** A Sui account that signs. The private key stays inside. */
 export interface Wallet {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createGatewayConnector } from '#api';
+import { createGatewayConnector, createServerGuard, type ServerGuard } from '#api';
 import { type Log, systemClock } from '#base';
 import { createChainClient, createStakeChain } from '#chain';
 import { bind, type HostContext, type HostServices } from '#host';
@@ -18,7 +18,7 @@ export async function openServices(
   { journal, log, clock, stateDir }: HostContext,
   settings: Loaded,
   agent: Pick<AgentSupervisor, 'nodePasswordFile'>,
-): Promise<HostServices> {
+): Promise<HostServices & { readonly guard: ServerGuard }> {
   const chain = createStakeChain({
     client: await openChain(settings, log),
     wallet: await walletOf(settings),
@@ -33,6 +33,10 @@ export async function openServices(
   });
   return {
     chain,
+    guard: createServerGuard({
+      cluster: (signal) => chain.cluster(signal),
+      log: log.child({ part: 'server' }),
+    }),
     bindings: [
       bind(StakeChain, chain),
       bind(NodeIdentity, identity),

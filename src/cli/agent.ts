@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import { createAgentSupervisor } from '#agent';
-import { ConfigurationError, machineId } from '#base';
-import { createHost, createLogger, type HostContext } from '#host';
-import type { AgentSupervisor } from '#plugin';
+import { ConfigurationError } from '#base';
+import { createHost, type HostContext } from '#host';
+import { createLogger, machineId } from '#infrastructure';
+import type { AgentSupervisor, JoinCredential } from '#plugin';
 import { builtIns } from '#plugins';
+import { missingDevnet } from './devnet-package.ts';
+import { guardedAgent } from './guarded-agent.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
@@ -64,8 +67,10 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     log.warn('Configuration warning', { detail: warning });
   if (flags.dryRun) {
     const { rehearse } = await import('./agent-rehearsal.ts');
-    return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
+    return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
+  const missing = await missingDevnet(settings);
+  if (missing) log.warn('Configuration warning', { detail: missing.message });
   const host = createHost({
     nodeId: nodeIdOf(settings),
     stateDir: value.stateDir,
@@ -82,12 +87,19 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
       // Not before the state directory is this host's: a second one must say that, not that the port is taken.
       const health = await serveHealth(() => host.health(), value.health, context.life);
       log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
-      const agent = superviseAgent(context, settings, k3sArguments(settings, flags, k3sFlags));
+      // Opened with the chain: no join credential can come before.
+      let guard: (join: JoinCredential, signal: AbortSignal) => Promise<void> = async () => {
+        throw new Error('a join credential came before the chain was opened');
+      };
+      const supervisor = superviseAgent(context, settings, k3sArguments(settings, flags, k3sFlags));
+      const agent = guardedAgent(supervisor, (join, signal) => guard(join, signal));
       return {
         agent,
         async open() {
           const { openServices } = await import('./agent-services.ts');
-          return openServices(context, settings, agent);
+          const services = await openServices(context, settings, agent);
+          guard = services.guard;
+          return services;
         },
       };
     },

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import { ConfigurationError, GATEWAY_TIERS } from '#base';
+import { ConfigurationError } from '#base';
 import { type ClusterSettings, formatSui, type ParameterState, parseSui } from '#chain';
+import { GATEWAY_TIERS } from '#domain';
 import { ask, formatDuration, parseCount, parseDuration } from './chain-options.ts';
 import type { Io } from './io.ts';
 

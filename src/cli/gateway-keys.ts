@@ -6,7 +6,8 @@ import { dirname } from 'node:path';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { spkiPin } from '#api';
-import { ConfigurationError, makeTrustedDirectory, readTrustedText, replaceFile } from '#base';
+import { ConfigurationError } from '#base';
+import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 
 /** Where a gateway's own keys lie. */
 export interface GatewayKeyFiles {

@@ -1,19 +1,12 @@
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import {
-  ConfigurationError,
-  EXIT,
-  hostPort,
-  type Log,
-  type LogFields,
-  makeTrustedDirectory,
-  replaceFile,
-  systemClock,
-} from '#base';
+import { ConfigurationError, EXIT, hostPort, type Log, type LogFields, systemClock } from '#base';
 import type { RunningGateway } from '#gateway';
-import type { Settings } from '#host';
+import type { Settings } from '#infrastructure';
+import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
+import { endpointFigures } from './endpoint-figures.ts';
 import { operatorCommands } from './gateway-admin.ts';
 import type { GatewayKeyFiles } from './gateway-keys.ts';
 import { type Io, notConfirmed, table } from './io.ts';
@@ -167,7 +160,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
   const { foreignVariableWarnings, loadGatewaySettings } = await import('./settings.ts');
   const settings = await loadGatewaySettings({ file: flags.config });
   const [{ createChainClient, createChangeFollower }, { openCluster }, { startGateway }, { createLogger }] =
-    await Promise.all([import('#chain'), import('#cluster'), import('#gateway'), import('#host')]);
+    await Promise.all([import('#chain'), import('#cluster'), import('#gateway'), import('#infrastructure')]);
   const { value } = settings;
   const log = createLogger({
     level: value.log.level,
@@ -207,6 +200,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     clock: systemClock,
     log,
     endpoints: value.chain.endpoints.length,
+    figures: () => ({ chain_endpoints: chain.endpoints.status().map(endpointFigures) }),
   });
   const facts = {
     url: gateway.listenUrl,

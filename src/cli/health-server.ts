@@ -1,13 +1,7 @@
 import { createServer } from 'node:http';
-import {
-  ConfigurationError,
-  closeListener,
-  guardConnections,
-  hostPort,
-  type Lifetime,
-  messageOf,
-} from '#base';
+import { ConfigurationError, hostPort, type Lifetime, messageOf } from '#base';
 import type { HostHealth } from '#host';
+import { closeListener, guardConnections } from '#infrastructure';
 import { toJson } from './io.ts';
 
 /** Serves `/livez` and `/readyz` (200 or 503, with the reasons as JSON) and says where. */

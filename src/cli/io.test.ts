@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { coloursFor } from '#base';
+import { coloursFor } from '#infrastructure';
 import { createIo, reportError, table } from './io.ts';
 
 const colourStart = '\u001b[';

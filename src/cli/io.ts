@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
-import { coloursFor, DaasError, displayJson, displayLines, displayText, EXIT, messageOf } from '#base';
+import { DaasError, displayJson, displayLines, displayText, EXIT, messageOf } from '#base';
+import { coloursFor } from '#infrastructure';
 
 /**
  * How a command talks: to a human (colour, tables, progress on stderr) or, with `--json`, to a machine (one JSON object

@@ -1,7 +1,8 @@
 import { request } from 'node:http';
 import type { z } from 'zod';
 import { Problem } from '#api';
-import { ConfigurationError, DaasError, displayText, readBody } from '#base';
+import { ConfigurationError, DaasError, displayText, gatewayErrorCode } from '#base';
+import { readBody } from '#infrastructure';
 
 /** One question to a running gateway over its operator's socket. Throws the gateway's refusal as `DAAS_GATEWAY_<CODE>`. */
 export async function ask<T>(
@@ -24,7 +25,7 @@ export async function ask<T>(
   }
   const problem = Problem.safeParse(json);
   if (problem.success)
-    throw new DaasError(`DAAS_GATEWAY_${problem.data.code.toUpperCase()}`, displayText(problem.data.detail), {
+    throw new DaasError(gatewayErrorCode(problem.data.code), displayText(problem.data.detail), {
       details: { status, reason: problem.data.code, requestId: problem.data.request_id },
     });
   throw new DaasError(

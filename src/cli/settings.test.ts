@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DaasError } from '#base';
 import { GatewayConfig } from '#gateway';
-import { describeSettings } from '#host';
+import { describeSettings } from '#infrastructure';
 import { deploymentOf, walletOf } from './chain-settings.ts';
 import {
   loadGatewaySettings,

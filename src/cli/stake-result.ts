@@ -1,5 +1,5 @@
-import type { SealToken, StakeRecord } from '#base';
 import { formatSui } from '#chain';
+import type { SealToken, StakeRecord } from '#domain';
 import { type Io, table } from './io.ts';
 
 /** What stands on chain after the command, or already before it. */

@@ -1,16 +1,6 @@
 import type { V1Node, V1Pod, V1Secret, V1Taint } from '@kubernetes/client-node';
-import {
-  type Clock,
-  type ClusterPort,
-  ConfigurationError,
-  DaasError,
-  type IssuedJoinCredential,
-  isOperatorsName,
-  type Log,
-  Secret,
-  silentLog,
-  systemClock,
-} from '#base';
+import { type Clock, ConfigurationError, DaasError, type Log, Secret, silentLog, systemClock } from '#base';
+import { type ClusterPort, type IssuedJoinCredential, isOperatorsName } from '#domain';
 import { base58OfId } from './base58.ts';
 import { drawBootstrapToken } from './bootstrap-token.ts';
 import { clusterNodeOf, joinCredentialOf, nodePasswordOf } from './facts.ts';

@@ -1,5 +1,5 @@
 import type { V1Node, V1Secret } from '@kubernetes/client-node';
-import type { ClusterNode, LiveJoinCredential, NodePasswordSecret } from '#base';
+import type { ClusterNode, LiveJoinCredential, NodePasswordSecret } from '#domain';
 import { idOfBase58 } from './base58.ts';
 import { HELD_TAINT, marksOfSecret, NODE_MARK, nodeOfPasswordSecret } from './words.ts';
 

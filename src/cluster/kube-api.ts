@@ -10,14 +10,8 @@ import {
   type RequestContext,
   VersionApi,
 } from '@kubernetes/client-node';
-import {
-  ConfigurationError,
-  DaasError,
-  messageOf,
-  readTrustedTextSync,
-  type TrustRules,
-  trustedFile,
-} from '#base';
+import { ConfigurationError, DaasError, messageOf } from '#base';
+import { readTrustedTextSync, type TrustRules, trustedFile } from '#infrastructure';
 
 /**
  * The generated clients on one connection pool. Every call goes through `call`, which gives it a time-out and turns

@@ -1,5 +1,6 @@
 import { type V1Node, Watch } from '@kubernetes/client-node';
-import { backoffDelayMs, type Clock, type Log, messageOf, type NodeChange } from '#base';
+import { backoffDelayMs, type Clock, type Log, messageOf } from '#base';
+import type { NodeChange } from '#domain';
 import { clusterNodeOf } from './facts.ts';
 import type { KubeApi } from './kube-api.ts';
 

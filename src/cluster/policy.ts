@@ -1,5 +1,5 @@
 import type { V1ConfigMap } from '@kubernetes/client-node';
-import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#base';
+import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
 import { celText, managed, type PolicyPair, pair, strict } from './policy-pair.ts';
 import {
   ADMITTED_CONFIG_MAP,

@@ -1,18 +1,7 @@
 import type { KubernetesObject, V1Node } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
-import {
-  type Clock,
-  ConfigurationError,
-  DaasError,
-  EXPECTED,
-  isOperatorsName,
-  type Log,
-  ORDINARY,
-  RESERVED,
-  Secret,
-  silentLog,
-  systemClock,
-} from '#base';
+import { type Clock, ConfigurationError, DaasError, type Log, Secret, silentLog, systemClock } from '#base';
+import { EXPECTED, isOperatorsName, ORDINARY, RESERVED } from '#domain';
 import {
   allPolicies,
   GATEWAY_TOKEN,

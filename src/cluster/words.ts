@@ -1,4 +1,4 @@
-import { isNodeId } from '#base';
+import { isNodeId } from '#domain';
 import { base58OfId, idOfBase58 } from './base58.ts';
 
 /** Names that the gateway, the API server and the operator see. They are permanent: clusters in the field hold them. */

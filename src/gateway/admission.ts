@@ -1,18 +1,14 @@
 import type { ProblemCode } from '#api';
+import { type Clock, DaasError, type Log, messageOf, type Secret } from '#base';
 import {
   type ChainReader,
-  type Clock,
   type ClusterNode,
   type ClusterPort,
-  DaasError,
   GATEWAY_TIERS,
   type GatewayTier,
   isOperatorsName,
-  type Log,
-  messageOf,
-  type Secret,
   UNTAINTED,
-} from '#base';
+} from '#domain';
 import type { ChainFacts } from '#seal';
 import type { Audit } from './audit.ts';
 import { banOf } from './bans.ts';

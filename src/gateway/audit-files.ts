@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { openTrusted, type TrustRules } from '#base';
+import { openTrusted, type TrustRules } from '#infrastructure';
 
 /** What stands at the end of the last line: where the chain goes on. */
 interface AuditLine {

@@ -1,12 +1,13 @@
-import {
-  type ChainReader,
-  type Cluster,
-  DaasError,
-  type GatewayEntry,
-  type SealToken,
-  type StakeRecord,
-} from '#base';
-import type { ChangeFollower, FollowerReport } from './ports.ts';
+import { DaasError } from '#base';
+import type {
+  ChainReader,
+  ChangeFollower,
+  Cluster,
+  FollowerReport,
+  GatewayEntry,
+  SealToken,
+  StakeRecord,
+} from '#domain';
 
 export const id = (digits: string) => `0x${digits.repeat(64).slice(0, 64)}`;
 export const CLUSTER_ID = id('c1');
@@ -111,6 +112,8 @@ export class FakeChain implements ChainReader, ChangeFollower {
       token: tokenId,
       tokenSequence: 1n,
       openProposals: 0n,
+      minimumWhenStakedMist: 1n,
+      lastSequence: 1n,
     });
     this.sealTokens.set(tokenId, {
       id: tokenId,
@@ -159,7 +162,14 @@ export class FakeChain implements ChainReader, ChangeFollower {
   }
 
   #reportOf({ critical = [], others = [], isFullPassNeeded = false }: Changes): FollowerReport {
-    return { kind: 'changes', critical, others, isFullPassNeeded, cluster: this.#cluster() };
+    return {
+      kind: 'changes',
+      critical,
+      others,
+      isFullPassNeeded,
+      sequence: this.#sequence,
+      cluster: this.#cluster(),
+    };
   }
 
   #mustBeUp(): void {
@@ -181,9 +191,15 @@ export class FakeChain implements ChainReader, ChangeFollower {
         longestTokenLifeEpochs: 100n,
         slashThreshold: 1,
         proposalLifeMs: 1,
+
+        challengeMs: 0,
         treasury: id('7e'),
       },
       pending: undefined,
+      termsVersion: 1n,
+      termsFingerprint: '',
+      servers: [],
+      caHashes: [],
       gateways: this.gateways,
       changeSequence: this.#sequence,
       criticalRing: [],

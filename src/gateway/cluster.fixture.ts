@@ -1,17 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { type Clock, DaasError, Secret, type Secret as SecretType } from '#base';
 import {
-  type Clock,
   type ClusterNode,
   type ClusterPort,
-  DaasError,
   isOperatorsName,
   type LiveJoinCredential,
   type NodeChange,
   type NodePasswordSecret,
   RESERVED,
-  Secret,
-  type Secret as SecretType,
-} from '#base';
+} from '#domain';
 import { isNodePassword } from '#seal';
 
 export type PortMethod = keyof ClusterPort;

@@ -2,7 +2,8 @@ import { randomFillSync } from 'node:crypto';
 import { constants, unlinkSync } from 'node:fs';
 import { statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { messageOf, openTrusted, type TrustRules } from '#base';
+import { messageOf } from '#base';
+import { openTrusted, type TrustRules } from '#infrastructure';
 
 /**
  * Room on the disk that is taken while there is enough, and given back when the disk is full, so that a lock-out can

@@ -1,4 +1,4 @@
-import type { SealToken, StakeRecord } from '#base';
+import type { SealToken, StakeRecord } from '#domain';
 
 /** What was read of one token and its record. */
 export interface FactEntry {

@@ -1,19 +1,10 @@
-import {
-  type ChainPoint,
-  type ChainReader,
-  type Clock,
-  type Cluster,
-  DaasError,
-  type Log,
-  messageOf,
-  type StakeRecord,
-} from '#base';
+import { type Clock, DaasError, type Log, messageOf } from '#base';
+import type { ChainChanges, ChainPoint, ChainReader, ChangeFollower, Cluster, StakeRecord } from '#domain';
 import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
 import { createBatcher } from './batcher.ts';
 import type { StakeFact } from './decision.ts';
 import { createDueTimes } from './due-times.ts';
 import { createFactEntries, type FactEntry } from './fact-entries.ts';
-import type { ChainChanges, ChangeFollower } from './ports.ts';
 import type { Registry } from './registry.ts';
 import type { Worker } from './worker.ts';
 

@@ -2,20 +2,9 @@ import { lstat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
-import {
-  type ChainReader,
-  type Clock,
-  type ClusterPort,
-  ConfigurationError,
-  closeListener,
-  DaasError,
-  guardConnections,
-  hostPort,
-  Lifetime,
-  type Log,
-  makeTrustedDirectory,
-  messageOf,
-} from '#base';
+import { type Clock, ConfigurationError, DaasError, hostPort, Lifetime, type Log, messageOf } from '#base';
+import type { ChainReader, ChangeFollower, ClusterPort } from '#domain';
+import { closeListener, guardConnections, makeTrustedDirectory } from '#infrastructure';
 import { createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { createChallenges } from './challenge.ts';
@@ -25,7 +14,6 @@ import { createFactCache, FACT_FRESH_MS } from './facts.ts';
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { createLocks } from './locks.ts';
 import { createOperatorApi } from './operator-api.ts';
-import type { ChangeFollower } from './ports.ts';
 import { createPublicApi } from './public-api.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler } from './reconciler.ts';
@@ -50,6 +38,8 @@ export interface GatewayOptions {
   readonly random?: () => number;
   /** How many chain endpoints are configured, for the log: this version believes one at a time. */
   readonly endpoints?: number;
+  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  readonly figures?: () => Readonly<Record<string, unknown>>;
 }
 
 export interface RunningGateway extends AsyncDisposable {
@@ -229,7 +219,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
     clock,
   });
 
-  const health = createHealthApi(healthChecks);
+  const health = createHealthApi(healthChecks, options.figures);
   const healthConnections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, healthConnections, 0));
   await listening(() => listen(health, config.health), config.health, 'gateway.health');

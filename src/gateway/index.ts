@@ -11,4 +11,3 @@ export {
   NodesReply,
   OPERATOR_PATHS,
 } from './operator-wire.ts';
-export type { ChainChanges, ChainOutage, ChangeFollower, FollowerReport } from './ports.ts';

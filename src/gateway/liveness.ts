@@ -1,4 +1,4 @@
-import type { ClusterNode } from '#base';
+import type { ClusterNode } from '#domain';
 
 /** How long a kubelet may be silent; Kubernetes itself waits 40 to 50 s before it calls a Node Unknown. */
 const KUBELET_GRACE_MS = 40_000;

@@ -1,4 +1,4 @@
-import { EXPECTED, ORDINARY, RESERVED } from '#base';
+import { EXPECTED, ORDINARY, RESERVED } from '#domain';
 
 /** A name of the operator's that is to be listed otherwise. */
 export interface DueListing {

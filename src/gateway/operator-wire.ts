@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isNodeId } from '#base';
+import { isNodeId } from '#domain';
 import { ObjectId } from '#seal';
 import { BAN_SUBJECTS } from './bans.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ClusterNode } from '#base';
+import type { ClusterNode } from '#domain';
 import { id } from './chain.fixture.ts';
 import { nextStep, type WorkerView } from './plan.ts';
 import { aWorker } from './worker.fixture.ts';

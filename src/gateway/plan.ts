@@ -1,4 +1,4 @@
-import type { ClusterNode } from '#base';
+import type { ClusterNode } from '#domain';
 import type { Ban } from './bans.ts';
 import { decide, type EvictionReason, type StakeFact } from './decision.ts';
 import { credentialOf, type LapseReason, type Presence, type Worker } from './worker.ts';

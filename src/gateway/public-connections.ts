@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net';
-import { type Clock, type Connections, guardConnections, type Log } from '#base';
+import type { Clock, Log } from '#base';
+import { type Connections, guardConnections } from '#infrastructure';
 import type { GatewayConfig } from './config.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 

@@ -11,7 +11,8 @@ import {
   TLS_GROUPS,
   TLS_MINIMUM,
 } from '#api';
-import { type Clock, closeListener, type Log } from '#base';
+import type { Clock, Log } from '#base';
+import { closeListener } from '#infrastructure';
 import type { RunnableGatewayConfig } from './config.ts';
 import { answerProblem, answerWithProblems, newRequestId, problemBody } from './http.ts';
 import {

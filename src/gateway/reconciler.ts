@@ -1,13 +1,5 @@
-import {
-  type Clock,
-  type ClusterNode,
-  type ClusterPort,
-  isOperatorsName,
-  type Log,
-  messageOf,
-  type NodeChange,
-  RESERVED,
-} from '#base';
+import { type Clock, type Log, messageOf } from '#base';
+import { type ClusterNode, type ClusterPort, isOperatorsName, type NodeChange, RESERVED } from '#domain';
 import type { Audit } from './audit.ts';
 import { type Ban, banOf } from './bans.ts';
 import { askBreaker, BREAKER_LOCK, countsForBreaker } from './breaker.ts';

@@ -1,5 +1,5 @@
 import { PROBLEMS, type ProblemCode } from '#api';
-import { DaasError } from '#base';
+import { DaasError, gatewayErrorCode } from '#base';
 
 /** What a caller of the public API is told; `reason` is what the log and the audit file say beyond it. */
 export class Refusal extends DaasError {
@@ -13,7 +13,7 @@ export class Refusal extends DaasError {
     detail: string,
     options: { readonly reason?: string; readonly retryAfterMs?: number; readonly cause?: unknown } = {},
   ) {
-    super(`DAAS_GATEWAY_${problem.toUpperCase()}`, detail, {
+    super(gatewayErrorCode(problem), detail, {
       isRetryable: PROBLEMS[problem].isRetryable,
       ...(options.cause !== undefined && { cause: options.cause }),
     });

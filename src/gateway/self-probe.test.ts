@@ -1,7 +1,8 @@
 import { createServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { closeListener, guardConnections, systemClock } from '#base';
+import { systemClock } from '#base';
+import { closeListener, guardConnections } from '#infrastructure';
 import { ManualClock } from './clock.fixture.ts';
 import { createSelfProbe, LIVE_PATH } from './self-probe.ts';
 import { testTls } from './tls.fixture.ts';

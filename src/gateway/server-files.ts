@@ -1,16 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
 import { isPinned } from '#api';
-import {
-  type Cluster,
-  ConfigurationError,
-  DaasError,
-  type Log,
-  readBody,
-  readTrusted,
-  readTrustedText,
-  type TrustRules,
-} from '#base';
+import { ConfigurationError, DaasError, type Log } from '#base';
+import type { Cluster } from '#domain';
+import { readBody, readTrusted, readTrustedText, type TrustRules } from '#infrastructure';
 import { caHash } from './ca-hash.ts';
 
 export interface TlsMaterial {

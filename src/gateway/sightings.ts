@@ -1,4 +1,4 @@
-import { EXPECTED, ORDINARY, RESERVED } from '#base';
+import { EXPECTED, ORDINARY, RESERVED } from '#domain';
 import type { DueListing } from './operator-names.ts';
 
 /** What has happened to the Node of a name. */

@@ -1,14 +1,8 @@
 import { closeSync, constants, fchmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import {
-  ConfigurationError,
-  DaasError,
-  makeTrustedDirectory,
-  openTrustedSync,
-  type TrustRules,
-  writeFailure,
-} from '#base';
+import { ConfigurationError, DaasError } from '#base';
+import { makeTrustedDirectory, openTrustedSync, type TrustRules, writeFailure } from '#infrastructure';
 
 /**
  * Where the gateway's state lives: JSON values under keys like `/workers/<node_id>`. A `write` is one transaction and

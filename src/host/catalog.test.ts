@@ -107,13 +107,13 @@ test('when one setup fails everything is released in reverse order, also what th
     second: named('second', {
       setup: (scope) => {
         scope.release('half', () => released.push('second/half'));
-        throw new DaasError('DAAS_NO_LUCK', 'the device is busy', { exitCode: 78 });
+        throw new DaasError('PLUGIN_NO_LUCK', 'the device is busy', { exitCode: 78 });
       },
     }),
   });
   await expect(world.load()).rejects.toMatchObject({
     message: 'second(setup): the device is busy',
-    code: 'DAAS_NO_LUCK',
+    code: 'PLUGIN_NO_LUCK',
     exitCode: 78,
     plugin: 'second',
     phase: 'setup',
@@ -180,7 +180,7 @@ test('what goes wrong in a call says plugin and point, and keeps code and whethe
           preflight: async () => {
             // A plugin may bring its own copy of the contract: only the shape counts.
             throw Object.assign(new Error('no answer'), {
-              code: 'DAAS_AWAY',
+              code: 'PLUGIN_AWAY',
               isRetryable: true,
               exitCode: 75,
             });
@@ -197,7 +197,7 @@ test('what goes wrong in a call says plugin and point, and keeps code and whethe
   const live = new AbortController();
   await expect(source.preflight(live.signal)).rejects.toMatchObject({
     message: 'a(JoinCredentialSource): no answer',
-    code: 'DAAS_AWAY',
+    code: 'PLUGIN_AWAY',
     isRetryable: true,
     exitCode: 75,
   });
@@ -266,7 +266,9 @@ test('draining aborts every task and waits for them; one that does not listen is
   await world.clock.advance(defaultDeadlines.drainMs);
   await drained;
   expect(ended).toEqual(['good']);
-  expect(world.log.records.find((record) => record.level === 'warn')?.fields).toMatchObject({ tasks: 1 });
+  expect(world.log.records.find((record) => record.level === 'warn')?.fields).toMatchObject({
+    unfinishedTasks: 1,
+  });
 });
 
 test('an isolated plugin that fails is left out; one the host cannot do without may not be isolated', async () => {

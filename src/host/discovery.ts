@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { closest } from 'fastest-levenshtein';
-import { ConfigurationError, messageOf, readTrustedText, trustedPath } from '#base';
+import { ConfigurationError, messageOf } from '#base';
+import { readTrustedText, trustedPath } from '#infrastructure';
 import type { Plugin } from '#plugin';
 import { pluginRules, prepareForPlugins, trustedPlugin } from './plugin-modules.ts';
 

@@ -12,12 +12,14 @@ import {
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { DaasError, openJournal } from '#base';
+import { DaasError } from '#base';
+import { openJournal } from '#infrastructure';
 import {
   AgentArguments,
   definePlugin,
   HostControl,
   JoinCredentialSource,
+  type NodeEnding,
   type Registration,
   type SealedStake,
   SealTokenSource,
@@ -31,7 +33,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
-const away = () => new DaasError('DAAS_AWAY', 'nobody answers', { isRetryable: true });
+const away = () => new DaasError('PLUGIN_AWAY', 'nobody answers', { isRetryable: true });
+const slashed: NodeEnding = {
+  status: 'slashed',
+  cause: { kind: 'slashed', recordId: '0xrecord', detail: 'by vote' },
+  source: 'chain',
+};
+const unbonding: NodeEnding = {
+  status: 'unbonding',
+  cause: { kind: 'ended', recordId: '0xrecord', detail: 'unbonding' },
+  source: 'chain',
+};
 const sealed: SealedStake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
 /** A host of two plugins that a test scripts, on a state directory of its own. */
@@ -47,6 +59,7 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
     preflight: async (): Promise<void> => undefined,
     obtain: async (): Promise<SealedStake> => sealed,
     register: async (_signal: AbortSignal): Promise<Registration> => fakeRegistration(),
+    health: { live: true, ready: true, detail: 'fine' },
   };
   const asked: string[] = [];
   const onOpen = { run: (): void => undefined };
@@ -82,6 +95,7 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
         },
       });
       scope.provide(AgentArguments, { agentArguments: () => ['--node-label=a=b'] });
+      scope.health(() => script.health);
       scope.release('plugin', () => released.push('plugin'));
     },
   });
@@ -179,12 +193,12 @@ test('the gateway is not asked for permission when the stake stands already', as
 test('a refusal before money moves ends the host, and nothing was staked or started', async () => {
   const world = makeWorld();
   world.script.preflight = async () => {
-    throw new DaasError('DAAS_NAME_NOT_OURS', 'the name is taken', { exitCode: 78 });
+    throw new DaasError('PLUGIN_NAME_NOT_OURS', 'the name is taken', { exitCode: 78 });
   };
   const { exitCode, error } = await world.host.run();
   expect(exitCode).toBe(78);
   expect(error).toMatchObject({
-    code: 'DAAS_NAME_NOT_OURS',
+    code: 'PLUGIN_NAME_NOT_OURS',
     message: 'scripted(JoinCredentialSource): the name is taken',
   });
   expect(world.asked).toEqual(['find', 'preflight']);
@@ -214,7 +228,7 @@ test('who refuses for now may say for how long', async () => {
   world.script.register = async () => {
     answers += 1;
     if (answers > 1) return fakeRegistration();
-    throw new DaasError('DAAS_BUSY', 'busy', { isRetryable: true, details: { retryAfterMs: 30_000 } });
+    throw new DaasError('PLUGIN_BUSY', 'busy', { isRetryable: true, details: { retryAfterMs: 30_000 } });
   };
   const ended = world.host.run();
   await vi.waitFor(() => expect(answers).toBe(1));
@@ -274,8 +288,10 @@ test('slashed: latch, agent and pods gone, exit 77; a restart is refused until a
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
-  world.control().stop({ kind: 'ended', recordId: '0xrecord', detail: 'too late to count' });
+  world.control().stop(slashed);
+  world
+    .control()
+    .stop({ ...unbonding, cause: { kind: 'ended', recordId: '0xrecord', detail: 'too late to count' } });
   expect(await ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_SLASHED' } });
   expect(world.agent.calls).toEqual(['preflight', 'start', 'stopForGood', 'dispose']);
   expect(await world.latch()).toMatchObject({ recordId: '0xrecord', isComplete: true });
@@ -299,7 +315,7 @@ test('a latch holds when the chain does not answer, and when its file is damaged
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   await ended;
 
   const silent = makeWorld({ stateDir: world.stateDir });
@@ -368,7 +384,7 @@ test('with --stake-again a latched host comes to the point of staking, and the l
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   await ended;
 
   const same = makeWorld({ stateDir: world.stateDir, mayStakeAgain: true });
@@ -386,7 +402,7 @@ test('a stake that ended or an eviction stops for good with 77 and leaves no lat
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'ended', recordId: '0xrecord', detail: 'unbonding' });
+  world.control().stop(unbonding);
   expect(await ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_ENDED' } });
   expect(world.agent.calls).toContain('stopForGood');
   await expect(world.latch()).rejects.toThrow('ENOENT');
@@ -412,7 +428,7 @@ test('a slash while the host still waits for its gateway ends it at once', async
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const ended = world.host.run();
   await world.arrived('register');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   expect((await ended).exitCode).toBe(77);
   expect(world.agent.starts).toEqual([]);
 });
@@ -422,7 +438,7 @@ test('a disk that refuses the latch does not keep the agent alive', async () => 
   const ended = world.host.run();
   await world.arrived('run');
   await rm(world.stateDir, { recursive: true });
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   expect((await ended).exitCode).toBe(77);
   expect(world.agent.calls).toContain('stopForGood');
 });
@@ -467,12 +483,45 @@ test('a credential that the agent did not need is kept until the server refuses 
   expect((await ended).exitCode).toBe(0);
 });
 
+test('a joined host is degraded while a plugin is not ready, and says what the plugin says', async () => {
+  const world = makeWorld();
+  const details: unknown[] = [];
+  world.host.events.on('phase.entered', (fact) => details.push(fact));
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.script.health = { live: true, ready: false, detail: 'the chain does not answer' };
+  await world.clock.advance(1_000);
+  expect(details.at(-1)).toEqual({ phase: 'degraded', detail: 'scripted: the chain does not answer' });
+  expect(world.host.health()).toMatchObject({ live: true, ready: false });
+  world.script.health = { live: true, ready: true, detail: 'fine' };
+  await world.clock.advance(1_000);
+  expect(world.phases.at(-1)).toBe('run');
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('the host tells of the end of a stake, whichever plugin learns of it', async () => {
+  for (const [ending, event, fact] of [
+    [slashed, 'stake.slashed', { recordId: '0xrecord', source: 'chain' }],
+    [unbonding, 'stake.ended', { recordId: '0xrecord', status: 'unbonding', source: 'chain' }],
+  ] as const) {
+    const world = makeWorld();
+    const told: unknown[] = [];
+    world.host.events.on(event, (heard) => told.push(heard));
+    const ended = world.host.run();
+    await world.arrived('run');
+    world.control().stop(ending);
+    await ended;
+    expect(told).toEqual([fact]);
+  }
+});
+
 test('a refusal while the agent runs degrades the host and ends nothing', async () => {
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
   world.script.register = async () => {
-    throw new DaasError('DAAS_REFUSED', 'not now');
+    throw new DaasError('PLUGIN_REFUSED', 'not now');
   };
   world.control().reregister('told to');
   await world.arrived('degraded');

@@ -35,15 +35,5 @@ export {
 } from './host.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
-export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
-export {
-  type DefaultValue,
-  type FlagValue,
-  loadSettings,
-  type ResolvedSetting,
-  type SettingAlias,
-  type Settings,
-  type SettingsOptions,
-} from './settings.ts';
-export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
+export { type PreviewOptions, previewStart, refuseWrite, type StartPreview } from './preview.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

@@ -1,6 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readTrustedText, replaceFile } from '#base';
+import { readTrustedText, replaceFile } from '#infrastructure';
 
 /**
  * What keeps a slashed host from joining again after a restart: a file that names the record. It holds until another

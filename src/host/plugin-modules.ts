@@ -1,7 +1,7 @@
 import { createRequire, registerHooks } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type TrustRules, trustedFile, trustedPath } from '#base';
+import { type TrustRules, trustedFile, trustedPath } from '#infrastructure';
 
 export const pluginRules = (use: string): TrustRules => ({ what: 'the plugin', origin: `plugins: ${use}` });
 const moduleRules: TrustRules = { what: 'a module of a plugin' };

@@ -1,38 +1,39 @@
-export type {
-  ChainPoint,
-  ChainReader,
-  Clock,
-  Cluster,
-  ClusterParameters,
-  GatewayEntry,
-  GatewayTier,
-  Journal,
-  Log,
-  LogFields,
-  RingEntry,
-  SealToken,
-  StakeRecord,
-  StakeStatus,
-  StakeType,
-} from '#base';
+export type { Clock, ErrorField, Journal, Log, LogFields } from '#base';
 export {
   type Backoff,
   backoffDelayMs,
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,
+  type ErrorCode,
   EXIT,
   type ExitCode,
-  isNodeId,
+  errorFields,
+  gatewayErrorCode,
   messageOf,
   Secret,
 } from '#base';
+export type {
+  ChainPoint,
+  ChainReader,
+  Cluster,
+  ClusterParameters,
+  GatewayEntry,
+  GatewayTier,
+  RingEntry,
+  SealToken,
+  StakeRecord,
+  StakeStatus,
+  StakeType,
+} from '#domain';
+export { formatSui, isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
+export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
 export { aCount, aListOf, anObject, aRecordOf, aValue, nothing, optional, type ReplyCheck } from './reply.ts';
-export { type SealedStake, SealTokenSource } from './seal-token-source.ts';
+export { type SealedStake, SealTokenSource, type StakePreview } from './seal-token-source.ts';
 export {
   Agent,
   type AgentStart,
@@ -48,14 +49,15 @@ export {
   HostClock,
   HostControl,
   type JoinCredential,
+  type NodeEnding,
   NodeIdentity,
   PluginJournal,
   type RegisterRequest,
   type Registration,
   type ResourceUsage,
+  type SimulatedCost,
   StakeChain,
-  type StopCause,
+  type StakeTerms,
 } from './services.ts';
-export { type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';

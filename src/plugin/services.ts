@@ -1,4 +1,5 @@
-import type { ChainReader, Clock, GatewayEntry, Journal, Secret } from '#base';
+import type { Clock, Journal, Secret } from '#base';
+import type { ChainReader, GatewayEntry, StopCause } from '#domain';
 import { type Token, token } from './token.ts';
 
 /** Reads and writes of the worker's own stake. Every write is journaled before it is sent, so that money never moves twice. */
@@ -7,22 +8,49 @@ export interface StakeChain extends ChainReader {
   readonly wallet: string;
   readonly clusterId: string;
   /**
-   * Locks `stakeMist` for the node. Resumes a transaction that an earlier life of this process had signed; throws
-   * `DAAS_NODE_ID_TAKEN`, `DAAS_BALANCE_TOO_LOW`, `DAAS_STAKE_TOO_LOW`.
+   * Locks `stakeMist` for the node and mints its Seal token for a node key (32 bytes), in one transaction. Resumes a
+   * transaction that an earlier process had signed. If this wallet has a live record for the node already, nothing is
+   * sent, and `tokenId` is missing when that record has no token. `termsVersion` is that of the terms that were judged.
+   * Throws `DAAS_NODE_ID_TAKEN`, `DAAS_BALANCE_TOO_LOW`, `DAAS_STAKE_TOO_LOW`, `DAAS_TERMS_NOT_ACCEPTED` (the terms have
+   * changed meanwhile).
    */
-  stakeForNode(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<ChainReceipt>;
+  join(request: StakeTerms & { holderKey: Uint8Array }, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** As `join`, without a token. */
+  stakeForNode(request: StakeTerms, signal?: AbortSignal): Promise<ChainReceipt>;
   /** Mints the record's Seal token for a node key (32 bytes). */
   createWorkerSealToken(
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
+  /** What `stakeForNode`, or `join` with a node key, would cost, simulated by the chain. Sends nothing; throws as they do. */
+  simulateStake(
+    request: StakeTerms & { holderKey?: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
+  /** What `createWorkerSealToken` would cost; sends nothing. */
+  simulateSealToken(
+    request: { recordId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
   /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
+}
+export interface StakeTerms {
+  readonly nodeId: string;
+  readonly stakeMist: bigint;
+  /** When left out: the version at the time of the call. */
+  readonly termsVersion?: bigint | undefined;
 }
 export interface ChainReceipt {
   readonly digest: string;
   /** The object the call is about: the stake record, the Seal token. */
   readonly objectId: string;
+  /** The Seal token, when the same transaction made it. */
+  readonly tokenId?: string | undefined;
+}
+export interface SimulatedCost {
+  /** The most that the gas may cost; what is not used stays in the coin. */
+  readonly gasBudgetMist: bigint;
 }
 export const StakeChain: Token<StakeChain> = token('stake-chain');
 
@@ -188,20 +216,22 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
   stopForGood(): Promise<void>;
 }
 
-/** Why a plugin ends the host. The host does what follows (docs/architecture.md, "From slash to lock-out"). */
-export type StopCause =
-  /** Pods die, the credential is wiped, the latch is written, exit 77. */
-  | { readonly kind: 'slashed'; readonly recordId: string; readonly detail: string }
-  /** Unbonding, withdrawn, revoked, evicted by the operator: the agent stops, pods with it, no latch, exit 77. */
-  | { readonly kind: 'ended'; readonly recordId: string; readonly detail: string };
-
 export interface HostControl {
-  /** Begins the end of the host; the first cause counts. Returns at once. */
-  stop(cause: StopCause): void;
+  /**
+   * Ends the host; the first ending counts. The host emits the event (`stake.slashed`, `stake.ended`) and does what
+   * follows. Returns at once.
+   */
+  stop(ending: NodeEnding): void;
   /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
-  /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
-  degrade(source: string, detail: string | undefined): void;
+}
+/** Why a node must stop: what `stakeEnding` gives, and who said so. */
+export interface NodeEnding {
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `evicted`, `banned`. */
+  readonly status: string;
+  readonly cause: StopCause;
+  /** Where the fact comes from: `chain`, `gateway`. */
+  readonly source: string;
 }
 export const HostControl: Token<HostControl> = token('host-control');
 

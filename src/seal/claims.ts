@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { isNodeId } from '#base';
+import { isNodeId } from '#domain';
 
 /**
  * The Seal proof: a compact JWS (RFC 7515) with the prefix `seal_`, signed by the node key with Ed25519 (RFC 8037, RFC

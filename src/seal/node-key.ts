@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { dirname } from 'node:path';
-import { ConfigurationError, makeTrustedDirectory, readTrusted, replaceFile, type Secret } from '#base';
+import { ConfigurationError, type Secret } from '#base';
+import { makeTrustedDirectory, readTrusted, replaceFile } from '#infrastructure';
 
 /** An Ed25519 key pair that proves a node. The private half can sign and cannot be read. */
 export interface NodeKey {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { dirname } from 'node:path';
-import { ConfigurationError, makeTrustedDirectory, readTrustedText, replaceFile, Secret } from '#base';
+import { ConfigurationError, Secret } from '#base';
+import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 
 /**
  * k3s' node password: whoever knows it may take the node's name at the supervisor. k3s keeps it on the worker in

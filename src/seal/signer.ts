@@ -1,5 +1,6 @@
 import { CompactSign } from 'jose';
-import { ConfigurationError, isNodeId } from '#base';
+import { ConfigurationError } from '#base';
+import { isNodeId } from '#domain';
 import type { NodeIdentity } from '#plugin';
 import {
   bodyDigest,

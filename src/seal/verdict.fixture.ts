@@ -1,4 +1,4 @@
-import type { StakeStatus, StakeType } from '#base';
+import type { StakeStatus, StakeType } from '#domain';
 import type { ChainFacts } from './verdict.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;
@@ -60,6 +60,8 @@ export function chainFacts(
             token: 'liveToken' in spoil ? spoil.liveToken : id('a'),
             tokenSequence: 1n,
             openProposals: 0n,
+            minimumWhenStakedMist: 1n,
+            lastSequence: 1n,
           },
     cluster: {
       id: id('c'),
@@ -74,9 +76,15 @@ export function chainFacts(
         longestTokenLifeEpochs: 100n,
         slashThreshold: 1,
         proposalLifeMs: 1,
+
+        challengeMs: 0,
         treasury: id('3'),
       },
       pending: undefined,
+      termsVersion: 1n,
+      termsFingerprint: '',
+      servers: [],
+      caHashes: [],
       gateways: [],
       changeSequence: 1n,
       criticalRing: [],

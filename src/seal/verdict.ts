@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { ChainPoint, Cluster, SealToken, StakeRecord } from '#base';
+import type { ChainPoint, Cluster, SealToken, StakeRecord } from '#domain';
 import { LONGEST_PROOF_LIFE_MS, PROOF_CLOCK_LEEWAY_MS } from './claims.ts';
 import type { FormReason, ParsedProof } from './proof.ts';
 

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#base';
 import {
   ADMITTED_CONFIG_MAP,
   gatewaySecretsPolicy,
@@ -14,6 +13,7 @@ import {
   sharedIdentitiesPolicy,
   workerNodesPolicy,
 } from '#cluster';
+import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
 import { type Identity, nodeNameOf } from './identity.ts';
 import { judgeSharedIdentity, judgeWorkerNode } from './node-admission.ts';
 import { at, type KubeObject, textAt } from './objects.ts';

@@ -1,19 +1,16 @@
 import { createHash } from 'node:crypto';
-import {
-  type ChainPoint,
-  type Clock,
-  type Cluster,
-  type ClusterParameters,
-  DaasError,
-  type GatewayEntry,
-  type SealToken,
-  type StakeRecord,
-} from '#base';
-import type { ChainReceipt, StakeChain } from '#plugin';
+import { type Clock, DaasError } from '#base';
+import type { ChainPoint, Cluster, ClusterParameters, GatewayEntry, SealToken, StakeRecord } from '#domain';
+import type { ChainReceipt, SimulatedCost, StakeChain, StakeTerms } from '#plugin';
 
 /** `0x` and 64 hex digits, the same for the same name. */
 export function fakeId(name: string): string {
   return `0x${createHash('sha256').update(name).digest('hex')}`;
+}
+
+/** As long as a real one. */
+export function fakeFingerprint(termsVersion: bigint): string {
+  return fakeId(`terms ${termsVersion}`).slice(2, 34);
 }
 
 export const fakeParameters: ClusterParameters = {
@@ -24,6 +21,7 @@ export const fakeParameters: ClusterParameters = {
   longestTokenLifeEpochs: 30n,
   slashThreshold: 1,
   proposalLifeMs: 3_600_000,
+  challengeMs: 0,
   treasury: fakeId('treasury'),
 };
 
@@ -41,7 +39,7 @@ export function fakeGatewayEntry(name: string, changes: Partial<GatewayEntry> = 
   };
 }
 
-type WriteKind = 'stake_for_node' | 'create_worker_seal_token';
+type WriteKind = 'stake_for_node' | 'create_worker_seal_token' | 'join';
 
 /**
  * A chain in memory with the contracts' rules as far as a worker meets them. What is sent is counted, failures are
@@ -56,6 +54,9 @@ export class FakeStakeChain implements StakeChain {
   readonly sent: WriteKind[] = [];
   gateways: GatewayEntry[] = [fakeGatewayEntry('gateway')];
   parameters: ClusterParameters = fakeParameters;
+  termsVersion = 1n;
+  servers: string[] = [];
+  caHashes: Uint8Array[] = [];
   criticalRecords: string[] = [];
   balanceMist = 1_000_000n;
   epoch = 10n;
@@ -80,6 +81,10 @@ export class FakeStakeChain implements StakeChain {
       slashers: [fakeId('slasher')],
       parameters: this.parameters,
       pending: undefined,
+      termsVersion: this.termsVersion,
+      termsFingerprint: fakeFingerprint(this.termsVersion),
+      servers: this.servers,
+      caHashes: this.caHashes,
       gateways: this.gateways,
       changeSequence: BigInt(this.#count),
       criticalRing: this.criticalRecords.map((record, index) => ({ record, sequence: BigInt(index + 1) })),
@@ -111,23 +116,48 @@ export class FakeStakeChain implements StakeChain {
     return { epoch: this.epoch, timestampMs: this.#clock.nowMs() };
   }
 
-  async stakeForNode(request: { nodeId: string; stakeMist: bigint }): Promise<ChainReceipt> {
+  async join(request: StakeTerms & { readonly holderKey: Uint8Array }): Promise<ChainReceipt> {
     this.#expectReachable();
-    if (await this.liveRecordOf(request.nodeId))
-      throw new DaasError('DAAS_NODE_ID_TAKEN', `the node id '${request.nodeId}' has a live record`);
-    if (this.balanceMist < request.stakeMist)
+    const live = await this.liveRecordOf(request.nodeId);
+    if (live && this.expectRecord(live).staker === this.wallet) return { digest: 'digest-0', objectId: live };
+    const recordId = await this.#stake(request);
+    return this.#executed('join', recordId, this.addToken(recordId, request.holderKey));
+  }
+
+  async stakeForNode(request: StakeTerms): Promise<ChainReceipt> {
+    return this.#executed('stake_for_node', await this.#stake(request));
+  }
+
+  async #stake({ nodeId, stakeMist, termsVersion = this.termsVersion }: StakeTerms): Promise<string> {
+    this.#expectReachable();
+    if (termsVersion !== this.termsVersion)
+      throw new DaasError('DAAS_TERMS_NOT_ACCEPTED', 'the terms have changed', { exitCode: 78 });
+    if (await this.liveRecordOf(nodeId))
+      throw new DaasError('DAAS_NODE_ID_TAKEN', `the node id '${nodeId}' has a live record`);
+    if (this.balanceMist < stakeMist)
       throw new DaasError('DAAS_BALANCE_TOO_LOW', `the wallet holds ${this.balanceMist} MIST`);
-    this.balanceMist -= request.stakeMist;
-    const id = this.addRecord(request);
-    return this.#executed('stake_for_node', id);
+    this.balanceMist -= stakeMist;
+    return this.addRecord({ nodeId, stakeMist });
   }
 
   async createWorkerSealToken(request: { recordId: string; holderKey: Uint8Array }): Promise<ChainReceipt> {
     this.#expectReachable();
     const record = this.recordsById.get(request.recordId);
     if (record?.status !== 'active' || record.token !== undefined)
-      throw new DaasError('DAAS_CHAIN_ABORTED', `no token can be made of ${request.recordId}`);
+      throw new DaasError('DAAS_CHAIN_ABORT', `no token can be made of ${request.recordId}`);
     return this.#executed('create_worker_seal_token', this.addToken(request.recordId, request.holderKey));
+  }
+
+  async simulateStake(request: StakeTerms): Promise<SimulatedCost> {
+    this.#expectReachable();
+    if (this.balanceMist < request.stakeMist)
+      throw new DaasError('DAAS_BALANCE_TOO_LOW', `the wallet holds ${this.balanceMist} MIST`);
+    return { gasBudgetMist: 1_000n };
+  }
+
+  async simulateSealToken(): Promise<SimulatedCost> {
+    this.#expectReachable();
+    return { gasBudgetMist: 1_000n };
   }
 
   async settlePending(): Promise<ChainReceipt | undefined> {
@@ -148,12 +178,14 @@ export class FakeStakeChain implements StakeChain {
       stakeType: 'node',
       status: 'active',
       stakedAtMs: this.#clock.nowMs(),
+      minimumWhenStakedMist: this.parameters.minimumWorkerStakeMist,
       unlockAtMs: 0,
       slashedMist: 0n,
       slashReason: '',
       token: undefined,
       tokenSequence: 0n,
       openProposals: 0n,
+      lastSequence: BigInt(this.#count),
       ...record,
     });
     return id;
@@ -205,9 +237,13 @@ export class FakeStakeChain implements StakeChain {
     return record;
   }
 
-  #executed(kind: WriteKind, objectId: string): ChainReceipt {
+  #executed(kind: WriteKind, objectId: string, tokenId?: string): ChainReceipt {
     this.sent.push(kind);
-    const receipt: ChainReceipt = { digest: `digest-${this.sent.length}`, objectId };
+    const receipt: ChainReceipt = {
+      digest: `digest-${this.sent.length}`,
+      objectId,
+      ...(tokenId && { tokenId }),
+    };
     if (this.dieAfter !== kind) return receipt;
     this.dieAfter = undefined;
     this.#pending = receipt;

@@ -1,4 +1,5 @@
-import { type Clock, DaasError, type GatewayEntry, Secret } from '#base';
+import { type Clock, DaasError, Secret } from '#base';
+import type { GatewayEntry } from '#domain';
 import type {
   Challenge,
   Directive,

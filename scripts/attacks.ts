@@ -1,0 +1,1265 @@
+/**
+ * The attacks that are mounted by tests, each with what stops it. docs/attacks.md is made from this table
+ * (`npm run attacks`). A test is named by its sentence; `…` stands for what the test fills in.
+ */
+export interface AttackGroup {
+  /** Who attacks, or with what. */
+  readonly by: string;
+  readonly attacks: readonly Attack[];
+}
+
+export interface Attack {
+  readonly attack: string;
+  readonly defence: string;
+  /** Names of tests. */
+  readonly tests: readonly string[];
+}
+
+export const ATTACKS: readonly AttackGroup[] = [
+  {
+    by: 'A stranger without a stake',
+    attacks: [
+      {
+        attack: 'presents a token hash read from public chain data, as header or bearer',
+        defence: 'only a proof signed by the node key counts; the hash is a name',
+        tests: [
+          'the token hash as …',
+          'the token hash that everybody can read on chain is no credential',
+          'the public token hash',
+          'a script that imports nothing of ours finds all of it, and is refused with what it should be',
+        ],
+      },
+      {
+        attack: 'presents other public ids, or nothing',
+        defence: 'the same',
+        tests: ['the token’s object id, its record’s id, nothing at all'],
+      },
+      {
+        attack: 'presents public chain data as a token of k3s or Kubernetes',
+        defence: 'nothing on chain is a Kubernetes secret',
+        tests: ['none of it is a token of the k3s server or the Kubernetes API either'],
+      },
+      {
+        attack: 'presents a mock token',
+        defence:
+          'no code path accepts one; mock mode works with the dev chain alone, and the same verifier runs there',
+        tests: [
+          '…, as header and as bearer',
+          '… is refused on every route',
+          'a mock token',
+          'mock mode is the preset of the dev chain here, and is refused with any other',
+        ],
+      },
+      {
+        attack: 'replays a registration it has observed',
+        defence: 'a challenge is valid once',
+        tests: [
+          'a registration is replayed',
+          'a registration is accepted once',
+          'of many at the same time exactly one is accepted',
+          'two proofs over one challenge: exactly one is accepted',
+        ],
+      },
+      {
+        attack: 'replays a heartbeat',
+        defence: 'incarnation and sequence only rise',
+        tests: [
+          'a heartbeat is replayed, with an equal and with a lower sequence, and after a new registration',
+          'a heartbeat is accepted once, also of many at the same time',
+          'a heartbeat with a lower number, or of an earlier incarnation, is refused',
+        ],
+      },
+      {
+        attack: 'replays after a restart of the gateway',
+        defence: "proofs issued before the gateway's start are refused",
+        tests: [
+          'a proof of before the gateway’s start is refused: what was seen then is forgotten',
+          'a proof from before the start of the gateway is refused: it could be a replay',
+        ],
+      },
+      {
+        attack: 'presents a proof elsewhere: another route, gateway, method or body',
+        defence: 'the proof names all four',
+        tests: [
+          'a proof for one route is shown at another',
+          'another gateway',
+          'another method',
+          'another body',
+        ],
+      },
+      {
+        attack: 'keeps a proof for later, or relies on a clock that is set back',
+        defence: 'proofs live for a minute; challenges expire by a monotonic clock',
+        tests: [
+          'a proof that is …',
+          'one that has expired',
+          'a life of an hour',
+          'a challenge ends when its time has passed, whatever the time of day says by then',
+        ],
+      },
+      {
+        attack: 'signs with algorithm `none`, with the public key as an HMAC secret, or as another type',
+        defence: 'one algorithm, one type, no unknown header',
+        tests: [
+          'no algorithm, a public key taken for a secret, another type, a header nobody knows',
+          'a header with … is refused',
+          'claims with … are refused',
+        ],
+      },
+      {
+        attack: 'adds a second proof, or another node id in the body',
+        defence: 'differing proofs are refused; body and proof must agree',
+        tests: [
+          'two proofs that differ, in the header and as a bearer; a body that names a third',
+          'a body that names another node than the proof is refused',
+        ],
+      },
+      {
+        attack: 'changes a signed claim',
+        defence: 'the signature covers the bytes as received',
+        tests: ['does not hold when a claim is changed'],
+      },
+      {
+        attack: 'asks for challenges, to learn which names belong to the operator',
+        defence: 'the answer does not depend on them, unless `gateway.admit.tellTakenNames` is set',
+        tests: ['a challenge tells nobody which names are the operator’s'],
+      },
+      {
+        attack: 'calls the Kubernetes API or the supervisor with no, a wrong or an expired credential',
+        defence: 'both refuse',
+        tests: [
+          'nobody is let in without credentials, and a stranger’s certificate may do nothing',
+          'a bootstrap token without the right usage, with a wrong secret or past its time is nobody',
+          'the supervisor’s refusals have k3s’ codes and words',
+        ],
+      },
+      {
+        attack: 'connects without TLS, or with an old version',
+        defence: 'TLS 1.3 only',
+        tests: ['plain HTTP, and TLS older than 1.3'],
+      },
+    ],
+  },
+  {
+    by: 'A staker, with a stake or a join credential',
+    attacks: [
+      {
+        attack: 'asks for a node id that its key is not bound to',
+        defence: 'the Seal token binds key, stake and node id; all three are compared',
+        tests: [
+          'a staker asks for the victim’s name with his own token and key',
+          'a node id that the token is not bound to: said to the holder of the key',
+          'a token bound to another node id',
+        ],
+      },
+      {
+        attack: "signs for another node's token with its own key",
+        defence: 'the key must be the one in the token',
+        tests: [
+          'another node’s key signs for the victim’s token',
+          'another key signs, and the victim’s public key is presented',
+          'another node’s key does not open this one’s token',
+        ],
+      },
+      {
+        attack: "sends another node's heartbeat",
+        defence: 'the same',
+        tests: [
+          'another node’s key sends the victim’s heartbeat',
+          'a heartbeat signed by another key is refused',
+        ],
+      },
+      {
+        attack: 'uses a challenge issued for another node',
+        defence: 'a challenge is bound to its node id',
+        tests: ['a nonce that was given out for another node', 'the challenge of another node'],
+      },
+      {
+        attack:
+          'registers on a stake that is slashed, unbonding, withdrawn or too low, or on a revoked or replaced token',
+        defence: 'the state on chain is checked each time; existence proves nothing',
+        tests: ['a stake that is …', 'a slashed record', 'a record with a newer token'],
+      },
+      {
+        attack: 'registers on an expired token',
+        defence: "the chain's epoch decides",
+        tests: ['a token that has expired', 'a token after its last epoch'],
+      },
+      {
+        attack: "registers with a kubectl token made from a user's stake",
+        defence: 'a worker needs a node stake',
+        tests: ['a token for kubectl, made from a user’s stake', 'the stake of a user'],
+      },
+      {
+        attack: 'stakes for a node id that is already staked',
+        defence: 'the contract keeps one live record per node id',
+        tests: [
+          'a second staker for the same node id: the contract refuses him, and no coin moves',
+          'a_node_id_is_taken_once',
+        ],
+      },
+      {
+        attack: 'stakes for the name of a Node or server that already exists',
+        defence:
+          '`gateway setup` reserves those names, and the gateway takes no name whose Node it did not admit',
+        tests: [
+          'the name of a server that was there before',
+          'a stake does not take the name of a Node that was there before',
+          'nor that of a server, which is reserved and may have no Node',
+          '…, listed as …, can be neither taken, freed nor reserved for a stake',
+        ],
+      },
+      {
+        attack: 'takes the name of a deleted ordinary node, or of a server without a Node',
+        defence:
+          'the gateway reserves an ordinary name when its Node is deleted; `setup --reserve` reserves the others',
+        tests: [
+          'the name of an ordinary node that its administrator deleted, and of a server that has no Node',
+          'an ordinary name is reserved as soon as its Node is deleted',
+          'also when the Node went while the gateway was down',
+          'an ordinary name asks for no taint, and lets nobody in when it is reserved',
+        ],
+      },
+      {
+        attack: 'is faster than the gateway at that name, or waits for one that the operator opened',
+        defence:
+          'the name is reserved all the same; an opened name closes after 15 minutes, or once its Node exists; a Node that came and went is in the audit',
+        tests: [
+          'a Node that comes and goes between two looks is found in the audit, and its name is closed',
+          'also when somebody was faster than the gateway, who then stays out at the next attempt',
+          'one that is expected stays open for 15 minutes, and is an ordinary one when its Node has come',
+        ],
+      },
+      {
+        attack: 'makes a Node appear under a reserved name, so that `setup` takes it for an ordinary one',
+        defence: 'only `--ordinary` opens a reserved name',
+        tests: [
+          'a reserved name is opened by nothing but its own flag, also when a Node of that name is there',
+        ],
+      },
+      {
+        attack: 'takes the name of a worker whose stake has ended while its Node still runs',
+        defence: 'a name is free once record and Node are gone',
+        tests: ['another staker waits until the first one’s stake has ended and his Node is gone'],
+      },
+      {
+        attack: 'uses its join credential for a name that is not admitted',
+        defence: 'k3s issues a certificate; the policy refuses the Node',
+        tests: [
+          'a join credential used for a name that is not admitted: k3s gives a certificate, Kubernetes no Node',
+          'a credential used for a name that is not admitted yields a certificate, as k3s gives it, and no Node',
+          'a kubelet certificate alone makes no Node',
+        ],
+      },
+      {
+        attack: "uses it for another staker's admitted name",
+        defence: 'the node password is reserved before the name is admitted',
+        tests: [
+          'a join credential used for an admitted name of somebody else: the supervisor refuses it',
+          'the admitted name of somebody else is refused',
+        ],
+      },
+      {
+        attack: 'uses it between two steps of that admission, also when the gateway is killed there',
+        defence: 'the order of the steps; a half-done admission is undone',
+        tests: [
+          'a credential used for somebody else’s name is refused, or yields no Node, between any two steps of an admission',
+          'killed before its first step',
+          'killed when … is done, before it is told',
+          'killed just before … leaves nothing that anybody could use',
+          'killed just after … leaves nothing that anybody could use',
+        ],
+      },
+      {
+        attack: 'waits until a node password is replaced',
+        defence: 'the name is off the list before the old password is removed',
+        tests: [
+          'an admitted name is taken off the list before its old password goes',
+          'of a worker that comes back is as closed to others as its first',
+        ],
+      },
+      {
+        attack: 'creates a Node with the join credential itself',
+        defence: 'a bootstrap token may neither read nor create Nodes',
+        tests: [
+          'a join credential makes no Node, admitted or not',
+          'a bootstrap token is an identity that may neither see nor make a Node',
+        ],
+      },
+      {
+        attack: 'creates a Node of another name, or without its taint, with its own certificate',
+        defence: 'the Node policy',
+        tests: [
+          'a worker’s own certificate creates a Node of another name, or without its taint',
+          'an admitted name makes its Node with the taint of its tier, and with nothing less',
+        ],
+      },
+      {
+        attack: 'creates a Node whose name begins like an admitted one',
+        defence: 'names are compared as a whole',
+        tests: ['a random kubelet that shares a prefix with an admitted name gets nothing'],
+      },
+      {
+        attack: 'creates a Node with the identities that all agents share, or with a ServiceAccount',
+        defence: 'the policy covers every identity but `system:masters`',
+        tests: [
+          'an identity with a role that makes Nodes is bound by the list all the same',
+          'the identities that agents share are given to whoever may join, and make no Node',
+        ],
+      },
+      {
+        attack:
+          'changes another Node with the shared identities: NotReady, labels, taints, finalizers, addresses',
+        defence: "a policy leaves them flannel's six annotations and `NetworkUnavailable=False`",
+        tests: [
+          'the identities that all agents share change nothing of a Node but what flannel writes',
+          'they move no condition by its place in the list, and make and delete no Node',
+          'kube-proxy writes no Node, not even what flannel may',
+        ],
+      },
+      {
+        attack: "uses them to become the next hop of another Node's pods",
+        defence: "flannel's public address must be one that the Node's own kubelet has reported",
+        tests: [
+          'who holds them does not become the next hop of another Node’s pods',
+          'an agent that returns with a new address gets its network when its kubelet has named it',
+        ],
+      },
+      {
+        attack: "registers a Node with another Node's pod addresses, to receive its traffic",
+        defence: 'a kubelet cannot choose its pod CIDR',
+        tests: [
+          'a kubelet makes its Node without finalizers, owners and pod addresses of its choice',
+          'a kubelet takes no range of pod addresses, and does not end the cordon of a staked node',
+        ],
+      },
+      {
+        attack: 'keeps a Node in the cluster by a finalizer or an owner reference',
+        defence: 'a kubelet cannot set either',
+        tests: ['a kubelet keeps its Node in the cluster by no finalizer and no owner, and takes none away'],
+      },
+      {
+        attack: "removes the operator's cordon of a staked Node",
+        defence: 'the kubelet of a staked Node cannot',
+        tests: ['a kubelet takes no range of pod addresses, and does not end the cordon of a staked node'],
+      },
+      {
+        attack: "brings the gateway's mark along, or changes mark and taints later",
+        defence: 'the policies on creation and on update',
+        tests: [
+          'nobody brings the gateway’s mark along',
+          'no identity that workers hold changes our mark or our taints',
+        ],
+      },
+      {
+        attack:
+          'steals a node key and asks for credentials again and again, also after the gateway was killed or lost its store',
+        defence: "the API server's view of the kubelet decides: Ready condition, Lease",
+        tests: [
+          'even twice in a row gets none: a stolen key must not open the door by asking twice',
+          'while its Node is there and was heard lately gets no credential, and keeps its Node',
+          'gets none from a gateway that was killed and has forgotten every heartbeat',
+          'gets none from a gateway whose store was lost, while its Node is heard',
+        ],
+      },
+      {
+        attack: "steals a node key and reports the agent as down, so that the victim's Node is deleted",
+        defence: "the same; the caller's claim counts for nothing",
+        tests: [
+          'gets none by saying that its agent is down, while the API server hears the kubelet',
+          'gets none while its Lease is renewed, though the cluster has not heard its status yet',
+        ],
+      },
+      {
+        attack: 'registers one node over and over with new passwords, to keep others from being admitted',
+        defence:
+          'one registration of a node at a time, one waiting, counted before the places for admissions',
+        tests: [
+          'do not take the places of others, however many wait',
+          'many times at once is admitted one after the other, one waits, and the rest come back later',
+        ],
+      },
+      {
+        attack: 'fills the queue of admissions with registrations whose connections it closes',
+        defence: 'a queued registration ends with its connection',
+        tests: ['that wait end with the connection of their caller, and leave no trace'],
+      },
+      {
+        attack: 'registers more nodes than the operator admits, all at once',
+        defence: 'the limit is counted under a lock',
+        tests: ['no more than so many, also when they come at the same moment'],
+      },
+      {
+        attack: 'removes the list of names, or weakens a policy',
+        defence: 'without the list no Node is created; the state reports it until `setup` has repaired it',
+        tests: [
+          'without the list nobody makes a Node, an administrator neither, until it is there again',
+          'mends a policy that somebody weakened, and until then the state says so',
+          'anything that would weaken a policy makes it another one',
+        ],
+      },
+    ],
+  },
+  {
+    by: 'A slashed or evicted worker',
+    attacks: [
+      {
+        attack: 'comes back with its certificate, node key, token or wallet',
+        defence: 'the name is off the list, the credential revoked, key and wallet banned',
+        tests: [
+          'a slashed worker’s old certificate, node key, token and wallet bring nothing back',
+          'after a slash the node’s own certificate cannot bring its Node back',
+          'joins when it is admitted, is evicted, and cannot come back by any of its old means',
+        ],
+      },
+      {
+        attack: 'joins with old certificates beside a credential obtained from somebody else',
+        defence: "k3s asks for the certificate's Node first",
+        tests: ['old certificates beside a fresh credential are refused once the Node is gone'],
+      },
+      {
+        attack: 'comes back in another way, or while the gateway is away',
+        defence: 'a Node of a name that is not admitted is evicted whenever it is seen',
+        tests: [
+          'is repeated when the Node comes back by whatever way',
+          'finds a Node that came back while nobody watched',
+        ],
+      },
+      {
+        attack: 'causes a failure or a crash in the middle of its eviction',
+        defence: 'each step is repeated until it is done, also after a restart',
+        tests: [
+          'that fails at … is tried again until it is done',
+          'that is killed before … is gone on with at the next start',
+        ],
+      },
+      {
+        attack: 'keeps its Node by a finalizer',
+        defence: 'the Node counts as gone only when it is gone',
+        tests: ['a Node that somebody holds by a finalizer is not said to be gone before it is'],
+      },
+      {
+        attack: 'keeps its pods by a disruption budget or a dead kubelet',
+        defence: 'they are deleted without grace',
+        tests: ['pods are evicted, and what a budget or a dead kubelet holds back is deleted without grace'],
+      },
+      {
+        attack: 'is slashed while the gateway is away',
+        defence: 'the gateway reads every record at its start',
+        tests: ['what happened while the gateway was away is found at its start'],
+      },
+      {
+        attack: 'stakes anew under another name',
+        defence: 'the staker is banned as well, across restarts',
+        tests: [
+          'takes node id, key and the staker’s new names, and leaves his other nodes',
+          'holds after a restart',
+        ],
+      },
+      {
+        attack: 'restarts its host, or damages the latch',
+        defence: 'the latch holds until another good record exists',
+        tests: [
+          'slashed: latch, agent and pods gone, exit 77; a restart is refused until another record stands',
+          'a latch holds when the chain does not answer, and when its file is damaged',
+          'a worker stakes, mints, registers and heartbeats; slashed on chain it locks itself out for good',
+        ],
+      },
+      {
+        attack: 'kills its host during the lock-out',
+        defence: 'the next start completes it',
+        tests: [
+          'a host killed while it locked itself out finishes that at its next start',
+          'a latched host that was killed before it forgot its join does not start on old certificates while the chain is silent',
+        ],
+      },
+      {
+        attack: 'is slashed or banned while its host is down, then starts it on the certificates it has',
+        defence:
+          'the agent stops for good with the first answer of chain or gateway; with a latch it does not start',
+        tests: [
+          'an agent that started on its certificates is stopped for good when its stake turns out to have ended',
+        ],
+      },
+      {
+        attack: 'copies its state directory to another machine, to run there before the gateway can object',
+        defence: "the copy waits for the gateway's answer",
+        tests: [
+          'a state directory that was copied to another machine starts no agent before the gateway has answered',
+          'a copied disk in other hardware is another machine',
+        ],
+      },
+      {
+        attack: "leaves compiled code for root's next start",
+        defence: 'the cache is beside the program and belongs to its user alone',
+        tests: [
+          'a cache that others could have written into, or led elsewhere, is not used: its code would run',
+        ],
+      },
+      {
+        attack: 'has somebody else stake under its name, to lift the latch',
+        defence: 'only its own record lifts it',
+        tests: ['a record that a stranger staked under the name does not lift the latch'],
+      },
+      {
+        attack: 'fills the disk, so that the latch cannot be written',
+        defence: 'the agent stops all the same',
+        tests: ['a disk that refuses the latch does not keep the agent alive'],
+      },
+      {
+        attack: "is stopped for good, but k3s or its pods run on, or other people's containers die",
+        defence: "processes are identified by pid with start time, and by this k3s' containerd",
+        tests: [
+          'a stop for good kills this k3s, its pods and its credential, and nobody else',
+          'a stop for good works in a later life of the host, too, and twice',
+          'an agent that ignores SIGTERM is killed at the deadline, its pods are not',
+          'a host that is killed leaves an agent that dies at its next line or is stopped by the next host; pods live on',
+          'a shim of … is nobody of ours',
+          'a process that has ended gets no signal: its pid may be somebody else’s',
+        ],
+      },
+    ],
+  },
+  {
+    by: 'Another chain, package or cluster',
+    attacks: [
+      {
+        attack: 'presents a token of another copy of the package',
+        defence: 'a type is compared with its package id',
+        tests: [
+          'a look-alike token of another copy of the package',
+          '… is nothing',
+          'does not exist: records and tokens of another cluster, another package, other objects, nothing',
+        ],
+      },
+      {
+        attack: 'presents a token of its own cluster in the same package',
+        defence: 'the token names its cluster',
+        tests: [
+          'a token of a cluster that the attacker made himself in the same package',
+          'a token of another cluster',
+          'a_token_is_valid_for_its_own_record_and_cluster_alone',
+        ],
+      },
+      {
+        attack: 'answers for the chain on the way to a plain `http://` endpoint',
+        defence: 'plain endpoints are refused beyond loopback, unless allowed by name',
+        tests: [
+          '… is refused, and the sentence names the setting that allows it',
+          'http:// to another machine is refused from …, unless it is allowed',
+        ],
+      },
+      {
+        attack: 'is a proxy on the way, and intercepts TLS',
+        defence: 'pin and certificate are checked against the server behind CONNECT',
+        tests: [
+          'a proxy that opens the TLS itself gets not one request',
+          'a certificate that the proxy shows in place of the node’s is refused',
+        ],
+      },
+      {
+        attack: "redirects calls to a full node, to obtain the provider's API key",
+        defence: 'redirects are not followed',
+        tests: ['a redirect is not followed, and where it leads is told'],
+      },
+      {
+        attack: 'leads the host to another chain',
+        defence: 'the chain id is configured, and every answer must carry it',
+        tests: [
+          'a full node of another chain than the configuration names',
+          'is a configuration error that names both chains, and no other endpoint is asked',
+          'is noticed at the next reply when it comes up behind the same address',
+        ],
+      },
+      {
+        attack: 'hands out a deployment file whose objects are something else',
+        defence: 'package and cluster are read and verified as a whole',
+        tests: [
+          'a package that is not the build is named module by module',
+          'with another object as cluster says what that is',
+        ],
+      },
+      {
+        attack: 'starts a gateway that the chain does not know',
+        defence: 'id and key are compared with the chain at start',
+        tests: ['a gateway that the chain does not know, or knows by another key, does not start'],
+      },
+    ],
+  },
+  {
+    by: 'A full node, gateway or network that lies',
+    attacks: [
+      {
+        attack: "a full node forges a slash, a stake, a token's key or the cluster's gateways",
+        defence: "with a trust pin, data counts only when Sui's validators signed it",
+        tests: [
+          'cannot show a slash that did not happen: the record counts as it was proven, or as unread',
+          'cannot show a stake that was never made',
+          'cannot show another key in a token',
+          'cannot lead a worker to a gateway that the cluster does not name',
+        ],
+      },
+      {
+        attack: "a full node serves a genuine object under another id, such as another operator's cluster",
+        defence: 'with a trust pin, an object counts only under its own id',
+        tests: ['a genuine object that is served under the id of another one counts as unread, and is named'],
+      },
+      {
+        attack: 'a full node replays the state before a slash',
+        defence: 'with a trust pin, no version older than a proven one counts',
+        tests: ['cannot take a slash back by serving what was before it'],
+      },
+      {
+        attack: 'a full node signs with validators of its own',
+        defence: 'the committee is followed from the pin, epoch by epoch',
+        tests: [
+          'cannot sign for the chain: with other validators all it serves is unread',
+          'skip no epoch, and take no step that the committee did not sign',
+          'of another committee of the same epoch is refused',
+        ],
+      },
+      {
+        attack: 'a full node reports many stakes as bad',
+        defence: 'the breaker stops a mass eviction, and protects the held workers from a ban',
+        tests: [
+          'stops a mass eviction: the fourth of five stays, is not told to stop, and is not banned',
+          'counts what stakers are said to have signed themselves too, since one liar could have said it',
+        ],
+      },
+      {
+        attack: 'a full node reports impossible facts',
+        defence: 'they are never evidence of guilt',
+        tests: ['readings that cannot be true are nobody’s guilt'],
+      },
+      {
+        attack: 'a full node does not answer',
+        defence: 'unknown facts evict nobody and admit nobody',
+        tests: [
+          'silence is never guilt: whatever is unknown, for however long, evicts nobody',
+          'nobody new is admitted, and who was admitted registers again on facts that are not too old',
+          'a chain that is away for hours is no guilt and no failing task; it degrades the host until it answers',
+        ],
+      },
+      {
+        attack: 'a full node lags, or answers with old state',
+        defence: 'older readings are skipped; a bad reading is confirmed by a second',
+        tests: [
+          'an answer from a node that lags is passed over and forgets nothing',
+          'a reading that was under way when the change was announced is not believed',
+          'readings of before the token was minted, from an endpoint that is behind, are no revocation',
+          'a record that an endpoint does not have is not a verdict',
+        ],
+      },
+      {
+        attack: 'a full node hides a record, so that the host stakes again',
+        defence: "the journal's record is never made a second time",
+        tests: [
+          'a record that this machine made and the endpoint does not have is no reason to stake again',
+          'are not replaced while nobody can say what became of them',
+        ],
+      },
+      {
+        attack: 'a gateway refuses heartbeats, and the host counts them as sent',
+        defence: 'the HTTP status decides: a 401 degrades the host and registers again',
+        tests: [
+          'a 401 is a failure, not an answer: the host registers again after the second',
+          '… is not a gateway’s answer',
+        ],
+      },
+      {
+        attack: 'a gateway says “stop, slashed” about a good stake',
+        defence: 'the host asks the chain',
+        tests: ['stop for a slash is followed only when the chain says so too'],
+      },
+      {
+        attack: 'a gateway demands heartbeats at an unbearable rate',
+        defence: 'the interval is bounded',
+        tests: ['a gateway that asks for heartbeats … gets them at a bearable pace'],
+      },
+      {
+        attack: 'an interceptor sits between host and gateway',
+        defence: 'the TLS key is pinned on chain',
+        tests: [
+          'not one byte to a gateway with another TLS key than the chain names',
+          'never without TLS (…)',
+          'the configured gateway is asked first, and must be one that the chain names',
+        ],
+      },
+      {
+        attack: 'an interceptor sits between agent and server',
+        defence: "the credential carries the hash of the server's CA",
+        tests: ['a server whose CA is another one is not joined'],
+      },
+    ],
+  },
+  {
+    by: 'A flood',
+    attacks: [
+      {
+        attack: 'bodies of 10 MB',
+        defence: 'the declared length is checked before the body is read',
+        tests: [
+          'a body of 10 MB',
+          'a body of 10 MB whose length is not announced',
+          'a body of 10 MB is refused without being read, and the gateway goes on',
+        ],
+      },
+      {
+        attack: 'random bytes',
+        defence: 'every input is parsed by a schema; parsing never throws',
+        tests: [
+          'garbage: as a header, as a body, as bytes on the wire',
+          'whatever is sent, parsing answers and never throws',
+          'headers of 16 KiB are refused',
+        ],
+      },
+      {
+        attack: 'requests from one address',
+        defence: 'a rate limit per address',
+        tests: [
+          'one address is held to its rate',
+          'one address that sends without end leaves room for the others',
+        ],
+      },
+      {
+        attack:
+          'connections that are never used or ended: silent, half closed, slow in handshake, headers, body or reading, `CONNECT`, `Upgrade`, `Expect`',
+        defence: 'each is tracked from its accept on, below TLS, and reset at a deadline',
+        tests: [
+          'no way to hold a connection open outlasts its deadline, by the kernel’s count and with the peer still there',
+          '130 silent connections of one address that are closed after 7 s leave nothing behind, and the address is served',
+        ],
+      },
+      {
+        attack: 'so many silent connections that workers get none',
+        defence: "workers' connections are counted apart; the address with the most loses its oldest",
+        tests: [
+          '34 addresses with 128 silent connections each, half closed ones among them, keep nobody out',
+          'when there are too many, the address that has the most loses its oldest',
+          'what has an owner is displaced by nobody but its owner',
+        ],
+      },
+      {
+        attack: 'slow bodies, until no request is accepted',
+        defence: 'a request takes a place when its body is complete, and an address no more than its share',
+        tests: [
+          'slow bodies of five addresses take the port away from nobody',
+          'a request whose body is on its way takes nobody’s place',
+          'one asker gets no more than its share, and what is given back can be taken again',
+        ],
+      },
+      {
+        attack: 'endless TLS handshakes, or costly key exchanges',
+        defence: 'two key exchanges; a budget per address and for all strangers, taken before the handshake',
+        tests: [
+          'only the key exchanges that every client has are done',
+          'one address that shakes hands without end is cut off, and the worker and the newcomer are served',
+          'handshakes of one address beyond its budget are not begun',
+        ],
+      },
+      {
+        attack: 'connections that keep a gateway from stopping',
+        defence: 'every stop has a deadline',
+        tests: ['a gateway that is told to stop while hundreds of connections hang ends within its deadline'],
+      },
+      {
+        attack: 'requests from so many addresses that memory runs out',
+        defence: 'every table is bounded; an IPv6 /64 counts as one address',
+        tests: [
+          'memory is bounded: the keys longest unused are forgotten',
+          '… counts as …',
+          'a full gate refuses before it grows',
+        ],
+      },
+      {
+        attack: 'requests that never end',
+        defence: 'they are cut off',
+        tests: ['headers that do not come to an end are cut off, long before node would by itself'],
+      },
+      {
+        attack: 'invented tokens, to make the gateway flood its full node',
+        defence: 'a budget of chain reads per address, and one for all strangers',
+        tests: [
+          'strangers with tokens of their own invention cost the chain no more than their budget',
+          'strangers of many addresses share one budget of chain reads',
+          'many questions about one token at once are one question to the chain',
+        ],
+      },
+      {
+        attack: 'refused proofs, to fill the disk with audit lines',
+        defence: 'refusals are aggregated per kind and minute, kinds are bounded, audit files are rotated',
+        tests: [
+          'the first refusal of a kind is a line of its own, the rest of its minute one more',
+          'ten thousand addresses cost no more lines than there are kinds told apart',
+          'strangers cannot hide the refusals of a node whose key is proven',
+          'goes on in a new file when one is full, keeps so many, and is one chain over all of them',
+        ],
+      },
+      {
+        attack: 'a full disk, so that a slash is not carried out',
+        defence:
+          'a lock-out takes effect before it is written; disk space is reserved for it; admissions stop meanwhile',
+        tests: [
+          'on a full disk a slashed node goes, its host is told, and it is written down: …',
+          'a gateway that starts on a full disk carries out what was slashed meanwhile',
+          'the operator evicts and bans on a full disk, and is told what a restart would forget',
+          'is used for a lock-out alone, and what lets somebody in is refused until it is back',
+        ],
+      },
+      {
+        attack: 'anything else that hangs, so that a slash is not carried out',
+        defence:
+          'a decision waits for no API server; each step has a deadline; evictions of other nodes do not queue behind it',
+        tests: [
+          'the API server: while it hangs the host is told to stop',
+          '…, which fails for good: the other steps are taken',
+          'other evictions that hang',
+          'the epoch, when the chain does not tell it',
+          'what the chain does not tell of others',
+          'does not wait for other work, nor for what is being done for the same key',
+        ],
+      },
+      {
+        attack: 'endless replies, to the host',
+        defence: 'they are cut off',
+        tests: ['a reply without end is cut off'],
+      },
+      {
+        attack: 'so many changes on chain that a slash drops out of its ring',
+        defence: 'urgent changes have a ring of their own; a reader that missed entries reads every record',
+        tests: [
+          'each_kind_of_change_goes_to_its_ring',
+          'a flood of ordinary changes does not hide a slash',
+          'a follower that was away for more than 256 changes is told to read everything',
+        ],
+      },
+    ],
+  },
+  {
+    by: "A local user on the gateway's or the worker's machine",
+    attacks: [
+      {
+        attack: 'leaves a configuration and a plugin where root starts a command',
+        defence: 'root searches no working directory, and refuses files that others own or can write',
+        tests: ['root runs no code from a directory of a stranger, found or named (needs root)'],
+      },
+      {
+        attack: 'owns or writes a file that decides what root runs, trusts or signs, or a directory above it',
+        defence: 'one function reads such files: it judges the open file and every directory up to `/`',
+        tests: [
+          'is refused when others can write it',
+          'is refused when others can write into a directory above it',
+          'is refused when another user owns it (needs root)',
+          'is refused when another user owns a directory above it (needs root)',
+          'is refused through a link of another user in a shared directory (needs root)',
+          'is refused with mode 775 of another owner (needs root)',
+        ],
+      },
+      {
+        attack: 'puts a pipe in the place of a file, to block a start',
+        defence: 'pipes are refused without waiting',
+        tests: ['a named pipe in the place of a file is refused at once, not waited for'],
+      },
+      {
+        attack:
+          'puts a link in the place of the runtime directory, so that root writes there or closes another directory',
+        defence: 'links are refused',
+        tests: ['a runtime directory that is a link (…) is refused, neither followed nor closed to others'],
+      },
+      {
+        attack: 'runs processes that look like shims, so that a lock-out never ends',
+        defence: 'pods are identified by program and user, not by arguments',
+        tests: [
+          'a process that only calls itself a shim is no pod: it is neither counted nor killed, and holds no lock-out up',
+          'processes of a local user that look like shims, by program too, are no pods (needs root)',
+        ],
+      },
+      {
+        attack: "listens on the kubelet's port and answers without end",
+        defence: 'replies are read up to a bound',
+        tests: [
+          'a health check that answers without end is cut off',
+          'a server that hands out a CA without end is cut off',
+        ],
+      },
+      {
+        attack: 'reads secrets from files',
+        defence: 'each secret has a file that only its owner can read; others are refused at start',
+        tests: [
+          'is refused when others can read it',
+          'each secret is in its own file, which only its owner can read, and that file is found',
+          'no file holds one but its own: logs at level debug, journals, state, audit, database',
+          'that others can read is refused, with the fix',
+          'a wallet key that others can read, or that is given twice or not at all, is refused',
+          'a runtime directory that others can read is closed',
+        ],
+      },
+      {
+        attack: 'reads secrets from argv and environment',
+        defence: 'they are in neither',
+        tests: [
+          'no environment and no command line of any process holds one',
+          'a wallet key that the operator gives by the environment is in that one process, and reaches no child',
+          'the child gets the environment without our settings, keys and tokens',
+        ],
+      },
+      {
+        attack: 'reads secrets from output, logs or replies',
+        defence: 'secrets print as `[secret]`; text that looks like one is redacted',
+        tests: [
+          'refusals, the printed configuration, health and the operator’s list tell none',
+          'what workers and gateway say to each other holds none but the credential, in the reply to its own node',
+          'a credential that k3s prints is masked before it reaches the log',
+          'what looks like a secret is taken out: …',
+          '… is no key, and the message does not repeat it',
+        ],
+      },
+      {
+        attack: 'finds a join credential that is no longer needed',
+        defence: 'it is wiped, also after a crash',
+        tests: [
+          'a slashed worker’s join credential is wiped',
+          'what a host that was killed while it wrote left of the token file is wiped, too',
+        ],
+      },
+      {
+        attack: "writes into the gateway's directories, or puts a file in the place of its socket",
+        defence: 'such directories are refused; such files are left alone',
+        tests: [
+          'a directory of … that others may write into is refused',
+          'a file in the place of the socket is not removed',
+          'state, audit file and socket are for their owner alone',
+        ],
+      },
+      {
+        attack: 'replaces the audit file',
+        defence: 'each line carries the hash of the one before, so a new chain shows',
+        tests: [
+          'is a chain: each line carries the hash of the one before, over restarts',
+          'begins a new chain on a file it cannot read, and says so by its number',
+        ],
+      },
+      {
+        attack: 'damages state, so that bans are forgotten',
+        defence: 'unreadable state stops the start',
+        tests: ['a damaged … is said so', 'a ban or a breaker that cannot be read does not count as none'],
+      },
+      {
+        attack: "obtains the gateway's kubeconfig",
+        defence: "its rights end where the gateway's work ends",
+        tests: [
+          'end where its work ends',
+          'of Secrets it writes join credentials and node passwords alone, and deletes nobody else’s',
+        ],
+      },
+      {
+        attack: 'forges a mark, so that the gateway touches a foreign object',
+        defence: 'only a complete mark counts',
+        tests: [
+          'a mark that names another node or no record is nobody’s',
+          'Nodes that no stake admitted, marked or not, and their Secrets',
+          'a token of the operator’s own is neither listed nor revoked',
+        ],
+      },
+      {
+        attack: 'runs a second host, gateway or `stake` on the same directory',
+        defence: 'a lock, taken over from dead processes only',
+        tests: [
+          'a second host on the same directory is refused',
+          'a second gateway on the same state is refused',
+          'of many that race for a stale lock exactly one gets it, every time',
+          'two programs with one wallet and two journals make one record',
+        ],
+      },
+    ],
+  },
+  {
+    by: 'Plugins, configuration, and a crash at the wrong moment',
+    attacks: [
+      {
+        attack: 'a flag, variable or k3s config file sets a server, token or name of its own',
+        defence: 'refused before anything is staked',
+        tests: [
+          'a flag that is ours is refused: …',
+          'the environment variable … is refused by name, without its value',
+          'the key … in a k3s config file is refused with the file it stands in',
+          'the data directory is the one of k3s, and what is ours is refused: …',
+          'what k3s refuses is refused before the stake: …',
+        ],
+      },
+      {
+        attack:
+          'a token is where k3s would not take it for one: joined with its flag, behind another flag, as a stray word',
+        defence: 'refused without being repeated, before k3s sees it',
+        tests: ['a secret among the arguments is refused without being repeated'],
+      },
+      {
+        attack: 'a plugin adds a flag that changes what was checked before the stake',
+        defence: 'refused',
+        tests: ['a plugin may not change what was judged before the stake: …'],
+      },
+      {
+        attack: 'a plugin sets a flag that belongs to the host',
+        defence: 'refused',
+        tests: ['a plugin may not set what is ours either'],
+      },
+      {
+        attack: 'a plugin for another version of the contract is loaded',
+        defence: 'refused before its code runs',
+        tests: ['a package for another version of the contract is refused before any of its code runs'],
+      },
+      {
+        attack: 'a plugin hangs or fails',
+        defence: 'deadlines; an isolated plugin is left out, the others are released',
+        tests: [
+          'a setup that hangs is ended by its deadline',
+          'a call without a signal is ended by its deadline',
+          'an isolated plugin that fails is left out; one the host cannot do without may not be isolated',
+        ],
+      },
+      {
+        attack:
+          'text from the chain, a gateway, k3s, Kubernetes or a plugin steers the terminal, forges a line, or reverses direction',
+        defence: 'control and direction characters are escaped wherever text is shown',
+        tests: [
+          '… is spelled out',
+          'JSON with … is the same value, and safe to print',
+          'what others wrote does not move the cursor of a terminal (…)',
+          '… that others wrote does not move the cursor of a terminal',
+          'an error that others wrote does not move the cursor, and its lines never look like ours',
+          'a cell of a table is one line, whatever stands in it',
+        ],
+      },
+      {
+        attack: 'a password in a URL reaches logs or the command line of every agent',
+        defence: 'such URLs are refused and not repeated',
+        tests: ['a password in the URL of … is refused without telling it'],
+      },
+      {
+        attack: "a secret is in a plugin's section, or a mistake stands beside one",
+        defence: 'error messages do not quote it',
+        tests: [
+          'a section that was given the secret itself is refused without telling it',
+          'a mistake in … is told without the lines around it: …',
+        ],
+      },
+      {
+        attack: 'a host is killed, so that it stakes twice',
+        defence: 'signed bytes are journaled before they are sent',
+        tests: [
+          'killed before the stake is sent',
+          'killed after the stake is sent, before its answer',
+          'a death at any moment of a life, before or after any call and any write, costs one stake',
+        ],
+      },
+    ],
+  },
+  {
+    by: 'The contracts: a staker',
+    attacks: [
+      {
+        attack: "withdraws before the unlock time, twice, or another staker's coins",
+        defence: 'the record keeps time and staker',
+        tests: ['nothing_comes_back_a_moment_earlier', 'a_stake_is_withdrawn_once', 'nobody_else_withdraws'],
+      },
+      {
+        attack: 'unstakes, tops up or mints for another staker',
+        defence: 'the same',
+        tests: [
+          'nobody_else_unstakes',
+          'nobody_else_tops_up',
+          'nobody_else_mints_from_a_stake',
+          'nobody_else_rotates',
+        ],
+      },
+      {
+        attack: 'unstakes before a slash',
+        defence: 'an unbonding stake can be slashed too',
+        tests: ['an_unbonding_stake_is_slashed_and_its_times_stay', 'an_open_proposal_holds_a_withdrawal'],
+      },
+      {
+        attack: 'tops up, to dodge a proposal',
+        defence: 'top-ups are held while a proposal is open',
+        tests: ['a_top_up_cannot_dodge_an_open_proposal'],
+      },
+      {
+        attack: 'mints from a stake that is slashed, unbonding or too low, or a second token',
+        defence: 'refused',
+        tests: [
+          'a_slashed_record_gets_no_token',
+          'an_unbonding_stake_gets_no_token',
+          'a_stake_below_a_raised_minimum_gets_no_token',
+          'a_record_has_one_token',
+        ],
+      },
+      {
+        attack: "takes more permissions than its tier grants, or a worker token from a user's stake",
+        defence: 'the tiers',
+        tests: [
+          'a_worker_gets_no_more_than_a_worker_needs',
+          'the_tiers_hold_at_their_exact_edges',
+          'a_user_stake_gets_no_worker_token',
+        ],
+      },
+      {
+        attack: 'keeps permissions of a tier that a slash or a change took away',
+        defence: 'a token counts while each of its permissions is still granted',
+        tests: [
+          'a_token_that_says_more_than_its_stake_is_worth_counts_no_more',
+          'a_token_counts_under_the_tiers_in_force',
+        ],
+      },
+      {
+        attack: 'uses a record or token in another cluster',
+        defence: 'both name their cluster',
+        tests: [
+          'another_cluster_gives_no_token',
+          'a_token_is_not_rotated_in_another_cluster',
+          'a_withdrawal_needs_the_records_own_cluster',
+        ],
+      },
+      {
+        attack: 'overflows an amount',
+        defence: 'bounds are checked before sums',
+        tests: [
+          'a_coin_of_all_bits_is_refused',
+          'a_top_up_of_all_bits_is_refused',
+          'a_slash_of_all_bits_is_refused',
+        ],
+      },
+      {
+        attack: 'stakes for a name that Kubernetes reads differently',
+        defence: 'node ids are DNS labels',
+        tests: ['node_ids_are_dns_labels', 'a_dotted_node_id_is_refused'],
+      },
+      {
+        attack: 'sells the token',
+        defence: 'it cannot be transferred',
+        tests: ['a token that has only key cannot be transferred'],
+      },
+    ],
+  },
+  {
+    by: 'The contracts: a slasher',
+    attacks: [
+      {
+        attack: 'slashes alone despite a threshold, or votes twice',
+        defence: 'each slasher counts once',
+        tests: ['the_proposer_votes_once', 'a_voter_votes_once', 'a_stranger_does_not_vote'],
+      },
+      {
+        attack: 'votes after removal, or before appointment',
+        defence: 'only those count who were slashers at the proposal and still are',
+        tests: [
+          'a_removed_slasher_does_not_vote',
+          'the_vote_of_a_removed_slasher_counts_no_more',
+          'who_became_a_slasher_later_has_no_say',
+        ],
+      },
+      {
+        attack: 'slashes in another cluster, or another record than the proposed one',
+        defence: 'both are compared',
+        tests: [
+          'a_slasher_of_another_cluster_proposes_nothing_here',
+          'a_slasher_of_another_cluster_does_not_vote_here',
+          'a_proposal_slashes_no_other_record',
+        ],
+      },
+      {
+        attack: 'executes a proposal twice, or after its life',
+        defence: 'state and time are checked',
+        tests: ['a_proposal_is_carried_out_once', 'a_vote_at_the_end_of_the_life_is_too_late'],
+      },
+      {
+        attack: 'takes more than there is',
+        defence: 'the remaining stake is the bound',
+        tests: [
+          'a_slash_of_more_than_there_is_is_refused',
+          'a_slash_takes_no_more_than_an_earlier_one_has_left',
+        ],
+      },
+      {
+        attack: 'blocks a withdrawal for ever, by proposal after proposal',
+        defence: 'holds end after a quarter of the unbonding time',
+        tests: [
+          'no_pair_of_slashers_holds_a_withdrawal_longer',
+          'a_hold_ends_with_the_quarter_of_the_records_own_unbonding_time',
+        ],
+      },
+      {
+        attack: "blocks another slasher's proposal",
+        defence: 'each slasher has an own proposal',
+        tests: ['nobody_blocks_the_proposal_of_another'],
+      },
+      {
+        attack: 'writes a reason that paints over the text another slasher is asked to approve',
+        defence: 'control characters are escaped',
+        tests: [
+          'a reason cannot move the cursor of a terminal, break a line or turn the direction of the text',
+        ],
+      },
+    ],
+  },
+  {
+    by: 'The contracts: the admin',
+    attacks: [
+      {
+        attack: 'slashes',
+        defence: 'the admin is no slasher',
+        tests: ['the_admin_proposes_nothing'],
+      },
+      {
+        attack: 'forces an unstake to get the coins',
+        defence: 'they go back to the staker',
+        tests: ['the_admin_forces_an_unstake_and_gets_nothing', 'an_admin_does_not_force_in_other_clusters'],
+      },
+      {
+        attack: 'changes the rules and slashes by them before stakers can leave',
+        defence: 'changes take effect after the unbonding time and a day',
+        tests: [
+          'a_change_counts_after_the_unbonding_time_and_a_day',
+          'a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want',
+          'the_threshold_is_not_lowered_at_once',
+          'a_threshold_lowered_later_does_not_help_a_proposal',
+        ],
+      },
+      {
+        attack:
+          'shortens the unbonding time, forces stakes out under the long one, then appoints slashers within a day',
+        defence: 'no change takes effect before everybody who unbonds under earlier terms is out',
+        tests: [
+          'no_shortened_unbonding_time_brings_an_unbonding_stake_into_the_reach_of_later_slashers',
+          'after_a_shortened_unbonding_time_the_next_change_waits_for_those_who_unbond_under_the_longer',
+        ],
+      },
+      {
+        attack: 'names a treasury that has not agreed, or burns the coins',
+        defence: 'the treasury must accept first',
+        tests: [
+          'a_treasury_that_has_not_accepted_never_counts',
+          'nobody_accepts_for_the_new_treasury',
+          'a_treasury_that_would_burn_coins_is_refused',
+        ],
+      },
+      {
+        attack: 'sets parameters under which nothing works',
+        defence: 'every parameter has bounds',
+        tests: [
+          'parameters_under_which_no_worker_could_join_are_refused',
+          'a_minimum_above_the_largest_stake_is_refused',
+        ],
+      },
+      {
+        attack: 'a stranger acts as admin, or the former admin goes on',
+        defence: 'the role is handed over in two steps',
+        tests: [
+          'nobody_else_offers_the_role',
+          'an_offer_is_for_one_address',
+          'the_old_admin_has_lost_the_role',
+          'nobody_else_registers_a_gateway',
+          'nobody_else_schedules',
+        ],
+      },
+    ],
+  },
+];

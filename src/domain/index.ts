@@ -1,0 +1,34 @@
+export { EXPECTED, isOperatorsName, ORDINARY, RESERVED, UNTAINTED } from './admitted-names.ts';
+export {
+  type ChainPoint,
+  type ChainReader,
+  type Cluster,
+  type ClusterParameters,
+  GATEWAY_TIERS,
+  type GatewayEntry,
+  type GatewayTier,
+  type RingEntry,
+  type SealToken,
+  type StakeRecord,
+  type StakeStatus,
+  type StakeType,
+} from './chain-facts.ts';
+export type {
+  ChainChanges,
+  ChainOutage,
+  ChangeFollower,
+  FollowerReport,
+  FollowOptions,
+} from './change-follower.ts';
+export type {
+  ClusterNode,
+  ClusterPort,
+  IssuedJoinCredential,
+  LiveJoinCredential,
+  NodeChange,
+  NodePasswordSecret,
+} from './cluster-port.ts';
+export { isNodeId } from './node-id.ts';
+export { type StakeEnding, stakeEnding } from './stake-ending.ts';
+export type { StopCause } from './stop-cause.ts';
+export { formatSui } from './sui-amount.ts';

@@ -1,0 +1,44 @@
+export { readBody } from './bounded-body.ts';
+export { coloursFor } from './colours.ts';
+export {
+  type Connection,
+  type ConnectionFigures,
+  type Connections,
+  closeListener,
+  guardConnections,
+} from './connections.ts';
+export { isHalfWritten, openJournal, readJournal, replaceFile } from './journal-file.ts';
+export { acquireLock, type Lock } from './lock.ts';
+export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
+export { machineId } from './machine-id.ts';
+export {
+  isAlive,
+  type ProcessIdentity,
+  type ProcessStat,
+  parseProcessIdentity,
+  parseStat,
+  processIdentity,
+} from './process-identity.ts';
+export { type HttpProxy, isInsecure, isLoopbackHost, parseProxy, proxyFor, proxyText } from './proxy.ts';
+export {
+  type DefaultValue,
+  type FlagValue,
+  loadSettings,
+  type ResolvedSetting,
+  type SettingAlias,
+  type Settings,
+  type SettingsOptions,
+} from './settings.ts';
+export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
+export {
+  makeTrustedDirectory,
+  openTrusted,
+  openTrustedSync,
+  readTrusted,
+  readTrustedText,
+  readTrustedTextSync,
+  type TrustRules,
+  trustedFile,
+  trustedPath,
+} from './trusted-file.ts';
+export { isDiskFull, writeFailure } from './write-failure.ts';
