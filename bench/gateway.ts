@@ -6,10 +6,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spkiPin } from '#api';
 import { silentLog, systemClock } from '#base';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from '../src/gateway/chain.fixture.ts';
-import { FakeCluster } from '../src/gateway/cluster.fixture.ts';
+import { FakeChain, FakeCluster } from '#testing';
 import { GatewayConfig } from '../src/gateway/config.ts';
 import { startGateway } from '../src/gateway/gateway.ts';
+import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
 import { type Change, openSqliteStore } from '../src/gateway/store.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
@@ -39,7 +39,7 @@ const config = GatewayConfig.parse({
   admit: { maxNodes: 100_000 },
   limits: { addressRate: 100_000, addressBurst: 100_000 },
 });
-const chain = new FakeChain();
+const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
 const cluster = new FakeCluster(systemClock);
 chain.gateways = [
   {

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PATHS } from '#api';
 import { Secret } from '#base';
 import { createProofSigner, hashNodePassword, type ProofRequest } from '#seal';
-import { GATEWAY_ID, id } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
+import { GATEWAY_ID, id } from './ids.fixture.ts';
 import { type FakeWorker, newKey, type RawReply, raw, World } from './world.fixture.ts';
 
 // Each of these has burnt somebody: an earlier attempt, or the first sketch of this one.

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import { World } from './world.fixture.ts';
 
 const OTHER = `0x${'52'.repeat(32)}`;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
-import { id } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
+import { id } from './ids.fixture.ts';
 import { type FakeWorker, World } from './world.fixture.ts';
 
 const staker = (index: number) => `0x${(0x60 + index).toString(16).repeat(32)}`;
@@ -40,7 +40,7 @@ describe('what ends a stake ends the node', () => {
 
   test.each([
     ['an expired token', (world: World) => (world.chain.epoch += 1_000n)],
-    ['a stake below a raised minimum', (world: World) => (world.chain.minimumWorkerStakeMist = 5_000n)],
+    ['a stake below a raised minimum', (world: World) => world.chain.requireStake(5_000n)],
   ])('%s refuses joins and lets the node run', async (_what, change) => {
     await using world = await World.start();
     const worker = await world.member('worker-1');

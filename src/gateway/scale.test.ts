@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
+import { FakeChain, FakeClock, FakeCluster, settled } from '#testing';
 import { createAdmission } from './admission.ts';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, id, STAKER } from './chain.fixture.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
-import { FakeCluster } from './cluster.fixture.ts';
 import { createCommitGroup } from './commit-group.ts';
 import { GatewayConfig } from './config.ts';
 import { createDueTimes } from './due-times.ts';
 import { createFactCache, FACT_LIFE_MS, REREADS_A_SECOND } from './facts.ts';
+import { CLUSTER_ID, GATEWAY_ID, id, STAKER } from './ids.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import { openRegistry, type Registry } from './registry.ts';
@@ -77,8 +76,8 @@ async function registryOf(
 
 describe('with many workers', () => {
   test('no challenge, admission or reading of facts looks at all of them', async () => {
-    const clock = new ManualClock();
-    const chain = new FakeChain();
+    const clock = new FakeClock();
+    const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
     const cluster = new FakeCluster(clock);
     const { registry } = await registryOf(2_000, chain);
     let looks = 0;
@@ -154,8 +153,8 @@ describe('with many workers', () => {
   });
 
   test('facts that were read together are read again apart, and no more than a bounded number a second', async () => {
-    const clock = new ManualClock();
-    const chain = new FakeChain();
+    const clock = new FakeClock();
+    const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
     const count = 20 * REREADS_A_SECOND;
     const { registry } = await registryOf(count, chain);
     let seed = 1;
@@ -192,7 +191,10 @@ describe('with many workers', () => {
   }, 60_000);
 
   test('decisions that come together wait for the disk once, in their order, and heartbeats never write the past over one', async () => {
-    const { registry, store } = await registryOf(200, new FakeChain());
+    const { registry, store } = await registryOf(
+      200,
+      new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER }),
+    );
     registry.hear('worker-0', {
       incarnation: 1,
       sequence: 1,
@@ -283,7 +285,7 @@ describe('a line', () => {
     const runs: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     const queue = createWorkQueue({
-      clock: new ManualClock(),
+      clock: new FakeClock(),
       random: () => 0.5,
       log: silentLog,
       atOnce: 1,

@@ -8,7 +8,7 @@ import {
   FakeStakeChain,
   fakeRegistration,
   RecordingLog,
-  settle,
+  settled,
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -304,7 +304,7 @@ test('a latch holds when the chain does not answer, and when its file is damaged
   await ended;
 
   const silent = makeWorld({ stateDir: world.stateDir });
-  silent.chain.isAway = true;
+  silent.chain.isDown = true;
   const waiting = silent.host.run();
   await silent.arrived('preflight');
   await vi.waitFor(() => expect(silent.clock.sleepers).toBe(1));
@@ -440,7 +440,7 @@ test('registering again leaves the running agent alone unless it needs the join 
   world.script.register = async () => fakeRegistration();
   world.control().reregister('told to');
   await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(3));
-  await settle();
+  await settled();
   expect(world.agent.starts).toHaveLength(1);
   await world.clock.advance(1);
   world.agent.isInNeed = true;
@@ -456,7 +456,7 @@ test('a credential that the agent did not need is kept until the server refuses 
   await world.arrived('run');
   world.control().reregister('told to');
   await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(2));
-  await settle();
+  await settled();
   expect(world.agent.starts).toHaveLength(1);
   world.agent.current = { kind: 'starting', pid: 1 };
   world.agent.isInNeed = true;
@@ -564,7 +564,7 @@ test.each([
     expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
     world.answer.resolve(registration);
     await world.arrived('run');
-    await settle();
+    await settled();
     expect(world.agent.starts).toHaveLength(1);
     world.host.stop('test');
     expect((await ended).exitCode).toBe(0);
@@ -610,7 +610,7 @@ test('a join that was made under another node id starts no agent before the gate
   const world = await joinedAtHome('home', { nodeId: 'worker-2' });
   const ended = world.host.run();
   await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'), { timeout: 5_000 });
-  await settle();
+  await settled();
   expect(world.agent.starts).toEqual([]);
   world.host.stop('test');
   await ended;
@@ -629,7 +629,7 @@ test('a state directory that was copied to another machine starts no agent befor
   const world = await joinedAtHome('elsewhere');
   const ended = world.host.run();
   await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
-  await settle();
+  await settled();
   expect(world.agent.starts).toEqual([]);
   world.answer.resolve(fakeRegistration());
   await world.arrived('run');
@@ -698,7 +698,7 @@ test('an agent that is refused while the host still registers does not register 
   await world.clock.advance(20_000);
   await vi.waitFor(() => expect(world.agent.starts).toHaveLength(1));
   world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
-  await settle();
+  await settled();
   expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
   world.agent.isInNeed = true;
   world.agent.becomesReady = true;
@@ -770,7 +770,7 @@ test('a first signal does not hurry a host that is ending by itself', async () =
   world.agent.giveUp(new DaasError('DAAS_AGENT_CRASHING', 'it crashes'));
   await world.arrived('drain');
   world.signals.emit('SIGTERM');
-  await settle();
+  await settled();
   expect(world.phases.at(-1)).toBe('drain');
   stopped.resolve();
   expect(await ended).toMatchObject({ exitCode: 1, error: { code: 'DAAS_AGENT_CRASHING' } });
