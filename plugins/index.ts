@@ -1,5 +1,3 @@
-export { endedError, judgeLiveRecord, judgeToken, worstEnded } from './staking/judge.ts';
-
 /** The plugins that come with the host, by the name the configuration knows them by; each is loaded when it is listed. */
 export const builtIns = {
   staking: () => import('./staking/index.ts'),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Directive, StakeRecord, StopCause } from 'k3s-daas/plugin';
+import type { Directive, NodeEnding, StakeRecord } from 'k3s-daas/plugin';
 import { stakeEnding } from 'k3s-daas/plugin';
 
 /** What a failed heartbeat means for the host. */
@@ -35,7 +35,7 @@ export type OwnFact =
   | { readonly kind: 'unread'; readonly recordId: string; readonly detail: string };
 
 export type Reaction =
-  | { readonly kind: 'stop'; readonly cause: StopCause; readonly status: string }
+  | ({ readonly kind: 'stop' } & NodeEnding)
   | { readonly kind: 'register-again' }
   /** Not believed, or not known: `detail` says why. The host goes on. */
   | { readonly kind: 'doubt'; readonly detail: string };
@@ -53,14 +53,14 @@ export function reactTo(directive: Directive, fact: OwnFact): Reaction {
   if (directive.kind !== 'stop')
     return { kind: 'doubt', detail: `this version does not know the directive '${directive.kind}'` };
   const ending = fact.kind === 'read' ? stakeEnding(fact.record, true) : undefined;
-  if (ending) return { kind: 'stop', cause: ending.cause, status: ending.status };
+  if (ending) return { kind: 'stop', ...ending, source: 'gateway and chain' };
   const { reason } = directive;
   // Nobody's fault: the Node or the gateway's memory of it is gone while the stake is good.
   if (reason === 'not_admitted') return { kind: 'register-again' };
   if (reason === 'evicted' || reason === 'banned') {
     const recordId = fact.kind === 'read' ? fact.record.id : fact.recordId;
     const detail = `${reason} by the operator of the cluster`;
-    return { kind: 'stop', cause: { kind: 'ended', recordId, detail }, status: reason };
+    return { kind: 'stop', cause: { kind: 'ended', recordId, detail }, status: reason, source: 'gateway' };
   }
   return {
     kind: 'doubt',

@@ -5,6 +5,7 @@ import {
   type Directive,
   definePlugin,
   EXIT,
+  errorFacts,
   type GatewayConnection,
   GatewayConnector,
   HostClock,
@@ -144,13 +145,12 @@ export default definePlugin({
         signal,
       );
       acknowledged(sequence, directives);
-      for (const directive of directives) await obey(directive, registered.recordId, signal);
+      for (const directive of directives) await handleDirective(directive, registered.recordId, signal);
     }
 
     function acknowledged(sequence: number, directives: readonly Directive[]): void {
       if (failures >= toleratedFailures) log.info('Heartbeats are acknowledged again', { failures });
       failures = 0;
-      control.degrade('heartbeat', undefined);
       scope.emit('heartbeat.acknowledged', { sequence, directives: directives.map(({ kind }) => kind) });
     }
 
@@ -158,30 +158,37 @@ export default definePlugin({
     function failed(error: unknown): boolean {
       failures += 1;
       lastProblem = messageOf(error);
-      const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
-      scope.emit('heartbeat.failed', { code, detail: lastProblem });
-      if (failures >= toleratedFailures) control.degrade('heartbeat', lastProblem);
-      const isSilent = error instanceof DaasError && error.isRetryable;
+      const { code = 'DAAS_UNEXPECTED', isRetryable: isSilent } = errorFacts(error);
+      scope.emit('heartbeat.failed', { error: { code, message: lastProblem } });
       if (afterFailure(isSilent ? 'silent' : 'refused', failures) === 'register-again')
         control.reregister(`${failures} heartbeats in a row failed: ${code}`);
       return isSilent;
     }
 
-    async function obey(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {
+    async function handleDirective(
+      directive: Directive,
+      recordId: string,
+      signal: AbortSignal,
+    ): Promise<void> {
       const reaction = reactTo(directive, await ownFact(recordId, signal));
       switch (reaction.kind) {
         case 'stop':
-          log.warn('The gateway asks this node to stop', { directive, status: reaction.status });
-          if (reaction.cause.kind === 'slashed')
-            scope.emit('stake.slashed', { recordId, source: 'gateway and chain' });
-          else scope.emit('stake.ended', { recordId, status: reaction.status, source: 'gateway' });
-          control.stop(reaction.cause);
+          log.warn('The gateway asks this node to stop', {
+            directive: directive.kind,
+            reason: directive.reason,
+            status: reaction.status,
+          });
+          control.stop(reaction);
           return;
         case 'register-again':
           control.reregister(`the gateway asks for it: ${directive.reason}`);
           return;
         case 'doubt':
-          log.warn('A directive is not followed', { directive, detail: reaction.detail });
+          log.warn('A directive is not followed', {
+            directive: directive.kind,
+            reason: directive.reason,
+            detail: reaction.detail,
+          });
           return;
         default:
           return reaction satisfies never;
@@ -213,7 +220,7 @@ export default definePlugin({
 });
 
 function isConnectionLost(error: unknown): boolean {
-  return error instanceof DaasError && error.code === 'DAAS_GATEWAY_CONNECTION_LOST';
+  return errorFacts(error).code === 'DAAS_GATEWAY_CONNECTION_LOST';
 }
 
 /** One connection, made when it is first needed, and again after it could not be made. */

@@ -3,11 +3,12 @@ import {
   DaasError,
   definePlugin,
   EXIT,
+  errorFacts,
+  errorFields,
   GatewayConnector,
   type GatewayEntry,
   type GatewayTier,
   JoinCredentialSource,
-  messageOf,
   NodeIdentity,
   type Registration,
   type SealedStake,
@@ -61,7 +62,7 @@ export default definePlugin({
           return await ask(gateway);
         } catch (error) {
           signal.throwIfAborted();
-          log.debug('A gateway did not take this node', { gateway: gateway.url, error: messageOf(error) });
+          log.debug('A gateway did not take this node', { gatewayUrl: gateway.url, ...errorFields(error) });
           failures.push(error);
         }
       }
@@ -108,7 +109,7 @@ export default definePlugin({
 
     /** A refusal without a reason may be a token that the gateway has not seen yet, for a while. */
     function countUnnamed(error: unknown): unknown {
-      if (!(error instanceof DaasError) || error.code !== unnamedRefusal) return error;
+      if (errorFacts(error).code !== unnamedRefusal) return error;
       unnamedRefusals += 1;
       return unnamedRefusals < patienceWithUnnamedRefusals ? asRetryable(error) : error;
     }

@@ -1,4 +1,12 @@
-import { definePlugin, HostClock, HostControl, messageOf, StakeChain, stakeEnding } from 'k3s-daas/plugin';
+import {
+  definePlugin,
+  errorFields,
+  HostClock,
+  HostControl,
+  messageOf,
+  StakeChain,
+  stakeEnding,
+} from 'k3s-daas/plugin';
 import { z } from 'zod';
 
 /** So many readings in a row must miss the token. */
@@ -26,6 +34,7 @@ export default definePlugin({
     let countWithToken: bigint | undefined;
     let readingsWithoutToken = 0;
     let failures = 0;
+    let lastProblem = '';
     let hasEnded = false;
 
     function follow(record: string, token?: string): void {
@@ -50,23 +59,20 @@ export default definePlugin({
       const ending = stakeEnding(record, readingsWithoutToken >= readingsOfRevocation);
       if (!ending || hasEnded) return;
       hasEnded = true;
-      if (ending.status === 'slashed') scope.emit('stake.slashed', { recordId: id, source: 'chain' });
-      else scope.emit('stake.ended', { recordId: id, status: ending.status, source: 'chain' });
-      control.stop(ending.cause);
+      control.stop({ ...ending, source: 'chain' });
     }
 
     function readable(): void {
       if (failures >= toleratedFailures) log.info('The stake record can be read again', { failures });
       failures = 0;
-      control.degrade('slashing', undefined);
     }
 
     // Caught here rather than left to the supervisor: a chain that is away for hours is no failing task.
     function unreadable(error: unknown): void {
       failures += 1;
+      lastProblem = messageOf(error);
       if (failures !== toleratedFailures) return;
-      log.warn('The stake record cannot be read', { recordId, error: messageOf(error) });
-      control.degrade('slashing', `the stake record cannot be read: ${messageOf(error)}`);
+      log.warn('The stake record cannot be read', { recordId, ...errorFields(error) });
     }
 
     scope.run('watch', async (signal) => {
@@ -92,7 +98,7 @@ export default definePlugin({
           ? 'no stake record yet'
           : failures < toleratedFailures
             ? 'the stake record is followed'
-            : `the stake record could not be read ${failures} times in a row`,
+            : `the stake record could not be read ${failures} times in a row: ${lastProblem}`,
     }));
   },
 });

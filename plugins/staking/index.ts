@@ -1,12 +1,14 @@
 import {
   ConfigurationError,
   definePlugin,
+  formatSui,
   HostControl,
   NodeIdentity,
   PluginJournal,
   type SealedStake,
   SealTokenSource,
   StakeChain,
+  type StakePreview,
   type StakeRecord,
   stakeEnding,
 } from 'k3s-daas/plugin';
@@ -65,6 +67,33 @@ export default definePlugin({
       emit('stake.created', { recordId: record.id, digest, stakeMist: record.stakeMist });
     }
 
+    async function preview(signal: AbortSignal): Promise<StakePreview> {
+      const record = await liveRecord(signal);
+      return { plan: record ? await planWithRecord(record, signal) : await planWithoutRecord(signal) };
+    }
+
+    async function planWithRecord(record: StakeRecord, signal: AbortSignal): Promise<string> {
+      const stands = `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}`;
+      if (record.token !== undefined) {
+        await checkToken(record.token, signal);
+        return `${stands} and token ${record.token}`;
+      }
+      const request = { recordId: record.id, holderKey: identity.holderKey };
+      const { gasBudgetMist } = await chain.simulateSealToken(request, signal);
+      return `${stands}; would mint its Seal token (gas at most ${formatSui(gasBudgetMist)})`;
+    }
+
+    async function planWithoutRecord(signal: AbortSignal): Promise<string> {
+      await refuseEnded(signal);
+      const stakeMist = expectAmount();
+      const { gasBudgetMist } = await chain.simulateStake({ nodeId, stakeMist }, signal);
+      const { minimumWorkerStakeMist } = (await chain.cluster(signal)).parameters;
+      return (
+        `would stake ${formatSui(stakeMist)} (minimum of the cluster: ${formatSui(minimumWorkerStakeMist)}; ` +
+        `gas at most ${formatSui(gasBudgetMist)}) and mint a Seal token`
+      );
+    }
+
     async function liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
       const id = await chain.liveRecordOf(nodeId, signal);
       if (id === undefined) return undefined;
@@ -84,18 +113,21 @@ export default definePlugin({
 
     async function makeRecord(signal: AbortSignal): Promise<StakeRecord> {
       await refuseEnded(signal);
-      const { stakeMist } = config;
-      if (stakeMist === undefined)
-        throw new ConfigurationError(
-          'DAAS_STAKE_AMOUNT_MISSING',
-          `nothing is staked for node '${nodeId}' and no amount is configured: set stake.amountMist, or stake with \`k3s-daas stake\``,
-        );
+      const stakeMist = expectAmount();
       log.info('Staking', { nodeId, stakeMist });
       const { objectId, digest } = await chain.stakeForNode({ nodeId, stakeMist }, signal);
       // Remembered before anything can fail: a machine that lost this would have to find it on chain.
       await journal.write(knownRecord, objectId);
       announceStake({ id: objectId, stakeMist }, digest);
       return recordOf(objectId, signal);
+    }
+
+    function expectAmount(): bigint {
+      if (config.stakeMist !== undefined) return config.stakeMist;
+      throw new ConfigurationError(
+        'DAAS_STAKE_AMOUNT_MISSING',
+        `nothing is staked for node '${nodeId}' and no amount is configured: set stakeMist of the plugin (stake.amountMist), or stake with \`k3s-daas stake\``,
+      );
     }
 
     /**
@@ -116,9 +148,7 @@ export default definePlugin({
       const ended = worstEnded(records, { nodeId, wallet: chain.wallet });
       if (!ended) return;
       const ending = stakeEnding(ended, false);
-      if (ending?.status === 'slashed') emit('stake.slashed', { recordId: ended.id, source: 'chain' });
-      else emit('stake.ended', { recordId: ended.id, status: ended.status, source: 'chain' });
-      if (ending) control.stop(ending.cause);
+      if (ending) control.stop({ ...ending, source: 'chain' });
       throw endedError(ended);
     }
 
@@ -147,6 +177,6 @@ export default definePlugin({
       judgeToken(token, { holderKey: identity.holderKey, epoch });
     }
 
-    scope.provide(SealTokenSource, { find, obtain });
+    scope.provide(SealTokenSource, { find, obtain, preview });
   },
 });

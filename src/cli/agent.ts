@@ -66,7 +66,7 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     log.warn('Configuration warning', { detail: warning });
   if (flags.dryRun) {
     const { rehearse } = await import('./agent-rehearsal.ts');
-    return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
+    return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
   const missing = await missingDevnet(settings);
   if (missing) log.warn('Configuration warning', { detail: missing.message });

@@ -65,18 +65,11 @@ async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>
 }
 
 /** Finds every plugin and validates its configuration, as a start would; no plugin's `setup` runs. */
-export async function checkPlugins(
-  settings: Settings<WorkerSettings>,
-  options: { readonly stakeAgain?: boolean } = {},
-): Promise<void> {
+async function checkPlugins(settings: Settings<WorkerSettings>): Promise<void> {
   const { builtIns } = await import('#plugins');
   // Which services a host offers is known to the host alone.
   const services = { missing: () => [] };
-  await validatePlugins(
-    pluginEntries(settings, options),
-    { builtIns, directory: settings.directory },
-    services,
-  );
+  await validatePlugins(pluginEntries(settings), { builtIns, directory: settings.directory }, services);
 }
 
 function mask({ value, isSecret }: ResolvedSetting): unknown {

@@ -31,3 +31,4 @@ export type {
 export { isNodeId } from './node-id.ts';
 export { type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StopCause } from './stop-cause.ts';
+export { formatSui } from './sui-amount.ts';

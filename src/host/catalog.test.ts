@@ -266,7 +266,9 @@ test('draining aborts every task and waits for them; one that does not listen is
   await world.clock.advance(defaultDeadlines.drainMs);
   await drained;
   expect(ended).toEqual(['good']);
-  expect(world.log.records.find((record) => record.level === 'warn')?.fields).toMatchObject({ tasks: 1 });
+  expect(world.log.records.find((record) => record.level === 'warn')?.fields).toMatchObject({
+    unfinishedTasks: 1,
+  });
 });
 
 test('an isolated plugin that fails is left out; one the host cannot do without may not be isolated', async () => {

@@ -1,9 +1,9 @@
-import { type Clock, ConfigurationError, DaasError, Lifetime, type Log, messageOf } from '#base';
+import { type Clock, ConfigurationError, DaasError, errorFields, Lifetime, type Log, messageOf } from '#base';
 import type { Health, HostEvents, Plugin, Point, Scope, StandardIssue } from '#plugin';
 import type { ServiceContainer } from './container.ts';
 import { withDeadline } from './deadline.ts';
 import { type DiscoveryOptions, discoverPlugin, type PluginEntry } from './discovery.ts';
-import { errorFields, PluginError } from './errors.ts';
+import { PluginError } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 import { facade } from './facade.ts';
 import type { HealthRegistry } from './health.ts';
@@ -51,6 +51,8 @@ export interface Catalog extends AsyncDisposable {
   /** The one implementation of a point that must have exactly one. */
   one<T>(point: Point<T>): T;
   all<T>(point: Point<T>): readonly T[];
+  /** The names of the plugins that provide a point. */
+  providersOf(point: Point<unknown>): readonly string[];
   /** Starts the tasks; once. */
   start(): void;
   /** Aborts every plugin's signal and waits, within the deadline, until the tasks have ended. */
@@ -289,7 +291,7 @@ export async function loadCatalog(options: CatalogOptions): Promise<Catalog> {
     try {
       await withDeadline(Promise.all(running), { what: 'draining', deadlineMs: deadlines.drainMs, clock });
     } catch (error) {
-      log.warn('Tasks did not end when asked to', { tasks: running.size, ...errorFields(error) });
+      log.warn('Tasks did not end when asked to', { unfinishedTasks: running.size, ...errorFields(error) });
     }
   }
 
@@ -323,6 +325,8 @@ export async function loadCatalog(options: CatalogOptions): Promise<Catalog> {
       if (only === undefined) throw nobodyProvides(point);
       return only;
     },
+    providersOf: (point) =>
+      provided.filter((item) => item.point.key === point.key).map(({ plugin }) => plugin),
     start,
     drain,
     close,

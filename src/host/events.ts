@@ -1,6 +1,5 @@
-import type { Log } from '#base';
+import { errorFields, type Log } from '#base';
 import type { HostEvents } from '#plugin';
-import { errorFields } from './errors.ts';
 
 type Listener<E extends keyof HostEvents> = (fact: HostEvents[E]) => void;
 
@@ -38,7 +37,7 @@ export function createEventBus(log: Log): HostEventBus {
   const listeners = new Map<keyof HostEvents, Set<(fact: never) => void>>();
   return {
     emit(event, fact) {
-      const level = event === 'host.ended' && 'code' in fact && fact.code !== undefined ? 'error' : 'info';
+      const level = event === 'host.ended' && 'error' in fact && fact.error !== undefined ? 'error' : 'info';
       log[level](sentences[event] ?? 'Event of a plugin', { event, ...fact });
       // A listener may add or remove listeners: those of this moment are told.
       const told = Array.from(listeners.get(event) ?? []);

@@ -19,6 +19,7 @@ import {
   definePlugin,
   HostControl,
   JoinCredentialSource,
+  type NodeEnding,
   type Registration,
   type SealedStake,
   SealTokenSource,
@@ -33,6 +34,16 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 const away = () => new DaasError('PLUGIN_AWAY', 'nobody answers', { isRetryable: true });
+const slashed: NodeEnding = {
+  status: 'slashed',
+  cause: { kind: 'slashed', recordId: '0xrecord', detail: 'by vote' },
+  source: 'chain',
+};
+const unbonding: NodeEnding = {
+  status: 'unbonding',
+  cause: { kind: 'ended', recordId: '0xrecord', detail: 'unbonding' },
+  source: 'chain',
+};
 const sealed: SealedStake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
 /** A host of two plugins that a test scripts, on a state directory of its own. */
@@ -48,6 +59,7 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
     preflight: async (): Promise<void> => undefined,
     obtain: async (): Promise<SealedStake> => sealed,
     register: async (_signal: AbortSignal): Promise<Registration> => fakeRegistration(),
+    health: { live: true, ready: true, detail: 'fine' },
   };
   const asked: string[] = [];
   const onOpen = { run: (): void => undefined };
@@ -83,6 +95,7 @@ function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
         },
       });
       scope.provide(AgentArguments, { agentArguments: () => ['--node-label=a=b'] });
+      scope.health(() => script.health);
       scope.release('plugin', () => released.push('plugin'));
     },
   });
@@ -275,8 +288,10 @@ test('slashed: latch, agent and pods gone, exit 77; a restart is refused until a
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
-  world.control().stop({ kind: 'ended', recordId: '0xrecord', detail: 'too late to count' });
+  world.control().stop(slashed);
+  world
+    .control()
+    .stop({ ...unbonding, cause: { kind: 'ended', recordId: '0xrecord', detail: 'too late to count' } });
   expect(await ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_SLASHED' } });
   expect(world.agent.calls).toEqual(['preflight', 'start', 'stopForGood', 'dispose']);
   expect(await world.latch()).toMatchObject({ recordId: '0xrecord', isComplete: true });
@@ -300,7 +315,7 @@ test('a latch holds when the chain does not answer, and when its file is damaged
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   await ended;
 
   const silent = makeWorld({ stateDir: world.stateDir });
@@ -369,7 +384,7 @@ test('with --stake-again a latched host comes to the point of staking, and the l
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   await ended;
 
   const same = makeWorld({ stateDir: world.stateDir, mayStakeAgain: true });
@@ -387,7 +402,7 @@ test('a stake that ended or an eviction stops for good with 77 and leaves no lat
   const world = makeWorld();
   const ended = world.host.run();
   await world.arrived('run');
-  world.control().stop({ kind: 'ended', recordId: '0xrecord', detail: 'unbonding' });
+  world.control().stop(unbonding);
   expect(await ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_ENDED' } });
   expect(world.agent.calls).toContain('stopForGood');
   await expect(world.latch()).rejects.toThrow('ENOENT');
@@ -413,7 +428,7 @@ test('a slash while the host still waits for its gateway ends it at once', async
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const ended = world.host.run();
   await world.arrived('register');
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   expect((await ended).exitCode).toBe(77);
   expect(world.agent.starts).toEqual([]);
 });
@@ -423,7 +438,7 @@ test('a disk that refuses the latch does not keep the agent alive', async () => 
   const ended = world.host.run();
   await world.arrived('run');
   await rm(world.stateDir, { recursive: true });
-  world.control().stop({ kind: 'slashed', recordId: '0xrecord', detail: 'by vote' });
+  world.control().stop(slashed);
   expect((await ended).exitCode).toBe(77);
   expect(world.agent.calls).toContain('stopForGood');
 });
@@ -466,6 +481,39 @@ test('a credential that the agent did not need is kept until the server refuses 
   expect(world.asked.filter((what) => what === 'register')).toHaveLength(2);
   world.host.stop('test');
   expect((await ended).exitCode).toBe(0);
+});
+
+test('a joined host is degraded while a plugin is not ready, and says what the plugin says', async () => {
+  const world = makeWorld();
+  const details: unknown[] = [];
+  world.host.events.on('phase.entered', (fact) => details.push(fact));
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.script.health = { live: true, ready: false, detail: 'the chain does not answer' };
+  await world.clock.advance(1_000);
+  expect(details.at(-1)).toEqual({ phase: 'degraded', detail: 'scripted: the chain does not answer' });
+  expect(world.host.health()).toMatchObject({ live: true, ready: false });
+  world.script.health = { live: true, ready: true, detail: 'fine' };
+  await world.clock.advance(1_000);
+  expect(world.phases.at(-1)).toBe('run');
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('the host tells of the end of a stake, whichever plugin learns of it', async () => {
+  for (const [ending, event, fact] of [
+    [slashed, 'stake.slashed', { recordId: '0xrecord', source: 'chain' }],
+    [unbonding, 'stake.ended', { recordId: '0xrecord', status: 'unbonding', source: 'chain' }],
+  ] as const) {
+    const world = makeWorld();
+    const told: unknown[] = [];
+    world.host.events.on(event, (heard) => told.push(heard));
+    const ended = world.host.run();
+    await world.arrived('run');
+    world.control().stop(ending);
+    await ended;
+    expect(told).toEqual([fact]);
+  }
 });
 
 test('a refusal while the agent runs degrades the host and ends nothing', async () => {

@@ -35,4 +35,5 @@ export {
 } from './host.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
+export { type PreviewOptions, previewStart, refuseWrite, type StartPreview } from './preview.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

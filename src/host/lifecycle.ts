@@ -7,6 +7,7 @@ import {
   DaasError,
   EXIT,
   type ExitCode,
+  errorFields,
   type Journal,
   type Log,
   messageOf,
@@ -19,13 +20,15 @@ import {
   type HostControl,
   type HostPhase,
   JoinCredentialSource,
+  type NodeEnding,
   type Registration,
   type SealedStake,
   SealTokenSource,
 } from '#plugin';
 import type { Catalog } from './catalog.ts';
-import { errorFields, factsOf } from './errors.ts';
+import { factsOf } from './errors.ts';
 import type { HostEventBus } from './events.ts';
+import type { HealthRegistry } from './health.ts';
 import { type Latch, latchPath, readLatch, removeLatch, writeLatch } from './latch.ts';
 
 interface LifecycleSettings {
@@ -50,6 +53,8 @@ interface LifecycleSettings {
 export interface LifecycleParts {
   readonly settings: LifecycleSettings;
   readonly events: HostEventBus;
+  /** What the plugins say of themselves: while one is not ready, a joined host is degraded. */
+  readonly health: Pick<HealthRegistry, 'notReady'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -78,6 +83,8 @@ type Ending =
   | StopCause
   | { readonly kind: 'failed'; readonly error: Error };
 
+/** How often the checks of the plugins are asked once the node has joined. */
+const healthIntervalMs = 1_000;
 /** How often a node that the server refuses, and that got no fresh credential, registers again. */
 const recoveryPauseMs = 10_000;
 /** An unreadable chain does not unlatch: so many looks, then the latch holds. */
@@ -129,9 +136,8 @@ export class Lifecycle {
 
   /** What plugins may ask of the host. */
   readonly control: HostControl = {
-    stop: (cause) => this.#end(cause),
+    stop: (ending) => this.#stopNode(ending),
     reregister: (reason) => this.#reregister(reason),
-    degrade: (source, detail) => this.#degrade(source, detail),
   };
 
   /**
@@ -241,7 +247,7 @@ export class Lifecycle {
     }
     await Promise.race([this.#ready.promise, aborted(this.signal)]);
     stopWatching();
-    this.#showWellness();
+    await this.#followHealth();
   }
 
   #isHomeOf({ machineId, nodeId }: JoinedBefore): boolean {
@@ -344,7 +350,7 @@ export class Lifecycle {
         if (this.signal.aborted || !factsOf(error).isRetryable) throw error;
         this.#lastProblem = error;
         const delayMs = Math.max(backoffDelayMs(attempt, settings.retry, random), askedDelayMs(error));
-        log.warn('Not possible yet, will try again', { what, attempt, delayMs, ...errorFields(error) });
+        log.warn('Not possible yet, will try again', { step: what, attempt, delayMs, ...errorFields(error) });
         await clock.sleep(delayMs, this.signal);
       }
     }
@@ -461,11 +467,29 @@ export class Lifecycle {
     if (this.#phase === 'run' || this.#phase === 'degraded') this.#showWellness();
   }
 
+  /** `run` and `degraded` follow what the plugins say of themselves, until the host ends. */
+  async #followHealth(): Promise<void> {
+    while (!this.signal.aborted) {
+      this.#showWellness();
+      await this.#parts.clock.sleep(healthIntervalMs, this.signal).catch(() => undefined);
+    }
+  }
+
   #showWellness(): void {
     if (this.#ending) return;
-    const reasons = [...this.#degraded].map(([source, detail]) => `${source}: ${detail}`);
+    const reasons = [...this.#degraded, ...this.#parts.health.notReady()]
+      .filter(([source]) => source !== 'host')
+      .map(([source, detail]) => `${source}: ${detail}`);
     const phase = reasons.length > 0 ? 'degraded' : 'run';
     if (phase !== this.#phase) this.enter(phase, reasons.length > 0 ? reasons.join('; ') : undefined);
+  }
+
+  #stopNode({ cause, status, source }: NodeEnding): void {
+    const { recordId } = cause;
+    const { events } = this.#parts;
+    if (cause.kind === 'slashed') events.emit('stake.slashed', { recordId, source });
+    else events.emit('stake.ended', { recordId, status, source });
+    this.#end(cause);
   }
 
   #end(ending: Ending): void {
@@ -507,7 +531,7 @@ export class Lifecycle {
       await act();
       return true;
     } catch (error) {
-      this.#parts.log.error('A step of the lock-out failed', { what, ...errorFields(error) });
+      this.#parts.log.error('A step of the lock-out failed', { step: what, ...errorFields(error) });
       return false;
     }
   }
@@ -535,7 +559,7 @@ export class Lifecycle {
     ]);
     done.abort();
     if (how === 'late' || how === 'hurried') {
-      log.warn('Ending before everything is undone', { why: how, agent: agent.state().kind });
+      log.warn('Ending before everything is undone', { reason: how, agentState: agent.state().kind });
       // An agent without its host would be nobody's: it is killed, and that it is gone is waited for when it is disposed of.
       void agent.stop({ atOnce: true }).catch(() => undefined);
     }

@@ -73,7 +73,7 @@ function asText(record: Readonly<Record<string, unknown>>, stream: { readonly is
           ? colour.dim
           : colour.green;
   const time = String(timestamp).slice(11, 23);
-  const facts = Object.entries(fields)
+  const facts = Object.entries(withFlatError(fields))
     .filter(([, value]) => value !== undefined)
     .map(
       ([name, value]) =>
@@ -81,6 +81,14 @@ function asText(record: Readonly<Record<string, unknown>>, stream: { readonly is
     )
     .join(' ');
   return `${colour.dim(time)} ${paint(String(level).padEnd(5))} ${displayText(String(message))}${facts ? `  ${facts}` : ''}`;
+}
+
+/** For people, `error.code=…` and `error.message=…` instead of an object. An `Error` keeps its stack and its causes. */
+function withFlatError(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { error, ...others } = fields;
+  if (typeof error !== 'object' || error === null || error instanceof Error) return fields;
+  const parts = Object.entries(error).map(([name, value]) => [`error.${name}`, value]);
+  return { ...others, ...Object.fromEntries(parts) };
 }
 
 function quoted(text: string): string {

@@ -1,5 +1,5 @@
 import { type Clock, DaasError } from '#base';
-import type { ChainReceipt, StakeChain } from '#plugin';
+import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import { FakeChain, fakeId } from '#testing';
 
 type WriteKind = 'stake_for_node' | 'create_worker_seal_token';
@@ -40,6 +40,18 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
     if (record?.status !== 'active' || record.token !== undefined)
       throw new DaasError('DAAS_CHAIN_ABORT', `no token can be made of ${request.recordId}`);
     return this.#executed('create_worker_seal_token', this.addToken(request.recordId, request.holderKey));
+  }
+
+  async simulateStake(request: { nodeId: string; stakeMist: bigint }): Promise<SimulatedCost> {
+    this.expectUp();
+    if (this.balanceMist < request.stakeMist)
+      throw new DaasError('DAAS_BALANCE_TOO_LOW', `the wallet holds ${this.balanceMist} MIST`);
+    return { gasBudgetMist: 1_000n };
+  }
+
+  async simulateSealToken(): Promise<SimulatedCost> {
+    this.expectUp();
+    return { gasBudgetMist: 1_000n };
   }
 
   async settlePending(): Promise<ChainReceipt | undefined> {
