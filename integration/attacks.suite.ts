@@ -10,6 +10,7 @@ import { CompactSign } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCluster, defaultSettings, publishPackage } from '#chain';
 import { setupCluster } from '#cluster';
+import { suiteWorld } from './suite-world.ts';
 import { until } from './world/kubernetes.ts';
 import {
   ask,
@@ -34,13 +35,13 @@ import {
   signProof,
   stakeAndMint,
 } from './world/outsider.ts';
-import { SUI, type Worker, World, type WorldOptions } from './world/world.ts';
+import { SUI, type Worker, World } from './world/world.ts';
 
 /**
  * Every attack comes from outside, with plain tools (integration/world/outsider.ts) at the real gateway, chain and server.
  * Whoever has not proven his key learns nothing but a request id; the gateway's log has the reason.
  */
-export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): void {
+describe.skipIf(suiteWorld.isMissing)(`attacks on ${suiteWorld.name}`, () => {
   let world: World;
   let sui: SuiGrpcClient;
   let gateway: KnownGateway;
@@ -55,7 +56,7 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
   beforeAll(async () => {
     // Budgets would stop most of this early; that they do is shown beside them (src/gateway).
     world = await World.start({
-      ...where,
+      ...suiteWorld.k3s,
       gateway: {
         limits: {
           addressRate: 10_000,
@@ -639,4 +640,4 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
 
   const secretOf = (nodeId: string) =>
     world.kubernetes.get(`/api/v1/namespaces/kube-system/secrets/${nodeId}.node-password.k3s`);
-}
+});

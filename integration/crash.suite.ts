@@ -4,6 +4,7 @@ import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { suiteWorld } from './suite-world.ts';
 import { freePort } from './world/free-port.ts';
 import { FreezeProxy, type SeenRequest } from './world/freeze-proxy.ts';
 import {
@@ -17,13 +18,13 @@ import {
   stakeAndMint,
 } from './world/outsider.ts';
 import type { Program } from './world/program.ts';
-import { SUI, type Worker, World, type WorldOptions } from './world/world.ts';
+import { SUI, type Worker, World } from './world/world.ts';
 
 /**
  * Processes are killed with SIGKILL at exact places: a proxy holds the one message that a test names, so that the kill
  * lands between what was sent and what was told.
  */
-export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): void {
+describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
   let world: World;
   let sui: SuiGrpcClient;
   /** Between workers and the chain, between workers and the gateway, between the gateway and Kubernetes. */
@@ -36,7 +37,7 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
   beforeAll(async () => {
     // The chain names the proxy's address; the gateway itself listens elsewhere.
     world = await World.start({
-      ...where,
+      ...suiteWorld.k3s,
       gateway: {
         listen: { host: '127.0.0.1', port: await freePort() },
         limits: { strangerBurst: 100, addressRate: 1000, addressBurst: 1000 },
@@ -407,4 +408,4 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
         }
       });
   }
-}
+});

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { Lifetime } from '#base';
 import { readWallet } from '#chain';
-import { commandProblem } from './docs/command-lines.ts';
+import { commandProblem } from '../scripts/command-lines.ts';
 import { Newcomer, replace, type Table, take, wasRun } from './docs/newcomer.ts';
 import { blocksOf, commandsIn, commandsInSentences, pages, readPage, wordsOf } from './docs/pages.ts';
 import { freePort } from './world/free-port.ts';

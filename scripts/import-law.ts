@@ -222,13 +222,7 @@ export const ROOMS: readonly Room[] = [
 ];
 
 /** What tests and their fixtures may use on top of their room. */
-const TEST_FILES = [
-  '**/*.test.ts',
-  '**/*.suite.ts',
-  '**/*.fixture.ts',
-  '**/*-under-test.ts',
-  'integration/**',
-];
+const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
 const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
 const TEST_PACKAGES: readonly string[] = ['vitest'];
 

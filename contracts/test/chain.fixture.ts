@@ -8,12 +8,12 @@ import {
   idOfType,
   openChainUnderTest as openBareChain,
   publishModules,
-} from '../../devnet/src/chain-under-test.ts';
+} from '../../devnet/src/chain.fixture.ts';
 import { BUILD_FILE } from './move.ts';
 
-export { execute, idOfType, isMainnet, REAL_ENDPOINT } from '../../devnet/src/chain-under-test.ts';
+export { execute, idOfType, isFullNode, isMainnet } from '../../devnet/src/chain.fixture.ts';
 
-/** The chain that a suite describes, with the contracts on it: the dev chain, or a real node named by the environment. */
+/** The chain that a suite describes, with the contracts on it: the dev chain, or a full node. */
 export interface ChainUnderTest extends BareChain {
   /** The package of contracts/build, published once for this chain. */
   packageId(): Promise<string>;

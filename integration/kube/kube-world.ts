@@ -1,12 +1,21 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inject } from 'vitest';
 import type { Lifetime } from '#base';
 import { KubernetesApi } from '../world/kubernetes.ts';
 import { type K3s, standinMachines } from '../world/standin-k3s.ts';
+import type { SuiteWorld } from '../world/suite-worlds.ts';
 import { startRealWorld } from './real-world.ts';
 
+export const kube: SuiteWorld = {
+  name: 'a real control plane',
+  isMissing: inject('controlPlane').kind === 'missing',
+  startKubernetes: startRealWorld,
+  k3s: { startK3s: startKubeK3s },
+};
+
 /** A cluster whose Kubernetes API is the real one: only the supervisor in front of it, and the agents, are stand-ins. */
-export async function startKubeK3s(directory: string, life: Lifetime): Promise<K3s> {
+async function startKubeK3s(directory: string, life: Lifetime): Promise<K3s> {
   const world = life.use('the control plane', await startRealWorld());
   const serverCaFile = join(directory, 'server-ca.crt');
   await writeFile(serverCaFile, world.ca);

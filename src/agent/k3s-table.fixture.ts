@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -21,10 +22,9 @@ export interface SettingsRow {
   readonly helps?: boolean;
 }
 
-export async function settingsTable(): Promise<readonly SettingsRow[]> {
-  const file = join(import.meta.dirname, 'data', 'k3s-settings.json');
-  return (JSON.parse(await readFile(file, 'utf8')) as { rows: readonly SettingsRow[] }).rows;
-}
+const file = join(import.meta.dirname, '..', '..', 'integration', 'standin', 'data', 'k3s-settings.json');
+export const settingsTable = (JSON.parse(readFileSync(file, 'utf8')) as { rows: readonly SettingsRow[] })
+  .rows;
 
 export interface LaidOut extends AsyncDisposable {
   readonly directory: string;

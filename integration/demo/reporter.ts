@@ -2,29 +2,29 @@ import { displayText, messageOf } from '#base';
 import { coloursFor } from '#infrastructure';
 import { table, toJson } from '../../src/cli/io.ts';
 
-/** One thing that happened. */
-interface Happening {
+/** One event of the demo. */
+interface DemoEvent {
   readonly event: string;
   readonly worker?: string;
-  /** What lets an outsider check it. */
+  /** Lets a reader check it. */
   readonly facts: Readonly<Record<string, unknown>>;
-  /** For people; without it the happening is told to machines alone. */
+  /** For people; without it the event is only in the JSON output. */
   readonly sentence?: string;
 }
 
-/** Tells the story as it happens: to people with elapsed times, or as JSON lines. */
-export interface Teller {
+/** Reports the demo as it runs: text with elapsed times, or JSON lines. */
+export interface Reporter {
   readonly isJson: boolean;
-  happened(happening: Happening): void;
+  happened(event: DemoEvent): void;
   chapter(title: string): void;
   say(text: string): void;
   closing(rows: ReadonlyArray<readonly string[]>): void;
   failed(error: unknown): void;
-  /** When each event was first told, ms since the start; by event, or by `event worker`. */
+  /** When an event was first reported, in ms since the start. */
   atMs(event: string, worker?: string): number | undefined;
 }
 
-export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
+export function createReporter({ isJson }: { readonly isJson: boolean }): Reporter {
   const startedAtMs = performance.now();
   const colour = coloursFor(process.stdout);
   const times = new Map<string, number>();
@@ -57,7 +57,7 @@ export function createTeller({ isJson }: { readonly isJson: boolean }): Teller {
       if (!isJson) print(`\n${table(rows)}`);
     },
     failed(error) {
-      // With the causes behind it: they say what the world was waiting for.
+      // With its causes: they name what the demo was waiting for.
       if (isJson) print(toJson({ atMs: elapsed(), event: 'demo.failed', message: messageOf(error) }));
       else
         process.stderr.write(

@@ -6,13 +6,14 @@ import { Secp256k1Keypair } from '@mysten/sui/keypairs/secp256k1';
 import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
 import { Transaction } from '@mysten/sui/transactions';
 import { fromBase58 } from '@mysten/sui/utils';
+import { inject } from 'vitest';
 import { type Devnet, type DevnetOptions, startDevnet } from './devnet.ts';
 
-/** The chain that the suite describes: the development chain, or a real node named by the environment. */
+/** The chain that a suite describes: the dev chain, or in the project `sui` the full node that the environment names. */
 export interface ChainUnderTest extends AsyncDisposable {
   readonly url: string;
   readonly client: SuiGrpcClient;
-  /** Undefined on a real node: its time cannot be changed. */
+  /** Undefined on a full node: its time cannot be changed. */
   readonly devnet: Devnet | undefined;
   /** A new account that holds one coin for each amount. */
   account(...mist: bigint[]): Promise<Ed25519Keypair>;
@@ -20,7 +21,14 @@ export interface ChainUnderTest extends AsyncDisposable {
 
 const ENDPOINT_VARIABLE = 'K3S_DAAS_TEST_SUI_RPC_ENDPOINT';
 const KEY_VARIABLE = 'K3S_DAAS_TEST_SUI_KEY';
-export const REAL_ENDPOINT = process.env[ENDPOINT_VARIABLE];
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Given by each project in vitest.config.ts. */
+    chain: 'dev chain' | 'full node';
+  }
+}
+export const isFullNode = inject('chain') === 'full node';
 
 /**
  * Mainnet's chain id is the base58 digest of its genesis checkpoint; tools show the first four bytes of it in hex.
@@ -31,9 +39,9 @@ const MAINNET_SHORT_ID = '35834a8a';
 export const isMainnet = (chainId: string): boolean =>
   Buffer.from(fromBase58(chainId)).toString('hex').startsWith(MAINNET_SHORT_ID);
 
-/** The chain named by the environment, else a fresh development chain. */
+/** The full node in the project `sui`, else a new dev chain. */
 export async function openChainUnderTest(options: DevnetOptions = {}): Promise<ChainUnderTest> {
-  return REAL_ENDPOINT === undefined ? openDevnet(options) : openRealNode(REAL_ENDPOINT);
+  return isFullNode ? openFullNode() : openDevnet(options);
 }
 
 async function openDevnet(options: DevnetOptions): Promise<ChainUnderTest> {
@@ -53,7 +61,9 @@ async function openDevnet(options: DevnetOptions): Promise<ChainUnderTest> {
   };
 }
 
-async function openRealNode(url: string): Promise<ChainUnderTest> {
+async function openFullNode(): Promise<ChainUnderTest> {
+  const url = process.env[ENDPOINT_VARIABLE];
+  if (!url) throw new Error(`${ENDPOINT_VARIABLE} is not set: it names the full node (docs/testing.md)`);
   const client = clientFor(url);
   const { chainIdentifier } = await client.core.getChainIdentifier();
   if (isMainnet(chainIdentifier))

@@ -5,7 +5,7 @@ import type { SuiClientTypes } from '@mysten/sui/client';
 import type { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction, type TransactionObjectArgument } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ChainUnderTest, execute, idOfType, openChainUnderTest } from './chain-under-test.ts';
+import { type ChainUnderTest, execute, idOfType, openChainUnderTest } from './chain.fixture.ts';
 
 /** What happens to objects, by a package made for it. Runs against a real node as the chain suite does. */
 

@@ -3,9 +3,9 @@ import type { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ChainUnderTest, openChainUnderTest } from './chain-under-test.ts';
+import { type ChainUnderTest, openChainUnderTest } from './chain.fixture.ts';
 
-/** What a Sui node refuses for its size or form, as measured on a real executor; runs against both, as chain.suite.test.ts. */
+/** What a Sui node refuses for its size or form, as measured on a real executor. */
 
 const SUI = 1_000_000_000n;
 const NOBODY = normalizeSuiAddress('0xdeadbeef');
