@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
@@ -17,6 +16,7 @@ import {
   type Stakeholder,
   stakeAndMint,
 } from './world/outsider.ts';
+import { processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
 import { SUI, type Worker, World } from './world/world.ts';
 
@@ -143,11 +143,11 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
       await world.nodeReady(worker.nodeId);
       await host.event('agent.ready');
       const before = await world.node(worker.nodeId);
-      const pods = processesOf(worker, 'containerd-shim-runc-v2');
+      const pods = processesOf(worker.containerdAddress, 'containerd-shim-runc-v2');
       expect(pods).toHaveLength(2);
       await killed(host);
       await joinsOnce(worker);
-      expect(processesOf(worker, 'containerd-shim-runc-v2')).toEqual(pods);
+      expect(processesOf(worker.containerdAddress, 'containerd-shim-runc-v2')).toEqual(pods);
       // The Node was heard of a moment ago: it is the same one, not one that was made anew.
       expect(await world.node(worker.nodeId)).toEqual(before);
     });
@@ -388,24 +388,5 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
     return body.data ?? {};
   }
 
-  const agentsOf = (worker: Worker): number[] => processesOf(worker, 'k3s agent');
-
-  /** Pids of a worker's processes by the name they show; the environment tells whose they are. */
-  function processesOf({ containerdAddress }: Worker, name: string): number[] {
-    return readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry))
-      .map(Number)
-      .filter((pid) => {
-        try {
-          const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-          return (
-            words.startsWith(name) &&
-            (words.includes(containerdAddress) ||
-              readFileSync(`/proc/${pid}/environ`, 'utf8').includes(containerdAddress))
-          );
-        } catch {
-          return false;
-        }
-      });
-  }
+  const agentsOf = ({ containerdAddress }: Worker) => processesOf(containerdAddress, 'k3s agent');
 });

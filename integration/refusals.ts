@@ -35,13 +35,13 @@ export async function endOf(program: Program): Promise<End> {
   };
 }
 
-export const isEnd = ({ event }: Line) => event === 'host.ended';
-export const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
+const isEnd = ({ event }: Line) => event === 'host.ended';
+const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
 /** What a refused start may leave: the journal and the key in its own directory. */
-export const mayStay = new Set(['journal.json', 'node.key']);
+const mayStay = new Set(['journal.json', 'node.key']);
 
-export async function expectNothingHalfDone({
+async function expectNothingHalfDone({
   nodeId,
   wallet,
   stateDir,
@@ -123,7 +123,7 @@ export async function fileOf(name: string, content: string, file = 'wallet.key')
   return path;
 }
 
-export function filesBelow(directory: string): string[] {
+function filesBelow(directory: string): string[] {
   try {
     return readdirSync(directory, { recursive: true, withFileTypes: true })
       .filter((entry) => !entry.isDirectory())
@@ -134,7 +134,7 @@ export function filesBelow(directory: string): string[] {
 }
 
 /** Processes whose command line or environment names a worker's directory: a host's, an agent's, a pod's. */
-export function processesThatName(directory: string): string[] {
+function processesThatName(directory: string): string[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .filter((pid) =>

@@ -15,7 +15,7 @@ import {
 export const SUI = 1_000_000_000n;
 export const NOBODY = normalizeSuiAddress('0xdeadbeef');
 export const PRICE = 1_000n;
-export const BUDGET = 20_000_000n;
+const BUDGET = 20_000_000n;
 
 export let chain: ChainUnderTest;
 export let client: ChainUnderTest['client'];

@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 export const holderKey = () => Uint8Array.from(randomBytes(32));
-export let nodes = 0;
+let nodes = 0;
 export const nextNode = () => {
   nodes += 1;
   return `worker-${nodes}`;
