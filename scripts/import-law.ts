@@ -67,7 +67,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     files: 'src/testing/**',
-    holds: 'fakes that the tests of every layer may use: clock, chain, cluster, journal, log',
+    holds: 'fakes that the tests of every layer may use: clock, chain, Kubernetes, journal, log',
     doors: ['#base', '#domain', '#seal'],
     packages: [],
   },
@@ -81,7 +81,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/host/**',
     holds: 'plugin catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: ['fastest-levenshtein', 'zod'],
+    packages: ['fastest-levenshtein', 'semver', 'zod'],
   },
   {
     files: 'src/host/container.ts',

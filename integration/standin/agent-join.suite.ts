@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Cluster, openCluster, type SetupResult, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, type SetupResult, setupCluster } from '#cluster';
 import { suiteWorld } from '../suite-world.ts';
 import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import { callerOf, eventually, nodeBody, uniqueName } from './kubernetes-calls.ts';
@@ -21,11 +21,11 @@ describe.skipIf(suiteWorld.isMissing)(`an agent at ${suiteWorld.name}`, () => {
   let world: KubernetesWorld;
   let setup: SetupResult;
   /** With the gateway's own rights. */
-  let gateway: Cluster;
+  let gateway: Kubernetes;
   beforeAll(async () => {
     world = await suiteWorld.startKubernetes();
     setup = await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
-    gateway = openCluster({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 200 });
+    gateway = openKubernetes({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 200 });
   });
   afterAll(async () => {
     await gateway?.[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { openCluster } from '#cluster';
+import { openKubernetes } from '#cluster';
 import type { NodeChange } from '#domain';
 import { suiteWorld } from '../suite-world.ts';
 import { admin, cluster, drawRecord, pods, setup, world } from './cluster-port-world.ts';
@@ -16,7 +16,7 @@ import {
 import { at } from './server/objects.ts';
 
 /** Nodes, as the gateway reads and changes them with its own identity. */
-describe.skipIf(suiteWorld.isMissing)(`Nodes by ClusterPort on ${suiteWorld.name}`, () => {
+describe.skipIf(suiteWorld.isMissing)(`Nodes by KubernetesPort on ${suiteWorld.name}`, () => {
   describe('nodes', () => {
     test('a Node is told with what the gateway decides on', async () => {
       const [node, recordId] = [uniqueName('facts'), drawRecord()];
@@ -31,7 +31,7 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by ClusterPort on ${suiteWorld.name
         createdAtMs: Date.parse(object.metadata.creationTimestamp ?? ''),
         readyChangedAtMs: undefined,
         isUnschedulable: false,
-        heldFor: undefined,
+        cordonedFor: undefined,
       });
       await admin('PATCH', `/api/v1/nodes/${node}/status`, readyStatus('True'), strategic);
       await cluster.markNode({ nodeId: node, recordId });
@@ -74,15 +74,18 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by ClusterPort on ${suiteWorld.name
         const all = (at(object, 'spec.taints') ?? []) as Array<{ key: string }>;
         return all.filter(({ key }) => !key.startsWith('node.kubernetes.io/'));
       };
-      await cluster.holdNode({ nodeId: node, reason: 'slashed' });
-      await cluster.holdNode({ nodeId: node, reason: 'token_expired' });
+      await cluster.cordonNode({ nodeId: node, reason: 'slashed' });
+      await cluster.cordonNode({ nodeId: node, reason: 'token_expired' });
       expect((await taintsOf()).filter(({ key }) => key.startsWith('k3s-daas.io/'))).toEqual([
         { key: 'k3s-daas.io/held', value: 'token_expired', effect: 'NoSchedule' },
       ]);
-      expect(await cluster.node(node)).toMatchObject({ heldFor: 'token_expired', isUnschedulable: false });
-      await cluster.holdNode({ nodeId: node, reason: undefined });
+      expect(await cluster.node(node)).toMatchObject({
+        cordonedFor: 'token_expired',
+        isUnschedulable: false,
+      });
+      await cluster.uncordonNode(node);
       expect(await taintsOf()).toEqual(taints);
-      await cluster.holdNode({ nodeId: 'nobody', reason: 'slashed' });
+      await cluster.cordonNode({ nodeId: 'nobody', reason: 'slashed' });
     });
 
     test('pods are evicted, and what a budget or a dead kubelet holds back is deleted without grace', async () => {
@@ -122,7 +125,10 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by ClusterPort on ${suiteWorld.name
       const hold = (finalizers: readonly string[]) =>
         admin('PATCH', `/api/v1/nodes/${node}`, { metadata: { finalizers } }, merge);
       expect((await hold(['example.com/held'])).status).toBe(200);
-      await using hasty = openCluster({ kubeconfig: { path: world.adminKubeconfigPath }, nodeGoneMs: 200 });
+      await using hasty = openKubernetes({
+        kubeconfig: { path: world.adminKubeconfigPath },
+        nodeGoneMs: 200,
+      });
       await expect(hasty.deleteNode({ nodeId: node })).rejects.toMatchObject({
         code: 'DAAS_NODE_HELD',
         isRetryable: true,
@@ -168,7 +174,7 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by ClusterPort on ${suiteWorld.name
     test('a watch whose connection breaks begins anew with the list', async () => {
       await using road = await openRoad(world.url);
       const kubeconfig = setup.kubeconfig?.reveal().replace(world.url, road.url) ?? '';
-      await using far = openCluster({ kubeconfig: { text: kubeconfig }, callTimeoutMs: 2_000 });
+      await using far = openKubernetes({ kubeconfig: { text: kubeconfig }, callTimeoutMs: 2_000 });
       const changes: NodeChange[] = [];
       const stop = new AbortController();
       const watching = far.watchNodes((change) => changes.push(change), stop.signal);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll } from 'vitest';
-import { type Cluster, openCluster, type SetupResult, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, type SetupResult, setupCluster } from '#cluster';
 import { suiteWorld } from '../suite-world.ts';
 import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import { type Caller, callerOf, nodeBody } from './kubernetes-calls.ts';
@@ -12,7 +12,7 @@ export const pods = '/api/v1/namespaces/default/pods';
 export let world: KubernetesWorld;
 export let admin: Caller;
 export let setup: SetupResult;
-export let cluster: Cluster;
+export let cluster: Kubernetes;
 beforeAll(async () => {
   world = await suiteWorld.startKubernetes();
   admin = callerOf(world, await world.clientCertificate('tester', ['system:masters']));
@@ -22,7 +22,7 @@ beforeAll(async () => {
     ordinaryNames: ['coming-server'],
     reservedNames: ['absent-server'],
   });
-  cluster = openCluster({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 300 });
+  cluster = openKubernetes({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 300 });
 });
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { openCluster, setupCluster } from '#cluster';
+import { openKubernetes, setupCluster } from '#cluster';
 import { suiteWorld } from '../suite-world.ts';
 import { admin, cluster, drawRecord, pods, secrets, setup, world } from './cluster-port-world.ts';
 import { callerOf, eventually, merge, nodeBody, podBody, uniqueName } from './kubernetes-calls.ts';
 import { hashNodePassword } from './server/node-password.ts';
 
 /**
- * The other methods of `ClusterPort`, called with the gateway's own identity as `setup` makes it: what passes here passes
+ * The other methods of `KubernetesPort`, called with the gateway's own identity as `setup` makes it: what passes here passes
  * with its least rights.
  */
-describe.skipIf(suiteWorld.isMissing)(`ClusterPort on ${suiteWorld.name}`, () => {
+describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, () => {
   describe('setup', () => {
     test('lists the names that are there or are given, and says so before it does', async () => {
       for (const what of [
@@ -275,7 +275,7 @@ describe.skipIf(suiteWorld.isMissing)(`ClusterPort on ${suiteWorld.name}`, () =>
 
     test('without setup, the error names the fix', async () => {
       const kubeconfig = await readFile(world.adminKubeconfigPath, 'utf8');
-      await using asAdmin = openCluster({ kubeconfig: { text: kubeconfig } });
+      await using asAdmin = openKubernetes({ kubeconfig: { text: kubeconfig } });
       const path = '/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted';
       const { object } = await admin('GET', path);
       await admin('DELETE', path);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, openCluster, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, setupCluster } from '#cluster';
 import { suiteWorld } from '../suite-world.ts';
 import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import {
@@ -27,12 +27,12 @@ const taint = { spec: { taints: [{ key: 'k3s-daas.io/staked', value: 'basic', ef
 describe.skipIf(suiteWorld.isMissing)(`joining ${suiteWorld.name}`, () => {
   let world: KubernetesWorld;
   let admin: Caller;
-  let cluster: Cluster;
+  let cluster: Kubernetes;
   beforeAll(async () => {
     world = await suiteWorld.startKubernetes();
     admin = callerOf(world, await world.clientCertificate('tester', ['system:masters']));
     await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
-    cluster = openCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+    cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
   });
   afterAll(async () => {
     await cluster?.[Symbol.asyncDispose]();

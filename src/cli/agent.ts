@@ -10,14 +10,8 @@ import { missingDevnet } from './devnet-package.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
-import {
-  type Loaded,
-  loadWorkerSettings,
-  nodeIdOf,
-  pluginEntries,
-  runtimeArguments,
-  settingWarnings,
-} from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { type Loaded, loadWorkerSettings, nodeIdOf, runtimeArguments, settingWarnings } from './settings.ts';
 
 interface AgentFlags {
   readonly config?: string;

@@ -23,12 +23,13 @@ import {
   PluginJournal,
   SealTokenSource,
 } from '#plugin';
-import { type CatalogDeadlines, defaultDeadlines, loadCatalog } from './catalog.ts';
+import { defaultDeadlines, loadCatalog } from './catalog.ts';
 import { bind, bindPerPlugin, createServiceContainer, type ServiceBinding } from './container.ts';
 import type { BuiltIns, PluginEntry } from './discovery.ts';
 import { factsOf } from './errors.ts';
 import { createEventBus, type HostEventBus } from './events.ts';
 import { createHealthRegistry, type HostHealth } from './health.ts';
+import type { CatalogDeadlines } from './hosted-plugin.ts';
 import { type HostOutcome, Lifecycle } from './lifecycle.ts';
 import { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
 

@@ -20,6 +20,9 @@ export interface HostEvents {
   'stake.found': { readonly recordId: string; readonly stakeMist: bigint };
   'seal.minted': { readonly tokenId: string; readonly recordId: string; readonly digest: string };
   'seal.found': { readonly tokenId: string; readonly recordId: string };
+  /** The host asks a gateway to register this node; `worker.registered` or `registration.failed` follows. */
+  'registration.begun': { readonly nodeId: string };
+  'registration.failed': { readonly nodeId: string; readonly error: ErrorField };
   'worker.registered': WorkerRegistered;
   'agent.started': { readonly pid: number };
   'agent.ready': { readonly pid: number };

@@ -7,6 +7,6 @@ export {
   fakeParameters,
 } from './fake-chain.ts';
 export { FakeClock, settled } from './fake-clock.ts';
-export { FakeCluster, type PortMethod } from './fake-cluster.ts';
+export { FakeKubernetes, type PortMethod } from './fake-kubernetes.ts';
 export { memoryJournal } from './memory-journal.ts';
 export { type LogRecord, RecordingLog } from './recording-log.ts';

@@ -20,7 +20,7 @@ export function budgetsOf(store: Store, pod: KubeObject): KubeObject[] {
     .filter((budget) => labelMatcherOf(at(budget, 'spec.selector.matchLabels'))(pod));
 }
 
-export function labelMatcherOf(labels: unknown): Matches {
+function labelMatcherOf(labels: unknown): Matches {
   if (!isRecord(labels)) return () => false;
   return (object) => Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);
 }

@@ -63,7 +63,7 @@ export function discovery(path: string, gitVersion: string): Record<string, unkn
   return path.endsWith('/v1') ? listed(group) : { kind: 'APIGroup', apiVersion: 'v1', ...described(group) };
 }
 
-export const apiResource = (resource: Resource, name: string) => ({
+const apiResource = (resource: Resource, name: string) => ({
   name,
   singularName: name === resource.plural ? resource.singular : '',
   namespaced: resource.isNamespaced,
