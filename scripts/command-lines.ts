@@ -6,6 +6,7 @@ import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
 import { createIo } from '../src/cli/io.ts';
+import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
@@ -21,6 +22,7 @@ const roots: readonly Command[] = [
   contractsCommand,
   devnetCommand,
   gatewayCommand,
+  pluginsCommand,
   proofCommand,
   slashCommand,
   stakeCommand,
