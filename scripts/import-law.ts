@@ -36,6 +36,7 @@ const ALL_DOORS = [
   '#plugins',
   '#proof',
   '#seal',
+  '#testing',
   '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
@@ -66,9 +67,15 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
   {
+    files: 'src/testing/**',
+    holds: 'fakes that the tests of every layer may use: clock, chain, Kubernetes, journal, log',
+    doors: ['#base', '#domain', '#seal'],
+    packages: [],
+  },
+  {
     files: 'src/plugin/testing/**',
     holds: 'the test kit for plugins (`k3s-daas/plugin/testing`): loads through the real catalog',
-    doors: ['#base', '#domain', '#plugin', '#host'],
+    doors: ['#base', '#domain', '#plugin', '#host', '#testing'],
     packages: ['zod'],
   },
   {
@@ -208,21 +215,15 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#base', '#seal'],
+    doors: ['#api', '#base', '#seal', '#testing'],
     packages: [],
     reachesUp: true,
   },
 ];
 
 /** What tests and their fixtures may use on top of their room. */
-const TEST_FILES = [
-  '**/*.test.ts',
-  '**/*.suite.ts',
-  '**/*.fixture.ts',
-  '**/*-under-test.ts',
-  'integration/**',
-];
-const TEST_DOORS: readonly string[] = ['k3s-daas/plugin/testing'];
+const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
+const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
 const TEST_PACKAGES: readonly string[] = ['vitest'];
 
 /** The room of a file, or `undefined`: a file without a room may import nothing. */
