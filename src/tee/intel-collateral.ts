@@ -133,7 +133,7 @@ function readSigned<Content>(
 ): Signed<Content> {
   const reply = asBuffer(content).toString('utf8');
   const [, text, signature] =
-    new RegExp(`^\\{"${field}":(\\{.*\\}),"signature":"([0-9a-fA-F]{128})"\\}\\s*$`, 's').exec(reply) ?? [];
+    new RegExp(`^\\{"${field}":(\\{.*\\}),"signature":"([0-9a-f]{128})"\\}\\n?$`, 's').exec(reply) ?? [];
   if (text === undefined || signature === undefined)
     return refuse('collateral-malformed', `the ${name} is not of the form {"${field}":{…},"signature":"…"}`);
   const parsed = schema.safeParse(jsonOf(text, name));

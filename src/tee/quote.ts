@@ -1,4 +1,5 @@
 import { isZero } from './bytes.ts';
+import { derOfPem, pemOf } from './certificate.ts';
 import { type Examination, refuse } from './examination.ts';
 
 /** The fields of an SGX enclave's report (Intel SGX DCAP, "enclave report body"), 384 bytes, little-endian. */
@@ -106,10 +107,18 @@ function readCertification(version: number, data: Cursor) {
   const qeReport = enclaveReport(inner.take(ENCLAVE_REPORT));
   const qeSignature = inner.take(64);
   const qeAuthentication = inner.take(inner.uint16());
-  const pckChain = inner.block(PCK_CHAIN).toString('latin1');
+  const pckChain = canonicalPem(inner.block(PCK_CHAIN).toString('latin1'));
   inner.end();
   data.end();
   return { qeReport, qeSignature, qeAuthentication, pckChain };
+}
+
+/** Nothing signs the chain's text: only one text counts for one chain, so that a quote cannot be changed and still count. */
+function canonicalPem(text: string): string {
+  const chain = text.replace(/\n?\0?$/, '\n');
+  if (derOfPem(chain).map(pemOf).join('') !== chain)
+    refuse('quote-malformed', 'the PCK chain holds more than its certificates in PEM');
+  return chain;
 }
 
 function enclaveReport(raw: Buffer): EnclaveReport {
