@@ -48,7 +48,7 @@ const CHANGES: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
     // Lengths and counts are where readers break.
     const copy = Buffer.from(bytes);
     const at = below(random, Math.max(1, copy.length - 4));
-    copy.fill([0, 0xff][below(random, 2)] ?? 0, at, at + 1 + below(random, 4));
+    copy.fill([0, 0xff][below(random, 2)] ?? 0, at, Math.min(copy.length, at + 1 + below(random, 4)));
     return copy;
   },
 ];
