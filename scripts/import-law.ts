@@ -36,6 +36,7 @@ const ALL_DOORS = [
   '#plugins',
   '#proof',
   '#seal',
+  '#tee',
   '#testing',
   '@k3s-daas/devnet',
   'k3s-daas/plugin',
@@ -134,6 +135,19 @@ export const ROOMS: readonly Room[] = [
     holds: 'the Seal proof: claims, signing, verifying; node key and node password',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
     packages: ['jose', 'zod'],
+  },
+  {
+    files: 'src/tee/**',
+    holds: 'attestation: evidence of every TEE, checked by one policy at one time; collateral as files',
+    doors: ['#base', '#infrastructure'],
+    packages: ['zod'],
+  },
+  {
+    files: 'src/tee/dev-*.ts',
+    holds: 'the development PKI: evidence in the vendors’ forms below a root of our own',
+    doors: ['#base'],
+    packages: X509,
+    isDetail: true,
   },
   {
     files: 'src/api/**',
