@@ -6,11 +6,14 @@ import { clusterCommand } from '../src/cli/cluster.ts';
 import { configCommand } from '../src/cli/config.ts';
 import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
+import { doctorCommand } from '../src/cli/doctor.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
+import { installCommand } from '../src/cli/install.ts';
 import { createIo } from '../src/cli/io.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
+import { uninstallCommand } from '../src/cli/uninstall.ts';
 
 const root = join(import.meta.dirname, '..');
 const io = createIo({ json: true });
@@ -23,10 +26,13 @@ const program: Pick<Command, 'commands' | 'options'> = {
     configCommand,
     contractsCommand,
     devnetCommand,
+    doctorCommand,
     gatewayCommand,
+    installCommand,
     proofCommand,
     slashCommand,
     stakeCommand,
+    uninstallCommand,
   ].map((make) => make(io)),
 };
 

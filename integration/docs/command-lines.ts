@@ -5,11 +5,14 @@ import { clusterCommand } from '../../src/cli/cluster.ts';
 import { configCommand } from '../../src/cli/config.ts';
 import { contractsCommand } from '../../src/cli/contracts.ts';
 import { devnetCommand } from '../../src/cli/devnet.ts';
+import { doctorCommand } from '../../src/cli/doctor.ts';
 import { gatewayCommand } from '../../src/cli/gateway.ts';
+import { installCommand } from '../../src/cli/install.ts';
 import { createIo } from '../../src/cli/io.ts';
 import { proofCommand } from '../../src/cli/proof.ts';
 import { slashCommand } from '../../src/cli/slash.ts';
 import { stakeCommand } from '../../src/cli/stake.ts';
+import { uninstallCommand } from '../../src/cli/uninstall.ts';
 
 const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
 const io = createIo({ json: false, stdout: nowhere, stderr: nowhere });
@@ -19,10 +22,13 @@ const roots = [
   configCommand,
   contractsCommand,
   devnetCommand,
+  doctorCommand,
   gatewayCommand,
+  installCommand,
   proofCommand,
   slashCommand,
   stakeCommand,
+  uninstallCommand,
 ].map((make) => make(io));
 
 /** Why the program would not take these words: no such command, flag, or choice. Nothing runs. */
