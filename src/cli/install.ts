@@ -23,7 +23,7 @@ import { type Io, notConfirmed } from './io.ts';
 interface InstallFlags {
   readonly gateway?: boolean;
   readonly config?: string;
-  readonly keys: KeyMode;
+  readonly keys?: KeyMode;
   readonly skipStart?: boolean;
   readonly skipEnable?: boolean;
   readonly startTimeout: string;
@@ -47,10 +47,8 @@ export function installCommand(io: Io): Command {
     .addOption(
       new Option(
         '--keys <how>',
-        'how the unit gets its key: it reads the file, systemd hands it over, or from a sealed copy',
-      )
-        .choices(KEY_MODES)
-        .default('file'),
+        'how the unit gets its key: it reads the file (at first), systemd hands it over, or opens a sealed copy',
+      ).choices(KEY_MODES),
     )
     .option('--skip-start', 'start nothing')
     .option('--skip-enable', 'do not start it at boot')

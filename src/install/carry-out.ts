@@ -100,6 +100,7 @@ async function runStep(machine: Machine, step: RunStep, watcher: Watcher): Promi
   const words = output.length > longestWords ? `…${output.slice(-longestWords)}` : output;
   if (mayFail) {
     watcher.onSkipped?.(step, words);
+    await takeSteps(machine, step.orElse ?? [], watcher);
     return false;
   }
   throw new DaasError(

@@ -33,6 +33,8 @@ export interface MachineFacts {
   readonly otherAgents: readonly string[];
   readonly isActive: boolean;
   readonly isEnabled: boolean;
+  /** k3s' own. */
+  readonly dataDir: string;
   /** The Node that this machine has been, from its kubelet's certificate. */
   readonly nodeName: string | undefined;
   readonly record: InstallRecord | undefined;
@@ -86,6 +88,7 @@ export async function lookAtMachine(machine: Machine, role: Role, places: Places
     places.environment,
   );
   for (const path of k3sConfigFiles) await note(path);
+  const dataDir = dataDirOf(unit?.text ?? '', variables?.text ?? '', [...files.values()]);
   const record = await readRecord(machine, role);
   const copies = await copiesOf(machine, record);
   const tools = await toolsOf(machine, places.binDir);
@@ -100,7 +103,8 @@ export async function lookAtMachine(machine: Machine, role: Role, places: Places
     serverSigns: await serverSigns(machine),
     otherAgents: await otherAgents(machine, manager),
     ...(await stateOf(machine, manager, unitOf(role))),
-    nodeName: await nodeNameOf(machine),
+    dataDir,
+    nodeName: await nodeNameOf(machine, dataDir),
     record,
     copies,
   };
@@ -215,8 +219,20 @@ async function stateOf(
   };
 }
 
-async function nodeNameOf(machine: Machine): Promise<string | undefined> {
-  const file = await readFileFact(machine, '/var/lib/rancher/k3s/agent/client-kubelet.crt');
+/** As the installed unit says; flags before files before variables. */
+function dataDirOf(unit: string, variables: string, files: readonly FileFact[]): string {
+  const words = (commandOf(unit) ?? []).join('\n');
+  const flag = /^(?:--data-dir|-d)[=\n](.+)$/m.exec(words)?.[1];
+  const key = files
+    .map(({ path, text }) =>
+      path.match(/\.ya?ml$/i) ? /^data-dir:\s*["']?([^"'\s]+)/m.exec(text)?.[1] : undefined,
+    )
+    .findLast((found) => found !== undefined);
+  return flag ?? key ?? (parseEnvironmentFile(variables).K3S_DATA_DIR || '/var/lib/rancher/k3s');
+}
+
+async function nodeNameOf(machine: Machine, dataDir: string): Promise<string | undefined> {
+  const file = await readFileFact(machine, `${dataDir}/agent/client-kubelet.crt`);
   if (!file) return undefined;
   try {
     return /^CN=system:node:(.+)$/m.exec(new X509Certificate(file.text).subject)?.[1];

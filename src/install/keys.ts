@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { ConfigurationError } from '#base';
-import type { MachineFacts, ServiceManager } from './facts.ts';
+import { dropInPath, type MachineFacts, type ServiceManager } from './facts.ts';
 import type { Wanted } from './plan-parts.ts';
 import type { Role } from './record.ts';
 import type { Step } from './steps.ts';
@@ -31,12 +31,14 @@ export interface KeyPlan {
 /** Throws `DAAS_INSTALL_NO_CREDENTIALS` where systemd has none, or no key file is configured. */
 export function keySteps(
   role: Role,
-  mode: KeyMode,
+  mode: KeyMode | undefined,
   keys: readonly KeyFile[],
   manager: ServiceManager,
   facts: MachineFacts,
 ): KeyPlan {
-  if (mode === 'file') return { steps: [], files: [] };
+  // Not asked for: a sealed key stays sealed, whose original may be gone.
+  if (mode === undefined) return { steps: [], files: [] };
+  if (mode === 'file') return { steps: withoutDropIn(role, facts), files: [] };
   refuseWithout(mode, keys, manager);
   const isEncrypted = mode === 'encrypted';
   const sealedPath = ({ name }: KeyFile) => join(CREDENTIALS_DIR, `${role}-${name}.cred`);
@@ -57,6 +59,11 @@ export function keySteps(
     steps: isEncrypted && !isDone ? steps : [],
     files: [{ content, mode: 0o644, why: 'systemd hands the keys to the unit' }],
   };
+}
+
+function withoutDropIn(role: Role, { files }: MachineFacts): readonly Step[] {
+  const path = dropInPath(role);
+  return files.has(path) ? [{ kind: 'remove', path, why: 'the program reads the key file itself' }] : [];
 }
 
 function refuseWithout(mode: KeyMode, keys: readonly KeyFile[], manager: ServiceManager): void {

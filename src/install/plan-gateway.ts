@@ -19,7 +19,8 @@ export interface GatewayRequest {
   readonly stateDir: string;
   readonly serverCaFile: string | undefined;
   readonly tlsKeyFile: string;
-  readonly keyMode: KeyMode;
+  /** undefined: as it is. */
+  readonly keyMode: KeyMode | undefined;
   readonly skipStart: boolean;
   readonly skipEnable: boolean;
 }
@@ -70,7 +71,7 @@ export function planGateway(facts: MachineFacts, request: GatewayRequest): Plan 
       ...directoriesFor(writes),
       ...keys.steps,
       ...writes,
-      ...(writes.length > 0 && manager.isRunning ? service.reload : []),
+      ...(isChanged && manager.isRunning ? service.reload : []),
       ...(request.skipEnable || facts.isEnabled ? [] : [service.enable()]),
       ...start,
     ],

@@ -18,7 +18,7 @@ export interface Service {
   disable(): Step;
   start(deadlineMs: number, why: string): Step;
   /** Plain k3s: whether its Node becomes Ready again is the operator's to decide, too. */
-  startPlain(): Step;
+  startPlain(): RunStep;
   stop(why: string): Step;
 }
 
@@ -64,6 +64,18 @@ export function changes(facts: MachineFacts, wanted: readonly Wanted[]): readonl
     if (before?.text === file.content && before.mode === file.mode) return [];
     return [{ kind: 'write', ...file, before: before?.text } satisfies WriteStep];
   });
+}
+
+/**
+ * k3s shows the certificate that it has, gets 401 when its Node is gone, and never comes to its token; without a certificate it
+ * joins by the token and the node's password.
+ */
+export function forgetCertificate({ dataDir }: Pick<MachineFacts, 'dataDir'>): readonly Step[] {
+  return ['crt', 'key'].map((kind) => ({
+    kind: 'remove',
+    path: `${dataDir}/agent/client-kubelet.${kind}`,
+    why: 'k3s joins by its token again, and makes another',
+  }));
 }
 
 export interface Kept {

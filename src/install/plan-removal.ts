@@ -1,6 +1,6 @@
 import { ConfigurationError } from '#base';
 import { dropInPath, type MachineFacts, unitOf, unitPath } from './facts.ts';
-import { expectManager, forgetRecord, putBack, serviceOf } from './plan-parts.ts';
+import { expectManager, forgetCertificate, forgetRecord, putBack, serviceOf } from './plan-parts.ts';
 import type { Role } from './record.ts';
 import type { Plan, Step } from './steps.ts';
 import { environmentFileOf } from './units.ts';
@@ -34,6 +34,7 @@ function planRestore(facts: MachineFacts, { role }: RemovalRequest): Plan {
       ...putBack(facts, record),
       ...(manager.isRunning ? service.reload : []),
       ...(wasEnabled === facts.isEnabled ? [] : [wasEnabled ? service.enable() : service.disable()]),
+      ...forgetCertificate(facts),
       ...(wasActive ? [service.startPlain()] : []),
       ...forgetRecord(record),
     ],

@@ -16,7 +16,7 @@ const request = (change: Partial<WorkerRequest> = {}): WorkerRequest => ({
   flags: undefined,
   environment: { K3S_DAAS_NODE_ID: 'worker-1', PATH: '/usr/bin' },
   nodeId: 'worker-1',
-  keyMode: 'file',
+  keyMode: undefined,
   walletKeyFile: '/etc/k3s-daas/wallet.key',
   k3s: {
     binDir: '/usr/local/bin',
@@ -145,6 +145,24 @@ test.each([
   expect(machine.active.has('k3s-agent')).toBe(true);
 });
 
+test('a Node that is gone is made anew: the certificate that k3s would insist on goes', async () => {
+  await using machine = await PretendedMachine.withSystemd({
+    ...plainAgent,
+    '/data/agent/client-kubelet.crt': 'dead',
+    '/etc/systemd/system/k3s-agent.service.env': "K3S_DATA_DIR='/data'\n",
+  });
+  machine.active.add('k3s-agent');
+  const made = await plan(machine);
+  machine.failing.set('systemctl restart', 'the Node is gone');
+  await expect(carryOut(machine, made)).rejects.toThrow('the Node is gone');
+  expect(await machine.text('/data/agent/client-kubelet.crt')).toBeUndefined();
+  expect(machine.ran.slice(-3)).toEqual([
+    'systemctl daemon-reload',
+    'systemctl restart k3s-agent',
+    'systemctl restart k3s-agent',
+  ]);
+});
+
 test('killed between any two steps, the same command ends where it would have, and the way back is whole', async () => {
   await using reference = await PretendedMachine.withSystemd(plainAgent);
   reference.active.add('k3s-agent');
@@ -213,6 +231,9 @@ test('a sealed key is sealed once, and systemd hands it to the unit', async () =
     '[Service]\nLoadCredentialEncrypted=wallet.key:/etc/k3s-daas/credentials/worker-wallet.key.cred\nEnvironment=K3S_DAAS_WALLET_KEY_FILE=%d/wallet.key\n',
   );
   expect((await plan(machine, { keyMode: 'encrypted' })).steps).toEqual([]);
+  expect((await plan(machine)).steps).toEqual([]);
+  const { steps } = await plan(machine, { keyMode: 'file' });
+  expect(steps.map(short)[0]).toBe(`remove ${unit}.d/10-k3s-daas-keys.conf`);
 });
 
 test('k3s is fetched by the version that is named, and by no other', async () => {

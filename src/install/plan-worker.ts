@@ -9,6 +9,7 @@ import {
   changes,
   directoriesFor,
   expectManager,
+  forgetCertificate,
   forgetRecord,
   keepReplaced,
   putBack,
@@ -27,7 +28,8 @@ export interface WorkerRequest {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The node id by the settings, if they name one. */
   readonly nodeId: string | undefined;
-  readonly keyMode: KeyMode;
+  /** undefined: as it is. */
+  readonly keyMode: KeyMode | undefined;
   readonly walletKeyFile: string | undefined;
   readonly k3s: K3sSource;
   readonly skipStart: boolean;
@@ -67,7 +69,7 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
     ...(isChanged && !request.skipStart ? [rehearsal(request, wanted)] : []),
     ...(stopsPlain ? [service.stop('plain k3s makes room; its pods run on (KillMode=process)')] : []),
     ...writes.filter(({ path }) => isUnit(path)),
-    ...(writes.length > 0 && manager.isRunning ? service.reload : []),
+    ...(isChanged && manager.isRunning ? service.reload : []),
     ...(request.skipEnable || facts.isEnabled ? [] : [service.enable()]),
     ...startSteps(facts, request, service, isChanged),
   ];
@@ -75,11 +77,17 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
     ? [
         ...putBack(facts, kept.record),
         ...(manager.isRunning ? service.reload : []),
-        ...(kept.record.takenOver?.wasActive ? [service.startPlain()] : []),
+        ...(kept.record.takenOver?.wasActive ? plainAgain(facts, service) : []),
         ...forgetRecord(kept.record),
       ]
     : [];
   return { steps, undo, notes: notesOf(facts, request, found, wanted.dropped) };
+}
+
+/** The operator may have removed its Node by now. */
+function plainAgain(facts: MachineFacts, service: ReturnType<typeof serviceOf>): readonly Step[] {
+  const start = service.startPlain();
+  return [{ ...start, orElse: [...forgetCertificate(facts), start] }];
 }
 
 function startSteps(

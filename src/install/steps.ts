@@ -31,6 +31,8 @@ export interface RunStep {
   readonly deadlineMs: number;
   /** A failure changes nothing that matters. */
   readonly mayFail?: boolean;
+  /** Taken when it fails. */
+  readonly orElse?: readonly Step[];
 }
 
 export interface DownloadStep {
