@@ -39,7 +39,7 @@ export interface WorkerFacts {
   readonly gasMist: bigint;
 }
 
-export interface ChainView {
+interface ChainView {
   readonly point: ChainPoint;
   readonly cluster: Cluster;
   readonly hasTrustPin: boolean;

@@ -25,7 +25,8 @@ export const machineChecks: readonly Check[] = [
     group: 'machine',
     what: 'kernel and its modules',
     link: 'getting-started.md#a-worker',
-    async judge({ text }) {
+    async judge(probes) {
+      const text = (path: string) => probes.text(path);
       const release = (await text('/proc/sys/kernel/osrelease'))?.trim() ?? 'unknown';
       const missing: string[] = [];
       if (!(await text('/proc/filesystems'))?.includes('\toverlay\n')) missing.push('overlay');

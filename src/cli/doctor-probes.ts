@@ -162,7 +162,9 @@ function cacerts(server: string): Promise<Buffer> {
   const outgoing = request(
     new URL('/cacerts', server),
     { rejectUnauthorized: false, signal: AbortSignal.timeout(patienceMs) },
-    (incoming) => readBody(incoming, 1024 * 1024).then(resolve, reject),
+    (incoming) => {
+      readBody(incoming, 1024 * 1024).then(resolve, reject);
+    },
   );
   outgoing.once('error', reject);
   outgoing.end();

@@ -13,7 +13,7 @@ interface Row {
 
 /** By the longest common subsequence: the files are a few dozen lines. */
 function align(before: readonly string[], after: readonly string[]): Row[] {
-  const lengths = before.map(() => new Array<number>(after.length + 1).fill(0));
+  const lengths = before.map(() => Array.from({ length: after.length + 1 }, () => 0));
   const at = (row: number, column: number) => lengths[row]?.[column] ?? 0;
   for (let row = before.length - 1; row >= 0; row -= 1)
     for (let column = after.length - 1; column >= 0; column -= 1) {

@@ -16,7 +16,7 @@ export interface Finished {
   readonly output: string;
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly deadlineMs: number;
   readonly env?: Readonly<Record<string, string>> | undefined;
 }

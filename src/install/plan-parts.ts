@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { ConfigurationError } from '#base';
 import type { MachineFacts, ServiceManager } from './facts.ts';
 import {
+  damaged,
   formatRecord,
   type InstallRecord,
   RECORD_DIR,
@@ -135,7 +136,7 @@ export function putBack(
     .map(({ path, copy, mode, uid, gid }): Step => {
       if (copy === null) return { kind: 'remove', path, why: 'it was not there before' };
       const kept = facts.copies.get(copy) ?? facts.files.get(path);
-      if (!kept) throw missingCopy(copy);
+      if (!kept) throw damaged(copy, 'it is missing');
       return {
         kind: 'write',
         path,
@@ -153,14 +154,6 @@ export function putBack(
 export function forgetRecord({ role, replaced }: InstallRecord): readonly Step[] {
   const copies = replaced.flatMap(({ copy }) => copy ?? []);
   return [...copies, recordPath(role)].map((path) => ({ kind: 'remove', path, why: 'the way back is done' }));
-}
-
-function missingCopy(copy: string): ConfigurationError {
-  return new ConfigurationError(
-    'DAAS_INSTALL_RECORD_DAMAGED',
-    `${copy}, which the record of the installation names, is missing. Restore it from a backup, or put the file back by hand`,
-    { details: { path: copy } },
-  );
 }
 
 /** Throws what keeps any plan from being carried out here. */

@@ -64,7 +64,7 @@ function copyPath({ role, replaced }: InstallRecord, path: string): string {
 export function damaged(path: string, why: string, cause?: unknown): ConfigurationError {
   return new ConfigurationError(
     'DAAS_INSTALL_RECORD_DAMAGED',
-    `the record of the installation ${path} cannot be used: ${why}. Restore it from a backup, or put the files back by hand`,
+    `the record of the installation cannot be used, ${path}: ${why}. Restore it from a backup, or put the files back by hand`,
     { cause, details: { path } },
   );
 }

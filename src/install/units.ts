@@ -207,7 +207,8 @@ respawn_delay=5
 respawn_max=10
 respawn_period=120
 retry=TERM/${stopSeconds}/KILL/5
-rc_ulimit='-n 1048576 -c 0'
+rc_ulimit='-n 1048576'
+ulimit -c 0
 
 set -o allexport
 if [ -f /etc/environment ]; then . /etc/environment; fi
