@@ -385,7 +385,7 @@ export function describeAttacks(where: Pick<WorldOptions, 'startK3s'> = {}): voi
       const { exited, lines } = worker.start();
       expect(await exited).toEqual({ code: 78, signal: null });
       const ended = lines.find(({ event }) => event === 'host.ended');
-      expect(ended).toMatchObject({ code: 'DAAS_CHAIN_ID_MISMATCH' });
+      expect(ended).toMatchObject({ error: { code: 'DAAS_CHAIN_ID_MISMATCH' } });
       expect(await world.chain.balance(worker.wallet.address)).toBe(100n * SUI);
     });
   });

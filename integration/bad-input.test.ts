@@ -28,15 +28,16 @@ interface End {
 /** How a program ended: refused before it was a host, or as a host. */
 async function endOf(program: Program): Promise<End> {
   const { code: exitCode } = await program.exited;
-  const refused = program.lines.find((line): line is Line & { error: Line } => 'error' in line)?.error;
-  const ended = program.lines.find(({ event }) => event === 'host.ended');
+  const failures = program.lines.filter((line): line is Line & { error: Line } => 'error' in line);
+  const failed = (failures.find(({ level }) => level === undefined) ?? failures.find(isEnd))?.error;
   return {
     exitCode,
-    code: refused?.code ?? ended?.code,
-    sentence: textOf(refused?.message) ?? textOf(ended?.detail) ?? program.tail(),
+    code: failed?.code,
+    sentence: textOf(failed?.message) ?? program.tail(),
   };
 }
 
+const isEnd = ({ event }: Line) => event === 'host.ended';
 const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
 /** What a refused start may leave: the journal and the key in its own directory. */

@@ -9,7 +9,8 @@ import { GatewayConnector, type HostEvents, NodeIdentity, StakeChain } from '#pl
 import { builtIns } from '#plugins';
 import { openNodeIdentity } from '#seal';
 import { deploymentOf, walletOf } from '../src/cli/chain-settings.ts';
-import { loadWorkerSettings, nodeIdOf, pluginEntries } from '../src/cli/settings.ts';
+import { pluginEntries } from '../src/cli/plugin-settings.ts';
+import { loadWorkerSettings, nodeIdOf } from '../src/cli/settings.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
 
 /**

@@ -27,7 +27,6 @@ const ALL_DOORS = [
   '#base',
   '#chain',
   '#cluster',
-  '#devnet',
   '#domain',
   '#gateway',
   '#host',
@@ -37,6 +36,7 @@ const ALL_DOORS = [
   '#plugins',
   '#proof',
   '#seal',
+  '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
 
@@ -75,7 +75,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/host/**',
     holds: 'plugin catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: ['fastest-levenshtein', 'zod'],
+    packages: ['fastest-levenshtein', 'semver', 'zod'],
   },
   {
     files: 'src/host/container.ts',
@@ -161,20 +161,6 @@ export const ROOMS: readonly Room[] = [
     isDetail: true,
   },
   {
-    files: 'src/devnet/**',
-    holds: 'the dev chain; it learns the contract from its compiled modules',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-  },
-  {
-    files: 'src/devnet/**/*.test.ts',
-    holds: 'its tests replay the scenarios of the contracts',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-    reachesUp: true,
-    isDetail: true,
-  },
-  {
     files: 'src/cli/**',
     holds: 'one file per command; here the layers meet',
     doors: ALL_DOORS,
@@ -200,9 +186,15 @@ export const ROOMS: readonly Room[] = [
     packages: ['zod'],
   },
   {
+    files: 'devnet/src/**',
+    holds: 'the dev chain, a package of its own (`@k3s-daas/devnet`); it knows nothing of K3s-DaaS',
+    doors: [],
+    packages: [SUI, '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+  },
+  {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '#devnet'],
+    doors: ['#base', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },

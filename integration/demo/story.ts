@@ -119,6 +119,7 @@ async function story(world: World, teller: Teller): Promise<void> {
   const again = first.worker.start();
   const refused = await again.exited;
   const latched = again.lines.find((line) => line.event === 'host.ended');
+  const { code } = (latched as unknown as { error: { code: string } }).error;
   if (refused.code !== 77)
     throw new Error(`the restarted host ended with ${refused.code ?? refused.signal}, not with 77`);
   const recreated = await recreateNode(world, stolen, 'worker-1');
@@ -127,8 +128,8 @@ async function story(world: World, teller: Teller): Promise<void> {
   teller.happened({
     event: 'rejoin.refused',
     worker: 'worker-1',
-    facts: { exitCode: refused.code, code: latched?.code, certificateStatus: recreated },
-    sentence: `refused: the restarted host ends with exit code 77 (${String(latched?.code)}), its old certificate gets HTTP ${recreated}`,
+    facts: { exitCode: refused.code, code, certificateStatus: recreated },
+    sentence: `refused: the restarted host ends with exit code 77 (${code}), its old certificate gets HTTP ${recreated}`,
   });
 
   await checkUndisturbed(world, second, teller);

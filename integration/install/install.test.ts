@@ -169,10 +169,12 @@ describe.skipIf(noSystemd !== undefined)(
       await expectOk(await installed());
       expect(await machine.shims()).toEqual(pods);
       const recordId = await world.chain.client.liveRecordOf(name);
-      await world.slash(recordId ?? '', 1_000_000_000n, 'a test');
+      await world.slash(recordId ?? '', 2_000_000_000n, 'a test');
       await until('the unit to fail', async () =>
         (await machine.unit(unit, 'ActiveState')) === 'failed' ? true : undefined,
-      );
+      ).catch(async (error: unknown) => {
+        throw new Error(await machine.journal(unit), { cause: error });
+      });
       expect(await machine.unit(unit, 'ExecMainStatus')).toBe('77');
       expect(await machine.shims()).toEqual([]);
       await expectOk(await daas('uninstall', '--yes'));

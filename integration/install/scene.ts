@@ -19,7 +19,7 @@ export const unit = 'k3s-agent';
 export async function makeRelease(directory: string): Promise<void> {
   const run = promisify(execFile);
   const dist = join(directory, 'dist');
-  await run(process.execPath, [join(projectRoot, 'scripts/bundle.ts'), dist]);
+  await run(process.execPath, [join(projectRoot, 'scripts/bundle.ts'), dist, join(directory, 'dev-chain')]);
   await run(process.execPath, [join(projectRoot, 'scripts/release.ts'), directory, dist]);
   await copyFile(join(projectRoot, 'deploy/install.sh'), join(directory, 'install.sh'));
 }

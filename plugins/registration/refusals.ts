@@ -1,4 +1,4 @@
-import { DaasError, EXIT, type ExitCode, gatewayErrorCode } from 'k3s-daas/plugin';
+import { DaasError, EXIT, type ExitCode, errorFacts, gatewayErrorCode, messageOf } from 'k3s-daas/plugin';
 
 /**
  * Until the gateway has seen the token on chain it answers 401 without a reason, to strangers and to workers whose token is
@@ -53,16 +53,16 @@ const reasons: Readonly<Record<string, Reason>> = {
  * else the first refusal.
  */
 export function gathered(failures: readonly unknown[]): unknown {
-  const retryable = failures.find((failure) => failure instanceof DaasError && failure.isRetryable);
+  const retryable = failures.find((failure) => errorFacts(failure).isRetryable);
   return retryable ?? failures[0];
 }
 
-/** Made by now: 401s in a row, over all attempts. */
-export function asRetryable(error: DaasError): DaasError {
-  return new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', error.message, {
-    cause: error.cause,
+/** The same refusal, as one that the host asks again about. */
+export function asRetryable(error: unknown): DaasError {
+  return new DaasError(unnamedRefusal, messageOf(error), {
+    cause: error instanceof Error ? error.cause : undefined,
     exitCode: EXIT.joinDeadline,
     isRetryable: true,
-    details: error.details,
+    details: errorFacts(error).details,
   });
 }

@@ -144,7 +144,7 @@ test.each([
     services.chain.changeRecord(stake.recordId, { status });
     services.chain.criticalRecords = [];
     await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
-    expect(first.control.stops[0]).toMatchObject({ kind, recordId: stake.recordId });
+    expect(first.control.stops[0]).toMatchObject({ cause: { kind, recordId: stake.recordId } });
     await expect(obtain(first)).rejects.toMatchObject({ code });
     expect(services.chain.sent).toHaveLength(2);
 
@@ -162,7 +162,9 @@ test('a machine that lost its journal finds its slashed stake in the ring of the
   chain.slash(recordId);
   await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
-  expect(loaded.control.stops).toEqual([{ kind: 'slashed', recordId, detail: 'slashed: test' }]);
+  expect(loaded.control.stops).toMatchObject([
+    { cause: { kind: 'slashed', recordId, detail: 'slashed: test' }, source: 'chain' },
+  ]);
   expect(chain.sent).toEqual([]);
 });
 
@@ -221,6 +223,25 @@ test('a slash that comes between the reading of the table and of the record is a
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
   table = undefined;
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
+});
+
+test('its preview says what a start would do, and sends nothing', async () => {
+  const clock = new FakeClock();
+  const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+  await using loaded = await loadPlugin(staking, { config, services });
+  const preview = () => loaded.provided(SealTokenSource).preview?.(signal);
+  expect(await preview()).toEqual({
+    plan: 'would stake 5000 MIST (minimum of the cluster: 1000 MIST; gas at most 1000 MIST) and mint a Seal token',
+  });
+  const recordId = services.chain.addRecord({ nodeId, stakeMist: 7_000_000_000n });
+  expect((await preview())?.plan).toBe(
+    `record ${recordId} stands (active) with 7 SUI; would mint its Seal token (gas at most 1000 MIST)`,
+  );
+  const tokenId = services.chain.addToken(recordId, holderKey);
+  expect((await preview())?.plan).toContain(`and token ${tokenId}`);
+  services.chain.slash(recordId);
+  await expect(preview()).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED', exitCode: 77 });
+  expect(services.chain.sent).toEqual([]);
 });
 
 test('it provides one point and no other', async () => {

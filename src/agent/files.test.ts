@@ -63,7 +63,7 @@ test.each(['run', 'run/w1'])(
 
 test('a runtime directory on a disk is warned of, one in memory is not', async () => {
   const codes: unknown[] = [];
-  const log: Log = { ...silentLog, warn: (_, fields) => codes.push(fields?.code) };
+  const log: Log = { ...silentLog, warn: (_, fields) => codes.push(fields?.error?.code) };
   const memory = await mkdtemp('/dev/shm/agent-');
   await openTokenFile(join(memory, 't'), log);
   expect(codes).toEqual([]);

@@ -1,5 +1,14 @@
 import { join } from 'node:path';
-import { type Clock, ConfigurationError, DaasError, EXIT, type Journal, type Log, messageOf } from '#base';
+import {
+  type Clock,
+  ConfigurationError,
+  DaasError,
+  EXIT,
+  errorFields,
+  type Journal,
+  type Log,
+  messageOf,
+} from '#base';
 import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from '#infrastructure';
 import type { AgentStart, AgentState, AgentSupervisor, HostEvents, ResourceUsage } from '#plugin';
 import { childEnvironment, composeArguments } from './arguments.ts';
@@ -124,7 +133,7 @@ class K3sSupervisor implements AgentSupervisor {
     await this.#expectTokenFile();
     if (plan.logsToFile)
       log.warn('k3s writes its log to a file: what it says about a join that fails cannot be told', {
-        code: 'DAAS_AGENT_LOG_ELSEWHERE',
+        error: { code: 'DAAS_AGENT_LOG_ELSEWHERE' },
       });
     signal.throwIfAborted();
     await this.#stopLeftOver();
@@ -306,7 +315,7 @@ class K3sSupervisor implements AgentSupervisor {
       return;
     }
     const failure = error instanceof Error ? error : new Error(String(error));
-    this.#options.log.error('The agent is given up', { ...factsOf(failure), detail: messageOf(failure) });
+    this.#options.log.error('The agent is given up', { ...errorFields(failure) });
     this.#enter({ kind: 'stopped', detail: messageOf(failure) });
     if (run.hasBeenReady) run.failed.resolve(failure);
     else run.ready.reject(failure);
@@ -455,7 +464,7 @@ class K3sSupervisor implements AgentSupervisor {
     const secret = run.request.join && parseFullToken(run.request.join.token)?.credential.reveal();
     const told = new Set<string>();
     let pid = 0;
-    const output = log.child({ source: 'k3s' });
+    const output = log.child({ part: 'k3s' });
     const child = await launch({
       binary: await findBinary(settings.binary, env),
       argv,
@@ -600,10 +609,6 @@ class K3sSupervisor implements AgentSupervisor {
 
 function pidOf(state: AgentState): number | undefined {
   return 'pid' in state ? state.pid : undefined;
-}
-
-function factsOf(error: Error): Readonly<Record<string, unknown>> {
-  return error instanceof DaasError ? { code: error.code, ...error.details } : {};
 }
 
 function aborted(signal: AbortSignal, over: AbortSignal): Promise<'asked'> {

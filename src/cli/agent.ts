@@ -6,17 +6,12 @@ import { createHost, type HostContext } from '#host';
 import { createLogger, machineId } from '#infrastructure';
 import type { AgentSupervisor } from '#plugin';
 import { builtIns } from '#plugins';
+import { missingDevnet } from './devnet-package.ts';
 import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
-import {
-  type Loaded,
-  loadWorkerSettings,
-  nodeIdOf,
-  pluginEntries,
-  runtimeArguments,
-  settingWarnings,
-} from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { type Loaded, loadWorkerSettings, nodeIdOf, runtimeArguments, settingWarnings } from './settings.ts';
 
 interface AgentFlags {
   readonly config?: string;
@@ -65,8 +60,10 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     log.warn('Configuration warning', { detail: warning });
   if (flags.dryRun) {
     const { rehearse } = await import('./agent-rehearsal.ts');
-    return rehearse(io, settings, flags, k3sArguments(settings, flags, k3sFlags));
+    return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
+  const missing = await missingDevnet(settings);
+  if (missing) log.warn('Configuration warning', { detail: missing.message });
   const host = createHost({
     nodeId: nodeIdOf(settings),
     stateDir: value.stateDir,

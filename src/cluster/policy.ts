@@ -10,7 +10,7 @@ import {
   SYSTEM_NAMESPACE,
 } from './words.ts';
 
-/** What an administrator runs so that an ordinary node may register. */
+/** The command by which an administrator lets an ordinary node register. */
 const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
 
 /**
@@ -120,7 +120,7 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
     ],
     validations: [
       {
-        // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces those that are nobody's.
+        // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces unreserved ones.
         expression: `variables.type in ${types} || (request.operation == 'DELETE' && variables.name.endsWith('.node-password.k3s'))`,
         message: 'the gateway writes join credentials and node passwords only',
         reason: 'Forbidden',
@@ -129,7 +129,7 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
   });
 }
 
-/** The ConfigMap with the operator's names, which are nobody's to stake, each with its listing. */
+/** The ConfigMap with the operator's names, which no stake can take, each with its listing. */
 export function admittedNamesMap(listings: ReadonlyMap<string, string>): V1ConfigMap {
   return {
     apiVersion: 'v1',

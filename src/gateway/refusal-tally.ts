@@ -1,18 +1,19 @@
-import type { Audit, AuditFacts } from './audit.ts';
+import type { Audit } from './audit.ts';
+import type { AuditFacts } from './audit-chain.ts';
 
 /**
- * Refusals cost their senders nothing, so they must not cost the disk a line each: the first of its kind in a minute is
- * written as it is, the rest of that minute is counted and written as one line. Beyond a number of kinds a minute only
- * the reason is counted.
+ * Refused requests cost their senders nothing, so they must not cost the disk a line each: the first of its kind in a
+ * minute is written as a line, the rest of that minute is counted and written as one more. Beyond a number of kinds per
+ * minute only the reason is counted.
  */
 export interface RefusalTally {
-  /** `kind` is what refusals are counted by; `facts` go into the line of the first. */
+  /** Counts by `kind`; `facts` go into the line of the first. */
   count(event: string, kind: RefusalKind, facts: AuditFacts): void;
   /** Writes the minutes that are over, or, with `isLast`, all of them. */
   flush(options?: { readonly isLast?: boolean }): void;
 }
 
-/** Nothing in here may be a claim that was not proven, but for the sender's address. */
+/** Apart from the sender's address, nothing in here may be an unproven claim. */
 interface RefusalKind {
   readonly reason: string;
   readonly path?: string;
@@ -23,9 +24,9 @@ interface RefusalKind {
 export interface RefusalTallyOptions {
   readonly audit: Pick<Audit, 'record'>;
   readonly nowMs: () => number;
-  /** Kinds without a proven node id that are told apart within a minute. */
+  /** Kinds without a proven node id that are distinguished within a minute. */
   readonly mostKinds?: number;
-  /** Kinds with one: apart from the others, so that strangers cannot use up their number. */
+  /** Kinds with one: counted apart, so that strangers cannot use up their number. */
   readonly mostProvenKinds?: number;
 }
 
@@ -33,7 +34,7 @@ interface Count {
   readonly event: string;
   readonly kind: RefusalKind;
   readonly minute: number;
-  /** Without the one that has a line of its own. */
+  /** Without the first, which has a line of its own. */
   more: number;
   lastRequestId: string | undefined;
 }
@@ -49,7 +50,7 @@ export function createRefusalTally({
   mostProvenKinds = 256,
 }: RefusalTallyOptions): RefusalTally {
   const counts = new Map<string, Count>();
-  /** How many of them have a node id, and how many have not; what is merely counted by its reason is not among them. */
+  /** How many kinds have a proven node id, and how many do not; without those that are counted by reason alone. */
   const kinds = { proven: 0, unproven: 0 };
   const minuteNow = () => Math.floor(nowMs() / minuteMs);
 
@@ -69,7 +70,7 @@ export function createRefusalTally({
   function flush({ isLast = false }: { readonly isLast?: boolean } = {}): void {
     const minute = minuteNow();
     for (const [key, count] of counts) {
-      // A clock that was set back ends a minute too.
+      // A clock that was set back ends a minute as well.
       if (!isLast && count.minute === minute) continue;
       counts.delete(key);
       if (count.kind.address !== others) kinds[sortOf(count.kind)] -= 1;
@@ -102,7 +103,7 @@ export function createRefusalTally({
     flush,
   };
 
-  /** The reasons are a fixed set, so that these stay few however many addresses there are. */
+  /** The reasons are a fixed set: these counts stay few, however many addresses there are. */
   function rest(event: string, reason: string, minute: number): Count {
     const kind = { reason, address: others };
     const key = keyOf(event, kind);

@@ -1,22 +1,21 @@
-import { backoffDelayMs, type Clock, type Log, messageOf } from '#base';
+import { backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 
 /**
- * Work by key: whatever is added while its key waits is done once, what is added while it is being done is done again,
- * and what fails is tried again after a growing delay until it succeeds.
+ * Work by key. A key that is added while it waits is worked on once, one that is added while it is worked on is worked on
+ * again, and what fails is retried after a growing delay until it succeeds.
  *
- * Urgent work begins before all other, in places of its own, and does not wait for what is being done for the same key: that
- * is cut off.
+ * Urgent work begins before all other, has places of its own, and aborts work in progress for the same key.
  */
 export interface WorkQueue {
   add(key: string, options?: { readonly isUrgent?: boolean }): void;
-  /** Resolves when everything that was under way has ended; nothing new begins. */
+  /** Begins nothing new; resolves when everything in progress has ended. */
   close(): Promise<void>;
 }
 
 export interface WorkQueueOptions {
   readonly run: (key: string, signal: AbortSignal) => Promise<void>;
   readonly atOnce: number;
-  /** Places for urgent work, beside the others. */
+  /** Places for urgent work, in addition to the others. */
   readonly urgentAtOnce: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -70,14 +69,18 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       failures.delete(key);
     } catch (error) {
       if (signal.aborted) return;
-      // What came in meanwhile, which may be the echo of what was done, is part of the next attempt: without this a
-      // node whose last step fails would be tried again and again without a pause.
+      // What was added meanwhile, which may be the echo of the work itself, is part of the next attempt. Without this a
+      // node whose last step fails would be retried without a pause.
       waiting.delete(key);
       urgent.delete(key);
       const failed = failures.get(key) ?? 0;
       failures.set(key, failed + 1);
       const delayMs = 100 + backoffDelayMs(failed, retry, random);
-      log.warn('Could not settle a node, will try again', { node: key, delayMs, detail: messageOf(error) });
+      log.warn('A node could not be reconciled and is retried', {
+        nodeId: key,
+        delayMs,
+        ...errorFields(error),
+      });
       void clock.sleep(delayMs, stop.signal).then(
         () => add(key, { isUrgent }),
         () => undefined,
@@ -91,7 +94,8 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       waiting.delete(key);
       urgent.add(key);
       const current = underway.get(key);
-      if (current && !current.isUrgent) current.stop.abort(new Error('something more urgent has to be done'));
+      if (current && !current.isUrgent)
+        current.stop.abort(new Error('more urgent work for this node has begun'));
     } else if (!urgent.has(key)) waiting.add(key);
     pump();
   }

@@ -4,6 +4,7 @@ import {
   type Clock,
   ConfigurationError,
   EXIT,
+  errorFields,
   type Journal,
   Lifetime,
   type Log,
@@ -22,12 +23,13 @@ import {
   PluginJournal,
   SealTokenSource,
 } from '#plugin';
-import { type CatalogDeadlines, defaultDeadlines, loadCatalog } from './catalog.ts';
+import { defaultDeadlines, loadCatalog } from './catalog.ts';
 import { bind, bindPerPlugin, createServiceContainer, type ServiceBinding } from './container.ts';
 import type { BuiltIns, PluginEntry } from './discovery.ts';
-import { errorFields, factsOf } from './errors.ts';
+import { factsOf } from './errors.ts';
 import { createEventBus, type HostEventBus } from './events.ts';
 import { createHealthRegistry, type HostHealth } from './health.ts';
+import type { CatalogDeadlines } from './hosted-plugin.ts';
 import { type HostOutcome, Lifecycle } from './lifecycle.ts';
 import { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
 
@@ -125,6 +127,7 @@ export function createHost(options: HostOptions): Host {
       retry: options.retry ?? { baseMs: 500, maxMs: 15_000 },
     },
     events,
+    health,
     clock,
     log,
     random,
@@ -148,9 +151,11 @@ export function createHost(options: HostOptions): Host {
     }
     await life.close().catch((error: unknown) => log.error('Releasing failed', errorFields(error)));
     const { exitCode, error } = outcome;
-    const code = error && errorFields(error).code;
-    const detail = error ? messageOf(error) : 'asked to stop';
-    events.emit('host.ended', { exitCode, code, detail });
+    events.emit('host.ended', {
+      exitCode,
+      reason: error ? undefined : 'asked to stop',
+      error: error && errorFields(error).error,
+    });
     return outcome;
   }
 

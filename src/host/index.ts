@@ -1,11 +1,8 @@
 export {
   type Catalog,
-  type CatalogDeadlines,
   type CatalogOptions,
   defaultDeadlines,
-  HostStopping,
   loadCatalog,
-  validatePlugins,
 } from './catalog.ts';
 export {
   bind,
@@ -18,8 +15,8 @@ export {
   type BuiltIns,
   type DiscoveryOptions,
   discoverPlugin,
-  PLUGIN_API,
   type PluginEntry,
+  packageDirectory,
 } from './discovery.ts';
 export { PluginError, type PluginPhase } from './errors.ts';
 export { createEventBus, type HostEventBus } from './events.ts';
@@ -33,6 +30,10 @@ export {
   type PreparedHost,
   type SignalSource,
 } from './host.ts';
+export type { CatalogDeadlines } from './hosted-plugin.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
+export { integrityOf } from './plugin-integrity.ts';
+export { validatePlugins } from './plugin-validation.ts';
+export { type PreviewOptions, previewStart, refuseWrite, type StartPreview } from './preview.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

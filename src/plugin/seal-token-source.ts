@@ -17,6 +17,16 @@ export interface SealTokenSource {
   find(signal: AbortSignal): Promise<SealedStake | undefined>;
   /** Idempotent: after `kill -9` at any moment it goes on where it was. `onPhase` tells the host what it is at. */
   obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake>;
+  /**
+   * What `find` and `obtain` would do now, for `k3s-daas agent --dry-run`: read and simulate, send nothing. Throws what a
+   * start would end with. Optional: without it the dry run shows what `find` gives.
+   */
+  preview?(signal: AbortSignal): Promise<StakePreview>;
+}
+
+/** One sentence for the operator, such as `would stake 1 SUI and mint a Seal token`. */
+export interface StakePreview {
+  readonly plan: string;
 }
 
 const sealedStake = anObject({
@@ -32,4 +42,5 @@ export const SealTokenSource: Point<SealTokenSource> = point<SealTokenSource>(
     find: optional(sealedStake),
     obtain: sealedStake,
   },
+  { preview: anObject({ plan: aValue('string') }) },
 );

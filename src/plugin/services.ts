@@ -17,6 +17,13 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
+  /** What `stakeForNode` would cost, simulated by the chain. Sends nothing; throws as `stakeForNode` does. */
+  simulateStake(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<SimulatedCost>;
+  /** What `createWorkerSealToken` would cost; sends nothing. */
+  simulateSealToken(
+    request: { recordId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
   /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
 }
@@ -24,6 +31,10 @@ export interface ChainReceipt {
   readonly digest: string;
   /** The object the call is about: the stake record, the Seal token. */
   readonly objectId: string;
+}
+export interface SimulatedCost {
+  /** The most that the gas may cost; what is not used stays in the coin. */
+  readonly gasBudgetMist: bigint;
 }
 export const StakeChain: Token<StakeChain> = token('stake-chain');
 
@@ -190,12 +201,21 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
 }
 
 export interface HostControl {
-  /** Begins the end of the host; the first cause counts. Returns at once. */
-  stop(cause: StopCause): void;
+  /**
+   * Ends the host; the first ending counts. The host emits the event (`stake.slashed`, `stake.ended`) and does what
+   * follows. Returns at once.
+   */
+  stop(ending: NodeEnding): void;
   /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
-  /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
-  degrade(source: string, detail: string | undefined): void;
+}
+/** Why a node must stop: what `stakeEnding` gives, and who said so. */
+export interface NodeEnding {
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `evicted`, `banned`. */
+  readonly status: string;
+  readonly cause: StopCause;
+  /** Where the fact comes from: `chain`, `gateway`. */
+  readonly source: string;
 }
 export const HostControl: Token<HostControl> = token('host-control');
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Clock, DaasError } from '#base';
 import type { ChainPoint, Cluster, ClusterParameters, GatewayEntry, SealToken, StakeRecord } from '#domain';
-import type { ChainReceipt, StakeChain } from '#plugin';
+import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 
 /** `0x` and 64 hex digits, the same for the same name. */
 export function fakeId(name: string): string {
@@ -120,6 +120,18 @@ export class FakeStakeChain implements StakeChain {
     if (record?.status !== 'active' || record.token !== undefined)
       throw new DaasError('DAAS_CHAIN_ABORT', `no token can be made of ${request.recordId}`);
     return this.#executed('create_worker_seal_token', this.addToken(request.recordId, request.holderKey));
+  }
+
+  async simulateStake(request: { nodeId: string; stakeMist: bigint }): Promise<SimulatedCost> {
+    this.#expectReachable();
+    if (this.balanceMist < request.stakeMist)
+      throw new DaasError('DAAS_BALANCE_TOO_LOW', `the wallet holds ${this.balanceMist} MIST`);
+    return { gasBudgetMist: 1_000n };
+  }
+
+  async simulateSealToken(): Promise<SimulatedCost> {
+    this.#expectReachable();
+    return { gasBudgetMist: 1_000n };
   }
 
   async settlePending(): Promise<ChainReceipt | undefined> {

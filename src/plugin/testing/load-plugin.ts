@@ -74,7 +74,7 @@ export interface LoadedPlugin extends FakeServices, AsyncDisposable {
 
 /**
  * Loads one plugin through the catalog of the real host: its shape and configuration are checked, `setup` runs, tasks are
- * supervised, what it provides is wrapped. Only the services are fakes, and nobody misses the points of other plugins.
+ * supervised, what it provides is wrapped. Only the services are fakes, and the points of other plugins are not required.
  */
 export async function loadPlugin<C, N extends Needs>(
   plugin: Plugin<C, N>,
