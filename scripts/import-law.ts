@@ -32,6 +32,7 @@ const ALL_DOORS = [
   '#gateway',
   '#host',
   '#infrastructure',
+  '#install',
   '#plugin',
   '#plugins',
   '#proof',
@@ -166,6 +167,19 @@ export const ROOMS: readonly Room[] = [
     holds: 'Kubernetes: credentials, node passwords, the policies, eviction',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
     packages: ['@kubernetes/client-node', 'yaml'],
+  },
+  {
+    files: 'src/install/**',
+    holds: 'the services of the machine: units, plans to install, take over and roll back, and their steps',
+    doors: ['#base', '#infrastructure'],
+    packages: ['yaml', 'zod'],
+  },
+  {
+    files: 'src/install/download.ts',
+    holds: 'the one file that fetches a program',
+    doors: ['#base'],
+    packages: ['undici'],
+    isDetail: true,
   },
   {
     files: 'src/cli/**',
