@@ -160,15 +160,9 @@ const common = {
       }),
       acceptTerms: z
         .string()
-        .regex(
-          /^(?:any|[0-9a-f]{32})$/,
-          'expected the 32 hex digits that `k3s-daas cluster show` prints, or any',
-        )
+        .regex(/^(?:any|[0-9a-f]{32})$/, 'expected the 32 hex digits of `k3s-daas cluster show`, or any')
         .optional()
-        .meta({
-          description:
-            'the fingerprint of the cluster’s terms that you accept (`k3s-daas cluster show`); nothing is staked on others. any: whatever they are',
-        }),
+        .meta({ description: 'fingerprint of the terms to stake on (`k3s-daas cluster show`); any: all' }),
     })
     .prefault({}),
   join: z
