@@ -32,6 +32,7 @@ describe('aborts', () => {
         await clusterRef(transaction),
         transaction.splitCoins(transaction.gas, [1_000_000n]),
         transaction.pure.string('Not A Label'),
+        transaction.pure.u64(1n),
         transaction.sharedObjectRef({ objectId: '0x6', initialSharedVersion: 1, mutable: false }),
       ],
     });

@@ -425,7 +425,13 @@ fun a_signing_key_of_33_bytes_is_refused() {
     abort
 }
 
-fun register(w: &mut World, endpoint: vector<u8>, kind: vector<u8>, measurement: vector<u8>, tier: u8) {
+fun register(
+    w: &mut World,
+    endpoint: vector<u8>,
+    kind: vector<u8>,
+    measurement: vector<u8>,
+    tier: u8,
+) {
     w.register_gateway(world::admin(), endpoint, vector[], kind, measurement, world::key(), tier);
 }
 

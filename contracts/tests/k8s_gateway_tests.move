@@ -102,15 +102,13 @@ fun a_worker_gets_no_more_than_a_worker_needs() {
 
 #[test]
 fun a_worker_gets_pods_write_only_where_its_tier_grants_it() {
-    let mut w = world::begin_with(
-        world::draft()
-            .with_permissions(vector[
-                world::words(vector[b"nodes:write"]),
-                world::words(vector[b"pods:write"]),
-                world::words(vector[b"*:*"]),
-            ])
-            .with_minimum(100),
-    );
+    let mut w = world::begin_with(world::draft()
+        .with_permissions(vector[
+            world::words(vector[b"nodes:write"]),
+            world::words(vector[b"pods:write"]),
+            world::words(vector[b"*:*"]),
+        ])
+        .with_minimum(100));
     let mut r = w.stake_node(world::alice(), 999, b"n1");
     let token = w.worker_token(world::alice(), &mut r, world::key());
     assert_eq!(*token.permissions(), world::words(vector[b"nodes:write"]));
@@ -326,8 +324,18 @@ fun the_tiers_hold_at_their_exact_edges() {
     let mut at_100 = w.stake_user(world::alice(), 100);
     let mut at_1000 = w.stake_user(world::alice(), 1_000);
     let mut at_10000 = w.stake_user(world::alice(), 10_000);
-    let a = w.user_token(world::alice(), &mut at_100, vector[b"pods:read", b"services:read"], world::key());
-    let b = w.user_token(world::alice(), &mut at_1000, vector[b"nodes:write", b"pods:read"], world::key());
+    let a = w.user_token(
+        world::alice(),
+        &mut at_100,
+        vector[b"pods:read", b"services:read"],
+        world::key(),
+    );
+    let b = w.user_token(
+        world::alice(),
+        &mut at_1000,
+        vector[b"nodes:write", b"pods:read"],
+        world::key(),
+    );
     let c = w.user_token(world::alice(), &mut at_10000, vector[b"*:*"], world::key());
     assert_eq!(a.gateway_tier(), 0);
     assert_eq!(b.gateway_tier(), 1);
@@ -345,7 +353,12 @@ fun the_tiers_hold_at_their_exact_edges() {
 fun at_999_there_is_no_write() {
     let mut w = world::begin();
     let mut r = w.stake_user(world::alice(), 999);
-    let _t = w.user_token(world::alice(), &mut r, vector[b"pods:read", b"pods:write"], world::key());
+    let _t = w.user_token(
+        world::alice(),
+        &mut r,
+        vector[b"pods:read", b"pods:write"],
+        world::key(),
+    );
     abort
 }
 
@@ -457,7 +470,12 @@ fun an_expired_token_is_rotated() {
 fun a_rotation_keeps_what_the_tier_still_grants() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut r = w.stake_user(world::alice(), 1_000);
-    let token = w.user_token(world::alice(), &mut r, vector[b"pods:write", b"pods:read"], world::key());
+    let token = w.user_token(
+        world::alice(),
+        &mut r,
+        vector[b"pods:write", b"pods:read"],
+        world::key(),
+    );
     let p = w.propose(world::s1(), &mut r, 1);
     assert_eq!(r.balance_mist(), 999);
     assert!(r.is_active());
@@ -672,7 +690,12 @@ fun a_token_is_valid_for_its_own_record_and_cluster_alone() {
 fun a_token_that_says_more_than_its_stake_is_worth_counts_no_more() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut r = w.stake_user(world::alice(), 10_001);
-    let token = w.user_token(world::alice(), &mut r, vector[b"pods:read", b"nodes:write", b"a:b"], world::key());
+    let token = w.user_token(
+        world::alice(),
+        &mut r,
+        vector[b"pods:read", b"nodes:write", b"a:b"],
+        world::key(),
+    );
     assert!(w.is_valid(&r, &token));
     // At the edge of the tier all of it is granted, one below the last of the three is not.
     let p = w.propose(world::s1(), &mut r, 1);
@@ -697,7 +720,10 @@ fun a_token_counts_under_the_tiers_in_force() {
     let mut w = world::begin();
     let mut r = w.stake_node(world::alice(), 1_500, b"n1");
     let token = w.worker_token(world::alice(), &mut r, world::key());
-    w.schedule(world::admin(), world::draft().with_tiers(vector[100, 2_000, 10_000]).with_minimum(2_000));
+    w.schedule(
+        world::admin(),
+        world::draft().with_tiers(vector[100, 2_000, 10_000]).with_minimum(2_000),
+    );
     w.at(world::delay() - 1);
     assert!(w.is_valid(&r, &token));
     w.at(world::delay());

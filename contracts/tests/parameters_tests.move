@@ -39,7 +39,10 @@ fun every_parameter_may_be_at_its_lowest() {
     assert_eq!(p.tiers().length(), 3);
     assert_eq!(p.tiers()[0].tier_stake_mist(), 1);
     assert_eq!(p.tiers()[2].tier_stake_mist(), 3);
-    assert_eq!(*p.tiers()[1].tier_permissions(), world::words(vector[b"nodes:write", b"pods:write"]));
+    assert_eq!(
+        *p.tiers()[1].tier_permissions(),
+        world::words(vector[b"nodes:write", b"pods:write"]),
+    );
 }
 
 #[test]
@@ -212,7 +215,13 @@ fun a_tier_above_the_largest_stake_is_refused() {
 
 #[test, expected_failure(abort_code = cluster::ETierPermissions)]
 fun a_tier_without_permissions_is_refused() {
-    world::draft().with_permissions(vector[vector[], world::words(vector[b"nodes:write"]), world::words(vector[b"*:*"])]).checked();
+    world::draft()
+        .with_permissions(vector[
+            vector[],
+            world::words(vector[b"nodes:write"]),
+            world::words(vector[b"*:*"]),
+        ])
+        .checked();
 }
 
 #[test]
@@ -222,7 +231,9 @@ fun sixteen_permissions_of_a_tier_are_allowed() {
 }
 
 #[test, expected_failure(abort_code = cluster::ETierPermissions)]
-fun seventeen_permissions_of_a_tier_are_refused() { with_first_tier(many_permissions(17)).checked(); }
+fun seventeen_permissions_of_a_tier_are_refused() {
+    with_first_tier(many_permissions(17)).checked();
+}
 
 #[test, expected_failure(abort_code = cluster::ETierPermissions)]
 fun a_malformed_permission_of_a_tier_is_refused() {
@@ -247,7 +258,13 @@ fun tiers_hold_at_their_exact_edges() {
         tier_case(10_000, 2, 5),
         tier_case(18_446_744_073_709_551_615, 2, 5),
     ];
-    let all = world::words(vector[b"pods:read", b"services:read", b"nodes:write", b"pods:write", b"*:*"]);
+    let all = world::words(vector[
+        b"pods:read",
+        b"services:read",
+        b"nodes:write",
+        b"pods:write",
+        b"*:*",
+    ]);
     let mut i = 0;
     while (i < expect.length()) {
         let TierCase { stake_mist, tier, permissions } = expect[i];
@@ -274,13 +291,37 @@ fun tier_case(stake_mist: u64, tier: u8, permissions: u64): TierCase {
 #[test]
 fun permissions_have_a_resource_and_a_verb() {
     let good = vector[
-        b"pods:read", b"*:*", b"*:read", b"pods:*", b"a:b", b"z9:0a", b"pods/log:get", b"apps.k8s.io:list", b"node-metrics:get",
+        b"pods:read",
+        b"*:*",
+        b"*:read",
+        b"pods:*",
+        b"a:b",
+        b"z9:0a",
+        b"pods/log:get",
+        b"apps.k8s.io:list",
+        b"node-metrics:get",
         // 64 bytes
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:bcd",
     ];
     let bad = vector[
-        b"", b":", b"pods", b"pods:", b":read", b"pods:read:x", b"Pods:read", b"pods:Read", b"pods :read", b"pods,x:read",
-        b"pods:re0:", b"**:read", b"p*:read", b"pods:*x", b"`:a", b"{:a", b"a:`", b"a:{",
+        b"",
+        b":",
+        b"pods",
+        b"pods:",
+        b":read",
+        b"pods:read:x",
+        b"Pods:read",
+        b"pods:Read",
+        b"pods :read",
+        b"pods,x:read",
+        b"pods:re0:",
+        b"**:read",
+        b"p*:read",
+        b"pods:*x",
+        b"`:a",
+        b"{:a",
+        b"a:`",
+        b"a:{",
         // 65 bytes
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:bcd",
     ];
@@ -400,7 +441,10 @@ fun nobody_else_schedules() {
 #[test]
 fun a_new_treasury_counts_once_it_has_accepted() {
     let mut w = world::begin();
-    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()).with_minimum(2_000));
+    w.schedule(
+        world::admin(),
+        world::draft().with_treasury(world::treasury_2()).with_minimum(2_000),
+    );
     assert!(!w.cluster().pending().borrow().treasury_accepted());
     w.at(world::delay() - 1);
     w.accept_treasury(world::treasury_2());
@@ -419,7 +463,10 @@ fun a_new_treasury_counts_once_it_has_accepted() {
 #[test]
 fun a_treasury_that_has_not_accepted_never_counts() {
     let mut w = world::begin();
-    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()).with_minimum(2_000));
+    w.schedule(
+        world::admin(),
+        world::draft().with_treasury(world::treasury_2()).with_minimum(2_000),
+    );
     w.at(world::delay());
     assert_eq!(w.in_force().treasury(), world::treasury());
     assert_eq!(w.in_force().minimum_stake_mist(), 2_000);
@@ -493,7 +540,10 @@ fun without_a_pending_change_a_slasher_is_removed_too() {
 #[test]
 fun a_slasher_that_only_pends_is_removed() {
     let mut w = world::begin();
-    w.schedule(world::admin(), world::draft().with_slashers(vector[world::s1(), world::s2(), world::mallory()]));
+    w.schedule(
+        world::admin(),
+        world::draft().with_slashers(vector[world::s1(), world::s2(), world::mallory()]),
+    );
     w.remove_slasher(world::admin(), world::mallory());
     w.at(world::delay());
     assert_eq!(*w.in_force().slashers(), vector[world::s1(), world::s2()]);
@@ -520,7 +570,9 @@ fun whom_a_change_in_force_has_dropped_is_no_slasher() {
 
 #[test]
 fun even_the_last_slasher_can_be_removed() {
-    let mut w = world::begin_with(world::draft().with_slashers(vector[world::s1()]).with_threshold(1));
+    let mut w = world::begin_with(world::draft()
+        .with_slashers(vector[world::s1()])
+        .with_threshold(1));
     w.remove_slasher(world::admin(), world::s1());
     assert!(w.in_force().slashers().is_empty());
     assert_eq!(w.in_force().slash_threshold(), 1);
@@ -601,7 +653,23 @@ fun minimum_at(w: &World, now_ms: u64): u64 {
 
 fun addresses(count: u64): vector<address> {
     let mut all = vector[
-        @0x1, @0x2, @0x3, @0x4, @0x5, @0x6, @0x7, @0x8, @0x9, @0xa, @0xb, @0xc, @0xd, @0xe, @0xf, @0x10, @0x11,
+        @0x1,
+        @0x2,
+        @0x3,
+        @0x4,
+        @0x5,
+        @0x6,
+        @0x7,
+        @0x8,
+        @0x9,
+        @0xa,
+        @0xb,
+        @0xc,
+        @0xd,
+        @0xe,
+        @0xf,
+        @0x10,
+        @0x11,
     ];
     while (all.length() > count) {
         all.pop_back();

@@ -194,7 +194,9 @@ fun note(w: &mut World, id: ID, is_urgent: bool): u64 {
 /// That many different ids.
 fun new_ids(w: &mut World, count: u64): vector<ID> {
     let mut ids = vector[];
-    while (ids.length() < count) ids.push_back(object::id_from_address(w.ctx().fresh_object_address()));
+    while (ids.length() < count) ids.push_back(
+        object::id_from_address(w.ctx().fresh_object_address()),
+    );
     ids
 }
 

@@ -577,7 +577,9 @@ fun with_too_few_slashers_left_nobody_is_slashed() {
 fun a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want() {
     // The worst case: the admin schedules slashers of his own; the staker leaves at once; one slasher of the old set
     // opens a proposal at the last moment, to hold the stake until the new set is in force.
-    let mut w = world::begin_with(world::draft().with_unbonding(864_000_000).with_life(216_000_000));
+    let mut w = world::begin_with(world::draft()
+        .with_unbonding(864_000_000)
+        .with_life(216_000_000));
     let mut r = w.stake_node(world::alice(), 2_000, b"n1");
     w.schedule(
         world::admin(),
@@ -605,7 +607,9 @@ fun a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want() {
 fun no_shortened_unbonding_time_brings_an_unbonding_stake_into_the_reach_of_later_slashers() {
     // The admin first shortens the unbonding time, which looks harmless; forces the stake into the old, long one at the
     // last moment; and then schedules slashers of his own under the short delay.
-    let mut w = world::begin_with(world::draft().with_unbonding(864_000_000).with_life(216_000_000));
+    let mut w = world::begin_with(world::draft()
+        .with_unbonding(864_000_000)
+        .with_life(216_000_000));
     let mut r = w.stake_node(world::alice(), 2_000, b"n1");
     let short = world::draft().with_unbonding(60_000).with_life(15_000);
     w.schedule(world::admin(), short);
@@ -904,10 +908,7 @@ fun anybody_tidies_an_expired_proposal_up() {
     w.expire(world::mallory(), &mut r, &mut p);
     assert_eq!(
         world::only_event<slashing::SlashExpired>(),
-        bcs::to_bytes(&w.cluster_id())
-            .and(&object::id(&r))
-            .and(&4u64)
-            .and(&object::id(&p)),
+        bcs::to_bytes(&w.cluster_id()).and(&object::id(&r)).and(&4u64).and(&object::id(&p)),
     );
     assert_eq!(p.status(), 2);
     assert_eq!(r.open_proposals().length(), 1);

@@ -214,11 +214,37 @@ fun the_same_node_id_lives_in_two_clusters() {
 #[test]
 fun node_ids_are_dns_labels() {
     let good = vector[
-        b"a", b"0", b"z", b"9", b"n1", b"a-b", b"a--b", b"0a", b"worker-01",
+        b"a",
+        b"0",
+        b"z",
+        b"9",
+        b"n1",
+        b"a-b",
+        b"a--b",
+        b"0a",
+        b"worker-01",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ];
     let bad = vector[
-        b"", b"-", b"-a", b"a-", b"--", b"A", b"aB", b"Za", b"a.b", b"a_b", b"a b", b" a", b"a ", b"a/b", b"a:b", b"`", b"{", b"@", b"[",
+        b"",
+        b"-",
+        b"-a",
+        b"a-",
+        b"--",
+        b"A",
+        b"aB",
+        b"Za",
+        b"a.b",
+        b"a_b",
+        b"a b",
+        b" a",
+        b"a ",
+        b"a/b",
+        b"a:b",
+        b"`",
+        b"{",
+        b"@",
+        b"[",
         b"n\xc3\xb6de",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ];
@@ -260,11 +286,7 @@ fun a_top_up_adds_to_the_stake() {
     assert_eq!(r.balance_mist(), 1_010);
     assert_eq!(
         world::only_event<staking::StakeToppedUp>(),
-        bcs::to_bytes(&w.cluster_id())
-            .and(&object::id(&r))
-            .and(&2u64)
-            .and(&10u64)
-            .and(&1_010u64),
+        bcs::to_bytes(&w.cluster_id()).and(&object::id(&r)).and(&2u64).and(&10u64).and(&1_010u64),
     );
     world::put(r);
     w.end();

@@ -243,7 +243,9 @@ public fun epochs(w: &mut World, count: u64) {
 /// A new transaction of that sender.
 public fun tx(w: &mut World, sender: address) { w.scenario.next_tx(sender); }
 
-public fun sui(w: &mut World, mist: u64): Coin<SUI> { coin::mint_for_testing(mist, w.scenario.ctx()) }
+public fun sui(w: &mut World, mist: u64): Coin<SUI> {
+    coin::mint_for_testing(mist, w.scenario.ctx())
+}
 
 // === cluster ===
 
@@ -302,7 +304,15 @@ public fun register_gateway(
 }
 
 public fun good_gateway(w: &mut World, sender: address): ID {
-    w.register_gateway(sender, b"https://gw.example:8443", vector[key()], b"tsm", x"0102", key_2(), 1)
+    w.register_gateway(
+        sender,
+        b"https://gw.example:8443",
+        vector[key()],
+        b"tsm",
+        x"0102",
+        key_2(),
+        1,
+    )
 }
 
 public fun set_gateway_status(w: &mut World, sender: address, gateway: ID, status: u8) {
@@ -310,12 +320,7 @@ public fun set_gateway_status(w: &mut World, sender: address, gateway: ID, statu
     w.cluster.set_gateway_status(gateway, status, w.scenario.ctx());
 }
 
-public fun set_gateway_pins(
-    w: &mut World,
-    sender: address,
-    gateway: ID,
-    pins: vector<vector<u8>>,
-) {
+public fun set_gateway_pins(w: &mut World, sender: address, gateway: ID, pins: vector<vector<u8>>) {
     w.tx(sender);
     w.cluster.set_gateway_pins(gateway, pins, w.scenario.ctx());
 }

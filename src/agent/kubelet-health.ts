@@ -3,7 +3,7 @@ import { isIP, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { ConfigurationError, messageOf } from '#base';
+import { ConfigurationError, hostPort, messageOf } from '#base';
 import { readTrustedText } from '#infrastructure';
 import { parseGoInteger } from './k3s-yaml.ts';
 
@@ -27,7 +27,7 @@ export async function kubeletHealthzUrl(settings: KubeletSettings): Promise<stri
       `the kubelet's health check is bound to '${bound}' (healthz-bind-address), which is no IP address: give one, or leave it out`,
     );
   const address = bound === '' || bound === '0.0.0.0' ? '127.0.0.1' : bound === '::' ? '::1' : bound;
-  return `http://${isIPv6(address) ? `[${address}]` : address}:${port}/healthz`;
+  return `http://${hostPort(address, port)}/healthz`;
 }
 
 function portOf(text: string): number {

@@ -16,6 +16,7 @@ export type { Journal } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
 export { type ErrorField, errorFields, type KnownLogFields } from './log-fields.ts';
+export { createMutex, type Mutex } from './mutex.ts';
 export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { printable } from './printable.ts';
 export { Secret } from './secret.ts';

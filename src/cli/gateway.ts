@@ -6,6 +6,7 @@ import type { RunningGateway } from '#gateway';
 import type { Settings } from '#infrastructure';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
+import { endpointFigures } from './endpoint-figures.ts';
 import { operatorCommands } from './gateway-admin.ts';
 import type { GatewayKeyFiles } from './gateway-keys.ts';
 import { type Io, notConfirmed, table } from './io.ts';
@@ -208,6 +209,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     clock: systemClock,
     log,
     endpoints: value.chain.endpoints.length,
+    figures: () => ({ chain_endpoints: chain.endpoints.status().map(endpointFigures) }),
   });
   const facts = {
     url: gateway.listenUrl,

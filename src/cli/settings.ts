@@ -39,7 +39,9 @@ const chain = z
           ),
       )
       .min(1, 'expected at least one URL')
-      .meta({ description: 'gRPC URLs of Sui full nodes; one, in this version, is the quorum' }),
+      .meta({
+        description: 'gRPC URLs of Sui full nodes, used as a pool; one, in this version, is the quorum',
+      }),
     deployment: z.string().min(1).optional().meta({
       description:
         'the file that `k3s-daas cluster create` wrote: {chainId, packageId, clusterId}; or give the three here',
@@ -60,12 +62,30 @@ const chain = z
       )
       .optional()
       .meta({
-        description: 'headers for every endpoint, such as the key of a provider; better in headersFile',
+        description:
+          'headers for the endpoint, such as the key of a provider; with one endpoint only; better in headersFile',
         secret: true,
       }),
     headersFile: z.string().min(1).optional().meta({
-      description: 'a file (0600) with one `Name: value` a line, sent to every endpoint',
+      description:
+        'a file (0600) with one `Name: value` a line; with several endpoints, `[URL]` above the headers of each',
     }),
+    endpointProxies: z
+      .record(
+        z.string(),
+        z
+          .string()
+          .min(1)
+          .refine(
+            (proxy) => proxy === 'direct' || !/@/.test(proxy),
+            'expected no user or password: put them into HTTPS_PROXY',
+          ),
+      )
+      .optional()
+      .meta({
+        description:
+          'by the URL of an endpoint: the HTTP proxy to it, or direct; other endpoints use HTTPS_PROXY and HTTP_PROXY',
+      }),
     timeoutMs: DurationMs.min(100).default(10_000).meta({ description: 'for one call to a full node' }),
     gasBudgets: z
       .strictObject({
@@ -138,6 +158,17 @@ const common = {
         description:
           'a stake below this is refused, whatever the minimum of the cluster (minimumMist of the plugin staking)',
       }),
+      acceptTerms: z
+        .string()
+        .regex(
+          /^(?:any|[0-9a-f]{32})$/,
+          'expected the 32 hex digits that `k3s-daas cluster show` prints, or any',
+        )
+        .optional()
+        .meta({
+          description:
+            'the fingerprint of the cluster’s terms that you accept (`k3s-daas cluster show`); nothing is staked on others. any: whatever they are',
+        }),
     })
     .prefault({}),
   join: z
@@ -293,6 +324,7 @@ async function load<T extends Loaded['value']>(
       ...(isNodeId(hostname()) && { nodeId: { value: hostname(), origin: 'default (host name)' } }),
       ...(given('mockMode') === true && {
         'chain.endpoints': { value: [mockEndpoint], origin: 'default (mock mode)' },
+        'stake.acceptTerms': { value: 'any', origin: 'default (mock mode)' },
       }),
     }),
   });

@@ -57,6 +57,7 @@ export {
   type ResourceUsage,
   type SimulatedCost,
   StakeChain,
+  type StakeTerms,
 } from './services.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { displayText } from '#base';
 import {
   type Cluster,
   type ClusterParameters,
   GATEWAY_TIERS,
   type GatewayEntry,
+  type RingEntry,
   type SealToken,
   type StakeRecord,
   type StakeStatus,
@@ -16,7 +18,7 @@ export const GATEWAY_STATUSES = ['live', 'draining', 'retired'] as const;
 export type GatewayStatus = (typeof GATEWAY_STATUSES)[number];
 const STAKE_STATUSES: readonly StakeStatus[] = ['active', 'unbonding', 'slashed', 'withdrawn'];
 const STAKE_TYPES: readonly StakeType[] = ['node', 'user', 'admin'];
-const PROPOSAL_STATUSES = ['open', 'executed', 'expired'] as const;
+const PROPOSAL_STATUSES = ['open', 'executed', 'expired', 'cancelled'] as const;
 type ProposalStatus = (typeof PROPOSAL_STATUSES)[number];
 
 /** The cluster object as it is stored, for those who show or change it. */
@@ -77,17 +79,62 @@ export function clusterFacts(state: ClusterState, version: bigint, nowMs: number
       pending && BigInt(nowMs) < pending.effectiveAtMs
         ? {
             parameters: parameterFacts(announced(state, pending)),
+            slashers: pending.parameters.slashers,
             effectiveAtMs: Number(pending.effectiveAtMs),
           }
         : undefined,
+    termsVersion: state.termsVersion,
+    termsFingerprint: termsFingerprint(state),
+    servers: state.servers,
+    caHashes: state.caHashes,
     gateways: state.gateways.map(gatewayFacts),
     changeSequence: state.changeSeq,
-    criticalRing: state.urgentRing,
-    otherRing: state.otherRing,
-    droppedCritical: state.urgentDroppedSeq,
-    droppedOther: state.otherDroppedSeq,
+    ...ringFacts(state),
     recordsTable: state.nodes.id,
   };
+}
+
+/**
+ * Names the terms of a cluster: 32 hex digits of a SHA-256 over cluster id, version of the terms and the parameters that
+ * hold once what is pending is in force. The version rises with each act that changes terms, so the value changes by such
+ * an act and never by time.
+ */
+export function termsFingerprint(state: ClusterState): string {
+  const final = state.pending ? announced(state, state.pending) : state.parameters;
+  const hash = createHash('sha256').update(`k3s-daas terms\n${state.id}\n${state.termsVersion}\n`);
+  return hash.update(clusterModule.Parameters.serialize(final).toBytes()).digest('hex').slice(0, 32);
+}
+
+/**
+ * The six rings as the two that readers follow: what can end a node, and the rest. Only what falls out of a ring of nodes
+ * makes a reader read everything again: user stakes are cheap, and many of them must not cost every gateway a full pass.
+ */
+function ringFacts({
+  nodeRings,
+  accountRings,
+}: ClusterState): Pick<Cluster, 'criticalRing' | 'otherRing' | 'droppedCritical' | 'droppedOther'> {
+  const critical = [nodeRings.forced, nodeRings.ended, accountRings.forced, accountRings.ended];
+  const other = [nodeRings.other, accountRings.other];
+  return {
+    criticalRing: inOrder(critical),
+    otherRing: inOrder(other),
+    droppedCritical: lastDropped([nodeRings.forced, nodeRings.ended]),
+    droppedOther: lastDropped([nodeRings.other]),
+  };
+}
+
+/** Each record once, at its last change. */
+function inOrder(rings: readonly clusterModule.Ring[]): RingEntry[] {
+  const entries = rings.flatMap((ring) => ring.entries);
+  entries.sort((a, b) => (a.sequence < b.sequence ? -1 : 1));
+  const last = new Map(entries.map(({ record, sequence }) => [record, sequence]));
+  return entries.filter(({ record, sequence }) => last.get(record) === sequence);
+}
+
+function lastDropped(rings: readonly clusterModule.Ring[]): bigint {
+  let last = 0n;
+  for (const { droppedSeq } of rings) if (droppedSeq > last) last = droppedSeq;
+  return last;
 }
 
 function parameterFacts(state: ParameterState): ClusterParameters {
@@ -100,6 +147,7 @@ function parameterFacts(state: ParameterState): ClusterParameters {
     longestTokenLifeEpochs: state.maximumTokenEpochs,
     slashThreshold: Number(state.slashThreshold),
     proposalLifeMs: Number(state.proposalLifeMs),
+    challengeMs: Number(state.challengeMs),
     treasury: state.treasury,
   };
 }
@@ -130,6 +178,7 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     stakeMist: record.balance,
     status: named(STAKE_STATUSES, record.status),
     stakedAtMs: Number(record.stakedAtMs),
+    minimumWhenStakedMist: record.minimumWhenStakedMist,
     unlockAtMs: Number(record.unlockAtMs),
     slashedMist: record.slashedAmount,
     // Any text at all: shown as it is, it could paint over what another slasher is asked to agree to.
@@ -137,6 +186,7 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     token: record.token,
     tokenSequence: record.tokenSequence,
     openProposals: BigInt(record.openProposals.length),
+    lastSequence: record.lastSequence,
   };
 }
 
@@ -186,11 +236,17 @@ export interface SlashProposal {
   readonly proposer: string;
   readonly amountMist: bigint;
   readonly reason: string;
+  /** Hash of what shows it, 32 bytes; all zero when there is none. */
+  readonly evidence: Uint8Array;
+  /** Hash of the staker's answer; empty until then. */
+  readonly answer: Uint8Array;
   readonly votes: readonly string[];
   readonly electorate: readonly string[];
   readonly thresholdAtOpening: number;
   readonly status: ProposalStatus;
   readonly openedAtMs: number;
+  /** Not before: until then the staker can answer. */
+  readonly executableAtMs: number;
   readonly expiresAtMs: number;
 }
 
@@ -203,11 +259,14 @@ export function proposalFacts(content: Uint8Array): SlashProposal {
     proposer: proposal.proposer,
     amountMist: proposal.amountMist,
     reason: displayText(proposal.reason),
+    evidence: proposal.evidence,
+    answer: proposal.answer,
     votes: proposal.votes,
     electorate: proposal.electorate,
     thresholdAtOpening: Number(proposal.thresholdAtOpening),
     status: named(PROPOSAL_STATUSES, proposal.status),
     openedAtMs: Number(proposal.openedAtMs),
+    executableAtMs: Number(proposal.executableAtMs),
     expiresAtMs: Number(proposal.expiresAtMs),
   };
 }

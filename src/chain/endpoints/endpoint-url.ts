@@ -2,13 +2,13 @@ import { ConfigurationError } from '#base';
 import { isInsecure } from '#infrastructure';
 
 /**
- * The base URL of a full node. Throws `DAAS_ENDPOINT_INVALID` for what is no http(s) URL, and `DAAS_ENDPOINT_INSECURE` for
- * http:// beyond this machine, where anybody on the way could answer in place of the chain (both exit 78).
+ * The base URL of a full node. Throws `DAAS_ENDPOINT_INVALID` for anything but an http(s) URL, and `DAAS_ENDPOINT_INSECURE`
+ * for http:// to another machine, where the network between could answer for the chain (both exit 78).
  */
 export function endpointUrl(address: string, allowInsecure: boolean): string {
   const parsed = URL.parse(address);
   if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.username || parsed.search) {
-    // A password or a key is not told, not even to refuse it.
+    // The message leaves out a password or a key.
     const shown = withoutSecrets(address);
     throw new ConfigurationError(
       'DAAS_ENDPOINT_INVALID',

@@ -6,7 +6,7 @@ import { inspect } from 'node:util';
 import { GrpcTypes } from '@mysten/sui/grpc';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Lifetime, messageOf, Secret, systemClock } from '#base';
-import { openEndpoints } from './endpoint.ts';
+import { openEndpoints } from './endpoints.ts';
 
 const CHAIN = '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S';
 let life = new Lifetime();
@@ -58,7 +58,10 @@ function fail(response: ServerResponse, status: number, message: string): void {
   response.end(frame(0x80, Buffer.from(`grpc-status: ${status}\r\ngrpc-message: ${message}\r\n`)));
 }
 
-function open(urls: string[], options: Partial<Parameters<typeof openEndpoints>[1]> = {}) {
+function open(
+  urls: Parameters<typeof openEndpoints>[0],
+  options: Partial<Parameters<typeof openEndpoints>[1]> = {},
+) {
   return openEndpoints(urls, { chainId: CHAIN, timeoutMs: 1_000, clock: systemClock, ...options });
 }
 
@@ -310,7 +313,7 @@ describe('a node that wants a key', () => {
       else response.destroy();
     });
     const headers = new Map([['x-api-key', new Secret('k-123456')]]);
-    const endpoints = open([echoing], { headers });
+    const endpoints = open([{ url: echoing, headers }]);
     expect(await epoch(endpoints)).toBe(3n);
     const error = await epoch(endpoints).catch((caught: unknown) => caught);
     expect(seen).toEqual(['k-123456', 'k-123456', 'k-123456']);

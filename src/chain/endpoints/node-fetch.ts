@@ -1,19 +1,29 @@
 import { messageOf, printable, type Secret } from '#base';
 import { type HttpProxy, proxyFor, proxyText } from '#infrastructure';
+import { retryAfterMs, type Tip } from './health.ts';
 
 type Fetch = typeof globalThis.fetch;
 
-/** What every call to a full node carries and how it travels. */
-export interface NodeFetchOptions {
-  /** Sent with every call; a provider's key, for one. */
-  readonly headers?: ReadonlyMap<string, Secret>;
-  /** For tests that cut a connection at a given moment. */
-  readonly fetch?: Fetch;
-  /** Where HTTPS_PROXY and the like are read; that of the process when left out. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+/** A full node and what belongs to it alone. */
+export interface EndpointSettings {
+  readonly url: string;
+  /** Sent with every call to this node and to no other, such as the key of its provider. */
+  readonly headers?: ReadonlyMap<string, Secret> | undefined;
+  /** The way to this node: a proxy, or `direct`; what the environment names when left out. */
+  readonly proxy?: HttpProxy | 'direct' | undefined;
 }
 
-/** An answer that is none of a Sui full node. */
+/** How calls to all full nodes travel. */
+export interface NodeFetchOptions {
+  /** For tests that cut a connection at a given moment. */
+  readonly fetch?: Fetch;
+  /** Where HTTPS_PROXY and the like are read; the environment of the process when left out. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Called with the newest checkpoint that a reply names. */
+  readonly onReply?: (tip: Tip) => void;
+}
+
+/** A reply that no Sui full node gives. */
 export class UnexpectedAnswer extends Error {
   override readonly name = 'UnexpectedAnswer';
   readonly status: number;
@@ -23,34 +33,41 @@ export class UnexpectedAnswer extends Error {
   }
 }
 
-/** `fetch` to one full node, and why its calls failed: the SDK keeps the message of an error alone, not its cause. */
+/** `fetch` to one full node. It keeps why calls failed, because the SDK drops the cause of an error. */
 export interface NodeFetch {
   readonly fetch: Fetch;
   readonly proxy: HttpProxy | undefined;
-  /** What the call with this signal failed by, if the failure was one of the connection or of the answer's form. */
+  /** Why the call with this signal failed, if the connection failed or the reply was malformed. */
   failureOf(signal: AbortSignal): unknown;
-  /** The chain that the last answer named. */
+  /** The chain that the last reply named. */
   readonly served: string | undefined;
+  /** How long the reply to the call with this signal asked to wait (`Retry-After`), ms. */
+  waitAskedBy(signal: AbortSignal): number | undefined;
 }
 
 const MAX_QUOTE_BYTES = 1_024;
 const MAX_QUOTE_CHARACTERS = 160;
 
 /** Throws `DAAS_PROXY_INVALID`. */
-export function createNodeFetch(url: string, options: NodeFetchOptions): NodeFetch {
-  const proxy = proxyFor(new URL(url), options.environment);
+export function createNodeFetch(settings: EndpointSettings, options: NodeFetchOptions): NodeFetch {
+  const proxy = proxyOf(settings, options);
   const send = options.fetch ?? (proxy ? fetchThrough(proxy) : globalThis.fetch);
   const failures = new WeakMap<AbortSignal, unknown>();
+  const waits = new WeakMap<AbortSignal, number>();
   let served: string | undefined;
 
   async function attempt(input: Parameters<Fetch>[0], init: RequestInit | undefined): Promise<Response> {
     const headers = new Headers(init?.headers);
-    for (const [name, value] of options.headers ?? []) headers.set(name, value.reveal());
+    for (const [name, value] of settings.headers ?? []) headers.set(name, value.reveal());
     // A redirect could carry the headers, and with them a key, to another host.
     const response = await send(input, { ...init, headers, redirect: 'manual' });
-    // A node behind the same address may have been replaced since the first call.
+    // The node behind an address can be replaced between two calls.
     served = response.headers.get('x-sui-chain-id') ?? served;
-    // gRPC-web says everything in replies with status 200: any other is of a proxy whose node is away.
+    const tip = tipOf(response.headers);
+    if (tip) options.onReply?.(tip);
+    const waitMs = retryAfterMs(response.headers.get('retry-after'), Date.now());
+    if (waitMs !== undefined && init?.signal) waits.set(init.signal, waitMs);
+    // gRPC-web replies with status 200 always: any other status comes from a proxy whose node is away.
     const isGrpc = response.headers.get('content-type')?.startsWith('application/grpc-web') ?? false;
     if (response.status !== 200 || !isGrpc) throw await unexpected(response);
     return bounded(response);
@@ -62,6 +79,7 @@ export function createNodeFetch(url: string, options: NodeFetchOptions): NodeFet
       return served;
     },
     failureOf: (signal) => failures.get(signal),
+    waitAskedBy: (signal) => waits.get(signal),
     fetch: async (input, init) => {
       try {
         return await attempt(input, init);
@@ -73,10 +91,23 @@ export function createNodeFetch(url: string, options: NodeFetchOptions): NodeFet
   };
 }
 
-/** A cluster object with its rings has some hundred kilobytes, a page of records some hundred more. */
+/** Sui's own reply headers; a proxy that drops them leaves the tip unknown. */
+function tipOf(headers: Headers): Tip | undefined {
+  const height = wholeNumber(headers.get('x-sui-checkpoint-height'));
+  const timestampMs = wholeNumber(headers.get('x-sui-timestamp-ms'));
+  if (height === undefined || timestampMs === undefined) return undefined;
+  const lowestHeight = wholeNumber(headers.get('x-sui-lowest-available-checkpoint'));
+  return { height, timestampMs: Number(timestampMs), lowestHeight };
+}
+
+function wholeNumber(text: string | null): bigint | undefined {
+  return text !== null && /^\d{1,19}$/.test(text) ? BigInt(text) : undefined;
+}
+
+/** A cluster object with its rings has some hundred kilobytes, a page of records some hundred more; the limit is far above. */
 const LONGEST_REPLY_BYTES = 64 * 1024 * 1024;
 
-/** A reply without end fails, instead of filling the memory until the call's time-out. */
+/** Without the limit an endless reply fills the memory until the call times out. */
 function bounded(response: Response): Response {
   let length = 0;
   const body = response.body?.pipeThrough(
@@ -120,14 +151,19 @@ async function beginningOf(response: Response): Promise<string> {
       length += value.length;
     }
   } catch {
-    // What has come is told.
+    // The message shows what has arrived.
   }
   await reader?.cancel().catch(() => undefined);
   const text = Buffer.concat(chunks).subarray(0, MAX_QUOTE_BYTES).toString('utf8');
   return printable(text.replace(/\s+/g, ' ').trim(), MAX_QUOTE_CHARACTERS);
 }
 
-/** Node's own `fetch` takes dispatchers of its built-in undici alone, which it does not export. */
+function proxyOf({ url, proxy }: EndpointSettings, { environment }: NodeFetchOptions): HttpProxy | undefined {
+  if (proxy === 'direct') return undefined;
+  return proxy ?? proxyFor(new URL(url), environment);
+}
+
+/** The built-in `fetch` of Node takes only dispatchers of its built-in undici, which Node does not export. */
 function fetchThrough(proxy: HttpProxy): Fetch {
   const opened = import('undici').then(({ fetch, ProxyAgent }) => ({
     fetch,
@@ -136,7 +172,7 @@ function fetchThrough(proxy: HttpProxy): Fetch {
       ...(proxy.authorization && { token: proxy.authorization.reveal() }),
     }),
   }));
-  // Loaded only where there is a proxy; a failure to load is told by the first call.
+  // Loaded only where there is a proxy; the first call reports a failure to load.
   opened.catch(() => undefined);
   return async (input, init) => {
     const { fetch, dispatcher } = await opened;
@@ -148,7 +184,7 @@ function fetchThrough(proxy: HttpProxy): Fetch {
   };
 }
 
-/** Whether the proxy or the node behind it failed is what a reader has to know first. */
+/** Says whether the proxy or the node behind it failed. */
 function tunnelFailure(error: unknown, proxy: HttpProxy): unknown {
   const refusal = /Proxy response \((\d+)\)/.exec(messageOf(error))?.[1];
   if (refusal === undefined) return error;

@@ -9,7 +9,7 @@ import {
   proposalFacts,
   recordFacts,
   tokenFacts,
-} from './facts.ts';
+} from './contract-objects.ts';
 import { cluster, k8sGateway, slashing, staking } from './generated/index.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;
@@ -26,12 +26,17 @@ const parameters: cluster.Parameters = {
   slashers: [id('a')],
   slashThreshold: 1n,
   proposalLifeMs: 15_000n,
+  challengeMs: 0n,
   treasury: id('b'),
 };
+
+const ring = (...entries: cluster.RingEntry[]): cluster.Ring => ({ entries, droppedSeq: 0n });
+const rings = (): cluster.Rings => ({ forced: ring(), ended: ring(), other: ring() });
 
 function state(pending?: Partial<cluster.PendingParameters>): ClusterState {
   return {
     id: id('1'),
+    version: 1n,
     admin: id('2'),
     offeredAdmin: undefined,
     parameters,
@@ -42,13 +47,15 @@ function state(pending?: Partial<cluster.PendingParameters>): ClusterState {
       ...pending,
     },
     earlierUnlockMs: 0n,
+    termsVersion: 1n,
+    servers: [],
+    caHashes: [],
     gateways: [],
     nodes: { id: id('3'), size: 0n },
+    reserved: { id: id('4'), size: 0n },
     changeSeq: 0n,
-    urgentRing: [],
-    urgentDroppedSeq: 0n,
-    otherRing: [],
-    otherDroppedSeq: 0n,
+    nodeRings: rings(),
+    accountRings: rings(),
   };
 }
 
@@ -98,9 +105,11 @@ test.each([
 test('a cluster survives BCS with rings, gateways and a pending change', () => {
   const full: ClusterState = {
     ...state({}),
-    offeredAdmin: id('9'),
+    offeredAdmin: { to: id('9'), expiresAtMs: 1n },
     changeSeq: 300n,
-    urgentRing: [{ record: id('e'), sequence: 300n }],
+    nodeRings: { ...rings(), forced: ring({ record: id('e'), sequence: 300n }) },
+    servers: ['https://server.example:6443'],
+    caHashes: [new Uint8Array(32).fill(9)],
     gateways: [
       {
         id: id('f'),
@@ -111,12 +120,44 @@ test('a cluster survives BCS with rings, gateways and a pending change', () => {
         signingKey: new Uint8Array(32).fill(1),
         tier: 2,
         status: 1,
+        attestation: { enclaveKey: new Uint8Array(32), attestedAtMs: 1n, expiresAtMs: 2n },
       },
     ],
   };
   const decoded = decodeCluster(cluster.Cluster.serialize(full).toBytes());
   expect(decoded).toEqual(full);
   expect(clusterFacts(decoded, 1n, 0).gateways[0]).toMatchObject({ tier: 'premium', isLive: false });
+});
+
+test('the six rings are followed as two, each record once and at its last change', () => {
+  const entry = (digit: string, sequence: bigint) => ({ record: id(digit), sequence });
+  const facts = clusterFacts(
+    {
+      ...state(),
+      nodeRings: {
+        forced: ring(entry('a', 2n), entry('b', 9n)),
+        ended: { entries: [entry('b', 5n), entry('c', 7n)], droppedSeq: 4n },
+        other: ring(entry('a', 1n)),
+      },
+      accountRings: {
+        forced: ring(entry('d', 6n)),
+        ended: ring(entry('e', 3n)),
+        other: { entries: [entry('d', 8n)], droppedSeq: 1n },
+      },
+    },
+    1n,
+    0,
+  );
+  expect(facts.criticalRing).toEqual([
+    entry('a', 2n),
+    entry('e', 3n),
+    entry('d', 6n),
+    entry('c', 7n),
+    entry('b', 9n),
+  ]);
+  expect(facts.otherRing).toEqual([entry('a', 1n), entry('d', 8n)]);
+  // What falls out of a ring of accounts concerns no node.
+  expect(facts).toMatchObject({ droppedCritical: 4n, droppedOther: 0n });
 });
 
 test('a record is read with its numbers as names', () => {
@@ -129,13 +170,17 @@ test('a record is read with its numbers as names', () => {
     balance: 5_000n,
     status: 2,
     stakedAtMs: 10n,
+    minimumWhenStakedMist: 1_000n,
     unlockAtMs: 20n,
     holdUntilMs: 25n,
     slashedAmount: 1n,
     slashReason: 'away\r',
     token: undefined,
     tokenSequence: 3n,
-    openProposals: [{ proposal: id('4'), proposer: id('5'), expiresAtMs: 9n }],
+    openProposals: [
+      { proposal: id('4'), proposer: id('5'), hasProposersVote: true, seconders: [], expiresAtMs: 9n },
+    ],
+    lastSequence: 7n,
   }).toBytes();
   expect(recordFacts(content)).toMatchObject({
     nodeId: 'worker-1',
@@ -156,11 +201,14 @@ test('a reason cannot move the cursor of a terminal, break a line or turn the di
     proposer: id('4'),
     amountMist: 5n,
     reason: 'für 3 €\n\u001b[2Atakes  0 SUI\u009b\u202e\u2028',
+    evidence: new Uint8Array(32),
+    answer: new Uint8Array(),
     votes: [id('4')],
     electorate: [id('4')],
     thresholdAtOpening: 1n,
     status: 0,
     openedAtMs: 0n,
+    executableAtMs: 0n,
     expiresAtMs: 1n,
   }).toBytes();
   expect(proposalFacts(content).reason).toBe('für 3 €\\u{a}\\u{1b}[2Atakes  0 SUI\\u{9b}\\u{202e}\\u{2028}');

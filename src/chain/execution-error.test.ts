@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { abortFixes } from './abort-fixes.ts';
-import { executionError } from './errors.ts';
+import { failureOf } from './executed-transaction.ts';
+import { executionError } from './execution-error.ts';
 import { aborts } from './generated/index.ts';
-import { failureOf } from './transactions.ts';
 
 const packageId = `0x${'7'.repeat(64)}`;
 const abortedIn = (inPackage: string, module: string, constantName: string) =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { assertTiers, DEFAULT_TIERS, defaultSettings, isPublicNetwork } from './operations.ts';
+import { DEFAULT_TIERS, defaultSettings } from './cluster-settings.ts';
+import { assertTiers, isPublicNetwork } from './public-network.ts';
 
 const MAINNET = '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S';
 const LOCAL = 'C5M6PdgyhkB36uB1rvvMkZJjbnS3PvjKrv3tpoCzTHFu';
