@@ -12,6 +12,7 @@ module k3s_daas::cluster;
 
 use std::string::String;
 use sui::clock::Clock;
+use sui::dynamic_field as field;
 use sui::event;
 use sui::table::{Self, Table};
 
@@ -188,14 +189,17 @@ public struct Cluster has key {
     gateways: vector<Gateway>,
     /// Node id to stake record, of active records only.
     nodes: Table<String, ID>,
-    /// Node ids that only this address can stake for.
-    reserved: Table<String, address>,
     /// Number of the last change of a stake record of this cluster; the first is 1.
     change_seq: u64,
     /// Changes of node stakes.
     node_rings: Rings,
     /// Changes of user and admin stakes.
     account_rings: Rings,
+}
+
+/// Names the dynamic field of a cluster with the address that a node id is kept for.
+public struct Reservation has copy, drop, store {
+    node_id: String,
 }
 
 /// The admin role, on offer.
@@ -472,7 +476,6 @@ public fun create_cluster(parameters: Parameters, ctx: &mut TxContext): Cluster 
         ca_hashes: vector[],
         gateways: vector[],
         nodes: table::new(ctx),
-        reserved: table::new(ctx),
         change_seq: 0,
         node_rings: new_rings(),
         account_rings: new_rings(),
@@ -650,10 +653,11 @@ public fun reserve_node_id(
 ) {
     assert_admin(cluster, ctx);
     assert!(is_node_id(&node_id), EInvalidNodeId);
-    if (cluster.reserved.contains(node_id)) {
-        cluster.reserved.remove(node_id);
+    let key = Reservation { node_id };
+    if (field::exists_(&cluster.id, key)) {
+        field::remove<Reservation, address>(&mut cluster.id, key);
     };
-    cluster.reserved.add(node_id, reserved_for);
+    field::add(&mut cluster.id, key, reserved_for);
     event::emit(NodeIdReserved { cluster: object::id(cluster), node_id, reserved_for });
 }
 
@@ -661,8 +665,9 @@ public fun reserve_node_id(
 /// `NodeIdUnreserved`.
 public fun unreserve_node_id(cluster: &mut Cluster, node_id: String, ctx: &TxContext) {
     assert_admin(cluster, ctx);
-    assert!(cluster.reserved.contains(node_id), ENodeIdNotReserved);
-    cluster.reserved.remove(node_id);
+    let key = Reservation { node_id };
+    assert!(field::exists_(&cluster.id, key), ENodeIdNotReserved);
+    field::remove<Reservation, address>(&mut cluster.id, key);
     event::emit(NodeIdUnreserved { cluster: object::id(cluster), node_id });
 }
 
@@ -912,7 +917,7 @@ public fun ca_hashes(cluster: &Cluster): &vector<vector<u8>> { &cluster.ca_hashe
 public fun gateways(cluster: &Cluster): &vector<Gateway> { &cluster.gateways }
 
 /// Aborts with `ENoSuchGateway`.
-public fun gateway(cluster: &Cluster, gateway: ID): &Gateway {
+public(package) fun gateway(cluster: &Cluster, gateway: ID): &Gateway {
     &cluster.gateways[gateway_index(cluster, gateway)]
 }
 
@@ -942,7 +947,8 @@ public fun record_of_node(cluster: &Cluster, node_id: String): Option<ID> {
 
 /// The address a node id is reserved for.
 public fun reserved_for(cluster: &Cluster, node_id: String): Option<address> {
-    if (cluster.reserved.contains(node_id)) option::some(cluster.reserved[node_id])
+    let key = Reservation { node_id };
+    if (field::exists_(&cluster.id, key)) option::some(*field::borrow(&cluster.id, key))
     else option::none()
 }
 

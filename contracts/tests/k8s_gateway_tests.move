@@ -59,7 +59,9 @@ fun minting_says_all_in_its_event() {
             .and(&world::alice())
             .and(&b"n1")
             .and(&world::key())
+            .and(&1_000u64)
             .and(&worker())
+            .and(&0u64)
             .and(&100u64)
             .and(&1u8)
             .and(&1u64),
@@ -245,7 +247,9 @@ fun a_user_gets_exactly_what_was_asked_for() {
             .and(&world::alice())
             .and(&b"")
             .and(&world::key())
+            .and(&1_000u64)
             .and(&permissions)
+            .and(&0u64)
             .and(&100u64)
             .and(&1u8)
             .and(&1u64),
@@ -431,7 +435,9 @@ fun a_rotation_replaces_the_token_and_its_key() {
             .and(&world::alice())
             .and(&b"n1")
             .and(&world::key_2())
+            .and(&1_000u64)
             .and(&worker())
+            .and(&5u64)
             .and(&105u64)
             .and(&1u8)
             .and(&2u64),
@@ -792,4 +798,52 @@ fun many(count: u64): vector<vector<u8>> {
         i = i + 1;
     };
     list
+}
+
+#[test]
+fun a_stake_that_slashes_have_left_below_the_minimum_does_not_count() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_node(world::alice(), 3_000, b"n1");
+    let mut s = w.stake_node(world::alice(), 1_500, b"n2");
+    let t = w.worker_token(world::alice(), &mut r, world::key());
+    let u = w.worker_token(world::alice(), &mut s, world::key_2());
+    w.schedule(world::admin(), world::draft().with_threshold(1).with_minimum(2_000));
+    w.at(world::delay());
+    let parameters = w.in_force();
+    // At the minimum in force the slashed one counts; one below, it does not, and stays active.
+    let p = w.propose(world::s1(), &mut r, 1_000);
+    assert!(!r.is_short_after_slash(&parameters));
+    assert!(w.is_valid(&r, &t));
+    let q = w.propose(world::s1(), &mut r, 1);
+    assert!(r.is_active());
+    assert!(r.is_short_after_slash(&parameters));
+    assert!(!w.is_valid(&r, &t));
+    // One that only the raised minimum has overtaken counts.
+    assert!(!s.is_short_after_slash(&parameters));
+    assert!(w.is_valid(&s, &u));
+    w.top_up(world::alice(), &mut r, 10);
+    assert!(!r.is_short_after_slash(&parameters));
+    assert!(w.is_valid(&r, &t));
+    world::put(r);
+    world::put(s);
+    world::put_token(world::alice(), t);
+    world::put_token(world::alice(), u);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
+fun stake_and_token_are_one_transaction() {
+    let mut w = world::begin();
+    w.tx(world::alice());
+    let mut r = w.new_node_record(1_000, b"n1", 1);
+    w.worker_token_in_this_transaction(&mut r, world::key());
+    assert_eq!(r.token_sequence(), 1);
+    assert_eq!(r.last_sequence(), 2);
+    staking::share(r);
+    let token = w.newest_token(world::alice());
+    assert_eq!(token.sequence(), 1);
+    world::put_token(world::alice(), token);
+    w.end();
 }

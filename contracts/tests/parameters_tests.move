@@ -32,6 +32,7 @@ fun every_parameter_may_be_at_its_lowest() {
     assert_eq!(p.minimum_top_up_mist(), 1);
     assert_eq!(p.unbonding_ms(), 60_000);
     assert_eq!(p.proposal_life_ms(), 1_000);
+    assert_eq!(p.challenge_ms(), 0);
     assert_eq!(p.maximum_token_epochs(), 1);
     assert_eq!(*p.slashers(), vector[@0x1]);
     assert_eq!(p.slash_threshold(), 1);
@@ -54,12 +55,14 @@ fun every_parameter_may_be_at_its_highest() {
         .with_top_up(MAX_STAKE)
         .with_unbonding(MAX_UNBONDING)
         .with_life(MAX_UNBONDING / 4)
+        .with_challenge(MAX_UNBONDING / 8)
         .with_token_epochs(1_000)
         .with_slashers(slashers)
         .with_threshold(16)
         .checked();
     assert_eq!(p.minimum_stake_mist(), MAX_STAKE);
     assert_eq!(p.slash_threshold(), 16);
+    assert_eq!(p.challenge_ms(), MAX_UNBONDING / 8);
     assert_eq!(cluster::maximum_stake_mist(), MAX_STAKE);
 }
 
@@ -367,7 +370,8 @@ fun a_change_counts_after_the_unbonding_time_and_a_day() {
         bcs::to_bytes(&w.cluster_id())
             .and(pending.pending_parameters())
             .and(&(5 + world::delay()))
-            .and(&true),
+            .and(&true)
+            .and(&2u64),
     );
     assert_eq!(minimum_at(&w, 5), 1_000);
     assert_eq!(minimum_at(&w, 5 + world::delay() - 1), 1_000);
@@ -450,7 +454,7 @@ fun a_new_treasury_counts_once_it_has_accepted() {
     w.accept_treasury(world::treasury_2());
     assert_eq!(
         world::only_event<cluster::TreasuryAccepted>(),
-        bcs::to_bytes(&w.cluster_id()).and(&world::treasury_2()).and(&world::delay()),
+        bcs::to_bytes(&w.cluster_id()).and(&world::treasury_2()).and(&world::delay()).and(&3u64),
     );
     assert!(w.cluster().pending().borrow().treasury_accepted());
     assert_eq!(w.in_force().treasury(), world::treasury());
@@ -520,7 +524,7 @@ fun a_slasher_is_removed_at_once_and_does_not_come_back() {
     w.remove_slasher(world::admin(), world::s1());
     assert_eq!(
         world::only_event<cluster::SlasherRemoved>(),
-        bcs::to_bytes(&w.cluster_id()).and(&world::s1()),
+        bcs::to_bytes(&w.cluster_id()).and(&world::s1()).and(&3u64),
     );
     assert_eq!(*w.in_force().slashers(), vector[world::s2(), world::s3()]);
     w.at(world::delay());
@@ -600,7 +604,7 @@ fun the_threshold_is_raised_at_once() {
     w.raise_threshold(world::admin(), 3);
     assert_eq!(
         world::only_event<cluster::SlashThresholdRaised>(),
-        bcs::to_bytes(&w.cluster_id()).and(&3u64),
+        bcs::to_bytes(&w.cluster_id()).and(&3u64).and(&3u64),
     );
     assert_eq!(w.in_force().slash_threshold(), 3);
     // What was announced comes as announced.
@@ -693,4 +697,104 @@ fun many_permissions(count: u64): vector<String> {
 fun with_first_tier(permissions: vector<String>): world::Draft {
     let lists = world::seed_permissions();
     world::draft().with_permissions(vector[permissions, lists[1], lists[2]])
+}
+
+// === The challenge time ===
+
+#[test, expected_failure(abort_code = cluster::EChallengeOutOfBounds)]
+fun a_challenge_of_more_than_half_the_life_is_refused() {
+    world::draft().with_challenge(world::life() / 2 + 1).checked();
+}
+
+#[test]
+fun a_challenge_of_half_an_odd_life_is_rounded_down() {
+    let p = world::draft().with_life(99_999).with_challenge(49_999).checked();
+    assert_eq!(p.challenge_ms(), 49_999);
+}
+
+#[test, expected_failure(abort_code = cluster::EChallengeOutOfBounds)]
+fun a_challenge_of_half_an_odd_life_is_not_rounded_up() {
+    world::draft().with_life(99_999).with_challenge(50_000).checked();
+}
+
+// === The version of the terms, and what became of changes ===
+
+#[test]
+fun the_version_of_the_terms_rises_with_acts_and_never_by_time() {
+    let mut w = world::begin();
+    assert_eq!(w.cluster().terms_version(), 1);
+    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()));
+    assert_eq!(w.cluster().terms_version(), 2);
+    w.accept_treasury(world::treasury_2());
+    assert_eq!(w.cluster().terms_version(), 3);
+    w.at(world::delay());
+    assert_eq!(w.cluster().terms_version(), 3);
+    w.settle(world::mallory());
+    assert_eq!(w.cluster().terms_version(), 3);
+    w.remove_slasher(world::admin(), world::s1());
+    assert_eq!(w.cluster().terms_version(), 4);
+    w.schedule(world::admin(), world::draft());
+    w.at(2 * world::delay());
+    w.raise_threshold(world::admin(), 3);
+    assert_eq!(w.cluster().terms_version(), 6);
+    // What does not concern the coins of a staker does not raise it.
+    w.good_gateway(world::admin());
+    w.set_servers(world::admin(), vector[b"https://a:6443"], vector[]);
+    w.reserve(world::admin(), b"n1", world::alice());
+    w.offer_admin(world::admin(), world::bob());
+    w.accept_admin(world::bob());
+    assert_eq!(w.cluster().terms_version(), 6);
+    w.end();
+}
+
+#[test]
+fun a_replaced_change_is_said_to_be_replaced() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    assert_eq!(world::count_events<cluster::ParametersReplaced>(), 0);
+    let replaced = *w.cluster().pending().borrow().pending_parameters();
+    w.at(world::delay() - 1);
+    w.schedule(world::admin(), world::draft().with_minimum(3_000));
+    assert_eq!(
+        world::only_event<cluster::ParametersReplaced>(),
+        bcs::to_bytes(&w.cluster_id()).and(&replaced).and(&world::delay()),
+    );
+    assert_eq!(world::count_events<cluster::ParametersInForce>(), 0);
+    w.end();
+}
+
+#[test]
+fun a_change_in_force_is_said_by_the_next_act_and_not_replaced() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    w.at(world::delay() + 5);
+    w.schedule(world::admin(), world::draft().with_minimum(3_000));
+    assert_eq!(world::count_events<cluster::ParametersReplaced>(), 0);
+    assert_eq!(
+        world::only_event<cluster::ParametersInForce>(),
+        bcs::to_bytes(&w.cluster_id()).and(w.cluster().stored_parameters()).and(&world::delay()),
+    );
+    assert_eq!(w.cluster().stored_parameters().minimum_stake_mist(), 2_000);
+    w.end();
+}
+
+#[test]
+fun anybody_settles_a_change_when_its_time_has_come() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    w.at(world::delay() - 1);
+    w.settle(world::mallory());
+    assert_eq!(world::count_events<cluster::ParametersInForce>(), 0);
+    assert!(w.cluster().pending().is_some());
+    w.at(world::delay());
+    w.settle(world::mallory());
+    assert_eq!(
+        world::only_event<cluster::ParametersInForce>(),
+        bcs::to_bytes(&w.cluster_id()).and(w.cluster().stored_parameters()).and(&world::delay()),
+    );
+    assert!(w.cluster().pending().is_none());
+    assert_eq!(w.in_force().minimum_stake_mist(), 2_000);
+    w.settle(world::mallory());
+    assert_eq!(world::count_events<cluster::ParametersInForce>(), 0);
+    w.end();
 }

@@ -52,7 +52,6 @@ function state(pending?: Partial<cluster.PendingParameters>): ClusterState {
     caHashes: [],
     gateways: [],
     nodes: { id: id('3'), size: 0n },
-    reserved: { id: id('4'), size: 0n },
     changeSeq: 0n,
     nodeRings: rings(),
     accountRings: rings(),

@@ -101,12 +101,17 @@ export const Cluster = bcs.struct('Cluster', {
   caHashes: bcs.vector(bytes),
   gateways: bcs.vector(Gateway),
   nodes: table,
-  reserved: table,
   changeSeq: u64,
   nodeRings: Rings,
   accountRings: Rings,
 });
 export type Cluster = typeof Cluster.$inferType;
+
+/** `cluster::Reservation` */
+export const Reservation = bcs.struct('Reservation', {
+  nodeId: bcs.string(),
+});
+export type Reservation = typeof Reservation.$inferType;
 
 /** `cluster::ClusterCreated` */
 export const ClusterCreated = bcs.struct('ClusterCreated', {
@@ -745,20 +750,6 @@ export function gateways(tx: Transaction, packageId: string, args: {
     target: `${packageId}::cluster::gateways`,
     arguments: [
       tx.object(args.cluster),
-    ],
-  });
-}
-
-/** Adds a call of `cluster::gateway`. */
-export function gateway(tx: Transaction, packageId: string, args: {
-  readonly cluster: ObjectArgument;
-  readonly gateway: string;
-}): TransactionResult {
-  return tx.moveCall({
-    target: `${packageId}::cluster::gateway`,
-    arguments: [
-      tx.object(args.cluster),
-      tx.pure(bcs.Address.serialize(args.gateway)),
     ],
   });
 }
