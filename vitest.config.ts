@@ -22,6 +22,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             'src/**/*.test.ts',
+            'devnet/src/**/*.test.ts',
             'plugins/**/*.test.ts',
             'contracts/**/*.test.ts',
             'scripts/**/*.test.ts',

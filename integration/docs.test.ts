@@ -391,7 +391,11 @@ describe('what is not run', () => {
 const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
   ['README.md', 'git clone … && cd k3s-daas', 'needs the network; CI runs both commands'],
   ['README.md', 'k3s-daas agent --node-label disk=ssd', 'the worker of getting started runs this command'],
-  [guide, 'npm run --silent build && npm pack', 'writes into the clone and installs as root'],
+  [
+    guide,
+    'npm run --silent build && npm pack --workspaces --include-workspace-root',
+    'writes into the clone and installs as root',
+  ],
   [guide, 'npm run demo -- --keep', 'runs until Ctrl-C; the blocks below run in the same world'],
   [guide, 'systemctl daemon-reload', 'needs systemd and root'],
   [

@@ -28,7 +28,6 @@ const ALL_DOORS = [
   '#chain',
   '#cluster',
   '#composition',
-  '#devnet',
   '#domain',
   '#gateway',
   '#host',
@@ -37,6 +36,7 @@ const ALL_DOORS = [
   '#plugins',
   '#proof',
   '#seal',
+  '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
 
@@ -147,20 +147,6 @@ export const ROOMS: readonly Room[] = [
     packages: ['@kubernetes/client-node', 'yaml'],
   },
   {
-    files: 'src/devnet/**',
-    holds: 'the dev chain; it learns the contract from its compiled modules',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-  },
-  {
-    files: 'src/devnet/**/*.test.ts',
-    holds: 'its tests replay the scenarios of the contracts',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-    reachesUp: true,
-    isDetail: true,
-  },
-  {
     files: 'src/cli/**',
     holds: 'one file per command; here the layers meet',
     doors: ALL_DOORS,
@@ -186,9 +172,15 @@ export const ROOMS: readonly Room[] = [
     packages: ['zod'],
   },
   {
+    files: 'devnet/src/**',
+    holds: 'the dev chain, a package of its own (`@k3s-daas/devnet`); it knows nothing of K3s-DaaS',
+    doors: [],
+    packages: [SUI, '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+  },
+  {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '#devnet'],
+    doors: ['#base', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },

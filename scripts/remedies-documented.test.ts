@@ -55,7 +55,7 @@ const texts = [
   'docs/errors.md',
   ...['src/**/*.ts', 'plugins/**/*.ts'].flatMap((pattern) => globSync(pattern, { cwd: root })),
 ]
-  .filter((path) => !/\.(test|suite|fixture)\b|^src\/devnet/.test(path))
+  .filter((path) => !/\.(test|suite|fixture)\b/.test(path))
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
 test('every command that an error or docs/errors.md names as its remedy can be typed', () => {

@@ -39,6 +39,7 @@ const TASKS = {
       '-D',
       'typescript/no-misused-promises',
       'src',
+      'devnet',
       'plugins',
       'integration',
       'contracts',
@@ -50,6 +51,7 @@ const TASKS = {
   format: [['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--write', '.']],
   build: [
     ['node', 'scripts/bundle.ts'],
+    ['node', 'node_modules/typescript/bin/tsc', '-p', 'devnet/tsconfig.build.json'],
     ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
   ],
   'contracts:build': [['node', ...SOURCE, 'contracts/test/build.ts', '...']],

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigurationError, EXIT } from '#base';
 import { createIo, type Io, reportError } from './cli/io.ts';
+import { packageVersion } from './cli/package-version.ts';
 
 /**
  * The entry of the `k3s-daas` program. Each command is loaded when it is asked for, and with it the layers that it wires
@@ -41,7 +41,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     load: async () => (await import('./cli/config.ts')).configCommand,
   },
   devnet: {
-    summary: 'run the embedded dev chain (for development)',
+    summary: 'run a dev chain (for development)',
     load: async () => (await import('./cli/devnet.ts')).devnetCommand,
   },
 };
@@ -105,22 +105,6 @@ const output = { outputError: () => undefined };
 function inheritExitOverride(command: Command): void {
   command.exitOverride().configureOutput(output).showSuggestionAfterError();
   for (const inner of command.commands) inheritExitOverride(inner);
-}
-
-function packageVersion(): string {
-  // dist/src/main.js and src/main.ts are at different depths below the package.
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as {
-        name: string;
-        version: string;
-      };
-      if (name === 'k3s-daas') return version;
-    } catch {
-      // Not there: the next one is.
-    }
-  }
-  return 'unknown';
 }
 
 process.exitCode = await main(process.argv.slice(2));

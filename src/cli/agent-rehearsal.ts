@@ -9,6 +9,7 @@ import { builtIns } from '#plugins';
 import { readNodeKey } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
+import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { pluginEntries } from './plugin-settings.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
@@ -22,6 +23,8 @@ export async function rehearse(
 ): Promise<number> {
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
+  const missing = await missingDevnet(settings);
+  if (missing) throw missing;
   const plugins = pluginEntries(settings, { stakeAgain });
   const {
     plan: { dataDir },

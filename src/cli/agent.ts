@@ -4,6 +4,7 @@ import { ConfigurationError } from '#base';
 import { createLogger } from '#infrastructure';
 import { createAgentHost } from './agent-host.ts';
 import { agentParts } from './agent-parts.ts';
+import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
 import { type Loaded, loadWorkerSettings, runtimeArguments, settingWarnings } from './settings.ts';
@@ -57,6 +58,8 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
     const { rehearse } = await import('./agent-rehearsal.ts');
     return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
+  const missing = await missingDevnet(settings);
+  if (missing) log.warn('Configuration warning', { detail: missing.message });
   const parts = agentParts(settings, { log, args: k3sArguments(settings, flags, k3sFlags) });
   const host = await createAgentHost(settings, parts, { stakeAgain: flags.stakeAgain ?? false });
   return (await host.run()).exitCode;

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { Secret } from '#base';
 import { validatePlugins } from '#host';
 import { type ResolvedSetting, redact, type Settings } from '#infrastructure';
+import { missingDevnet } from './devnet-package.ts';
 import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';
 import { pluginEntries } from './plugin-settings.ts';
@@ -27,6 +28,8 @@ export function configCommand(io: Io): Command {
     .action(async (options: ConfigOptions) => {
       const settings = await load(options);
       for (const warning of await settingWarnings(settings)) io.warn(warning);
+      const missing = await missingDevnet(settings);
+      if (missing) io.warn(missing.message);
       if (options.check) await checkPlugins(settings);
       const shown = settings.rows.map((row) => ({ ...row, shown: mask(row) }));
       io.result(

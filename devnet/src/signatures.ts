@@ -1,9 +1,9 @@
 import { parseSerializedSignature } from '@mysten/sui/cryptography';
 import { normalizeSuiAddress, toBase64 } from '@mysten/sui/utils';
 import { verifyTransactionSignature } from '@mysten/sui/verify';
-import { messageOf } from '#base';
 import type { TransactionDataV1 } from './chain-view.ts';
 import { isEd25519, verifyEd25519 } from './ed25519.ts';
+import { messageOf } from './errors.ts';
 import { invalidArgument, type RpcStatus } from './rpc-error.ts';
 
 /**

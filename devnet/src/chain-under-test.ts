@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { SuiClientTypes } from '@mysten/sui/client';
 import { decodeSuiPrivateKey, type Signer } from '@mysten/sui/cryptography';
 import { SuiGrpcClient } from '@mysten/sui/grpc';
@@ -8,19 +6,16 @@ import { Secp256k1Keypair } from '@mysten/sui/keypairs/secp256k1';
 import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
 import { Transaction } from '@mysten/sui/transactions';
 import { fromBase58 } from '@mysten/sui/utils';
-import { ConfigurationError } from '#base';
-import { type Devnet, startDevnet } from './devnet.ts';
+import { type Devnet, type DevnetOptions, startDevnet } from './devnet.ts';
 
 /** The chain that the suite describes: the development chain, or a real node named by the environment. */
 export interface ChainUnderTest extends AsyncDisposable {
   readonly url: string;
   readonly client: SuiGrpcClient;
-  /** Undefined on a real node, whose time nobody turns. */
+  /** Undefined on a real node: its time cannot be changed. */
   readonly devnet: Devnet | undefined;
   /** A new account that holds one coin for each amount. */
   account(...mist: bigint[]): Promise<Ed25519Keypair>;
-  /** The package of contracts/build, published once for this chain. */
-  packageId(): Promise<string>;
 }
 
 const ENDPOINT_VARIABLE = 'K3S_DAAS_TEST_SUI_RPC_ENDPOINT';
@@ -37,12 +32,12 @@ export const isMainnet = (chainId: string): boolean =>
   Buffer.from(fromBase58(chainId)).toString('hex').startsWith(MAINNET_SHORT_ID);
 
 /** The chain named by the environment, else a fresh development chain. */
-export async function openChainUnderTest(): Promise<ChainUnderTest> {
-  return REAL_ENDPOINT === undefined ? openDevnet() : openRealNode(REAL_ENDPOINT);
+export async function openChainUnderTest(options: DevnetOptions = {}): Promise<ChainUnderTest> {
+  return REAL_ENDPOINT === undefined ? openDevnet(options) : openRealNode(REAL_ENDPOINT);
 }
 
-async function openDevnet(): Promise<ChainUnderTest> {
-  const devnet = await startDevnet({ modules: readContractModules(), checkpointIntervalMs: 0 });
+async function openDevnet(options: DevnetOptions): Promise<ChainUnderTest> {
+  const devnet = await startDevnet({ checkpointIntervalMs: 0, ...options });
   const client = clientFor(devnet.url);
   const account = async (...amounts: bigint[]) => {
     const keypair = Ed25519Keypair.generate();
@@ -54,7 +49,6 @@ async function openDevnet(): Promise<ChainUnderTest> {
     client,
     devnet,
     account,
-    packageId: publishOnce(client, account),
     [Symbol.asyncDispose]: () => devnet.close(),
   };
 }
@@ -63,14 +57,12 @@ async function openRealNode(url: string): Promise<ChainUnderTest> {
   const client = clientFor(url);
   const { chainIdentifier } = await client.core.getChainIdentifier();
   if (isMainnet(chainIdentifier))
-    throw new ConfigurationError(
-      'DAAS_CONFIG_INVALID',
+    throw new Error(
       `${ENDPOINT_VARIABLE}=${url} is mainnet (chain id ${chainIdentifier}): this suite spends SUI, name a test network`,
     );
   const key = process.env[KEY_VARIABLE];
   if (!key)
-    throw new ConfigurationError(
-      'DAAS_CONFIG_INVALID',
+    throw new Error(
       `${ENDPOINT_VARIABLE} needs ${KEY_VARIABLE}: the suiprivkey1… of an account with a few SUI there`,
     );
   const funder = keypairOf(key);
@@ -84,7 +76,6 @@ async function openRealNode(url: string): Promise<ChainUnderTest> {
     client,
     devnet: undefined,
     account,
-    packageId: publishOnce(client, account),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -102,10 +93,7 @@ function keypairOf(bech32: string): Signer {
     case 'Secp256r1':
       return Secp256r1Keypair.fromSecretKey(secretKey);
     default:
-      throw new ConfigurationError(
-        'DAAS_CONFIG_INVALID',
-        `${KEY_VARIABLE} is a ${scheme} key, which cannot sign`,
-      );
+      throw new Error(`${KEY_VARIABLE} is a ${scheme} key, which cannot sign`);
   }
 }
 
@@ -116,33 +104,22 @@ async function fund(client: SuiGrpcClient, signer: Signer, to: string, amounts: 
   await execute(client, signer, transaction);
 }
 
-export function readContractModules(): Readonly<Record<string, string>> {
-  const file = join(import.meta.dirname, '..', '..', 'contracts', 'build', 'k3s_daas.json');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { modules: Record<string, string> }).modules;
-}
+/** The dependencies of every package here: Move's standard library and Sui's framework. */
+const FRAMEWORK = ['0x1', '0x2'];
 
-function publishOnce(
+/** Publishes modules as an immutable package, and returns its id. */
+export async function publishModules(
   client: SuiGrpcClient,
-  account: (...mist: bigint[]) => Promise<Ed25519Keypair>,
-): () => Promise<string> {
-  let published: Promise<string> | undefined;
-  const publish = async () => {
-    const signer = await account(1_000_000_000n);
-    const transaction = new Transaction();
-    const cap = transaction.publish({
-      modules: Object.values(readContractModules()),
-      dependencies: ['0x1', '0x2'],
-    });
-    transaction.moveCall({ target: '0x2::package::make_immutable', arguments: [cap] });
-    const { effects } = await execute(client, signer, transaction);
-    const pack = effects.changedObjects.find(({ outputState }) => outputState === 'PackageWrite');
-    if (!pack) throw new Error('publishing wrote no package');
-    return pack.objectId;
-  };
-  return () => {
-    published ??= publish();
-    return published;
-  };
+  signer: Signer,
+  modules: Readonly<Record<string, string>>,
+): Promise<string> {
+  const transaction = new Transaction();
+  const cap = transaction.publish({ modules: Object.values(modules), dependencies: FRAMEWORK });
+  transaction.moveCall({ target: '0x2::package::make_immutable', arguments: [cap] });
+  const { effects } = await execute(client, signer, transaction);
+  const pack = effects.changedObjects.find(({ outputState }) => outputState === 'PackageWrite');
+  if (!pack) throw new Error('publishing wrote no package');
+  return pack.objectId;
 }
 
 type Included = { effects: true; events: true; objectTypes: true; balanceChanges: true };
@@ -162,66 +139,6 @@ export async function execute(
     throw new Error(result.FailedTransaction.status.error?.message ?? 'the transaction failed');
   await client.waitForTransaction({ digest: result.Transaction.digest });
   return result.Transaction;
-}
-
-/** The parameters that the tests' clusters have; the sender is slasher and treasury. */
-export function newParameters(transaction: Transaction, packageId: string, address: string) {
-  const { pure } = transaction;
-  return transaction.moveCall({
-    target: `${packageId}::cluster::new_parameters`,
-    arguments: [
-      pure.u64(1_000_000n),
-      pure.u64(1_000n),
-      pure.vector('u64', [100_000n, 1_000_000n, 10_000_000n]),
-      pure('vector<vector<string>>', [
-        ['pods:read', 'services:read'],
-        ['nodes:write', 'pods:write'],
-        ['*:*'],
-      ]),
-      pure.u64(600_000n),
-      pure.u64(10n),
-      pure.vector('address', [address]),
-      pure.u64(1n),
-      pure.u64(60_000n),
-      pure.address(address),
-    ],
-  });
-}
-
-/** Makes a cluster and returns its id. */
-export async function createCluster(
-  client: SuiGrpcClient,
-  signer: Signer,
-  packageId: string,
-): Promise<string> {
-  const transaction = new Transaction();
-  const parameters = newParameters(transaction, packageId, signer.toSuiAddress());
-  transaction.moveCall({ target: `${packageId}::cluster::create_cluster`, arguments: [parameters] });
-  const { objectTypes } = await execute(client, signer, transaction);
-  return idOfType(objectTypes, '::cluster::Cluster');
-}
-
-/** Stakes for a node and returns the stake record's id. */
-export async function stakeForNode(
-  client: SuiGrpcClient,
-  signer: Signer,
-  packageId: string,
-  cluster: string,
-  nodeId: string,
-  mist = 1_000_000n,
-): Promise<string> {
-  const transaction = new Transaction();
-  transaction.moveCall({
-    target: `${packageId}::staking::stake_for_node`,
-    arguments: [
-      transaction.object(cluster),
-      transaction.splitCoins(transaction.gas, [mist]),
-      transaction.pure.string(nodeId),
-      transaction.object.clock(),
-    ],
-  });
-  const { objectTypes } = await execute(client, signer, transaction);
-  return idOfType(objectTypes, '::staking::StakeRecord');
 }
 
 export function idOfType(types: Readonly<Record<string, string>>, suffix: string): string {

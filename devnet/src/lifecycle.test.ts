@@ -5,20 +5,15 @@ import type { SuiClientTypes } from '@mysten/sui/client';
 import type { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction, type TransactionObjectArgument } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-// The compiler belongs to the contracts' own tests.
-import { compile } from '../../contracts/test/move.ts';
-import { realFramework } from '../../contracts/test/real-framework.ts';
 import { type ChainUnderTest, execute, idOfType, openChainUnderTest } from './chain-under-test.ts';
 
 /** What happens to objects, by a package made for it. Runs against a real node as the chain suite does. */
 
-const MANIFEST = '[package]\nname = "life"\nedition = "2024"\n\n[addresses]\nlife = "0x0"\n';
 const SUI = 1_000_000_000n;
 
 const file = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
 /** Committed, since compiling it needs the real framework. */
 const build = JSON.parse(file('lifecycle.build.json')) as { modules: Record<string, string> };
-const real = realFramework();
 
 let chain: ChainUnderTest;
 let signer: Ed25519Keypair;
@@ -87,16 +82,6 @@ const changeOf = (
 ) => effects.changedObjects.find(({ objectId }) => objectId === id);
 
 describe('publishing', () => {
-  test.skipIf(typeof real === 'string')(
-    'the committed bytecode is what the source compiles to',
-    { timeout: 120_000 },
-    async () => {
-      if (typeof real === 'string') return;
-      const files = { 'Move.toml': MANIFEST, 'sources/life.move': file('lifecycle.move') };
-      expect((await compile(files, real)).modules).toEqual(build.modules);
-    },
-  );
-
   test('runs the initialiser, returns the upgrade capability, and each id is the next one derived', () => {
     const types = Object.values(published.objectTypes);
     expect(types.filter((type) => type.endsWith('::life::Thing'))).toHaveLength(1);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GrpcStatusCode } from '@mysten/sui/grpc';
-import { messageOf } from '#base';
+import { messageOf } from './errors.ts';
 import { encodeStatus, RpcStatus } from './rpc-error.ts';
 
 /** protobuf-ts' description of a method, as the SDK's service constants carry it. */

@@ -1,16 +1,30 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { messageOf } from '#base';
+import { messageOf } from './errors.ts';
 import { FAUCET_MIST, type Faucet } from './faucet.ts';
 import { readJson, sendJson } from './http-json.ts';
 
-/** What a chain of one's own can be told: time, epochs, money. */
+/** What can be changed by hand on a dev chain: its time and its epoch. */
 export interface ChainControl {
+  /** Moves the chain's clock forward, and makes a checkpoint. Throws a `RangeError` for a negative number. */
   advanceClock(byMs: number): void;
+  /** From now on only `advanceClock` moves the clock. */
   freezeClock(): void;
   thawClock(): void;
+  /** Ends the epoch. */
   advanceEpoch(): void;
-  status(): Readonly<Record<string, unknown>>;
+  status(): ChainStatus;
+}
+
+/** The chain now. Numbers that exceed 53 bits are text. */
+export interface ChainStatus {
+  readonly chainId: string;
+  readonly epoch: string;
+  /** The number of the last checkpoint. */
+  readonly checkpoint: string;
+  readonly timestampMs: number;
+  /** How many transactions there are. */
+  readonly transactions: number;
 }
 
 const ClockOrder = z.strictObject({
@@ -34,10 +48,10 @@ export async function handleControl(
   response: ServerResponse,
 ): Promise<void> {
   if (!isLoopback(request.socket.remoteAddress)) {
-    sendJson(response, 403, { error: 'the control of a development chain answers to its own machine only' });
+    sendJson(response, 403, { error: 'the control answers requests from its own machine only' });
     return;
   }
-  // A web page in a browser of this machine must not turn the clock: it cannot send this type without being asked about.
+  // Keeps out web pages in a browser of this machine: this content type makes the browser ask for permission first (CORS).
   if (request.method === 'POST' && !request.headers['content-type']?.startsWith('application/json')) {
     sendJson(response, 415, { error: 'send content-type: application/json' });
     return;

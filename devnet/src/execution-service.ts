@@ -1,8 +1,8 @@
 import { bcs } from '@mysten/sui/bcs';
 import { GrpcTypes } from '@mysten/sui/grpc';
 import { TransactionDataBuilder } from '@mysten/sui/transactions';
-import { messageOf } from '#base';
 import type { TransactionDataV1 } from './chain-view.ts';
+import { messageOf } from './errors.ts';
 import type { Outcome } from './executor.ts';
 import { argumentFailure, ExecutionFailure } from './failure.ts';
 import { estimateBudget, MAX_GAS_BUDGET, REFERENCE_GAS_PRICE } from './gas.ts';

@@ -1,8 +1,7 @@
 import type { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction } from '@mysten/sui/transactions';
 import { expect, test } from 'vitest';
-import { createCluster, execute, openChainUnderTest, stakeForNode } from './chain-under-test.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger } from '../../devnet/src/ledger.ts';
 import {
   asInteger,
   asStruct,
@@ -16,7 +15,8 @@ import {
   SUI_TYPE,
   substitute,
   type Type,
-} from './move/index.ts';
+} from '../../devnet/src/move/index.ts';
+import { createCluster, execute, openChainUnderTest, stakeForNode } from './chain-under-test.ts';
 
 const SUI_MIST = 1_000_000_000n;
 const TREASURY_MIST = 5_000_000_000_000_000_000n;

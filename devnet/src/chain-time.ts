@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '#base';
+import { type Clock, systemClock } from './clock.ts';
 
 /** The chain's own time: a clock that can be put forward and held still, and never runs backwards. */
 export class ChainTime {

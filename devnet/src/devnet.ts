@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { GrpcTypes } from '@mysten/sui/grpc';
-import { type Clock, DaasError, EXIT, hostPort, systemClock } from '#base';
-import { closeListener, guardConnections } from '#infrastructure';
 import { fromBase64 } from './base64.ts';
 import { ChainTime } from './chain-time.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { type ChainControl, handleControl } from './control.ts';
+import { DevnetError } from './errors.ts';
 import { executionService } from './execution-service.ts';
 import { Faucet, type GivenCoin } from './faucet.ts';
 import { GrpcWebServer, type Middleware } from './grpc-web.ts';
 import { sendJson } from './http-json.ts';
 import { Ledger } from './ledger.ts';
 import { ledgerService } from './ledger-service.ts';
+import { listen } from './listener.ts';
 import { packageService } from './package-service.ts';
 import { missingFrameworkFunctions } from './packages.ts';
 import { stateService } from './state-service.ts';
@@ -40,6 +40,10 @@ export interface DevnetOptions {
 export interface Devnet extends ChainControl, AsyncDisposable {
   /** Base URL for `SuiGrpcClient`, and for `requestSuiFromFaucetV2`. */
   readonly url: string;
+  /** Takes `POST {"FixedAmountRequest": {"recipient": "0x…"}}`, as the faucet of a Sui localnet does. */
+  readonly faucetUrl: string;
+  /** Base URL of the control over HTTP; answers to this machine only. */
+  readonly controlUrl: string;
   /** Base58 digest of the genesis checkpoint: another one with every start. */
   readonly chainId: string;
   readonly faucetAddress: string;
@@ -51,9 +55,9 @@ export interface Devnet extends ChainControl, AsyncDisposable {
 }
 
 const TREASURY_MIST = 5_000_000_000_000_000_000n;
+const FAUCET_PATH = '/v2/gas';
+const CONTROL_PATH = '/devnet';
 const DAY_MS = 86_400_000;
-const KEEP_ALIVE_MS = 600_000;
-const MOST_CONNECTIONS = 4_096;
 
 /**
  * Starts a development chain: a server that speaks Sui's gRPC-web protocol, with its state in memory.
@@ -90,21 +94,20 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   const server = createServer((request, response) => {
     void answer(request, response, rpc, faucet, control);
   });
-  // A client that takes up an idle connection must not find the server about to close it.
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
-  const connections = guardConnections(server, { most: MOST_CONNECTIONS });
-  await listen(server, options.listen?.host ?? '127.0.0.1', options.listen?.port ?? 0);
+  const listener = await listen(server, options.listen?.host ?? '127.0.0.1', options.listen?.port ?? 0);
   const stopTicking = keepTicking(ledger, clock, options.checkpointIntervalMs ?? 1_000);
 
   let closing: Promise<void> | undefined;
   const close = () => {
     stopTicking();
-    closing ??= closeListener(server, connections, 0).then(() => undefined);
+    closing ??= listener.close();
     return closing;
   };
   return {
     ...control,
-    url: urlOf(server),
+    url: listener.url,
+    faucetUrl: `${listener.url}${FAUCET_PATH}`,
+    controlUrl: `${listener.url}${CONTROL_PATH}`,
     chainId: ledger.chainId,
     faucetAddress: faucet.address,
     faucet: (address, mist) => faucet.give(address, mist),
@@ -117,9 +120,9 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
 function checkModules(modules: DevnetOptions['modules']): void {
   const missing = missingFrameworkFunctions(Object.values(modules ?? {}).map((module) => fromBase64(module)));
   if (missing.length === 0) return;
-  throw new DaasError(
+  throw new DevnetError(
     'DAAS_DEVNET_FRAMEWORK',
-    `the development chain cannot execute these modules: they call ${missing.join(', ')}, which it does not have (src/devnet/move)`,
+    `the dev chain cannot execute these modules: they call ${missing.join(', ')}, which it does not have`,
     { details: { missing } },
   );
 }
@@ -159,8 +162,8 @@ async function answer(
   const path = (request.url ?? '').split('?')[0] ?? '';
   if (await rpc.handle(request, response)) return;
   if (path === '/health') sendJson(response, 200, { status: 'ok', ...control.status() });
-  else if (request.method === 'POST' && path === '/v2/gas') await faucet.handle(request, response);
-  else if (path.startsWith('/devnet/')) await handleControl(control, faucet, request, response);
+  else if (request.method === 'POST' && path === FAUCET_PATH) await faucet.handle(request, response);
+  else if (path.startsWith(`${CONTROL_PATH}/`)) await handleControl(control, faucet, request, response);
   else sendJson(response, 404, { error: `there is no ${request.method} ${path}` });
 }
 
@@ -177,26 +180,6 @@ function chainHeaders(ledger: Ledger): Record<string, string> {
     'x-sui-lowest-available-checkpoint': '0',
     'x-sui-lowest-available-checkpoint-objects': '0',
   };
-}
-
-async function listen(server: Server, host: string, port: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(
-        new DaasError(
-          'DAAS_DEVNET_LISTEN',
-          `the development chain cannot listen on ${hostPort(host, port)}: choose another address or port`,
-          { cause, exitCode: EXIT.configuration, details: { host, port } },
-        ),
-      );
-    });
-    server.listen(port, host, resolve);
-  });
-}
-
-function urlOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 /** Makes empty checkpoints at an interval; returns how to stop. */
