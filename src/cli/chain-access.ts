@@ -3,7 +3,7 @@ import type { ChainClientOptions } from '#chain';
 import { headersOf, readHeadersFile } from './headers-file.ts';
 import { type Loaded, pathOf, rowOf } from './settings.ts';
 
-/** The full nodes, and how they are asked: one reading of the settings for worker, gateway and dry run. */
+/** The full nodes and how to call them: one reading of the settings for worker, gateway and dry run. */
 export async function chainAccessOf(
   settings: Loaded,
 ): Promise<Pick<ChainClientOptions, 'endpoints' | 'timeoutMs' | 'allowInsecure' | 'headers'>> {

@@ -1,7 +1,7 @@
 import type { Log } from '#base';
 import type { Deployment } from '#chain';
 
-/** Says at start what the chain's facts rest on. */
+/** Logs at start whether the chain's facts are proven by validators. */
 export function sayTrust({ trust }: Deployment, log: Log): void {
   if (trust) log.info('Chain facts are held to the validators’ signatures', { pin: trust });
   else
@@ -10,7 +10,7 @@ export function sayTrust({ trust }: Deployment, log: Log): void {
     );
 }
 
-/** For `onUnproven`: what an endpoint serves and cannot prove is not decided on, and the operator should know. */
+/** For `onUnproven`: no decision uses what an endpoint cannot prove, and the log names it. */
 export function warnUnproven(log: Log) {
   return ({ objectId, version, detail }: { objectId: string; version: bigint; detail: string }): void => {
     log.warn('A full node serves what it cannot prove', { objectId, version, detail });

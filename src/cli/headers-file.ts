@@ -4,7 +4,7 @@ import { readTrustedText } from '#infrastructure';
 /**
  * Headers of a file with one `Name: value` a line, empty lines and lines that begin with # left out. Their values are keys:
  * the file must be its owner's alone (`DAAS_HEADERS_FILE_EXPOSED`). Throws `DAAS_HEADERS_FILE_UNREADABLE` and
- * `DAAS_HEADERS_INVALID`, each with exit code 78 and without a word of a value.
+ * `DAAS_HEADERS_INVALID`, each with exit code 78. No message repeats a value.
  */
 export async function readHeadersFile(file: string): Promise<ReadonlyMap<string, Secret>> {
   let text: string;
@@ -39,7 +39,7 @@ export function headersOf(given: Readonly<Record<string, Secret>>): ReadonlyMap<
   return headers;
 }
 
-/** What belongs to the protocol is not anybody's to set. */
+/** Headers of the protocol itself cannot be set. */
 const RESERVED =
   /^(?:content-.*|host|connection|transfer-encoding|te|trailer|upgrade|proxy-.*|grpc-.*|x-grpc-web)$/i;
 
