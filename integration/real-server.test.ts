@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe } from 'vitest';
 import { Lifetime } from '#base';
 import { describeAgentJoin } from './standin/agent-join.suite.ts';
-import { describeClusterPort } from './standin/cluster-port.suite.ts';
+import { describeKubernetesPort } from './standin/cluster-port.suite.ts';
 import { describeJoining } from './standin/join.suite.ts';
 import { describeKubernetesApi, type KubernetesWorld } from './standin/kubernetes-api.suite.ts';
 import { describeNodePolicy } from './standin/node-policy.suite.ts';
@@ -28,7 +28,7 @@ describe.skipIf(binary === '')('held to a real k3s server (K3S_BIN)', () => {
   describeNodePolicy('a real k3s server', shared);
   describeNodeWrites('a real k3s server', shared);
   describeJoining('a real k3s server', shared);
-  describeClusterPort('a real k3s server', shared);
+  describeKubernetesPort('a real k3s server', shared);
   describeAgentJoin('a real k3s server', shared);
 });
 

@@ -8,6 +8,7 @@ import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
 import { createIo } from '../src/cli/io.ts';
+import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
@@ -24,6 +25,7 @@ const program: Pick<Command, 'commands' | 'options'> = {
     contractsCommand,
     devnetCommand,
     gatewayCommand,
+    pluginsCommand,
     proofCommand,
     slashCommand,
     stakeCommand,

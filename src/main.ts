@@ -40,6 +40,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'print every setting with its origin, secrets masked',
     load: async () => (await import('./cli/config.ts')).configCommand,
   },
+  plugins: {
+    summary: 'print the integrity of an installed plugin',
+    load: async () => (await import('./cli/plugins.ts')).pluginsCommand,
+  },
   devnet: {
     summary: 'run a dev chain (for development)',
     load: async () => (await import('./cli/devnet.ts')).devnetCommand,

@@ -1,6 +1,6 @@
 import { afterAll, describe, inject } from 'vitest';
 import { describeAgentJoin } from '../standin/agent-join.suite.ts';
-import { describeClusterPort } from '../standin/cluster-port.suite.ts';
+import { describeKubernetesPort } from '../standin/cluster-port.suite.ts';
 import { describeJoining } from '../standin/join.suite.ts';
 import type { KubernetesWorld } from '../standin/kubernetes-api.suite.ts';
 import { describeNodePolicy } from '../standin/node-policy.suite.ts';
@@ -20,6 +20,6 @@ describe.skipIf(found.kind === 'missing')('proven on the real API server', () =>
   describeNodePolicy('a real control plane', shared);
   describeNodeWrites('a real control plane', shared);
   describeJoining('a real control plane', shared);
-  describeClusterPort('a real control plane', shared);
+  describeKubernetesPort('a real control plane', shared);
   describeAgentJoin('a real control plane', shared);
 });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Cluster, openCluster, type SetupResult, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, type SetupResult, setupCluster } from '#cluster';
 import { callerOf, eventually, type KubernetesWorld, nodeBody, uniqueName } from './kubernetes-api.suite.ts';
 import { caHash } from './server/authority.ts';
 import { hashNodePassword } from './server/node-password.ts';
@@ -20,11 +20,11 @@ export function describeAgentJoin(name: string, start: () => Promise<KubernetesW
     let world: KubernetesWorld;
     let setup: SetupResult;
     /** With the gateway's own rights. */
-    let gateway: Cluster;
+    let gateway: Kubernetes;
     beforeAll(async () => {
       world = await start();
       setup = await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
-      gateway = openCluster({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 200 });
+      gateway = openKubernetes({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 200 });
     });
     afterAll(async () => {
       await gateway?.[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, openCluster, type SetupResult, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, type SetupResult, setupCluster } from '#cluster';
 import type { NodeChange } from '#domain';
 import {
   type Caller,
@@ -24,15 +24,15 @@ const secrets = '/api/v1/namespaces/kube-system/secrets';
 const pods = '/api/v1/namespaces/default/pods';
 
 /**
- * Every method of `ClusterPort`, called with the gateway's own identity as `setup` makes it: what passes here passes
+ * Every method of `KubernetesPort`, called with the gateway's own identity as `setup` makes it: what passes here passes
  * with its least rights.
  */
-export function describeClusterPort(name: string, start: () => Promise<KubernetesWorld>): void {
-  describe(`ClusterPort on ${name}`, () => {
+export function describeKubernetesPort(name: string, start: () => Promise<KubernetesWorld>): void {
+  describe(`KubernetesPort on ${name}`, () => {
     let world: KubernetesWorld;
     let admin: Caller;
     let setup: SetupResult;
-    let cluster: Cluster;
+    let cluster: Kubernetes;
     beforeAll(async () => {
       world = await start();
       admin = callerOf(world, await world.clientCertificate('tester', ['system:masters']));
@@ -42,7 +42,7 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
         ordinaryNames: ['coming-server'],
         reservedNames: ['absent-server'],
       });
-      cluster = openCluster({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 300 });
+      cluster = openKubernetes({ kubeconfig: { text: setup.kubeconfig?.reveal() ?? '' }, podGraceMs: 300 });
     });
     afterAll(async () => {
       await cluster?.[Symbol.asyncDispose]();
@@ -114,7 +114,7 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
           createdAtMs: Date.parse(object.metadata.creationTimestamp ?? ''),
           readyChangedAtMs: undefined,
           isUnschedulable: false,
-          heldFor: undefined,
+          cordonedFor: undefined,
         });
         await admin('PATCH', `/api/v1/nodes/${node}/status`, readyStatus('True'), strategic);
         await cluster.markNode({ nodeId: node, recordId });
@@ -157,15 +157,18 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
           const all = (at(object, 'spec.taints') ?? []) as Array<{ key: string }>;
           return all.filter(({ key }) => !key.startsWith('node.kubernetes.io/'));
         };
-        await cluster.holdNode({ nodeId: node, reason: 'slashed' });
-        await cluster.holdNode({ nodeId: node, reason: 'token_expired' });
+        await cluster.cordonNode({ nodeId: node, reason: 'slashed' });
+        await cluster.cordonNode({ nodeId: node, reason: 'token_expired' });
         expect((await taintsOf()).filter(({ key }) => key.startsWith('k3s-daas.io/'))).toEqual([
           { key: 'k3s-daas.io/held', value: 'token_expired', effect: 'NoSchedule' },
         ]);
-        expect(await cluster.node(node)).toMatchObject({ heldFor: 'token_expired', isUnschedulable: false });
-        await cluster.holdNode({ nodeId: node, reason: undefined });
+        expect(await cluster.node(node)).toMatchObject({
+          cordonedFor: 'token_expired',
+          isUnschedulable: false,
+        });
+        await cluster.uncordonNode(node);
         expect(await taintsOf()).toEqual(taints);
-        await cluster.holdNode({ nodeId: 'nobody', reason: 'slashed' });
+        await cluster.cordonNode({ nodeId: 'nobody', reason: 'slashed' });
       });
 
       test('pods are evicted, and what a budget or a dead kubelet holds back is deleted without grace', async () => {
@@ -209,7 +212,10 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
         const hold = (finalizers: readonly string[]) =>
           admin('PATCH', `/api/v1/nodes/${node}`, { metadata: { finalizers } }, merge);
         expect((await hold(['example.com/held'])).status).toBe(200);
-        await using hasty = openCluster({ kubeconfig: { path: world.adminKubeconfigPath }, nodeGoneMs: 200 });
+        await using hasty = openKubernetes({
+          kubeconfig: { path: world.adminKubeconfigPath },
+          nodeGoneMs: 200,
+        });
         await expect(hasty.deleteNode({ nodeId: node })).rejects.toMatchObject({
           code: 'DAAS_NODE_HELD',
           isRetryable: true,
@@ -255,7 +261,7 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
       test('a watch whose connection breaks begins anew with the list', async () => {
         await using road = await openRoad(world.url);
         const kubeconfig = setup.kubeconfig?.reveal().replace(world.url, road.url) ?? '';
-        await using far = openCluster({ kubeconfig: { text: kubeconfig }, callTimeoutMs: 2_000 });
+        await using far = openKubernetes({ kubeconfig: { text: kubeconfig }, callTimeoutMs: 2_000 });
         const changes: NodeChange[] = [];
         const stop = new AbortController();
         const watching = far.watchNodes((change) => changes.push(change), stop.signal);
@@ -501,7 +507,7 @@ export function describeClusterPort(name: string, start: () => Promise<Kubernete
 
       test('without setup, the error names the fix', async () => {
         const kubeconfig = await readFile(world.adminKubeconfigPath, 'utf8');
-        await using asAdmin = openCluster({ kubeconfig: { text: kubeconfig } });
+        await using asAdmin = openKubernetes({ kubeconfig: { text: kubeconfig } });
         const path = '/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted';
         const { object } = await admin('GET', path);
         await admin('DELETE', path);

@@ -1,4 +1,4 @@
-import { describeClusterPort } from './cluster-port.suite.ts';
+import { describeKubernetesPort } from './cluster-port.suite.ts';
 import { standinWorld } from './standin-world.ts';
 
-describeClusterPort('the stand-in', standinWorld);
+describeKubernetesPort('the stand-in', standinWorld);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, openCluster, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, setupCluster } from '#cluster';
 import {
   type Answer,
   type Caller,
@@ -27,12 +27,12 @@ export function describeJoining(name: string, start: () => Promise<KubernetesWor
   describe(`joining ${name}`, () => {
     let world: KubernetesWorld;
     let admin: Caller;
-    let cluster: Cluster;
+    let cluster: Kubernetes;
     beforeAll(async () => {
       world = await start();
       admin = callerOf(world, await world.clientCertificate('tester', ['system:masters']));
       await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
-      cluster = openCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+      cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
     });
     afterAll(async () => {
       await cluster?.[Symbol.asyncDispose]();

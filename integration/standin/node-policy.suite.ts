@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, NODE_MARK, openCluster, setupCluster } from '#cluster';
+import { type Kubernetes, NODE_MARK, openKubernetes, setupCluster } from '#cluster';
 import {
   type Answer,
   type Caller,
@@ -26,7 +26,7 @@ export function describeNodePolicy(name: string, start: () => Promise<Kubernetes
   describe(`the node policies on ${name}`, () => {
     let world: KubernetesWorld;
     let admin: Caller;
-    let cluster: Cluster;
+    let cluster: Kubernetes;
     const asNode = async (node: string) =>
       callerOf(world, await world.clientCertificate(`system:node:${node}`, ['system:nodes']));
     const create = (caller: Caller, node: string, more: object = {}) =>
@@ -46,7 +46,7 @@ export function describeNodePolicy(name: string, start: () => Promise<Kubernetes
       world = await start();
       admin = callerOf(world, await world.clientCertificate('tester', ['system:masters']));
       await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
-      cluster = openCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+      cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
       // What k3s lets the identity do that all its agents share; the stand-in has these from the start.
       const rbac = '/apis/rbac.authorization.k8s.io/v1';
       const shared = { name: 'system:k3s-controller' };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, openCluster, policyProbes, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, policyProbes, setupCluster } from '#cluster';
 import {
   type Answer,
   type Caller,
@@ -27,7 +27,7 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
     let admin: Caller;
     let controller: Caller;
     let proxy: Caller;
-    let cluster: Cluster;
+    let cluster: Kubernetes;
     const made: string[] = [];
     const asNode = async (node: string) =>
       callerOf(world, await world.clientCertificate(`system:node:${node}`, ['system:nodes']));
@@ -66,7 +66,7 @@ export function describeNodeWrites(name: string, start: () => Promise<Kubernetes
       controller = callerOf(world, await world.clientCertificate('system:k3s-controller'));
       proxy = callerOf(world, await world.clientCertificate('system:kube-proxy'));
       await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
-      cluster = openCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+      cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
       // More than k3s gives these users, so that it is the policy that refuses.
       const wide = { name: uniqueName('k3s-daas-test') };
       await admin('POST', `${rbac}/clusterroles`, {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseFullToken } from '#agent';
 import type { LogFields } from '#base';
-import { openCluster, setupCluster } from '#cluster';
+import { openKubernetes, setupCluster } from '#cluster';
 import type { AgentSupervisor } from '#plugin';
 import {
   childrenOf,
@@ -463,7 +463,7 @@ test('an agent whose name is not admitted waits, survives being killed there, an
   await using world = await startAgentWorld();
   const kubeconfig = { path: world.server.adminKubeconfigPath };
   await setupCluster({ kubeconfig });
-  await using cluster = openCluster({ kubeconfig });
+  await using cluster = openKubernetes({ kubeconfig });
   const worker = await world.worker('w1');
   const supervisor = await worker.supervisor();
   const started = supervisor.start(

@@ -124,9 +124,9 @@ test('the refusal of a heartbeat that was on its way when the host registered ag
   const { loaded, recordId } = await registered();
   await using _ = loaded;
   const answer = Promise.withResolvers<never>();
-  const { connect } = loaded.gateways;
+  const connect = loaded.gateways.connect.bind(loaded.gateways);
   loaded.gateways.connect = (gateway) => ({
-    ...connect.call(loaded.gateways, gateway),
+    ...connect(gateway),
     heartbeat: () => answer.promise,
   });
   tellRegistered(loaded, recordId, 2);

@@ -5,8 +5,8 @@ import type { RunnableGatewayConfig } from '#gateway';
 import {
   GatewayChain,
   GatewayClock,
-  GatewayCluster,
   GatewayFollower,
+  GatewayKubernetes,
   gatewayOptions,
   gatewayParts,
 } from './gateway-parts.ts';
@@ -17,7 +17,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
   const clock = new FakeClock();
   const chain = new FakeStakeChain(clock);
   const follower = { changes: async function* () {} } as never;
-  const cluster = { policyState: async () => ({ kind: 'in-place' }) } as never;
+  const kubernetes = { policyState: async () => ({ kind: 'in-place' }) } as never;
   const parts = gatewayParts({
     config,
     deployment: { clusterId: '0xcluster' } as Deployment,
@@ -27,13 +27,13 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayClock, () => clock)
     .register(GatewayChain, () => chain)
     .register(GatewayFollower, () => follower)
-    .register(GatewayCluster, () => cluster);
+    .register(GatewayKubernetes, () => kubernetes);
   const options = await gatewayOptions(parts, { config, clusterId: '0xcluster', endpoints: 1 });
   expect(options).toMatchObject({ config, clusterId: '0xcluster', endpoints: 1 });
-  expect([options.chain, options.follower, options.cluster, options.clock, options.log]).toEqual([
+  expect([options.chain, options.follower, options.kubernetes, options.clock, options.log]).toEqual([
     chain,
     follower,
-    cluster,
+    kubernetes,
     clock,
     log,
   ]);
@@ -48,7 +48,7 @@ test('a part that is not replaced is made of those that are', async () => {
     log: new RecordingLog(),
   }).register(GatewayClock, () => clock);
   expect(parts.get(GatewayClock)).toBe(clock);
-  await expect(parts.open(GatewayCluster)).rejects.toMatchObject({
+  await expect(parts.open(GatewayKubernetes)).rejects.toMatchObject({
     message: expect.stringContaining('/nowhere/kubeconfig'),
   });
 });

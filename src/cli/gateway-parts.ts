@@ -1,6 +1,6 @@
 import { type Clock, type Log, systemClock } from '#base';
 import { createChainClient, createChangeFollower, type Deployment } from '#chain';
-import { openCluster } from '#cluster';
+import { openKubernetes } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
@@ -18,7 +18,7 @@ export const GatewayChain: Token<ChainReader> = token('gateway/chain');
 /** Follows the changes of the chain. */
 export const GatewayFollower: Token<ChangeFollower> = token('gateway/follower');
 /** The connection to the Kubernetes API server. */
-export const GatewayCluster: Token<ReturnType<typeof openCluster>> = token('gateway/cluster');
+export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
 type ChainAccess = Omit<Parameters<typeof createChainClient>[0], 'deployment' | 'clock' | 'onUnproven'>;
 
@@ -46,8 +46,8 @@ export function gatewayParts({ config, deployment, access, log }: GatewayComposi
     )
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
-    .register(GatewayCluster, (parts) =>
-      openCluster({
+    .register(GatewayKubernetes, (parts) =>
+      openKubernetes({
         kubeconfig: { path: config.kubeconfig, isPrivate: true },
         log: parts.get(GatewayLog).child({ part: 'cluster' }),
       }),
@@ -73,7 +73,7 @@ export async function gatewayOptions(
     endpoints,
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
-    cluster: await parts.open(GatewayCluster),
+    kubernetes: await parts.open(GatewayKubernetes),
     clock: parts.get(GatewayClock),
     random: parts.get(GatewayRandom),
     log: parts.get(GatewayLog),

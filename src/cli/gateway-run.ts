@@ -1,12 +1,12 @@
 import { ConfigurationError, EXIT, type Log, type LogFields } from '#base';
-import type { openCluster } from '#cluster';
+import type { openKubernetes } from '#cluster';
 import { type RunningGateway, startGateway } from '#gateway';
 import { createLogger } from '#infrastructure';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { sayTrust } from './chain-trust.ts';
 import { gatewaySection, withGatewayId } from './gateway-config.ts';
-import { GatewayChain, GatewayCluster, gatewayOptions, gatewayParts } from './gateway-parts.ts';
+import { GatewayChain, GatewayKubernetes, gatewayOptions, gatewayParts } from './gateway-parts.ts';
 import type { Io } from './io.ts';
 import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
 
@@ -30,8 +30,8 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
   // A wrong endpoint is an error before the cluster is asked.
   await parts.open(GatewayChain);
   sayTrust(deployment, log);
-  await using cluster = await parts.open(GatewayCluster);
-  if (!config.allowUnboundNames) await refuseWithoutPolicy(cluster);
+  await using kubernetes = await parts.open(GatewayKubernetes);
+  if (!config.allowUnboundNames) await refuseWithoutPolicy(kubernetes);
   const { clusterId } = deployment;
   const options = await gatewayOptions(parts, {
     config,
@@ -47,9 +47,9 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
 
 /** Throws `DAAS_POLICY_NOT_IN_PLACE` unless the cluster binds a join credential to its node name. */
 async function refuseWithoutPolicy(
-  cluster: Pick<ReturnType<typeof openCluster>, 'policyState'>,
+  kubernetes: Pick<ReturnType<typeof openKubernetes>, 'policyState'>,
 ): Promise<void> {
-  const policy = await cluster.policyState();
+  const policy = await kubernetes.policyState();
   if (policy.kind !== 'not-in-place') return;
   throw new ConfigurationError(
     'DAAS_POLICY_NOT_IN_PLACE',

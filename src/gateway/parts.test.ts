@@ -3,7 +3,6 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
 import { banKey, banOf } from './bans.ts';
-import { createBatcher } from './batcher.ts';
 import { caHash } from './ca-hash.ts';
 import { CHALLENGE_LIFE_MS, createChallenges } from './challenge.ts';
 import { ManualClock, settled } from './clock.fixture.ts';
@@ -104,47 +103,6 @@ describe('bans', () => {
     ['anybody else', { nodeId: 'worker-3', holderKey: 'k', staker: 's', isKnownName: false }, undefined],
   ])('%s', (_what, who, subject) => {
     expect(banOf(bans, who)?.subject).toBe(subject);
-  });
-});
-
-describe('batches', () => {
-  test('what is asked at once goes out together, in fifties, each id once', async () => {
-    const asked: string[][] = [];
-    const batcher = createBatcher(async (ids) => {
-      asked.push([...ids]);
-      return new Map(ids.map((id) => [id, `value of ${id}`]));
-    });
-    const ids = Array.from({ length: 120 }, (_, index) => `id-${index}`);
-    const answers = await Promise.all([...ids, ...ids].map((id) => batcher.get(id)));
-    expect(answers[5]).toBe('value of id-5');
-    expect(asked.map((batch) => batch.length)).toEqual([50, 50, 20]);
-  });
-
-  test('a failure reaches everybody who asked, and is not kept', async () => {
-    let isDown = true;
-    const batcher = createBatcher(async (ids) => {
-      if (isDown) throw new Error('down');
-      return new Map(ids.map((id) => [id, 1]));
-    });
-    const both = await Promise.allSettled([batcher.get('a'), batcher.get('a')]);
-    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    isDown = false;
-    expect(await batcher.get('a')).toBe(1);
-  });
-
-  test('after something was forgotten, an answer on its way is not waited for', async () => {
-    let value = 1;
-    const batcher = createBatcher(async (ids) => {
-      const seen = value;
-      await settled(2);
-      return new Map(ids.map((id) => [id, seen]));
-    });
-    const before = batcher.get('a');
-    await new Promise((resolve) => setImmediate(resolve));
-    value = 2;
-    batcher.forget('a');
-    expect(await batcher.get('a')).toBe(2);
-    expect(await before).toBe(1);
   });
 });
 

@@ -3,18 +3,20 @@ import { silentLog } from '#base';
 import { createAdmission } from './admission.ts';
 import { CLUSTER_ID, FakeChain, GATEWAY_ID, id, STAKER } from './chain.fixture.ts';
 import { ManualClock, settled } from './clock.fixture.ts';
-import { FakeCluster } from './cluster.fixture.ts';
 import { createCommitGroup } from './commit-group.ts';
 import { GatewayConfig } from './config.ts';
 import { createDueTimes } from './due-times.ts';
-import { createFactCache, FACT_LIFE_MS, REREADS_A_SECOND } from './facts.ts';
+import { createFactCache } from './fact-cache.ts';
+import { FACT_LIFE_MS } from './fact-context.ts';
+import { REREADS_A_SECOND } from './fact-refresh.ts';
+import { FakeKubernetes } from './kubernetes.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import type { Change, Store } from './store.ts';
+import { toStored, workerKey } from './stored-worker.ts';
 import { createWorkQueue } from './work-queue.ts';
 import { aWorker } from './worker.fixture.ts';
-import { toStored, workerKey } from './worker.ts';
 
 const key = new Uint8Array(32).fill(7);
 
@@ -79,11 +81,11 @@ describe('with many workers', () => {
   test('no challenge, admission or reading of facts looks at all of them', async () => {
     const clock = new ManualClock();
     const chain = new FakeChain();
-    const cluster = new FakeCluster(clock);
+    const kubernetes = new FakeKubernetes(clock);
     const { registry } = await registryOf(2_000, chain);
     let looks = 0;
     const nodes = new WatchedMap<string, never>();
-    const names = new WatchedMap([...cluster.names]);
+    const names = new WatchedMap([...kubernetes.names]);
     const bans = new WatchedMap([...registry.bans()]);
     const watched: Registry = {
       ...registry,
@@ -113,14 +115,14 @@ describe('with many workers', () => {
         }),
         gatewayId: GATEWAY_ID,
       },
-      cluster,
+      kubernetes,
       chain,
       registry: watched,
       reconciler: {
         nodes: () => nodes,
         names: () => names,
-        settle: () => undefined,
-        lapse: async () => undefined,
+        enqueue: () => undefined,
+        expireAdmission: async () => undefined,
       } as unknown as Reconciler,
       audit: { note: async () => undefined, failure: () => undefined } as never,
       refusals: { count: () => undefined, flush: () => undefined },
@@ -193,7 +195,7 @@ describe('with many workers', () => {
 
   test('decisions that come together wait for the disk once, in their order, and heartbeats never write the past over one', async () => {
     const { registry, store } = await registryOf(200, new FakeChain());
-    registry.hear('worker-0', {
+    registry.recordHeartbeat('worker-0', {
       incarnation: 1,
       sequence: 1,
       lastHeartbeatMs: 1,

@@ -41,7 +41,7 @@ export interface Ending {
  * How a host winds down. `drain`: agent and plugins stop in order, pods live on. `clear`: the agent stops for good, with its
  * pods, its credential and the record of its join. `latch`: the same, behind a latch that outlives a restart.
  */
-export type Undo = 'drain' | 'drain-and-clear' | 'clear' | 'latch';
+type Undo = 'drain' | 'drain-and-clear' | 'clear' | 'latch';
 
 const longestAskedDelayMs = 300_000;
 

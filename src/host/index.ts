@@ -33,6 +33,7 @@ export {
   HostSignal,
   hostParts,
 } from './parts.ts';
+export { integrityOf } from './plugin-integrity.ts';
 export {
   bind,
   bindPerPlugin,

@@ -24,7 +24,7 @@ afterAll(() => rm(root, { recursive: true }));
 
 const stake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
-/** A start whose stake comes from a plugin by somebody else. */
+/** A start whose stake comes from a third party's plugin. */
 async function makeWorld(source: Partial<SealTokenSource>, { mayStakeAgain = false } = {}) {
   const clock = new FakeClock();
   const chain = new FakeStakeChain(clock);

@@ -30,7 +30,7 @@ export class Registrar {
   register(latch: Latch | undefined): Promise<Registration> {
     const registering = this.#register(latch);
     registering.catch(() => undefined);
-    this.#occupy(registering.then(({ join }) => join !== undefined).catch(() => false));
+    void this.#occupy(registering.then(({ join }) => join !== undefined).catch(() => false));
     return registering;
   }
 

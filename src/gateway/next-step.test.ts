@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { ClusterNode } from '#domain';
+import type { KubernetesNode } from '#domain';
 import { id } from './chain.fixture.ts';
-import { nextStep, type WorkerView } from './plan.ts';
+import { nextStep, type WorkerView } from './next-step.ts';
 import { aWorker } from './worker.fixture.ts';
-import type { IssuedCredential, Presence, Worker, WorkerStatus } from './worker.ts';
+import type { IssuedCredential, LastHeartbeat, Worker, WorkerStatus } from './worker.ts';
 
 const nowMs = 1_000_000;
 const credential: IssuedCredential = {
@@ -14,7 +14,7 @@ const credential: IssuedCredential = {
 };
 const expired = { ...credential, expiresAtMs: nowMs };
 
-function node(change: Partial<ClusterNode> = {}): ClusterNode {
+function node(change: Partial<KubernetesNode> = {}): KubernetesNode {
   return {
     name: 'worker-1',
     uid: 'uid-1',
@@ -24,7 +24,7 @@ function node(change: Partial<ClusterNode> = {}): ClusterNode {
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,
     isUnschedulable: false,
-    heldFor: undefined,
+    cordonedFor: undefined,
     ...change,
   };
 }
@@ -39,7 +39,7 @@ function view(
     node: undefined,
     fact: { kind: 'good' },
     ban: undefined,
-    presence: undefined,
+    lastHeartbeat: undefined,
     isBreakerTripped: false,
     isOperatorsName: false,
     nowMs,
@@ -62,18 +62,18 @@ describe('a worker that joins', () => {
   test('is waited for while its credential lives', () => {
     expect(nextStep(view(joining))).toBeUndefined();
   });
-  test('is welcomed when its Node appears', () => {
-    expect(nextStep(view(joining, { node: node() }))).toEqual({ kind: 'welcome' });
+  test('has joined when its Node appears', () => {
+    expect(nextStep(view(joining, { node: node() }))).toEqual({ kind: 'confirm-joined' });
   });
-  test('lapses when its credential ends unused', () => {
+  test('expires when its credential ends unused', () => {
     expect(nextStep(view({ ...joining, credential: expired }))).toEqual({
-      kind: 'lapse',
+      kind: 'expire-admission',
       reason: 'join_expired',
     });
   });
-  test('is welcomed even if its credential has just ended', () => {
+  test('has joined even if its credential has just ended', () => {
     expect(nextStep(view({ ...joining, credential: expired }, { node: node() }))).toEqual({
-      kind: 'welcome',
+      kind: 'confirm-joined',
     });
   });
   test('is evicted when it is slashed before it came', () => {
@@ -93,8 +93,8 @@ describe('a member', () => {
     for (const stakeRecordId of [undefined, id('b2')])
       expect(nextStep(view(member, { node: node({ stakeRecordId }) }))).toEqual({ kind: 'mark' });
   });
-  test('lapses when its Node is deleted', () => {
-    expect(nextStep(view(member))).toEqual({ kind: 'lapse', reason: 'node_deleted' });
+  test('expires when its Node is deleted', () => {
+    expect(nextStep(view(member))).toEqual({ kind: 'expire-admission', reason: 'node_deleted' });
   });
   test('stays while nothing is known of its stake', () => {
     const fact = { kind: 'unknown', ageMs: Number.POSITIVE_INFINITY } as const;
@@ -111,37 +111,37 @@ describe('a member', () => {
       isBan: false,
     });
   });
-  test('is held while the breaker has tripped, once', () => {
+  test('keeps running while the breaker has tripped: its eviction is held, once', () => {
     const fact = { kind: 'bad', reason: 'stake_slashed' } as const;
-    const tripped = { node: node({ heldFor: 'slashed' }), fact, isBreakerTripped: true };
-    expect(nextStep(view(member, tripped))).toEqual({ kind: 'hold', reason: 'slashed' });
+    const tripped = { node: node({ cordonedFor: 'slashed' }), fact, isBreakerTripped: true };
+    expect(nextStep(view(member, tripped))).toEqual({ kind: 'hold-eviction', reason: 'slashed' });
     expect(nextStep(view(member, { ...tripped, worker: { heldFor: 'slashed' } }))).toBeUndefined();
   });
-  test('gets no new pods while it is held, nor when its bad stake has outlasted the grace', () => {
+  test('gets no new pods while its eviction is held, nor when its bad stake has outlasted the grace', () => {
     const slashed = { kind: 'bad', reason: 'stake_slashed' } as const;
     const held = { fact: slashed, isBreakerTripped: true, worker: { heldFor: 'slashed' as const } };
-    const taint = (reason: string | undefined) => ({ kind: 'taint', reason });
-    expect(nextStep(view(member, { ...held, node: node() }))).toEqual(taint('slashed'));
-    expect(nextStep(view(member, { ...held, node: node({ heldFor: 'slashed' }) }))).toBeUndefined();
+    const cordon = (reason: string) => ({ kind: 'cordon', reason });
+    expect(nextStep(view(member, { ...held, node: node() }))).toEqual(cordon('slashed'));
+    expect(nextStep(view(member, { ...held, node: node({ cordonedFor: 'slashed' }) }))).toBeUndefined();
     const expiredToken = { kind: 'bad', reason: 'token_expired' } as const;
     const since = (registeredAtMs: number) => ({ fact: expiredToken, worker: { registeredAtMs } });
     expect(nextStep(view(member, { ...since(nowMs - 1), node: node(), cordonGraceMs: 2 }))).toBeUndefined();
     expect(nextStep(view(member, { ...since(nowMs - 2), node: node(), cordonGraceMs: 2 }))).toEqual(
-      taint('token_expired'),
+      cordon('token_expired'),
     );
-    const heard = { presence: { goodAtMs: nowMs - 1 } as Presence, cordonGraceMs: 2 };
+    const heard = { lastHeartbeat: { goodAtMs: nowMs - 1 } as LastHeartbeat, cordonGraceMs: 2 };
     expect(nextStep(view(member, { ...since(0), ...heard, node: node() }))).toBeUndefined();
   });
   test('gets new pods again when its stake is good, not while nothing is known', () => {
-    const tainted = { node: node({ heldFor: 'token_expired' }) };
-    expect(nextStep(view(member, tainted))).toEqual({ kind: 'taint', reason: undefined });
+    const tainted = { node: node({ cordonedFor: 'token_expired' }) };
+    expect(nextStep(view(member, tainted))).toEqual({ kind: 'uncordon' });
     const fact = { kind: 'unknown', ageMs: 0 } as const;
     expect(nextStep(view(member, { ...tainted, fact }))).toBeUndefined();
     expect(nextStep(view(member, { ...tainted, fact, worker: { heldFor: 'slashed' } }))).toBeUndefined();
   });
-  test('is no longer held when its facts are good again', () => {
+  test('has no held eviction any more when its facts are good again', () => {
     expect(nextStep(view(member, { node: node(), worker: { heldFor: 'slashed' } }))).toEqual({
-      kind: 'unhold',
+      kind: 'release-eviction',
     });
   });
 });
@@ -167,10 +167,10 @@ describe('a join credential', () => {
   test('dies when the incarnation it was issued to says that its agent is ready', () => {
     const there = { ...credential, nodeUid: 'uid-1' };
     const old = node({ readyChangedAtMs: nowMs - 60_000 });
-    const presence = { incarnation: 1, agentState: 'ready' } as Presence;
-    expect(nextStep(view(withIt(there), { node: old, presence }))).toEqual(revoke);
-    const earlier = { ...presence, incarnation: 0 };
-    expect(nextStep(view(withIt(there), { node: old, presence: earlier }))).toBeUndefined();
+    const lastHeartbeat = { incarnation: 1, agentState: 'ready' } as LastHeartbeat;
+    expect(nextStep(view(withIt(there), { node: old, lastHeartbeat }))).toEqual(revoke);
+    const earlier = { ...lastHeartbeat, incarnation: 0 };
+    expect(nextStep(view(withIt(there), { node: old, lastHeartbeat: earlier }))).toBeUndefined();
   });
   test('dies at its end', () => {
     expect(nextStep(view(withIt(expired), { node: node({ isReady: false }) }))).toEqual(revoke);
@@ -180,7 +180,7 @@ describe('a join credential', () => {
 describe('after the end', () => {
   test('an interrupted admission is taken back', () => {
     expect(nextStep(view({ kind: 'admitting' }, { node: node() }))).toEqual({
-      kind: 'lapse',
+      kind: 'expire-admission',
       reason: 'admission_interrupted',
     });
   });
@@ -197,7 +197,7 @@ describe('after the end', () => {
     [{ kind: 'evicted', reason: 'slashed' } as const, 'slashed'],
     [{ kind: 'lapsed', reason: 'join_expired' } as const, 'not_admitted'],
   ])('a Node that comes back is removed again', (status, reason) => {
-    expect(nextStep(view(status, { node: node() }))).toEqual({ kind: 'remove-node', reason });
+    expect(nextStep(view(status, { node: node() }))).toEqual({ kind: 'remove-orphan', reason });
     expect(nextStep(view(status))).toBeUndefined();
   });
   test('a slash that comes later is still a ban and a stop, and only once', () => {

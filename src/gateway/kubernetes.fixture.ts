@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Clock, DaasError, Secret, type Secret as SecretType } from '#base';
 import {
-  type ClusterNode,
-  type ClusterPort,
   isOperatorsName,
+  type KubernetesNode,
+  type KubernetesPort,
   type LiveJoinCredential,
   type NodeChange,
   type NodePasswordSecret,
@@ -11,7 +11,7 @@ import {
 } from '#domain';
 import { isNodePassword } from '#seal';
 
-export type PortMethod = keyof ClusterPort;
+export type PortMethod = keyof KubernetesPort;
 
 const reads: readonly PortMethod[] = [
   'node',
@@ -24,11 +24,11 @@ const reads: readonly PortMethod[] = [
 ];
 
 /**
- * A k3s cluster in memory that keeps the promises of `ClusterPort`, and the rules that the gateway's order of steps
- * rests on (measured on k3s 1.36): a join credential claims any name that nobody has reserved; a Node can be made by
- * whoever holds a certificate for its name, if the name is admitted; deleting a Node takes its password along.
+ * A k3s cluster in memory that keeps the promises of `KubernetesPort`, and the rules that the gateway's order of steps
+ * rests on (measured on k3s 1.36): a join credential claims any name that is not reserved; the holder of a
+ * certificate for a name can make its Node, if the name is admitted; deleting a Node deletes its password.
  */
-export class FakeCluster implements ClusterPort {
+export class FakeKubernetes implements KubernetesPort {
   readonly names = new Map<string, string>();
   readonly passwords = new Map<string, NodePasswordSecret>();
   readonly credentials = new Map<string, LiveJoinCredential & { readonly secret: string }>();
@@ -40,7 +40,7 @@ export class FakeCluster implements ClusterPort {
   /** Called before a method does anything: a test may throw here, or look around. */
   before: ((method: PortMethod, nodeId: string | undefined) => void | Promise<void>) | undefined;
   isDown = false;
-  readonly #nodes = new Map<string, ClusterNode>();
+  readonly #nodes = new Map<string, KubernetesNode>();
   readonly #listeners = new Set<(change: NodeChange) => void>();
   readonly #answers = new Map<string, Promise<boolean>>();
   readonly #clock: Clock;
@@ -83,7 +83,7 @@ export class FakeCluster implements ClusterPort {
   async reserveNodePassword({ nodeId, hash, recordId }: { nodeId: string; hash: string; recordId: string }) {
     await this.#enter('reserveNodePassword', nodeId);
     this.passwords.delete(nodeId);
-    // The moment in which the name is nobody's.
+    // The moment in which the name is not reserved.
     await this.before?.('reserveNodePassword', `gap of ${nodeId}`);
     this.passwords.set(nodeId, { nodeId, hash, recordId });
   }
@@ -149,9 +149,13 @@ export class FakeCluster implements ClusterPort {
     await this.#enter('markNode', nodeId);
     this.updateNode(nodeId, { stakeRecordId: recordId });
   }
-  async holdNode({ nodeId, reason }: { nodeId: string; reason: string | undefined }) {
-    await this.#enter('holdNode', nodeId);
-    this.updateNode(nodeId, { heldFor: reason });
+  async cordonNode({ nodeId, reason }: { nodeId: string; reason: string }) {
+    await this.#enter('cordonNode', nodeId);
+    this.updateNode(nodeId, { cordonedFor: reason });
+  }
+  async uncordonNode(nodeId: string) {
+    await this.#enter('uncordonNode', nodeId);
+    this.updateNode(nodeId, { cordonedFor: undefined });
   }
   async cordonAndTaint({ nodeId, reason }: { nodeId: string; reason: string }) {
     await this.#enter('cordonAndTaint', nodeId);
@@ -175,8 +179,8 @@ export class FakeCluster implements ClusterPort {
   // What others do to the cluster.
 
   /** A Node that appears by other means: a server, an ordinary agent, an administrator. */
-  addNode(name: string, change: Partial<ClusterNode> = {}): ClusterNode {
-    const node: ClusterNode = {
+  addNode(name: string, change: Partial<KubernetesNode> = {}): KubernetesNode {
+    const node: KubernetesNode = {
       name,
       uid: randomUUID(),
       isReady: true,
@@ -185,14 +189,14 @@ export class FakeCluster implements ClusterPort {
       createdAtMs: this.#clock.nowMs(),
       readyChangedAtMs: this.#clock.nowMs(),
       isUnschedulable: false,
-      heldFor: undefined,
+      cordonedFor: undefined,
       ...change,
     };
     this.#nodes.set(name, node);
     this.#tell({ kind: 'added', node });
     return node;
   }
-  updateNode(name: string, change: Partial<ClusterNode>): void {
+  updateNode(name: string, change: Partial<KubernetesNode>): void {
     const node = this.#nodes.get(name);
     if (!node) return;
     const changed = { ...node, ...change };
@@ -223,8 +227,8 @@ export class FakeCluster implements ClusterPort {
   }
 
   /**
-   * `k3s agent` at the supervisor: who shows a live credential and the right password (or is the first to claim the
-   * name) gets a certificate for it. Answers the HTTP status.
+   * `k3s agent` at the supervisor: a live credential and the right password (or the first claim of the name) get a
+   * certificate for it. Resolves with the HTTP status.
    */
   async claim(nodeId: string, joinToken: string, password: SecretType): Promise<200 | 401 | 403> {
     const [, tokenId = '', secret = ''] = /([a-z0-9]{6})\.([a-z0-9]{16})$/.exec(joinToken) ?? [];

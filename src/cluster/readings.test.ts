@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { base58OfId } from './base58.ts';
-import { clusterNodeOf, joinCredentialOf, nodePasswordOf } from './facts.ts';
+import { joinCredentialOf } from './join-credentials.ts';
+import { nodePasswordOf } from './node-passwords.ts';
+import { kubernetesNodeOf } from './node-reading.ts';
 
 const recordId = `0x${'c3'.repeat(32)}`;
 const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -13,7 +15,7 @@ const labels = {
 test('a Node of a watch event carries times as text, one of a list as dates: both are read', () => {
   const text = '2026-11-20T10:00:00Z';
   const as = (time: Date | string) =>
-    clusterNodeOf({
+    kubernetesNodeOf({
       metadata: { name: 'w1', uid: 'u', creationTimestamp: time as Date },
       status: { conditions: [{ type: 'Ready', status: 'Unknown', lastTransitionTime: time as Date }] },
     });
@@ -28,7 +30,7 @@ test('a Node of a watch event carries times as text, one of a list as dates: bot
 
 test('a mark that is no record id is no mark', () => {
   const mark = (value: string) =>
-    clusterNodeOf({ metadata: { labels: { 'k3s-daas.node-restriction.kubernetes.io/stake': value } } })
+    kubernetesNodeOf({ metadata: { labels: { 'k3s-daas.node-restriction.kubernetes.io/stake': value } } })
       .stakeRecordId;
   expect(mark(base58OfId(recordId))).toBe(recordId);
   for (const value of ['', 'forged', '0x12']) expect(mark(value)).toBeUndefined();

@@ -1,9 +1,9 @@
 import { PROBLEMS, type ProblemCode } from '#api';
 import { DaasError, gatewayErrorCode } from '#base';
 
-/** What a caller of the public API is told; `reason` is what the log and the audit file say beyond it. */
-export class Refusal extends DaasError {
-  override readonly name = 'Refusal';
+/** An error that the caller of an API gets as its reply. `reason`: what log and audit file add to it. */
+export class ApiProblem extends DaasError {
+  override readonly name = 'ApiProblem';
   readonly problem: ProblemCode;
   readonly reason: string;
   readonly retryAfterMs: number | undefined;
