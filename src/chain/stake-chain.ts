@@ -1,4 +1,4 @@
-import { ConfigurationError, type Journal, type Log } from '#base';
+import { ConfigurationError, errorFields, type Journal, type Log } from '#base';
 import { isNodeId, type StakeRecord } from '#domain';
 import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import { formatSui } from './amounts.ts';
@@ -112,9 +112,8 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
         error instanceof ChainError && !error.isRetryable && error.details.digest !== undefined;
       if (!isFailure) throw error;
       options.log.warn('The transaction of an earlier life failed on chain', {
-        code: error.code,
+        ...errorFields(error),
         digest: String(error.details.digest),
-        detail: error.message,
       });
       return undefined;
     }
