@@ -1,4 +1,4 @@
-import { ConfigurationError, createMutex, type Journal, type Log } from '#base';
+import { ConfigurationError, createMutex, errorFields, type Journal, type Log } from '#base';
 import type { StakeRecord } from '#domain';
 import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
@@ -372,9 +372,8 @@ async function settleEarlier({ outbox, log }: Staker, signal?: AbortSignal): Pro
     const isFailure = error instanceof ChainError && !error.isRetryable && error.details.digest !== undefined;
     if (!isFailure) throw error;
     log.warn('The transaction of an earlier process failed on chain', {
-      code: error.code,
+      ...errorFields(error),
       digest: String(error.details.digest),
-      detail: error.message,
     });
     return undefined;
   }
