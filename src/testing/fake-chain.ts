@@ -22,6 +22,11 @@ export function fakeId(name: string): string {
   return `0x${createHash('sha256').update(name).digest('hex')}`;
 }
 
+/** As long as a real one. */
+function fakeFingerprint(termsVersion: bigint): string {
+  return fakeId(`terms ${termsVersion}`).slice(2, 34);
+}
+
 export const fakeParameters: ClusterParameters = {
   minimumWorkerStakeMist: 1_000n,
   minimumTopUpMist: 100n,

@@ -76,11 +76,8 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
 
   #executed(kind: WriteKind, objectId: string, tokenId?: string): ChainReceipt {
     this.sent.push(kind);
-    const receipt: ChainReceipt = {
-      digest: `digest-${this.sent.length}`,
-      objectId,
-      ...(tokenId && { tokenId }),
-    };
+    const digest = `digest-${this.sent.length}`;
+    const receipt: ChainReceipt = { digest, objectId, ...(tokenId && { tokenId }) };
     if (this.dieAfter !== kind) return receipt;
     this.dieAfter = undefined;
     this.#pending = receipt;
