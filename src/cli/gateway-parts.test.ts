@@ -7,6 +7,8 @@ import {
   GatewayClock,
   GatewayFollower,
   GatewayKubernetes,
+  GatewayLog,
+  GatewayRandom,
   gatewayOptions,
   gatewayParts,
 } from './gateway-parts.ts';
@@ -46,8 +48,11 @@ test('a part that is not replaced is made of those that are', async () => {
     deployment: {} as Deployment,
     access: {} as never,
     log: new RecordingLog(),
-  }).register(GatewayClock, () => clock);
-  expect(parts.get(GatewayClock)).toBe(clock);
+  })
+    .register(GatewayClock, () => clock)
+    .register(GatewayLog, () => new RecordingLog())
+    .register(GatewayRandom, () => () => 0.5);
+  expect(parts.get(GatewayRandom)()).toBe(0.5);
   await expect(parts.open(GatewayKubernetes)).rejects.toMatchObject({
     message: expect.stringContaining('/nowhere/kubeconfig'),
   });
