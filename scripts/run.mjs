@@ -59,6 +59,7 @@ const TASKS = {
 // What is generated must be what its sources give today.
 TASKS.law = [['node', ...SOURCE, 'scripts/generate-import-law.ts', '...']];
 TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
+TASKS.attestation = [['node', ...SOURCE, 'scripts/generate-attestation.ts']];
 TASKS.generated = [
   [...TASKS.law[0].slice(0, -1), '--check'],
   ['node', ...SOURCE, 'contracts/test/build.ts', '--check'],
