@@ -2,7 +2,10 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ATTACKS } from './attacks.ts';
 
-const PATTERNS = ['{src,plugins,integration,devnet}/**/*.{test,suite}.ts', 'contracts/tests/*.move'];
+const PATTERNS = [
+  '{src,plugins,integration,devnet,contracts}/**/*.{test,suite}.ts',
+  'contracts/tests/*.move',
+];
 /** A string on one line, or the name of a Move test. */
 const NAMES = /(['"`])((?:(?!\1)[^\\\n]|\\.)*)\1|\bfun (\w+)\(/g;
 

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../src/base/error-codes.ts';
 
 const root = join(import.meta.dirname, '..');
-const sources = ['src/**/*.ts', 'plugins/**/*.ts'].flatMap((pattern) =>
+const sources = ['src/**/*.ts', 'devnet/src/**/*.ts', 'plugins/**/*.ts'].flatMap((pattern) =>
   globSync(pattern, { cwd: root }).filter((path) => path !== 'src/base/error-codes.ts'),
 );
 

@@ -27,16 +27,19 @@ const ALL_DOORS = [
   '#base',
   '#chain',
   '#cluster',
-  '#devnet',
+  '#composition',
   '#domain',
   '#gateway',
   '#host',
   '#infrastructure',
+  '#install',
   '#plugin',
   '#plugins',
   '#proof',
   '#seal',
   '#tee',
+  '#testing',
+  '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
 
@@ -66,23 +69,28 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
   {
+    files: 'src/testing/**',
+    holds: 'fakes that the tests of every layer may use: clock, chain, Kubernetes, journal, log',
+    doors: ['#base', '#domain', '#seal'],
+    packages: [],
+  },
+  {
     files: 'src/plugin/testing/**',
     holds: 'the test kit for plugins (`k3s-daas/plugin/testing`): loads through the real catalog',
-    doors: ['#base', '#domain', '#plugin', '#host'],
+    doors: ['#base', '#domain', '#plugin', '#host', '#testing'],
     packages: ['zod'],
+  },
+  {
+    files: 'src/composition/**',
+    holds: 'the parts of a program: factories under tokens; the one room that knows the container',
+    doors: ['#plugin'],
+    packages: ['tsyringe', 'reflect-metadata'],
   },
   {
     files: 'src/host/**',
     holds: 'plugin catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: ['fastest-levenshtein', 'zod'],
-  },
-  {
-    files: 'src/host/container.ts',
-    holds: 'the one file that knows the container',
-    doors: ['#base', '#plugin'],
-    packages: ['tsyringe', 'reflect-metadata'],
-    isDetail: true,
+    doors: ['#base', '#composition', '#domain', '#infrastructure', '#plugin'],
+    packages: ['fastest-levenshtein', 'semver', 'zod'],
   },
   {
     files: 'src/agent/**',
@@ -161,17 +169,16 @@ export const ROOMS: readonly Room[] = [
     packages: ['@kubernetes/client-node', 'yaml'],
   },
   {
-    files: 'src/devnet/**',
-    holds: 'the dev chain; it learns the contract from its compiled modules',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+    files: 'src/install/**',
+    holds: 'the services of the machine: units, plans to install, take over and roll back, and their steps',
+    doors: ['#base', '#infrastructure'],
+    packages: ['yaml', 'zod'],
   },
   {
-    files: 'src/devnet/**/*.test.ts',
-    holds: 'its tests replay the scenarios of the contracts',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: [SUI, '@mysten/bcs', '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
-    reachesUp: true,
+    files: 'src/install/download.ts',
+    holds: 'the one file that fetches a program',
+    doors: ['#base'],
+    packages: ['undici'],
     isDetail: true,
   },
   {
@@ -200,9 +207,15 @@ export const ROOMS: readonly Room[] = [
     packages: ['zod'],
   },
   {
+    files: 'devnet/src/**',
+    holds: 'the dev chain, a package of its own (`@k3s-daas/devnet`); it knows nothing of K3s-DaaS',
+    doors: [],
+    packages: [SUI, '@mysten/move-bytecode-template', '@noble/curves', '@noble/hashes', 'zod'],
+  },
+  {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '#devnet'],
+    doors: ['#base', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },
@@ -230,21 +243,15 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#base', '#seal'],
+    doors: ['#api', '#base', '#seal', '#testing'],
     packages: [],
     reachesUp: true,
   },
 ];
 
 /** What tests and their fixtures may use on top of their room. */
-const TEST_FILES = [
-  '**/*.test.ts',
-  '**/*.suite.ts',
-  '**/*.fixture.ts',
-  '**/*-under-test.ts',
-  'integration/**',
-];
-const TEST_DOORS: readonly string[] = ['k3s-daas/plugin/testing'];
+const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
+const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
 const TEST_PACKAGES: readonly string[] = ['vitest'];
 
 /** The room of a file, or `undefined`: a file without a room may import nothing. */

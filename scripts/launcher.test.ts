@@ -112,19 +112,22 @@ test('in a clone what is built is used until a source is newer', async () => {
   };
   const source = join(root, 'src', 'start.ts');
   try {
-    for (const part of ['src', 'plugins', 'node_modules/commander'])
+    for (const part of ['src', 'devnet/src', 'plugins', 'node_modules/commander'])
       await mkdir(join(root, part), { recursive: true });
     await writeFile(source, program);
     const past = new Date(Date.now() - 60_000);
-    for (const path of [source, join(root, 'src'), join(root, 'plugins'), join(root, 'package.json')])
+    for (const path of [
+      source,
+      ...['src', 'devnet/src', 'plugins', 'package.json'].map((part) => join(root, part)),
+    ])
       await utimes(path, past, past);
     expect(await execArgvOf()).toEqual([]);
     const future = new Date(Date.now() + 60_000);
     await utimes(source, future, future);
     expect(await execArgvOf()).toEqual(['--conditions=source']);
   } finally {
-    for (const part of ['src', 'node_modules']) await rm(join(root, part), { recursive: true });
-    await rm(join(root, 'plugins'), { recursive: true });
+    for (const part of ['src', 'devnet', 'plugins', 'node_modules'])
+      await rm(join(root, part), { recursive: true });
   }
 });
 

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigurationError, EXIT } from '#base';
 import { createIo, type Io, reportError } from './cli/io.ts';
+import { packageVersion } from './cli/package-version.ts';
 
 /**
  * The entry of the `k3s-daas` program. Each command is loaded when it is asked for, and with it the layers that it wires
@@ -40,12 +40,28 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'build, test and publish the Move contracts',
     load: async () => (await import('./cli/contracts.ts')).contractsCommand,
   },
+  doctor: {
+    summary: 'check this worker: what was seen, what to do',
+    load: async () => (await import('./cli/doctor.ts')).doctorCommand,
+  },
+  install: {
+    summary: 'install the service of a worker or a gateway, or take over a plain k3s agent',
+    load: async () => (await import('./cli/install.ts')).installCommand,
+  },
+  uninstall: {
+    summary: 'remove the service, or bring plain k3s back',
+    load: async () => (await import('./cli/uninstall.ts')).uninstallCommand,
+  },
   config: {
     summary: 'print every setting with its origin, secrets masked',
     load: async () => (await import('./cli/config.ts')).configCommand,
   },
+  plugins: {
+    summary: 'print the integrity of an installed plugin',
+    load: async () => (await import('./cli/plugins.ts')).pluginsCommand,
+  },
   devnet: {
-    summary: 'run the embedded dev chain (for development)',
+    summary: 'run a dev chain (for development)',
     load: async () => (await import('./cli/devnet.ts')).devnetCommand,
   },
 };
@@ -109,22 +125,6 @@ const output = { outputError: () => undefined };
 function inheritExitOverride(command: Command): void {
   command.exitOverride().configureOutput(output).showSuggestionAfterError();
   for (const inner of command.commands) inheritExitOverride(inner);
-}
-
-function packageVersion(): string {
-  // dist/src/main.js and src/main.ts are at different depths below the package.
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as {
-        name: string;
-        version: string;
-      };
-      if (name === 'k3s-daas') return version;
-    } catch {
-      // Not there: the next one is.
-    }
-  }
-  return 'unknown';
 }
 
 process.exitCode = await main(process.argv.slice(2));

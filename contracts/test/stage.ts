@@ -1,9 +1,9 @@
 // A dev chain with our package on it and its time in hand: where shared scenarios are played.
 import { readFileSync } from 'node:fs';
+import { startDevnet } from '@k3s-daas/devnet';
 import { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Transaction } from '@mysten/sui/transactions';
 import type { Clock } from '#base';
-import { startDevnet } from '#devnet';
 import { BUILD_FILE } from './move.ts';
 import { actorKey } from './scenario.ts';
 import type { Stage } from './scenario-player.ts';

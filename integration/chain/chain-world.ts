@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { type Journal, Lifetime, Secret, silentLog, systemClock } from '#base';
 import {
@@ -20,7 +21,6 @@ import {
   readContractBuild,
   type Wallet,
 } from '#chain';
-import { startDevnet } from '#devnet';
 import { openJournal } from '#infrastructure';
 import type { StakeChain } from '#plugin';
 

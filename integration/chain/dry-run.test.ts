@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { silentLog } from '#base';
 import { DEFAULT_GAS_BUDGETS } from '#chain';
 import { openNodeKey } from '#seal';
-import { stakeVerdict } from '../../src/cli/stake-verdict.ts';
+import { previewStake } from '../../src/cli/agent-rehearsal.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
 type TestWallet = Awaited<ReturnType<ChainWorld['wallet']>>;
@@ -22,20 +23,25 @@ const next = () => {
 };
 const nextNode = () => `dry-${next()}`;
 
-async function verdict(
-  wallet: TestWallet,
-  options: Partial<Parameters<typeof stakeVerdict>[0]> = {},
-): ReturnType<typeof stakeVerdict> {
-  return stakeVerdict({
+interface Question {
+  readonly nodeId?: string;
+  readonly stateDir?: string;
+  readonly stakeMist?: bigint | undefined;
+  readonly minimumMist?: bigint;
+}
+
+async function verdict(wallet: TestWallet, question: Question = {}): ReturnType<typeof previewStake> {
+  const { nodeId = nextNode(), stateDir = join(world.directory, `state-${next()}`), ...amounts } = question;
+  return previewStake({
     chain: world.client,
-    cluster: await world.client.cluster(),
     wallet,
-    nodeId: nextNode(),
-    stateDir: join(world.directory, `state-${next()}`),
-    amountMist: SUI,
+    nodeId,
+    stateDir,
+    plugins: [{ use: 'staking', config: { stakeMist: SUI, ...amounts } }, { use: 'registration' }],
+    pluginDirectory: world.directory,
     gasBudgets: DEFAULT_GAS_BUDGETS,
     stakeAgain: false,
-    ...options,
+    log: silentLog,
   });
 }
 
@@ -47,10 +53,9 @@ describe('a dry run judges as the start does', () => {
   });
 
   test.each([
-    ['more than the wallet has', { amountMist: 5n * SUI }, 'DAAS_BALANCE_TOO_LOW', 78],
-    ['less than the cluster wants', { amountMist: SUI - 1n }, 'DAAS_STAKE_TOO_LOW', 78],
-    ['less than the configuration wants', { minimumMist: 2n * SUI }, 'DAAS_STAKE_TOO_LOW', 78],
-    ['no amount', { amountMist: undefined }, 'DAAS_STAKE_AMOUNT_MISSING', 78],
+    ['more than the wallet has', { stakeMist: 5n * SUI }, 'DAAS_BALANCE_TOO_LOW', 78],
+    ['less than the cluster wants', { stakeMist: SUI - 1n }, 'DAAS_STAKE_TOO_LOW', 78],
+    ['no amount', { stakeMist: undefined }, 'DAAS_STAKE_AMOUNT_MISSING', 78],
   ] as const)('%s', async (_what, options, code, exitCode) => {
     const { plan, stop } = await verdict(await world.wallet(3n), options);
     expect(stop).toMatchObject({ code, exitCode });
@@ -69,7 +74,8 @@ describe('a dry run judges as the start does', () => {
     expect((await verdict(await world.wallet(3n), { nodeId })).stop).toMatchObject({
       code: 'DAAS_NODE_ID_TAKEN',
     });
-    expect((await verdict(owner, { nodeId, minimumMist: 2n * SUI })).stop).toMatchObject({
+    const wanting = { nodeId, stakeMist: 2n * SUI, minimumMist: 2n * SUI };
+    expect((await verdict(owner, wanting)).stop).toMatchObject({
       code: 'DAAS_STAKE_TOO_LOW',
     });
 

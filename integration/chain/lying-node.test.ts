@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { contracts, createChainClient, openNetwork, proposeSlash, type Wallet } from '#chain';
 import { currentPin } from '#proof';
-import { type MoveObject, withDigest } from '../../src/devnet/objects.ts';
+import { type MoveObject, withDigest } from '../../devnet/src/objects.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
 /**

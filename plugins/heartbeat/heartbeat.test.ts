@@ -95,6 +95,52 @@ test('a new registration is served at once, its sequence begins anew', async () 
   expect(loaded.gateways.open).toBe(1);
 });
 
+test('while the host registers again no heartbeat of the old registration is sent', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  await loaded.clock.advance(30_000);
+  expect(loaded.gateways.heartbeats).toHaveLength(1);
+  tellRegistered(loaded, recordId, 2);
+  await loaded.clock.advance(0);
+  expect(loaded.gateways.heartbeats.map(({ incarnation }) => incarnation)).toEqual([1, 2]);
+  expect(loaded.facts('heartbeat.failed')).toEqual([]);
+});
+
+test('after a registration that failed, or that never ends, the heartbeats go on', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  await loaded.clock.advance(30_000);
+  loaded.emit('registration.failed', { nodeId: 'worker-1', error: { code: 'PLUGIN_AWAY', message: 'away' } });
+  await loaded.clock.advance(0);
+  expect(loaded.gateways.heartbeats.map(({ sequence }) => sequence)).toEqual([1, 2]);
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  await loaded.clock.advance(120_000);
+  expect(loaded.gateways.heartbeats.at(-1)?.sequence).toBeGreaterThan(2);
+});
+
+test('the refusal of a heartbeat that was on its way when the host registered again does not count', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  const answer = Promise.withResolvers<never>();
+  const connect = loaded.gateways.connect.bind(loaded.gateways);
+  loaded.gateways.connect = (gateway) => ({
+    ...connect(gateway),
+    heartbeat: () => answer.promise,
+  });
+  tellRegistered(loaded, recordId, 2);
+  await loaded.clock.advance(0);
+  loaded.gateways.connect = connect;
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  answer.reject(new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', 'registration 2 is over'));
+  await loaded.clock.advance(1_000);
+  tellRegistered(loaded, recordId, 3);
+  await loaded.clock.advance(10_000);
+  expect(loaded.facts('heartbeat.failed')).toEqual([]);
+  expect(loaded.gateways.heartbeats.map(({ incarnation }) => incarnation)).toEqual([1, 3, 3]);
+});
+
 test('a 401 is a failure, not an answer: the host registers again after the second', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
@@ -102,13 +148,15 @@ test('a 401 is a failure, not an answer: the host registers again after the seco
   await loaded.clock.advance(10_000);
   expect(loaded.facts('heartbeat.acknowledged')).toHaveLength(1);
   expect(loaded.facts('heartbeat.failed')).toEqual([
-    { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', detail: 'not valid' },
+    { error: { code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID', message: 'not valid' } },
   ]);
   expect(loaded.control.reregistrations).toEqual([]);
   await loaded.clock.advance(10_000);
   expect(loaded.control.reregistrations).toHaveLength(1);
-  expect(loaded.control.degraded.get('heartbeat')).toBe('not valid');
-  expect(loaded.health().ready).toBe(false);
+  expect(loaded.health()).toMatchObject({
+    ready: false,
+    details: { heartbeat: { detail: '2 heartbeats in a row failed: not valid' } },
+  });
 });
 
 test('a gateway that is away for hours degrades the host and stops nothing; it is well again when it is back', async () => {
@@ -118,10 +166,10 @@ test('a gateway that is away for hours degrades the host and stops nothing; it i
   await loaded.clock.advance(3 * 3_600_000);
   expect(loaded.control.stops).toEqual([]);
   expect(loaded.failures).toEqual([]);
-  expect(loaded.control.degraded.has('heartbeat')).toBe(true);
+  expect(loaded.health().ready).toBe(false);
   loaded.gateways.forgive();
   await loaded.clock.advance(10_000);
-  expect(loaded.control.degraded.size).toBe(0);
+  expect(loaded.health().ready).toBe(true);
   const sequences = loaded.gateways.heartbeats.map(({ sequence }) => sequence);
   expect(sequences.at(-1)).toBeGreaterThan(sequences.at(-2) ?? 0);
 });
@@ -145,7 +193,7 @@ test('hosts that lost a gateway come back to it at different moments, within the
 test('a chain that is away does not keep heartbeats from being sent', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   await loaded.clock.advance(20_000);
   expect(loaded.gateways.heartbeats).toHaveLength(3);
   expect(loaded.gateways.heartbeats.at(-1)).toMatchObject({ stakeStatus: 'unknown' });
@@ -158,16 +206,17 @@ test('stop for a slash is followed only when the chain says so too', async () =>
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
   expect(loaded.log.messages('warn')).toContain('A directive is not followed');
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
-  loaded.chain.isAway = false;
+  loaded.chain.isDown = false;
   loaded.chain.slash(recordId);
   loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
   await loaded.clock.advance(10_000);
-  expect(loaded.control.stops).toEqual([{ kind: 'slashed', recordId, detail: 'slashed: test' }]);
-  expect(loaded.facts('stake.slashed')).toEqual([{ recordId, source: 'gateway and chain' }]);
+  expect(loaded.control.stops).toMatchObject([
+    { cause: { kind: 'slashed', recordId, detail: 'slashed: test' }, source: 'gateway and chain' },
+  ]);
 });
 
 test.each(['evicted', 'banned'])(
@@ -177,9 +226,8 @@ test.each(['evicted', 'banned'])(
     await using _ = loaded;
     loaded.gateways.directives = [{ kind: 'stop', reason }];
     await loaded.clock.advance(10_000);
-    expect(loaded.control.stops).toEqual([
-      { kind: 'ended', recordId, detail: `${reason} by the operator of the cluster` },
-    ]);
+    const cause = { kind: 'ended', recordId, detail: `${reason} by the operator of the cluster` };
+    expect(loaded.control.stops).toMatchObject([{ cause, status: reason, source: 'gateway' }]);
   },
 );
 
@@ -189,10 +237,10 @@ test('a ban that came of a slash is a slash', async () => {
   loaded.chain.slash(recordId);
   loaded.gateways.directives = [{ kind: 'stop', reason: 'banned' }];
   await loaded.clock.advance(10_000);
-  expect(loaded.control.stops).toMatchObject([{ kind: 'slashed', recordId }]);
+  expect(loaded.control.stops).toMatchObject([{ cause: { kind: 'slashed', recordId } }]);
 });
 
-test('reregister is obeyed, and a node that the gateway no longer admits while its stake is good registers again', async () => {
+test('a directive to register again is followed, and a node that the gateway no longer admits while its stake is good registers again', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
   loaded.gateways.directives = [{ kind: 'reregister', reason: 'token_superseded' }];

@@ -1,14 +1,14 @@
-import { DaasError, EXIT, type ExitCode, gatewayErrorCode } from 'k3s-daas/plugin';
+import { DaasError, EXIT, type ExitCode, errorFacts, gatewayErrorCode, messageOf } from 'k3s-daas/plugin';
 
 /**
- * Until the gateway has seen the token on chain it answers 401 without a reason, to strangers and to workers whose token is
- * a second old alike. So often in a row the latter is assumed.
+ * The gateway answers 401 without a reason until it has seen the token on chain, to strangers and to new workers alike. After
+ * this many in a row the token counts as wrong.
  */
 export const patienceWithUnnamedRefusals = 10;
 
 export const unnamedRefusal = 'DAAS_GATEWAY_SEAL_TOKEN_INVALID';
 
-/** Why the gateway would not admit this node, as its challenge says (docs/api.md), before anything was staked. */
+/** Why the gateway would not admit this node (the `reason` of its challenge, docs/api.md), before anything is staked. */
 export function inadmissibleError(reason: string | undefined, nodeId: string, gatewayUrl: string): DaasError {
   const named = reason ?? 'not_admissible';
   const { sentence, exitCode, isRetryable } = reasons[named] ?? {
@@ -48,21 +48,18 @@ const reasons: Readonly<Record<string, Reason>> = {
   cluster_unavailable: later('has to wait: the gateway cannot reach the cluster'),
 };
 
-/**
- * What to tell the host when no gateway took the node: something that may pass, if there is one, so that it asks again;
- * else the first refusal.
- */
+/** The error when no gateway took the node: one that may pass, if there is one, so that the host asks again; else the first. */
 export function gathered(failures: readonly unknown[]): unknown {
-  const retryable = failures.find((failure) => failure instanceof DaasError && failure.isRetryable);
+  const retryable = failures.find((failure) => errorFacts(failure).isRetryable);
   return retryable ?? failures[0];
 }
 
-/** Made by now: 401s in a row, over all attempts. */
-export function asRetryable(error: DaasError): DaasError {
-  return new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', error.message, {
-    cause: error.cause,
+/** The same refusal, as one that the host asks again about. */
+export function asRetryable(error: unknown): DaasError {
+  return new DaasError(unnamedRefusal, messageOf(error), {
+    cause: error instanceof Error ? error.cause : undefined,
     exitCode: EXIT.joinDeadline,
     isRetryable: true,
-    details: error.details,
+    details: errorFacts(error).details,
   });
 }

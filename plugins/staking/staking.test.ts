@@ -82,7 +82,7 @@ test.each(['stake_for_node', 'create_worker_seal_token'] as const)(
     await using second = await loadPlugin(staking, { config, services });
     const { stake } = await obtain(second);
     expect(services.chain.sent).toEqual(['stake_for_node', 'create_worker_seal_token']);
-    expect(services.chain.recordsById.size).toBe(1);
+    expect(services.chain.stakeRecords.size).toBe(1);
     expect(services.chain.expectRecord(stake.recordId).token).toBe(stake.tokenId);
     // The digest of what an earlier life sent is told by this one.
     expect(second.facts(kind === 'stake_for_node' ? 'stake.created' : 'seal.minted')).toHaveLength(1);
@@ -141,10 +141,10 @@ test.each([
     const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
     await using first = await loadPlugin(staking, { config, services });
     const { stake } = await obtain(first);
-    services.chain.changeRecord(stake.recordId, { status });
+    services.chain.change(stake.recordId, { status });
     services.chain.criticalRecords = [];
     await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
-    expect(first.control.stops[0]).toMatchObject({ kind, recordId: stake.recordId });
+    expect(first.control.stops[0]).toMatchObject({ cause: { kind, recordId: stake.recordId } });
     await expect(obtain(first)).rejects.toMatchObject({ code });
     expect(services.chain.sent).toHaveLength(2);
 
@@ -162,7 +162,9 @@ test('a machine that lost its journal finds its slashed stake in the ring of the
   chain.slash(recordId);
   await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
-  expect(loaded.control.stops).toEqual([{ kind: 'slashed', recordId, detail: 'slashed: test' }]);
+  expect(loaded.control.stops).toMatchObject([
+    { cause: { kind: 'slashed', recordId, detail: 'slashed: test' }, source: 'chain' },
+  ]);
   expect(chain.sent).toEqual([]);
 });
 
@@ -180,10 +182,10 @@ test('a chain that does not answer, and one that is behind, may be asked again',
   const chain = new FakeStakeChain(clock);
   const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
   chain.addToken(recordId, holderKey);
-  chain.tokensById.clear();
+  chain.sealTokens.clear();
   await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
-  chain.isAway = true;
+  chain.isDown = true;
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE', isRetryable: true });
 });
 
@@ -192,7 +194,7 @@ test('a record that this machine made and the endpoint does not have is no reaso
   const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
   await using loaded = await loadPlugin(staking, { config, services });
   await obtain(loaded);
-  services.chain.recordsById.clear();
+  services.chain.stakeRecords.clear();
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
   await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND' });
   expect(services.chain.sent).toHaveLength(2);
@@ -221,6 +223,25 @@ test('a slash that comes between the reading of the table and of the record is a
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
   table = undefined;
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED' });
+});
+
+test('its preview says what a start would do, and sends nothing', async () => {
+  const clock = new FakeClock();
+  const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+  await using loaded = await loadPlugin(staking, { config, services });
+  const preview = () => loaded.provided(SealTokenSource).preview?.(signal);
+  expect(await preview()).toEqual({
+    plan: 'would stake 5000 MIST (minimum of the cluster: 1000 MIST; gas at most 1000 MIST) and mint a Seal token',
+  });
+  const recordId = services.chain.addRecord({ nodeId, stakeMist: 7_000_000_000n });
+  expect((await preview())?.plan).toBe(
+    `record ${recordId} stands (active) with 7 SUI; would mint its Seal token (gas at most 1000 MIST)`,
+  );
+  const tokenId = services.chain.addToken(recordId, holderKey);
+  expect((await preview())?.plan).toContain(`and token ${tokenId}`);
+  services.chain.slash(recordId);
+  await expect(preview()).rejects.toMatchObject({ code: 'DAAS_STAKE_SLASHED', exitCode: 77 });
+  expect(services.chain.sent).toEqual([]);
 });
 
 test('it provides one point and no other', async () => {

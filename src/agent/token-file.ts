@@ -44,8 +44,8 @@ export async function openTokenFile(path: string, log: Log): Promise<TokenFile> 
   const { type } = await statfs(directory);
   if (!inMemory.has(Number(type)))
     log.warn('The runtime directory is not a tmpfs: the join credential will be written to a disk', {
-      code: 'DAAS_RUNTIME_DIR_NOT_TMPFS',
-      directory,
+      error: { code: 'DAAS_RUNTIME_DIR_NOT_TMPFS' },
+      path: directory,
     });
   return {
     path,

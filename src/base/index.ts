@@ -15,6 +15,7 @@ export { httpsOriginProblem, maskUserInfo } from './https-origin.ts';
 export type { Journal } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
 export { type Log, type LogFields, silentLog } from './log.ts';
+export { type ErrorField, errorFields, type KnownLogFields } from './log-fields.ts';
 export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { printable } from './printable.ts';
 export { Secret } from './secret.ts';

@@ -1,3 +1,5 @@
+import type { KnownLogFields } from './log-fields.ts';
+
 /**
  * Where log records go. Messages are constant sentences, facts are fields, secrets are `Secret`.
  * The host gives an implementation on winston; `silentLog` is for code that is used without one.
@@ -10,7 +12,8 @@ export interface Log {
   /** A log whose every record carries these fields too. */
   child(fields: LogFields): Log;
 }
-export type LogFields = Readonly<Record<string, unknown>>;
+/** The names that this project has (log-fields.ts), and whatever else a plugin wants to write. */
+export type LogFields = KnownLogFields & Readonly<Record<string, unknown>>;
 
 export const silentLog: Log = {
   debug: () => undefined,

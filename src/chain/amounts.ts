@@ -1,16 +1,8 @@
 import { ConfigurationError } from '#base';
 
-const MIST_PER_SUI = 1_000_000_000n;
-const MAX_U64 = 2n ** 64n - 1n;
+export { formatSui } from '#domain';
 
-/** `1.5 SUI`; amounts below a thousandth of a SUI in MIST, where the decimals would hide them. */
-export function formatSui(mist: bigint): string {
-  const magnitude = mist < 0n ? -mist : mist;
-  if (magnitude > 0n && magnitude < MIST_PER_SUI / 1_000n) return `${mist} MIST`;
-  const fraction = (magnitude % MIST_PER_SUI).toString().padStart(9, '0').replace(/0+$/, '');
-  const whole = `${mist < 0n ? '-' : ''}${magnitude / MIST_PER_SUI}`;
-  return `${whole}${fraction === '' ? '' : `.${fraction}`} SUI`;
-}
+const MAX_U64 = 2n ** 64n - 1n;
 
 /**
  * MIST of `1.5`, `1.5SUI` or `1500mist`: SUI unless the unit is given. Throws `DAAS_AMOUNT_INVALID` (exit 78), also for

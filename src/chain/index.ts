@@ -71,7 +71,6 @@ export {
   voteSlash,
 } from './operations.ts';
 export {
-  assertCanStake,
   createStakeChain,
   DEFAULT_GAS_BUDGETS,
   type GasBudgets,

@@ -1,6 +1,6 @@
 import { ConfigurationError, type Journal, type Log } from '#base';
 import { isNodeId, type StakeRecord } from '#domain';
-import type { ChainReceipt, StakeChain } from '#plugin';
+import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import { formatSui } from './amounts.ts';
 import { type ChainClient, readObjects } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
@@ -113,7 +113,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
       if (!isFailure) throw error;
       options.log.warn('The transaction of an earlier life failed on chain', {
         code: error.code,
-        digest: error.details.digest,
+        digest: String(error.details.digest),
         detail: error.message,
       });
       return undefined;
@@ -221,6 +221,25 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
           signal,
         );
       }),
+    async simulateStake({ nodeId, stakeMist }, signal) {
+      assertNodeId(nodeId);
+      await assertCanStake(client, wallet.address, { nodeId, stakeMist }, budgets, signal);
+      const gas = offer(budgets.stakeMist);
+      return simulate(
+        client,
+        stakeRequest(wallet.address, client.deployment, { nodeId, stakeMist }, gas),
+        signal,
+      );
+    },
+    async simulateSealToken({ recordId, holderKey }, signal) {
+      assertHolderKey(holderKey);
+      const gas = offer(budgets.mintMist);
+      return simulate(
+        client,
+        mintRequest(wallet.address, client.deployment, { recordId, holderKey }, gas),
+        signal,
+      );
+    },
     settlePending: (signal) =>
       exclusive(async () => {
         const settled = await settleEarlier(signal);
@@ -229,8 +248,20 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
   };
 }
 
+async function simulate(
+  client: ChainClient,
+  request: TransactionRequest,
+  signal?: AbortSignal,
+): Promise<SimulatedCost> {
+  const { budgetMist } = await client.endpoints.withOne(
+    (endpoint) => prepareTransaction(endpoint, request, signal),
+    signal,
+  );
+  return { gasBudgetMist: budgetMist };
+}
+
 /** Throws `DAAS_STAKE_TOO_LOW` and `DAAS_BALANCE_TOO_LOW`, before anything is built. */
-export async function assertCanStake(
+async function assertCanStake(
   client: ChainClient,
   wallet: string,
   { nodeId, stakeMist }: { readonly nodeId: string; readonly stakeMist: bigint },

@@ -1,23 +1,31 @@
+import { join } from 'node:path';
 import { inspectAgent } from '#agent';
-import { displayText, EXIT, systemClock } from '#base';
-import { createChainClient } from '#chain';
+import { displayText, EXIT, type Log, systemClock } from '#base';
+import { type ChainClient, createChainClient, createStakeChain, type GasBudgets, type Wallet } from '#chain';
+import { bind, type PluginEntry, previewStart, refuseWrite, type StartPreview } from '#host';
+import { readJournal } from '#infrastructure';
+import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
+import { builtIns } from '#plugins';
+import { readNodeKey } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
-import { checkPlugins } from './config.ts';
+import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
+import { pluginEntries } from './plugin-settings.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
-import { stakeVerdict } from './stake-verdict.ts';
 
-/** `--dry-run`: what is there, what would be done; reads alone. Ends with the exit code that the start would end with. */
+/** `--dry-run`: what is there and what would be done; only reads. Returns the exit code that the start would end with. */
 export async function rehearse(
   io: Io,
   settings: Loaded,
   { stakeAgain = false }: { readonly stakeAgain?: boolean },
-  args: readonly string[],
+  { args, log }: { readonly args: readonly string[]; readonly log: Log },
 ): Promise<number> {
   const { value } = settings;
   const nodeId = nodeIdOf(settings);
-  await checkPlugins(settings, { stakeAgain });
+  const missing = await missingDevnet(settings);
+  if (missing) throw missing;
+  const plugins = pluginEntries(settings, { stakeAgain });
   const {
     plan: { dataDir },
     binary,
@@ -30,15 +38,16 @@ export async function rehearse(
     clock: systemClock,
   });
   const cluster = await chain.cluster();
-  const { plan, stop } = await stakeVerdict({
-    ...value.stake,
+  const { plan, stop } = await previewStake({
     chain,
-    cluster,
     wallet,
     nodeId,
+    plugins,
+    pluginDirectory: settings.directory,
     stateDir: value.stateDir,
     gasBudgets: value.chain.gasBudgets,
     stakeAgain,
+    log,
   });
   const gateways = cluster.gateways.filter(({ isLive }) => isLive).map(({ url }) => url);
   io.result(
@@ -65,4 +74,61 @@ export async function rehearse(
     ].join('\n'),
   );
   return stop?.exitCode ?? EXIT.ok;
+}
+
+export interface StakeQuestion {
+  readonly chain: ChainClient;
+  readonly wallet: Wallet;
+  readonly nodeId: string;
+  readonly stateDir: string;
+  readonly plugins: readonly PluginEntry[];
+  readonly pluginDirectory: string;
+  readonly gasBudgets: GasBudgets;
+  readonly stakeAgain: boolean;
+  readonly log: Log;
+}
+
+/** Asks the plugins of the configuration what a start would do about the stake. */
+export async function previewStake(question: StakeQuestion): Promise<StartPreview> {
+  const { chain, wallet, nodeId, stateDir, gasBudgets, log } = question;
+  const journal = await readJournal(join(stateDir, 'journal.json'));
+  const stakeChain: StakeChain = {
+    ...createStakeChain({
+      client: chain,
+      wallet,
+      journal: journal.section('chain'),
+      log: log.child({ part: 'chain' }),
+      gasBudgets,
+    }),
+    stakeForNode: async () => refuseWrite('a stake'),
+    createWorkerSealToken: async () => refuseWrite('a Seal token'),
+    settlePending: async () => refuseWrite('sending a pending transaction'),
+  };
+  return previewStart({
+    nodeId,
+    stateDir,
+    plugins: question.plugins,
+    builtIns,
+    pluginDirectory: question.pluginDirectory,
+    mayStakeAgain: question.stakeAgain,
+    chain,
+    bindings: [
+      bind(StakeChain, stakeChain),
+      bind(NodeIdentity, await readIdentity(nodeId, stateDir)),
+      bind(GatewayConnector, { connect: () => refuseWrite('a connection to a gateway') }),
+    ],
+    journal,
+    clock: systemClock,
+    log,
+  });
+}
+
+/** A start makes a node key if there is none; until then any key serves to judge and to simulate with. */
+async function readIdentity(nodeId: string, stateDir: string): Promise<NodeIdentity> {
+  const key = await readNodeKey(join(stateDir, 'node.key'));
+  return {
+    nodeId,
+    holderKey: key?.publicKey ?? new Uint8Array(32),
+    nodePasswordHash: async () => refuseWrite('a node password'),
+  };
 }

@@ -133,7 +133,7 @@ export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
 }
 
 /** The cluster of the deployment file, read through the named network. */
-export async function openCluster(io: Io, options: NetworkOptions & DeploymentOptions) {
+export async function openKubernetes(io: Io, options: NetworkOptions & DeploymentOptions) {
   const deployment = await readDeployment(options.deployment);
   const endpoints = await endpointUrls(io, options);
   return createChainClient({ ...(await accessOf(options)), endpoints, deployment });
@@ -143,7 +143,7 @@ export async function openClusterActor(
   io: Io,
   options: SpendOptions & DeploymentOptions,
 ): Promise<ClusterActor> {
-  const client = await openCluster(io, options);
+  const client = await openKubernetes(io, options);
   const wallet = await openWalletOf(io, options);
   return { client, wallet, ...gasOf(options) };
 }

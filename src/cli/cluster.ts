@@ -26,8 +26,8 @@ import {
   formatDuration,
   formatTime,
   type NetworkOptions,
-  openCluster,
   openClusterActor,
+  openKubernetes,
   openSession,
   parseCount,
   type SpendOptions,
@@ -159,7 +159,7 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
 }
 
 async function show(io: Io, options: NetworkOptions & DeploymentOptions): Promise<void> {
-  const client = await openCluster(io, options);
+  const client = await openKubernetes(io, options);
   const snapshot = await client.clusterState();
   const { state, nowMs } = snapshot;
   const inForce = parametersAt(state, nowMs);

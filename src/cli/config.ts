@@ -2,15 +2,11 @@ import { Command } from 'commander';
 import { Secret } from '#base';
 import { validatePlugins } from '#host';
 import { type ResolvedSetting, redact, type Settings } from '#infrastructure';
+import { missingDevnet } from './devnet-package.ts';
 import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';
-import {
-  loadGatewaySettings,
-  loadWorkerSettings,
-  pluginEntries,
-  settingWarnings,
-  type WorkerSettings,
-} from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { loadGatewaySettings, loadWorkerSettings, settingWarnings, type WorkerSettings } from './settings.ts';
 
 interface ConfigOptions {
   readonly config?: string;
@@ -32,6 +28,8 @@ export function configCommand(io: Io): Command {
     .action(async (options: ConfigOptions) => {
       const settings = await load(options);
       for (const warning of await settingWarnings(settings)) io.warn(warning);
+      const missing = await missingDevnet(settings);
+      if (missing) io.warn(missing.message);
       if (options.check) await checkPlugins(settings);
       const shown = settings.rows.map((row) => ({ ...row, shown: mask(row) }));
       io.result(
@@ -62,18 +60,11 @@ async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>
 }
 
 /** Finds every plugin and validates its configuration, as a start would; no plugin's `setup` runs. */
-export async function checkPlugins(
-  settings: Settings<WorkerSettings>,
-  options: { readonly stakeAgain?: boolean } = {},
-): Promise<void> {
+async function checkPlugins(settings: Settings<WorkerSettings>): Promise<void> {
   const { builtIns } = await import('#plugins');
   // Which services a host offers is known to the host alone.
   const services = { missing: () => [] };
-  await validatePlugins(
-    pluginEntries(settings, options),
-    { builtIns, directory: settings.directory },
-    services,
-  );
+  await validatePlugins(pluginEntries(settings), { builtIns, directory: settings.directory }, services);
 }
 
 function mask({ value, isSecret }: ResolvedSetting): unknown {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 
-test('the devnet command says where it listens and that it is a development tool, and ends when told to', async () => {
+test('the devnet command says where it listens and that it is for development, and ends on SIGTERM', async () => {
   const child = spawn(
     process.execPath,
     ['--conditions=source', join(import.meta.dirname, '..', 'main.ts'), '--json', 'devnet', '--port', '0'],
@@ -22,5 +22,5 @@ test('the devnet command says where it listens and that it is a development tool
   child.kill('SIGTERM');
   const [code] = (await once(child, 'exit')) as [number];
   expect(code).toBe(0);
-  expect(warning).toContain('development chain');
+  expect(warning).toContain('dev chain');
 });

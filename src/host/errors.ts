@@ -1,12 +1,9 @@
-import type { ErrorCode } from '#base';
-import { DaasError, EXIT, type ExitCode, isErrorCode, messageOf } from '#base';
+import { DaasError, type ErrorCode } from '#base';
+import { type ErrorFacts, errorFacts } from '#plugin';
 
 export type PluginPhase = 'load' | 'validate' | 'setup' | 'task' | 'call' | 'release';
 
-/**
- * Something a plugin threw, with the plugin's name in front. Code, exit code and whether it may be retried are those of
- * what was thrown, read by shape: a plugin may bring a copy of the contract of its own, so `instanceof` would not hold.
- */
+/** What a plugin threw, with the name of the plugin in front; code, exit code and `isRetryable` are those of the cause. */
 export class PluginError extends DaasError {
   override readonly name: string = 'PluginError';
   readonly plugin: string;
@@ -15,7 +12,7 @@ export class PluginError extends DaasError {
   constructor(plugin: string, phase: PluginPhase, where: string, cause: unknown) {
     const facts = factsOf(cause);
     super(facts.code, `${plugin}(${where}): ${cause instanceof Error ? cause.message : String(cause)}`, {
-      // What is behind it was already said in the sentence; the chain goes on with the cause's own cause.
+      // The sentence has the message of `cause` already, so the chain continues behind it.
       cause: cause instanceof Error ? cause.cause : undefined,
       exitCode: facts.exitCode,
       isRetryable: facts.isRetryable,
@@ -27,33 +24,8 @@ export class PluginError extends DaasError {
   }
 }
 
-interface ErrorFacts {
-  readonly code: ErrorCode;
-  readonly exitCode: ExitCode;
-  readonly isRetryable: boolean;
-  readonly details: Readonly<Record<string, unknown>>;
-}
-
-/** What an error says of itself, whichever copy of `DaasError` it was made from. */
-export function factsOf(error: unknown): ErrorFacts {
-  const shape = (typeof error === 'object' && error !== null ? error : {}) as Partial<
-    Record<keyof ErrorFacts, unknown>
-  >;
-  const exitCode = Object.values(EXIT).find((code) => code === shape.exitCode);
-  return {
-    code: isErrorCode(shape.code) ? shape.code : 'DAAS_PLUGIN_FAILED',
-    exitCode: exitCode ?? EXIT.unexpected,
-    isRetryable: shape.isRetryable === true,
-    details:
-      typeof shape.details === 'object' && shape.details !== null
-        ? (shape.details as Record<string, unknown>)
-        : {},
-  };
-}
-
-/** As `messageOf`, for a log record; what nobody gave a code is unexpected. */
-export function errorFields(error: unknown): { readonly code: string; readonly error: string } {
-  const { code } = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown };
-  // Node's own errors have codes too (ENOENT), which docs/errors.md does not explain.
-  return { code: isErrorCode(code) ? code : 'DAAS_UNEXPECTED', error: messageOf(error) };
+/** As `errorFacts`; an error that has no code is a failure of the plugin that threw it. */
+export function factsOf(error: unknown): ErrorFacts & { readonly code: ErrorCode } {
+  const facts = errorFacts(error);
+  return { ...facts, code: facts.code ?? 'DAAS_PLUGIN_FAILED' };
 }

@@ -1,20 +1,19 @@
 import { type Clock, ConfigurationError, DaasError } from '#base';
-import type { Point } from '#plugin';
+import type { Point, ReplyCheck } from '#plugin';
 import { withDeadline } from './deadline.ts';
 import { PluginError } from './errors.ts';
 
 export interface FacadeOptions {
   readonly plugin: string;
   readonly clock: Clock;
-  /** For calls that take no signal; a call that takes one is ended by whoever gave it. */
+  /** For calls without a signal; the caller's signal ends the others. */
   readonly deadlineMs: number;
 }
 
 /**
- * Stands between the host and what a plugin provided: whatever goes wrong in a call comes out as a `PluginError` that
- * begins with plugin and point (`registration(JoinCredentialSource): …`), a reply that is not what the point promises
- * among it. When the caller's own signal aborted, its
- * reason passes as it is.
+ * Wraps what a plugin provides. A call that fails, or a reply that the point does not allow, becomes a `PluginError` whose
+ * message begins with plugin and point: `registration(JoinCredentialSource): …`. The reason of the caller's own aborted
+ * signal is thrown unchanged.
  */
 export function facade<T>(
   point: Point<T>,
@@ -28,7 +27,7 @@ export function facade<T>(
     get(target, property) {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
-      const check = typeof property === 'string' ? point.replies[property] : undefined;
+      const check = checkOf(point, property);
       return (...args: unknown[]) => {
         const signal = args.find((argument) => argument instanceof AbortSignal);
         const fail = (cause: unknown): never => {
@@ -56,16 +55,24 @@ export function facade<T>(
   }) as T;
 }
 
-/** A plugin without a method of the point is found out when it provides it, not when the method is needed. */
+/** Refuses an implementation without a method of the point during `setup`, not when the method is called. */
 function expectMethods<T>(point: Point<T>, implementation: T, plugin: string): void {
   const members = (implementation ?? {}) as Readonly<Record<string, unknown>>;
-  const missing = Object.keys(point.replies).filter((name) => typeof members[name] !== 'function');
+  const wrong = Object.keys(point.optionalReplies).filter((name) => members[name] !== undefined);
+  const missing = [...Object.keys(point.replies), ...wrong].filter(
+    (name) => typeof members[name] !== 'function',
+  );
   if (missing.length === 0) return;
   throw new ConfigurationError(
     'DAAS_PLUGIN_SHAPE',
     `what '${plugin}' provides as ${point.name} lacks the method${missing.length === 1 ? '' : 's'} ${missing.join(', ')}: install a release of the plugin that has ${missing.length === 1 ? 'it' : 'them'}`,
     { details: { plugin, point: point.name, missing } },
   );
+}
+
+function checkOf<T>(point: Point<T>, property: string | symbol): ReplyCheck | undefined {
+  if (typeof property !== 'string') return undefined;
+  return point.replies[property] ?? point.optionalReplies[property];
 }
 
 function replyWrong(method: string, problem: string): DaasError {
@@ -79,7 +86,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** `join-credential-source` → `JoinCredentialSource`, the name the contract knows the point by. */
+/** `join-credential-source` → `JoinCredentialSource`, the point's name in the contract. */
 function pascalCase(kebab: string): string {
   return kebab.replace(/(?:^|-)([a-z])/g, (_all, letter: string) => letter.toUpperCase());
 }

@@ -2,26 +2,29 @@ import { messageOf } from '#base';
 import type { Health } from '#plugin';
 
 export interface HostHealth {
-  /** Every plugin has been set up. */
+  /** Every plugin is set up. */
   readonly started: boolean;
-  /** false: it will not get better by itself. */
+  /** false: this does not recover by itself. */
   readonly live: boolean;
-  /** false: the host does not do its work now; `details` says why. */
+  /** false: the host cannot do its work now; `details` says why. */
   readonly ready: boolean;
   readonly details: Readonly<Record<string, Health>>;
 }
 
 export interface HealthRegistry {
-  /** Returns how to take the check back. A name that is taken gets a number. */
+  /** Returns a function that removes the check. A name that is taken gets a number: `heartbeat-2`. */
   add(name: string, check: () => Health): () => void;
   started(): void;
   read(): HostHealth;
+  /** Name and detail of every check that is not ready or not live. */
+  notReady(): ReadonlyArray<readonly [name: string, detail: string]>;
 }
 
-/** Gathers what the parts say of themselves; who asks (an HTTP route, a status line) is none of its business. */
+/** Collects the health checks of the host and its plugins. A check runs when the health is read. */
 export function createHealthRegistry(): HealthRegistry {
   const checks = new Map<string, () => Health>();
   let isStarted = false;
+  const readAll = () => Array.from(checks, ([name, check]) => [name, ask(check)] as const);
   return {
     add(name, check) {
       let own = name;
@@ -33,8 +36,7 @@ export function createHealthRegistry(): HealthRegistry {
       isStarted = true;
     },
     read() {
-      const details: Record<string, Health> = {};
-      for (const [name, check] of checks) details[name] = ask(check);
+      const details: Readonly<Record<string, Health>> = Object.fromEntries(readAll());
       const all = Object.values(details);
       return {
         started: isStarted,
@@ -43,6 +45,10 @@ export function createHealthRegistry(): HealthRegistry {
         details,
       };
     },
+    notReady: () =>
+      readAll()
+        .filter(([, { live, ready }]) => !live || !ready)
+        .map(([name, { detail }]) => [name, detail] as const),
   };
 }
 
@@ -51,7 +57,7 @@ function ask(check: () => Health): Health {
     const { live, ready, detail } = check();
     return { live, ready, detail };
   } catch (error) {
-    // A broken check says nothing of liveness: restarting the host for it would help nobody.
+    // A broken check says nothing about liveness: a restart of the host would not repair it.
     return { live: true, ready: false, detail: `the check itself failed: ${messageOf(error)}` };
   }
 }

@@ -1,5 +1,4 @@
-import { type Backoff, backoffDelayMs, type Clock, type Log } from '#base';
-import { errorFields } from './errors.ts';
+import { type Backoff, backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 
 export interface TaskPolicy {
   readonly backoff: Backoff;

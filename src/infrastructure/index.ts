@@ -7,7 +7,7 @@ export {
   closeListener,
   guardConnections,
 } from './connections.ts';
-export { isHalfWritten, openJournal, replaceFile } from './journal-file.ts';
+export { isHalfWritten, openJournal, readJournal, replaceFile } from './journal-file.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
 export { machineId } from './machine-id.ts';
@@ -35,6 +35,7 @@ export {
   openTrusted,
   openTrustedSync,
   readTrusted,
+  readTrustedSync,
   readTrustedText,
   readTrustedTextSync,
   type TrustRules,

@@ -45,17 +45,37 @@ export async function openJournal(path: string): Promise<Journal> {
     }
   }
 
-  function view(prefix: string): Journal {
-    return {
-      read: (key) => structuredClone(state.get(prefix + key)?.value),
-      keys: () =>
-        [...state.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)),
-      write: (key, value) => change(prefix + key, { value: structuredClone(value) }),
-      remove: (key) => (state.has(prefix + key) ? change(prefix + key, undefined) : Promise.resolve()),
-      section: (name) => view(`${prefix}${name}/`),
-    };
-  }
-  return view('');
+  return viewOf(state, change, '');
+}
+
+/** The journal file as it is now; what is written to the result stays in memory. Nothing is made. */
+export async function readJournal(path: string): Promise<Journal> {
+  const state = new Map<string, Entry>(
+    Object.entries(await readDocument(path)).map(([key, value]) => [key, { value }]),
+  );
+  return viewOf(
+    state,
+    async (key, entry) => {
+      if (entry) state.set(key, entry);
+      else state.delete(key);
+    },
+    '',
+  );
+}
+
+function viewOf(
+  state: ReadonlyMap<string, Entry>,
+  change: (key: string, entry: Entry | undefined) => Promise<void>,
+  prefix: string,
+): Journal {
+  return {
+    read: (key) => structuredClone(state.get(prefix + key)?.value),
+    keys: () =>
+      [...state.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)),
+    write: (key, value) => change(prefix + key, { value: structuredClone(value) }),
+    remove: (key) => (state.has(prefix + key) ? change(prefix + key, undefined) : Promise.resolve()),
+    section: (name) => viewOf(state, change, `${prefix}${name}/`),
+  };
 }
 
 async function readDocument(path: string): Promise<Record<string, unknown>> {

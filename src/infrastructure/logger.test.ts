@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { DaasError, Secret } from '#base';
+import { DaasError, errorFields, Secret } from '#base';
 import { createLogger, redact } from './logger.ts';
 
 function sink() {
@@ -34,10 +34,10 @@ test('an error keeps its code, message, stack and cause', () => {
   const out = sink();
   const cause = new Error('socket closed');
   createLogger({ stream: out.stream }).error('It failed', {
-    error: new DaasError('PLUGIN_X', 'no', { cause }),
+    failure: new DaasError('PLUGIN_X', 'no', { cause }),
   });
   expect(out.lines()[0]).toMatchObject({
-    error: {
+    failure: {
       code: 'PLUGIN_X',
       message: 'no',
       stack: expect.any(String),
@@ -68,11 +68,21 @@ test('records below the level are left out', () => {
 test('text for a terminal names the facts', () => {
   const out = sink();
   createLogger({ stream: out.stream, format: 'text' }).info('Worker joined', {
-    node: 'w-1',
+    nodeId: 'w-1',
     note: 'two words',
     signal: undefined,
   });
-  expect(out.text()).toMatch(/info {2}Worker joined {2}node=w-1 note="two words"\n$/);
+  expect(out.text()).toMatch(/info {2}Worker joined {2}nodeId=w-1 note="two words"\n$/);
+});
+
+test('the code of a failure is error.code, in JSON and in text for a terminal', () => {
+  const failure = new DaasError('PLUGIN_X', 'no answer');
+  const json = sink();
+  createLogger({ stream: json.stream }).warn('It failed', { nodeId: 'w-1', ...errorFields(failure) });
+  expect(json.lines()[0]).toMatchObject({ error: { code: 'PLUGIN_X', message: 'no answer' } });
+  const text = sink();
+  createLogger({ stream: text.stream, format: 'text' }).warn('It failed', errorFields(failure));
+  expect(text.text()).toContain('error.code=PLUGIN_X error.message="no answer"\n');
 });
 
 const hash = 'a'.repeat(64);
@@ -89,6 +99,25 @@ test.each([
   createLogger({ stream: out.stream }).info(line, { nested: { deep: [line] }, secret: new Secret(secret) });
   expect(out.text()).not.toContain(secret);
   expect(redact(line)).not.toContain(secret);
+});
+
+test.each([
+  'eviction-steady.0123456789abcdef',
+  'pod worker.steady.0123456789abcdef',
+  'steady.0123456789abcdef.example.com',
+  'steady.0123456789abcdef0',
+  'unsteady.0123456789abcdef',
+])('a name that only ends like a bootstrap token passes: %s', (line) => {
+  expect(redact(line)).toBe(line);
+});
+
+test.each([
+  '(abcdef.0123456789abcdef)',
+  'token abcdef.0123456789abcdef.',
+  '"a\\nabcdef.0123456789abcdef"',
+  'x=abcdef.0123456789abcdef',
+])('a bootstrap token is taken out wherever it is a word of its own: %s', (line) => {
+  expect(redact(line)).not.toContain('0123456789abcdef');
 });
 
 test('public names pass: the hash of a Seal token, object ids, digests', () => {
@@ -119,7 +148,7 @@ test.each(['text', 'json'] as const)(
     createLogger({ stream: out.stream, format }).info(painted, {
       [painted]: painted,
       nested: { [painted]: [painted] },
-      error,
+      failure: error,
     });
     expect(out.text()).not.toMatch(followed);
     expect(out.text().trimEnd().split('\n')).toHaveLength(1);

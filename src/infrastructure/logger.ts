@@ -73,7 +73,7 @@ function asText(record: Readonly<Record<string, unknown>>, stream: { readonly is
           ? colour.dim
           : colour.green;
   const time = String(timestamp).slice(11, 23);
-  const facts = Object.entries(fields)
+  const facts = Object.entries(withFlatError(fields))
     .filter(([, value]) => value !== undefined)
     .map(
       ([name, value]) =>
@@ -81,6 +81,14 @@ function asText(record: Readonly<Record<string, unknown>>, stream: { readonly is
     )
     .join(' ');
   return `${colour.dim(time)} ${paint(String(level).padEnd(5))} ${displayText(String(message))}${facts ? `  ${facts}` : ''}`;
+}
+
+/** For people, `error.code=…` and `error.message=…` instead of an object. An `Error` keeps its stack and its causes. */
+function withFlatError(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { error, ...others } = fields;
+  if (typeof error !== 'object' || error === null || error instanceof Error) return fields;
+  const parts = Object.entries(error).map(([name, value]) => [`error.${name}`, value]);
+  return { ...others, ...Object.fromEntries(parts) };
 }
 
 function quoted(text: string): string {
@@ -125,8 +133,9 @@ function plainly(value: unknown): unknown {
 const secretForms: ReadonlyArray<readonly [RegExp, string]> = [
   // k3s' join token, with or without its CA hash; a node password is behind `::node:`.
   [/K10[0-9a-f]{0,64}::[^\s"'\\]+/g, 'K10[secret]'],
-  // kubeadm's form, as it stands in a bootstrap Secret.
-  [/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g, '[secret]'],
+  // A bootstrap token in kubeadm's form, as a word of its own (`on-steady.0123456789abcdef` is the name of an event). In a
+  // JSON line the letter of an escape such as `\n` can stand before it.
+  [/(?:(?<![\w.-])|(?<=\\[nrt]))[a-z0-9]{6}\.[a-z0-9]{16}(?![\w-]|\.\w)/g, '[secret]'],
   [/\bsuiprivkey1[02-9ac-hj-np-z]+/g, 'suiprivkey[secret]'],
   // A Seal proof; the token's public name, `seal_` and 32 hex digits, has no dots and passes.
   [/\bseal_[\w-]+\.[\w-]+\.[\w-]*/g, 'seal_[secret]'],

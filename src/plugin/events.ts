@@ -1,3 +1,4 @@
+import type { ErrorField } from '#base';
 import type { AgentState } from './services.ts';
 
 /** What a host goes through, in this order; `degraded` and `run` alternate (docs/architecture.md). */
@@ -19,11 +20,14 @@ export interface HostEvents {
   'stake.found': { readonly recordId: string; readonly stakeMist: bigint };
   'seal.minted': { readonly tokenId: string; readonly recordId: string; readonly digest: string };
   'seal.found': { readonly tokenId: string; readonly recordId: string };
+  /** The host asks a gateway to register this node; `worker.registered` or `registration.failed` follows. */
+  'registration.begun': { readonly nodeId: string };
+  'registration.failed': { readonly nodeId: string; readonly error: ErrorField };
   'worker.registered': WorkerRegistered;
   'agent.started': { readonly pid: number };
   'agent.ready': { readonly pid: number };
   /**
-   * The server refuses what the agent shows (certificate or join credential); k3s goes on asking for ever. Told once for
+   * The server refuses the agent's certificate or join credential, and k3s retries for ever. Emitted once for
    * each reason and process. Without a fresh credential the way out is to register again.
    */
   'agent.refused': { readonly pid: number; readonly reason: string; readonly hadJoinCredential: boolean };
@@ -35,12 +39,16 @@ export interface HostEvents {
   'agent.stopped': { readonly pid: number | undefined; readonly killedPids: readonly number[] };
   'agent.state.changed': { readonly from: AgentState['kind']; readonly to: AgentState['kind'] };
   'heartbeat.acknowledged': { readonly sequence: number; readonly directives: readonly string[] };
-  'heartbeat.failed': { readonly code: string; readonly detail: string };
+  'heartbeat.failed': { readonly error: ErrorField };
   'stake.slashed': { readonly recordId: string; readonly source: string };
   'stake.ended': { readonly recordId: string; readonly status: string; readonly source: string };
   'latch.written': { readonly recordId: string };
-  /** The last event of a host's life; `code` is that of the error that ended it. */
-  'host.ended': { readonly exitCode: number; readonly code: string | undefined; readonly detail: string };
+  /** The last event of a host's life: why it ended. `error` is absent when it was asked to stop. */
+  'host.ended': {
+    readonly exitCode: number;
+    readonly reason: string | undefined;
+    readonly error: ErrorField | undefined;
+  };
 }
 
 export interface WorkerRegistered {

@@ -1,4 +1,4 @@
-export type { Clock, Journal, Log, LogFields } from '#base';
+export type { Clock, ErrorField, Journal, Log, LogFields } from '#base';
 export {
   type Backoff,
   backoffDelayMs,
@@ -8,6 +8,7 @@ export {
   type ErrorCode,
   EXIT,
   type ExitCode,
+  errorFields,
   gatewayErrorCode,
   messageOf,
   Secret,
@@ -25,13 +26,14 @@ export type {
   StakeStatus,
   StakeType,
 } from '#domain';
-export { isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
+export { formatSui, isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
+export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
 export { aCount, aListOf, anObject, aRecordOf, aValue, nothing, optional, type ReplyCheck } from './reply.ts';
-export { type SealedStake, SealTokenSource } from './seal-token-source.ts';
+export { type SealedStake, SealTokenSource, type StakePreview } from './seal-token-source.ts';
 export {
   Agent,
   type AgentStart,
@@ -47,11 +49,13 @@ export {
   HostClock,
   HostControl,
   type JoinCredential,
+  type NodeEnding,
   NodeIdentity,
   PluginJournal,
   type RegisterRequest,
   type Registration,
   type ResourceUsage,
+  type SimulatedCost,
   StakeChain,
 } from './services.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';

@@ -45,6 +45,10 @@ export interface Scope<C> {
   readonly run: (task: string, body: (signal: AbortSignal) => Promise<void>) => void;
   readonly on: <E extends keyof HostEvents>(event: E, listener: (fact: HostEvents[E]) => void) => void;
   readonly emit: <E extends keyof HostEvents>(event: E, fact: HostEvents[E]) => void;
+  /**
+   * Says how the plugin does. The host asks every second and whenever its own health is read. While any check is not
+   * ready, a joined host is in the phase `degraded`.
+   */
   readonly health: (check: () => Health) => void;
   /** Undone last in, first out. */
   readonly release: (what: string, undo: () => unknown) => void;

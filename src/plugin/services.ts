@@ -2,7 +2,7 @@ import type { Clock, Journal, Secret } from '#base';
 import type { ChainReader, GatewayEntry, StopCause } from '#domain';
 import { type Token, token } from './token.ts';
 
-/** Reads and writes of the worker's own stake. Every write is journaled before it is sent, so that money never moves twice. */
+/** Reads and writes of this worker's stake. Every write is journaled before it is sent, so that money never moves twice. */
 export interface StakeChain extends ChainReader {
   /** The wallet's Sui address. */
   readonly wallet: string;
@@ -17,13 +17,24 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
-  /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
+  /** What `stakeForNode` would cost, simulated by the chain. Sends nothing; throws as `stakeForNode` does. */
+  simulateStake(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<SimulatedCost>;
+  /** What `createWorkerSealToken` would cost; sends nothing. */
+  simulateSealToken(
+    request: { recordId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
+  /** Settles the transaction that an earlier process had signed: sends the same bytes again, or finds the result. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
 }
 export interface ChainReceipt {
   readonly digest: string;
   /** The object the call is about: the stake record, the Seal token. */
   readonly objectId: string;
+}
+export interface SimulatedCost {
+  /** The most that the gas may cost; what is not used stays in the coin. */
+  readonly gasBudgetMist: bigint;
 }
 export const StakeChain: Token<StakeChain> = token('stake-chain');
 
@@ -130,7 +141,7 @@ export type AgentState =
 
 export interface Agent {
   state(): AgentState;
-  /** Pods running on this machine, undefined when it cannot be told. */
+  /** Pods running on this machine; undefined when the runtime does not answer. */
   runningPods(signal?: AbortSignal): Promise<number | undefined>;
   resourceUsage(): Promise<ResourceUsage>;
 }
@@ -143,7 +154,7 @@ export interface AgentStart {
   readonly nodeLabels: Readonly<Record<string, string>>;
   /** `key=value:Effect` */
   readonly taints: readonly string[];
-  /** What plugins add (`AgentArguments`): argv elements such as `--node-label=a=b`; those that are ours are refused. */
+  /** What plugins add (`AgentArguments`): argv elements such as `--node-label=a=b`. */
   readonly arguments: readonly string[];
 }
 
@@ -177,7 +188,7 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
   failed(): Promise<Error>;
   /**
    * Whether it cannot go on without a join credential: it does not run, its Node is gone, or the server refuses what it has.
-   * Looked at anew; what cannot be told is no need.
+   * Reads the current state each time; unknown counts as no.
    */
   needsCredential(signal: AbortSignal): Promise<boolean>;
   /**
@@ -190,12 +201,21 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
 }
 
 export interface HostControl {
-  /** Begins the end of the host; the first cause counts. Returns at once. */
-  stop(cause: StopCause): void;
+  /**
+   * Ends the host; the first ending counts. The host emits the event (`stake.slashed`, `stake.ended`) and does what
+   * follows. Returns at once.
+   */
+  stop(ending: NodeEnding): void;
   /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
-  /** Marks the host degraded (`detail` says why) or, with `undefined`, well again. */
-  degrade(source: string, detail: string | undefined): void;
+}
+/** Why a node must stop: what `stakeEnding` gives, and who said so. */
+export interface NodeEnding {
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `evicted`, `banned`. */
+  readonly status: string;
+  readonly cause: StopCause;
+  /** Where the fact comes from: `chain`, `gateway`. */
+  readonly source: string;
 }
 export const HostControl: Token<HostControl> = token('host-control');
 

@@ -26,22 +26,30 @@ export interface Point<T> {
   readonly cardinality: Cardinality;
   /** The methods an implementation must have, and what the host checks of the reply of each. */
   readonly replies: Readonly<Record<string, ReplyCheck>>;
+  /** The same for methods that an implementation may leave out. */
+  readonly optionalReplies: Readonly<Record<string, ReplyCheck>>;
   readonly [kind]?: T;
 }
 
-/** `replies`: by method of `T`; a reply that does not pass is an error of the plugin that gave it. */
+type Replies<T> = Readonly<Partial<Record<keyof T & string, ReplyCheck>>>;
+
+/** `replies`: by method of `T`. A reply that does not pass is an error of the plugin that gave it. */
 export function point<T>(
   name: string,
   cardinality: Cardinality,
-  replies?: Readonly<Partial<Record<keyof T & string, ReplyCheck>>>,
+  replies?: Replies<T>,
+  optionalReplies?: Replies<T>,
 ): Point<T> {
-  const checks = Object.entries<ReplyCheck | undefined>(replies ?? {}).flatMap(([method, check]) =>
-    check ? [[method, check] as const] : [],
-  );
   return {
     key: Symbol.for(`k3s-daas/point/${name}`),
     name,
     cardinality,
-    replies: Object.fromEntries(checks),
+    replies: withoutGaps(replies),
+    optionalReplies: withoutGaps(optionalReplies),
   };
+}
+
+function withoutGaps<T>(replies: Replies<T> | undefined): Readonly<Record<string, ReplyCheck>> {
+  const checks = Object.entries<ReplyCheck | undefined>(replies ?? {});
+  return Object.fromEntries(checks.flatMap(([method, check]) => (check ? [[method, check]] : [])));
 }

@@ -1,7 +1,7 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
 import { asBuffer } from './bytes.ts';
 import { type Certificate, KEY_USAGE } from './certificate.ts';
-import { children, DER, type Der, member, oidOf, readDer, timeMs } from './der.ts';
+import { children, DER, type Der, member, oidOf, readSequence, timeMs } from './der.ts';
 import { type CollateralItem, collateralNamed } from './evidence.ts';
 import { type Examination, Refusal, refuse, timeText } from './examination.ts';
 
@@ -31,7 +31,7 @@ export function readCrl(der: Buffer): Crl {
 
 function parseCrl(der: Buffer): Crl {
   if (der.length > LONGEST) refuse('crl-invalid', `it is ${der.length} bytes long`);
-  const [list, algorithm, signature] = children(readDer(der));
+  const [list, algorithm, signature] = readSequence(der);
   if (!list || !algorithm || signature?.tag !== DER.bitString) refuse('crl-invalid', 'a part is missing');
   if (signature.value[0] !== 0) refuse('crl-invalid', 'its signature is no whole number of bytes');
   const fields = [...children(list)];

@@ -44,7 +44,7 @@ function readable({ name, content }: CollateralItem): About {
   }
   const reply = JSON.parse(bytes.toString('utf8')) as Record<string, Record<string, unknown> | undefined>;
   const inner = reply.tcbInfo ?? reply.enclaveIdentity ?? {};
-  const subject = inner.fmspc === undefined ? '' : `, FMSPC ${String(inner.fmspc).toLowerCase()}`;
+  const subject = typeof inner.fmspc === 'string' ? `, FMSPC ${inner.fmspc.toLowerCase()}` : '';
   return {
     subject: `${String(inner.id)}${subject}`,
     fromMs: Date.parse(String(inner.issueDate)),

@@ -1,9 +1,9 @@
-import type { StopCause } from '#domain';
 import type {
   AgentStart,
   AgentState,
   AgentSupervisor,
   HostControl,
+  NodeEnding,
   NodeIdentity,
   ResourceUsage,
 } from '#plugin';
@@ -77,19 +77,14 @@ export class FakeAgent implements AgentSupervisor {
 
 /** Remembers what plugins asked of the host. */
 export class FakeHostControl implements HostControl {
-  readonly stops: StopCause[] = [];
+  readonly stops: NodeEnding[] = [];
   readonly reregistrations: string[] = [];
-  readonly degraded = new Map<string, string>();
 
-  stop(cause: StopCause): void {
-    this.stops.push(cause);
+  stop(ending: NodeEnding): void {
+    this.stops.push(ending);
   }
   reregister(reason: string): void {
     this.reregistrations.push(reason);
-  }
-  degrade(source: string, detail: string | undefined): void {
-    if (detail === undefined) this.degraded.delete(source);
-    else this.degraded.set(source, detail);
   }
 }
 
