@@ -14,8 +14,17 @@ import {
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { createHost, discoverPlugin, type HostOutcome, integrityOf, previewStart } from '#host';
-import { definePlugin, JoinCredentialSource } from '#plugin';
+import {
+  createHost,
+  discoverPlugin,
+  HostAgent,
+  HostLog,
+  type HostOutcome,
+  hostParts,
+  integrityOf,
+  previewStart,
+} from '#host';
+import { definePlugin, HostClock, JoinCredentialSource, StakeChain } from '#plugin';
 import { ourProgram } from './world/program.ts';
 
 const use = '@acme/daas-stake-pool';
@@ -80,13 +89,12 @@ async function runHost(config: { fault?: string; recordId?: unknown }, entry: ob
     builtIns,
     pluginDirectory: directory,
     joinDeadlineMs: 60_000,
-    log,
-    clock,
     signals: undefined,
-    prepare: async () => ({
-      agent,
-      open: async () => ({ chain: new FakeStakeChain(clock), bindings: [] }),
-    }),
+    parts: hostParts()
+      .register(HostLog, () => log)
+      .register(HostClock, () => clock)
+      .register(HostAgent, () => agent)
+      .register(StakeChain, () => new FakeStakeChain(clock)),
   });
   let health: unknown;
   let isOver = false;
@@ -98,16 +106,16 @@ async function runHost(config: { fault?: string; recordId?: unknown }, entry: ob
   });
   const endsByItself = config.fault === 'task throws';
   // The clock of this host is turned only where something hangs until a deadline: the disk takes real time.
-  const isTurned = endsByItself || /hangs|task leaks/.test(config.fault ?? '');
-  const turnUntil = async (isReached: () => boolean) => {
+  const turnUntil = async (isReached: () => boolean, faults: readonly string[]) => {
     while (!isOver && !isReached()) {
       await settle();
-      if (isTurned && (host.health().started || config.fault === 'setup hangs')) await clock.advance(100);
+      if (config.fault !== undefined && faults.includes(config.fault)) await clock.advance(100);
     }
   };
-  await turnUntil(() => health !== undefined && !endsByItself);
+  const beforeTheStop = ['setup hangs', 'call hangs', 'task throws'];
+  await turnUntil(() => health !== undefined && !endsByItself, beforeTheStop);
   host.stop('test');
-  await turnUntil(() => false);
+  await turnUntil(() => false, ['task leaks', 'release hangs']);
   return { outcome: await ended, log, agent, listeners: host.events.listenerCount(), health };
 }
 

@@ -10,6 +10,7 @@ import { doctorCommand } from '../src/cli/doctor.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
 import { installCommand } from '../src/cli/install.ts';
 import { createIo } from '../src/cli/io.ts';
+import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
@@ -29,6 +30,7 @@ const program: Pick<Command, 'commands' | 'options'> = {
     doctorCommand,
     gatewayCommand,
     installCommand,
+    pluginsCommand,
     proofCommand,
     slashCommand,
     stakeCommand,

@@ -26,7 +26,7 @@ export class NodeStake implements SealTokenSource {
   readonly #scope: Scope<StakingConfig>;
   readonly #services: StakingServices;
   readonly #standing: Standing;
-  /** Records that an event told of: a stake that was just made is not also found. */
+  /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
   constructor(scope: Scope<StakingConfig>, services: StakingServices) {

@@ -47,8 +47,8 @@ export class Standing {
   }
 
   /**
-   * The earlier record of this node and wallet that has ended, if there is one. The journal knows it, and the cluster's
-   * ring tells it to a machine that lost its journal.
+   * The earlier record of this node and wallet that has ended, if there is one. It is known from the journal, or from the
+   * cluster's ring on a machine that lost its journal.
    */
   async endedRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
     const { chain, identity } = this.#services;

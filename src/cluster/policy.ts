@@ -15,7 +15,7 @@ const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
 
 /**
  * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its
- * own. It asks everybody but `system:masters`, whatever group they are in: a kubelet certificate, the identities that
+ * own. It applies to every user but `system:masters`, whatever the groups: a kubelet certificate, the identities that
  * every worker shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway
  * is down; a missing ConfigMap refuses all.
  */
@@ -97,7 +97,7 @@ export function nodeMarksPolicy(): PolicyPair {
 }
 
 /**
- * Secrets written by the gateway: join credentials and node passwords, nothing else. RBAC cannot tell types apart, and
+ * Secrets written by the gateway: join credentials and node passwords, nothing else. RBAC does not distinguish types, and
  * a right to create any Secret in kube-system is a right to the token of every ServiceAccount there.
  */
 export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {

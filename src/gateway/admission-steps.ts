@@ -107,7 +107,7 @@ export async function adoptNode(
 type Step = (context: AdmissionOptions, candidate: Candidate) => Promise<void>;
 
 /**
- * In this order a crash between any two leaves a name that nobody can use: between the old password and the new one any
+ * In this order a crash between any two leaves a name that cannot be used: between the old password and the new one any
  * join credential can claim the name. It must not be admitted then, nor have a Node whose certificate a stranger could
  * get.
  */

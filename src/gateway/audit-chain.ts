@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 export type AuditFacts = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** What an audit line says, before it is chained. */
+/** The content of an audit line, before it is chained. */
 export interface AuditEntry {
   readonly at: string;
   readonly event: string;

@@ -85,7 +85,7 @@ export function post(
   });
 }
 
-/** The one answer to whoever has not proven anything; the reason is in the log alone, under the request's id. */
+/** The one answer to a caller that has not proven anything. Only the log has the reason, under the request's id. */
 export async function expectUnproven(reply: RawReply, reason: string): Promise<void> {
   expect(reply.status).toBe(401);
   expect(reply.headers['content-type']).toContain('application/problem+json');

@@ -67,7 +67,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
   }
 
   async *follow({ signal }: { signal: AbortSignal }): AsyncGenerator<FollowerReport> {
-    // Whoever begins to follow knows nothing: the first report asks for a full pass.
+    // A new follower knows nothing: the first report asks for a full pass.
     const unseen: FollowerReport[] = this.isDown ? [] : [this.#reportOf({ isFullPassNeeded: true })];
     let wake: (() => void) | undefined;
     const hear = (report: FollowerReport) => {
@@ -132,7 +132,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
     return { recordId, tokenId };
   }
 
-  /** Changes a record as a transaction would, and says so in the urgent ring. */
+  /** Changes a record as a transaction would, and announces it in the urgent ring. */
   change(recordId: string, change: Partial<StakeRecord>, { announce = true } = {}): void {
     const record = this.stakeRecords.get(recordId);
     if (!record) throw new Error(`there is no record ${recordId}`);

@@ -28,11 +28,11 @@ export class ManualClock implements Clock {
       });
     });
   }
-  /** Whether somebody sleeps for at least so long from now. */
+  /** Whether a sleep lasts at least this long from now. */
   isSleepingFor(ms: number): boolean {
     return this.#sleepers.some(({ atMs }) => atMs >= this.#nowMs + ms);
   }
-  /** Turns the clock in steps, so that whoever sleeps again within the time wakes again. */
+  /** Turns the clock in steps, so that a sleeper that sleeps again within the time wakes again. */
   async advance(ms: number, stepMs = 500): Promise<void> {
     const endMs = this.#nowMs + ms;
     while (this.#nowMs < endMs) {

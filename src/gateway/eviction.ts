@@ -68,7 +68,7 @@ async function askForOne(
   return isAllowed;
 }
 
-/** From here on the node is refused and its host is told to stop, whatever happens to this process. */
+/** From here on the node is refused and its host gets the directive to stop, whatever happens to this process. */
 export async function decideEviction(
   { registry, clock, audit, log }: ReconcilerContext,
   worker: Worker,

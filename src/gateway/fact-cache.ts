@@ -22,7 +22,7 @@ export interface FactCache {
   read(tokenId: string, nodeId: string, signal?: AbortSignal): Promise<ChainFacts>;
   /** Whether `read` would answer without asking the chain for this token. */
   knows(tokenId: string): boolean;
-  /** What memory says of a worker's stake. `goodAtMs`: when it was last known to be good. */
+  /** A worker's stake, from memory. `goodAtMs`: when it was last known to be good. */
   factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
   /** The stake record of a worker as last read, for the operator. */
   recordOf(worker: Worker): StakeRecord | undefined;

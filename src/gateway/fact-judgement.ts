@@ -3,7 +3,7 @@ import type { StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
 
 /**
- * What the chain says of a worker that was admitted once. `contradiction`: a reading that cannot be true. Records are
+ * The stake of a worker that was admitted once. `contradiction`: a reading that cannot be true. Records are
  * never deleted, and a token that its record still names exists: an endpoint that says otherwise is behind or lies, which
  * is not the staker's guilt.
  */

@@ -85,7 +85,7 @@ export class FakeWorker {
       () => (isDone = true),
     );
     const { clock } = this.world;
-    // The loops of the gateway sleep for two seconds at most: whoever sleeps longer is the admission.
+    // The loops of the gateway sleep for two seconds at most: a longer sleep is the admission's.
     while (!isDone && !clock.isSleepingFor(2_500)) await Promise.race([done, settled(1)]);
     if (!isDone) await clock.advance(3_000);
     return registered;

@@ -32,7 +32,7 @@ interface Hour {
 }
 
 export const HOUR_MS = 3_600_000;
-/** Addresses of a node that are told apart. */
+/** Addresses of a node that are named; further ones are counted. */
 export const MOST_ADDRESSES = 8;
 
 export function createHeartbeatHours(audit: Pick<Audit, 'record'>): HeartbeatHours {

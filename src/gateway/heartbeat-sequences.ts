@@ -18,7 +18,7 @@ export function createHeartbeatSequences(registry: Pick<Registry, 'lastHeartbeat
   return {
     isReplay({ nodeId, incarnation, registeredAtMs }, sequence) {
       const last = accepted.get(nodeId);
-      // A name that was released counts its incarnations from one again: the time of the registration tells them apart.
+      // A name that was released counts its incarnations from one again: the time of the registration distinguishes them.
       // Before the first heartbeat of this process, the store remembers.
       const known = last?.registeredAtMs === registeredAtMs ? last : registry.lastHeartbeat(nodeId);
       return known?.incarnation === incarnation && sequence <= known.sequence;

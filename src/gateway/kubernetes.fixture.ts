@@ -25,8 +25,8 @@ const reads: readonly PortMethod[] = [
 
 /**
  * A k3s cluster in memory that keeps the promises of `KubernetesPort`, and the rules that the gateway's order of steps
- * rests on (measured on k3s 1.36): a join credential claims any name that nobody has reserved; a Node can be made by
- * whoever holds a certificate for its name, if the name is admitted; deleting a Node takes its password along.
+ * rests on (measured on k3s 1.36): a join credential claims any name that is not reserved; the holder of a
+ * certificate for a name can make its Node, if the name is admitted; deleting a Node deletes its password.
  */
 export class FakeKubernetes implements KubernetesPort {
   readonly names = new Map<string, string>();
@@ -83,7 +83,7 @@ export class FakeKubernetes implements KubernetesPort {
   async reserveNodePassword({ nodeId, hash, recordId }: { nodeId: string; hash: string; recordId: string }) {
     await this.#enter('reserveNodePassword', nodeId);
     this.passwords.delete(nodeId);
-    // The moment in which the name is nobody's.
+    // The moment in which the name is not reserved.
     await this.before?.('reserveNodePassword', `gap of ${nodeId}`);
     this.passwords.set(nodeId, { nodeId, hash, recordId });
   }
@@ -227,8 +227,8 @@ export class FakeKubernetes implements KubernetesPort {
   }
 
   /**
-   * `k3s agent` at the supervisor: who shows a live credential and the right password (or is the first to claim the
-   * name) gets a certificate for it. Answers the HTTP status.
+   * `k3s agent` at the supervisor: a live credential and the right password (or the first claim of the name) get a
+   * certificate for it. Resolves with the HTTP status.
    */
   async claim(nodeId: string, joinToken: string, password: SecretType): Promise<200 | 401 | 403> {
     const [, tokenId = '', secret = ''] = /([a-z0-9]{6})\.([a-z0-9]{16})$/.exec(joinToken) ?? [];

@@ -7,7 +7,7 @@ export interface RawReply {
   readonly json: Record<string, unknown>;
 }
 
-/** A request as anybody may make one, byte for byte. */
+/** A request as any client can make it, byte for byte. */
 export function raw(
   url: string,
   options: {

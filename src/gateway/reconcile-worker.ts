@@ -52,8 +52,8 @@ async function isDone(context: ReconcilerContext, nodeId: string, signal: AbortS
 }
 
 /**
- * An eviction is decided without asking the API server: while that is away or hangs, the node is refused and its host is
- * told to stop all the same.
+ * An eviction is decided without asking the API server: while that is away or hangs, the node is refused all the same, and
+ * its host gets the directive to stop.
  */
 function lockOutStep(context: ReconcilerContext, worker: Worker): Step | undefined {
   const step = nextStep(viewOf(context, worker, undefined));

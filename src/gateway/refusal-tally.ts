@@ -39,6 +39,14 @@ interface Count {
   lastRequestId: string | undefined;
 }
 
+interface Tally {
+  readonly audit: Pick<Audit, 'record'>;
+  readonly most: { readonly proven: number; readonly unproven: number };
+  readonly counts: Map<string, Count>;
+  /** How many kinds have a proven node id, and how many do not; without those that are counted by reason alone. */
+  readonly kinds: { proven: number; unproven: number };
+}
+
 const minuteMs = 60_000;
 const others = 'others';
 const sortOf = ({ nodeId }: RefusalKind) => (nodeId === undefined ? 'unproven' : 'proven');
@@ -49,71 +57,85 @@ export function createRefusalTally({
   mostKinds = 32,
   mostProvenKinds = 256,
 }: RefusalTallyOptions): RefusalTally {
-  const counts = new Map<string, Count>();
-  /** How many kinds have a proven node id, and how many do not; without those that are counted by reason alone. */
-  const kinds = { proven: 0, unproven: 0 };
+  const tally: Tally = {
+    audit,
+    most: { proven: mostProvenKinds, unproven: mostKinds },
+    counts: new Map(),
+    kinds: { proven: 0, unproven: 0 },
+  };
   const minuteNow = () => Math.floor(nowMs() / minuteMs);
-
-  function write({ event, kind, minute, more, lastRequestId }: Count): void {
-    if (more === 0) return;
-    audit.record(`${event}.more`, {
-      reason: kind.reason,
-      path: kind.path,
-      address: kind.address,
-      node_id: kind.nodeId,
-      count: more,
-      minute: new Date(minute * minuteMs).toISOString(),
-      last_request_id: lastRequestId,
-    });
-  }
-
-  function flush({ isLast = false }: { readonly isLast?: boolean } = {}): void {
-    const minute = minuteNow();
-    for (const [key, count] of counts) {
-      // A clock that was set back ends a minute as well.
-      if (!isLast && count.minute === minute) continue;
-      counts.delete(key);
-      if (count.kind.address !== others) kinds[sortOf(count.kind)] -= 1;
-      write(count);
-    }
-  }
-
-  function mayBegin(kind: RefusalKind): boolean {
-    const sort = sortOf(kind);
-    if (kinds[sort] >= (sort === 'proven' ? mostProvenKinds : mostKinds)) return false;
-    kinds[sort] += 1;
-    return true;
-  }
-
   return {
     count(event, kind, facts) {
       const minute = minuteNow();
-      const known = counts.get(keyOf(event, kind));
-      if (known && known.minute !== minute) flush();
-      const current = counts.get(keyOf(event, kind));
-      if (!current && mayBegin(kind)) {
-        counts.set(keyOf(event, kind), { event, kind, minute, more: 0, lastRequestId: undefined });
-        audit.record(event, { ...facts, reason: kind.reason });
-        return;
-      }
-      const counted = current ?? rest(event, kind.reason, minute);
-      counted.more += 1;
-      if (typeof facts.request_id === 'string') counted.lastRequestId = facts.request_id;
+      const known = tally.counts.get(keyOf(event, kind));
+      if (known && known.minute !== minute) flushBefore(tally, minute);
+      countOne(tally, { event, kind, minute }, facts);
     },
-    flush,
+    flush: ({ isLast = false } = {}) => flushBefore(tally, isLast ? undefined : minuteNow()),
   };
+}
 
-  /** The reasons are a fixed set: these counts stay few, however many addresses there are. */
-  function rest(event: string, reason: string, minute: number): Count {
-    const kind = { reason, address: others };
-    const key = keyOf(event, kind);
-    const found = counts.get(key);
-    if (found?.minute === minute) return found;
-    if (found) write(found);
-    const begun = { event, kind, minute, more: 0, lastRequestId: undefined };
-    counts.set(key, begun);
-    return begun;
+function countOne(
+  tally: Tally,
+  { event, kind, minute }: Pick<Count, 'event' | 'kind' | 'minute'>,
+  facts: AuditFacts,
+): void {
+  const { counts, audit } = tally;
+  const key = keyOf(event, kind);
+  const current = counts.get(key);
+  if (!current && mayBegin(tally, kind)) {
+    counts.set(key, { event, kind, minute, more: 0, lastRequestId: undefined });
+    audit.record(event, { ...facts, reason: kind.reason });
+    return;
   }
+  const counted = current ?? countOfReason(tally, { event, reason: kind.reason, minute });
+  counted.more += 1;
+  if (typeof facts.request_id === 'string') counted.lastRequestId = facts.request_id;
+}
+
+function mayBegin({ kinds, most }: Tally, kind: RefusalKind): boolean {
+  const sort = sortOf(kind);
+  if (kinds[sort] >= most[sort]) return false;
+  kinds[sort] += 1;
+  return true;
+}
+
+/** The reasons are a fixed set: these counts stay few, however many addresses there are. */
+function countOfReason(
+  tally: Tally,
+  { event, reason, minute }: { readonly event: string; readonly reason: string; readonly minute: number },
+): Count {
+  const kind = { reason, address: others };
+  const key = keyOf(event, kind);
+  const found = tally.counts.get(key);
+  if (found?.minute === minute) return found;
+  if (found) write(tally, found);
+  const begun = { event, kind, minute, more: 0, lastRequestId: undefined };
+  tally.counts.set(key, begun);
+  return begun;
+}
+
+/** Writes every count that is not of this minute (a clock that was set back ends a minute as well); without one, all. */
+function flushBefore(tally: Tally, minute: number | undefined): void {
+  for (const [key, count] of tally.counts) {
+    if (count.minute === minute) continue;
+    tally.counts.delete(key);
+    if (count.kind.address !== others) tally.kinds[sortOf(count.kind)] -= 1;
+    write(tally, count);
+  }
+}
+
+function write({ audit }: Tally, { event, kind, minute, more, lastRequestId }: Count): void {
+  if (more === 0) return;
+  audit.record(`${event}.more`, {
+    reason: kind.reason,
+    path: kind.path,
+    address: kind.address,
+    node_id: kind.nodeId,
+    count: more,
+    minute: new Date(minute * minuteMs).toISOString(),
+    last_request_id: lastRequestId,
+  });
 }
 
 function keyOf(event: string, { reason, path, address, nodeId }: RefusalKind): string {

@@ -94,7 +94,7 @@ export class World implements AsyncDisposable {
   /** A new process on the same state; the chain asks for a full pass, as it does after a start. */
   async restartGateway(): Promise<void> {
     await this.stopGateway();
-    // Time passes while nobody looks, so that proofs of the earlier life are told apart.
+    // Time passes, so that proofs of the earlier life are recognised.
     await this.clock.advance(1_000);
     await this.startGateway();
   }

@@ -12,10 +12,10 @@ import {
   token,
 } from '#plugin';
 import { type CatalogOptions, defaultDeadlines, loadCatalog } from './catalog.ts';
-import { bind, createServiceContainer } from './container.ts';
 import type { PluginEntry } from './discovery.ts';
 import { createEventBus } from './events.ts';
 import { createHealthRegistry } from './health.ts';
+import { bind, createServiceContainer } from './plugin-services.ts';
 import { defaultTaskPolicy } from './tasks.ts';
 
 const noConfig = z.strictObject({});

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { ConfigurationError, messageOf } from '#base';
 import { trustedPath } from '#infrastructure';
 import type { Plugin } from '#plugin';
@@ -145,7 +145,10 @@ function installedPackage(name: string, directory: string, builtIns: BuiltIns): 
   if (found !== undefined) return found;
   const names = Object.keys(builtIns);
   const nearest = names.length > 0 ? closest(name, names) : undefined;
-  const known = nearest ? ` (the nearest is '${nearest}'; all: ${names.join(', ')})` : '';
+  const isNear = nearest !== undefined && distance(name, nearest) <= Math.max(2, name.length / 3);
+  const known = isNear
+    ? ` (the nearest is '${nearest}'; all: ${names.join(', ')})`
+    : ` (all: ${names.join(', ')})`;
   const fix = isPackageName(name)
     ? `no package of this name is installed for ${directory}: run \`npm install --prefix ${directory} ${name}\``
     : 'this is not the name of an npm package either: leave its version out, and begin a path with ./ or /';

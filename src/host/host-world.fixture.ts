@@ -15,14 +15,17 @@ import { DaasError } from '#base';
 import {
   AgentArguments,
   definePlugin,
+  HostClock,
   HostControl,
   JoinCredentialSource,
   type NodeEnding,
   type Registration,
   type SealedStake,
   SealTokenSource,
+  StakeChain,
 } from '#plugin';
 import { createHost, type HostOptions } from './host.ts';
+import { HostAgent, HostLife, HostLog, HostRandom, hostParts } from './parts.ts';
 
 let root: string;
 let count = 0;
@@ -104,20 +107,19 @@ export function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } 
     builtIns: { scripted: async () => plugin },
     pluginDirectory: root,
     joinDeadlineMs: 300_000,
-    log,
-    clock,
-    random: () => 1,
     signals,
-    prepare: async ({ life }) => {
-      life.defer('services', () => released.push('services'));
-      return {
-        agent,
-        async open() {
-          onOpen.run();
-          return { chain, bindings: [] };
-        },
-      };
-    },
+    parts: hostParts()
+      .register(HostLog, () => log)
+      .register(HostClock, () => clock)
+      .register(HostRandom, () => () => 1)
+      .register(HostAgent, (parts) => {
+        parts.get(HostLife).defer('services', () => released.push('services'));
+        return agent;
+      })
+      .register(StakeChain, () => {
+        onOpen.run();
+        return chain;
+      }),
     ...changes,
     stateDir,
   };

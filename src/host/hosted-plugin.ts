@@ -1,12 +1,12 @@
 import { type Clock, ConfigurationError, DaasError, errorFields, Lifetime, type Log } from '#base';
 import type { Health, HostEvents, Point, Scope } from '#plugin';
 import type { Provision } from './cardinality.ts';
-import type { ServiceContainer } from './container.ts';
 import { withDeadline } from './deadline.ts';
 import { PluginError } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 import { facade } from './facade.ts';
 import type { HealthRegistry } from './health.ts';
+import type { ServiceContainer } from './plugin-services.ts';
 import type { ValidPlugin } from './plugin-validation.ts';
 import { superviseTask, type TaskPolicy } from './tasks.ts';
 

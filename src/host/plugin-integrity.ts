@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigurationError } from '#base';
-import { trustedPath } from '#infrastructure';
+import { readTrustedSync, trustedPath } from '#infrastructure';
 import { sealPackages } from './plugin-modules.ts';
 import { findPackage, type PackageManifest, readManifest } from './plugin-package.ts';
+
+const fileRules = { what: 'a file of a plugin' };
 
 /** The installed files of a plugin and of every package that it depends on. */
 interface InstalledFiles {
@@ -55,7 +57,7 @@ function readInstalled(directory: string): InstalledFiles {
   for (const [place, label] of packagesFrom(directory))
     for (const path of filesBelow(place)) {
       const digest = createHash('sha512')
-        .update(readFileSync(join(place, path)))
+        .update(readTrustedSync(join(place, path), fileRules))
         .digest('hex');
       digests.set(join(place, path), digest);
       lines.add(`${digest}  ${label}/${path}\n`);

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { builtinModules, createRequire, registerHooks } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigurationError } from '#base';
-import { type TrustRules, trustedFile, trustedPath } from '#infrastructure';
+import { readTrustedSync, type TrustRules, trustedFile, trustedPath } from '#infrastructure';
 
 export const pluginRules = (use: string): TrustRules => ({ what: 'the plugin', origin: `plugins: ${use}` });
 const moduleRules: TrustRules = { what: 'a module of a plugin' };
@@ -78,7 +77,11 @@ function refuseUnsealed(parent: string, url: string): void {
 /** Between the comparison and the load, the file could have been replaced. */
 function refuseChanged(path: string): void {
   const sealed = sealedFiles.get(path);
-  if (!sealed || createHash('sha512').update(readFileSync(path)).digest('hex') === sealed.digest) return;
+  if (
+    !sealed ||
+    createHash('sha512').update(readTrustedSync(path, moduleRules)).digest('hex') === sealed.digest
+  )
+    return;
   throw new ConfigurationError(
     'DAAS_PLUGIN_INTEGRITY',
     `${path} of the plugin ${sealed.use} changed after its integrity was checked`,

@@ -1,8 +1,8 @@
 import { ConfigurationError, messageOf } from '#base';
 import type { Plugin, StandardIssue } from '#plugin';
-import type { ServiceContainer } from './container.ts';
 import { type DiscoveryOptions, discoverPlugin, type PluginEntry } from './discovery.ts';
 import { orderPlugins } from './order.ts';
+import type { ServiceContainer } from './plugin-services.ts';
 
 /** A plugin that was found, with its parsed configuration. */
 export interface ValidPlugin {

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { DaasError } from '#base';
 import { definePlugin, JoinCredentialSource, PluginJournal, SealTokenSource, StakeChain } from '#plugin';
-import { bind } from './container.ts';
+import { bind } from './plugin-services.ts';
 import { previewStart, refuseWrite } from './preview.ts';
 
 let root: string;
@@ -24,7 +24,7 @@ afterAll(() => rm(root, { recursive: true }));
 
 const stake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
-/** A start whose stake comes from a plugin by somebody else. */
+/** A start whose stake comes from a third party's plugin. */
 async function makeWorld(source: Partial<SealTokenSource>, { mayStakeAgain = false } = {}) {
   const clock = new FakeClock();
   const chain = new FakeStakeChain(clock);

@@ -27,7 +27,7 @@ export interface HostEvents {
   'agent.started': { readonly pid: number };
   'agent.ready': { readonly pid: number };
   /**
-   * The server refuses what the agent shows (certificate or join credential); k3s goes on asking for ever. Told once for
+   * The server refuses the agent's certificate or join credential, and k3s retries for ever. Emitted once for
    * each reason and process. Without a fresh credential the way out is to register again.
    */
   'agent.refused': { readonly pid: number; readonly reason: string; readonly hadJoinCredential: boolean };

@@ -1,12 +1,14 @@
 import type { Journal } from '#base';
 import {
   bind,
+  type Catalog,
   type CatalogDeadlines,
   createEventBus,
   createHealthRegistry,
   createServiceContainer,
   defaultDeadlines,
   defaultTaskPolicy,
+  type HostEventBus,
   type HostHealth,
   loadCatalog,
   type ServiceBinding,
@@ -80,44 +82,18 @@ export async function loadPlugin<C, N extends Needs>(
   plugin: Plugin<C, N>,
   options: LoadOptions = {},
 ): Promise<LoadedPlugin> {
-  const clock = options.services?.clock ?? new FakeClock();
-  const services: FakeServices = {
-    clock,
-    chain: new FakeStakeChain(clock),
-    gateways: new FakeGateways(clock),
-    agent: new FakeAgent(),
-    identity: fakeIdentity(),
-    control: new FakeHostControl(),
-    journal: memoryJournal(),
-    log: new RecordingLog(),
-    ...options.services,
-  };
+  const services = makeServices(options.services);
   const bus = createEventBus(services.log);
   const health = createHealthRegistry();
-  const recorded: RecordedEvent[] = [];
+  const events: RecordedEvent[] = [];
   const failures: Error[] = [];
   const catalog = await loadCatalog({
     entries: [{ use: 'plugin-under-test', config: options.config ?? {} }],
     discovery: { builtIns: { 'plugin-under-test': async () => plugin }, directory: '/' },
-    services: createServiceContainer([
-      bind(StakeChain, services.chain),
-      bind(GatewayConnector, services.gateways),
-      bind(NodeIdentity, services.identity),
-      bind(Agent, services.agent),
-      bind(HostControl, services.control),
-      bind(HostClock, clock),
-      bind(PluginJournal, services.journal),
-      ...(options.bindings ?? []),
-    ]),
-    events: {
-      ...bus,
-      emit(event, fact) {
-        recorded.push({ event, fact });
-        bus.emit(event, fact);
-      },
-    },
+    services: createServiceContainer([...bindingsOf(services), ...(options.bindings ?? [])]),
+    events: recordInto(events, bus),
     health,
-    clock,
+    clock: services.clock,
     log: services.log,
     // The middle of every range: tests that turn the clock know when.
     random: () => 0.5,
@@ -128,11 +104,12 @@ export async function loadPlugin<C, N extends Needs>(
   });
   catalog.start();
   await settle();
+  const stop = () => closeInTime(catalog, services.clock);
   return {
     ...services,
-    events: recorded,
+    events,
     facts: <E extends keyof HostEvents>(event: E) =>
-      recorded.filter((entry) => entry.event === event).map((entry) => entry.fact as HostEvents[E]),
+      events.filter((entry) => entry.event === event).map((entry) => entry.fact as HostEvents[E]),
     emit: (event, fact) => bus.emit(event, fact),
     provided: (point) => catalog.one(point),
     health: () => health.read(),
@@ -141,15 +118,53 @@ export async function loadPlugin<C, N extends Needs>(
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
 
-  /** Turns the clock while it waits: a plugin that does not end runs into its deadlines instead of into the test's. */
-  async function stop(): Promise<void> {
-    let isClosed = false;
-    const closed = catalog.close().finally(() => {
-      isClosed = true;
-    });
-    await settle();
-    for (let second = 0; !isClosed && second < 60; second += 1) await clock.advance(1_000);
-    await closed;
-  }
+function makeServices(given: Partial<FakeServices> = {}): FakeServices {
+  const clock = given.clock ?? new FakeClock();
+  return {
+    clock,
+    chain: new FakeStakeChain(clock),
+    gateways: new FakeGateways(clock),
+    agent: new FakeAgent(),
+    identity: fakeIdentity(),
+    control: new FakeHostControl(),
+    journal: memoryJournal(),
+    log: new RecordingLog(),
+    ...given,
+  };
+}
+
+function bindingsOf(services: FakeServices): readonly ServiceBinding[] {
+  return [
+    bind(StakeChain, services.chain),
+    bind(GatewayConnector, services.gateways),
+    bind(NodeIdentity, services.identity),
+    bind(Agent, services.agent),
+    bind(HostControl, services.control),
+    bind(HostClock, services.clock),
+    bind(PluginJournal, services.journal),
+  ];
+}
+
+/** The bus of the plugin: what it emits is recorded; what the test emits is not. */
+function recordInto(events: RecordedEvent[], bus: HostEventBus): HostEventBus {
+  return {
+    ...bus,
+    emit(event, fact) {
+      events.push({ event, fact });
+      bus.emit(event, fact);
+    },
+  };
+}
+
+/** Turns the clock while it waits: a plugin that does not end runs into its deadlines instead of into the test's. */
+async function closeInTime(catalog: Catalog, clock: FakeClock): Promise<void> {
+  let isClosed = false;
+  const closed = catalog.close().finally(() => {
+    isClosed = true;
+  });
+  await settle();
+  for (let second = 0; !isClosed && second < 60; second += 1) await clock.advance(1_000);
+  await closed;
 }
