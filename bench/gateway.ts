@@ -6,10 +6,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spkiPin } from '#api';
 import { silentLog, systemClock } from '#base';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from '../src/gateway/chain.fixture.ts';
+import { FakeChain, FakeKubernetes } from '#testing';
 import { GatewayConfig } from '../src/gateway/config.ts';
 import { startGateway } from '../src/gateway/gateway.ts';
-import { FakeKubernetes } from '../src/gateway/kubernetes.fixture.ts';
+import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
 import { type Change, openSqliteStore } from '../src/gateway/store.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
@@ -39,7 +39,7 @@ const config = GatewayConfig.parse({
   admit: { maxNodes: 100_000 },
   limits: { addressRate: 100_000, addressBurst: 100_000 },
 });
-const chain = new FakeChain();
+const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
 const kubernetes = new FakeKubernetes(systemClock);
 chain.gateways = [
   {

@@ -10,7 +10,7 @@ import {
   fakeRegistration,
   memoryJournal,
   RecordingLog,
-  settle,
+  settled,
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -108,7 +108,7 @@ async function runHost(config: { fault?: string; recordId?: unknown }, entry: ob
   // The clock of this host is turned only where something hangs until a deadline: the disk takes real time.
   const turnUntil = async (isReached: () => boolean, faults: readonly string[]) => {
     while (!isOver && !isReached()) {
-      await settle();
+      await settled();
       if (config.fault !== undefined && faults.includes(config.fault)) await clock.advance(100);
     }
   };

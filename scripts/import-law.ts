@@ -37,6 +37,8 @@ const ALL_DOORS = [
   '#plugins',
   '#proof',
   '#seal',
+  '#tee',
+  '#testing',
   '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
@@ -67,9 +69,15 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
   {
+    files: 'src/testing/**',
+    holds: 'fakes that the tests of every layer may use: clock, chain, Kubernetes, journal, log',
+    doors: ['#base', '#domain', '#seal'],
+    packages: [],
+  },
+  {
     files: 'src/plugin/testing/**',
     holds: 'the test kit for plugins (`k3s-daas/plugin/testing`): loads through the real catalog',
-    doors: ['#base', '#domain', '#plugin', '#host'],
+    doors: ['#base', '#domain', '#plugin', '#host', '#testing'],
     packages: ['zod'],
   },
   {
@@ -128,6 +136,19 @@ export const ROOMS: readonly Room[] = [
     holds: 'the Seal proof: claims, signing, verifying; node key and node password',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
     packages: ['jose', 'zod'],
+  },
+  {
+    files: 'src/tee/**',
+    holds: 'attestation: evidence of every TEE, checked by one policy at one time; collateral as files',
+    doors: ['#base', '#infrastructure'],
+    packages: ['zod'],
+  },
+  {
+    files: 'src/tee/dev-*.ts',
+    holds: 'the development PKI: evidence in the vendors’ forms below a root of our own',
+    doors: ['#base'],
+    packages: X509,
+    isDetail: true,
   },
   {
     files: 'src/api/**',
@@ -222,21 +243,15 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#base', '#seal'],
+    doors: ['#api', '#base', '#seal', '#testing'],
     packages: [],
     reachesUp: true,
   },
 ];
 
 /** What tests and their fixtures may use on top of their room. */
-const TEST_FILES = [
-  '**/*.test.ts',
-  '**/*.suite.ts',
-  '**/*.fixture.ts',
-  '**/*-under-test.ts',
-  'integration/**',
-];
-const TEST_DOORS: readonly string[] = ['k3s-daas/plugin/testing'];
+const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
+const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
 const TEST_PACKAGES: readonly string[] = ['vitest'];
 
 /** The room of a file, or `undefined`: a file without a room may import nothing. */

@@ -10,20 +10,31 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCE = ['--conditions=source'];
 const VITEST = 'node_modules/vitest/vitest.mjs';
 
+const projects = (...names) => names.flatMap((name) => ['--project', name]);
+
 /** name → list of steps; a step is [program, ...arguments]; 'node' is always Node 24 or newer. */
 const TASKS = {
   demo: [['node', ...SOURCE, 'integration/demo/main.ts', '...']],
   test: [
     ['node', ...SOURCE, 'contracts/test/run.ts'],
-    ['node', VITEST, 'run', '--project', 'unit', '--project', 'integration', '...'],
+    ['node', VITEST, 'run', ...projects('unit', 'integration', 'real'), '...'],
   ],
   // The quick doors: no contracts first, one project, in a second or two.
   'test:unit': [['node', VITEST, 'run', '--project', 'unit', '...']],
   'test:watch': [['node', VITEST, 'watch', '--project', 'unit', '...']],
-  'test:one': [['node', VITEST, 'run', '--project', 'unit', '--project', 'integration', '...filters']],
+  'test:one': [['node', VITEST, 'run', ...projects('unit', 'integration', 'real'), '...filters']],
   'test:changed': [['node', VITEST, 'run', '--project', 'unit', '--changed', '...']],
   debug: [
-    ['node', '--inspect-brk', VITEST, 'run', '--no-file-parallelism', '--test-timeout=0', '...filters'],
+    [
+      'node',
+      '--inspect-brk',
+      VITEST,
+      'run',
+      ...projects('unit', 'integration'),
+      '--no-file-parallelism',
+      '--test-timeout=0',
+      '...filters',
+    ],
   ],
   'test:kube': [['node', VITEST, 'run', '--project', 'kube', '...']],
   types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],

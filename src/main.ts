@@ -32,6 +32,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'prove what happened on chain, and check a proof offline',
     load: async () => (await import('./cli/proof.ts')).proofCommand,
   },
+  tee: {
+    summary: 'look at evidence of trusted execution environments, and judge it by a policy',
+    load: async () => (await import('./cli/tee.ts')).teeCommand,
+  },
   contracts: {
     summary: 'build, test and publish the Move contracts',
     load: async () => (await import('./cli/contracts.ts')).contractsCommand,

@@ -12,12 +12,12 @@ import {
   type Caller,
   callerOf,
   eventually,
-  type KubernetesWorld,
   merge,
   nodeBody,
   strategic,
-} from '../standin/kubernetes-api.suite.ts';
+} from '../standin/kubernetes-calls.ts';
 import { attacks, flannel, joined } from '../standin/shared-identity-writes.ts';
+import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import { startRealWorld } from './real-world.ts';
 
 /** One attack for each rule, in the order of the rules: it is refused with the rule, and passes without it. */

@@ -193,7 +193,7 @@ test('hosts that lost a gateway come back to it at different moments, within the
 test('a chain that is away does not keep heartbeats from being sent', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   await loaded.clock.advance(20_000);
   expect(loaded.gateways.heartbeats).toHaveLength(3);
   expect(loaded.gateways.heartbeats.at(-1)).toMatchObject({ stakeStatus: 'unknown' });
@@ -206,11 +206,11 @@ test('stop for a slash is followed only when the chain says so too', async () =>
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
   expect(loaded.log.messages('warn')).toContain('A directive is not followed');
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
-  loaded.chain.isAway = false;
+  loaded.chain.isDown = false;
   loaded.chain.slash(recordId);
   loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
   await loaded.clock.advance(10_000);

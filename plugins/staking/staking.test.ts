@@ -82,7 +82,7 @@ test.each(['stake_for_node', 'create_worker_seal_token'] as const)(
     await using second = await loadPlugin(staking, { config, services });
     const { stake } = await obtain(second);
     expect(services.chain.sent).toEqual(['stake_for_node', 'create_worker_seal_token']);
-    expect(services.chain.recordsById.size).toBe(1);
+    expect(services.chain.stakeRecords.size).toBe(1);
     expect(services.chain.expectRecord(stake.recordId).token).toBe(stake.tokenId);
     // The digest of what an earlier life sent is told by this one.
     expect(second.facts(kind === 'stake_for_node' ? 'stake.created' : 'seal.minted')).toHaveLength(1);
@@ -141,7 +141,7 @@ test.each([
     const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
     await using first = await loadPlugin(staking, { config, services });
     const { stake } = await obtain(first);
-    services.chain.changeRecord(stake.recordId, { status });
+    services.chain.change(stake.recordId, { status });
     services.chain.criticalRecords = [];
     await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
     expect(first.control.stops[0]).toMatchObject({ cause: { kind, recordId: stake.recordId } });
@@ -182,10 +182,10 @@ test('a chain that does not answer, and one that is behind, may be asked again',
   const chain = new FakeStakeChain(clock);
   const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
   chain.addToken(recordId, holderKey);
-  chain.tokensById.clear();
+  chain.sealTokens.clear();
   await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
-  chain.isAway = true;
+  chain.isDown = true;
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE', isRetryable: true });
 });
 
@@ -194,7 +194,7 @@ test('a record that this machine made and the endpoint does not have is no reaso
   const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
   await using loaded = await loadPlugin(staking, { config, services });
   await obtain(loaded);
-  services.chain.recordsById.clear();
+  services.chain.stakeRecords.clear();
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
   await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND' });
   expect(services.chain.sent).toHaveLength(2);

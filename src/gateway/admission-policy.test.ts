@@ -10,7 +10,7 @@ import {
   tierNow,
 } from './admission-policy.ts';
 import { type Ban, banKey } from './bans.ts';
-import { id, STAKER } from './chain.fixture.ts';
+import { id, STAKER } from './ids.fixture.ts';
 import { aWorker } from './worker.fixture.ts';
 import type { WorkerStatus } from './worker.ts';
 

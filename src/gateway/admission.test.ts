@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
-import { STAKER } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
+import { STAKER } from './ids.fixture.ts';
 import { World } from './world.fixture.ts';
 
 const OTHER = `0x${'52'.repeat(32)}`;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { settled } from '#testing';
 import { createBatcher } from './batcher.ts';
-import { settled } from './clock.fixture.ts';
 
 type Ids = readonly string[];
 const valuesOf = (ids: Ids) => new Map(ids.map((id) => [id, `value of ${id}`]));

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { PATHS } from '#api';
 import { Secret } from '#base';
 import { hashNodePassword, type ProofRequest } from '#seal';
-import { GATEWAY_ID, id } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import type { FakeWorker } from './fake-worker.fixture.ts';
+import { GATEWAY_ID, id } from './ids.fixture.ts';
 import { type RawReply, raw } from './raw-request.fixture.ts';
 import { World } from './world.fixture.ts';
 

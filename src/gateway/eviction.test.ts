@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import type { FakeWorker } from './fake-worker.fixture.ts';
 import { members, staker, unavailable } from './members.fixture.ts';
 import { World } from './world.fixture.ts';
@@ -29,7 +29,7 @@ describe('what ends a stake ends the node', () => {
 
   test.each([
     ['an expired token', (world: World) => (world.chain.epoch += 1_000n)],
-    ['a stake below a raised minimum', (world: World) => (world.chain.minimumWorkerStakeMist = 5_000n)],
+    ['a stake below a raised minimum', (world: World) => world.chain.requireStake(5_000n)],
   ])('%s refuses joins and lets the node run', async (_what, change) => {
     await using world = await World.start();
     const worker = await world.member('worker-1');

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
-import { CLUSTER_ID, FakeChain, id } from './chain.fixture.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
+import { FakeChain, FakeClock, settled } from '#testing';
 import { createFactCache } from './fact-cache.ts';
 import { FACT_FRESH_MS, FACT_LIFE_MS, type FactCacheOptions, REFUSAL_LIFE_MS } from './fact-context.ts';
 import { judgeWorker } from './fact-judgement.ts';
+import { CLUSTER_ID, id, STAKER } from './ids.fixture.ts';
 import { aWorker } from './worker.fixture.ts';
 import type { Worker } from './worker.ts';
 import { createWorkerIndex, type WorkerIndex } from './worker-index.ts';
@@ -20,8 +20,8 @@ function createRegistryOf(workers: WorkerIndex): FactCacheOptions['registry'] {
 }
 
 class Bench implements AsyncDisposable {
-  readonly clock = new ManualClock();
-  readonly chain = new FakeChain();
+  readonly clock = new FakeClock();
+  readonly chain = new FakeChain({ clock: this.clock, clusterId: CLUSTER_ID, staker: STAKER });
   readonly workers = createWorkerIndex();
   readonly changes: string[][] = [];
   readonly stop = new AbortController();
@@ -97,7 +97,8 @@ test('a refusal is forgotten after a second', async () => {
   const before = bench.tokenReads();
   await bench.cache.read(tokenId, 'worker-1');
   expect(bench.tokenReads()).toBe(before);
-  bench.chain.stake('worker-1', key, { announce: false });
+  const recordId = bench.chain.addRecord({ nodeId: 'worker-1', stakeMist: 1_000n });
+  bench.chain.addToken(recordId, key, { id: tokenId });
   await bench.clock.advance(REFUSAL_LIFE_MS);
   expect((await bench.cache.read(tokenId, 'worker-1')).token?.id).toBe(tokenId);
 });
@@ -267,7 +268,7 @@ test('an outage of the rings is no news, and a follower that gives up is an erro
 });
 
 describe('what the chain says of a worker that was admitted', () => {
-  const chain = new FakeChain();
+  const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
   const { recordId, tokenId } = chain.stake('worker-1', key);
   const token = chain.sealTokens.get(tokenId);
   const record = chain.stakeRecords.get(recordId);

@@ -3,8 +3,7 @@ import { createGatewayConnector } from '#api';
 import { Secret } from '#base';
 import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
 import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, type ProofSigner } from '#seal';
-import type { FakeChain } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { type FakeChain, settled } from '#testing';
 
 import type { World } from './world.fixture.ts';
 

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { settled } from '#testing';
 import { lineHash } from './audit-chain.ts';
-import { settled } from './clock.fixture.ts';
 import { World } from './world.fixture.ts';
 
 /** A file system of its own that is really full; needs the right to mount one. */

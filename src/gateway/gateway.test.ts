@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import { World } from './world.fixture.ts';
 
 describe('a worker with a good stake', () => {

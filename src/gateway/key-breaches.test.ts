@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { PATHS } from '#api';
 import { createProofSigner } from '#seal';
+import { settled } from '#testing';
 import {
   challenge,
   expectUnproven,
@@ -13,9 +14,8 @@ import {
   stranger,
   world,
 } from './breaches.fixture.ts';
-import { GATEWAY_ID, id } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
 import { newKey } from './fake-worker.fixture.ts';
+import { GATEWAY_ID, id } from './ids.fixture.ts';
 import { raw } from './raw-request.fixture.ts';
 import { World } from './world.fixture.ts';
 

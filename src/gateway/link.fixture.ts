@@ -1,5 +1,5 @@
 import type { KubernetesPort } from '#domain';
-import type { FakeKubernetes } from './kubernetes.fixture.ts';
+import type { FakeKubernetes } from '#testing';
 
 /** A gateway's connection to the cluster, as `kill -9` ends it. */
 export interface Link {

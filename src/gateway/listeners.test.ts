@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import { call } from './operator.fixture.ts';
 import { World } from './world.fixture.ts';
 

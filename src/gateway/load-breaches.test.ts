@@ -15,7 +15,7 @@ import {
   stranger,
   world,
 } from './breaches.fixture.ts';
-import { GATEWAY_ID, id } from './chain.fixture.ts';
+import { GATEWAY_ID, id } from './ids.fixture.ts';
 import { raw } from './raw-request.fixture.ts';
 import { World } from './world.fixture.ts';
 

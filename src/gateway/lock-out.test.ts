@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
-import { settled } from './clock.fixture.ts';
-import type { PortMethod } from './kubernetes.fixture.ts';
+import { type PortMethod, settled } from '#testing';
 import { World } from './world.fixture.ts';
 
 /** Calls that hang until the test is over. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { KubernetesNode } from '#domain';
-import { id } from './chain.fixture.ts';
+import { id } from './ids.fixture.ts';
 import { nextStep, type WorkerView } from './next-step.ts';
 import { aWorker } from './worker.fixture.ts';
 import type { IssuedCredential, LastHeartbeat, Worker, WorkerStatus } from './worker.ts';

@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import type { World } from './world.fixture.ts';
 
 export interface Reply {

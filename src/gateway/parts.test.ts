@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
+import { FakeClock, settled } from '#testing';
 import { banKey, banOf } from './bans.ts';
 import { caHash } from './ca-hash.ts';
 import { CHALLENGE_LIFE_MS, createChallenges } from './challenge.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 import { createShares } from './shares.ts';
@@ -151,7 +151,7 @@ test('one asker gets no more than its share, and what is given back can be taken
 
 describe('the work queue', () => {
   test('does what is added meanwhile once more, and retries what fails until it succeeds', async () => {
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     const runs: string[] = [];
     let failures = 2;
     const queue = createWorkQueue({
@@ -181,7 +181,7 @@ describe('the work queue', () => {
 });
 
 describe('urgent work in the queue', () => {
-  function queueOf(run: (key: string, signal: AbortSignal) => Promise<void>, clock = new ManualClock()) {
+  function queueOf(run: (key: string, signal: AbortSignal) => Promise<void>, clock = new FakeClock()) {
     return createWorkQueue({ clock, random: () => 0.5, log: silentLog, atOnce: 1, urgentAtOnce: 1, run });
   }
 
@@ -201,7 +201,7 @@ describe('urgent work in the queue', () => {
   });
 
   test('that fails is not begun again before its delay, whatever it has added itself', async () => {
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     let runs = 0;
     const queue = queueOf(async (key) => {
       runs += 1;

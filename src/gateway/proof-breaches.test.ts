@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PATHS } from '#api';
+import { settled } from '#testing';
 import {
   challenge,
   expectUnproven,
@@ -12,8 +13,7 @@ import {
   stranger,
   world,
 } from './breaches.fixture.ts';
-import { GATEWAY_ID, id } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { GATEWAY_ID, id } from './ids.fixture.ts';
 
 shareWorld();
 

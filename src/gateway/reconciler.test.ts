@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { id } from './chain.fixture.ts';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
+import { id } from './ids.fixture.ts';
 import { unavailable } from './members.fixture.ts';
 import { World } from './world.fixture.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { Secret } from '#base';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import { World } from './world.fixture.ts';
 
 const OTHER = `0x${'52'.repeat(32)}`;

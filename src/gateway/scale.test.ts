@@ -1,15 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
+import { FakeChain, FakeClock, FakeKubernetes, settled } from '#testing';
 import { createAdmission } from './admission.ts';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, id, STAKER } from './chain.fixture.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
 import { createCommitGroup } from './commit-group.ts';
 import { GatewayConfig } from './config.ts';
 import { createDueTimes } from './due-times.ts';
 import { createFactCache } from './fact-cache.ts';
 import { FACT_LIFE_MS } from './fact-context.ts';
 import { REREADS_A_SECOND } from './fact-refresh.ts';
-import { FakeKubernetes } from './kubernetes.fixture.ts';
+import { CLUSTER_ID, GATEWAY_ID, id, STAKER } from './ids.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import { openRegistry, type Registry } from './registry.ts';
@@ -79,8 +78,8 @@ async function registryOf(
 
 describe('with many workers', () => {
   test('no challenge, admission or reading of facts looks at all of them', async () => {
-    const clock = new ManualClock();
-    const chain = new FakeChain();
+    const clock = new FakeClock();
+    const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
     const kubernetes = new FakeKubernetes(clock);
     const { registry } = await registryOf(2_000, chain);
     let looks = 0;
@@ -156,8 +155,8 @@ describe('with many workers', () => {
   });
 
   test('facts that were read together are read again apart, and no more than a bounded number a second', async () => {
-    const clock = new ManualClock();
-    const chain = new FakeChain();
+    const clock = new FakeClock();
+    const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
     const count = 20 * REREADS_A_SECOND;
     const { registry } = await registryOf(count, chain);
     let seed = 1;
@@ -194,7 +193,10 @@ describe('with many workers', () => {
   }, 60_000);
 
   test('decisions that come together wait for the disk once, in their order, and heartbeats never write the past over one', async () => {
-    const { registry, store } = await registryOf(200, new FakeChain());
+    const { registry, store } = await registryOf(
+      200,
+      new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER }),
+    );
     registry.recordHeartbeat('worker-0', {
       incarnation: 1,
       sequence: 1,
@@ -285,7 +287,7 @@ describe('a line', () => {
     const runs: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     const queue = createWorkQueue({
-      clock: new ManualClock(),
+      clock: new FakeClock(),
       random: () => 0.5,
       log: silentLog,
       atOnce: 1,

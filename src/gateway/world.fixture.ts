@@ -4,30 +4,23 @@ import { request as requestPlain } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spkiPin } from '#api';
-import type { Log, LogFields } from '#base';
 import type { GatewayEntry } from '#domain';
 import type { NodeKey } from '#seal';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from './chain.fixture.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
+import { FakeChain, FakeClock, FakeKubernetes, type LogRecord, RecordingLog, settled } from '#testing';
 import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { FakeWorker, newKey } from './fake-worker.fixture.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
-import { FakeKubernetes } from './kubernetes.fixture.ts';
+import { CLUSTER_ID, GATEWAY_ID, STAKER } from './ids.fixture.ts';
 import { type Link, linkTo } from './link.fixture.ts';
 import { testTls } from './tls.fixture.ts';
 
-export interface LogRecord {
-  readonly level: string;
-  readonly message: string;
-  readonly fields: LogFields;
-}
-
 /** A gateway with real doors, a chain and a cluster in memory, and a clock turned by hand. */
 export class World implements AsyncDisposable {
-  readonly clock = new ManualClock();
-  readonly chain = new FakeChain();
+  readonly clock = new FakeClock();
+  readonly chain = new FakeChain({ clock: this.clock, clusterId: CLUSTER_ID, staker: STAKER });
   readonly kubernetes = new FakeKubernetes(this.clock);
   readonly logged: LogRecord[] = [];
+  readonly #log = new RecordingLog(this.logged);
   readonly directory: string;
   config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
@@ -78,7 +71,7 @@ export class World implements AsyncDisposable {
       follower: this.chain,
       kubernetes: link.port,
       clock: this.clock,
-      log: this.#log(),
+      log: this.#log,
       random: () => 0.5,
     });
     this.gateway = gateway;
@@ -175,22 +168,6 @@ export class World implements AsyncDisposable {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-  }
-
-  #log(): Log {
-    const level =
-      (name: string) =>
-      (message: string, fields: LogFields = {}) => {
-        this.logged.push({ level: name, message, fields });
-      };
-    const log: Log = {
-      debug: level('debug'),
-      info: level('info'),
-      warn: level('warn'),
-      error: level('error'),
-      child: () => log,
-    };
-    return log;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fakeRegistration, settle } from 'k3s-daas/plugin/testing';
+import { fakeRegistration, settled } from 'k3s-daas/plugin/testing';
 import { expect, test, vi } from 'vitest';
 import { DaasError } from '#base';
 import { openJournal } from '#infrastructure';
@@ -68,7 +68,7 @@ test.each([
     expect(world.agent.starts).toEqual([expect.objectContaining({ join: undefined })]);
     world.answer.resolve(registration);
     await world.arrived('run');
-    await settle();
+    await settled();
     expect(world.agent.starts).toHaveLength(1);
     world.host.stop('test');
     expect((await ended).exitCode).toBe(0);
@@ -114,7 +114,7 @@ test('a join that was made under another node id starts no agent before the gate
   const world = await joinedAtHome('home', { nodeId: 'worker-2' });
   const ended = world.host.run();
   await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'), { timeout: 5_000 });
-  await settle();
+  await settled();
   expect(world.agent.starts).toEqual([]);
   world.host.stop('test');
   await ended;
@@ -133,7 +133,7 @@ test('a state directory that was copied to another machine starts no agent befor
   const world = await joinedAtHome('elsewhere');
   const ended = world.host.run();
   await vi.waitFor(() => expect(world.asked.at(-1)).toBe('register'));
-  await settle();
+  await settled();
   expect(world.agent.starts).toEqual([]);
   world.answer.resolve(fakeRegistration());
   await world.arrived('run');
@@ -202,7 +202,7 @@ test('an agent that is refused while the host still registers does not register 
   await world.clock.advance(20_000);
   await vi.waitFor(() => expect(world.agent.starts).toHaveLength(1));
   world.host.events.emit('agent.refused', { pid: 1, reason: 'not authorized', hadJoinCredential: false });
-  await settle();
+  await settled();
   expect(world.asked.filter((what) => what === 'register')).toHaveLength(1);
   world.agent.isInNeed = true;
   world.agent.becomesReady = true;

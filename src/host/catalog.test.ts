@@ -1,4 +1,4 @@
-import { FakeClock, RecordingLog, settle } from 'k3s-daas/plugin/testing';
+import { FakeClock, RecordingLog, settled } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { DaasError, type Log } from '#base';
@@ -239,10 +239,10 @@ test('a task runs only once everything is set up, again after a growing delay, a
     }),
   });
   await using catalog = await world.load();
-  await settle();
+  await settled();
   expect(runs).toBe(0);
   catalog.start();
-  await settle();
+  await settled();
   expect(runs).toBe(1);
   await world.clock.advance(250);
   expect(runs).toBe(2);
@@ -265,7 +265,7 @@ test('draining aborts every task and waits for them; one that does not end is na
   });
   const catalog = await world.load();
   catalog.start();
-  await settle();
+  await settled();
   const drained = catalog.drain();
   await world.clock.advance(defaultDeadlines.drainMs);
   await drained;
@@ -344,7 +344,7 @@ test('a listener that throws, or rejects, is logged and changes nothing else', a
   });
   await using _catalog = await world.load();
   world.events.emit('agent.ready', { pid: 7 });
-  await settle();
+  await settled();
   expect(heard).toEqual([7]);
   const failures = world.log.records.filter(({ level }) => level === 'error');
   expect(failures.map(({ message, fields }) => [message, fields.plugin])).toEqual([

@@ -40,7 +40,7 @@ test('a latch holds while the chain does not answer, and when its file is damage
   await ended;
 
   const silent = makeWorld({ stateDir: world.stateDir });
-  silent.chain.isAway = true;
+  silent.chain.isDown = true;
   const waiting = silent.host.run();
   await silent.arrived('preflight');
   await vi.waitFor(() => expect(silent.clock.sleepers).toBe(1));

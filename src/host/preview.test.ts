@@ -7,7 +7,7 @@ import {
   fakeRegistration,
   memoryJournal,
   RecordingLog,
-  settle,
+  settled,
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -80,7 +80,7 @@ async function makeWorld(source: Partial<SealTokenSource>, { mayStakeAgain = fal
 test('the plugin that replaces staking gives the preview, and no task runs', async () => {
   const world = await makeWorld({ preview: async () => ({ plan: 'would borrow a stake from the pool' }) });
   expect(await world.preview()).toEqual({ plan: 'would borrow a stake from the pool', stop: undefined });
-  await settle();
+  await settled();
   expect(world.tasks()).toBe(0);
 });
 
@@ -117,7 +117,7 @@ test('a preview that returns something else, or hangs, is an error that names th
   });
   const hanging = await makeWorld({ preview: () => new Promise(() => undefined) });
   const ended = hanging.preview();
-  await settle();
+  await settled();
   await hanging.clock.advance(60_000);
   expect((await ended).stop).toMatchObject({
     code: 'DAAS_DEADLINE',

@@ -1,4 +1,4 @@
-import { fakeRegistration, settle } from 'k3s-daas/plugin/testing';
+import { fakeRegistration, settled } from 'k3s-daas/plugin/testing';
 import { expect, test, vi } from 'vitest';
 import { DaasError } from '#base';
 import { makeWorld } from './host-world.fixture.ts';
@@ -15,7 +15,7 @@ test('registering again leaves the running agent alone unless it needs the join 
   world.script.register = async () => fakeRegistration();
   world.control().reregister('told to');
   await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(3));
-  await settle();
+  await settled();
   expect(world.agent.starts).toHaveLength(1);
   await world.clock.advance(1);
   world.agent.isInNeed = true;
@@ -31,7 +31,7 @@ test('a credential that the agent did not need is kept until the server refuses 
   await world.arrived('run');
   world.control().reregister('told to');
   await vi.waitFor(() => expect(world.asked.filter((what) => what === 'register')).toHaveLength(2));
-  await settle();
+  await settled();
   expect(world.agent.starts).toHaveLength(1);
   world.agent.current = { kind: 'starting', pid: 1 };
   world.agent.isInNeed = true;

@@ -1,4 +1,4 @@
-import { settle } from 'k3s-daas/plugin/testing';
+import { settled } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import { DaasError } from '#base';
 import { makeWorld } from './host-world.fixture.ts';
@@ -52,7 +52,7 @@ test('a first signal does not hurry a host that is ending by itself', async () =
   world.agent.giveUp(new DaasError('DAAS_AGENT_CRASHING', 'it crashes'));
   await world.arrived('drain');
   world.signals.emit('SIGTERM');
-  await settle();
+  await settled();
   expect(world.phases.at(-1)).toBe('drain');
   stopped.resolve();
   expect(await ended).toMatchObject({ exitCode: 1, error: { code: 'DAAS_AGENT_CRASHING' } });

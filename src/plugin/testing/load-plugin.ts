@@ -26,12 +26,10 @@ import {
   type Point,
   StakeChain,
 } from '#plugin';
+import { FakeClock, memoryJournal, RecordingLog, settled } from '#testing';
 import { FakeAgent, FakeHostControl, fakeIdentity } from './fake-agent.ts';
 import { FakeStakeChain } from './fake-chain.ts';
-import { FakeClock, settle } from './fake-clock.ts';
 import { FakeGateways } from './fake-gateway.ts';
-import { memoryJournal } from './memory-journal.ts';
-import { RecordingLog } from './recording-log.ts';
 
 /** What a plugin under test works with. Each has a default; give your own to share it between two lives. */
 export interface FakeServices {
@@ -103,7 +101,7 @@ export async function loadPlugin<C, N extends Needs>(
     onFailed: (error) => failures.push(error),
   });
   catalog.start();
-  await settle();
+  await settled();
   const stop = () => closeInTime(catalog, services.clock);
   return {
     ...services,
@@ -164,7 +162,7 @@ async function closeInTime(catalog: Catalog, clock: FakeClock): Promise<void> {
   const closed = catalog.close().finally(() => {
     isClosed = true;
   });
-  await settle();
+  await settled();
   for (let second = 0; !isClosed && second < 60; second += 1) await clock.advance(1_000);
   await closed;
 }
