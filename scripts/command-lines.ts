@@ -4,12 +4,16 @@ import { clusterCommand } from '../src/cli/cluster.ts';
 import { configCommand } from '../src/cli/config.ts';
 import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
+import { doctorCommand } from '../src/cli/doctor.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
+import { installCommand } from '../src/cli/install.ts';
 import { createIo } from '../src/cli/io.ts';
 import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
+import { teeCommand } from '../src/cli/tee.ts';
+import { uninstallCommand } from '../src/cli/uninstall.ts';
 
 type Command = ReturnType<typeof agentCommand>;
 
@@ -21,11 +25,15 @@ const roots: readonly Command[] = [
   configCommand,
   contractsCommand,
   devnetCommand,
+  doctorCommand,
   gatewayCommand,
+  installCommand,
   pluginsCommand,
   proofCommand,
   slashCommand,
   stakeCommand,
+  teeCommand,
+  uninstallCommand,
 ].map((make) => make(io));
 
 /** Flags of the program itself, which may stand anywhere. */

@@ -12,8 +12,11 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/agent/process-table.ts': '/proc',
   'src/agent/usage.ts': '/proc',
   'src/chain/contract-build.ts': 'this package',
+  'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
   'src/cli/proof.ts': 'a proof counts by its signatures',
   'src/cli/package-version.ts': 'this package',
+  'src/cli/tee.ts': 'evidence counts by its signatures',
+  'src/install/machine.ts': 'compared with what would be written, and shown',
 };
 
 test('every source reads files through trusted-file.ts, or is named here with the reason', () => {

@@ -72,6 +72,8 @@ const TASKS = {
 // What is generated must be what its sources give today.
 TASKS.law = [['node', ...SOURCE, 'scripts/generate-import-law.ts', '...']];
 TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
+TASKS.release = [['node', ...SOURCE, 'scripts/release.ts']];
+TASKS.units = [['node', ...SOURCE, 'scripts/generate-units.ts']];
 TASKS.generated = [
   [...TASKS.law[0].slice(0, -1), '--check'],
   ['node', ...SOURCE, 'contracts/test/build.ts', '--check'],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pluginEntries } from './plugin-settings.ts';
-import { loadWorkerSettings } from './settings.ts';
+import { loadWorkerSettings, settingWarnings } from './settings.ts';
 
 let directory: string;
 beforeAll(async () => {
@@ -64,15 +64,17 @@ test('two values for one setting are refused, all at once, with both places and 
   });
 });
 
-test('a setting of a plugin that is replaced is refused: its value would be lost', async () => {
-  await expect(
-    load({ stake: { amountMist: 5 }, plugins: [{ use: '@acme/stake' }, { use: 'registration' }] }),
-  ).rejects.toMatchObject({
-    code: 'DAAS_CONFIG_INVALID',
-    message: expect.stringContaining(
-      `stake.amountMist (file ${join(directory, 'k3s-daas.json')}) is the setting 'stakeMist' of the plugin 'staking'`,
-    ),
+test('a setting of a plugin that is replaced is warned about: its value is not used', async () => {
+  const settings = await load({
+    stake: { amountMist: 5 },
+    plugins: [{ use: '@acme/stake' }, { use: 'registration' }],
   });
+  expect(await settingWarnings(settings)).toEqual([
+    expect.stringContaining(
+      `stake.amountMist (file ${settings.file}) is not used: it is 'stakeMist' of the plugin 'staking'`,
+    ),
+  ]);
+  expect(pluginEntries(settings)[0]).toEqual({ use: '@acme/stake', config: {} });
 });
 
 test('another stake is asked for by flag, which the config of the plugin may not contradict', async () => {

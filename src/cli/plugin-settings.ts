@@ -27,7 +27,7 @@ interface AliasValue {
  * Compares the settings that are other names for a plugin's own (`stake.amountMist` is `stakeMist` of `staking`) with that
  * plugin's `config`, and gives each of them one value and origin. All contradictions are reported at once.
  *
- * @throws `DAAS_CONFIG_INVALID` (exit 78): two values for one setting, or a value for a plugin that is not listed.
+ * @throws `DAAS_CONFIG_INVALID` (exit 78): two values for one setting.
  */
 export function withPluginAliases<T extends WithPlugins>(settings: Settings<T>): Settings<T> {
   const problems = aliasValues(settings).flatMap((alias) => problemOf(alias, settings));
@@ -43,7 +43,7 @@ export function pluginEntries(
   const flags: readonly AliasValue[] = stakeAgain
     ? [{ plugin: 'staking', key: 'stakeAgain', value: true, spelled: '--stake-again', origin: 'flag' }]
     : [];
-  const problems = flags.flatMap((flag) => (isListed(flag, settings) ? problemOf(flag, settings) : []));
+  const problems = flags.flatMap((flag) => problemOf(flag, settings));
   if (problems.length > 0) throw aliasesWrong(problems);
   const aliases = [...aliasValues(settings), ...flags];
   return settings.value.plugins.map(({ config = {}, ...entry }) => {
@@ -55,6 +55,17 @@ export function pluginEntries(
   });
 }
 
+/** Values for a plugin that is not listed: without a word, an operator who replaces it would lose them. */
+export function unusedAliasWarnings(settings: Settings<WithPlugins>): readonly string[] {
+  const listed = new Set(settings.value.plugins.map(({ use }) => use));
+  return aliasValues(settings)
+    .filter(({ plugin }) => !listed.has(plugin))
+    .map(
+      ({ spelled, origin, key, plugin }) =>
+        `${spelled} (${origin}) is not used: it is '${key}' of the plugin '${plugin}', which "plugins" does not list. Remove it, and configure the plugin that replaces '${plugin}'`,
+    );
+}
+
 /** The aliases that are set to something. */
 function aliasValues({ rows }: Settings<WithPlugins>): readonly AliasValue[] {
   return configAliases.flatMap(({ setting, plugin, key }) => {
@@ -64,16 +75,8 @@ function aliasValues({ rows }: Settings<WithPlugins>): readonly AliasValue[] {
   });
 }
 
-function isListed({ plugin }: Pick<AliasValue, 'plugin'>, { value }: Settings<WithPlugins>): boolean {
-  return value.plugins.some(({ use }) => use === plugin);
-}
-
 function problemOf(alias: AliasValue, settings: Settings<WithPlugins>): readonly string[] {
   const { plugin, key, value, spelled, origin } = alias;
-  if (!isListed(alias, settings))
-    return [
-      `${spelled} (${origin}) is the setting '${key}' of the plugin '${plugin}', which "plugins" does not list: remove it, or configure the plugin that replaces '${plugin}'`,
-    ];
   const own = ownValue({ plugin, key }, settings);
   if (!own || String(own.value) === String(value)) return [];
   return [

@@ -8,7 +8,7 @@ import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
 import { type FlagValue, isInsecure, loadSettings, type SettingAlias, type Settings } from '#infrastructure';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
-import { withPluginAliases } from './plugin-settings.ts';
+import { unusedAliasWarnings, withPluginAliases } from './plugin-settings.ts';
 
 const DurationMs = z.int().min(0).max(86_400_000);
 const port = z.int().min(0).max(65_535);
@@ -342,7 +342,7 @@ export function foreignVariableWarnings({
 
 /** Warnings about the configuration, shown at start. */
 export async function settingWarnings(settings: Loaded): Promise<readonly string[]> {
-  const warnings: string[] = [...foreignVariableWarnings(settings)];
+  const warnings: string[] = [...foreignVariableWarnings(settings), ...unusedAliasWarnings(settings)];
   const isKeyInFile = rowOf(settings, 'wallet.key').origin.startsWith('file ');
   if (isKeyInFile && settings.file !== undefined && ((await stat(settings.file)).mode & 0o077) !== 0)
     warnings.push(
