@@ -12,11 +12,6 @@ import type {
   StakeRecord,
 } from '#domain';
 
-/** As long as a real one. */
-export function fakeFingerprint(termsVersion: bigint): string {
-  return fakeId(`terms ${termsVersion}`).slice(2, 34);
-}
-
 /** `0x` and 64 hex digits, the same for the same name. */
 export function fakeId(name: string): string {
   return `0x${createHash('sha256').update(name).digest('hex')}`;
