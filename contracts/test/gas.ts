@@ -336,7 +336,7 @@ async function run(
   });
   if (executed.$kind === 'FailedTransaction')
     throw new Error(`${name}: ${JSON.stringify(executed.FailedTransaction.status)}`);
-  const { digest, effects, objectTypes = {} } = executed.Transaction;
+  const { digest, effects, objectTypes } = executed.Transaction;
   await client.waitForTransaction({ digest });
   const { computationCost, storageCost, storageRebate } = effects?.gasUsed ?? {
     computationCost: 0,
@@ -360,7 +360,7 @@ const rows = [...new Set([...empty.keys(), ...full.keys()])].map((name) => [
   empty.get(name),
   full.get(name),
 ]);
-const show = (mist: unknown) =>
+const show = (mist: bigint | number | string | undefined) =>
   mist === undefined ? '' : String(mist).replaceAll(/\B(?=(\d{3})+(?!\d))/g, ' ');
 console.log('| call | net, empty | net, full |\n|---|---|---|');
 for (const [name, ...costs] of rows) console.log(`| ${name} | ${costs.map(show).join(' | ')} |`);

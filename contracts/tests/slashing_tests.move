@@ -1354,6 +1354,24 @@ fun a_proposers_vote_taken_back_leaves_those_of_others() {
 }
 
 #[test]
+fun a_vote_for_an_expired_proposal_taken_back_touches_no_other() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.at(world::life());
+    // The note of the expired one is dropped for the next of the same proposer.
+    let q = w.propose(world::s1(), &mut r, 1);
+    w.retract(world::s1(), &mut r, &mut p);
+    assert!(p.votes().is_empty());
+    assert_eq!(r.open_proposals().length(), 1);
+    assert!(r.open_proposals()[0].open_proposal_has_proposers_vote());
+    assert!(w.is_held(&r));
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
 fun a_proposer_takes_the_proposal_back() {
     let mut w = world::begin();
     let (mut r, mut p) = opened(&mut w);

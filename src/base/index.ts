@@ -14,7 +14,7 @@ export { hostPort, urlHost } from './host-port.ts';
 export { httpsOriginProblem, maskUserInfo } from './https-origin.ts';
 export type { Journal } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
-export { type Log, type LogFields, silentLog } from './log.ts';
+export { type Log, type LogFields, type OpenLog, silentLog } from './log.ts';
 export { type ErrorField, errorFields, type KnownLogFields } from './log-fields.ts';
 export { createMutex, type Mutex } from './mutex.ts';
 export { describeNetworkFailure, innermostCause } from './network-failure.ts';

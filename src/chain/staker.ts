@@ -1,4 +1,4 @@
-import type { Log } from '#base';
+import { errorFields, type Log } from '#base';
 import type { ChainReceipt } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { ChainError } from './endpoints/index.ts';
@@ -75,9 +75,8 @@ export async function settleEarlier(
     const isFailure = error instanceof ChainError && !error.isRetryable && error.details.digest !== undefined;
     if (!isFailure) throw error;
     log.warn('The transaction of an earlier process failed on chain', {
-      code: error.code,
+      ...errorFields(error),
       digest: String(error.details.digest),
-      detail: error.message,
     });
     return undefined;
   }

@@ -3,7 +3,7 @@ import type { Deployment, UnprovenListener } from '#chain';
 
 /** Says at start what the chain's facts rest on. */
 export function sayTrust({ trust }: Deployment, log: Log): void {
-  if (trust) log.info('Chain facts are held to the validators’ signatures', { pin: trust });
+  if (trust) log.info('Chain facts are held to the validators’ signatures', { trustPin: trust });
   else
     log.info(
       'Full nodes are believed: the deployment file has no trust pin. Write one with `k3s-daas proof pin --write`',

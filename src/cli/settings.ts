@@ -95,7 +95,7 @@ const chain = z
       .prefault({}),
   })
   .superRefine(({ endpoints, allowInsecure }, context) => {
-    // One with a password is refused later, by a sentence without it; this one shows the value.
+    // A URL with a password is rejected elsewhere, by a message without the value; this message shows it.
     for (const [index, endpoint] of endpoints.entries())
       if (!allowInsecure && isInsecure(endpoint) && !/[@?]/.test(endpoint))
         context.addIssue({
@@ -223,7 +223,7 @@ const common = {
   ]).meta({ description: 'the plugins of the worker’s host: docs/plugins.md' }),
 };
 
-/** The configuration as the worker's host reads it; the section of the gateway is the gateway's business. */
+/** The configuration as the worker's host reads it; the gateway's section is not checked. */
 export const WorkerSettings = z.strictObject({
   ...common,
   gateway: z.record(z.string(), z.unknown()).optional().meta({ description: 'the gateway’s own section' }),
@@ -249,11 +249,11 @@ export interface SettingSources {
 }
 
 const zeroAddress = /^0x0*$/;
-/** The seed's example gives the zero address in mock mode: as if it had given none. */
+/** The first example configuration has the zero address in mock mode: it counts as not set. */
 const unlessZero = (id: unknown) => (typeof id === 'string' && zeroAddress.test(id) ? undefined : id);
 const developmentTees = new Set(['none', 'simulation', 'development', 'dev', 'mock', 'disabled', 'false']);
 
-/** The names of the document this system started from, accepted beside ours. */
+/** Setting names of the first specification, accepted as aliases. */
 export const seedAliases: readonly SettingAlias[] = [
   { kind: 'key', from: 'node_id', to: 'nodeId' },
   { kind: 'key', from: 'sui_wallet_address', to: 'wallet.address' },
@@ -280,10 +280,10 @@ export const seedAliases: readonly SettingAlias[] = [
   },
 ];
 
-/** Where the dev chain listens unless told otherwise. */
+/** The default address of the dev chain. */
 const mockEndpoint = 'http://127.0.0.1:9000';
 
-/** Reads and checks the configuration of a worker; every problem is told at once (`DAAS_CONFIG_INVALID`, exit 78). */
+/** Reads and checks the configuration of a worker; one error lists every problem (`DAAS_CONFIG_INVALID`, exit 78). */
 export function loadWorkerSettings(sources: SettingSources = {}): Promise<Settings<WorkerSettings>> {
   return load(WorkerSettings, sources, ['K3S_DAAS_GATEWAY_*']);
 }
@@ -339,7 +339,7 @@ function namedFile(
 
 export type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
 
-/** The node id, or the error that says why the host name will not do. */
+/** The node id. Throws when neither the setting nor the host name is one. */
 export function nodeIdOf({ value: { nodeId } }: Loaded): string {
   if (nodeId !== undefined) return nodeId;
   throw new ConfigurationError(
@@ -356,7 +356,7 @@ export function runtimeArguments({ value: { containerRuntime } }: Loaded): reado
   return [`--container-runtime-endpoint=${socket}`];
 }
 
-/** Variables that look like settings and are Kubernetes' own: said once, or a mistake would go unseen. */
+/** Variables of Kubernetes that look like settings. A warning names them, because one may be a setting by intent. */
 export function foreignVariableWarnings({
   foreignVariables: names,
 }: Pick<Loaded, 'foreignVariables'>): readonly string[] {

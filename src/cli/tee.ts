@@ -81,7 +81,12 @@ function withEvidence(command: Command): Command {
   return command
     .option('--kind <kind>', 'the kind of the evidence, where the file does not show it')
     .option('--format <name>', 'for the kind `command`: the format by which the policy finds its program')
-    .option('--collateral <file...>', 'collateral files beside what the evidence file holds', [])
+    .option(
+      '--collateral <file>',
+      'a collateral file beside what the evidence file holds; may be given several times',
+      (file: string, files: readonly string[]) => [...files, file],
+      [] as readonly string[],
+    )
     .option('--at <time>', 'judge as of this time, such as 2026-02-03T11:00:00Z (default: now)')
     .option('--json', 'print one JSON object and nothing else');
 }

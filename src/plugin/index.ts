@@ -1,4 +1,4 @@
-export type { Clock, ErrorField, Journal, Log, LogFields } from '#base';
+export type { Clock, ErrorField, Journal, LogFields, OpenLog as Log } from '#base';
 export {
   type Backoff,
   backoffDelayMs,

@@ -1,6 +1,16 @@
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import { messageOf } from '#base';
-import { children, DER, type Der, member, oidOf, readDer, smallInteger, timeMs } from './der.ts';
+import {
+  children,
+  DER,
+  type Der,
+  member,
+  oidOf,
+  readDer,
+  readSequence,
+  smallInteger,
+  timeMs,
+} from './der.ts';
 import { refuse } from './examination.ts';
 
 /**
@@ -41,8 +51,12 @@ const LONGEST = 16_384;
 /** @throws Refusal `certificate-malformed` */
 export function readCertificate(der: Buffer): Certificate {
   if (der.length > LONGEST) refuse('certificate-malformed', `a certificate of ${der.length} bytes`);
-  const [toBeSigned] = children(readDer(der));
-  if (!toBeSigned) refuse('certificate-malformed', 'an empty certificate');
+  const [toBeSigned, algorithm, signature] = readSequence(der);
+  if (!toBeSigned || !algorithm || signature?.tag !== DER.bitString)
+    refuse('certificate-malformed', 'a certificate lacks a part');
+  // OpenSSL ignores these bits: with others set, the same certificate would have several forms.
+  if (signature.value[0] !== 0)
+    refuse('certificate-malformed', 'a signature that is no whole number of bytes');
   const fields = children(toBeSigned);
   // Version 1 has no version field, and none of the platforms uses it.
   const [, serial, , issuer, validity, subject] = fields;

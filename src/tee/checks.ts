@@ -140,7 +140,7 @@ export const CHECK_TABLES = {
   'sev-snp': [
     ...ACCEPTED,
     row('report-malformed', 'the report has 1184 bytes; what must be zero is zero', AMD),
-    row('version-unsupported', 'the report is of version 2, 3 or 5', AMD),
+    row('version-unsupported', 'the report is of version 2 to 5', AMD),
     row('signer-unsupported', 'ECDSA P-384 by a VCEK; a VLEK is refused by name', AMD),
     row('certificate-missing', 'VCEK, ASK and ARK are there', VCEK),
     ...CHAIN,
@@ -155,7 +155,11 @@ export const CHECK_TABLES = {
     row('certificate-mismatch', 'the VCEK is of this chip: hardware id', VCEK),
     row('tcb-mismatch', 'the VCEK is of this TCB: every part of the reported version', VCEK),
     row('tcb-order', 'reported ≤ committed ≤ current TCB, in every part', AMD),
-    row('tcb-outdated', 'reported and committed TCB reach the minimum of the policy, in every part', OURS),
+    row(
+      'tcb-outdated',
+      'reported, committed and launch TCB reach the minimum of the policy, in every part',
+      OURS,
+    ),
     row('debug', 'the guest policy does not allow debugging', AMD),
     row('migration-allowed', 'the guest policy allows no migration agent', AMD),
     row('vmpl-not-accepted', 'the report was asked for at a privilege level that the policy accepts', OURS),

@@ -1,7 +1,7 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
 import { asBuffer } from './bytes.ts';
 import { type Certificate, KEY_USAGE } from './certificate.ts';
-import { children, DER, type Der, member, oidOf, readDer, timeMs } from './der.ts';
+import { children, DER, type Der, member, oidOf, readSequence, timeMs } from './der.ts';
 import { type CollateralItem, collateralNamed } from './evidence.ts';
 import { type Examination, Refusal, refuse, timeText } from './examination.ts';
 
@@ -31,8 +31,9 @@ export function readCrl(der: Buffer): Crl {
 
 function parseCrl(der: Buffer): Crl {
   if (der.length > LONGEST) refuse('crl-invalid', `it is ${der.length} bytes long`);
-  const [list, algorithm, signature] = children(readDer(der));
+  const [list, algorithm, signature] = readSequence(der);
   if (!list || !algorithm || signature?.tag !== DER.bitString) refuse('crl-invalid', 'a part is missing');
+  if (signature.value[0] !== 0) refuse('crl-invalid', 'its signature is no whole number of bytes');
   const fields = [...children(list)];
   // The version is there in every list of version 2, and only in those.
   member(fields, 0, DER.integer);
@@ -75,6 +76,8 @@ export interface RevocationRules {
   readonly isRequired: (certificate: Certificate) => boolean;
   /** The oldest list that counts, whatever its own end is. */
   readonly maxAgeMs?: number | undefined;
+  /** The same for lists of roots, which vendors issue once a year. */
+  readonly maxRootAgeMs?: number | undefined;
 }
 
 /** Checks every certificate below the root against the lists of its issuer. */
@@ -87,7 +90,8 @@ export function checkRevocation(
   chain.slice(1).forEach((certificate, index) => {
     const issuer = chain[index] as Certificate;
     const list = newest(crls.filter((crl) => crl.issuer.equals(certificate.issuer)));
-    if (list) checkAgainst(certificate, issuer, list, rules, examination);
+    const maxAgeMs = issuer === chain[0] ? rules.maxRootAgeMs : rules.maxAgeMs;
+    if (list) checkAgainst({ certificate, issuer, list, maxAgeMs }, examination);
     else if (rules.isRequired(certificate))
       examination.fault('crl-missing', `there is no CRL of '${issuer.name}' for '${certificate.name}'`);
   });
@@ -97,13 +101,18 @@ function newest(crls: readonly Crl[]): Crl | undefined {
   return crls.toSorted((one, other) => other.thisUpdateMs - one.thisUpdateMs)[0];
 }
 
+interface Question {
+  readonly certificate: Certificate;
+  readonly issuer: Certificate;
+  readonly list: Crl;
+  readonly maxAgeMs: number | undefined;
+}
+
 function checkAgainst(
-  { name, serial }: Certificate,
-  issuer: Certificate,
-  list: Crl,
-  { maxAgeMs = Number.POSITIVE_INFINITY }: RevocationRules,
+  { certificate, issuer, list, maxAgeMs = Number.POSITIVE_INFINITY }: Question,
   examination: Examination,
 ): void {
+  const { name, serial } = certificate;
   const maySign = ((issuer.keyUsage ?? KEY_USAGE.crlSign) & KEY_USAGE.crlSign) !== 0;
   examination.demand(
     maySign && isSigned(list, issuer.publicKey),

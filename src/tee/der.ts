@@ -28,6 +28,14 @@ export function readDer(bytes: Buffer): Der {
   return element;
 }
 
+/** The members of one SEQUENCE that fills the bytes. */
+export function readSequence(bytes: Buffer): readonly Der[] {
+  const element = readDer(bytes);
+  if (element.tag !== DER.sequence)
+    malformed(`the element has the tag ${element.tag}, not that of a sequence`);
+  return children(element);
+}
+
 /** The elements within a constructed one. */
 export function children({ tag, value }: Der): readonly Der[] {
   if ((tag & 0x20) === 0) malformed(`the element of tag ${tag} has no members`);

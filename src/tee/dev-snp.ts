@@ -8,7 +8,7 @@ import type { Product } from './policy.ts';
 export interface DevSnpOptions {
   readonly nowMs: number;
   readonly product?: Product;
-  readonly version?: 2 | 3 | 5;
+  readonly version?: 2 | 3 | 4 | 5;
   readonly reportData?: Buffer;
   readonly fault?: ChainFault | undefined;
   /** Another chip, TCB or product in the VCEK than in the report. */

@@ -77,6 +77,7 @@ export interface CollateralQuestion {
   readonly tee: 'sgx' | 'tdx';
   readonly pck: Pck;
   readonly maxAgeMs: number;
+  readonly maxRootAgeMs: number;
 }
 
 /**
@@ -157,12 +158,12 @@ function jsonOf(text: string, name: string): unknown {
 
 function checkSigned(
   { content, text, signature, issuerChain, what }: Signed<{ issueDate: number; nextUpdate: number }>,
-  { crls, maxAgeMs }: CollateralQuestion,
+  { crls, maxAgeMs, maxRootAgeMs }: CollateralQuestion,
   examination: Examination,
 ): void {
   const chain = readCertificates(issuerChain).toReversed();
   checkChain(chain, examination);
-  checkRevocation(chain, crls, { isRequired: () => true, maxAgeMs }, examination);
+  checkRevocation(chain, crls, { isRequired: () => true, maxRootAgeMs }, examination);
   const signer = chain.at(-1);
   // Any leaf of Intel's root would do otherwise: a PCK, whose key a quoting enclave holds, among them.
   examination.demand(

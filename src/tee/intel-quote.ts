@@ -23,6 +23,7 @@ export interface IntelRules {
   readonly tee: 'sgx' | 'tdx';
   readonly tcbStatuses: readonly string[];
   readonly maxCollateralAge: number;
+  readonly maxRootCrlAge: number;
 }
 
 /** Checks a quote up to its body, which is the kind's own matter. */
@@ -31,13 +32,13 @@ export function examineQuote(evidence: Evidence, rules: IntelRules, examination:
   const chain = readCertificates(quote.pckChain).toReversed();
   const crls = crlsOf(evidence.collateral);
   checkChain(chain, examination);
-  const maxAgeMs = rules.maxCollateralAge;
-  checkRevocation(chain, crls, { isRequired: () => true, maxAgeMs }, examination);
+  const ages = { maxAgeMs: rules.maxCollateralAge, maxRootAgeMs: rules.maxRootCrlAge };
+  checkRevocation(chain, crls, { isRequired: () => true, ...ages }, examination);
   const leaf = chain.at(-1) ?? refuse('chain-invalid', 'the quote has no PCK chain');
   const pck = readPck(leaf);
   checkSignatures(quote, leaf.publicKey, examination);
   const { tcbInfo, qeIdentity } = readIntelCollateral(
-    { collateral: evidence.collateral, crls, tee: rules.tee, pck, maxAgeMs },
+    { collateral: evidence.collateral, crls, tee: rules.tee, pck, ...ages },
     examination,
   );
   checkQuotingEnclave(quote.qeReport, qeIdentity, examination);

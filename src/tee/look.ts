@@ -23,8 +23,8 @@ function mostLenient(): Policy {
           revocation: 'when-present',
           maxCollateralAge: '9999d',
         },
-        tdx: { ...anyMeasurement, maxCollateralAge: '9999d' },
-        sgx: { ...anyMeasurement, maxCollateralAge: '9999d' },
+        tdx: { ...anyMeasurement, maxCollateralAge: '9999d', maxRootCrlAge: '9999d' },
+        sgx: { ...anyMeasurement, maxCollateralAge: '9999d', maxRootCrlAge: '9999d' },
         // A placeholder: which keys count is a decision that nothing in the evidence can take.
         tpm: { ...anyMeasurement, attestationKeys: ['00'.repeat(34)] },
       },

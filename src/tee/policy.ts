@@ -72,7 +72,8 @@ const snp = z.strictObject({
     .refine((products) => Object.keys(products).length > 0, 'expected at least one product line'),
   maxVmpl: z.int().min(0).max(3).default(0),
   revocation: z.enum(['required', 'when-present']).default('required'),
-  maxCollateralAge: Duration.default(30 * UNITS.d),
+  /** Of AMD's CRL, which its root issues once a year. */
+  maxCollateralAge: Duration.default(400 * UNITS.d),
 });
 export type SnpPolicy = z.infer<typeof snp>;
 export type SnpMeasurement = z.infer<typeof SnpMeasurement>;
@@ -91,7 +92,10 @@ const AcceptableStatus = z.enum(TCB_STATUSES.slice(0, 4) as [string, ...string[]
 
 const intel = {
   tcbStatuses: z.array(AcceptableStatus).min(1).default(['UpToDate']),
+  /** Of TCB info, quoting-enclave identity and the CRLs of PCK issuers, which Intel issues for 30 days. */
   maxCollateralAge: Duration.default(30 * UNITS.d),
+  /** Of the CRL of Intel's root, issued for about a year. */
+  maxRootCrlAge: Duration.default(400 * UNITS.d),
 };
 const TdxMeasurement = z.strictObject({
   name,

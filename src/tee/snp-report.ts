@@ -25,7 +25,9 @@ export interface SnpReport {
   readonly chipId: Buffer;
   /** Family and model; versions before 3 do not say. */
   readonly product: Product | undefined;
-  readonly tcb: (product: Product) => Readonly<Record<'reported' | 'committed' | 'current', SnpTcb>>;
+  readonly tcb: (
+    product: Product,
+  ) => Readonly<Record<'reported' | 'committed' | 'current' | 'launch', SnpTcb>>;
   readonly signed: Buffer;
   /** r and s, big-endian, 48 bytes each. */
   readonly signature: Buffer;
@@ -35,7 +37,7 @@ const LENGTH = 0x4a0;
 const SIGNATURE_AT = 0x2a0;
 /** r and s are 72 bytes each, of which P-384 uses the lower 48. */
 const HALF = 72;
-const VERSIONS = [2, 3, 5];
+const VERSIONS = [2, 3, 4, 5];
 
 export const GUEST_POLICY = { reservedOne: 1n << 17n, migrationAgent: 1n << 18n, debug: 1n << 19n } as const;
 
@@ -69,6 +71,7 @@ export function readSnpReport(bytes: Buffer, examination: Examination): SnpRepor
       reported: tcbOf(bytes.subarray(0x180, 0x188), product),
       committed: tcbOf(bytes.subarray(0x1e0, 0x1e8), product),
       current: tcbOf(bytes.subarray(0x38, 0x40), product),
+      launch: tcbOf(bytes.subarray(0x1f0, 0x1f8), product),
     }),
     signed: bytes.subarray(0, SIGNATURE_AT),
     signature: signatureOf(bytes),

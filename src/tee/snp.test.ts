@@ -53,7 +53,7 @@ const snpRows: Rows<'sev-snp'> = {
       collateral: async (items) => [{ name: 'certificate', content: Buffer.of(0x30, 0) }, ...items],
     }),
   'report-malformed': altered((report) => report.writeUInt8(1, 0x4c)),
-  'version-unsupported': altered((report) => report.writeUInt32LE(4, 0)),
+  'version-unsupported': altered((report) => report.writeUInt32LE(6, 0)),
   'signer-unsupported': altered((report) => report.writeUInt32LE(1 << 2, 0x48)),
   'certificate-missing': () => snpTrial({ collateral: async (items) => items.slice(1) }),
   'collateral-too-old': () => snpTrial({}, { maxCollateralAge: '30m' }),
@@ -92,7 +92,7 @@ describe('beside the rows of SEV-SNP', () => {
     'the TCB of %s is read in its own layout',
     async (product) => {
       expect(reasonsOf(await snpTrial({ product }))).toEqual([]);
-      for (const version of [2, 5] as const)
+      for (const version of [2, 4, 5] as const)
         expect(reasonsOf(await snpTrial({ product, version }))).toEqual([]);
     },
   );
@@ -106,6 +106,11 @@ describe('beside the rows of SEV-SNP', () => {
       [1, 4, 0, 23, 214],
     ] as const)
       expect(reasonsOf(await snpTrial({ product: 'Turin', certified: { tcb } }))).toEqual(['tcb-mismatch']);
+  });
+
+  test('a guest that was launched on older firmware than the policy demands is refused', async () => {
+    const trial = await snpTrial({ alter: (report) => report.writeUInt8(22, 0x1f6) });
+    expect(reasonsOf(trial)).toEqual(['tcb-outdated']);
   });
 
   test('a report and a VCEK of two product lines are refused', async () => {

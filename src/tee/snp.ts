@@ -30,7 +30,7 @@ export function examineSnp(evidence: Evidence, policy: SnpPolicy, examination: E
     {
       // AMD lists intermediate keys only: a chip's certificate is replaced by raising its TCB.
       isRequired: (certificate) => policy.revocation === 'required' && certificate !== leaf,
-      maxAgeMs: policy.maxCollateralAge,
+      maxRootAgeMs: policy.maxCollateralAge,
     },
     examination,
   );
@@ -112,7 +112,7 @@ function checkChip({ chipId }: SnpReport, { hardwareId, product }: Vcek, examina
 }
 
 function checkTcb(
-  { reported, committed, current }: ReturnType<SnpReport['tcb']>,
+  { reported, committed, current, launch }: ReturnType<SnpReport['tcb']>,
   vcek: Vcek,
   minimum: SnpTcb | undefined,
   examination: Examination,
@@ -128,7 +128,7 @@ function checkTcb(
     `reported ${tcbText(reported)}; committed ${tcbText(committed)}; current ${tcbText(current)}`,
   );
   if (!minimum) return;
-  for (const [name, tcb] of Object.entries({ reported, committed }))
+  for (const [name, tcb] of Object.entries({ reported, committed, launch }))
     examination.expect(
       isAtLeast(tcb, minimum),
       'tcb-outdated',

@@ -231,6 +231,13 @@ describe.skipIf(!haveVectors)(`quotes of real TDX machines${named}`, () => {
     });
   });
 
+  test('the defaults of a production policy fit what Intel publishes: a root’s CRL of a year, the rest of 30 days', () => {
+    const policy = policyOf({ tdx: { measurements: 'any' } });
+    expect(outcomeOf(upToDate(), '2025-07-15T00:00:00Z', policy)).toEqual(ACCEPTED);
+    const root = policyOf({ tdx: { measurements: 'any', maxRootCrlAge: '90d' } });
+    expect(outcomeOf(upToDate(), '2025-07-15T00:00:00Z', root)).toEqual(refused('collateral-too-old'));
+  });
+
   test('a second quote of version 4 is up to date while its collateral counts', () => {
     expectWindow(near(), '2025-09-02T07:41:59Z', '2025-10-02T07:03:51Z');
   });

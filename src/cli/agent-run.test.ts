@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { refuseMistyped } from './agent.ts';
+import { refuseMistyped } from './agent-run.ts';
 
 test.each([
   '--dryrun',
