@@ -15,6 +15,7 @@ import { DaasError } from '#base';
 import {
   AgentArguments,
   definePlugin,
+  type Health,
   HostClock,
   HostControl,
   JoinCredentialSource,
@@ -47,32 +48,30 @@ export const unbonding: NodeEnding = {
 };
 export const sealed: SealedStake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
-/** A host of two plugins that a test scripts, on a state directory of its own. */
-export function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
-  count += 1;
-  const clock = new FakeClock();
-  const log = new RecordingLog();
-  const agent = new FakeAgent();
-  const chain = new FakeStakeChain(clock);
-  const signals = new EventEmitter();
-  const script = {
-    find: async (): Promise<SealedStake | undefined> => undefined,
-    preflight: async (): Promise<void> => undefined,
-    obtain: async (): Promise<SealedStake> => sealed,
-    register: async (_signal: AbortSignal): Promise<Registration> => fakeRegistration(),
-    health: { live: true, ready: true, detail: 'fine' },
-  };
-  const asked: string[] = [];
-  const onOpen = { run: (): void => undefined };
-  let control: HostControl | undefined;
-  const released: string[] = [];
-  const plugin = definePlugin({
+interface Script {
+  health: Health;
+  find(): Promise<SealedStake | undefined>;
+  preflight(): Promise<void>;
+  obtain(): Promise<SealedStake>;
+  register(signal: AbortSignal): Promise<Registration>;
+}
+
+interface Scripted {
+  readonly script: Script;
+  readonly asked: string[];
+  readonly released: string[];
+  readonly onSetup: (control: HostControl) => void;
+}
+
+/** Stakes and registers as the script says, and records what it was asked. */
+function scriptedPlugin({ script, asked, released, onSetup }: Scripted) {
+  return definePlugin({
     name: 'scripted',
     api: 1,
     config: z.strictObject({}),
     needs: { control: HostControl },
     setup(scope, needs) {
-      control = needs.control;
+      onSetup(needs.control);
       scope.provide(SealTokenSource, {
         find: () => {
           asked.push('find');
@@ -98,6 +97,35 @@ export function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } 
       scope.provide(AgentArguments, { agentArguments: () => ['--node-label=a=b'] });
       scope.health(() => script.health);
       scope.release('plugin', () => released.push('plugin'));
+    },
+  });
+}
+
+/** A host of one plugin that a test scripts, on a state directory of its own. */
+export function makeWorld(changes: Partial<HostOptions> & { stateDir?: string } = {}) {
+  count += 1;
+  const clock = new FakeClock();
+  const log = new RecordingLog();
+  const agent = new FakeAgent();
+  const chain = new FakeStakeChain(clock);
+  const signals = new EventEmitter();
+  const script: Script = {
+    find: async (): Promise<SealedStake | undefined> => undefined,
+    preflight: async (): Promise<void> => undefined,
+    obtain: async (): Promise<SealedStake> => sealed,
+    register: async (_signal: AbortSignal): Promise<Registration> => fakeRegistration(),
+    health: { live: true, ready: true, detail: 'fine' },
+  };
+  const asked: string[] = [];
+  const onOpen = { run: (): void => undefined };
+  let control: HostControl | undefined;
+  const released: string[] = [];
+  const plugin = scriptedPlugin({
+    script,
+    asked,
+    released,
+    onSetup: (given) => {
+      control = given;
     },
   });
   const stateDir = changes.stateDir ?? join(root, `state-${count}`);
