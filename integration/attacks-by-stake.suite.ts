@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
 import { describe, expect, test } from 'vitest';
-import { createCluster, defaultSettings, publishPackage } from '#chain';
+import { defaultSettings, operations } from '#chain';
 import { setupCluster } from '#cluster';
 import {
   createdIn,
@@ -40,9 +40,9 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
     test('a look-alike token of another copy of the package', async () => {
       const wallet = await world.chain.wallet(100n);
       const publisher = { endpoints: world.chain.publisher.endpoints, wallet };
-      const { packageId } = await publishPackage(publisher, { build: world.chain.build });
+      const { packageId } = await operations.publish.execute(publisher, { build: world.chain.build });
       expect(packageId).not.toBe(world.chain.deployment.packageId);
-      const { clusterId } = await createCluster(publisher, {
+      const { clusterId } = await operations.createCluster.execute(publisher, {
         packageId,
         settings: defaultSettings(wallet.address),
       });
@@ -57,7 +57,7 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
     test('a token of a cluster that the attacker made himself in the same package', async () => {
       const wallet = await world.chain.wallet(100n);
       const { packageId } = world.chain.deployment;
-      const { clusterId } = await createCluster(
+      const { clusterId } = await operations.createCluster.execute(
         { endpoints: world.chain.publisher.endpoints, wallet },
         { packageId, settings: defaultSettings(wallet.address) },
       );
@@ -75,10 +75,11 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
       const stake = new Transaction();
       const [coin] = stake.splitCoins(stake.gas, [2n * SUI]);
       if (!coin) throw new Error('no coin was split');
-      stake.moveCall({
+      const record = stake.moveCall({
         target: `${packageId}::staking::stake_for_user`,
-        arguments: [stake.object(clusterId), coin, stake.object.clock()],
+        arguments: [stake.object(clusterId), coin, stake.pure.u64(1n), stake.object.clock()],
       });
+      stake.moveCall({ target: `${packageId}::staking::share`, arguments: [record] });
       const recordId = createdIn(await carryOut(sui, wallet, stake), 'StakeRecord');
       const mint = new Transaction();
       mint.moveCall({

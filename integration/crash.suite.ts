@@ -91,7 +91,7 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
     const isExecution = ({ path }: SeenRequest) => path.endsWith('/ExecuteTransaction');
     const isRegistration = ({ path }: SeenRequest) => path === '/api/v1/register-worker';
 
-    test('killed before the stake is sent', async () => {
+    test('killed before stake and Seal token are sent', async () => {
       const worker = await newWorker('before-stake');
       const { reached } = chain.freeze('before', isExecution);
       const host = worker.start();
@@ -102,25 +102,14 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
       await joinsOnce(worker);
     });
 
-    test('killed after the stake is sent, before its answer', async () => {
+    test('killed after stake and Seal token are sent in one transaction, before its answer', async () => {
       const worker = await newWorker('after-stake');
       const { reached } = chain.freeze('after', isExecution);
       const host = worker.start();
       await reached;
       await killed(host);
       chain.thaw();
-      expect(await standingOf(worker)).toMatchObject({ records: [{}], tokens: [], transactions: 1 });
-      await joinsOnce(worker);
-    });
-
-    test('killed after the Seal token is minted, before its answer', async () => {
-      const worker = await newWorker('after-mint');
-      const { reached } = chain.freeze('after', isExecution, 2);
-      const host = worker.start();
-      await reached;
-      await killed(host);
-      chain.thaw();
-      expect(await standingOf(worker)).toMatchObject({ records: [{}], tokens: [{}], transactions: 2 });
+      expect(await standingOf(worker)).toMatchObject({ records: [{}], tokens: [{}], transactions: 1 });
       await joinsOnce(worker);
     });
 
@@ -167,7 +156,7 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
       expect(tokens[0]).toMatchObject({ node_id: nodeId, stake_id: records[0]?.id });
 
       const sent = await transactionsOf(wallet.address);
-      expect(sent.map(({ isSuccess }) => isSuccess)).toEqual([true, true]);
+      expect(sent.map(({ isSuccess }) => isSuccess)).toEqual([true]);
       const gas = sent.reduce((sum, { gasMist }) => sum + gasMist, 0n);
       expect(await world.chain.balance(wallet.address)).toBe(100n * SUI - 2n * SUI - gas);
 

@@ -36,6 +36,8 @@ const yes: Table = [
     /^((?!.*--dry-run)k3s-daas (?:contracts publish|cluster (?:create|gateway add)|stake|slash \w+|gateway (?:setup|evict|unlock|ban|unban|release|breaker --reset))\b[^#\n]*)/gm,
     '$1 --yes ',
   ],
+  // A shell without a terminal cannot be asked for its consent.
+  [/^(k3s-daas stake (?!.*--dry-run)[^#\n]*--yes)/gm, '$1 --accept-terms any'],
 ];
 
 function at(url: string): Table {
@@ -116,7 +118,7 @@ test('the commands on a dev chain work, from an empty directory to a slash and i
 
   const slashed = await newcomer.run(take(guide, '--reason "to see it"'), table);
   expect(slashed.exitCode, slashed.output).toBe(0);
-  expect(slashed.output).toMatch(/result +carried out/);
+  expect(slashed.output).toMatch(/result +executed/);
 
   const [, recordId = ''] = /record +(0x\w+)/.exec(slashed.output) ?? [];
   const proven = await newcomer.run(take('docs/proofs.md', 'proof verify'), [...table, ['0x…', recordId]]);
@@ -246,10 +248,13 @@ describe('a cluster with a worker, as the page has it', () => {
       K3S_DAAS_AGENT_RUNTIME_DIR: join(home, 'run'),
     };
     const worker = await Newcomer.in(home, env);
+    const shown = await operator.shell(replace('k3s-daas cluster show --network testnet --json', onServer()));
+    const [, fingerprint = ''] = /"termsFingerprint": ?"(\w+)"/.exec(shown.output) ?? [];
     const table: Table = [
       ...at(url),
       ['/etc/k3s-daas', etc('worker-etc')],
       ['127.0.0.1:8445', `127.0.0.1:${workerHealthPort}`],
+      ['FINGERPRINT', fingerprint],
     ];
     const installed = await worker.run(take(guide, 'wallet.key /etc/k3s-daas'), table, operator.directory);
     expect(installed.exitCode, installed.output).toBe(0);
@@ -290,7 +295,7 @@ describe('a cluster with a worker, as the page has it', () => {
     expect(proposed.exitCode, proposed.output).toBe(0);
     const [, proposal = ''] = /slash vote (0x\w+)/.exec(proposed.output) ?? [];
     const voted = await operator.shell(replace(vote, [...onServer(), ['PROPOSAL', proposal]]));
-    expect(voted.output).toMatch(/result +carried out/);
+    expect(voted.output).toMatch(/result +executed/);
     expect((await host.exited).code).toBe(77);
   });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { FakeAgent, FakeGateways, fakeRegistration, RecordingLog } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { addGateway, proposeSlash } from '#chain';
+import { operations } from '#chain';
 import { type Host, HostAgent } from '#host';
 import { GatewayConnector, type HostEvents, NodeIdentity } from '#plugin';
 import { openNodeIdentity } from '#seal';
@@ -19,7 +19,7 @@ import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
 let world: ChainWorld;
 beforeAll(async () => {
   world = await startChainWorld();
-  await addGateway(world.actor, {
+  await operations.addGateway.execute(world.actor, {
     url: 'https://gateway.example.com:8443',
     tlsPins: [new Uint8Array(32).fill(1)],
     attestationKind: 'none',
@@ -45,7 +45,7 @@ async function makeWorker(nodeId: string, changes: Readonly<Record<string, unkno
     stateDir,
     chain: { endpoints: [world.url], deployment },
     wallet: { keyFile: wallet.keyFile, address: wallet.address },
-    stake: { amountMist: String(stakeMist) },
+    stake: { amountMist: String(stakeMist), acceptTerms: 'any' },
     join: { deadlineMs: 20_000 },
     plugins: [
       { use: 'staking' },
@@ -112,7 +112,11 @@ test('a worker stakes, mints, registers and heartbeats; slashed on chain it lock
   expect(life.gateways.registrations[0]).toMatchObject({ sealTokenId: minted.tokenId });
 
   const slashed = life.seen('stake.slashed');
-  await proposeSlash(world.actor, { recordId: created.recordId, amountMist: stakeMist, reason: 'test' });
+  await operations.proposeSlash.execute(world.actor, {
+    recordId: created.recordId,
+    amountMist: stakeMist,
+    reason: 'test',
+  });
   expect((await slashed).recordId).toBe(created.recordId);
   expect(await life.ended).toMatchObject({ exitCode: 77, error: { code: 'DAAS_STAKE_SLASHED' } });
   expect(life.agent.calls).toContain('stopForGood');
@@ -167,7 +171,7 @@ test('a node id that another wallet has staked ends with 78, and costs nothing',
 });
 
 test('what the gateway would refuse, a balance that is too low, and another chain cost nothing', async () => {
-  const worker = await makeWorker('poor', { stake: { amountMist: String(50n * SUI) } });
+  const worker = await makeWorker('poor', { stake: { amountMist: String(50n * SUI), acceptTerms: 'any' } });
   const before = await world.balance(worker.wallet.address);
   const poor = await worker.start();
   expect((await poor.ended).error).toMatchObject({ code: 'DAAS_BALANCE_TOO_LOW' });

@@ -24,15 +24,25 @@ function run(...args: string[]): SpawnSyncReturns<string> {
   return spawnSync(copy.program, args, { encoding: 'utf8', env: environment(), cwd: home });
 }
 
-test.each(['agent', 'gateway', 'stake', 'slash', 'cluster', 'contracts', 'config', 'plugins', 'devnet'])(
-  'the installed program has the command %s',
-  (command) => {
-    const { status, stdout, stderr } = run(command, '--help');
-    expect(stderr).toBe('');
-    expect(status).toBe(0);
-    expect(stdout).toContain(`Usage: k3s-daas ${command}`);
-  },
-);
+test.each([
+  'agent',
+  'gateway',
+  'install',
+  'uninstall',
+  'doctor',
+  'stake',
+  'slash',
+  'cluster',
+  'contracts',
+  'config',
+  'plugins',
+  'devnet',
+])('the installed program has the command %s', (command) => {
+  const { status, stdout, stderr } = run(command, '--help');
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(stdout).toContain(`Usage: k3s-daas ${command}`);
+});
 
 test('the installed program knows its version', () => {
   expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+/);

@@ -20,7 +20,7 @@ let healthUrl: string;
 beforeAll(async () => {
   world = await World.start();
   port = Number(new URL(world.gatewayUrl).port);
-  healthUrl = String((await world.gateway.event('gateway.ready')).health);
+  healthUrl = String((await world.gateway.event('gateway.ready')).healthUrl);
   worker = (await world.worker('honest')).start();
   await worker.event('heartbeat.acknowledged');
 });

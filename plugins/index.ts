@@ -1,3 +1,6 @@
+export { judgeAmount } from './staking/judge.ts';
+export { judgeTerms } from './staking/terms.ts';
+
 /** The built-in plugins by their name in the configuration. Each is loaded when it is listed. */
 export const builtIns = {
   staking: () => import('./staking/index.ts'),
@@ -14,5 +17,6 @@ export const configAliases: ReadonlyArray<{
 }> = [
   { setting: 'stake.amountMist', plugin: 'staking', key: 'stakeMist' },
   { setting: 'stake.minimumMist', plugin: 'staking', key: 'minimumMist' },
+  { setting: 'stake.acceptTerms', plugin: 'staking', key: 'acceptTerms' },
   { setting: 'join.gatewayUrl', plugin: 'registration', key: 'gatewayUrl' },
 ];

@@ -112,14 +112,14 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/move-bytecode-template', 'zod'],
   },
   {
-    files: 'src/chain/node-fetch.ts',
+    files: 'src/chain/endpoints/node-fetch.ts',
     holds: 'the one file that sends calls through a proxy',
     doors: ['#base', '#infrastructure'],
     packages: ['undici'],
     isDetail: true,
   },
   {
-    files: 'src/chain/endpoint.test.ts',
+    files: 'src/chain/endpoints/endpoint.test.ts',
     holds: 'makes the certificate of a full node that is not trusted',
     doors: ['#base', '#infrastructure'],
     packages: [SUI, ...X509],

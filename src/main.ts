@@ -4,8 +4,8 @@ import { createIo, type Io, reportError } from './cli/io.ts';
 import { packageVersion } from './cli/package-version.ts';
 
 /**
- * The entry of the `k3s-daas` program. Each command is loaded when it is asked for, and with it the layers that it wires
- * together: a worker's host never pays for the Kubernetes client of the gateway.
+ * The entry of the `k3s-daas` program. A command is loaded when it runs, with the layers that it needs: the host of a worker
+ * does not load the Kubernetes client of the gateway.
  */
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<(io: Io) => Command> }>> = {
   agent: {
@@ -79,7 +79,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Help and the version have been printed; what commander did not understand has not. */
+/** Commander has printed help and version; its errors are reported here. */
 function endOf({ code, exitCode, message }: CommanderError, isJson: boolean): number {
   if (exitCode === 0) return EXIT.ok;
   if (code === 'commander.help') return EXIT.configuration;
@@ -94,7 +94,7 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
   const program = new Command('k3s-daas')
     .description('Admits workers to a k3s cluster by a stake on the Sui blockchain instead of a join token.')
     .version(packageVersion())
-    // Known to the program, it may stand anywhere; what it means is said by each command.
+    // Declared here so that it may stand anywhere; the help of each command says what it does there.
     .option('--json', 'print JSON instead of text; before or after the command')
     .showSuggestionAfterError()
     .configureOutput(output)
@@ -112,13 +112,13 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
   return program;
 }
 
-/** What stands behind `--` is no flag. */
+/** Arguments after `--` are not flags. */
 function beforeDashes(argv: readonly string[]): readonly string[] {
   const dashes = argv.indexOf('--');
   return dashes === -1 ? argv : argv.slice(0, dashes);
 }
 
-/** `endOf` tells it. */
+/** `endOf` reports the error instead. */
 const output = { outputError: () => undefined };
 
 /** Commander hands `exitOverride` only to commands it makes itself. */

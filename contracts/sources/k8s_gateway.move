@@ -1,4 +1,4 @@
-// Functions that make no object take `&TxContext`: it says so, and the package is not meant to be upgraded.
+// Functions that make no object take `&TxContext`: it says so, and an upgrade adds functions instead of changing these.
 
 /// Seal tokens: what ties a stake to one holder's key.
 ///
@@ -22,7 +22,8 @@ use sui::hex;
 #[error]
 const ENotNodeStake: vector<u8> = b"A worker's Seal token is made from a stake of type node only";
 #[error]
-const ENodeStake: vector<u8> = b"A stake of type node gets a worker's Seal token: call create_worker_seal_token";
+const ENodeStake: vector<u8> =
+    b"A stake of type node gets a worker's Seal token: call create_worker_seal_token";
 #[error]
 const ETokenExists: vector<u8> = b"The stake record has a Seal token already: rotate or revoke it";
 #[error]
@@ -30,11 +31,14 @@ const EHolderKeyLength: vector<u8> = b"The holder key must be an Ed25519 public 
 #[error]
 const EPermissionCount: vector<u8> = b"Between 1 and 16 permissions must be asked for";
 #[error]
-const EPermissionForm: vector<u8> = b"A permission must have the form resource:verb and be asked for once";
+const EPermissionForm: vector<u8> =
+    b"A permission must have the form resource:verb and be asked for once";
 #[error]
-const EPermissionAboveTier: vector<u8> = b"The tier of the stake does not grant a permission that was asked for";
+const EPermissionAboveTier: vector<u8> =
+    b"The tier of the stake does not grant a permission that was asked for";
 #[error]
-const ENoPermissionLeft: vector<u8> = b"The tier of the stake grants none of the token's permissions any more: revoke it and make a new one";
+const ENoPermissionLeft: vector<u8> =
+    b"The tier of the stake grants none of the token's permissions any more: revoke it and make a new one";
 #[error]
 const EWrongToken: vector<u8> = b"The Seal token is of another stake record";
 #[error]
@@ -85,7 +89,9 @@ public struct SealTokenCreated has copy, drop {
     owner: address,
     node_id: String,
     holder_key: vector<u8>,
+    stake_amount: u64,
     permissions: vector<String>,
+    issued_epoch: u64,
     expires_at: u64,
     gateway_tier: u8,
     token_sequence: u64,
@@ -103,7 +109,9 @@ public struct SealTokenRotated has copy, drop {
     owner: address,
     node_id: String,
     holder_key: vector<u8>,
+    stake_amount: u64,
     permissions: vector<String>,
+    issued_epoch: u64,
     expires_at: u64,
     gateway_tier: u8,
     token_sequence: u64,
@@ -194,14 +202,16 @@ public fun rotate_seal_token(
     event::emit(SealTokenRotated {
         cluster: token.cluster,
         record: token.stake_id,
-        sequence: record.note_change(cluster),
+        sequence: record.note_other(cluster),
         previous,
         token: object::id(&token),
         token_hash: token.token_hash,
         owner: token.owner,
         node_id: token.node_id,
         holder_key,
+        stake_amount: token.stake_amount,
         permissions,
+        issued_epoch: token.issued_epoch,
         expires_at: token.expires_at,
         gateway_tier: token.gateway_tier,
         token_sequence: token.sequence,
@@ -217,7 +227,7 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     assert!(token.stake_id == object::id(record), EWrongToken);
     let sequence = if (is_bound(record, &token)) {
         record.unbind_token();
-        record.note_urgent_change(cluster)
+        record.note_ended(cluster)
     } else {
         0
     };
@@ -232,8 +242,9 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     destroy(token);
 }
 
-/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, the
-/// token has not expired, and the parameters in force grant the stake each of its permissions still. Never aborts.
+/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, no
+/// slash has left it less than the minimum in force, the token has not expired, and the parameters in force grant the
+/// stake each of its permissions still. Never aborts.
 public fun is_valid(
     cluster: &Cluster,
     record: &StakeRecord,
@@ -245,6 +256,7 @@ public fun is_valid(
     record.cluster() == object::id(cluster)
         && is_bound(record, token)
         && record.is_active()
+        && !record.is_short_after_slash(&parameters)
         && ctx.epoch() < token.expires_at
         && still_granted(&token.permissions, &parameters, record.balance_mist()) == token.permissions
 }
@@ -310,13 +322,15 @@ fun create(
     event::emit(SealTokenCreated {
         cluster: token.cluster,
         record: token.stake_id,
-        sequence: record.note_change(cluster),
+        sequence: record.note_other(cluster),
         token: object::id(&token),
         token_hash: token.token_hash,
         owner: token.owner,
         node_id: token.node_id,
         holder_key,
+        stake_amount: token.stake_amount,
         permissions,
+        issued_epoch: token.issued_epoch,
         expires_at: token.expires_at,
         gateway_tier: token.gateway_tier,
         token_sequence: token.sequence,

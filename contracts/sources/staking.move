@@ -1,4 +1,4 @@
-// Functions that make no object take `&TxContext`: it says so, and the package is not meant to be upgraded.
+// Functions that make no object take `&TxContext`: it says so, and an upgrade adds functions instead of changing these.
 
 /// Stake records: SUI locked for a node, a user or an admin of one cluster.
 ///
@@ -19,11 +19,14 @@ use sui::sui::SUI;
 // === Errors ===
 
 #[error]
-const EInvalidNodeId: vector<u8> = b"The node id must be one lower-case DNS label: 1 to 63 characters out of a-z, 0-9 and hyphen, with no hyphen at either end";
+const ETermsChanged: vector<u8> =
+    b"The terms of the cluster are not those that were named: look at them again and name their version";
 #[error]
-const EStakeBelowMinimum: vector<u8> = b"The stake is below the minimum of the cluster for its type";
+const EStakeBelowMinimum: vector<u8> =
+    b"The stake is below the minimum of the cluster for its type";
 #[error]
-const EStakeAboveMaximum: vector<u8> = b"The stake would exceed the largest stake a record can have";
+const EStakeAboveMaximum: vector<u8> =
+    b"The stake would exceed the largest stake a record can have";
 #[error]
 const ETopUpBelowMinimum: vector<u8> = b"The top-up is below the minimum of the cluster";
 #[error]
@@ -33,9 +36,11 @@ const ENotStaker: vector<u8> = b"The sender is not the staker of this record";
 #[error]
 const ENotActive: vector<u8> = b"The stake record is not active";
 #[error]
-const EProposalOpen: vector<u8> = b"A slash proposal against this record is open: wait until it has been decided or has expired";
+const EProposalOpen: vector<u8> =
+    b"A slash proposal against this record is open: wait until it has been decided or has expired";
 #[error]
-const EStillLocked: vector<u8> = b"The stake is still locked: it can be withdrawn when the unbonding time is over";
+const EStillLocked: vector<u8> =
+    b"The stake is still locked: it can be withdrawn when the unbonding time is over";
 #[error]
 const ENotUnbonding: vector<u8> = b"The stake is not unbonding: request the unstake first";
 #[error]
@@ -47,8 +52,6 @@ const STATUS_ACTIVE: u8 = 0;
 const STATUS_UNBONDING: u8 = 1;
 const STATUS_SLASHED: u8 = 2;
 const STATUS_WITHDRAWN: u8 = 3;
-
-const MAX_NODE_ID_LENGTH: u64 = 63;
 
 // === Structs ===
 
@@ -65,6 +68,8 @@ public struct StakeRecord has key {
     /// 0 active, 1 unbonding, 2 slashed (for good), 3 withdrawn.
     status: u8,
     staked_at_ms: u64,
+    /// The least stake of its type then. A slash ends the record only below this and below the minimum of its day.
+    minimum_when_staked_mist: u64,
     /// From then on the rest can be withdrawn. 0 while active; fixed when that ends, and moved by nobody later.
     unlock_at_ms: u64,
     /// From then on no proposal holds or takes anything any more. 0 while active; fixed with `unlock_at_ms`.
@@ -79,12 +84,18 @@ public struct StakeRecord has key {
     token_sequence: u64,
     /// Open slash proposals, at most one a proposer; entries past their end hold nothing.
     open_proposals: vector<OpenProposal>,
+    /// The sequence of the record's last change, as the cluster's rings name it. A vote is no change.
+    last_sequence: u64,
 }
 
 /// A note on the record about a slash proposal against it.
 public struct OpenProposal has copy, drop, store {
     proposal: ID,
     proposer: address,
+    /// False when the proposer has taken the vote back.
+    has_proposers_vote: bool,
+    /// Who else has voted for it.
+    seconders: vector<address>,
     expires_at_ms: u64,
 }
 
@@ -99,6 +110,8 @@ public struct StakeCreated has copy, drop {
     stake_type: String,
     amount_mist: u64,
     staked_at_ms: u64,
+    minimum_mist: u64,
+    terms_version: u64,
 }
 
 public struct StakeToppedUp has copy, drop {
@@ -144,52 +157,67 @@ public struct StakeSlashed has copy, drop {
     balance_mist: u64,
     treasury: address,
     reason: String,
+    /// As in the proposal.
+    evidence: vector<u8>,
     /// The record's status afterwards.
     status: u8,
     /// The Seal token that died by it.
     token: Option<ID>,
+    /// As in the record: 0 while it is active.
+    unlock_at_ms: u64,
+    hold_until_ms: u64,
 }
 
 // === Staking ===
 
 /// Locks a coin for a node and gives it the node id. Anybody may call it; the sender becomes the staker.
-/// Aborts with `EInvalidNodeId`, `EStakeBelowMinimum`, `EStakeAboveMaximum`, `cluster::ENodeIdTaken`.
-/// Emits `StakeCreated`. Returns the id of the record, which is shared by then: the Seal token is made from it in a
-/// transaction of its own.
+/// `terms_version` is the cluster's as the staker has seen it: another one means that the terms have changed since.
+/// Aborts with `ETermsChanged`, `EStakeAboveMaximum`, `EStakeBelowMinimum`, `cluster::EInvalidNodeId`,
+/// `cluster::ENodeIdTaken`, `cluster::ENodeIdReserved`. Emits `StakeCreated`. Returns the record: a Seal token can be
+/// made from it in the same transaction, which must end by `share`.
 public fun stake_for_node(
     cluster: &mut Cluster,
     coin: Coin<SUI>,
     node_id: String,
+    terms_version: u64,
     clock: &Clock,
     ctx: &mut TxContext,
-): ID {
-    assert!(is_node_id(&node_id), EInvalidNodeId);
-    stake(cluster, coin, node_id, b"node".to_string(), clock, ctx)
+): StakeRecord {
+    let mut record = stake(cluster, coin, node_id, b"node".to_string(), terms_version, clock, ctx);
+    cluster.claim_node_id(node_id, object::id(&record), record.staker);
+    note_created(&mut record, cluster, terms_version);
+    record
 }
 
 /// Locks a coin for the use of kubectl. Anybody may call it; the sender becomes the staker. The minimum is the stake
-/// of the first tier. Aborts with `EStakeBelowMinimum`, `EStakeAboveMaximum`. Emits `StakeCreated`. Returns the id of
-/// the record.
+/// of the first tier. `terms_version` as for `stake_for_node`. Aborts with `ETermsChanged`, `EStakeAboveMaximum`,
+/// `EStakeBelowMinimum`. Emits `StakeCreated`. Returns the record, to be handed to `share`.
 public fun stake_for_user(
     cluster: &mut Cluster,
     coin: Coin<SUI>,
+    terms_version: u64,
     clock: &Clock,
     ctx: &mut TxContext,
-): ID {
-    stake(cluster, coin, b"".to_string(), b"user".to_string(), clock, ctx)
+): StakeRecord {
+    stake_for_account(cluster, coin, b"user".to_string(), terms_version, clock, ctx)
 }
 
 /// Locks a coin for the use of kubectl with the highest tier, whose stake is the minimum. Anybody may call it; the
-/// sender becomes the staker. (It has nothing to do with the admin of the cluster object.)
-/// Aborts with `EStakeBelowMinimum`, `EStakeAboveMaximum`. Emits `StakeCreated`. Returns the id of the record.
+/// sender becomes the staker. (It has nothing to do with the admin of the cluster object.) `terms_version` as for
+/// `stake_for_node`. Aborts with `ETermsChanged`, `EStakeAboveMaximum`, `EStakeBelowMinimum`. Emits `StakeCreated`.
+/// Returns the record, to be handed to `share`.
 public fun stake_for_admin(
     cluster: &mut Cluster,
     coin: Coin<SUI>,
+    terms_version: u64,
     clock: &Clock,
     ctx: &mut TxContext,
-): ID {
-    stake(cluster, coin, b"".to_string(), b"admin".to_string(), clock, ctx)
+): StakeRecord {
+    stake_for_account(cluster, coin, b"admin".to_string(), terms_version, clock, ctx)
 }
+
+/// Makes a new record reachable for everybody who may act on it: the last step of the transaction that made it.
+public fun share(record: StakeRecord) { transfer::share_object(record); }
 
 /// Adds a coin to an active stake. Only the staker: `ENotStaker`. Aborts with `EWrongCluster`, `ENotActive`,
 /// `EProposalOpen` (a slash under way is not dodged by raising the stake), `ETopUpBelowMinimum`,
@@ -205,10 +233,10 @@ public fun top_up(
     assert_belongs(record, cluster);
     assert_staker(record, ctx);
     assert_active(record);
-    assert!(!is_held(record, now_ms), EProposalOpen);
+    let parameters = cluster.parameters_at(now_ms);
+    assert!(!is_held(record, &parameters, now_ms), EProposalOpen);
     let amount_mist = coin.value();
-    let minimum_mist = cluster.parameters_at(now_ms).minimum_top_up_mist();
-    assert!(amount_mist >= minimum_mist, ETopUpBelowMinimum);
+    assert!(amount_mist >= parameters.minimum_top_up_mist(), ETopUpBelowMinimum);
     assert!(
         amount_mist <= cluster::maximum_stake_mist() - record.balance.value(),
         EStakeAboveMaximum,
@@ -217,7 +245,7 @@ public fun top_up(
     event::emit(StakeToppedUp {
         cluster: record.cluster,
         record: object::id(record),
-        sequence: cluster.note_other(object::id(record)),
+        sequence: note_other(record, cluster),
         amount_mist,
         balance_mist: record.balance.value(),
     });
@@ -252,7 +280,8 @@ public fun force_unstake(
 }
 
 /// Pays out what is left of an unbonding or slashed stake, once it is unlocked and no open proposal holds it (at most
-/// until `hold_until_ms`; a proposal past its end holds nothing, whether or not somebody called `slashing::expire`).
+/// until `hold_until_ms`; a proposal past its end, or without the vote of a slasher in force, holds nothing, whether or
+/// not somebody called `slashing::expire`).
 /// A slashed record stays slashed. Only the staker: `ENotStaker`. Aborts with `EWrongCluster`, `ENotUnbonding`,
 /// `ENothingLeft`, `EStillLocked`, `EProposalOpen`. Emits `StakeWithdrawn`. Returns the coin.
 public fun withdraw(
@@ -268,13 +297,13 @@ public fun withdraw(
     let amount_mist = record.balance.value();
     assert!(amount_mist > 0, ENothingLeft);
     assert!(now_ms >= record.unlock_at_ms, EStillLocked);
-    assert!(!is_held(record, now_ms), EProposalOpen);
+    assert!(!is_held(record, &cluster.parameters_at(now_ms), now_ms), EProposalOpen);
     if (record.status == STATUS_UNBONDING) record.status = STATUS_WITHDRAWN;
     record.open_proposals = vector[];
     event::emit(StakeWithdrawn {
         cluster: record.cluster,
         record: object::id(record),
-        sequence: cluster.note_urgent(object::id(record)),
+        sequence: note_ended(record, cluster),
         staker: record.staker,
         amount_mist,
     });
@@ -283,20 +312,6 @@ public fun withdraw(
 
 // === Rules that are pure functions ===
 
-/// Whether a string is a node id: one lower-case DNS label.
-public fun is_node_id(node_id: &String): bool {
-    let bytes = node_id.as_bytes();
-    let length = bytes.length();
-    if (length == 0 || length > MAX_NODE_ID_LENGTH) return false;
-    let mut i = 0;
-    while (i < length) {
-        let hyphen_inside = bytes[i] == 45 && i > 0 && i + 1 < length;
-        if (!hyphen_inside && !cluster::is_lower_alphanumeric(bytes[i])) return false;
-        i = i + 1;
-    };
-    true
-}
-
 /// The least stake of a type: "node" the minimum worker stake, "user" the first tier, "admin" the last.
 public fun minimum_mist(parameters: &Parameters, stake_type: &String): u64 {
     if (stake_type == &b"node".to_string()) parameters.minimum_stake_mist()
@@ -304,12 +319,14 @@ public fun minimum_mist(parameters: &Parameters, stake_type: &String): u64 {
     else parameters.tiers()[2].tier_stake_mist()
 }
 
-/// Whether an open proposal keeps the record from being topped up or withdrawn at that time.
-public fun is_held(record: &StakeRecord, now_ms: u64): bool {
+/// Whether an open proposal keeps the record from being topped up or withdrawn at that time: one that has not expired,
+/// and for which an address has voted that is a slasher under the given parameters.
+public fun is_held(record: &StakeRecord, parameters: &Parameters, now_ms: u64): bool {
     if (record.status != STATUS_ACTIVE && now_ms >= record.hold_until_ms) return false;
     let mut i = 0;
     while (i < record.open_proposals.length()) {
-        if (now_ms < record.open_proposals[i].expires_at_ms) return true;
+        let open = &record.open_proposals[i];
+        if (now_ms < open.expires_at_ms && is_backed(open, parameters)) return true;
         i = i + 1;
     };
     false
@@ -320,10 +337,18 @@ public fun is_slashable(record: &StakeRecord, now_ms: u64): bool {
     record.balance.value() > 0 && (record.status == STATUS_ACTIVE || now_ms < record.hold_until_ms)
 }
 
+/// Whether slashes have left the record less than the minimum in force. Such a worker is bad: it is evicted, and not
+/// banned, since a top-up makes it good again. (A stake that only a raised minimum has overtaken is not.)
+public fun is_short_after_slash(record: &StakeRecord, parameters: &Parameters): bool {
+    record.slashed_amount > 0
+        && record.balance.value() < minimum_mist(parameters, &record.stake_type)
+}
+
 // === For the other modules ===
 
-/// Aborts with `EWrongCluster` unless record and cluster belong together.
+/// Aborts with `cluster::EWrongVersion`, and with `EWrongCluster` unless record and cluster belong together.
 public(package) fun assert_belongs(record: &StakeRecord, cluster: &Cluster) {
+    cluster.assert_version();
     assert!(record.cluster == object::id(cluster), EWrongCluster);
 }
 
@@ -359,11 +384,7 @@ public(package) fun unbind_token(record: &mut StakeRecord) {
 }
 
 /// Whether a proposer has an open proposal against the record at that time.
-public(package) fun has_open_proposal(
-    record: &StakeRecord,
-    proposer: address,
-    now_ms: u64,
-): bool {
+public(package) fun has_open_proposal(record: &StakeRecord, proposer: address, now_ms: u64): bool {
     let mut i = 0;
     while (i < record.open_proposals.length()) {
         let open = &record.open_proposals[i];
@@ -388,31 +409,55 @@ public(package) fun add_proposal(
         if (now_ms < open.expires_at_ms) kept.push_back(open);
         i = i + 1;
     };
-    kept.push_back(OpenProposal { proposal, proposer, expires_at_ms });
+    kept.push_back(OpenProposal {
+        proposal,
+        proposer,
+        has_proposers_vote: true,
+        seconders: vector[],
+        expires_at_ms,
+    });
     record.open_proposals = kept;
+}
+
+/// Writes down on the record that a slasher has voted for an open proposal.
+public(package) fun add_vote(record: &mut StakeRecord, proposal: ID, voter: address) {
+    let (found, i) = note_index(record, proposal);
+    if (!found) return;
+    let open = &mut record.open_proposals[i];
+    if (voter == open.proposer) open.has_proposers_vote = true else open.seconders.push_back(voter);
+}
+
+/// Takes a vote off the record.
+public(package) fun remove_vote(record: &mut StakeRecord, proposal: ID, voter: address) {
+    let (found, i) = note_index(record, proposal);
+    if (!found) return;
+    let open = &mut record.open_proposals[i];
+    if (voter == open.proposer) open.has_proposers_vote = false;
+    let (is_seconder, at) = open.seconders.index_of(&voter);
+    if (is_seconder) {
+        open.seconders.remove(at);
+    };
 }
 
 /// Takes a proposal off the record, if it is still noted there.
 public(package) fun remove_proposal(record: &mut StakeRecord, proposal: ID) {
-    let mut i = 0;
-    while (i < record.open_proposals.length()) {
-        if (record.open_proposals[i].proposal == proposal) {
-            record.open_proposals.remove(i);
-            return
-        };
-        i = i + 1;
-    }
+    let (found, i) = note_index(record, proposal);
+    if (found) {
+        record.open_proposals.remove(i);
+    };
 }
 
-/// Sends coins of the record to the treasury: the amount, or all there is if less. What is left below the minimum
-/// makes the record slashed for good: its node id is free, its token dead, and the rest can be withdrawn after the
-/// unbonding time (an unbonding that had begun goes on unchanged). The caller has made sure of everything else.
+/// Sends coins of the record to the treasury: the amount, or all there is if less. What is left below the minimum in
+/// force, and below that of the day of the stake, makes the record slashed for good: its node id is free, its token
+/// dead, and the rest can be withdrawn after the unbonding time (an unbonding that had begun goes on unchanged). The
+/// caller has made sure of everything else.
 public(package) fun slash(
     cluster: &mut Cluster,
     record: &mut StakeRecord,
     proposal: ID,
     amount_mist: u64,
     reason: String,
+    evidence: vector<u8>,
     clock: &Clock,
     ctx: &mut TxContext,
 ) {
@@ -426,34 +471,41 @@ public(package) fun slash(
     record.slash_reason = reason;
     remove_proposal(record, proposal);
     let token = record.token;
-    if (record.balance.value() < minimum_mist(&parameters, &record.stake_type)) {
+    let minimum_mist = minimum_mist(&parameters, &record.stake_type);
+    let balance_mist = record.balance.value();
+    if (balance_mist < minimum_mist && balance_mist < record.minimum_when_staked_mist) {
         if (record.status == STATUS_ACTIVE) end_activity(cluster, record, &parameters, now_ms);
         record.status = STATUS_SLASHED;
     };
     event::emit(StakeSlashed {
         cluster: record.cluster,
         record: object::id(record),
-        sequence: cluster.note_urgent(object::id(record)),
+        sequence: note_forced(record, cluster),
         proposal,
         staker: record.staker,
         node_id: record.node_id,
         amount_mist: taken_mist,
-        balance_mist: record.balance.value(),
+        balance_mist,
         treasury: parameters.treasury(),
         reason,
+        evidence,
         status: record.status,
         token: if (record.token.is_none()) token else option::none(),
+        unlock_at_ms: record.unlock_at_ms,
+        hold_until_ms: record.hold_until_ms,
     });
 }
 
-/// Notes a change of the record among the ordinary ones. Returns its sequence.
-public(package) fun note_change(record: &StakeRecord, cluster: &mut Cluster): u64 {
-    cluster.note_other(object::id(record))
+/// Notes an unstake, withdrawal or revocation that the staker signed. Returns its sequence.
+public(package) fun note_ended(record: &mut StakeRecord, cluster: &mut Cluster): u64 {
+    record.last_sequence = cluster.note_ended(object::id(record), is_for_node(record));
+    record.last_sequence
 }
 
-/// Notes a change of the record among the urgent ones. Returns its sequence.
-public(package) fun note_urgent_change(record: &StakeRecord, cluster: &mut Cluster): u64 {
-    cluster.note_urgent(object::id(record))
+/// Notes a change of the record among the ordinary ones. Returns its sequence.
+public(package) fun note_other(record: &mut StakeRecord, cluster: &mut Cluster): u64 {
+    record.last_sequence = cluster.note_other(object::id(record), is_for_node(record));
+    record.last_sequence
 }
 
 // === Accessors ===
@@ -472,6 +524,8 @@ public fun status(record: &StakeRecord): u8 { record.status }
 
 public fun staked_at_ms(record: &StakeRecord): u64 { record.staked_at_ms }
 
+public fun minimum_when_staked_mist(record: &StakeRecord): u64 { record.minimum_when_staked_mist }
+
 public fun unlock_at_ms(record: &StakeRecord): u64 { record.unlock_at_ms }
 
 public fun hold_until_ms(record: &StakeRecord): u64 { record.hold_until_ms }
@@ -486,9 +540,15 @@ public fun token_sequence(record: &StakeRecord): u64 { record.token_sequence }
 
 public fun open_proposals(record: &StakeRecord): &vector<OpenProposal> { &record.open_proposals }
 
+public fun last_sequence(record: &StakeRecord): u64 { record.last_sequence }
+
 public fun open_proposal_id(open: &OpenProposal): ID { open.proposal }
 
 public fun open_proposal_proposer(open: &OpenProposal): address { open.proposer }
+
+public fun open_proposal_has_proposers_vote(open: &OpenProposal): bool { open.has_proposers_vote }
+
+public fun open_proposal_seconders(open: &OpenProposal): &vector<address> { &open.seconders }
 
 public fun open_proposal_expires_at_ms(open: &OpenProposal): u64 { open.expires_at_ms }
 
@@ -498,18 +558,45 @@ public fun is_for_node(record: &StakeRecord): bool { record.stake_type == b"node
 
 // === Internals ===
 
-fun stake(
+fun stake_for_account(
     cluster: &mut Cluster,
+    coin: Coin<SUI>,
+    stake_type: String,
+    terms_version: u64,
+    clock: &Clock,
+    ctx: &mut TxContext,
+): StakeRecord {
+    let mut record = stake(
+        cluster,
+        coin,
+        b"".to_string(),
+        stake_type,
+        terms_version,
+        clock,
+        ctx,
+    );
+    note_created(&mut record, cluster, terms_version);
+    record
+}
+
+fun stake(
+    cluster: &Cluster,
     coin: Coin<SUI>,
     node_id: String,
     stake_type: String,
+    terms_version: u64,
     clock: &Clock,
     ctx: &mut TxContext,
-): ID {
+): StakeRecord {
+    cluster.assert_version();
+    assert!(terms_version == cluster.terms_version(), ETermsChanged);
     let now_ms = clock.timestamp_ms();
+    let parameters = cluster.parameters_at(now_ms);
     let amount_mist = coin.value();
     assert!(amount_mist <= cluster::maximum_stake_mist(), EStakeAboveMaximum);
-    let record = StakeRecord {
+    let minimum_when_staked_mist = minimum_mist(&parameters, &stake_type);
+    assert!(amount_mist >= minimum_when_staked_mist, EStakeBelowMinimum);
+    StakeRecord {
         id: object::new(ctx),
         cluster: object::id(cluster),
         staker: ctx.sender(),
@@ -518,6 +605,7 @@ fun stake(
         balance: coin.into_balance(),
         status: STATUS_ACTIVE,
         staked_at_ms: now_ms,
+        minimum_when_staked_mist,
         unlock_at_ms: 0,
         hold_until_ms: 0,
         slashed_amount: 0,
@@ -525,22 +613,23 @@ fun stake(
         token: option::none(),
         token_sequence: 0,
         open_proposals: vector[],
-    };
-    assert_minimum(&record, &cluster.parameters_at(now_ms));
-    let id = object::id(&record);
-    if (is_for_node(&record)) cluster.claim_node_id(node_id, id);
+        last_sequence: 0,
+    }
+}
+
+fun note_created(record: &mut StakeRecord, cluster: &mut Cluster, terms_version: u64) {
     event::emit(StakeCreated {
         cluster: record.cluster,
-        record: id,
-        sequence: cluster.note_other(id),
+        record: object::id(record),
+        sequence: note_other(record, cluster),
         staker: record.staker,
-        node_id,
-        stake_type,
-        amount_mist,
-        staked_at_ms: now_ms,
+        node_id: record.node_id,
+        stake_type: record.stake_type,
+        amount_mist: record.balance.value(),
+        staked_at_ms: record.staked_at_ms,
+        minimum_mist: record.minimum_when_staked_mist,
+        terms_version,
     });
-    transfer::share_object(record);
-    id
 }
 
 fun unbond(cluster: &mut Cluster, record: &mut StakeRecord, forced: bool, clock: &Clock) {
@@ -553,7 +642,7 @@ fun unbond(cluster: &mut Cluster, record: &mut StakeRecord, forced: bool, clock:
     event::emit(UnstakeRequested {
         cluster: record.cluster,
         record: object::id(record),
-        sequence: cluster.note_urgent(object::id(record)),
+        sequence: if (forced) note_forced(record, cluster) else note_ended(record, cluster),
         staker: record.staker,
         node_id: record.node_id,
         balance_mist: record.balance.value(),
@@ -575,4 +664,32 @@ fun end_activity(
     unbind_token(record);
     record.unlock_at_ms = now_ms + parameters.unbonding_ms();
     record.hold_until_ms = cluster::hold_until(record.unlock_at_ms, parameters.unbonding_ms());
+}
+
+/// Notes a slash or forced unstake. Returns its sequence.
+fun note_forced(record: &mut StakeRecord, cluster: &mut Cluster): u64 {
+    record.last_sequence = cluster.note_forced(object::id(record), is_for_node(record));
+    record.last_sequence
+}
+
+/// Whether one of those who have voted for an open proposal is a slasher under the given parameters.
+fun is_backed(open: &OpenProposal, parameters: &Parameters): bool {
+    let slashers = parameters.slashers();
+    if (open.has_proposers_vote && slashers.contains(&open.proposer)) return true;
+    let mut i = 0;
+    while (i < open.seconders.length()) {
+        if (slashers.contains(&open.seconders[i])) return true;
+        i = i + 1;
+    };
+    false
+}
+
+/// Whether a proposal is noted on the record, and where.
+fun note_index(record: &StakeRecord, proposal: ID): (bool, u64) {
+    let mut i = 0;
+    while (i < record.open_proposals.length()) {
+        if (record.open_proposals[i].proposal == proposal) return (true, i);
+        i = i + 1;
+    };
+    (false, 0)
 }

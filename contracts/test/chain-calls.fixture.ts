@@ -105,15 +105,17 @@ export function newParametersOnly(transaction: Transaction, address: string): vo
 export function staking(signer: Ed25519Keypair, nodeId: string): Transaction {
   const transaction = new Transaction();
   transaction.setSender(signer.toSuiAddress());
-  transaction.moveCall({
+  const record = transaction.moveCall({
     target: `${packageId}::staking::stake_for_node`,
     arguments: [
       transaction.object(cluster),
       transaction.splitCoins(transaction.gas, [1_000_000n]),
       transaction.pure.string(nodeId),
+      transaction.pure.u64(1n),
       transaction.object.clock(),
     ],
   });
+  transaction.moveCall({ target: `${packageId}::staking::share`, arguments: [record] });
   return transaction;
 }
 

@@ -32,6 +32,7 @@ describe('aborts', () => {
         await clusterRef(transaction),
         transaction.splitCoins(transaction.gas, [1_000_000n]),
         transaction.pure.string('Not A Label'),
+        transaction.pure.u64(1n),
         transaction.sharedObjectRef({ objectId: '0x6', initialSharedVersion: 1, mutable: false }),
       ],
     });
@@ -49,7 +50,7 @@ describe('aborts', () => {
       $kind: 'MoveAbort',
       command: 1,
       MoveAbort: {
-        location: { package: packageId, module: 'staking', functionName: 'stake_for_node' },
+        location: { package: packageId, module: 'cluster', functionName: 'claim_node_id' },
         cleverError: { constantName: 'EInvalidNodeId', value: expect.stringMatching(/node id/i) },
       },
     });
@@ -89,7 +90,11 @@ describe('aborts', () => {
 
   const newParametersAndCluster = (transaction: Transaction, address: string) => {
     const parameters = newParameters(transaction, packageId, address);
-    transaction.moveCall({ target: `${packageId}::cluster::create_cluster`, arguments: [parameters] });
+    const made = transaction.moveCall({
+      target: `${packageId}::cluster::create_cluster`,
+      arguments: [parameters],
+    });
+    transaction.moveCall({ target: `${packageId}::cluster::share`, arguments: [made] });
   };
 
   test('a token that has only key cannot be transferred', async () => {
@@ -172,6 +177,8 @@ describe('versions', () => {
     expect([object.version, object.type, object.owner.$kind]).toEqual(['1', 'package', 'Immutable']);
     const { package: published } = await client.movePackageService.getPackage({ packageId }).response;
     expect(published?.modules.map(({ name }) => name)).toEqual([
+      'appearance',
+      'attestation',
       'cluster',
       'k8s_gateway',
       'slashing',

@@ -52,6 +52,7 @@ export function newParameters(transaction: Transaction, packageId: string, addre
       pure.vector('address', [address]),
       pure.u64(1n),
       pure.u64(60_000n),
+      pure.u64(0n),
       pure.address(address),
     ],
   });
@@ -65,7 +66,11 @@ export async function createCluster(
 ): Promise<string> {
   const transaction = new Transaction();
   const parameters = newParameters(transaction, packageId, signer.toSuiAddress());
-  transaction.moveCall({ target: `${packageId}::cluster::create_cluster`, arguments: [parameters] });
+  const made = transaction.moveCall({
+    target: `${packageId}::cluster::create_cluster`,
+    arguments: [parameters],
+  });
+  transaction.moveCall({ target: `${packageId}::cluster::share`, arguments: [made] });
   const { objectTypes } = await execute(client, signer, transaction);
   return idOfType(objectTypes, '::cluster::Cluster');
 }
@@ -80,15 +85,17 @@ export async function stakeForNode(
   mist = 1_000_000n,
 ): Promise<string> {
   const transaction = new Transaction();
-  transaction.moveCall({
+  const record = transaction.moveCall({
     target: `${packageId}::staking::stake_for_node`,
     arguments: [
       transaction.object(cluster),
       transaction.splitCoins(transaction.gas, [mist]),
       transaction.pure.string(nodeId),
+      transaction.pure.u64(1n),
       transaction.object.clock(),
     ],
   });
+  transaction.moveCall({ target: `${packageId}::staking::share`, arguments: [record] });
   const { objectTypes } = await execute(client, signer, transaction);
   return idOfType(objectTypes, '::staking::StakeRecord');
 }

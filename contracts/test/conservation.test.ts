@@ -126,6 +126,7 @@ async function landAbort(
       }),
       transaction.splitCoins(transaction.gas, [1n]),
       transaction.pure.string('too-little'),
+      transaction.pure.u64(1n),
       transaction.sharedObjectRef({ objectId: '0x6', initialSharedVersion: 1, mutable: false }),
     ],
   });

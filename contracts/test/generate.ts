@@ -26,7 +26,7 @@ const ASKED: readonly (readonly Permission[])[] = [
 ];
 const NODES = ['n1', 'n2', 'n3'];
 const STATUS = { active: 0, unbonding: 1, slashed: 2, withdrawn: 3 };
-const PROPOSAL_STATUS = { open: 0, executed: 1, expired: 2 };
+const PROPOSAL_STATUS = { open: 0, executed: 1, expired: 2, cancelled: 3 };
 
 /** The generated test file for a seed: the same seed, the same text. */
 export function generatedTests(seed: number): Files {
@@ -41,14 +41,15 @@ export function generatedTests(seed: number): Files {
 const HEADER = `#[test_only]
 module k3s_daas::generated_tests;
 
-use k3s_daas::cluster::RingEntry;
+use k3s_daas::cluster::Ring;
 use k3s_daas::staking::StakeRecord;
 use k3s_daas::world::{Self, World};
 
 fun record(
     r: &StakeRecord, balance: u64, status: u8, unlock: u64, hold: u64, slashed: u64, sequence: u64, open: u64,
-    token: Option<ID>,
+    token: Option<ID>, last_sequence: u64,
 ) {
+    assert!(r.last_sequence() == last_sequence);
     assert!(r.balance_mist() == balance);
     assert!(r.status() == status);
     assert!(r.unlock_at_ms() == unlock);
@@ -61,12 +62,13 @@ fun record(
     assert!(r.token().is_none() || r.is_active());
 }
 
-fun ring(ring: &vector<RingEntry>, records: vector<ID>, sequences: vector<u64>) {
-    assert!(ring.length() == records.length());
+fun ring(ring: &Ring, records: vector<ID>, sequences: vector<u64>, dropped: u64) {
+    assert!(ring.dropped_seq() == dropped);
+    assert!(ring.entries().length() == records.length());
     let mut i = 0;
-    while (i < ring.length()) {
-        assert!(ring[i].entry_record() == records[i]);
-        assert!(ring[i].entry_sequence() == sequences[i]);
+    while (i < records.length()) {
+        assert!(ring.entries()[i].entry_record() == records[i]);
+        assert!(ring.entries()[i].entry_sequence() == sequences[i]);
         i = i + 1;
     }
 }
@@ -99,8 +101,8 @@ function story(random: Random, number: number): string {
     const step = anyCall(random, model);
     if (step.abort) continue;
     step.apply();
-    // Only a vote can have sent coins to a treasury.
-    const collect = /w\.(propose|vote)\(/.test(step.code) ? COLLECT : '';
+    // Only an execution can have sent coins to a treasury.
+    const collect = /w\.(propose|vote|execute)\(/.test(step.code) ? COLLECT : '';
     lines.push(`    ${step.code}\n${collect}${comparison(model, recordIn(model, step))}`);
   }
   const all = model.records.map((record) => comparison(model, record)).join('');
@@ -143,7 +145,7 @@ function comparison(model: Model, r: StakeRecord | undefined): string {
   if (r) {
     const token = r.token ? `option::some(object::id(&${r.token.name}))` : 'option::none()';
     lines.push(
-      `record(&${r.name}, ${r.balance}, ${STATUS[r.status]}, ${r.unlock}, ${r.hold}, ${r.slashed}, ${r.tokenSequence}, ${r.open.length}, ${token});`,
+      `record(&${r.name}, ${r.balance}, ${STATUS[r.status]}, ${r.unlock}, ${r.hold}, ${r.slashed}, ${r.tokenSequence}, ${r.open.length}, ${token}, ${r.lastSequence});`,
     );
   }
   for (const t of model.tokens) {
@@ -157,13 +159,12 @@ function comparison(model: Model, r: StakeRecord | undefined): string {
   }
   const named = NODES.map((node) => optional(model.holder(node)));
   lines.push(`names(&w, ${named.join(', ')});`);
-  for (const [name, entries] of [
-    ['urgent_ring', model.urgent],
-    ['other_ring', model.other],
-  ] as const) {
+  for (const { name, entries, dropped } of Object.values(model.rings).flatMap((rings) =>
+    Object.values(rings),
+  )) {
     const ids = entries.map((entry) => `object::id(&${entry.record.name})`).join(', ');
     const sequences = entries.map((entry) => entry.sequence).join(', ');
-    lines.push(`ring(w.cluster().${name}(), vector[${ids}], vector[${sequences}]);`);
+    lines.push(`ring(${name}, vector[${ids}], vector[${sequences}], ${dropped});`);
   }
   lines.push(`assert!(w.cluster().change_seq() == ${model.sequence});`);
   const p = model.inForce();
@@ -217,7 +218,9 @@ function anyCall(random: Random, model: Model): Call {
     const part = random.one([0, 1, record.balance, record.balance + 1, Math.floor(record.balance / 2)]);
     return model.propose(slasher, record, part);
   }
-  if (choice < 84) return withExisting(random, model, slasher, sender, record) ?? wait(random, model);
+  if (choice < 63) return reservation(random, model, admin);
+  if (choice < 64) return model.settle(sender);
+  if (choice < 86) return withExisting(random, model, slasher, sender, record) ?? wait(random, model);
   if (choice < 92) return wait(random, model);
   if (choice < 96) return schedule(random, model, admin);
   if (choice < 97) return model.acceptTreasury(random.one(['treasury_2', 'treasury', 'mallory']));
@@ -232,6 +235,11 @@ function stake(random: Random, model: Model): Call {
   return model.stake(staker, type, random.one(amounts[type]), random.one(NODES));
 }
 
+function reservation(random: Random, model: Model, admin: string): Call {
+  const node = random.one(NODES);
+  return random.chance(0.4) ? model.unreserve(admin, node) : model.reserve(admin, node, random.one(STAKERS));
+}
+
 /** A call on a proposal or a token, if there is one. */
 function withExisting(
   random: Random,
@@ -244,13 +252,18 @@ function withExisting(
   const proposal: Proposal | undefined = random.maybe(random.chance(0.8) ? open : model.proposals);
   const tokens = model.tokens.filter((token) => !token.deleted);
   const token = record.token ?? random.maybe(tokens);
-  const kind = random.below(10);
-  if (kind < 5) return proposal && model.vote(slasher, proposal);
-  if (kind < 7) return proposal && model.expire(random.one(STAKERS), proposal);
+  const kind = random.below(16);
+  if (kind < 3) return proposal && model.vote(slasher, proposal, true);
+  if (kind < 6) return proposal && model.vote(slasher, proposal, false);
+  if (kind < 8) return proposal && model.execute(random.one(STAKERS), proposal);
+  if (kind < 9) return proposal && model.retract(random.maybe(proposal.votes) ?? slasher, proposal);
+  if (kind < 10) return proposal && model.cancel(random.chance(0.7) ? proposal.proposer : slasher, proposal);
+  if (kind < 11) return proposal && model.answer(random.one(STAKERS), proposal);
+  if (kind < 13) return proposal && model.expire(random.one(STAKERS), proposal);
   if (!token) return undefined;
   const home = random.chance(0.9) ? token.record : record;
   // Only its owner can name a token in a transaction.
-  if (kind < 9) return model.rotate(random.chance(0.9) ? home.staker : sender, token, home);
+  if (kind < 15) return model.rotate(random.chance(0.9) ? home.staker : sender, token, home);
   return model.revoke(token, home);
 }
 

@@ -19,6 +19,8 @@ export interface StakeRecord {
   readonly staker: string;
   readonly type: 'node' | 'user' | 'admin';
   readonly node: string;
+  /** The least stake of its type when it was made. */
+  readonly minimum: number;
   balance: number;
   status: 'active' | 'unbonding' | 'slashed' | 'withdrawn';
   unlock: number;
@@ -27,6 +29,7 @@ export interface StakeRecord {
   token: Token | undefined;
   tokenSequence: number;
   open: Proposal[];
+  lastSequence: number;
 }
 
 export interface Token {
@@ -42,11 +45,20 @@ export interface Proposal {
   readonly record: StakeRecord;
   readonly proposer: string;
   readonly amount: number;
-  readonly votes: string[];
+  votes: string[];
   readonly electorate: readonly string[];
   readonly threshold: number;
   readonly expires: number;
-  status: 'open' | 'executed' | 'expired';
+  status: 'open' | 'executed' | 'expired' | 'cancelled';
+}
+
+/** Changes of one kind, of node stakes or of the others. */
+export interface Ring {
+  /** As the Move test reads it. */
+  readonly name: string;
+  readonly capacity: number;
+  entries: { readonly record: StakeRecord; readonly sequence: number }[];
+  dropped: number;
 }
 
 /** One call: how it reads in a Move test, the named error it must abort with, or else what it does. */
@@ -84,8 +96,11 @@ export class Model {
   #pending: { parameters: Parameters; effective: number; accepted: boolean } | undefined;
   /** When the last of those is unlocked who unbonds under earlier parameters. */
   #earlierUnlock = 0;
-  readonly urgent: { record: StakeRecord; sequence: number }[] = [];
-  readonly other: { record: StakeRecord; sequence: number }[] = [];
+  readonly rings: Readonly<Record<'node' | 'account', Readonly<Record<RingKind, Ring>>>> = {
+    node: ringsOf('node', 128),
+    account: ringsOf('account', 32),
+  };
+  readonly #reserved = new Map<string, string>();
   readonly records: StakeRecord[] = [];
   readonly tokens: Token[] = [];
   readonly proposals: Proposal[] = [];
@@ -101,7 +116,8 @@ export class Model {
   isValid(token: Token): boolean {
     const { record, permissions, expires } = token;
     const isLive = record.token === token && record.status === 'active' && this.epoch < expires;
-    return isLive && permissions.every((permission) => this.#grants(record, permission));
+    const isShort = record.slashed > 0 && record.balance < this.#minimum(record.type);
+    return isLive && !isShort && permissions.every((permission) => this.#grants(record, permission));
   }
 
   holder(node: string): StakeRecord | undefined {
@@ -176,6 +192,28 @@ export class Model {
     });
   }
 
+  reserve(sender: string, node: string, reservedFor: string): Call {
+    const abort = sender === 'admin' ? undefined : 'cluster::ENotAdmin';
+    const code = `w.reserve(world::${sender}(), b"${node}", world::${reservedFor}());`;
+    return call(code, abort, () => {
+      this.#reserved.set(node, reservedFor);
+    });
+  }
+
+  unreserve(sender: string, node: string): Call {
+    let abort: string | undefined;
+    if (sender !== 'admin') abort = 'cluster::ENotAdmin';
+    else if (!this.#reserved.has(node)) abort = 'cluster::ENodeIdNotReserved';
+    return call(`w.unreserve(world::${sender}(), b"${node}");`, abort, () => {
+      this.#reserved.delete(node);
+    });
+  }
+
+  /** Moves what is in force to its place, which changes nothing that counts. */
+  settle(sender: string): Call {
+    return call(`w.settle(world::${sender}());`, undefined, () => this.#settle());
+  }
+
   // --- staking ---
 
   stake(staker: string, type: StakeRecord['type'], amount: number, node: string): Call {
@@ -184,6 +222,8 @@ export class Model {
     let abort: string | undefined;
     if (amount < this.#minimum(type)) abort = 'staking::EStakeBelowMinimum';
     else if (type === 'node' && this.holder(node)) abort = 'cluster::ENodeIdTaken';
+    else if (type === 'node' && (this.#reserved.get(node) ?? staker) !== staker)
+      abort = 'cluster::ENodeIdReserved';
     return call(
       `let mut ${name} = w.stake_${type}(world::${staker}(), ${amount}${tail}); paid_in = paid_in + ${amount};`,
       abort,
@@ -193,6 +233,7 @@ export class Model {
           staker,
           type,
           node: type === 'node' ? node : '',
+          minimum: this.#minimum(type),
           balance: amount,
           status: 'active',
           unlock: 0,
@@ -201,10 +242,11 @@ export class Model {
           token: undefined,
           tokenSequence: 0,
           open: [],
+          lastSequence: 0,
         };
         this.records.push(record);
         this.paidIn += amount;
-        this.#note(this.other, record);
+        this.#note('other', record);
       },
     );
   }
@@ -221,7 +263,7 @@ export class Model {
       () => {
         record.balance += amount;
         this.paidIn += amount;
-        this.#note(this.other, record);
+        this.#note('other', record);
       },
     );
   }
@@ -235,7 +277,7 @@ export class Model {
     return call(`w.${name}(world::${sender}(), &mut ${record.name});`, abort, () => {
       this.#end(record);
       record.status = 'unbonding';
-      this.#note(this.urgent, record);
+      this.#note(forced ? 'forced' : 'ended', record);
     });
   }
 
@@ -250,7 +292,7 @@ export class Model {
       record.balance = 0;
       if (record.status === 'unbonding') record.status = 'withdrawn';
       record.open = [];
-      this.#note(this.urgent, record);
+      this.#note('ended', record);
     });
   }
 
@@ -284,13 +326,15 @@ export class Model {
         };
         this.proposals.push(proposal);
         record.open = [...record.open.filter((p) => this.now < p.expires), proposal];
-        this.#note(this.other, record);
+        this.#note('other', record);
         this.#castVote(proposal, sender);
+        if (this.#isEnough(proposal)) this.#carryOut(proposal);
       },
     );
   }
 
-  vote(sender: string, proposal: Proposal): Call {
+  /** With `executes` the same transaction carries the proposal out when that vote is enough. */
+  vote(sender: string, proposal: Proposal, executes: boolean): Call {
     const { record } = proposal;
     let abort: string | undefined;
     if (!this.inForce().slashers.includes(sender)) abort = 'slashing::ENotSlasher';
@@ -299,20 +343,64 @@ export class Model {
     else if (this.now >= proposal.expires) abort = 'slashing::EProposalExpired';
     else if (!this.#slashable(record)) abort = 'slashing::EStakeGone';
     else if (proposal.votes.includes(sender)) abort = 'slashing::EAlreadyVoted';
-    return call(`w.vote(world::${sender}(), &mut ${record.name}, &mut ${proposal.name});`, abort, () =>
-      this.#castVote(proposal, sender),
+    const name = executes ? 'vote' : 'only_vote';
+    return call(`w.${name}(world::${sender}(), &mut ${record.name}, &mut ${proposal.name});`, abort, () => {
+      this.#castVote(proposal, sender);
+      if (executes && this.#isEnough(proposal)) this.#carryOut(proposal);
+    });
+  }
+
+  execute(sender: string, proposal: Proposal): Call {
+    const { record } = proposal;
+    let abort: string | undefined;
+    if (proposal.status !== 'open') abort = 'slashing::EProposalClosed';
+    else if (this.now >= proposal.expires) abort = 'slashing::EProposalExpired';
+    else if (!this.#slashable(record)) abort = 'slashing::EStakeGone';
+    else if (!this.#isEnough(proposal)) abort = 'slashing::ETooFewVotes';
+    return call(`w.execute(world::${sender}(), &mut ${record.name}, &mut ${proposal.name});`, abort, () =>
+      this.#carryOut(proposal),
     );
+  }
+
+  retract(sender: string, proposal: Proposal): Call {
+    const { record } = proposal;
+    let abort: string | undefined;
+    if (proposal.status !== 'open') abort = 'slashing::EProposalClosed';
+    else if (!proposal.votes.includes(sender)) abort = 'slashing::ENotVoted';
+    return call(`w.retract(world::${sender}(), &mut ${record.name}, &mut ${proposal.name});`, abort, () => {
+      proposal.votes = proposal.votes.filter((voter) => voter !== sender);
+    });
+  }
+
+  cancel(sender: string, proposal: Proposal): Call {
+    const { record } = proposal;
+    let abort: string | undefined;
+    if (proposal.status !== 'open') abort = 'slashing::EProposalClosed';
+    else if (sender !== proposal.proposer) abort = 'slashing::ENotProposer';
+    else if (proposal.votes.some((voter) => voter !== sender)) abort = 'slashing::EOtherVotes';
+    return call(`w.cancel(world::${sender}(), &mut ${record.name}, &mut ${proposal.name});`, abort, () => {
+      this.#close(proposal, 'cancelled');
+    });
+  }
+
+  answer(sender: string, proposal: Proposal): Call {
+    const { record } = proposal;
+    let abort: string | undefined;
+    if (proposal.status !== 'open') abort = 'slashing::EProposalClosed';
+    else if (sender !== record.staker) abort = 'staking::ENotStaker';
+    else if (this.now >= proposal.expires) abort = 'slashing::EProposalExpired';
+    const code = `w.answer(world::${sender}(), &${record.name}, &mut ${proposal.name}, world::key());`;
+    return call(code, abort, () => undefined);
   }
 
   expire(sender: string, proposal: Proposal): Call {
     const { record } = proposal;
     let abort: string | undefined;
     if (proposal.status !== 'open') abort = 'slashing::EProposalClosed';
-    else if (this.now < proposal.expires && this.#slashable(record)) abort = 'slashing::EProposalNotExpired';
+    else if (this.now < proposal.expires && this.#slashable(record) && this.#counted(proposal) > 0)
+      abort = 'slashing::EProposalNotExpired';
     return call(`w.expire(world::${sender}(), &mut ${record.name}, &mut ${proposal.name});`, abort, () => {
-      proposal.status = 'expired';
-      record.open = record.open.filter((one) => one !== proposal);
-      this.#note(this.other, record);
+      this.#close(proposal, 'expired');
     });
   }
 
@@ -357,7 +445,7 @@ export class Model {
       token.deleted = true;
       if (record.token !== token) return;
       record.token = undefined;
-      this.#note(this.urgent, record);
+      this.#note('ended', record);
     });
   }
 
@@ -380,25 +468,41 @@ export class Model {
     this.tokens.push(token);
     record.token = token;
     record.tokenSequence += 1;
-    this.#note(this.other, record);
+    this.#note('other', record);
   }
 
   #castVote(proposal: Proposal, voter: string): void {
-    const { record } = proposal;
-    const parameters = this.inForce();
     proposal.votes.push(voter);
-    const votes = proposal.votes.filter((one) => parameters.slashers.includes(one)).length;
-    if (votes < Math.max(parameters.threshold, proposal.threshold)) return;
+  }
+
+  #counted(proposal: Proposal): number {
+    const { slashers } = this.inForce();
+    return proposal.votes.filter((voter) => slashers.includes(voter)).length;
+  }
+
+  #isEnough(proposal: Proposal): boolean {
+    return this.#counted(proposal) >= Math.max(this.inForce().threshold, proposal.threshold);
+  }
+
+  #close(proposal: Proposal, status: 'expired' | 'cancelled'): void {
+    const { record } = proposal;
+    proposal.status = status;
+    record.open = record.open.filter((one) => one !== proposal);
+    this.#note('other', record);
+  }
+
+  #carryOut(proposal: Proposal): void {
+    const { record } = proposal;
     proposal.status = 'executed';
     const taken = Math.min(proposal.amount, record.balance);
     record.balance -= taken;
     record.slashed += taken;
     record.open = record.open.filter((one) => one !== proposal);
-    if (record.balance < this.#minimum(record.type)) {
+    if (record.balance < Math.min(this.#minimum(record.type), record.minimum)) {
       if (record.status === 'active') this.#end(record);
       record.status = 'slashed';
     }
-    this.#note(this.urgent, record);
+    this.#note('forced', record);
   }
 
   #end(record: StakeRecord): void {
@@ -410,7 +514,7 @@ export class Model {
 
   #held(record: StakeRecord): boolean {
     if (record.status !== 'active' && this.now >= record.hold) return false;
-    return record.open.some((proposal) => this.now < proposal.expires);
+    return record.open.some((proposal) => this.now < proposal.expires && this.#counted(proposal) > 0);
   }
 
   #slashable(record: StakeRecord): boolean {
@@ -429,12 +533,29 @@ export class Model {
     this.#pending = undefined;
   }
 
-  #note(ring: { record: StakeRecord; sequence: number }[], record: StakeRecord): void {
+  #note(kind: RingKind, record: StakeRecord): void {
     this.sequence += 1;
-    const earlier = ring.findIndex((entry) => entry.record === record);
-    if (earlier >= 0) ring.splice(earlier, 1);
-    ring.push({ record, sequence: this.sequence });
+    record.lastSequence = this.sequence;
+    const ring = this.rings[record.type === 'node' ? 'node' : 'account'][kind];
+    ring.entries = [
+      ...ring.entries.filter((entry) => entry.record !== record),
+      { record, sequence: this.sequence },
+    ];
+    if (ring.entries.length > ring.capacity) ring.dropped = ring.entries.shift()?.sequence ?? 0;
   }
+}
+
+/** By who can bring a change about. */
+type RingKind = 'forced' | 'ended' | 'other';
+
+function ringsOf(stakes: 'node' | 'account', capacity: number): Record<RingKind, Ring> {
+  const ring = (kind: RingKind): Ring => ({
+    name: `w.cluster().${stakes}_rings().${kind}()`,
+    capacity,
+    entries: [],
+    dropped: 0,
+  });
+  return { forced: ring('forced'), ended: ring('ended'), other: ring('other') };
 }
 
 function call(code: string, abort: string | undefined, apply: () => void): Call {

@@ -19,13 +19,14 @@ for (const file of process.argv.slice(2)) {
       throw new Error(
         `${file}, step ${index + 1} (${step.call}): expected ${step.abort ?? 'no abort'}, got ${outcome.abort ?? 'none'}`,
       );
-    const { by, atMs, epoch, call, arguments: given, creates } = step;
+    const { by, atMs, epoch, call, arguments: given, also, creates } = step;
     steps.push({
       by,
       ...(atMs === undefined ? {} : { atMs }),
       ...(epoch === undefined ? {} : { epoch }),
       call,
       arguments: given,
+      ...(also ? { also } : {}),
       ...(creates ? { creates } : {}),
       ...outcome,
     });

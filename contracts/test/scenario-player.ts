@@ -4,7 +4,16 @@ import { SimulationError } from '@mysten/sui/client';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Transaction, type TransactionArgument } from '@mysten/sui/transactions';
 import { type Interface, isStruct, type MoveType, readInterface, referent } from './interface.ts';
-import { actorKey, addressOf, coinOf, nestedCall, type Scenario, type Step } from './scenario.ts';
+import {
+  actorKey,
+  addressOf,
+  coinOf,
+  type Made,
+  madeBy,
+  nestedCall,
+  type Scenario,
+  type Step,
+} from './scenario.ts';
 
 /** The chain under test, with its time in hand. */
 export interface Stage {
@@ -34,6 +43,8 @@ export class Player {
   readonly #funded = new Set<string>();
   /** Coins that are handed in whole, by amount; of the step that is played. */
   #largeCoins = new Map<bigint, string>();
+  /** What the step's first call has returned and nobody has yet, by its name. */
+  readonly #unshared = new Map<string, TransactionArgument>();
   #atMs = 0;
   #epoch = 0;
 
@@ -58,10 +69,12 @@ export class Player {
     const { result, index } = this.#call(transaction, step);
     const returned = this.#function(step.call).returns[0];
     if (returned && isStruct(returned, 'coin::Coin')) transaction.transferObjects([result], sender);
+    const made = madeBy(step, this.#abi);
+    this.#finish(transaction, step, made, result);
     const { client } = this.#stage;
     let returns: unknown;
     try {
-      if (returned && !isStruct(returned, 'coin::Coin') && !isStruct(returned, 'object::ID'))
+      if (returned && !made && !isStruct(returned, 'coin::Coin') && !isStruct(returned, 'object::ID'))
         returns = await this.#simulate(step, index, returned);
       const executed = await client.signAndExecuteTransaction({
         transaction,
@@ -81,6 +94,15 @@ export class Player {
     }
   }
 
+  /** The calls that follow in the same transaction, and the sharing of what the first has made. */
+  #finish(transaction: Transaction, step: Step, made: Made | undefined, result: TransactionArgument): void {
+    if (made) this.#unshared.set(made.name, result);
+    for (const call of step.also ?? []) this.#call(transaction, call);
+    this.#unshared.clear();
+    if (made)
+      transaction.moveCall({ target: `${this.#stage.packageId}::${made.share}`, arguments: [result] });
+  }
+
   async #simulate(step: Step, index: number, type: MoveType): Promise<unknown> {
     const transaction = new Transaction();
     transaction.setSender(addressOf(`@${step.by}`));
@@ -96,7 +118,8 @@ export class Player {
   }
 
   async #fund(sender: string, step: Step): Promise<void> {
-    const amounts = step.arguments.flatMap((value) => coinOf(value) ?? []);
+    const all = [...step.arguments, ...(step.also ?? []).flatMap(({ arguments: given }) => given)];
+    const amounts = all.flatMap((value) => coinOf(value) ?? []);
     this.#largeCoins = new Map();
     for (const mist of amounts.filter((amount) => amount > LARGEST_SPLIT_MIST))
       this.#largeCoins.set(mist, await this.#coin(sender, mist));
@@ -132,7 +155,8 @@ export class Player {
         return [transaction.splitCoins(transaction.gas, [coin])[0] as TransactionArgument];
       const nested = nestedCall(value);
       if (nested) return [this.#call(transaction, nested).result];
-      if (type.kind === 'struct' && type.isOurs) return [transaction.object(this.#id(String(value)))];
+      if (type.kind === 'struct' && type.isOurs)
+        return [this.#unshared.get(String(value).slice(1)) ?? transaction.object(this.#id(String(value)))];
       return [transaction.pure(this.#encode(type, value))];
     });
     const result = transaction.moveCall({

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { z } from 'zod';
+import { type Interface, isStruct } from './interface.ts';
 import { CONTRACTS } from './move.ts';
 
 const Nested = z.strictObject({ call: z.string(), arguments: z.array(z.unknown()) });
@@ -13,6 +14,7 @@ const Step = z.strictObject({
   epoch: z.number().int().nonnegative().optional(),
   call: z.string(),
   arguments: z.array(z.unknown()),
+  also: z.array(Nested).optional(),
   creates: z.record(z.string(), z.string()).optional(),
   abort: z.string().optional(),
   returns: z.unknown().optional(),
@@ -57,6 +59,26 @@ export function actorKey(name: string): Ed25519Keypair {
   return Ed25519Keypair.fromSecretKey(
     createHash('sha256').update(`k3s-daas scenario actor ${name}`).digest(),
   );
+}
+
+/** An object that the first call of a step returns. */
+export interface Made {
+  /** As the scenario calls it; empty in a step that aborts, which need not say. */
+  readonly name: string;
+  readonly type: string;
+  /** The call that ends the transaction: it takes the object by value. */
+  readonly share: string;
+}
+
+/** What the first call of a step returns, if that is to be shared at the end of the transaction. */
+export function madeBy({ call, creates = {} }: Step, abi: Interface): Made | undefined {
+  const returned = abi.functions.get(call)?.returns[0];
+  if (returned?.kind !== 'struct' || !returned.isOurs) return undefined;
+  const share = `${returned.name.split('::')[0]}::share`;
+  const shared = abi.functions.get(share)?.parameters[0];
+  if (!shared || !isStruct(shared, returned.name)) return undefined;
+  const [name = ''] = Object.entries(creates).find(([, type]) => type === returned.name) ?? [];
+  return { name, type: returned.name, share };
 }
 
 /** `@alice` is an actor's address, `@0x0` that address. */

@@ -3,7 +3,15 @@
 import { bcs } from '@mysten/sui/bcs';
 import { type Interface, isStruct, type MoveType, readInterface, referent } from './interface.ts';
 import type { Files } from './move.ts';
-import { addressOf, coinOf, type NamedScenario, nestedCall, readScenarios, type Step } from './scenario.ts';
+import {
+  addressOf,
+  coinOf,
+  madeBy,
+  type NamedScenario,
+  nestedCall,
+  readScenarios,
+  type Step,
+} from './scenario.ts';
 
 export interface ScenarioTests {
   /** Test files for the package, by path. */
@@ -30,7 +38,7 @@ export function scenarioTests(
     files[`tests/scenario_${moduleOf(scenario.name)}.move`] = new Story(scenario, abi).source();
     for (const step of scenario.steps) {
       if (step.abort) aborts.add(step.abort);
-      for (const call of callsOf(step)) functions.add(call);
+      for (const call of [step, ...(step.also ?? [])].flatMap(callsOf)) functions.add(call);
       for (const { type } of step.events ?? []) events.add(type);
     }
   }
@@ -186,7 +194,7 @@ class Story {
           `    let seen = ${call}(&mut world);\n    ${call}_names(&mut world);\n    ${call}_left(&mut world, seen);\n`,
       )
       .join('')}    s::end(world);\n}`;
-    const head = `// Generated from contracts/scenarios/${name}.json by contracts/test/scenarios.ts.\n/// ${title}\n#[test_only, allow(unused_use, unused_let_mut, unused_mut_ref, unused_variable, unused_function)]\nmodule k3s_daas::scenario_${moduleOf(name)};\n\nuse k3s_daas::cluster;\nuse k3s_daas::k8s_gateway;\nuse k3s_daas::scenario_support::{Self as s, World};\nuse k3s_daas::slashing;\nuse k3s_daas::staking;\nuse std::bcs;\nuse std::string::String;\nuse sui::coin::{Self, Coin};\nuse sui::event;\nuse sui::sui::SUI;\nuse sui::test_scenario as ts;\n`;
+    const head = `// Generated from contracts/scenarios/${name}.json by contracts/test/scenarios.ts.\n/// ${title}\n#[test_only, allow(unused_use, unused_let_mut, unused_mut_ref, unused_variable, unused_function)]\nmodule k3s_daas::scenario_${moduleOf(name)};\n\nuse k3s_daas::attestation;\nuse k3s_daas::cluster;\nuse k3s_daas::k8s_gateway;\nuse k3s_daas::scenario_support::{Self as s, World};\nuse k3s_daas::slashing;\nuse k3s_daas::staking;\nuse std::bcs;\nuse std::string::String;\nuse sui::coin::{Self, Coin};\nuse sui::event;\nuse sui::sui::SUI;\nuse sui::test_scenario as ts;\n`;
     return [head, ...functions, story, ...tests]
       .join('\n\n')
       .replaceAll('@@NAMES@@', String(this.#named.size));
@@ -222,6 +230,12 @@ class Story {
     };
     const isPure = !this.#returnsId(step.call) && step.returns !== undefined;
     const { expression, returns } = this.#expression(step, take, consumed, before);
+    const made = madeBy(step, this.#abi);
+    if (made) taken.set(made.name, 'returned');
+    // Arguments of these are made ready before the first call, but for what it returns.
+    const following = (step.also ?? []).map(
+      (call) => `${this.#expression(call, take, consumed, before).expression};`,
+    );
     const sender = addressOf(`@${step.by}`);
     const lines = [
       `fun ${label}(world: &mut World): vector<vector<u8>> {`,
@@ -229,8 +243,10 @@ class Story {
     ];
     const body: string[] = [];
     const first = returns[0];
-    const result = first ? 'let returned = ' : '';
-    body.push(...before, `${result}${expression};`, ...after, 'let mut seen = vector[];');
+    const result = first ? `let ${made ? 'mut ' : ''}returned = ` : '';
+    body.push(...before, `${result}${expression};`, ...following);
+    if (made) body.push('let made = object::id(&returned);', `${made.share}(returned);`);
+    body.push(...after, 'let mut seen = vector[];');
     if (!when.isAborting) {
       body.push(`s::count_is(event::num_events() as u64, ${step.events?.length ?? 0}, ${this.#nextCode()});`);
       for (const [type, count] of countsOf(step.events ?? []))
@@ -247,7 +263,7 @@ class Story {
     lines.push('    let (scenario, clock, ids) = world.parts();', ...body.map((line) => `    ${line}`));
     if (byReturn && !when.isAborting) {
       const named = this.#introduce(byReturn[0], byReturn[1], '');
-      lines.push(`    world.name(${named.index}, returned);`);
+      lines.push(`    world.name(${named.index}, ${made ? 'made' : 'returned'});`);
     }
     lines.push('    seen', '}');
     return lines.join('\n');

@@ -2,7 +2,7 @@
 #[test_only]
 module k3s_daas::cluster_tests;
 
-use k3s_daas::cluster::{Self, Cluster};
+use k3s_daas::cluster::{Self, Cluster, Rings};
 use k3s_daas::world::{Self, World};
 use std::bcs;
 use std::unit_test::assert_eq;
@@ -14,7 +14,9 @@ use fun world::and as vector.and;
 fun anybody_creates_a_cluster_and_is_its_admin() {
     let mut s = test_scenario::begin(world::alice());
     let parameters = world::draft().checked();
-    let id = cluster::create_cluster(parameters, s.ctx());
+    let made = cluster::create_cluster(parameters, s.ctx());
+    let id = object::id(&made);
+    cluster::share(made);
     assert_eq!(
         world::only_event<cluster::ClusterCreated>(),
         bcs::to_bytes(&id).and(&world::alice()).and(&parameters),
@@ -31,12 +33,24 @@ fun anybody_creates_a_cluster_and_is_its_admin() {
     assert_eq!(c.node_count(), 0);
     assert!(c.record_of_node(b"n1".to_string()).is_none());
     assert_eq!(c.change_seq(), 0);
-    assert!(c.urgent_ring().is_empty());
-    assert!(c.other_ring().is_empty());
-    assert_eq!(c.urgent_dropped_seq(), 0);
-    assert_eq!(c.other_dropped_seq(), 0);
+    assert_eq!(c.version(), 1);
+    assert_eq!(c.terms_version(), 1);
+    assert!(c.servers().is_empty());
+    assert!(c.ca_hashes().is_empty());
+    assert!(c.reserved_for(b"n1".to_string()).is_none());
+    assert_empty(c.node_rings());
+    assert_empty(c.account_rings());
     test_scenario::return_shared(c);
     s.end();
+}
+
+fun assert_empty(rings: &Rings) {
+    assert!(rings.forced().entries().is_empty());
+    assert!(rings.ended().entries().is_empty());
+    assert!(rings.other().entries().is_empty());
+    assert_eq!(rings.forced().dropped_seq(), 0);
+    assert_eq!(rings.ended().dropped_seq(), 0);
+    assert_eq!(rings.other().dropped_seq(), 0);
 }
 
 // === Admin ===
@@ -44,13 +58,20 @@ fun anybody_creates_a_cluster_and_is_its_admin() {
 #[test]
 fun the_admin_role_goes_over_in_two_steps() {
     let mut w = world::begin();
+    w.at(5);
     w.offer_admin(world::admin(), world::alice());
     assert_eq!(
         world::only_event<cluster::AdminOffered>(),
-        bcs::to_bytes(&w.cluster_id()).and(&world::admin()).and(&world::alice()),
+        bcs::to_bytes(&w.cluster_id())
+            .and(&world::admin())
+            .and(&world::alice())
+            .and(&(5 + 7 * world::day())),
     );
     assert_eq!(w.cluster().admin(), world::admin());
-    assert_eq!(w.cluster().offered_admin(), option::some(world::alice()));
+    let offer = w.cluster().offered_admin().destroy_some();
+    assert_eq!(offer.offered_to(), world::alice());
+    assert_eq!(offer.offer_expires_at_ms(), 5 + 7 * world::day());
+    w.at(5 + 7 * world::day() - 1);
     w.accept_admin(world::alice());
     assert_eq!(
         world::only_event<cluster::AdminChanged>(),
@@ -112,7 +133,161 @@ fun nobody_else_offers_the_role() {
     abort
 }
 
+#[test, expected_failure(abort_code = cluster::EOfferExpired)]
+fun an_offer_ends_after_a_week() {
+    let mut w = world::begin();
+    w.at(5);
+    w.offer_admin(world::admin(), world::alice());
+    w.at(5 + 7 * world::day());
+    w.accept_admin(world::alice());
+    abort
+}
+
+// === Version ===
+
+#[test, expected_failure(abort_code = cluster::EWrongVersion)]
+fun the_admin_changes_no_cluster_of_another_version() {
+    let mut w = world::begin();
+    w.cluster_mut().set_version_for_testing(2);
+    w.offer_admin(world::admin(), world::alice());
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EWrongVersion)]
+fun nobody_becomes_admin_of_a_cluster_of_another_version() {
+    let mut w = world::begin();
+    w.offer_admin(world::admin(), world::alice());
+    w.cluster_mut().set_version_for_testing(2);
+    w.accept_admin(world::alice());
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EWrongVersion)]
+fun no_treasury_accepts_in_a_cluster_of_another_version() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()));
+    w.cluster_mut().set_version_for_testing(2);
+    w.accept_treasury(world::treasury_2());
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EWrongVersion)]
+fun nothing_is_settled_in_a_cluster_of_another_version() {
+    let mut w = world::begin();
+    w.cluster_mut().set_version_for_testing(2);
+    w.settle(world::admin());
+    abort
+}
+
+// === Servers ===
+
+#[test]
+fun servers_and_ca_hashes_are_named_together() {
+    let mut w = world::begin();
+    let servers = vector[b"https://a", b"https://b", b"https://c", url(256)];
+    w.set_servers(world::admin(), servers, vector[world::key(), world::key_2()]);
+    assert_eq!(
+        world::only_event<cluster::ServersChanged>(),
+        bcs::to_bytes(&w.cluster_id()).and(&servers).and(&vector[world::key(), world::key_2()]),
+    );
+    assert_eq!(*w.cluster().servers(), world::words(servers));
+    assert_eq!(*w.cluster().ca_hashes(), vector[world::key(), world::key_2()]);
+    w.set_servers(world::admin(), vector[], vector[]);
+    assert!(w.cluster().servers().is_empty());
+    assert!(w.cluster().ca_hashes().is_empty());
+    w.end();
+}
+
+#[test, expected_failure(abort_code = cluster::EServers)]
+fun a_fifth_server_is_refused() {
+    let mut w = world::begin();
+    let servers = vector[b"https://a", b"https://b", b"https://c", b"https://d", b"https://e"];
+    w.set_servers(world::admin(), servers, vector[]);
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EServers)]
+fun a_server_without_tls_is_refused() {
+    let mut w = world::begin();
+    w.set_servers(world::admin(), vector[b"https://a", b"http://b"], vector[]);
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EServers)]
+fun the_same_server_twice_is_refused() {
+    let mut w = world::begin();
+    w.set_servers(world::admin(), vector[b"https://a", b"https://b", b"https://a"], vector[]);
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::ECaHashes)]
+fun the_same_ca_hash_twice_is_refused() {
+    let mut w = world::begin();
+    w.set_servers(world::admin(), vector[], vector[world::key(), world::key()]);
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::ECaHashes)]
+fun a_ca_hash_of_33_bytes_is_refused() {
+    let mut w = world::begin();
+    w.set_servers(world::admin(), vector[], vector[bytes(33)]);
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::ENotAdmin)]
+fun nobody_else_names_servers() {
+    let mut w = world::begin();
+    w.set_servers(world::mallory(), vector[], vector[]);
+    abort
+}
+
 // === Gateways ===
+
+#[test, expected_failure(abort_code = cluster::EGatewayExists)]
+fun an_endpoint_is_registered_once() {
+    let mut w = world::begin();
+    w.next_gateway(world::admin());
+    w.good_gateway(world::admin());
+    w.register_gateway(
+        world::admin(),
+        b"https://gw.example:8443",
+        vector[],
+        b"tsm",
+        b"",
+        world::key(),
+        0,
+    );
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EGatewayExists)]
+fun a_signing_key_is_registered_once() {
+    let mut w = world::begin();
+    w.next_gateway(world::admin());
+    w.good_gateway(world::admin());
+    w.register_gateway(world::admin(), b"https://gw", vector[], b"tsm", b"", world::key_2(), 0);
+    abort
+}
+
+#[test]
+fun a_retired_gateway_may_come_back() {
+    let mut w = world::begin();
+    let id = w.good_gateway(world::admin());
+    w.set_gateway_status(world::admin(), id, 2);
+    let again = w.good_gateway(world::admin());
+    assert!(again != id);
+    assert_eq!(w.cluster().gateway(again).gateway_id(), again);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = cluster::ENoSuchGateway)]
+fun a_gateway_that_is_not_there_is_not_read() {
+    let mut w = world::begin();
+    let id = w.cluster_id();
+    w.next_gateway(world::admin());
+    let _ = w.cluster().gateway(id).gateway_id();
+    abort
+}
 
 #[test]
 fun a_gateway_is_registered_live() {
@@ -129,7 +304,8 @@ fun a_gateway_is_registered_live() {
             .and(&x"0102")
             .and(&world::key_2())
             .and(&1u8)
-            .and(&0u8),
+            .and(&0u8)
+            .and(&option::none<vector<u8>>()),
     );
     assert_eq!(g.gateway_id(), id);
     assert_eq!(*g.endpoint(), b"https://gw.example:8443".to_string());
@@ -145,9 +321,9 @@ fun a_gateway_is_registered_live() {
 #[test]
 fun gateways_keep_their_order_and_have_different_ids() {
     let mut w = world::begin();
-    let a = w.good_gateway(world::admin());
-    let b = w.good_gateway(world::admin());
-    let c = w.good_gateway(world::admin());
+    let a = w.next_gateway(world::admin());
+    let b = w.next_gateway(world::admin());
+    let c = w.next_gateway(world::admin());
     assert!(a != b && b != c && a != c);
     w.set_gateway_status(world::admin(), b, 1);
     assert_eq!(
@@ -174,8 +350,8 @@ fun gateways_keep_their_order_and_have_different_ids() {
 #[test]
 fun pins_are_replaced() {
     let mut w = world::begin();
-    let a = w.good_gateway(world::admin());
-    let b = w.good_gateway(world::admin());
+    let a = w.next_gateway(world::admin());
+    let b = w.next_gateway(world::admin());
     w.set_gateway_pins(world::admin(), b, vector[world::key(), world::key_2()]);
     assert_eq!(
         world::only_event<cluster::GatewayPinsChanged>(),
@@ -201,16 +377,16 @@ fun a_gateway_may_use_every_bound() {
 #[test]
 fun there_may_be_32_gateways() {
     let mut w = world::begin();
-    let mut last = w.good_gateway(world::admin());
+    let mut last = w.next_gateway(world::admin());
     let mut i = 1;
     while (i < 32) {
-        last = w.good_gateway(world::admin());
+        last = w.next_gateway(world::admin());
         i = i + 1;
     };
     assert_eq!(w.cluster().gateways().length(), 32);
     // A retired one makes room.
     w.set_gateway_status(world::admin(), last, 2);
-    w.good_gateway(world::admin());
+    w.next_gateway(world::admin());
     assert_eq!(w.cluster().gateways().length(), 32);
     w.end();
 }
@@ -220,7 +396,7 @@ fun the_33rd_gateway_is_refused() {
     let mut w = world::begin();
     let mut i = 0;
     while (i < 33) {
-        w.good_gateway(world::admin());
+        w.next_gateway(world::admin());
         i = i + 1;
     };
     abort
@@ -260,8 +436,8 @@ fun there_is_no_fourth_status() {
 #[test, expected_failure(abort_code = cluster::ENoSuchGateway)]
 fun a_retired_gateway_is_gone() {
     let mut w = world::begin();
-    w.good_gateway(world::admin());
-    let id = w.good_gateway(world::admin());
+    w.next_gateway(world::admin());
+    let id = w.next_gateway(world::admin());
     w.set_gateway_status(world::admin(), id, 2);
     w.set_gateway_status(world::admin(), id, 0);
     abort
@@ -406,8 +582,10 @@ fun a_second_pin_of_33_bytes_is_refused() {
 fun no_pin_and_two_pins_are_allowed() {
     let mut w = world::begin();
     with_pins(&mut w, vector[]);
+    let id = w.cluster().gateways()[0].gateway_id();
+    w.set_gateway_status(world::admin(), id, 2);
     with_pins(&mut w, vector[world::key(), world::key_2()]);
-    assert_eq!(w.cluster().gateways().length(), 2);
+    assert_eq!(w.cluster().gateways().length(), 1);
     w.end();
 }
 
@@ -425,8 +603,15 @@ fun a_signing_key_of_33_bytes_is_refused() {
     abort
 }
 
-fun register(w: &mut World, endpoint: vector<u8>, kind: vector<u8>, measurement: vector<u8>, tier: u8) {
-    w.register_gateway(world::admin(), endpoint, vector[], kind, measurement, world::key(), tier);
+fun register(
+    w: &mut World,
+    endpoint: vector<u8>,
+    kind: vector<u8>,
+    measurement: vector<u8>,
+    tier: u8,
+) {
+    let key = bcs::to_bytes(&w.ctx().fresh_object_address());
+    w.register_gateway(world::admin(), endpoint, vector[], kind, measurement, key, tier);
 }
 
 fun with_pins(w: &mut World, pins: vector<vector<u8>>) {

@@ -59,7 +59,9 @@ fun minting_says_all_in_its_event() {
             .and(&world::alice())
             .and(&b"n1")
             .and(&world::key())
+            .and(&1_000u64)
             .and(&worker())
+            .and(&0u64)
             .and(&100u64)
             .and(&1u8)
             .and(&1u64),
@@ -102,15 +104,13 @@ fun a_worker_gets_no_more_than_a_worker_needs() {
 
 #[test]
 fun a_worker_gets_pods_write_only_where_its_tier_grants_it() {
-    let mut w = world::begin_with(
-        world::draft()
-            .with_permissions(vector[
-                world::words(vector[b"nodes:write"]),
-                world::words(vector[b"pods:write"]),
-                world::words(vector[b"*:*"]),
-            ])
-            .with_minimum(100),
-    );
+    let mut w = world::begin_with(world::draft()
+        .with_permissions(vector[
+            world::words(vector[b"nodes:write"]),
+            world::words(vector[b"pods:write"]),
+            world::words(vector[b"*:*"]),
+        ])
+        .with_minimum(100));
     let mut r = w.stake_node(world::alice(), 999, b"n1");
     let token = w.worker_token(world::alice(), &mut r, world::key());
     assert_eq!(*token.permissions(), world::words(vector[b"nodes:write"]));
@@ -247,7 +247,9 @@ fun a_user_gets_exactly_what_was_asked_for() {
             .and(&world::alice())
             .and(&b"")
             .and(&world::key())
+            .and(&1_000u64)
             .and(&permissions)
+            .and(&0u64)
             .and(&100u64)
             .and(&1u8)
             .and(&1u64),
@@ -326,8 +328,18 @@ fun the_tiers_hold_at_their_exact_edges() {
     let mut at_100 = w.stake_user(world::alice(), 100);
     let mut at_1000 = w.stake_user(world::alice(), 1_000);
     let mut at_10000 = w.stake_user(world::alice(), 10_000);
-    let a = w.user_token(world::alice(), &mut at_100, vector[b"pods:read", b"services:read"], world::key());
-    let b = w.user_token(world::alice(), &mut at_1000, vector[b"nodes:write", b"pods:read"], world::key());
+    let a = w.user_token(
+        world::alice(),
+        &mut at_100,
+        vector[b"pods:read", b"services:read"],
+        world::key(),
+    );
+    let b = w.user_token(
+        world::alice(),
+        &mut at_1000,
+        vector[b"nodes:write", b"pods:read"],
+        world::key(),
+    );
     let c = w.user_token(world::alice(), &mut at_10000, vector[b"*:*"], world::key());
     assert_eq!(a.gateway_tier(), 0);
     assert_eq!(b.gateway_tier(), 1);
@@ -345,7 +357,12 @@ fun the_tiers_hold_at_their_exact_edges() {
 fun at_999_there_is_no_write() {
     let mut w = world::begin();
     let mut r = w.stake_user(world::alice(), 999);
-    let _t = w.user_token(world::alice(), &mut r, vector[b"pods:read", b"pods:write"], world::key());
+    let _t = w.user_token(
+        world::alice(),
+        &mut r,
+        vector[b"pods:read", b"pods:write"],
+        world::key(),
+    );
     abort
 }
 
@@ -418,7 +435,9 @@ fun a_rotation_replaces_the_token_and_its_key() {
             .and(&world::alice())
             .and(&b"n1")
             .and(&world::key_2())
+            .and(&1_000u64)
             .and(&worker())
+            .and(&5u64)
             .and(&105u64)
             .and(&1u8)
             .and(&2u64),
@@ -457,7 +476,12 @@ fun an_expired_token_is_rotated() {
 fun a_rotation_keeps_what_the_tier_still_grants() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut r = w.stake_user(world::alice(), 1_000);
-    let token = w.user_token(world::alice(), &mut r, vector[b"pods:write", b"pods:read"], world::key());
+    let token = w.user_token(
+        world::alice(),
+        &mut r,
+        vector[b"pods:write", b"pods:read"],
+        world::key(),
+    );
     let p = w.propose(world::s1(), &mut r, 1);
     assert_eq!(r.balance_mist(), 999);
     assert!(r.is_active());
@@ -672,7 +696,12 @@ fun a_token_is_valid_for_its_own_record_and_cluster_alone() {
 fun a_token_that_says_more_than_its_stake_is_worth_counts_no_more() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut r = w.stake_user(world::alice(), 10_001);
-    let token = w.user_token(world::alice(), &mut r, vector[b"pods:read", b"nodes:write", b"a:b"], world::key());
+    let token = w.user_token(
+        world::alice(),
+        &mut r,
+        vector[b"pods:read", b"nodes:write", b"a:b"],
+        world::key(),
+    );
     assert!(w.is_valid(&r, &token));
     // At the edge of the tier all of it is granted, one below the last of the three is not.
     let p = w.propose(world::s1(), &mut r, 1);
@@ -697,7 +726,10 @@ fun a_token_counts_under_the_tiers_in_force() {
     let mut w = world::begin();
     let mut r = w.stake_node(world::alice(), 1_500, b"n1");
     let token = w.worker_token(world::alice(), &mut r, world::key());
-    w.schedule(world::admin(), world::draft().with_tiers(vector[100, 2_000, 10_000]).with_minimum(2_000));
+    w.schedule(
+        world::admin(),
+        world::draft().with_tiers(vector[100, 2_000, 10_000]).with_minimum(2_000),
+    );
     w.at(world::delay() - 1);
     assert!(w.is_valid(&r, &token));
     w.at(world::delay());
@@ -766,4 +798,52 @@ fun many(count: u64): vector<vector<u8>> {
         i = i + 1;
     };
     list
+}
+
+#[test]
+fun a_stake_that_slashes_have_left_below_the_minimum_does_not_count() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_node(world::alice(), 3_000, b"n1");
+    let mut s = w.stake_node(world::alice(), 1_500, b"n2");
+    let t = w.worker_token(world::alice(), &mut r, world::key());
+    let u = w.worker_token(world::alice(), &mut s, world::key_2());
+    w.schedule(world::admin(), world::draft().with_threshold(1).with_minimum(2_000));
+    w.at(world::delay());
+    let parameters = w.in_force();
+    // At the minimum in force the slashed one counts; one below, it does not, and stays active.
+    let p = w.propose(world::s1(), &mut r, 1_000);
+    assert!(!r.is_short_after_slash(&parameters));
+    assert!(w.is_valid(&r, &t));
+    let q = w.propose(world::s1(), &mut r, 1);
+    assert!(r.is_active());
+    assert!(r.is_short_after_slash(&parameters));
+    assert!(!w.is_valid(&r, &t));
+    // One that only the raised minimum has overtaken counts.
+    assert!(!s.is_short_after_slash(&parameters));
+    assert!(w.is_valid(&s, &u));
+    w.top_up(world::alice(), &mut r, 10);
+    assert!(!r.is_short_after_slash(&parameters));
+    assert!(w.is_valid(&r, &t));
+    world::put(r);
+    world::put(s);
+    world::put_token(world::alice(), t);
+    world::put_token(world::alice(), u);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
+fun stake_and_token_are_one_transaction() {
+    let mut w = world::begin();
+    w.tx(world::alice());
+    let mut r = w.new_node_record(1_000, b"n1", 1);
+    w.worker_token_in_this_transaction(&mut r, world::key());
+    assert_eq!(r.token_sequence(), 1);
+    assert_eq!(r.last_sequence(), 2);
+    staking::share(r);
+    let token = w.newest_token(world::alice());
+    assert_eq!(token.sequence(), 1);
+    world::put_token(world::alice(), token);
+    w.end();
 }

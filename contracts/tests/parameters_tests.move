@@ -32,6 +32,7 @@ fun every_parameter_may_be_at_its_lowest() {
     assert_eq!(p.minimum_top_up_mist(), 1);
     assert_eq!(p.unbonding_ms(), 60_000);
     assert_eq!(p.proposal_life_ms(), 1_000);
+    assert_eq!(p.challenge_ms(), 0);
     assert_eq!(p.maximum_token_epochs(), 1);
     assert_eq!(*p.slashers(), vector[@0x1]);
     assert_eq!(p.slash_threshold(), 1);
@@ -39,7 +40,10 @@ fun every_parameter_may_be_at_its_lowest() {
     assert_eq!(p.tiers().length(), 3);
     assert_eq!(p.tiers()[0].tier_stake_mist(), 1);
     assert_eq!(p.tiers()[2].tier_stake_mist(), 3);
-    assert_eq!(*p.tiers()[1].tier_permissions(), world::words(vector[b"nodes:write", b"pods:write"]));
+    assert_eq!(
+        *p.tiers()[1].tier_permissions(),
+        world::words(vector[b"nodes:write", b"pods:write"]),
+    );
 }
 
 #[test]
@@ -51,12 +55,14 @@ fun every_parameter_may_be_at_its_highest() {
         .with_top_up(MAX_STAKE)
         .with_unbonding(MAX_UNBONDING)
         .with_life(MAX_UNBONDING / 4)
+        .with_challenge(MAX_UNBONDING / 8)
         .with_token_epochs(1_000)
         .with_slashers(slashers)
         .with_threshold(16)
         .checked();
     assert_eq!(p.minimum_stake_mist(), MAX_STAKE);
     assert_eq!(p.slash_threshold(), 16);
+    assert_eq!(p.challenge_ms(), MAX_UNBONDING / 8);
     assert_eq!(cluster::maximum_stake_mist(), MAX_STAKE);
 }
 
@@ -212,7 +218,13 @@ fun a_tier_above_the_largest_stake_is_refused() {
 
 #[test, expected_failure(abort_code = cluster::ETierPermissions)]
 fun a_tier_without_permissions_is_refused() {
-    world::draft().with_permissions(vector[vector[], world::words(vector[b"nodes:write"]), world::words(vector[b"*:*"])]).checked();
+    world::draft()
+        .with_permissions(vector[
+            vector[],
+            world::words(vector[b"nodes:write"]),
+            world::words(vector[b"*:*"]),
+        ])
+        .checked();
 }
 
 #[test]
@@ -222,7 +234,9 @@ fun sixteen_permissions_of_a_tier_are_allowed() {
 }
 
 #[test, expected_failure(abort_code = cluster::ETierPermissions)]
-fun seventeen_permissions_of_a_tier_are_refused() { with_first_tier(many_permissions(17)).checked(); }
+fun seventeen_permissions_of_a_tier_are_refused() {
+    with_first_tier(many_permissions(17)).checked();
+}
 
 #[test, expected_failure(abort_code = cluster::ETierPermissions)]
 fun a_malformed_permission_of_a_tier_is_refused() {
@@ -247,7 +261,13 @@ fun tiers_hold_at_their_exact_edges() {
         tier_case(10_000, 2, 5),
         tier_case(18_446_744_073_709_551_615, 2, 5),
     ];
-    let all = world::words(vector[b"pods:read", b"services:read", b"nodes:write", b"pods:write", b"*:*"]);
+    let all = world::words(vector[
+        b"pods:read",
+        b"services:read",
+        b"nodes:write",
+        b"pods:write",
+        b"*:*",
+    ]);
     let mut i = 0;
     while (i < expect.length()) {
         let TierCase { stake_mist, tier, permissions } = expect[i];
@@ -274,13 +294,37 @@ fun tier_case(stake_mist: u64, tier: u8, permissions: u64): TierCase {
 #[test]
 fun permissions_have_a_resource_and_a_verb() {
     let good = vector[
-        b"pods:read", b"*:*", b"*:read", b"pods:*", b"a:b", b"z9:0a", b"pods/log:get", b"apps.k8s.io:list", b"node-metrics:get",
+        b"pods:read",
+        b"*:*",
+        b"*:read",
+        b"pods:*",
+        b"a:b",
+        b"z9:0a",
+        b"pods/log:get",
+        b"apps.k8s.io:list",
+        b"node-metrics:get",
         // 64 bytes
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:bcd",
     ];
     let bad = vector[
-        b"", b":", b"pods", b"pods:", b":read", b"pods:read:x", b"Pods:read", b"pods:Read", b"pods :read", b"pods,x:read",
-        b"pods:re0:", b"**:read", b"p*:read", b"pods:*x", b"`:a", b"{:a", b"a:`", b"a:{",
+        b"",
+        b":",
+        b"pods",
+        b"pods:",
+        b":read",
+        b"pods:read:x",
+        b"Pods:read",
+        b"pods:Read",
+        b"pods :read",
+        b"pods,x:read",
+        b"pods:re0:",
+        b"**:read",
+        b"p*:read",
+        b"pods:*x",
+        b"`:a",
+        b"{:a",
+        b"a:`",
+        b"a:{",
         // 65 bytes
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:bcd",
     ];
@@ -326,7 +370,8 @@ fun a_change_counts_after_the_unbonding_time_and_a_day() {
         bcs::to_bytes(&w.cluster_id())
             .and(pending.pending_parameters())
             .and(&(5 + world::delay()))
-            .and(&true),
+            .and(&true)
+            .and(&2u64),
     );
     assert_eq!(minimum_at(&w, 5), 1_000);
     assert_eq!(minimum_at(&w, 5 + world::delay() - 1), 1_000);
@@ -400,13 +445,16 @@ fun nobody_else_schedules() {
 #[test]
 fun a_new_treasury_counts_once_it_has_accepted() {
     let mut w = world::begin();
-    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()).with_minimum(2_000));
+    w.schedule(
+        world::admin(),
+        world::draft().with_treasury(world::treasury_2()).with_minimum(2_000),
+    );
     assert!(!w.cluster().pending().borrow().treasury_accepted());
     w.at(world::delay() - 1);
     w.accept_treasury(world::treasury_2());
     assert_eq!(
         world::only_event<cluster::TreasuryAccepted>(),
-        bcs::to_bytes(&w.cluster_id()).and(&world::treasury_2()).and(&world::delay()),
+        bcs::to_bytes(&w.cluster_id()).and(&world::treasury_2()).and(&world::delay()).and(&3u64),
     );
     assert!(w.cluster().pending().borrow().treasury_accepted());
     assert_eq!(w.in_force().treasury(), world::treasury());
@@ -419,7 +467,10 @@ fun a_new_treasury_counts_once_it_has_accepted() {
 #[test]
 fun a_treasury_that_has_not_accepted_never_counts() {
     let mut w = world::begin();
-    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()).with_minimum(2_000));
+    w.schedule(
+        world::admin(),
+        world::draft().with_treasury(world::treasury_2()).with_minimum(2_000),
+    );
     w.at(world::delay());
     assert_eq!(w.in_force().treasury(), world::treasury());
     assert_eq!(w.in_force().minimum_stake_mist(), 2_000);
@@ -473,7 +524,7 @@ fun a_slasher_is_removed_at_once_and_does_not_come_back() {
     w.remove_slasher(world::admin(), world::s1());
     assert_eq!(
         world::only_event<cluster::SlasherRemoved>(),
-        bcs::to_bytes(&w.cluster_id()).and(&world::s1()),
+        bcs::to_bytes(&w.cluster_id()).and(&world::s1()).and(&3u64),
     );
     assert_eq!(*w.in_force().slashers(), vector[world::s2(), world::s3()]);
     w.at(world::delay());
@@ -493,7 +544,10 @@ fun without_a_pending_change_a_slasher_is_removed_too() {
 #[test]
 fun a_slasher_that_only_pends_is_removed() {
     let mut w = world::begin();
-    w.schedule(world::admin(), world::draft().with_slashers(vector[world::s1(), world::s2(), world::mallory()]));
+    w.schedule(
+        world::admin(),
+        world::draft().with_slashers(vector[world::s1(), world::s2(), world::mallory()]),
+    );
     w.remove_slasher(world::admin(), world::mallory());
     w.at(world::delay());
     assert_eq!(*w.in_force().slashers(), vector[world::s1(), world::s2()]);
@@ -520,7 +574,9 @@ fun whom_a_change_in_force_has_dropped_is_no_slasher() {
 
 #[test]
 fun even_the_last_slasher_can_be_removed() {
-    let mut w = world::begin_with(world::draft().with_slashers(vector[world::s1()]).with_threshold(1));
+    let mut w = world::begin_with(world::draft()
+        .with_slashers(vector[world::s1()])
+        .with_threshold(1));
     w.remove_slasher(world::admin(), world::s1());
     assert!(w.in_force().slashers().is_empty());
     assert_eq!(w.in_force().slash_threshold(), 1);
@@ -548,7 +604,7 @@ fun the_threshold_is_raised_at_once() {
     w.raise_threshold(world::admin(), 3);
     assert_eq!(
         world::only_event<cluster::SlashThresholdRaised>(),
-        bcs::to_bytes(&w.cluster_id()).and(&3u64),
+        bcs::to_bytes(&w.cluster_id()).and(&3u64).and(&3u64),
     );
     assert_eq!(w.in_force().slash_threshold(), 3);
     // What was announced comes as announced.
@@ -601,7 +657,23 @@ fun minimum_at(w: &World, now_ms: u64): u64 {
 
 fun addresses(count: u64): vector<address> {
     let mut all = vector[
-        @0x1, @0x2, @0x3, @0x4, @0x5, @0x6, @0x7, @0x8, @0x9, @0xa, @0xb, @0xc, @0xd, @0xe, @0xf, @0x10, @0x11,
+        @0x1,
+        @0x2,
+        @0x3,
+        @0x4,
+        @0x5,
+        @0x6,
+        @0x7,
+        @0x8,
+        @0x9,
+        @0xa,
+        @0xb,
+        @0xc,
+        @0xd,
+        @0xe,
+        @0xf,
+        @0x10,
+        @0x11,
     ];
     while (all.length() > count) {
         all.pop_back();
@@ -625,4 +697,104 @@ fun many_permissions(count: u64): vector<String> {
 fun with_first_tier(permissions: vector<String>): world::Draft {
     let lists = world::seed_permissions();
     world::draft().with_permissions(vector[permissions, lists[1], lists[2]])
+}
+
+// === The challenge time ===
+
+#[test, expected_failure(abort_code = cluster::EChallengeOutOfBounds)]
+fun a_challenge_of_more_than_half_the_life_is_refused() {
+    world::draft().with_challenge(world::life() / 2 + 1).checked();
+}
+
+#[test]
+fun a_challenge_of_half_an_odd_life_is_rounded_down() {
+    let p = world::draft().with_life(99_999).with_challenge(49_999).checked();
+    assert_eq!(p.challenge_ms(), 49_999);
+}
+
+#[test, expected_failure(abort_code = cluster::EChallengeOutOfBounds)]
+fun a_challenge_of_half_an_odd_life_is_not_rounded_up() {
+    world::draft().with_life(99_999).with_challenge(50_000).checked();
+}
+
+// === The version of the terms, and what became of changes ===
+
+#[test]
+fun the_version_of_the_terms_rises_with_acts_and_never_by_time() {
+    let mut w = world::begin();
+    assert_eq!(w.cluster().terms_version(), 1);
+    w.schedule(world::admin(), world::draft().with_treasury(world::treasury_2()));
+    assert_eq!(w.cluster().terms_version(), 2);
+    w.accept_treasury(world::treasury_2());
+    assert_eq!(w.cluster().terms_version(), 3);
+    w.at(world::delay());
+    assert_eq!(w.cluster().terms_version(), 3);
+    w.settle(world::mallory());
+    assert_eq!(w.cluster().terms_version(), 3);
+    w.remove_slasher(world::admin(), world::s1());
+    assert_eq!(w.cluster().terms_version(), 4);
+    w.schedule(world::admin(), world::draft());
+    w.at(2 * world::delay());
+    w.raise_threshold(world::admin(), 3);
+    assert_eq!(w.cluster().terms_version(), 6);
+    // What does not concern the coins of a staker does not raise it.
+    w.good_gateway(world::admin());
+    w.set_servers(world::admin(), vector[b"https://a:6443"], vector[]);
+    w.reserve(world::admin(), b"n1", world::alice());
+    w.offer_admin(world::admin(), world::bob());
+    w.accept_admin(world::bob());
+    assert_eq!(w.cluster().terms_version(), 6);
+    w.end();
+}
+
+#[test]
+fun a_replaced_change_is_said_to_be_replaced() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    assert_eq!(world::count_events<cluster::ParametersReplaced>(), 0);
+    let replaced = *w.cluster().pending().borrow().pending_parameters();
+    w.at(world::delay() - 1);
+    w.schedule(world::admin(), world::draft().with_minimum(3_000));
+    assert_eq!(
+        world::only_event<cluster::ParametersReplaced>(),
+        bcs::to_bytes(&w.cluster_id()).and(&replaced).and(&world::delay()),
+    );
+    assert_eq!(world::count_events<cluster::ParametersInForce>(), 0);
+    w.end();
+}
+
+#[test]
+fun a_change_in_force_is_said_by_the_next_act_and_not_replaced() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    w.at(world::delay() + 5);
+    w.schedule(world::admin(), world::draft().with_minimum(3_000));
+    assert_eq!(world::count_events<cluster::ParametersReplaced>(), 0);
+    assert_eq!(
+        world::only_event<cluster::ParametersInForce>(),
+        bcs::to_bytes(&w.cluster_id()).and(w.cluster().stored_parameters()).and(&world::delay()),
+    );
+    assert_eq!(w.cluster().stored_parameters().minimum_stake_mist(), 2_000);
+    w.end();
+}
+
+#[test]
+fun anybody_settles_a_change_when_its_time_has_come() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    w.at(world::delay() - 1);
+    w.settle(world::mallory());
+    assert_eq!(world::count_events<cluster::ParametersInForce>(), 0);
+    assert!(w.cluster().pending().is_some());
+    w.at(world::delay());
+    w.settle(world::mallory());
+    assert_eq!(
+        world::only_event<cluster::ParametersInForce>(),
+        bcs::to_bytes(&w.cluster_id()).and(w.cluster().stored_parameters()).and(&world::delay()),
+    );
+    assert!(w.cluster().pending().is_none());
+    assert_eq!(w.in_force().minimum_stake_mist(), 2_000);
+    w.settle(world::mallory());
+    assert_eq!(world::count_events<cluster::ParametersInForce>(), 0);
+    w.end();
 }

@@ -1,11 +1,16 @@
-/// The change rings, held against a plain model: every record once, in the order of its last change.
+/// The change rings, held against a plain model: every record once a ring, in the order of its last change there.
 #[test_only]
 module k3s_daas::rings_tests;
 
-use k3s_daas::cluster::RingEntry;
+use k3s_daas::cluster::{Ring, RingEntry};
 use k3s_daas::staking::StakeRecord;
 use k3s_daas::world::{Self, World};
 use std::unit_test::assert_eq;
+
+// The kinds of change.
+const FORCED: u8 = 0;
+const ENDED: u8 = 1;
+const OTHER: u8 = 2;
 
 #[test]
 fun each_kind_of_change_goes_to_its_ring() {
@@ -13,29 +18,39 @@ fun each_kind_of_change_goes_to_its_ring() {
     let mut a = w.stake_node(world::alice(), 1_000, b"a");
     let mut b = w.stake_user(world::bob(), 500);
     let (ia, ib) = (object::id(&a), object::id(&b));
-    assert_rings(&w, vector[], vector[], vector[ia, ib], vector[1, 2]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[1]);
+    assert_ring(account(&w, OTHER), vector[ib], vector[2]);
     w.top_up(world::alice(), &mut a, 100);
-    assert_rings(&w, vector[], vector[], vector[ib, ia], vector[2, 3]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[3]);
     let token = w.worker_token(world::alice(), &mut a, world::key());
-    assert_rings(&w, vector[], vector[], vector[ib, ia], vector[2, 4]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[4]);
     let token = w.rotate(world::alice(), &mut a, token, world::key_2());
-    assert_rings(&w, vector[], vector[], vector[ib, ia], vector[2, 5]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[5]);
     w.revoke(world::alice(), &mut a, token);
-    assert_rings(&w, vector[ia], vector[6], vector[ib, ia], vector[2, 5]);
+    assert_eq!(a.last_sequence(), 6);
+    assert_ring(node(&w, ENDED), vector[ia], vector[6]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[5]);
     let mut p = w.propose(world::s1(), &mut b, 500);
-    assert_rings(&w, vector[ia], vector[6], vector[ia, ib], vector[5, 7]);
+    assert_ring(account(&w, OTHER), vector[ib], vector[7]);
     w.vote(world::s2(), &mut b, &mut p);
-    assert_rings(&w, vector[ia, ib], vector[6, 8], vector[ia, ib], vector[5, 7]);
+    assert_eq!(b.last_sequence(), 8);
+    assert_ring(account(&w, FORCED), vector[ib], vector[8]);
     let mut q = w.propose(world::s1(), &mut a, 100);
     w.unstake(world::alice(), &mut a);
-    assert_rings(&w, vector[ib, ia], vector[8, 10], vector[ib, ia], vector[7, 9]);
+    assert_eq!(a.last_sequence(), 10);
+    assert_ring(node(&w, ENDED), vector[ia], vector[10]);
     w.at(world::unbonding());
     w.expire(world::mallory(), &mut a, &mut q);
-    assert_rings(&w, vector[ib, ia], vector[8, 10], vector[ib, ia], vector[7, 11]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[11]);
     w.withdraw(world::alice(), &mut a);
-    assert_rings(&w, vector[ib, ia], vector[8, 12], vector[ib, ia], vector[7, 11]);
+    assert_ring(node(&w, ENDED), vector[ia], vector[12]);
+    // Nothing else was written anywhere.
+    assert_ring(node(&w, FORCED), vector[], vector[]);
+    assert_ring(node(&w, OTHER), vector[ia], vector[11]);
+    assert_ring(account(&w, ENDED), vector[], vector[]);
+    assert_ring(account(&w, OTHER), vector[ib], vector[7]);
     assert_eq!(w.cluster().change_seq(), 12);
-    let entry: RingEntry = w.cluster().urgent_ring()[1];
+    let entry: RingEntry = node(&w, ENDED).entries()[0];
     assert_eq!(entry.entry_record(), ia);
     assert_eq!(entry.entry_sequence(), 12);
     world::put(a);
@@ -46,76 +61,147 @@ fun each_kind_of_change_goes_to_its_ring() {
 }
 
 #[test]
-fun a_partial_slash_and_a_forced_unstake_are_urgent() {
+fun a_partial_slash_and_a_forced_unstake_are_forced() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut a = w.stake_node(world::alice(), 2_000, b"a");
     let mut b = w.stake_node(world::bob(), 2_000, b"b");
+    let mut c = w.stake_admin(world::bob(), 20_000);
     let p = w.propose(world::s1(), &mut a, 1);
     assert!(a.is_active());
     w.force_unstake(world::admin(), &mut b);
-    let (ia, ib) = (object::id(&a), object::id(&b));
-    assert_rings(&w, vector[ia, ib], vector[4, 5], vector[ib, ia], vector[2, 3]);
+    w.force_unstake(world::admin(), &mut c);
+    let (ia, ib, ic) = (object::id(&a), object::id(&b), object::id(&c));
+    assert_ring(node(&w, FORCED), vector[ia, ib], vector[5, 6]);
+    assert_ring(account(&w, FORCED), vector[ic], vector[7]);
+    assert_eq!(b.last_sequence(), 6);
     world::put(a);
     world::put(b);
+    world::put(c);
     world::put_proposal(p);
     w.end();
 }
 
+/// What a staker may do, as often as money buys it: no slash of another's record leaves its ring.
 #[test]
-fun the_257th_record_pushes_the_oldest_out() {
-    let mut w = world::begin();
-    let ids = new_ids(&mut w, 257);
+fun no_staker_drops_a_slash_of_another_from_a_ring_at_any_price() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut node_stake = w.stake_node(world::alice(), 2_000, b"victim");
+    let mut user_stake = w.stake_user(world::alice(), 500);
+    let p = w.propose(world::s1(), &mut node_stake, 2_000);
+    let q = w.propose(world::s1(), &mut user_stake, 500);
+    let (slashed_node, slashed_user) = (object::id(&node_stake), object::id(&user_stake));
+    // More records than any ring holds, each through all that its staker can do.
+    let mut mine = vector[];
     let mut i = 0;
-    while (i < 256) {
-        note(&mut w, ids[i], true);
-        note(&mut w, ids[i], false);
+    while (i < 140) {
+        let mut record = w.stake_user(world::mallory(), 100);
+        let token = w.user_token(world::mallory(), &mut record, vector[b"pods:read"], world::key());
+        w.revoke(world::mallory(), &mut record, token);
+        if (i % 2 == 0) w.unstake(world::mallory(), &mut record);
+        mine.push_back(record);
+        let mut worker = w.stake_node(world::mallory(), 1_000, label(i));
+        w.top_up(world::mallory(), &mut worker, 10);
+        w.unstake(world::mallory(), &mut worker);
+        mine.push_back(worker);
         i = i + 1;
     };
-    assert_eq!(w.cluster().urgent_ring().length(), 256);
-    assert_eq!(w.cluster().urgent_dropped_seq(), 0);
-    assert_eq!(w.cluster().other_dropped_seq(), 0);
+    w.at(world::unbonding());
+    let mut i = 0;
+    while (i < mine.length()) {
+        if (!mine[i].is_active()) {
+            w.withdraw(world::mallory(), &mut mine[i]);
+        };
+        i = i + 1;
+    };
+    // The rings that a staker can fill have overflowed, those of the slashes have not.
+    assert!(node(&w, ENDED).dropped_seq() > 0);
+    assert!(account(&w, ENDED).dropped_seq() > 0);
+    assert_ring(node(&w, FORCED), vector[slashed_node], vector[4]);
+    assert_ring(account(&w, FORCED), vector[slashed_user], vector[6]);
+    assert_eq!(node(&w, FORCED).dropped_seq(), 0);
+    assert_eq!(account(&w, FORCED).dropped_seq(), 0);
+    while (!mine.is_empty()) world::put(mine.pop_back());
+    mine.destroy_empty();
+    world::put(node_stake);
+    world::put(user_stake);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
+fun a_full_ring_pushes_its_oldest_out_and_no_other_ring() {
+    overflow(true, 128);
+    overflow(false, 32);
+}
+
+fun overflow(is_node: bool, capacity: u64) {
+    let mut w = world::begin();
+    let ids = new_ids(&mut w, capacity + 1);
+    let mut i = 0;
+    while (i < capacity) {
+        note(&mut w, ids[i], FORCED, is_node);
+        note(&mut w, ids[i], ENDED, is_node);
+        note(&mut w, ids[i], OTHER, is_node);
+        i = i + 1;
+    };
+    let mut kind = 0;
+    while (kind < 3) {
+        assert_eq!(ring(&w, kind, is_node).entries().length(), capacity);
+        assert_eq!(ring(&w, kind, is_node).dropped_seq(), 0);
+        assert!(ring(&w, kind, !is_node).entries().is_empty());
+        kind = kind + 1;
+    };
     // A record that is there already pushes nothing out: the oldest, the newest, one between.
-    note(&mut w, ids[0], true);
-    note(&mut w, ids[0], true);
-    note(&mut w, ids[100], true);
-    assert_eq!(w.cluster().urgent_ring().length(), 256);
-    assert_eq!(w.cluster().urgent_dropped_seq(), 0);
-    note(&mut w, ids[256], true);
-    assert_eq!(w.cluster().urgent_ring().length(), 256);
-    // Record 1, whose change was the third.
-    assert_eq!(w.cluster().urgent_dropped_seq(), 3);
-    assert_eq!(w.cluster().other_dropped_seq(), 0);
-    note(&mut w, ids[256], false);
-    assert_eq!(w.cluster().other_dropped_seq(), 2);
-    assert_eq!(w.cluster().other_ring().length(), 256);
-    assert_eq!(w.cluster().change_seq(), 517);
+    note(&mut w, ids[0], FORCED, is_node);
+    note(&mut w, ids[0], FORCED, is_node);
+    note(&mut w, ids[10], FORCED, is_node);
+    assert_eq!(ring(&w, FORCED, is_node).entries().length(), capacity);
+    assert_eq!(ring(&w, FORCED, is_node).dropped_seq(), 0);
+    note(&mut w, ids[capacity], FORCED, is_node);
+    assert_eq!(ring(&w, FORCED, is_node).entries().length(), capacity);
+    // Record 1, whose change was the fourth.
+    assert_eq!(ring(&w, FORCED, is_node).dropped_seq(), 4);
+    assert_eq!(ring(&w, ENDED, is_node).dropped_seq(), 0);
+    note(&mut w, ids[capacity], ENDED, is_node);
+    assert_eq!(ring(&w, ENDED, is_node).dropped_seq(), 2);
+    note(&mut w, ids[capacity], OTHER, is_node);
+    assert_eq!(ring(&w, OTHER, is_node).dropped_seq(), 3);
+    assert_eq!(w.cluster().change_seq(), 3 * capacity + 6);
     w.end();
 }
 
 #[test]
 fun a_thousand_changes_in_one_transaction_are_named_in_order() {
     let mut w = world::begin();
-    let ids = new_ids(&mut w, 400);
-    let mut urgent = Model { entries: vector[], dropped: 0 };
-    let mut other = Model { entries: vector[], dropped: 0 };
+    let ids = new_ids(&mut w, 300);
+    let mut models = vector[];
+    while (models.length() < 6) models.push_back(Model { entries: vector[], dropped: 0 });
     let mut random: u64 = 12_345;
     let mut sequence = 0;
     while (sequence < 1_000) {
         random = (random * 1_103_515_245 + 12_345) % 2_147_483_648;
         sequence = sequence + 1;
-        let which = (random / 65_536) % 400;
-        // Two of three are urgent, so that one ring overflows much and the other hardly.
-        let is_urgent = (random / 1_024) % 3 != 0;
-        let answered = note(&mut w, ids[which], is_urgent);
+        let which = (random / 65_536) % 300;
+        let is_node = (random / 1_024) % 4 != 0;
+        let kind = (((random / 4_096) % 3) as u8);
+        let answered = note(&mut w, ids[which], kind, is_node);
         assert_eq!(answered, sequence);
-        if (is_urgent) urgent.add(which, sequence) else other.add(which, sequence);
+        let capacity = if (is_node) 128 else 32;
+        models[index_of(kind, is_node)].add(which, sequence, capacity);
     };
     assert_eq!(w.cluster().change_seq(), 1_000);
-    urgent.assert_same(&ids, w.cluster().urgent_ring(), w.cluster().urgent_dropped_seq());
-    other.assert_same(&ids, w.cluster().other_ring(), w.cluster().other_dropped_seq());
-    assert!(urgent.dropped > 0);
+    let mut kind = 0;
+    while (kind < 3) {
+        models[index_of(kind, true)].assert_same(&ids, ring(&w, kind, true));
+        models[index_of(kind, false)].assert_same(&ids, ring(&w, kind, false));
+        assert!(models[index_of(kind, true)].dropped > 0);
+        kind = kind + 1;
+    };
     w.end();
 }
+
+fun index_of(kind: u8, is_node: bool): u64 { (kind as u64) * 2 + (if (is_node) 1 else 0) }
 
 #[test]
 fun a_thousand_top_ups_in_one_transaction_leave_each_record_once() {
@@ -133,7 +219,7 @@ fun a_thousand_top_ups_in_one_transaction_leave_each_record_once() {
         i = i + 1;
     };
     assert_eq!(w.cluster().change_seq(), 1_020);
-    let ring = w.cluster().other_ring();
+    let ring = account(&w, OTHER).entries();
     assert_eq!(ring.length(), 20);
     let mut i = 0;
     while (i < 20) {
@@ -161,7 +247,7 @@ public struct Entry has copy, drop {
     sequence: u64,
 }
 
-fun add(m: &mut Model, which: u64, sequence: u64) {
+fun add(m: &mut Model, which: u64, sequence: u64, capacity: u64) {
     let mut kept = vector[];
     let mut i = 0;
     while (i < m.entries.length()) {
@@ -169,52 +255,62 @@ fun add(m: &mut Model, which: u64, sequence: u64) {
         i = i + 1;
     };
     kept.push_back(Entry { which, sequence });
-    if (kept.length() > 256) {
+    if (kept.length() > capacity) {
         let oldest = kept.remove(0);
         m.dropped = oldest.sequence;
     };
     m.entries = kept;
 }
 
-fun assert_same(m: &Model, ids: &vector<ID>, ring: &vector<RingEntry>, dropped: u64) {
-    assert_eq!(ring.length(), m.entries.length());
-    assert_eq!(dropped, m.dropped);
+fun assert_same(m: &Model, ids: &vector<ID>, ring: &Ring) {
+    assert_eq!(ring.entries().length(), m.entries.length());
+    assert_eq!(ring.dropped_seq(), m.dropped);
     let mut i = 0;
-    while (i < ring.length()) {
-        assert_eq!(ring[i].entry_record(), ids[m.entries[i].which]);
-        assert_eq!(ring[i].entry_sequence(), m.entries[i].sequence);
+    while (i < m.entries.length()) {
+        assert_eq!(ring.entries()[i].entry_record(), ids[m.entries[i].which]);
+        assert_eq!(ring.entries()[i].entry_sequence(), m.entries[i].sequence);
         i = i + 1;
     }
 }
 
-fun note(w: &mut World, id: ID, is_urgent: bool): u64 {
-    if (is_urgent) w.cluster_mut().note_urgent(id) else w.cluster_mut().note_other(id)
+fun note(w: &mut World, id: ID, kind: u8, is_node: bool): u64 {
+    if (kind == FORCED) w.cluster_mut().note_forced(id, is_node)
+    else if (kind == ENDED) w.cluster_mut().note_ended(id, is_node)
+    else w.cluster_mut().note_other(id, is_node)
+}
+
+fun node(w: &World, kind: u8): &Ring { ring(w, kind, true) }
+
+fun account(w: &World, kind: u8): &Ring { ring(w, kind, false) }
+
+fun ring(w: &World, kind: u8, is_node: bool): &Ring {
+    let rings = if (is_node) w.cluster().node_rings() else w.cluster().account_rings();
+    if (kind == FORCED) rings.forced()
+    else if (kind == ENDED) rings.ended()
+    else rings.other()
 }
 
 /// That many different ids.
 fun new_ids(w: &mut World, count: u64): vector<ID> {
     let mut ids = vector[];
-    while (ids.length() < count) ids.push_back(object::id_from_address(w.ctx().fresh_object_address()));
+    while (ids.length() < count) ids.push_back(
+        object::id_from_address(w.ctx().fresh_object_address()),
+    );
     ids
 }
 
-fun assert_rings(
-    w: &World,
-    urgent: vector<ID>,
-    urgent_sequences: vector<u64>,
-    other: vector<ID>,
-    other_sequences: vector<u64>,
-) {
-    assert_ring(w.cluster().urgent_ring(), urgent, urgent_sequences);
-    assert_ring(w.cluster().other_ring(), other, other_sequences);
+/// A node id of its own for each number below 676.
+fun label(number: u64): vector<u8> {
+    vector[97 + ((number / 26) as u8), 97 + ((number % 26) as u8)]
 }
 
-fun assert_ring(ring: &vector<RingEntry>, records: vector<ID>, sequences: vector<u64>) {
-    assert_eq!(ring.length(), records.length());
+fun assert_ring(ring: &Ring, records: vector<ID>, sequences: vector<u64>) {
+    let entries = ring.entries();
+    assert_eq!(entries.length(), records.length());
     let mut i = 0;
-    while (i < ring.length()) {
-        assert_eq!(ring[i].entry_record(), records[i]);
-        assert_eq!(ring[i].entry_sequence(), sequences[i]);
+    while (i < entries.length()) {
+        assert_eq!(entries[i].entry_record(), records[i]);
+        assert_eq!(entries[i].entry_sequence(), sequences[i]);
         i = i + 1;
     }
 }

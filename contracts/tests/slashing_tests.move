@@ -18,7 +18,7 @@ fun a_proposal_carries_the_vote_of_its_proposer() {
     let mut r = w.stake_node(world::alice(), 2_000, b"n1");
     w.at(10);
     w.tx(world::s1());
-    let id = w.propose_in_this_transaction(&mut r, 1_500, b"absent");
+    let id = w.propose_in_this_transaction(&mut r, 1_500, b"absent", world::key());
     assert_eq!(
         world::only_event<slashing::SlashProposed>(),
         bcs::to_bytes(&w.cluster_id())
@@ -28,12 +28,15 @@ fun a_proposal_carries_the_vote_of_its_proposer() {
             .and(&world::s1())
             .and(&1_500u64)
             .and(&b"absent")
+            .and(&world::key())
+            .and(&10u64)
             .and(&(10 + world::life())),
     );
     assert_eq!(
         world::only_event<slashing::SlashVoted>(),
         bcs::to_bytes(&w.cluster_id())
             .and(&object::id(&r))
+            .and(&2u64)
             .and(&id)
             .and(&world::s1())
             .and(&1u64)
@@ -52,11 +55,16 @@ fun a_proposal_carries_the_vote_of_its_proposer() {
     assert_eq!(p.threshold_at_opening(), 2);
     assert_eq!(p.status(), 0);
     assert_eq!(p.opened_at_ms(), 10);
+    assert_eq!(p.executable_at_ms(), 10);
+    assert_eq!(*p.evidence(), world::key());
+    assert!(p.answer_hash().is_empty());
     assert_eq!(p.expires_at_ms(), 10 + world::life());
     assert_eq!(r.open_proposals().length(), 1);
     let open = &r.open_proposals()[0];
     assert_eq!(open.open_proposal_id(), id);
     assert_eq!(open.open_proposal_proposer(), world::s1());
+    assert!(open.open_proposal_has_proposers_vote());
+    assert!(open.open_proposal_seconders().is_empty());
     assert_eq!(open.open_proposal_expires_at_ms(), 10 + world::life());
     assert_eq!(r.balance_mist(), 2_000);
     world::put(r);
@@ -264,6 +272,7 @@ fun the_last_vote_slashes() {
         world::only_event<slashing::SlashVoted>(),
         bcs::to_bytes(&w.cluster_id())
             .and(&object::id(&r))
+            .and(&3u64)
             .and(&object::id(&p))
             .and(&world::s3())
             .and(&2u64)
@@ -281,8 +290,11 @@ fun the_last_vote_slashes() {
             .and(&500u64)
             .and(&world::treasury())
             .and(&b"absent")
+            .and(&world::no_evidence())
             .and(&2u8)
-            .and(&option::some(object::id(&token))),
+            .and(&option::some(object::id(&token)))
+            .and(&(world::life() - 1 + world::unbonding()))
+            .and(&(world::life() - 1 + 500_000)),
     );
     assert_eq!(p.status(), 1);
     assert_eq!(*p.votes(), vector[world::s1(), world::s3()]);
@@ -322,8 +334,11 @@ fun a_slash_that_leaves_the_minimum_leaves_the_record_active() {
             .and(&1_000u64)
             .and(&world::treasury())
             .and(&b"absent")
+            .and(&world::no_evidence())
             .and(&0u8)
-            .and(&option::none<ID>()),
+            .and(&option::none<ID>())
+            .and(&0u64)
+            .and(&0u64),
     );
     assert_eq!(r.status(), 0);
     assert_eq!(r.balance_mist(), 1_000);
@@ -494,6 +509,7 @@ fun the_vote_of_a_removed_slasher_counts_no_more() {
         world::only_event<slashing::SlashVoted>(),
         bcs::to_bytes(&w.cluster_id())
             .and(&object::id(&r))
+            .and(&2u64)
             .and(&object::id(&p))
             .and(&world::s2())
             .and(&1u64)
@@ -574,10 +590,12 @@ fun with_too_few_slashers_left_nobody_is_slashed() {
 }
 
 #[test]
-fun a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want() {
+fun a_leaving_staker_is_out_of_reach_of_an_unwanted_change() {
     // The worst case: the admin schedules slashers of his own; the staker leaves at once; one slasher of the old set
     // opens a proposal at the last moment, to hold the stake until the new set is in force.
-    let mut w = world::begin_with(world::draft().with_unbonding(864_000_000).with_life(216_000_000));
+    let mut w = world::begin_with(world::draft()
+        .with_unbonding(864_000_000)
+        .with_life(216_000_000));
     let mut r = w.stake_node(world::alice(), 2_000, b"n1");
     w.schedule(
         world::admin(),
@@ -605,7 +623,9 @@ fun a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want() {
 fun no_shortened_unbonding_time_brings_an_unbonding_stake_into_the_reach_of_later_slashers() {
     // The admin first shortens the unbonding time, which looks harmless; forces the stake into the old, long one at the
     // last moment; and then schedules slashers of his own under the short delay.
-    let mut w = world::begin_with(world::draft().with_unbonding(864_000_000).with_life(216_000_000));
+    let mut w = world::begin_with(world::draft()
+        .with_unbonding(864_000_000)
+        .with_life(216_000_000));
     let mut r = w.stake_node(world::alice(), 2_000, b"n1");
     let short = world::draft().with_unbonding(60_000).with_life(15_000);
     w.schedule(world::admin(), short);
@@ -742,10 +762,10 @@ fun no_pair_of_slashers_holds_a_withdrawal_longer() {
     w.at(world::unbonding() - 1);
     let q = w.propose(world::s2(), &mut r, 1);
     w.at(world::unbonding());
-    assert!(r.is_held(world::unbonding()));
+    assert!(w.is_held(&r));
     // The end of the second proposal, without anybody calling `expire`.
     w.at(world::unbonding() + world::life() - 1);
-    assert!(!r.is_held(w.now()));
+    assert!(!w.is_held(&r));
     assert_eq!(w.withdraw(world::alice(), &mut r), 2_000);
     assert!(r.open_proposals().is_empty());
     assert_eq!(r.status(), 3);
@@ -790,10 +810,10 @@ fun a_hold_ends_with_the_quarter_of_the_records_own_unbonding_time() {
     let mut w = world::begin();
     let (mut r, mut p) = outlived_hold(&mut w);
     w.at(world::delay() + 75_000 - 1);
-    assert!(r.is_held(w.now()));
+    assert!(w.is_held(&r));
     assert!(r.is_slashable(w.now()));
     w.at(world::delay() + 75_000);
-    assert!(!r.is_held(w.now()));
+    assert!(!w.is_held(&r));
     assert!(!r.is_slashable(w.now()));
     // What cannot be carried out any more can be tidied up before its life is over.
     w.expire(world::mallory(), &mut r, &mut p);
@@ -904,10 +924,7 @@ fun anybody_tidies_an_expired_proposal_up() {
     w.expire(world::mallory(), &mut r, &mut p);
     assert_eq!(
         world::only_event<slashing::SlashExpired>(),
-        bcs::to_bytes(&w.cluster_id())
-            .and(&object::id(&r))
-            .and(&4u64)
-            .and(&object::id(&p)),
+        bcs::to_bytes(&w.cluster_id()).and(&object::id(&r)).and(&4u64).and(&object::id(&p)),
     );
     assert_eq!(p.status(), 2);
     assert_eq!(r.open_proposals().length(), 1);
@@ -1032,4 +1049,508 @@ fun text(length: u64): vector<u8> {
     let mut bytes = vector[];
     while (bytes.length() < length) bytes.push_back(120);
     bytes
+}
+
+// === Executing ===
+
+#[test]
+fun a_vote_alone_carries_nothing_out_and_anybody_executes() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    assert_eq!(world::count_events<staking::StakeSlashed>(), 0);
+    assert_eq!(p.status(), 0);
+    assert_eq!(r.balance_mist(), 2_000);
+    // A vote is no change of the record.
+    assert_eq!(r.last_sequence(), 2);
+    assert_eq!(w.cluster().change_seq(), 2);
+    w.execute(world::mallory(), &mut r, &mut p);
+    assert_eq!(world::count_events<staking::StakeSlashed>(), 1);
+    assert_eq!(p.status(), 1);
+    assert_eq!(r.balance_mist(), 1_000);
+    assert_eq!(r.last_sequence(), 3);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = slashing::ETooFewVotes)]
+fun nothing_is_executed_below_the_threshold() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::ETooFewVotes)]
+fun the_votes_count_at_execution() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.remove_slasher(world::admin(), world::s2());
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalExpired)]
+fun nothing_is_executed_at_the_end_of_the_life() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.at(world::life());
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalClosed)]
+fun nothing_is_executed_twice() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.vote(world::s2(), &mut r, &mut p);
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EStakeGone)]
+fun nothing_is_executed_when_the_hold_is_over() {
+    let mut w = world::begin();
+    let (mut r, mut p) = outlived_hold(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.at(world::delay() + 75_000);
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EWrongRecord)]
+fun nothing_is_executed_on_another_record() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    let mut other = w.stake_node(world::bob(), 2_000, b"n2");
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.execute(world::s1(), &mut other, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = staking::EWrongCluster)]
+fun nothing_is_executed_in_another_cluster() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    let other = w.other_cluster();
+    let (mut w, _first) = w.swap_cluster(other);
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+// === Challenge, answer, evidence ===
+
+#[test, expected_failure(abort_code = slashing::EChallengeTime)]
+fun nothing_is_executed_within_the_challenge_time() {
+    let mut w = world::begin_with(world::draft().with_challenge(50_000));
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.at(50_000 - 1);
+    w.execute(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test]
+fun when_the_challenge_time_is_over_a_proposal_is_executed() {
+    let mut w = world::begin_with(world::draft().with_challenge(50_000));
+    w.at(3);
+    let (mut r, mut p) = opened(&mut w);
+    assert_eq!(p.executable_at_ms(), 50_003);
+    w.vote(world::s2(), &mut r, &mut p);
+    assert_eq!(p.status(), 0);
+    w.at(50_003);
+    w.execute(world::mallory(), &mut r, &mut p);
+    assert_eq!(p.status(), 1);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
+fun the_evidence_goes_into_the_slash() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_node(world::alice(), 2_000, b"n1");
+    let p = w.propose_with(world::s1(), &mut r, 1_500, b"absent", world::key_2());
+    assert_eq!(*p.evidence(), world::key_2());
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = slashing::EHashLength)]
+fun evidence_of_31_bytes_is_refused() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 2_000, b"n1");
+    let _p = w.propose_with(world::s1(), &mut r, 1, b"absent", text(31));
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EHashLength)]
+fun no_evidence_is_32_zeros_and_not_nothing() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 2_000, b"n1");
+    let _p = w.propose_with(world::s1(), &mut r, 1, b"absent", b"");
+    abort
+}
+
+#[test]
+fun the_staker_answers_and_may_answer_again() {
+    let mut w = world::begin();
+    let (r, mut p) = opened(&mut w);
+    w.answer(world::alice(), &r, &mut p, world::key());
+    assert_eq!(
+        world::only_event<slashing::SlashAnswered>(),
+        bcs::to_bytes(&w.cluster_id())
+            .and(&object::id(&r))
+            .and(&object::id(&p))
+            .and(&world::alice())
+            .and(&world::key()),
+    );
+    assert_eq!(*p.answer_hash(), world::key());
+    w.at(world::life() - 1);
+    w.answer(world::alice(), &r, &mut p, world::key_2());
+    assert_eq!(*p.answer_hash(), world::key_2());
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = staking::ENotStaker)]
+fun nobody_answers_for_the_staker() {
+    let mut w = world::begin();
+    let (r, mut p) = opened(&mut w);
+    w.answer(world::s1(), &r, &mut p, world::key());
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EHashLength)]
+fun an_answer_of_33_bytes_is_refused() {
+    let mut w = world::begin();
+    let (r, mut p) = opened(&mut w);
+    w.answer(world::alice(), &r, &mut p, text(33));
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalExpired)]
+fun an_answer_at_the_end_of_the_life_is_too_late() {
+    let mut w = world::begin();
+    let (r, mut p) = opened(&mut w);
+    w.at(world::life());
+    w.answer(world::alice(), &r, &mut p, world::key());
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalClosed)]
+fun a_closed_proposal_is_not_answered() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.cancel(world::s1(), &mut r, &mut p);
+    w.answer(world::alice(), &r, &mut p, world::key());
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EWrongRecord)]
+fun a_staker_does_not_answer_for_another_record() {
+    let mut w = world::begin();
+    let (_r, mut p) = opened(&mut w);
+    let other = w.stake_node(world::mallory(), 2_000, b"n2");
+    w.answer(world::mallory(), &other, &mut p, world::key());
+    abort
+}
+
+// === Taking back ===
+
+#[test]
+fun a_vote_is_taken_back_and_given_again() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.only_vote(world::s3(), &mut r, &mut p);
+    assert_eq!(*r.open_proposals()[0].open_proposal_seconders(), vector[world::s2(), world::s3()]);
+    w.retract(world::s2(), &mut r, &mut p);
+    assert_eq!(
+        world::only_event<slashing::SlashVoteRetracted>(),
+        bcs::to_bytes(&w.cluster_id())
+            .and(&object::id(&r))
+            .and(&2u64)
+            .and(&object::id(&p))
+            .and(&world::s2())
+            .and(&2u64)
+            .and(&2u64),
+    );
+    assert_eq!(*p.votes(), vector[world::s1(), world::s3()]);
+    assert_eq!(*r.open_proposals()[0].open_proposal_seconders(), vector[world::s3()]);
+    assert_eq!(w.cluster().change_seq(), 2);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    assert_eq!(*p.votes(), vector[world::s1(), world::s3(), world::s2()]);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = slashing::ETooFewVotes)]
+fun a_vote_taken_back_counts_no_more() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.retract(world::s1(), &mut r, &mut p);
+    w.execute(world::s2(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::ENotVoted)]
+fun a_vote_not_given_is_not_taken_back() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.retract(world::s2(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalClosed)]
+fun a_vote_is_not_taken_back_after_execution() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.vote(world::s2(), &mut r, &mut p);
+    w.retract(world::s2(), &mut r, &mut p);
+    abort
+}
+
+#[test]
+fun without_its_proposers_vote_a_proposal_holds_nothing() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    assert!(w.is_held(&r));
+    w.retract(world::s1(), &mut r, &mut p);
+    assert!(p.votes().is_empty());
+    assert!(!r.open_proposals()[0].open_proposal_has_proposers_vote());
+    assert!(!w.is_held(&r));
+    w.top_up(world::alice(), &mut r, 10);
+    // Its proposer may vote for it again, and it holds again.
+    w.only_vote(world::s1(), &mut r, &mut p);
+    assert!(r.open_proposals()[0].open_proposal_has_proposers_vote());
+    assert!(r.open_proposals()[0].open_proposal_seconders().is_empty());
+    assert!(w.is_held(&r));
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
+fun a_proposers_vote_taken_back_leaves_those_of_others() {
+    let mut w = world::begin_with(world::draft().with_threshold(3));
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.retract(world::s1(), &mut r, &mut p);
+    assert_eq!(*p.votes(), vector[world::s2()]);
+    assert_eq!(*r.open_proposals()[0].open_proposal_seconders(), vector[world::s2()]);
+    assert!(w.is_held(&r));
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
+fun a_vote_for_an_expired_proposal_taken_back_touches_no_other() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.at(world::life());
+    // The note of the expired one is dropped for the next of the same proposer.
+    let q = w.propose(world::s1(), &mut r, 1);
+    w.retract(world::s1(), &mut r, &mut p);
+    assert!(p.votes().is_empty());
+    assert_eq!(r.open_proposals().length(), 1);
+    assert!(r.open_proposals()[0].open_proposal_has_proposers_vote());
+    assert!(w.is_held(&r));
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
+fun a_proposer_takes_the_proposal_back() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.cancel(world::s1(), &mut r, &mut p);
+    assert_eq!(
+        world::only_event<slashing::SlashCancelled>(),
+        bcs::to_bytes(&w.cluster_id()).and(&object::id(&r)).and(&3u64).and(&object::id(&p)),
+    );
+    assert_eq!(p.status(), 3);
+    assert!(r.open_proposals().is_empty());
+    assert_eq!(r.last_sequence(), 3);
+    // There is room for the next one.
+    let q = w.propose(world::s1(), &mut r, 1);
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
+fun a_proposal_without_any_vote_is_cancelled_too() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.retract(world::s1(), &mut r, &mut p);
+    w.cancel(world::s1(), &mut r, &mut p);
+    assert_eq!(p.status(), 3);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = slashing::EOtherVotes)]
+fun a_seconded_proposal_is_not_cancelled() {
+    let mut w = world::begin_with(world::draft().with_threshold(3));
+    let (mut r, mut p) = opened(&mut w);
+    w.vote(world::s2(), &mut r, &mut p);
+    w.cancel(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EOtherVotes)]
+fun a_seconded_proposal_is_not_cancelled_either_when_the_proposers_vote_is_back() {
+    let mut w = world::begin_with(world::draft().with_threshold(3));
+    let (mut r, mut p) = opened(&mut w);
+    w.vote(world::s2(), &mut r, &mut p);
+    w.retract(world::s1(), &mut r, &mut p);
+    w.cancel(world::s1(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::ENotProposer)]
+fun nobody_else_cancels_a_proposal() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.cancel(world::s2(), &mut r, &mut p);
+    abort
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalClosed)]
+fun an_executed_proposal_is_not_cancelled() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let (mut r, mut p) = opened(&mut w);
+    w.cancel(world::s1(), &mut r, &mut p);
+    abort
+}
+
+// === Removed slashers' proposals ===
+
+#[test]
+fun the_proposal_of_a_removed_slasher_holds_nothing_and_anybody_closes_it() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    w.remove_slasher(world::admin(), world::s1());
+    assert!(!w.is_held(&r));
+    w.top_up(world::alice(), &mut r, 10);
+    w.unstake(world::alice(), &mut r);
+    w.at(50_000);
+    w.expire(world::mallory(), &mut r, &mut p);
+    assert_eq!(p.status(), 2);
+    assert!(r.open_proposals().is_empty());
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
+fun another_slashers_vote_keeps_it_alive() {
+    let mut w = world::begin_with(world::draft().with_threshold(3));
+    let (mut r, mut p) = opened(&mut w);
+    w.only_vote(world::s2(), &mut r, &mut p);
+    w.only_vote(world::s3(), &mut r, &mut p);
+    w.remove_slasher(world::admin(), world::s1());
+    assert!(w.is_held(&r));
+    w.remove_slasher(world::admin(), world::s2());
+    assert!(w.is_held(&r));
+    w.retract(world::s3(), &mut r, &mut p);
+    assert!(!w.is_held(&r));
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = slashing::EProposalNotExpired)]
+fun nobody_closes_a_proposal_that_a_slasher_in_force_backs() {
+    let mut w = world::begin_with(world::draft().with_threshold(3));
+    let (mut r, mut p) = opened(&mut w);
+    w.vote(world::s2(), &mut r, &mut p);
+    w.remove_slasher(world::admin(), world::s1());
+    w.expire(world::mallory(), &mut r, &mut p);
+    abort
+}
+
+#[test]
+fun one_held_proposal_among_others_holds() {
+    let mut w = world::begin();
+    let (mut r, mut p) = opened(&mut w);
+    let q = w.propose(world::s2(), &mut r, 5);
+    w.retract(world::s1(), &mut r, &mut p);
+    assert!(w.is_held(&r));
+    // A vote goes to the note of its own proposal.
+    w.only_vote(world::s3(), &mut r, &mut p);
+    assert_eq!(*r.open_proposals()[0].open_proposal_seconders(), vector[world::s3()]);
+    assert!(r.open_proposals()[1].open_proposal_seconders().is_empty());
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
+}
+
+#[test]
+fun a_withdrawal_waits_for_no_removed_slasher() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 2_000, b"n1");
+    w.unstake(world::alice(), &mut r);
+    w.at(world::unbonding() - 1);
+    let p = w.propose(world::s1(), &mut r, 1);
+    w.at(world::unbonding());
+    w.remove_slasher(world::admin(), world::s1());
+    assert_eq!(w.withdraw(world::alice(), &mut r), 2_000);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+// === What ends a record ===
+
+#[test]
+fun a_slash_below_a_raised_minimum_ends_no_record_above_its_own() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_node(world::alice(), 1_500, b"n1");
+    w.schedule(world::admin(), world::draft().with_threshold(1).with_minimum(2_000));
+    w.at(world::delay());
+    let p = w.propose(world::s1(), &mut r, 1);
+    assert!(r.is_active());
+    let q = w.propose(world::s1(), &mut r, 499);
+    assert!(r.is_active());
+    assert_eq!(r.balance_mist(), 1_000);
+    // At exactly its own minimum any slash ends it.
+    let t = w.propose(world::s1(), &mut r, 1);
+    assert_eq!(r.status(), 2);
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    world::put_proposal(t);
+    w.end();
+}
+
+#[test]
+fun a_lowered_minimum_protects_earlier_stakes_too() {
+    let mut w = world::begin_with(world::draft().with_threshold(1).with_minimum(2_000));
+    let mut r = w.stake_node(world::alice(), 2_000, b"n1");
+    w.schedule(world::admin(), world::draft().with_threshold(1));
+    w.at(world::delay());
+    let p = w.propose(world::s1(), &mut r, 1_000);
+    assert!(r.is_active());
+    let q = w.propose(world::s1(), &mut r, 1);
+    assert_eq!(r.status(), 2);
+    world::put(r);
+    world::put_proposal(p);
+    world::put_proposal(q);
+    w.end();
 }

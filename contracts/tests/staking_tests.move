@@ -34,6 +34,8 @@ fun a_node_stake_takes_its_node_id() {
     assert!(r.token().is_none());
     assert_eq!(r.token_sequence(), 0);
     assert!(r.open_proposals().is_empty());
+    assert_eq!(r.minimum_when_staked_mist(), 1_000);
+    assert_eq!(r.last_sequence(), 1);
     assert!(r.is_active());
     assert!(r.is_for_node());
     assert_eq!(w.cluster().node_count(), 1);
@@ -58,7 +60,9 @@ fun staking_says_all_in_its_event() {
             .and(&b"worker-1")
             .and(&b"node")
             .and(&1_234u64)
-            .and(&7u64),
+            .and(&7u64)
+            .and(&1_000u64)
+            .and(&1u64),
     );
     w.end();
 }
@@ -214,11 +218,37 @@ fun the_same_node_id_lives_in_two_clusters() {
 #[test]
 fun node_ids_are_dns_labels() {
     let good = vector[
-        b"a", b"0", b"z", b"9", b"n1", b"a-b", b"a--b", b"0a", b"worker-01",
+        b"a",
+        b"0",
+        b"z",
+        b"9",
+        b"n1",
+        b"a-b",
+        b"a--b",
+        b"0a",
+        b"worker-01",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ];
     let bad = vector[
-        b"", b"-", b"-a", b"a-", b"--", b"A", b"aB", b"Za", b"a.b", b"a_b", b"a b", b" a", b"a ", b"a/b", b"a:b", b"`", b"{", b"@", b"[",
+        b"",
+        b"-",
+        b"-a",
+        b"a-",
+        b"--",
+        b"A",
+        b"aB",
+        b"Za",
+        b"a.b",
+        b"a_b",
+        b"a b",
+        b" a",
+        b"a ",
+        b"a/b",
+        b"a:b",
+        b"`",
+        b"{",
+        b"@",
+        b"[",
         b"n\xc3\xb6de",
         b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ];
@@ -226,24 +256,24 @@ fun node_ids_are_dns_labels() {
     assert_eq!(bad[20].length(), 64);
     let mut i = 0;
     while (i < good.length()) {
-        assert!(staking::is_node_id(&good[i].to_string()));
+        assert!(cluster::is_node_id(&good[i].to_string()));
         i = i + 1;
     };
     let mut i = 0;
     while (i < bad.length()) {
-        assert!(!staking::is_node_id(&bad[i].to_string()));
+        assert!(!cluster::is_node_id(&bad[i].to_string()));
         i = i + 1;
     }
 }
 
-#[test, expected_failure(abort_code = staking::EInvalidNodeId)]
+#[test, expected_failure(abort_code = cluster::EInvalidNodeId)]
 fun an_empty_node_id_is_refused() {
     let mut w = world::begin();
     let _r = w.stake_node(world::alice(), 1_000, b"");
     abort
 }
 
-#[test, expected_failure(abort_code = staking::EInvalidNodeId)]
+#[test, expected_failure(abort_code = cluster::EInvalidNodeId)]
 fun a_dotted_node_id_is_refused() {
     let mut w = world::begin();
     let _r = w.stake_node(world::alice(), 1_000, b"worker.example");
@@ -260,11 +290,7 @@ fun a_top_up_adds_to_the_stake() {
     assert_eq!(r.balance_mist(), 1_010);
     assert_eq!(
         world::only_event<staking::StakeToppedUp>(),
-        bcs::to_bytes(&w.cluster_id())
-            .and(&object::id(&r))
-            .and(&2u64)
-            .and(&10u64)
-            .and(&1_010u64),
+        bcs::to_bytes(&w.cluster_id()).and(&object::id(&r)).and(&2u64).and(&10u64).and(&1_010u64),
     );
     world::put(r);
     w.end();
@@ -655,4 +681,143 @@ fun coins_out_of_many_records_are_the_coins_that_went_in() {
     world::put_proposal(q);
     world::put_proposal(r);
     w.end();
+}
+
+// === Consent ===
+
+#[test, expected_failure(abort_code = staking::ETermsChanged)]
+fun a_stake_on_older_terms_is_refused() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    let _r = w.stake_node_on_terms(world::alice(), 5_000, b"n1", 1);
+    abort
+}
+
+#[test, expected_failure(abort_code = staking::ETermsChanged)]
+fun a_stake_on_terms_that_nobody_has_seen_is_refused() {
+    let mut w = world::begin();
+    let _r = w.stake_node_on_terms(world::alice(), 5_000, b"n1", 2);
+    abort
+}
+
+#[test, expected_failure(abort_code = staking::ETermsChanged)]
+fun a_user_stake_names_the_terms_too() {
+    let mut w = world::begin();
+    let _r = w.stake_user_on_terms(world::alice(), 5_000, 0);
+    abort
+}
+
+#[test, expected_failure(abort_code = staking::ETermsChanged)]
+fun an_admin_stake_names_the_terms_too() {
+    let mut w = world::begin();
+    let _r = w.stake_admin_on_terms(world::alice(), 50_000, 0);
+    abort
+}
+
+#[test]
+fun the_terms_are_those_of_the_last_act_and_not_of_the_hour() {
+    let mut w = world::begin();
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    w.at(world::delay());
+    let r = w.stake_node_on_terms(world::alice(), 2_000, b"n1", 2);
+    assert_eq!(r.minimum_when_staked_mist(), 2_000);
+    world::put(r);
+    w.end();
+}
+
+// === Reserved node ids ===
+
+#[test]
+fun a_reserved_node_id_is_for_its_address() {
+    let mut w = world::begin();
+    let mut squatter = w.stake_node(world::mallory(), 1_000, b"n1");
+    w.reserve(world::admin(), b"n1", world::alice());
+    assert_eq!(
+        world::only_event<cluster::NodeIdReserved>(),
+        bcs::to_bytes(&w.cluster_id()).and(&b"n1").and(&world::alice()),
+    );
+    assert!(squatter.is_active());
+    w.force_unstake(world::admin(), &mut squatter);
+    let r = w.stake_node(world::alice(), 1_000, b"n1");
+    assert_eq!(w.cluster().reserved_for(b"n1".to_string()), option::some(world::alice()));
+    world::put(r);
+    world::put(squatter);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = cluster::ENodeIdReserved)]
+fun a_squatter_does_not_retake_a_reserved_node_id() {
+    let mut w = world::begin();
+    let mut squatter = w.stake_node(world::mallory(), 1_000, b"n1");
+    w.reserve(world::admin(), b"n1", world::alice());
+    w.force_unstake(world::admin(), &mut squatter);
+    let _r = w.stake_node(world::mallory(), 1_000, b"n1");
+    abort
+}
+
+#[test]
+fun a_reservation_is_replaced_and_ended() {
+    let mut w = world::begin();
+    w.reserve(world::admin(), b"n1", world::alice());
+    w.reserve(world::admin(), b"n2", world::alice());
+    w.reserve(world::admin(), b"n1", world::bob());
+    assert_eq!(w.cluster().reserved_for(b"n1".to_string()), option::some(world::bob()));
+    assert_eq!(w.cluster().reserved_for(b"n2".to_string()), option::some(world::alice()));
+    w.unreserve(world::admin(), b"n1");
+    assert_eq!(
+        world::only_event<cluster::NodeIdUnreserved>(),
+        bcs::to_bytes(&w.cluster_id()).and(&b"n1"),
+    );
+    assert!(w.cluster().reserved_for(b"n1".to_string()).is_none());
+    let r = w.stake_node(world::mallory(), 1_000, b"n1");
+    world::put(r);
+    w.end();
+}
+
+#[test, expected_failure(abort_code = cluster::ENodeIdNotReserved)]
+fun what_is_not_reserved_is_not_released() {
+    let mut w = world::begin();
+    w.unreserve(world::admin(), b"n1");
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EInvalidNodeId)]
+fun what_is_no_node_id_is_not_reserved() {
+    let mut w = world::begin();
+    w.reserve(world::admin(), b"N1", world::alice());
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::ENotAdmin)]
+fun nobody_else_reserves() {
+    let mut w = world::begin();
+    w.reserve(world::alice(), b"n1", world::alice());
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::ENotAdmin)]
+fun nobody_else_ends_a_reservation() {
+    let mut w = world::begin();
+    w.reserve(world::admin(), b"n1", world::alice());
+    w.unreserve(world::mallory(), b"n1");
+    abort
+}
+
+// === Version ===
+
+#[test, expected_failure(abort_code = cluster::EWrongVersion)]
+fun no_stake_in_a_cluster_of_another_version() {
+    let mut w = world::begin();
+    w.cluster_mut().set_version_for_testing(2);
+    let _r = w.stake_node(world::alice(), 1_000, b"n1");
+    abort
+}
+
+#[test, expected_failure(abort_code = cluster::EWrongVersion)]
+fun no_withdrawal_from_a_cluster_of_another_version() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.cluster_mut().set_version_for_testing(0);
+    w.unstake(world::alice(), &mut r);
+    abort
 }

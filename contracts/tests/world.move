@@ -2,6 +2,7 @@
 #[test_only]
 module k3s_daas::world;
 
+use k3s_daas::attestation;
 use k3s_daas::cluster::{Self, Cluster, Parameters};
 use k3s_daas::k8s_gateway::{Self, SealToken};
 use k3s_daas::slashing::{Self, SlashProposal};
@@ -51,6 +52,11 @@ public fun day(): u64 { 86_400_000 }
 /// When a change scheduled at 0 under the default parameters is in force.
 public fun delay(): u64 { unbonding() + day() }
 
+/// No evidence: 32 zero bytes.
+public fun no_evidence(): vector<u8> {
+    x"0000000000000000000000000000000000000000000000000000000000000000"
+}
+
 public fun key(): vector<u8> {
     x"0101010101010101010101010101010101010101010101010101010101010101"
 }
@@ -72,6 +78,7 @@ public struct Draft has copy, drop {
     slashers: vector<address>,
     slash_threshold: u64,
     proposal_life_ms: u64,
+    challenge_ms: u64,
     treasury: address,
 }
 
@@ -86,6 +93,7 @@ public fun draft(): Draft {
         slashers: vector[S1, S2, S3],
         slash_threshold: 2,
         proposal_life_ms: life(),
+        challenge_ms: 0,
         treasury: TREASURY,
     }
 }
@@ -153,6 +161,11 @@ public fun with_life(mut d: Draft, ms: u64): Draft {
     d
 }
 
+public fun with_challenge(mut d: Draft, ms: u64): Draft {
+    d.challenge_ms = ms;
+    d
+}
+
 public fun with_treasury(mut d: Draft, treasury: address): Draft {
     d.treasury = treasury;
     d
@@ -169,6 +182,7 @@ public fun checked(d: Draft): Parameters {
         d.slashers,
         d.slash_threshold,
         d.proposal_life_ms,
+        d.challenge_ms,
         d.treasury,
     )
 }
@@ -187,7 +201,9 @@ public fun begin(): World { begin_with(draft()) }
 public fun begin_with(d: Draft): World {
     let mut scenario = test_scenario::begin(ADMIN);
     let clock = clock::create_for_testing(scenario.ctx());
-    let id = cluster::create_cluster(checked(d), scenario.ctx());
+    let cluster = cluster::create_cluster(checked(d), scenario.ctx());
+    let id = object::id(&cluster);
+    cluster::share(cluster);
     scenario.next_tx(ADMIN);
     let cluster = scenario.take_shared_by_id<Cluster>(id);
     World { scenario, clock, cluster }
@@ -203,7 +219,9 @@ public fun end(w: World) {
 /// Another cluster with the default parameters.
 public fun other_cluster(w: &mut World): Cluster {
     w.scenario.next_tx(ADMIN);
-    let id = cluster::create_cluster(checked(draft()), w.scenario.ctx());
+    let cluster = cluster::create_cluster(checked(draft()), w.scenario.ctx());
+    let id = object::id(&cluster);
+    cluster::share(cluster);
     w.scenario.next_tx(ADMIN);
     w.scenario.take_shared_by_id<Cluster>(id)
 }
@@ -243,13 +261,40 @@ public fun epochs(w: &mut World, count: u64) {
 /// A new transaction of that sender.
 public fun tx(w: &mut World, sender: address) { w.scenario.next_tx(sender); }
 
-public fun sui(w: &mut World, mist: u64): Coin<SUI> { coin::mint_for_testing(mist, w.scenario.ctx()) }
+public fun sui(w: &mut World, mist: u64): Coin<SUI> {
+    coin::mint_for_testing(mist, w.scenario.ctx())
+}
 
 // === cluster ===
 
 public fun schedule(w: &mut World, sender: address, d: Draft) {
     w.tx(sender);
     w.cluster.schedule_parameters(checked(d), &w.clock, w.scenario.ctx());
+}
+
+public fun settle(w: &mut World, sender: address) {
+    w.tx(sender);
+    w.cluster.settle_parameters(&w.clock);
+}
+
+public fun set_servers(
+    w: &mut World,
+    sender: address,
+    servers: vector<vector<u8>>,
+    ca_hashes: vector<vector<u8>>,
+) {
+    w.tx(sender);
+    w.cluster.set_servers(words(servers), ca_hashes, w.scenario.ctx());
+}
+
+public fun reserve(w: &mut World, sender: address, node_id: vector<u8>, reserved_for: address) {
+    w.tx(sender);
+    w.cluster.reserve_node_id(node_id.to_string(), reserved_for, w.scenario.ctx());
+}
+
+public fun unreserve(w: &mut World, sender: address, node_id: vector<u8>) {
+    w.tx(sender);
+    w.cluster.unreserve_node_id(node_id.to_string(), w.scenario.ctx());
 }
 
 public fun accept_treasury(w: &mut World, sender: address) {
@@ -269,12 +314,12 @@ public fun raise_threshold(w: &mut World, sender: address, threshold: u64) {
 
 public fun offer_admin(w: &mut World, sender: address, to: address) {
     w.tx(sender);
-    w.cluster.offer_admin(to, w.scenario.ctx());
+    w.cluster.offer_admin(to, &w.clock, w.scenario.ctx());
 }
 
 public fun accept_admin(w: &mut World, sender: address) {
     w.tx(sender);
-    w.cluster.accept_admin(w.scenario.ctx());
+    w.cluster.accept_admin(&w.clock, w.scenario.ctx());
 }
 
 public fun register_gateway(
@@ -302,7 +347,29 @@ public fun register_gateway(
 }
 
 public fun good_gateway(w: &mut World, sender: address): ID {
-    w.register_gateway(sender, b"https://gw.example:8443", vector[key()], b"tsm", x"0102", key_2(), 1)
+    w.register_gateway(
+        sender,
+        b"https://gw.example:8443",
+        vector[key()],
+        b"tsm",
+        x"0102",
+        key_2(),
+        1,
+    )
+}
+
+/// One more gateway, unlike all that are there.
+public fun next_gateway(w: &mut World, sender: address): ID {
+    let number = w.cluster.gateways().length();
+    let mut endpoint = b"https://gw";
+    while (endpoint.length() < 11 + number) endpoint.push_back(97);
+    let fresh = bcs::to_bytes(&w.scenario.ctx().fresh_object_address());
+    w.register_gateway(sender, endpoint, vector[key()], b"tsm", x"0102", fresh, 1)
+}
+
+public fun attest(w: &mut World, sender: address, gateway: ID, claim: attestation::Claim) {
+    w.tx(sender);
+    attestation::register_claim(&mut w.cluster, gateway, claim, &w.clock, w.scenario.ctx());
 }
 
 public fun set_gateway_status(w: &mut World, sender: address, gateway: ID, status: u8) {
@@ -310,12 +377,7 @@ public fun set_gateway_status(w: &mut World, sender: address, gateway: ID, statu
     w.cluster.set_gateway_status(gateway, status, w.scenario.ctx());
 }
 
-public fun set_gateway_pins(
-    w: &mut World,
-    sender: address,
-    gateway: ID,
-    pins: vector<vector<u8>>,
-) {
+public fun set_gateway_pins(w: &mut World, sender: address, gateway: ID, pins: vector<vector<u8>>) {
     w.tx(sender);
     w.cluster.set_gateway_pins(gateway, pins, w.scenario.ctx());
 }
@@ -323,41 +385,98 @@ public fun set_gateway_pins(
 // === staking ===
 
 public fun stake_node(w: &mut World, sender: address, mist: u64, node_id: vector<u8>): StakeRecord {
+    let terms_version = w.cluster.terms_version();
+    w.stake_node_on_terms(sender, mist, node_id, terms_version)
+}
+
+public fun stake_node_on_terms(
+    w: &mut World,
+    sender: address,
+    mist: u64,
+    node_id: vector<u8>,
+    terms_version: u64,
+): StakeRecord {
     w.tx(sender);
-    let coin = w.sui(mist);
-    let id = staking::stake_for_node(
-        &mut w.cluster,
-        coin,
-        node_id.to_string(),
-        &w.clock,
-        w.scenario.ctx(),
-    );
-    w.take(sender, id)
+    let record = w.new_node_record(mist, node_id, terms_version);
+    w.share_and_take(sender, record)
 }
 
 /// Without a transaction of its own. Returns the id of the record.
 public fun stake_node_in_this_transaction(w: &mut World, mist: u64, node_id: vector<u8>): ID {
+    let terms_version = w.cluster.terms_version();
+    let record = w.new_node_record(mist, node_id, terms_version);
+    let id = object::id(&record);
+    staking::share(record);
+    id
+}
+
+/// A record that is not shared yet, without a transaction of its own.
+public fun new_node_record(
+    w: &mut World,
+    mist: u64,
+    node_id: vector<u8>,
+    terms_version: u64,
+): StakeRecord {
     let coin = w.sui(mist);
     staking::stake_for_node(
         &mut w.cluster,
         coin,
         node_id.to_string(),
+        terms_version,
         &w.clock,
         w.scenario.ctx(),
     )
 }
 
 public fun stake_user(w: &mut World, sender: address, mist: u64): StakeRecord {
+    let terms_version = w.cluster.terms_version();
+    w.stake_user_on_terms(sender, mist, terms_version)
+}
+
+public fun stake_user_on_terms(
+    w: &mut World,
+    sender: address,
+    mist: u64,
+    terms_version: u64,
+): StakeRecord {
     w.tx(sender);
     let coin = w.sui(mist);
-    let id = staking::stake_for_user(&mut w.cluster, coin, &w.clock, w.scenario.ctx());
-    w.take(sender, id)
+    let record = staking::stake_for_user(
+        &mut w.cluster,
+        coin,
+        terms_version,
+        &w.clock,
+        w.scenario.ctx(),
+    );
+    w.share_and_take(sender, record)
 }
 
 public fun stake_admin(w: &mut World, sender: address, mist: u64): StakeRecord {
+    let terms_version = w.cluster.terms_version();
+    w.stake_admin_on_terms(sender, mist, terms_version)
+}
+
+public fun stake_admin_on_terms(
+    w: &mut World,
+    sender: address,
+    mist: u64,
+    terms_version: u64,
+): StakeRecord {
     w.tx(sender);
     let coin = w.sui(mist);
-    let id = staking::stake_for_admin(&mut w.cluster, coin, &w.clock, w.scenario.ctx());
+    let record = staking::stake_for_admin(
+        &mut w.cluster,
+        coin,
+        terms_version,
+        &w.clock,
+        w.scenario.ctx(),
+    );
+    w.share_and_take(sender, record)
+}
+
+fun share_and_take(w: &mut World, sender: address, record: StakeRecord): StakeRecord {
+    let id = object::id(&record);
+    staking::share(record);
     w.take(sender, id)
 }
 
@@ -412,48 +531,137 @@ public fun propose_because(
     mist: u64,
     reason: vector<u8>,
 ): SlashProposal {
+    w.propose_with(sender, record, mist, reason, no_evidence())
+}
+
+/// As `k3s-daas slash propose` does it: carried out in the same transaction where one vote is enough.
+public fun propose_with(
+    w: &mut World,
+    sender: address,
+    record: &mut StakeRecord,
+    mist: u64,
+    reason: vector<u8>,
+    evidence: vector<u8>,
+): SlashProposal {
     w.tx(sender);
-    let id = slashing::propose(
+    let mut proposal = slashing::propose(
         &mut w.cluster,
         record,
         mist,
         reason.to_string(),
+        evidence,
         &w.clock,
         w.scenario.ctx(),
     );
+    if (w.is_ready(&proposal)) w.execute_in_this_transaction(record, &mut proposal);
+    let id = object::id(&proposal);
+    slashing::share(proposal);
     w.scenario.next_tx(sender);
     w.scenario.take_shared_by_id<SlashProposal>(id)
+}
+
+fun is_ready(w: &World, proposal: &SlashProposal): bool {
+    let parameters = w.in_force();
+    w.now() >= proposal.executable_at_ms()
+        && slashing::counted_votes(proposal, &parameters)
+            >= slashing::needed_votes(proposal, &parameters)
 }
 
 public fun take_proposal(w: &mut World, id: ID): SlashProposal {
     w.scenario.take_shared_by_id<SlashProposal>(id)
 }
 
+/// As `k3s-daas slash vote` does it: carries the proposal out in the same transaction when that is enough.
 public fun vote(
     w: &mut World,
     sender: address,
     record: &mut StakeRecord,
     proposal: &mut SlashProposal,
 ) {
-    w.tx(sender);
-    slashing::vote(&mut w.cluster, record, proposal, &w.clock, w.scenario.ctx());
+    w.only_vote(sender, record, proposal);
+    if (w.is_ready(proposal)) w.execute_in_this_transaction(record, proposal);
 }
 
-/// Without a transaction of its own, so that its events can be read. Returns the id of the proposal.
+public fun only_vote(
+    w: &mut World,
+    sender: address,
+    record: &mut StakeRecord,
+    proposal: &mut SlashProposal,
+) {
+    w.tx(sender);
+    slashing::vote(&w.cluster, record, proposal, &w.clock, w.scenario.ctx());
+}
+
+public fun execute(
+    w: &mut World,
+    sender: address,
+    record: &mut StakeRecord,
+    proposal: &mut SlashProposal,
+) {
+    w.tx(sender);
+    w.execute_in_this_transaction(record, proposal);
+}
+
+fun execute_in_this_transaction(
+    w: &mut World,
+    record: &mut StakeRecord,
+    proposal: &mut SlashProposal,
+) {
+    slashing::execute(&mut w.cluster, record, proposal, &w.clock, w.scenario.ctx());
+}
+
+public fun retract(
+    w: &mut World,
+    sender: address,
+    record: &mut StakeRecord,
+    proposal: &mut SlashProposal,
+) {
+    w.tx(sender);
+    slashing::retract(&w.cluster, record, proposal, &w.clock, w.scenario.ctx());
+}
+
+public fun answer(
+    w: &mut World,
+    sender: address,
+    record: &StakeRecord,
+    proposal: &mut SlashProposal,
+    answer: vector<u8>,
+) {
+    w.tx(sender);
+    slashing::answer(&w.cluster, record, proposal, answer, &w.clock, w.scenario.ctx());
+}
+
+public fun cancel(
+    w: &mut World,
+    sender: address,
+    record: &mut StakeRecord,
+    proposal: &mut SlashProposal,
+) {
+    w.tx(sender);
+    slashing::cancel(&mut w.cluster, record, proposal, w.scenario.ctx());
+}
+
+/// Without a transaction of its own and carrying nothing out, so that its events can be read. Returns the id of the
+/// proposal.
 public fun propose_in_this_transaction(
     w: &mut World,
     record: &mut StakeRecord,
     mist: u64,
     reason: vector<u8>,
+    evidence: vector<u8>,
 ): ID {
-    slashing::propose(
+    let proposal = slashing::propose(
         &mut w.cluster,
         record,
         mist,
         reason.to_string(),
+        evidence,
         &w.clock,
         w.scenario.ctx(),
-    )
+    );
+    let id = object::id(&proposal);
+    slashing::share(proposal);
+    id
 }
 
 public fun expire(
@@ -615,6 +823,10 @@ public fun put_token(owner: address, token: SealToken) {
     test_scenario::return_to_address(owner, token)
 }
 
+public fun is_held(w: &World, record: &StakeRecord): bool {
+    record.is_held(&w.in_force(), w.now())
+}
+
 // === Events ===
 
 /// The BCS of the one event of this type in this transaction; aborts unless there is exactly one.
@@ -622,6 +834,12 @@ public fun only_event<T: copy + drop>(): vector<u8> {
     let events = event::events_by_type<T>();
     assert!(events.length() == 1);
     bcs::to_bytes(&events[0])
+}
+
+/// The BCS of the last event of this type in this transaction.
+public fun last_event<T: copy + drop>(): vector<u8> {
+    let events = event::events_by_type<T>();
+    bcs::to_bytes(&events[events.length() - 1])
 }
 
 /// How many events of this type this transaction has emitted.

@@ -11,13 +11,12 @@ import {
   type ClusterSettings,
   type ContractBuild,
   createChainClient,
-  createCluster,
   createStakeChain,
   type Deployment,
   defaultSettings,
   openNetwork,
   openWallet,
-  publishPackage,
+  operations,
   readContractBuild,
   type Wallet,
 } from '#chain';
@@ -87,8 +86,8 @@ async function start(
   const allowInsecure = host !== undefined;
   const { endpoints, chainId } = await openNetwork([devnet.url], { clock: systemClock, allowInsecure });
   const publisher = { endpoints, wallet: operator };
-  const { packageId } = await publishPackage(publisher, { build });
-  const { clusterId } = await createCluster(publisher, {
+  const { packageId } = await operations.publish.execute(publisher, { build });
+  const { clusterId } = await operations.createCluster.execute(publisher, {
     packageId,
     settings: { ...defaultSettings(operator.address), ...settings },
   });

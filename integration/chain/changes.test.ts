@@ -5,13 +5,8 @@ import {
   contracts,
   createChainClient,
   createChangeFollower,
-  createCluster,
   defaultSettings,
-  expireSlash,
-  planClusterChange,
-  planScheduleParameters,
-  proposeSlash,
-  voteSlash,
+  operations,
   type Wallet,
 } from '#chain';
 import { SUI } from './chain-world.ts';
@@ -22,7 +17,7 @@ describe('slashing', () => {
     const { chain, nodeId, recordId } = await staked();
     await chain.createWorkerSealToken({ recordId, holderKey: holderKey() });
     const since = (await world.client.cluster()).changeSequence;
-    const outcome = await proposeSlash(world.actor, {
+    const outcome = await operations.proposeSlash.execute(world.actor, {
       recordId,
       amountMist: 2n * SUI,
       reason: 'double work',
@@ -46,7 +41,7 @@ describe('slashing', () => {
       ended.abort();
     }
     await expect(
-      proposeSlash(world.actor, { recordId, amountMist: 1n, reason: 'again' }),
+      operations.proposeSlash.execute(world.actor, { recordId, amountMist: 1n, reason: 'again' }),
     ).rejects.toMatchObject({ details: { constant: 'EStakeGone' } });
   });
 
@@ -57,7 +52,7 @@ describe('slashing', () => {
       slashers: [first.address, second.address],
       slashThreshold: 2n,
     };
-    const { clusterId } = await createCluster(world.publisher, {
+    const { clusterId } = await operations.createCluster.execute(world.publisher, {
       packageId: world.deployment.packageId,
       settings,
     });
@@ -70,30 +65,36 @@ describe('slashing', () => {
     const chain = await world.stakeChain(staker, { client });
     const { objectId: recordId } = await chain.stakeForNode({ nodeId: 'voted-out', stakeMist: 2n * SUI });
     const amountMist = SUI / 2n;
-    const opened = await proposeSlash({ client, wallet: first }, { recordId, amountMist, reason: 'r' });
+    const opened = await operations.proposeSlash.execute(
+      { client, wallet: first },
+      { recordId, amountMist, reason: 'r' },
+    );
     expect(opened).toMatchObject({ votes: 1, threshold: 2, executed: undefined });
     expect(await client.proposal(opened.proposalId)).toMatchObject({
       status: 'open',
       votes: [first.address],
     });
     const vote = { recordId, proposalId: opened.proposalId };
-    await expect(voteSlash({ client, wallet: third }, vote)).rejects.toMatchObject({
+    await expect(operations.voteSlash.execute({ client, wallet: third }, vote)).rejects.toMatchObject({
       details: { constant: 'ENotSlasher' },
     });
-    await expect(voteSlash({ client, wallet: first }, vote)).rejects.toMatchObject({
+    await expect(operations.voteSlash.execute({ client, wallet: first }, vote)).rejects.toMatchObject({
       details: { constant: 'EAlreadyVoted' },
     });
-    await expect(expireSlash({ client, wallet: third }, vote)).rejects.toMatchObject({
+    await expect(operations.expireSlash.execute({ client, wallet: third }, vote)).rejects.toMatchObject({
       details: { constant: 'EProposalNotExpired' },
     });
-    const executed = await voteSlash({ client, wallet: second }, vote);
+    const executed = await operations.voteSlash.execute(
+      { client, wallet: second },
+      { ...vote, andExecute: true },
+    );
     expect(executed.executed).toMatchObject({ slashedMist: amountMist, isRecordSlashed: false });
     expect((await client.records([recordId])).get(recordId)?.status).toBe('active');
   });
 
   test('a proposal past its end can be closed by anybody', async () => {
     const slashers = await Promise.all([world.wallet(), world.wallet()]);
-    const { clusterId } = await createCluster(world.publisher, {
+    const { clusterId } = await operations.createCluster.execute(world.publisher, {
       packageId: world.deployment.packageId,
       settings: {
         ...defaultSettings(world.operator.address),
@@ -109,12 +110,12 @@ describe('slashing', () => {
     const staker = await world.wallet();
     const chain = await world.stakeChain(staker, { client });
     const { objectId: recordId } = await chain.stakeForNode({ nodeId: 'let-off', stakeMist: 2n * SUI });
-    const { proposalId } = await proposeSlash(
+    const { proposalId } = await operations.proposeSlash.execute(
       { client, wallet: slashers[0] as (typeof slashers)[0] },
       { recordId, amountMist: SUI, reason: 'r' },
     );
     world.devnet.advanceClock(86_400_000);
-    await expireSlash({ client, wallet: staker }, { recordId, proposalId });
+    await operations.expireSlash.execute({ client, wallet: staker }, { recordId, proposalId });
     expect((await client.proposal(proposalId))?.status).toBe('expired');
   });
 });
@@ -126,7 +127,7 @@ describe('parameters', () => {
       unbondingMs: 60_000n,
       proposalLifeMs: 15_000n,
     };
-    const { clusterId } = await createCluster(world.publisher, {
+    const { clusterId } = await operations.createCluster.execute(world.publisher, {
       packageId: world.deployment.packageId,
       settings,
     });
@@ -136,7 +137,7 @@ describe('parameters', () => {
       clock: systemClock,
     });
     const actor = { client, wallet: world.operator };
-    const plan = await planScheduleParameters(actor, { ...settings, minimumStakeMist: 3n * SUI });
+    const plan = await operations.scheduleParameters.plan(actor, { ...settings, minimumStakeMist: 3n * SUI });
     const { effectiveAtMs } = await plan.execute();
     expect(await client.cluster()).toMatchObject({
       parameters: { minimumWorkerStakeMist: SUI },
@@ -146,7 +147,9 @@ describe('parameters', () => {
     const later = await client.cluster();
     expect(later.parameters.minimumWorkerStakeMist).toBe(3n * SUI);
     expect(later.pending).toBeUndefined();
-    await expect(planClusterChange(actor, { kind: 'raise-threshold', threshold: 2n })).rejects.toMatchObject({
+    await expect(
+      operations.changeCluster.plan(actor, { kind: 'raise-threshold', threshold: 2n }),
+    ).rejects.toMatchObject({
       details: { constant: 'EThresholdNotRaised' },
     });
   });
@@ -166,26 +169,30 @@ test('reads, stakes and mints go on when the first of two endpoints is away', as
   expect(await chain.liveRecordOf(nodeId)).toBe(recordId);
 });
 
-test('a follower that was away for more than 256 changes is told to read everything', async () => {
-  const wallet = await world.wallet();
+test.each([
+  ['stakes of nodes', 'a follower that was away is told to read everything', 129, true],
+  ['stakes of users, which are cheap', 'a follower that was away is not', 257, false],
+] as const)('more %s than a ring holds: %s', async (stakes, _what, count, isFullPassNeeded) => {
+  const isNode = stakes === 'stakes of nodes';
+  const wallet = await world.wallet(300n);
   const before = (await world.client.cluster()).changeSequence;
-  const user = 257;
-  await manyUsers(wallet, user);
+  await manyStakes(wallet, count, isNode);
   const ended = new AbortController();
   const follower = createChangeFollower(world.client, systemClock);
   for await (const report of follower.follow({ since: before, signal: ended.signal })) {
     ended.abort();
     if (report.kind === 'outage') throw report.error;
-    expect(report.isFullPassNeeded).toBe(true);
-    expect(report.others).toHaveLength(256);
-    expect(report.sequence).toBe(before + BigInt(user));
+    expect(report.isFullPassNeeded).toBe(isFullPassNeeded);
+    expect(report.others).toHaveLength(isNode ? 128 : 32);
+    expect(report.sequence).toBe(before + BigInt(count));
     const records = await world.client.records(report.others);
-    expect([...records.values()].every((record) => record?.stakeType === 'user')).toBe(true);
+    const type = isNode ? 'node' : 'user';
+    expect([...records.values()].every((record) => record?.stakeType === type)).toBe(true);
   }
 });
 
-/** So many stakes of type user in one transaction, built without a simulation: it would take as long again. */
-async function manyUsers(wallet: Wallet, count: number): Promise<void> {
+/** So many stakes of users or nodes in one transaction, built without a simulation: it would take as long again. */
+async function manyStakes(wallet: Wallet, count: number, isNode: boolean): Promise<void> {
   const { packageId, clusterId } = world.deployment;
   await world.client.endpoints.withOne(async (endpoint) => {
     const [coins, cluster] = await endpoint.call('coins and cluster', ({ core }) =>
@@ -202,11 +209,14 @@ async function manyUsers(wallet: Wallet, count: number): Promise<void> {
       initialSharedVersion: owner.$kind === 'Shared' ? owner.Shared.initialSharedVersion : '',
       mutable: true,
     });
-    for (const coin of tx.splitCoins(
-      tx.gas,
-      Array.from({ length: count }, () => 100n),
-    ))
-      contracts.staking.stakeForUser(tx, packageId, { cluster: shared, coin });
+    const amounts = Array.from({ length: count }, () => (isNode ? SUI : 100n));
+    for (const [index, coin] of [...tx.splitCoins(tx.gas, amounts)].entries()) {
+      const stake = { cluster: shared, coin, termsVersion: 1n };
+      const record = isNode
+        ? contracts.staking.stakeForNode(tx, packageId, { ...stake, nodeId: `flood-${index}` })
+        : contracts.staking.stakeForUser(tx, packageId, stake);
+      contracts.staking.share(tx, packageId, { record });
+    }
     const bytes = await tx.build();
     const signature = await wallet.signTransaction(bytes);
     const result = await endpoint.call('a transaction', ({ core }) =>

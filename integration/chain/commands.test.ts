@@ -155,7 +155,10 @@ describe('a cluster from nothing, by commands alone', () => {
     const { publicKey } = generateKeyPairSync('ed25519');
     const holder = join(directory, 'node-key.pem');
     await writeFile(holder, publicKey.export({ type: 'spki', format: 'pem' }));
-    const stake = ['stake', ...as(worker, '--yes', '--node-id', 'worker-1', '--amount', '2')];
+    const stake = [
+      'stake',
+      ...as(worker, '--yes', '--accept-terms', 'any', '--node-id', 'worker-1', '--amount', '2'),
+    ];
     const made = await json(...stake, '--holder-key-file', holder);
     expect(made).toMatchObject({
       record: { nodeId: 'worker-1', status: 'active', stakeMist: '2000000000' },
@@ -184,7 +187,7 @@ describe('a cluster from nothing, by commands alone', () => {
         stateDir: join(directory, 'host'),
         chain: { endpoints: [devnet.url], deployment: 'deployment.json' },
         wallet: { keyFile: worker.file },
-        stake: { amountMist: '2000000000' },
+        stake: { amountMist: '2000000000', acceptTerms: 'any' },
         agent: { binary: join(import.meta.dirname, '..', 'standin', 'agent', 'k3s') },
       }),
     );

@@ -37,7 +37,10 @@ async function verdict(wallet: TestWallet, question: Question = {}): ReturnType<
     wallet,
     nodeId,
     stateDir,
-    plugins: [{ use: 'staking', config: { stakeMist: SUI, ...amounts } }, { use: 'registration' }],
+    plugins: [
+      { use: 'staking', config: { stakeMist: SUI, acceptTerms: 'any', ...amounts } },
+      { use: 'registration' },
+    ],
     pluginDirectory: world.directory,
     gasBudgets: DEFAULT_GAS_BUDGETS,
     stakeAgain: false,
@@ -121,15 +124,15 @@ describe('the command', () => {
   }
 
   test('ends with the exit code of the start', async () => {
-    const poor = await dryRun({ stake: { amountMist: '5000000000' } });
+    const poor = await dryRun({ stake: { amountMist: '5000000000', acceptTerms: 'any' } });
     expect(poor.output).toContain('"stop":"DAAS_BALANCE_TOO_LOW"');
     expect(poor.exitCode).toBe(78);
-    const rich = await dryRun({ stake: { amountMist: '1000000000' } });
+    const rich = await dryRun({ stake: { amountMist: '1000000000', acceptTerms: 'any' } });
     expect([rich.exitCode, rich.output]).toEqual([0, expect.stringContaining('"stop":null')]);
   });
 
   test('refuses an amount above a u64, and a plugin’s configuration that a start would refuse', async () => {
-    const large = await dryRun({ stake: { amountMist: '18446744073709551616' } });
+    const large = await dryRun({ stake: { amountMist: '18446744073709551616', acceptTerms: 'any' } });
     expect([large.exitCode, large.output]).toEqual([78, expect.stringContaining('18446744073709551615')]);
     const plugin = await dryRun({ plugins: [{ use: 'staking', config: { stakeMist: -1 } }] });
     expect(plugin.exitCode).toBe(78);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { contracts, createChainClient, openNetwork, proposeSlash, type Wallet } from '#chain';
+import { contracts, createChainClient, openNetwork, operations, type Wallet } from '#chain';
 import { currentPin } from '#proof';
 import { type MoveObject, withDigest } from '../../devnet/src/objects.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
@@ -117,7 +117,7 @@ describe('a full node that lies', () => {
   test('cannot take a slash back by serving what was before it', async () => {
     const { recordId } = await staked();
     const before = served(recordId);
-    await proposeSlash(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+    await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
     expect(await readBy(proving, recordId)).toMatchObject({ status: 'slashed', slashReason: 'real' });
     serve(before);
     expect(await readBy(trusting, recordId)).toMatchObject({ status: 'active' });

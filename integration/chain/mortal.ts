@@ -1,5 +1,6 @@
 /**
- * A life that stakes and mints, and may be killed at a given moment: `mortal.ts <plan.json> [<step> <moment>]`.
+ * A process that stakes and mints, and may be killed at a given moment: `mortal.ts <plan.json> [<step> <moment>]`. With
+ * `isOneTransaction` both happen in the step `join`, else in the steps `stake` and `mint`.
  * The moments are set at the process's own rims, its journal and its network.
  */
 import { readFile } from 'node:fs/promises';
@@ -25,6 +26,7 @@ interface Plan {
   readonly nodeId: string;
   readonly stakeMist: string;
   readonly holderKey: string;
+  readonly isOneTransaction: boolean;
 }
 
 /** Whether a request sends a transaction. */
@@ -44,7 +46,7 @@ if (import.meta.main) await live();
 async function live(): Promise<void> {
   const [file = '', dieAtStep, moment] = process.argv.slice(2);
   const plan = JSON.parse(await readFile(file, 'utf8')) as Plan;
-  let step = 'stake';
+  let step = plan.isOneTransaction ? 'join' : 'stake';
   const isTime = (now: Moment) => step === dieAtStep && moment === now;
 
   function mortal(journal: Journal): Journal {
@@ -84,15 +86,15 @@ async function live(): Promise<void> {
     journal: mortal(await openJournal(plan.journal)),
     log: silentLog,
   });
-  const { objectId: recordId } = await chain.stakeForNode({
-    nodeId: plan.nodeId,
-    stakeMist: BigInt(plan.stakeMist),
-  });
+  const request = { nodeId: plan.nodeId, stakeMist: BigInt(plan.stakeMist) };
+  const holderKey = Uint8Array.from(Buffer.from(plan.holderKey, 'hex'));
+  if (plan.isOneTransaction) {
+    await chain.join({ ...request, holderKey });
+    return;
+  }
+  const { objectId: recordId } = await chain.stakeForNode(request);
   step = 'mint';
-  await chain.createWorkerSealToken({
-    recordId,
-    holderKey: Uint8Array.from(Buffer.from(plan.holderKey, 'hex')),
-  });
+  await chain.createWorkerSealToken({ recordId, holderKey });
 }
 
 /** A clock on which every sleep is over at once. */

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { decodeObject, openNetwork, proposeSlash } from '#chain';
+import { decodeObject, openNetwork, operations } from '#chain';
 import {
   collectProof,
   currentPin,
@@ -52,7 +52,11 @@ describe('a proof from the dev chain', () => {
 
   test('still holds after several epochs, each with another committee, and shows a slash', async () => {
     for (let epoch = 0; epoch < 3; epoch += 1) world.devnet.advanceEpoch();
-    await proposeSlash(world.actor, { recordId, amountMist: 2n * SUI, reason: 'proven misbehaviour' });
+    await operations.proposeSlash.execute(world.actor, {
+      recordId,
+      amountMist: 2n * SUI,
+      reason: 'proven misbehaviour',
+    });
     const document = await collect();
     expect(document.committees).toHaveLength(3);
     expect(recordIn(document)).toMatchObject({ status: 'slashed', slashReason: 'proven misbehaviour' });

@@ -4,14 +4,7 @@ import { Writable } from 'node:stream';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
-import {
-  addGateway,
-  DEFAULT_GAS_BUDGETS,
-  planScheduleParameters,
-  planSetGatewayStatus,
-  planStake,
-  publishPackage,
-} from '#chain';
+import { DEFAULT_GAS_BUDGETS, operations, previewStake } from '#chain';
 import { clusterCommand } from '../../src/cli/cluster.ts';
 import { createIo } from '../../src/cli/io.ts';
 import { stakeCommand } from '../../src/cli/stake.ts';
@@ -75,7 +68,7 @@ describe('a wallet of many small coins', () => {
     const wallet = await world.wallet(0n);
     for (let coin = 0; coin < 300; coin += 1) await world.devnet.faucet(wallet.address, CENT);
     const actor = { client: world.client, wallet };
-    await expect(planStake(actor, { nodeId: nextNode(), stakeMist: 5n * SUI })).rejects.toMatchObject({
+    await expect(previewStake(actor, { nodeId: nextNode(), stakeMist: 5n * SUI })).rejects.toMatchObject({
       code: 'DAAS_BALANCE_TOO_LOW',
       message: expect.stringContaining('has 3 SUI in coins'),
     });
@@ -85,7 +78,7 @@ describe('a wallet of many small coins', () => {
 describe('a cluster object that has grown', () => {
   beforeAll(async () => {
     for (let index = 0; index < 32; index += 1)
-      await addGateway(world.actor, {
+      await operations.addGateway.execute(world.actor, {
         url: `https://${'g'.repeat(240)}${index}`,
         tlsPins: [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)],
         attestationKind: 'a'.repeat(32),
@@ -96,7 +89,7 @@ describe('a cluster object that has grown', () => {
   });
 
   test('does not raise what a call may cost at most', async () => {
-    const { cost, budgetMist } = await planSetGatewayStatus(world.actor, {
+    const { cost, budgetMist } = await operations.setGatewayStatus.plan(world.actor, {
       gatewayId: (await world.client.cluster()).gateways[0]?.id ?? '',
       status: 'draining',
     });
@@ -118,6 +111,8 @@ describe('a cluster object that has grown', () => {
       file,
       '--key-file',
       wallet.keyFile,
+      '--accept-terms',
+      'any',
       '--node-id',
       nextNode(),
       '--amount',
@@ -125,6 +120,8 @@ describe('a cluster object that has grown', () => {
       '--holder-key-file',
       holder,
       '--yes',
+      '--accept-terms',
+      'any',
       '--json',
       '--journal',
       join(world.directory, 'grown-journal.json'),
@@ -139,11 +136,13 @@ describe('a cluster object that has grown', () => {
 test('a gas price above the reference price is what is offered and paid', async () => {
   const gatewayId = (await world.client.cluster()).gateways[1]?.id ?? '';
   const change = { gatewayId, status: 'draining' } as const;
-  const usual = await planSetGatewayStatus(world.actor, change);
-  const urgent = await planSetGatewayStatus({ ...world.actor, gasPriceMist: 5_000n }, change);
+  const usual = await operations.setGatewayStatus.plan(world.actor, change);
+  const urgent = await operations.setGatewayStatus.plan({ ...world.actor, gasPriceMist: 5_000n }, change);
   expect(urgent.cost.computationMist).toBe(usual.cost.computationMist * 5n);
   await urgent.execute();
-  await expect(planSetGatewayStatus({ ...world.actor, gasPriceMist: 999n }, change)).rejects.toMatchObject({
+  await expect(
+    operations.setGatewayStatus.plan({ ...world.actor, gasPriceMist: 999n }, change),
+  ).rejects.toMatchObject({
     code: 'DAAS_GAS_PRICE_TOO_LOW',
   });
 });
@@ -253,7 +252,7 @@ describe('stake', () => {
   test('shows unbonding time, slashers, treasury and a pending change before it asks', async () => {
     const { state, nowMs } = await world.client.clusterState();
     const treasury = `0x${'9'.repeat(64)}`;
-    const plan = await planScheduleParameters(world.actor, {
+    const plan = await operations.scheduleParameters.plan(world.actor, {
       ...state.parameters,
       unbondingMs: 86_400_000n,
       proposalLifeMs: 3_600_000n,
@@ -291,6 +290,8 @@ describe('stake', () => {
       '--holder-key-file',
       holder,
       '--yes',
+      '--accept-terms',
+      'any',
     );
     expect((await run(...made)).stdout).toMatch(/token life +valid until epoch \d+ begins \(now epoch \d+\)/);
     const { longestTokenLifeEpochs } = (await world.client.cluster()).parameters;
@@ -306,7 +307,10 @@ describe('stake', () => {
 test('publishing is paid by many small coins, whose rebates are not counted on', async () => {
   const wallet = await world.wallet(0n);
   for (let coin = 0; coin < 60; coin += 1) await world.devnet.faucet(wallet.address, CENT);
-  const { packageId } = await publishPackage({ ...world.publisher, wallet }, { build: world.build });
+  const { packageId } = await operations.publish.execute(
+    { ...world.publisher, wallet },
+    { build: world.build },
+  );
   expect(packageId).toMatch(/^0x/);
 });
 
@@ -314,7 +318,7 @@ test('a wallet that has the stake and no gas is told so, not that a transaction 
   const wallet = await world.wallet(0n);
   await world.devnet.faucet(wallet.address, SUI + 1_500_000n);
   await expect(
-    planStake({ client: world.client, wallet }, { nodeId: nextNode(), stakeMist: SUI }),
+    previewStake({ client: world.client, wallet }, { nodeId: nextNode(), stakeMist: SUI }),
   ).rejects.toMatchObject({
     code: 'DAAS_BALANCE_TOO_LOW',
     message: expect.stringContaining('1 SUI of it are spent and 0.0015 SUI do not pay the gas'),

@@ -303,10 +303,17 @@ async function stakeholder(nodeId, contract) {
   const { x } = key.publicKey.export({ format: 'jwk' });
   const stake = new Transaction();
   const [coin] = stake.splitCoins(stake.gas, [2_000_000_000n]);
-  stake.moveCall({
+  const record = stake.moveCall({
     target: `${contract.packageId}::staking::stake_for_node`,
-    arguments: [stake.object(contract.clusterId), coin, stake.pure.string(nodeId), stake.object.clock()],
+    arguments: [
+      stake.object(contract.clusterId),
+      coin,
+      stake.pure.string(nodeId),
+      stake.pure.u64(1n),
+      stake.object.clock(),
+    ],
   });
+  stake.moveCall({ target: `${contract.packageId}::staking::share`, arguments: [record] });
   const recordId = (await carryOut(wallet, stake))('::staking::StakeRecord');
   const mint = new Transaction();
   mint.moveCall({

@@ -143,10 +143,17 @@ export async function stakeAndMint(
   const stake = new Transaction();
   const [coin] = stake.splitCoins(stake.gas, [stakeMist]);
   if (!coin) throw new Error('no coin was split');
-  stake.moveCall({
+  const record = stake.moveCall({
     target: `${packageId}::staking::stake_for_node`,
-    arguments: [stake.object(clusterId), coin, stake.pure.string(nodeId), stake.object.clock()],
+    arguments: [
+      stake.object(clusterId),
+      coin,
+      stake.pure.string(nodeId),
+      stake.pure.u64(1n),
+      stake.object.clock(),
+    ],
   });
+  stake.moveCall({ target: `${packageId}::staking::share`, arguments: [record] });
   const staked = await carryOut(sui, wallet, stake);
   const recordId = createdOf(staked, `${packageId}::staking::StakeRecord`);
   const mint = new Transaction();

@@ -3,15 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Lifetime, Secret } from '#base';
-import {
-  addGateway,
-  openWallet,
-  proposeSlash,
-  type SlashOutcome,
-  voteSlash,
-  type Wallet,
-  writeDeployment,
-} from '#chain';
+import { openWallet, operations, type SlashOutcome, type Wallet, writeDeployment } from '#chain';
 import { type ChainWorld, SUI, startChainWorld } from '../chain/chain-world.ts';
 import { freePort } from './free-port.ts';
 import { KubernetesApi, until } from './kubernetes.ts';
@@ -112,7 +104,7 @@ export class World implements AsyncDisposable {
       stateDir,
       chain: chainSettings(this.chain, this.deploymentFile),
       wallet: { keyFile: wallet.keyFile },
-      stake: { amountMist: stakeMist.toString() },
+      stake: { amountMist: stakeMist.toString(), acceptTerms: 'any' },
       health: { host: '127.0.0.1', port: 0 },
       plugins: [
         { use: 'staking' },
@@ -165,8 +157,14 @@ export class World implements AsyncDisposable {
     const [first, second] = this.slashers;
     if (!first || !second) throw new Error('this world has two slashers');
     const { client } = this.chain;
-    const proposed = await proposeSlash({ client, wallet: first }, { recordId, amountMist, reason });
-    return voteSlash({ client, wallet: second }, { recordId, proposalId: proposed.proposalId });
+    const proposed = await operations.proposeSlash.execute(
+      { client, wallet: first },
+      { recordId, amountMist, reason },
+    );
+    return operations.voteSlash.execute(
+      { client, wallet: second },
+      { recordId, proposalId: proposed.proposalId, andExecute: true },
+    );
   }
 
   /** The Node as an administrator sees it, or undefined. */
@@ -352,7 +350,7 @@ async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldP
   });
   const made = setup.lines.find((line) => 'tlsPin' in line);
   if (setup.code !== 0 || !made) throw new Error(`gateway setup ended with ${setup.code}:\n${setup.tail}`);
-  const { gatewayId } = await addGateway(chain.actor, {
+  const { gatewayId } = await operations.addGateway.execute(chain.actor, {
     url: gatewayUrl,
     tlsPins: [Buffer.from(String(made.tlsPin), 'hex')],
     attestationKind: 'none',

@@ -18,6 +18,14 @@ export const StakingConfig = z
     stakeMist: Mist.optional(),
     /** A stake below this is refused, whatever the cluster's own minimum. */
     minimumMist: Mist.optional(),
+    /** The fingerprint of the terms that the operator accepts, or `any`. Without it nothing is ever staked. */
+    acceptTerms: z
+      .string()
+      .regex(
+        /^(?:any|[0-9a-f]{32})$/,
+        'expected the 32 hex digits that `k3s-daas cluster show` prints, or any',
+      )
+      .optional(),
     /** Makes another record although an earlier one of this node and wallet has ended. */
     stakeAgain: z.boolean().default(false),
   })

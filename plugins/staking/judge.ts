@@ -30,6 +30,21 @@ export function judgeLiveRecord(
     );
 }
 
+/** Throws `DAAS_STAKE_TOO_LOW` for an amount that the cluster would not take, before anything is staked. */
+export function judgeAmount(
+  stakeMist: bigint,
+  { nodeId, parameters }: { readonly nodeId: string; readonly parameters: ClusterParameters },
+): void {
+  // The contracts keep the minimum at or above the tier that grants nodes:write.
+  const leastMist = parameters.minimumWorkerStakeMist;
+  if (stakeMist >= leastMist) return;
+  throw new ConfigurationError(
+    'DAAS_STAKE_TOO_LOW',
+    `a stake of ${stakeMist} MIST for node '${nodeId}' is below the minimum of the cluster, ${leastMist} MIST: stake at least that`,
+    { details: { nodeId, stakeMist, leastMist } },
+  );
+}
+
 /** Throws when the record's token is not for this machine's key, or no longer counts. */
 export function judgeToken(token: SealToken, facts: { holderKey: Uint8Array; epoch: bigint }): void {
   if (!Buffer.from(token.holderKey).equals(facts.holderKey))

@@ -1,5 +1,6 @@
 import {
   type ChainReceipt,
+  type Cluster,
   ConfigurationError,
   formatSui,
   type HostControl,
@@ -11,8 +12,9 @@ import {
   stakeEnding,
 } from 'k3s-daas/plugin';
 import type { StakingConfig } from './config.ts';
-import { endedError } from './judge.ts';
+import { endedError, judgeAmount } from './judge.ts';
 import { Standing, type StandingServices } from './standing.ts';
+import { judgeTerms, termsOf } from './terms.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
@@ -49,13 +51,15 @@ export class NodeStake implements SealTokenSource {
   async obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake> {
     onPhase('stake');
     const settled = await this.#services.chain.settlePending(signal);
-    const record = (await this.#standing.liveRecord(signal)) ?? (await this.#makeRecord(signal));
+    const existing = await this.#standing.liveRecord(signal);
+    const made = existing ? settled : await this.#makeStake(signal);
+    const record = existing ?? (await this.#standing.recordOf(made?.objectId ?? '', signal));
     if (settled?.objectId === record.id) this.#announceCreated(record, settled.digest);
     else this.#announceFound(record);
     await this.#standing.remember(record.id);
 
     onPhase('seal');
-    const tokenId = await this.#obtainToken(record, settled, signal);
+    const tokenId = await this.#obtainToken(record, made, signal);
     return { recordId: record.id, tokenId, stakeMist: record.stakeMist };
   }
 
@@ -81,25 +85,45 @@ export class NodeStake implements SealTokenSource {
     await this.#refuseEnded(signal);
     const { chain, identity } = this.#services;
     const stakeMist = this.#expectAmount();
-    const { gasBudgetMist } = await chain.simulateStake({ nodeId: identity.nodeId, stakeMist }, signal);
-    const { minimumWorkerStakeMist } = (await chain.cluster(signal)).parameters;
+    const cluster = await chain.cluster(signal);
+    this.#judgeCluster(cluster, stakeMist);
+    const { nodeId, holderKey } = identity;
+    const { termsVersion } = cluster;
+    const request = { nodeId, stakeMist, holderKey, termsVersion };
+    const { gasBudgetMist } = await chain.simulateStake(request, signal);
+    const { minimumWorkerStakeMist } = cluster.parameters;
     return (
       `would stake ${formatSui(stakeMist)} (minimum of the cluster: ${formatSui(minimumWorkerStakeMist)}; ` +
       `gas at most ${formatSui(gasBudgetMist)}) and mint a Seal token`
     );
   }
 
-  async #makeRecord(signal: AbortSignal): Promise<StakeRecord> {
+  /** Stakes and mints in one transaction, under terms that the operator has accepted. */
+  async #makeStake(signal: AbortSignal): Promise<ChainReceipt> {
     await this.#refuseEnded(signal);
     const { chain, identity } = this.#services;
-    const { nodeId } = identity;
+    const { nodeId, holderKey } = identity;
     const stakeMist = this.#expectAmount();
-    this.#scope.log.info('Staking', { nodeId, stakeMist });
-    const { objectId, digest } = await chain.stakeForNode({ nodeId, stakeMist }, signal);
+    const cluster = await chain.cluster(signal);
+    this.#judgeCluster(cluster, stakeMist);
+    await this.#standing.rememberTerms(termsOf(cluster));
+    this.#scope.log.info('Staking', { nodeId, stakeMist, termsFingerprint: cluster.termsFingerprint });
+    const { termsVersion } = cluster;
+    const receipt = await chain.join({ nodeId, stakeMist, holderKey, termsVersion }, signal);
     // Remembered before anything can fail: a machine that lost this would have to find it on chain.
-    await this.#standing.remember(objectId);
-    this.#announceCreated({ id: objectId, stakeMist }, digest);
-    return this.#standing.recordOf(objectId, signal);
+    await this.#standing.remember(receipt.objectId);
+    this.#announceCreated({ id: receipt.objectId, stakeMist }, receipt.digest);
+    return receipt;
+  }
+
+  /** Throws when the amount is too low for the cluster, or its terms are not those that the operator accepts. */
+  #judgeCluster(cluster: Cluster, stakeMist: bigint): void {
+    judgeAmount(stakeMist, { nodeId: this.#services.identity.nodeId, parameters: cluster.parameters });
+    judgeTerms(cluster, {
+      acceptTerms: this.#scope.config.acceptTerms,
+      accepted: this.#standing.acceptedTerms,
+      setting: 'stake.acceptTerms',
+    });
   }
 
   #expectAmount(): bigint {
@@ -123,7 +147,7 @@ export class NodeStake implements SealTokenSource {
 
   async #obtainToken(
     record: StakeRecord,
-    settled: ChainReceipt | undefined,
+    made: ChainReceipt | undefined,
     signal: AbortSignal,
   ): Promise<string> {
     const { chain, identity } = this.#services;
@@ -131,8 +155,8 @@ export class NodeStake implements SealTokenSource {
     const { id: recordId, token } = record;
     if (token !== undefined) {
       await this.#standing.checkToken(token, signal);
-      if (settled?.objectId === token)
-        emit('seal.minted', { tokenId: token, recordId, digest: settled.digest });
+      const isMade = made?.objectId === token || made?.tokenId === token;
+      if (made && isMade) emit('seal.minted', { tokenId: token, recordId, digest: made.digest });
       else emit('seal.found', { tokenId: token, recordId });
       return token;
     }

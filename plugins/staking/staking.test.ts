@@ -8,10 +8,10 @@ import {
   loadPlugin,
   memoryJournal,
 } from 'k3s-daas/plugin/testing';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import staking from './index.ts';
 
-const config = { stakeMist: '5000' };
+const config = { stakeMist: '5000', acceptTerms: 'any' };
 const signal = new AbortController().signal;
 const identity = fakeIdentity();
 const { nodeId, holderKey } = identity;
@@ -42,18 +42,18 @@ test('a node that has nothing stakes and mints, once, and says so', async () => 
   expect(await find(loaded)).toBeUndefined();
   const { stake, phases } = await obtain(loaded);
   expect(phases).toEqual(['stake', 'seal']);
-  expect(loaded.chain.sent).toEqual(['stake_for_node', 'create_worker_seal_token']);
+  expect(loaded.chain.sent).toEqual(['join']);
   expect(loaded.chain.expectRecord(stake.recordId)).toMatchObject({ stakeMist: 5000n, token: stake.tokenId });
   expect(loaded.facts('stake.created')).toEqual([
     { recordId: stake.recordId, digest: 'digest-1', stakeMist: 5000n },
   ]);
   expect(loaded.facts('seal.minted')).toEqual([
-    { tokenId: stake.tokenId, recordId: stake.recordId, digest: 'digest-2' },
+    { tokenId: stake.tokenId, recordId: stake.recordId, digest: 'digest-1' },
   ]);
   expect(loaded.facts('stake.found')).toEqual([]);
   expect(await find(loaded)).toEqual(stake);
   expect((await obtain(loaded)).stake).toEqual(stake);
-  expect(loaded.chain.sent).toHaveLength(2);
+  expect(loaded.chain.sent).toHaveLength(1);
 });
 
 test('what stands already is found, whoever sent it, without an amount being configured', async () => {
@@ -69,25 +69,103 @@ test('what stands already is found, whoever sent it, without an amount being con
   expect(loaded.facts('seal.found')).toEqual([{ recordId, tokenId }]);
 });
 
-test.each(['stake_for_node', 'create_worker_seal_token'] as const)(
-  'killed after %s was carried out and before it was told, the next life goes on from there',
-  async (kind) => {
+test('killed after the join was executed and before its reply, the next process goes on from there', async () => {
+  const clock = new FakeClock();
+  const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+  services.chain.dieAfter = 'join';
+  {
+    await using first = await loadPlugin(staking, { config, services });
+    await expect(obtain(first)).rejects.toThrow('killed');
+  }
+  await using second = await loadPlugin(staking, { config, services });
+  const { stake } = await obtain(second);
+  expect(services.chain.sent).toEqual(['join']);
+  expect(services.chain.stakeRecords.size).toBe(1);
+  expect(services.chain.expectRecord(stake.recordId).token).toBe(stake.tokenId);
+  // This process reports the digest of what the earlier one sent.
+  expect(second.facts('stake.created')).toHaveLength(1);
+  expect(second.facts('seal.minted')).toHaveLength(1);
+});
+
+test('a stake that has no token yet gets one, also when the process is killed in between', async () => {
+  const clock = new FakeClock();
+  const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
+  const recordId = services.chain.addRecord({ nodeId, stakeMist: 5000n });
+  services.chain.dieAfter = 'create_worker_seal_token';
+  {
+    await using first = await loadPlugin(staking, { config, services });
+    await expect(obtain(first)).rejects.toThrow('killed');
+  }
+  await using second = await loadPlugin(staking, { config, services });
+  expect((await obtain(second)).stake).toMatchObject({ recordId });
+  expect(services.chain.sent).toEqual(['create_worker_seal_token']);
+  expect(second.facts('seal.minted')).toHaveLength(1);
+});
+
+describe('the terms of the cluster', () => {
+  const stakeMist = '5000';
+
+  test('have to be accepted: without a fingerprint nothing is staked, and the error shows terms and fingerprint', async () => {
+    await using loaded = await loadPlugin(staking, { config: { stakeMist } });
+    const { termsFingerprint } = await loaded.chain.cluster();
+    await expect(obtain(loaded)).rejects.toMatchObject({
+      code: 'DAAS_TERMS_NOT_ACCEPTED',
+      exitCode: 78,
+      message: expect.stringMatching(
+        new RegExp(`stake\\.acceptTerms is not set.*unbonding time 86400 s.*to ${termsFingerprint}`),
+      ),
+    });
+    expect(loaded.chain.sent).toEqual([]);
+  });
+
+  test('that were accepted are staked on, and a change stops the next stake with what is different', async () => {
     const clock = new FakeClock();
     const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
-    services.chain.dieAfter = kind;
-    {
-      await using first = await loadPlugin(staking, { config, services });
-      await expect(obtain(first)).rejects.toThrow('killed');
-    }
-    await using second = await loadPlugin(staking, { config, services });
-    const { stake } = await obtain(second);
-    expect(services.chain.sent).toEqual(['stake_for_node', 'create_worker_seal_token']);
-    expect(services.chain.stakeRecords.size).toBe(1);
-    expect(services.chain.expectRecord(stake.recordId).token).toBe(stake.tokenId);
-    // The digest of what an earlier life sent is told by this one.
-    expect(second.facts(kind === 'stake_for_node' ? 'stake.created' : 'seal.minted')).toHaveLength(1);
-  },
-);
+    const { termsFingerprint: acceptTerms } = await services.chain.cluster();
+    await using loaded = await loadPlugin(staking, { config: { stakeMist, acceptTerms }, services });
+    const { stake } = await obtain(loaded);
+    services.chain.change(stake.recordId, { status: 'withdrawn' });
+    services.chain.termsVersion = 2n;
+    services.chain.parameters = { ...services.chain.parameters, unbondingMs: 172_800_000 };
+    const config = { stakeMist, acceptTerms, stakeAgain: true };
+    await using again = await loadPlugin(staking, { config, services });
+    await expect(obtain(again)).rejects.toMatchObject({
+      code: 'DAAS_TERMS_NOT_ACCEPTED',
+      message: expect.stringContaining('unbonding time 172800 s (before: 86400 s)'),
+    });
+    expect(services.chain.sent).toHaveLength(1);
+  });
+
+  test('that change between the judgement and the stake are refused by the contract', async () => {
+    const clock = new FakeClock();
+    const chain = new FakeStakeChain(clock);
+    const cluster = await chain.cluster();
+    chain.cluster = async () => cluster;
+    chain.termsVersion = 2n;
+    const config = { stakeMist, acceptTerms: cluster.termsFingerprint };
+    await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+    await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_TERMS_NOT_ACCEPTED' });
+    expect(chain.sent).toEqual([]);
+  });
+
+  test('do not matter to a stake that stands', async () => {
+    const clock = new FakeClock();
+    const chain = new FakeStakeChain(clock);
+    chain.addToken(chain.addRecord({ nodeId, stakeMist: 5000n }), holderKey);
+    await using loaded = await loadPlugin(staking, { services: { clock, chain } });
+    expect(await find(loaded)).toBeDefined();
+    await obtain(loaded);
+  });
+});
+
+test('an amount below the minimum of the cluster is refused before anything is sent', async () => {
+  await using loaded = await loadPlugin(staking, { config: { ...config, stakeMist: '999' } });
+  await expect(obtain(loaded)).rejects.toMatchObject({
+    code: 'DAAS_STAKE_TOO_LOW',
+    details: { leastMist: 1000n },
+  });
+  expect(loaded.chain.sent).toEqual([]);
+});
 
 test('a node id staked by another wallet is refused, and no money moves', async () => {
   const clock = new FakeClock();
@@ -146,7 +224,7 @@ test.each([
     await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
     expect(first.control.stops[0]).toMatchObject({ cause: { kind, recordId: stake.recordId } });
     await expect(obtain(first)).rejects.toMatchObject({ code });
-    expect(services.chain.sent).toHaveLength(2);
+    expect(services.chain.sent).toHaveLength(1);
 
     await using again = await loadPlugin(staking, { config: { ...config, stakeAgain: true }, services });
     expect(await find(again)).toBeUndefined();
@@ -197,7 +275,7 @@ test('a record that this machine made and the endpoint does not have is no reaso
   services.chain.stakeRecords.clear();
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
   await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND' });
-  expect(services.chain.sent).toHaveLength(2);
+  expect(services.chain.sent).toHaveLength(1);
 });
 
 test('a state directory that comes from another cluster stakes in this one', async () => {
@@ -209,7 +287,7 @@ test('a state directory that comes from another cluster stakes in this one', asy
   Object.assign(chain, { clusterId: fakeId('another cluster') });
   await using loaded = await loadPlugin(staking, { config, services: { ...services, chain } });
   await obtain(loaded);
-  expect(chain.sent).toHaveLength(2);
+  expect(chain.sent).toHaveLength(1);
 });
 
 test('a slash that comes between the reading of the table and of the record is a slash, not a stake that is too low', async () => {

@@ -1,6 +1,7 @@
 import type { Journal, NodeIdentity, StakeChain, StakeRecord } from 'k3s-daas/plugin';
 import type { StakingConfig } from './config.ts';
 import { judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
+import type { Terms } from './terms.ts';
 
 export interface StandingServices {
   readonly chain: StakeChain;
@@ -67,6 +68,19 @@ export class Standing {
   /** Remembers the record of this node, so that the end of it is known without the cluster's ring. */
   remember(recordId: string): Promise<void> {
     return this.#services.journal.write(this.#key, recordId);
+  }
+
+  /** Remembers the terms that are accepted with a stake, to show what has changed before the next one. */
+  rememberTerms(terms: Terms): Promise<void> {
+    return this.#services.journal.write(this.#termsKey, terms);
+  }
+
+  get acceptedTerms(): Terms | undefined {
+    return this.#services.journal.read(this.#termsKey) as Terms | undefined;
+  }
+
+  get #termsKey(): string {
+    return `terms/${this.#services.chain.clusterId}`;
   }
 
   get #known(): string | undefined {

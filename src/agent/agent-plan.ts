@@ -16,11 +16,11 @@ import { kubeletHealthzUrl } from './kubelet-health.ts';
 import { refuseLabels, refuseTaints } from './labels-and-taints.ts';
 import type { AgentSettings } from './settings.ts';
 
-/** What stays the same from one start of the agent to the next. */
+/** The agent's settings as k3s will see them. They stay the same from one start to the next. */
 export interface AgentPlan extends AgentFacts {
   readonly containerdAddress: string;
   readonly healthzUrl: string;
-  /** The file from which k3s takes something, and the flags that it makes of it. */
+  /** The config file that k3s reads, and the flags in it. */
   readonly configFile: string | undefined;
   readonly fileWords: readonly string[];
 }
@@ -28,8 +28,8 @@ export interface AgentPlan extends AgentFacts {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads flags, environment and k3s' config files as k3s does; refuses what is ours (`DAAS_AGENT_SETTING_CONFLICT`) and
- * what k3s or its kubelet would refuse after the stake was made.
+ * Reads flags, environment and k3s' config files as k3s does. Rejects settings that this program decides
+ * (`DAAS_AGENT_SETTING_CONFLICT`) and what k3s or its kubelet would reject after the stake is made.
  */
 export async function readPlan(
   settings: AgentSettings,
@@ -53,9 +53,9 @@ export async function readPlan(
   };
 }
 
-/** That k3s was asked about these words and had nothing against them. */
+/** Proof that k3s has accepted these arguments. */
 export interface Acceptance {
-  /** Of the binary as it lies on the disk, and of every word. */
+  /** Hash over the binary's identity on disk and every argument. */
   readonly fingerprint: string;
   readonly version: string;
 }
@@ -67,13 +67,13 @@ export interface Inspection extends Acceptance {
 
 export interface InspectOptions {
   readonly signal?: AbortSignal;
-  /** What an earlier life found: k3s is not asked again about the same. */
+  /** What an earlier life found: k3s is not asked twice about the same arguments. */
   readonly accepted?: Acceptance | undefined;
 }
 
 /**
- * All that can be said about the agent before money moves, and nothing is changed by it: settings, rights, and what k3s
- * itself says about its flags and files.
+ * Checks the agent before money moves, without changing anything: settings, rights, and what k3s itself accepts of its
+ * flags and files.
  */
 export async function inspectAgent(
   settings: AgentSettings,
@@ -100,7 +100,7 @@ export async function inspectAgent(
   return { plan, binary, version, fingerprint };
 }
 
-/** argv as it will be, but for what the gateway will answer: of these words the form alone is judged. */
+/** argv as it will be, with placeholders for what the gateway will answer: k3s checks their form only. */
 function wordsToJudge(argv: readonly string[], dataDir: string, nodeId: string): string[] {
   const [, ...words] = composeArguments({
     argv,
@@ -115,7 +115,7 @@ function wordsToJudge(argv: readonly string[], dataDir: string, nodeId: string):
   return words;
 }
 
-/** Labels and taints that the gateway and plugins add are judged like those of the settings. */
+/** Checks labels and taints of the gateway and plugins like those of the settings. */
 export function refuseAdditions(
   plan: AgentPlan,
   { nodeLabels, taints }: { nodeLabels: Readonly<Record<string, string>>; taints: readonly string[] },
@@ -125,7 +125,7 @@ export function refuseAdditions(
   refuseTaints([...plan.nodeTaints, ...taints.map((value) => ({ value, origin }))]);
 }
 
-/** k3s demands root unless it is rootless, and a data directory it can write (`DAAS_AGENT_NO_RIGHTS`). Changes nothing. */
+/** k3s needs root unless it is rootless, and a writable data directory (`DAAS_AGENT_NO_RIGHTS`). Changes nothing. */
 export async function checkRights({ dataDir, isRootless }: AgentFacts): Promise<void> {
   const uid = process.getuid?.();
   if (!isRootless && uid !== 0)
@@ -134,7 +134,7 @@ export async function checkRights({ dataDir, isRootless }: AgentFacts): Promise<
       `k3s agent needs root, and this runs as uid ${uid}: start it as root (or pass --rootless in ${originOfArgv}, which k3s calls experimental)`,
     );
   try {
-    // k3s runs what lies in it as root.
+    // k3s runs files in it as root.
     trustedPath(dataDir, { what: "k3s' data directory", origin: '--data-dir' }, { mayBeMissing: true });
     await expectWritable(dataDir);
   } catch (cause) {
@@ -147,7 +147,7 @@ export async function checkRights({ dataDir, isRootless }: AgentFacts): Promise<
   }
 }
 
-/** The directory, or the nearest above it, in which it can be made. */
+/** Checks the directory, or the nearest existing one above it, in which it would be made. */
 async function expectWritable(directory: string): Promise<void> {
   try {
     await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);

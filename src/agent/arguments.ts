@@ -14,10 +14,10 @@ import {
 import type { Given } from './labels-and-taints.ts';
 
 export interface AgentSources {
-  /** The flags that were given to us for k3s. */
+  /** The flags for k3s from our configuration and command line. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What k3s makes of its config files: it puts these words before those of argv. */
+  /** The flags in k3s' config files: k3s puts them before argv. */
   readonly files: readonly FlagWord[];
 }
 
@@ -26,7 +26,7 @@ export interface Machine {
   readonly workingDirectory: string;
 }
 
-/** What the supervisor has to know of the agent's settings. */
+/** The settings of the agent that the supervisor needs. */
 export interface AgentFacts {
   readonly dataDir: string;
   readonly isRootless: boolean;
@@ -36,13 +36,13 @@ export interface AgentFacts {
   readonly nodeTaints: readonly Given[];
   /** Path of the containerd socket that the settings name; undefined: k3s' own. */
   readonly containerdAddress: string | undefined;
-  /** k3s writes its log elsewhere: what it says about the join cannot be read. */
+  /** k3s writes its log elsewhere: its reasons for a failed join cannot be read. */
   readonly logsToFile: boolean;
 }
 
 export const originOfArgv = 'agent.args or the command line';
 
-/** What is decided by the stake and the gateway, and why nobody else may. */
+/** The settings that the stake and the gateway decide, each with the reason why no other source may set it. */
 const ours: Readonly<Record<string, string>> = {
   server: 'the gateway names the server when the node registers',
   token: 'the join credential comes from the gateway',
@@ -51,12 +51,12 @@ const ours: Readonly<Record<string, string>> = {
   'node-name': 'the node is named by its node id, which the stake is bound to',
   'with-node-id': 'the node is named by its node id, which the stake is bound to',
 };
-/** What was read before the stake was made: a plugin that sets it at the start would make that reading wrong. */
+/** Settings that are read before the stake is made. A plugin that sets one later would make that reading wrong. */
 const settled = ['config', 'data-dir', 'rootless', 'container-runtime-endpoint', 'node-ip', 'log'];
 
 /**
- * Refuses what is ours (`DAAS_AGENT_SETTING_CONFLICT`) wherever it was set, and reads what the supervisor must know, in
- * k3s' own order: flags, config files, environment, default. A node name that equals the node id is no conflict.
+ * Rejects the settings that this program decides (`DAAS_AGENT_SETTING_CONFLICT`), wherever they are set, and reads what the
+ * supervisor needs in k3s' own order: flags, config files, environment, default. A node name equal to the node id is allowed.
  */
 export function readAgentFacts(
   { argv, env, files }: AgentSources,
@@ -80,13 +80,13 @@ export function readAgentFacts(
   };
 }
 
-/** Every flag that k3s will see, in its order. Variables are judged here; `lastValueOf` finds their values. */
+/** Every flag that k3s will see, in its order. Variables are checked here; `lastValueOf` finds their values. */
 export function effectiveFlags({ argv, env, files }: AgentSources): Flag[] {
   for (const flag of variableFlags(env)) if (ours[flag.name] === undefined) parseFlags([flag]);
   return parseFlags([...files, ...wordsOf(argv, originOfArgv)]);
 }
 
-/** An empty variable sets nothing: k3s takes the empty text, which ours comes behind. */
+/** An empty variable sets nothing: k3s reads an empty value, and our flag comes after it. */
 function variableFlags(env: AgentSources['env']): Flag[] {
   return [...variables].flatMap(([name, variable]) => {
     const value = env[variable] ?? '';
@@ -103,12 +103,12 @@ function wordsOf(argv: readonly string[], origin: string): FlagWord[] {
 
 function refuse({ name, value, origin, fix }: Flag, nodeId: string): void {
   const reason = ours[name];
-  // Ours comes last and wins: an empty value sets nothing.
+  // An empty value sets nothing, because our flag comes last and wins.
   if (reason === undefined || value === '') return;
   if (name === 'with-node-id' && parseGoBool(value) !== true) return;
   if (name === 'node-name' && value.toLowerCase() === nodeId) return;
   const place = origin === originOfArgv ? `--${name} (${origin})` : origin;
-  // The value itself may be a token: it is never told.
+  // The value may be a token, so the message does not repeat it.
   throw new ConfigurationError(
     'DAAS_AGENT_SETTING_CONFLICT',
     `${place} sets ${name}, which is ours: ${reason}; ${origin === originOfArgv ? `leave --${name} out` : fix}`,
@@ -117,8 +117,8 @@ function refuse({ name, value, origin, fix }: Flag, nodeId: string): void {
 }
 
 /**
- * k3s' own rules, with one exception: a plain user who names no directory gets the one of the home, since the other,
- * which k3s would try, is root's.
+ * k3s' own rules, with one exception: for a user other than root the default is in the home directory, because k3s' own
+ * default belongs to root.
  */
 function dataDirectory(
   given: string | undefined,
@@ -142,11 +142,11 @@ export interface Composition {
   readonly nodeId: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly taints: readonly string[];
-  /** What plugins add. */
+  /** Flags that plugins add. */
   readonly pluginArguments: readonly string[];
 }
 
-/** argv of the k3s binary. Ours come last: of two values k3s takes the last, lists add up. Never a secret. */
+/** argv of the k3s binary. Our flags come last: k3s takes the last of two values, and lists add up. Never a secret. */
 export function composeArguments(composition: Composition): string[] {
   const { argv, dataDir, server, tokenFile, nodeId, nodeLabels, taints, pluginArguments } = composition;
   for (const flag of parseFlags(wordsOf(pluginArguments, 'the arguments that a plugin adds')))
@@ -155,7 +155,7 @@ export function composeArguments(composition: Composition): string[] {
     'agent',
     ...withoutFlag('data-dir', argv),
     ...pluginArguments,
-    // Said outright: the launcher of k3s sets K3S_DATA_DIR to something else on its way to the agent.
+    // Always explicit: the launcher of k3s sets K3S_DATA_DIR to another directory for the agent.
     `--data-dir=${dataDir}`,
     `--server=${server}`,
     `--token-file=${tokenFile}`,
@@ -182,8 +182,8 @@ function refusePluginFlag(flag: Flag, nodeId: string): void {
 }
 
 /**
- * A copy of the environment for k3s, which passes its own on to containerd and every shim: without our settings and keys,
- * without a join token. NOTIFY_SOCKET stays: k3s says READY=1 itself (the unit needs NotifyAccess=all).
+ * The environment for k3s, without our settings, keys and any join token: k3s passes it on to containerd and every shim.
+ * NOTIFY_SOCKET stays, because k3s itself sends READY=1 (the unit needs NotifyAccess=all).
  */
 export function childEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const kept = Object.entries(env).filter(
@@ -192,6 +192,6 @@ export function childEnvironment(env: Readonly<Record<string, string | undefined
   return Object.fromEntries(kept);
 }
 
-/** K3S_NODE_NAME goes too: it may only say what `--node-name` says anyway. */
+/** K3S_NODE_NAME is removed too: `--node-name` sets the same. */
 const notForTheChild =
   /^(?:K3S_DAAS_|SUI_|K3S_(?:AGENT_)?TOKEN|K3S_CLUSTER_SECRET|K3S_URL$|K3S_NODE_NAME$|STAKER_CONFIG_PATH$)/;

@@ -8,8 +8,8 @@ import { runToEnd } from './process.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Where the binary is (`DAAS_AGENT_BINARY_MISSING`): a path, or a name on PATH and where k3s installs itself. One that others
- * may exchange is refused (`DAAS_FILE_UNTRUSTED`).
+ * Finds the binary (`DAAS_AGENT_BINARY_MISSING`): a path, or a name on PATH and in the directories of the k3s installer. A file
+ * that other users can replace is rejected (`DAAS_FILE_UNTRUSTED`).
  */
 export async function findBinary(binary: string, env: Environment): Promise<string> {
   const candidates = binary.includes('/')
@@ -50,7 +50,7 @@ const machines: ReadonlyMap<number, { readonly name: string; readonly runsOn: re
 ]);
 
 /**
- * Refuses a file that this machine cannot run (`DAAS_AGENT_BINARY_INVALID`). The kernel's own refusal does not reach us:
+ * Rejects a file that this machine cannot run (`DAAS_AGENT_BINARY_INVALID`). The kernel's error cannot be used for that:
  * execvp then runs the file as a shell script.
  */
 async function refuseForeignProgram(path: string, architecture: string = process.arch): Promise<void> {
@@ -86,7 +86,7 @@ export function programFault(head: Buffer, architecture: string): string | undef
 
 export interface Question {
   readonly binary: string;
-  /** All words of `k3s agent`, those of its config files before those of its argv. */
+  /** All arguments of `k3s agent`, those of its config files first. */
   readonly words: readonly string[];
   readonly configFile: string | undefined;
   readonly env: Readonly<Record<string, string>>;
@@ -94,9 +94,9 @@ export interface Question {
 }
 
 /**
- * Has k3s itself judge its settings, without starting anything: its launcher parses all flags before it prints its help,
- * and reads the config files before that. Says which version it is. Throws `DAAS_AGENT_BINARY_INVALID` when it is no k3s
- * that runs here, and `DAAS_AGENT_SETTINGS_REFUSED` with its own words when it refuses.
+ * Lets k3s check its own settings without starting anything: its launcher reads the config files and parses all flags before
+ * it prints its help. Returns the version. Throws `DAAS_AGENT_BINARY_INVALID` when the file is not a k3s that runs here, and
+ * `DAAS_AGENT_SETTINGS_REFUSED` with k3s' own message when it rejects a setting.
  */
 export async function askK3s(question: Question): Promise<string> {
   const { binary, words, configFile } = question;
@@ -104,7 +104,7 @@ export async function askK3s(question: Question): Promise<string> {
   const [version, files, flags] = await Promise.all([
     ask(question, ['--version']),
     configFile === undefined ? nothingAsked : ask(question, ['help', 'agent'], configFile),
-    // First, so that a stray word is taken for a topic of the help, which there is not: behind it --help would not be seen.
+    // --help comes first: k3s then reads a stray argument as an unknown help topic. After a stray argument it ignores --help.
     ask(question, ['agent', '--help', ...words]),
   ]);
   // k3s calls itself by the name of its file.

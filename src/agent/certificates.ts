@@ -2,12 +2,12 @@ import { access, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * k3s shows the kubelet certificate it finds before it shows the credential. When the Node is gone the server answers
- * 401, and k3s then sends its request again without a body, for ever: it never comes to the credential (measured on
- * v1.36.2). So the pair is moved aside for a join, and comes back when the join did not bring a new one.
+ * k3s tries an existing kubelet certificate before the join credential. If the Node is gone, the server answers 401, and k3s
+ * repeats the request without a body for ever: it never tries the credential (measured on v1.36.2). So the certificate and
+ * its key are moved aside for a join, and moved back if the join brings no new pair.
  */
 export interface CertificateFacts {
-  /** client-kubelet.crt or .key is where k3s looks. A host that was killed between the two may have left one of them. */
+  /** Which of client-kubelet.crt and .key exist. A host that was killed between two renames leaves one of them. */
   readonly inPlace: 'nothing' | 'half' | 'pair';
   /** Something was moved aside earlier. */
   readonly aside: boolean;
@@ -21,8 +21,8 @@ export interface CertificateFacts {
 export type CertificatePlan = 'move-aside' | 'restore' | 'leave';
 
 /**
- * Without a live credential the certificates are all there is, whatever became of the last start: moving them aside
- * would leave k3s with nothing to show.
+ * Without a live credential the certificates stay in place, however the last start ended: they are all that k3s can
+ * authenticate with.
  */
 export function planCertificates(facts: CertificateFacts): CertificatePlan {
   if (!facts.hasLiveCredential) return facts.inPlace !== 'pair' && facts.aside ? 'restore' : 'leave';
@@ -36,7 +36,7 @@ const pair = ['client-kubelet.crt', 'client-kubelet.key'] as const;
 export function kubeletCertificate(dataDir: string): {
   facts(): Promise<Pick<CertificateFacts, 'inPlace' | 'aside'>>;
   carryOut(plan: CertificatePlan): Promise<void>;
-  /** The Node is Ready on the pair in place: the older one is of no more use. */
+  /** Removes the pair that was moved aside: the Node is Ready on the new one. */
   forgetAside(): Promise<void>;
 } {
   const place = (name: string) => join(dataDir, 'agent', name);

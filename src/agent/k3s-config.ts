@@ -11,8 +11,8 @@ interface Settings {
 }
 
 /**
- * Where k3s reads its config file from; undefined: from nowhere. Not what its flag parser would make of argv: k3s looks
- * for these words before it parses, takes the first, and the variable wins over them.
+ * The config file that k3s reads; undefined: none. k3s does not use its flag parser for this: it searches argv for the flag,
+ * takes the first match, and the environment variable wins over it.
  */
 export function configFilePath({ argv, env }: Settings): string | undefined {
   const fromVariable = env.K3S_CONFIG_FILE || undefined;
@@ -20,7 +20,7 @@ export function configFilePath({ argv, env }: Settings): string | undefined {
   if (/^https?:/i.test(path))
     throw new ConfigurationError(
       'DAAS_K3S_CONFIG_REMOTE',
-      // The rest of it may hold a password or a key.
+      // The rest of the line may hold a password or a key.
       `the k3s config file is a URL on ${URL.parse(path)?.host ?? 'some host'} (${fromVariable === undefined ? '--config in agent.args' : 'K3S_CONFIG_FILE'}): what it sets cannot be checked beforehand; put it in a local file`,
     );
   return path === '' ? undefined : path;

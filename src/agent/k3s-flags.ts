@@ -1,7 +1,7 @@
 import { ConfigurationError } from '#base';
 import { parseGoInteger } from './k3s-yaml.ts';
 
-/** A word that k3s will read as a flag, with the place it comes from. */
+/** An argument that k3s will read as a flag, with the place it comes from. */
 export interface FlagWord {
   readonly text: string;
   readonly origin: string;
@@ -69,8 +69,8 @@ function named(kind: Kind, names: string): Array<readonly [string, Kind]> {
 }
 
 /**
- * Splits words as Go's flag package does: one dash or two, `=value` or the next word, a switch with `=value` only. Refuses
- * what k3s would refuse after the stake was made, and what it takes in silence but no person can mean
+ * Splits arguments as Go's flag package does: one dash or two, `=value` or the next argument, a switch with `=value` only.
+ * Rejects what k3s would reject after the stake is made, and what k3s accepts silently although it cannot be intended
  * (`DAAS_AGENT_ARGUMENT_INVALID`, `DAAS_AGENT_SETTING_CONFLICT` for a token outside its flag).
  */
 export function parseFlags(words: readonly FlagWord[]): Flag[] {
@@ -102,7 +102,7 @@ function parseWord(word: FlagWord, next: FlagWord | undefined): Flag & { takesNe
   return { ...flag, value: next.text, takesNext: true };
 }
 
-/** k3s itself is asked about names that are not known here; these it must not even be shown. */
+/** k3s is asked about names that are not known here. These are not even passed to it. */
 function refuseUnknown(word: FlagWord, given: string, next: FlagWord | undefined): void {
   const [first = ''] = given.split(/\s/, 1);
   if (first !== given)
@@ -180,7 +180,7 @@ function invalid({ origin }: FlagWord, what: string, fix: string): Configuration
   });
 }
 
-/** A stray word may be a token: only what cannot be one is repeated. */
+/** A stray argument may be a token: a message repeats it only if it cannot be one. */
 function shown(word: string): string {
   return /^(?:\w[\w-]{0,14}|--[a-z][a-z0-9-]{0,30}|-{1,2})$/.test(word)
     ? `'${word}'`
@@ -196,12 +196,12 @@ export function lastValueOf(
   return flags.findLast((flag) => flag.name === name)?.value ?? env[variables.get(name) ?? ''];
 }
 
-/** Every value of a flag that adds up, in the order in which k3s has them. */
+/** Every value of a list flag, in the order of k3s. */
 export function valuesOf(name: string, flags: readonly Flag[]): Flag[] {
   return flags.filter((flag) => flag.name === name);
 }
 
-/** The words without a flag that is said anew behind them: k3s refuses two forms of one flag (`-d` and `--data-dir`). */
+/** The arguments without a flag that is added after them: k3s rejects two forms of one flag (`-d` and `--data-dir`). */
 export function withoutFlag(name: string, argv: readonly string[]): string[] {
   return parseFlags(argv.map((text) => ({ text, origin: 'agent.args', fix: '' })))
     .filter((flag) => flag.name !== name)

@@ -28,7 +28,7 @@ export function parseK3sYaml(text: string): YamlEntry[] {
     // Every scalar stays a text: the rules that make a value of it are yaml.v2's own, below.
     schema: 'failsafe',
     uniqueKeys: false,
-    // A pretty message quotes the lines around the mistake, and one of them may be a token.
+    // A pretty message quotes the lines around the error, and one of them may hold a token.
     prettyErrors: false,
   })[0] as Document.Parsed | undefined;
   if (document?.errors[0]) throw document.errors[0];

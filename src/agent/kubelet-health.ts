@@ -3,7 +3,7 @@ import { isIP, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { ConfigurationError, messageOf } from '#base';
+import { ConfigurationError, hostPort, messageOf } from '#base';
 import { readTrustedText } from '#infrastructure';
 import { parseGoInteger } from './k3s-yaml.ts';
 
@@ -27,7 +27,7 @@ export async function kubeletHealthzUrl(settings: KubeletSettings): Promise<stri
       `the kubelet's health check is bound to '${bound}' (healthz-bind-address), which is no IP address: give one, or leave it out`,
     );
   const address = bound === '' || bound === '0.0.0.0' ? '127.0.0.1' : bound === '::' ? '::1' : bound;
-  return `http://${isIPv6(address) ? `[${address}]` : address}:${port}/healthz`;
+  return `http://${hostPort(address, port)}/healthz`;
 }
 
 function portOf(text: string): number {
@@ -61,7 +61,7 @@ function kubeletFlags(texts: readonly string[]): Map<string, string> {
   for (let index = 0; index < texts.length; index++) {
     const text = (texts[index] as string).replace(/^--/, '');
     const at = text.indexOf('=');
-    // k3s looks for --config in this way, and drops the word after any that has no value.
+    // k3s searches for --config like this, and drops the argument after one that has no value.
     const isSplit = at < 0 && index + 1 < texts.length;
     const name = at < 0 ? text : text.slice(0, at);
     const plain = name.replace(/[-+]+$/, '').replaceAll('_', '-');
@@ -104,7 +104,7 @@ async function readKubeletFiles(
   return merged;
 }
 
-/** As a walk through the directories meets them: each part of the path for itself. */
+/** The order of a directory walk: paths are compared part by part. */
 function byPath(one: string, other: string): number {
   const [ours, theirs] = [one.split('/'), other.split('/')];
   const at = ours.findIndex((part, index) => part !== theirs[index]);
@@ -144,7 +144,7 @@ async function readText(path: string, flag: string): Promise<string> {
   }
 }
 
-/** A value of null takes back what an earlier file says. */
+/** A value of null removes the value of an earlier file. */
 async function readHealthz(path: string): Promise<HealthzSettings> {
   const text = await readText(path, 'config');
   let document: Record<string, unknown> | null;
@@ -161,7 +161,7 @@ async function readHealthz(path: string): Promise<HealthzSettings> {
   return { ...said('healthzPort'), ...said('healthzBindAddress') };
 }
 
-/** What the kubelet sets where no file says anything: not k3s' default, which a null has taken back. */
+/** The kubelet's own default, after a null has removed the default of k3s. */
 const defaults = { healthzPort: '10248', healthzBindAddress: '127.0.0.1' } as const;
 
 function unreadable(path: string, flag: string, cause: unknown): ConfigurationError {

@@ -1,8 +1,8 @@
-/** One line of k3s' output as a record. Whatever cannot be read as logrus or klog is kept whole, as the message. */
+/** One line of k3s' output as a record. A line that is neither logrus nor klog is the message as a whole. */
 export interface LogRecord {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
-  /** `time` of a logrus line, `source` (file:line) of a klog line, and what either says as `key=value`. */
+  /** `time` of a logrus line, `source` (file:line) of a klog line, and the `key=value` pairs of either. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
@@ -46,7 +46,7 @@ function parseKlog(line: string): LogRecord | undefined {
   return { level, message: quoted.text, fields: { ...pairs, time, source } };
 }
 
-/** `a=b c="d e"`; undefined when the text is anything else, so that nothing of it gets lost. */
+/** `a=b c="d e"`; undefined when the text is anything else, so that no part of it is lost. */
 function readPairs(text: string): Record<string, string> | undefined {
   const pairs: Record<string, string> = {};
   const key = /\s*([^\s="]+)=/y;
@@ -92,7 +92,7 @@ function readQuoted(text: string, from: number): { readonly text: string; readon
   return { text: plain, end: match.lastIndex };
 }
 
-/** Cuts a stream of text into lines. A last line without an end is given out by `rest`. */
+/** Cuts a stream of text into lines. `rest` returns a last line without an end. */
 export class LineSplitter {
   #pending = '';
   /** Longer ones are cut, not dropped: a stream without line ends must not fill the memory. */
@@ -119,11 +119,11 @@ export class LineSplitter {
   }
 }
 
-/** What a line says about a join that does not come about. */
+/** What a line says about a join that does not succeed. */
 export interface JoinTrouble {
-  /** k3s' own words, without the part that is always the same. */
+  /** k3s' own message, without the part that is always the same. */
   readonly reason: string;
-  /** The server answered, and said no: waiting alone will not help. Otherwise it may be away or not ready. */
+  /** The server answered with a refusal: waiting alone does not help. false: it may be unreachable or not ready. */
   readonly isRefusal: boolean;
 }
 
@@ -136,9 +136,9 @@ const preambles = [
 const refusals =
   /not authorized|unauthorized|forbidden|unable to verify (?:node identity|password)|Node (?:password|authorization) rejected|token CA hash does not match|with Body length 0|invalid token/i;
 
-/** Finds in k3s' lines why it does not get on: it repeats them for ever at level info and never ends by itself. */
+/** Finds why a join makes no progress: k3s repeats such lines for ever at level info and never ends by itself. */
 export function joinTrouble({ message, fields }: LogRecord): JoinTrouble | undefined {
-  // Not a refusal for good: an agent that is not admitted yet goes on asking, and registers as soon as it is.
+  // Not final: an agent that is not admitted yet keeps trying, and registers as soon as it is admitted.
   if (message === 'Unable to register node with API server')
     return { reason: `the Node is not accepted: ${fields.err ?? message}`, isRefusal: false };
   const plain = message.replace(/^Error: /, '');
@@ -156,7 +156,7 @@ export function fatalWords({ message, fields }: LogRecord): string | undefined {
   return words === undefined ? undefined : withoutTokens(words);
 }
 
-/** k3s' last fatal words in a whole output. */
+/** The last fatal message in the whole output of k3s. */
 export function configurationFault(output: string): string | undefined {
   return output
     .split('\n')
@@ -173,7 +173,7 @@ const settingFaults = [
   /agent requires additional privilege|must be run as root/,
 ];
 
-/** Whether these words name a setting: no restart helps then, only a person. */
+/** Whether the message is about a setting: then a restart does not help, only a correction. */
 export function isSettingFault(words: string): boolean {
   return settingFaults.some((fault) => fault.test(words));
 }

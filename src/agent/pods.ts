@@ -10,19 +10,19 @@ import {
   withDescendants,
 } from './process-table.ts';
 
-/** Of every shim the beginning of its name: `containerd-shim-runc-v2`. */
+/** The name of every shim begins like this: `containerd-shim-runc-v2`. */
 const shimProgram = 'containerd-shim';
 
-/** The shim of a pod: containerd runs one for each pod sandbox, and its `-id` is the sandbox's. */
+/** The shim of a pod: containerd runs one for each pod sandbox, with the sandbox's id as `-id`. */
 interface PodShim {
   readonly sandboxId: string;
   readonly process: RunningProcess;
 }
 
 /**
- * Reads a command line as that of a containerd shim for Kubernetes pods of the containerd at `address`
- * (`containerd-shim-runc-v2 -namespace k8s.io -id <sandbox> -address <socket>`). Docker's shims, nerdctl's namespace and
- * another containerd's are not ours.
+ * The sandbox id if a command line is that of a shim for Kubernetes pods of the containerd at `address`
+ * (`containerd-shim-runc-v2 -namespace k8s.io -id <sandbox> -address <socket>`). Shims of Docker, of nerdctl's namespace and
+ * of another containerd do not count.
  */
 export function podShimId(commandLine: readonly string[], address: string): string | undefined {
   const [program = '', ...rest] = commandLine;
@@ -32,7 +32,7 @@ export function podShimId(commandLine: readonly string[], address: string): stri
   return flagOf(rest, 'id');
 }
 
-/** A shim of any containerd's pods. */
+/** Whether it is the shim of a pod, of whichever containerd. */
 export async function isPodShim(process: RunningProcess): Promise<boolean> {
   const address = flagOf(process.commandLine.slice(1), 'address');
   if (address === undefined || podShimId(process.commandLine, address) === undefined) return false;
@@ -48,8 +48,8 @@ function flagOf(words: readonly string[], name: string): string | undefined {
 }
 
 /**
- * The pods of this k3s: shims of its containerd for which its socket's path means what it means to us. A service manager
- * may give every life of the host a mount namespace of its own (`PrivateTmp=`): the pods of the life before are ours still.
+ * The pods of this k3s: shims of its containerd that see the same file at the path of its socket as this process does. A
+ * service manager may give every life of the host its own mount namespace (`PrivateTmp=`); the pods of an earlier life count.
  */
 async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
   const [home, here] = await Promise.all([mountNamespace('self'), fileIdentity(dirname(address))]);
@@ -65,7 +65,7 @@ async function podShims(address: string, all?: readonly RunningProcess[]): Promi
   return shims;
 }
 
-/** Which file a path leads to, whatever else it is called; undefined when there is none, or we may not look. */
+/** The identity of the file at a path; undefined when there is none, or it may not be read. */
 async function fileIdentity(path: string): Promise<string | undefined> {
   try {
     const { dev, ino } = await stat(path, { bigint: true });
@@ -85,8 +85,8 @@ export async function countPods(address: string): Promise<number | undefined> {
 }
 
 /**
- * Kills the pods of this k3s: each shim with everything below it, again and again until a look finds none. Returns the
- * pids that were killed. Containers in other mount namespaces are below the shims all the same.
+ * Kills the pods of this k3s: each shim with all its descendants, repeated until none is found. Returns the killed pids.
+ * Containers in other mount namespaces are descendants of the shims too.
  */
 export async function killPods(address: string, clock: Clock, timeoutMs = 10_000): Promise<number[]> {
   const killed = new Set<number>();
@@ -95,13 +95,13 @@ export async function killPods(address: string, clock: Clock, timeoutMs = 10_000
     const all = await runningProcesses();
     const shims = await podShims(address, all);
     quietLooks = shims.length === 0 ? quietLooks + 1 : 0;
-    // Twice: a shim that containerd was about to start when it died may show up after the first look.
+    // Twice: a shim that containerd was starting when it died may appear after the first look.
     if (quietLooks === 2) return [...killed];
     const doomed = withDescendants(
       shims.map(({ process }) => process),
       all,
     );
-    // Shims last: a container whose shim is gone is adopted by pid 1, and nothing would tell any more whose it was.
+    // Shims last: pid 1 adopts a container without its shim, and nothing connects it to this k3s any more.
     for (const process of doomed.reverse()) if (await killProcess(process)) killed.add(process.pid);
     if (clock.monotonicMs() >= deadlineMs) return [...killed];
     await clock.sleep(20);

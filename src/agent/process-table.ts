@@ -11,12 +11,12 @@ export interface RunningProcess {
   readonly commandLine: readonly string[];
 }
 
-/** Each takes two open files, of which a process may have few. */
+/** Reading one process takes two open files, and the limit of open files may be low. */
 const readAtOnce = 16;
 
 /**
- * Everything that runs now. Processes that end while it is read are left out, and those that we may not look at. Throws
- * when it cannot read on: a pod that was overlooked would count as gone.
+ * Everything that runs now, without processes that end meanwhile or may not be read. Throws on any other failure: a pod that
+ * was missed would count as gone.
  */
 export async function runningProcesses(): Promise<RunningProcess[]> {
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
@@ -62,18 +62,18 @@ export function withDescendants(
 }
 
 /**
- * Whether the program of a process is one that root, or the user of this host, has put there under a name of this
- * beginning and runs. The words of a command line prove nothing: every user chooses those of a process freely.
+ * Whether root or this user owns and runs the program of a process, under a name that begins with `name`. The command line
+ * proves nothing: any user can choose it.
  */
 export async function isOwnProgram({ pid }: RunningProcess, name: string): Promise<boolean> {
   try {
     const [program, file, status] = await Promise.all([
       readlink(`/proc/${pid}/exe`),
-      // The file that runs, also when another has its name by now or it is gone.
+      // The file that runs, even if it was replaced or deleted since.
       stat(`/proc/${pid}/exe`),
       readFile(`/proc/${pid}/status`, 'utf8'),
     ]);
-    // The real user: a program with the set-user-id bit runs as root for whoever starts it.
+    // The real user: a program with the set-user-id bit runs as root for any user that starts it.
     const realUser = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN);
     return (
       program.slice(program.lastIndexOf('/') + 1).startsWith(name) &&
@@ -91,7 +91,7 @@ function isOurs(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-/** Which mount namespace a process lives in; undefined when it is gone or we may not look. */
+/** Which mount namespace a process lives in; undefined when it is gone or may not be read. */
 export async function mountNamespace(pid: number | 'self'): Promise<string | undefined> {
   try {
     return await readlink(`/proc/${pid}/ns/mnt`);
@@ -100,13 +100,13 @@ export async function mountNamespace(pid: number | 'self'): Promise<string | und
   }
 }
 
-/** SIGKILL, if the pid is still that of the process that was seen. */
+/** SIGKILL, if the pid still belongs to the process that was seen. */
 export async function killProcess({ pid, startTicks }: RunningProcess): Promise<boolean> {
   if ((await processIdentity(pid))?.startTicks !== startTicks) return false;
   return sendSignal(pid, 'SIGKILL');
 }
 
-/** false: nobody there to get it. */
+/** false: the process does not exist. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);

@@ -11,11 +11,11 @@ interface ProcessEnd {
 /** A k3s process that was started. */
 export interface AgentProcess {
   readonly pid: number;
-  /** When the process itself is gone; what it left running may still hold its output open. */
+  /** Resolves when the process itself has ended; processes that it leaves may still hold its output open. */
   readonly ended: Promise<ProcessEnd>;
-  /** When its last line was handed on; never, as long as a pod's shim holds the output open. */
+  /** Resolves after the last line; never while a pod's shim holds the output open. */
   readonly drained: Promise<unknown>;
-  /** SIGTERM; false when it has ended already, whoever may have its pid by now. */
+  /** SIGTERM; false when it has ended already, even if another process has its pid by now. */
   terminate(): boolean;
 }
 
@@ -27,9 +27,9 @@ export interface LaunchOptions {
 }
 
 /**
- * Starts the binary and hands its output on, line by line. It is the leader of a session of its own: a Ctrl-C at our
- * terminal must not reach it, since our SIGTERM would then be its second signal and end it on the spot. It also outlives
- * us (`cleanup: false`), as k3s' own unit lets it (`KillMode=process`).
+ * Starts the binary and passes its output on, line by line. It leads a session of its own, so that Ctrl-C at the terminal does
+ * not reach it: our SIGTERM would then be its second signal, which ends k3s at once. It also outlives this process
+ * (`cleanup: false`), as under k3s' own unit (`KillMode=process`).
  */
 export async function launch({ binary, argv, env, onLine }: LaunchOptions): Promise<AgentProcess> {
   const child = execa(binary, argv, {
@@ -43,7 +43,7 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
     stdout: 'pipe',
     stderr: 'pipe',
   });
-  // Not execa's own promise: it also waits for the pipes, which any grandchild may hold.
+  // Not execa's own promise, which also waits for the pipes: a grandchild may hold them open.
   const ended = new Promise<ProcessEnd>((resolve) => {
     child.nodeChildProcess.once('exit', (code, signal) =>
       resolve({ exitCode: code ?? undefined, signal: signal ?? undefined }),
@@ -64,7 +64,7 @@ export async function launch({ binary, argv, env, onLine }: LaunchOptions): Prom
     stream.setEncoding('utf8');
     stream.on('data', (chunk: string) => splitter.push(chunk).forEach(onLine));
     stream.on('end', () => splitter.rest().forEach(onLine));
-    // A reset pipe ends the output; the process' end is told by `ended`.
+    // A reset pipe ends the output; `ended` reports the end of the process.
     stream.on('error', () => undefined);
   }
   return { pid: child.pid, ended, drained, terminate: () => child.nodeChildProcess.kill('SIGTERM') };
@@ -81,7 +81,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs the binary for what it prints. */
+/** Runs the binary to its end and returns what it prints. */
 export async function runToEnd(
   binary: string,
   argv: readonly string[],

@@ -7,7 +7,7 @@ import { readBody, readTrustedText } from '#infrastructure';
 
 export type Readiness =
   | { readonly isReady: true }
-  /** What is not there yet, for the log and for the sentence of the join deadline. */
+  /** What is missing, for the log and the message of the join deadline. */
   | {
       readonly isReady: false;
       readonly detail: string;
@@ -22,12 +22,12 @@ export interface ReadinessTarget {
 }
 
 const timeoutMs = 3000;
-/** A Node with many images and volumes has some ten kilobytes; etcd stores none beyond 1.5 MiB. */
+/** A Node with many images and volumes has about ten kilobytes; etcd stores at most 1.5 MiB. */
 const longestReplyBytes = 2 * 1024 * 1024;
 
 /**
- * Ready means both: this machine's kubelet is healthy, and the cluster says that the Node is Ready. The first alone is true
- * while the Node is refused; the second alone stays true for 40 s after an agent's end.
+ * Ready means both: the kubelet of this machine is healthy, and the Node is Ready in the cluster. The first alone is true while
+ * the Node is refused; the second alone stays true for 40 s after the agent has ended.
  */
 export async function probeReadiness(target: ReadinessTarget, signal: AbortSignal): Promise<Readiness> {
   try {
@@ -117,7 +117,7 @@ function fetchText(
   return new Promise((resolve, reject) => {
     const request = send(
       url,
-      // No connection is kept: certificates and ports change with every start of the agent.
+      // Connections are not reused: certificates and ports change with every start of the agent.
       { ...tls, agent: false, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) },
       (response) => {
         readBody(response, longestReplyBytes).then(

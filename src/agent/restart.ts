@@ -9,7 +9,7 @@ export type RestartDecision =
   | { readonly kind: 'restart'; readonly delayMs: number }
   | { readonly kind: 'give-up'; readonly crashes: number };
 
-/** Decides after an end that nobody asked for. `crashesMs`: when each one happened, this one last. */
+/** Decides after an unrequested end. `crashesMs`: the times of all such ends, this one last. */
 export function decideRestart(
   crashesMs: readonly number[],
   budget: CrashBudget,

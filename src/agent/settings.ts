@@ -2,9 +2,9 @@ import { z } from 'zod';
 
 const DurationMs = z.int().min(0).max(86_400_000);
 
-/** The section `agent` of the configuration: the k3s binary, its flags, and how patiently it is supervised. */
+/** The section `agent` of the configuration: the k3s binary, its flags, and the limits of its supervision. */
 export const AgentSettings = z.strictObject({
-  /** A path, or a name that is looked for on PATH and then in /usr/local/bin and /opt/bin. */
+  /** A path, or a name that is searched on PATH, then in /usr/local/bin and /opt/bin. */
   binary: z.string().min(1).default('k3s'),
   /** Flags of `k3s agent`, passed on as they are. */
   args: z.array(z.string()).default([]),
@@ -13,13 +13,13 @@ export const AgentSettings = z.strictObject({
    * /run/k3s/containerd/containerd.sock.
    */
   containerdAddress: z.string().startsWith('/').optional(),
-  /** Where the join token file lives: a tmpfs, so that it is gone with the power. */
+  /** The directory of the join token file: a tmpfs, so that a power cut removes it. */
   runtimeDir: z.string().startsWith('/').default('/run/k3s-daas'),
   /** From a start of the agent until its Node is Ready; k3s itself would try for ever. */
   joinDeadlineMs: DurationMs.min(1000).default(300_000),
   /** From SIGTERM until SIGKILL. k3s ends its parts 5 s after itself. */
   stopDeadlineMs: DurationMs.default(30_000),
-  /** So many ends that nobody asked for, within the window, and the host gives up. */
+  /** After this many unrequested ends within the window the host gives up. */
   crashBudget: z
     .strictObject({
       crashes: z.int().min(1).default(6),

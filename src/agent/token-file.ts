@@ -7,37 +7,37 @@ import { isHalfWritten, makeTrustedDirectory, readTrustedText, replaceFile } fro
 /** Magic numbers of file systems that live in memory (statfs(2)). */
 const inMemory = new Set([0x01021994, 0x858458f6]);
 
-/** `K10<CA hash>::<id>.<secret>`, taken apart. */
+/** The parts of `K10<CA hash>::<id>.<secret>`. */
 export interface FullToken {
   readonly caHash: string;
   readonly credential: Secret;
 }
 
-/** Reads a token in k3s' full form with a bootstrap credential; anything else k3s would send as a password. */
+/** Reads a token in k3s' full form with a bootstrap credential. k3s would send anything else as a password. */
 export function parseFullToken(token: Secret): FullToken | undefined {
   const match = /^K10([0-9a-f]{64})::([a-z0-9]{6}\.[a-z0-9]{16})$/.exec(token.reveal());
   return match ? { caHash: match[1] as string, credential: new Secret(match[2] as string) } : undefined;
 }
 
 /**
- * What k3s is given when there is no credential: it insists on a token that it can parse, checks the server's CA by the
- * hash in it, and then shows its certificates. This credential belongs to nobody.
+ * The token for a start without a credential: k3s needs one that it can parse, checks the server's CA against the hash in it,
+ * and then uses its certificates. No server accepts this credential.
  */
 export function deadToken(caHash: string): string {
   return `K10${caHash}::000000.0000000000000000`;
 }
 
-/** The file behind `--token-file`. It must be there at every start of k3s, which waits 4 minutes for it and gives up. */
+/** The file behind `--token-file`. It must exist at every start: k3s waits 4 minutes for it and gives up. */
 export interface TokenFile {
   readonly path: string;
   write(token: string): Promise<void>;
-  /** The file as it is, undefined when there is none (a reboot takes the tmpfs with it). */
+  /** The content of the file; undefined when there is none (a reboot empties the tmpfs). */
   read(): Promise<Secret | undefined>;
-  /** Overwrites and removes it, and what a host that was killed while it wrote left of it. Idempotent. */
+  /** Overwrites and removes it, and what a host left that was killed while it wrote. Idempotent. */
   wipe(): Promise<void>;
 }
 
-/** Opens (and makes, 0700) the directory; says so when it is not in memory: the credential would then reach a disk. */
+/** Opens (or makes, 0700) the directory; warns when it is not in memory, because the credential then reaches a disk. */
 export async function openTokenFile(path: string, log: Log): Promise<TokenFile> {
   const directory = dirname(path);
   await preparePrivateDirectory(directory);
@@ -65,7 +65,7 @@ export async function openTokenFile(path: string, log: Log): Promise<TokenFile> 
   };
 }
 
-/** `<runtimeDir>/<node id>`: neither may be a link, whose owner would choose what we write into and close to others. */
+/** `<runtimeDir>/<node id>`: neither may be a link, because the owner of a link chooses the directory that is changed. */
 async function preparePrivateDirectory(directory: string): Promise<void> {
   for (const part of [dirname(directory), directory])
     if (lstatSync(part, { throwIfNoEntry: false })?.isSymbolicLink())
@@ -80,7 +80,7 @@ async function preparePrivateDirectory(directory: string): Promise<void> {
         directory,
         `belongs to uid ${uid}, not to us, and its owner could read the join credential`,
       );
-    // Through the open directory: the path may lead elsewhere by now.
+    // On the open directory: the path may lead elsewhere by now.
     if ((mode & 0o077) !== 0) await handle.chmod(0o700);
   } finally {
     await handle.close();

@@ -29,8 +29,8 @@ function share(part: number, whole: number): number {
 }
 
 /**
- * Measures the machine: CPU since the call before (the first: since boot), memory now, and the file system that holds
- * k3s' data as seen by an ordinary user (df's "Use%").
+ * Measures the machine: CPU since the previous call (the first: since boot), memory now, and the file system with k3s' data
+ * as an ordinary user sees it (df's "Use%").
  */
 export function usageMeter(dataDir: () => string): () => Promise<ResourceUsage> {
   let before: CpuTimes = { busy: 0, total: 0 };
@@ -52,7 +52,7 @@ export function usageMeter(dataDir: () => string): () => Promise<ResourceUsage> 
   };
 }
 
-/** Before the first start of k3s its directory is not there yet; the one above it lies on the same disk, most likely. */
+/** Before the first start of k3s its directory does not exist; the one above it is most likely on the same disk. */
 async function statfsOfNearest(path: string): Promise<{ blocks: number; bfree: number; bavail: number }> {
   try {
     return await statfs(path);

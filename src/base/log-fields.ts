@@ -31,9 +31,17 @@ export interface KnownLogFields {
   readonly clusterId?: string | undefined;
   readonly gatewayId?: string | undefined;
   readonly gatewayUrl?: string | undefined;
+  /** The URL of a full node. */
+  readonly endpoint?: string | undefined;
+  /** The servers and CA hashes that the cluster names on chain. */
+  readonly servers?: readonly string[] | undefined;
+  readonly caHashes?: readonly string[] | undefined;
   readonly objectId?: string | undefined;
   readonly digest?: string | undefined;
   readonly stakeMist?: bigint | undefined;
+  /** The committee that the chain's facts are proven against. */
+  readonly trustPin?: unknown;
+  readonly hasJoinCredential?: boolean | undefined;
   /** Of a stake record: `active`, `unbonding`, `slashed`, … */
   readonly status?: string | undefined;
 
@@ -56,6 +64,16 @@ export interface KnownLogFields {
   readonly delayMs?: number | undefined;
   readonly deadlineMs?: number | undefined;
 
+  // How many.
+  readonly endpoints?: number | undefined;
+  readonly unfinishedTasks?: number | undefined;
+  readonly keptConnections?: number | undefined;
+  readonly otherConnections?: number | undefined;
+  readonly refusedConnections?: number | undefined;
+  readonly displacedConnections?: number | undefined;
+
+  /** A change of the cluster: `create`, `replace`. */
+  readonly action?: string | undefined;
   // The step of a longer work: `register`, `latch`.
   readonly step?: string | undefined;
   readonly from?: string | undefined;

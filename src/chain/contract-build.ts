@@ -5,7 +5,7 @@ import { bcs } from '@mysten/sui/bcs';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { z } from 'zod';
 import { ConfigurationError, DaasError } from '#base';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint } from './endpoints/index.ts';
 
 /** The compiled contracts, as `contracts/build/k3s_daas.json` has them (other members of the file are not used). */
 export const ContractBuild = z.object({

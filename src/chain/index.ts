@@ -7,17 +7,9 @@ export {
   type ClusterSnapshot,
   createChainClient,
 } from './chain-client.ts';
+export type { ClusterChange, ClusterServers } from './cluster-operations.ts';
+export { type ClusterSettings, defaultSettings } from './cluster-settings.ts';
 export { ContractBuild, packageRoot, readContractBuild } from './contract-build.ts';
-export {
-  Deployment,
-  Publication,
-  parseDeployment,
-  readDeployment,
-  readPublication,
-  writeDeployment,
-} from './deployment.ts';
-export { type Endpoint, type Endpoints, openEndpoints } from './endpoint.ts';
-export { ChainError } from './errors.ts';
 export {
   type ClusterState,
   decodeObject,
@@ -28,55 +20,42 @@ export {
   parametersAt,
   permissionsOf,
   type SlashProposal,
-} from './facts.ts';
+  termsFingerprint,
+} from './contract-objects.ts';
+export {
+  Deployment,
+  Publication,
+  parseDeployment,
+  readDeployment,
+  readPublication,
+  writeDeployment,
+} from './deployment.ts';
+export {
+  ChainError,
+  type EndpointSettings,
+  type EndpointStatus,
+  type Endpoints,
+  openEndpoints,
+} from './endpoints/index.ts';
 export {
   changesSince,
   createChangeFollower,
 } from './follower.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
-export {
-  type Actor,
-  addGateway,
-  assertTiers,
-  type ClusterActor,
-  type ClusterChange,
-  type ClusterCreated,
-  type ClusterSettings,
-  createCluster,
-  defaultSettings,
-  expireSlash,
-  isPublicNetwork,
-  type NewGateway,
-  openNetwork,
-  type Plan,
-  type Published,
-  planAddGateway,
-  planClusterChange,
-  planCreateCluster,
-  planExpireSlash,
-  planMint,
-  planProposeSlash,
-  planPublish,
-  planScheduleParameters,
-  planSetGatewayStatus,
-  planStake,
-  planVoteSlash,
-  proposeSlash,
-  publishPackage,
-  type SlashExecuted,
-  type SlashOutcome,
-  setGatewayStatus,
-  verifyPublished,
-  voteSlash,
-} from './operations.ts';
+export { openNetwork } from './network.ts';
+export type { UnprovenListener } from './object-proofs.ts';
+export type { Actor, ClusterActor, Plan } from './operation.ts';
+export { operations } from './operations.ts';
+export { assertProposalLife, assertTiers, isPublicNetwork } from './public-network.ts';
+export { verifyPublished } from './publish-operation.ts';
+export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
+export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
 export {
   createStakeChain,
   DEFAULT_GAS_BUDGETS,
   type GasBudgets,
-  mintRequest,
   type StakeChainOptions,
-  stakeRequest,
 } from './stake-chain.ts';
-
+export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';

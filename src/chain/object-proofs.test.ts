@@ -10,7 +10,8 @@ test('a genuine object that is served under the id of another one counts as unre
     nodes: { read: () => Promise.reject(new Error('nothing is asked for an object that was not asked for')) },
     pin: { epoch: 1, checkpoint: '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S' },
     clock: systemClock,
-    onUnproven: ({ objectId, detail }) => unproven.push(`${objectId}: ${detail}`),
+    onUnproven: ({ objectId, detail, contradictedBy }) =>
+      unproven.push(`${contradictedBy}: ${objectId}: ${detail}`),
   });
   const served = {
     id: other,
@@ -22,6 +23,7 @@ test('a genuine object that is served under the id of another one counts as unre
     initialSharedVersion: undefined,
     previousTransaction: '',
   };
-  expect(await proofs.proven(new Map([[asked, served]]))).toEqual(new Map());
-  expect(unproven).toEqual([`${asked}: the node served object ${other} in its place`]);
+  const source = { url: 'https://node.example', call: () => Promise.reject(new Error('not asked')) };
+  expect(await proofs.proven(new Map([[asked, served]]), source)).toEqual(new Map());
+  expect(unproven).toEqual([`https://node.example: ${asked}: the node served object ${other} in its place`]);
 });

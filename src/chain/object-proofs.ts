@@ -1,6 +1,6 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { backoffDelayMs, type Clock, DaasError, messageOf } from '#base';
-import type { ReadObject } from './chain-client.ts';
+import type { ReadObject } from './object-reads.ts';
 import type { Nodes, Prover, TrustPin } from './proof/index.ts';
 
 /** An object that was served and not proven: nothing is decided on it. */
@@ -9,6 +9,8 @@ interface Unproven {
   readonly version: bigint;
   /** Why, on one line. */
   readonly detail: string;
+  /** The endpoint that served it, where it contradicts what the validators signed; else the proof is only missing. */
+  readonly contradictedBy: string | undefined;
 }
 export type UnprovenListener = (unproven: Unproven) => void;
 
@@ -22,13 +24,23 @@ export interface ObjectProofsOptions {
   readonly random?: () => number;
 }
 
-/** Holds what full nodes serve to what the chain's validators signed. */
+/** The endpoint that served the objects: it has to prove what it serves, before others are asked for the proof. */
+interface Source {
+  readonly url: string;
+  readonly call: Nodes['read'];
+}
+
+/** Compares what full nodes serve with what the chain's validators signed. */
 export interface ObjectProofs {
   /**
-   * Those of the objects that are proven, as they were signed. A version older than one that was proven before is
-   * replaced by that one: a node that is behind, or that replays, takes nothing back.
+   * The objects that are proven, as they were signed. A version older than one that was proven before is replaced by that
+   * one: a node that is behind or replays cannot take anything back.
    */
-  proven(objects: ReadonlyMap<string, ReadObject>, signal?: AbortSignal): Promise<Map<string, ReadObject>>;
+  proven(
+    objects: ReadonlyMap<string, ReadObject>,
+    source: Source,
+    signal?: AbortSignal,
+  ): Promise<Map<string, ReadObject>>;
 }
 
 const DEFAULT_WAIT_MS = 5_000;
@@ -41,28 +53,40 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
   const newest = new Map<string, ReadObject>();
   let prover: Promise<Prover> | undefined;
 
-  /** Loaded with the first object: whoever has no trust pin never pays for the curve arithmetic. */
+  /** Loaded with the first object: without a trust pin the curve arithmetic is never loaded. */
   function openProver(): Promise<Prover> {
     prover ??= import('./proof/index.ts').then(({ createProver }) => createProver(options));
     return prover;
   }
 
-  async function prove(object: ReadObject, signal?: AbortSignal): Promise<ReadObject | undefined> {
+  async function prove(
+    object: ReadObject,
+    source: Source,
+    signal?: AbortSignal,
+  ): Promise<ReadObject | undefined> {
     const known = newest.get(object.id);
     if (known && (known.version > object.version || known.digest === object.digest)) return known;
     try {
-      const proven = await withRetry(async () => (await openProver()).prove(object), signal);
+      const prover = await openProver();
+      const proven =
+        (await proveBy(prover, object, source)) ?? (await withRetry(() => prover.prove(object), signal));
       return keep({ ...proven, content: proven.contents, type: proven.type ?? 'package' });
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof DaasError && error.details.reason === 'fork') throw error;
-      options.onUnproven?.({ objectId: object.id, version: object.version, detail: messageOf(error) });
+      options.onUnproven?.({
+        objectId: object.id,
+        version: object.version,
+        detail: messageOf(error),
+        contradictedBy: isContradiction(error) ? source.url : undefined,
+      });
       return undefined;
     }
   }
 
-  function refuseOther(id: string, { id: other, version }: ReadObject): void {
-    options.onUnproven?.({ objectId: id, version, detail: `the node served object ${other} in its place` });
+  function refuseOther(id: string, { id: other, version }: ReadObject, { url }: Source): void {
+    const detail = `the node served object ${other} in its place`;
+    options.onUnproven?.({ objectId: id, version, detail, contradictedBy: url });
   }
 
   function keep(object: ReadObject): ReadObject {
@@ -89,18 +113,44 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
   }
 
   return {
-    async proven(objects, signal) {
+    async proven(objects, source, signal) {
       const entries = await Promise.all(
         [...objects].map(async ([id, object]) => {
           // A genuine object under the id of another one proves nothing of the one that was asked for.
           const isAsked = normalizeSuiAddress(id) === normalizeSuiAddress(object.id);
-          if (!isAsked) refuseOther(id, object);
-          return [id, isAsked ? await prove(object, signal) : undefined] as const;
+          if (!isAsked) refuseOther(id, object, source);
+          return [id, isAsked ? await prove(object, source, signal) : undefined] as const;
         }),
       );
       return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
     },
   };
+}
+
+/** The proof by the endpoint that served the object; `undefined` when it has none. Throws when it contradicts itself. */
+async function proveBy(prover: Prover, object: ReadObject, { call }: Source) {
+  try {
+    return await prover.prove(object, { read: call });
+  } catch (error) {
+    if (isContradiction(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Reasons that say that something was served which the validators did not sign; others say that the proof is missing. */
+const CONTRADICTIONS: ReadonlySet<unknown> = new Set([
+  'object-mismatch',
+  'object-not-written',
+  'contents-mismatch',
+  'effects-mismatch',
+  'events-mismatch',
+  'transaction-missing',
+  'signature-invalid',
+  'no-quorum',
+]);
+
+function isContradiction(error: unknown): boolean {
+  return error instanceof DaasError && CONTRADICTIONS.has(error.details.reason);
 }
 
 /** Not certified yet, or the node is away: the same question may be answered in a moment. */

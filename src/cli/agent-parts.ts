@@ -3,7 +3,8 @@ import type { Log } from '#base';
 import type { Composition } from '#composition';
 import { HostAgent, HostEventsPart, HostJournal, HostLog, HostRandom, hostParts } from '#host';
 import { type AgentSupervisor, GatewayConnector, HostClock, NodeIdentity, StakeChain } from '#plugin';
-import { ChainAccess, NodeSigner } from './agent-tokens.ts';
+import { ChainAccess, JoinGuard, NodeSigner } from './agent-tokens.ts';
+import { guardedAgent } from './guarded-agent.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
 /**
@@ -17,7 +18,13 @@ export function agentParts(
   const services = () => import('./agent-services.ts');
   return hostParts()
     .register(HostLog, () => log)
-    .register(HostAgent, (parts) => superviseAgent(parts, settings, args))
+    .register(HostAgent, (parts) =>
+      guardedAgent(superviseAgent(parts, settings, args), async (join, signal) => {
+        const guard = await parts.open(JoinGuard);
+        await guard(join, signal);
+      }),
+    )
+    .register(JoinGuard, async (parts) => (await services()).openServerGuard(parts))
     .register(ChainAccess, async (parts) => (await services()).openChainAccess(parts, settings))
     .register(StakeChain, async (parts) => (await services()).openStakeChain(parts, settings))
     .register(NodeSigner, async (parts) => (await services()).openSigner(parts, settings))

@@ -100,6 +100,7 @@ export async function previewStake(question: StakeQuestion): Promise<StartPrevie
       log: log.child({ part: 'chain' }),
       gasBudgets,
     }),
+    join: async () => refuseWrite('a stake'),
     stakeForNode: async () => refuseWrite('a stake'),
     createWorkerSealToken: async () => refuseWrite('a Seal token'),
     settlePending: async () => refuseWrite('sending a pending transaction'),

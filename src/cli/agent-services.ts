@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { createGatewayConnector } from '#api';
+import { createGatewayConnector, createServerGuard, type ServerGuard } from '#api';
 import { type ChainClient, createChainClient, createStakeChain } from '#chain';
 import type { Composition } from '#composition';
 import { HostAgent, HostJournal, HostLog } from '#host';
-import { type GatewayConnector, HostClock, type NodeIdentity, type StakeChain } from '#plugin';
+import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from '#plugin';
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
@@ -48,5 +48,14 @@ export async function openConnector(parts: Composition): Promise<GatewayConnecto
   return createGatewayConnector({
     signer: await parts.open(NodeSigner),
     clock: parts.get(HostClock),
+  });
+}
+
+/** Compares the server of each join credential with what the chain says about the cluster. */
+export async function openServerGuard(parts: Composition): Promise<ServerGuard> {
+  const chain = await parts.open(StakeChain);
+  return createServerGuard({
+    cluster: (signal) => chain.cluster(signal),
+    log: parts.get(HostLog).child({ part: 'server' }),
   });
 }

@@ -1,23 +1,51 @@
 import { ConfigurationError } from '#base';
-import type { ChainClientOptions } from '#chain';
-import { headersOf, readHeadersFile } from './headers-file.ts';
+import type { EndpointSettings } from '#chain';
+import { parseProxy } from '#infrastructure';
+import { assertSingleEndpoint, assignHeaders, headersOf, readHeadersFile, sameUrl } from './headers-file.ts';
 import { type Loaded, pathOf, rowOf } from './settings.ts';
 
-/** The full nodes, and how they are asked: one reading of the settings for worker, gateway and dry run. */
+/** The full nodes and how they are reached: worker, gateway and dry run read the settings here. */
 export async function chainAccessOf(
   settings: Loaded,
-): Promise<Pick<ChainClientOptions, 'endpoints' | 'timeoutMs' | 'allowInsecure' | 'headers'>> {
-  const { endpoints, timeoutMs, allowInsecure, headers } = settings.value.chain;
+): Promise<{ endpoints: EndpointSettings[]; timeoutMs: number; allowInsecure: boolean }> {
+  const { timeoutMs, allowInsecure } = settings.value.chain;
+  const proxies = proxiesOf(settings);
+  const endpoints = (await endpointsOf(settings)).map((endpoint) => ({
+    ...endpoint,
+    proxy: proxies.get(sameUrl(endpoint.url)),
+  }));
+  return { endpoints, timeoutMs, allowInsecure };
+}
+
+async function endpointsOf(settings: Loaded): Promise<EndpointSettings[]> {
+  const { endpoints: urls, headers } = settings.value.chain;
   const file = pathOf(settings, 'chain.headersFile');
   if (file !== undefined && headers !== undefined)
     throw new ConfigurationError(
       'DAAS_HEADERS_INVALID',
       `headers for the full nodes are given twice: chain.headersFile (${rowOf(settings, 'chain.headersFile').origin}) and chain.headers (${rowOf(settings, 'chain.headers').origin}): remove one`,
     );
-  return {
-    endpoints,
-    timeoutMs,
-    allowInsecure,
-    headers: file === undefined ? headersOf(headers ?? {}) : await readHeadersFile(file),
-  };
+  if (file !== undefined) return assignHeaders(urls, await readHeadersFile(file));
+  if (headers === undefined) return urls.map((url) => ({ url }));
+  assertSingleEndpoint(urls, `chain.headers (${rowOf(settings, 'chain.headers').origin})`);
+  return urls.map((url) => ({ url, headers: headersOf(headers) }));
+}
+
+function proxiesOf(settings: Loaded): Map<string, EndpointSettings['proxy']> {
+  const { endpoints, endpointProxies = {} } = settings.value.chain;
+  const known = new Set(endpoints.map(sameUrl));
+  const proxies = new Map<string, EndpointSettings['proxy']>();
+  for (const [url, proxy] of Object.entries(endpointProxies)) {
+    if (!known.has(sameUrl(url)))
+      throw new ConfigurationError(
+        'DAAS_PROXY_INVALID',
+        `chain.endpointProxies (${rowOf(settings, 'chain.endpointProxies').origin}) names ${url}, which is not in chain.endpoints (${endpoints.join(', ')}): correct the URL or remove the entry`,
+        { details: { url } },
+      );
+    proxies.set(
+      sameUrl(url),
+      proxy === 'direct' ? 'direct' : parseProxy(proxy, `chain.endpointProxies of ${url}`),
+    );
+  }
+  return proxies;
 }

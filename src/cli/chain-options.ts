@@ -3,6 +3,7 @@ import { ConfigurationError, systemClock } from '#base';
 import {
   type ClusterActor,
   createChainClient,
+  type EndpointSettings,
   type Endpoints,
   formatSui,
   openNetwork,
@@ -12,10 +13,10 @@ import {
   readWallet,
   type Wallet,
 } from '#chain';
-import { readHeadersFile } from './headers-file.ts';
+import { assignHeaders, readHeadersFile } from './headers-file.ts';
 import { askLine, type Io, notConfirmed, table } from './io.ts';
 
-/** Where the networks of the Sui Foundation, and a local one, are reached. */
+/** Full nodes of the public networks, and of a local one. */
 const NETWORKS: Readonly<Record<string, string>> = {
   mainnet: 'https://fullnode.mainnet.sui.io:443',
   testnet: 'https://fullnode.testnet.sui.io:443',
@@ -51,12 +52,12 @@ export function withNetwork(command: Command): Command {
     .option('--allow-insecure', 'allow an http:// endpoint on another machine')
     .option(
       '--headers-file <file>',
-      'a file (chmod 600) with headers for the endpoints, such as an API key: one `Name: value` a line',
+      'a file (chmod 600) with headers for the endpoint, such as an API key: one `Name: value` a line. With several endpoints, write [URL] above the headers of each',
     )
     .option('--json', 'print one JSON object and nothing else');
 }
 
-/** What every command has that signs. The key is read from a file: argv is seen by everybody on the machine. */
+/** Options of every command that signs. The key comes from a file, because every user of the machine can read command lines. */
 export function withSpending(command: Command): Command {
   return withNetwork(command)
     .option(
@@ -81,8 +82,8 @@ export function withDeployment(command: Command): Command {
   );
 }
 
-/** The URLs to ask, asked for when they are missing and somebody is there to answer. */
-export async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
+/** URLs of full nodes; asked for at a terminal when they are missing. */
+async function endpointUrls(io: Io, options: NetworkOptions): Promise<string[]> {
   if (options.endpoint) return options.endpoint;
   const name =
     options.network ??
@@ -90,12 +91,15 @@ export async function endpointUrls(io: Io, options: NetworkOptions): Promise<str
   return [NETWORKS[name] ?? name];
 }
 
-export async function accessOf({ allowInsecure = false, headersFile }: NetworkOptions) {
-  return {
-    clock: systemClock,
-    allowInsecure,
-    ...(headersFile !== undefined && { headers: await readHeadersFile(headersFile) }),
-  };
+/** The full nodes of a command, each with its headers, and how they are reached. */
+export async function accessOf(io: Io, options: NetworkOptions) {
+  const { allowInsecure = false, headersFile } = options;
+  const urls = await endpointUrls(io, options);
+  const addresses: EndpointSettings[] =
+    headersFile === undefined
+      ? urls.map((url) => ({ url }))
+      : assignHeaders(urls, await readHeadersFile(headersFile));
+  return { urls, addresses, access: { clock: systemClock, allowInsecure } };
 }
 
 async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
@@ -111,15 +115,15 @@ export interface Session {
   readonly gas: GasOffer;
 }
 
-/** Network and key of a command that knows no cluster yet. */
+/** Network and key of a command that needs no cluster. */
 export async function openSession(io: Io, options: SpendOptions): Promise<Session> {
-  const urls = await endpointUrls(io, options);
+  const { urls, addresses, access } = await accessOf(io, options);
   const wallet = await openWalletOf(io, options);
-  const { endpoints, chainId } = await openNetwork(urls, await accessOf(options));
+  const { endpoints, chainId } = await openNetwork(addresses, access);
   return { urls, chainId, endpoints, wallet, gas: gasOf(options) };
 }
 
-/** What the flags offer for gas. */
+/** The gas budget and price of the flags. */
 export interface GasOffer {
   readonly budgetMist?: bigint;
   readonly gasPriceMist?: bigint;
@@ -132,28 +136,28 @@ export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
   };
 }
 
-/** The cluster of the deployment file, read through the named network. */
-export async function openKubernetes(io: Io, options: NetworkOptions & DeploymentOptions) {
+/** The cluster of the deployment file, read through the given network. */
+export async function openClusterReader(io: Io, options: NetworkOptions & DeploymentOptions) {
   const deployment = await readDeployment(options.deployment);
-  const endpoints = await endpointUrls(io, options);
-  return createChainClient({ ...(await accessOf(options)), endpoints, deployment });
+  const { addresses, access } = await accessOf(io, options);
+  return createChainClient({ ...access, endpoints: addresses, deployment });
 }
 
 export async function openClusterActor(
   io: Io,
   options: SpendOptions & DeploymentOptions,
 ): Promise<ClusterActor> {
-  const client = await openKubernetes(io, options);
+  const client = await openClusterReader(io, options);
   const wallet = await openWalletOf(io, options);
   return { client, wallet, ...gasOf(options) };
 }
 
-/** Whether a question can be answered; with `--yes` nobody wants to be asked. */
+/** Whether the command may prompt: on a terminal, without `--json` and `--yes`. */
 export function canAsk(io: Io, { yes = false }: SpendOptions): boolean {
   return process.stdin.isTTY && !io.isJson && !yes;
 }
 
-/** A line of text from the person at the terminal; else an error that names the flag. */
+/** Prompts for a line of text; without a terminal, throws an error that names the flag. */
 export async function ask(io: Io, question: string, flag: string, fallback?: string): Promise<string> {
   if (!process.stdin.isTTY || io.isJson) {
     if (fallback !== undefined) return fallback;
@@ -181,7 +185,7 @@ export interface Announcement {
 }
 
 /**
- * Says what a plan does and costs, asks, and carries it out. `undefined`: it was a dry run, which has printed its result.
+ * Shows effect and cost of a plan, asks, and executes it. Returns `undefined` after a dry run, which prints its own result.
  * Throws `DAAS_NOT_CONFIRMED` when the answer is no.
  */
 export async function carryOut<T>(
@@ -200,7 +204,7 @@ export async function carryOut<T>(
   }
   for (const line of lines.split('\n')) io.note(line);
   await confirm(io, question, options);
-  // Said before it is sent, so that it can be looked up whatever happens next.
+  // Printed before it is sent, so that the operator can look it up whatever happens next.
   io.note(`sends transaction ${plan.digest}`);
   const result = await plan.execute();
   io.step('carried out', plan.digest);
@@ -214,7 +218,7 @@ export async function confirm(io: Io, question: string, { yes }: SpendOptions): 
 
 export function costLines(plan: Pick<Plan<unknown>, 'cost' | 'budgetMist'>): Array<[string, string]> {
   const { totalMist } = plan.cost;
-  // What is deleted gives its storage fee back, which can be more than the call costs.
+  // Deleting objects refunds their storage fee, which can be more than the call costs.
   const about =
     totalMist < 0n ? `none, ${formatSui(-totalMist)} is refunded` : `about ${formatSui(totalMist)}`;
   return [['gas', `${about}; at most ${formatSui(plan.budgetMist)}`]];

@@ -10,7 +10,7 @@ import {
 } from '#chain';
 import { type Loaded, pathOf, rowOf } from './settings.ts';
 
-/** The chain, the package and the cluster; what is given both in the file and here must agree. */
+/** The chain, the package and the cluster. A value in both the deployment file and the configuration must agree. */
 export async function deploymentOf(settings: Loaded): Promise<Deployment> {
   const { chain: given, mockMode } = settings.value;
   const file = pathOf(settings, 'chain.deployment');

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { ConfigurationError, httpsOriginProblem, maskUserInfo } from '#base';
-import { GATEWAY_STATUSES, type GatewayStatus, planAddGateway, planSetGatewayStatus } from '#chain';
+import { GATEWAY_STATUSES, type GatewayStatus, operations } from '#chain';
 import { GATEWAY_TIERS, type GatewayTier } from '#domain';
 import {
   ask,
@@ -65,7 +65,7 @@ async function gatewayAdd(io: Io, options: AddOptions): Promise<void> {
   const pins = options.tlsPin ?? [];
   if (pins.length === 0)
     io.warn('Without --tls-pin, workers trust any certificate of the authorities they are configured with.');
-  const plan = await planAddGateway(actor, {
+  const plan = await operations.addGateway.plan(actor, {
     url,
     tlsPins: pins.map((pin) => parseHex(pin, '--tls-pin')),
     attestationKind: options.attestationKind,
@@ -110,16 +110,21 @@ async function gatewayStatus(
     );
   const gatewayId = addressOf(id, 'the gateway id');
   const actor = await openClusterActor(io, options);
-  const done = await carryOut(io, await planSetGatewayStatus(actor, { gatewayId, status }), options, {
-    question: status === 'retired' ? 'Retire the gateway for good?' : `Set the gateway ${status}?`,
-    facts: [
-      ['cluster', actor.client.deployment.clusterId],
-      ['wallet', actor.wallet.address],
-      ['gateway', gatewayId],
-      ['status', status],
-    ],
-    json: { gatewayId, status, wallet: actor.wallet.address },
-  });
+  const done = await carryOut(
+    io,
+    await operations.setGatewayStatus.plan(actor, { gatewayId, status }),
+    options,
+    {
+      question: status === 'retired' ? 'Retire the gateway for good?' : `Set the gateway ${status}?`,
+      facts: [
+        ['cluster', actor.client.deployment.clusterId],
+        ['wallet', actor.wallet.address],
+        ['gateway', gatewayId],
+        ['status', status],
+      ],
+      json: { gatewayId, status, wallet: actor.wallet.address },
+    },
+  );
   if (done)
     io.result({ gatewayId, status, ...done }, `The gateway ${gatewayId} is ${status} (${done.digest}).`);
 }

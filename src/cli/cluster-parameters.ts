@@ -17,6 +17,7 @@ export interface ParameterOptions {
   readonly slasher?: string[];
   readonly threshold?: string;
   readonly proposalLife?: string;
+  readonly challenge?: string;
   readonly treasury?: string;
   readonly allowTinyTiers?: boolean;
   readonly singleOperator?: boolean;
@@ -38,6 +39,10 @@ export function withParameters(command: Command): Command {
     .option(
       '--proposal-life <duration>',
       'how long a slash proposal is open; at most a quarter of --unbonding',
+    )
+    .option(
+      '--challenge <duration>',
+      'how long the staker can answer a slash proposal before it can be carried out; at most half of --proposal-life',
     )
     .option('--treasury <address>', 'receives slashed coins');
 }
@@ -88,6 +93,7 @@ export async function settingsOf(
     role(standing.treasury),
   );
   const unbondingMs = parseDuration(unbonding, '--unbonding');
+  const proposalLifeMs = proposalLifeOf(options.proposalLife, unbondingMs, standing.proposalLifeMs);
   return {
     minimumStakeMist: parseSui(minimumStake, '--minimum-stake'),
     minimumTopUpMist:
@@ -102,7 +108,8 @@ export async function settingsOf(
         : parseCount(options.tokenEpochs, '--token-epochs'),
     slashers: slashers.split(',').map((address) => addressOf(address, '--slasher')),
     slashThreshold: parseCount(threshold, '--threshold'),
-    proposalLifeMs: proposalLifeOf(options.proposalLife, unbondingMs, standing.proposalLifeMs),
+    proposalLifeMs,
+    challengeMs: challengeOf(options.challenge, proposalLifeMs, standing.challengeMs),
     treasury: addressOf(treasury, '--treasury'),
   };
 }
@@ -111,6 +118,13 @@ export async function settingsOf(
 function proposalLifeOf(text: string | undefined, unbondingMs: bigint, standingMs: bigint): bigint {
   if (text !== undefined) return parseDuration(text, '--proposal-life');
   const longestMs = unbondingMs / 4n;
+  return standingMs < longestMs ? standingMs : longestMs;
+}
+
+/** As for the proposal life: what stands is shortened to what the life allows. */
+function challengeOf(text: string | undefined, proposalLifeMs: bigint, standingMs: bigint): bigint {
+  if (text !== undefined) return parseDuration(text, '--challenge');
+  const longestMs = proposalLifeMs / 2n;
   return standingMs < longestMs ? standingMs : longestMs;
 }
 
@@ -150,6 +164,7 @@ export function parameterRows(parameters: ParameterState): Array<[string, string
     ['slash', `${parameters.slashThreshold} of ${parameters.slashers.length} slashers`],
     ...parameters.slashers.map((slasher): [string, string] => ['slasher', slasher]),
     ['proposal life', formatDuration(parameters.proposalLifeMs)],
+    ['challenge time', formatDuration(parameters.challengeMs)],
     ['treasury', parameters.treasury],
   ];
 }

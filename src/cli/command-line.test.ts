@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -38,4 +40,34 @@ test('what is no command, not even one that every object has, is answered with a
   const { code, stderr } = await run('constructor', '--json');
   expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'DAAS_COMMAND_LINE_INVALID' } });
   expect(code).toBe(78);
+});
+
+/** The packages that a command loads, as V8 saw them. */
+async function packagesOf(...argv: string[]): Promise<ReadonlySet<string>> {
+  const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-coverage-'));
+  const main = join(import.meta.dirname, '..', 'main.ts');
+  const env = { ...process.env, NODE_V8_COVERAGE: directory };
+  await new Promise((resolve) =>
+    execFile(process.execPath, ['--conditions=source', main, ...argv], { env }, resolve),
+  );
+  const [file = ''] = await readdir(directory);
+  const { result } = JSON.parse(await readFile(join(directory, file), 'utf8')) as {
+    result: ReadonlyArray<{ url: string }>;
+  };
+  await rm(directory, { recursive: true });
+  const packages = result.map(({ url }) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? '');
+  return new Set(packages.filter((name) => name !== ''));
+}
+
+test.each([
+  [['--help']],
+  [['gateway', '--help']],
+  [['gateway', 'nodes', '--help']],
+  [['gateway', 'setup', '--help']],
+  [['agent', '--help']],
+])('the help of %j loads neither the container nor what its command runs on', async (argv) => {
+  const packages = await packagesOf(...argv);
+  expect(packages).toContain('commander');
+  for (const heavy of ['tsyringe', 'zod', 'fastify', '@kubernetes/client-node', '@mysten/sui'])
+    expect(packages).not.toContain(heavy);
 });

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, DaasError } from '#base';
-import { packageRoot, planPublish, readContractBuild, verifyPublished, writeDeployment } from '#chain';
+import { operations, packageRoot, readContractBuild, verifyPublished, writeDeployment } from '#chain';
 import { carryOut, openSession, type SpendOptions, withSpending } from './chain-options.ts';
 import { type Io, table } from './io.ts';
 
@@ -54,7 +54,7 @@ async function publish(io: Io, options: PublishOptions): Promise<void> {
   await assertNotDeployed(options);
   const isUpgradable = options.upgradable ?? false;
   const { endpoints, wallet, chainId, gas } = session;
-  const plan = await planPublish({ endpoints, wallet, ...gas }, { build, isUpgradable });
+  const plan = await operations.publish.plan({ endpoints, wallet, ...gas }, { build, isUpgradable });
   const modules = Object.keys(build.modules);
   if (isUpgradable)
     io.warn('With --upgradable, stakers must trust the owner of the upgrade cap with their stakes.');

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { banTarget, operatorCommands } from './gateway-admin.ts';
+import { operatorCommands } from './gateway-admin.ts';
+import { banTarget } from './gateway-operator.ts';
 import { createIo } from './io.ts';
 
 let directory: string;

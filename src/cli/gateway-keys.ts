@@ -2,31 +2,31 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto } fro
 import { access } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
-// What @peculiar/x509 is wired with needs it, and says so only by throwing.
+// @peculiar/x509 throws when it is loaded without it.
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { spkiPin } from '#api';
 import { ConfigurationError } from '#base';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 
-/** Where a gateway's own keys lie. */
+/** The files of a gateway's own keys. */
 export interface GatewayKeyFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly signingKeyFile: string;
 }
 
-/** What the chain says of a gateway's keys. */
+/** A gateway's keys as they are registered on chain. */
 export interface GatewayKeys {
   /** SHA-256 of the TLS key's SubjectPublicKeyInfo, 32 bytes. */
   readonly tlsPin: Uint8Array;
   /** Ed25519 public key, 32 bytes. */
   readonly signingKey: Uint8Array;
-  /** Files that were not there and have been made. */
+  /** Files that did not exist and were made. */
   readonly made: readonly string[];
 }
 
-/** Whoever could write into it could exchange a key that was made there. */
+/** A user who can write into this directory can replace a key in it. */
 const keyDirectory = { what: 'the directory of the gateway’s keys', origin: 'gateway.tls' };
 const certificateLifeMs = 10 * 365 * 86_400_000;
 

@@ -13,7 +13,7 @@ export interface NodeFilter {
 
 export interface NodesView {
   readonly shown: readonly NodeEntry[];
-  /** How many more there are that have left some time ago. */
+  /** How many nodes are not shown because they left some time ago. */
   readonly hidden: number;
   readonly text: string;
 }
@@ -22,7 +22,7 @@ const states = ['admitting', 'joining', 'member', 'held', 'evicting', 'evicted',
 const tiers = ['basic', 'standard', 'premium', 'untainted'];
 const shownAfterLeavingMs = 3_600_000;
 
-/** The nodes that are asked for, for people: those that have left long ago are folded into one line. */
+/** The requested nodes as text: those that left long ago are one line. */
 export function nodesView({ timestamp, nodes }: z.infer<typeof NodesReply>, filter: NodeFilter): NodesView {
   const { name, state, tier, all } = filter;
   oneOf('--state', state, states);
@@ -111,7 +111,7 @@ function stateText(node: NodeEntry, nowMs: number): string {
   return marks.filter((mark) => mark !== undefined).join(', ');
 }
 
-/** What two machines with one node key look like from here; a host that was restarted often does too. */
+/** Signs of two machines with one node key. A host that restarts often shows the same signs. */
 function useMarks({ use }: NodeEntry, nowMs: number): string[] {
   const marks: string[] = [];
   const again = use.registrations - 1;
@@ -124,7 +124,7 @@ function useMarks({ use }: NodeEntry, nowMs: number): string[] {
   return marks;
 }
 
-/** Everything that is known of one node. */
+/** Every detail of one node. */
 function nodeText(node: NodeEntry, nowMs: number): string {
   const { stake, use } = node;
   const at = (ms: number) => `${new Date(ms).toISOString()} (${ageText(ms, nowMs)})`;
@@ -141,7 +141,7 @@ function nodeText(node: NodeEntry, nowMs: number): string {
     ['registration', `number ${node.incarnation}; ${use.registrations} within the last hour`],
     ['addresses', use.addresses.join(', ') || 'none within the last hour'],
     ['heartbeat', node.last_heartbeat === null ? 'never' : at(node.last_heartbeat)],
-    ['agent', node.agent_state === null ? 'never heard' : `${node.agent_state}, as its last heartbeat said`],
+    ['agent', node.agent_state === null ? 'no heartbeat yet' : `${node.agent_state} at its last heartbeat`],
     ['pods', node.running_pods === null ? undefined : String(node.running_pods)],
     ['Node', node.node ? `${node.node.ready ? 'Ready' : 'not Ready'}, uid ${node.node.uid}` : 'none'],
     ['host', hostText(node) || undefined],

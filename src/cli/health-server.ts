@@ -4,7 +4,7 @@ import type { HostHealth } from '#host';
 import { closeListener, guardConnections } from '#infrastructure';
 import { toJson } from './io.ts';
 
-/** Serves `/livez` and `/readyz` (200 or 503, with the reasons as JSON) and says where. */
+/** Serves `/livez` and `/readyz` (200 or 503, with the reasons as JSON). Returns the URL. */
 export async function serveHealth(
   read: () => HostHealth,
   { host, port }: { readonly host: string; readonly port: number },

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigurationError } from '#base';
 import {
@@ -145,9 +146,10 @@ async function programOf({ dryRun }: InstallFlags, variables: InstallVariables):
   return programPath(variables.text('BIN_DIR') ?? '/usr/local/bin');
 }
 
-/** `--config` becomes a variable of the unit. */
+/** `--config` becomes a variable of the unit, which runs in another directory. */
 function environmentOf({ config }: InstallFlags): Readonly<Record<string, string | undefined>> {
-  return config === undefined ? process.env : { ...process.env, K3S_DAAS_CONFIG: config };
+  const file = config ?? process.env.K3S_DAAS_CONFIG;
+  return file ? { ...process.env, K3S_DAAS_CONFIG: resolve(file) } : process.env;
 }
 
 async function startDeadlineMs({ startTimeout }: InstallFlags): Promise<number> {

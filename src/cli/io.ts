@@ -61,7 +61,7 @@ export function createIo({ json, stdout = process.stdout, stderr = process.stder
   };
 }
 
-/** One line from whoever is at the terminal. Ctrl-C and Ctrl-D are an answer of no: `DAAS_NOT_CONFIRMED`. */
+/** One line from the terminal. Ctrl-C and Ctrl-D mean no: `DAAS_NOT_CONFIRMED`. */
 export async function askLine(question: string): Promise<string> {
   const { createInterface } = await import('node:readline/promises');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
@@ -75,7 +75,7 @@ export async function askLine(question: string): Promise<string> {
   }
 }
 
-/** What a command ends with when the human does not want it. */
+/** The error of a command that was not confirmed. */
 export function notConfirmed(message: string, cause?: unknown): DaasError {
   return new DaasError('DAAS_NOT_CONFIRMED', message, { cause, exitCode: EXIT.unexpected });
 }

@@ -4,7 +4,7 @@ import { Problem } from '#api';
 import { ConfigurationError, DaasError, displayText, gatewayErrorCode } from '#base';
 import { readBody } from '#infrastructure';
 
-/** One question to a running gateway over its operator's socket. Throws the gateway's refusal as `DAAS_GATEWAY_<CODE>`. */
+/** One request to a running gateway on its operator's socket. Throws a refusal as `DAAS_GATEWAY_<CODE>`. */
 export async function ask<T>(
   socketPath: string,
   method: 'GET' | 'POST',
@@ -34,7 +34,7 @@ export async function ask<T>(
   );
 }
 
-/** The list of a hundred thousand nodes has some sixty megabytes. */
+/** The list of a hundred thousand nodes has about sixty megabytes. */
 const longestReplyBytes = 256 * 1024 * 1024;
 
 function send(

@@ -18,7 +18,6 @@ import {
 import {
   accessOf,
   type DeploymentOptions,
-  endpointUrls,
   formatTime,
   type NetworkOptions,
   withDeployment,
@@ -173,8 +172,8 @@ function factsOf({ type, contents }: ProvenObject, deployment: Deployment | unde
 }
 
 async function openNode(io: Io, options: NetworkOptions) {
-  const urls = await endpointUrls(io, options);
-  const { endpoints, chainId } = await openNetwork(urls, await accessOf(options));
+  const { urls, addresses, access } = await accessOf(io, options);
+  const { endpoints, chainId } = await openNetwork(addresses, access);
   return { nodes: endpoints, chainId, url: urls.join(', ') };
 }
 

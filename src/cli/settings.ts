@@ -39,7 +39,9 @@ const chain = z
           ),
       )
       .min(1, 'expected at least one URL')
-      .meta({ description: 'gRPC URLs of Sui full nodes; one, in this version, is the quorum' }),
+      .meta({
+        description: 'gRPC URLs of Sui full nodes, used as a pool; one, in this version, is the quorum',
+      }),
     deployment: z.string().min(1).optional().meta({
       description:
         'the file that `k3s-daas cluster create` wrote: {chainId, packageId, clusterId}; or give the three here',
@@ -60,12 +62,30 @@ const chain = z
       )
       .optional()
       .meta({
-        description: 'headers for every endpoint, such as the key of a provider; better in headersFile',
+        description:
+          'headers for the endpoint, such as the key of a provider; with one endpoint only; better in headersFile',
         secret: true,
       }),
     headersFile: z.string().min(1).optional().meta({
-      description: 'a file (0600) with one `Name: value` a line, sent to every endpoint',
+      description:
+        'a file (0600) with one `Name: value` a line; with several endpoints, `[URL]` above the headers of each',
     }),
+    endpointProxies: z
+      .record(
+        z.string(),
+        z
+          .string()
+          .min(1)
+          .refine(
+            (proxy) => proxy === 'direct' || !/@/.test(proxy),
+            'expected no user or password: put them into HTTPS_PROXY',
+          ),
+      )
+      .optional()
+      .meta({
+        description:
+          'by the URL of an endpoint: the HTTP proxy to it, or direct; other endpoints use HTTPS_PROXY and HTTP_PROXY',
+      }),
     timeoutMs: DurationMs.min(100).default(10_000).meta({ description: 'for one call to a full node' }),
     gasBudgets: z
       .strictObject({
@@ -75,7 +95,7 @@ const chain = z
       .prefault({}),
   })
   .superRefine(({ endpoints, allowInsecure }, context) => {
-    // One with a password is refused later, by a sentence without it; this one shows the value.
+    // A URL with a password is rejected elsewhere, by a message without the value; this message shows it.
     for (const [index, endpoint] of endpoints.entries())
       if (!allowInsecure && isInsecure(endpoint) && !/[@?]/.test(endpoint))
         context.addIssue({
@@ -138,6 +158,17 @@ const common = {
         description:
           'a stake below this is refused, whatever the minimum of the cluster (minimumMist of the plugin staking)',
       }),
+      acceptTerms: z
+        .string()
+        .regex(
+          /^(?:any|[0-9a-f]{32})$/,
+          'expected the 32 hex digits that `k3s-daas cluster show` prints, or any',
+        )
+        .optional()
+        .meta({
+          description:
+            'the fingerprint of the cluster’s terms that you accept (`k3s-daas cluster show`); nothing is staked on others. any: whatever they are',
+        }),
     })
     .prefault({}),
   join: z
@@ -198,7 +229,7 @@ const common = {
   ]).meta({ description: 'the plugins of the worker’s host: docs/plugins.md' }),
 };
 
-/** The configuration as the worker's host reads it; the section of the gateway is the gateway's business. */
+/** The configuration as the worker's host reads it; the gateway's section is not checked. */
 export const WorkerSettings = z.strictObject({
   ...common,
   gateway: z.record(z.string(), z.unknown()).optional().meta({ description: 'the gateway’s own section' }),
@@ -224,11 +255,11 @@ export interface SettingSources {
 }
 
 const zeroAddress = /^0x0*$/;
-/** The seed's example gives the zero address in mock mode: as if it had given none. */
+/** The first example configuration has the zero address in mock mode: it counts as not set. */
 const unlessZero = (id: unknown) => (typeof id === 'string' && zeroAddress.test(id) ? undefined : id);
 const developmentTees = new Set(['none', 'simulation', 'development', 'dev', 'mock', 'disabled', 'false']);
 
-/** The names of the document this system started from, accepted beside ours. */
+/** Setting names of the first specification, accepted as aliases. */
 export const seedAliases: readonly SettingAlias[] = [
   { kind: 'key', from: 'node_id', to: 'nodeId' },
   { kind: 'key', from: 'sui_wallet_address', to: 'wallet.address' },
@@ -255,10 +286,10 @@ export const seedAliases: readonly SettingAlias[] = [
   },
 ];
 
-/** Where the dev chain listens unless told otherwise. */
+/** The default address of the dev chain. */
 const mockEndpoint = 'http://127.0.0.1:9000';
 
-/** Reads and checks the configuration of a worker; every problem is told at once (`DAAS_CONFIG_INVALID`, exit 78). */
+/** Reads and checks the configuration of a worker; one error lists every problem (`DAAS_CONFIG_INVALID`, exit 78). */
 export function loadWorkerSettings(sources: SettingSources = {}): Promise<Settings<WorkerSettings>> {
   return load(WorkerSettings, sources, ['K3S_DAAS_GATEWAY_*']);
 }
@@ -293,6 +324,7 @@ async function load<T extends Loaded['value']>(
       ...(isNodeId(hostname()) && { nodeId: { value: hostname(), origin: 'default (host name)' } }),
       ...(given('mockMode') === true && {
         'chain.endpoints': { value: [mockEndpoint], origin: 'default (mock mode)' },
+        'stake.acceptTerms': { value: 'any', origin: 'default (mock mode)' },
       }),
     }),
   });
@@ -313,7 +345,7 @@ function namedFile(
 
 export type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;
 
-/** The node id, or the error that says why the host name will not do. */
+/** The node id. Throws when neither the setting nor the host name is one. */
 export function nodeIdOf({ value: { nodeId } }: Loaded): string {
   if (nodeId !== undefined) return nodeId;
   throw new ConfigurationError(
@@ -330,7 +362,7 @@ export function runtimeArguments({ value: { containerRuntime } }: Loaded): reado
   return [`--container-runtime-endpoint=${socket}`];
 }
 
-/** Variables that look like settings and are Kubernetes' own: said once, or a mistake would go unseen. */
+/** Variables of Kubernetes that look like settings. A warning names them, because one may be a setting by intent. */
 export function foreignVariableWarnings({
   foreignVariables: names,
 }: Pick<Loaded, 'foreignVariables'>): readonly string[] {

@@ -2,47 +2,63 @@ import { Command } from 'commander';
 import { ConfigurationError } from '#base';
 import {
   type ChainClient,
-  type ClusterActor,
   formatSui,
+  operations,
   parametersAt,
   parseSui,
-  planExpireSlash,
-  planProposeSlash,
-  planVoteSlash,
+  type SlashExecuted,
   type SlashOutcome,
-  type SlashProposal,
+  slashReadiness,
 } from '#chain';
 import type { StakeRecord } from '#domain';
 import {
   ask,
   carryOut,
   type DeploymentOptions,
-  formatTime,
+  formatDuration,
   openClusterActor,
   type SpendOptions,
   withDeployment,
   withSpending,
 } from './chain-options.ts';
+import { hashOf } from './evidence.ts';
 import { type Io, table } from './io.ts';
+import {
+  addProposalCommands,
+  type ProposalOptions,
+  proposalJson,
+  proposalOf,
+  proposalRows,
+} from './slash-proposal.ts';
+import { untilExecutable } from './slash-watch.ts';
 
-/** `k3s-daas slash propose | vote | expire`. */
+/** `k3s-daas slash propose | vote | execute | retract | cancel | answer | expire`. */
 export function slashCommand(io: Io): Command {
   const command = new Command('slash').description('Slash a stake by the votes of the cluster’s slashers.');
   withDeployment(withSpending(command.command('propose')))
-    .description('Open a proposal and vote for it. If one vote is enough, the slash is executed at once.')
+    .description(
+      'Open a proposal and vote for it. If one vote is enough and there is no challenge time, the slash is executed at once.',
+    )
     .option('--node <id>', 'node id of the live stake to slash')
     .option('--record <id>', 'stake record to slash, instead of --node')
     .option('--amount <amount>', 'how much to take; `all` for the whole stake', 'all')
     .option('--reason <text>', 'why; public on chain (1 to 256 bytes)')
+    .option(
+      '--evidence <file|hash>',
+      'the evidence, or its SHA-256 (64 hex digits). Only the hash is public; keep the file',
+    )
     .action((options: ProposeOptions) => propose(io, options));
   withDeployment(withSpending(command.command('vote')))
-    .description('Vote for an open proposal; the vote that reaches the threshold carries it out.')
+    .description('Vote for an open proposal.')
     .argument('<proposal>', 'id of the proposal')
-    .action((id: string, options: SpendOptions & DeploymentOptions) => vote(io, id, options));
-  withDeployment(withSpending(command.command('expire')))
-    .description('Close a proposal that can no longer be executed. Any wallet can do this.')
+    .option('--execute', 'then wait for the votes and the end of the challenge time, and execute the slash')
+    .action((id: string, options: VoteOptions) => vote(io, id, options));
+  withDeployment(withSpending(command.command('execute')))
+    .description('Execute a slash that has its votes, after the challenge time. Any wallet can do this.')
     .argument('<proposal>', 'id of the proposal')
-    .action((id: string, options: SpendOptions & DeploymentOptions) => expire(io, id, options));
+    .option('--watch', 'wait for the votes and the end of the challenge time')
+    .action((id: string, options: ExecuteOptions) => execute(io, id, options));
+  addProposalCommands(command, io);
   return command;
 }
 
@@ -51,71 +67,104 @@ interface ProposeOptions extends SpendOptions, DeploymentOptions {
   readonly record?: string;
   readonly amount: string;
   readonly reason?: string;
+  readonly evidence?: string;
 }
 
 async function propose(io: Io, options: ProposeOptions): Promise<void> {
+  const evidence = options.evidence === undefined ? undefined : await hashOf(options.evidence, '--evidence');
   const actor = await openClusterActor(io, options);
   const record = await recordToSlash(io, actor.client, options);
   const reason = options.reason ?? (await ask(io, 'Reason (public on chain)', '--reason'));
   const amountMist = options.amount === 'all' ? record.stakeMist : parseSui(options.amount, '--amount');
   const { state, nowMs } = await actor.client.clusterState();
-  const { slashThreshold, treasury, minimumStakeMist } = parametersAt(state, nowMs);
-  const plan = await planProposeSlash(actor, { recordId: record.id, amountMist, reason });
+  const { slashThreshold, treasury, minimumStakeMist, challengeMs } = parametersAt(state, nowMs);
+  const request = { recordId: record.id, amountMist, reason, evidence };
+  const plan = await operations.proposeSlash.plan(actor, request);
   const leftMist = record.stakeMist - amountMist;
+  const isAtOnce = slashThreshold === 1n && challengeMs === 0n;
   const outcome = await carryOut(io, plan, options, {
     question: 'Propose the slash?',
     facts: [
       ...recordRows(record),
       ['takes', `${formatSui(amountMist)}, to ${treasury}`],
-      [
-        'leaves',
-        `${formatSui(leftMist)}${leftMist < minimumStakeMist ? ': below the minimum, the node is out for good' : ''}`,
-      ],
+      ['leaves', `${formatSui(leftMist)}${endNote(record, leftMist, minimumStakeMist)}`],
       ['reason', reason],
-      ['votes needed', slashThreshold === 1n ? '1: it is carried out at once' : slashThreshold.toString()],
+      ['evidence', evidence ? Buffer.from(evidence).toString('hex') : 'none'],
+      ['votes needed', `${slashThreshold}${isAtOnce ? ': it is executed at once' : ''}`],
+      ['challenge time', formatDuration(challengeMs)],
       ['wallet', actor.wallet.address],
     ],
-    json: { recordId: record.id, amountMist, reason, wallet: actor.wallet.address },
+    json: {
+      recordId: record.id,
+      amountMist,
+      reason,
+      evidence: evidence ? Buffer.from(evidence).toString('hex') : null,
+      wallet: actor.wallet.address,
+    },
   });
   if (outcome) printOutcome(io, outcome);
 }
 
-async function vote(io: Io, id: string, options: SpendOptions & DeploymentOptions): Promise<void> {
-  const actor = await openClusterActor(io, options);
-  const proposal = await proposalOf(actor.client, id);
-  const plan = await planVoteSlash(actor, { recordId: proposal.recordId, proposalId: proposal.id });
-  const outcome = await carryOut(io, plan, options, announcement('Vote for the slash?', proposal, actor));
-  if (outcome) printOutcome(io, outcome);
+/** A record ends when less is left than the lower of the minimum now and the minimum when it was staked. */
+function endNote(record: StakeRecord, leftMist: bigint, minimumMist: bigint): string {
+  const { minimumWhenStakedMist } = record;
+  const leastMist = minimumWhenStakedMist < minimumMist ? minimumWhenStakedMist : minimumMist;
+  if (leftMist < leastMist) return ': below the minimum, the node is out for good';
+  return leftMist < minimumMist
+    ? ': below the minimum in force, the node is evicted until it is topped up'
+    : '';
 }
 
-async function expire(io: Io, id: string, options: SpendOptions & DeploymentOptions): Promise<void> {
+interface VoteOptions extends ProposalOptions {
+  readonly execute?: boolean;
+}
+
+async function vote(io: Io, id: string, options: VoteOptions): Promise<void> {
+  const actor = await openClusterActor(io, options);
+  const { client, wallet } = actor;
+  const proposal = await proposalOf(client, id);
+  const { state, nowMs } = await client.clusterState();
+  const readiness = slashReadiness(proposal, parametersAt(state, nowMs), nowMs, [wallet.address]);
+  const reference = { recordId: proposal.recordId, proposalId: proposal.id };
+  const andExecute = Boolean(options.execute) && readiness.kind === 'ready';
+  const plan = await operations.voteSlash.plan(actor, { ...reference, andExecute });
+  const outcome = await carryOut(io, plan, options, {
+    question: options.execute ? 'Vote for the slash, and execute it when it can be?' : 'Vote for the slash?',
+    facts: proposalRows(proposal, wallet.address),
+    json: { ...proposalJson(proposal), wallet: wallet.address, executes: andExecute },
+  });
+  if (!outcome) return;
+  if (!options.execute || andExecute) return printOutcome(io, outcome);
+  io.step('voted', outcome.digest);
+  await untilExecutable(io, client, proposal.id);
+  const executed = await (await operations.executeSlash.plan(actor, reference)).execute();
+  printOutcome(io, { ...outcome, digest: executed.digest, executed: executed.executed });
+}
+
+interface ExecuteOptions extends ProposalOptions {
+  readonly watch?: boolean;
+}
+
+async function execute(io: Io, id: string, options: ExecuteOptions): Promise<void> {
   const actor = await openClusterActor(io, options);
   const proposal = await proposalOf(actor.client, id);
-  const plan = await planExpireSlash(actor, { recordId: proposal.recordId, proposalId: proposal.id });
-  const done = await carryOut(io, plan, options, announcement('Close the proposal?', proposal, actor));
+  if (options.watch && !options.dryRun) await untilExecutable(io, actor.client, id);
+  const reference = { recordId: proposal.recordId, proposalId: proposal.id };
+  const done = await carryOut(io, await operations.executeSlash.plan(actor, reference), options, {
+    question: 'Execute the slash?',
+    facts: proposalRows(proposal, actor.wallet.address),
+    json: { ...proposalJson(proposal), wallet: actor.wallet.address },
+  });
   if (done)
     io.result(
-      { proposalId: proposal.id, recordId: proposal.recordId, ...done },
-      `The proposal ${proposal.id} is closed (${done.digest}).`,
+      { ...done },
+      table([
+        ['proposal', proposal.id],
+        ['record', proposal.recordId],
+        ...executedRows(done.executed),
+        ['transaction', done.digest],
+      ]),
     );
-}
-
-function announcement(question: string, proposal: SlashProposal, actor: ClusterActor) {
-  const facts: Array<[string, string]> = [
-    ['proposal', proposal.id],
-    ['record', proposal.recordId],
-    ['status', proposal.status],
-    ['takes', formatSui(proposal.amountMist)],
-    ['reason', proposal.reason],
-    ['votes', `${proposal.votes.length} (${proposal.votes.join(', ')})`],
-    ['ends', formatTime(proposal.expiresAtMs)],
-    ['wallet', actor.wallet.address],
-  ];
-  return {
-    question,
-    facts,
-    json: { proposalId: proposal.id, recordId: proposal.recordId, wallet: actor.wallet.address },
-  };
 }
 
 async function recordToSlash(io: Io, client: ChainClient, options: ProposeOptions): Promise<StakeRecord> {
@@ -139,16 +188,6 @@ async function recordToSlash(io: Io, client: ChainClient, options: ProposeOption
   );
 }
 
-async function proposalOf(client: ChainClient, id: string): Promise<SlashProposal> {
-  const proposal = await client.proposal(id);
-  if (proposal) return proposal;
-  throw new ConfigurationError(
-    'DAAS_PROPOSAL_UNKNOWN',
-    `the cluster has no slash proposal ${id}: check the id and the deployment file`,
-    { details: { proposalId: id } },
-  );
-}
-
 function recordRows(record: StakeRecord): Array<[string, string]> {
   return [
     ['record', record.id],
@@ -160,22 +199,30 @@ function recordRows(record: StakeRecord): Array<[string, string]> {
 }
 
 function printOutcome(io: Io, outcome: SlashOutcome): void {
-  const { executed } = outcome;
+  const { executed, votes, threshold } = outcome;
+  const next = votes < threshold ? 'vote' : 'execute';
   io.result(
     { ...outcome, executed: executed ?? null },
     table([
       ['proposal', outcome.proposalId],
       ['record', outcome.recordId],
-      ['votes', `${outcome.votes} of ${outcome.threshold} needed`],
-      ['result', executed ? 'carried out' : 'open: other slashers must vote'],
-      ...(executed
-        ? [
-            ['slashed', formatSui(executed.slashedMist)],
-            ['left', formatSui(executed.leftMist)],
-            ['record is', executed.isRecordSlashed ? 'slashed for good' : 'still what it was'],
-          ]
-        : [['next', `k3s-daas slash vote ${outcome.proposalId}`]]),
+      ['votes', `${votes} of ${threshold} needed`],
+      [
+        'result',
+        executed
+          ? 'executed'
+          : `open: ${votes < threshold ? 'other slashers must vote' : 'it can be executed after the challenge time'}`,
+      ],
+      ...(executed ? executedRows(executed) : [['next', `k3s-daas slash ${next} ${outcome.proposalId}`]]),
       ['transaction', outcome.digest],
     ]),
   );
+}
+
+function executedRows({ slashedMist, leftMist, isRecordSlashed }: SlashExecuted): string[][] {
+  return [
+    ['slashed', formatSui(slashedMist)],
+    ['left', formatSui(leftMist)],
+    ['record is', isRecordSlashed ? 'slashed for good' : 'still what it was'],
+  ];
 }

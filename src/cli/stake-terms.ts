@@ -1,4 +1,4 @@
-import { type ClusterSnapshot, type ParameterState, parametersAt } from '#chain';
+import { type ClusterSnapshot, type ParameterState, parametersAt, termsFingerprint } from '#chain';
 import { formatDuration, formatTime } from './chain-options.ts';
 import { parameterRows } from './cluster-parameters.ts';
 
@@ -6,13 +6,15 @@ type Row = readonly [string, string];
 
 /** What somebody who stakes agrees to: for how long the coins are locked, who may take them, and what is announced. */
 export function termsRows({ state, nowMs }: ClusterSnapshot): Row[] {
-  const { unbondingMs, slashers, slashThreshold, treasury } = parametersAt(state, nowMs);
+  const { unbondingMs, slashers, slashThreshold, treasury, challengeMs } = parametersAt(state, nowMs);
   return [
     ['unbonding', `the coins come back ${formatDuration(unbondingMs)} after you ask for them`],
     ['slash', `${slashThreshold} of ${slashers.length} slashers can take the stake`],
     ...slashers.map((slasher): Row => ['slasher', nameOf(slasher, state.admin)]),
     ['treasury', `${nameOf(treasury, state.admin)} gets what is slashed`],
+    ['challenge', `you have ${formatDuration(challengeMs)} to answer a slash proposal`],
     ...pendingRows({ state, nowMs }),
+    ['terms', termsFingerprint(state)],
   ];
 }
 
@@ -49,10 +51,12 @@ function byName(parameters: ParameterState): Map<string, string> {
 
 /** The same for `--json`. */
 export function termsJson({ state, nowMs }: ClusterSnapshot) {
-  const { unbondingMs, slashers, slashThreshold, treasury } = parametersAt(state, nowMs);
-  const { pending } = state;
+  const { unbondingMs, slashers, slashThreshold, treasury, challengeMs } = parametersAt(state, nowMs);
+  const { pending, termsVersion } = state;
   return {
-    terms: { unbondingMs, slashers, slashThreshold, treasury },
+    terms: { unbondingMs, slashers, slashThreshold, treasury, challengeMs },
+    termsFingerprint: termsFingerprint(state),
+    termsVersion,
     pending: pending && BigInt(nowMs) < pending.effectiveAtMs ? pending : null,
   };
 }

@@ -11,13 +11,15 @@ import {
   formatSui,
   parametersAt,
   parseSui,
-  planStake,
+  previewStake,
 } from '#chain';
 import type { StakeRecord } from '#domain';
 import { acquireLock, openJournal, readTrustedText } from '#infrastructure';
-import type { StakeChain } from '#plugin';
+import type { ChainReceipt, StakeChain } from '#plugin';
+import { judgeAmount, judgeTerms } from '#plugins';
 import {
   ask,
+  canAsk,
   confirm,
   costJson,
   costLines,
@@ -36,10 +38,14 @@ import { termsJson, termsRows } from './stake-terms.ts';
 export function stakeCommand(io: Io): Command {
   return withDeployment(withSpending(new Command('stake')))
     .description(
-      'Stake for a node and, if you pass its node key, mint the Seal token. An existing stake or token is shown and not changed.',
+      'Stake for a node and, if you pass its node key, mint the Seal token in the same transaction. An existing stake or token is shown and not changed.',
     )
     .option('--node-id <id>', 'the Kubernetes node name to stake for')
     .option('--amount <amount>', 'how much to stake (default: the minimum of the cluster)')
+    .option(
+      '--accept-terms <fingerprint>',
+      'with --yes: the fingerprint of the terms you agree to (`cluster show` prints it); other terms are refused',
+    )
     .option(
       '--holder-key-file <file>',
       'file with the node key: Ed25519, public (PEM, JWK, 32 bytes in hex or base64) or private (PEM)',
@@ -54,6 +60,7 @@ export function stakeCommand(io: Io): Command {
 interface StakeOptions extends SpendOptions, DeploymentOptions {
   readonly nodeId?: string;
   readonly amount?: string;
+  readonly acceptTerms?: string;
   readonly holderKeyFile?: string;
   readonly journal?: string;
 }
@@ -68,11 +75,14 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
     options.amount === undefined
       ? parametersAt(snapshot.state, snapshot.nowMs).minimumStakeMist
       : parseSui(options.amount, '--amount');
+  const { termsVersion } = snapshot.state;
+  const request = { nodeId, stakeMist, termsVersion, ...(holderKey && { holderKey }) };
   await using life = new Lifetime();
   const chain = await openStakeChain(actor, options, life);
   const before = await liveRecord(chain, nodeId);
   if (!before) {
-    const cost = await planStake(actor, { nodeId, stakeMist });
+    judgeAmount(stakeMist, { nodeId, parameters: (await chain.cluster()).parameters });
+    const cost = await previewStake(actor, request);
     const announcement = { nodeId, stakeMist, wallet: chain.wallet, snapshot, cost, holderKey };
     if (options.dryRun) {
       io.result(
@@ -82,14 +92,14 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
       return;
     }
     for (const line of announce(announcement).split('\n')) io.note(line);
-    await confirm(io, 'Stake?', options);
+    await consent(io, options, actor);
   } else if (options.dryRun) {
     printStanding(io, await standing(chain, before.id), {});
     return;
   }
-  const staked = await chain.stakeForNode({ nodeId, stakeMist });
+  const staked = await (holderKey ? chain.join({ ...request, holderKey }) : chain.stakeForNode(request));
   io.step(before ? 'the stake was there already' : 'staked', staked.digest);
-  const minted = holderKey && (await chain.createWorkerSealToken({ recordId: staked.objectId, holderKey }));
+  const minted = await mintedBy(chain, staked, holderKey);
   if (minted)
     io.step(before?.token ? 'the Seal token was there already' : 'Seal token minted', minted.digest);
   printStanding(io, await standing(chain, staked.objectId, minted?.objectId), {
@@ -98,13 +108,32 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   });
 }
 
+/** The token of a stake that was there already is minted by a call of its own. */
+async function mintedBy(
+  chain: StakeChain,
+  { objectId, tokenId, digest }: ChainReceipt,
+  holderKey: Uint8Array | undefined,
+): Promise<ChainReceipt | undefined> {
+  if (!holderKey) return undefined;
+  if (tokenId) return { objectId: tokenId, digest };
+  return chain.createWorkerSealToken({ recordId: objectId, holderKey });
+}
+
+/** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
+async function consent(io: Io, options: StakeOptions, { client }: ClusterActor): Promise<void> {
+  const { acceptTerms } = options;
+  if (!canAsk(io, options) || acceptTerms !== undefined)
+    judgeTerms(await client.cluster(), { acceptTerms, setting: '--accept-terms' });
+  await confirm(io, 'Stake under these terms?', options);
+}
+
 /** What is agreed to, before anything is sent. */
 function announce(facts: {
   readonly nodeId: string;
   readonly stakeMist: bigint;
   readonly wallet: string;
   readonly snapshot: ClusterSnapshot;
-  readonly cost: Awaited<ReturnType<typeof planStake>>;
+  readonly cost: Awaited<ReturnType<typeof previewStake>>;
   readonly holderKey: Uint8Array | undefined;
 }): string {
   return table([
@@ -115,9 +144,7 @@ function announce(facts: {
     ...costLines(facts.cost),
     [
       'then',
-      facts.holderKey
-        ? 'mints the Seal token (about 0.01 SUI of gas more)'
-        : 'nothing: no node key was given',
+      facts.holderKey ? 'the same transaction mints the Seal token' : 'nothing: no node key was given',
     ],
   ]);
 }

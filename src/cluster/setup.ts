@@ -93,7 +93,7 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
   if (!check) {
     for (const { change, apply } of steps) {
       await apply();
-      log.info('Changed the cluster', { ...change });
+      log.info('Changed the cluster', { action: change.action, detail: change.what, reason: change.why });
     }
     if (hasPolicies) for (const probe of policyProbes()) await provePolicy(context, probe);
   }

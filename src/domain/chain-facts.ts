@@ -19,6 +19,8 @@ export interface StakeRecord {
   readonly stakeMist: bigint;
   readonly status: StakeStatus;
   readonly stakedAtMs: number;
+  /** The minimum of the cluster when it was staked. */
+  readonly minimumWhenStakedMist: bigint;
   /** 0 until unbonding begins. */
   readonly unlockAtMs: number;
   readonly slashedMist: bigint;
@@ -27,6 +29,8 @@ export interface StakeRecord {
   readonly token: string | undefined;
   readonly tokenSequence: bigint;
   readonly openProposals: bigint;
+  /** Its place in the cluster's rings: the sequence of its last change. */
+  readonly lastSequence: bigint;
 }
 
 export interface SealToken {
@@ -55,6 +59,8 @@ export interface ClusterParameters {
   readonly longestTokenLifeEpochs: bigint;
   readonly slashThreshold: number;
   readonly proposalLifeMs: number;
+  /** How long a staker can answer a slash proposal before it can be executed. */
+  readonly challengeMs: number;
   readonly treasury: string;
 }
 
@@ -83,7 +89,21 @@ export interface Cluster {
   readonly slashers: readonly string[];
   /** The parameters in force at the time asked for: the pending ones count from their hour on. */
   readonly parameters: ClusterParameters;
-  readonly pending: { readonly parameters: ClusterParameters; readonly effectiveAtMs: number } | undefined;
+  readonly pending:
+    | {
+        readonly parameters: ClusterParameters;
+        readonly slashers: readonly string[];
+        readonly effectiveAtMs: number;
+      }
+    | undefined;
+  /** Rises with each act that changes what stakers agree to; a stake names the version it was made under. */
+  readonly termsVersion: bigint;
+  /** Of cluster, version and the parameters that will hold: what `stake.acceptTerms` names. Time does not change it. */
+  readonly termsFingerprint: string;
+  /** URLs of the Kubernetes server (`https://host:6443`), at most 4; empty: unchecked. */
+  readonly servers: readonly string[];
+  /** SHA-256 of the server's CA bundle (`/cacerts`), 32 bytes each, at most 2; empty: unchecked. */
+  readonly caHashes: readonly Uint8Array[];
   readonly gateways: readonly GatewayEntry[];
   readonly changeSequence: bigint;
   /** Slash, unbonding, withdrawal, revocation; in the order of last change. */

@@ -29,6 +29,8 @@ export interface GatewayOptions {
   readonly random?: () => number;
   /** How many chain endpoints are configured, for the log: this version reads one at a time. */
   readonly endpoints?: number;
+  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  readonly figures?: () => Readonly<Record<string, unknown>>;
 }
 
 /** Everything that is written: state, audit file, and the counts that become audit lines. */

@@ -161,7 +161,7 @@ function checksOf({ options, tls, records, deciders }: Start, publicServer: Publ
 }
 
 async function listenForHealth({ options, life }: Start, checks: Checks): Promise<Server> {
-  const health = createHealthApi(checks);
+  const health = createHealthApi(checks, options.figures);
   const connections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, connections, 0));
   await listenOnPort(health, options.config.health, 'gateway.health');

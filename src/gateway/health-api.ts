@@ -10,9 +10,12 @@ export interface HealthCheck {
 
 /**
  * `/livez` and `/readyz` on a port of their own, independent of load on the public one. `/readyz` answers 503 when the
- * gateway cannot decide, with the reason.
+ * gateway cannot decide, with the reason. `figures` are shown beside the checks and decide nothing.
  */
-export function createHealthApi(checks: () => Promise<readonly HealthCheck[]>): Server {
+export function createHealthApi(
+  checks: () => Promise<readonly HealthCheck[]>,
+  figures: () => Readonly<Record<string, unknown>> = () => ({}),
+): Server {
   const options = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
   return createServer(options, (request, response) => {
     const path = request.url?.split('?', 1)[0];
@@ -25,18 +28,22 @@ export function createHealthApi(checks: () => Promise<readonly HealthCheck[]>): 
       case '/livez':
         return answer(200, { status: 'ok' });
       case '/readyz':
-        return void checks().then(
-          (all) => {
-            const isReady = all.every(({ isOk }) => isOk);
-            answer(isReady ? 200 : 503, {
-              status: isReady ? 'ok' : 'not ready',
-              checks: all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail })),
-            });
-          },
+        return void readiness(checks, figures).then(
+          ({ isReady, body }) => answer(isReady ? 200 : 503, body),
           (error: unknown) => answer(503, { status: 'not ready', detail: messageOf(error) }),
         );
       default:
         return answer(404, { status: 'there are /livez and /readyz' });
     }
   });
+}
+
+async function readiness(
+  checks: () => Promise<readonly HealthCheck[]>,
+  figures: () => Readonly<Record<string, unknown>>,
+): Promise<{ readonly isReady: boolean; readonly body: unknown }> {
+  const all = await checks();
+  const isReady = all.every(({ isOk }) => isOk);
+  const shown = all.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail }));
+  return { isReady, body: { status: isReady ? 'ok' : 'not ready', checks: shown, ...figures() } };
 }

@@ -37,7 +37,12 @@ export function guardPublicPort(
   const known = new Set<string>();
   const report = occasionally(clock, () => {
     const { kept, others, refused, displaced } = connections.figures;
-    log.warn('Connections were cut off to protect the others', { kept, others, refused, displaced });
+    log.warn('Connections were cut off to protect the others', {
+      keptConnections: kept,
+      otherConnections: others,
+      refusedConnections: refused,
+      displacedConnections: displaced,
+    });
   });
 
   const connections = guardConnections(server, {

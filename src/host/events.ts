@@ -19,7 +19,7 @@ interface Entry {
   readonly plugin: string | undefined;
 }
 
-/** One constant sentence for each event; its facts are the record's fields. */
+/** The constant message of each event; its facts are the fields of the record. */
 const sentences: { readonly [E in keyof HostEvents]: string } = {
   'phase.entered': 'Phase entered',
   'stake.created': 'Stake created',

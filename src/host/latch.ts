@@ -3,16 +3,16 @@ import { join } from 'node:path';
 import { readTrustedText, replaceFile } from '#infrastructure';
 
 /**
- * What keeps a slashed host from joining again after a restart: a file that names the record. It holds until another
+ * A file that keeps a slashed host from joining again after a restart. It names the stake record, and holds until another
  * record stands for this node.
  */
 export interface Latch {
-  /** `undefined` when the file is damaged: it still holds, for nobody can tell for whom it was meant. */
+  /** `undefined` when the file is damaged: it holds all the same, because any record could have been in it. */
   readonly recordId: string | undefined;
   readonly nodeId: string;
   readonly detail: string;
   readonly atMs: number;
-  /** false: the host was ended before the agent and its pods were known to be gone; the next start finishes that. */
+  /** false: the host ended before agent and pods were known to be gone; the next start finishes the lock-out. */
   readonly isComplete: boolean;
 }
 
@@ -41,7 +41,7 @@ export async function removeLatch(stateDir: string): Promise<void> {
   });
 }
 
-/** Fails closed: whatever stands in the file, a file that is there is a latch. */
+/** Fails closed: a file that exists is a latch, whatever its content. */
 function parseLatch(text: string): Latch {
   let fields: Partial<Record<keyof Latch, unknown>> = {};
   try {

@@ -19,7 +19,7 @@ export {
   parseStat,
   processIdentity,
 } from './process-identity.ts';
-export { type HttpProxy, isInsecure, isLoopbackHost, proxyFor, proxyText } from './proxy.ts';
+export { type HttpProxy, isInsecure, isLoopbackHost, parseProxy, proxyFor, proxyText } from './proxy.ts';
 export {
   type DefaultValue,
   type FlagValue,

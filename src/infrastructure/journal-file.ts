@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ConfigurationError, DaasError, type Journal } from '#base';
+import { ConfigurationError, createMutex, DaasError, type Journal } from '#base';
 import { makeTrustedDirectory, readTrustedText } from './trusted-file.ts';
 import { writeFailure } from './write-failure.ts';
 
@@ -17,18 +17,16 @@ export async function openJournal(path: string): Promise<Journal> {
     Object.entries(await readDocument(path)).map(([key, value]) => [key, { value }]),
   );
   let durable = new Map(state);
-  let last: Promise<void> = Promise.resolve();
+  // Two renames in flight could land in the wrong order.
+  const exclusive = createMutex();
 
   function save(): Promise<void> {
-    // One write after the other: two renames in flight could land in the wrong order.
-    const next = last.then(async () => {
+    return exclusive(async () => {
       const written = new Map(state);
       const document = Object.fromEntries([...written].map(([key, { value }]) => [key, value]));
       await replaceFile(path, JSON.stringify(document, null, 2));
       durable = written;
     });
-    last = next.catch(() => undefined);
-    return next;
   }
 
   /** What could not be made durable did not happen: whoever read it would act on it, and forget it by the next crash. */

@@ -1,7 +1,10 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { DaasError, errorFields, Secret } from '#base';
-import { createLogger, redact } from './logger.ts';
+import { DaasError, errorFields, type OpenLog, Secret } from '#base';
+import { createLogger, type LoggerOptions, redact } from './logger.ts';
+
+/** As a plugin sees it: any field may be written. */
+const openLog = (options: LoggerOptions): OpenLog => createLogger(options);
 
 function sink() {
   let text = '';
@@ -24,7 +27,7 @@ function sink() {
 
 test('a record is one JSON object a line, with its bound fields', () => {
   const out = sink();
-  createLogger({ stream: out.stream }).child({ plugin: 'staking' }).info('Stake created', { stakeMist: 5n });
+  openLog({ stream: out.stream }).child({ plugin: 'staking' }).info('Stake created', { stakeMist: 5n });
   expect(out.lines()).toEqual([
     { time: expect.any(String), level: 'info', message: 'Stake created', plugin: 'staking', stakeMist: '5' },
   ]);
@@ -33,7 +36,7 @@ test('a record is one JSON object a line, with its bound fields', () => {
 test('an error keeps its code, message, stack and cause', () => {
   const out = sink();
   const cause = new Error('socket closed');
-  createLogger({ stream: out.stream }).error('It failed', {
+  openLog({ stream: out.stream }).error('It failed', {
     failure: new DaasError('PLUGIN_X', 'no', { cause }),
   });
   expect(out.lines()[0]).toMatchObject({
@@ -50,7 +53,7 @@ test('fields cannot take the place of level, message or time, and a circle does 
   const out = sink();
   const circle: Record<string, unknown> = { level: 'none', message: 'other' };
   circle.self = circle;
-  createLogger({ stream: out.stream }).warn('Real', { level: 'fake', message: 'fake', circle });
+  openLog({ stream: out.stream }).warn('Real', { level: 'fake', message: 'fake', circle });
   expect(out.lines()[0]).toMatchObject({
     level: 'warn',
     message: 'Real',
@@ -61,13 +64,13 @@ test('fields cannot take the place of level, message or time, and a circle does 
 
 test('records below the level are left out', () => {
   const out = sink();
-  createLogger({ stream: out.stream, level: 'warn' }).info('quiet');
+  openLog({ stream: out.stream, level: 'warn' }).info('quiet');
   expect(out.text()).toBe('');
 });
 
 test('text for a terminal names the facts', () => {
   const out = sink();
-  createLogger({ stream: out.stream, format: 'text' }).info('Worker joined', {
+  openLog({ stream: out.stream, format: 'text' }).info('Worker joined', {
     nodeId: 'w-1',
     note: 'two words',
     signal: undefined,
@@ -78,10 +81,10 @@ test('text for a terminal names the facts', () => {
 test('the code of a failure is error.code, in JSON and in text for a terminal', () => {
   const failure = new DaasError('PLUGIN_X', 'no answer');
   const json = sink();
-  createLogger({ stream: json.stream }).warn('It failed', { nodeId: 'w-1', ...errorFields(failure) });
+  openLog({ stream: json.stream }).warn('It failed', { nodeId: 'w-1', ...errorFields(failure) });
   expect(json.lines()[0]).toMatchObject({ error: { code: 'PLUGIN_X', message: 'no answer' } });
   const text = sink();
-  createLogger({ stream: text.stream, format: 'text' }).warn('It failed', errorFields(failure));
+  openLog({ stream: text.stream, format: 'text' }).warn('It failed', errorFields(failure));
   expect(text.text()).toContain('error.code=PLUGIN_X error.message="no answer"\n');
 });
 
@@ -96,7 +99,7 @@ test.each([
   ['-----BEGIN PRIVATE KEY-----\\nMC4CAQ\\n-----END PRIVATE KEY-----', 'MC4CAQ'],
 ])('what looks like a secret is taken out: %s', (line, secret) => {
   const out = sink();
-  createLogger({ stream: out.stream }).info(line, { nested: { deep: [line] }, secret: new Secret(secret) });
+  openLog({ stream: out.stream }).info(line, { nested: { deep: [line] }, secret: new Secret(secret) });
   expect(out.text()).not.toContain(secret);
   expect(redact(line)).not.toContain(secret);
 });
@@ -130,7 +133,7 @@ test('a log whose reader has gone ends nobody', async () => {
     autoDestroy: false,
     write: (_chunk, _encoding, done) => done(new Error('write EPIPE')),
   });
-  const log = createLogger({ stream });
+  const log = openLog({ stream });
   log.info('The agent is stopped');
   await new Promise((resolve) => setImmediate(resolve));
   expect(stream.errored).toMatchObject({ message: 'write EPIPE' });
@@ -145,7 +148,7 @@ test.each(['text', 'json'] as const)(
   (format) => {
     const out = sink();
     const error = new Error(painted);
-    createLogger({ stream: out.stream, format }).info(painted, {
+    openLog({ stream: out.stream, format }).info(painted, {
       [painted]: painted,
       nested: { [painted]: [painted] },
       failure: error,

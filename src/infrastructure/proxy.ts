@@ -5,7 +5,7 @@ import { ConfigurationError, Secret } from '#base';
 export interface HttpProxy {
   /** Without user and password. */
   readonly url: URL;
-  /** The variable it comes from. */
+  /** The variable or setting it comes from. */
   readonly variable: string;
   /** The value of `Proxy-Authorization`. */
   readonly authorization: Secret | undefined;
@@ -26,7 +26,8 @@ export function proxyFor(url: URL, environment: Environment = process.env): Http
   return parseProxy(text, variable);
 }
 
-function parseProxy(text: string, variable: string): HttpProxy {
+/** A proxy by its URL; `variable` names where the text comes from. Throws `DAAS_PROXY_INVALID` (exit 78). */
+export function parseProxy(text: string, variable: string): HttpProxy {
   const parsed = URL.parse(text.includes('://') ? text : `http://${text}`);
   if (!parsed || !['http:', 'https:'].includes(parsed.protocol) || parsed.hostname === '')
     throw new ConfigurationError(

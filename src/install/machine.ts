@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chown, lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigurationError } from '#base';
 
 export interface FileFact {
   readonly path: string;
@@ -39,7 +40,13 @@ function run(
   { deadlineMs, env }: RunOptions,
 ): Promise<Finished> {
   return new Promise((resolve) => {
-    const options = { timeout: deadlineMs, maxBuffer: 4 * 1024 * 1024, ...(env && { env }) };
+    const options = {
+      timeout: deadlineMs,
+      // As a service manager starts a unit: a relative path is one from there.
+      cwd: '/',
+      maxBuffer: 4 * 1024 * 1024,
+      ...(env && { env }),
+    };
     execFile(file, args, options, (error, stdout, stderr) => {
       const output = `${stdout}${stderr}`.trim();
       if (!error) return resolve({ exitCode: 0, output });
@@ -90,7 +97,13 @@ async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw error;
+    const { code = '', path } = error as NodeJS.ErrnoException;
+    if (['ENOENT', 'ENOTDIR'].includes(code)) return undefined;
+    if (code !== 'EACCES') throw error;
+    throw new ConfigurationError(
+      'DAAS_INSTALL_NOT_ROOT',
+      `${path} cannot be read as uid ${process.geteuid?.()}: run this as root (sudo), also to look with --dry-run`,
+      { cause: error },
+    );
   }
 }

@@ -1,4 +1,4 @@
-export type { Clock, ErrorField, Journal, Log, LogFields } from '#base';
+export type { Clock, ErrorField, Journal, LogFields, OpenLog as Log } from '#base';
 export {
   type Backoff,
   backoffDelayMs,
@@ -57,6 +57,7 @@ export {
   type ResourceUsage,
   type SimulatedCost,
   StakeChain,
+  type StakeTerms,
 } from './services.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';

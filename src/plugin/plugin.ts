@@ -1,4 +1,4 @@
-import type { Log } from '#base';
+import type { OpenLog } from '#base';
 import type { HostEvents } from './events.ts';
 import type { StandardSchema } from './standard-schema.ts';
 import type { Point, Token } from './token.ts';
@@ -32,7 +32,7 @@ export interface Plugin<C = unknown, N extends Needs = Needs> {
 export interface Scope<C> {
   readonly config: C;
   /** Every record carries `plugin: <name>`. */
-  readonly log: Log;
+  readonly log: OpenLog;
   /** Aborts when the host stops. */
   readonly signal: AbortSignal;
   /** Provides an implementation of an extension point; only during `setup`. */

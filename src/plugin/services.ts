@@ -8,17 +8,25 @@ export interface StakeChain extends ChainReader {
   readonly wallet: string;
   readonly clusterId: string;
   /**
-   * Locks `stakeMist` for the node. Resumes a transaction that an earlier life of this process had signed; throws
-   * `DAAS_NODE_ID_TAKEN`, `DAAS_BALANCE_TOO_LOW`, `DAAS_STAKE_TOO_LOW`.
+   * Locks `stakeMist` for the node and mints its Seal token for a node key (32 bytes), in one transaction. Resumes a
+   * transaction that an earlier process had signed. If this wallet has a live record for the node already, nothing is
+   * sent, and `tokenId` is missing when that record has no token. `termsVersion` is that of the terms that were judged.
+   * Throws `DAAS_NODE_ID_TAKEN`, `DAAS_BALANCE_TOO_LOW`, `DAAS_STAKE_TOO_LOW`, `DAAS_TERMS_NOT_ACCEPTED` (the terms have
+   * changed meanwhile).
    */
-  stakeForNode(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<ChainReceipt>;
+  join(request: StakeTerms & { holderKey: Uint8Array }, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** As `join`, without a token. */
+  stakeForNode(request: StakeTerms, signal?: AbortSignal): Promise<ChainReceipt>;
   /** Mints the record's Seal token for a node key (32 bytes). */
   createWorkerSealToken(
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
-  /** What `stakeForNode` would cost, simulated by the chain. Sends nothing; throws as `stakeForNode` does. */
-  simulateStake(request: { nodeId: string; stakeMist: bigint }, signal?: AbortSignal): Promise<SimulatedCost>;
+  /** What `stakeForNode`, or `join` with a node key, would cost, simulated by the chain. Sends nothing; throws as they do. */
+  simulateStake(
+    request: StakeTerms & { holderKey?: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<SimulatedCost>;
   /** What `createWorkerSealToken` would cost; sends nothing. */
   simulateSealToken(
     request: { recordId: string; holderKey: Uint8Array },
@@ -27,10 +35,18 @@ export interface StakeChain extends ChainReader {
   /** Settles the transaction that an earlier process had signed: sends the same bytes again, or finds the result. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
 }
+export interface StakeTerms {
+  readonly nodeId: string;
+  readonly stakeMist: bigint;
+  /** When left out: the version at the time of the call. */
+  readonly termsVersion?: bigint | undefined;
+}
 export interface ChainReceipt {
   readonly digest: string;
   /** The object the call is about: the stake record, the Seal token. */
   readonly objectId: string;
+  /** The Seal token, when the same transaction made it. */
+  readonly tokenId?: string | undefined;
 }
 export interface SimulatedCost {
   /** The most that the gas may cost; what is not used stays in the coin. */

@@ -17,6 +17,11 @@ export function fakeId(name: string): string {
   return `0x${createHash('sha256').update(name).digest('hex')}`;
 }
 
+/** As long as a real one. */
+function fakeFingerprint(termsVersion: bigint): string {
+  return fakeId(`terms ${termsVersion}`).slice(2, 34);
+}
+
 export const fakeParameters: ClusterParameters = {
   minimumWorkerStakeMist: 1_000n,
   minimumTopUpMist: 100n,
@@ -25,6 +30,7 @@ export const fakeParameters: ClusterParameters = {
   longestTokenLifeEpochs: 30n,
   slashThreshold: 1,
   proposalLifeMs: 3_600_000,
+  challengeMs: 0,
   treasury: fakeId('treasury'),
 };
 
@@ -72,6 +78,9 @@ export class FakeChain implements ChainReader, ChangeFollower {
   readonly asked = { cluster: 0, records: [] as string[][], tokens: [] as string[][], liveRecordOf: 0 };
   gateways: GatewayEntry[] = [fakeGatewayEntry('gateway')];
   parameters: ClusterParameters = fakeParameters;
+  termsVersion = 1n;
+  servers: string[] = [];
+  caHashes: Uint8Array[] = [];
   /** Records in the ring of urgent changes, the oldest first. */
   criticalRecords: string[] = [];
   readonly #clock: Pick<Clock, 'nowMs'>;
@@ -163,12 +172,14 @@ export class FakeChain implements ChainReader, ChangeFollower {
       stakeType: 'node',
       status: 'active',
       stakedAtMs: this.#clock.nowMs(),
+      minimumWhenStakedMist: this.parameters.minimumWorkerStakeMist,
       unlockAtMs: 0,
       slashedMist: 0n,
       slashReason: '',
       token: undefined,
       tokenSequence: 0n,
       openProposals: 0n,
+      lastSequence: BigInt(this.#count),
       ...record,
     });
     return id;
@@ -269,6 +280,10 @@ export class FakeChain implements ChainReader, ChangeFollower {
       slashers: [fakeId('slasher')],
       parameters: this.parameters,
       pending: undefined,
+      termsVersion: this.termsVersion,
+      termsFingerprint: fakeFingerprint(this.termsVersion),
+      servers: this.servers,
+      caHashes: this.caHashes,
       gateways: this.gateways,
       changeSequence: this.#sequence,
       criticalRing: this.criticalRecords.map((record, index) => ({ record, sequence: BigInt(index + 1) })),

@@ -1,4 +1,6 @@
-import type { Log, LogFields } from '#base';
+import type { OpenLog } from '#base';
+
+type LogFields = NonNullable<Parameters<OpenLog['info']>[1]>;
 
 export interface LogRecord {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -7,7 +9,7 @@ export interface LogRecord {
 }
 
 /** Keeps every record for a test to look at. */
-export class RecordingLog implements Log {
+export class RecordingLog implements OpenLog {
   readonly records: LogRecord[];
   readonly #bound: LogFields;
 
@@ -28,7 +30,7 @@ export class RecordingLog implements Log {
   error(message: string, fields?: LogFields): void {
     this.#write('error', message, fields);
   }
-  child(fields: LogFields): Log {
+  child(fields: LogFields): RecordingLog {
     return new RecordingLog(this.records, { ...this.#bound, ...fields });
   }
   messages(level?: LogRecord['level']): readonly string[] {

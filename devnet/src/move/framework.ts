@@ -1,8 +1,10 @@
 import type { DatatypeDefinition } from './definitions.ts';
 import type { NativeFunction, NativeModule } from './native.ts';
 import { STANDARD_LIBRARY } from './standard-library.ts';
+import { nitroAttestationModule } from './sui-attestation.ts';
 import { balanceModule, coinModule } from './sui-coins.ts';
 import { vecMapModule, vecSetModule } from './sui-collections.ts';
+import { displayModule } from './sui-display.ts';
 import { dynamicFieldModule, tableModule } from './sui-fields.ts';
 import { objectModule } from './sui-objects.ts';
 import { addressModule, hexModule, packageModule, suiModule } from './sui-packages.ts';
@@ -26,6 +28,8 @@ export const FRAMEWORK: readonly NativeModule[] = [
   hexModule,
   addressModule,
   packageModule,
+  displayModule,
+  nitroAttestationModule,
 ];
 
 const key = (address: string, module: string, name: string): string => `${address}::${module}::${name}`;

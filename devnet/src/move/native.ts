@@ -48,6 +48,8 @@ const HOMES: ReadonlyArray<readonly [address: string, module: string, names: str
   [SUI, 'vec_set', 'VecSet'],
   [SUI, 'vec_map', 'VecMap Entry'],
   [SUI, 'package', 'UpgradeCap UpgradeTicket UpgradeReceipt Publisher'],
+  [SUI, 'display', 'Display'],
+  [SUI, 'nitro_attestation', 'NitroAttestationDocument PCREntry'],
 ];
 
 const NAMES = new Map(

@@ -261,12 +261,20 @@ const asciiModule = nativeModule(
  * The framework calls the type of `std::ascii` `String` too, which the declarations here cannot tell from the UTF-8
  * one: they say `AsciiString`, and this gives it back its name.
  */
-function withAsciiString(module: NativeModule): NativeModule {
+export function withAsciiString(module: NativeModule): NativeModule {
   return {
     ...module,
-    datatypes: module.datatypes.map((definition) =>
-      definition.name === 'AsciiString' ? { ...definition, name: 'String' } : definition,
-    ),
+    datatypes: module.datatypes.map((definition) => ({
+      ...definition,
+      name: definition.name === 'AsciiString' ? 'String' : definition.name,
+      body:
+        definition.body.kind === 'struct'
+          ? {
+              ...definition.body,
+              fields: definition.body.fields.map((one) => ({ ...one, type: plainAscii(one.type) })),
+            }
+          : definition.body,
+    })),
     functions: module.functions.map((native) => ({
       ...native,
       signature: {

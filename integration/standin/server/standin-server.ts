@@ -5,7 +5,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { Lifetime } from '#base';
+import { hostPort, Lifetime } from '#base';
 import { type Authority, caHash, type KeyPair, openAuthority } from './authority.ts';
 import {
   type ControllerMemory,
@@ -122,7 +122,7 @@ export async function startStandinServer(options: StandinServerOptions): Promise
     return closed;
   });
   const bound = server.address() as AddressInfo;
-  address = `${host.includes(':') ? `[${host}]` : host}:${bound.port}`;
+  address = hostPort(host, bound.port);
   const url = `https://${address}`;
 
   runControllersOf(store, nowMs, pace, lifetime);

@@ -6,6 +6,13 @@ import { bytes, list, optional, table, u64, type ObjectArgument } from './layout
 /** The module's name on chain. */
 export const MODULE = 'cluster';
 
+/** `cluster::AdminOffer` */
+export const AdminOffer = bcs.struct('AdminOffer', {
+  to: bcs.Address,
+  expiresAtMs: u64,
+});
+export type AdminOffer = typeof AdminOffer.$inferType;
+
 /** `cluster::Tier` */
 export const Tier = bcs.struct('Tier', {
   stakeMist: u64,
@@ -23,6 +30,7 @@ export const Parameters = bcs.struct('Parameters', {
   slashers: bcs.vector(bcs.Address),
   slashThreshold: u64,
   proposalLifeMs: u64,
+  challengeMs: u64,
   treasury: bcs.Address,
 });
 export type Parameters = typeof Parameters.$inferType;
@@ -35,6 +43,14 @@ export const PendingParameters = bcs.struct('PendingParameters', {
 });
 export type PendingParameters = typeof PendingParameters.$inferType;
 
+/** `cluster::Attestation` */
+export const Attestation = bcs.struct('Attestation', {
+  enclaveKey: bytes,
+  attestedAtMs: u64,
+  expiresAtMs: u64,
+});
+export type Attestation = typeof Attestation.$inferType;
+
 /** `cluster::Gateway` */
 export const Gateway = bcs.struct('Gateway', {
   id: bcs.Address,
@@ -45,6 +61,7 @@ export const Gateway = bcs.struct('Gateway', {
   signingKey: bytes,
   tier: bcs.u8(),
   status: bcs.u8(),
+  attestation: optional(Attestation),
 });
 export type Gateway = typeof Gateway.$inferType;
 
@@ -55,23 +72,46 @@ export const RingEntry = bcs.struct('RingEntry', {
 });
 export type RingEntry = typeof RingEntry.$inferType;
 
+/** `cluster::Ring` */
+export const Ring = bcs.struct('Ring', {
+  entries: bcs.vector(RingEntry),
+  droppedSeq: u64,
+});
+export type Ring = typeof Ring.$inferType;
+
+/** `cluster::Rings` */
+export const Rings = bcs.struct('Rings', {
+  forced: Ring,
+  ended: Ring,
+  other: Ring,
+});
+export type Rings = typeof Rings.$inferType;
+
 /** `cluster::Cluster` */
 export const Cluster = bcs.struct('Cluster', {
   id: bcs.Address,
+  version: u64,
   admin: bcs.Address,
-  offeredAdmin: optional(bcs.Address),
+  offeredAdmin: optional(AdminOffer),
   parameters: Parameters,
   pending: optional(PendingParameters),
   earlierUnlockMs: u64,
+  termsVersion: u64,
+  servers: bcs.vector(bcs.string()),
+  caHashes: bcs.vector(bytes),
   gateways: bcs.vector(Gateway),
   nodes: table,
   changeSeq: u64,
-  urgentRing: bcs.vector(RingEntry),
-  urgentDroppedSeq: u64,
-  otherRing: bcs.vector(RingEntry),
-  otherDroppedSeq: u64,
+  nodeRings: Rings,
+  accountRings: Rings,
 });
 export type Cluster = typeof Cluster.$inferType;
+
+/** `cluster::Reservation` */
+export const Reservation = bcs.struct('Reservation', {
+  nodeId: bcs.string(),
+});
+export type Reservation = typeof Reservation.$inferType;
 
 /** `cluster::ClusterCreated` */
 export const ClusterCreated = bcs.struct('ClusterCreated', {
@@ -87,14 +127,32 @@ export const ParametersScheduled = bcs.struct('ParametersScheduled', {
   parameters: Parameters,
   effectiveAtMs: u64,
   treasuryAccepted: bcs.bool(),
+  termsVersion: u64,
 });
 export type ParametersScheduled = typeof ParametersScheduled.$inferType;
+
+/** `cluster::ParametersReplaced` */
+export const ParametersReplaced = bcs.struct('ParametersReplaced', {
+  cluster: bcs.Address,
+  parameters: Parameters,
+  effectiveAtMs: u64,
+});
+export type ParametersReplaced = typeof ParametersReplaced.$inferType;
+
+/** `cluster::ParametersInForce` */
+export const ParametersInForce = bcs.struct('ParametersInForce', {
+  cluster: bcs.Address,
+  parameters: Parameters,
+  effectiveAtMs: u64,
+});
+export type ParametersInForce = typeof ParametersInForce.$inferType;
 
 /** `cluster::TreasuryAccepted` */
 export const TreasuryAccepted = bcs.struct('TreasuryAccepted', {
   cluster: bcs.Address,
   treasury: bcs.Address,
   effectiveAtMs: u64,
+  termsVersion: u64,
 });
 export type TreasuryAccepted = typeof TreasuryAccepted.$inferType;
 
@@ -102,6 +160,7 @@ export type TreasuryAccepted = typeof TreasuryAccepted.$inferType;
 export const SlasherRemoved = bcs.struct('SlasherRemoved', {
   cluster: bcs.Address,
   slasher: bcs.Address,
+  termsVersion: u64,
 });
 export type SlasherRemoved = typeof SlasherRemoved.$inferType;
 
@@ -109,6 +168,7 @@ export type SlasherRemoved = typeof SlasherRemoved.$inferType;
 export const SlashThresholdRaised = bcs.struct('SlashThresholdRaised', {
   cluster: bcs.Address,
   slashThreshold: u64,
+  termsVersion: u64,
 });
 export type SlashThresholdRaised = typeof SlashThresholdRaised.$inferType;
 
@@ -117,6 +177,7 @@ export const AdminOffered = bcs.struct('AdminOffered', {
   cluster: bcs.Address,
   admin: bcs.Address,
   offeredTo: bcs.Address,
+  expiresAtMs: u64,
 });
 export type AdminOffered = typeof AdminOffered.$inferType;
 
@@ -127,6 +188,29 @@ export const AdminChanged = bcs.struct('AdminChanged', {
   admin: bcs.Address,
 });
 export type AdminChanged = typeof AdminChanged.$inferType;
+
+/** `cluster::ServersChanged` */
+export const ServersChanged = bcs.struct('ServersChanged', {
+  cluster: bcs.Address,
+  servers: bcs.vector(bcs.string()),
+  caHashes: bcs.vector(bytes),
+});
+export type ServersChanged = typeof ServersChanged.$inferType;
+
+/** `cluster::NodeIdReserved` */
+export const NodeIdReserved = bcs.struct('NodeIdReserved', {
+  cluster: bcs.Address,
+  nodeId: bcs.string(),
+  reservedFor: bcs.Address,
+});
+export type NodeIdReserved = typeof NodeIdReserved.$inferType;
+
+/** `cluster::NodeIdUnreserved` */
+export const NodeIdUnreserved = bcs.struct('NodeIdUnreserved', {
+  cluster: bcs.Address,
+  nodeId: bcs.string(),
+});
+export type NodeIdUnreserved = typeof NodeIdUnreserved.$inferType;
 
 /** `cluster::GatewayRegistered` */
 export const GatewayRegistered = bcs.struct('GatewayRegistered', {
@@ -151,18 +235,33 @@ export const GatewayPinsChanged = bcs.struct('GatewayPinsChanged', {
 });
 export type GatewayPinsChanged = typeof GatewayPinsChanged.$inferType;
 
+/** `cluster::GatewayAttested` */
+export const GatewayAttested = bcs.struct('GatewayAttested', {
+  cluster: bcs.Address,
+  gateway: bcs.Address,
+  measurement: bytes,
+  attestation: Attestation,
+});
+export type GatewayAttested = typeof GatewayAttested.$inferType;
+
 /** The events of the module, by name. */
 export const events = {
   ClusterCreated,
   ParametersScheduled,
+  ParametersReplaced,
+  ParametersInForce,
   TreasuryAccepted,
   SlasherRemoved,
   SlashThresholdRaised,
   AdminOffered,
   AdminChanged,
+  ServersChanged,
+  NodeIdReserved,
+  NodeIdUnreserved,
   GatewayRegistered,
   GatewayStatusChanged,
   GatewayPinsChanged,
+  GatewayAttested,
 } as const;
 
 /** Adds a call of `cluster::new_parameters`. */
@@ -176,6 +275,7 @@ export function newParameters(tx: Transaction, packageId: string, args: {
   readonly slashers: readonly string[];
   readonly slashThreshold: bigint;
   readonly proposalLifeMs: bigint;
+  readonly challengeMs: bigint;
   readonly treasury: string;
 }): TransactionResult {
   return tx.moveCall({
@@ -190,6 +290,7 @@ export function newParameters(tx: Transaction, packageId: string, args: {
       tx.pure(list(bcs.Address).serialize(args.slashers)),
       tx.pure(u64.serialize(args.slashThreshold)),
       tx.pure(u64.serialize(args.proposalLifeMs)),
+      tx.pure(u64.serialize(args.challengeMs)),
       tx.pure(bcs.Address.serialize(args.treasury)),
     ],
   });
@@ -207,6 +308,18 @@ export function createCluster(tx: Transaction, packageId: string, args: {
   });
 }
 
+/** Adds a call of `cluster::share`. */
+export function share(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::share`,
+    arguments: [
+      tx.object(args.cluster),
+    ],
+  });
+}
+
 /** Adds a call of `cluster::offer_admin`. */
 export function offerAdmin(tx: Transaction, packageId: string, args: {
   readonly cluster: ObjectArgument;
@@ -217,6 +330,7 @@ export function offerAdmin(tx: Transaction, packageId: string, args: {
     arguments: [
       tx.object(args.cluster),
       tx.pure(bcs.Address.serialize(args.newAdmin)),
+      tx.object.clock(),
     ],
   });
 }
@@ -229,6 +343,7 @@ export function acceptAdmin(tx: Transaction, packageId: string, args: {
     target: `${packageId}::cluster::accept_admin`,
     arguments: [
       tx.object(args.cluster),
+      tx.object.clock(),
     ],
   });
 }
@@ -243,6 +358,19 @@ export function scheduleParameters(tx: Transaction, packageId: string, args: {
     arguments: [
       tx.object(args.cluster),
       args.parameters,
+      tx.object.clock(),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::settle_parameters`. */
+export function settleParameters(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::settle_parameters`,
+    arguments: [
+      tx.object(args.cluster),
       tx.object.clock(),
     ],
   });
@@ -287,6 +415,52 @@ export function raiseSlashThreshold(tx: Transaction, packageId: string, args: {
       tx.object(args.cluster),
       tx.pure(u64.serialize(args.slashThreshold)),
       tx.object.clock(),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::set_servers`. */
+export function setServers(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+  readonly servers: readonly string[];
+  readonly caHashes: readonly Uint8Array[];
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::set_servers`,
+    arguments: [
+      tx.object(args.cluster),
+      tx.pure(list(bcs.string()).serialize(args.servers)),
+      tx.pure(list(bytes).serialize(args.caHashes)),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::reserve_node_id`. */
+export function reserveNodeId(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+  readonly nodeId: string;
+  readonly reservedFor: string;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::reserve_node_id`,
+    arguments: [
+      tx.object(args.cluster),
+      tx.pure(bcs.string().serialize(args.nodeId)),
+      tx.pure(bcs.Address.serialize(args.reservedFor)),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::unreserve_node_id`. */
+export function unreserveNodeId(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+  readonly nodeId: string;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::unreserve_node_id`,
+    arguments: [
+      tx.object(args.cluster),
+      tx.pure(bcs.string().serialize(args.nodeId)),
     ],
   });
 }
@@ -415,11 +589,35 @@ export function isPermission(tx: Transaction, packageId: string, args: {
   });
 }
 
+/** Adds a call of `cluster::is_node_id`. */
+export function isNodeId(tx: Transaction, packageId: string, args: {
+  readonly nodeId: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::is_node_id`,
+    arguments: [
+      args.nodeId,
+    ],
+  });
+}
+
 /** Adds a call of `cluster::maximum_stake_mist`. */
 export function maximumStakeMist(tx: Transaction, packageId: string): TransactionResult {
   return tx.moveCall({
     target: `${packageId}::cluster::maximum_stake_mist`,
     arguments: [
+    ],
+  });
+}
+
+/** Adds a call of `cluster::version`. */
+export function version(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::version`,
+    arguments: [
+      tx.object(args.cluster),
     ],
   });
 }
@@ -444,6 +642,30 @@ export function offeredAdmin(tx: Transaction, packageId: string, args: {
     target: `${packageId}::cluster::offered_admin`,
     arguments: [
       tx.object(args.cluster),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::offered_to`. */
+export function offeredTo(tx: Transaction, packageId: string, args: {
+  readonly offer: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::offered_to`,
+    arguments: [
+      args.offer,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::offer_expires_at_ms`. */
+export function offerExpiresAtMs(tx: Transaction, packageId: string, args: {
+  readonly offer: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::offer_expires_at_ms`,
+    arguments: [
+      args.offer,
     ],
   });
 }
@@ -484,6 +706,42 @@ export function earlierUnlockMs(tx: Transaction, packageId: string, args: {
   });
 }
 
+/** Adds a call of `cluster::terms_version`. */
+export function termsVersion(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::terms_version`,
+    arguments: [
+      tx.object(args.cluster),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::servers`. */
+export function servers(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::servers`,
+    arguments: [
+      tx.object(args.cluster),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::ca_hashes`. */
+export function caHashes(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::ca_hashes`,
+    arguments: [
+      tx.object(args.cluster),
+    ],
+  });
+}
+
 /** Adds a call of `cluster::gateways`. */
 export function gateways(tx: Transaction, packageId: string, args: {
   readonly cluster: ObjectArgument;
@@ -508,50 +766,86 @@ export function changeSeq(tx: Transaction, packageId: string, args: {
   });
 }
 
-/** Adds a call of `cluster::urgent_ring`. */
-export function urgentRing(tx: Transaction, packageId: string, args: {
+/** Adds a call of `cluster::node_rings`. */
+export function nodeRings(tx: Transaction, packageId: string, args: {
   readonly cluster: ObjectArgument;
 }): TransactionResult {
   return tx.moveCall({
-    target: `${packageId}::cluster::urgent_ring`,
+    target: `${packageId}::cluster::node_rings`,
     arguments: [
       tx.object(args.cluster),
     ],
   });
 }
 
-/** Adds a call of `cluster::urgent_dropped_seq`. */
-export function urgentDroppedSeq(tx: Transaction, packageId: string, args: {
+/** Adds a call of `cluster::account_rings`. */
+export function accountRings(tx: Transaction, packageId: string, args: {
   readonly cluster: ObjectArgument;
 }): TransactionResult {
   return tx.moveCall({
-    target: `${packageId}::cluster::urgent_dropped_seq`,
+    target: `${packageId}::cluster::account_rings`,
     arguments: [
       tx.object(args.cluster),
     ],
   });
 }
 
-/** Adds a call of `cluster::other_ring`. */
-export function otherRing(tx: Transaction, packageId: string, args: {
-  readonly cluster: ObjectArgument;
+/** Adds a call of `cluster::forced`. */
+export function forced(tx: Transaction, packageId: string, args: {
+  readonly rings: TransactionArgument;
 }): TransactionResult {
   return tx.moveCall({
-    target: `${packageId}::cluster::other_ring`,
+    target: `${packageId}::cluster::forced`,
     arguments: [
-      tx.object(args.cluster),
+      args.rings,
     ],
   });
 }
 
-/** Adds a call of `cluster::other_dropped_seq`. */
-export function otherDroppedSeq(tx: Transaction, packageId: string, args: {
-  readonly cluster: ObjectArgument;
+/** Adds a call of `cluster::ended`. */
+export function ended(tx: Transaction, packageId: string, args: {
+  readonly rings: TransactionArgument;
 }): TransactionResult {
   return tx.moveCall({
-    target: `${packageId}::cluster::other_dropped_seq`,
+    target: `${packageId}::cluster::ended`,
     arguments: [
-      tx.object(args.cluster),
+      args.rings,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::other`. */
+export function other(tx: Transaction, packageId: string, args: {
+  readonly rings: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::other`,
+    arguments: [
+      args.rings,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::entries`. */
+export function entries(tx: Transaction, packageId: string, args: {
+  readonly ring: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::entries`,
+    arguments: [
+      args.ring,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::dropped_seq`. */
+export function droppedSeq(tx: Transaction, packageId: string, args: {
+  readonly ring: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::dropped_seq`,
+    arguments: [
+      args.ring,
     ],
   });
 }
@@ -575,6 +869,20 @@ export function recordOfNode(tx: Transaction, packageId: string, args: {
 }): TransactionResult {
   return tx.moveCall({
     target: `${packageId}::cluster::record_of_node`,
+    arguments: [
+      tx.object(args.cluster),
+      tx.pure(bcs.string().serialize(args.nodeId)),
+    ],
+  });
+}
+
+/** Adds a call of `cluster::reserved_for`. */
+export function reservedFor(tx: Transaction, packageId: string, args: {
+  readonly cluster: ObjectArgument;
+  readonly nodeId: string;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::reserved_for`,
     arguments: [
       tx.object(args.cluster),
       tx.pure(bcs.string().serialize(args.nodeId)),
@@ -672,6 +980,18 @@ export function proposalLifeMs(tx: Transaction, packageId: string, args: {
 }): TransactionResult {
   return tx.moveCall({
     target: `${packageId}::cluster::proposal_life_ms`,
+    arguments: [
+      args.parameters,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::challenge_ms`. */
+export function challengeMs(tx: Transaction, packageId: string, args: {
+  readonly parameters: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::challenge_ms`,
     arguments: [
       args.parameters,
     ],
@@ -842,6 +1162,54 @@ export function gatewayStatus(tx: Transaction, packageId: string, args: {
     target: `${packageId}::cluster::gateway_status`,
     arguments: [
       args.gateway,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::attestation`. */
+export function attestation(tx: Transaction, packageId: string, args: {
+  readonly gateway: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::attestation`,
+    arguments: [
+      args.gateway,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::enclave_key`. */
+export function enclaveKey(tx: Transaction, packageId: string, args: {
+  readonly attestation: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::enclave_key`,
+    arguments: [
+      args.attestation,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::attested_at_ms`. */
+export function attestedAtMs(tx: Transaction, packageId: string, args: {
+  readonly attestation: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::attested_at_ms`,
+    arguments: [
+      args.attestation,
+    ],
+  });
+}
+
+/** Adds a call of `cluster::attestation_expires_at_ms`. */
+export function attestationExpiresAtMs(tx: Transaction, packageId: string, args: {
+  readonly attestation: TransactionArgument;
+}): TransactionResult {
+  return tx.moveCall({
+    target: `${packageId}::cluster::attestation_expires_at_ms`,
+    arguments: [
+      args.attestation,
     ],
   });
 }

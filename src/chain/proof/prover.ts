@@ -1,3 +1,4 @@
+import { createMutex } from '#base';
 import { lastCheckpointOf, type Nodes, readObjectBytes, readPinned, readTransaction } from './collect.ts';
 import { Committees } from './committees.ts';
 import { digestOf } from './digest.ts';
@@ -24,40 +25,38 @@ export interface ProverOptions {
 export interface Prover {
   /**
    * The object as the chain's validators signed it. Throws {@link ProofError} when the bytes are not what was signed, and
-   * what `nodes` throws when the proof cannot be had now.
+   * what the nodes throw when the proof cannot be had now. `from`: the nodes that are asked for it, instead of all.
    */
-  prove(wanted: ObjectVersion): Promise<ProvenObject>;
+  prove(wanted: ObjectVersion, from?: Nodes): Promise<ProvenObject>;
 }
 
 export function createProver({ nodes, pin, maxEntries = 50_000 }: ProverOptions): Prover {
   const proven = new Map<string, ProvenObject>();
   const underway = new Map<string, Promise<ProvenObject>>();
   let committees: Promise<Committees> | undefined;
-  let following: Promise<void> = Promise.resolve();
+  // Two readers must not take the same step twice.
+  const exclusive = createMutex();
 
-  /** Followed one after the other: two readers must not take the same step twice. */
   async function committeesUpTo(epoch: bigint): Promise<Committees> {
     committees ??= openCommittees(nodes, pin).catch((error: unknown) => {
       committees = undefined;
       throw error;
     });
     const opened = await committees;
-    const step = following.catch(() => undefined).then(() => follow(nodes, opened, epoch));
-    following = step;
-    await step;
+    await exclusive(() => follow(nodes, opened, epoch));
     return opened;
   }
 
   // Without the caller's signal: several may wait for one proof.
-  async function proveAnew({ id, version, digest }: ObjectVersion): Promise<ProvenObject> {
-    const bytes = await readObjectBytes(nodes, id, version);
+  async function proveAnew({ id, version, digest }: ObjectVersion, from: Nodes): Promise<ProvenObject> {
+    const bytes = await readObjectBytes(from, id, version);
     if (digestOf('Object', bytes) !== digest) {
       throw new ProofError(
         'object-mismatch',
         `the bytes of object ${id} do not have the digest that was named`,
       );
     }
-    const proof = await readTransaction(nodes, readObject(bytes).previousTransaction, bytes);
+    const proof = await readTransaction(from, readObject(bytes).previousTransaction, bytes);
     const known = await committeesUpTo(BigInt(readSummary(proof.summary).epoch));
     const [object] = verifyTransaction(known, proof).objects;
     if (object?.id !== id || object.version !== version) {
@@ -76,13 +75,13 @@ export function createProver({ nodes, pin, maxEntries = 50_000 }: ProverOptions)
   }
 
   return {
-    async prove(wanted) {
+    async prove(wanted, from = nodes) {
       const key = `${wanted.id}@${wanted.version}#${wanted.digest}`;
       const known = proven.get(key);
       if (known) return known;
       const running = underway.get(key);
       if (running) return running;
-      const attempt = proveAnew(wanted).finally(() => underway.delete(key));
+      const attempt = proveAnew(wanted, from).finally(() => underway.delete(key));
       underway.set(key, attempt);
       const object = await attempt;
       keep(key, object);

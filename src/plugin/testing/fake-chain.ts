@@ -1,8 +1,8 @@
 import { type Clock, DaasError } from '#base';
-import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
+import type { ChainReceipt, SimulatedCost, StakeChain, StakeTerms } from '#plugin';
 import { FakeChain, fakeId } from '#testing';
 
-type WriteKind = 'stake_for_node' | 'create_worker_seal_token';
+type WriteKind = 'stake_for_node' | 'create_worker_seal_token' | 'join';
 
 /**
  * The fake chain with a wallet, and the contracts' rules as far as a worker meets them. What is sent is counted, failures are
@@ -23,15 +23,28 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
     return this.staker;
   }
 
-  async stakeForNode(request: { nodeId: string; stakeMist: bigint }): Promise<ChainReceipt> {
+  async join(request: StakeTerms & { readonly holderKey: Uint8Array }): Promise<ChainReceipt> {
     this.expectUp();
-    if (await this.liveRecordOf(request.nodeId))
-      throw new DaasError('DAAS_NODE_ID_TAKEN', `the node id '${request.nodeId}' has a live record`);
-    if (this.balanceMist < request.stakeMist)
+    const live = await this.liveRecordOf(request.nodeId);
+    if (live && this.expectRecord(live).staker === this.wallet) return { digest: 'digest-0', objectId: live };
+    const recordId = await this.#stake(request);
+    return this.#executed('join', recordId, this.addToken(recordId, request.holderKey));
+  }
+
+  async stakeForNode(request: StakeTerms): Promise<ChainReceipt> {
+    return this.#executed('stake_for_node', await this.#stake(request));
+  }
+
+  async #stake({ nodeId, stakeMist, termsVersion = this.termsVersion }: StakeTerms): Promise<string> {
+    this.expectUp();
+    if (termsVersion !== this.termsVersion)
+      throw new DaasError('DAAS_TERMS_NOT_ACCEPTED', 'the terms have changed', { exitCode: 78 });
+    if (await this.liveRecordOf(nodeId))
+      throw new DaasError('DAAS_NODE_ID_TAKEN', `the node id '${nodeId}' has a live record`);
+    if (this.balanceMist < stakeMist)
       throw new DaasError('DAAS_BALANCE_TOO_LOW', `the wallet holds ${this.balanceMist} MIST`);
-    this.balanceMist -= request.stakeMist;
-    const id = this.addRecord(request);
-    return this.#executed('stake_for_node', id);
+    this.balanceMist -= stakeMist;
+    return this.addRecord({ nodeId, stakeMist });
   }
 
   async createWorkerSealToken(request: { recordId: string; holderKey: Uint8Array }): Promise<ChainReceipt> {
@@ -42,7 +55,7 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
     return this.#executed('create_worker_seal_token', this.addToken(request.recordId, request.holderKey));
   }
 
-  async simulateStake(request: { nodeId: string; stakeMist: bigint }): Promise<SimulatedCost> {
+  async simulateStake(request: StakeTerms): Promise<SimulatedCost> {
     this.expectUp();
     if (this.balanceMist < request.stakeMist)
       throw new DaasError('DAAS_BALANCE_TOO_LOW', `the wallet holds ${this.balanceMist} MIST`);
@@ -61,9 +74,10 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
     return settled;
   }
 
-  #executed(kind: WriteKind, objectId: string): ChainReceipt {
+  #executed(kind: WriteKind, objectId: string, tokenId?: string): ChainReceipt {
     this.sent.push(kind);
-    const receipt: ChainReceipt = { digest: `digest-${this.sent.length}`, objectId };
+    const digest = `digest-${this.sent.length}`;
+    const receipt: ChainReceipt = { digest, objectId, ...(tokenId && { tokenId }) };
     if (this.dieAfter !== kind) return receipt;
     this.dieAfter = undefined;
     this.#pending = receipt;

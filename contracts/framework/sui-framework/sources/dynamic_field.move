@@ -45,7 +45,10 @@ public fun exists_with_type<Name: copy + drop + store, Value: store>(
     has_child_object_with_ty<Field<Name, Value>>(parent, hash_type_and_key(parent, name))
 }
 
-public(package) native fun hash_type_and_key<K: copy + drop + store>(parent: address, k: K): address;
+public(package) native fun hash_type_and_key<K: copy + drop + store>(
+    parent: address,
+    k: K,
+): address;
 public(package) native fun add_child_object<Child: key>(parent: address, child: Child);
 public(package) native fun borrow_child_object<Child: key>(object: &UID, id: address): &Child;
 public(package) native fun remove_child_object<Child: key>(parent: address, id: address): Child;

@@ -59,6 +59,8 @@ public fun written(effects: &TransactionEffects): vector<ID> { effects.written }
 
 public fun deleted(effects: &TransactionEffects): vector<ID> { effects.deleted }
 
+public fun frozen(effects: &TransactionEffects): vector<ID> { effects.frozen }
+
 public fun shared(effects: &TransactionEffects): vector<ID> { effects.shared }
 
 public native fun take_from_address_by_id<T: key>(scenario: &Scenario, account: address, id: ID): T;

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createServerGuard } from '#api';
+import { Lifetime, type Log, Secret, silentLog } from '#base';
+import { type Authority, openAuthority } from './server/authority.ts';
+
+const life = new Lifetime();
+let directory = '';
+/** The CA of the cluster, one that the machine trusts, and one that neither knows. */
+let own: Authority;
+let trusted: Authority;
+let other: Authority;
+let environment: Record<string, string> = {};
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'guard-'));
+  life.defer('directory', () => rm(directory, { recursive: true, force: true }));
+  [own, trusted, other] = (await Promise.all(
+    ['own', 'trusted', 'other'].map((name) => openAuthority(join(directory, name), name)),
+  )) as [Authority, Authority, Authority];
+  const roots = join(directory, 'roots.pem');
+  await writeFile(roots, trusted.certificate);
+  environment = { SSL_CERT_FILE: roots, SSL_CERT_DIR: join(directory, 'none') };
+});
+afterAll(() => life.close());
+
+/** A Kubernetes server whose certificate is of one CA, and which serves the bundle of another. */
+async function server(signer: Authority, bundle: Authority): Promise<string> {
+  const { certificate, key } = await signer.issue({
+    commonName: 'server',
+    usage: 'server',
+    names: ['127.0.0.1', 'localhost'],
+  });
+  const listening = createServer({ cert: certificate, key }, (request, response) => {
+    response.end(request.url === '/cacerts' ? bundle.certificate : '');
+  }).listen(0, '127.0.0.1');
+  await new Promise((done) => listening.once('listening', done));
+  life.defer('server', () => {
+    listening.closeAllConnections();
+    return new Promise((done) => listening.close(done));
+  });
+  return `https://127.0.0.1:${(listening.address() as AddressInfo).port}`;
+}
+
+const hashOf = ({ certificate }: Authority) => createHash('sha256').update(certificate).digest();
+
+function credential(url: string, authority: Authority) {
+  const token = new Secret(`K10${hashOf(authority).toString('hex')}::abcdef.0123456789abcdef`);
+  return { server: url, token, expiresAtMs: 0 };
+}
+
+interface Listed {
+  servers: string[];
+  caHashes: Uint8Array[];
+}
+
+function guardOf(listed: Listed, log: Log = silentLog) {
+  const guard = createServerGuard({ cluster: async () => listed, log, environment, timeoutMs: 5_000 });
+  return (join: ReturnType<typeof credential>) => guard(join, new AbortController().signal);
+}
+
+const pinned = (url: string): Listed => ({ servers: [url], caHashes: [hashOf(own)] });
+
+test('the server of the cluster passes', async () => {
+  const url = await server(own, own);
+  await guardOf(pinned(url))(credential(url, own));
+});
+
+test('a server that is not listed is refused without being asked', async () => {
+  const url = await server(own, own);
+  const join = credential(url, own);
+  await expect(guardOf({ servers: ['https://k3s.example:6443'], caHashes: [] })(join)).rejects.toMatchObject({
+    code: 'DAAS_SERVER_NOT_LISTED',
+    isRetryable: true,
+    exitCode: 75,
+  });
+});
+
+describe('an evil server', () => {
+  test.each<[string, () => [Authority, Authority, Authority], string]>([
+    [
+      'with a certificate that the machine trusts and the right hash: k3s would not look at the hash',
+      () => [trusted, own, own],
+      'DAAS_SERVER_SYSTEM_TRUSTED',
+    ],
+    [
+      'with another CA and a credential that names it',
+      () => [other, other, other],
+      'DAAS_SERVER_CA_MISMATCH',
+    ],
+    ['with another CA and a credential of the cluster', () => [other, other, own], 'DAAS_SERVER_CA_MISMATCH'],
+    [
+      'that serves the bundle of the cluster and has no certificate of it',
+      () => [other, own, own],
+      'DAAS_SERVER_CA_MISMATCH',
+    ],
+  ])('%s', async (_what, parts, code) => {
+    const [signer, bundle, named] = parts();
+    const url = await server(signer, bundle);
+    await expect(guardOf(pinned(url))(credential(url, named))).rejects.toMatchObject({ code, exitCode: 75 });
+  });
+});
+
+test('a server that is away is retried', async () => {
+  const url = 'https://127.0.0.1:1';
+  await expect(guardOf(pinned(url))(credential(url, own))).rejects.toMatchObject({
+    code: 'DAAS_SERVER_UNREACHABLE',
+    isRetryable: true,
+  });
+});
+
+test('a change on chain is accepted with a notice, and an empty list is said at the first start', async () => {
+  const lines: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => void lines.push(message) };
+  const url = await server(other, other);
+  const listed: Listed = { servers: [], caHashes: [] };
+  const guard = guardOf(listed, log);
+  await guard(credential(url, other));
+  expect(lines).toEqual([
+    'The cluster lists no server on chain: any server is joined',
+    'The cluster lists no CA hash on chain: the CA of the server is unchecked',
+  ]);
+  Object.assign(listed, { servers: [url], caHashes: [hashOf(other)] });
+  await guard(credential(url, other));
+  expect(lines.at(-1)).toBe('The servers of the cluster have changed on chain');
+  await guard(credential(url, other));
+  expect(lines).toHaveLength(3);
+});

@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto';
+import { request } from 'node:https';
+import { isIP, type Socket } from 'node:net';
+import { connect } from 'node:tls';
+import { DaasError, describeNetworkFailure, type ErrorCode, EXIT, type Log } from '#base';
+import type { Cluster } from '#domain';
+import { proxyFor } from '#infrastructure';
+import type { JoinCredential } from '#plugin';
+import { systemRoots } from './system-roots.ts';
+import { openTunnel } from './tunnel.ts';
+
+/** What the chain says about the Kubernetes server of the cluster. */
+type ServerFacts = Pick<Cluster, 'servers' | 'caHashes'>;
+
+export interface ServerGuardOptions {
+  /** Reads the cluster; with a trust pin its facts are proven. */
+  readonly cluster: (signal?: AbortSignal) => Promise<ServerFacts>;
+  readonly log: Log;
+  /** Where SSL_CERT_FILE, SSL_CERT_DIR and the proxies are read. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly timeoutMs?: number;
+}
+
+/** Checks the server of a join credential against the chain, before the agent starts with it. */
+export type ServerGuard = (join: JoinCredential, signal: AbortSignal) => Promise<void>;
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** A CA bundle has a few kilobytes. */
+const LONGEST_BUNDLE_BYTES = 256 * 1024;
+
+/**
+ * Throws `DAAS_SERVER_NOT_LISTED`, `DAAS_SERVER_CA_MISMATCH`, `DAAS_SERVER_SYSTEM_TRUSTED` and `DAAS_SERVER_UNREACHABLE`,
+ * all retryable: the chain or the server may be corrected meanwhile.
+ */
+export function createServerGuard({ cluster, log, ...options }: ServerGuardOptions): ServerGuard {
+  let before: string | undefined;
+  return async (join, signal) => {
+    const facts = await cluster(signal);
+    before = tellChange(facts, before, log);
+    assertListed(join, facts);
+    if (facts.caHashes.length === 0) return;
+    const pin = pinOf(join, facts);
+    const dial = { timeoutMs: DEFAULT_TIMEOUT_MS, environment: process.env, ...options };
+    try {
+      await assertServer(new URL(join.server), pin, dial, signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      if (cause instanceof DaasError) throw cause;
+      throw refusal(
+        'DAAS_SERVER_UNREACHABLE',
+        `the server ${join.server} cannot be checked before the agent starts: ${describeNetworkFailure(cause)}`,
+        join,
+      );
+    }
+  };
+}
+
+/** Says what is unchecked, and what has changed on chain since the last start of the agent. */
+function tellChange({ servers, caHashes }: ServerFacts, before: string | undefined, log: Log): string {
+  const hashes = caHashes.map(hex);
+  const now = JSON.stringify([servers, hashes]);
+  if (before === undefined) {
+    if (servers.length === 0) log.warn('The cluster lists no server on chain: any server is joined');
+    if (hashes.length === 0)
+      log.warn('The cluster lists no CA hash on chain: the CA of the server is unchecked');
+  } else if (before !== now)
+    log.warn('The servers of the cluster have changed on chain', { servers, caHashes: hashes });
+  return now;
+}
+
+/** Throws `DAAS_SERVER_NOT_LISTED`. */
+function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: ServerFacts): void {
+  const isListed = servers.length === 0 || servers.some((listed) => sameOrigin(listed, join.server));
+  if (isListed) return;
+  throw refusal(
+    'DAAS_SERVER_NOT_LISTED',
+    `the gateway names the server ${join.server}, which is not in the list of the cluster on chain (${servers.join(', ')}). Nothing was started. The admin lists it with \`k3s-daas cluster set --server\``,
+    join,
+  );
+}
+
+/** The CA hash of the token, if the chain lists it. Throws `DAAS_SERVER_CA_MISMATCH`. */
+function pinOf(join: JoinCredential, { caHashes }: ServerFacts): string {
+  const listed = caHashes.map(hex);
+  const [, hash] = /^K10([0-9a-f]{64})::/.exec(join.token.reveal()) ?? [];
+  if (hash !== undefined && listed.includes(hash)) return hash;
+  throw refusal(
+    'DAAS_SERVER_CA_MISMATCH',
+    `the join credential has ${hash === undefined ? 'no CA hash' : `the CA hash ${hash}`}, the cluster lists ${listed.join(', ')} on chain. Nothing was started. The admin lists another one with \`k3s-daas cluster set --ca-hash\``,
+    join,
+  );
+}
+
+interface Dial {
+  readonly timeoutMs: number;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * k3s trusts a server whose certificate the machine trusts without looking at the CA hash. So such a server is refused, and
+ * any other must end in the CA bundle that has the hash.
+ */
+async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortSignal): Promise<void> {
+  const roots = await systemRoots(dial.environment);
+  const problem = roots.length === 0 ? 'no roots' : await verify(server, roots, dial, signal);
+  if (problem === undefined)
+    throw refusal(
+      'DAAS_SERVER_SYSTEM_TRUSTED',
+      `the certificate of the server ${server.origin} is trusted by this machine's own CA bundle: k3s would not check the CA hash. Nothing was started. Use a server certificate of the cluster's own CA`,
+      { server: server.origin },
+    );
+  const bundle = await fetchBundle(server, dial, signal);
+  const actual = createHash('sha256').update(bundle).digest('hex');
+  if (actual !== pin)
+    throw refusal(
+      'DAAS_SERVER_CA_MISMATCH',
+      `the CA bundle of ${server.origin}/cacerts has the hash ${actual}, the cluster lists ${pin} on chain. Nothing was started: this is another server, or the network between is not to be trusted`,
+      { server: server.origin },
+    );
+  const chainProblem = await verify(server, [bundle.toString('latin1')], dial, signal);
+  if (chainProblem !== undefined)
+    throw refusal(
+      'DAAS_SERVER_CA_MISMATCH',
+      `the certificate of the server ${server.origin} does not end in the CA that the cluster lists on chain (${chainProblem}). Nothing was started`,
+      { server: server.origin },
+    );
+}
+
+/** Why the server's certificate is not trusted by these roots; `undefined`: it is. */
+async function verify(
+  server: URL,
+  roots: readonly string[],
+  dial: Dial,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { host, port } = addressOf(server);
+  const tunnel = await tunnelTo(server, dial);
+  const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
+  const socket = connect({
+    ...(tunnel ? { socket: tunnel } : { host, port }),
+    ...(isIP(host) === 0 && { servername: host }),
+    host,
+    ca: [...roots],
+    rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+  });
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(dial.timeoutMs)]);
+  const abort = () =>
+    reject(signal.aborted ? signal.reason : new Error(`no answer within ${dial.timeoutMs} ms`));
+  ended.addEventListener('abort', abort, { once: true });
+  socket.once('error', reject);
+  socket.once('secureConnect', () =>
+    resolve(socket.authorized ? undefined : String(socket.authorizationError ?? 'not trusted')),
+  );
+  try {
+    return await promise;
+  } finally {
+    ended.removeEventListener('abort', abort);
+    socket.destroy();
+  }
+}
+
+/** Without any check of the certificate, as k3s fetches it: its hash is what counts. */
+async function fetchBundle(server: URL, dial: Dial, signal: AbortSignal): Promise<Buffer> {
+  const { host, port } = addressOf(server);
+  const tunnel = await tunnelTo(server, dial);
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const asked = request({
+    host,
+    port,
+    path: '/cacerts',
+    ...(tunnel && { socket: tunnel }),
+    ...(isIP(host) === 0 && { servername: host }),
+    agent: false,
+    rejectUnauthorized: false,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(dial.timeoutMs)]),
+  });
+  asked.once('error', reject);
+  asked.once('response', (reply) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    if (reply.statusCode !== 200)
+      return void asked.destroy(new Error(`/cacerts: HTTP status ${reply.statusCode}`));
+    reply.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > LONGEST_BUNDLE_BYTES) asked.destroy(new Error('/cacerts does not end'));
+      else chunks.push(chunk);
+    });
+    reply.once('error', reject);
+    reply.once('end', () => resolve(Buffer.concat(chunks)));
+  });
+  asked.end();
+  return promise;
+}
+
+async function tunnelTo(server: URL, { environment, timeoutMs }: Dial): Promise<Socket | undefined> {
+  const proxy = proxyFor(server, environment);
+  const { host, port } = addressOf(server);
+  return proxy && ((await openTunnel(proxy, host, port, timeoutMs)) as Socket);
+}
+
+function addressOf(server: URL): { readonly host: string; readonly port: number } {
+  return { host: server.hostname.replace(/^\[|\]$/g, ''), port: Number(server.port || 443) };
+}
+
+function sameOrigin(a: string, b: string): boolean {
+  return URL.parse(a)?.origin === URL.parse(b)?.origin;
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
+function refusal(code: ErrorCode, message: string, { server }: Pick<JoinCredential, 'server'>): DaasError {
+  return new DaasError(code, message, {
+    isRetryable: true,
+    exitCode: EXIT.joinDeadline,
+    details: { server },
+  });
+}

@@ -1,0 +1,10 @@
+export type { Endpoint } from './endpoint.ts';
+export { ChainError, chainUnavailable } from './endpoint-errors.ts';
+export {
+  type EndpointAddress,
+  type EndpointStatus,
+  type Endpoints,
+  type EndpointsOptions,
+  openEndpoints,
+} from './endpoints.ts';
+export type { EndpointSettings } from './node-fetch.ts';

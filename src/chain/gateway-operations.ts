@@ -1,0 +1,64 @@
+import { GATEWAY_TIERS, type GatewayTier } from '#domain';
+import { GATEWAY_STATUSES, type GatewayStatus } from './contract-objects.ts';
+import { expectEvent } from './executed-transaction.ts';
+import { cluster } from './generated/index.ts';
+import { type ClusterActor, digestOf, operation } from './operation.ts';
+
+/** A gateway as it is registered on chain. */
+export interface NewGateway {
+  /** `https://…` */
+  readonly url: string;
+  /** SHA-256 of the SubjectPublicKeyInfo, 32 bytes each, at most two. */
+  readonly tlsPins: readonly Uint8Array[];
+  /** `none` for a gateway outside a TEE. */
+  readonly attestationKind: string;
+  readonly measurement: Uint8Array;
+  /** Ed25519, 32 bytes. */
+  readonly signingKey: Uint8Array;
+  readonly tier: GatewayTier;
+}
+
+/** Registers a gateway, live at once. */
+export const addGateway = operation(({ client }: ClusterActor, gateway: NewGateway) => {
+  const { packageId, clusterId } = client.deployment;
+  return {
+    packageId,
+    shared: [clusterId],
+    build: (tx, objects) => {
+      cluster.registerGateway(tx, packageId, {
+        cluster: objects.mutable(clusterId),
+        endpoint: gateway.url,
+        tlsPins: gateway.tlsPins,
+        attestationKind: gateway.attestationKind,
+        attestationMeasurement: gateway.measurement,
+        signingKey: gateway.signingKey,
+        tier: GATEWAY_TIERS.indexOf(gateway.tier),
+      });
+    },
+    resultOf: (transaction) => {
+      const event = expectEvent(transaction, packageId, cluster.MODULE, 'GatewayRegistered');
+      return { digest: transaction.digest, gatewayId: cluster.GatewayRegistered.parse(event).gateway.id };
+    },
+  };
+});
+
+export const setGatewayStatus = operation(
+  (
+    { client }: ClusterActor,
+    { gatewayId, status }: { readonly gatewayId: string; readonly status: GatewayStatus },
+  ) => {
+    const { packageId, clusterId } = client.deployment;
+    return {
+      packageId,
+      shared: [clusterId],
+      build: (tx, objects) => {
+        cluster.setGatewayStatus(tx, packageId, {
+          cluster: objects.mutable(clusterId),
+          gateway: gatewayId,
+          status: GATEWAY_STATUSES.indexOf(status),
+        });
+      },
+      resultOf: digestOf,
+    };
+  },
+);

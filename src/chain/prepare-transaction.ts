@@ -1,0 +1,220 @@
+import { Inputs, Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { ConfigurationError, DaasError } from '#base';
+import {
+  affordableBudget,
+  type Coin,
+  type CoinReference,
+  choosePayment,
+  gasTooLow,
+  type Payment,
+  readCoins,
+} from './coins.ts';
+import type { Endpoint } from './endpoints/index.ts';
+import { executed, failureKind, failureOf, INCLUDE } from './executed-transaction.ts';
+import { executionError } from './execution-error.ts';
+import { budgetFor, type GasCost, gasPriceFor } from './gas.ts';
+import type { ObjectArgument } from './generated/index.ts';
+import { readEpoch, readObjects } from './object-reads.ts';
+import type { Wallet } from './wallet.ts';
+
+/** What a transaction does; gas, versions and expiry are found when it is prepared. */
+export interface TransactionRequest {
+  readonly sender: string;
+  /** Shared objects it touches. */
+  readonly shared: readonly string[];
+  /** Split from the gas coin by `build`. */
+  readonly spendMist: bigint;
+  /** The most gas that may be paid; found by simulation when left out. */
+  readonly budgetMist?: bigint;
+  /** The limit of a budget that is found by simulation. */
+  readonly maximumBudgetMist?: bigint;
+  /** Price of a gas unit; the reference price when left out. */
+  readonly gasPriceMist?: bigint;
+  /** The package of the contracts, for the names of aborts. */
+  readonly packageId?: string;
+  /** Adds the commands. `mutable(id)` and `readonly(id)` make arguments of shared objects. */
+  readonly build: (tx: Transaction, objects: SharedArguments) => void;
+}
+interface SharedArguments {
+  mutable(id: string): ObjectArgument;
+  readonly(id: string): ObjectArgument;
+}
+
+/** A transaction that only needs a signature. */
+export interface PreparedTransaction {
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+  /** The last epoch in which it can be carried out. */
+  readonly expirationEpoch: bigint;
+  /** The coins it takes, at their versions: once one of them has changed, the transaction can never be executed. */
+  readonly gas: readonly CoinReference[];
+  readonly budgetMist: bigint;
+  readonly cost: GasCost;
+}
+/**
+ * Builds and simulates, with facts of one endpoint. The transaction is valid in the current epoch only, so that signed
+ * bytes that were never sent expire. Throws `DAAS_BALANCE_TOO_LOW` and the contract's named aborts before anything is
+ * signed.
+ */
+export async function prepareTransaction(
+  endpoint: Endpoint,
+  request: TransactionRequest,
+  signal?: AbortSignal,
+): Promise<PreparedTransaction> {
+  const [epoch, coins, objects] = await Promise.all([
+    endpoint.call('the epoch', readEpoch, signal),
+    endpoint.call(
+      'the coins of the wallet',
+      (client, ended) => readCoins(client, request.sender, ended),
+      signal,
+    ),
+    endpoint.call('shared objects', (client, ended) => readObjects(client, request.shared, ended), signal),
+  ]);
+  const versions = new Map(
+    request.shared.map((id) => [id, sharedVersion(id, objects.get(id)?.initialSharedVersion, endpoint.url)]),
+  );
+  const gasPrice = gasPriceFor(request.gasPriceMist, epoch.gasPrice);
+  const build = (budgetMist: bigint, payment: Payment) =>
+    buildBytes(request, { versions, payment, budgetMist, gasPrice, epoch: epoch.epoch });
+
+  const trial: Trial = async (budgetMist, payment) =>
+    simulate(endpoint, await build(budgetMist, payment), request.packageId, signal);
+
+  const { budgetMist, payment } =
+    request.budgetMist === undefined
+      ? await findOffer(coins, request, gasPrice, trial)
+      : { budgetMist: request.budgetMist, payment: choosePayment(coins, request, request.budgetMist) };
+  const bytes = await build(budgetMist, payment);
+  return {
+    bytes,
+    digest: TransactionDataBuilder.getDigestFromBytes(bytes),
+    expirationEpoch: epoch.epoch,
+    gas: [...payment.gas, ...payment.merged],
+    budgetMist,
+    cost: await simulate(endpoint, bytes, request.packageId, signal),
+  };
+}
+
+/** The cost of a transaction with this budget and these coins, by simulation. */
+type Trial = (budgetMist: bigint, payment: Payment) => Promise<GasCost>;
+
+/** The highest rebate for a coin that is merged away. */
+const COIN_REBATE_MIST = 1_000_000n;
+
+/**
+ * The least safe budget, and as few coins as pay for it. A first trial with all coins finds the cost. If it merged coins
+ * away, their rebates lowered the cost, and a second trial with fewer coins finds the real one.
+ */
+async function findOffer(
+  coins: readonly Coin[],
+  request: TransactionRequest,
+  gasPrice: bigint,
+  trial: Trial,
+): Promise<{ readonly budgetMist: bigint; readonly payment: Payment }> {
+  const capMist = request.maximumBudgetMist;
+  const capped = (mist: bigint) => (capMist !== undefined && capMist < mist ? capMist : mist);
+  const mostMist = affordableBudget(coins, request);
+  const all = choosePayment(coins, request, mostMist);
+  const cost = await trial(mostMist, all).catch((error: unknown) => {
+    throw isInsufficientGas(error) ? gasTooLow(coins, request, mostMist) : error;
+  });
+  const leastMist = capped(budgetFor(cost, gasPrice));
+  const merged = BigInt(sizeOf(all) - 1);
+  if (merged === 0n) return { budgetMist: leastMist, payment: all };
+  const ampleMist = leastMist + merged * COIN_REBATE_MIST;
+  // All coins are needed.
+  if (ampleMist > mostMist) return { budgetMist: leastMist, payment: all };
+  const payment = choosePayment(coins, request, ampleMist);
+  const foundMist = budgetFor(await trial(ampleMist, payment), gasPrice);
+  return { budgetMist: capped(foundMist < ampleMist ? foundMist : ampleMist), payment };
+}
+
+const sizeOf = ({ gas, merged }: Payment) => gas.length + merged.length;
+
+const isInsufficientGas = (error: unknown) =>
+  error instanceof DaasError && error.details.kind === 'InsufficientGas';
+
+function sharedVersion(id: string, version: bigint | undefined, url: string): bigint {
+  if (version !== undefined) return version;
+  throw new ConfigurationError(
+    'DAAS_OBJECT_UNKNOWN',
+    `${url} knows no shared object ${id}: check the id and the network`,
+    { details: { id, url } },
+  );
+}
+
+interface Fixed {
+  readonly versions: ReadonlyMap<string, bigint>;
+  readonly payment: Payment;
+  readonly budgetMist: bigint;
+  readonly gasPrice: bigint;
+  readonly epoch: bigint;
+}
+
+/** Of one command; Sui's limit is 512. */
+const MAX_ARGUMENTS = 500;
+
+function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Array> {
+  const tx = new Transaction();
+  tx.setSender(request.sender);
+  tx.setGasPrice(fixed.gasPrice);
+  tx.setGasBudget(fixed.budgetMist);
+  tx.setGasPayment(fixed.payment.gas.map((coin) => ({ ...coin })));
+  tx.setExpiration({ Epoch: fixed.epoch.toString() });
+  const argument = (mutable: boolean) => (id: string) => {
+    const initialSharedVersion = fixed.versions.get(id);
+    if (initialSharedVersion === undefined) throw new Error(`${id} is not among the shared objects`);
+    return Inputs.SharedObjectRef({
+      objectId: normalizeSuiAddress(id),
+      initialSharedVersion: initialSharedVersion.toString(),
+      mutable,
+    });
+  };
+  const { merged } = fixed.payment;
+  for (let at = 0; at < merged.length; at += MAX_ARGUMENTS)
+    tx.mergeCoins(
+      tx.gas,
+      merged.slice(at, at + MAX_ARGUMENTS).map((coin) => tx.objectRef({ ...coin })),
+    );
+  request.build(tx, { mutable: argument(true), readonly: argument(false) });
+  return tx.build();
+}
+
+async function simulate(
+  endpoint: Endpoint,
+  bytes: Uint8Array,
+  packageId: string | undefined,
+  signal?: AbortSignal,
+): Promise<GasCost> {
+  const result = await endpoint.call(
+    'a simulation',
+    (client, ended) =>
+      client.core.simulateTransaction({ transaction: bytes, include: INCLUDE, signal: ended }),
+    signal,
+  );
+  const transaction = executed(result);
+  if (!transaction.success)
+    throw executionError(failureOf(transaction.error, packageId), {
+      stage: 'simulation',
+      kind: failureKind((result.Transaction ?? result.FailedTransaction).effects.bcs),
+    });
+  return transaction.cost;
+}
+
+/** The bytes that are sent, and what it takes to find out their outcome. */
+export interface SignedTransaction {
+  readonly bytes: Uint8Array;
+  readonly signature: string;
+  readonly digest: string;
+  readonly expirationEpoch: bigint;
+  readonly gas: ReadonlyArray<{ readonly objectId: string; readonly version: string }>;
+}
+
+export async function signTransaction(
+  wallet: Wallet,
+  prepared: PreparedTransaction,
+): Promise<SignedTransaction> {
+  const { bytes, digest, expirationEpoch, gas } = prepared;
+  return { bytes, digest, expirationEpoch, gas, signature: await wallet.signTransaction(bytes) };
+}

@@ -1,0 +1,185 @@
+import { z } from 'zod';
+import { ConfigurationError, type Journal, type Log } from '#base';
+import { deliver } from './deliver-transaction.ts';
+import { ChainError, type Endpoints } from './endpoints/index.ts';
+import { type Executed, eventOf, failureOf } from './executed-transaction.ts';
+import { executionError } from './execution-error.ts';
+import { k8sGateway, staking } from './generated/index.ts';
+import type { SignedTransaction } from './prepare-transaction.ts';
+
+/** What a transaction is for. Of two transactions for one purpose, at most one may land. */
+export interface Purpose {
+  /** Join: stake and mint in one transaction. */
+  readonly kind: 'stake' | 'mint' | 'join';
+  /** The wallet that signs. A journal can outlive a wallet. */
+  readonly wallet: string;
+  readonly clusterId: string;
+  /** Stake: the node id; mint: the stake record and the node key; join: the node id and the node key. */
+  readonly subject: string;
+}
+
+interface Receipt {
+  readonly digest: string;
+  /** Stake and join: the record; mint: the token. */
+  readonly objectId: string;
+  /** Join: the token. */
+  readonly tokenId?: string | undefined;
+}
+
+export type Settled =
+  | { readonly kind: 'done'; readonly purpose: Purpose; readonly receipt: Receipt }
+  /** It was not executed and never will be: another transaction may be built, once the cluster's table agrees. */
+  | { readonly kind: 'dead'; readonly purpose: Purpose; readonly digest: string; readonly reason: string };
+
+/** Sends signed transactions so that a crash loses none: one at a time, each written to the journal before it is sent. */
+export interface TransactionOutbox {
+  /** Sends again the transaction that an earlier process had signed, unchanged, and returns its outcome. */
+  settle(signal?: AbortSignal): Promise<Settled | undefined>;
+  /** Writes the signed transaction to the journal, sends it, and returns its outcome. Nothing may be pending. */
+  send(purpose: Purpose, signed: SignedTransaction, signal?: AbortSignal): Promise<Settled>;
+  /** The last receipt for a purpose. */
+  receiptOf(purpose: Purpose): Receipt | undefined;
+}
+
+export interface OutboxOptions {
+  readonly endpoints: Endpoints;
+  readonly journal: Journal;
+  readonly log: Log;
+  readonly chainId: string;
+  readonly packageId: string;
+  /** How long to wait for the outcome of a transaction before giving up for now. */
+  readonly retryForMs: number;
+}
+
+const Purpose = z.strictObject({
+  kind: z.enum(['stake', 'mint', 'join']),
+  wallet: z.string(),
+  clusterId: z.string(),
+  subject: z.string(),
+});
+const Pending = z.strictObject({
+  purpose: Purpose,
+  packageId: z.string(),
+  digest: z.string(),
+  bytes: z.base64(),
+  signature: z.string(),
+  expirationEpoch: z.string().regex(/^\d+$/),
+  gas: z.array(z.strictObject({ objectId: z.string(), version: z.string().regex(/^\d+$/) })),
+});
+type Pending = z.infer<typeof Pending>;
+const ReceiptEntry = z.strictObject({
+  digest: z.string(),
+  objectId: z.string(),
+  tokenId: z.string().optional(),
+});
+
+export function openTransactionOutbox(options: OutboxOptions): TransactionOutbox {
+  // A transaction signed for one chain means nothing to another.
+  const journal = options.journal.section(`transactions/${options.chainId}`);
+  const outbox: Outbox = { ...options, journal };
+  return {
+    settle: async (signal) => {
+      const pending = pendingEntry(journal);
+      if (!pending) return undefined;
+      const { purpose, digest } = pending;
+      options.log.info('Settling the transaction of an earlier process', { ...purpose, digest });
+      return finish(outbox, pending, signal);
+    },
+    send: async (purpose, signed, signal) => {
+      const earlier = pendingEntry(journal);
+      if (earlier) throw new Error(`the transaction ${earlier.digest} must be settled first`);
+      const pending = pendingOf(purpose, signed, options.packageId);
+      await journal.write('pending', pending);
+      return finish(outbox, pending, signal);
+    },
+    receiptOf: (purpose) => {
+      const entry = journal.read(receiptKey(purpose));
+      return entry === undefined ? undefined : parsed(ReceiptEntry, entry, 'a receipt');
+    },
+  };
+}
+
+type Outbox = Pick<OutboxOptions, 'endpoints' | 'journal' | 'log' | 'retryForMs'>;
+
+function receiptKey({ kind, wallet, clusterId, subject }: Purpose): string {
+  return `receipt/${clusterId}/${wallet}/${kind}/${subject}`;
+}
+
+function pendingEntry(journal: Journal): Pending | undefined {
+  const entry = journal.read('pending');
+  return entry === undefined ? undefined : parsed(Pending, entry, 'a pending transaction');
+}
+
+async function finish(
+  { endpoints, journal, log, retryForMs }: Outbox,
+  pending: Pending,
+  signal?: AbortSignal,
+): Promise<Settled> {
+  const { purpose, digest } = pending;
+  const delivery = await deliver(endpoints, signedOf(pending), { retryForMs, signal });
+  if (delivery.kind === 'dead') {
+    const { reason } = delivery;
+    log.warn('A signed transaction can never land and is dropped', { ...purpose, digest, reason });
+    await journal.remove('pending');
+    return { kind: 'dead', purpose, digest, reason };
+  }
+  const { transaction } = delivery;
+  if (!transaction.success) {
+    await journal.remove('pending');
+    throw executionError(failureOf(transaction.error, pending.packageId), { digest });
+  }
+  const receipt = { digest, ...madeBy(purpose, transaction, pending.packageId) };
+  // The receipt first: after a crash between the two writes the transaction is settled twice, which is harmless.
+  await journal.write(receiptKey(purpose), receipt);
+  await journal.remove('pending');
+  log.info('A transaction has landed', { ...purpose, ...receipt });
+  return { kind: 'done', purpose, receipt };
+}
+
+function pendingOf(purpose: Purpose, signed: SignedTransaction, packageId: string): Pending {
+  return {
+    purpose,
+    packageId,
+    digest: signed.digest,
+    bytes: Buffer.from(signed.bytes).toString('base64'),
+    signature: signed.signature,
+    expirationEpoch: signed.expirationEpoch.toString(),
+    gas: signed.gas.map(({ objectId, version }) => ({ objectId, version })),
+  };
+}
+
+function signedOf(pending: Pending): SignedTransaction {
+  return {
+    bytes: Uint8Array.from(Buffer.from(pending.bytes, 'base64')),
+    signature: pending.signature,
+    digest: pending.digest,
+    expirationEpoch: BigInt(pending.expirationEpoch),
+    gas: pending.gas,
+  };
+}
+
+/** The objects that the transaction was sent for, by the events that name them. */
+function madeBy(purpose: Purpose, transaction: Executed, packageId: string): Omit<Receipt, 'digest'> {
+  const created = eventOf(transaction, packageId, staking.MODULE, 'StakeCreated');
+  const minted = eventOf(transaction, packageId, k8sGateway.MODULE, 'SealTokenCreated');
+  const recordId = created && staking.StakeCreated.parse(created).record;
+  const tokenId = minted && k8sGateway.SealTokenCreated.parse(minted).token;
+  if (purpose.kind === 'stake' && recordId) return { objectId: recordId };
+  if (purpose.kind === 'mint' && tokenId) return { objectId: tokenId };
+  if (purpose.kind === 'join' && recordId && tokenId) return { objectId: recordId, tokenId };
+  throw new ChainError(
+    'DAAS_CHAIN_ANSWER_INCOMPLETE',
+    `the transaction ${transaction.digest} landed, and the node does not tell its events: try again, or ask another endpoint`,
+    { isRetryable: true, details: { digest: transaction.digest } },
+  );
+}
+
+function parsed<T>(schema: z.ZodType<T>, entry: unknown, what: string): T {
+  const result = schema.safeParse(entry);
+  if (result.success) return result.data;
+  // Dropping the entry would forget that money was sent: the operator must look.
+  throw new ConfigurationError(
+    'DAAS_JOURNAL_DAMAGED',
+    `the journal has ${what} that cannot be read (${result.error.issues[0]?.message}): restore it from a backup, or remove it after checking on chain what became of it`,
+  );
+}

@@ -1,0 +1,102 @@
+import { displayText } from '#base';
+import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS } from '#gateway';
+import { type NodeFilter, nodesView } from './gateway-nodes.ts';
+import { bansText, breakerText, camelCased } from './gateway-views.ts';
+import { type Io, notConfirmed } from './io.ts';
+import { ask } from './operator-client.ts';
+
+export interface SocketOptions {
+  readonly socket: string;
+}
+export interface TouchOptions extends SocketOptions {
+  readonly yes?: boolean;
+  readonly dryRun?: boolean;
+}
+
+export function evict(
+  io: Io,
+  { node, lock }: { readonly node: string; readonly lock: boolean },
+  options: TouchOptions,
+): Promise<void> {
+  return touch(io, OPERATOR_PATHS.evict, { node_id: node, lock }, options);
+}
+
+export function ban(
+  io: Io,
+  { what, reason }: { readonly what: string; readonly reason: string },
+  options: TouchOptions,
+): Promise<void> {
+  return touch(io, OPERATOR_PATHS.ban, { target: banTarget(what), reason }, options);
+}
+
+export function unban(io: Io, what: string, options: TouchOptions): Promise<void> {
+  return touch(io, OPERATOR_PATHS.unban, { target: banTarget(what) }, options);
+}
+
+export function release(io: Io, node: string, options: TouchOptions): Promise<void> {
+  return touch(io, OPERATOR_PATHS.release, { node_id: node }, options);
+}
+
+export function unlock(io: Io, node: string, options: TouchOptions): Promise<void> {
+  return touch(io, OPERATOR_PATHS.unlock, { node_id: node }, options);
+}
+
+export function resetBreaker(io: Io, options: TouchOptions): Promise<void> {
+  return touch(io, OPERATOR_PATHS.breaker, { reset: true }, options);
+}
+
+/** `worker-1`, `node:worker-1`, `staker:0x…`, `key:…`. */
+export function banTarget(text: string): { subject: 'node_id' | 'node_key' | 'staker'; value: string } {
+  const [, prefix, value = ''] = /^(?:(node|staker|key):)?(.+)$/.exec(text) ?? [];
+  if (prefix === 'staker' || (prefix === undefined && value.startsWith('0x')))
+    return { subject: 'staker', value };
+  return { subject: prefix === 'key' ? 'node_key' : 'node_id', value };
+}
+
+/** Shows what the gateway would do, asks for confirmation, and has it done. */
+async function touch(
+  io: Io,
+  path: string,
+  command: Record<string, unknown>,
+  options: TouchOptions,
+): Promise<void> {
+  const preview = await ask(options.socket, 'POST', path, CommandReply, { ...command, dry_run: true });
+  if (preview.actions.length === 0) {
+    io.result({ ...preview, dryRun: options.dryRun === true }, 'nothing to do: it is so already');
+    return;
+  }
+  if (options.dryRun) {
+    io.result(
+      { ...preview, dryRun: true },
+      ['would:', ...preview.actions.map((action) => `  ${displayText(action)}`)].join('\n'),
+    );
+    return;
+  }
+  if (!options.yes) {
+    for (const action of preview.actions) io.note(action);
+    if (!(await io.confirm('Do this?'))) throw notConfirmed('nothing was done: the answer was no');
+  }
+  const reply = await ask(options.socket, 'POST', path, CommandReply, command);
+  for (const action of reply.actions) io.step(action);
+  for (const warning of reply.warnings) io.warn(warning);
+  io.result(
+    { ...reply, dryRun: false },
+    reply.done ? 'decided: the gateway is carrying it out' : 'nothing to do',
+  );
+}
+
+export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & NodeFilter): Promise<void> {
+  const reply = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
+  const { shown, hidden, text } = nodesView(reply, filter);
+  io.result({ timestamp: reply.timestamp, nodes: shown.map(camelCased), hidden }, text);
+}
+
+export async function listBans(io: Io, { socket }: SocketOptions): Promise<void> {
+  const { timestamp, bans } = await ask(socket, 'GET', OPERATOR_PATHS.bans, BansReply);
+  io.result({ timestamp, bans: bans.map(camelCased) }, bansText(bans, timestamp));
+}
+
+export async function showBreaker(io: Io, { socket }: SocketOptions): Promise<void> {
+  const breaker = await ask(socket, 'GET', OPERATOR_PATHS.breaker, BreakerReply);
+  io.result(camelCased(breaker), breakerText(breaker));
+}

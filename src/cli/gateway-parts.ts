@@ -1,0 +1,89 @@
+import { type Clock, type Log, systemClock } from '#base';
+import { createChainClient, createChangeFollower, type Deployment } from '#chain';
+import { openKubernetes } from '#cluster';
+import { Composition } from '#composition';
+import type { ChainReader, ChangeFollower } from '#domain';
+import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
+import { type Token, token } from '#plugin';
+import { warnUnproven } from './chain-trust.ts';
+import { endpointFigures } from './endpoint-figures.ts';
+
+// The parts of a gateway, and the tokens to register others under.
+
+export const GatewayLog: Token<Log> = token('gateway/log');
+export const GatewayClock: Token<Clock> = token('gateway/clock');
+/** 0 ≤ x < 1; for the jitter of delays, nothing secret. */
+export const GatewayRandom: Token<() => number> = token('gateway/random');
+/** Reads the chain's facts. */
+export const GatewayChain: Token<ChainReader> = token('gateway/chain');
+/** Follows the changes of the chain. */
+export const GatewayFollower: Token<ChangeFollower> = token('gateway/follower');
+/** The figures of the chain endpoints, for `/readyz`. */
+const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = token('gateway/figures');
+/** The connection to the Kubernetes API server. */
+export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
+
+type ChainAccess = Omit<Parameters<typeof createChainClient>[0], 'deployment' | 'clock' | 'onUnproven'>;
+
+export interface GatewayComposition {
+  readonly config: RunnableGatewayConfig;
+  readonly deployment: Deployment;
+  readonly access: ChainAccess;
+  readonly log: Log;
+}
+
+/** The composition root of `k3s-daas gateway run`: a factory for every part that the gateway works on. */
+export function gatewayParts({ config, deployment, access, log }: GatewayComposition): Composition {
+  const client = token<ReturnType<typeof createChainClient>>('gateway/chain-client');
+  return new Composition()
+    .register(GatewayLog, () => log)
+    .register(GatewayClock, () => systemClock)
+    .register(GatewayRandom, () => Math.random)
+    .register(client, (parts) =>
+      createChainClient({
+        ...access,
+        deployment,
+        clock: parts.get(GatewayClock),
+        onUnproven: warnUnproven(parts.get(GatewayLog)),
+      }),
+    )
+    .register(GatewayChain, (parts) => parts.get(client))
+    .register(GatewayFigures, (parts) => {
+      const { endpoints } = parts.get(client);
+      return () => ({ chain_endpoints: endpoints.status().map(endpointFigures) });
+    })
+    .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
+    .register(GatewayKubernetes, (parts) =>
+      openKubernetes({
+        kubeconfig: { path: config.kubeconfig, isPrivate: true },
+        log: parts.get(GatewayLog).child({ part: 'cluster' }),
+      }),
+    );
+}
+
+/** The options of `startGateway`, from the parts. */
+export async function gatewayOptions(
+  parts: Composition,
+  {
+    config,
+    clusterId,
+    endpoints,
+  }: {
+    readonly config: RunnableGatewayConfig;
+    readonly clusterId: string;
+    readonly endpoints: number;
+  },
+): Promise<GatewayOptions> {
+  return {
+    config,
+    clusterId,
+    endpoints,
+    chain: await parts.open(GatewayChain),
+    follower: await parts.open(GatewayFollower),
+    kubernetes: await parts.open(GatewayKubernetes),
+    clock: parts.get(GatewayClock),
+    random: parts.get(GatewayRandom),
+    log: parts.get(GatewayLog),
+    figures: parts.get(GatewayFigures),
+  };
+}

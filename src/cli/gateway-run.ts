@@ -1,0 +1,102 @@
+import { ConfigurationError, EXIT, type Log, type LogFields } from '#base';
+import type { openKubernetes } from '#cluster';
+import { type RunningGateway, startGateway } from '#gateway';
+import { createLogger } from '#infrastructure';
+import { chainAccessOf } from './chain-access.ts';
+import { deploymentOf } from './chain-settings.ts';
+import { sayTrust } from './chain-trust.ts';
+import { gatewaySection, withGatewayId } from './gateway-config.ts';
+import { GatewayChain, GatewayKubernetes, gatewayOptions, gatewayParts } from './gateway-parts.ts';
+import type { Io } from './io.ts';
+import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
+
+/** systemd and Kubernetes kill later than that. */
+const stopDeadlineMs = 20_000;
+/** After this time the log names what keeps the gateway from being ready. */
+const patienceMs = 10_000;
+
+/** `k3s-daas gateway run`: until SIGTERM, SIGINT or the gateway's own end. */
+export async function runGateway(io: Io, flags: { readonly config?: string }): Promise<void> {
+  const settings = await loadGatewaySettings({ file: flags.config });
+  const { value } = settings;
+  const log = createLogger({
+    level: value.log.level,
+    format: io.isJson ? 'json' : value.log.format,
+  });
+  for (const detail of foreignVariableWarnings(settings)) log.warn('Configuration warning', { detail });
+  const config = withGatewayId(gatewaySection(settings));
+  const deployment = await deploymentOf(settings);
+  const parts = gatewayParts({ config, deployment, access: await chainAccessOf(settings), log });
+  // A wrong endpoint is an error before the cluster is asked.
+  await parts.open(GatewayChain);
+  sayTrust(deployment, log);
+  await using kubernetes = await parts.open(GatewayKubernetes);
+  if (!config.allowUnboundNames) await refuseWithoutPolicy(kubernetes);
+  const { clusterId } = deployment;
+  const options = await gatewayOptions(parts, {
+    config,
+    clusterId,
+    endpoints: value.chain.endpoints.length,
+  });
+  await using gateway = await startGateway(options);
+  reportStart(gateway, log, { gatewayId: config.gatewayId, clusterId });
+  const reason = await untilStopped(gateway);
+  log.info('Gateway stops', { event: 'gateway.stopping', reason });
+  exitAfter(stopDeadlineMs, log);
+}
+
+/** Throws `DAAS_POLICY_NOT_IN_PLACE` unless the cluster binds a join credential to its node name. */
+async function refuseWithoutPolicy(
+  kubernetes: Pick<ReturnType<typeof openKubernetes>, 'policyState'>,
+): Promise<void> {
+  const policy = await kubernetes.policyState();
+  if (policy.kind !== 'not-in-place') return;
+  throw new ConfigurationError(
+    'DAAS_POLICY_NOT_IN_PLACE',
+    `the policy that binds node names is not in force, so a join credential would admit any name: run 'k3s-daas gateway setup' (${policy.problems.join('; ')})`,
+    { details: { problems: policy.problems } },
+  );
+}
+
+function reportStart(gateway: RunningGateway, log: Log, ids: LogFields): void {
+  const { listenUrl, healthUrl, socketPath } = gateway;
+  const facts = { listenUrl, healthUrl, socketPath, ...ids };
+  log.info('Gateway listens', { event: 'gateway.listening', ...facts });
+  void reportReady(gateway, log, facts);
+}
+
+async function untilStopped(gateway: RunningGateway): Promise<string> {
+  const asked = Promise.withResolvers<string>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => asked.resolve(signal));
+  return Promise.race([asked.promise, gateway.ended.then(() => 'it ended by itself')]);
+}
+
+/** A connection or a call that hangs must not keep the process: every decision is on disk, unless the disk is full. */
+function exitAfter(deadlineMs: number, log: Log): void {
+  setTimeout(() => {
+    log.error('The gateway did not stop in time and exits now', {
+      event: 'gateway.stop-overdue',
+      deadlineMs,
+    });
+    process.exit(EXIT.unexpected);
+  }, deadlineMs).unref();
+}
+
+/** Logs when `/readyz` first answers 200, and what fails if that takes long. */
+async function reportReady(gateway: RunningGateway, log: Log, facts: LogFields): Promise<void> {
+  const impatience = setTimeout(() => void reportFailing(gateway, log), patienceMs).unref();
+  try {
+    await gateway.untilReady();
+    log.info('Gateway is ready', { event: 'gateway.ready', ...facts });
+  } catch {
+    // It stops before it was ready; `runGateway` logs that.
+  } finally {
+    clearTimeout(impatience);
+  }
+}
+
+async function reportFailing(gateway: RunningGateway, log: Log): Promise<void> {
+  const failing = (await gateway.health()).filter(({ isOk }) => !isOk);
+  const detail = failing.map(({ name, detail: why }) => `${name}: ${why}`).join('; ');
+  log.warn('Gateway is not ready yet', { event: 'gateway.waiting', detail });
+}

@@ -1,0 +1,163 @@
+import { access } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { ConfigurationError, EXIT } from '#base';
+import { setupCluster } from '#cluster';
+import { makeTrustedDirectory, replaceFile } from '#infrastructure';
+import {
+  type GatewaySection,
+  gatewaySection,
+  hostNamesOf,
+  keyFilesOf,
+  publicUrlOf,
+} from './gateway-config.ts';
+import { ensureGatewayKeys, type GatewayKeys } from './gateway-keys.ts';
+import { type Io, notConfirmed, table } from './io.ts';
+import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
+
+export interface SetupFlags {
+  readonly config?: string;
+  readonly adminKubeconfig: string;
+  readonly ordinary?: readonly string[];
+  readonly reserve?: readonly string[];
+  readonly check?: boolean;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+type SetupResult = Awaited<ReturnType<typeof setupCluster>>;
+type ClusterOptions = Parameters<typeof setupCluster>[0];
+
+interface SetupPlan {
+  readonly cluster: SetupResult;
+  readonly missingFiles: readonly string[];
+}
+
+/** `k3s-daas gateway setup`: shows what it would change, asks, and changes it. */
+export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
+  const settings = await loadGatewaySettings({ file: flags.config });
+  for (const warning of foreignVariableWarnings(settings)) io.warn(warning);
+  const config = gatewaySection(settings);
+  refuseConflicts(config, flags);
+  const options: ClusterOptions = {
+    kubeconfig: { path: flags.adminKubeconfig },
+    ordinaryNames: flags.ordinary ?? [],
+    reservedNames: flags.reserve ?? [],
+    allowUnboundNames: config.allowUnboundNames,
+  };
+  const plan = await planSetup(config, options);
+  for (const shortcoming of plan.cluster.shortcomings) io.warn(shortcoming);
+  if (flags.check || flags.dryRun) return showPlan(io, plan, { isCheck: flags.check === true });
+  if (plan.cluster.changes.length > 0) {
+    io.note(planText(plan));
+    if (!flags.yes && !(await io.confirm(`Change the cluster ${config.server} like this?`)))
+      throw notConfirmed('nothing was changed: the answer was no');
+  }
+  const keys = await ensureGatewayKeys(keyFilesOf(config.tls), hostNamesOf(config.listen.host));
+  for (const file of keys.made) io.step('made a key', file);
+  const done = await setupCluster(options);
+  for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
+  await writeKubeconfig(io, config, done);
+  showResult(io, { config, keys, done, endpoint: settings.value.chain.endpoints[0] });
+}
+
+function refuseConflicts(config: GatewaySection, flags: SetupFlags): void {
+  if (config.kubeconfig === flags.adminKubeconfig)
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_ADMIN_KUBECONFIG',
+      `gateway.kubeconfig is the administrator's own: ${flags.adminKubeconfig}. Name another file; setup writes a kubeconfig with the gateway's least rights there`,
+    );
+  const twice = flags.ordinary?.find((name) => flags.reserve?.includes(name));
+  if (twice !== undefined)
+    throw new ConfigurationError(
+      'DAAS_FLAGS_CONFLICT',
+      `--ordinary ${twice} lets a node of that name join, --reserve ${twice} lets none: pass one of them`,
+    );
+}
+
+async function planSetup(config: GatewaySection, options: ClusterOptions): Promise<SetupPlan> {
+  const { certFile, keyFile, signingKeyFile } = keyFilesOf(config.tls);
+  const cluster = await setupCluster({ ...options, check: true });
+  return {
+    cluster,
+    missingFiles: await missingFiles([certFile, keyFile, signingKeyFile, config.kubeconfig]),
+  };
+}
+
+/** `--check` exits with 1 when something is missing. */
+function showPlan(io: Io, plan: SetupPlan, { isCheck }: { readonly isCheck: boolean }): void {
+  const { cluster, missingFiles: missing } = plan;
+  if (isCheck && cluster.changes.length + missing.length > 0) process.exitCode = EXIT.unexpected;
+  io.result(
+    {
+      dryRun: true,
+      kubernetesVersion: cluster.kubernetesVersion,
+      changes: cluster.changes,
+      missingFiles: missing,
+    },
+    `${planText(plan)}\nNothing was changed: this was a dry run.`,
+  );
+}
+
+async function writeKubeconfig(io: Io, config: GatewaySection, { kubeconfig }: SetupResult): Promise<void> {
+  if (!kubeconfig) return;
+  makeTrustedDirectory(dirname(config.kubeconfig), {
+    what: 'the directory of the kubeconfig',
+    origin: 'gateway.kubeconfig',
+  });
+  await replaceFile(config.kubeconfig, kubeconfig.reveal(), 0o600);
+  io.step("wrote the gateway's kubeconfig", config.kubeconfig);
+}
+
+function showResult(
+  io: Io,
+  {
+    config,
+    keys,
+    done,
+    endpoint,
+  }: {
+    readonly config: GatewaySection;
+    readonly keys: GatewayKeys;
+    readonly done: SetupResult;
+    readonly endpoint: string | undefined;
+  },
+): void {
+  const tlsPin = Buffer.from(keys.tlsPin).toString('hex');
+  const signingKey = Buffer.from(keys.signingKey).toString('hex');
+  io.result(
+    {
+      kubernetesVersion: done.kubernetesVersion,
+      changes: done.changes,
+      made: keys.made,
+      kubeconfig: config.kubeconfig,
+      tlsPin,
+      signingKey,
+    },
+    [
+      "The cluster is ready. Next, register the gateway on chain once, with the key of the cluster's admin.",
+      'Then put the id that this command prints into gateway.gatewayId:',
+      `  k3s-daas cluster gateway add --url ${publicUrlOf(config)} --tls-pin ${tlsPin} --signing-key ${signingKey} --endpoint ${endpoint}`,
+    ].join('\n'),
+  );
+}
+
+async function missingFiles(paths: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(
+    paths.map((path) =>
+      access(path).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return paths.filter((_, index) => !found[index]);
+}
+
+function planText({ cluster: { changes }, missingFiles: missing }: SetupPlan): string {
+  if (changes.length + missing.length === 0) return 'Everything is in place.';
+  return table([
+    ['ACTION', 'WHAT', 'WHY'],
+    ...changes.map(({ action, what, why }) => [action, what, why]),
+    ...missing.map((path) => ['make', path, 'the gateway needs it']),
+  ]);
+}

@@ -1,0 +1,25 @@
+import type { AgentStart, AgentSupervisor } from '#plugin';
+
+/** The supervisor, with a check of each join credential before the agent starts with it. */
+export function guardedAgent(
+  agent: AgentSupervisor,
+  guard: (join: NonNullable<AgentStart['join']>, signal: AbortSignal) => Promise<void>,
+): AgentSupervisor {
+  return {
+    state: () => agent.state(),
+    runningPods: (signal) => agent.runningPods(signal),
+    resourceUsage: () => agent.resourceUsage(),
+    preflight: (signal) => agent.preflight(signal),
+    nodePasswordFile: () => agent.nodePasswordFile(),
+    async start(request, signal) {
+      // Without a credential it starts on certificates that a checked server has issued.
+      if (request.join) await guard(request.join, signal);
+      await agent.start(request, signal);
+    },
+    failed: () => agent.failed(),
+    needsCredential: (signal) => agent.needsCredential(signal),
+    stop: (options) => agent.stop(options),
+    stopForGood: () => agent.stopForGood(),
+    [Symbol.asyncDispose]: () => agent[Symbol.asyncDispose](),
+  };
+}
