@@ -1,12 +1,5 @@
 import type { EvidenceKind } from './evidence.ts';
 
-/** One row of the tables in docs/attestation.md: what is demanded, and which reason a refusal names. */
-export interface Check {
-  readonly check: CheckId;
-  readonly demand: string;
-  readonly source: string;
-}
-
 const NSM = 'NSM attestation_process.md';
 const NITROTPM = 'EC2 user guide, NitroTPM validation';
 const COSE = 'RFC 9052';
@@ -20,6 +13,7 @@ const TDX = 'Intel TDX module ABI';
 const TPM = 'TPM 2.0 library part 2';
 const OURS = 'policy';
 
+/** One row of the tables in docs/attestation.md: the reason a refusal names, what is demanded, and by which document. */
 const row = <Id extends string>(check: Id, demand: string, source: string) => ({ check, demand, source });
 
 const ACCEPTED = [

@@ -28,7 +28,7 @@ export interface DevQuoteOptions {
   ) => Promise<readonly CollateralItem[]>;
 }
 
-export const DEV_FMSPC = '00606a000000';
+const DEV_FMSPC = '00606a000000';
 const SGX_EXTENSION = '1.2.840.113741.1.13.1';
 const QE_VENDOR = '939a7233f79c4ca9940a0db3957f0607';
 /** Bodies by version: TDX 1.5 has the longer one, and its version 5 a header of its own. */

@@ -29,7 +29,7 @@ interface Certified {
 }
 
 export const DEV_SNP_MEASUREMENT = Buffer.alloc(48, 0x5a);
-export const DEV_SNP_TCB = [1, 4, 0, 23, 213] as const;
+const DEV_SNP_TCB = [1, 4, 0, 23, 213] as const;
 const CHIP_ID = Buffer.from(Array.from({ length: 64 }, (_, index) => index + 1));
 /** Family and model of each line, as report versions from 3 on have them. */
 const FAMILY = { Milan: [0x19, 0x01], Genoa: [0x19, 0x11], Turin: [0x1a, 0x02] } as const;

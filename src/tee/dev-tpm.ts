@@ -16,7 +16,7 @@ export interface DevTpmOptions {
 }
 
 /** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign. */
-export const DEV_AK_ATTRIBUTES = 0x0005_0072;
+const DEV_AK_ATTRIBUTES = 0x0005_0072;
 export const DEV_TPM_PCR = Buffer.alloc(32, 0x0c);
 const defaultPcrs = new Map([0, 1, 2, 3, 4, 7, 8, 9, 11].map((index) => [index, DEV_TPM_PCR]));
 

@@ -76,7 +76,6 @@ const snp = z.strictObject({
   maxCollateralAge: Duration.default(400 * UNITS.d),
 });
 export type SnpPolicy = z.infer<typeof snp>;
-export type SnpMeasurement = z.infer<typeof SnpMeasurement>;
 
 export const TCB_STATUSES = [
   'UpToDate',
@@ -123,7 +122,6 @@ const SgxMeasurement = z.union(
 );
 const sgx = z.strictObject({ measurements: measurements(SgxMeasurement), ...intel });
 export type SgxPolicy = z.infer<typeof sgx>;
-export type SgxMeasurement = z.infer<typeof SgxMeasurement>;
 
 const tpm = z.strictObject({
   /** Names of attestation keys as `tpm2_readpublic` prints them; a TPM has no root that all vendors share. */

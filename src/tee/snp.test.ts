@@ -108,6 +108,22 @@ describe('beside the rows of SEV-SNP', () => {
       expect(reasonsOf(await snpTrial({ product: 'Turin', certified: { tcb } }))).toEqual(['tcb-mismatch']);
   });
 
+  test('a CRL counts in one form only: another outer tag, or bits behind its signature, are refused', async () => {
+    const changed = (change: (crl: Buffer) => unknown) =>
+      snpTrial({
+        collateral: async (items) =>
+          items.map((item) => {
+            const content = Buffer.from(item.content);
+            if (item.name === 'crl') change(content);
+            return { ...item, content };
+          }),
+      });
+    expect(reasonsOf(await changed((crl) => crl.writeUInt8(0x70, 0)))).toEqual(['crl-invalid']);
+    // The signature of RSA with 2048 bits is the last 256 bytes; before it, how many bits of it do not count.
+    const unused = await changed((crl) => crl.writeUInt8(1, crl.length - 257));
+    expect(reasonsOf(unused)).toEqual(['crl-invalid']);
+  });
+
   test('a guest that was launched on older firmware than the policy demands is refused', async () => {
     const trial = await snpTrial({ alter: (report) => report.writeUInt8(22, 0x1f6) });
     expect(reasonsOf(trial)).toEqual(['tcb-outdated']);
