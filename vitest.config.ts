@@ -6,11 +6,28 @@ const shared = {
   ssr: { resolve: { conditions } },
   resolve: { conditions },
 };
+const options = {
+  execArgv: ['--conditions=source'],
+  // A transform cached under another tsconfig would be served stale.
+  fsModuleCache: false,
+};
+const processes = { ...options, testTimeout: 120_000, hookTimeout: 120_000 };
+
+/** What describes a Sui chain. */
+const chainSuites = ['devnet/src/**/*.suite.ts', 'contracts/test/**/*.suite.ts'];
+/** What describes Kubernetes, k3s and the product on them. */
+const clusterSuites = ['integration/**/*.suite.ts'];
+/** Need a real k3s (K3S_BIN), and are skipped by name without it. */
+const realK3s = ['integration/real-*.test.ts', 'integration/world/real-machine.test.ts'];
 
 /**
- * - `unit`: everything that needs no other process; beside the code it describes.
- * - `integration`: worlds of real processes on loopback.
- * - `kube`: the real API server (`npm run test:kube`).
+ * A project is a world: a suite (`*.suite.ts`) describes one behaviour and runs in each project that includes it.
+ *
+ * - `unit`: everything that needs no other process; beside the code it describes. Chain suites run on the dev chain.
+ * - `integration`: worlds of real processes on loopback, on the stand-ins.
+ * - `kube`: a real API server (`npm run test:kube`).
+ * - `real`: a real k3s (`K3S_BIN`).
+ * - `sui`: a real Sui full node (`K3S_DAAS_TEST_SUI_RPC_ENDPOINT`).
  */
 export default defineConfig({
   test: {
@@ -19,43 +36,56 @@ export default defineConfig({
       {
         ...shared,
         test: {
+          ...options,
           name: 'unit',
-          include: [
-            'src/**/*.test.ts',
-            'devnet/src/**/*.test.ts',
-            'plugins/**/*.test.ts',
-            'contracts/**/*.test.ts',
-            'scripts/**/*.test.ts',
-          ],
-          execArgv: ['--conditions=source'],
+          include: ['{src,devnet/src,plugins,contracts,scripts}/**/*.test.ts', ...chainSuites],
+          provide: { chain: 'dev chain' },
           testTimeout: 20_000,
-          // A transform cached under another tsconfig would be served stale.
-          fsModuleCache: false,
         },
       },
       {
         ...shared,
         test: {
+          ...processes,
           name: 'integration',
-          include: ['integration/**/*.test.ts'],
-          exclude: ['integration/kube/**', 'node_modules/**'],
-          execArgv: ['--conditions=source'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          fsModuleCache: false,
+          include: ['integration/**/*.test.ts', ...clusterSuites],
+          exclude: ['integration/kube/**', ...realK3s],
+          provide: { world: 'standin' },
         },
       },
       {
         ...shared,
         test: {
+          ...processes,
           name: 'kube',
-          include: ['integration/kube/**/*.test.ts'],
-          execArgv: ['--conditions=source'],
+          include: ['integration/kube/**/*.test.ts', ...clusterSuites],
           globalSetup: ['integration/kube/setup.ts'],
+          provide: { world: 'kube' },
+          fileParallelism: false,
+          hookTimeout: 900_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...processes,
+          name: 'real',
+          include: [...realK3s, ...clusterSuites],
+          provide: { world: 'real' },
+          fileParallelism: false,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...options,
+          name: 'sui',
+          include: chainSuites,
+          provide: { chain: 'full node' },
+          // All files spend from one account.
           fileParallelism: false,
           testTimeout: 120_000,
-          hookTimeout: 900_000,
-          fsModuleCache: false,
         },
       },
     ],

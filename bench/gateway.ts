@@ -6,14 +6,14 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spkiPin } from '#api';
 import { silentLog, systemClock } from '#base';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from '../src/gateway/chain.fixture.ts';
-import { FakeCluster } from '../src/gateway/cluster.fixture.ts';
+import { FakeChain, FakeKubernetes } from '#testing';
 import { GatewayConfig } from '../src/gateway/config.ts';
 import { startGateway } from '../src/gateway/gateway.ts';
+import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
 import { type Change, openSqliteStore } from '../src/gateway/store.ts';
+import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
-import { toStored, workerKey } from '../src/gateway/worker.ts';
 
 /**
  * A gateway on a chain and a cluster in memory that already has so many members: how long its start takes, how long it
@@ -39,8 +39,8 @@ const config = GatewayConfig.parse({
   admit: { maxNodes: 100_000 },
   limits: { addressRate: 100_000, addressBurst: 100_000 },
 });
-const chain = new FakeChain();
-const cluster = new FakeCluster(systemClock);
+const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
+const kubernetes = new FakeKubernetes(systemClock);
 chain.gateways = [
   {
     id: GATEWAY_ID,
@@ -60,8 +60,8 @@ let changes: Change[] = [];
 for (let index = 0; index < members; index += 1) {
   const nodeId = `worker-${index}`;
   const { recordId, tokenId } = chain.stake(nodeId, key, { announce: false });
-  cluster.addNode(nodeId, { stakeRecordId: recordId });
-  cluster.names.set(nodeId, 'basic');
+  kubernetes.addNode(nodeId, { stakeRecordId: recordId });
+  kubernetes.names.set(nodeId, 'basic');
   const member = aWorker({ nodeId, recordId, tokenId, registeredAtMs: Date.now() });
   changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
   if (changes.length < 1_000 && index + 1 < members) continue;
@@ -103,7 +103,7 @@ const gateway = await measure('start', () =>
     clusterId: CLUSTER_ID,
     chain,
     follower: chain,
-    cluster,
+    kubernetes,
     clock: systemClock,
     log: silentLog,
   }),

@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { suiteWorld } from './suite-world.ts';
 import { freePort } from './world/free-port.ts';
 import { FreezeProxy, type SeenRequest } from './world/freeze-proxy.ts';
 import {
@@ -16,14 +16,15 @@ import {
   type Stakeholder,
   stakeAndMint,
 } from './world/outsider.ts';
+import { processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
-import { SUI, type Worker, World, type WorldOptions } from './world/world.ts';
+import { SUI, type Worker, World } from './world/world.ts';
 
 /**
  * Processes are killed with SIGKILL at exact places: a proxy holds the one message that a test names, so that the kill
  * lands between what was sent and what was told.
  */
-export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): void {
+describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
   let world: World;
   let sui: SuiGrpcClient;
   /** Between workers and the chain, between workers and the gateway, between the gateway and Kubernetes. */
@@ -36,7 +37,7 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
   beforeAll(async () => {
     // The chain names the proxy's address; the gateway itself listens elsewhere.
     world = await World.start({
-      ...where,
+      ...suiteWorld.k3s,
       gateway: {
         listen: { host: '127.0.0.1', port: await freePort() },
         limits: { strangerBurst: 100, addressRate: 1000, addressBurst: 1000 },
@@ -131,11 +132,11 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
       await world.nodeReady(worker.nodeId);
       await host.event('agent.ready');
       const before = await world.node(worker.nodeId);
-      const pods = processesOf(worker, 'containerd-shim-runc-v2');
+      const pods = processesOf(worker.containerdAddress, 'containerd-shim-runc-v2');
       expect(pods).toHaveLength(2);
       await killed(host);
       await joinsOnce(worker);
-      expect(processesOf(worker, 'containerd-shim-runc-v2')).toEqual(pods);
+      expect(processesOf(worker.containerdAddress, 'containerd-shim-runc-v2')).toEqual(pods);
       // The Node was heard of a moment ago: it is the same one, not one that was made anew.
       expect(await world.node(worker.nodeId)).toEqual(before);
     });
@@ -376,24 +377,5 @@ export function describeCrashes(where: Pick<WorldOptions, 'startK3s'> = {}): voi
     return body.data ?? {};
   }
 
-  const agentsOf = (worker: Worker): number[] => processesOf(worker, 'k3s agent');
-
-  /** Pids of a worker's processes by the name they show; the environment tells whose they are. */
-  function processesOf({ containerdAddress }: Worker, name: string): number[] {
-    return readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry))
-      .map(Number)
-      .filter((pid) => {
-        try {
-          const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-          return (
-            words.startsWith(name) &&
-            (words.includes(containerdAddress) ||
-              readFileSync(`/proc/${pid}/environ`, 'utf8').includes(containerdAddress))
-          );
-        } catch {
-          return false;
-        }
-      });
-  }
-}
+  const agentsOf = ({ containerdAddress }: Worker) => processesOf(containerdAddress, 'k3s agent');
+});

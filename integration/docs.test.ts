@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { Lifetime } from '#base';
 import { readWallet } from '#chain';
-import { commandProblem } from './docs/command-lines.ts';
+import { commandProblem } from '../scripts/command-lines.ts';
 import { Newcomer, replace, type Table, take, wasRun } from './docs/newcomer.ts';
+import { notRunHere } from './docs/not-run.ts';
 import { blocksOf, commandsIn, commandsInSentences, pages, readPage, wordsOf } from './docs/pages.ts';
 import { freePort } from './world/free-port.ts';
 import { KubernetesApi, until } from './world/kubernetes.ts';
@@ -391,21 +392,3 @@ describe('what is not run', () => {
     expect(named).toEqual(notRunHere);
   });
 });
-
-/** A block that joins this list is one more that a newcomer is the first to run. */
-const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
-  ['README.md', 'git clone … && cd k3s-daas', 'needs the network; CI runs both commands'],
-  ['README.md', 'k3s-daas agent --node-label disk=ssd', 'the worker of getting started runs this command'],
-  [
-    guide,
-    'npm run --silent build && npm pack --workspaces --include-workspace-root',
-    'writes into the clone and installs as root',
-  ],
-  [guide, 'npm run demo -- --keep', 'runs until Ctrl-C; the blocks below run in the same world'],
-  [guide, 'systemctl daemon-reload', 'needs systemd and root'],
-  [
-    'docs/testing.md',
-    'K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://fullnode.testnet.sui.io:443 K3S_DAAS_TEST_SUI_KEY=suiprivkey1… \\',
-    'needs a Sui network',
-  ],
-];

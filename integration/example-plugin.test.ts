@@ -12,8 +12,15 @@ import {
 } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { createHost, discoverPlugin, type PluginEntry } from '#host';
-import { AgentArguments, definePlugin, JoinCredentialSource, SealTokenSource } from '#plugin';
+import { createHost, discoverPlugin, HostAgent, HostLog, hostParts, type PluginEntry } from '#host';
+import {
+  AgentArguments,
+  definePlugin,
+  HostClock,
+  JoinCredentialSource,
+  SealTokenSource,
+  StakeChain,
+} from '#plugin';
 
 const config = { labels: { 'example.com/zone': 'a', 'example.com/disk': 'fast' } };
 
@@ -45,16 +52,18 @@ async function runHost(...plugins: readonly PluginEntry[]) {
     // As if the configuration file stood in integration/.
     pluginDirectory: import.meta.dirname,
     joinDeadlineMs: 60_000,
-    log,
-    clock,
     signals: undefined,
-    prepare: async () => ({
-      agent,
-      open: async () => ({ chain: new FakeStakeChain(clock), bindings: [] }),
-    }),
+    parts: hostParts()
+      .register(HostLog, () => log)
+      .register(HostClock, () => clock)
+      .register(HostAgent, () => agent)
+      .register(StakeChain, () => new FakeStakeChain(clock)),
   });
   const running = new Promise<void>((resolve) => {
-    host.events.on('phase.entered', ({ phase }) => phase === 'run' && resolve());
+    host.events.on('phase.entered', ({ phase }) => {
+      // The agent of this test emits no `agent.ready`, so the plugin is not ready.
+      if (phase === 'run' || phase === 'degraded') resolve();
+    });
   });
   return {
     host,

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { FakeAgent, FakeGateways, fakeRegistration, RecordingLog } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { createChainClient, createStakeChain, operations } from '#chain';
-import { bind, createHost, type Host } from '#host';
-import { GatewayConnector, type HostEvents, NodeIdentity, StakeChain } from '#plugin';
-import { builtIns } from '#plugins';
+import { operations } from '#chain';
+import { type Host, HostAgent } from '#host';
+import { GatewayConnector, type HostEvents, NodeIdentity } from '#plugin';
 import { openNodeIdentity } from '#seal';
-import { deploymentOf, walletOf } from '../src/cli/chain-settings.ts';
-import { loadWorkerSettings, nodeIdOf, pluginEntries } from '../src/cli/settings.ts';
+import { createAgentHost } from '../src/cli/agent-host.ts';
+import { agentParts } from '../src/cli/agent-parts.ts';
+import { loadWorkerSettings } from '../src/cli/settings.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
 
 /**
@@ -58,48 +58,21 @@ async function makeWorker(nodeId: string, changes: Readonly<Record<string, unkno
 
   async function start(flags: { stakeAgain?: boolean } = {}) {
     const settings = await loadWorkerSettings({ file, env: {} });
-    const client = createChainClient({
-      endpoints: settings.value.chain.endpoints,
-      deployment: await deploymentOf(settings),
-      clock: systemClock,
-    });
     const agent = new FakeAgent();
     const gateways = new FakeGateways(systemClock);
     gateways.registration = fakeRegistration({ nodeId, heartbeatIntervalMs: 100 });
     const log = new RecordingLog();
-    const host = createHost({
-      nodeId: nodeIdOf(settings),
-      stateDir: settings.value.stateDir,
-      plugins: pluginEntries(settings, flags),
-      mayStakeAgain: flags.stakeAgain ?? false,
-      builtIns,
-      pluginDirectory: settings.directory,
-      joinDeadlineMs: settings.value.join.deadlineMs,
-      joinPatienceMs: settings.value.join.patienceMs,
-      drainDeadlineMs: settings.value.drainDeadlineMs,
-      log,
-      signals: undefined,
-      prepare: async ({ journal, log }) => {
-        const chain = createStakeChain({
-          client,
-          wallet: await walletOf(settings),
-          journal: journal.section('chain'),
-          log,
-          gasBudgets: settings.value.chain.gasBudgets,
-        });
-        const identity = await openNodeIdentity({
-          nodeId: nodeIdOf(settings),
+    const parts = agentParts(settings, { log, args: [] })
+      .register(HostAgent, () => agent)
+      .register(GatewayConnector, () => gateways)
+      .register(NodeIdentity, () =>
+        openNodeIdentity({
+          nodeId,
           keyFile: join(stateDir, 'node.key'),
           passwordFile: join(stateDir, 'node-password'),
-        });
-        const bindings = [
-          bind(StakeChain, chain),
-          bind(NodeIdentity, identity),
-          bind(GatewayConnector, gateways),
-        ];
-        return { agent, open: async () => ({ chain, bindings }) };
-      },
-    });
+        }),
+      );
+    const host = await createAgentHost(settings, parts, { ...flags, signals: undefined });
     const seen = follow(host);
     return { host, agent, gateways, log, seen, ended: host.run() };
   }

@@ -24,7 +24,7 @@ function run(...args: string[]): SpawnSyncReturns<string> {
   return spawnSync(copy.program, args, { encoding: 'utf8', env: environment(), cwd: home });
 }
 
-test.each(['agent', 'gateway', 'stake', 'slash', 'cluster', 'contracts', 'config', 'devnet'])(
+test.each(['agent', 'gateway', 'stake', 'slash', 'cluster', 'contracts', 'config', 'plugins', 'devnet'])(
   'the installed program has the command %s',
   (command) => {
     const { status, stdout, stderr } = run(command, '--help');

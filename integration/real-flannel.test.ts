@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lifetime } from '#base';
 import { setupCluster } from '#cluster';
-import { type Caller, callerOf, merge, strategic } from './standin/kubernetes-api.suite.ts';
+import { type Caller, callerOf, merge, strategic } from './standin/kubernetes-calls.ts';
 import { openAuthority } from './standin/server/authority.ts';
 import type { KubeObject } from './standin/server/objects.ts';
 import { until } from './world/kubernetes.ts';

@@ -213,7 +213,7 @@ test('refusals, the printed configuration, health and the operator’s list tell
   ]);
   expect(runs.map(({ code }) => code)).toEqual([78, 78, 0, 0, 78, 78]);
   for (const { tail, lines } of runs) answers.push(tail, JSON.stringify(lines));
-  const { health } = (await host.event('host.started')) as { health?: string };
+  const { healthUrl: health } = (await host.event('host.started')) as { healthUrl?: string };
   answers.push(await (await fetch(`${health}/readyz`)).text());
   expect(answers.flatMap(foundIn)).toEqual([]);
   expect(answers.join('\n')).not.toContain('0123456789abcdef');

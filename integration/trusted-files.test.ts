@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
 import { chmod, chown, lchown, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -10,9 +9,9 @@ import { readDeployment, readWallet } from '#chain';
 import { discoverPlugin, readLatch } from '#host';
 import { acquireLock, openJournal } from '#infrastructure';
 import { openNodePassword, readNodeKey } from '#seal';
+import { checkRights, readPlan } from '../src/agent/agent-plan.ts';
 import { findBinary } from '../src/agent/binary.ts';
 import { readK3sConfig } from '../src/agent/k3s-config.ts';
-import { checkRights, readPlan } from '../src/agent/plan.ts';
 import { AgentSettings } from '../src/agent/settings.ts';
 import { openTokenFile } from '../src/agent/token-file.ts';
 import { ensureGatewayKeys } from '../src/cli/gateway-keys.ts';
@@ -22,7 +21,7 @@ import { loadKubeconfig } from '../src/cluster/kube-api.ts';
 import { openAudit } from '../src/gateway/audit.ts';
 import { joinTokenHead, readTls } from '../src/gateway/server-files.ts';
 import { openSqliteStore } from '../src/gateway/store.ts';
-import { ourProgram, projectRoot } from './world/program.ts';
+import { ourProgram } from './world/program.ts';
 
 const isRoot = process.geteuid?.() === 0;
 /** A user who is neither root nor we: `nobody`. */
@@ -394,30 +393,4 @@ test('a named pipe in the place of a file is refused at once, not waited for', a
   const path = join(directory, 'pipe');
   await promisify(execFile)('mkfifo', ['-m', '600', path]);
   await expect(readWallet(path)).rejects.toMatchObject({ code: 'DAAS_FILE_UNTRUSTED' });
-});
-
-/** Files that are read otherwise, and why nothing is believed that stands in them, or whose they are. */
-const readOtherwise: Readonly<Record<string, string>> = {
-  'src/infrastructure/trusted-file.ts': 'the way itself',
-  'src/infrastructure/machine-id.ts':
-    '/etc/machine-id, beside which nothing is believed that the journal does not say',
-  'src/infrastructure/process-identity.ts': '/proc',
-  'src/agent/process-table.ts': '/proc',
-  'src/agent/usage.ts': '/proc',
-  'src/chain/contract-build.ts': 'this package',
-  'src/cli/proof.ts': 'a proof is believed for its signatures',
-  'src/cli/package-version.ts': 'this package',
-};
-
-test('no source reads a file but by the one way, or is named here with the reason', () => {
-  const sources = ['src/**/*.ts', 'plugins/**/*.ts']
-    .flatMap((pattern) => globSync(pattern, { cwd: projectRoot }))
-    .filter((path) => !/\.(test|suite|fixture)\.|\/testing\//.test(path));
-  const reads = sources.filter((path) =>
-    /\b(?:readFile|readFileSync|createReadStream|loadFromFile)\(/.test(
-      readFileSync(join(projectRoot, path), 'utf8'),
-    ),
-  );
-  expect(sources.length).toBeGreaterThan(100);
-  expect(reads.toSorted()).toEqual(Object.keys(readOtherwise).toSorted());
 });

@@ -461,7 +461,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'the latch holds until another good record exists',
         tests: [
           'slashed: latch, agent and pods gone, exit 77; a restart is refused until another record stands',
-          'a latch holds when the chain does not answer, and when its file is damaged',
+          'a latch holds while the chain does not answer, and when its file is damaged',
           'a worker stakes, mints, registers and heartbeats; slashed on chain it locks itself out for good',
         ],
       },

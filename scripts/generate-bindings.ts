@@ -390,7 +390,9 @@ function renderModule(module: ModuleBinding): string {
   );
   const imports = [
     /\bbcs\./.test(body) && "import { bcs } from '@mysten/sui/bcs';\n",
-    `import type { Transaction, ${/\bTransactionArgument\b/.test(body) ? 'TransactionArgument, ' : ''}TransactionResult } from '@mysten/sui/transactions';\n`,
+    // A module of constants and structs alone has no calls.
+    /\bTransactionResult\b/.test(body) &&
+      `import type { Transaction, ${/\bTransactionArgument\b/.test(body) ? 'TransactionArgument, ' : ''}TransactionResult } from '@mysten/sui/transactions';\n`,
     ...others.map(
       (name) =>
         `import * as ${name} from './${(name as string).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}.ts';\n`,

@@ -27,14 +27,18 @@ const ALL_DOORS = [
   '#base',
   '#chain',
   '#cluster',
+  '#composition',
   '#domain',
   '#gateway',
   '#host',
   '#infrastructure',
+  '#install',
   '#plugin',
   '#plugins',
   '#proof',
   '#seal',
+  '#tee',
+  '#testing',
   '@k3s-daas/devnet',
   'k3s-daas/plugin',
 ];
@@ -65,23 +69,28 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
   {
+    files: 'src/testing/**',
+    holds: 'fakes that the tests of every layer may use: clock, chain, Kubernetes, journal, log',
+    doors: ['#base', '#domain', '#seal'],
+    packages: [],
+  },
+  {
     files: 'src/plugin/testing/**',
     holds: 'the test kit for plugins (`k3s-daas/plugin/testing`): loads through the real catalog',
-    doors: ['#base', '#domain', '#plugin', '#host'],
+    doors: ['#base', '#domain', '#plugin', '#host', '#testing'],
     packages: ['zod'],
+  },
+  {
+    files: 'src/composition/**',
+    holds: 'the parts of a program: factories under tokens; the one room that knows the container',
+    doors: ['#plugin'],
+    packages: ['tsyringe', 'reflect-metadata'],
   },
   {
     files: 'src/host/**',
     holds: 'plugin catalog, tasks, events, life cycle; knows nothing of k3s, Sui or HTTP',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
-    packages: ['fastest-levenshtein', 'zod'],
-  },
-  {
-    files: 'src/host/container.ts',
-    holds: 'the one file that knows the container',
-    doors: ['#base', '#plugin'],
-    packages: ['tsyringe', 'reflect-metadata'],
-    isDetail: true,
+    doors: ['#base', '#composition', '#domain', '#infrastructure', '#plugin'],
+    packages: ['fastest-levenshtein', 'semver', 'zod'],
   },
   {
     files: 'src/agent/**',
@@ -129,6 +138,19 @@ export const ROOMS: readonly Room[] = [
     packages: ['jose', 'zod'],
   },
   {
+    files: 'src/tee/**',
+    holds: 'attestation: evidence of every TEE, checked by one policy at one time; collateral as files',
+    doors: ['#base', '#infrastructure'],
+    packages: ['zod'],
+  },
+  {
+    files: 'src/tee/dev-*.ts',
+    holds: 'the development PKI: evidence in the vendors’ forms below a root of our own',
+    doors: ['#base'],
+    packages: X509,
+    isDetail: true,
+  },
+  {
     files: 'src/api/**',
     holds: 'the gateway’s HTTP API as both sides see it, and the worker’s client',
     doors: ['#base', '#domain', '#infrastructure', '#plugin', '#seal'],
@@ -145,6 +167,19 @@ export const ROOMS: readonly Room[] = [
     holds: 'Kubernetes: credentials, node passwords, the policies, eviction',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
     packages: ['@kubernetes/client-node', 'yaml'],
+  },
+  {
+    files: 'src/install/**',
+    holds: 'the services of the machine: units, plans to install, take over and roll back, and their steps',
+    doors: ['#base', '#infrastructure'],
+    packages: ['yaml', 'zod'],
+  },
+  {
+    files: 'src/install/download.ts',
+    holds: 'the one file that fetches a program',
+    doors: ['#base'],
+    packages: ['undici'],
+    isDetail: true,
   },
   {
     files: 'src/cli/**',
@@ -208,21 +243,15 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#base', '#seal'],
+    doors: ['#api', '#base', '#seal', '#testing'],
     packages: [],
     reachesUp: true,
   },
 ];
 
 /** What tests and their fixtures may use on top of their room. */
-const TEST_FILES = [
-  '**/*.test.ts',
-  '**/*.suite.ts',
-  '**/*.fixture.ts',
-  '**/*-under-test.ts',
-  'integration/**',
-];
-const TEST_DOORS: readonly string[] = ['k3s-daas/plugin/testing'];
+const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
+const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
 const TEST_PACKAGES: readonly string[] = ['vitest'];
 
 /** The room of a file, or `undefined`: a file without a room may import nothing. */

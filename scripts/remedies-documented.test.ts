@@ -1,56 +1,9 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { agentCommand } from '../src/cli/agent.ts';
-import { clusterCommand } from '../src/cli/cluster.ts';
-import { configCommand } from '../src/cli/config.ts';
-import { contractsCommand } from '../src/cli/contracts.ts';
-import { devnetCommand } from '../src/cli/devnet.ts';
-import { gatewayCommand } from '../src/cli/gateway.ts';
-import { createIo } from '../src/cli/io.ts';
-import { proofCommand } from '../src/cli/proof.ts';
-import { slashCommand } from '../src/cli/slash.ts';
-import { stakeCommand } from '../src/cli/stake.ts';
+import { commandProblem } from './command-lines.ts';
 
 const root = join(import.meta.dirname, '..');
-const io = createIo({ json: true });
-type Command = ReturnType<typeof agentCommand>;
-const program: Pick<Command, 'commands' | 'options'> = {
-  options: [],
-  commands: [
-    agentCommand,
-    clusterCommand,
-    configCommand,
-    contractsCommand,
-    devnetCommand,
-    gatewayCommand,
-    proofCommand,
-    slashCommand,
-    stakeCommand,
-  ].map((make) => make(io)),
-};
-
-/** What is wrong with a command line as a text names it, `gateway setup --reserve NAME`; undefined: it can be typed. */
-function problemWith(line: string): string | undefined {
-  const words = line.split(/\s+/).filter((word) => word !== '');
-  let command = program;
-  let name = 'k3s-daas';
-  for (const word of words) {
-    if (word.startsWith('-')) {
-      const flag = word.split('=', 1)[0];
-      const isKnown = command.options.some(({ long, short }) => long === flag || short === flag);
-      if (!isKnown) return `${name} has no flag ${flag}`;
-      continue;
-    }
-    const inner = command.commands.find((one) => one.name() === word);
-    if (!inner && command.commands.length > 0) return `${name} has no command ${word}`;
-    if (!inner) continue;
-    command = inner;
-    name = word;
-  }
-  return undefined;
-}
-
 const texts = [
   'docs/errors.md',
   ...['src/**/*.ts', 'plugins/**/*.ts'].flatMap((pattern) => globSync(pattern, { cwd: root })),
@@ -67,8 +20,9 @@ test('every command that an error or docs/errors.md names as its remedy can be t
   );
   expect(named.length).toBeGreaterThan(15);
   const wrong = named.flatMap(({ path, line }) => {
-    const problem = problemWith(line);
-    return problem === undefined ? [] : [`${path}: k3s-daas ${line}: ${problem}`];
+    const words = line.split(/\s+/).filter((word) => word !== '');
+    const problem = commandProblem(words, { allowsK3sFlags: false });
+    return problem === undefined ? [] : [`${path}: ${problem}`];
   });
   expect(wrong).toEqual([]);
 });

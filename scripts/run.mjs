@@ -17,21 +17,31 @@ const MOVE_FORMAT = [
   '--log-level=warn',
   'contracts/{sources,tests,framework}/**/*.move',
 ];
+const projects = (...names) => names.flatMap((name) => ['--project', name]);
 
 /** name → list of steps; a step is [program, ...arguments]; 'node' is always Node 24 or newer. */
 const TASKS = {
   demo: [['node', ...SOURCE, 'integration/demo/main.ts', '...']],
   test: [
     ['node', ...SOURCE, 'contracts/test/run.ts'],
-    ['node', VITEST, 'run', '--project', 'unit', '--project', 'integration', '...'],
+    ['node', VITEST, 'run', ...projects('unit', 'integration', 'real'), '...'],
   ],
   // The quick doors: no contracts first, one project, in a second or two.
   'test:unit': [['node', VITEST, 'run', '--project', 'unit', '...']],
   'test:watch': [['node', VITEST, 'watch', '--project', 'unit', '...']],
-  'test:one': [['node', VITEST, 'run', '--project', 'unit', '--project', 'integration', '...filters']],
+  'test:one': [['node', VITEST, 'run', ...projects('unit', 'integration', 'real'), '...filters']],
   'test:changed': [['node', VITEST, 'run', '--project', 'unit', '--changed', '...']],
   debug: [
-    ['node', '--inspect-brk', VITEST, 'run', '--no-file-parallelism', '--test-timeout=0', '...filters'],
+    [
+      'node',
+      '--inspect-brk',
+      VITEST,
+      'run',
+      ...projects('unit', 'integration'),
+      '--no-file-parallelism',
+      '--test-timeout=0',
+      '...filters',
+    ],
   ],
   'test:kube': [['node', VITEST, 'run', '--project', 'kube', '...']],
   types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],
@@ -73,6 +83,8 @@ const TASKS = {
 // What is generated must be what its sources give today.
 TASKS.law = [['node', ...SOURCE, 'scripts/generate-import-law.ts', '...']];
 TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
+TASKS.release = [['node', ...SOURCE, 'scripts/release.ts']];
+TASKS.units = [['node', ...SOURCE, 'scripts/generate-units.ts']];
 TASKS.generated = [
   [...TASKS.law[0].slice(0, -1), '--check'],
   ['node', ...SOURCE, 'contracts/test/build.ts', '--check'],

@@ -32,13 +32,33 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'prove what happened on chain, and check a proof offline',
     load: async () => (await import('./cli/proof.ts')).proofCommand,
   },
+  tee: {
+    summary: 'look at evidence of trusted execution environments, and judge it by a policy',
+    load: async () => (await import('./cli/tee.ts')).teeCommand,
+  },
   contracts: {
     summary: 'build, test and publish the Move contracts',
     load: async () => (await import('./cli/contracts.ts')).contractsCommand,
   },
+  doctor: {
+    summary: 'check this worker: what was seen, what to do',
+    load: async () => (await import('./cli/doctor.ts')).doctorCommand,
+  },
+  install: {
+    summary: 'install the service of a worker or a gateway, or take over a plain k3s agent',
+    load: async () => (await import('./cli/install.ts')).installCommand,
+  },
+  uninstall: {
+    summary: 'remove the service, or bring plain k3s back',
+    load: async () => (await import('./cli/uninstall.ts')).uninstallCommand,
+  },
   config: {
     summary: 'print every setting with its origin, secrets masked',
     load: async () => (await import('./cli/config.ts')).configCommand,
+  },
+  plugins: {
+    summary: 'print the integrity of an installed plugin',
+    load: async () => (await import('./cli/plugins.ts')).pluginsCommand,
   },
   devnet: {
     summary: 'run a dev chain (for development)',

@@ -16,7 +16,7 @@ import {
   substitute,
   type Type,
 } from '../../devnet/src/move/index.ts';
-import { createCluster, execute, openChainUnderTest, stakeForNode } from './chain-under-test.ts';
+import { createCluster, execute, openChainUnderTest, stakeForNode } from './chain.fixture.ts';
 
 const SUI_MIST = 1_000_000_000n;
 const TREASURY_MIST = 5_000_000_000_000_000_000n;

@@ -1,23 +1,21 @@
 import type { bcs } from '@mysten/sui/bcs';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { fromBase64 } from './base64.ts';
+import { type Argument, CommandArguments } from './command-arguments.ts';
 import { argumentFailure, ExecutionFailure, failureOf } from './failure.ts';
 import {
   abilitiesOf,
   asAddress,
   asInteger,
-  BcsError,
   type Code,
   coinBalance,
   coinWith,
   copy,
-  type DatatypeType,
   decode,
   encode,
   type FunctionSignature,
   formatType,
   idOfObject,
-  isCoin,
   isSameType,
   isTxContextParameter,
   type Machine,
@@ -34,19 +32,10 @@ import {
   vector,
 } from './move/index.ts';
 import type { PublishedPackage } from './packages.ts';
-import {
-  isReadOnly,
-  mayBePure,
-  type ObjectInput,
-  pureSlot,
-  resultSlot,
-  type Slot,
-  setBalance,
-} from './slots.ts';
+import { type ObjectInput, pureSlot, resultSlot, type Slot, setBalance } from './slots.ts';
 import type { TransactionHost } from './transaction-host.ts';
 
 export type Command = typeof bcs.Command.$inferType;
-type Argument = typeof bcs.Argument.$inferType;
 
 /** What a simulation shows of a command: its results, and what it changed through `&mut`. */
 export interface CommandOutput {
@@ -76,6 +65,7 @@ export class ProgrammableRun {
   readonly #inputs: readonly Slot[];
   readonly #gas: Slot;
   readonly #results: Slot[][] = [];
+  readonly #arguments: CommandArguments;
   readonly #machine: Machine;
   readonly #host: TransactionHost;
   readonly #code: Code;
@@ -109,6 +99,12 @@ export class ProgrammableRun {
       object: gas,
       isGas: true,
     };
+    this.#arguments = new CommandArguments({
+      inputs: this.#inputs,
+      gas: this.#gas,
+      results: this.#results,
+      code: options.code,
+    });
   }
 
   /** Executes all commands; throws an `ExecutionFailure` that names the command which failed. */
@@ -201,9 +197,9 @@ export class ProgrammableRun {
       if (isTxContextParameter(type)) return place([txContext()], 0);
       const index = next++;
       const argument = call.arguments[index] as Argument;
-      const value = this.#argument(argument, type, index);
+      const value = this.#arguments.value(argument, type, index);
       if (type.kind === 'reference' && type.isMutable)
-        mutated.push({ argument, slot: this.#slot(argument, index), type: type.to });
+        mutated.push({ argument, slot: this.#arguments.slot(argument, index), type: type.to });
       return value;
     });
 
@@ -226,9 +222,11 @@ export class ProgrammableRun {
   }
 
   #transferObjects(command: Extract<Command, { $kind: 'TransferObjects' }>['TransferObjects']): Slot[] {
-    const address = asAddress(this.#argument(command.address, { kind: 'address' }, command.objects.length));
+    const address = asAddress(
+      this.#arguments.value(command.address, { kind: 'address' }, command.objects.length),
+    );
     command.objects.forEach((argument, index) => {
-      const { type, value } = this.#takeObject(argument, index, true);
+      const { type, value } = this.#arguments.takeObject(argument, index, true);
       if (!abilitiesOf(type, this.#code).has('store'))
         throw new ExecutionFailure({ InvalidTransferObject: true });
       this.#host.transfer(type, value, { kind: 'address', address });
@@ -238,9 +236,9 @@ export class ProgrammableRun {
   }
 
   #splitCoins(command: Extract<Command, { $kind: 'SplitCoins' }>['SplitCoins']): Slot[] {
-    const coin = this.#coin(command.coin, 0);
+    const coin = this.#arguments.coin(command.coin, 0);
     const results = command.amounts.map((argument, index) => {
-      const amount = asInteger(this.#argument(argument, { kind: 'u64' }, index + 1)).value;
+      const amount = asInteger(this.#arguments.value(argument, { kind: 'u64' }, index + 1)).value;
       const left = coinBalance(coin.slot.cell[0]) - amount;
       if (left < 0n) throw new ExecutionFailure({ InsufficientCoinBalance: true });
       setBalance(coin.slot, left);
@@ -256,9 +254,9 @@ export class ProgrammableRun {
   }
 
   #mergeCoins(command: Extract<Command, { $kind: 'MergeCoins' }>['MergeCoins']): Slot[] {
-    const destination = this.#coin(command.destination, 0);
+    const destination = this.#arguments.coin(command.destination, 0);
     command.sources.forEach((argument, index) => {
-      const { type, value } = this.#takeObject(argument, index + 1, false);
+      const { type, value } = this.#arguments.takeObject(argument, index + 1, false);
       if (!isSameType(type, destination.type)) throw argumentFailure(index + 1, 'TypeMismatch');
       const sum = coinBalance(destination.slot.cell[0]) + coinBalance(value);
       if (sum > U64_MAX) throw new ExecutionFailure({ CoinBalanceOverflow: true });
@@ -275,9 +273,9 @@ export class ProgrammableRun {
   #makeVector(command: Extract<Command, { $kind: 'MakeMoveVec' }>['MakeMoveVec']): Slot[] {
     let element = command.type === null ? undefined : parseType(command.type);
     const items = command.elements.map((argument, index) => {
-      element ??= this.#slot(argument, index).type;
+      element ??= this.#arguments.slot(argument, index).type;
       if (!element) throw argumentFailure(index, 'InvalidMakeMoveVecNonObjectArgument');
-      return this.#argument(argument, element, index);
+      return this.#arguments.value(argument, element, index);
     });
     if (!element) throw argumentFailure(0, 'TypeMismatch');
     const slot = resultSlot({ kind: 'vector', element }, vector(items));
@@ -344,92 +342,6 @@ export class ProgrammableRun {
         });
   }
 
-  #slot(argument: Argument, index: number): Slot {
-    switch (argument.$kind) {
-      case 'GasCoin':
-        return this.#gas;
-      case 'Input':
-        return this.#inputs[argument.Input] ?? fail(index, 'IndexOutOfBounds');
-      case 'Result': {
-        const results = this.#results[argument.Result] ?? fail(index, 'IndexOutOfBounds');
-        const [only] = results;
-        if (!only || results.length !== 1) throw argumentFailure(index, 'InvalidResultArity');
-        return only;
-      }
-      case 'NestedResult': {
-        const [command, result] = argument.NestedResult;
-        const results = this.#results[command] ?? fail(index, 'IndexOutOfBounds');
-        return results[result] ?? fail(index, 'SecondaryIndexOutOfBounds');
-      }
-    }
-  }
-
-  /** The value for a parameter: a place for references, the value itself (moved or copied) otherwise. */
-  #argument(argument: Argument, type: Type, index: number): MoveValue {
-    const slot = this.#slot(argument, index);
-    const wanted = type.kind === 'reference' ? type.to : type;
-    if (slot.pure && slot.cell.length === 0) {
-      const value = this.#readPure(slot.pure, wanted, index);
-      if (type.kind !== 'reference') return value;
-      // A reference needs a place that stays, and later uses see what was written through it.
-      slot.cell.push(value);
-      slot.type = wanted;
-    }
-    if (slot.cell.length === 0) throw argumentFailure(index, 'ArgumentWithoutValue');
-    if (!slot.type || !isSameType(slot.type, wanted)) throw argumentFailure(index, 'TypeMismatch');
-    if (type.kind === 'reference') {
-      if (type.isMutable && isReadOnly(slot)) throw argumentFailure(index, 'InvalidObjectByMutRef');
-      return place(slot.cell, 0);
-    }
-    if (abilitiesOf(type, this.#code).has('copy')) return copy(slot.cell[0] as MoveValue);
-    if (slot.isGas) throw argumentFailure(index, 'InvalidGasCoinUsage');
-    return this.#take(slot, index);
-  }
-
-  #take(slot: Slot, index: number): MoveValue {
-    const access = slot.object?.access;
-    if (access === 'immutable' || access === 'shared-read-only')
-      throw argumentFailure(index, 'InvalidObjectByValue');
-    return slot.cell.pop() ?? fail(index, 'ArgumentWithoutValue');
-  }
-
-  #takeObject(
-    argument: Argument,
-    index: number,
-    mayBeGas: boolean,
-  ): { type: DatatypeType; value: MoveValue } {
-    const slot = this.#slot(argument, index);
-    if (slot.cell.length === 0)
-      throw argumentFailure(index, slot.pure ? 'TypeMismatch' : 'ArgumentWithoutValue');
-    if (slot.isGas && !mayBeGas) throw argumentFailure(index, 'InvalidGasCoinUsage');
-    const { type } = slot;
-    if (type?.kind !== 'datatype' || !abilitiesOf(type, this.#code).has('key'))
-      throw argumentFailure(index, 'TypeMismatch');
-    if (slot.object?.access === 'shared-mutable' && mayBeGas)
-      throw new ExecutionFailure({ SharedObjectOperationNotAllowed: true });
-    return { type, value: this.#take(slot, index) };
-  }
-
-  #coin(argument: Argument, index: number): { slot: Slot; type: DatatypeType } {
-    const slot = this.#slot(argument, index);
-    if (slot.cell.length === 0)
-      throw argumentFailure(index, slot.pure ? 'TypeMismatch' : 'ArgumentWithoutValue');
-    const { type } = slot;
-    if (!type || !isCoin(type)) throw argumentFailure(index, 'TypeMismatch');
-    if (isReadOnly(slot)) throw argumentFailure(index, 'InvalidObjectByMutRef');
-    return { slot, type };
-  }
-
-  #readPure(bytes: Uint8Array, type: Type, index: number): MoveValue {
-    if (!mayBePure(type)) throw argumentFailure(index, 'InvalidUsageOfPureArg');
-    try {
-      return decode(bytes, type, this.#code);
-    } catch (error) {
-      if (error instanceof BcsError) throw argumentFailure(index, 'InvalidBCSBytes');
-      throw error;
-    }
-  }
-
   #checkLeftovers(): void {
     this.#results.forEach((results, resultIdx) => {
       results.forEach((slot, secondaryIdx) => {
@@ -448,10 +360,6 @@ export class ProgrammableRun {
     if (!slot.type || slot.cell[0] === undefined) return { type: '', bytes: new Uint8Array() };
     return { type: formatType(slot.type), bytes: encode(slot.cell[0], slot.type, this.#code) };
   }
-}
-
-function fail(index: number, problem: Parameters<typeof argumentFailure>[1]): never {
-  throw argumentFailure(index, problem);
 }
 
 const witness = (): MoveValue => ({ kind: 'struct', fields: [false] });

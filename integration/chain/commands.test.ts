@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,9 +14,9 @@ import { contractsCommand } from '../../src/cli/contracts.ts';
 import { createIo } from '../../src/cli/io.ts';
 import { slashCommand } from '../../src/cli/slash.ts';
 import { stakeCommand } from '../../src/cli/stake.ts';
+import { runCommand } from './run-command.ts';
 
 const SUI = 1_000_000_000n;
-const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const life = new Lifetime();
 let directory = '';
 let devnet: Awaited<ReturnType<typeof startDevnet>>;
@@ -31,32 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => life.close());
 
-interface Outcome {
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** The program as it is started by a user, in a directory of its own and with nobody to answer. */
-function run(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, ['--conditions=source', entry, ...args], {
-    cwd: directory,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, HOME: directory, NO_COLOR: '1' },
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
-  });
-}
+const run = (...args: string[]) => runCommand(directory, ...args);
 
 /** A command without a process of its own, which takes a second each; what it throws is what main reports. */
 async function inProcess(...args: string[]): Promise<string> {

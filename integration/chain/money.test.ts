@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Clock, type Journal, type LogFields, messageOf, silentLog, systemClock } from '#base';
+import { type Journal, type LogFields, messageOf, silentLog, systemClock } from '#base';
 import {
   contracts,
   createChainClient,
@@ -15,7 +15,7 @@ import {
 } from '#chain';
 import { openJournal } from '#infrastructure';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
-import { isExecution, MOMENTS, type Moment } from './mortal.ts';
+import { dyingAfterWrite, impatientClock, isExecution, MOMENTS, type Moment } from './mortal.ts';
 
 let world: ChainWorld;
 beforeAll(async () => {
@@ -392,27 +392,3 @@ test('two programs with one wallet and two journals make one record', async () =
   expect(new Set(receipts.map(({ objectId }) => objectId)).size).toBe(1);
   expect(await recordsOf(wallet.address)).toHaveLength(1);
 });
-
-/** Waits no time for any time to have passed. */
-function impatientClock(): Clock {
-  let waitedMs = 0;
-  return {
-    ...systemClock,
-    monotonicMs: () => systemClock.monotonicMs() + waitedMs,
-    sleep: async (delayMs) => {
-      waitedMs += delayMs;
-    },
-  };
-}
-
-/** Dies right after the first write is durable. */
-function dyingAfterWrite(journal: Journal): Journal {
-  return {
-    ...journal,
-    write: async (key, value) => {
-      await journal.write(key, value);
-      throw new Error('died');
-    },
-    section: (name) => dyingAfterWrite(journal.section(name)),
-  };
-}

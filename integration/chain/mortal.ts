@@ -4,7 +4,7 @@
  * The moments are set at the process's own rims, its journal and its network.
  */
 import { readFile } from 'node:fs/promises';
-import { type Journal, silentLog, systemClock } from '#base';
+import { type Clock, type Journal, silentLog, systemClock } from '#base';
 import { createChainClient, createStakeChain, readWallet } from '#chain';
 import { openJournal } from '#infrastructure';
 
@@ -95,4 +95,28 @@ async function live(): Promise<void> {
   const { objectId: recordId } = await chain.stakeForNode(request);
   step = 'mint';
   await chain.createWorkerSealToken({ recordId, holderKey });
+}
+
+/** A clock on which every sleep is over at once. */
+export function impatientClock(): Clock {
+  let waitedMs = 0;
+  return {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + waitedMs,
+    sleep: async (delayMs) => {
+      waitedMs += delayMs;
+    },
+  };
+}
+
+/** Dies right after the first write is durable. */
+export function dyingAfterWrite(journal: Journal): Journal {
+  return {
+    ...journal,
+    write: async (key, value) => {
+      await journal.write(key, value);
+      throw new Error('died');
+    },
+    section: (name) => dyingAfterWrite(journal.section(name)),
+  };
 }

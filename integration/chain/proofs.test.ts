@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -14,8 +13,8 @@ import {
   verifyProofDocument,
 } from '#proof';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
+import { runCommand } from './run-command.ts';
 
-const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 let world: ChainWorld;
 let nodes: Parameters<typeof collectProof>[0];
 let pin: TrustPin;
@@ -79,32 +78,7 @@ describe('a proof from the dev chain', () => {
   });
 });
 
-interface Outcome {
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** The program as a user starts it, in a directory of its own. */
-function run(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, ['--conditions=source', entry, 'proof', ...args], {
-    cwd: world.directory,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, HOME: world.directory, NO_COLOR: '1' },
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
-  });
-}
+const run = (...args: string[]) => runCommand(world.directory, 'proof', ...args);
 
 describe('k3s-daas proof', () => {
   const file = () => join(world.directory, 'proof.json');

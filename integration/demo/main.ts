@@ -1,7 +1,7 @@
-// `npm run demo`: the whole story on one screen. With --json one object a line, for machines; with --keep the world stays.
+// `npm run demo`: the whole story on one screen. With --json one object a line; with --keep the demo keeps running.
 import { parseArgs } from 'node:util';
-import { tell } from './story.ts';
-import { createTeller } from './teller.ts';
+import { createReporter } from './reporter.ts';
+import { runDemo } from './story.ts';
 
 const { values } = parseArgs({
   options: {
@@ -16,15 +16,15 @@ if (values.help) {
 Runs a dev chain, a gateway, a k3s cluster and two workers on this machine; slashes one worker and shows what follows.
 
   --json   one JSON object a line; exit code 0 only if everything happened
-  --keep   leave the world running until Ctrl-C, and tell how to talk to it
+  --keep   keep the demo running until Ctrl-C, and print how to connect
 
 K3S_BIN=/path/to/k3s (as root) uses a real k3s in network namespaces instead of the stand-ins.
 `);
 } else {
-  // A terminal that has gone must not keep the world from being put away.
+  // A closed terminal must not stop the clean-up.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  const teller = createTeller({ isJson: values.json });
-  process.exitCode = await tell(teller, { keep: values.keep });
-  // What was told has long been written by then, and nothing that hangs keeps the demo.
+  const reporter = createReporter({ isJson: values.json });
+  process.exitCode = await runDemo(reporter, { keep: values.keep });
+  // Everything is written by then: nothing that hangs keeps the process alive.
   setTimeout(() => process.exit(), 2_000).unref();
 }

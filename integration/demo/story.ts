@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { KubernetesApi } from '../world/kubernetes.ts';
 import type { Line, Program } from '../world/program.ts';
 import { SUI, type Worker, World, type WorldOptions } from '../world/world.ts';
-import type { Teller } from './teller.ts';
+import type { Reporter } from './reporter.ts';
 
 const STAKE_MIST = 2n * SUI;
 
-/** Tells the story of the README; 0 only if all of it happened. */
-export async function tell(teller: Teller, { keep }: { readonly keep: boolean }): Promise<number> {
+/** Runs the demo of the README. Returns the exit code: 0 only if all of it happened. */
+export async function runDemo(reporter: Reporter, { keep }: { readonly keep: boolean }): Promise<number> {
   let world: World | undefined;
   const interrupt = new AbortController();
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
@@ -25,26 +25,26 @@ export async function tell(teller: Teller, { keep }: { readonly keep: boolean })
       interrupted.resolve(signal);
     });
   try {
-    const started = await startWorld(teller, interrupt.signal);
+    const started = await startWorld(reporter, interrupt.signal);
     world = started;
-    const ending = await Promise.race([story(started, teller), interrupted.promise]);
+    const ending = await Promise.race([story(started, reporter), interrupted.promise]);
     if (ending !== undefined) return exitCodeOf(ending);
     if (keep) {
-      tellHowToTalk(started, teller);
+      reportConnections(started, reporter);
       await interrupted.promise;
     }
     return 0;
   } catch (error) {
     if (interrupt.signal.aborted) return exitCodeOf(await interrupted.promise);
-    teller.failed(error);
+    reporter.failed(error);
     return 1;
   } finally {
     if (world) {
-      if (!teller.isJson) teller.say('putting everything away …');
+      if (!reporter.isJson) reporter.say('putting everything away …');
       const { directory } = world;
       // World.close has deadlines of its own; this one is behind them all.
       const overdue = setTimeout(() => {
-        teller.failed(new Error(`not everything of ${directory} could be put away`));
+        reporter.failed(new Error(`not everything of ${directory} could be put away`));
         process.exit(1);
       }, 90_000).unref();
       await world.close();
@@ -55,8 +55,8 @@ export async function tell(teller: Teller, { keep }: { readonly keep: boolean })
 
 const exitCodeOf = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
 
-async function startWorld(teller: Teller, signal: AbortSignal): Promise<World> {
-  teller.chapter('A world');
+async function startWorld(reporter: Reporter, signal: AbortSignal): Promise<World> {
+  reporter.chapter('A world');
   const binary = process.env.K3S_BIN;
   const sentences: Record<string, (facts: Record<string, unknown>) => string> = {
     'chain.ready': ({ url }) => `dev chain at ${String(url)}, contracts published, cluster object created`,
@@ -67,28 +67,28 @@ async function startWorld(teller: Teller, signal: AbortSignal): Promise<World> {
   const options: WorldOptions = {
     signal,
     onReady: (event, facts) =>
-      teller.happened({ event, facts, sentence: sentences[event]?.({ ...facts }) ?? event }),
+      reporter.happened({ event, facts, sentence: sentences[event]?.({ ...facts }) ?? event }),
     ...(binary ? { startK3s: (await import('../world/real-k3s.ts')).startRealK3s(binary) } : {}),
   };
   return World.start(options);
 }
 
-async function story(world: World, teller: Teller): Promise<void> {
-  teller.chapter('Two workers stake, prove and join');
+async function story(world: World, reporter: Reporter): Promise<void> {
+  reporter.chapter('Two workers stake, prove and join');
   const workers = [
     await world.worker('worker-1', { stakeMist: STAKE_MIST }),
     await world.worker('worker-2', { stakeMist: STAKE_MIST }),
   ];
-  const joined = await Promise.all(workers.map((worker) => joinCluster(world, worker, teller)));
+  const joined = await Promise.all(workers.map((worker) => joinCluster(world, worker, reporter)));
   const [first, second] = joined;
   if (!first || !second) throw new Error('two workers were to join');
 
-  teller.chapter('worker-1 misbehaves: both slashers vote');
+  reporter.chapter('worker-1 misbehaves: both slashers vote');
   // What a thief, or the worker itself, would keep.
   const stolen = await readCertificate(first.worker);
   const reason = 'two heads signed at one height';
   const slashed = await world.slash(first.recordId, STAKE_MIST, reason);
-  teller.happened({
+  reporter.happened({
     event: 'stake.slashed',
     worker: 'worker-1',
     facts: { recordId: first.recordId, digest: slashed.digest, proposalId: slashed.proposalId, reason },
@@ -101,21 +101,21 @@ async function story(world: World, teller: Teller): Promise<void> {
   const survivors = [Number(stopped.pid), ...(stopped.killedPids as number[])].filter(isRunning);
   if (survivors.length > 0)
     throw new Error(`processes of the slashed agent live on: ${survivors.join(', ')}`);
-  teller.happened({
+  reporter.happened({
     event: 'agent.stopped',
     worker: 'worker-1',
     facts: { pid: stopped.pid, killedPids: stopped.killedPids, exitCode: exit.code },
     sentence: `its host stopped the agent and ${(stopped.killedPids as number[]).length} processes of its pods, and ended with exit code 77`,
   });
   await world.nodeGone('worker-1');
-  teller.happened({
+  reporter.happened({
     event: 'node.removed',
     worker: 'worker-1',
     facts: { nodeUid: first.nodeUid, name: 'worker-1' },
     sentence: 'its Node is out of the cluster',
   });
 
-  teller.chapter('It tries to come back');
+  reporter.chapter('It tries to come back');
   const again = first.worker.start();
   const refused = await again.exited;
   const latched = again.lines.find((line) => line.event === 'host.ended');
@@ -125,20 +125,20 @@ async function story(world: World, teller: Teller): Promise<void> {
   const recreated = await recreateNode(world, stolen, 'worker-1');
   if (recreated < 400) throw new Error(`the old certificate brought its Node back (HTTP ${recreated})`);
   if (await world.node('worker-1')) throw new Error('the Node is back');
-  teller.happened({
+  reporter.happened({
     event: 'rejoin.refused',
     worker: 'worker-1',
     facts: { exitCode: refused.code, code, certificateStatus: recreated },
     sentence: `refused: the restarted host ends with exit code 77 (${code}), its old certificate gets HTTP ${recreated}`,
   });
 
-  await checkUndisturbed(world, second, teller);
-  teller.closing([
+  await checkUndisturbed(world, second, reporter);
+  reporter.closing([
     ['what', 'worker-1', 'worker-2'],
     ['stake record', shortId(first.recordId), shortId(second.recordId)],
     ['Ready after its start', seconds(first.readyAfterMs), seconds(second.readyAfterMs)],
-    ['slash to agent gone', since(teller, 'agent.stopped'), '-'],
-    ['slash to Node gone', since(teller, 'node.removed'), '-'],
+    ['slash to agent gone', since(reporter, 'agent.stopped'), '-'],
+    ['slash to Node gone', since(reporter, 'node.removed'), '-'],
     ['now', 'locked out (exit 77)', 'Ready, never noticed'],
   ]);
 }
@@ -152,12 +152,12 @@ interface Joined {
   readonly readyAfterMs: number;
 }
 
-async function joinCluster(world: World, worker: Worker, teller: Teller): Promise<Joined> {
+async function joinCluster(world: World, worker: Worker, reporter: Reporter): Promise<Joined> {
   const startedAtMs = performance.now();
   const program = worker.start();
   const { nodeId } = worker;
   const say = (event: string, facts: Record<string, unknown>, sentence: string) =>
-    teller.happened({ event, worker: nodeId, facts, sentence });
+    reporter.happened({ event, worker: nodeId, facts, sentence });
 
   const stake = await program.event('stake.created');
   say(
@@ -201,7 +201,7 @@ async function joinCluster(world: World, worker: Worker, teller: Teller): Promis
 async function checkUndisturbed(
   world: World,
   { program, agentPid, nodeUid }: Joined,
-  teller: Teller,
+  reporter: Reporter,
 ): Promise<void> {
   const heartbeats = program.lines.length;
   const beat = await program.event('heartbeat.acknowledged', { from: heartbeats });
@@ -209,7 +209,7 @@ async function checkUndisturbed(
   const starts = program.lines.filter((line) => line.event === 'agent.started').length;
   if (!isRunning(agentPid) || starts !== 1 || node?.uid !== nodeUid || !node.isReady)
     throw new Error('worker-2 was disturbed');
-  teller.happened({
+  reporter.happened({
     event: 'worker.undisturbed',
     worker: 'worker-2',
     facts: { pid: agentPid, nodeUid, sequence: beat.sequence },
@@ -240,7 +240,7 @@ async function recreateNode({ k3s }: World, certificate: Certificate, name: stri
   return (await api.send('POST', '/api/v1/nodes', node)).status;
 }
 
-function tellHowToTalk(world: World, teller: Teller): void {
+function reportConnections(world: World, reporter: Reporter): void {
   const { chainId, packageId, clusterId } = world.chain.deployment;
   const facts = {
     chainUrl: world.chain.url,
@@ -253,9 +253,9 @@ function tellHowToTalk(world: World, teller: Teller): void {
     kubeconfig: world.k3s.kubeconfig,
     directory: world.directory,
   };
-  teller.happened({ event: 'world.kept', facts });
-  teller.chapter('The world stays until Ctrl-C');
-  teller.closing(Object.entries(facts));
+  reporter.happened({ event: 'world.kept', facts });
+  reporter.chapter('The world stays until Ctrl-C');
+  reporter.closing(Object.entries(facts));
 }
 
 function pick(line: Line, ...names: string[]): Record<string, unknown> {
@@ -275,7 +275,7 @@ const shortId = (id: string) => `${id.slice(0, 6)}…${id.slice(-4)}`;
 const sui = (mist: bigint) => `${Number(mist) / Number(SUI)} SUI`;
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
-function since(teller: Teller, event: string): string {
-  const [from, to] = [teller.atMs('stake.slashed'), teller.atMs(event)];
+function since(reporter: Reporter, event: string): string {
+  const [from, to] = [reporter.atMs('stake.slashed'), reporter.atMs(event)];
   return from === undefined || to === undefined ? '-' : seconds(to - from);
 }

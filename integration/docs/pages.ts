@@ -15,9 +15,16 @@ export interface Block {
 
 export const pages = [
   'README.md',
-  ...['getting-started', 'operations', 'configuration', 'contracts', 'proofs', 'testing', 'plugins'].map(
-    (name) => `docs/${name}.md`,
-  ),
+  ...[
+    'getting-started',
+    'install',
+    'operations',
+    'configuration',
+    'contracts',
+    'proofs',
+    'testing',
+    'plugins',
+  ].map((name) => `docs/${name}.md`),
 ];
 
 export function readPage(page: string): string {

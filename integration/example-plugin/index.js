@@ -1,9 +1,9 @@
-// A complete plugin, as anybody may write one: plain JavaScript, a package of its own, named in the configuration by its path.
+// A complete plugin: plain JavaScript, a package of its own.
 import { AgentArguments, definePlugin, HostClock } from 'k3s-daas/plugin';
 import { z } from 'zod';
 import { labelArguments } from './labels.js';
 
-// Checked, with that of every other plugin, before anything is started. Unknown keys are errors.
+// The host checks the configurations of all plugins before it starts anything. Unknown keys are errors.
 const Config = z.strictObject({
   labels: z.record(
     z.string().regex(/^[a-z0-9]([a-z0-9./-]*[a-z0-9])?$/, 'expected a label such as example.com/zone'),
@@ -18,7 +18,7 @@ export default definePlugin({
   name: 'node-labels',
   api: 1,
   config: Config,
-  // What is asked for here is what `setup` gets, and all it can reach.
+  // `setup` gets these services, and can reach no others.
   needs: { clock: HostClock },
 
   setup(scope, { clock }) {
@@ -26,7 +26,7 @@ export default definePlugin({
     const begunAtMs = clock.monotonicMs();
     let joinedAfterMs;
 
-    // An extension point: the host asks before every start of the agent.
+    // An extension point: the host calls it before every start of the agent.
     scope.provide(AgentArguments, { agentArguments: () => labelArguments(config.labels) });
 
     // An event: a fact of the host's life, in the past tense.
@@ -35,19 +35,20 @@ export default definePlugin({
       log.info('The labelled agent is ready', { pid, joinedAfterMs });
     });
 
-    // A task: a supervised loop. When it throws it runs again, after growing delays; it ends when its signal aborts.
+    // A task: a supervised loop. If it throws, it runs again after a growing delay. It ends when its signal aborts.
     scope.run('watch-the-join', async (signal) => {
       await clock.sleep(config.slowAfterMs, signal);
       if (joinedAfterMs === undefined) log.warn('The join takes long', { slowAfterMs: config.slowAfterMs });
     });
 
+    // Health: while this is not ready, the joined host is degraded, for the reason in `detail`.
     scope.health(() => ({
       live: true,
       ready: joinedAfterMs !== undefined,
       detail: joinedAfterMs === undefined ? 'the agent is not ready yet' : `joined after ${joinedAfterMs} ms`,
     }));
 
-    // Whatever is opened says on the next line how it is closed; the host undoes it last in, first out.
-    scope.release('goodbye', () => log.info('The labels stay on the Node until somebody removes them'));
+    // Register how to undo a thing in the line after it. The host undoes everything last in, first out.
+    scope.release('goodbye', () => log.info('The labels stay on the Node until they are removed'));
   },
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import {
   NODE_MARK,
-  openCluster,
+  openKubernetes,
   type PolicyPair,
   setupCluster,
   sharedIdentitiesPolicy,
@@ -12,12 +12,12 @@ import {
   type Caller,
   callerOf,
   eventually,
-  type KubernetesWorld,
   merge,
   nodeBody,
   strategic,
-} from '../standin/kubernetes-api.suite.ts';
+} from '../standin/kubernetes-calls.ts';
 import { attacks, flannel, joined } from '../standin/shared-identity-writes.ts';
+import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import { startRealWorld } from './real-world.ts';
 
 /** One attack for each rule, in the order of the rules: it is refused with the rule, and passes without it. */
@@ -61,7 +61,7 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
     await admin('PATCH', `${url}/status`, flannel({}), strategic);
     const held = { metadata: { labels: { [NODE_MARK]: 'x' } }, spec: { unschedulable: true } };
     await admin('PATCH', url, held, merge);
-    await using cluster = openCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+    await using cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
     await cluster.admitName({ nodeId: 'victim', tier: 'untainted' });
     await eventually(
       'roles and names count',

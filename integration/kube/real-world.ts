@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import type { KubernetesWorld } from '../standin/kubernetes-api.suite.ts';
 import { startSupervisorFront } from '../standin/server/supervisor-front.ts';
+import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 /** Starts the control plane that the global setup found. */

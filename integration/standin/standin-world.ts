@@ -1,11 +1,18 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { KubernetesWorld } from './kubernetes-api.suite.ts';
+import type { KubernetesWorld, SuiteWorld } from '../world/suite-worlds.ts';
 import { startStandinServer } from './server/standin-server.ts';
 
+export const standin: SuiteWorld = {
+  name: 'the stand-in',
+  isMissing: false,
+  startKubernetes: startStandin,
+  k3s: {},
+};
+
 /** The stand-in with controllers in a hurry. */
-export async function standinWorld(): Promise<KubernetesWorld> {
+async function startStandin(): Promise<KubernetesWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'standin-'));
   const server = await startStandinServer({
     dataDir: directory,

@@ -95,6 +95,52 @@ test('a new registration is served at once, its sequence begins anew', async () 
   expect(loaded.gateways.open).toBe(1);
 });
 
+test('while the host registers again no heartbeat of the old registration is sent', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  await loaded.clock.advance(30_000);
+  expect(loaded.gateways.heartbeats).toHaveLength(1);
+  tellRegistered(loaded, recordId, 2);
+  await loaded.clock.advance(0);
+  expect(loaded.gateways.heartbeats.map(({ incarnation }) => incarnation)).toEqual([1, 2]);
+  expect(loaded.facts('heartbeat.failed')).toEqual([]);
+});
+
+test('after a registration that failed, or that never ends, the heartbeats go on', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  await loaded.clock.advance(30_000);
+  loaded.emit('registration.failed', { nodeId: 'worker-1', error: { code: 'PLUGIN_AWAY', message: 'away' } });
+  await loaded.clock.advance(0);
+  expect(loaded.gateways.heartbeats.map(({ sequence }) => sequence)).toEqual([1, 2]);
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  await loaded.clock.advance(120_000);
+  expect(loaded.gateways.heartbeats.at(-1)?.sequence).toBeGreaterThan(2);
+});
+
+test('the refusal of a heartbeat that was on its way when the host registered again does not count', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  const answer = Promise.withResolvers<never>();
+  const connect = loaded.gateways.connect.bind(loaded.gateways);
+  loaded.gateways.connect = (gateway) => ({
+    ...connect(gateway),
+    heartbeat: () => answer.promise,
+  });
+  tellRegistered(loaded, recordId, 2);
+  await loaded.clock.advance(0);
+  loaded.gateways.connect = connect;
+  loaded.emit('registration.begun', { nodeId: 'worker-1' });
+  answer.reject(new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', 'registration 2 is over'));
+  await loaded.clock.advance(1_000);
+  tellRegistered(loaded, recordId, 3);
+  await loaded.clock.advance(10_000);
+  expect(loaded.facts('heartbeat.failed')).toEqual([]);
+  expect(loaded.gateways.heartbeats.map(({ incarnation }) => incarnation)).toEqual([1, 3, 3]);
+});
+
 test('a 401 is a failure, not an answer: the host registers again after the second', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
@@ -147,7 +193,7 @@ test('hosts that lost a gateway come back to it at different moments, within the
 test('a chain that is away does not keep heartbeats from being sent', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   await loaded.clock.advance(20_000);
   expect(loaded.gateways.heartbeats).toHaveLength(3);
   expect(loaded.gateways.heartbeats.at(-1)).toMatchObject({ stakeStatus: 'unknown' });
@@ -160,11 +206,11 @@ test('stop for a slash is followed only when the chain says so too', async () =>
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
   expect(loaded.log.messages('warn')).toContain('A directive is not followed');
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
-  loaded.chain.isAway = false;
+  loaded.chain.isDown = false;
   loaded.chain.slash(recordId);
   loaded.gateways.directives = [{ kind: 'stop', reason: 'slashed' }];
   await loaded.clock.advance(10_000);

@@ -24,14 +24,14 @@ export function gatewayOrder(
   );
 }
 
-/** Throws when the configured gateway is not one of the chain's: whoever could name another could hand out its own CA. */
+/** Throws when the chain does not name the configured gateway: any other could hand out a CA of its own. */
 function gatewayAt(gateways: readonly GatewayEntry[], url: string): GatewayEntry {
   const wanted = originOf(url);
   const found = gateways.find((gateway) => originOf(gateway.url) === wanted);
   if (!found)
     throw new ConfigurationError(
       'DAAS_GATEWAY_NOT_ON_CHAIN',
-      `the gateway ${url} (join.gatewayUrl, nautilus_endpoint) is none of this cluster's: the chain names ${
+      `the gateway ${url} (gatewayUrl of this plugin, join.gatewayUrl, nautilus_endpoint) is not one of this cluster: the chain names ${
         gateways.map((gateway) => gateway.url).join(', ') || 'none'
       }. Correct it or leave it out`,
       { details: { url, gateways: gateways.map((gateway) => gateway.url) } },

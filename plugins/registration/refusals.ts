@@ -1,14 +1,14 @@
 import { DaasError, EXIT, type ExitCode, errorFacts, gatewayErrorCode, messageOf } from 'k3s-daas/plugin';
 
 /**
- * Until the gateway has seen the token on chain it answers 401 without a reason, to strangers and to workers whose token is
- * a second old alike. So often in a row the latter is assumed.
+ * The gateway answers 401 without a reason until it has seen the token on chain, to strangers and to new workers alike. After
+ * this many in a row the token counts as wrong.
  */
 export const patienceWithUnnamedRefusals = 10;
 
 export const unnamedRefusal = 'DAAS_GATEWAY_SEAL_TOKEN_INVALID';
 
-/** Why the gateway would not admit this node, as its challenge says (docs/api.md), before anything was staked. */
+/** Why the gateway would not admit this node (the `reason` of its challenge, docs/api.md), before anything is staked. */
 export function inadmissibleError(reason: string | undefined, nodeId: string, gatewayUrl: string): DaasError {
   const named = reason ?? 'not_admissible';
   const { sentence, exitCode, isRetryable } = reasons[named] ?? {
@@ -48,10 +48,7 @@ const reasons: Readonly<Record<string, Reason>> = {
   cluster_unavailable: later('has to wait: the gateway cannot reach the cluster'),
 };
 
-/**
- * What to tell the host when no gateway took the node: something that may pass, if there is one, so that it asks again;
- * else the first refusal.
- */
+/** The error when no gateway took the node: one that may pass, if there is one, so that the host asks again; else the first. */
 export function gathered(failures: readonly unknown[]): unknown {
   const retryable = failures.find((failure) => errorFacts(failure).isRetryable);
   return retryable ?? failures[0];

@@ -67,6 +67,21 @@ test('it challenges, registers, tells of it, and leaves no connection open', asy
   expect(loaded.gateways.open).toBe(0);
 });
 
+test('the begin and the failure of a registration are told, so that heartbeats can wait', async () => {
+  const { loaded, stake } = await load();
+  await using _ = loaded;
+  loaded.gateways.fail(unreachable());
+  await expect(register(loaded, stake)).rejects.toMatchObject({ code: 'DAAS_GATEWAY_UNREACHABLE' });
+  loaded.gateways.forgive();
+  await register(loaded, stake);
+  expect(loaded.events.map(({ event }) => event)).toEqual([
+    'registration.begun',
+    'registration.failed',
+    'registration.begun',
+    'worker.registered',
+  ]);
+});
+
 test('a gateway that does not answer is passed over for the next', async () => {
   const { loaded, stake } = await load();
   await using _ = loaded;

@@ -43,7 +43,7 @@ test.each(['unbonding', 'withdrawn'] as const)(
   async (status) => {
     const { loaded, recordId } = await watching();
     await using _ = loaded;
-    loaded.chain.changeRecord(recordId, { status });
+    loaded.chain.change(recordId, { status });
     await loaded.clock.advance(3_000);
     expect(loaded.control.stops).toMatchObject([
       { status, cause: { kind: 'ended', recordId }, source: 'chain' },
@@ -54,7 +54,7 @@ test.each(['unbonding', 'withdrawn'] as const)(
 test('a revoked token ends it only after two readings', async () => {
   const { loaded, recordId } = await watching();
   await using _ = loaded;
-  loaded.chain.changeRecord(recordId, { token: undefined });
+  loaded.chain.change(recordId, { token: undefined });
   await loaded.clock.advance(3_000);
   expect(loaded.control.stops).toEqual([]);
   await loaded.clock.advance(3_000);
@@ -66,7 +66,7 @@ test('a revoked token ends it only after two readings', async () => {
 test('readings of before the token was minted, from an endpoint that is behind, are no revocation', async () => {
   const { loaded, recordId } = await watching();
   await using _ = loaded;
-  loaded.chain.changeRecord(recordId, { token: undefined, tokenSequence: 0n });
+  loaded.chain.change(recordId, { token: undefined, tokenSequence: 0n });
   await loaded.clock.advance(60_000);
   expect(loaded.control.stops).toEqual([]);
 });
@@ -82,14 +82,14 @@ test('a token that was never seen on the record is not one that was revoked', as
 test('a chain that is away for hours is no guilt and no failing task; it degrades the host until it answers', async () => {
   const { loaded, recordId } = await watching();
   await using _ = loaded;
-  loaded.chain.isAway = true;
+  loaded.chain.isDown = true;
   await loaded.clock.advance(6_000);
   expect(loaded.health().ready).toBe(true);
   await loaded.clock.advance(3 * 3_600_000);
   expect(loaded.control.stops).toEqual([]);
   expect(loaded.failures).toEqual([]);
   expect(loaded.health()).toMatchObject({ live: true, ready: false });
-  loaded.chain.isAway = false;
+  loaded.chain.isDown = false;
   await loaded.clock.advance(3_000);
   expect(loaded.health().ready).toBe(true);
   loaded.chain.slash(recordId);
@@ -100,7 +100,7 @@ test('a chain that is away for hours is no guilt and no failing task; it degrade
 test('a record that an endpoint does not have is not a verdict', async () => {
   const { loaded, recordId } = await watching();
   await using _ = loaded;
-  loaded.chain.recordsById.delete(recordId);
+  loaded.chain.stakeRecords.delete(recordId);
   await loaded.clock.advance(600_000);
   expect(loaded.control.stops).toEqual([]);
 });

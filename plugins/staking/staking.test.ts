@@ -80,7 +80,7 @@ test('killed after the join was executed and before its reply, the next process 
   await using second = await loadPlugin(staking, { config, services });
   const { stake } = await obtain(second);
   expect(services.chain.sent).toEqual(['join']);
-  expect(services.chain.recordsById.size).toBe(1);
+  expect(services.chain.stakeRecords.size).toBe(1);
   expect(services.chain.expectRecord(stake.recordId).token).toBe(stake.tokenId);
   // This process reports the digest of what the earlier one sent.
   expect(second.facts('stake.created')).toHaveLength(1);
@@ -124,7 +124,7 @@ describe('the terms of the cluster', () => {
     const { termsFingerprint: acceptTerms } = await services.chain.cluster();
     await using loaded = await loadPlugin(staking, { config: { stakeMist, acceptTerms }, services });
     const { stake } = await obtain(loaded);
-    services.chain.changeRecord(stake.recordId, { status: 'withdrawn' });
+    services.chain.change(stake.recordId, { status: 'withdrawn' });
     services.chain.termsVersion = 2n;
     services.chain.parameters = { ...services.chain.parameters, unbondingMs: 172_800_000 };
     const config = { stakeMist, acceptTerms, stakeAgain: true };
@@ -219,7 +219,7 @@ test.each([
     const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
     await using first = await loadPlugin(staking, { config, services });
     const { stake } = await obtain(first);
-    services.chain.changeRecord(stake.recordId, { status });
+    services.chain.change(stake.recordId, { status });
     services.chain.criticalRecords = [];
     await expect(find(first)).rejects.toMatchObject({ code, exitCode: 77 });
     expect(first.control.stops[0]).toMatchObject({ cause: { kind, recordId: stake.recordId } });
@@ -260,10 +260,10 @@ test('a chain that does not answer, and one that is behind, may be asked again',
   const chain = new FakeStakeChain(clock);
   const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
   chain.addToken(recordId, holderKey);
-  chain.tokensById.clear();
+  chain.sealTokens.clear();
   await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
-  chain.isAway = true;
+  chain.isDown = true;
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE', isRetryable: true });
 });
 
@@ -272,7 +272,7 @@ test('a record that this machine made and the endpoint does not have is no reaso
   const services = { clock, chain: new FakeStakeChain(clock), journal: memoryJournal() };
   await using loaded = await loadPlugin(staking, { config, services });
   await obtain(loaded);
-  services.chain.recordsById.clear();
+  services.chain.stakeRecords.clear();
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND', isRetryable: true });
   await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_CHAIN_BEHIND' });
   expect(services.chain.sent).toHaveLength(1);

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Log, Secret, silentLog } from '#base';
+import { checkRights, readPlan } from './agent-plan.ts';
 import { findBinary } from './binary.ts';
 import { kubeletCertificate, planCertificates } from './certificates.ts';
 import { readK3sConfig } from './k3s-config.ts';
-import { checkRights, readPlan } from './plan.ts';
 import { AgentSettings } from './settings.ts';
 import { deadToken, openTokenFile, parseFullToken } from './token-file.ts';
 

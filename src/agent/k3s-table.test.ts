@@ -1,31 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ConfigurationError } from '#base';
 import { type AgentSources, effectiveFlags, readAgentFacts } from './arguments.ts';
 import { configFilePath, readK3sConfig } from './k3s-config.ts';
 import { lastValueOf, parseGoBool, valuesOf, variables } from './k3s-flags.ts';
+import { layOut, type SettingsRow, settingsTable } from './k3s-table.fixture.ts';
 import { parseGoInteger } from './k3s-yaml.ts';
-
-/** Taken from a real k3s: docs/testing.md says how. */
-interface Row {
-  readonly name: string;
-  readonly files?: Readonly<Record<string, string>>;
-  readonly directories?: readonly string[];
-  readonly links?: Readonly<Record<string, string>>;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly argv: readonly string[];
-  readonly takes?: {
-    readonly flags: Readonly<Record<string, string | number | boolean | readonly string[]>>;
-    readonly dataDir: string;
-    readonly ignoredWords?: readonly string[];
-  };
-  readonly refuses?: string;
-  readonly helps?: boolean;
-}
-const table = join(import.meta.dirname, '..', '..', 'integration', 'standin', 'data', 'k3s-settings.json');
-const { rows } = JSON.parse(await readFile(table, 'utf8')) as { rows: readonly Row[] };
 
 /** k3s takes these in silence and then does what no person can have meant; ours refuses them before the stake. */
 const refusedByUsAlone = new Map([
@@ -52,26 +31,11 @@ const takenBack = [
 const leftToK3s =
   /flag provided but not defined: -[\w-]+\+?$|Cannot use two forms of the same flag: (?!d data-dir)/;
 
-async function taken(row: Row): Promise<{ sources: AgentSources; directory: string }> {
-  const directory = await mkdtemp(join(tmpdir(), 'row-'));
-  const here = (text: string) => text.replaceAll('{dir}', directory);
-  for (const path of row.directories ?? []) await mkdir(join(directory, path), { recursive: true });
-  for (const [path, text] of Object.entries(row.files ?? {})) {
-    await mkdir(dirname(join(directory, path)), { recursive: true });
-    await writeFile(join(directory, path), text);
-  }
-  for (const [path, target] of Object.entries(row.links ?? {})) await symlink(target, join(directory, path));
-  const argv = row.argv.map(here);
-  const env = {
-    HOME: '/home/of-row',
-    ...Object.fromEntries(Object.entries(row.env ?? {}).map(([name, value]) => [name, here(value)])),
-  };
-  try {
-    const files = await readK3sConfig(configFilePath({ argv, env }));
-    return { sources: { argv, env, files }, directory };
-  } finally {
-    await rm(directory, { recursive: true });
-  }
+async function taken(row: SettingsRow): Promise<{ sources: AgentSources; directory: string }> {
+  await using laid = await layOut(row);
+  const { argv, env, directory } = laid;
+  const files = await readK3sConfig(configFilePath({ argv, env }));
+  return { sources: { argv, env, files }, directory };
 }
 
 /** Our reading in the words of the table. */
@@ -97,7 +61,7 @@ const lists = new Set(['node-label', 'node-taint', 'kubelet-arg', 'node-ip']);
 const switches = new Set(['debug', 'selinux', 'rootless', 'with-node-id']);
 const numbers = new Set(['v', 'lb-server-port']);
 
-test.each(rows.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name)))(
+test.each(settingsTable.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name)))(
   'k3s and we read the same: $name',
   async (row) => {
     const { sources } = await taken(row);
@@ -105,7 +69,7 @@ test.each(rows.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name))
   },
 );
 
-test.each(rows.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name)))(
+test.each(settingsTable.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name)))(
   'the data directory is the one of k3s, and what is ours is refused: $name',
   async (row) => {
     const { sources, directory } = await taken(row);
@@ -123,7 +87,7 @@ test.each(rows.filter(({ name, takes }) => takes && !refusedByUsAlone.has(name))
   },
 );
 
-test.each(rows.filter(({ refuses }) => refuses !== undefined && !leftToK3s.test(refuses)))(
+test.each(settingsTable.filter(({ refuses }) => refuses !== undefined && !leftToK3s.test(refuses)))(
   'what k3s refuses is refused before the stake: $name',
   async (row) => {
     const reading = taken(row).then(({ sources }) => effectiveFlags(sources));
@@ -134,7 +98,7 @@ test.each(rows.filter(({ refuses }) => refuses !== undefined && !leftToK3s.test(
 test.each([...refusedByUsAlone])(
   'what k3s takes in a way that no person can mean is refused: %s',
   async (name, message) => {
-    const row = rows.find((other) => other.name === name) as Row;
+    const row = settingsTable.find((other) => other.name === name) as SettingsRow;
     const reading = taken(row).then(({ sources }) =>
       readAgentFacts(sources, 'w1', { uid: 0, workingDirectory: '/' }),
     );

@@ -11,8 +11,9 @@ import type {
   Registration,
 } from '#plugin';
 import { PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
+import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
-import { createTransport, type HttpReply } from './transport.ts';
+import { createTransport, type HttpReply, type Transport } from './transport.ts';
 import {
   ChallengeReply,
   type HeartbeatBody,
@@ -43,94 +44,118 @@ export function createGatewayConnector(options: ConnectorOptions): GatewayConnec
   return { connect: (gateway) => createConnection(gateway, options) };
 }
 
+/** What every request of a connection works with. */
+interface ConnectionContext {
+  readonly gateway: GatewayEntry;
+  readonly signer: ProofSigner;
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly time: GatewayTime;
+}
+
 function createConnection(
   gateway: GatewayEntry,
   { signer, clock, ca, timeoutMs = 10_000 }: ConnectorOptions,
 ): GatewayConnection {
   const transport = createTransport({ gateway, ca, timeoutMs });
-  const time = gatewayTime(clock);
-
-  async function get<T>(path: string, reply: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
-    const sentAtMs = clock.monotonicMs();
-    return read(
-      await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal }),
-      reply,
-      sentAtMs,
-    );
-  }
-
-  async function post<T>(
-    path: string,
-    body: unknown,
-    proof: { readonly sealTokenId: string; readonly freshness: ProofFreshness },
-    reply: z.ZodType<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
-    const text = JSON.stringify(body);
-    const nowMs = time.nowMs();
-    const sealToken = await signer.sign({
-      ...proof,
-      audience: gateway.id,
-      method: 'POST',
-      path,
-      body: text,
-      nowMs,
-    });
-    const sentAtMs = clock.monotonicMs();
-    const headers = { [PROOF_HEADER]: sealToken };
-    const isAnsweredAtOnce = path === PATHS.heartbeat;
-    const asked = { method: 'POST', path, headers, body: text, isAnsweredAtOnce, signal } as const;
-    return read(await transport.send(asked), reply, sentAtMs);
-  }
-
-  function read<T>(answer: HttpReply, reply: z.ZodType<T>, sentAtMs: number): T {
-    const json = parseJson(answer.body);
-    time.learn(json, sentAtMs);
-    if (answer.status !== 200) throw problemError(answer, json, gateway);
-    const parsed = reply.safeParse(json);
-    if (!parsed.success) throw invalidReply(answer, gateway);
-    return parsed.data;
-  }
-
+  const context = { gateway, signer, clock, transport, time: createGatewayTime(clock) };
   return {
     gateway,
-    async challenge({ nodeId, staker }, signal) {
-      const query = new URLSearchParams({ node_id: nodeId, staker });
-      return toChallenge(await get(`${PATHS.challenge}?${query.toString()}`, ChallengeReply, signal));
-    },
-    async register(request, signal) {
-      const proof = {
-        sealTokenId: request.sealTokenId,
-        freshness: { kind: 'nonce', nonce: request.challenge.nonce } as const,
-      };
-      const body = registerBody(signer.nodeId, time.nowMs(), request);
-      return toRegistration(await post(PATHS.register, body, proof, RegisterReply, signal), clock);
-    },
-    async heartbeat(request, signal) {
-      const { sealTokenId, incarnation, sequence } = request;
-      const proof = { sealTokenId, freshness: { kind: 'sequence', incarnation, sequence } as const };
-      const body = heartbeatBody(signer.nodeId, time.nowMs(), request);
-      return toHeartbeat(await post(PATHS.heartbeat, body, proof, HeartbeatReply, signal));
-    },
+    challenge: ({ nodeId, staker }, signal) => challenge(context, { nodeId, staker }, signal),
+    register: (request, signal) => register(context, request, signal),
+    heartbeat: (request, signal) => heartbeat(context, request, signal),
     async [Symbol.asyncDispose]() {
       transport.close();
     },
   };
 }
 
-/** The gateway's clock as its replies tell it, carried on by our own monotonic one, which no administrator sets back. */
-function gatewayTime(clock: Clock) {
-  let learnt: { readonly theirsMs: number; readonly oursMs: number } | undefined;
-  return {
-    nowMs: () =>
-      learnt ? Math.round(learnt.theirsMs + (clock.monotonicMs() - learnt.oursMs)) : clock.nowMs(),
-    learn(reply: unknown, sentAtMs: number) {
-      const timestamp = (reply as { timestamp?: unknown } | undefined)?.timestamp;
-      if (typeof timestamp !== 'number' || !Number.isSafeInteger(timestamp)) return;
-      // It was said somewhere between sending and now: half-way is wrong by half a round trip at most.
-      learnt = { theirsMs: timestamp, oursMs: (sentAtMs + clock.monotonicMs()) / 2 };
-    },
-  };
+type Signal = AbortSignal | undefined;
+
+async function challenge(
+  context: ConnectionContext,
+  { nodeId, staker }: { readonly nodeId: string; readonly staker: string },
+  signal: Signal,
+): Promise<Challenge> {
+  const { clock, transport } = context;
+  const query = new URLSearchParams({ node_id: nodeId, staker });
+  const path = `${PATHS.challenge}?${query.toString()}`;
+  const sentAtMs = clock.monotonicMs();
+  const answer = await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal });
+  return toChallenge(read(context, answer, { schema: ChallengeReply, sentAtMs }));
+}
+
+async function register(
+  context: ConnectionContext,
+  request: RegisterRequest,
+  signal: Signal,
+): Promise<Registration> {
+  const { signer, time, clock } = context;
+  const { sealTokenId } = request;
+  const freshness = { kind: 'nonce', nonce: request.challenge.nonce } as const;
+  const body = registerBody(signer.nodeId, time.nowMs(), request);
+  const schema = RegisterReply;
+  const reply = await post(context, { path: PATHS.register, body, sealTokenId, freshness, schema }, signal);
+  return toRegistration(reply, clock);
+}
+
+async function heartbeat(
+  context: ConnectionContext,
+  request: HeartbeatRequest,
+  signal: Signal,
+): Promise<Heartbeat> {
+  const { signer, time } = context;
+  const { sealTokenId, incarnation, sequence } = request;
+  const freshness = { kind: 'sequence', incarnation, sequence } as const;
+  const body = heartbeatBody(signer.nodeId, time.nowMs(), request);
+  const schema = HeartbeatReply;
+  return toHeartbeat(
+    await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal),
+  );
+}
+
+interface SignedPost<T> {
+  readonly path: string;
+  readonly body: unknown;
+  readonly sealTokenId: string;
+  readonly freshness: ProofFreshness;
+  readonly schema: z.ZodType<T>;
+}
+
+async function post<T>(
+  context: ConnectionContext,
+  { path, body, sealTokenId, freshness, schema }: SignedPost<T>,
+  signal: Signal,
+): Promise<T> {
+  const { gateway, signer, clock, transport, time } = context;
+  const text = JSON.stringify(body);
+  const sealToken = await signer.sign({
+    sealTokenId,
+    freshness,
+    audience: gateway.id,
+    method: 'POST',
+    path,
+    body: text,
+    nowMs: time.nowMs(),
+  });
+  const sentAtMs = clock.monotonicMs();
+  const headers = { [PROOF_HEADER]: sealToken };
+  const isAnsweredAtOnce = path === PATHS.heartbeat;
+  const asked = { method: 'POST', path, headers, body: text, isAnsweredAtOnce, signal } as const;
+  return read(context, await transport.send(asked), { schema, sentAtMs });
+}
+
+function read<T>(
+  { gateway, time }: ConnectionContext,
+  answer: HttpReply,
+  { schema, sentAtMs }: { readonly schema: z.ZodType<T>; readonly sentAtMs: number },
+): T {
+  const json = parseJson(answer.body);
+  time.learn(json, sentAtMs);
+  if (answer.status !== 200) throw problemError(answer, json, gateway);
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw invalidReply(answer, gateway);
+  return parsed.data;
 }
 
 function registerBody(nodeId: string, timestamp: number, request: RegisterRequest): RegisterBody {
@@ -159,7 +184,7 @@ function heartbeatBody(nodeId: string, timestamp: number, request: HeartbeatRequ
   };
 }
 
-/** A reading that is no number must not cost the heartbeat. */
+/** A figure that is not a number must not prevent the heartbeat. */
 function percent(value: number): number {
   return Number.isFinite(value) ? Math.min(100, Math.max(0, Math.round(value * 10) / 10)) : 0;
 }
@@ -184,7 +209,7 @@ function toRegistration(reply: RegisterReply, clock: Clock): Registration {
       ? {
           server: reply.join.server,
           token: new Secret(reply.join.token),
-          // By our clock, which need not agree with the gateway's.
+          // By this machine's clock, which need not agree with the gateway's.
           expiresAtMs: clock.nowMs() + reply.join.expires_at - reply.timestamp,
         }
       : undefined,
@@ -224,7 +249,7 @@ function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): 
 function invalidReply(answer: HttpReply, gateway: GatewayEntry): DaasError {
   return new DaasError(
     'DAAS_GATEWAY_REPLY_INVALID',
-    `${gateway.url} answered with HTTP ${answer.status} and a body that no gateway sends: is it one, and of a version this worker knows?`,
+    `${gateway.url} answered with HTTP ${answer.status} and a body that no gateway sends: check that it is a gateway, and that its version fits this worker's`,
     { isRetryable: answer.status >= 500, details: { gateway: gateway.id, status: answer.status } },
   );
 }

@@ -3,9 +3,9 @@ import { EXIT, type ExitCode } from '#base';
 export interface ProblemKind {
   readonly status: number;
   readonly title: string;
-  /** The same request, signed anew, may succeed later without anybody changing anything. */
+  /** The same request, signed anew, may succeed later although nothing is changed. */
   readonly isRetryable: boolean;
-  /** What a host that cannot go on because of it exits with. */
+  /** The exit code of a host that this problem stops. */
   readonly exitCode: ExitCode;
 }
 

@@ -10,7 +10,7 @@ import { systemRoots } from './system-roots.ts';
 import { openTunnel } from './tunnel.ts';
 
 /** What the chain says about the Kubernetes server of the cluster. */
-export type ServerFacts = Pick<Cluster, 'servers' | 'caHashes'>;
+type ServerFacts = Pick<Cluster, 'servers' | 'caHashes'>;
 
 export interface ServerGuardOptions {
   /** Reads the cluster; with a trust pin its facts are proven. */
@@ -69,7 +69,7 @@ function tellChange({ servers, caHashes }: ServerFacts, before: string | undefin
 }
 
 /** Throws `DAAS_SERVER_NOT_LISTED`. */
-export function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: ServerFacts): void {
+function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: ServerFacts): void {
   const isListed = servers.length === 0 || servers.some((listed) => sameOrigin(listed, join.server));
   if (isListed) return;
   throw refusal(
@@ -80,7 +80,7 @@ export function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: 
 }
 
 /** The CA hash of the token, if the chain lists it. Throws `DAAS_SERVER_CA_MISMATCH`. */
-export function pinOf(join: JoinCredential, { caHashes }: ServerFacts): string {
+function pinOf(join: JoinCredential, { caHashes }: ServerFacts): string {
   const listed = caHashes.map(hex);
   const [, hash] = /^K10([0-9a-f]{64})::/.exec(join.token.reveal()) ?? [];
   if (hash !== undefined && listed.includes(hash)) return hash;

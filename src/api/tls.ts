@@ -6,7 +6,7 @@ export const TLS_MINIMUM = 'TLSv1.3';
 /** The key exchanges that either side offers: a handshake with them costs a gateway about a millisecond. */
 export const TLS_GROUPS = 'X25519:P-256';
 
-/** SHA-256 of a certificate's SubjectPublicKeyInfo (as in RFC 7469): what the chain names a gateway's TLS key by. */
+/** SHA-256 of a certificate's SubjectPublicKeyInfo (as in RFC 7469): the chain's name for a gateway's TLS key. */
 export function spkiPin(certificate: X509Certificate | string): Uint8Array {
   const parsed = typeof certificate === 'string' ? new X509Certificate(certificate) : certificate;
   const der = parsed.publicKey.export({ type: 'spki', format: 'der' });

@@ -8,7 +8,7 @@ import { proxyFor, readBody } from '#infrastructure';
 import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 import { openTunnel } from './tunnel.ts';
 
-/** More than any reply of the API; a gateway that sends more is not one. */
+/** Longer than any reply of the API. */
 const longestReplyBytes = 256 * 1024;
 
 const CONNECTION_LOST = 'DAAS_GATEWAY_CONNECTION_LOST';
@@ -19,7 +19,7 @@ interface HttpRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Without waiting for anybody else: its silence on a kept connection means that this is lost. */
+  /** The gateway answers it without waiting for chain or cluster: silence on a kept connection means that it is lost. */
   readonly isAnsweredAtOnce?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -74,12 +74,12 @@ function baseUrl(gateway: GatewayEntry): URL {
   return url;
 }
 
-/** How often the kernel asks whether the peer of an idle connection is there. */
+/** How often the kernel probes whether the peer of an idle connection is alive. */
 const aliveProbeMs = 15_000;
 
 /**
  * Hands out a connection only after its peer was checked, and keeps it for the next request: a handshake costs a gateway
- * more than three heartbeats. How long an idle one may be used is what the gateway says (`Keep-Alive`), less a second.
+ * more than three heartbeats. An idle one may be used for as long as the gateway allows (`Keep-Alive`), less a second.
  */
 class PinningAgent extends Agent {
   readonly #gateway: GatewayEntry;
@@ -164,7 +164,7 @@ function pinMismatch(gateway: GatewayEntry): DaasError {
   );
 }
 
-/** What changes nothing is asked once more when a kept connection turned out to be closed. */
+/** A request that changes nothing is repeated once when a kept connection turns out to be closed. */
 async function sendOrRepeat(
   asked: HttpRequest,
   base: URL,
@@ -202,7 +202,7 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
     },
   });
   outgoing.once('error', fail);
-  // A registration waits for chain and cluster: its silence says nothing of the connection.
+  // A registration waits for chain and cluster: its silence does not mean that the connection is lost.
   if (asked.isAnsweredAtOnce) giveUpEarly(outgoing, timeoutMs / 2);
   outgoing.once('response', (incoming) => {
     isAnswered = true;
@@ -220,8 +220,8 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
 }
 
 /**
- * A kept connection may lead nowhere any more, which no packet tells: its request is given up while there is time for
- * another on a new one.
+ * A kept connection may be dead without any packet that shows it: its request is given up while there is time for another
+ * on a new connection.
  */
 function giveUpEarly(outgoing: ClientRequest, withinMs: number): void {
   outgoing.once('socket', () => {
@@ -235,7 +235,7 @@ function giveUpEarly(outgoing: ClientRequest, withinMs: number): void {
   });
 }
 
-/** The request may have been carried out: whoever repeats it has to sign it anew. */
+/** The request may have been carried out: to repeat it, sign it anew. */
 function connectionLost(base: URL, cause: unknown): DaasError {
   return new DaasError(
     CONNECTION_LOST,

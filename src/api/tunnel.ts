@@ -5,8 +5,8 @@ import { describeNetworkFailure, hostPort } from '#base';
 import { type HttpProxy, proxyText } from '#infrastructure';
 
 /**
- * A connection to `host:port` through an HTTP proxy (CONNECT, RFC 9110, section 9.3.6). What runs over it is the caller's:
- * the proxy sees the TLS of the gateway and no more.
+ * A connection to `host:port` through an HTTP proxy (CONNECT, RFC 9110, section 9.3.6). The caller runs TLS over it: the
+ * proxy sees nothing else.
  */
 export function openTunnel(proxy: HttpProxy, host: string, port: number, timeoutMs: number): Promise<Duplex> {
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
@@ -29,14 +29,14 @@ export function openTunnel(proxy: HttpProxy, host: string, port: number, timeout
   asked.once('connect', (reply, socket, head) => {
     const { statusCode = 0 } = reply;
     if (statusCode >= 200 && statusCode < 300) {
-      // A server that speaks first has nothing to say in TLS, but what came must not be lost.
+      // TLS servers do not speak first, but bytes that came with the reply must not be lost.
       if (head.length > 0) socket.unshift(head);
       resolve(socket);
       return;
     }
     socket.destroy();
     fail(
-      `HTTP status ${statusCode}${statusCode === 407 ? ', it wants a user and a password in its URL' : ''}`,
+      `HTTP status ${statusCode}${statusCode === 407 ? ': put a user and a password into the URL of the proxy' : ''}`,
     );
   });
   asked.once('response', (reply) => {

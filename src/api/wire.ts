@@ -3,7 +3,7 @@ import { isNodeId } from '#domain';
 import { isNodePasswordHash, LONGEST_PROOF, ObjectId } from '#seal';
 
 /**
- * What travels between worker and gateway (docs/api.md): JSON, snake_case. Times are milliseconds since the epoch,
+ * The messages between worker and gateway (docs/api.md): JSON, snake_case. Times are milliseconds since the epoch,
  * amounts are decimal strings of MIST. Requests are parsed strictly: an unknown member is an error. Replies are read
  * leniently, so that a worker goes on with a gateway that is newer than itself.
  */
@@ -21,7 +21,7 @@ const NodeIdText = z.string().refine(isNodeId, 'must be one lower-case DNS label
 const TimeMs = z.number().int().nonnegative().max(8_640_000_000_000_000);
 const Mist = z.string().regex(/^(0|[1-9][0-9]{0,19})$/, 'must be a decimal string of MIST');
 const Percent = z.number().min(0).max(100);
-/** The seed's clients repeat the header in the body; it must be equal then. */
+/** The seed's clients repeat the header in the body. It must then be equal. */
 const SealTokenText = z.string().max(LONGEST_PROOF);
 
 export const ChallengeQuery = z.strictObject({ node_id: NodeIdText, staker: ObjectId });
@@ -39,7 +39,7 @@ export const ChallengeReply = z.object({
 });
 export type ChallengeReply = z.infer<typeof ChallengeReply>;
 
-/** What a worker tells about its machine, for the operator's eyes; nothing is decided on it. */
+/** What a worker reports about its machine, for the operator. Nothing is decided on it. */
 const HostFacts = z
   .record(z.string().min(1).max(64), z.union([z.string().max(256), z.number()]))
   .refine((facts) => Object.keys(facts).length <= 32, 'must have at most 32 members');
@@ -55,7 +55,7 @@ export const RegisterBody = z.strictObject({
 });
 export type RegisterBody = z.infer<typeof RegisterBody>;
 
-/** It goes into the command line of the agent, where everybody on the machine can read a password. */
+/** It goes into the command line of the agent, where every user of the machine could read a password. */
 const ServerUrl = z.url().refine((url) => !/\/\/[^/]*@/.test(url), 'must have no user or password');
 
 export const RegisterReply = z.object({
@@ -82,7 +82,7 @@ export const HeartbeatBody = z.strictObject({
   stake_status: z.string().max(32),
   stake_amount: Mist,
   agent_state: AgentStateName,
-  /** null: the worker cannot tell. */
+  /** null: unknown to the worker. */
   running_pods: z.number().int().nonnegative().max(100_000).nullable(),
   resource_usage: z.strictObject({ cpu_percent: Percent, memory_percent: Percent, disk_percent: Percent }),
 });
@@ -96,7 +96,7 @@ export const HeartbeatReply = z.object({
 });
 export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
 
-/** RFC 9457, with members of ours. */
+/** RFC 9457, with additional members. */
 export const Problem = z.object({
   type: z.string(),
   title: z.string(),

@@ -25,7 +25,7 @@ export interface ObjectProofsOptions {
 }
 
 /** The endpoint that served the objects: it has to prove what it serves, before others are asked for the proof. */
-export interface Source {
+interface Source {
   readonly url: string;
   readonly call: Nodes['read'];
 }

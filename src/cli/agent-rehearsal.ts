@@ -11,7 +11,8 @@ import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
 import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
-import { type Loaded, nodeIdOf, pluginEntries } from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { type Loaded, nodeIdOf } from './settings.ts';
 
 /** `--dry-run`: what is there and what would be done; only reads. Returns the exit code that the start would end with. */
 export async function rehearse(

@@ -1,57 +1,61 @@
 import { join } from 'node:path';
 import { createGatewayConnector, createServerGuard, type ServerGuard } from '#api';
-import { type Log, systemClock } from '#base';
-import { createChainClient, createStakeChain } from '#chain';
-import { bind, type HostContext, type HostServices } from '#host';
-import { type AgentSupervisor, GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
-import { openNodeIdentity } from '#seal';
+import { type ChainClient, createChainClient, createStakeChain } from '#chain';
+import type { Composition } from '#composition';
+import { HostAgent, HostJournal, HostLog } from '#host';
+import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from '#plugin';
+import { openNodeIdentity, type ProofSigner } from '#seal';
+import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
 import { sayTrust, warnUnproven } from './chain-trust.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
-/**
- * Layers meet: the chain, the node's key and the gateway's client become what plugins can ask for. A file of its own, which is
- * loaded when the agent of a node that has joined before runs already.
- */
-export async function openServices(
-  { journal, log, clock, stateDir }: HostContext,
-  settings: Loaded,
-  agent: Pick<AgentSupervisor, 'nodePasswordFile'>,
-): Promise<HostServices & { readonly guard: ServerGuard }> {
-  const chain = createStakeChain({
-    client: await openChain(settings, log),
-    wallet: await walletOf(settings),
-    journal: journal.section('chain'),
-    log: log.child({ part: 'chain' }),
-    gasBudgets: settings.value.chain.gasBudgets,
-  });
-  const identity = await openNodeIdentity({
-    nodeId: nodeIdOf(settings),
-    keyFile: join(stateDir, 'node.key'),
-    passwordFile: await agent.nodePasswordFile(),
-  });
-  return {
-    chain,
-    guard: createServerGuard({
-      cluster: (signal) => chain.cluster(signal),
-      log: log.child({ part: 'server' }),
-    }),
-    bindings: [
-      bind(StakeChain, chain),
-      bind(NodeIdentity, identity),
-      bind(GatewayConnector, createGatewayConnector({ signer: identity, clock })),
-    ],
-  };
-}
+// Factories of the parts that are slow to load: Sui's client, the certificate library.
 
-async function openChain(settings: Loaded, log: Log) {
+export async function openChainAccess(parts: Composition, settings: Loaded): Promise<ChainClient> {
+  const log = parts.get(HostLog);
   const deployment = await deploymentOf(settings);
   sayTrust(deployment, log);
   return createChainClient({
     ...(await chainAccessOf(settings)),
     deployment,
-    clock: systemClock,
+    clock: parts.get(HostClock),
     onUnproven: warnUnproven(log),
+  });
+}
+
+export async function openStakeChain(parts: Composition, settings: Loaded): Promise<StakeChain> {
+  return createStakeChain({
+    client: await parts.open(ChainAccess),
+    wallet: await walletOf(settings),
+    journal: parts.get(HostJournal).section('chain'),
+    log: parts.get(HostLog).child({ part: 'chain' }),
+    gasBudgets: settings.value.chain.gasBudgets,
+  });
+}
+
+export async function openSigner(parts: Composition, settings: Loaded): Promise<NodeIdentity & ProofSigner> {
+  const agent = await parts.open(HostAgent);
+  return openNodeIdentity({
+    nodeId: nodeIdOf(settings),
+    keyFile: join(settings.value.stateDir, 'node.key'),
+    passwordFile: await agent.nodePasswordFile(),
+  });
+}
+
+export async function openConnector(parts: Composition): Promise<GatewayConnector> {
+  return createGatewayConnector({
+    signer: await parts.open(NodeSigner),
+    clock: parts.get(HostClock),
+  });
+}
+
+/** Compares the server of each join credential with what the chain says about the cluster. */
+export async function openServerGuard(parts: Composition): Promise<ServerGuard> {
+  const chain = await parts.open(StakeChain);
+  return createServerGuard({
+    cluster: (signal) => chain.cluster(signal),
+    log: parts.get(HostLog).child({ part: 'server' }),
   });
 }

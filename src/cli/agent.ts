@@ -1,24 +1,13 @@
 import { Command } from 'commander';
 import { distance } from 'fastest-levenshtein';
-import { createAgentSupervisor } from '#agent';
 import { ConfigurationError } from '#base';
-import { createHost, type HostContext } from '#host';
-import { createLogger, machineId } from '#infrastructure';
-import type { AgentSupervisor, JoinCredential } from '#plugin';
-import { builtIns } from '#plugins';
+import { createLogger } from '#infrastructure';
+import { createAgentHost } from './agent-host.ts';
+import { agentParts } from './agent-parts.ts';
 import { missingDevnet } from './devnet-package.ts';
-import { guardedAgent } from './guarded-agent.ts';
-import { serveHealth } from './health-server.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
-import {
-  type Loaded,
-  loadWorkerSettings,
-  nodeIdOf,
-  pluginEntries,
-  runtimeArguments,
-  settingWarnings,
-} from './settings.ts';
+import { type Loaded, loadWorkerSettings, runtimeArguments, settingWarnings } from './settings.ts';
 
 interface AgentFlags {
   readonly config?: string;
@@ -71,59 +60,9 @@ async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly string[]):
   }
   const missing = await missingDevnet(settings);
   if (missing) log.warn('Configuration warning', { detail: missing.message });
-  const host = createHost({
-    nodeId: nodeIdOf(settings),
-    stateDir: value.stateDir,
-    plugins: pluginEntries(settings, { stakeAgain: flags.stakeAgain ?? false }),
-    builtIns,
-    pluginDirectory: settings.directory,
-    joinDeadlineMs: value.join.deadlineMs,
-    joinPatienceMs: value.join.patienceMs,
-    machineId: await machineId(),
-    drainDeadlineMs: value.drainDeadlineMs,
-    mayStakeAgain: flags.stakeAgain ?? false,
-    log,
-    async prepare(context) {
-      // Not before the state directory is this host's: a second one must say that, not that the port is taken.
-      const health = await serveHealth(() => host.health(), value.health, context.life);
-      log.info('Host starts', { event: 'host.started', pid: process.pid, health, stateDir: value.stateDir });
-      // Opened with the chain: no join credential can come before.
-      let guard: (join: JoinCredential, signal: AbortSignal) => Promise<void> = async () => {
-        throw new Error('a join credential came before the chain was opened');
-      };
-      const supervisor = superviseAgent(context, settings, k3sArguments(settings, flags, k3sFlags));
-      const agent = guardedAgent(supervisor, (join, signal) => guard(join, signal));
-      return {
-        agent,
-        async open() {
-          const { openServices } = await import('./agent-services.ts');
-          const services = await openServices(context, settings, agent);
-          guard = services.guard;
-          return services;
-        },
-      };
-    },
-  });
+  const parts = agentParts(settings, { log, args: k3sArguments(settings, flags, k3sFlags) });
+  const host = await createAgentHost(settings, parts, { stakeAgain: flags.stakeAgain ?? false });
   return (await host.run()).exitCode;
-}
-
-/** The agent's supervisor alone: a node that has joined before runs while the rest is loaded. */
-function superviseAgent(
-  { journal, log, clock, events }: HostContext,
-  settings: Loaded,
-  args: readonly string[],
-): AgentSupervisor {
-  return createAgentSupervisor({
-    settings: { ...settings.value.agent, args: [...args] },
-    nodeId: nodeIdOf(settings),
-    journal: journal.section('agent'),
-    env: process.env,
-    clock,
-    random: Math.random,
-    log: log.child({ part: 'agent' }),
-    // The agent's events are some of the host's, with the same facts: TypeScript cannot follow that through a generic.
-    emit: (event, fact) => events.emit(event, fact as never),
-  });
 }
 
 function k3sArguments(

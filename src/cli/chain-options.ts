@@ -137,7 +137,7 @@ export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
 }
 
 /** The cluster of the deployment file, read through the given network. */
-export async function openCluster(io: Io, options: NetworkOptions & DeploymentOptions) {
+export async function openClusterReader(io: Io, options: NetworkOptions & DeploymentOptions) {
   const deployment = await readDeployment(options.deployment);
   const { addresses, access } = await accessOf(io, options);
   return createChainClient({ ...access, endpoints: addresses, deployment });
@@ -147,7 +147,7 @@ export async function openClusterActor(
   io: Io,
   options: SpendOptions & DeploymentOptions,
 ): Promise<ClusterActor> {
-  const client = await openCluster(io, options);
+  const client = await openClusterReader(io, options);
   const wallet = await openWalletOf(io, options);
   return { client, wallet, ...gasOf(options) };
 }

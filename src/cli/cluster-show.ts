@@ -7,13 +7,18 @@ import {
   termsFingerprint,
 } from '#chain';
 import { GATEWAY_TIERS } from '#domain';
-import { type DeploymentOptions, formatTime, type NetworkOptions, openCluster } from './chain-options.ts';
+import {
+  type DeploymentOptions,
+  formatTime,
+  type NetworkOptions,
+  openClusterReader,
+} from './chain-options.ts';
 import { parameterRows } from './cluster-parameters.ts';
 import { serverRows, serversJson } from './cluster-servers.ts';
 import { type Io, table } from './io.ts';
 
 export async function showCluster(io: Io, options: NetworkOptions & DeploymentOptions): Promise<void> {
-  const client = await openCluster(io, options);
+  const client = await openClusterReader(io, options);
   const snapshot = await client.clusterState();
   const { state, nowMs } = snapshot;
   const inForce = parametersAt(state, nowMs);

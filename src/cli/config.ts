@@ -5,13 +5,8 @@ import { type ResolvedSetting, redact, type Settings } from '#infrastructure';
 import { missingDevnet } from './devnet-package.ts';
 import { isServiceLink } from './foreign-settings.ts';
 import { type Io, table, toJson } from './io.ts';
-import {
-  loadGatewaySettings,
-  loadWorkerSettings,
-  pluginEntries,
-  settingWarnings,
-  type WorkerSettings,
-} from './settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { loadGatewaySettings, loadWorkerSettings, settingWarnings, type WorkerSettings } from './settings.ts';
 
 interface ConfigOptions {
   readonly config?: string;

@@ -159,8 +159,17 @@ function runCommand(io: Io): Command {
 async function run(io: Io, flags: { config?: string }): Promise<void> {
   const { foreignVariableWarnings, loadGatewaySettings } = await import('./settings.ts');
   const settings = await loadGatewaySettings({ file: flags.config });
-  const [{ createChainClient, createChangeFollower }, { openCluster }, { startGateway }, { createLogger }] =
-    await Promise.all([import('#chain'), import('#cluster'), import('#gateway'), import('#infrastructure')]);
+  const [
+    { createChainClient, createChangeFollower },
+    { openKubernetes },
+    { startGateway },
+    { createLogger },
+  ] = await Promise.all([
+    import('#chain'),
+    import('#cluster'),
+    import('#gateway'),
+    import('#infrastructure'),
+  ]);
   const { value } = settings;
   const log = createLogger({
     level: value.log.level,
@@ -178,12 +187,12 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     onUnproven: warnUnproven(log),
   });
   sayTrust(deployment, log);
-  await using cluster = openCluster({
+  await using kubernetes = openKubernetes({
     kubeconfig: { path: config.kubeconfig, isPrivate: true },
     log: log.child({ part: 'cluster' }),
   });
   if (!config.allowUnboundNames) {
-    const policy = await cluster.policyState();
+    const policy = await kubernetes.policyState();
     if (policy.kind === 'not-in-place')
       throw new ConfigurationError(
         'DAAS_POLICY_NOT_IN_PLACE',
@@ -196,7 +205,7 @@ async function run(io: Io, flags: { config?: string }): Promise<void> {
     clusterId: deployment.clusterId,
     chain,
     follower: createChangeFollower(chain, systemClock),
-    cluster,
+    kubernetes,
     clock: systemClock,
     log,
     endpoints: value.chain.endpoints.length,

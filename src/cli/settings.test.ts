@@ -6,11 +6,11 @@ import type { DaasError } from '#base';
 import { GatewayConfig } from '#gateway';
 import { describeSettings } from '#infrastructure';
 import { deploymentOf, walletOf } from './chain-settings.ts';
+import { pluginEntries } from './plugin-settings.ts';
 import {
   loadGatewaySettings,
   loadWorkerSettings,
   nodeIdOf,
-  pluginEntries,
   runtimeArguments,
   type SettingSources,
   seedAliases,
@@ -216,21 +216,6 @@ test('containers that a slash leaves running are warned about', async () => {
   expect(await warned({ K3S_DAAS_CONTAINER_RUNTIME: 'containerd' })).toEqual([]);
   const flag = await load({ file: await write('docker.json', { agent: { args: ['--docker'] } }) });
   expect(await settingWarnings(flag)).toHaveLength(1);
-});
-
-test('a setting and the entry of a plugin may not say the same thing', async () => {
-  const configFile = await write('double.json', {
-    stake: { amountMist: 5 },
-    plugins: [{ use: 'staking', config: { stakeMist: 6 } }],
-  });
-  const settings = await load({ file: configFile });
-  expect(() => pluginEntries(settings)).toThrow('plugins[0].config.stakeMist and stake.amountMist');
-});
-
-test('another stake is asked for by flag alone', async () => {
-  const settings = await load();
-  expect(pluginEntries(settings, { stakeAgain: true })[0]).toMatchObject({ config: { stakeAgain: true } });
-  expect(pluginEntries(settings)[0]).toMatchObject({ config: {} });
 });
 
 test('the node id is the host name unless another is given', async () => {

@@ -6,9 +6,9 @@ import { AgentSettings } from '#agent';
 import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
 import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
-import type { PluginEntry } from '#host';
 import { type FlagValue, isInsecure, loadSettings, type SettingAlias, type Settings } from '#infrastructure';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
+import { unusedAliasWarnings, withPluginAliases } from './plugin-settings.ts';
 
 const DurationMs = z.int().min(0).max(86_400_000);
 const port = z.int().min(0).max(65_535);
@@ -126,6 +126,7 @@ const wallet = z
 const Plugins = z.array(
   z.strictObject({
     use: z.string().min(1),
+    integrity: z.string().min(1).optional(),
     config: z.record(z.string(), z.unknown()).optional(),
     onFailure: z.enum(['abort', 'isolate']).optional(),
   }),
@@ -150,10 +151,12 @@ const common = {
   stake: z
     .strictObject({
       amountMist: MistAmount.optional().meta({
-        description: 'amount to lock when this node has no stake yet; without it nothing is staked',
+        description:
+          'amount to lock when this node has no stake yet; without it nothing is staked (stakeMist of the plugin staking)',
       }),
       minimumMist: MistAmount.optional().meta({
-        description: 'a stake below this is refused, whatever the minimum of the cluster',
+        description:
+          'a stake below this is refused, whatever the minimum of the cluster (minimumMist of the plugin staking)',
       }),
       acceptTerms: z
         .string()
@@ -170,11 +173,10 @@ const common = {
     .prefault({}),
   join: z
     .strictObject({
-      gatewayUrl: z
-        .string()
-        .superRefine(isHttpsOrigin)
-        .optional()
-        .meta({ description: 'the gateway to ask first; must be one of the cluster on chain' }),
+      gatewayUrl: z.string().superRefine(isHttpsOrigin).optional().meta({
+        description:
+          'the gateway to ask first; must be one of the cluster on chain (gatewayUrl of the plugin registration)',
+      }),
       deadlineMs: DurationMs.min(1_000).default(600_000).meta({
         description: 'from the first question to the chain until the Node is Ready; then exit code 75',
       }),
@@ -299,14 +301,14 @@ export async function loadGatewaySettings(sources: SettingSources = {}): Promise
   return load(settingsSchema(GatewayConfig.prefault({} as never)), sources, []);
 }
 
-function load<T>(
+async function load<T extends Loaded['value']>(
   schema: z.ZodType<T>,
   { file, env = process.env, flags, directories }: SettingSources,
   reserved: readonly string[],
 ): Promise<Settings<T>> {
   // A configuration lists plugins, whose code runs: root takes none from wherever it happens to stand.
   const isRoot = process.geteuid?.() === 0;
-  return loadSettings({
+  const settings = await loadSettings({
     schema,
     environmentPrefix: 'K3S_DAAS_',
     environment: env,
@@ -326,6 +328,7 @@ function load<T>(
       }),
     }),
   });
+  return withPluginAliases(settings);
 }
 
 function namedFile(
@@ -351,36 +354,6 @@ export function nodeIdOf({ value: { nodeId } }: Loaded): string {
   );
 }
 
-/** The list of plugins, the settings that belong to a built-in written into its entry. */
-export function pluginEntries(
-  settings: Loaded,
-  { stakeAgain = false }: { readonly stakeAgain?: boolean } = {},
-): readonly PluginEntry[] {
-  const { stake, join, plugins } = settings.value;
-  const belonging: Readonly<Record<string, ReadonlyArray<readonly [string, string, unknown]>>> = {
-    staking: [
-      ['stakeMist', 'stake.amountMist', stake.amountMist],
-      ['minimumMist', 'stake.minimumMist', stake.minimumMist],
-      ['acceptTerms', 'stake.acceptTerms', stake.acceptTerms],
-      ['stakeAgain', '--stake-again', stakeAgain || undefined],
-    ],
-    registration: [['gatewayUrl', 'join.gatewayUrl', join.gatewayUrl]],
-  };
-  return plugins.map(({ use, config = {}, onFailure }, index) => {
-    const merged: Record<string, unknown> = { ...config };
-    for (const [key, name, value] of Object.hasOwn(belonging, use) ? (belonging[use] ?? []) : []) {
-      if (value === undefined) continue;
-      if (key in config)
-        throw new ConfigurationError(
-          'DAAS_CONFIG_INVALID',
-          `plugins[${index}].config.${key} and ${name} say the same thing: remove one`,
-        );
-      merged[key] = value;
-    }
-    return { use, config: merged, onFailure };
-  });
-}
-
 /** Flags of `k3s agent` that follow from our settings; the user's own come from `agent.args` and the command line. */
 export function runtimeArguments({ value: { containerRuntime } }: Loaded): readonly string[] {
   if (containerRuntime === 'containerd') return [];
@@ -399,9 +372,9 @@ export function foreignVariableWarnings({
   ];
 }
 
-/** What deserves a word at start and is no error. */
+/** Warnings about the configuration, shown at start. */
 export async function settingWarnings(settings: Loaded): Promise<readonly string[]> {
-  const warnings: string[] = [...foreignVariableWarnings(settings)];
+  const warnings: string[] = [...foreignVariableWarnings(settings), ...unusedAliasWarnings(settings)];
   const isKeyInFile = rowOf(settings, 'wallet.key').origin.startsWith('file ');
   if (isKeyInFile && settings.file !== undefined && ((await stat(settings.file)).mode & 0o077) !== 0)
     warnings.push(

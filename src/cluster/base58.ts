@@ -28,6 +28,6 @@ export function idOfBase58(text: string): string | undefined {
   }
   if (value >= 1n << 256n) return undefined;
   const id = `0x${value.toString(16).padStart(64, '0')}`;
-  // One id has one spelling: a text with other leading ones is not ours.
+  // One id has one spelling: other texts with more leading ones are refused.
   return base58OfId(id) === text ? id : undefined;
 }

@@ -85,7 +85,7 @@ export function gatewayAccount(identity: GatewayIdentity): KubernetesObject[] {
   return [account, token];
 }
 
-/** Roles and bindings: the least that `ClusterPort` needs. */
+/** Roles and bindings: the least that `KubernetesPort` needs. */
 export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
   const subjects: RbacV1Subject[] = [
     identity.kind === 'user'

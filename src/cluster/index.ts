@@ -1,18 +1,13 @@
 export { base58OfId, idOfBase58 } from './base58.ts';
-export { type Cluster, type ClusterOptions, openCluster } from './cluster.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
+export { type Kubernetes, type KubernetesOptions, openKubernetes } from './kubernetes.ts';
 export { nodePolicies, policyProbes } from './node-policies.ts';
 export { admittedNamesMap, gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
-export {
-  namesToList,
-  type SetupChange,
-  type SetupOptions,
-  type SetupResult,
-  setupCluster,
-} from './setup.ts';
+export { type SetupChange, type SetupOptions, type SetupResult, setupCluster } from './setup.ts';
+export { namesToList } from './setup-names.ts';
 export {
   ADDRESS_KEYS,
   FLANNEL_KEYS,

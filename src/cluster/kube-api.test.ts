@@ -1,8 +1,9 @@
 import { createServer, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { openCluster, taintValue } from './cluster.ts';
 import { loadKubeconfig } from './kube-api.ts';
+import { openKubernetes } from './kubernetes.ts';
+import { taintValue } from './node-taints.ts';
 
 const kubeconfig = (server: string) => ({
   text: JSON.stringify({
@@ -36,7 +37,7 @@ async function openSilence() {
 
 test('an API server that says nothing is unavailable after the time-out, which is retryable', async () => {
   await using silence = await openSilence();
-  await using cluster = openCluster({ kubeconfig: kubeconfig(silence.url), callTimeoutMs: 200 });
+  await using cluster = openKubernetes({ kubeconfig: kubeconfig(silence.url), callTimeoutMs: 200 });
   await expect(cluster.node('w1')).rejects.toMatchObject({
     code: 'DAAS_CLUSTER_UNAVAILABLE',
     isRetryable: true,
@@ -46,7 +47,7 @@ test('an API server that says nothing is unavailable after the time-out, which i
 
 test('a caller that stops waiting gets its own reason', async () => {
   await using silence = await openSilence();
-  await using cluster = openCluster({ kubeconfig: kubeconfig(silence.url) });
+  await using cluster = openKubernetes({ kubeconfig: kubeconfig(silence.url) });
   const stop = new AbortController();
   const reading = cluster.node('w1', stop.signal);
   stop.abort(new Error('stopping'));
@@ -57,7 +58,7 @@ test('a caller that stops waiting gets its own reason', async () => {
 test('an API server that is not there is unavailable, and the error holds no secret', async () => {
   const silence = await openSilence();
   await silence[Symbol.asyncDispose]();
-  await using cluster = openCluster({ kubeconfig: kubeconfig(silence.url) });
+  await using cluster = openKubernetes({ kubeconfig: kubeconfig(silence.url) });
   const error = await cluster.nodes().then(
     () => undefined,
     (thrown: Error) => thrown,
@@ -69,7 +70,7 @@ test('an API server that is not there is unavailable, and the error holds no sec
 test('a watch of an API server that is not there goes on trying until it is stopped', async () => {
   const silence = await openSilence();
   await silence[Symbol.asyncDispose]();
-  await using cluster = openCluster({ kubeconfig: kubeconfig(silence.url) });
+  await using cluster = openKubernetes({ kubeconfig: kubeconfig(silence.url) });
   await cluster.watchNodes(() => undefined, AbortSignal.timeout(300));
 });
 

@@ -39,7 +39,7 @@ interface CallSettings {
   readonly signal?: AbortSignal | undefined;
   /** Content type of a patch; the generated client's own default is a JSON patch. */
   readonly patch?: 'json' | 'merge' | 'strategic';
-  /** Asks as somebody else, which an administrator may. */
+  /** Sends the request as another user, which an administrator may. */
   readonly impersonate?: { readonly user: string; readonly group: string };
 }
 
@@ -58,7 +58,7 @@ export class KubeStatusError extends DaasError {
     super(
       status === 401 || status === 403 ? 'DAAS_CLUSTER_FORBIDDEN' : 'DAAS_CLUSTER_REFUSED',
       `the Kubernetes API refused to ${what}: ${sentence} (${status} ${reason})${advice}`,
-      // The cause carries response headers and the whole body: the sentence says all of it that is fit for a log.
+      // Without the cause, which carries response headers and the whole body: the sentence is what is fit for a log.
       { details: { status, reason }, cause: cause instanceof Error && cause.cause ? cause.cause : undefined },
     );
     this.status = status;
@@ -70,6 +70,25 @@ export const isNotFound = (error: unknown): boolean =>
   error instanceof KubeStatusError && error.status === 404;
 export const isConflict = (error: unknown): boolean =>
   error instanceof KubeStatusError && error.status === 409;
+
+/** Resolves with `undefined` when the object does not exist. */
+export async function absentIsFine<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A failed precondition: the object that was meant is gone already. */
+export async function conflictIsFine(request: Promise<unknown>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+  }
+}
 
 /** How to reach the API server: the text of a kubeconfig, or the path of one. */
 export type KubeconfigSource =
@@ -99,7 +118,7 @@ export function loadKubeconfig(source: KubeconfigSource): KubeConfig {
   return config;
 }
 
-/** A kubeconfig may name a program to run and files that it believes: it is read like a program. */
+/** A kubeconfig may name a program to run and files to trust: it is read with the care that a program needs. */
 function loadFile(
   config: KubeConfig,
   { path, isPrivate = false }: { readonly path: string; readonly isPrivate?: boolean },

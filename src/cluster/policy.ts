@@ -10,12 +10,12 @@ import {
   SYSTEM_NAMESPACE,
 } from './words.ts';
 
-/** What an administrator runs so that an ordinary node may register. */
+/** The command by which an administrator lets an ordinary node register. */
 const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
 
 /**
  * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its
- * own. It asks everybody but `system:masters`, whatever group they are in: a kubelet certificate, the identities that
+ * own. It applies to every user but `system:masters`, whatever the groups: a kubelet certificate, the identities that
  * every worker shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway
  * is down; a missing ConfigMap refuses all.
  */
@@ -97,7 +97,7 @@ export function nodeMarksPolicy(): PolicyPair {
 }
 
 /**
- * Secrets written by the gateway: join credentials and node passwords, nothing else. RBAC cannot tell types apart, and
+ * Secrets written by the gateway: join credentials and node passwords, nothing else. RBAC does not distinguish types, and
  * a right to create any Secret in kube-system is a right to the token of every ServiceAccount there.
  */
 export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
@@ -120,7 +120,7 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
     ],
     validations: [
       {
-        // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces those that are nobody's.
+        // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces unreserved ones.
         expression: `variables.type in ${types} || (request.operation == 'DELETE' && variables.name.endsWith('.node-password.k3s'))`,
         message: 'the gateway writes join credentials and node passwords only',
         reason: 'Forbidden',
@@ -129,7 +129,7 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
   });
 }
 
-/** The ConfigMap with the operator's names, which are nobody's to stake, each with its listing. */
+/** The ConfigMap with the operator's names, which no stake can take, each with its listing. */
 export function admittedNamesMap(listings: ReadonlyMap<string, string>): V1ConfigMap {
   return {
     apiVersion: 'v1',

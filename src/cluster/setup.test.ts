@@ -1,6 +1,6 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { namesToList } from './setup.ts';
+import { namesToList } from './setup-names.ts';
 import { admitsByBootstrapToken, hasAdmissionPolicies, parseKubernetesVersion } from './version.ts';
 
 const node = (name: string, labels: Record<string, string> = {}, taintKey?: string): V1Node => ({

@@ -1,4 +1,4 @@
-/** A Kubernetes version as `/version` tells it (`v1.36.2+k3s1`). */
+/** A Kubernetes version as `/version` reports it (`v1.36.2+k3s1`). */
 export interface KubernetesVersion {
   readonly text: string;
   readonly major: number;
@@ -6,7 +6,7 @@ export interface KubernetesVersion {
   readonly patch: number;
 }
 
-/** Reads a version; undefined for a text that is none (a build without version flags says `v0.0.0-master+…`). */
+/** Reads a version; undefined for any other text (a build without version flags reports `v0.0.0-master+…`). */
 export function parseKubernetesVersion(gitVersion: string): KubernetesVersion | undefined {
   const [, major, minor, patch] = /^v(\d+)\.(\d+)\.(\d+)/.exec(gitVersion) ?? [];
   if (major === undefined || major === '0') return undefined;

@@ -1,18 +1,18 @@
 import { isNodeId } from '#domain';
 import { base58OfId, idOfBase58 } from './base58.ts';
 
-/** Names that the gateway, the API server and the operator see. They are permanent: clusters in the field hold them. */
+/** Names that the API server and the operator see. They must not change: existing clusters contain them. */
 export const SYSTEM_NAMESPACE = 'kube-system';
-/** Where every kubelet renews a Lease of its Node's name. */
+/** The namespace in which every kubelet renews a Lease named like its Node. */
 export const LEASE_NAMESPACE = 'kube-node-lease';
-/** ConfigMap of the names that may exist as a Node: key node name, value its listing (`#base`, admitted-names.ts). */
+/** ConfigMap of the names that may exist as a Node: key node name, value its listing (`#domain`, admitted-names.ts). */
 export const ADMITTED_CONFIG_MAP = 'k3s-daas-admitted';
 /** Taint that the policy demands of a staked Node at its creation; the value is the tier, the effect NoSchedule. */
 export const STAKED_TAINT = 'k3s-daas.io/staked';
-/** Taint of a Node on its way out; the value is the reason, the effect NoExecute. */
+/** Taint of a Node that is being evicted; the value is the reason, the effect NoExecute. */
 export const EVICTED_TAINT = 'k3s-daas.io/evicted';
 /** Taint of a Node that stays, but gets no new pods; the value is the reason, the effect NoSchedule. */
-export const HELD_TAINT = 'k3s-daas.io/held';
+export const CORDON_TAINT = 'k3s-daas.io/held';
 /** Node label with the stake record in base58; NodeRestriction keeps nodes from setting labels of this domain. */
 export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
 /** Labels of the Secrets that the gateway makes. */
@@ -31,16 +31,16 @@ export const bootstrapSecretName = (tokenId: string): string => `bootstrap-token
 const passwordSuffix = '.node-password.k3s';
 /** k3s' name for the Secret that binds a node name to the password of its first claimant. */
 export const passwordSecretName = (nodeName: string): string => `${nodeName}${passwordSuffix}`;
-/** The node name that a password Secret is for, if it is one. */
+/** The node name of a password Secret; `undefined` for another Secret. */
 export const nodeOfPasswordSecret = (secretName: string): string | undefined =>
   secretName.endsWith(passwordSuffix) ? secretName.slice(0, -passwordSuffix.length) : undefined;
 
-/** The labels by which a Secret is known as ours. */
+/** The labels that mark a Secret as the gateway's. */
 export function secretMarks(nodeId: string, recordId: string): Record<string, string> {
   return { [MANAGED_BY]: OURS, [SECRET_NODE]: nodeId, [SECRET_STAKE]: base58OfId(recordId) };
 }
 
-/** Whose Secret it is by its labels; undefined when it does not carry our whole mark. */
+/** The node and record that a Secret's labels name; `undefined` when the mark is not complete. */
 export function marksOfSecret(
   labels: Readonly<Record<string, string>> | undefined,
 ): { readonly nodeId: string; readonly recordId: string } | undefined {

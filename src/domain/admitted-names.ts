@@ -3,7 +3,7 @@
  * three. They are permanent: clusters in the field hold them.
  */
 
-/** The operator's, and its Node is there: it may be made anew without a stake for as long as nobody deletes it. */
+/** The operator's, and its Node exists: it may register again without a stake until its Node is deleted. */
 export const ORDINARY = 'ordinary';
 /** The operator's, and its Node may register now; the gateway lists it as ordinary when it has, as reserved when it has not. */
 export const EXPECTED = 'expected';

@@ -21,13 +21,13 @@ export type {
   FollowOptions,
 } from './change-follower.ts';
 export type {
-  ClusterNode,
-  ClusterPort,
   IssuedJoinCredential,
+  KubernetesNode,
+  KubernetesPort,
   LiveJoinCredential,
   NodeChange,
   NodePasswordSecret,
-} from './cluster-port.ts';
+} from './kubernetes-port.ts';
 export { isNodeId } from './node-id.ts';
 export { type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StopCause } from './stop-cause.ts';

@@ -3,28 +3,28 @@ import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openTrusted, type TrustRules } from '#infrastructure';
 
-/** What stands at the end of the last line: where the chain goes on. */
+/** The end of the last line: where the chain continues. */
 interface AuditLine {
   readonly seq: number;
   readonly hash: string;
 }
 
 export interface AuditFilesOptions {
-  /** A file that has reached this is put aside, and a new one begun. */
+  /** A file that has reached this size is set aside, and a new one begins. */
   readonly maxFileBytes: number;
-  /** How many files are kept beside the one that is written; beyond that the oldest are removed. */
+  /** How many earlier files are kept; beyond that the oldest are removed. */
   readonly maxFiles: number;
 }
 
-/** The file that is written, and the earlier ones beside it: `audit-until-<sequence of its last line>.jsonl`. */
+/** The file that is written, and the earlier ones next to it: `audit-until-<sequence of its last line>.jsonl`. */
 export interface AuditFiles extends AsyncDisposable {
   readonly last: AuditLine | undefined;
-  /** A crash has cut the last line short. */
+  /** A crash cut the last line short. */
   readonly isCutShort: boolean;
-  /** All of it or nothing. */
+  /** All of the text or nothing. */
   append(text: string): Promise<void>;
   isFull(): boolean;
-  /** Puts the file aside, begins a new one, and removes the oldest beyond the limit; names what it did. */
+  /** Sets the file aside, begins a new one, and removes the oldest beyond the limit; resolves with the names. */
   rotate(lastSequence: number): Promise<{ readonly earlier: string; readonly removed: readonly string[] }>;
 }
 
@@ -41,7 +41,7 @@ export async function openAuditFiles(
     last,
     isCutShort: tail.isCutShort,
     async append(text) {
-      // What an earlier attempt left behind and could not take back would stand in the midst of this line.
+      // The rest of an earlier, failed attempt would be in the middle of this line.
       const { size } = await file.stat();
       if (size > bytes) await file.truncate(bytes);
       try {
@@ -55,7 +55,7 @@ export async function openAuditFiles(
     isFull: () => bytes >= maxFileBytes,
     async rotate(lastSequence) {
       const earlier = `${prefixOf(path)}${String(lastSequence).padStart(12, '0')}.jsonl`;
-      // The new one first: without it there would be a moment with no file to write to.
+      // The new file first: otherwise there would be a moment without a file to write to.
       await rm(`${path}.new`, { force: true });
       const next = await openTrusted(`${path}.new`, rules, writing | constants.O_EXCL);
       try {
@@ -97,7 +97,7 @@ async function removeOldest(path: string, maxFiles: number): Promise<readonly st
   return surplus;
 }
 
-/** A crash may have come after a file was put aside and before the first line of the next. */
+/** For a crash between setting a file aside and the first line of the next one. */
 async function lastOfEarlier(path: string): Promise<AuditLine | undefined> {
   const newest = (await earlierFiles(path)).at(-1);
   if (newest === undefined) return undefined;

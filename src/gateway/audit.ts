@@ -1,197 +1,215 @@
-import { createHash } from 'node:crypto';
 import { DaasError, messageOf } from '#base';
-import { type AuditFilesOptions, openAuditFiles } from './audit-files.ts';
+import { type AuditEntry, type AuditFacts, type ChainHead, chainLines, GENESIS } from './audit-chain.ts';
+import { type AuditFiles, type AuditFilesOptions, openAuditFiles } from './audit-files.ts';
 import { type DiskReserve, isDiskFull } from './disk-reserve.ts';
 
 /**
- * Every use of a token, every decision and every action, one JSON object a line, in files that only their owner may
+ * Every use of a token, every decision and every action, one JSON object per line, in files that only their owner can
  * read. Each line carries the hash of the one before it, over all files, so that a line that was changed, dropped or
  * moved shows. Nothing secret goes in: proofs, credentials and passwords never do, their ids may.
  */
 export interface Audit extends AsyncDisposable {
   /**
-   * For what lets somebody in: resolves when the line is handed to the operating system, rejects when it could not be.
-   * The reserve is not used for it.
+   * For what admits: resolves when the line is handed to the operating system, rejects with `DAAS_GATEWAY_AUDIT_FAILED`
+   * (retryable) when it could not be. Does not use the reserve.
    */
   note(event: string, facts: AuditFacts): Promise<void>;
-  /** For what only has to be known: waits, in order, until there is room. Costs the caller nothing and never fails. */
+  /** For what only has to be known: waits, in order, until there is room. Never blocks the caller and never fails. */
   record(event: string, facts: AuditFacts): void;
   /** For what locks out: as `record`, but a full disk gives up its reserve for it. */
   recordLockOut(event: string, facts: AuditFacts): void;
   /** Tries to write what waits. */
   flush(): Promise<void>;
-  /** What keeps lines from being written, if anything. */
+  /** What prevents lines from being written, if anything. */
   failure(): string | undefined;
 }
-export type AuditFacts = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 export interface AuditOptions extends Partial<AuditFilesOptions> {
   readonly reserve?: DiskReserve | undefined;
-  /** Lines that wait for room at most, those of lock-outs twice as many; what is more is counted instead. */
+  /** Lines that wait for room at most, those of lock-outs twice as many; further ones are only counted. */
   readonly mostWaiting?: number;
 }
 
-interface Line {
-  readonly at: string;
-  readonly event: string;
-  readonly facts: AuditFacts;
+interface Line extends AuditEntry {
   readonly isLockOut: boolean;
-  /** Set for a line that somebody waits for. */
+  /** Set for a line that a caller waits for. */
   readonly waiter: { readonly done: () => void; readonly failed: (error: unknown) => void } | undefined;
 }
 
-/** What the first line of all continues. */
-const genesis = '0'.repeat(64);
+/** Lines for which there was no room. */
+interface Dropped {
+  readonly count: number;
+  readonly fromAt: string;
+  readonly toAt: string;
+}
 
-/** Opens the file and goes on where it ends; a line that a crash cut short is moved out of the way and said so. */
+interface AuditContext {
+  readonly path: string;
+  readonly files: AuditFiles;
+  readonly reserve: DiskReserve | undefined;
+  readonly mostWaiting: number;
+  /** The time as lines have it. */
+  readonly now: () => string;
+  head: ChainHead;
+  /** What comes before the next line. */
+  opening: string;
+  waiting: Line[];
+  dropped: Dropped;
+  writing: Promise<void> | undefined;
+  failure: string | undefined;
+  rotationFailure: string | undefined;
+}
+
+const nothing: Dropped = { count: 0, fromAt: '', toAt: '' };
+
+/** Opens the file and continues at its end. The rest of a line that a crash cut short stays, and is reported. */
 export async function openAudit(
   path: string,
   nowMs: () => number,
   { reserve, mostWaiting = 5_000, maxFileBytes = 64 * 1024 * 1024, maxFiles = 15 }: AuditOptions = {},
 ): Promise<Audit> {
   const files = await openAuditFiles(path, { maxFileBytes, maxFiles });
-  let sequence = files.last?.seq ?? 0;
-  let previous = files.last?.hash ?? genesis;
-  // The newline ends the fragment, so that what follows is a line of its own again.
-  let opening = files.isCutShort ? '\n' : '';
-  let waiting: Line[] = [];
-  let dropped = { count: 0, fromAt: '', toAt: '' };
-  let writing: Promise<void> | undefined;
-  let failure: string | undefined;
-  let rotationFailure: string | undefined;
-
-  async function drain(): Promise<void> {
-    try {
-      while (waiting.length > 0) {
-        const batch = waiting;
-        waiting = [];
-        const cause = await tryAppend(batch);
-        if (cause !== undefined && !putBack(batch, cause)) return;
-      }
-    } finally {
-      // In the same turn in which nothing waits any more: a line that comes right after it would wait for the next one.
-      writing = undefined;
-    }
-  }
-
-  /** Returns why it could not. */
-  async function tryAppend(batch: readonly Line[]): Promise<unknown> {
-    try {
-      await append(batch);
-    } catch (cause) {
-      failure = messageOf(cause);
-      return cause;
-    }
-    failure = undefined;
-    for (const { waiter } of batch) waiter?.done();
-    return undefined;
-  }
-
-  /** What may wait stays, before what has come meanwhile; what may not is refused. Returns whether to try again now. */
-  function putBack(batch: readonly Line[], cause: unknown): boolean {
-    const all = [...batch, ...waiting];
-    waiting = all.filter(({ waiter }) => waiter === undefined);
-    refuse(all, cause);
-    return isDiskFull(cause) && waiting.some(({ isLockOut }) => isLockOut) && reserve?.release() === true;
-  }
-
-  function refuse(lines: readonly Line[], cause: unknown): void {
-    for (const { waiter } of lines) waiter?.failed(failed(cause));
-  }
-
-  function failed(cause: unknown): DaasError {
-    return new DaasError(
-      'DAAS_GATEWAY_AUDIT_FAILED',
-      `the audit file ${path} cannot be written: is the disk full?`,
-      { cause, isRetryable: true },
-    );
-  }
-
-  /** All of it or nothing: the chain goes on from what is in the file, and a full disk must not look like a forger. */
-  async function append(batch: readonly Line[]): Promise<void> {
-    const counted = dropped;
-    const lines = [...(await begun()), ...batch, ...(counted.count > 0 ? [droppedLine(counted)] : [])];
-    let head = { sequence, previous };
-    const texts = lines.map(({ at, event, facts }) => {
-      const body = { seq: head.sequence + 1, at, event, ...facts, prev: head.previous };
-      head = { sequence: body.seq, previous: lineHash(body) };
-      return `${JSON.stringify({ ...body, hash: head.previous })}\n`;
-    });
-    await files.append(opening + texts.join(''));
-    opening = '';
-    ({ sequence, previous } = head);
-    if (dropped === counted) dropped = { count: 0, fromAt: '', toAt: '' };
-    else dropped = { ...dropped, count: dropped.count - counted.count };
-  }
-
-  /** The first line of a new file, when one is due: it names the file before it. */
-  async function begun(): Promise<readonly Line[]> {
-    if (!files.isFull()) return [];
-    try {
-      const { earlier, removed } = await files.rotate(sequence);
-      rotationFailure = undefined;
-      return [line('audit.rotated', { earlier, removed: removed.join(',') || undefined })];
-    } catch (error) {
-      // A file that is too long is better than a line that is not written.
-      rotationFailure = `cannot be rotated: ${messageOf(error)}`;
-      return [];
-    }
-  }
-
-  function droppedLine({ count, fromAt, toAt }: typeof dropped): Line {
-    return line('audit.dropped', { count, from: fromAt, to: toAt });
-  }
-
-  function line(event: string, facts: AuditFacts, more: Partial<Line> = {}): Line {
-    return { at: now(), event, facts, isLockOut: false, waiter: undefined, ...more };
-  }
-  const now = () => new Date(nowMs()).toISOString();
-
-  function write(): Promise<void> {
-    writing ??= drain();
-    return writing;
-  }
-
-  function put(event: string, facts: AuditFacts, isLockOut: boolean): void {
-    if (waiting.length >= (isLockOut ? 2 : 1) * mostWaiting) {
-      const at = now();
-      dropped = { count: dropped.count + 1, fromAt: dropped.fromAt || at, toAt: at };
-      return;
-    }
-    waiting.push(line(event, facts, { isLockOut }));
-    // On a full disk each line would try in vain; `flush` does so once a second.
-    if (failure === undefined || isLockOut) void write();
-  }
-
-  async function flush(): Promise<void> {
-    await writing;
-    // Whether there is room again shows only when something is written: why not the reason itself.
-    if (failure !== undefined && waiting.length === 0)
-      waiting.push(line('audit.unwritable', { detail: failure }));
-    if (waiting.length > 0) await write();
-  }
-
-  put('audit.opened', { cut_short: files.isCutShort }, false);
-  await flush();
+  const { last } = files;
+  const audit: AuditContext = {
+    path,
+    files,
+    reserve,
+    mostWaiting,
+    now: () => new Date(nowMs()).toISOString(),
+    head: last ? { sequence: last.seq, hash: last.hash } : GENESIS,
+    // The newline ends the fragment, so that the next line begins on its own.
+    opening: files.isCutShort ? '\n' : '',
+    waiting: [],
+    dropped: nothing,
+    writing: undefined,
+    failure: undefined,
+    rotationFailure: undefined,
+  };
+  put(audit, lineOf(audit, 'audit.opened', { cut_short: files.isCutShort }));
+  await flush(audit);
   return {
-    note: (event, facts) =>
-      new Promise((done, rejected) => {
-        if (reserve?.isSpent()) return rejected(failed(new Error(`the disk ${reserve.detail()}`)));
-        waiting.push(line(event, facts, { waiter: { done, failed: rejected } }));
-        void write();
-      }),
-    record: (event, facts) => put(event, facts, false),
-    recordLockOut: (event, facts) => put(event, facts, true),
-    flush,
-    failure: () => failure ?? rotationFailure,
+    note: (event, facts) => note(audit, event, facts),
+    record: (event, facts) => put(audit, lineOf(audit, event, facts)),
+    recordLockOut: (event, facts) => put(audit, { ...lineOf(audit, event, facts), isLockOut: true }),
+    flush: () => flush(audit),
+    failure: () => audit.failure ?? audit.rotationFailure,
     async [Symbol.asyncDispose]() {
-      await flush();
+      await flush(audit);
       await files[Symbol.asyncDispose]();
     },
   };
 }
 
-/** SHA-256 over the line without its `hash` member, as it stands in the file. */
-export function lineHash(body: Readonly<Record<string, unknown>>): string {
-  return createHash('sha256').update(JSON.stringify(body)).digest('hex');
+function lineOf(audit: AuditContext, event: string, facts: AuditFacts): Line {
+  return { at: audit.now(), event, facts, isLockOut: false, waiter: undefined };
+}
+
+function note(audit: AuditContext, event: string, facts: AuditFacts): Promise<void> {
+  const { reserve } = audit;
+  return new Promise((done, rejected) => {
+    if (reserve?.isSpent()) return rejected(failed(audit, new Error(`the disk ${reserve.detail()}`)));
+    const waiter = { done, failed: rejected };
+    audit.waiting.push({ ...lineOf(audit, event, facts), waiter });
+    void write(audit);
+  });
+}
+
+function put(audit: AuditContext, line: Line): void {
+  const { dropped, waiting, mostWaiting } = audit;
+  if (waiting.length >= (line.isLockOut ? 2 : 1) * mostWaiting) {
+    const { at } = line;
+    audit.dropped = { count: dropped.count + 1, fromAt: dropped.fromAt || at, toAt: at };
+    return;
+  }
+  waiting.push(line);
+  // On a full disk each line would try in vain; `flush` tries once a second.
+  if (audit.failure === undefined || line.isLockOut) void write(audit);
+}
+
+async function flush(audit: AuditContext): Promise<void> {
+  await audit.writing;
+  // Only a write shows whether there is room again: it may as well report the failure.
+  if (audit.failure !== undefined && audit.waiting.length === 0)
+    audit.waiting.push(lineOf(audit, 'audit.unwritable', { detail: audit.failure }));
+  if (audit.waiting.length > 0) await write(audit);
+}
+
+function write(audit: AuditContext): Promise<void> {
+  audit.writing ??= drain(audit);
+  return audit.writing;
+}
+
+async function drain(audit: AuditContext): Promise<void> {
+  try {
+    while (audit.waiting.length > 0) {
+      const batch = audit.waiting;
+      audit.waiting = [];
+      const cause = await tryAppend(audit, batch);
+      if (cause !== undefined && !putBack(audit, batch, cause)) return;
+    }
+  } finally {
+    // In the same turn in which nothing waits any more: a line right after it would otherwise wait for the next one.
+    audit.writing = undefined;
+  }
+}
+
+/** Resolves with the reason when the lines could not be written. */
+async function tryAppend(audit: AuditContext, batch: readonly Line[]): Promise<unknown> {
+  try {
+    await append(audit, batch);
+  } catch (cause) {
+    audit.failure = messageOf(cause);
+    return cause;
+  }
+  audit.failure = undefined;
+  for (const { waiter } of batch) waiter?.done();
+  return undefined;
+}
+
+/** All lines or none: the chain continues from what is in the file, and a full disk must not look like a forgery. */
+async function append(audit: AuditContext, batch: readonly Line[]): Promise<void> {
+  const counted = audit.dropped;
+  const begun = await rotateIfFull(audit);
+  const ended = counted.count > 0 ? [droppedLine(audit, counted)] : [];
+  const { text, head } = chainLines(audit.head, [...begun, ...batch, ...ended]);
+  await audit.files.append(audit.opening + text);
+  audit.opening = '';
+  audit.head = head;
+  audit.dropped =
+    audit.dropped === counted ? nothing : { ...audit.dropped, count: audit.dropped.count - counted.count };
+}
+
+/** The first line of a new file, when one is due: it names the file before it. */
+async function rotateIfFull(audit: AuditContext): Promise<readonly Line[]> {
+  if (!audit.files.isFull()) return [];
+  try {
+    const { earlier, removed } = await audit.files.rotate(audit.head.sequence);
+    audit.rotationFailure = undefined;
+    return [lineOf(audit, 'audit.rotated', { earlier, removed: removed.join(',') || undefined })];
+  } catch (error) {
+    // A file that is too long is better than a line that is not written.
+    audit.rotationFailure = `cannot be rotated: ${messageOf(error)}`;
+    return [];
+  }
+}
+
+function droppedLine(audit: AuditContext, { count, fromAt, toAt }: Dropped): Line {
+  return lineOf(audit, 'audit.dropped', { count, from: fromAt, to: toAt });
+}
+
+/** Keeps the lines that may wait, in order, and fails those that a caller waits for. Returns whether to try again now. */
+function putBack(audit: AuditContext, batch: readonly Line[], cause: unknown): boolean {
+  const all = [...batch, ...audit.waiting];
+  audit.waiting = all.filter(({ waiter }) => waiter === undefined);
+  for (const { waiter } of all) waiter?.failed(failed(audit, cause));
+  const isLockedOut = audit.waiting.some(({ isLockOut }) => isLockOut);
+  return isDiskFull(cause) && isLockedOut && audit.reserve?.release() === true;
+}
+
+function failed({ path }: AuditContext, cause: unknown): DaasError {
+  return new DaasError(
+    'DAAS_GATEWAY_AUDIT_FAILED',
+    `the audit file ${path} cannot be written: check that its disk has room`,
+    { cause, isRetryable: true },
+  );
 }

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { ConfigurationError } from '#base';
+import { orNull, readStored, storedRecord } from './stored-record.ts';
 
-/** A standing refusal; only the operator lifts it. A banned staker is refused new names, not the ones he has. */
+/** Stands until the operator lifts it. A banned staker gets no new names and keeps the existing ones. */
 export interface Ban {
   readonly subject: BanSubject;
   /** A node id, a node key in base64url, or a Sui address. */
   readonly value: string;
   readonly reason: string;
   readonly sinceMs: number;
-  /** The stake record it follows from; undefined for the operator's own. */
+  /** The stake record that caused it; undefined for a ban by the operator. */
   readonly recordId: string | undefined;
 }
 export type BanSubject = 'node_id' | 'node_key' | 'staker';
@@ -16,44 +16,30 @@ export const BAN_SUBJECTS = ['node_id', 'node_key', 'staker'] as const satisfies
 
 export const banKey = ({ subject, value }: Pick<Ban, 'subject' | 'value'>) => `/bans/${subject}/${value}`;
 
-const StoredBan = z.strictObject({
-  subject: z.enum(BAN_SUBJECTS),
-  value: z.string(),
-  reason: z.string(),
-  since: z.number(),
-  stake_record: z.string().nullable(),
+const StoredBan = storedRecord({
+  subject: ['subject', z.enum(BAN_SUBJECTS)],
+  value: ['value', z.string()],
+  reason: ['reason', z.string()],
+  sinceMs: ['since', z.number()],
+  recordId: ['stake_record', orNull(z.string())],
 });
 
-export function storedBan(ban: Ban): z.infer<typeof StoredBan> {
-  return {
-    subject: ban.subject,
-    value: ban.value,
-    reason: ban.reason,
-    since: ban.sinceMs,
-    stake_record: ban.recordId ?? null,
-  };
+export function storedBan(ban: Ban): unknown {
+  return z.encode(StoredBan, ban);
 }
 
+/** @throws `DAAS_GATEWAY_STORE_DAMAGED`: a ban that cannot be read must not count as none. */
 export function readBan(key: string, value: unknown): Ban {
-  const parsed = StoredBan.safeParse(value);
-  // A ban that cannot be read must not count as none.
-  if (!parsed.success || banKey(parsed.data) !== key)
-    throw new ConfigurationError(
-      'DAAS_GATEWAY_STORE_DAMAGED',
-      `the state record ${key} is not a ban of this version: restore the state file from a backup`,
-      { cause: parsed.error },
-    );
-  const { since, stake_record: recordId, ...rest } = parsed.data;
-  return { ...rest, sinceMs: since, recordId: recordId ?? undefined };
+  return readStored(StoredBan, { key, value, keyOf: banKey });
 }
 
-/** Who asks to be admitted, or runs. */
+/** An applicant, or a node that runs, as far as bans are concerned. */
 export interface Bannable {
   readonly nodeId: string;
   /** base64url */
   readonly holderKey: string;
   readonly staker: string;
-  /** The name is bound to this staker already. */
+  /** The name is already bound to this staker. */
   readonly isKnownName: boolean;
 }
 
@@ -63,4 +49,21 @@ export function banOf(bans: ReadonlyMap<string, Ban>, who: Bannable): Ban | unde
     bans.get(banKey({ subject: 'node_key', value: who.holderKey })) ??
     (who.isKnownName ? undefined : bans.get(banKey({ subject: 'staker', value: who.staker })))
   );
+}
+
+/**
+ * What a slash bans: the node id, the key that signed an admitted registration for the record, and new names of the
+ * staker. The staker's other nodes are judged by their own facts.
+ */
+export function bansFor(
+  worker: Pick<Bannable, 'nodeId' | 'holderKey' | 'staker'> & { readonly recordId: string },
+  reason: string,
+  sinceMs: number,
+): readonly Ban[] {
+  const common = { reason, sinceMs, recordId: worker.recordId };
+  return [
+    { subject: 'node_id', value: worker.nodeId, ...common },
+    { subject: 'node_key', value: worker.holderKey, ...common },
+    { subject: 'staker', value: worker.staker, ...common },
+  ];
 }

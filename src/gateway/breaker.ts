@@ -1,13 +1,13 @@
 import type { EvictionReason } from './decision.ts';
 
 /**
- * Stops mass evictions: a lying endpoint or a mistake of ours must not be able to empty a cluster. Pure: state in,
- * state out.
+ * Stops mass evictions: neither a lying endpoint nor a bug in the gateway may empty a cluster. Pure: state in, state
+ * out.
  */
 export interface BreakerState {
   /** Set until the operator resets it. */
   readonly trippedAtMs: number | undefined;
-  /** Removals that count, of the last window. */
+  /** Evictions that count, of the last window. */
   readonly removals: readonly Removal[];
 }
 export interface Removal {
@@ -18,18 +18,17 @@ export interface Removal {
 export const BREAKER_WINDOW_MS = 5 * 60_000;
 export const idleBreaker: BreakerState = { trippedAtMs: undefined, removals: [] };
 
-/** The lock under which it is asked and changed; no node has such an id. */
+/** The lock under which it is read and changed. It is not a valid node id. */
 export const BREAKER_LOCK = '/breaker';
 
-/** How many workers may go within a window: three, or 30 % of a larger cluster. */
+/** How many workers may be evicted within a window: three, or 30 % of a larger cluster. */
 export function breakerLimit(workers: number): number {
   return Math.max(3, Math.floor(workers * 0.3));
 }
 
 /**
- * Whether a removal counts: everything read on chain does, also what stakers are said to have signed, since this version
- * believes one endpoint at a time and a single liar could have said it all. What the cluster's operator asked for never
- * does.
+ * Whether an eviction counts. Everything read on chain does, also what stakers have signed: this version reads one
+ * endpoint at a time, and a single lying one could report it all. What the cluster's operator asked for never counts.
  */
 export function countsForBreaker(reason: EvictionReason): boolean {
   switch (reason) {
@@ -47,12 +46,12 @@ export function countsForBreaker(reason: EvictionReason): boolean {
   }
 }
 
-/** At rest again: those it held may go now and count, so that beyond them it trips as before. */
+/** At rest again. The held evictions may happen now, and they count: beyond them it trips as before. */
 export function resetBreaker(held: readonly string[], atMs: number): BreakerState {
   return { trippedAtMs: undefined, removals: held.map((nodeId) => ({ nodeId, atMs })) };
 }
 
-/** Asks for one more removal. `workers`: how many are admitted now, this one included. */
+/** Asks for one more eviction. `workers`: how many are admitted now, this one included. */
 export function askBreaker(
   state: BreakerState,
   { nodeId, atMs, workers }: Removal & { readonly workers: number },
@@ -61,7 +60,7 @@ export function askBreaker(
   const removals = state.removals.filter((removal) => removal.atMs > atMs - BREAKER_WINDOW_MS);
   if (removals.some((removal) => removal.nodeId === nodeId))
     return { isAllowed: true, state: { ...state, removals } };
-  // Those that have just gone were workers when the window began.
+  // Workers that were just evicted existed when the window began.
   if (removals.length + 1 > breakerLimit(workers + removals.length))
     return { isAllowed: false, state: { trippedAtMs: atMs, removals } };
   return { isAllowed: true, state: { ...state, removals: [...removals, { nodeId, atMs }] } };

@@ -1,16 +1,17 @@
 import { createHash, X509Certificate } from 'node:crypto';
 
 /**
- * The CA hash in k3s' full token (`K10<hash>::…`), by which a worker tells its server from an impostor: of a bundle with
- * one certificate the SHA-256 of the file's literal bytes, trailing newline and all; of a longer one that of the DER of
- * the root that the first certificate chains to, or of the bytes when it chains to none (k3s, pkg/clientaccess/token.go).
- * Lower-case hex. Throws when there is no certificate in it.
+ * The CA hash in k3s' full token (`K10<hash>::…`), by which a worker recognises its server (k3s,
+ * pkg/clientaccess/token.go). SHA-256 in lower-case hex: of a bundle with one certificate over the literal bytes of the
+ * file; of a longer bundle over the DER of the root that the first certificate chains to, or over the bytes when it
+ * chains to none.
+ * @throws `Error` when the bundle has no certificate.
  */
 export function caHash(bundle: string | Uint8Array): string {
   const bytes = Buffer.from(bundle as Uint8Array);
   const certificates = certificatesOf(bytes.toString('latin1'));
   const [first] = certificates;
-  if (!first) throw new Error('there is no PEM certificate in it');
+  if (!first) throw new Error('it contains no PEM certificate');
   const root = certificates.length === 1 ? undefined : rootOf(first, certificates);
   return createHash('sha256')
     .update(root ? root.raw : bytes)
@@ -24,7 +25,7 @@ function certificatesOf(text: string): readonly X509Certificate[] {
 
 function rootOf(leaf: X509Certificate, bundle: readonly X509Certificate[]): X509Certificate | undefined {
   let current = leaf;
-  // Each step goes one certificate up; a chain longer than the bundle goes in a circle.
+  // Each step goes one certificate up. A chain longer than the bundle is a circle.
   for (const _ of bundle) {
     if (isIssuedBy(current, current)) return current;
     const issuer = bundle.find(

@@ -3,19 +3,19 @@ import type { FreshnessReason } from '#seal';
 
 /**
  * Registration challenges that cost no memory until they are used: a nonce is its expiry, randomness, and a MAC over
- * these, the gateway and the node id, with a key that is made at start and never leaves the process. Its time is the
- * monotonic clock's: a time of day that is set back must neither end a nonce late nor revive a used one.
+ * these, the gateway and the node id. The MAC key is made at the start and never leaves the process. Times are of the
+ * monotonic clock: setting back the time of day must neither extend a nonce nor revive a used one.
  */
 export interface Challenges {
   issue(nodeId: string, nowMs: number): { readonly nonce: string };
-  /** Whether the nonce is ours, for this node id, in time and unused; it stays unused. */
+  /** Why a nonce does not count: not of this gateway, not for this node id, expired, used. It stays unused. */
   examine(nonce: string | undefined, nodeId: string, nowMs: number): FreshnessReason | undefined;
-  /** Uses it up: `false` when somebody else was faster. */
+  /** Uses it up; `false` when another request was faster. */
   use(nonce: string, nowMs: number): boolean;
 }
 
 export const CHALLENGE_LIFE_MS = 60_000;
-/** Only proofs whose signature holds use a nonce, and those are rate-limited; this bounds them whatever happens. */
+/** Only proofs whose signature holds use a nonce, and those are rate-limited. This is the bound in any case. */
 const mostUsedNonces = 100_000;
 const randomLength = 16;
 const macLength = 32;
@@ -28,7 +28,7 @@ export function createChallenges(gatewayId: string): Challenges {
 
   function mac(nodeId: string, head: Uint8Array): Buffer {
     const hmac = createHmac('sha256', key).update('k3s-daas challenge 1\n');
-    // Lengths first: no two different pairs of texts run together into the same bytes.
+    // With lengths: no two different pairs of texts give the same bytes.
     for (const text of [gatewayId, nodeId]) hmac.update(`${Buffer.byteLength(text)}:${text}\n`);
     return hmac.update(head).digest();
   }
@@ -51,7 +51,7 @@ export function createChallenges(gatewayId: string): Challenges {
     examine(nonce, nodeId, nowMs) {
       if (nonce === undefined) return 'nonce_missing';
       const bytes = Buffer.from(nonce, 'base64url');
-      // The text must be the one we made: another spelling of the same bytes would count as unused.
+      // Another spelling of the same bytes would count as unused.
       if (bytes.length !== nonceLength || bytes.toString('base64url') !== nonce) return 'nonce_invalid';
       const head = bytes.subarray(0, 8 + randomLength);
       if (!timingSafeEqual(mac(nodeId, head), bytes.subarray(8 + randomLength))) return 'nonce_invalid';

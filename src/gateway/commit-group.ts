@@ -1,21 +1,21 @@
 import type { Change } from './store.ts';
 
-/** One decision on its way to the disk. */
+/** One write on its way to the disk. */
 export interface Commit {
-  /** What is written; asked when its turn has come. */
+  /** What is written; called when its turn comes. */
   readonly changes: () => readonly Change[];
   /**
-   * It writes again what counts already, with newer figures. It comes first in its group, so that it never writes the past
-   * over a decision that is made durable together with it.
+   * It writes again what counts already, with newer figures. It comes first in its group, so that it never overwrites a
+   * decision that becomes durable together with it.
    */
   readonly isRefresh?: boolean;
-  /** What counts once it is durable. */
+  /** Called once it is durable. */
   readonly apply: () => void;
 }
 
 /**
- * Writes decisions in the order of asking, and all that have come together as one durable transaction: each by itself would
- * wait for the disk once, and all others with it, since the disk is waited for on the main thread.
+ * Writes in the order of asking, and everything that came together as one durable transaction: one transaction each would
+ * wait for the disk each time, and block the main thread meanwhile.
  */
 export function createCommitGroup(write: (changes: readonly Change[]) => Promise<void>): {
   add(commit: Commit): Promise<void>;
@@ -29,7 +29,7 @@ export function createCommitGroup(write: (changes: readonly Change[]) => Promise
 
   async function drain(): Promise<void> {
     while (waiting.length > 0) {
-      // After what this turn of the event loop still brings.
+      // Collects what this turn of the event loop still brings.
       await new Promise((resolve) => setImmediate(resolve));
       const group = waiting;
       waiting = [];
@@ -44,7 +44,7 @@ export function createCommitGroup(write: (changes: readonly Change[]) => Promise
         for (const { failed } of group) failed(error);
       }
     }
-    // In the same turn as the look at what waits: a caller that goes on with its next decision must find nobody writing.
+    // In the same turn as the check for waiting commits: a commit that comes right after it must start a new drain.
     isWriting = false;
   }
 

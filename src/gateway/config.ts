@@ -18,7 +18,7 @@ export const GatewayConfig = z.strictObject({
         .string()
         .min(1)
         .default('0.0.0.0')
-        .meta({ description: 'where workers reach it; it ends TLS 1.3 itself' }),
+        .meta({ description: 'where workers reach it; the gateway terminates TLS 1.3 itself' }),
       port: port.default(8443).meta({ description: '0 takes any free port' }),
     })
     .prefault({}),
@@ -48,14 +48,14 @@ export const GatewayConfig = z.strictObject({
   server: z
     .string()
     .superRefine((text, context) => {
-      // It stands in the command line of every worker's agent.
+      // It appears in the command line of every worker's agent.
       const message = httpsOriginProblem(text);
       if (message !== undefined) context.addIssue({ code: 'custom', message });
     })
     .meta({ description: 'what workers join: the k3s server as they see it' }),
   serverCaFile: file.optional().meta({
     description:
-      'the server’s server/tls/server-ca.crt, whose hash goes into every join token; unset: <server>/cacerts is believed, so set it unless the server is on this machine',
+      'the server’s server/tls/server-ca.crt, whose hash goes into every join token; unset: <server>/cacerts is trusted, so set it unless the server is on this machine',
   }),
   gatewayId: z.string().min(1).max(128).optional().meta({
     description: 'this gateway’s id on chain, which proofs are addressed to; needed by `gateway run`',
@@ -74,7 +74,7 @@ export const GatewayConfig = z.strictObject({
         .meta({ description: 'a regular expression that the whole node id must match' }),
       tellTakenNames: z.boolean().default(false).meta({
         description:
-          'a challenge says that a name is the operator’s before anybody stakes for it; true also lets anybody find out which names those are',
+          'true: the challenge reports that a name is the operator’s before a stake is made for it; it also discloses those names to any client',
       }),
       maxNodes: count
         .max(100_000)
@@ -89,7 +89,7 @@ export const GatewayConfig = z.strictObject({
     .number()
     .int()
     .min(10_000)
-    // k3s sweeps a password Secret without a Node after ten minutes: the name would be anybody's then.
+    // k3s deletes a password Secret without a Node after ten minutes: any join credential could claim the name then.
     .max(480_000)
     .default(480_000)
     .meta({ description: 'lifetime of an unused join credential' }),
@@ -109,7 +109,7 @@ export const GatewayConfig = z.strictObject({
     }),
   taintNodes: z.boolean().default(true).meta({
     description:
-      'staked nodes carry the taint k3s-daas.io/staked=<tier>:NoSchedule; false: any pod may land on a stranger’s machine and show him its secrets',
+      'staked nodes carry the taint k3s-daas.io/staked=<tier>:NoSchedule; false: any pod may run on a stranger’s machine, whose owner can read its secrets',
   }),
   allowUnboundNames: z.boolean().default(false).meta({
     description:
@@ -126,11 +126,11 @@ export const GatewayConfig = z.strictObject({
         .int()
         .min(64 * 1024)
         .default(64 * 1024 * 1024)
-        .meta({ description: 'an audit file that has reached this is put aside and a new one begun' }),
+        .meta({ description: 'an audit file that has reached this size is set aside and a new one begins' }),
       maxFiles: count
         .max(100_000)
         .default(15)
-        .meta({ description: 'files put aside that are kept; beyond that the oldest are removed' }),
+        .meta({ description: 'earlier audit files that are kept; beyond that the oldest are removed' }),
     })
     .prefault({}),
   diskReserveBytes: z
@@ -195,7 +195,7 @@ export const GatewayConfig = z.strictObject({
 });
 export type GatewayConfig = z.infer<typeof GatewayConfig>;
 
-/** What a gateway runs on: it knows who it is. */
+/** The configuration of `gateway run`, which needs the gateway's id. */
 export type RunnableGatewayConfig = GatewayConfig & { readonly gatewayId: string };
 
 function isPattern(text: string): boolean {

@@ -10,7 +10,7 @@ const bad = (reason: StakeReason): StakeFact => ({ kind: 'bad', reason });
 const unknown = (ageMs: number): StakeFact => ({ kind: 'unknown', ageMs });
 const refuse = (code: string) => ({ kind: 'refuse', code });
 const evict = (reason: string) => ({ kind: 'evict', reason });
-const hold = (reason: string) => ({ kind: 'hold', reason });
+const hold = (reason: string) => ({ kind: 'hold-eviction', reason });
 const admit = { kind: 'admit' };
 const stay = { kind: 'stay' };
 

@@ -1,39 +1,39 @@
 import type { ProblemCode } from '#api';
 import type { StakeReason } from '#seal';
 
-/** What is known about a worker's stake. Silence is never guilt: what cannot be read is unknown, not bad. */
+/** What is known about a worker's stake. What cannot be read is unknown, not bad. */
 export type StakeFact =
   | { readonly kind: 'good' }
   /** Read on chain. */
   | { readonly kind: 'bad'; readonly reason: StakeReason }
-  /** Cannot be read now; the last good reading is that old (`Infinity`: there was none). */
+  /** Cannot be read now. `ageMs`: age of the last good reading; `Infinity` without one. */
   | { readonly kind: 'unknown'; readonly ageMs: number };
 
 export interface Situation {
   readonly fact: StakeFact;
-  /** The node was admitted by this gateway and has not been removed since. */
+  /** This gateway admitted the node and has not evicted it since. */
   readonly isAdmitted: boolean;
   readonly isBreakerTripped: boolean;
   /** How old facts may be for an admitted node to register again. */
   readonly graceMs: number;
-  /** The fact has not been good for so long that a node which it does not evict gets no new pods. */
+  /** The fact has not been good for so long that a node which it does not evict is cordoned. */
   readonly isCordonDue: boolean;
 }
 
 export interface Decision {
   readonly join: { readonly kind: 'admit' } | { readonly kind: 'refuse'; readonly code: ProblemCode };
-  /** What happens to a node that runs. `hold`: it would be evicted, but the breaker has tripped; the operator decides. */
+  /** What happens to a running node. `hold-eviction`: the breaker has tripped, so the operator decides. */
   readonly running:
     | { readonly kind: 'stay' }
-    | { readonly kind: 'hold'; readonly reason: EvictionReason }
-    /** It gets no new pods: its stake has not stood as it should for too long. */
+    | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
+    /** It gets no new pods: its stake has not been good for too long. */
     | { readonly kind: 'cordon'; readonly reason: StakeReason }
     | { readonly kind: 'evict'; readonly reason: EvictionReason };
   readonly isBan: boolean;
   readonly directive: { readonly kind: 'stop' | 'reregister'; readonly reason: string } | undefined;
 }
 
-/** Why a node is evicted, in the words of directives, taints and the audit log. */
+/** Why a node is evicted, as directives, taints and the audit file name it. */
 export type EvictionReason =
   | 'slashed'
   | 'unbonding'
@@ -48,8 +48,8 @@ const stay = { kind: 'stay' } as const;
 const refuse = (code: ProblemCode) => ({ kind: 'refuse', code }) as const;
 
 /**
- * The table of what follows from a fact (docs/architecture.md, "From slash to lock-out"), row by row. In this version
- * unbonding, withdrawal and revocation evict at once, and `stop` and `reregister` are the only directives.
+ * What follows from a fact, row by row (docs/architecture.md, "From slash to lock-out"). In this version unbonding,
+ * withdrawal and revocation evict at once, and `stop` and `reregister` are the only directives.
  */
 export function decide(situation: Situation): Decision {
   const { fact, isBreakerTripped } = situation;
@@ -91,12 +91,12 @@ function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situa
       join,
       running: isCordonDue ? { kind: 'cordon', reason } : stay,
       isBan: false,
-      // The node goes on; its host has to show the token that counts now.
+      // The node keeps running; its host has to show the token that counts now.
       directive: reason === 'token_superseded' ? { kind: 'reregister', reason } : undefined,
     };
-  // A lying endpoint must not be able to empty the cluster, neither through us nor through the hosts' obedience.
+  // A lying endpoint must not be able to empty the cluster, neither through the gateway nor through directives to hosts.
   if (isBreakerTripped)
-    return { join, running: { kind: 'hold', reason: eviction }, isBan: false, directive: undefined };
+    return { join, running: { kind: 'hold-eviction', reason: eviction }, isBan: false, directive: undefined };
   return {
     join,
     running: { kind: 'evict', reason: eviction },
@@ -105,7 +105,7 @@ function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situa
   };
 }
 
-/** `undefined`: joins are refused, a node that runs stays. */
+/** `undefined`: joins are refused, a running node stays. */
 function evictionFor(reason: StakeReason): EvictionReason | undefined {
   switch (reason) {
     case 'stake_slashed':
@@ -130,7 +130,7 @@ function evictionFor(reason: StakeReason): EvictionReason | undefined {
   }
 }
 
-/** The problem code by which the holder of the token's key learns of it. */
+/** The problem code that the holder of the token's key gets. */
 export function problemOf(reason: StakeReason): ProblemCode {
   return reason === 'stake_unbonding' || reason === 'stake_withdrawn' ? 'stake_not_active' : reason;
 }

@@ -7,8 +7,8 @@ export interface Directive {
 }
 
 /**
- * What a node that sends heartbeats is told. `stop` follows from an eviction that was decided, never from a fact alone:
- * the breaker may hold it.
+ * The directives in the reply to a heartbeat. `stop` follows from an eviction that was decided, never from a fact alone:
+ * the breaker may hold the eviction.
  */
 export function directivesFor(
   worker: Worker,

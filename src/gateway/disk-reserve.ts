@@ -6,15 +6,15 @@ import { messageOf } from '#base';
 import { openTrusted, type TrustRules } from '#infrastructure';
 
 /**
- * Room on the disk that is taken while there is enough, and given back when the disk is full, so that a lock-out can
- * still be written down. Nothing else may use it: what is admitted has to be written in the ordinary way.
+ * Disk space that is taken while there is enough, and given back when the disk is full, so that a lock-out can still be
+ * written. Nothing else may use it: an admission has to be written in the ordinary way.
  */
 export interface DiskReserve {
-  /** Gives the room back to the disk; false when there is none to give. */
+  /** Gives the space back to the disk; false when there is none to give. */
   release(): boolean;
-  /** Whether the disk is, or was a moment ago, too full for the reserve to be there. */
+  /** Whether the disk is, or was a moment ago, too full for the reserve. */
   isSpent(): boolean;
-  /** Takes the room again as soon as the disk has it twice. Never throws. */
+  /** Takes the space again as soon as the disk has twice as much. Never throws. */
   restore(): Promise<void>;
   /** One sentence for the health check. */
   detail(): string;
@@ -22,7 +22,7 @@ export interface DiskReserve {
 
 const chunkBytes = 1024 * 1024;
 
-/** `bytes: 0` keeps no reserve. What keeps it from being made is no reason not to start: nodes have to be locked out. */
+/** `bytes: 0` keeps no reserve. A failure to make it does not prevent the start: nodes must be locked out all the same. */
 export async function openDiskReserve(path: string, bytes: number): Promise<DiskReserve> {
   let isHeld = false;
   let problem: string | undefined;
@@ -65,7 +65,7 @@ export async function openDiskReserve(path: string, bytes: number): Promise<Disk
   };
 }
 
-/** Whether a failure says that there is no room: the operating system's code, or sqlite's, at any depth of causes. */
+/** Whether a failure means a full disk, by the code of the operating system or of sqlite, at any depth of causes. */
 export function isDiskFull(error: unknown): boolean {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     const { code, errcode } = cause as { code?: unknown; errcode?: unknown };
@@ -75,7 +75,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 const SQLITE_FULL = 13;
 
-/** Random bytes, since a file system may keep zeros without using room for them. */
+/** Random bytes, since a file system may store zeros without using space. */
 async function fill(path: string, bytes: number): Promise<void> {
   await using file = await openTrusted(
     path,
@@ -87,7 +87,7 @@ async function fill(path: string, bytes: number): Promise<void> {
   await file.sync();
 }
 
-/** Undefined for one that is not there, or that is not ours alone: it is made anew. */
+/** Undefined for a file that does not exist or that others can write: it is made anew. */
 async function sizeOf(path: string): Promise<number | undefined> {
   try {
     await using file = await openTrusted(path, rules);

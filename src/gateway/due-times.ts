@@ -1,4 +1,4 @@
-/** Keys by the time at which they fall due; taking what is due costs no more than what is taken. */
+/** Keys by the time at which they are due. Taking costs time in proportion to what is taken. */
 export interface DueTimes {
   /** Replaces an earlier time of this key. */
   set(key: string, atMs: number): void;
@@ -7,10 +7,10 @@ export interface DueTimes {
   take(nowMs: number, most: number): readonly string[];
 }
 
-/** As fine as anything here has to be. */
+/** The resolution. */
 const bucketMs = 250;
 
-/** `nowMs` of `take` must not run backwards: give it the monotonic clock's. */
+/** `nowMs` of `take` must not run backwards: use the monotonic clock. */
 export function createDueTimes(): DueTimes {
   const buckets = new Map<number, Set<string>>();
   const bucketOf = new Map<string, number>();
@@ -29,7 +29,7 @@ export function createDueTimes(): DueTimes {
   return {
     set(key, atMs) {
       remove(key);
-      // What was due before the last look is due at the next.
+      // What was due before the last `take` is due at the next one.
       const bucket = Math.max(first, Math.ceil(atMs / bucketMs));
       bucketOf.set(key, bucket);
       const keys = buckets.get(bucket);

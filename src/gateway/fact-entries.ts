@@ -10,13 +10,13 @@ export interface FactEntry {
   lookAgainAtMs: number | undefined;
 }
 
-/** Readings by token, found by record too. Those of workers stay; of strangers' a bounded number does. */
+/** Readings by token, also found by record. Those of workers stay; of strangers' tokens a bounded number is kept. */
 export interface FactEntries {
   get(tokenId: string): FactEntry | undefined;
   put(tokenId: string, entry: FactEntry): void;
   ofRecord(recordId: string): readonly string[];
   all(): Iterable<readonly [tokenId: string, entry: FactEntry]>;
-  /** A worker has left this token: from now on it is a stranger's. */
+  /** The token is no longer a worker's: from now on it counts as a stranger's. */
   release(tokenId: string): void;
   readonly size: number;
 }
@@ -44,7 +44,7 @@ export function createFactEntries(
     for (const oldest of strangers) {
       if (strangers.size <= mostOfStrangers) return;
       strangers.delete(oldest);
-      // It may have become a worker's since.
+      // The token may have become a worker's since.
       if (isOfWorker(oldest)) continue;
       unlink(oldest);
       entries.delete(oldest);

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { lineHash } from './audit.ts';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
+import { lineHash } from './audit-chain.ts';
 import { World } from './world.fixture.ts';
 
 /** A file system of its own that is really full; needs the right to mount one. */
@@ -96,8 +96,8 @@ test.skipIf(!mayMount()).each([
 
     world.chain.change(worker.recordId, { status: 'slashed' });
     await world.pass(3_000);
-    expect(world.cluster.has('worker-1')).toBe(false);
-    expect(world.cluster.names.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect(world.kubernetes.names.has('worker-1')).toBe(false);
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'slashed' }]);
     expect((await bystander.heartbeat()).directives).toEqual([]);
     await expect(refused.register()).rejects.toMatchObject({
@@ -144,7 +144,7 @@ test.skipIf(!mayMount())(
     world.chain.change(worker.recordId, { status: 'slashed' });
     await world.startGateway();
     await world.pass(3_000);
-    expect(world.cluster.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'slashed' }]);
     disk.empty();
     await world.pass(3_000);
@@ -164,7 +164,7 @@ test.skipIf(!mayMount())(
     disk.fill();
     const evicted = await world.operator('/v1/evict', { node_id: 'worker-1', lock: true });
     await settled(60);
-    expect(world.cluster.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
     expect(evicted).toMatchObject({
       done: true,
       warnings: expect.arrayContaining([expect.stringContaining('is lost if the gateway ends now')]),

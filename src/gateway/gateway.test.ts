@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { settled } from './clock.fixture.ts';
+import { settled } from '#testing';
 import { World } from './world.fixture.ts';
 
 describe('a worker with a good stake', () => {
@@ -30,13 +30,13 @@ describe('a worker with a good stake', () => {
       join: { server: 'https://k3s.example:6443' },
     });
     expect(registration.join?.token.reveal()).toMatch(/^K10[0-9a-f]{64}::[a-z0-9]{6}\.[a-z0-9]{16}$/);
-    expect(world.cluster.names.get('worker-1')).toBe('basic');
-    expect(world.cluster.credentials.size).toBe(1);
+    expect(world.kubernetes.names.get('worker-1')).toBe('basic');
+    expect(world.kubernetes.credentials.size).toBe(1);
 
     expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
     await settled();
-    expect(world.cluster.credentials.size).toBe(0);
-    expect(await world.cluster.node('worker-1')).toMatchObject({ stakeRecordId: worker.recordId });
+    expect(world.kubernetes.credentials.size).toBe(0);
+    expect(await world.kubernetes.node('worker-1')).toMatchObject({ stakeRecordId: worker.recordId });
   });
 
   test('has its heartbeats acknowledged', async () => {
@@ -48,7 +48,7 @@ describe('a worker with a good stake', () => {
   test('takes the steps of its admission in the safe order', async () => {
     await using world = await World.start();
     await world.worker('worker-1').stake().register();
-    expect(world.cluster.calls).toEqual([
+    expect(world.kubernetes.calls).toEqual([
       'removeName worker-1',
       'reserveNodePassword worker-1',
       'admitName worker-1',
@@ -61,26 +61,26 @@ describe('a slash', () => {
   test('takes the node out: name, credential, taint, pods, Node, in this order, and bans it', async () => {
     await using world = await World.start();
     const worker = await world.member('worker-1');
-    world.cluster.pods.set('worker-1', 3);
-    world.cluster.calls.length = 0;
+    world.kubernetes.pods.set('worker-1', 3);
+    world.kubernetes.calls.length = 0;
     world.chain.change(worker.recordId, { status: 'slashed' });
     await settled(100);
-    expect(world.cluster.calls).toEqual([
+    expect(world.kubernetes.calls).toEqual([
       'removeName worker-1',
       'cordonAndTaint worker-1',
       'removePods worker-1',
       'deleteNode worker-1',
       'releaseNodePassword worker-1',
     ]);
-    expect(world.cluster.has('worker-1')).toBe(false);
-    expect(world.cluster.taints.get('worker-1')).toBe('slashed');
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect(world.kubernetes.taints.get('worker-1')).toBe('slashed');
     expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'slashed' }]);
     await expect(worker.register()).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_STAKE_SLASHED',
       exitCode: 77,
       isRetryable: false,
     });
-    expect(world.cluster.createNodeAs('worker-1')).toBe(403);
+    expect(world.kubernetes.createNodeAs('worker-1')).toBe(403);
   });
 
   test('leaves the others alone', async () => {
@@ -89,8 +89,8 @@ describe('a slash', () => {
     const other = await world.member('worker-2', { staker: `0x${'52'.repeat(32)}` });
     world.chain.change(slashed.recordId, { status: 'slashed' });
     await settled(100);
-    expect(world.cluster.has('worker-1')).toBe(false);
-    expect(world.cluster.has('worker-2')).toBe(true);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-2')).toBe(true);
     expect((await other.heartbeat()).directives).toEqual([]);
   });
 });

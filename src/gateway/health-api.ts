@@ -4,13 +4,13 @@ import { messageOf } from '#base';
 export interface HealthCheck {
   readonly name: string;
   readonly isOk: boolean;
-  /** One sentence: what it sees, or what is wrong. */
+  /** One sentence: the figures, or what is wrong. */
   readonly detail: string;
 }
 
 /**
- * `/livez` and `/readyz` on a port of their own, undisturbed by load on the public one. Red when the gateway cannot
- * decide, with the reason. `figures` are shown beside the checks and decide nothing.
+ * `/livez` and `/readyz` on a port of their own, independent of load on the public one. `/readyz` answers 503 when the
+ * gateway cannot decide, with the reason. `figures` are shown beside the checks and decide nothing.
  */
 export function createHealthApi(
   checks: () => Promise<readonly HealthCheck[]>,

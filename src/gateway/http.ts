@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
-import { type Clock, DaasError, type Log, messageOf } from '#base';
+import { type Clock, DaasError, errorFields, type Log } from '#base';
+import { ApiProblem } from './api-problem.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { Refusal } from './refusal.ts';
 
-/** Names one request in replies, log and audit file. Made here: what a client calls his request is his business. */
+/** Names one request in replies, log and audit file. Request ids of clients are ignored. */
 export function newRequestId(): string {
   return randomBytes(9).toString('base64url');
 }
 
+/** The body of an error reply (RFC 9457). */
 export function problemBody(
   code: ProblemCode,
   detail: string,
-  requestId: string,
-  nowMs: number,
-): Problem & { readonly type: string } {
+  { requestId, nowMs }: { readonly requestId: string; readonly nowMs: number },
+): Problem {
   const { status, title } = PROBLEMS[code];
   return {
     type: `urn:k3s-daas:problem:${code}`,
@@ -28,65 +28,68 @@ export function problemBody(
   };
 }
 
-interface Scribe {
+/** What error replies are made with. */
+export interface ReplyContext {
   readonly clock: Clock;
   readonly log: Log;
-  /** How many refusals are worth a line at level info: strangers must not fill the disk with them. */
+  /** How many problems are logged at level info: strangers must not fill the disk with log lines. */
   readonly lines?: RateLimit;
 }
 
-/** Every error leaves as a problem body of RFC 9457; what is not ours to tell leaves as `internal`. */
-export function answerWithProblems(app: FastifyInstance, scribe: Scribe): void {
-  app.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, scribe));
-  app.setNotFoundHandler((request, reply) =>
-    send(
-      reply,
-      request.id,
-      new Refusal('not_found', `${request.method} ${pathOf(request)} is not a route`),
-      scribe,
-    ),
-  );
+/** Every error leaves as a problem body of RFC 9457. An error that is not an `ApiProblem` leaves as `internal`. */
+export function answerWithProblems(app: FastifyInstance, context: ReplyContext): void {
+  app.setErrorHandler((error, request, reply) => answerProblem(error, request, reply, context));
+  app.setNotFoundHandler((request, reply) => {
+    const problem = new ApiProblem('not_found', `${request.method} ${pathOf(request)} is not a route`);
+    return send(problem, request, reply, context);
+  });
 }
 
 export function answerProblem(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  scribe: Scribe,
+  context: ReplyContext,
 ): FastifyReply {
-  const { log, lines, clock } = scribe;
-  const refusal = error instanceof Refusal ? error : refusalOf(error as FastifyError);
+  const problem = error instanceof ApiProblem ? error : problemOfError(error as FastifyError);
+  logProblem(problem, error, request, context);
+  return send(problem, request, reply, context);
+}
+
+function logProblem(
+  { problem, reason }: ApiProblem,
+  error: unknown,
+  request: FastifyRequest,
+  { log, lines, clock }: ReplyContext,
+): void {
+  const common = { requestId: request.id, path: pathOf(request) };
+  if (problem === 'internal') {
+    log.error('A request has failed', { ...common, ...errorFields(error) });
+    return;
+  }
   const level = (lines?.take('', clock.monotonicMs()) ?? 0) > 0 ? 'debug' : 'info';
-  if (refusal.problem === 'internal')
-    log.error('A request has failed', {
-      requestId: request.id,
-      path: pathOf(request),
-      detail: messageOf(error),
-    });
-  else
-    log[level]('Refused a request', {
-      requestId: request.id,
-      path: pathOf(request),
-      code: refusal.problem,
-      reason: refusal.reason,
-    });
-  return send(reply, request.id, refusal, scribe);
+  log[level]('Refused a request', { ...common, problem, reason });
 }
 
-function send(reply: FastifyReply, requestId: string, refusal: Refusal, { clock }: Scribe): FastifyReply {
-  if (refusal.retryAfterMs !== undefined)
-    reply.header('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterMs / 1000))));
+function send(
+  { problem, message, retryAfterMs }: ApiProblem,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { clock }: ReplyContext,
+): FastifyReply {
+  if (retryAfterMs !== undefined)
+    reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   return reply
-    .code(PROBLEMS[refusal.problem].status)
+    .code(PROBLEMS[problem].status)
     .type(PROBLEM_TYPE)
-    .send(problemBody(refusal.problem, refusal.message, requestId, clock.nowMs()));
+    .send(problemBody(problem, message, { requestId: request.id, nowMs: clock.nowMs() }));
 }
 
-function refusalOf(error: FastifyError): Refusal {
+function problemOfError(error: FastifyError): ApiProblem {
   switch (error.code) {
     case 'DAAS_GATEWAY_AUDIT_FAILED':
     case 'DAAS_GATEWAY_STORE_FAILED':
-      return new Refusal(
+      return new ApiProblem(
         'storage_unavailable',
         'the gateway cannot write its state or audit file, so it admits no node',
         {
@@ -96,18 +99,18 @@ function refusalOf(error: FastifyError): Refusal {
         },
       );
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Refusal('body_too_large', 'the body is longer than 64 KiB');
+      return new ApiProblem('body_too_large', 'the body is longer than 64 KiB');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new Refusal('media_type_unsupported', 'send the body as application/json');
+      return new ApiProblem('media_type_unsupported', 'send the body as application/json');
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_BAD_URL':
-      return new Refusal('request_invalid', 'the request is malformed');
+      return new ApiProblem('request_invalid', 'the request is malformed');
     default:
-      // Fastify's own refusals are the client's fault; everything else is ours.
+      // Fastify's own 4xx errors are the client's fault; everything else is the gateway's.
       return error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500
-        ? new Refusal('request_invalid', 'the request is malformed')
-        : new Refusal('internal', 'the gateway failed; its log names the cause under this request id');
+        ? new ApiProblem('request_invalid', 'the request is malformed')
+        : new ApiProblem('internal', 'the gateway failed; its log names the cause under this request id');
   }
 }
 

@@ -1,7 +1,8 @@
 export { caHash } from './ca-hash.ts';
 export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
-export { type GatewayOptions, type RunningGateway, startGateway } from './gateway.ts';
+export { type RunningGateway, startGateway } from './gateway.ts';
+export type { GatewayOptions } from './gateway-parts.ts';
 export {
   BanEntry,
   BansReply,

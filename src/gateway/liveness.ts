@@ -1,17 +1,18 @@
-import type { ClusterNode } from '#domain';
+import type { KubernetesNode } from '#domain';
 
-/** How long a kubelet may be silent; Kubernetes itself waits 40 to 50 s before it calls a Node Unknown. */
+/** How long a kubelet may be silent. Kubernetes itself waits 40 to 50 s before it marks a Node as Unknown. */
 const KUBELET_GRACE_MS = 40_000;
 
 /**
- * Whether a kubelet runs behind this Node, as the API server knows it. Nothing that the node's own key can sign counts: its
- * thief would say that the agent is down, and get a join credential in its place.
+ * Whether a kubelet runs behind this Node, as the API server knows it. Nothing that the node's own key can sign counts: a
+ * thief of the key would report that the agent is down, and get a join credential in its place.
  *
- * The condition is the node controller's, by its own clock. The Lease is needed after an outage of the server, when every
- * Node is called Unknown until its kubelet reports; its time is by the worker's clock, so one that is far off says nothing.
+ * The Ready condition is set by the node controller, by its own clock. The Lease is needed after an outage of the server,
+ * when every Node is Unknown until its kubelet reports. Its time is by the worker's clock: one that is far off does not
+ * count.
  */
 export function isKubeletHeard(
-  { isKubeletSilent }: Pick<ClusterNode, 'isKubeletSilent'>,
+  { isKubeletSilent }: Pick<KubernetesNode, 'isKubeletSilent'>,
   leaseRenewedAtMs: number | undefined,
   nowMs: number,
 ): boolean {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
-import { settled } from './clock.fixture.ts';
-import type { PortMethod } from './cluster.fixture.ts';
+import { type PortMethod, settled } from '#testing';
 import { World } from './world.fixture.ts';
 
 /** Calls that hang until the test is over. */
@@ -21,7 +20,7 @@ const stop = [{ kind: 'stop', reason: 'slashed' }];
 
 /** Until its deadline a call that hangs is one that fails: what is asked here is what happens to the others. */
 function failAt(world: World, failing: PortMethod): void {
-  world.cluster.before = (method) => {
+  world.kubernetes.before = (method) => {
     if (method === failing) throw unavailable();
   };
 }
@@ -31,7 +30,7 @@ describe('a lock-out does not wait for', () => {
     await using world = await World.start();
     using hanging = new Hanging();
     const worker = await world.member('worker-1');
-    world.cluster.before = hanging.call;
+    world.kubernetes.before = hanging.call;
     world.chain.change(worker.recordId, { status: 'slashed' });
     await settled(60);
     expect((await worker.heartbeat()).directives).toEqual(stop);
@@ -48,30 +47,30 @@ describe('a lock-out does not wait for', () => {
   ] as const)('%s, which fails for good: the other steps are taken', async (failing, expected) => {
     await using world = await World.start();
     const worker = await world.member('worker-1');
-    world.cluster.calls.length = 0;
+    world.kubernetes.calls.length = 0;
     failAt(world, failing);
     world.chain.change(worker.recordId, { status: 'slashed' });
     await settled(60);
-    expect(world.cluster.calls.slice(0, expected.length)).toEqual(
+    expect(world.kubernetes.calls.slice(0, expected.length)).toEqual(
       expected.map((method) => `${method} worker-1`),
     );
-    world.cluster.before = undefined;
+    world.kubernetes.before = undefined;
     await world.pass(5_000);
-    expect(world.cluster.has('worker-1')).toBe(false);
-    expect(world.cluster.names.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect(world.kubernetes.names.has('worker-1')).toBe(false);
   });
 
   test('the listing of its own name, which fails for good', async () => {
     await using world = await World.start();
     const worker = await world.member('worker-1');
-    world.cluster.relistName = () => Promise.reject(unavailable());
-    world.cluster.removeNode('worker-1');
-    world.cluster.addNode('worker-1', { stakeRecordId: worker.recordId });
+    world.kubernetes.relistName = () => Promise.reject(unavailable());
+    world.kubernetes.removeNode('worker-1');
+    world.kubernetes.addNode('worker-1', { stakeRecordId: worker.recordId });
     await settled(60);
     world.chain.change(worker.recordId, { status: 'slashed' });
     await settled(60);
-    expect(world.cluster.has('worker-1')).toBe(false);
-    expect(world.cluster.names.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect(world.kubernetes.names.has('worker-1')).toBe(false);
   });
 
   test('other evictions that hang', async () => {
@@ -80,14 +79,14 @@ describe('a lock-out does not wait for', () => {
     const others = Array.from({ length: 9 }, (_, index) => `other-${index}`);
     for (const nodeId of others) await world.member(nodeId);
     const worker = await world.member('worker-1', { staker: `0x${'52'.repeat(32)}` });
-    world.cluster.before = (method, nodeId) =>
+    world.kubernetes.before = (method, nodeId) =>
       method === 'removePods' && nodeId !== 'worker-1' ? hanging.call() : undefined;
     for (const nodeId of others) await world.operator('/v1/evict', { node_id: nodeId });
     await settled(60);
     world.chain.change(worker.recordId, { status: 'slashed' });
     await settled(60);
-    expect(world.cluster.has('worker-1')).toBe(false);
-    expect(world.cluster.has('other-0')).toBe(true);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('other-0')).toBe(true);
   }, 60_000);
 
   test('the epoch, when the chain does not tell it', async () => {
@@ -98,7 +97,7 @@ describe('a lock-out does not wait for', () => {
     world.chain.point = hanging.call;
     world.chain.change(worker.recordId, { status: 'slashed' });
     await settled(60);
-    expect(world.cluster.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
   });
 
   test('what the chain does not tell of others', async () => {
@@ -112,6 +111,6 @@ describe('a lock-out does not wait for', () => {
     await settled();
     world.chain.change(worker.recordId, { status: 'slashed' });
     await world.pass(2_000);
-    expect(world.cluster.has('worker-1')).toBe(false);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
   });
 });

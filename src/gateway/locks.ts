@@ -1,12 +1,12 @@
-/** One at a time for each key, in the order of asking; keys do not wait for each other. */
+/** One body of work at a time for each key, in the order of asking. Keys do not wait for each other. */
 export interface Locks {
-  /** A caller that still waits when `signal` aborts leaves the line, and rejects with its reason. */
+  /** A caller that still waits when `signal` aborts leaves the queue, and its promise rejects with the signal's reason. */
   run<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
-  /** How many wait for this key, the one that has it not counted. */
+  /** How many wait for this key, without the one that holds it. */
   waiting(key: string): number;
 }
 
-/** Whose turn has not come yet, in the order of arrival. */
+/** The waiting callers, in the order of arrival. */
 type Line = Array<() => void>;
 
 export function createLocks(): Locks {
@@ -38,7 +38,7 @@ export function createLocks(): Locks {
   };
 }
 
-/** A bounded number at once and a bounded number waiting; beyond that `undefined` at once, before memory grows. */
+/** A bounded number at once and a bounded number waiting. Beyond that `enter` returns `undefined` immediately. */
 export interface Gate {
   enter<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> | undefined;
 }
@@ -51,7 +51,7 @@ export function createGate(atOnce: number, waitingAtMost: number): Gate {
       if (running >= atOnce && line.length >= waitingAtMost) return undefined;
       return (async () => {
         signal?.throwIfAborted();
-        // Handed over by the one that leaves, so that nothing slips in between.
+        // The one that leaves hands its place over, so that no other caller can take it in between.
         if (running >= atOnce) await turnIn(line, signal);
         else running += 1;
         try {

@@ -1,20 +1,20 @@
 import { EXPECTED, ORDINARY, RESERVED } from '#domain';
 
-/** A name of the operator's that is to be listed otherwise. */
+/** One of the operator's names, and the listing it is to have. */
 export interface DueListing {
   readonly name: string;
   readonly from: string;
   readonly to: string;
 }
 
-/** How long a name is open to a Node that the operator expects. */
+/** How long a name stays open to a Node that the operator expects. */
 const expectedForMs = 15 * 60_000;
 
 /**
- * Which of the operator's names are listed otherwise than their Nodes ask for. A name that may register without a stake and
- * has no Node is open to everybody with a join credential of his own: k3s gives whoever claims a name first a certificate
- * for it. An ordinary name without its Node is therefore reserved at once, an expected one after a while.
- * `firstSeenAtMs` remembers since when a name is expected; it is brought up to date.
+ * The operator's names whose listing does not fit their Nodes. A name that may register without a stake and has no Node is
+ * open to every holder of a join credential: k3s gives the first claimant of a name a certificate for it. An ordinary name
+ * without its Node is therefore reserved at once, an expected one after a while. `firstSeenAtMs` remembers since when a
+ * name is expected; it is updated.
  */
 export function dueListings({
   names,

@@ -3,7 +3,7 @@ import { isNodeId } from '#domain';
 import { ObjectId } from '#seal';
 import { BAN_SUBJECTS } from './bans.ts';
 
-/** What travels over the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
+/** The messages on the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
 export const OPERATOR_PATHS = {
   nodes: '/v1/nodes',
   evict: '/v1/evict',
@@ -18,7 +18,7 @@ export const OPERATOR_PATHS = {
 const NodeIdText = z.string().refine(isNodeId, 'must be a node id');
 const Reason = z.string().min(1).max(256);
 
-/** `dry_run`: says what would be done and does nothing. */
+/** `dry_run`: reports what would be done and changes nothing. */
 export const NodeCommand = z.strictObject({ node_id: NodeIdText, dry_run: z.boolean().default(false) });
 export const EvictCommand = z.strictObject({
   node_id: NodeIdText,
@@ -58,7 +58,7 @@ export const NodeEntry = z.object({
   last_heartbeat: z.number().nullable(),
   agent_state: z.string().nullable(),
   running_pods: z.number().nullable(),
-  /** What the host says of its machine. */
+  /** What the host reports about its machine. */
   host: z.record(z.string(), z.union([z.string(), z.number()])),
   /** The stake record as last read on chain; null: not read since the gateway started. */
   stake: z
@@ -69,12 +69,12 @@ export const NodeEntry = z.object({
       slash_reason: z.string(),
     })
     .nullable(),
-  /** From where and how often its key was used within the last hour. */
+  /** The uses of its key within the last hour. */
   use: z.object({
     registrations: z.number(),
     first_registration: z.number().nullable(),
     addresses: z.array(z.string()),
-    /** When its key was last used for a registration that another has followed. */
+    /** When its key was last used for a registration that another one has followed. */
     superseded_use: z.number().nullable(),
   }),
 });
@@ -93,10 +93,10 @@ export const BansReply = z.object({ timestamp: z.number(), bans: z.array(BanEntr
 export const BreakerReply = z.object({
   timestamp: z.number(),
   tripped_at: z.number().nullable(),
-  /** How many of the removals within the window may happen; one more trips it. */
+  /** How many evictions may happen within the window; one more trips the breaker. */
   limit: z.number(),
   window_ms: z.number(),
-  /** Those within the window. */
+  /** The evictions within the window. */
   removals: z.array(z.object({ node_id: z.string(), at: z.number() })),
   held: z.array(z.string()),
 });
@@ -104,7 +104,7 @@ export const BreakerReply = z.object({
 export const CommandReply = z.object({
   done: z.boolean(),
   actions: z.array(z.string()),
-  /** What is to be known besides: a decision that could not be written down yet. */
+  /** For example a decision that could not be written yet. */
   warnings: z.array(z.string()).default([]),
 });
 export type CommandReply = z.infer<typeof CommandReply>;

@@ -2,11 +2,10 @@ import { execFile } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
+import { FakeClock, settled } from '#testing';
 import { banKey, banOf } from './bans.ts';
-import { createBatcher } from './batcher.ts';
 import { caHash } from './ca-hash.ts';
 import { CHALLENGE_LIFE_MS, createChallenges } from './challenge.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 import { createShares } from './shares.ts';
@@ -107,47 +106,6 @@ describe('bans', () => {
   });
 });
 
-describe('batches', () => {
-  test('what is asked at once goes out together, in fifties, each id once', async () => {
-    const asked: string[][] = [];
-    const batcher = createBatcher(async (ids) => {
-      asked.push([...ids]);
-      return new Map(ids.map((id) => [id, `value of ${id}`]));
-    });
-    const ids = Array.from({ length: 120 }, (_, index) => `id-${index}`);
-    const answers = await Promise.all([...ids, ...ids].map((id) => batcher.get(id)));
-    expect(answers[5]).toBe('value of id-5');
-    expect(asked.map((batch) => batch.length)).toEqual([50, 50, 20]);
-  });
-
-  test('a failure reaches everybody who asked, and is not kept', async () => {
-    let isDown = true;
-    const batcher = createBatcher(async (ids) => {
-      if (isDown) throw new Error('down');
-      return new Map(ids.map((id) => [id, 1]));
-    });
-    const both = await Promise.allSettled([batcher.get('a'), batcher.get('a')]);
-    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-    isDown = false;
-    expect(await batcher.get('a')).toBe(1);
-  });
-
-  test('after something was forgotten, an answer on its way is not waited for', async () => {
-    let value = 1;
-    const batcher = createBatcher(async (ids) => {
-      const seen = value;
-      await settled(2);
-      return new Map(ids.map((id) => [id, seen]));
-    });
-    const before = batcher.get('a');
-    await new Promise((resolve) => setImmediate(resolve));
-    value = 2;
-    batcher.forget('a');
-    expect(await batcher.get('a')).toBe(2);
-    expect(await before).toBe(1);
-  });
-});
-
 describe('locks and gates', () => {
   test('one key is worked on in order, another does not wait, and a failure frees the lock', async () => {
     const locks = createLocks();
@@ -193,7 +151,7 @@ test('one asker gets no more than its share, and what is given back can be taken
 
 describe('the work queue', () => {
   test('does what is added meanwhile once more, and retries what fails until it succeeds', async () => {
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     const runs: string[] = [];
     let failures = 2;
     const queue = createWorkQueue({
@@ -223,7 +181,7 @@ describe('the work queue', () => {
 });
 
 describe('urgent work in the queue', () => {
-  function queueOf(run: (key: string, signal: AbortSignal) => Promise<void>, clock = new ManualClock()) {
+  function queueOf(run: (key: string, signal: AbortSignal) => Promise<void>, clock = new FakeClock()) {
     return createWorkQueue({ clock, random: () => 0.5, log: silentLog, atOnce: 1, urgentAtOnce: 1, run });
   }
 
@@ -243,7 +201,7 @@ describe('urgent work in the queue', () => {
   });
 
   test('that fails is not begun again before its delay, whatever it has added itself', async () => {
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     let runs = 0;
     const queue = queueOf(async (key) => {
       runs += 1;

@@ -12,25 +12,27 @@ import {
 } from '#api';
 import type { Clock, Log } from '#base';
 import { bodyDigest, PROOF_HEADER } from '#seal';
-import type { Admission, Admitted } from './admission.ts';
+import type { Admission } from './admission.ts';
+import type { Admitted } from './admission-context.ts';
+import { ApiProblem } from './api-problem.ts';
 import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
-import type { FactCache } from './facts.ts';
+import type { FactCache } from './fact-cache.ts';
 import { pathOf } from './http.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
 import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
-import { Refusal } from './refusal.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
 import type { TokenUsage } from './token-usage.ts';
-import type { ProvenRequest, Sender, Verifier } from './verifier.ts';
+import type { ProvenRequest } from './verdict-refusals.ts';
+import type { Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
   readonly config: RunnableGatewayConfig;
   readonly tls: { readonly cert: string; readonly key: string };
-  /** `K10<hash>::`, what a join token begins with. */
+  /** `K10<hash>::`, the head of every join token. */
   readonly tokenHead: string;
   readonly verifier: Verifier;
   readonly admission: Admission;
@@ -41,11 +43,11 @@ export interface PublicApiOptions {
   readonly usage: TokenUsage;
   readonly clock: Clock;
   readonly log: Log;
-  /** Aborts when the gateway stops: admissions that are under way are taken back. */
+  /** Aborts when the gateway stops: admissions in progress are taken back. */
   readonly signal: AbortSignal;
 }
 
-/** The API that workers use: nothing is believed that a proxy could write. */
+/** The API of the workers. It trusts nothing that a proxy could write. */
 export function createPublicApi(options: PublicApiOptions): PublicServer {
   const { config, verifier, admission, challenges, clock, log, signal } = options;
   const server = createPublicServer(options);
@@ -78,7 +80,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     options.usage.registered(admitted.worker.nodeId, proven.address);
     log.info('Registered a worker', {
       event: 'worker.registered',
-      node: admitted.worker.nodeId,
+      nodeId: admitted.worker.nodeId,
       incarnation: admitted.worker.incarnation,
       hasJoinCredential: admitted.join !== undefined,
     });
@@ -89,10 +91,10 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     const sender = await verifier.heartbeat(provenRequest(request, config.gatewayId));
     connections.prove(request.raw.socket, sender.worker.nodeId);
     const body = parseBody(HeartbeatBody, request, sender.worker.nodeId);
-    return hear(sender, body, options);
+    return takeHeartbeat(sender, body, options);
   });
 
-  // For load balancers, and the gateway's own look at this port.
+  // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
   for (const path of Object.values(PATHS))
@@ -101,17 +103,17 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
         path === PATHS.challenge ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],
       url: path,
       handler: async (request) => {
-        throw new Refusal('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
+        throw new ApiProblem('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
       },
     });
   return server;
 }
 
-/** Aborts when the client closes the connection before it has its answer. */
+/** Aborts when the client closes the connection before it has its reply. */
 function untilGone(reply: ServerResponse): AbortSignal {
   const gone = new AbortController();
   const leave = () => {
-    if (!reply.writableFinished) gone.abort(new Refusal('request_timeout', 'the client has gone away'));
+    if (!reply.writableFinished) gone.abort(new ApiProblem('request_timeout', 'the client has gone away'));
   };
   if (reply.destroyed) leave();
   else reply.once('close', leave);
@@ -128,7 +130,7 @@ function provenRequest(request: FastifyRequest, audience: string): ProvenRequest
   };
 }
 
-/** The header, or the same as a bearer token; two that differ are taken for none. */
+/** The header, or the same as a bearer token; two that differ count as none. */
 function proofOf(request: FastifyRequest): string | undefined {
   const header = request.headers[PROOF_HEADER];
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
@@ -141,7 +143,7 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const where = issue && issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-  throw new Refusal('request_invalid', `${where}${issue?.message ?? 'invalid'}`);
+  throw new ApiProblem('request_invalid', `${where}${issue?.message ?? 'invalid'}`);
 }
 
 function parseBody<T extends { readonly node_id: string; readonly seal_token?: string | undefined }>(
@@ -153,13 +155,13 @@ function parseBody<T extends { readonly node_id: string; readonly seal_token?: s
   try {
     json = JSON.parse((request.body as Buffer).toString('utf8'));
   } catch {
-    throw new Refusal('request_invalid', 'the body is not JSON');
+    throw new ApiProblem('request_invalid', 'the body is not JSON');
   }
   const body = parse(schema, json);
   if (body.node_id !== nodeId)
-    throw new Refusal('request_invalid', 'node_id: differs from the node id of the proof');
+    throw new ApiProblem('request_invalid', 'node_id: differs from the node id of the proof');
   if (body.seal_token !== undefined && body.seal_token !== proofOf(request))
-    throw new Refusal('request_invalid', 'seal_token: differs from the header');
+    throw new ApiProblem('request_invalid', 'seal_token: differs from the header');
   return body;
 }
 
@@ -170,8 +172,8 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
     node_id: worker.nodeId,
     timestamp: clock.nowMs(),
     message: join
-      ? 'admitted: join with this credential before it ends'
-      : 'known: the cluster hears the kubelet of this node, go on with the certificates you have',
+      ? 'admitted: join with this credential before it expires'
+      : 'known: the cluster hears the kubelet of this node, continue with the certificates it has',
     incarnation: worker.incarnation,
     join: join
       ? {
@@ -186,12 +188,15 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
   };
 }
 
-function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: PublicApiOptions): HeartbeatReply {
-  const { registry, facts, reconciler, clock } = options;
+function takeHeartbeat(
+  { worker, sequence }: Sender,
+  body: HeartbeatBody,
+  { registry, facts, reconciler, clock }: PublicApiOptions,
+): HeartbeatReply {
   const nowMs = clock.nowMs();
-  const before = registry.presence(worker.nodeId);
+  const before = registry.lastHeartbeat(worker.nodeId);
   const fact = facts.factOf(worker, before?.goodAtMs);
-  registry.hear(worker.nodeId, {
+  registry.recordHeartbeat(worker.nodeId, {
     incarnation: worker.incarnation,
     sequence,
     lastHeartbeatMs: nowMs,
@@ -207,7 +212,7 @@ function hear({ worker, sequence }: Sender, body: HeartbeatBody, options: Public
     goodAtMs: fact.kind === 'good' ? nowMs : (before?.goodAtMs ?? worker.registeredAtMs),
   });
   const directives = directivesFor(worker, fact, registry.breaker().trippedAtMs !== undefined);
-  reconciler.settle(worker.nodeId);
+  reconciler.enqueue(worker.nodeId);
   return {
     status: 'acknowledged',
     timestamp: nowMs,

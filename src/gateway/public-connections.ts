@@ -6,7 +6,7 @@ import { addressKey, createRateLimit } from './rate-limit.ts';
 
 /** From the accept to the end of the TLS handshake. */
 const handshakeMs = 5_000;
-/** A stranger's connection: as long as the longest registration takes, and no longer whatever it does. */
+/** The life of a stranger's connection: as long as the longest registration takes, whatever it is used for. */
 const strangersLifeMs = 60_000;
 /** How long a stranger may wait between a reply and the next request. */
 export const STRANGERS_REST_MS = 5_000;
@@ -14,16 +14,16 @@ const mostKnownAddresses = 100_000;
 const reportEveryMs = 10_000;
 
 export interface PublicConnections extends Connections {
-  /** A worker's proof was accepted on this socket: strangers do not displace it, and its address is known. */
+  /** A worker's proof was accepted on this socket: strangers cannot displace it, and its address is known. */
   prove(socket: Socket, nodeId: string): void;
 }
 
-/** How long a worker's connection may be idle: two heartbeats may be late, and the third still finds it. */
+/** How long a worker's connection may be idle: two heartbeats may be missed, and the third still finds it. */
 export function keptIdleMs(heartbeatIntervalMs: number): number {
   return Math.max(STRANGERS_REST_MS, 2.5 * heartbeatIntervalMs);
 }
 
-/** The connections of the public port: what strangers open costs no known worker its own. */
+/** Limits the connections of the public port: those of strangers never displace a known worker's. */
 export function guardPublicPort(
   server: Server,
   limits: GatewayConfig['limits'],
@@ -50,9 +50,9 @@ export function guardPublicPort(
     keyOf: (socket) => addressKey(socket.remoteAddress ?? ''),
     admits(address, { localAddress, remoteAddress }) {
       const nowMs = clock.monotonicMs();
-      // The readiness probe comes from this machine itself.
+      // The readiness probe comes from this machine.
       const isKnown = known.has(address) || localAddress === remoteAddress;
-      // Its own budget first: an address that has spent it takes nothing of what all share.
+      // The address's own budget first: an address that has spent it takes nothing of the common one.
       return addresses.take(address, nowMs) === 0 && inAll.take(isKnown ? 'known' : 'strangers', nowMs) === 0;
     },
     onCut: report,
@@ -68,7 +68,7 @@ export function guardPublicPort(
       const connection = connections.of(socket);
       if (!connection) return;
       connection.keepFor(nodeId);
-      // Deleted and added again: the first of a set is then the one longest unused.
+      // Deleted and added again: the first of the set is then the one longest unused.
       known.delete(connection.key);
       known.add(connection.key);
       const [oldest] = known;
@@ -77,7 +77,7 @@ export function guardPublicPort(
   };
 }
 
-/** A flood must not flood the log, too. */
+/** At most one report per interval: a flood of connections must not flood the log. */
 function occasionally(clock: Clock, say: () => void): () => void {
   let lastMs = Number.NEGATIVE_INFINITY;
   return () => {

@@ -1,13 +1,13 @@
 /** A token bucket for each key: `ratePerSecond` on average, `burst` at once after a pause. */
 export interface RateLimit {
-  /** Takes one; `0` when it was there, else after how many ms to come back. */
+  /** Takes one token: `0` when there was one, else the ms until there is one. */
   take(key: string, nowMs: number): number;
 }
 
 export interface RateLimitOptions {
   readonly ratePerSecond: number;
   readonly burst: number;
-  /** Keys remembered at most; the ones longest unused are forgotten, which gives them a full bucket. */
+  /** Keys remembered at most. The ones longest unused are forgotten, which gives them a full bucket. */
   readonly mostKeys?: number;
 }
 
@@ -31,7 +31,7 @@ export function createRateLimit({ ratePerSecond, burst, mostKeys = 20_000 }: Rat
   };
 }
 
-/** One machine has whole /64 networks of IPv6 addresses: they count as one. */
+/** The key of an address. One machine has a whole /64 network of IPv6 addresses, which counts as one. */
 export function addressKey(address: string): string {
   const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
   if (!plain.includes(':')) return plain;

@@ -1,13 +1,12 @@
-import { appendFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { lineHash, openAudit } from './audit.ts';
-import { openDiskReserve } from './disk-reserve.ts';
 import { openRegistry } from './registry.ts';
 import { openSqliteStore } from './store.ts';
+import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import { aWorker } from './worker.fixture.ts';
-import { fromStored, type Presence, toStored, type WorkerStatus, workerKey } from './worker.ts';
+import type { LastHeartbeat, WorkerStatus } from './worker.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -15,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-const presence: Presence = {
+const lastHeartbeat: LastHeartbeat = {
   incarnation: 1,
   sequence: 5,
   lastHeartbeatMs: 2_000,
@@ -76,12 +75,12 @@ describe('a worker’s record', () => {
   ];
   test.each(statuses)('in the state $kind comes back from the store as it was', (status) => {
     const worker = aWorker({ status, lockedAtMs: 7, heldFor: 'slashed', host: { os: 'linux', cpus: 4 } });
-    const stored: unknown = JSON.parse(JSON.stringify(toStored(worker, presence)));
-    expect(fromStored(workerKey(worker.nodeId), stored)).toEqual({ worker, presence });
+    const stored: unknown = JSON.parse(JSON.stringify(toStored(worker, lastHeartbeat)));
+    expect(fromStored(workerKey(worker.nodeId), stored)).toEqual({ worker, lastHeartbeat });
   });
 
   test('has the members of the seed', () => {
-    expect(toStored(aWorker(), presence)).toMatchObject({
+    expect(toStored(aWorker(), lastHeartbeat)).toMatchObject({
       node_id: 'worker-1',
       registered_at: 1_000,
       status: { kind: 'member' },
@@ -95,7 +94,7 @@ describe('a worker’s record', () => {
     ['another state', { ...toStored(aWorker(), undefined), status: { kind: 'free' } }],
     ['the key of another node', toStored(aWorker({ nodeId: 'worker-2' }), undefined)],
   ])('that is %s stops the start: half of the truth is worse than none', (_what, value) => {
-    expect(() => fromStored('/workers/worker-1', value)).toThrow(/not one of this version/);
+    expect(() => fromStored('/workers/worker-1', value)).toThrow(/not one that this version writes/);
   });
 });
 
@@ -106,7 +105,7 @@ describe('the registry', () => {
       await using store = openSqliteStore(path);
       const registry = await openRegistry(store);
       await registry.save({ worker: aWorker() });
-      registry.hear('worker-1', presence);
+      registry.recordHeartbeat('worker-1', lastHeartbeat);
       expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: null });
       await registry.flush();
       expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: { sequence: 5 } });
@@ -114,7 +113,7 @@ describe('the registry', () => {
     await using store = openSqliteStore(path);
     const registry = await openRegistry(store);
     expect(registry.worker('worker-1')).toEqual(aWorker());
-    expect(registry.presence('worker-1')).toEqual(presence);
+    expect(registry.lastHeartbeat('worker-1')).toEqual(lastHeartbeat);
   });
 
   test('counts a decision only once it is written', async () => {
@@ -184,7 +183,7 @@ describe('the registry', () => {
     const registry = await openRegistry(store);
     for (let index = 0; index < 450; index += 1) {
       await registry.save({ worker: aWorker({ nodeId: `worker-${index}` }) });
-      registry.hear(`worker-${index}`, presence);
+      registry.recordHeartbeat(`worker-${index}`, lastHeartbeat);
     }
     const write = store.write.bind(store);
     const sizes: number[] = [];
@@ -212,185 +211,5 @@ describe('the registry', () => {
       { key: '/breaker', value: 'x' },
     ]);
     await expect(openRegistry(store)).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STORE_DAMAGED' });
-  });
-});
-
-/** Every append ends in the midst of its first line. */
-async function fullDisk(path: string): Promise<{ empty(): void }> {
-  const file = await open(path, 'w');
-  const prototype = Object.getPrototypeOf(file) as { appendFile: (data: string) => Promise<void> };
-  await file.close();
-  const { appendFile: append } = prototype;
-  prototype.appendFile = async function (this: unknown, data: string) {
-    await append.call(this as typeof prototype, data.slice(0, 20));
-    throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-  };
-  return {
-    empty: () => {
-      prototype.appendFile = append;
-    },
-  };
-}
-
-describe('the audit file', () => {
-  const lines = async (path: string) =>
-    (await readFile(path, 'utf8'))
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-
-  test('is an unbroken chain also when the disk was full in between', async () => {
-    const path = join(directory, 'audit.jsonl');
-    await using audit = await openAudit(path, () => 0);
-    const disk = await fullDisk(join(directory, 'other'));
-    await expect(audit.note('thing.done', { n: 1 })).rejects.toMatchObject({
-      code: 'DAAS_GATEWAY_AUDIT_FAILED',
-    });
-    expect(audit.failure()).toContain('ENOSPC');
-    disk.empty();
-    await audit.note('thing.done', { n: 2 });
-    expect(audit.failure()).toBeUndefined();
-    const [first, second, ...more] = await lines(path);
-    expect(second).toMatchObject({ seq: 2, n: 2, prev: first?.hash });
-    expect(more).toEqual([]);
-  });
-
-  test('is a chain: each line carries the hash of the one before, over restarts', async () => {
-    const path = join(directory, 'audit.jsonl');
-    for (const round of [1, 2]) {
-      await using audit = await openAudit(path, () => 0);
-      await Promise.all([1, 2, 3].map((n) => audit.note('thing.done', { round, n })));
-    }
-    const all = await lines(path);
-    expect(all.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-    let previous = '0'.repeat(64);
-    for (const { hash, ...body } of all) {
-      expect(body.prev).toBe(previous);
-      expect(lineHash(body)).toBe(hash);
-      previous = String(hash);
-    }
-    expect((await stat(path)).mode & 0o777).toBe(0o600);
-  });
-
-  test('goes on after a line that a crash cut short, and says so', async () => {
-    const path = join(directory, 'audit.jsonl');
-    {
-      await using audit = await openAudit(path, () => 0);
-      await audit.note('thing.done', {});
-    }
-    const [, last] = await lines(path);
-    await appendFile(path, '{"seq":3,"at":"19');
-    {
-      await using audit = await openAudit(path, () => 0);
-      await audit.note('thing.done', {});
-    }
-    const text = await readFile(path, 'utf8');
-    const [third, fourth] = text.trimEnd().split('\n').slice(-2);
-    expect(JSON.parse(third ?? '')).toMatchObject({
-      seq: 3,
-      event: 'audit.opened',
-      cut_short: true,
-      prev: last?.hash,
-    });
-    expect(JSON.parse(fourth ?? '')).toMatchObject({ seq: 4, event: 'thing.done' });
-  });
-
-  test('begins a new chain on a file it cannot read, and says so by its number', async () => {
-    const path = join(directory, 'audit.jsonl');
-    await writeFile(path, 'garbage\n');
-    await using audit = await openAudit(path, () => 0);
-    await audit.note('thing.done', {});
-    const text = await readFile(path, 'utf8');
-    expect(JSON.parse(text.split('\n')[1] ?? '')).toMatchObject({ seq: 1, prev: '0'.repeat(64) });
-  });
-
-  test('writes a line that comes in the very moment in which the last one was written', async () => {
-    const path = join(directory, 'audit.jsonl');
-    await using audit = await openAudit(path, () => 0);
-    for (let n = 0; n < 20; n += 1) await audit.note('thing.done', { n });
-    expect(await lines(path)).toHaveLength(21);
-  });
-
-  test('goes on in a new file when one is full, keeps so many, and is one chain over all of them', async () => {
-    const path = join(directory, 'audit.jsonl');
-    const options = { maxFileBytes: 1_000, maxFiles: 3 };
-    for (const round of [1, 2]) {
-      await using audit = await openAudit(path, () => 0, options);
-      for (let n = 0; n < 20; n += 1) await audit.note('thing.done', { round, n });
-    }
-    const earlier = (await readdir(directory)).filter((name) => name.startsWith('audit-until-')).sort();
-    expect(earlier).toHaveLength(3);
-    const kept = [];
-    for (const name of [...earlier, 'audit.jsonl']) kept.push(...(await lines(join(directory, name))));
-    expect(kept[0]).toMatchObject({
-      event: 'audit.rotated',
-      earlier: expect.stringMatching(/^audit-until-/),
-    });
-    expect(kept.some(({ removed }) => String(removed).startsWith('audit-until-'))).toBe(true);
-    let { prev: previous, seq: sequence } = kept[0] ?? {};
-    for (const { hash, ...body } of kept) {
-      expect(body).toMatchObject({ prev: previous, seq: sequence });
-      expect(lineHash(body)).toBe(hash);
-      previous = hash;
-      sequence = Number(sequence) + 1;
-    }
-    for (const name of [...earlier, 'audit.jsonl'])
-      expect((await stat(join(directory, name))).mode & 0o777).toBe(0o600);
-  });
-
-  test('goes on from the file before it when a crash came between the two', async () => {
-    const path = join(directory, 'audit.jsonl');
-    {
-      await using audit = await openAudit(path, () => 0);
-      await audit.note('thing.done', {});
-    }
-    const [, last] = await lines(path);
-    await rename(path, join(directory, 'audit-until-000000000002.jsonl'));
-    {
-      await using audit = await openAudit(path, () => 0);
-      await audit.flush();
-    }
-    expect((await lines(path))[0]).toMatchObject({ seq: 3, prev: last?.hash });
-  });
-
-  test('keeps what only has to be known in order until there is room, and counts what is too much', async () => {
-    const path = join(directory, 'audit.jsonl');
-    await using audit = await openAudit(path, () => 0, { mostWaiting: 3 });
-    const disk = await fullDisk(join(directory, 'other'));
-    audit.record('thing.seen', { n: 0 });
-    await audit.flush();
-    for (let n = 1; n < 10; n += 1) audit.record('thing.seen', { n });
-    audit.recordLockOut('thing.locked', {});
-    await audit.flush();
-    disk.empty();
-    await audit.flush();
-    expect((await lines(path)).map(({ event, n, count }) => [event, n ?? count])).toEqual([
-      ['audit.opened', undefined],
-      ['thing.seen', 0],
-      ['thing.seen', 1],
-      ['thing.seen', 2],
-      ['thing.locked', undefined],
-      ['audit.dropped', 7],
-    ]);
-  });
-});
-
-describe('the reserve on the disk', () => {
-  test('is used for a lock-out alone, and what lets somebody in is refused until it is back', async () => {
-    const path = join(directory, 'audit.jsonl');
-    const reserve = await openDiskReserve(join(directory, 'reserve'), 4_096);
-    await using audit = await openAudit(path, () => 0, { reserve });
-    const disk = await fullDisk(join(directory, 'other'));
-    const failed = { code: 'DAAS_GATEWAY_AUDIT_FAILED' };
-    await expect(audit.note('thing.done', {})).rejects.toMatchObject(failed);
-    expect(reserve.isSpent()).toBe(false);
-    audit.recordLockOut('thing.locked', {});
-    await audit.flush();
-    expect(reserve.isSpent()).toBe(true);
-    disk.empty();
-    await expect(audit.note('thing.done', {})).rejects.toMatchObject(failed);
-    await reserve.restore();
-    await audit.note('thing.done', {});
-    expect(reserve.isSpent()).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { AuditFacts } from './audit.ts';
+import type { AuditFacts } from './audit-chain.ts';
 import { createRefusalTally } from './refusal-tally.ts';
 
 const minuteMs = 60_000;

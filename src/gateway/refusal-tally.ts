@@ -1,18 +1,19 @@
-import type { Audit, AuditFacts } from './audit.ts';
+import type { Audit } from './audit.ts';
+import type { AuditFacts } from './audit-chain.ts';
 
 /**
- * Refusals cost their senders nothing, so they must not cost the disk a line each: the first of its kind in a minute is
- * written as it is, the rest of that minute is counted and written as one line. Beyond a number of kinds a minute only
- * the reason is counted.
+ * Refused requests cost their senders nothing, so they must not cost the disk a line each: the first of its kind in a
+ * minute is written as a line, the rest of that minute is counted and written as one more. Beyond a number of kinds per
+ * minute only the reason is counted.
  */
 export interface RefusalTally {
-  /** `kind` is what refusals are counted by; `facts` go into the line of the first. */
+  /** Counts by `kind`; `facts` go into the line of the first. */
   count(event: string, kind: RefusalKind, facts: AuditFacts): void;
   /** Writes the minutes that are over, or, with `isLast`, all of them. */
   flush(options?: { readonly isLast?: boolean }): void;
 }
 
-/** Nothing in here may be a claim that was not proven, but for the sender's address. */
+/** Apart from the sender's address, nothing in here may be an unproven claim. */
 interface RefusalKind {
   readonly reason: string;
   readonly path?: string;
@@ -23,9 +24,9 @@ interface RefusalKind {
 export interface RefusalTallyOptions {
   readonly audit: Pick<Audit, 'record'>;
   readonly nowMs: () => number;
-  /** Kinds without a proven node id that are told apart within a minute. */
+  /** Kinds without a proven node id that are distinguished within a minute. */
   readonly mostKinds?: number;
-  /** Kinds with one: apart from the others, so that strangers cannot use up their number. */
+  /** Kinds with one: counted apart, so that strangers cannot use up their number. */
   readonly mostProvenKinds?: number;
 }
 
@@ -33,9 +34,17 @@ interface Count {
   readonly event: string;
   readonly kind: RefusalKind;
   readonly minute: number;
-  /** Without the one that has a line of its own. */
+  /** Without the first, which has a line of its own. */
   more: number;
   lastRequestId: string | undefined;
+}
+
+interface Tally {
+  readonly audit: Pick<Audit, 'record'>;
+  readonly most: { readonly proven: number; readonly unproven: number };
+  readonly counts: Map<string, Count>;
+  /** How many kinds have a proven node id, and how many do not; without those that are counted by reason alone. */
+  readonly kinds: { proven: number; unproven: number };
 }
 
 const minuteMs = 60_000;
@@ -48,71 +57,85 @@ export function createRefusalTally({
   mostKinds = 32,
   mostProvenKinds = 256,
 }: RefusalTallyOptions): RefusalTally {
-  const counts = new Map<string, Count>();
-  /** How many of them have a node id, and how many have not; what is merely counted by its reason is not among them. */
-  const kinds = { proven: 0, unproven: 0 };
+  const tally: Tally = {
+    audit,
+    most: { proven: mostProvenKinds, unproven: mostKinds },
+    counts: new Map(),
+    kinds: { proven: 0, unproven: 0 },
+  };
   const minuteNow = () => Math.floor(nowMs() / minuteMs);
-
-  function write({ event, kind, minute, more, lastRequestId }: Count): void {
-    if (more === 0) return;
-    audit.record(`${event}.more`, {
-      reason: kind.reason,
-      path: kind.path,
-      address: kind.address,
-      node_id: kind.nodeId,
-      count: more,
-      minute: new Date(minute * minuteMs).toISOString(),
-      last_request_id: lastRequestId,
-    });
-  }
-
-  function flush({ isLast = false }: { readonly isLast?: boolean } = {}): void {
-    const minute = minuteNow();
-    for (const [key, count] of counts) {
-      // A clock that was set back ends a minute too.
-      if (!isLast && count.minute === minute) continue;
-      counts.delete(key);
-      if (count.kind.address !== others) kinds[sortOf(count.kind)] -= 1;
-      write(count);
-    }
-  }
-
-  function mayBegin(kind: RefusalKind): boolean {
-    const sort = sortOf(kind);
-    if (kinds[sort] >= (sort === 'proven' ? mostProvenKinds : mostKinds)) return false;
-    kinds[sort] += 1;
-    return true;
-  }
-
   return {
     count(event, kind, facts) {
       const minute = minuteNow();
-      const known = counts.get(keyOf(event, kind));
-      if (known && known.minute !== minute) flush();
-      const current = counts.get(keyOf(event, kind));
-      if (!current && mayBegin(kind)) {
-        counts.set(keyOf(event, kind), { event, kind, minute, more: 0, lastRequestId: undefined });
-        audit.record(event, { ...facts, reason: kind.reason });
-        return;
-      }
-      const counted = current ?? rest(event, kind.reason, minute);
-      counted.more += 1;
-      if (typeof facts.request_id === 'string') counted.lastRequestId = facts.request_id;
+      const known = tally.counts.get(keyOf(event, kind));
+      if (known && known.minute !== minute) flushBefore(tally, minute);
+      countOne(tally, { event, kind, minute }, facts);
     },
-    flush,
+    flush: ({ isLast = false } = {}) => flushBefore(tally, isLast ? undefined : minuteNow()),
   };
+}
 
-  /** The reasons are a fixed set, so that these stay few however many addresses there are. */
-  function rest(event: string, reason: string, minute: number): Count {
-    const kind = { reason, address: others };
-    const key = keyOf(event, kind);
-    const found = counts.get(key);
-    if (found?.minute === minute) return found;
-    if (found) write(found);
-    const begun = { event, kind, minute, more: 0, lastRequestId: undefined };
-    counts.set(key, begun);
-    return begun;
+function countOne(
+  tally: Tally,
+  { event, kind, minute }: Pick<Count, 'event' | 'kind' | 'minute'>,
+  facts: AuditFacts,
+): void {
+  const { counts, audit } = tally;
+  const key = keyOf(event, kind);
+  const current = counts.get(key);
+  if (!current && mayBegin(tally, kind)) {
+    counts.set(key, { event, kind, minute, more: 0, lastRequestId: undefined });
+    audit.record(event, { ...facts, reason: kind.reason });
+    return;
   }
+  const counted = current ?? countOfReason(tally, { event, reason: kind.reason, minute });
+  counted.more += 1;
+  if (typeof facts.request_id === 'string') counted.lastRequestId = facts.request_id;
+}
+
+function mayBegin({ kinds, most }: Tally, kind: RefusalKind): boolean {
+  const sort = sortOf(kind);
+  if (kinds[sort] >= most[sort]) return false;
+  kinds[sort] += 1;
+  return true;
+}
+
+/** The reasons are a fixed set: these counts stay few, however many addresses there are. */
+function countOfReason(
+  tally: Tally,
+  { event, reason, minute }: { readonly event: string; readonly reason: string; readonly minute: number },
+): Count {
+  const kind = { reason, address: others };
+  const key = keyOf(event, kind);
+  const found = tally.counts.get(key);
+  if (found?.minute === minute) return found;
+  if (found) write(tally, found);
+  const begun = { event, kind, minute, more: 0, lastRequestId: undefined };
+  tally.counts.set(key, begun);
+  return begun;
+}
+
+/** Writes every count that is not of this minute (a clock that was set back ends a minute as well); without one, all. */
+function flushBefore(tally: Tally, minute: number | undefined): void {
+  for (const [key, count] of tally.counts) {
+    if (count.minute === minute) continue;
+    tally.counts.delete(key);
+    if (count.kind.address !== others) tally.kinds[sortOf(count.kind)] -= 1;
+    write(tally, count);
+  }
+}
+
+function write({ audit }: Tally, { event, kind, minute, more, lastRequestId }: Count): void {
+  if (more === 0) return;
+  audit.record(`${event}.more`, {
+    reason: kind.reason,
+    path: kind.path,
+    address: kind.address,
+    node_id: kind.nodeId,
+    count: more,
+    minute: new Date(minute * minuteMs).toISOString(),
+    last_request_id: lastRequestId,
+  });
 }
 
 function keyOf(event: string, { reason, path, address, nodeId }: RefusalKind): string {

@@ -1,20 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
+import { FakeChain, FakeClock, FakeKubernetes, settled } from '#testing';
 import { createAdmission } from './admission.ts';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, id, STAKER } from './chain.fixture.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
-import { FakeCluster } from './cluster.fixture.ts';
 import { createCommitGroup } from './commit-group.ts';
 import { GatewayConfig } from './config.ts';
 import { createDueTimes } from './due-times.ts';
-import { createFactCache, FACT_LIFE_MS, REREADS_A_SECOND } from './facts.ts';
+import { createFactCache } from './fact-cache.ts';
+import { FACT_LIFE_MS } from './fact-context.ts';
+import { REREADS_A_SECOND } from './fact-refresh.ts';
+import { CLUSTER_ID, GATEWAY_ID, id, STAKER } from './ids.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import type { Change, Store } from './store.ts';
+import { toStored, workerKey } from './stored-worker.ts';
 import { createWorkQueue } from './work-queue.ts';
 import { aWorker } from './worker.fixture.ts';
-import { toStored, workerKey } from './worker.ts';
 
 const key = new Uint8Array(32).fill(7);
 
@@ -77,13 +78,13 @@ async function registryOf(
 
 describe('with many workers', () => {
   test('no challenge, admission or reading of facts looks at all of them', async () => {
-    const clock = new ManualClock();
-    const chain = new FakeChain();
-    const cluster = new FakeCluster(clock);
+    const clock = new FakeClock();
+    const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
+    const kubernetes = new FakeKubernetes(clock);
     const { registry } = await registryOf(2_000, chain);
     let looks = 0;
     const nodes = new WatchedMap<string, never>();
-    const names = new WatchedMap([...cluster.names]);
+    const names = new WatchedMap([...kubernetes.names]);
     const bans = new WatchedMap([...registry.bans()]);
     const watched: Registry = {
       ...registry,
@@ -113,14 +114,14 @@ describe('with many workers', () => {
         }),
         gatewayId: GATEWAY_ID,
       },
-      cluster,
+      kubernetes,
       chain,
       registry: watched,
       reconciler: {
         nodes: () => nodes,
         names: () => names,
-        settle: () => undefined,
-        lapse: async () => undefined,
+        enqueue: () => undefined,
+        expireAdmission: async () => undefined,
       } as unknown as Reconciler,
       audit: { note: async () => undefined, failure: () => undefined } as never,
       refusals: { count: () => undefined, flush: () => undefined },
@@ -154,8 +155,8 @@ describe('with many workers', () => {
   });
 
   test('facts that were read together are read again apart, and no more than a bounded number a second', async () => {
-    const clock = new ManualClock();
-    const chain = new FakeChain();
+    const clock = new FakeClock();
+    const chain = new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER });
     const count = 20 * REREADS_A_SECOND;
     const { registry } = await registryOf(count, chain);
     let seed = 1;
@@ -192,8 +193,11 @@ describe('with many workers', () => {
   }, 60_000);
 
   test('decisions that come together wait for the disk once, in their order, and heartbeats never write the past over one', async () => {
-    const { registry, store } = await registryOf(200, new FakeChain());
-    registry.hear('worker-0', {
+    const { registry, store } = await registryOf(
+      200,
+      new FakeChain({ clock: new FakeClock(), clusterId: CLUSTER_ID, staker: STAKER }),
+    );
+    registry.recordHeartbeat('worker-0', {
       incarnation: 1,
       sequence: 1,
       lastHeartbeatMs: 1,
@@ -283,7 +287,7 @@ describe('a line', () => {
     const runs: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
     const queue = createWorkQueue({
-      clock: new ManualClock(),
+      clock: new FakeClock(),
       random: () => 0.5,
       log: silentLog,
       atOnce: 1,

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server } from '
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
-import { ManualClock } from './clock.fixture.ts';
+import { FakeClock } from '#testing';
 import { createSelfProbe, LIVE_PATH } from './self-probe.ts';
 import { testTls } from './tls.fixture.ts';
 
@@ -58,7 +58,7 @@ test('however often readiness is asked for, the port is tried once a second', as
       response.end();
     }),
   );
-  const clock = new ManualClock();
+  const clock = new FakeClock();
   const probe = createSelfProbe({ host: '127.0.0.1', port, cert: tls.cert, clock });
   await Promise.all([probe(), probe(), probe()]);
   expect(asked).toBe(1);

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { isPinned, spkiPin, TLS_MINIMUM } from '#api';
 import { type Clock, messageOf } from '#base';
 
-/** On the public port: answers 200 to anybody. */
+/** On the public port: answers 200 to any client. */
 export const LIVE_PATH = '/livez';
 
 export interface PortHealth {
@@ -14,16 +14,16 @@ export interface PortHealth {
 export interface SelfProbeOptions {
   readonly host: string;
   readonly port: number;
-  /** PEM of the certificate that has to be served. */
+  /** PEM of the certificate that must be served. */
   readonly cert: string;
   readonly clock: Clock;
   readonly timeoutMs?: number;
 }
 
-/** However often readiness is asked for, the port is tried once in this time. */
+/** The port is tried no more often than this, however often readiness is asked for. */
 const freshMs = 1_000;
 
-/** Looks at the public port as a worker does: a new connection, TLS, our own key, one request. */
+/** Tries the public port as a worker would: a new connection, TLS, the gateway's own key, one request. */
 export function createSelfProbe(options: SelfProbeOptions): () => Promise<PortHealth> {
   const { clock } = options;
   let latest: { readonly atMs: number; readonly health: Promise<PortHealth> } | undefined;

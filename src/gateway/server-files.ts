@@ -45,15 +45,15 @@ async function readNamed(path: string, rules: TrustRules): Promise<string> {
     if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError(
       'DAAS_GATEWAY_TLS_UNREADABLE',
-      `${path} (${rules.origin}) cannot be read: make it, or check its owner and mode`,
+      `${path} (${rules.origin}) cannot be read: create it, or check its owner and mode`,
       { cause },
     );
   }
 }
 
 /**
- * Workers send nothing to a gateway whose key is not the one on chain, and proofs name it by its id there: a gateway
- * that does not fit its entry is of no use to anybody.
+ * Compares this gateway with its entry on chain. Workers send nothing to a gateway with another key, and proofs name it by
+ * its id there: a gateway that does not match its entry cannot work.
  * @throws `DAAS_GATEWAY_NOT_ON_CHAIN`, `DAAS_GATEWAY_PIN_MISMATCH`.
  */
 export function checkOwnEntry(cluster: Cluster, gatewayId: string, cert: string, log: Log): void {
@@ -61,21 +61,21 @@ export function checkOwnEntry(cluster: Cluster, gatewayId: string, cert: string,
   if (!entry)
     throw new ConfigurationError(
       'DAAS_GATEWAY_NOT_ON_CHAIN',
-      `gateway ${gatewayId} (gateway.gatewayId) is not one of cluster ${cluster.id} on chain: register it with 'k3s-daas cluster gateway add'; known are ${cluster.gateways.map(({ id }) => id).join(', ') || 'none'}`,
+      `gateway ${gatewayId} (gateway.gatewayId) is not registered in cluster ${cluster.id} on chain: register it with 'k3s-daas cluster gateway add'. Registered are ${cluster.gateways.map(({ id }) => id).join(', ') || 'none'}`,
     );
   if (entry.tlsPins.length > 0 && !isPinned(new X509Certificate(cert), entry.tlsPins))
     throw new ConfigurationError(
       'DAAS_GATEWAY_PIN_MISMATCH',
-      `the TLS key of this gateway is not one of those that the chain names for ${gatewayId}: workers would refuse it; use the right key, or register the new pin`,
+      `the TLS key of this gateway is not one that the chain names for ${gatewayId}, so workers would refuse it: use the right key, or register the new pin`,
     );
   if (!entry.isLive)
-    log.warn('The chain says that this gateway is not live: workers will not choose it', { gatewayId });
+    log.warn('The chain lists this gateway as not live: workers will not choose it', { gatewayId });
 }
 
 const caRules: TrustRules = { what: 'the CA of the k3s server', origin: 'gateway.serverCaFile' };
 
 /**
- * `K10<hash>::`, the part of a join token by which a worker knows its server, from the CA file or from the server itself.
+ * `K10<hash>::`, the part of a join token by which a worker recognises its server: from the CA file, or from the server.
  * @throws `DAAS_SERVER_CA_UNREADABLE`.
  */
 export async function joinTokenHead(
@@ -84,7 +84,8 @@ export async function joinTokenHead(
 ): Promise<string> {
   const origin = serverCaFile ?? new URL('/cacerts', server).href;
   try {
-    if (serverCaFile === undefined) log.warn('The server’s CA is taken on its word', { origin });
+    if (serverCaFile === undefined)
+      log.warn('The server’s CA is taken from the server itself, unchecked', { detail: origin });
     const bundle =
       serverCaFile === undefined ? await fetchCaCerts(server) : await readTrusted(serverCaFile, caRules);
     return `K10${caHash(bundle)}::`;
@@ -99,10 +100,10 @@ export async function joinTokenHead(
   }
 }
 
-/** A bundle of a dozen certificates has some twenty kilobytes. */
+/** A bundle of a dozen certificates has about twenty kilobytes. */
 const longestCaBytes = 1024 * 1024;
 
-/** As an agent does that has no hash: what it downloads is what it is to trust, so there is nothing to check it by. */
+/** As an agent without a hash does: the download is what will be trusted, so nothing can verify it. */
 function fetchCaCerts(server: string): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const outgoing = request(

@@ -1,6 +1,6 @@
-/** Places for work: a number in all, and a share of it that no one asker exceeds. */
+/** Places for work: a total, and a share that no single caller exceeds. */
 export interface Shares {
-  /** How to give the place back, once or more often; `undefined` when there is none. */
+  /** Takes a place and returns how to give it back (repeated calls are harmless); `undefined` when there is none. */
   take(asker: string): (() => void) | undefined;
 }
 

@@ -1,17 +1,17 @@
 import { EXPECTED, ORDINARY, RESERVED } from '#domain';
 import type { DueListing } from './operator-names.ts';
 
-/** What has happened to the Node of a name. */
+/** A change of the Node of a name. */
 export type Sighting = 'came' | 'gone';
 
 /**
- * Names whose Node was seen to come or go, in this order, until their listings have followed. An expected Node that has come
- * makes its name an ordinary one, however soon it goes again; whatever comes after an ordinary one has gone came without
- * being asked for.
+ * Names whose Node appeared or disappeared, in this order, until their listings have followed. An expected Node that has
+ * appeared makes its name an ordinary one, however soon it disappears. A Node that appears after an ordinary one has
+ * disappeared was not expected.
  */
 export interface Sightings {
   add(name: string, sighting: Sighting): void;
-  /** Lists the name as its sightings ask for; what fails is tried again at the next call. */
+  /** Changes the listing of the name sighting by sighting. What fails is tried again at the next call. */
   follow(name: string, relist: (due: DueListing) => Promise<void>): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export function createSightings(): Sightings {
 
   return {
     add(name, sighting) {
-      // To and fro, over and over, while the API server is away: the last two say it all.
+      // Many changes while the API server is away: the last two suffice.
       unfollowed.set(name, [...(unfollowed.get(name) ?? []), sighting].slice(-2));
     },
     async follow(name, relist) {

@@ -1,4 +1,4 @@
-/** Goes through many items, and lets others have the thread after every so many. */
+/** Goes through many items, and yields the thread after every `most` of them. */
 export async function inSlicesOf<T>(
   most: number,
   items: readonly T[],

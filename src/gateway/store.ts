@@ -5,12 +5,12 @@ import { ConfigurationError, DaasError } from '#base';
 import { makeTrustedDirectory, openTrustedSync, type TrustRules, writeFailure } from '#infrastructure';
 
 /**
- * Where the gateway's state lives: JSON values under keys like `/workers/<node_id>`. A `write` is one transaction and
- * durable when it resolves.
+ * The gateway's state: JSON values under keys such as `/workers/<node_id>`. A `write` is one transaction, and durable when
+ * it resolves.
  */
 export interface Store extends AsyncDisposable {
   read(key: string): Promise<unknown>;
-  /** Everything whose key begins so, in the order of the keys. */
+  /** Everything whose key has this prefix, in the order of the keys. */
   list(prefix: string): Promise<ReadonlyArray<readonly [key: string, value: unknown]>>;
   /** `value: undefined` removes. */
   write(changes: readonly Change[]): Promise<void>;
@@ -21,14 +21,14 @@ export interface Change {
 }
 
 /**
- * One sqlite file (mode 0600) in write-ahead mode, held exclusively: a second gateway on the same file would decide on
- * half of the truth.
+ * One sqlite file (mode 0600) in write-ahead mode, locked exclusively: a second gateway on the same file would decide on
+ * outdated state.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
  */
 export function openSqliteStore(path: string): Store {
   const database = openDatabase(path);
   const select = database.prepare('SELECT value FROM records WHERE key = ?');
-  // A prefix ends where its last character would be one higher; keys are ASCII.
+  // Keys are ASCII: 0x7f is greater than every character in them.
   const selectPrefix = database.prepare(
     'SELECT key, value FROM records WHERE key >= ? AND key < ? ORDER BY key',
   );
@@ -71,7 +71,7 @@ export function openSqliteStore(path: string): Store {
 function openDatabase(path: string): DatabaseSync {
   const rules: TrustRules = { what: 'the state file', origin: 'gateway.stateDir' };
   makeTrustedDirectory(dirname(path), rules);
-  // sqlite would create it with the mode of the umask; its -wal file takes the mode of the main one.
+  // sqlite would create it with the mode of the umask. Its -wal file takes the mode of the main file.
   const file = openTrustedSync(path, rules, constants.O_RDWR | constants.O_CREAT);
   try {
     fchmodSync(file, 0o600);
@@ -93,7 +93,7 @@ function openDatabase(path: string): DatabaseSync {
     if (cause instanceof Error && /locked|busy/i.test(cause.message))
       throw new DaasError(
         'DAAS_GATEWAY_STORE_BUSY',
-        `the state file ${path} is in use by another gateway: stop that one, or give this one a stateDir of its own`,
+        `the state file ${path} is in use by another gateway: stop that gateway, or give this one its own stateDir`,
         { cause },
       );
     if (cause instanceof Error && /disk is full/i.test(cause.message))

@@ -2,17 +2,17 @@ import { createDueTimes } from './due-times.ts';
 import { inSlicesOf } from './slices.ts';
 import type { Worker } from './worker.ts';
 
-/** When workers are looked at though nothing has told of them. */
+/** Looks at workers without an event. */
 export interface Sweep {
-  /** Looks at all of them soon, in slices that let others have the thread in between. */
+  /** Looks at all workers soon, in slices between which other work gets the thread. */
   askForAll(): void;
-  /** Looks at one again at this time, by the monotonic clock; `undefined`: at no time. */
+  /** Looks at a worker again at this time, by the monotonic clock; `undefined` cancels that. */
   lookAt(nodeId: string, atMs: number | undefined): void;
-  /** Looks at those whose time has come, and at a slice of the others, whatever may have been missed. */
+  /** Looks at the workers whose time has come, and at a slice of the others, in case an event was missed. */
   lookAround(nowMs: number): void;
 }
 
-/** How many are looked at in one go. */
+/** How many workers are looked at without a pause. */
 export const SWEEP_SLICE = 500;
 
 export function createSweep(workers: () => readonly Worker[], look: (nodeId: string) => void): Sweep {
@@ -26,7 +26,7 @@ export function createSweep(workers: () => readonly Worker[], look: (nodeId: str
       isAsked = false;
       await inSlicesOf(SWEEP_SLICE, workers(), ({ nodeId }) => look(nodeId));
     }
-    // In the same turn as the last look at what is asked for.
+    // In the same turn as the last check of `isAsked`.
     isSweeping = false;
   }
 

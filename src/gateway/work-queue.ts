@@ -1,22 +1,21 @@
-import { backoffDelayMs, type Clock, type Log, messageOf } from '#base';
+import { backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 
 /**
- * Work by key: whatever is added while its key waits is done once, what is added while it is being done is done again,
- * and what fails is tried again after a growing delay until it succeeds.
+ * Work by key. A key that is added while it waits is worked on once, one that is added while it is worked on is worked on
+ * again, and what fails is retried after a growing delay until it succeeds.
  *
- * Urgent work begins before all other, in places of its own, and does not wait for what is being done for the same key: that
- * is cut off.
+ * Urgent work begins before all other, has places of its own, and aborts work in progress for the same key.
  */
 export interface WorkQueue {
   add(key: string, options?: { readonly isUrgent?: boolean }): void;
-  /** Resolves when everything that was under way has ended; nothing new begins. */
+  /** Begins nothing new; resolves when everything in progress has ended. */
   close(): Promise<void>;
 }
 
 export interface WorkQueueOptions {
   readonly run: (key: string, signal: AbortSignal) => Promise<void>;
   readonly atOnce: number;
-  /** Places for urgent work, beside the others. */
+  /** Places for urgent work, in addition to the others. */
   readonly urgentAtOnce: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -29,78 +28,104 @@ interface Underway {
   readonly ended: Promise<void>;
 }
 
+interface Queue extends WorkQueueOptions {
+  readonly stop: AbortController;
+  readonly urgent: Set<string>;
+  readonly waiting: Set<string>;
+  readonly underway: Map<string, Underway>;
+  /** Failures in a row. */
+  readonly failures: Map<string, number>;
+  urgentUnderway: number;
+}
+
 const retry = { baseMs: 1_000, maxMs: 30_000 };
+const leastDelayMs = 100;
 
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { run, atOnce, urgentAtOnce, clock, random, log } = options;
-  const stop = new AbortController();
-  const urgent = new Set<string>();
-  const waiting = new Set<string>();
-  const underway = new Map<string, Underway>();
-  const failures = new Map<string, number>();
-  let urgentUnderway = 0;
-
-  function pump(): void {
-    for (const key of urgent) {
-      if (urgentUnderway >= urgentAtOnce) break;
-      begin(key, urgent, true);
-    }
-    for (const key of waiting) {
-      if (underway.size - urgentUnderway >= atOnce) return;
-      begin(key, waiting, false);
-    }
-  }
-
-  function begin(key: string, from: Set<string>, isUrgent: boolean): void {
-    if (stop.signal.aborted || underway.has(key)) return;
-    from.delete(key);
-    if (isUrgent) urgentUnderway += 1;
-    const own = new AbortController();
-    const ended = attempt(key, isUrgent, AbortSignal.any([stop.signal, own.signal])).finally(() => {
-      underway.delete(key);
-      if (isUrgent) urgentUnderway -= 1;
-      pump();
-    });
-    underway.set(key, { isUrgent, stop: own, ended });
-  }
-
-  async function attempt(key: string, isUrgent: boolean, signal: AbortSignal): Promise<void> {
-    try {
-      await run(key, signal);
-      failures.delete(key);
-    } catch (error) {
-      if (signal.aborted) return;
-      // What came in meanwhile, which may be the echo of what was done, is part of the next attempt: without this a
-      // node whose last step fails would be tried again and again without a pause.
-      waiting.delete(key);
-      urgent.delete(key);
-      const failed = failures.get(key) ?? 0;
-      failures.set(key, failed + 1);
-      const delayMs = 100 + backoffDelayMs(failed, retry, random);
-      log.warn('Could not settle a node, will try again', { node: key, delayMs, detail: messageOf(error) });
-      void clock.sleep(delayMs, stop.signal).then(
-        () => add(key, { isUrgent }),
-        () => undefined,
-      );
-    }
-  }
-
-  function add(key: string, { isUrgent = false }: { readonly isUrgent?: boolean } = {}): void {
-    if (stop.signal.aborted) return;
-    if (isUrgent) {
-      waiting.delete(key);
-      urgent.add(key);
-      const current = underway.get(key);
-      if (current && !current.isUrgent) current.stop.abort(new Error('something more urgent has to be done'));
-    } else if (!urgent.has(key)) waiting.add(key);
-    pump();
-  }
-
+  const queue: Queue = {
+    ...options,
+    stop: new AbortController(),
+    urgent: new Set(),
+    waiting: new Set(),
+    underway: new Map(),
+    failures: new Map(),
+    urgentUnderway: 0,
+  };
   return {
-    add,
+    add: (key, { isUrgent = false } = {}) => add(queue, key, isUrgent),
     async close() {
-      stop.abort(new Error('the gateway is stopping'));
-      await Promise.all([...underway.values()].map(({ ended }) => ended));
+      queue.stop.abort(new Error('the gateway is stopping'));
+      await Promise.all([...queue.underway.values()].map(({ ended }) => ended));
     },
   };
+}
+
+function add(queue: Queue, key: string, isUrgent: boolean): void {
+  const { stop, waiting, urgent, underway } = queue;
+  if (stop.signal.aborted) return;
+  if (isUrgent) {
+    waiting.delete(key);
+    urgent.add(key);
+    const current = underway.get(key);
+    if (current && !current.isUrgent)
+      current.stop.abort(new Error('more urgent work for this node has begun'));
+  } else if (!urgent.has(key)) waiting.add(key);
+  pump(queue);
+}
+
+/** Begins what there is a place for. */
+function pump(queue: Queue): void {
+  const { urgent, waiting, underway, atOnce, urgentAtOnce } = queue;
+  for (const key of urgent) {
+    if (queue.urgentUnderway >= urgentAtOnce) break;
+    begin(queue, key, true);
+  }
+  for (const key of waiting) {
+    if (underway.size - queue.urgentUnderway >= atOnce) return;
+    begin(queue, key, false);
+  }
+}
+
+function begin(queue: Queue, key: string, isUrgent: boolean): void {
+  const { stop, urgent, waiting, underway } = queue;
+  if (stop.signal.aborted || underway.has(key)) return;
+  (isUrgent ? urgent : waiting).delete(key);
+  if (isUrgent) queue.urgentUnderway += 1;
+  const own = new AbortController();
+  const signal = AbortSignal.any([stop.signal, own.signal]);
+  const ended = attempt(queue, key, isUrgent, signal).finally(() => {
+    underway.delete(key);
+    if (isUrgent) queue.urgentUnderway -= 1;
+    pump(queue);
+  });
+  underway.set(key, { isUrgent, stop: own, ended });
+}
+
+async function attempt(queue: Queue, key: string, isUrgent: boolean, signal: AbortSignal): Promise<void> {
+  try {
+    await queue.run(key, signal);
+    queue.failures.delete(key);
+  } catch (error) {
+    if (!signal.aborted) retryLater(queue, key, isUrgent, error);
+  }
+}
+
+function retryLater(queue: Queue, key: string, isUrgent: boolean, error: unknown): void {
+  const { urgent, waiting, failures, stop, clock, random, log } = queue;
+  // What was added meanwhile, which may be the echo of the work itself, is part of the next attempt. Without this a
+  // node whose last step fails would be retried without a pause.
+  waiting.delete(key);
+  urgent.delete(key);
+  const failed = failures.get(key) ?? 0;
+  failures.set(key, failed + 1);
+  const delayMs = leastDelayMs + backoffDelayMs(failed, retry, random);
+  log.warn('A node could not be reconciled and is retried', {
+    nodeId: key,
+    delayMs,
+    ...errorFields(error),
+  });
+  void clock.sleep(delayMs, stop.signal).then(
+    () => add(queue, key, isUrgent),
+    () => undefined,
+  );
 }

@@ -1,18 +1,18 @@
 import { isAdmitted, type Worker } from './worker.ts';
 
-/** `before` or `after` is undefined for a worker that has just come, or was forgotten. */
+/** `before` is undefined for a new worker, `after` for one that was forgotten. */
 export type WorkerChange = (before: Worker | undefined, after: Worker | undefined) => void;
 
-/** The workers by what they are asked for, so that no request has to look at all of them. */
+/** The workers by node id and by token, so that no request has to look at all of them. */
 export interface WorkerIndex {
   get(nodeId: string): Worker | undefined;
-  /** A token is bound to one node id, so there is one at most. */
+  /** A token is bound to one node id, so there is at most one. */
   ofToken(tokenId: string): Worker | undefined;
   all(): readonly Worker[];
   admittedCount(): number;
   set(worker: Worker): void;
   delete(nodeId: string): void;
-  /** Is told of every change, once it counts. */
+  /** Called at every change, once it counts. */
   onChange(listener: WorkerChange): void;
 }
 

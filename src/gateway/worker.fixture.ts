@@ -1,4 +1,4 @@
-import { id, STAKER } from './chain.fixture.ts';
+import { id, STAKER } from './ids.fixture.ts';
 import type { Worker } from './worker.ts';
 
 export function aWorker(change: Partial<Worker> = {}): Worker {

@@ -1,34 +1,26 @@
-import { randomBytes } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as requestPlain } from 'node:http';
-import { type Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createGatewayConnector, spkiPin } from '#api';
-import { type Log, type LogFields, Secret } from '#base';
-import type { ClusterPort, GatewayEntry } from '#domain';
-import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
-import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, type ProofSigner } from '#seal';
-import { CLUSTER_ID, FakeChain, GATEWAY_ID, STAKER } from './chain.fixture.ts';
-import { ManualClock, settled } from './clock.fixture.ts';
-import { FakeCluster } from './cluster.fixture.ts';
+import { spkiPin } from '#api';
+import type { GatewayEntry } from '#domain';
+import type { NodeKey } from '#seal';
+import { FakeChain, FakeClock, FakeKubernetes, type LogRecord, RecordingLog, settled } from '#testing';
 import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
+import { FakeWorker, newKey } from './fake-worker.fixture.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
+import { CLUSTER_ID, GATEWAY_ID, STAKER } from './ids.fixture.ts';
+import { type Link, linkTo } from './link.fixture.ts';
 import { testTls } from './tls.fixture.ts';
-
-export interface LogRecord {
-  readonly level: string;
-  readonly message: string;
-  readonly fields: LogFields;
-}
 
 /** A gateway with real doors, a chain and a cluster in memory, and a clock turned by hand. */
 export class World implements AsyncDisposable {
-  readonly clock = new ManualClock();
-  readonly chain = new FakeChain();
-  readonly cluster = new FakeCluster(this.clock);
+  readonly clock = new FakeClock();
+  readonly chain = new FakeChain({ clock: this.clock, clusterId: CLUSTER_ID, staker: STAKER });
+  readonly kubernetes = new FakeKubernetes(this.clock);
   readonly logged: LogRecord[] = [];
+  readonly #log = new RecordingLog(this.logged);
   readonly directory: string;
   config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
@@ -70,16 +62,16 @@ export class World implements AsyncDisposable {
 
   async startGateway(): Promise<RunningGateway> {
     this.chain.gateways = [this.entry('https://127.0.0.1:1')];
-    const link = linkTo(this.cluster);
+    const link = linkTo(this.kubernetes);
     this.#link = link;
     const gateway = await startGateway({
       config: this.config,
       clusterId: CLUSTER_ID,
       chain: this.chain,
       follower: this.chain,
-      cluster: link.port,
+      kubernetes: link.port,
       clock: this.clock,
-      log: this.#log(),
+      log: this.#log,
       random: () => 0.5,
     });
     this.gateway = gateway;
@@ -95,7 +87,7 @@ export class World implements AsyncDisposable {
   /** A new process on the same state; the chain asks for a full pass, as it does after a start. */
   async restartGateway(): Promise<void> {
     await this.stopGateway();
-    // Time passes while nobody looks, so that proofs of the earlier life are told apart.
+    // Time passes, so that proofs of the earlier life are recognised.
     await this.clock.advance(1_000);
     await this.startGateway();
   }
@@ -178,22 +170,6 @@ export class World implements AsyncDisposable {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  #log(): Log {
-    const level =
-      (name: string) =>
-      (message: string, fields: LogFields = {}) => {
-        this.logged.push({ level: name, message, fields });
-      };
-    const log: Log = {
-      debug: level('debug'),
-      info: level('info'),
-      warn: level('warn'),
-      error: level('error'),
-      child: () => log,
-    };
-    return log;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopGateway();
     for (const { gateway, link } of this.#killed) {
@@ -202,203 +178,4 @@ export class World implements AsyncDisposable {
     }
     await rm(this.directory, { recursive: true, force: true });
   }
-}
-
-interface Link {
-  readonly port: ClusterPort;
-  /** Calls neither arrive nor come back. */
-  cut(): void;
-  /** What hangs fails at last, so that it can be cleaned up. */
-  bury(): void;
-}
-
-/** One gateway's way to the cluster. */
-function linkTo(cluster: FakeCluster): Link {
-  const grave = Promise.withResolvers<never>();
-  grave.promise.catch(() => undefined);
-  let isCut = false;
-  const port = new Proxy(cluster, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (typeof member !== 'function') return member;
-      return async (...given: unknown[]): Promise<unknown> => {
-        if (isCut) return grave.promise;
-        const answer: unknown = await Promise.race([Reflect.apply(member, target, given), grave.promise]);
-        return isCut ? grave.promise : answer;
-      };
-    },
-  });
-  return {
-    port,
-    cut: () => {
-      isCut = true;
-    },
-    bury: () => grave.reject(new Error('this gateway was killed')),
-  };
-}
-
-export function newKey(): NodeKey {
-  return nodeKeyFromSeed(new Secret(randomBytes(32).toString('hex')));
-}
-
-/** A worker's host as the gateway sees it: the real client, the real proof. */
-export class FakeWorker {
-  readonly world: World;
-  readonly nodeId: string;
-  readonly staker: string;
-  readonly key: NodeKey;
-  readonly signer: ProofSigner;
-  password = new Secret(randomBytes(16).toString('hex'));
-  recordId = '';
-  tokenId = '';
-  registration: Registration | undefined;
-  sequence = 0;
-  #hashed: { readonly password: Secret; readonly hash: Promise<string> } | undefined;
-
-  constructor(world: World, nodeId: string, staker: string, key: NodeKey) {
-    this.world = world;
-    this.nodeId = nodeId;
-    this.staker = staker;
-    this.key = key;
-    this.signer = createProofSigner(nodeId, key);
-  }
-
-  stake(options: Parameters<FakeChain['stake']>[2] = {}): this {
-    const { recordId, tokenId } = this.world.chain.stake(this.nodeId, this.key.publicKey, {
-      staker: this.staker,
-      ...options,
-    });
-    this.recordId = recordId;
-    this.tokenId = tokenId;
-    return this;
-  }
-
-  connection(): GatewayConnection {
-    const { clock } = this.world;
-    return createGatewayConnector({ signer: this.signer, clock, timeoutMs: 5_000 }).connect(
-      this.world.entry(),
-    );
-  }
-
-  async register(signal?: AbortSignal): Promise<Registration> {
-    await settled();
-    await using connection = this.connection();
-    const challenge = await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
-    const registration = await connection.register(
-      {
-        challenge,
-        sealTokenId: this.tokenId,
-        nodePasswordHash: await this.#passwordHash(),
-        host: { os: 'linux' },
-      },
-      signal,
-    );
-    this.registration = registration;
-    this.sequence = 0;
-    await settled();
-    return registration;
-  }
-
-  /** After its Node has gone: when k3s has swept the Node's password too. */
-  async comeBack(): Promise<Registration> {
-    await this.world.pass(3_000);
-    return this.register();
-  }
-
-  /** Registers while time passes, for what the gateway itself waits for. */
-  async registerInTime(): Promise<Registration> {
-    const registered = this.register();
-    let isDone = false;
-    const done = registered.then(
-      () => (isDone = true),
-      () => (isDone = true),
-    );
-    const { clock } = this.world;
-    // The loops of the gateway sleep for two seconds at most: whoever sleeps longer is the admission.
-    while (!isDone && !clock.isSleepingFor(2_500)) await Promise.race([done, settled(1)]);
-    if (!isDone) await clock.advance(3_000);
-    return registered;
-  }
-
-  /** scrypt is slow on purpose. */
-  #passwordHash(): Promise<string> {
-    if (this.#hashed?.password !== this.password)
-      this.#hashed = { password: this.password, hash: hashNodePassword(this.password) };
-    return this.#hashed.hash;
-  }
-
-  /** The unmodified agent: credential and password at the supervisor, then its Node. */
-  async join(): Promise<{ certificate: number; node: number }> {
-    const token = this.registration?.join?.token.reveal() ?? '';
-    const certificate = await this.world.cluster.claim(this.nodeId, token, this.password);
-    const node = certificate === 200 ? this.world.cluster.createNodeAs(this.nodeId) : 0;
-    await settled();
-    return { certificate, node };
-  }
-
-  async heartbeat(
-    change: { incarnation?: number; sequence?: number; agentState?: 'ready' | 'starting' } = {},
-  ): Promise<HeartbeatReply> {
-    this.sequence += 1;
-    await using connection = this.connection();
-    const reply = await connection.heartbeat({
-      sealTokenId: this.tokenId,
-      incarnation: change.incarnation ?? this.registration?.incarnation ?? 1,
-      sequence: change.sequence ?? this.sequence,
-      stakeStatus: 'active',
-      stakeMist: 1_000n,
-      agentState: change.agentState ?? 'ready',
-      runningPods: 3,
-      resourceUsage: { cpuPercent: 1, memoryPercent: 2, diskPercent: 3 },
-    });
-    await settled();
-    return reply;
-  }
-}
-
-export interface RawReply {
-  readonly status: number;
-  readonly headers: Record<string, string | string[] | undefined>;
-  readonly body: string;
-  readonly json: Record<string, unknown>;
-}
-
-/** A request as anybody may make one, byte for byte. */
-export function raw(
-  url: string,
-  options: {
-    method?: string;
-    headers?: Record<string, string>;
-    body?: string | Buffer;
-    localAddress?: string;
-    agent?: Agent;
-  } = {},
-): Promise<RawReply> {
-  const { promise, resolve, reject } = Promise.withResolvers<RawReply>();
-  const outgoing = request(
-    url,
-    {
-      method: options.method ?? 'GET',
-      headers: options.headers ?? {},
-      ...(options.localAddress !== undefined && { localAddress: options.localAddress }),
-      rejectUnauthorized: false,
-      agent: options.agent ?? false,
-    },
-    (incoming) => {
-      const chunks: Buffer[] = [];
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-      incoming.once('end', () => {
-        const body = Buffer.concat(chunks).toString('utf8');
-        resolve({
-          status: incoming.statusCode ?? 0,
-          headers: incoming.headers,
-          body,
-          json: body.startsWith('{') ? (JSON.parse(body) as Record<string, unknown>) : {},
-        });
-      });
-    },
-  );
-  outgoing.once('error', reject);
-  outgoing.end(options.body);
-  return promise;
 }

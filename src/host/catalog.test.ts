@@ -1,4 +1,4 @@
-import { FakeClock, RecordingLog, settle } from 'k3s-daas/plugin/testing';
+import { FakeClock, RecordingLog, settled } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { DaasError, type Log } from '#base';
@@ -12,10 +12,10 @@ import {
   token,
 } from '#plugin';
 import { type CatalogOptions, defaultDeadlines, loadCatalog } from './catalog.ts';
-import { bind, createServiceContainer } from './container.ts';
 import type { PluginEntry } from './discovery.ts';
 import { createEventBus } from './events.ts';
 import { createHealthRegistry } from './health.ts';
+import { bind, createServiceContainer } from './plugin-services.ts';
 import { defaultTaskPolicy } from './tasks.ts';
 
 const noConfig = z.strictObject({});
@@ -151,7 +151,11 @@ test('a release that fails or hangs does not keep the others from theirs', async
   await world.clock.advance(defaultDeadlines.releaseMs);
   await closed;
   expect(released).toEqual(['b/first', 'a']);
-  expect(world.log.messages('error')).toEqual(['Releasing a plugin failed', 'Releasing a plugin failed']);
+  const failures = world.log.records.filter(({ level }) => level === 'error');
+  expect(failures.map(({ message, fields }) => [message, fields.plugin])).toEqual([
+    ['Releasing a plugin failed', 'c'],
+    ['Releasing a plugin failed', 'b'],
+  ]);
 });
 
 test('a point that needs exactly one provider is refused with none and with two', async () => {
@@ -235,10 +239,10 @@ test('a task runs only once everything is set up, again after a growing delay, a
     }),
   });
   await using catalog = await world.load();
-  await settle();
+  await settled();
   expect(runs).toBe(0);
   catalog.start();
-  await settle();
+  await settled();
   expect(runs).toBe(1);
   await world.clock.advance(250);
   expect(runs).toBe(2);
@@ -247,7 +251,7 @@ test('a task runs only once everything is set up, again after a growing delay, a
   expect(world.failures.map((error) => error.message)).toEqual(['a(loop): failure 8']);
 });
 
-test('draining aborts every task and waits for them; one that does not listen is told by name of its number', async () => {
+test('draining aborts every task and waits for them; one that does not end is named', async () => {
   const ended: string[] = [];
   const world = makeWorld({
     good: named('good', {
@@ -261,13 +265,14 @@ test('draining aborts every task and waits for them; one that does not listen is
   });
   const catalog = await world.load();
   catalog.start();
-  await settle();
+  await settled();
   const drained = catalog.drain();
   await world.clock.advance(defaultDeadlines.drainMs);
   await drained;
   expect(ended).toEqual(['good']);
   expect(world.log.records.find((record) => record.level === 'warn')?.fields).toMatchObject({
-    unfinishedTasks: 1,
+    plugin: 'deaf',
+    task: 'loop',
   });
 });
 
@@ -339,9 +344,13 @@ test('a listener that throws, or rejects, is logged and changes nothing else', a
   });
   await using _catalog = await world.load();
   world.events.emit('agent.ready', { pid: 7 });
-  await settle();
+  await settled();
   expect(heard).toEqual([7]);
-  expect(world.log.messages('error')).toEqual(['A listener failed', 'A listener failed']);
+  const failures = world.log.records.filter(({ level }) => level === 'error');
+  expect(failures.map(({ message, fields }) => [message, fields.plugin])).toEqual([
+    ['A listener failed', 'a'],
+    ['A listener failed', 'a'],
+  ]);
   expect(world.log.records.find((record) => record.fields.event === 'agent.ready')?.fields).toMatchObject({
     pid: 7,
   });

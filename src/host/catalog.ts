@@ -1,25 +1,11 @@
-import { type Clock, ConfigurationError, DaasError, errorFields, Lifetime, type Log, messageOf } from '#base';
-import type { Health, HostEvents, Plugin, Point, Scope, StandardIssue } from '#plugin';
-import type { ServiceContainer } from './container.ts';
+import { errorFields, messageOf } from '#base';
+import type { Point } from '#plugin';
+import { checkCardinality, notProvided, type Provision } from './cardinality.ts';
 import { withDeadline } from './deadline.ts';
-import { type DiscoveryOptions, discoverPlugin, type PluginEntry } from './discovery.ts';
+import type { DiscoveryOptions, PluginEntry } from './discovery.ts';
 import { PluginError } from './errors.ts';
-import type { HostEventBus } from './events.ts';
-import { facade } from './facade.ts';
-import type { HealthRegistry } from './health.ts';
-import { orderPlugins } from './order.ts';
-import { superviseTask, type TaskPolicy } from './tasks.ts';
-
-export interface CatalogDeadlines {
-  /** For one plugin's `setup`. */
-  readonly setupMs: number;
-  /** For one call through an extension point that takes no signal. */
-  readonly callMs: number;
-  /** For the tasks of all plugins to end once their signal has aborted. */
-  readonly drainMs: number;
-  /** For one release. */
-  readonly releaseMs: number;
-}
+import { type CatalogDeadlines, HostedPlugin, type PluginSurroundings } from './hosted-plugin.ts';
+import { type ValidPlugin, validatePlugins } from './plugin-validation.ts';
 
 export const defaultDeadlines: CatalogDeadlines = {
   setupMs: 10_000,
@@ -28,21 +14,11 @@ export const defaultDeadlines: CatalogDeadlines = {
   releaseMs: 5_000,
 };
 
-export interface CatalogOptions {
+export interface CatalogOptions extends PluginSurroundings {
   readonly entries: readonly PluginEntry[];
   readonly discovery: DiscoveryOptions;
-  readonly services: ServiceContainer;
-  readonly events: HostEventBus;
-  readonly health: HealthRegistry;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: () => number;
-  readonly taskPolicy: TaskPolicy;
-  readonly deadlines: CatalogDeadlines;
-  /** The points whose cardinality is checked even when nobody provides them. */
+  /** The points whose cardinality is checked even when no plugin provides them. */
   readonly points: ReadonlyArray<Point<unknown>>;
-  /** A plugin that the host cannot go on without has failed for good. */
-  readonly onFailed: (error: PluginError) => void;
 }
 
 /** The plugins of a running host. */
@@ -61,305 +37,111 @@ export interface Catalog extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-interface Validated {
-  readonly name: string;
-  readonly after: readonly string[] | undefined;
-  readonly plugin: Plugin;
-  readonly entry: PluginEntry;
-  readonly config: unknown;
-}
-
 /**
- * Finds every plugin and validates every configuration; no plugin's `setup` runs. All problems are told at once, in one
- * `ConfigurationError` (`DAAS_PLUGINS_INVALID`) with `details.problems`. The result is in the order of setting up.
- */
-export async function validatePlugins(
-  entries: readonly PluginEntry[],
-  discovery: DiscoveryOptions,
-  services: Pick<ServiceContainer, 'missing'>,
-): Promise<readonly Validated[]> {
-  const problems: string[] = [];
-  const found: Validated[] = [];
-  for (const [index, entry] of entries.entries()) {
-    const place = `plugins[${index}] (use: ${JSON.stringify(entry.use)})`;
-    let plugin: Plugin;
-    try {
-      plugin = await discoverPlugin(entry, discovery);
-    } catch (error) {
-      problems.push(`${place}: ${messageOf(error)}`);
-      continue;
-    }
-    if (found.some((other) => other.name === plugin.name))
-      problems.push(`${place}: the plugin '${plugin.name}' is listed twice: remove one`);
-    for (const name of services.missing(plugin.needs ?? {}))
-      problems.push(`${place}: it needs the service '${name}', which this host does not offer`);
-    const parsed = await parseConfig(plugin, entry.config ?? {});
-    if (parsed.problems.length > 0)
-      problems.push(...parsed.problems.map((problem) => `${place}: config${problem}`));
-    found.push({ name: plugin.name, after: plugin.after, plugin, entry, config: parsed.value });
-  }
-  const ordering = orderPlugins(found);
-  if (ordering.kind === 'cycle')
-    problems.push(`plugins wait for each other in a circle: ${ordering.names.join(' → ')}`);
-  if (problems.length > 0 || ordering.kind === 'cycle')
-    throw new ConfigurationError(
-      'DAAS_PLUGINS_INVALID',
-      problems.length === 1
-        ? (problems[0] ?? '')
-        : `${problems.length} problems with the plugins:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
-      { details: { problems } },
-    );
-  return ordering.items;
-}
-
-async function parseConfig(
-  plugin: Plugin,
-  config: unknown,
-): Promise<{ readonly value: unknown; readonly problems: readonly string[] }> {
-  try {
-    const result = await plugin.config['~standard'].validate(config);
-    return result.issues
-      ? { value: undefined, problems: result.issues.map(describeIssue) }
-      : { value: result.value, problems: [] };
-  } catch (error) {
-    return { value: undefined, problems: [`: the schema itself failed: ${messageOf(error)}`] };
-  }
-}
-
-/** `.stakeMist: Invalid input` */
-function describeIssue({ path, message }: StandardIssue): string {
-  const place = (path ?? [])
-    .map((segment) => (typeof segment === 'object' ? segment.key : segment))
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
-    .join('');
-  return `${place}: ${message}`;
-}
-
-interface Provided {
-  readonly point: Point<unknown>;
-  readonly plugin: string;
-  readonly implementation: unknown;
-}
-
-interface Task {
-  readonly plugin: Validated;
-  readonly name: string;
-  readonly body: (signal: AbortSignal) => Promise<void>;
-  readonly signal: AbortSignal;
-  readonly log: Log;
-}
-
-/** What one plugin registered, and how it is undone. */
-interface Holding {
-  readonly life: Lifetime;
-  readonly stop: AbortController;
-}
-
-/**
- * Validates all plugins, sets them up in order, checks the cardinality of the extension points. All or nothing: when one
+ * Validates all plugins, sets them up in order, and checks how many provide each extension point. All or nothing: when one
  * fails, everything that was registered is released in reverse order and the failure is thrown.
  */
 export async function loadCatalog(options: CatalogOptions): Promise<Catalog> {
-  const { clock, log, deadlines } = options;
   const plugins = await validatePlugins(options.entries, options.discovery, options.services);
-  const holdings: Holding[] = [];
-  const provided: Provided[] = [];
-  const tasks: Task[] = [];
-  const running = new Set<Promise<void>>();
-  let hasStarted = false;
-
+  const catalog = new PluginCatalog(plugins, options);
   try {
-    for (const plugin of plugins) await setUpOne(plugin);
-    checkCardinality(options.points, provided);
+    await catalog.setUp();
   } catch (error) {
-    await release();
+    await catalog.close();
     throw error;
   }
   options.health.started();
-
-  async function setUpOne(plugin: Validated): Promise<void> {
-    const holding: Holding = { life: new Lifetime(), stop: new AbortController() };
-    const before = { provided: provided.length, tasks: tasks.length };
-    // In the list before `setup` runs: what a failing setup had registered is released as well.
-    holdings.push(holding);
-    try {
-      await runSetup(plugin, holding);
-    } catch (error) {
-      if (plugin.entry.onFailure !== 'isolate') throw error;
-      log.error('A plugin failed to start and is left out', { plugin: plugin.name, ...errorFields(error) });
-      provided.length = before.provided;
-      tasks.length = before.tasks;
-      holdings.pop();
-      await releaseOne(holding);
-      options.health.add(plugin.name, () => ({ live: true, ready: false, detail: messageOf(error) }));
-    }
-    refuseIsolatedEssentials(plugin);
-  }
-
-  async function runSetup(plugin: Validated, holding: Holding): Promise<void> {
-    let isSettingUp = true;
-    const scope = makeScope(plugin, holding, () => isSettingUp);
-    try {
-      const needs = options.services.servicesFor(plugin.name, plugin.plugin.needs ?? {});
-      await withDeadline(
-        Promise.resolve().then(() => plugin.plugin.setup(scope, needs)),
-        { what: 'setup', deadlineMs: deadlines.setupMs, clock },
-      );
-    } catch (cause) {
-      throw new PluginError(plugin.name, 'setup', 'setup', cause);
-    } finally {
-      isSettingUp = false;
-    }
-  }
-
-  function makeScope(plugin: Validated, { life, stop }: Holding, isSettingUp: () => boolean): Scope<unknown> {
-    const pluginLog = log.child({ plugin: plugin.name });
-    const duringSetup = (what: string) => {
-      if (!isSettingUp())
-        throw new DaasError(
-          'DAAS_PLUGIN_TOO_LATE',
-          `${what} works during setup only; '${plugin.name}' called it later`,
-        );
-    };
-    return {
-      config: plugin.config,
-      log: pluginLog,
-      signal: stop.signal,
-      provide: <T>(point: Point<T>, implementation: T) => {
-        duringSetup('provide');
-        const wrapped = facade(point, implementation, {
-          plugin: plugin.name,
-          clock,
-          deadlineMs: deadlines.callMs,
-        });
-        provided.push({ point, plugin: plugin.name, implementation: wrapped });
-      },
-      run: (name, body) => {
-        duringSetup('run');
-        tasks.push({ plugin, name, body, signal: stop.signal, log: pluginLog });
-      },
-      on: <E extends keyof HostEvents>(event: E, listener: (fact: HostEvents[E]) => void) => {
-        life.defer(`listener of ${event}`, options.events.on(event, listener));
-      },
-      emit: (event, fact) => options.events.emit(event, fact),
-      health: (check: () => Health) => {
-        life.defer('health check', options.health.add(plugin.name, check));
-      },
-      release: (what, undo) => {
-        const { releaseMs: deadlineMs } = deadlines;
-        life.defer(what, () => withDeadline(Promise.resolve().then(undo), { what, deadlineMs, clock }));
-      },
-    };
-  }
-
-  function refuseIsolatedEssentials(plugin: Validated): void {
-    if (plugin.entry.onFailure !== 'isolate') return;
-    const essential = provided.find(
-      (item) => item.plugin === plugin.name && item.point.cardinality === 'exactly-one',
-    );
-    if (essential)
-      throw new ConfigurationError(
-        'DAAS_PLUGIN_NOT_ISOLATABLE',
-        `the plugin '${plugin.name}' provides ${essential.point.name}, which the host cannot do without: ` +
-          `remove "onFailure": "isolate" from its entry`,
-      );
-  }
-
-  function start(): void {
-    if (hasStarted) return;
-    hasStarted = true;
-    for (const task of tasks) {
-      const end = runTask(task);
-      running.add(end);
-      void end.finally(() => running.delete(end));
-    }
-  }
-
-  async function runTask({ plugin, name, body, signal, log: taskLog }: Task): Promise<void> {
-    const { random, taskPolicy: policy } = options;
-    const end = await superviseTask({ name, body, signal, clock, log: taskLog, random, policy });
-    if (end.kind === 'done') return;
-    const error = new PluginError(plugin.name, 'task', name, end.cause);
-    if (plugin.entry.onFailure === 'isolate')
-      options.health.add(plugin.name, () => ({ live: true, ready: false, detail: error.message }));
-    else options.onFailed(error);
-  }
-
-  async function drain(): Promise<void> {
-    for (const { stop } of holdings) if (!stop.signal.aborted) stop.abort(new HostStopping());
-    if (running.size === 0) return;
-    try {
-      await withDeadline(Promise.all(running), { what: 'draining', deadlineMs: deadlines.drainMs, clock });
-    } catch (error) {
-      log.warn('Tasks did not end when asked to', { unfinishedTasks: running.size, ...errorFields(error) });
-    }
-  }
-
-  async function release(): Promise<void> {
-    for (const holding of holdings.splice(0).reverse()) await releaseOne(holding);
-  }
-
-  async function releaseOne({ life, stop }: Holding): Promise<void> {
-    if (!stop.signal.aborted) stop.abort(new HostStopping());
-    try {
-      await life.close();
-    } catch (error) {
-      log.error('Releasing a plugin failed', errorFields(error));
-    }
-  }
-
-  let closing: Promise<void> | undefined;
-  function close(): Promise<void> {
-    closing ??= drain().then(release);
-    return closing;
-  }
-
-  const all = <T>(point: Point<T>): readonly T[] =>
-    provided.filter((item) => item.point.key === point.key).map((item) => item.implementation as T);
-
-  return {
-    names: plugins.map((plugin) => plugin.name),
-    all,
-    one<T>(point: Point<T>) {
-      const [only] = all(point);
-      if (only === undefined) throw nobodyProvides(point);
-      return only;
-    },
-    providersOf: (point) =>
-      provided.filter((item) => item.point.key === point.key).map(({ plugin }) => plugin),
-    start,
-    drain,
-    close,
-    [Symbol.asyncDispose]: close,
-  };
+  return catalog;
 }
 
-/** The reason of a plugin's signal when the host stops. */
-export class HostStopping extends DaasError {
-  override readonly name: string = 'HostStopping';
-  constructor() {
-    super('DAAS_HOST_STOPPING', 'the host is stopping');
-  }
-}
+class PluginCatalog implements Catalog {
+  readonly names: readonly string[];
+  readonly #plugins: readonly ValidPlugin[];
+  readonly #options: CatalogOptions;
+  /** In the order of setting up. */
+  readonly #hosted: HostedPlugin[] = [];
+  #hasStarted = false;
+  #closing: Promise<void> | undefined;
 
-function checkCardinality(points: ReadonlyArray<Point<unknown>>, provided: readonly Provided[]): void {
-  const all = new Map([...points, ...provided.map((item) => item.point)].map((point) => [point.key, point]));
-  for (const point of all.values()) {
-    const owners = provided.filter((item) => item.point.key === point.key).map((item) => item.plugin);
-    if (owners.length === 0 && point.cardinality === 'exactly-one') throw nobodyProvides(point);
-    if (owners.length > 1 && point.cardinality !== 'any')
-      throw new ConfigurationError(
-        'DAAS_PLUGIN_CARDINALITY',
-        `${owners.map((owner) => `'${owner}'`).join(' and ')} provide ${point.name}, of which there can be one: remove one of them from "plugins"`,
-        { details: { point: point.name, owners } },
-      );
+  constructor(plugins: readonly ValidPlugin[], options: CatalogOptions) {
+    this.#plugins = plugins;
+    this.#options = options;
+    this.names = plugins.map(({ name }) => name);
   }
-}
 
-function nobodyProvides(point: Point<unknown>): ConfigurationError {
-  return new ConfigurationError(
-    'DAAS_PLUGIN_CARDINALITY',
-    `no plugin provides ${point.name}, which the host cannot do without: add one that does to "plugins"`,
-    { details: { point: point.name } },
-  );
+  async setUp(): Promise<void> {
+    for (const plugin of this.#plugins) await this.#setUpOne(new HostedPlugin(plugin, this.#options));
+    checkCardinality(this.#options.points, this.#provisions);
+  }
+
+  async #setUpOne(hosted: HostedPlugin): Promise<void> {
+    // In the list before `setup` runs, so that what a failing setup had registered is released as well.
+    this.#hosted.push(hosted);
+    try {
+      await hosted.setUp();
+    } catch (error) {
+      if (!hosted.isIsolated || !(error instanceof PluginError)) throw error;
+      await this.#leaveOut(hosted, error);
+    }
+  }
+
+  async #leaveOut(hosted: HostedPlugin, error: PluginError): Promise<void> {
+    const { log, health } = this.#options;
+    log.error('A plugin failed to start and is left out', { plugin: hosted.name, ...errorFields(error) });
+    this.#hosted.pop();
+    await hosted.release();
+    health.add(hosted.name, () => ({ live: true, ready: false, detail: messageOf(error) }));
+  }
+
+  one<T>(point: Point<T>): T {
+    const [only] = this.all(point);
+    if (only === undefined) throw notProvided(point);
+    return only;
+  }
+
+  all<T>(point: Point<T>): readonly T[] {
+    return this.#provisionsOf(point).map(({ implementation }) => implementation as T);
+  }
+
+  providersOf(point: Point<unknown>): readonly string[] {
+    return this.#provisionsOf(point).map(({ plugin }) => plugin);
+  }
+
+  get #provisions(): readonly Provision[] {
+    return this.#hosted.flatMap(({ provisions }) => provisions);
+  }
+
+  #provisionsOf(point: Point<unknown>): readonly Provision[] {
+    return this.#provisions.filter((provision) => provision.point.key === point.key);
+  }
+
+  start(): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    for (const hosted of this.#hosted) hosted.startTasks();
+  }
+
+  async drain(): Promise<void> {
+    const { clock, deadlines } = this.#options;
+    for (const hosted of this.#hosted) hosted.stop();
+    const ended = Promise.all(this.#hosted.map((hosted) => hosted.tasksEnded()));
+    try {
+      await withDeadline(ended, { what: 'draining', deadlineMs: deadlines.drainMs, clock });
+    } catch {
+      for (const hosted of this.#hosted) hosted.reportUnfinished();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.drain().then(() => this.#release());
+    return this.#closing;
+  }
+
+  async #release(): Promise<void> {
+    for (const hosted of this.#hosted.splice(0).reverse()) await hosted.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }

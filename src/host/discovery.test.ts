@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AgentArguments } from '#plugin';
 import { discoverPlugin } from './discovery.ts';
+import { integrityOf } from './plugin-integrity.ts';
 
 let directory: string;
 beforeAll(async () => {
@@ -53,11 +54,137 @@ test('a package for another version of the contract is refused before any of its
 
 test.each([
   ['a name that is no built-in', 'stakin', "the nearest is 'staking'"],
-  ['an npm name', '@acme/daas-gpu', 'npm names are not supported'],
+  ['a package that is not installed', '@acme/daas-gpu', 'run `npm install --prefix'],
+  ['a name with a version', 'daas-gpu@1.0.0', 'leave its version out'],
   ['a path where nothing is', './nothing', 'does not load'],
   ['an inherited property', 'constructor', 'there is no built-in plugin'],
 ])('%s is refused', async (_case, use, sentence) => {
   await expect(find(use)).rejects.toMatchObject({ exitCode: 78, message: expect.stringContaining(sentence) });
+});
+
+function plugin(name: string): string {
+  return `export default { name: '${name}', api: 1, config: ${schema}, setup() {} };`;
+}
+
+async function install(
+  name: string,
+  manifest: object,
+  files: Readonly<Record<string, string>>,
+): Promise<void> {
+  const full = { name, version: '1.0.0', type: 'module', exports: './index.js', ...manifest };
+  await write(join('node_modules', name), { 'package.json': JSON.stringify(full), ...files });
+}
+
+test('an npm name is found in node_modules beside the configuration, or above it', async () => {
+  await install('@acme/gpu', { 'k3s-daas': { api: 1 } }, { 'index.js': plugin('gpu') });
+  await mkdir(join(directory, 'deeper', 'etc'), { recursive: true });
+  const below = { builtIns: {}, directory: join(directory, 'deeper', 'etc') };
+  expect((await find('@acme/gpu')).name).toBe('gpu');
+  expect((await discoverPlugin({ use: '@acme/gpu' }, below)).name).toBe('gpu');
+});
+
+test('a package does not take the place of a built-in of its name', async () => {
+  await install('staking', { 'k3s-daas': { api: 1 } }, { 'index.js': plugin('impostor') });
+  await expect(find('staking')).rejects.toMatchObject({ code: 'DAAS_PLUGIN_API' });
+});
+
+test.each([
+  ['that does not say it is a plugin', {}, 'DAAS_PLUGIN_SHAPE', 'has no "k3s-daas": { "api": 1 }'],
+  ['for another contract', { 'k3s-daas': { api: 2 } }, 'DAAS_PLUGIN_API', 'version 2'],
+  [
+    'for another release of the host',
+    { 'k3s-daas': { api: 1 }, peerDependencies: { 'k3s-daas': '>=99' } },
+    'DAAS_PLUGIN_API',
+    'is for k3s-daas >=99 (peerDependencies); this is ',
+  ],
+])('a package %s is refused before any of its code runs', async (_what, manifest, code, sentence) => {
+  await install('runs', manifest, { 'index.js': `globalThis.hasRun = true; ${plugin('runs')}` });
+  await expect(find('runs')).rejects.toMatchObject({
+    code,
+    exitCode: 78,
+    message: expect.stringContaining(sentence),
+  });
+  expect(globalThis).not.toHaveProperty('hasRun');
+});
+
+describe('integrity', () => {
+  const api = { 'k3s-daas': { api: 1 }, dependencies: { 'acme-words': '*' } };
+  const installed = (name: string) => join(directory, 'node_modules', name);
+  const load = (use: string, integrity: string) =>
+    discoverPlugin({ use, integrity }, { builtIns: { staking: async () => ({}) }, directory });
+
+  /** A plugin of two files that imports a package. */
+  async function installSealed(name: string): Promise<void> {
+    await install('acme-words', {}, { 'index.js': `export const word = 'first';` });
+    await install(name, api, {
+      'index.js': `import { word } from 'acme-words'; import './more.js'; export { word }; ${plugin('sealed')}`,
+      'more.js': 'export const more = 1;',
+    });
+  }
+
+  test('the configured value admits the files that it was made of', async () => {
+    await installSealed('sealed-good');
+    expect((await load('sealed-good', integrityOf(installed('sealed-good')))).name).toBe('sealed');
+  });
+
+  test.each([
+    [
+      'a changed file',
+      (name: string) => write(join('node_modules', name), { 'more.js': 'export const more = 2;' }),
+    ],
+    ['an added file', (name: string) => write(join('node_modules', name), { 'extra.js': '' })],
+    ['a removed file', (name: string) => rm(join(installed(name), 'more.js'))],
+    [
+      'a changed dependency',
+      () => write(join('node_modules', 'acme-words'), { 'index.js': `export const word = 'second';` }),
+    ],
+  ])('%s is refused, with both values, before any code runs', async (what, change) => {
+    const name = `sealed-${what.replaceAll(' ', '-')}`;
+    await installSealed(name);
+    const integrity = integrityOf(installed(name));
+    await change(name);
+    await expect(load(name, integrity)).rejects.toMatchObject({
+      code: 'DAAS_PLUGIN_INTEGRITY',
+      details: { use: name, expected: integrity, found: integrityOf(installed(name)) },
+    });
+  });
+
+  test('where npm puts a dependency does not change the value', async () => {
+    await installSealed('sealed-hoisted');
+    const hoisted = integrityOf(installed('sealed-hoisted'));
+    await cp(installed('acme-words'), join(installed('sealed-hoisted'), 'node_modules', 'acme-words'), {
+      recursive: true,
+    });
+    expect(integrityOf(installed('sealed-hoisted'))).toBe(hoisted);
+  });
+
+  test('a sealed plugin cannot load what no package.json declares', async () => {
+    await install('acme-hidden', {}, { 'index.js': 'export const hidden = 1;' });
+    await install(
+      'sealed-greedy',
+      { 'k3s-daas': { api: 1 } },
+      {
+        'index.js': `import 'acme-hidden'; ${plugin('greedy')}`,
+      },
+    );
+    await expect(load('sealed-greedy', integrityOf(installed('sealed-greedy')))).rejects.toMatchObject({
+      code: 'DAAS_PLUGIN_INTEGRITY',
+      message: expect.stringMatching(/sealed-greedy loads .*acme-hidden.*does not cover/),
+    });
+  });
+
+  test('a value in another form, a file, and a built-in are refused', async () => {
+    await write('.', { 'lone.mjs': plugin('lone') });
+    for (const [use, integrity] of [
+      ['sealed-good', 'sha256-AAAA'],
+      ['./lone.mjs', `sha512-${'A'.repeat(86)}==`],
+      ['staking', `sha512-${'A'.repeat(86)}==`],
+    ] as const)
+      await expect(load(use, integrity)).rejects.toMatchObject({
+        code: 'DAAS_PLUGIN_INTEGRITY',
+        exitCode: 78,
+      });
+  });
 });
 
 test.each([

@@ -1,15 +1,28 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { ConfigurationError, messageOf } from '#base';
-import { readTrustedText, trustedPath } from '#infrastructure';
+import { trustedPath } from '#infrastructure';
 import type { Plugin } from '#plugin';
+import { checkIntegrity } from './plugin-integrity.ts';
 import { pluginRules, prepareForPlugins, trustedPlugin } from './plugin-modules.ts';
+import {
+  checkManifest,
+  entryOfPackage,
+  findPackage,
+  isPackageName,
+  PLUGIN_API,
+  readManifest,
+  refuseApi,
+} from './plugin-package.ts';
 
 /** One entry of the configuration's list of plugins. */
 export interface PluginEntry {
-  /** A built-in's name, or a path relative to the configuration file that begins with `./`, `../` or `/`. */
+  /**
+   * The name of a built-in, the npm name of a package that is installed for the configuration's directory, or a path
+   * relative to the configuration file that begins with `./`, `../` or `/`.
+   */
   readonly use: string;
   readonly config?: unknown;
   /**
@@ -17,66 +30,68 @@ export interface PluginEntry {
    * provides what the host cannot do without.
    */
   readonly onFailure?: 'abort' | 'isolate' | undefined;
+  /** What `k3s-daas plugins integrity` printed for the reviewed release; other files are refused. */
+  readonly integrity?: string | undefined;
 }
 
-/** The plugins that come with the host, by name; loaded when they are asked for. */
+/** The plugins that come with the host, by name; each is loaded when it is listed. */
 export type BuiltIns = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface DiscoveryOptions {
   readonly builtIns: BuiltIns;
-  /** Paths of plugins are relative to this directory: that of the configuration file. */
+  /** Names and paths of plugins are resolved from this directory: that of the configuration file. */
   readonly directory: string;
 }
 
-/** The version of the plugin contract that this host speaks. */
-export const PLUGIN_API = 1;
-
 /**
- * Finds and loads the plugin an entry names, and refuses what is not one. Only what the configuration lists is ever
- * loaded: being on the disk never means being run.
+ * Finds and loads the plugin of an entry, and refuses what is not one. Only what the configuration lists is loaded: an
+ * installed package alone never runs.
+ *
+ * @throws `DAAS_PLUGIN_UNKNOWN`, `_LOAD_FAILED`, `_SHAPE`, `_API`, `_INTEGRITY`, `DAAS_FILE_UNTRUSTED` (all exit 78).
  */
 export async function discoverPlugin(entry: PluginEntry, options: DiscoveryOptions): Promise<Plugin> {
-  const exported = isPath(entry.use)
-    ? await loadFromPath(entry.use, options.directory)
-    : await loadBuiltIn(entry.use, options.builtIns);
-  return expectPlugin(exported, entry.use);
+  const { use } = entry;
+  if (!isPath(use) && Object.hasOwn(options.builtIns, use))
+    return expectPlugin(await loadBuiltIn(entry, options), use);
+  return expectPlugin(
+    loadModule(use, () => entryFile(entry, options), options.directory),
+    use,
+  );
 }
 
 function isPath(use: string): boolean {
   return /^(?:\.{0,2}\/|\.{1,2}$)/.test(use);
 }
 
-async function loadBuiltIn(name: string, builtIns: BuiltIns): Promise<unknown> {
-  const load = Object.hasOwn(builtIns, name) ? builtIns[name] : undefined;
-  if (!load) {
-    const names = Object.keys(builtIns);
-    const nearest = names.length > 0 ? closest(name, names) : undefined;
+async function loadBuiltIn(
+  { use, integrity }: PluginEntry,
+  { builtIns }: DiscoveryOptions,
+): Promise<unknown> {
+  if (integrity !== undefined)
     throw new ConfigurationError(
-      'DAAS_PLUGIN_UNKNOWN',
-      `there is no built-in plugin '${name}'${nearest ? ` (the nearest is '${nearest}'; all: ${names.join(', ')})` : ''}. ` +
-        'A plugin of your own is named by its path, for example ./plugins/mine; npm names are not supported',
-      { details: { use: name } },
+      'DAAS_PLUGIN_INTEGRITY',
+      `the plugin '${use}' is built in and has no integrity of its own: remove "integrity" from its entry`,
+      { details: { use } },
     );
-  }
   try {
-    return await load();
+    return await builtIns[use]?.();
   } catch (cause) {
-    throw new ConfigurationError('DAAS_PLUGIN_LOAD_FAILED', `the built-in plugin '${name}' does not load`, {
+    throw new ConfigurationError('DAAS_PLUGIN_LOAD_FAILED', `the built-in plugin '${use}' does not load`, {
       cause,
     });
   }
 }
 
-async function loadFromPath(use: string, directory: string): Promise<unknown> {
+function loadModule(use: string, findEntry: () => string, directory: string): unknown {
   prepareForPlugins();
   const require = createRequire(join(directory, 'configuration'));
   try {
     // `require` of an ES module, not `import()`: it works in a single-file build of the host as well. The price is that
     // a plugin has no top-level await.
-    return require(trustedPlugin(await entryFile(use, directory), use));
+    return require(trustedPlugin(findEntry(), use));
   } catch (cause) {
     if (cause instanceof ConfigurationError) throw cause;
-    const isAsync = (cause as { code?: unknown }).code === 'ERR_REQUIRE_ASYNC_MODULE';
+    const isAsync = (cause as { code?: unknown } | undefined)?.code === 'ERR_REQUIRE_ASYNC_MODULE';
     throw new ConfigurationError(
       'DAAS_PLUGIN_LOAD_FAILED',
       isAsync
@@ -87,46 +102,63 @@ async function loadFromPath(use: string, directory: string): Promise<unknown> {
   }
 }
 
-/** The file to load for a path: the file itself, or a package's entry, whose package.json is read before any of its code runs. */
-async function entryFile(use: string, directory: string): Promise<string> {
-  const require = createRequire(join(directory, 'configuration'));
-  const path = use.startsWith('/') ? use : join(directory, use);
-  trustedPath(path, pluginRules(use), { mayBeMissing: true });
-  const isDirectory = await stat(path).then(
-    (status) => status.isDirectory(),
-    () => false,
-  );
-  if (!isDirectory) return require.resolve(path);
-  const manifestPath = join(path, 'package.json');
-  const manifest = await readManifest(manifestPath);
-  if (manifest === undefined) return require.resolve(path);
-  const wanted = (manifest['k3s-daas'] as { api?: unknown } | undefined)?.api;
-  if (wanted !== undefined && wanted !== PLUGIN_API) refuseApi(use, wanted);
-  const exportsItself = manifest.exports !== undefined && typeof manifest.name === 'string';
-  // A directory is resolved by `main` alone; a package that has only `exports` is found by its own name from within.
-  return exportsItself
-    ? createRequire(manifestPath).resolve(
-        manifest.name as string,
-        {
-          conditions: new Set(['node', 'import', 'default']),
-        } as NodeJS.RequireResolveOptions,
-      )
-    : require.resolve(path);
+/** The file to load. A package is checked here, before any of its code runs. */
+function entryFile(entry: PluginEntry, options: DiscoveryOptions): string {
+  const { use, integrity } = entry;
+  const directory = packageDirectory(entry, options);
+  if (directory === undefined) {
+    if (integrity !== undefined)
+      throw new ConfigurationError(
+        'DAAS_PLUGIN_INTEGRITY',
+        `the integrity of ${use} cannot be checked: name a package, or the directory of one, instead of a file`,
+        { details: { use } },
+      );
+    const path = pathOf(use, options.directory);
+    return createRequire(join(options.directory, 'configuration')).resolve(path);
+  }
+  const manifest = readManifest(directory);
+  if (manifest) checkManifest(manifest, { use, mustDeclare: !isPath(use) });
+  if (integrity !== undefined) checkIntegrity(directory, { use, integrity });
+  return entryOfPackage(directory, manifest);
 }
 
-async function readManifest(path: string): Promise<Record<string, unknown> | undefined> {
-  let text: string;
-  try {
-    text = await readTrustedText(path, { what: 'the manifest of a plugin' });
-  } catch (error) {
-    if (error instanceof ConfigurationError) throw error;
-    return undefined;
-  }
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch (cause) {
-    throw new ConfigurationError('DAAS_PLUGIN_LOAD_FAILED', `${path} is not JSON`, { cause });
-  }
+/**
+ * The directory of the package that an entry names, without links; `undefined` when its path is that of a file.
+ *
+ * @throws `DAAS_PLUGIN_UNKNOWN` when no package of the name is installed.
+ */
+export function packageDirectory(
+  { use }: PluginEntry,
+  { directory, builtIns }: DiscoveryOptions,
+): string | undefined {
+  if (!isPath(use)) return installedPackage(use, directory, builtIns);
+  const path = trustedPath(pathOf(use, directory), pluginRules(use), { mayBeMissing: true });
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? path : undefined;
+}
+
+function pathOf(use: string, directory: string): string {
+  return use.startsWith('/') ? use : join(directory, use);
+}
+
+function installedPackage(name: string, directory: string, builtIns: BuiltIns): string {
+  const found = isPackageName(name) ? findPackage(name, directory) : undefined;
+  if (found !== undefined) return found;
+  const names = Object.keys(builtIns);
+  const nearest = names.length > 0 ? closest(name, names) : undefined;
+  const isNear = nearest !== undefined && distance(name, nearest) <= Math.max(2, name.length / 3);
+  const known = isNear
+    ? ` (the nearest is '${nearest}'; all: ${names.join(', ')})`
+    : ` (all: ${names.join(', ')})`;
+  const fix = isPackageName(name)
+    ? `no package of this name is installed for ${directory}: run \`npm install --prefix ${directory} ${name}\``
+    : 'this is not the name of an npm package either: leave its version out, and begin a path with ./ or /';
+  throw new ConfigurationError(
+    'DAAS_PLUGIN_UNKNOWN',
+    `there is no built-in plugin '${name}'${known}, and ${fix}`,
+    {
+      details: { use: name, directory },
+    },
+  );
 }
 
 /** Refuses what is not a plugin of this version of the contract, and says which part of it is wrong. */
@@ -165,15 +197,6 @@ function isNeeds(needs: unknown): boolean {
       (token: unknown) =>
         typeof token === 'object' && token !== null && 'key' in token && typeof token.key === 'symbol',
     )
-  );
-}
-
-function refuseApi(use: string, api: unknown): never {
-  throw new ConfigurationError(
-    'DAAS_PLUGIN_API',
-    `the plugin ${use} is written for version ${JSON.stringify(api)} of the plugin contract; this host speaks ${PLUGIN_API}: ` +
-      'install a release of the plugin that does too',
-    { details: { use, api } },
   );
 }
 

@@ -3,12 +3,20 @@ import type { HostEvents } from '#plugin';
 
 type Listener<E extends keyof HostEvents> = (fact: HostEvents[E]) => void;
 
-/** The facts of a host's life: each is logged with the field `event`, then told to who listens. */
+/** The facts of a host's life: each is logged with the field `event`, then passed to the listeners. */
 export interface HostEventBus {
   emit<E extends keyof HostEvents>(event: E, fact: HostEvents[E]): void;
-  /** Returns how to stop listening. A listener that throws is logged and changes nothing else. */
-  on<E extends keyof HostEvents>(event: E, listener: Listener<E>): () => void;
+  /**
+   * Returns a function that stops listening. A listener that throws is logged, with the plugin that it belongs to, and
+   * changes nothing else.
+   */
+  on<E extends keyof HostEvents>(event: E, listener: Listener<E>, plugin?: string): () => void;
   listenerCount(): number;
+}
+
+interface Entry {
+  readonly listener: (fact: never) => void;
+  readonly plugin: string | undefined;
 }
 
 /** One constant sentence for each event; its facts are the record's fields. */
@@ -18,6 +26,8 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'stake.found': 'Stake found',
   'seal.minted': 'Seal token minted',
   'seal.found': 'Seal token found',
+  'registration.begun': 'Registration begun',
+  'registration.failed': 'Registration failed',
   'worker.registered': 'Worker registered',
   'agent.started': 'Agent started',
   'agent.ready': 'Agent ready',
@@ -34,14 +44,19 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
 };
 
 export function createEventBus(log: Log): HostEventBus {
-  const listeners = new Map<keyof HostEvents, Set<(fact: never) => void>>();
+  const listeners = new Map<keyof HostEvents, Set<Entry>>();
   return {
     emit(event, fact) {
       const level = event === 'host.ended' && 'error' in fact && fact.error !== undefined ? 'error' : 'info';
       log[level](sentences[event] ?? 'Event of a plugin', { event, ...fact });
-      // A listener may add or remove listeners: those of this moment are told.
-      const told = Array.from(listeners.get(event) ?? []);
-      for (const listener of told) {
+      // A copy: a listener can add or remove listeners.
+      for (const { listener, plugin } of Array.from(listeners.get(event) ?? [])) {
+        const report = (error: unknown) =>
+          log.error('A listener failed', {
+            event,
+            ...(plugin !== undefined && { plugin }),
+            ...errorFields(error),
+          });
         try {
           // An async listener's failure would otherwise end the process as an unhandled rejection.
           const result: unknown = (listener as (fact: unknown) => unknown)(fact);
@@ -50,15 +65,12 @@ export function createEventBus(log: Log): HostEventBus {
           report(error);
         }
       }
-      function report(error: unknown): void {
-        log.error('A listener failed', { event, ...errorFields(error) });
-      }
     },
-    on(event, listener) {
+    on(event, listener, plugin) {
       const known = listeners.get(event) ?? new Set();
       listeners.set(event, known);
-      // Wrapped, so that the same function registered twice is two registrations, each undone by its own return value.
-      const entry = (fact: never) => listener(fact);
+      // An object of its own: a function that is registered twice is undone twice.
+      const entry: Entry = { listener, plugin };
       known.add(entry);
       return () => void known.delete(entry);
     },

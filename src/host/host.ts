@@ -1,35 +1,51 @@
 import { join } from 'node:path';
 import {
   type Backoff,
-  type Clock,
   ConfigurationError,
   EXIT,
   errorFields,
   type Journal,
   Lifetime,
-  type Log,
   messageOf,
-  systemClock,
 } from '#base';
-import type { ChainReader } from '#domain';
+import type { Composition } from '#composition';
 import { acquireLock, type Lock, makeTrustedDirectory, openJournal } from '#infrastructure';
 import {
   Agent,
   AgentArguments,
-  type AgentSupervisor,
   HostClock,
   HostControl,
   JoinCredentialSource,
   PluginJournal,
   SealTokenSource,
+  StakeChain,
+  type Token,
 } from '#plugin';
-import { type CatalogDeadlines, defaultDeadlines, loadCatalog } from './catalog.ts';
-import { bind, bindPerPlugin, createServiceContainer, type ServiceBinding } from './container.ts';
+import { type Catalog, defaultDeadlines, loadCatalog } from './catalog.ts';
 import type { BuiltIns, PluginEntry } from './discovery.ts';
 import { factsOf } from './errors.ts';
 import { createEventBus, type HostEventBus } from './events.ts';
-import { createHealthRegistry, type HostHealth } from './health.ts';
+import { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
+import { asError } from './host-end.ts';
+import type { CatalogDeadlines } from './hosted-plugin.ts';
+import type { LifecycleSettings } from './life-context.ts';
 import { type HostOutcome, Lifecycle } from './lifecycle.ts';
+import {
+  HostAgent,
+  HostEventsPart,
+  HostJournal,
+  HostLife,
+  HostLog,
+  HostRandom,
+  HostSignal,
+} from './parts.ts';
+import {
+  bind,
+  bindPerPlugin,
+  createServiceContainer,
+  type ServiceBinding,
+  type ServiceContainer,
+} from './plugin-services.ts';
 import { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
 
 export interface HostOptions {
@@ -44,29 +60,26 @@ export interface HostOptions {
   /** Default 20 000. */
   readonly joinPatienceMs?: number;
   /**
-   * Names this machine: where the last join was made, the agent starts before chain and gateway have answered. Default: it
-   * never does.
+   * Identifies this machine. On the machine of its last join the agent starts before chain and gateway have answered;
+   * without an id it never does.
    */
   readonly machineId?: string | undefined;
   /** Default 60 000. */
   readonly drainDeadlineMs?: number;
-  /** Between attempts at what may pass. Default 0.5 s growing to 15 s. */
+  /** Delays between attempts. Default 0.5 s growing to 15 s. */
   readonly retry?: Backoff;
-  /** The operator asked for another stake (`--stake-again`): the latch lets the host come to that point. Default false. */
+  /** The operator asked for another stake (`--stake-again`): a latch does not stop the host before that. Default false. */
   readonly mayStakeAgain?: boolean;
-  readonly log: Log;
-  /** Default: the machine's. */
-  readonly clock?: Clock;
-  readonly random?: () => number;
   readonly taskPolicy?: TaskPolicy;
   readonly deadlines?: CatalogDeadlines;
-  /** Where SIGTERM and SIGINT come from. Default: the process. `undefined`: nobody. */
+  /** Where SIGTERM and SIGINT come from. Default: the process. `undefined`: from nowhere. */
   readonly signals?: SignalSource | undefined;
-  /**
-   * Makes the agent's supervisor, and says how the rest is opened. Called once the state directory is locked and the journal
-   * open; what it opens it defers on `life`.
-   */
-  readonly prepare: (context: HostContext) => Promise<PreparedHost>;
+  /** `hostParts()` with at least `HostLog`, `HostAgent` and `StakeChain` registered; for this host alone. */
+  readonly parts: Composition;
+  /** What plugins may ask for, besides `Agent`, `HostControl`, `HostClock` and `PluginJournal`. */
+  readonly offers?: ReadonlyArray<Token<unknown>>;
+  /** Called once the state directory is locked: a second host on it must not open a port before it finds that out. */
+  readonly onLocked?: () => Promise<void>;
 }
 
 export interface SignalSource {
@@ -74,139 +87,144 @@ export interface SignalSource {
   off(signal: 'SIGTERM' | 'SIGINT', listener: () => void): unknown;
 }
 
-export interface HostContext {
-  readonly journal: Journal;
-  readonly events: HostEventBus;
-  readonly log: Log;
-  readonly clock: Clock;
-  /** Released after the plugins, in reverse order. */
-  readonly life: Lifetime;
-  readonly stateDir: string;
-  /** Aborts when the host is to end. */
-  readonly signal: AbortSignal;
-}
-
-export interface PreparedHost {
-  readonly agent: AgentSupervisor;
-  /** Called once an agent that starts on the certificates of its last join runs: what it loads keeps no node waiting. */
-  readonly open: () => Promise<HostServices>;
-}
-
-/** What the plugins and the rest of the life cycle work with. */
-export interface HostServices {
-  readonly chain: Pick<ChainReader, 'liveRecordOf'>;
-  /** What plugins can ask for, besides `Agent`, `HostControl`, `HostClock` and `PluginJournal`, which the host offers. */
-  readonly bindings: readonly ServiceBinding[];
-}
-
 export interface Host {
   readonly events: HostEventBus;
   /** Lives until it is stopped or something ends it. Never rejects; call it once. */
   run(): Promise<HostOutcome>;
-  /** As SIGTERM; a second time as a second one. */
+  /** Like SIGTERM; the second call does not wait for an orderly end. */
   stop(by: string): void;
   health(): HostHealth;
 }
 
 export function createHost(options: HostOptions): Host {
-  const { log } = options;
-  const clock = options.clock ?? systemClock;
-  const random = options.random ?? Math.random;
+  const { parts } = options;
+  const log = parts.get(HostLog);
   const events = createEventBus(log);
   const health = createHealthRegistry();
-  const lifecycle = new Lifecycle({
-    settings: {
-      nodeId: options.nodeId,
-      stateDir: options.stateDir,
-      joinDeadlineMs: options.joinDeadlineMs,
-      joinPatienceMs: options.joinPatienceMs ?? 20_000,
-      machineId: options.machineId,
-      drainDeadlineMs: options.drainDeadlineMs ?? 60_000,
-      mayStakeAgain: options.mayStakeAgain ?? false,
-      retry: options.retry ?? { baseMs: 500, maxMs: 15_000 },
-    },
-    events,
-    health,
-    clock,
-    log,
-    random,
-  });
+  const clock = parts.get(HostClock);
+  const random = parts.get(HostRandom);
+  const settings = lifecycleSettings(options);
+  const lifecycle = new Lifecycle({ settings, events, health, clock, log, random });
   health.add('host', () => lifecycle.health());
-
-  async function run(): Promise<HostOutcome> {
-    const life = new Lifetime();
-    listenForSignals(life);
-    let outcome: HostOutcome;
-    try {
-      outcome = await live(life);
-    } catch (error) {
-      // Stopped while it was still being configured: what that interrupted is no failure.
-      outcome = lifecycle.wasAsked
-        ? { exitCode: EXIT.ok, error: undefined }
-        : {
-            exitCode: factsOf(error).exitCode,
-            error: error instanceof Error ? error : new Error(String(error)),
-          };
-    }
-    await life.close().catch((error: unknown) => log.error('Releasing failed', errorFields(error)));
-    const { exitCode, error } = outcome;
-    events.emit('host.ended', {
-      exitCode,
-      reason: error ? undefined : 'asked to stop',
-      error: error && errorFields(error).error,
-    });
-    return outcome;
-  }
-
-  async function live(life: Lifetime): Promise<HostOutcome> {
-    const { stateDir } = options;
-    lifecycle.enter('configure');
-    life.use('lock', await lockStateDir(stateDir));
-    const journal = await openJournal(join(stateDir, 'journal.json'));
-    const context = { journal, events, log, clock, life, stateDir, signal: lifecycle.signal };
-    const { agent, open } = await options.prepare(context);
-    life.use('agent', agent);
-    const own = journal.section('host');
-    await lifecycle.resume({ agent, journal: own });
-    const { chain, bindings } = await open();
-    const catalog = await loadCatalog({
-      entries: options.plugins,
-      discovery: { builtIns: options.builtIns, directory: options.pluginDirectory },
-      services: createServiceContainer([
-        ...bindings,
-        bind(Agent, agent),
-        bind(HostControl, lifecycle.control),
-        bind(HostClock, clock),
-        bindPerPlugin(PluginJournal, (plugin) => journal.section(`plugin/${plugin}`)),
-      ]),
-      events,
-      health,
-      clock,
-      log,
-      random,
-      taskPolicy: options.taskPolicy ?? defaultTaskPolicy,
-      deadlines: options.deadlines ?? defaultDeadlines,
-      points: [SealTokenSource, JoinCredentialSource, AgentArguments],
-      onFailed: (error) => lifecycle.fail(error),
-    });
-    life.use('plugins', catalog);
-    return lifecycle.run({ catalog, agent, chain, journal: own });
-  }
-
-  function listenForSignals(life: Lifetime): void {
-    const source: SignalSource | undefined = 'signals' in options ? options.signals : process;
-    if (!source) return;
-    for (const name of ['SIGTERM', 'SIGINT'] as const) {
-      const listener = () => lifecycle.stop(name);
-      source.on(name, listener);
-      life.defer(`listener of ${name}`, () => void source.off(name, listener));
-    }
-  }
-
-  return { events, run, stop: (by) => lifecycle.stop(by), health: () => health.read() };
+  const context: HostContext = { options, events, health, lifecycle, life: new Lifetime() };
+  return {
+    events,
+    run: () => runHost(context),
+    stop: (by) => lifecycle.stop(by),
+    health: () => health.read(),
+  };
 }
 
-/** What only the operator can mend: no rights, a file in the way, a read-only disk. */
+interface HostContext {
+  readonly options: HostOptions;
+  readonly events: HostEventBus;
+  readonly health: HealthRegistry;
+  readonly lifecycle: Lifecycle;
+  readonly life: Lifetime;
+}
+
+function lifecycleSettings(options: HostOptions): LifecycleSettings {
+  return {
+    nodeId: options.nodeId,
+    stateDir: options.stateDir,
+    joinDeadlineMs: options.joinDeadlineMs,
+    joinPatienceMs: options.joinPatienceMs ?? 20_000,
+    machineId: options.machineId,
+    drainDeadlineMs: options.drainDeadlineMs ?? 60_000,
+    mayStakeAgain: options.mayStakeAgain ?? false,
+    retry: options.retry ?? { baseMs: 500, maxMs: 15_000 },
+  };
+}
+
+async function runHost(context: HostContext): Promise<HostOutcome> {
+  const { options, lifecycle, life, events } = context;
+  const log = options.parts.get(HostLog);
+  listenForSignals(context);
+  let outcome: HostOutcome;
+  try {
+    outcome = await live(context);
+  } catch (error) {
+    // A stop during configuration interrupts it: that is no failure.
+    outcome = lifecycle.wasAsked
+      ? { exitCode: EXIT.ok, error: undefined }
+      : { exitCode: factsOf(error).exitCode, error: asError(error) };
+  }
+  await life.close().catch((error: unknown) => log.error('Releasing failed', errorFields(error)));
+  const { exitCode, error } = outcome;
+  events.emit('host.ended', {
+    exitCode,
+    reason: error ? undefined : 'asked to stop',
+    error: error && errorFields(error).error,
+  });
+  return outcome;
+}
+
+/** The agent first, where it may resume; then everything that is slow to load. */
+async function live(context: HostContext): Promise<HostOutcome> {
+  const { options, events, lifecycle, life } = context;
+  const { parts, stateDir } = options;
+  lifecycle.enter('configure');
+  life.use('lock', await lockStateDir(stateDir));
+  const journal = await openJournal(join(stateDir, 'journal.json'));
+  parts
+    .register(HostEventsPart, () => events)
+    .register(HostJournal, () => journal)
+    .register(HostLife, () => life)
+    .register(HostSignal, () => lifecycle.signal)
+    .register(HostControl, () => lifecycle.control);
+  await options.onLocked?.();
+  const agent = life.use('agent', await parts.open(HostAgent));
+  parts.register(Agent, () => agent);
+  const own = journal.section('host');
+  await lifecycle.resume({ agent, journal: own });
+  const chain = await parts.open(StakeChain);
+  const catalog = await loadPlugins(context, await servicesOf(options, journal));
+  life.use('plugins', catalog);
+  return lifecycle.run({ catalog, agent, chain, journal: own });
+}
+
+/** What plugins may ask for. One after the other: the error of the first that cannot be made is the host's. */
+async function servicesOf({ parts, offers = [] }: HostOptions, journal: Journal): Promise<ServiceContainer> {
+  const bindings: ServiceBinding[] = [
+    bindPerPlugin(PluginJournal, (plugin) => journal.section(`plugin/${plugin}`)),
+  ];
+  for (const token of new Set([Agent, HostControl, HostClock, ...offers]))
+    bindings.push(bind(token, await parts.open(token)));
+  return createServiceContainer(bindings);
+}
+
+function loadPlugins(
+  { options, events, health, lifecycle }: HostContext,
+  services: ServiceContainer,
+): Promise<Catalog> {
+  const { parts } = options;
+  return loadCatalog({
+    entries: options.plugins,
+    discovery: { builtIns: options.builtIns, directory: options.pluginDirectory },
+    services,
+    events,
+    health,
+    clock: parts.get(HostClock),
+    log: parts.get(HostLog),
+    random: parts.get(HostRandom),
+    taskPolicy: options.taskPolicy ?? defaultTaskPolicy,
+    deadlines: options.deadlines ?? defaultDeadlines,
+    points: [SealTokenSource, JoinCredentialSource, AgentArguments],
+    onFailed: (error) => lifecycle.fail(error),
+  });
+}
+
+function listenForSignals({ options, lifecycle, life }: HostContext): void {
+  const source: SignalSource | undefined = 'signals' in options ? options.signals : process;
+  if (!source) return;
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    const listener = () => lifecycle.stop(name);
+    source.on(name, listener);
+    life.defer(`listener of ${name}`, () => void source.off(name, listener));
+  }
+}
+
+/** What only the operator can repair: no rights, a file in the way, a read-only disk. */
 const unusable = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ELOOP', 'ENAMETOOLONG']);
 
 async function lockStateDir(stateDir: string): Promise<Lock> {

@@ -1,25 +1,15 @@
 export {
   type Catalog,
-  type CatalogDeadlines,
   type CatalogOptions,
   defaultDeadlines,
-  HostStopping,
   loadCatalog,
-  validatePlugins,
 } from './catalog.ts';
-export {
-  bind,
-  bindPerPlugin,
-  createServiceContainer,
-  type ServiceBinding,
-  type ServiceContainer,
-} from './container.ts';
 export {
   type BuiltIns,
   type DiscoveryOptions,
   discoverPlugin,
-  PLUGIN_API,
   type PluginEntry,
+  packageDirectory,
 } from './discovery.ts';
 export { PluginError, type PluginPhase } from './errors.ts';
 export { createEventBus, type HostEventBus } from './events.ts';
@@ -27,13 +17,30 @@ export { createHealthRegistry, type HealthRegistry, type HostHealth } from './he
 export {
   createHost,
   type Host,
-  type HostContext,
   type HostOptions,
-  type HostServices,
-  type PreparedHost,
   type SignalSource,
 } from './host.ts';
+export type { CatalogDeadlines } from './hosted-plugin.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';
+export {
+  HostAgent,
+  HostEventsPart,
+  HostJournal,
+  HostLife,
+  HostLog,
+  HostRandom,
+  HostSignal,
+  hostParts,
+} from './parts.ts';
+export { integrityOf } from './plugin-integrity.ts';
+export {
+  bind,
+  bindPerPlugin,
+  createServiceContainer,
+  type ServiceBinding,
+  type ServiceContainer,
+} from './plugin-services.ts';
+export { validatePlugins } from './plugin-validation.ts';
 export { type PreviewOptions, previewStart, refuseWrite, type StartPreview } from './preview.ts';
 export { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';

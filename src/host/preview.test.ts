@@ -7,13 +7,13 @@ import {
   fakeRegistration,
   memoryJournal,
   RecordingLog,
-  settle,
+  settled,
 } from 'k3s-daas/plugin/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { DaasError } from '#base';
 import { definePlugin, JoinCredentialSource, PluginJournal, SealTokenSource, StakeChain } from '#plugin';
-import { bind } from './container.ts';
+import { bind } from './plugin-services.ts';
 import { previewStart, refuseWrite } from './preview.ts';
 
 let root: string;
@@ -24,7 +24,7 @@ afterAll(() => rm(root, { recursive: true }));
 
 const stake = { recordId: '0xrecord', tokenId: '0xtoken', stakeMist: 5n };
 
-/** A start whose stake comes from a plugin by somebody else. */
+/** A start whose stake comes from a third party's plugin. */
 async function makeWorld(source: Partial<SealTokenSource>, { mayStakeAgain = false } = {}) {
   const clock = new FakeClock();
   const chain = new FakeStakeChain(clock);
@@ -80,7 +80,7 @@ async function makeWorld(source: Partial<SealTokenSource>, { mayStakeAgain = fal
 test('the plugin that replaces staking gives the preview, and no task runs', async () => {
   const world = await makeWorld({ preview: async () => ({ plan: 'would borrow a stake from the pool' }) });
   expect(await world.preview()).toEqual({ plan: 'would borrow a stake from the pool', stop: undefined });
-  await settle();
+  await settled();
   expect(world.tasks()).toBe(0);
 });
 
@@ -117,7 +117,7 @@ test('a preview that returns something else, or hangs, is an error that names th
   });
   const hanging = await makeWorld({ preview: () => new Promise(() => undefined) });
   const ended = hanging.preview();
-  await settle();
+  await settled();
   await hanging.clock.advance(60_000);
   expect((await ended).stop).toMatchObject({
     code: 'DAAS_DEADLINE',

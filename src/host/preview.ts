@@ -10,12 +10,12 @@ import {
   SealTokenSource,
 } from '#plugin';
 import { type Catalog, defaultDeadlines, loadCatalog } from './catalog.ts';
-import { bind, bindPerPlugin, createServiceContainer, type ServiceBinding } from './container.ts';
 import { withDeadline } from './deadline.ts';
 import type { BuiltIns, PluginEntry } from './discovery.ts';
 import { createEventBus } from './events.ts';
 import { createHealthRegistry } from './health.ts';
 import { readLatch } from './latch.ts';
+import { bind, bindPerPlugin, createServiceContainer, type ServiceBinding } from './plugin-services.ts';
 import { defaultTaskPolicy } from './tasks.ts';
 
 export interface PreviewOptions {

@@ -35,6 +35,7 @@ export {
   openTrusted,
   openTrustedSync,
   readTrusted,
+  readTrustedSync,
   readTrustedText,
   readTrustedTextSync,
   type TrustRules,

@@ -101,6 +101,25 @@ test.each([
   expect(redact(line)).not.toContain(secret);
 });
 
+test.each([
+  'eviction-steady.0123456789abcdef',
+  'pod worker.steady.0123456789abcdef',
+  'steady.0123456789abcdef.example.com',
+  'steady.0123456789abcdef0',
+  'unsteady.0123456789abcdef',
+])('a name that only ends like a bootstrap token passes: %s', (line) => {
+  expect(redact(line)).toBe(line);
+});
+
+test.each([
+  '(abcdef.0123456789abcdef)',
+  'token abcdef.0123456789abcdef.',
+  '"a\\nabcdef.0123456789abcdef"',
+  'x=abcdef.0123456789abcdef',
+])('a bootstrap token is taken out wherever it is a word of its own: %s', (line) => {
+  expect(redact(line)).not.toContain('0123456789abcdef');
+});
+
 test('public names pass: the hash of a Seal token, object ids, digests', () => {
   const line = `seal_${'0'.repeat(32)} 0x${hash} 9gd2v1kLZ 10.0.0.1:6443`;
   expect(redact(line)).toBe(line);

@@ -133,8 +133,9 @@ function plainly(value: unknown): unknown {
 const secretForms: ReadonlyArray<readonly [RegExp, string]> = [
   // k3s' join token, with or without its CA hash; a node password is behind `::node:`.
   [/K10[0-9a-f]{0,64}::[^\s"'\\]+/g, 'K10[secret]'],
-  // kubeadm's form, as it stands in a bootstrap Secret.
-  [/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g, '[secret]'],
+  // A bootstrap token in kubeadm's form, as a word of its own (`on-steady.0123456789abcdef` is the name of an event). In a
+  // JSON line the letter of an escape such as `\n` can stand before it.
+  [/(?:(?<![\w.-])|(?<=\\[nrt]))[a-z0-9]{6}\.[a-z0-9]{16}(?![\w-]|\.\w)/g, '[secret]'],
   [/\bsuiprivkey1[02-9ac-hj-np-z]+/g, 'suiprivkey[secret]'],
   // A Seal proof; the token's public name, `seal_` and 32 hex digits, has no dots and passes.
   [/\bseal_[\w-]+\.[\w-]+\.[\w-]*/g, 'seal_[secret]'],

@@ -48,11 +48,15 @@ export async function readTrustedText(path: string, rules: TrustRules): Promise<
   return (await readTrusted(path, rules)).toString('utf8');
 }
 
-/** As `readTrustedText`, for libraries that load their configuration at once. */
+/** As `readTrustedText`, for what is loaded at once: configuration, modules. */
 export function readTrustedTextSync(path: string, rules: TrustRules): string {
+  return readTrustedSync(path, rules).toString('utf8');
+}
+
+export function readTrustedSync(path: string, rules: TrustRules): Buffer {
   const file = openTrustedSync(path, rules);
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } finally {
     closeSync(file);
   }

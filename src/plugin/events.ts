@@ -20,11 +20,14 @@ export interface HostEvents {
   'stake.found': { readonly recordId: string; readonly stakeMist: bigint };
   'seal.minted': { readonly tokenId: string; readonly recordId: string; readonly digest: string };
   'seal.found': { readonly tokenId: string; readonly recordId: string };
+  /** The host asks a gateway to register this node; `worker.registered` or `registration.failed` follows. */
+  'registration.begun': { readonly nodeId: string };
+  'registration.failed': { readonly nodeId: string; readonly error: ErrorField };
   'worker.registered': WorkerRegistered;
   'agent.started': { readonly pid: number };
   'agent.ready': { readonly pid: number };
   /**
-   * The server refuses what the agent shows (certificate or join credential); k3s goes on asking for ever. Told once for
+   * The server refuses the agent's certificate or join credential, and k3s retries for ever. Emitted once for
    * each reason and process. Without a fresh credential the way out is to register again.
    */
   'agent.refused': { readonly pid: number; readonly reason: string; readonly hadJoinCredential: boolean };

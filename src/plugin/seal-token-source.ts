@@ -11,11 +11,11 @@ export interface SealedStake {
 /** Finds or makes the stake record and its Seal token. */
 export interface SealTokenSource {
   /**
-   * The stake and the token that stand already for this node, read without sending anything; `undefined` when something
-   * would have to be sent. The host asks first, so that it can ask the gateway before money moves.
+   * The existing stake and token of this node. Reads only; `undefined` when a transaction is needed. The host calls it first,
+   * so that it can ask the gateway before money moves.
    */
   find(signal: AbortSignal): Promise<SealedStake | undefined>;
-  /** Idempotent: after `kill -9` at any moment it goes on where it was. `onPhase` tells the host what it is at. */
+  /** Makes what is missing. Idempotent: after `kill -9` at any moment it continues. Call `onPhase` when a phase begins. */
   obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake>;
   /**
    * What `find` and `obtain` would do now, for `k3s-daas agent --dry-run`: read and simulate, send nothing. Throws what a

@@ -2,7 +2,7 @@ import type { Clock, Journal, Secret } from '#base';
 import type { ChainReader, GatewayEntry, StopCause } from '#domain';
 import { type Token, token } from './token.ts';
 
-/** Reads and writes of the worker's own stake. Every write is journaled before it is sent, so that money never moves twice. */
+/** Reads and writes of this worker's stake. Every write is journaled before it is sent, so that money never moves twice. */
 export interface StakeChain extends ChainReader {
   /** The wallet's Sui address. */
   readonly wallet: string;
@@ -32,7 +32,7 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<SimulatedCost>;
-  /** What an earlier life sent and did not see the end of; settled (sent again as it was, or found) before anything new. */
+  /** Settles the transaction that an earlier process had signed: sends the same bytes again, or finds the result. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
 }
 export interface StakeTerms {
@@ -157,7 +157,7 @@ export type AgentState =
 
 export interface Agent {
   state(): AgentState;
-  /** Pods running on this machine, undefined when it cannot be told. */
+  /** Pods running on this machine; undefined when the runtime does not answer. */
   runningPods(signal?: AbortSignal): Promise<number | undefined>;
   resourceUsage(): Promise<ResourceUsage>;
 }
@@ -170,7 +170,7 @@ export interface AgentStart {
   readonly nodeLabels: Readonly<Record<string, string>>;
   /** `key=value:Effect` */
   readonly taints: readonly string[];
-  /** What plugins add (`AgentArguments`): argv elements such as `--node-label=a=b`; those that are ours are refused. */
+  /** What plugins add (`AgentArguments`): argv elements such as `--node-label=a=b`. */
   readonly arguments: readonly string[];
 }
 
@@ -204,7 +204,7 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
   failed(): Promise<Error>;
   /**
    * Whether it cannot go on without a join credential: it does not run, its Node is gone, or the server refuses what it has.
-   * Looked at anew; what cannot be told is no need.
+   * Reads the current state each time; unknown counts as no.
    */
   needsCredential(signal: AbortSignal): Promise<boolean>;
   /**

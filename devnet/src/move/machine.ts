@@ -10,6 +10,7 @@ import {
 } from './faults.ts';
 import type { MoveHost } from './host.ts';
 import type { NativeFunction } from './native.ts';
+import { entry, literal, pair, variantTable, widthOf } from './operands.ts';
 import { substitute, type Type } from './types.ts';
 import {
   asBoolean,
@@ -38,15 +39,6 @@ export interface Code extends Definitions {
 
 /** Sui's limit of nested calls. */
 const MAX_DEPTH = 1024;
-const WIDTHS: Readonly<Record<string, IntegerBits>> = {
-  U8: 8,
-  U16: 16,
-  U32: 32,
-  U64: 64,
-  U128: 128,
-  U256: 256,
-};
-
 /**
  * Executes Move bytecode, instruction by instruction as the Move VM specifies it.
  *
@@ -85,7 +77,7 @@ export class Machine {
     const definition = module?.functions.find(({ signature }) => signature.name === name);
     if (!module || !definition)
       throw new MoveNotSupported(
-        `${address}::${moduleName}::${name} is not executable here: this development chain knows published packages and a part of Sui's framework`,
+        `${address}::${moduleName}::${name} is not executable here: this dev chain knows published packages and a part of Sui's framework`,
       );
     return this.#run(module, definition, typeArgs, args);
   }
@@ -134,6 +126,10 @@ export class Machine {
     }
   }
 
+  /**
+   * One switch over all instructions, longer than a function here may be: they share the operand stack and the program counter,
+   * and a call for each instruction would halve the speed.
+   */
   #execute(
     module: CompiledModule,
     body: FunctionBody,
@@ -439,40 +435,6 @@ export class Machine {
       counter = next;
     }
   }
-}
-
-const variantTable = (module: CompiledModule, op: string) =>
-  op.includes('Generic') ? module.variantInstantiations : module.variants;
-
-function entry<T>(table: readonly T[], index: number): T {
-  const found = table[index];
-  if (found === undefined) throw new MoveMachineError(`a table of the module has no entry ${index}`);
-  return found;
-}
-
-function widthOf(name: string): IntegerBits {
-  const bits = WIDTHS[name];
-  if (!bits) throw new MoveMachineError(`${name} is no integer type`);
-  return bits;
-}
-
-/** Wide literals arrive as bigint, or as little-endian bytes. */
-function literal(operand: unknown): bigint {
-  if (typeof operand === 'number' || typeof operand === 'bigint' || typeof operand === 'string')
-    return BigInt(operand);
-  if (Array.isArray(operand) || operand instanceof Uint8Array) {
-    let value = 0n;
-    Array.from(operand as ArrayLike<number>).forEach((byte, index) => {
-      value |= BigInt(byte) << BigInt(8 * index);
-    });
-    return value;
-  }
-  throw new MoveMachineError('a literal of unknown form');
-}
-
-function pair(operand: unknown): [number, number] {
-  if (!Array.isArray(operand)) throw new MoveMachineError('an operand of unknown form');
-  return [Number(operand[0]), Number(operand[1])];
 }
 
 const startOf = (signature: FunctionSignature): MoveLocation => ({

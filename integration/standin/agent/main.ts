@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -116,9 +117,22 @@ async function runAgent(flags: AgentFlags): Promise<void> {
     speed,
     signal,
     onReady: () => {
-      if (process.env.NOTIFY_SOCKET) logrus('info', 'k3s agent is up and running');
+      if (process.env.NOTIFY_SOCKET) {
+        logrus('info', 'k3s agent is up and running');
+        notifyReady(process.env.NOTIFY_SOCKET);
+      }
     },
   });
+}
+
+/**
+ * sd_notify(3). Node.js has no datagram sockets of this family; the sender lives on for a moment, because the service manager
+ * looks up whose message it is.
+ */
+function notifyReady(socket: string): void {
+  const send =
+    'use Socket; ($a = shift) =~ s/^\\@/\\0/; socket(S, AF_UNIX, SOCK_DGRAM, 0); send(S, "READY=1\\n", 0, pack_sockaddr_un($a)); sleep 2';
+  spawn('perl', ['-e', send, socket], { stdio: 'ignore', detached: true }).unref();
 }
 
 /** K3S_STANDIN_PODS=n: pods that nobody asked the API server for. */

@@ -4,25 +4,26 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LaidOut, layOut, settingsTable } from '../settings-table.ts';
+import { type LaidOut, layOut, settingsTable } from '../../../src/agent/k3s-table.fixture.ts';
 import { dataDirectory, HelpAsked, readValues } from './flags.ts';
 
-const rows = await settingsTable();
+test.each(settingsTable.filter(({ takes }) => takes))(
+  'the stand-in takes what k3s takes: $name',
+  async (row) => {
+    await using laid = await layOut(row);
+    const { values, ignoredWords } = await readValues(laid.argv, laid.env);
+    const { config: _, ...flags } = values;
+    const { 'data-dir': dataDir = '/var/lib/rancher/k3s', rootless } = flags;
+    const back = (value: unknown): unknown =>
+      JSON.parse(JSON.stringify(value).replaceAll(laid.directory, '{dir}'));
+    expect(back(flags)).toEqual(row.takes?.flags);
+    expect(ignoredWords).toEqual(row.takes?.ignoredWords ?? []);
+    const directory = dataDirectory(dataDir as string, rootless === true, laid.env);
+    expect(back(resolve(laid.directory, directory))).toBe(row.takes?.dataDir);
+  },
+);
 
-test.each(rows.filter(({ takes }) => takes))('the stand-in takes what k3s takes: $name', async (row) => {
-  await using laid = await layOut(row);
-  const { values, ignoredWords } = await readValues(laid.argv, laid.env);
-  const { config: _, ...flags } = values;
-  const { 'data-dir': dataDir = '/var/lib/rancher/k3s', rootless } = flags;
-  const back = (value: unknown): unknown =>
-    JSON.parse(JSON.stringify(value).replaceAll(laid.directory, '{dir}'));
-  expect(back(flags)).toEqual(row.takes?.flags);
-  expect(ignoredWords).toEqual(row.takes?.ignoredWords ?? []);
-  const directory = dataDirectory(dataDir as string, rootless === true, laid.env);
-  expect(back(resolve(laid.directory, directory))).toBe(row.takes?.dataDir);
-});
-
-test.each(rows.filter(({ refuses }) => refuses !== undefined))(
+test.each(settingsTable.filter(({ refuses }) => refuses !== undefined))(
   'the stand-in refuses what k3s refuses, in its words: $name',
   async (row) => {
     await using laid = await layOut(row);
@@ -34,10 +35,13 @@ test.each(rows.filter(({ refuses }) => refuses !== undefined))(
   },
 );
 
-test.each(rows.filter(({ helps }) => helps))('the stand-in shows its flags and ends: $name', async (row) => {
-  await using laid = await layOut(row);
-  await expect(readValues(laid.argv, laid.env)).rejects.toBeInstanceOf(HelpAsked);
-});
+test.each(settingsTable.filter(({ helps }) => helps))(
+  'the stand-in shows its flags and ends: $name',
+  async (row) => {
+    await using laid = await layOut(row);
+    await expect(readValues(laid.argv, laid.env)).rejects.toBeInstanceOf(HelpAsked);
+  },
+);
 
 const binary = process.env.K3S_BIN ?? '';
 
@@ -49,7 +53,7 @@ describe.skipIf(binary === '')('the real k3s still reads as the table says (K3S_
   });
   afterAll(() => rm(bundle, { recursive: true }));
 
-  test.each(rows)('$name', async (row) => {
+  test.each(settingsTable)('$name', async (row) => {
     await using laid = await layOut(row);
     const end = await lastWords(bundle, laid);
     const back = end.replaceAll(laid.directory, '{dir}');

@@ -4,22 +4,23 @@ import { admit } from './admission.ts';
 import { type Attributes, isAllowed, refusalOf } from './authorization.ts';
 import { parseJson, readBody, sendJson, sendText, startLines } from './http.ts';
 import type { Identity } from './identity.ts';
-import {
-  apiVersionOf,
-  at,
-  isRecord,
-  type KubeObject,
-  qualified,
-  type Resource,
-  resourceOf,
-  resources,
-} from './objects.ts';
+import { initialStatus, parseObject, placeIn, prepare, taintNewNode } from './new-objects.ts';
+import { apiVersionOf, at, isRecord, type KubeObject, qualified, type Resource } from './objects.ts';
 import { applyPatch } from './patches.ts';
+import { allowsDisruption, budgetsOf, markDeleted } from './pod-removal.ts';
+import {
+  type DeleteOptions,
+  deleteOptions,
+  discovery,
+  impersonated,
+  parsePath,
+  type Target,
+  verbOf,
+} from './request-target.ts';
 import { fieldMatcher, labelMatcher, type Matches } from './selectors.ts';
 import {
   badRequest,
   conflict,
-  forbidden,
   invalid,
   methodNotAllowed,
   notFound,
@@ -33,13 +34,6 @@ export interface KubernetesApiOptions {
   readonly nowMs: () => number;
   /** What `/version` says. */
   readonly gitVersion: string;
-}
-
-interface Target {
-  readonly resource: Resource;
-  readonly namespace: string;
-  readonly name: string;
-  readonly subresource: string;
 }
 
 /** The part of the Kubernetes API that the gateway and the agents use, in the API server's words. */
@@ -357,112 +351,6 @@ export function createKubernetesApi({ store, nowMs, gitVersion }: KubernetesApiO
   }
 }
 
-/** An administrator may ask as somebody else. */
-function impersonated(request: IncomingMessage, caller: Identity): Identity {
-  const user = request.headers['impersonate-user'];
-  if (typeof user !== 'string') return caller;
-  if (!caller.groups.includes('system:masters'))
-    throw forbidden(
-      `users "${user}" is forbidden: User "${caller.username}" cannot impersonate resource "users" in API group "" at the cluster scope`,
-    );
-  return {
-    username: user,
-    groups: [...(request.headersDistinct['impersonate-group'] ?? []), 'system:authenticated'],
-  };
-}
-
-interface DeleteOptions {
-  gracePeriodSeconds?: number;
-  preconditions?: { uid?: string; resourceVersion?: string };
-}
-
-function deleteOptions(body: Buffer, query: URLSearchParams): DeleteOptions {
-  const options = body.length > 0 ? (parseJson(body) as DeleteOptions) : {};
-  const grace = query.get('gracePeriodSeconds');
-  return grace === null ? options : { ...options, gracePeriodSeconds: Number(grace) };
-}
-
-function discovery(path: string, gitVersion: string): Record<string, unknown> | undefined {
-  const groups = [...new Set(resources.map(({ group }) => group))].filter((group) => group !== '');
-  const listed = (group: string) => ({
-    kind: 'APIResourceList',
-    apiVersion: 'v1',
-    groupVersion: group === '' ? 'v1' : `${group}/v1`,
-    resources: resources
-      .filter((resource) => resource.group === group)
-      .flatMap((resource) => [
-        apiResource(resource, resource.plural),
-        ...(resource.hasStatus ? [apiResource(resource, `${resource.plural}/status`)] : []),
-      ]),
-  });
-  const described = (group: string) => {
-    const version = { groupVersion: `${group}/v1`, version: 'v1' };
-    return { name: group, versions: [version], preferredVersion: version };
-  };
-  const [, major = '1', minor = '0'] = /^v(\d+)\.(\d+)/.exec(gitVersion) ?? [];
-  if (path === '/version') return { major, minor, gitVersion, platform: 'stand-in' };
-  if (path === '/api') return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
-  if (path === '/api/v1') return listed('');
-  if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(described) };
-  const group = groups.find((one) => path === `/apis/${one}` || path === `/apis/${one}/v1`);
-  if (group === undefined) return undefined;
-  return path.endsWith('/v1') ? listed(group) : { kind: 'APIGroup', apiVersion: 'v1', ...described(group) };
-}
-
-const apiResource = (resource: Resource, name: string) => ({
-  name,
-  singularName: name === resource.plural ? resource.singular : '',
-  namespaced: resource.isNamespaced,
-  kind: resource.kind,
-  verbs: ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'],
-  ...(resource.shortNames.length > 0 && name === resource.plural ? { shortNames: resource.shortNames } : {}),
-});
-
-function parsePath(path: string): Target {
-  const unknown = () => new Refusal(404, 'NotFound', 'the server could not find the requested resource');
-  const core = /^\/api\/(v1)\/(.+)$/.exec(path);
-  const grouped = /^\/apis\/([^/]+)\/([^/]+)\/(.+)$/.exec(path);
-  const [group, version, rest] = core ? ['', core[1], core[2]] : [grouped?.[1], grouped?.[2], grouped?.[3]];
-  if (group === undefined || version === undefined || rest === undefined) throw unknown();
-  let parts = rest.split('/').map(decodeURIComponent);
-  let namespace = '';
-  // `namespaces/x` is the object, `namespaces/x/pods` what is in it.
-  if (parts[0] === 'namespaces' && parts.length > 2 && parts[2] !== 'status') {
-    namespace = parts[1] ?? '';
-    parts = parts.slice(2);
-  }
-  const [plural = '', name = '', subresource = ''] = parts;
-  const resource = resourceOf(group, version, plural);
-  const subresources = [
-    '',
-    ...(resource?.hasStatus ? ['status'] : []),
-    ...(plural === 'pods' ? ['eviction'] : []),
-  ];
-  if (!resource || parts.length > 3 || !subresources.includes(subresource)) throw unknown();
-  if (!resource.isNamespaced && namespace !== '') throw unknown();
-  return { resource, namespace, name, subresource };
-}
-
-function verbOf(method: string, { resource, namespace, name }: Target, isWatch: boolean): string {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-      if (isWatch) return 'watch';
-      return name === '' ? 'list' : 'get';
-    case 'POST':
-      if (resource.isNamespaced && namespace === '') throw methodNotAllowed();
-      return 'create';
-    case 'PUT':
-      return 'update';
-    case 'PATCH':
-      return 'patch';
-    case 'DELETE':
-      return name === '' ? 'deletecollection' : 'delete';
-    default:
-      throw methodNotAllowed();
-  }
-}
-
 function matcher(resource: Resource, name: string, query: URLSearchParams): Matches {
   const byLabel = labelMatcher(query.get('labelSelector'));
   const byField = fieldMatcher(resource.plural, query.get('fieldSelector'));
@@ -481,91 +369,3 @@ const deletedForm = ({ object, before }: StoreEvent): KubeObject => ({
   ...(before ?? object),
   metadata: { ...(before ?? object).metadata, resourceVersion: object.metadata.resourceVersion ?? '' },
 });
-
-function parseObject(resource: Resource, body: unknown): KubeObject {
-  if (!isRecord(body) || !isRecord(body.metadata ?? {})) throw badRequest('the object needs metadata');
-  const wanted = apiVersionOf(resource);
-  if ((body.kind ?? resource.kind) !== resource.kind || (body.apiVersion ?? wanted) !== wanted)
-    throw badRequest(
-      `${String(body.kind)} in version "${String(body.apiVersion)}" cannot be handled as a ${resource.kind}`,
-    );
-  return structuredClone({ ...body, metadata: body.metadata ?? {} }) as unknown as KubeObject;
-}
-
-function placeIn(resource: Resource, object: KubeObject, namespace: string): void {
-  if (!resource.isNamespaced) {
-    delete object.metadata.namespace;
-    return;
-  }
-  if (object.metadata.namespace && object.metadata.namespace !== namespace)
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
-  object.metadata.namespace = namespace;
-}
-
-/** Fields that the API server derives on every write. */
-function prepare(resource: Resource, object: KubeObject): void {
-  if (resource.plural === 'secrets') {
-    object.type ??= 'Opaque';
-    if (isRecord(object.stringData)) {
-      const encoded = Object.entries(object.stringData).map(([key, value]) => [
-        key,
-        Buffer.from(String(value)).toString('base64'),
-      ]);
-      object.data = { ...(isRecord(object.data) ? object.data : {}), ...Object.fromEntries(encoded) };
-      delete object.stringData;
-    }
-    for (const value of Object.values(isRecord(object.data) ? object.data : {}))
-      if (typeof value !== 'string' || Buffer.from(value, 'base64').toString('base64') !== value)
-        throw badRequest('Secret in version "v1" cannot be handled as a Secret: illegal base64 data');
-  }
-}
-
-/** The API server's own admission gives every new Node this taint; the node life cycle takes it away once it is Ready. */
-function taintNewNode(node: KubeObject): void {
-  const spec = isRecord(node.spec) ? node.spec : {};
-  const taints = (Array.isArray(spec.taints) ? spec.taints : []) as Array<{ key?: string }>;
-  if (!taints.some(({ key }) => key === 'node.kubernetes.io/not-ready'))
-    node.spec = {
-      ...spec,
-      taints: [...taints, { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }],
-    };
-}
-
-const initialStatus = (resource: Resource): Record<string, unknown> =>
-  resource.plural === 'pods' ? { phase: 'Pending', qosClass: 'BestEffort' } : {};
-
-/** Sets the deletion mark of a pod, which no request may write. */
-function markDeleted(store: Store, pod: KubeObject, deletionTimestamp: string, graceS: number): KubeObject {
-  const marked = structuredClone(pod);
-  marked.metadata.deletionTimestamp = deletionTimestamp;
-  marked.metadata.deletionGracePeriodSeconds = graceS;
-  return store.markDeleted(named.pod, marked);
-}
-
-function budgetsOf(store: Store, pod: KubeObject): KubeObject[] {
-  return store
-    .list(named.budget, pod.metadata.namespace)
-    .filter((budget) => labelMatcherOf(at(budget, 'spec.selector.matchLabels'))(pod));
-}
-
-function labelMatcherOf(labels: unknown): Matches {
-  if (!isRecord(labels)) return () => false;
-  return (object) => Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);
-}
-
-/** What the disruption controller would compute, for numbers (not percentages). */
-function allowsDisruption(store: Store, budget: KubeObject): boolean {
-  const pods = store
-    .list(named.pod, budget.metadata.namespace)
-    .filter(labelMatcherOf(at(budget, 'spec.selector.matchLabels')));
-  const healthy = pods.filter(
-    (pod) =>
-      pod.metadata.deletionTimestamp === undefined &&
-      ((at(pod, 'status.conditions') ?? []) as Array<{ type: string; status: string }>).some(
-        ({ type, status }) => type === 'Ready' && status === 'True',
-      ),
-  ).length;
-  const [least, most] = [at(budget, 'spec.minAvailable'), at(budget, 'spec.maxUnavailable')];
-  if (typeof most === 'number') return pods.length - healthy < most;
-  return healthy > (typeof least === 'number' ? least : 1);
-}

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
-import { openCluster } from '#cluster';
+import { openKubernetes } from '#cluster';
 import { send } from './worker.ts';
 
 function run(...args: string[]): ChildProcess & { stderr: NodeJS.ReadableStream } {
@@ -57,7 +57,7 @@ test('the program says that it is a stand-in, serves, writes what k3s writes, an
     join(dataDir, 'server/token'),
   ])
     expect((await stat(path)).mode & 0o777, path).toBe(0o600);
-  await using cluster = openCluster({ kubeconfig: { path: kubeconfig } });
+  await using cluster = openKubernetes({ kubeconfig: { path: kubeconfig } });
   expect(await cluster.nodes()).toMatchObject([{ name: 'server-0', isReady: true }]);
 
   child.kill('SIGTERM');

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openCluster, setupCluster } from '#cluster';
+import { openKubernetes, setupCluster } from '#cluster';
 import { caHash } from './authority.ts';
 import { hashNodePassword } from './node-password.ts';
 import { type StandinServer, startStandinServer } from './standin-server.ts';
@@ -22,7 +22,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-const openAdmin = () => openCluster({ kubeconfig: { path: server.adminKubeconfigPath } });
+const openAdmin = () => openKubernetes({ kubeconfig: { path: server.adminKubeconfigPath } });
 
 test('the CA bundle is the file that the hash of a join credential is made of', async () => {
   const bundle = await send({ url: `${server.url}/cacerts` });
@@ -63,7 +63,7 @@ test('a worker joins with a bootstrap Secret: configuration, CAs, certificates, 
     body: JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'w1' } }),
   });
   expect(created.status).toBe(201);
-  await using asWorker = openCluster({
+  await using asWorker = openKubernetes({
     kubeconfig: { text: workerKubeconfig(server.url, ca, kubelet.pair) },
   });
   expect(await asWorker.node('w1')).toMatchObject({ name: 'w1', isReady: false });

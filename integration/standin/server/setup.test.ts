@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '#base';
-import { nodePolicies, openCluster, setupCluster } from '#cluster';
+import { nodePolicies, openKubernetes, setupCluster } from '#cluster';
 import { type StandinServer, startStandinServer } from './standin-server.ts';
 import { named } from './store.ts';
 import { send } from './worker.ts';
@@ -26,7 +26,7 @@ test('setup prepares the stand-in, proves the policy, and finds nothing to do th
   expect(planned.changes).toEqual(first.changes);
   const second = await setupCluster({ kubeconfig });
   expect(second.changes).toEqual([]);
-  await using gateway = openCluster({ kubeconfig: { text: first.kubeconfig?.reveal() ?? '' } });
+  await using gateway = openKubernetes({ kubeconfig: { text: first.kubeconfig?.reveal() ?? '' } });
   expect(await gateway.policyState()).toEqual({ kind: 'in-place' });
   expect([...(await gateway.admittedNames())]).toEqual([['server-0', 'ordinary']]);
 });
@@ -48,7 +48,9 @@ test('a gateway with a certificate of its own gets the same rights, and no accou
   ]);
   const done = await setupCluster({ kubeconfig: { path: server.adminKubeconfigPath }, gateway });
   expect(done.kubeconfig).toBeUndefined();
-  await using cluster = openCluster({ kubeconfig: { text: await server.kubeconfigFor('k3s-daas-gateway') } });
+  await using cluster = openKubernetes({
+    kubeconfig: { text: await server.kubeconfigFor('k3s-daas-gateway') },
+  });
   await cluster.admitName({ nodeId: 'w1', tier: 'basic' });
   expect((await cluster.admittedNames()).get('w1')).toBe('basic');
 });
@@ -65,7 +67,7 @@ test('a cluster without policies is refused unless the operator accepts unbound 
   const accepted = await setupCluster({ kubeconfig, allowUnboundNames: true });
   expect(accepted.shortcomings).toEqual([expect.stringContaining('names are not bound')]);
   expect(accepted.changes.some(({ what }) => what.startsWith('ValidatingAdmissionPolicy'))).toBe(false);
-  await using gateway = openCluster({ kubeconfig: { text: accepted.kubeconfig?.reveal() ?? '' } });
+  await using gateway = openKubernetes({ kubeconfig: { text: accepted.kubeconfig?.reveal() ?? '' } });
   expect((await gateway.policyState()).kind).toBe('not-in-place');
   await gateway.admitName({ nodeId: 'w1', tier: 'basic' });
 });

@@ -59,7 +59,7 @@ export function describePlugin<C, N extends Needs>(
     const loaded = await loadPlugin(plugin, { ...conformance, deadlines });
     await conformance.exercise?.(loaded);
     await loaded.stop();
-    const late = loaded.log.messages().filter((message) => message === 'Tasks did not end when asked to');
+    const late = loaded.log.messages().filter((message) => message === 'A task did not end when asked to');
     deepStrictEqual(late, []);
   });
 

@@ -28,7 +28,7 @@ export function fakeRegistration(changes: Partial<Registration> = {}): Registrat
   };
 }
 
-/** All gateways of a test, behind one connector: `calls` tells who was asked what. */
+/** All gateways of a test, behind one connector. `calls` lists every call with its gateway. */
 export class FakeGateways implements GatewayConnector {
   readonly calls: string[] = [];
   readonly registrations: RegisterRequest[] = [];
@@ -37,7 +37,7 @@ export class FakeGateways implements GatewayConnector {
   readonly failures = new Map<string, Error>();
   /** Set: a challenge says that the node would not be admitted. */
   inadmissible: string | undefined;
-  /** Told with the next heartbeat's reply, then forgotten. */
+  /** Sent with the reply to the next heartbeat, then forgotten. */
   directives: Directive[] = [];
   registration: Registration = fakeRegistration();
   open = 0;

@@ -2,8 +2,8 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { definePlugin, type Plugin } from '#plugin';
+import { FakeClock, settled } from '#testing';
 import { describePlugin } from './describe-plugin.ts';
-import { FakeClock, settle } from './fake-clock.ts';
 
 const strict = z.strictObject({ size: z.number().default(1) });
 
@@ -92,5 +92,5 @@ test('the fake clock wakes sleepers in order, and what they woke runs before the
   stop.abort(reason);
   await expect(sleeping).rejects.toBe(reason);
   expect(clock.sleepers).toBe(0);
-  await settle();
+  await settled();
 });

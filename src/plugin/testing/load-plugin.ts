@@ -1,12 +1,14 @@
 import type { Journal } from '#base';
 import {
   bind,
+  type Catalog,
   type CatalogDeadlines,
   createEventBus,
   createHealthRegistry,
   createServiceContainer,
   defaultDeadlines,
   defaultTaskPolicy,
+  type HostEventBus,
   type HostHealth,
   loadCatalog,
   type ServiceBinding,
@@ -24,12 +26,10 @@ import {
   type Point,
   StakeChain,
 } from '#plugin';
+import { FakeClock, memoryJournal, RecordingLog, settled } from '#testing';
 import { FakeAgent, FakeHostControl, fakeIdentity } from './fake-agent.ts';
 import { FakeStakeChain } from './fake-chain.ts';
-import { FakeClock, settle } from './fake-clock.ts';
 import { FakeGateways } from './fake-gateway.ts';
-import { memoryJournal } from './memory-journal.ts';
-import { RecordingLog } from './recording-log.ts';
 
 /** What a plugin under test works with. Each has a default; give your own to share it between two lives. */
 export interface FakeServices {
@@ -74,50 +74,24 @@ export interface LoadedPlugin extends FakeServices, AsyncDisposable {
 
 /**
  * Loads one plugin through the catalog of the real host: its shape and configuration are checked, `setup` runs, tasks are
- * supervised, what it provides is wrapped. Only the services are fakes, and nobody misses the points of other plugins.
+ * supervised, what it provides is wrapped. Only the services are fakes, and the points of other plugins are not required.
  */
 export async function loadPlugin<C, N extends Needs>(
   plugin: Plugin<C, N>,
   options: LoadOptions = {},
 ): Promise<LoadedPlugin> {
-  const clock = options.services?.clock ?? new FakeClock();
-  const services: FakeServices = {
-    clock,
-    chain: new FakeStakeChain(clock),
-    gateways: new FakeGateways(clock),
-    agent: new FakeAgent(),
-    identity: fakeIdentity(),
-    control: new FakeHostControl(),
-    journal: memoryJournal(),
-    log: new RecordingLog(),
-    ...options.services,
-  };
+  const services = makeServices(options.services);
   const bus = createEventBus(services.log);
   const health = createHealthRegistry();
-  const recorded: RecordedEvent[] = [];
+  const events: RecordedEvent[] = [];
   const failures: Error[] = [];
   const catalog = await loadCatalog({
     entries: [{ use: 'plugin-under-test', config: options.config ?? {} }],
     discovery: { builtIns: { 'plugin-under-test': async () => plugin }, directory: '/' },
-    services: createServiceContainer([
-      bind(StakeChain, services.chain),
-      bind(GatewayConnector, services.gateways),
-      bind(NodeIdentity, services.identity),
-      bind(Agent, services.agent),
-      bind(HostControl, services.control),
-      bind(HostClock, clock),
-      bind(PluginJournal, services.journal),
-      ...(options.bindings ?? []),
-    ]),
-    events: {
-      ...bus,
-      emit(event, fact) {
-        recorded.push({ event, fact });
-        bus.emit(event, fact);
-      },
-    },
+    services: createServiceContainer([...bindingsOf(services), ...(options.bindings ?? [])]),
+    events: recordInto(events, bus),
     health,
-    clock,
+    clock: services.clock,
     log: services.log,
     // The middle of every range: tests that turn the clock know when.
     random: () => 0.5,
@@ -127,12 +101,13 @@ export async function loadPlugin<C, N extends Needs>(
     onFailed: (error) => failures.push(error),
   });
   catalog.start();
-  await settle();
+  await settled();
+  const stop = () => closeInTime(catalog, services.clock);
   return {
     ...services,
-    events: recorded,
+    events,
     facts: <E extends keyof HostEvents>(event: E) =>
-      recorded.filter((entry) => entry.event === event).map((entry) => entry.fact as HostEvents[E]),
+      events.filter((entry) => entry.event === event).map((entry) => entry.fact as HostEvents[E]),
     emit: (event, fact) => bus.emit(event, fact),
     provided: (point) => catalog.one(point),
     health: () => health.read(),
@@ -141,15 +116,53 @@ export async function loadPlugin<C, N extends Needs>(
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
 
-  /** Turns the clock while it waits: a plugin that does not end runs into its deadlines instead of into the test's. */
-  async function stop(): Promise<void> {
-    let isClosed = false;
-    const closed = catalog.close().finally(() => {
-      isClosed = true;
-    });
-    await settle();
-    for (let second = 0; !isClosed && second < 60; second += 1) await clock.advance(1_000);
-    await closed;
-  }
+function makeServices(given: Partial<FakeServices> = {}): FakeServices {
+  const clock = given.clock ?? new FakeClock();
+  return {
+    clock,
+    chain: new FakeStakeChain(clock),
+    gateways: new FakeGateways(clock),
+    agent: new FakeAgent(),
+    identity: fakeIdentity(),
+    control: new FakeHostControl(),
+    journal: memoryJournal(),
+    log: new RecordingLog(),
+    ...given,
+  };
+}
+
+function bindingsOf(services: FakeServices): readonly ServiceBinding[] {
+  return [
+    bind(StakeChain, services.chain),
+    bind(GatewayConnector, services.gateways),
+    bind(NodeIdentity, services.identity),
+    bind(Agent, services.agent),
+    bind(HostControl, services.control),
+    bind(HostClock, services.clock),
+    bind(PluginJournal, services.journal),
+  ];
+}
+
+/** The bus of the plugin: what it emits is recorded; what the test emits is not. */
+function recordInto(events: RecordedEvent[], bus: HostEventBus): HostEventBus {
+  return {
+    ...bus,
+    emit(event, fact) {
+      events.push({ event, fact });
+      bus.emit(event, fact);
+    },
+  };
+}
+
+/** Turns the clock while it waits: a plugin that does not end runs into its deadlines instead of into the test's. */
+async function closeInTime(catalog: Catalog, clock: FakeClock): Promise<void> {
+  let isClosed = false;
+  const closed = catalog.close().finally(() => {
+    isClosed = true;
+  });
+  await settled();
+  for (let second = 0; !isClosed && second < 60; second += 1) await clock.advance(1_000);
+  await closed;
 }

@@ -1,3 +1,0 @@
-import { describeAttacks } from './attacks.suite.ts';
-
-describeAttacks();

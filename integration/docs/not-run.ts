@@ -1,0 +1,38 @@
+/** Blocks of commands that no test runs, with the reason that their page gives. Keep it short: readers run these first. */
+export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
+  ['README.md', 'git clone … && cd k3s-daas', 'needs the network; CI runs both commands'],
+  ['README.md', 'k3s-daas agent --node-label disk=ssd', 'the worker of getting started runs this command'],
+  [
+    'docs/getting-started.md',
+    'npm run --silent build && npm pack --workspaces --include-workspace-root',
+    'writes into the clone and installs as root',
+  ],
+  [
+    'docs/getting-started.md',
+    'npm run demo -- --keep',
+    'runs until Ctrl-C; the blocks below run in the same world',
+  ],
+  ['docs/getting-started.md', 'systemctl daemon-reload', 'needs systemd and root'],
+  [
+    'docs/install.md',
+    'npm run build && npm run release',
+    'writes into the clone; the tests make the same release elsewhere',
+  ],
+  ...[
+    'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --dry-run',
+    'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh',
+    'k3s-daas doctor',
+    `kubectl -n kube-system patch configmap k3s-daas-admitted --type merge -p '{"data":{"NAME":null}}'`,
+    'k3s-daas uninstall --restore-k3s',
+    'k3s-daas gateway evict NAME',
+    'k3s-daas uninstall',
+    'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --gateway',
+  ].map(
+    (line) => ['docs/install.md', line, 'integration/install runs it on a machine with systemd'] as const,
+  ),
+  [
+    'docs/testing.md',
+    'K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://fullnode.testnet.sui.io:443 K3S_DAAS_TEST_SUI_KEY=suiprivkey1… \\',
+    'needs a Sui network',
+  ],
+];

@@ -1,0 +1,131 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { blocksOf, wordsOf } from '../docs/pages.ts';
+import { freePort } from '../world/free-port.ts';
+import { projectRoot } from '../world/program.ts';
+import type { World } from '../world/world.ts';
+import { plainAgent } from './plain-agent.ts';
+import type { SystemdMachine } from './systemd-machine.ts';
+
+/** What the tests of the installation are made of: a release, a plain agent, and the lines of docs/install.md. */
+
+export const name = 'worker-1';
+export const unit = 'k3s-agent';
+
+/** Makes the release and puts install.sh beside it, as the page has it. */
+export async function makeRelease(directory: string): Promise<void> {
+  const run = promisify(execFile);
+  const dist = join(directory, 'dist');
+  await run(process.execPath, [join(projectRoot, 'scripts/bundle.ts'), dist, join(directory, 'dev-chain')]);
+  await run(process.execPath, [join(projectRoot, 'scripts/release.ts'), directory, dist]);
+  await copyFile(join(projectRoot, 'deploy/install.sh'), join(directory, 'install.sh'));
+}
+
+/** The lines of the one block of docs/install.md that has these words, for this machine's architecture. */
+export function documented(words: RegExp): string {
+  const found = blocksOf('docs/install.md').filter(({ text }) => words.test(text));
+  const [block] = found;
+  if (!block || found.length > 1) throw new Error(`docs/install.md has ${found.length} blocks with ${words}`);
+  return block.text
+    .replaceAll('NAME', name)
+    .replaceAll('linux-amd64', process.arch === 'x64' ? 'linux-amd64' : `linux-${process.arch}`);
+}
+
+export async function writeWorkerConfiguration(machine: SystemdMachine, world: World): Promise<string> {
+  const wallet = await world.chain.wallet(100n);
+  await machine.write('/etc/k3s-daas/deployment.json', await readFile(world.deploymentFile, 'utf8'));
+  await machine.write('/etc/k3s-daas/wallet.key', await readFile(wallet.keyFile, 'utf8'), '0600');
+  const settings = {
+    nodeId: name,
+    chain: { endpoints: [world.chain.url], deployment: '/etc/k3s-daas/deployment.json' },
+    wallet: { keyFile: '/etc/k3s-daas/wallet.key' },
+    stake: { amountMist: '2000000000' },
+    health: { host: '127.0.0.1', port: 0 },
+    plugins: [
+      { use: 'staking' },
+      { use: 'registration' },
+      { use: 'heartbeat' },
+      { use: 'slashing', config: { intervalMs: 1000 } },
+    ],
+  };
+  await machine.write('/etc/k3s-daas/k3s-daas.json', JSON.stringify(settings));
+  return wallet.keyFile;
+}
+
+/** Joins as an ordinary node whose name the operator has opened, with a bootstrap token of the operator's. */
+export async function startPlainAgent(
+  machine: SystemdMachine,
+  world: World,
+): Promise<Readonly<Record<string, string>>> {
+  await openName(world);
+  await world.kubernetes.send('POST', '/api/v1/namespaces/kube-system/secrets', {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'bootstrap-token-abcdef' },
+    type: 'bootstrap.kubernetes.io/token',
+    stringData: {
+      'token-id': 'abcdef',
+      'token-secret': '0123456789abcdef',
+      'usage-bootstrap-authentication': 'true',
+    },
+  });
+  const ca = await readFile(world.k3s.serverCaFile);
+  const hash = createHash('sha256').update(ca).digest('hex');
+  const files = plainAgent({
+    server: world.k3s.server,
+    token: `K10${hash}::abcdef.0123456789abcdef`,
+    flags: ['--lb-server-port', String(await freePort()), `--kubelet-arg=healthz-port=${await freePort()}`],
+    variables: { K3S_STANDIN_SPEED: '10', K3S_STANDIN_PODS: '2' },
+  });
+  for (const [path, text] of Object.entries(files))
+    await machine.write(path, text, path.endsWith('.env') ? '0600' : '0644');
+  await machine.run('systemctl', 'daemon-reload');
+  const started = await machine.run('systemctl', 'enable', '--now', unit);
+  if (started.code !== 0) throw new Error(`${started.output}\n${await machine.journal(unit)}`);
+  await world.nodeReady(name);
+  return files;
+}
+
+const setupOf = ({ gatewayConfigFile, k3s }: World) => [
+  '--config',
+  gatewayConfigFile,
+  '--admin-kubeconfig',
+  k3s.kubeconfig,
+  '--yes',
+  '--json',
+];
+
+async function openName(world: World): Promise<void> {
+  const { code, tail } = await world.command('gateway', 'setup', '--ordinary', name, ...setupOf(world));
+  if (code !== 0) throw new Error(tail);
+}
+
+/** "Take over": the operator's two lines of kubectl, sent without it. */
+export async function freeName(world: World): Promise<void> {
+  const [patch = '', remove = ''] = documented(/kubectl delete node/)
+    .split('\n')
+    .map((line) => line.trim());
+  const [, namespace, map, json = ''] =
+    /^kubectl -n (\S+) patch configmap (\S+) --type merge -p '(.+)'$/.exec(patch) ?? [];
+  const path = `/api/v1/namespaces/${namespace}/configmaps/${map}`;
+  const freed = await world.kubernetes.send('PATCH', path, JSON.parse(json), 'application/merge-patch+json');
+  if (freed.status !== 200) throw new Error(`${patch}: ${freed.status}`);
+  const [, node] = /^kubectl delete node (\S+)$/.exec(remove) ?? [];
+  const removed = await world.kubernetes.send('DELETE', `/api/v1/nodes/${node}`);
+  if (removed.status !== 200) throw new Error(`${remove}: ${removed.status}`);
+}
+
+/** "Roll back": the operator's two lines. */
+export async function giveNameBack(world: World): Promise<void> {
+  const socket = join(world.directory, 'gateway', 'state', 'operator.sock');
+  for (const line of documented(/gateway evict/).split('\n')) {
+    const words = wordsOf(line).slice(1);
+    const more = words[1] === 'setup' ? setupOf(world) : ['--socket', socket, '--yes', '--json'];
+    const { code, tail } = await world.command(...words, ...more);
+    if (code !== 0) throw new Error(`${line}: ${tail}`);
+    if (words[1] === 'evict') await world.nodeGone(name);
+  }
+}

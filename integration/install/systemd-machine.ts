@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { until } from '../world/kubernetes.ts';
+import { projectRoot } from '../world/program.ts';
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Debian's root directory (`debootstrap --include=systemd-sysv,perl`), or else that of this machine. */
+const root = process.env.K3S_DAAS_TEST_ROOT ?? '/';
+
+/** Why no systemd can be booted here; undefined: it can. */
+export const noSystemd: string | undefined = lacking();
+
+function lacking(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root';
+  if (!existsSync(join(root, 'lib/systemd/systemd')))
+    return 'needs systemd, or K3S_DAAS_TEST_ROOT: a directory made by debootstrap --include=systemd-sysv,perl,procps';
+  const { status } = spawnSync('unshare', ['--mount', '--pid', '--fork', '--cgroup', 'true']);
+  return status === 0 ? undefined : 'needs rights to make namespaces (unshare)';
+}
+
+/** A machine whose first process is a real systemd, booted from a root directory that is not written to. */
+export class SystemdMachine implements AsyncDisposable {
+  readonly #holder: ChildProcess;
+  readonly #pid: number;
+  readonly #work: string;
+
+  private constructor(holder: ChildProcess, pid: number, work: string) {
+    this.#holder = holder;
+    this.#pid = pid;
+    this.#work = work;
+  }
+
+  static async boot(directories: readonly string[] = []): Promise<SystemdMachine> {
+    const work = await mkdtemp(join(tmpdir(), 'k3s-daas-systemd-'));
+    const script = join(projectRoot, 'integration', 'install', 'systemd-machine.sh');
+    const holder = spawn(
+      'unshare',
+      ['--mount', '--propagation=private', script, root, work, projectRoot, ...directories],
+      { stdio: ['pipe', 'pipe', 'pipe'] },
+    );
+    let said = '';
+    for (const stream of [holder.stdout, holder.stderr])
+      stream?.on('data', (chunk) => {
+        said += chunk;
+      });
+    const unsharer = await until('the machine to be made', async () => {
+      if (holder.exitCode !== null) throw new Error(`no machine: ${said}`);
+      return Number(/^holder (\d+)$/m.exec(said)?.[1]) || undefined;
+    });
+    const pid = await until('its first process', async () => {
+      const children = readFileSync(`/proc/${unsharer}/task/${unsharer}/children`, 'utf8').trim();
+      const first = Number(children.split(' ')[0]);
+      return first && readFileSync(`/proc/${first}/comm`, 'utf8') === 'systemd\n' ? first : undefined;
+    });
+    const machine = new SystemdMachine(holder, pid, work);
+    await until('systemd to be up', async () => {
+      const { output } = await machine.run('systemctl', 'is-system-running');
+      return /^(?:running|degraded)$/m.test(output) ? true : undefined;
+    });
+    return machine;
+  }
+
+  /** Runs a program in the machine, to its end. */
+  run(...argv: readonly string[]): Promise<Outcome> {
+    return this.runWith({}, ...argv);
+  }
+
+  runWith(env: Readonly<Record<string, string>>, ...argv: readonly string[]): Promise<Outcome> {
+    const child = spawn('nsenter', ['--target', String(this.#pid), '--all', '--wd', ...argv], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        HOME: '/root',
+        NO_COLOR: '1',
+        ...env,
+      },
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ code, output }));
+    });
+  }
+
+  async write(path: string, text: string, mode = '0644'): Promise<void> {
+    const script = 'umask 077; mkdir -p -m 0755 "$(dirname "$1")"; printf %s "$2" >"$1"; chmod "$3" "$1"';
+    const { code, output } = await this.run('sh', '-c', script, 'sh', path, text, mode);
+    if (code !== 0) throw new Error(`${path} cannot be written in the machine: ${output}`);
+  }
+
+  async read(path: string): Promise<string> {
+    return (await this.run('cat', path)).output;
+  }
+
+  /** A property of a unit. */
+  async unit(unit: string, property: string): Promise<string> {
+    return (await this.run('systemctl', 'show', '--value', `--property=${property}`, unit)).output.trim();
+  }
+
+  /** Pods' shims, as this machine numbers them. */
+  async shims(): Promise<readonly number[]> {
+    const { output } = await this.run('pgrep', '-f', 'containerd-shim-runc-v2 -namespace');
+    return output
+      .split('\n')
+      .filter(Boolean)
+      .map(Number)
+      .toSorted((one, other) => one - other);
+  }
+
+  async journal(unit: string): Promise<string> {
+    return (await this.run('journalctl', '--no-pager', '-n', '60', '-o', 'cat', '-u', unit)).output;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#holder.stdin?.end();
+    await new Promise((resolve) => {
+      if (this.#holder.exitCode !== null) resolve(undefined);
+      else this.#holder.once('exit', resolve);
+    });
+    await rm(this.#work, { recursive: true, force: true });
+  }
+}

@@ -1,4 +1,0 @@
-import { describeJoining } from './join.suite.ts';
-import { standinWorld } from './standin-world.ts';
-
-describeJoining('the stand-in', standinWorld);

@@ -1,0 +1,227 @@
+import {
+  type Agent,
+  type Clock,
+  type Directive,
+  errorFacts,
+  errorFields,
+  type GatewayConnection,
+  type GatewayConnector,
+  type Health,
+  type HostControl,
+  type Scope,
+  type StakeChain,
+  type WorkerRegistered,
+} from 'k3s-daas/plugin';
+import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
+import { afterFailure, reactTo, spreadMs } from './decide.ts';
+import { boundedIntervalMs } from './interval.ts';
+import { OwnStake } from './own-stake.ts';
+
+/** From this many failures in a row on the plugin is not ready. A single lost heartbeat is normal. */
+const toleratedFailures = 2;
+/** A registration that neither succeeds nor fails must not silence the node for ever. */
+const longestRegistrationMs = 60_000;
+
+export interface HeartbeatServices {
+  readonly chain: StakeChain;
+  readonly gateways: GatewayConnector;
+  readonly agent: Agent;
+  readonly control: HostControl;
+  readonly clock: Clock;
+}
+
+/** The heartbeats of one host, over all its registrations. */
+export class Heartbeats {
+  readonly #scope: Scope<{ readonly intervalMs?: number | undefined }>;
+  readonly #services: HeartbeatServices;
+  readonly #stake: OwnStake;
+  readonly #first = Promise.withResolvers<void>();
+  #registered: WorkerRegistered | undefined;
+  /** Set while the host registers: its end. */
+  #registration: PromiseWithResolvers<void> | undefined;
+  #rest: AbortController | undefined;
+  #failures = 0;
+  #lastProblem = '';
+
+  constructor(scope: Scope<{ readonly intervalMs?: number | undefined }>, services: HeartbeatServices) {
+    this.#scope = scope;
+    this.#services = services;
+    this.#stake = new OwnStake(services.chain);
+  }
+
+  /** A registration is under way: the gateway refuses the heartbeats of the one before from the moment it has it. */
+  pause(): void {
+    this.#registration ??= Promise.withResolvers();
+  }
+
+  resume(): void {
+    this.#registration?.resolve();
+    this.#registration = undefined;
+  }
+
+  /** From now on the heartbeats are those of this registration. */
+  follow(registered: WorkerRegistered): void {
+    this.#registered = registered;
+    this.#stake.follow(registered.recordId);
+    this.#first.resolve();
+    this.resume();
+    this.#rest?.abort();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#first.promise, abortOf(signal)]);
+    while (!signal.aborted && this.#registered) await this.#serve(this.#registered, signal);
+  }
+
+  health(): Health {
+    const isReady = this.#registered !== undefined && this.#failures < toleratedFailures;
+    return { live: true, ready: isReady, detail: this.#describe() };
+  }
+
+  #describe(): string {
+    if (!this.#registered) return 'not registered yet';
+    if (this.#failures === 0) return `heartbeats to ${this.#registered.gatewayUrl} are acknowledged`;
+    return `${this.#failures} heartbeats in a row failed: ${this.#lastProblem}`;
+  }
+
+  /** Heartbeats of one registration, until there is another. Throws only what no retry would mend. */
+  async #serve(registered: WorkerRegistered, signal: AbortSignal): Promise<void> {
+    await using connection = lazyConnection(async () => {
+      const opened = await connectToGateway(registered, this.#services, signal);
+      await this.#stake.refresh(signal);
+      return opened;
+    });
+    const { clock } = this.#services;
+    let sequence = 0;
+    const next = async () => {
+      sequence += 1;
+      await this.#beat(await connection.open(), registered, sequence, signal);
+    };
+    while (this.#registered === registered) {
+      const beganAtMs = clock.monotonicMs();
+      const isSilent = await this.#tryBeat(next, registered, signal);
+      const intervalMs = this.#scope.config.intervalMs ?? boundedIntervalMs(registered.heartbeatIntervalMs);
+      const restMs = Math.max(intervalMs / 10, intervalMs - (clock.monotonicMs() - beganAtMs));
+      await this.#sleep(isSilent ? spreadMs(restMs, registered.nodeId, this.#failures) : restMs, signal);
+      await this.#untilRegistered(signal);
+    }
+  }
+
+  /** Whether the gateway did not answer. */
+  async #tryBeat(
+    next: () => Promise<void>,
+    registered: WorkerRegistered,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    try {
+      await next().catch((error: unknown) => {
+        if (!isConnectionLost(error)) throw error;
+        // At once, on a new connection, as the next in the sequence: the gateway may have taken the first.
+        return next();
+      });
+      return false;
+    } catch (error) {
+      signal.throwIfAborted();
+      // It was on its way when the host began to register again: what became of it says nothing about the gateway.
+      if (this.#registration !== undefined || this.#registered !== registered) return false;
+      return this.#recordFailure(error);
+    }
+  }
+
+  /** Ends early when there is a new registration. */
+  async #sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#registration) return;
+    this.#rest = new AbortController();
+    await this.#services.clock
+      .sleep(delayMs, AbortSignal.any([signal, this.#rest.signal]))
+      .catch(() => undefined);
+    signal.throwIfAborted();
+  }
+
+  async #untilRegistered(signal: AbortSignal): Promise<void> {
+    if (!this.#registration) return;
+    const { promise } = this.#registration;
+    const done = new AbortController();
+    const late = this.#services.clock.sleep(longestRegistrationMs, AbortSignal.any([signal, done.signal]));
+    await Promise.race([promise, late.catch(() => undefined)]);
+    done.abort();
+    this.resume();
+    signal.throwIfAborted();
+  }
+
+  async #beat(
+    connection: GatewayConnection,
+    registered: WorkerRegistered,
+    sequence: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { agent } = this.#services;
+    void this.#stake.refresh(signal);
+    const [runningPods, resourceUsage] = await Promise.all([
+      agent.runningPods(signal),
+      agent.resourceUsage(),
+    ]);
+    const { directives } = await connection.heartbeat(
+      {
+        sealTokenId: registered.sealTokenId,
+        incarnation: registered.incarnation,
+        sequence,
+        ...this.#stake.lastSeen(),
+        agentState: agent.state().kind,
+        runningPods,
+        resourceUsage,
+      },
+      signal,
+    );
+    this.#recordAnswer(sequence, directives);
+    for (const directive of directives) await this.#handleDirective(directive, registered.recordId, signal);
+  }
+
+  #recordAnswer(sequence: number, directives: readonly Directive[]): void {
+    if (this.#failures >= toleratedFailures)
+      this.#scope.log.info('Heartbeats are acknowledged again', { failures: this.#failures });
+    this.#failures = 0;
+    this.#scope.emit('heartbeat.acknowledged', { sequence, directives: directives.map(({ kind }) => kind) });
+  }
+
+  /** Whether the gateway did not answer. */
+  #recordFailure(error: unknown): boolean {
+    this.#failures += 1;
+    const fields = errorFields(error);
+    const { code, message } = fields.error;
+    this.#lastProblem = message;
+    this.#scope.emit('heartbeat.failed', fields);
+    const isSilent = errorFacts(error).isRetryable;
+    if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
+      this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
+    return isSilent;
+  }
+
+  async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {
+    const { control } = this.#services;
+    const { log } = this.#scope;
+    const fields = { directive: directive.kind, reason: directive.reason };
+    const reaction = reactTo(directive, await this.#stake.readNow(recordId, signal));
+    switch (reaction.kind) {
+      case 'stop':
+        log.warn('The gateway asks this node to stop', { ...fields, status: reaction.ending.status });
+        control.stop(reaction.ending);
+        return;
+      case 'register-again':
+        control.reregister(`the gateway asks for it: ${directive.reason}`);
+        return;
+      case 'doubt':
+        log.warn('A directive is not followed', { ...fields, detail: reaction.detail });
+        return;
+      default:
+        return reaction satisfies never;
+    }
+  }
+}
+
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

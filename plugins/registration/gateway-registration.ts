@@ -1,0 +1,159 @@
+import os from 'node:os';
+import {
+  DaasError,
+  EXIT,
+  errorFacts,
+  errorFields,
+  type GatewayConnector,
+  type GatewayEntry,
+  type GatewayTier,
+  type JoinCredentialSource,
+  type NodeIdentity,
+  type Registration,
+  type Scope,
+  type SealedStake,
+  type StakeChain,
+} from 'k3s-daas/plugin';
+import { gatewayOrder } from './gateways.ts';
+import {
+  asRetryable,
+  gathered,
+  inadmissibleError,
+  patienceWithUnnamedRefusals,
+  unnamedRefusal,
+} from './refusals.ts';
+
+export interface RegistrationServices {
+  readonly chain: StakeChain;
+  readonly identity: NodeIdentity;
+  readonly gateways: GatewayConnector;
+}
+
+interface Registered {
+  readonly gateway: GatewayEntry;
+  readonly registration: Registration;
+}
+
+/** Registers this node at the first gateway of the chain that takes it. */
+export class GatewayRegistration implements JoinCredentialSource {
+  readonly #scope: Scope<{ readonly gatewayUrl?: string | undefined }>;
+  readonly #services: RegistrationServices;
+  #unnamedRefusals = 0;
+
+  constructor(scope: Scope<{ readonly gatewayUrl?: string | undefined }>, services: RegistrationServices) {
+    this.#scope = scope;
+    this.#services = services;
+  }
+
+  async preflight(signal: AbortSignal): Promise<void> {
+    const { chain, identity, gateways } = this.#services;
+    const { nodeId } = identity;
+    // There is no token yet to name a tier; 'standard' is the lowest that may run a node.
+    await this.#firstOf('standard', signal, async (gateway) => {
+      await using connection = gateways.connect(gateway);
+      const { admissible, reason } = await connection.challenge({ nodeId, staker: chain.wallet }, signal);
+      if (!admissible) throw inadmissibleError(reason, nodeId, gateway.url);
+    });
+  }
+
+  async register(stake: SealedStake, signal: AbortSignal): Promise<Registration> {
+    const { nodeId } = this.#services.identity;
+    this.#scope.emit('registration.begun', { nodeId });
+    try {
+      const registered = await this.#registerAtOne(stake, signal);
+      this.#unnamedRefusals = 0;
+      this.#announce(stake, registered);
+      return registered.registration;
+    } catch (cause) {
+      const error = this.#countUnnamed(cause);
+      this.#scope.emit('registration.failed', { nodeId, ...errorFields(error) });
+      throw error;
+    }
+  }
+
+  async #registerAtOne(stake: SealedStake, signal: AbortSignal): Promise<Registered> {
+    const { chain, identity, gateways } = this.#services;
+    const { nodeId } = identity;
+    const token = (await chain.tokens([stake.tokenId], signal)).get(stake.tokenId);
+    const nodePasswordHash = await identity.nodePasswordHash();
+    return this.#firstOf(token?.gatewayTier ?? 'basic', signal, async (gateway) => {
+      await using connection = gateways.connect(gateway);
+      const challenge = await connection.challenge({ nodeId, staker: chain.wallet }, signal);
+      const request = { challenge, sealTokenId: stake.tokenId, nodePasswordHash, host: describeHost() };
+      return { gateway, registration: await connection.register(request, signal) };
+    });
+  }
+
+  #announce(stake: SealedStake, { gateway, registration }: Registered): void {
+    this.#scope.emit('worker.registered', {
+      nodeId: this.#services.identity.nodeId,
+      recordId: stake.recordId,
+      sealTokenId: stake.tokenId,
+      gatewayId: gateway.id,
+      gatewayUrl: gateway.url,
+      incarnation: registration.incarnation,
+      heartbeatIntervalMs: registration.heartbeatIntervalMs,
+      hasJoinCredential: registration.join !== undefined,
+    });
+  }
+
+  /** Asks one gateway after the other until one answers: the next may take what one refuses. */
+  async #firstOf<T>(
+    tier: GatewayTier,
+    signal: AbortSignal,
+    ask: (gateway: GatewayEntry) => Promise<T>,
+  ): Promise<T> {
+    const { chain, identity } = this.#services;
+    const { config, log } = this.#scope;
+    const { gateways } = await chain.cluster(signal);
+    const candidates = gatewayOrder(gateways, {
+      tier,
+      nodeId: identity.nodeId,
+      preferredUrl: config.gatewayUrl,
+    });
+    if (candidates.length === 0) throw noGateway(gateways.length, tier);
+    const failures: unknown[] = [];
+    for (const gateway of candidates) {
+      try {
+        return await ask(gateway);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.debug('A gateway did not take this node', {
+          gatewayUrl: gateway.url,
+          ...errorFields(error),
+        });
+        failures.push(error);
+      }
+    }
+    throw gathered(failures);
+  }
+
+  /** A refusal without a reason can mean a token that the gateway has not seen yet: for a while it may pass. */
+  #countUnnamed(error: unknown): unknown {
+    if (errorFacts(error).code !== unnamedRefusal) return error;
+    this.#unnamedRefusals += 1;
+    return this.#unnamedRefusals < patienceWithUnnamedRefusals ? asRetryable(error) : error;
+  }
+}
+
+function noGateway(known: number, tier: GatewayTier): DaasError {
+  return new DaasError(
+    'DAAS_NO_GATEWAY',
+    known === 0
+      ? 'the cluster names no gateway on chain yet: its operator has to add one (`k3s-daas cluster gateway add`)'
+      : `none of the cluster's ${known} gateways is live and open to the tier '${tier}'`,
+    { isRetryable: true, exitCode: EXIT.joinDeadline, details: { known, tier } },
+  );
+}
+
+/** What the operator sees of the machine. The gateway trusts none of it. */
+function describeHost(): Readonly<Record<string, string | number>> {
+  return {
+    hostname: os.hostname(),
+    platform: os.platform(),
+    architecture: os.arch(),
+    kernel: os.release(),
+    cpus: os.availableParallelism(),
+    memory_mib: Math.round(os.totalmem() / 2 ** 20),
+  };
+}

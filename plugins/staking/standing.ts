@@ -1,0 +1,95 @@
+import type { Journal, NodeIdentity, StakeChain, StakeRecord } from 'k3s-daas/plugin';
+import type { StakingConfig } from './config.ts';
+import { judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
+import type { Terms } from './terms.ts';
+
+export interface StandingServices {
+  readonly chain: StakeChain;
+  readonly identity: NodeIdentity;
+  readonly journal: Journal;
+}
+
+/** What stands on chain for this node and wallet. Reads only; what cannot be used is thrown. */
+export class Standing {
+  readonly #services: StandingServices;
+  readonly #config: Pick<StakingConfig, 'minimumMist'>;
+
+  constructor(services: StandingServices, config: Pick<StakingConfig, 'minimumMist'>) {
+    this.#services = services;
+    this.#config = config;
+  }
+
+  async liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
+    const { chain, identity } = this.#services;
+    const { nodeId } = identity;
+    const id = await chain.liveRecordOf(nodeId, signal);
+    if (id === undefined) return undefined;
+    const record = await this.recordOf(id, signal);
+    // The record ended between the two reads, and the table still names it.
+    if (record.status !== 'active') throw notVisibleYet('end of the stake record', id);
+    const { parameters } = await chain.cluster(signal);
+    const { minimumMist } = this.#config;
+    judgeLiveRecord(record, { nodeId, wallet: chain.wallet, parameters, minimumMist });
+    return record;
+  }
+
+  async recordOf(id: string, signal: AbortSignal): Promise<StakeRecord> {
+    const record = (await this.#services.chain.records([id], signal)).get(id);
+    if (!record) throw notVisibleYet('stake record', id);
+    return record;
+  }
+
+  async checkToken(id: string, signal: AbortSignal): Promise<void> {
+    const { chain, identity } = this.#services;
+    const token = (await chain.tokens([id], signal)).get(id);
+    if (!token) throw notVisibleYet('Seal token', id);
+    const { epoch } = await chain.point(signal);
+    judgeToken(token, { holderKey: identity.holderKey, epoch });
+  }
+
+  /**
+   * The earlier record of this node and wallet that has ended, if there is one. It is known from the journal, or from the
+   * cluster's ring on a machine that lost its journal.
+   */
+  async endedRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
+    const { chain, identity } = this.#services;
+    const known = this.#known;
+    const { criticalRing } = await chain.cluster(signal);
+    const ids = new Set(criticalRing.map(({ record }) => record));
+    if (known !== undefined) ids.add(known);
+    if (ids.size === 0) return undefined;
+    const found = await chain.records([...ids], signal);
+    // Records are never deleted: an endpoint without it is behind, and does not know what became of it.
+    if (known !== undefined && !found.get(known)) throw notVisibleYet('stake record', known);
+    const records = [...found.values()].filter((record) => record !== undefined);
+    return worstEnded(records, { nodeId: identity.nodeId, wallet: chain.wallet });
+  }
+
+  /** Remembers the record of this node, so that the end of it is known without the cluster's ring. */
+  remember(recordId: string): Promise<void> {
+    return this.#services.journal.write(this.#key, recordId);
+  }
+
+  /** Remembers the terms that are accepted with a stake, to show what has changed before the next one. */
+  rememberTerms(terms: Terms): Promise<void> {
+    return this.#services.journal.write(this.#termsKey, terms);
+  }
+
+  get acceptedTerms(): Terms | undefined {
+    return this.#services.journal.read(this.#termsKey) as Terms | undefined;
+  }
+
+  get #termsKey(): string {
+    return `terms/${this.#services.chain.clusterId}`;
+  }
+
+  get #known(): string | undefined {
+    const known = this.#services.journal.read(this.#key);
+    return typeof known === 'string' ? known : undefined;
+  }
+
+  /** By cluster: a state directory may be used with another one, where this record means nothing. */
+  get #key(): string {
+    return `record/${this.#services.chain.clusterId}`;
+  }
+}

@@ -1,0 +1,33 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..');
+
+/** Sources that read files in another way, and why that is safe. */
+const readOtherwise: Readonly<Record<string, string>> = {
+  'src/infrastructure/trusted-file.ts': 'the one way itself',
+  'src/infrastructure/machine-id.ts': '/etc/machine-id; the journal decides',
+  'src/infrastructure/process-identity.ts': '/proc',
+  'src/agent/process-table.ts': '/proc',
+  'src/agent/usage.ts': '/proc',
+  'src/chain/contract-build.ts': 'this package',
+  'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
+  'src/cli/proof.ts': 'a proof counts by its signatures',
+  'src/cli/package-version.ts': 'this package',
+  'src/cli/tee.ts': 'evidence counts by its signatures',
+  'src/install/machine.ts': 'compared with what would be written, and shown',
+};
+
+test('every source reads files through trusted-file.ts, or is named here with the reason', () => {
+  const sources = ['src/**/*.ts', 'plugins/**/*.ts']
+    .flatMap((pattern) => globSync(pattern, { cwd: root }))
+    .filter((path) => !/\.(test|suite|fixture)\.|\/testing\//.test(path));
+  const reads = sources.filter((path) =>
+    /\b(?:readFile|readFileSync|createReadStream|loadFromFile)\(/.test(
+      readFileSync(join(root, path), 'utf8'),
+    ),
+  );
+  expect(sources.length).toBeGreaterThan(100);
+  expect(reads.toSorted()).toEqual(Object.keys(readOtherwise).toSorted());
+});

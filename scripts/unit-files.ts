@@ -1,0 +1,20 @@
+import { units } from '../src/install/index.ts';
+
+/** Every file that is made from src/install/units.ts, by its path. */
+export const unitFiles: Readonly<Record<string, string>> = {
+  'deploy/systemd/k3s-agent.service': units.workerUnit(),
+  'deploy/systemd/k3s-daas-gateway.service': units.gatewayUnit(),
+  'deploy/openrc/k3s-agent': units.workerOpenrc(),
+  'deploy/openrc/k3s-daas-gateway': units.gatewayOpenrc(),
+};
+
+export const unitsPage = 'docs/getting-started.md';
+
+/** The page with the units as they are: each stands in a block of its own. */
+export function withUnits(page: string): string {
+  return page.replaceAll(/```ini\n(\[Unit\]\n[\s\S]*?)```/g, (block, text: string) => {
+    const description = /^Description=.*$/m.exec(text)?.[0] ?? 'none';
+    const unit = Object.values(unitFiles).find((file) => file.includes(`${description}\n`));
+    return unit === undefined ? block : `\`\`\`ini\n${unit}\`\`\``;
+  });
+}

@@ -1,0 +1,89 @@
+import { DaasError } from '#base';
+import { isAlive, type ProcessIdentity, parseProcessIdentity } from '#infrastructure';
+import type { AgentContext } from './agent-context.ts';
+import type { AgentRun } from './agent-run.ts';
+import { notStopped } from './failures.ts';
+import { countPods, isPodShim, killPods } from './pods.ts';
+import type { AgentProcess } from './process.ts';
+import {
+  killProcess,
+  type RunningProcess,
+  runningProcesses,
+  sendSignal,
+  waitForEnd,
+  withDescendants,
+} from './process-table.ts';
+import { endsWithin } from './waiting.ts';
+
+/** How long the kernel may take to end a process after SIGKILL. */
+const killDeadlineMs = 5_000;
+
+/**
+ * Ends a process of the run: one SIGTERM (a second one ends k3s at once), then SIGKILL at the deadline for the process and
+ * its descendants, except pods.
+ */
+export async function endProcess(
+  run: AgentRun,
+  child: AgentProcess,
+  identity: ProcessIdentity | undefined,
+  context: AgentContext,
+): Promise<void> {
+  const { settings, clock, log } = context.options;
+  context.enter({ kind: 'stopping', pid: child.pid });
+  child.terminate();
+  if (await endsWithin(child.ended, settings.stopDeadlineMs, clock, context.hurried)) return;
+  log.warn('The agent did not end in time and is killed', { pid: child.pid });
+  if (identity) run.killedPids.push(...(await killTree(identity)));
+  if (await endsWithin(child.ended, killDeadlineMs, clock)) return;
+  run.stopFailure = notStopped(child.pid);
+  throw run.stopFailure;
+}
+
+/**
+ * Stops the agent that an earlier life of the host left running: nothing reads its output, and it would clash with the next
+ * one. Returns its pid if there was one.
+ */
+export async function stopLeftOver(context: AgentContext): Promise<number | undefined> {
+  const { journal, settings, clock, log } = context.options;
+  const identity = parseProcessIdentity(journal.read('child'));
+  if (!identity || context.pid === identity.pid) return undefined;
+  const wasAlive = await isAlive(identity);
+  if (wasAlive) {
+    log.info('Stopping the agent that an earlier life of the host left running', { pid: identity.pid });
+    sendSignal(identity.pid, 'SIGTERM');
+    if (!(await waitForEnd(identity, settings.stopDeadlineMs, clock))) {
+      await killTree(identity);
+      if (!(await waitForEnd(identity, killDeadlineMs, clock))) throw notStopped(identity.pid);
+    }
+  }
+  await journal.remove('child');
+  return wasAlive ? identity.pid : undefined;
+}
+
+/** Kills the pods of this k3s; returns the killed pids. Throws `DAAS_PODS_NOT_KILLED` when some are left. */
+export async function killAllPods(context: AgentContext): Promise<number[]> {
+  const address = await context.containerdAddress();
+  const killed = await killPods(address, context.options.clock);
+  const left = await countPods(address);
+  if (left === 0) return killed;
+  throw new DaasError(
+    'DAAS_PODS_NOT_KILLED',
+    `${left ?? 'an unknown number of'} pods of ${address} are still running after SIGKILL: end them by hand (k3s-killall.sh)`,
+    { isRetryable: true, details: { killedPids: killed } },
+  );
+}
+
+/** Kills a process and its descendants, except pods: they live on even where their shim is still below containerd. */
+async function killTree({ pid, startTicks }: ProcessIdentity): Promise<number[]> {
+  const all = await runningProcesses();
+  const root = all.find((process) => process.pid === pid && process.startTicks === startTicks);
+  if (!root) return [];
+  const tree = withDescendants([root], all);
+  const shims: RunningProcess[] = [];
+  for (const process of tree) if (await isPodShim(process)) shims.push(process);
+  const pods = new Set(withDescendants(shims, all).map((process) => process.pid));
+  const killed: number[] = [];
+  for (const process of tree)
+    if (!pods.has(process.pid) && (await killProcess(process))) killed.push(process.pid);
+  return killed;
+}

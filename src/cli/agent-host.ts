@@ -1,0 +1,46 @@
+import type { Composition } from '#composition';
+import { createHost, type Host, HostLife, HostLog, type SignalSource } from '#host';
+import { machineId } from '#infrastructure';
+import { builtIns } from '#plugins';
+import { offers } from './agent-tokens.ts';
+import { serveHealth } from './health-server.ts';
+import { pluginEntries } from './plugin-settings.ts';
+import { type Loaded, nodeIdOf } from './settings.ts';
+
+export interface AgentHostOptions {
+  readonly stakeAgain?: boolean;
+  /** Where SIGTERM and SIGINT come from. Default: the process. `undefined`: from nowhere. */
+  readonly signals?: SignalSource | undefined;
+}
+
+/** The host of a worker: its settings and its parts (`agentParts`). */
+export async function createAgentHost(
+  settings: Loaded,
+  parts: Composition,
+  { stakeAgain = false, ...signals }: AgentHostOptions = {},
+): Promise<Host> {
+  const { value } = settings;
+  const host = createHost({
+    nodeId: nodeIdOf(settings),
+    stateDir: value.stateDir,
+    plugins: pluginEntries(settings, { stakeAgain }),
+    builtIns,
+    pluginDirectory: settings.directory,
+    joinDeadlineMs: value.join.deadlineMs,
+    joinPatienceMs: value.join.patienceMs,
+    machineId: await machineId(),
+    drainDeadlineMs: value.drainDeadlineMs,
+    mayStakeAgain: stakeAgain,
+    ...signals,
+    parts,
+    offers,
+    onLocked: async () => {
+      const healthUrl = await serveHealth(() => host.health(), value.health, parts.get(HostLife));
+      const { stateDir } = value;
+      parts
+        .get(HostLog)
+        .info('Host starts', { event: 'host.started', pid: process.pid, healthUrl, stateDir });
+    },
+  });
+  return host;
+}

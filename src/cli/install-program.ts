@@ -1,0 +1,27 @@
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { packageRoot } from '#chain';
+import { trustedFile } from '#infrastructure';
+
+/**
+ * The launcher that a unit runs: the one in `binDir` if it is this program, else that of this package. Root runs it at every
+ * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`).
+ */
+export async function programPath(binDir: string): Promise<string> {
+  const own = join(await packageRoot(), 'bin', 'k3s-daas');
+  const linked = join(binDir, 'k3s-daas');
+  const isLinked = (await realpath(linked).catch(() => undefined)) === (await realpath(own));
+  const program = isLinked ? linked : own;
+  trustedFile(program, { what: 'the program', origin: 'the unit runs it as root' });
+  return program;
+}
+
+/** Where deploy/install.sh unpacks the program. */
+const INSTALLED_DIR = '/usr/local/lib/k3s-daas';
+
+/** What install.sh has put there, the link last; empty when the program came in another way. */
+export async function programFiles(binDir: string): Promise<readonly string[]> {
+  const root = await realpath(await packageRoot());
+  if (!root.startsWith(`${INSTALLED_DIR}/`)) return [];
+  return [INSTALLED_DIR, join(binDir, 'k3s-daas')];
+}

@@ -1,0 +1,207 @@
+import { Command, Option } from 'commander';
+import { ConfigurationError } from '#base';
+import {
+  carryOut,
+  describeStep,
+  expectManaged,
+  installedVariables,
+  KEY_MODES,
+  type KeyMode,
+  lookAtMachine,
+  type MachineFacts,
+  type Plan,
+  planGateway,
+  planWorker,
+  splitWords,
+  stepJson,
+  thisMachine,
+} from '#install';
+import { programPath } from './install-program.ts';
+import { type InstallVariables, installVariables } from './install-variables.ts';
+import { type Io, notConfirmed } from './io.ts';
+
+interface InstallFlags {
+  readonly gateway?: boolean;
+  readonly config?: string;
+  readonly keys?: KeyMode;
+  readonly skipStart?: boolean;
+  readonly skipEnable?: boolean;
+  readonly startTimeout: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+/** `k3s-daas install`: the service of a worker or a gateway, in k3s' own manners. */
+export function installCommand(io: Io): Command {
+  return new Command('install')
+    .description(
+      'Installs the service of a worker (or, with --gateway, of a gateway) and starts it. On a machine that runs a plain k3s agent it takes its place; the pods run on, and `k3s-daas uninstall --restore-k3s` brings plain k3s back. Safe to run again: it changes only what differs. Variables INSTALL_K3S_DAAS_…: docs/install.md.',
+    )
+    .usage('[options] [-- flags of k3s agent]')
+    .argument(
+      '[flags...]',
+      'flags of k3s agent for the unit; without them those of the unit that is there stay',
+    )
+    .option('--gateway', 'the service of a gateway')
+    .option('-c, --config <file>', 'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas)')
+    .addOption(
+      new Option(
+        '--keys <how>',
+        'how the unit gets its key: it reads the file (at first), systemd hands it over, or opens a sealed copy',
+      ).choices(KEY_MODES),
+    )
+    .option('--skip-start', 'start nothing')
+    .option('--skip-enable', 'do not start it at boot')
+    .option('--start-timeout <duration>', 'how long the start may take until the Node is Ready', '12m')
+    .option('--dry-run', 'print every file, every difference and every command; change nothing')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print one JSON object')
+    .action((words: readonly string[], flags: InstallFlags) => install(io, words, flags));
+}
+
+async function install(io: Io, words: readonly string[], flags: InstallFlags): Promise<void> {
+  const variables = installVariables(process.env);
+  const role = flags.gateway ? 'gateway' : 'worker';
+  const machine = thisMachine();
+  const binDir = variables.text('BIN_DIR') ?? '/usr/local/bin';
+  const facts = await lookAtMachine(machine, role, { binDir, environment: process.env });
+  const plan = flags.gateway
+    ? await gatewayPlan(facts, flags, variables)
+    : await workerPlan(facts, words, flags, variables);
+  await carryOutPlan(io, { plan, flags, facts, role, doing: 'Install' }, machine);
+}
+
+async function workerPlan(
+  facts: MachineFacts,
+  words: readonly string[],
+  flags: InstallFlags,
+  variables: InstallVariables,
+): Promise<Plan> {
+  const binDir = variables.text('BIN_DIR') ?? '/usr/local/bin';
+  const given = [...splitWords(variables.text('EXEC') ?? ''), ...words];
+  const skipStart = flags.skipStart === true || variables.flag('SKIP_START');
+  const environment = environmentOf(flags);
+  const settings = await workerSettings(installedVariables(facts, 'worker', environment), skipStart);
+  return planWorker(facts, {
+    program: await programOf(flags, variables),
+    // k3s' installer takes `agent` as the first word, too.
+    flags: given.length === 0 ? undefined : given.filter((word, at) => at > 0 || word !== 'agent'),
+    environment,
+    ...settings,
+    keyMode: flags.keys,
+    k3s: {
+      binDir,
+      skipDownload: variables.flag('SKIP_DOWNLOAD'),
+      version: variables.text('K3S_VERSION'),
+      baseUrl: variables.text('K3S_URL'),
+      sha256: variables.text('K3S_SHA256'),
+    },
+    skipStart,
+    skipEnable: flags.skipEnable === true || variables.flag('SKIP_ENABLE'),
+    startDeadlineMs: await startDeadlineMs(flags),
+  });
+}
+
+/** An image may be made before there is a configuration; what starts needs one that is right. */
+async function workerSettings(
+  env: Readonly<Record<string, string>>,
+  skipStart: boolean,
+): Promise<{ readonly nodeId: string | undefined; readonly walletKeyFile: string | undefined }> {
+  const { loadWorkerSettings, nodeIdOf, pathOf } = await import('./settings.ts');
+  try {
+    const settings = await loadWorkerSettings({ env });
+    return { nodeId: nodeIdOf(settings), walletKeyFile: pathOf(settings, 'wallet.keyFile') };
+  } catch (error) {
+    if (!skipStart || !(error instanceof ConfigurationError)) throw error;
+    return { nodeId: undefined, walletKeyFile: undefined };
+  }
+}
+
+async function gatewayPlan(
+  facts: MachineFacts,
+  flags: InstallFlags,
+  variables: InstallVariables,
+): Promise<Plan> {
+  const { loadGatewaySettings, pathOf } = await import('./settings.ts');
+  const environment = environmentOf(flags);
+  const settings = await loadGatewaySettings({ env: installedVariables(facts, 'gateway', environment) });
+  const { gateway } = settings.value;
+  return planGateway(facts, {
+    program: await programOf(flags, variables),
+    environment,
+    stateDir: pathOf(settings, 'gateway.stateDir') ?? gateway.stateDir,
+    serverCaFile: pathOf(settings, 'gateway.serverCaFile'),
+    tlsKeyFile: pathOf(settings, 'gateway.tls.keyFile') ?? gateway.tls.keyFile,
+    keyMode: flags.keys,
+    skipStart: flags.skipStart === true || variables.flag('SKIP_START'),
+    skipEnable: flags.skipEnable === true || variables.flag('SKIP_ENABLE'),
+  });
+}
+
+/** A dry run of install.sh shows the place that the program would have. */
+async function programOf({ dryRun }: InstallFlags, variables: InstallVariables): Promise<string> {
+  const promised = variables.text('PROGRAM');
+  if (dryRun && promised !== undefined) return promised;
+  return programPath(variables.text('BIN_DIR') ?? '/usr/local/bin');
+}
+
+/** `--config` becomes a variable of the unit. */
+function environmentOf({ config }: InstallFlags): Readonly<Record<string, string | undefined>> {
+  return config === undefined ? process.env : { ...process.env, K3S_DAAS_CONFIG: config };
+}
+
+async function startDeadlineMs({ startTimeout }: InstallFlags): Promise<number> {
+  const { parseDuration } = await import('./chain-options.ts');
+  return Number(parseDuration(startTimeout, '--start-timeout'));
+}
+
+export interface Undertaking {
+  readonly plan: Plan;
+  readonly flags: { readonly dryRun?: boolean; readonly yes?: boolean };
+  readonly facts: MachineFacts;
+  readonly role: string;
+  readonly doing: 'Install' | 'Uninstall';
+}
+
+/** Shows the plan, asks, and carries it out. */
+export async function carryOutPlan(
+  io: Io,
+  { plan, flags, facts, role, doing }: Undertaking,
+  machine = thisMachine(),
+): Promise<void> {
+  const { steps, notes } = plan;
+  const json = { role, notes, steps: steps.map(stepJson) };
+  if (steps.length === 0) {
+    io.result({ ...json, dryRun: flags.dryRun ?? false, changed: false }, 'Everything is in place.');
+    return;
+  }
+  const shown = [...steps.map(describeStep), ...notes.map((note) => `note: ${note}`)];
+  if (flags.dryRun) {
+    io.result(
+      { ...json, dryRun: true, changed: false },
+      [...shown, 'Nothing was changed: this was a dry run.'].join('\n'),
+    );
+    return;
+  }
+  expectManaged(facts);
+  for (const text of shown) io.note(text);
+  if (!flags.yes && !(await io.confirm(`${doing} the ${role} like this?`)))
+    throw notConfirmed('nothing was changed: the answer was no');
+  await carryOut(machine, plan, {
+    onDone: (step) => io.step(headline(describeStep(step))),
+    onSkipped: (step, why) => io.warn(`not done: ${headline(describeStep(step))}: ${why}`),
+    onUndo: () => io.warn('a step failed: the machine is made as it was'),
+  });
+  io.result({ ...json, dryRun: false, changed: true }, doneText(doing, role, facts));
+}
+
+function headline(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}
+
+function doneText(doing: Undertaking['doing'], role: string, { manager }: MachineFacts): string {
+  if (doing === 'Uninstall') return `The ${role} is uninstalled.`;
+  const unit = role === 'worker' ? 'k3s-agent' : 'k3s-daas-gateway';
+  const log = manager?.kind === 'openrc' ? `tail -f /var/log/${unit}.log` : `journalctl -u ${unit} -f`;
+  return `The ${role} is installed as ${unit}. Its log: ${log}`;
+}

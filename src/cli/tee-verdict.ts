@@ -1,0 +1,74 @@
+import type { Verdict } from '#tee';
+import { table } from './io.ts';
+
+type Claims = NonNullable<Verdict['claims']>;
+
+/** For people: what was decided, why, and what the evidence shows. */
+export function verdictText(verdict: Verdict, by: 'show' | 'verify'): string {
+  const { claims, reasons } = verdict;
+  const rows = [
+    ['kind', verdict.kind],
+    ...(claims ? claimRows(claims) : []),
+    ...(by === 'verify' ? decisionRows(verdict) : []),
+  ];
+  const faults = reasons.map(({ check, message }) => [check, message]);
+  return [headline(verdict, by), table(rows), ...(faults.length > 0 ? ['', table(faults)] : [])].join('\n');
+}
+
+function headline({ accepted, covers }: Verdict, by: 'show' | 'verify'): string {
+  if (by === 'show')
+    return accepted
+      ? 'The evidence is genuine at this time. Whether it is the right machine is for a policy: `k3s-daas tee verify`.'
+      : 'The evidence does not pass at this time, whatever a policy says.';
+  return accepted ? `Accepted. What was measured covers: ${covers}.` : 'Refused.';
+}
+
+function decisionRows({ measurement, covers, isBound }: Verdict): string[][] {
+  return [
+    ['measurement', measurement ?? 'not one of the policy’s'],
+    ['covers', covers],
+    ['bound', isBound ? 'compared with --report-data' : 'not compared: pass --report-data'],
+  ];
+}
+
+function claimRows({ platform, measurements, reportData, madeAtMs, tcb, advisories = [], details }: Claims) {
+  return [
+    ['platform', platform],
+    ...(madeAtMs === undefined ? [] : [['made at', new Date(madeAtMs).toISOString()]]),
+    ...measurementRows(measurements),
+    ['report data', reportData ? hex(reportData) : 'none'],
+    ...Object.entries(tcb ?? {}).map(([part, value]) => [`TCB: ${part}`, valueText(value)]),
+    ...(advisories.length > 0 ? [['advisories', advisories.join(', ')]] : []),
+    ...Object.entries(details ?? {}).map(([name, value]) => [name, String(value)]),
+  ];
+}
+
+/** A register that nothing was measured into is named, not written out: documents of Nitro have a dozen of them. */
+function measurementRows(measurements: Claims['measurements']): string[][] {
+  const all = Object.entries(measurements);
+  const zeros = all.filter(([, value]) => /^0+$/.test(value)).map(([register]) => register);
+  return [
+    ...all
+      .filter(([register]) => !zeros.includes(register))
+      .map(([register, value]) => [`  ${register}`, value]),
+    ...(zeros.length > 0 ? [['  zero', zeros.join(', ')]] : []),
+  ];
+}
+
+function valueText(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Object.entries(value)
+    .map(([part, level]) => `${part} ${String(level)}`)
+    .join(', ');
+}
+
+export function verdictJson({ claims, ...verdict }: Verdict): Record<string, unknown> {
+  return {
+    ...verdict,
+    claims: claims && { ...claims, reportData: claims.reportData ? hex(claims.reportData) : null },
+  };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

@@ -1,0 +1,158 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { formatEvidence } from '#tee';
+import { createIo } from './io.ts';
+import { teeCommand } from './tee.ts';
+
+/** Evidence that needs no hardware: a program of the operator's vouches for it. */
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tee-command-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const ANSWER = {
+  accepted: true,
+  platform: 'Arm CCA',
+  measurement: 'realm-1',
+  covers: 'application',
+  reportData: null,
+};
+
+async function run(...argv: readonly string[]): Promise<{ out: string; error: unknown }> {
+  const lines: string[] = [];
+  const sink = () =>
+    new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        lines.push(chunk.toString());
+        done();
+      },
+    });
+  const io = createIo({
+    json: argv.includes('--json'),
+    stdout: sink(),
+    stderr: new Writable({ write: (_c, _e, done) => done() }),
+  });
+  const error = await teeCommand(io)
+    .exitOverride()
+    .parseAsync([...argv], { from: 'user' })
+    .then(() => undefined)
+    .catch((caught: unknown) => caught);
+  return { out: lines.join(''), error };
+}
+
+async function file(name: string, content: string, mode = 0o600): Promise<string> {
+  await writeFile(join(directory, name), content, { mode });
+  return join(directory, name);
+}
+
+function policyFor(program: string, measurement = 'realm-1'): string {
+  return JSON.stringify({
+    format: 'k3s-daas-tee-policy/1',
+    mode: 'production',
+    accept: {
+      command: {
+        programs: { 'arm-cca': { program } },
+        measurements: [{ name: 'release', measurement, covers: 'application' }],
+      },
+    },
+  });
+}
+
+async function world(answer: object = ANSWER) {
+  const program = await file(
+    'cca-verify',
+    `#!/bin/sh\ncat > ${directory}/question\necho '${JSON.stringify(answer)}'\n`,
+    0o700,
+  );
+  const evidence = await file(
+    'evidence.json',
+    formatEvidence({ kind: 'command', format: 'arm-cca', bytes: Buffer.from('token'), collateral: [] }),
+  );
+  return { program, evidence };
+}
+
+test('evidence is accepted by a policy and the program it names, which is told what to check', async () => {
+  const { program, evidence } = await world();
+  const policy = await file('policy.json', policyFor(program));
+  const { out, error } = await run('verify', evidence, '--policy', policy);
+  expect(error).toBeUndefined();
+  expect(out).toContain('Accepted. What was measured covers: application.');
+  expect(out).toContain('not compared: pass --report-data');
+  expect(JSON.parse(await readFile(join(directory, 'question'), 'utf8'))).toMatchObject({
+    format: 'arm-cca',
+    evidence: Buffer.from('token').toString('base64'),
+    reportData: null,
+  });
+});
+
+test('evidence that is refused is shown with its reasons, on stdout too, and ends with an error', async () => {
+  const { program, evidence } = await world();
+  const policy = await file('policy.json', policyFor(program, 'realm-2'));
+  const { out, error } = await run('verify', evidence, '--policy', policy, '--json');
+  expect(error).toMatchObject({ code: 'DAAS_TEE_EVIDENCE_REFUSED', exitCode: 1 });
+  expect(JSON.parse(out)).toMatchObject({
+    accepted: false,
+    reasons: [{ check: 'measurement-unknown' }],
+  });
+});
+
+test('a program that fails, or answers nothing sensible, accepts nothing', async () => {
+  const { evidence } = await world();
+  const failing = await file('failing', '#!/bin/sh\nexit 3\n', 0o700);
+  const rambling = await file('rambling', '#!/bin/sh\necho yes\n', 0o700);
+  for (const [program, check] of [
+    [failing, 'command-failed'],
+    [rambling, 'command-answer-invalid'],
+    ['/nowhere/verify', 'command-failed'],
+  ] as const) {
+    const policy = await file('policy.json', policyFor(program));
+    const { error } = await run('verify', evidence, '--policy', policy);
+    expect(error).toMatchObject({ details: { reasons: [{ check }] } });
+  }
+});
+
+test('a policy that others can write is not trusted', async () => {
+  const { program, evidence } = await world();
+  const policy = await file('open.json', policyFor(program));
+  const { chmod } = await import('node:fs/promises');
+  await chmod(policy, 0o666);
+  const { error } = await run('verify', evidence, '--policy', policy);
+  expect(error).toMatchObject({ code: 'DAAS_FILE_UNTRUSTED' });
+});
+
+test('every mistake of a policy is named at once', async () => {
+  const { evidence } = await world();
+  const wrong = {
+    format: 'k3s-daas-tee-policy/1',
+    mode: 'production',
+    devRoots: [],
+    accept: { nitro: { measurements: [], maxAge: 'soon' } },
+  };
+  const policy = await file('policy.json', JSON.stringify(wrong));
+  const { error } = await run('verify', evidence, '--policy', policy);
+  expect(error).toMatchObject({ code: 'DAAS_TEE_POLICY_INVALID', exitCode: 78 });
+  expect((error as Error).message).toMatch(/maxAge.*devRoots|devRoots.*maxAge/s);
+});
+
+test('a file that is no evidence is refused with the kinds that are known', async () => {
+  const path = await file('noise', 'no evidence at all!');
+  const { error } = await run('show', path);
+  expect(error).toMatchObject({ code: 'DAAS_TEE_KIND_UNKNOWN' });
+  expect((error as Error).message).toContain('nitro, nitrotpm, sev-snp, tdx, sgx, tpm, command');
+  const missing = await run('show', join(directory, 'missing'));
+  expect(missing.error).toMatchObject({ code: 'DAAS_TEE_FILE_UNREADABLE' });
+});
+
+test('a file of another form than collateral is refused', async () => {
+  const path = await file(
+    'collateral.json',
+    JSON.stringify({ format: 'k3s-daas-collateral/1', items: [{ name: 'x' }] }),
+  );
+  const { error } = await run('collateral', 'show', path);
+  expect(error).toMatchObject({ code: 'DAAS_TEE_COLLATERAL_INVALID' });
+  expect((error as Error).message).toContain('items.0.name');
+});

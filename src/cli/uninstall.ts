@@ -1,0 +1,110 @@
+import { Command } from 'commander';
+import { DaasError, EXIT, messageOf, systemClock } from '#base';
+import type { StakeRecord } from '#domain';
+import { installedVariables, lookAtMachine, planRemoval, thisMachine } from '#install';
+import { carryOutPlan } from './install.ts';
+import { programFiles } from './install-program.ts';
+import { installVariables } from './install-variables.ts';
+import type { Io } from './io.ts';
+
+interface UninstallFlags {
+  readonly gateway?: boolean;
+  readonly restoreK3s?: boolean;
+  readonly keepStake?: boolean;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+/** `k3s-daas uninstall`: takes the service off the machine, or brings plain k3s back. */
+export function uninstallCommand(io: Io): Command {
+  return new Command('uninstall')
+    .description(
+      'Stops and removes the service that `k3s-daas install` made. Pods run on; configuration, keys and state stay. It refuses while the node has an active stake, unless --keep-stake is given.',
+    )
+    .option('--gateway', 'the service of a gateway')
+    .option('--restore-k3s', 'bring plain k3s back as the installation found it; its pods run on')
+    .option('--keep-stake', 'uninstall although the stake is active, or although that cannot be found out')
+    .option('--dry-run', 'print every file and every command; change nothing')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print one JSON object')
+    .action((flags: UninstallFlags) => uninstall(io, flags));
+}
+
+async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
+  const role = flags.gateway ? 'gateway' : 'worker';
+  const machine = thisMachine();
+  const binDir = installVariables(process.env).text('BIN_DIR') ?? '/usr/local/bin';
+  const facts = await lookAtMachine(machine, role, { binDir, environment: process.env });
+  const plan = planRemoval(facts, {
+    role,
+    restoreK3s: flags.restoreK3s ?? false,
+    programFiles: flags.restoreK3s ? [] : await programFiles(binDir),
+  });
+  if (role === 'worker') {
+    const variables = installedVariables(facts, role, process.env);
+    // A way back that needs the chain is none when the chain is what fails.
+    const isTold = flags.keepStake === true || flags.restoreK3s === true;
+    await judgeStake(io, variables, isTold);
+  }
+  await carryOutPlan(io, { plan, flags, facts, role, doing: 'Uninstall' }, machine);
+}
+
+/** Throws `DAAS_INSTALL_STAKE_ACTIVE` or `DAAS_INSTALL_STAKE_UNKNOWN`, or warns of the same. */
+async function judgeStake(io: Io, env: Readonly<Record<string, string>>, isTold: boolean): Promise<void> {
+  const problem = await stakeProblem(env);
+  if (!problem) return;
+  if (!isTold) throw problem;
+  io.warn(problem.message);
+}
+
+async function stakeProblem(env: Readonly<Record<string, string>>): Promise<DaasError | undefined> {
+  let record: StakeRecord | undefined;
+  let where: Where | undefined;
+  try {
+    ({ record, where } = await standingStake(env));
+  } catch (cause) {
+    return new DaasError(
+      'DAAS_INSTALL_STAKE_UNKNOWN',
+      `whether this node has an active stake cannot be found out: ${messageOf(cause)}. Correct that, or pass --keep-stake`,
+      { cause, exitCode: EXIT.joinDeadline },
+    );
+  }
+  if (record?.status !== 'active') return undefined;
+  return activeStake(record, where);
+}
+
+interface Where {
+  readonly packageId: string;
+  readonly clusterId: string;
+}
+
+async function standingStake(
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly record: StakeRecord | undefined; readonly where: Where }> {
+  const [{ createChainClient }, { loadWorkerSettings, nodeIdOf }, { deploymentOf }, { chainAccessOf }] =
+    await Promise.all([
+      import('#chain'),
+      import('./settings.ts'),
+      import('./chain-settings.ts'),
+      import('./chain-access.ts'),
+    ]);
+  const settings = await loadWorkerSettings({ env });
+  const deployment = await deploymentOf(settings);
+  const chain = createChainClient({ ...(await chainAccessOf(settings)), deployment, clock: systemClock });
+  const id = await chain.liveRecordOf(nodeIdOf(settings));
+  const record = id === undefined ? undefined : (await chain.records([id])).get(id);
+  return { record, where: deployment };
+}
+
+function activeStake({ id, stakeMist, nodeId }: StakeRecord, where: Where | undefined): DaasError {
+  const call = `sui client call --package ${where?.packageId} --module staking --function`;
+  return new DaasError(
+    'DAAS_INSTALL_STAKE_ACTIVE',
+    [
+      `the stake of node '${nodeId}' (record ${id}, ${stakeMist} MIST) is active. To get it back, call with the wallet that staked:`,
+      `  ${call} request_unstake --args ${where?.clusterId} ${id} 0x6`,
+      'and after the unbonding time of the cluster take the coins out by staking::withdraw (docs/contracts.md). Then uninstall; or pass --keep-stake',
+    ].join('\n'),
+    { exitCode: EXIT.configuration, details: { recordId: id, stakeMist: stakeMist.toString() } },
+  );
+}

@@ -1,0 +1,1 @@
+export { Composition, type Factory } from './composition.ts';

@@ -1,0 +1,109 @@
+import type { Secret } from '#base';
+
+/**
+ * What the gateway asks of Kubernetes. The gateway decides and orders the steps, the cluster layer carries each one out.
+ * Every method is idempotent: it may be repeated after a crash at any moment. When the API server cannot be reached, a
+ * method throws a retryable `DaasError` with code `DAAS_CLUSTER_UNAVAILABLE`.
+ */
+export interface KubernetesPort {
+  node(name: string, signal?: AbortSignal): Promise<KubernetesNode | undefined>;
+  nodes(signal?: AbortSignal): Promise<readonly KubernetesNode[]>;
+  /**
+   * When the kubelet of this Node last renewed its Lease, by the kubelet's own clock; `undefined` without a Lease, or
+   * without the right to read it.
+   */
+  leaseRenewedAtMs(name: string, signal?: AbortSignal): Promise<number | undefined>;
+  /**
+   * Reports every change of a Node until the signal aborts. Each time the watch begins anew it reports the whole list first
+   * (`listed`), so that a listener can act on levels and never misses a change for good.
+   */
+  watchNodes(listener: (change: NodeChange) => void, signal: AbortSignal): Promise<void>;
+
+  /** k3s' `<node>.node-password.k3s`, which reserves the name for the holder of the password. */
+  nodePassword(nodeId: string, signal?: AbortSignal): Promise<NodePasswordSecret | undefined>;
+  /**
+   * Replaces the password Secret with one of this hash (such Secrets are immutable), marked as the gateway's. The name is
+   * removed from the admitted ones first, so that it cannot be registered in between: admit it again afterwards.
+   */
+  reserveNodePassword(
+    request: { nodeId: string; hash: string; recordId: string },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Deletes the password Secret if it carries the gateway's mark. */
+  releaseNodePassword(nodeId: string, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * The listed names (the policy's ConfigMap): staked ones with their tier, the operator's as `ordinary`, `expected` or
+   * `reserved`. Admitting or removing one of the operator's throws `DAAS_NAME_RESERVED`; a cluster without
+   * `gateway setup` throws `DAAS_CLUSTER_NOT_SET_UP`.
+   */
+  admittedNames(signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  admitName(request: { nodeId: string; tier: string }, signal?: AbortSignal): Promise<void>;
+  removeName(nodeId: string, signal?: AbortSignal): Promise<void>;
+  /** Lists one of the operator's names as `to` if it is listed as `from` now; resolves with whether it was. */
+  relistName(request: { name: string; from: string; to: string }, signal?: AbortSignal): Promise<boolean>;
+
+  /** A bootstrap-token Secret in kube-system, marked with node id and record. */
+  createJoinCredential(
+    request: { nodeId: string; recordId: string; expiresAtMs: number },
+    signal?: AbortSignal,
+  ): Promise<IssuedJoinCredential>;
+  revokeJoinCredential(id: string, signal?: AbortSignal): Promise<void>;
+  /** The join credentials that this gateway made and that still exist. */
+  joinCredentials(signal?: AbortSignal): Promise<readonly LiveJoinCredential[]>;
+
+  /** Sets the label `k3s-daas.node-restriction.kubernetes.io/stake=<record id, base58>` on the Node. */
+  markNode(request: { nodeId: string; recordId: string }, signal?: AbortSignal): Promise<void>;
+  /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
+  cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
+  /** Sets the taint `k3s-daas.io/held=<reason>:NoSchedule`: the Node gets no new pods, those that run go on. */
+  cordonNode(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
+  /** Removes that taint: the Node gets new pods again. */
+  uncordonNode(nodeId: string, signal?: AbortSignal): Promise<void>;
+  /** Evicts every pod of the Node through the eviction API, then deletes what is left without grace; returns the count. */
+  removePods(nodeId: string, signal?: AbortSignal): Promise<number>;
+  /** Deletes the Node; with `uid`, only if it is still that one. */
+  deleteNode(request: { nodeId: string; uid?: string }, signal?: AbortSignal): Promise<void>;
+}
+
+export interface KubernetesNode {
+  readonly name: string;
+  readonly uid: string;
+  readonly isReady: boolean;
+  /** The Ready condition is Unknown: the cluster has not heard from the kubelet for 40 to 50 s. */
+  readonly isKubeletSilent: boolean;
+  /** Record id (0x…) of the gateway's mark, if the Node carries it. */
+  readonly stakeRecordId: string | undefined;
+  readonly createdAtMs: number;
+  /** When the Ready condition last changed. */
+  readonly readyChangedAtMs: number | undefined;
+  readonly isUnschedulable: boolean;
+  /** Reason of the taint `k3s-daas.io/held`, if the Node carries it. */
+  readonly cordonedFor: string | undefined;
+}
+
+export type NodeChange =
+  | { readonly kind: 'listed'; readonly nodes: readonly KubernetesNode[] }
+  | { readonly kind: 'added' | 'modified' | 'deleted'; readonly node: KubernetesNode };
+
+export interface NodePasswordSecret {
+  readonly nodeId: string;
+  /** The stake record that the gateway's mark names; undefined for a Secret that the gateway did not make. */
+  readonly recordId: string | undefined;
+  readonly hash: string;
+}
+
+export interface IssuedJoinCredential {
+  /** Six characters; public (it is in the Secret's name). */
+  readonly id: string;
+  /** `<id>.<secret>`; in a join token the CA hash comes before it. */
+  readonly credential: Secret;
+  readonly expiresAtMs: number;
+}
+
+export interface LiveJoinCredential {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly recordId: string;
+  readonly expiresAtMs: number;
+}

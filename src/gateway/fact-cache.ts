@@ -1,0 +1,116 @@
+import { DaasError } from '#base';
+import type { ChainPoint, Cluster, StakeRecord } from '#domain';
+import { type ChainFacts, endedStake } from '#seal';
+import type { StakeFact } from './decision.ts';
+import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactContext } from './fact-context.ts';
+import type { FactEntry } from './fact-entries.ts';
+import { isGoodFor, judgeWorker, unknownSince } from './fact-judgement.ts';
+import { confirmedAtMs, isUsable, loadFacts, takeWorkerChange } from './fact-loading.ts';
+import { followLoop, type OnFacts, refreshLoop } from './fact-refresh.ts';
+import type { Worker } from './worker.ts';
+
+/**
+ * What is known of the chain, kept true by the cluster's change rings: a fact counts as confirmed at every reading of the
+ * cluster object that does not name its record. What is named is read again at once, and once more a little later, since
+ * the node that answers may lag behind the one that announced the change.
+ */
+export interface FactCache {
+  /**
+   * Facts fresh enough to decide on; asks the chain if need be.
+   * @throws `DAAS_CHAIN_UNAVAILABLE`.
+   */
+  read(tokenId: string, nodeId: string, signal?: AbortSignal): Promise<ChainFacts>;
+  /** Whether `read` would answer without asking the chain for this token. */
+  knows(tokenId: string): boolean;
+  /** A worker's stake, from memory. `goodAtMs`: when it was last known to be good. */
+  factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
+  /** The stake record of a worker as last read, for the operator. */
+  recordOf(worker: Worker): StakeRecord | undefined;
+  /** When the chain was last heard, by the monotonic clock; `undefined`: never. */
+  heardAtMs(): number | undefined;
+  cluster(): Cluster | undefined;
+  /** Follows the chain until the signal aborts. */
+  follow(onFacts: OnFacts, signal: AbortSignal): Promise<void>;
+}
+
+/** The cluster object and the epoch that a fact is judged by. */
+interface ClusterContext {
+  readonly cluster: Cluster;
+  readonly point: ChainPoint;
+}
+
+export function createFactCache(options: FactCacheOptions): FactCache {
+  const context = createFactContext(options);
+  const { entries, registry } = context;
+  registry.onWorkerChange((before, after) => takeWorkerChange(context, before, after));
+  return {
+    read: (tokenId, nodeId, signal) => read(context, { tokenId, nodeId }, signal),
+    knows: (tokenId) => {
+      const entry = entries.get(tokenId);
+      return entry !== undefined && isUsable(context, entry, entry.token !== undefined);
+    },
+    factOf: (worker, goodAtMs) => factOf(context, worker, goodAtMs),
+    recordOf: (worker) => entries.get(worker.tokenId)?.record,
+    heardAtMs: () => context.heardAtMs,
+    cluster: () => context.cluster,
+    follow: (onFacts, signal) => follow(context, onFacts, signal),
+  };
+}
+
+async function read(
+  context: FactContext,
+  { tokenId, nodeId }: { readonly tokenId: string; readonly nodeId: string },
+  signal: AbortSignal | undefined,
+): Promise<ChainFacts> {
+  signal?.throwIfAborted();
+  const { entries, registry } = context;
+  const at = await clusterContext(context);
+  const known = entries.get(tokenId);
+  if (known) {
+    const facts = factsOf(known, at);
+    if (isUsable(context, known, isGoodFor(facts, nodeId))) return facts;
+  }
+  const recordId = known?.record?.id ?? registry.workerOfToken(tokenId)?.recordId;
+  return factsOf(await loadFacts(context, tokenId, recordId), at);
+}
+
+async function clusterContext(context: FactContext): Promise<ClusterContext> {
+  const { cluster, heardAtMs, clock, chain, point } = context;
+  const isFresh = heardAtMs !== undefined && clock.monotonicMs() - heardAtMs < FACT_FRESH_MS;
+  return {
+    cluster: cluster && isFresh ? cluster : await chain.cluster(),
+    point: await point.current(),
+  };
+}
+
+function factsOf({ token, record }: FactEntry, at: ClusterContext): ChainFacts {
+  return { token, record, ...at };
+}
+
+function factOf(context: FactContext, worker: Worker, goodAtMs: number | undefined): StakeFact {
+  const { entries, cluster, clock } = context;
+  const entry = entries.get(worker.tokenId);
+  // A stake that has ended is ended whatever the epoch is, which is not waited for.
+  const ended = entry?.record?.nodeId === worker.nodeId ? endedStake(entry.record) : undefined;
+  if (ended) return { kind: 'bad', reason: ended };
+  const point = context.point.known();
+  if (!entry || !cluster || !point) return unknownSince(goodAtMs, clock.nowMs());
+  const judgement = judgeWorker(factsOf(entry, { cluster, point }), worker);
+  if (judgement === 'contradiction') return unknownSince(goodAtMs, clock.nowMs());
+  if (judgement) return { kind: 'bad', reason: judgement };
+  const ageMs = clock.monotonicMs() - confirmedAtMs(context, entry);
+  return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
+}
+
+async function follow(context: FactContext, onFacts: OnFacts, signal: AbortSignal): Promise<void> {
+  const stop = new AbortController();
+  const both = AbortSignal.any([signal, stop.signal]);
+  const refreshing = refreshLoop(context, onFacts, both);
+  try {
+    await followLoop(context, onFacts, both);
+    if (!signal.aborted) throw new DaasError('DAAS_CHAIN_FOLLOWER_ENDED', 'the chain is no longer followed');
+  } finally {
+    stop.abort();
+    await refreshing;
+  }
+}

@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import { type Clock, errorFields, type Lifetime, type Log } from '#base';
+import type { ChainReader, ChangeFollower, KubernetesPort } from '#domain';
+import { type Admission, createAdmission } from './admission.ts';
+import { type Audit, openAudit } from './audit.ts';
+import { type Challenges, createChallenges } from './challenge.ts';
+import type { RunnableGatewayConfig } from './config.ts';
+import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
+import { createFactCache, type FactCache } from './fact-cache.ts';
+import { createLocks, type Locks } from './locks.ts';
+import { createRateLimit } from './rate-limit.ts';
+import { createReconciler, type Reconciler } from './reconciler.ts';
+import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
+import { openRegistry, type Registry } from './registry.ts';
+import { openSqliteStore } from './store.ts';
+import { createTokenUsage, type TokenUsage } from './token-usage.ts';
+import { createVerifier, type Verifier } from './verifier.ts';
+
+export interface GatewayOptions {
+  readonly config: RunnableGatewayConfig;
+  /** The cluster object that the chain layer reads: facts of other clusters do not count. */
+  readonly clusterId: string;
+  readonly chain: ChainReader;
+  readonly follower: ChangeFollower;
+  readonly kubernetes: KubernetesPort;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 ≤ x < 1; for jitter, nothing secret. */
+  readonly random?: () => number;
+  /** How many chain endpoints are configured, for the log: this version reads one at a time. */
+  readonly endpoints?: number;
+  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  readonly figures?: () => Readonly<Record<string, unknown>>;
+}
+
+/** Everything that is written: state, audit file, and the counts that become audit lines. */
+export interface Records {
+  readonly reserve: DiskReserve;
+  readonly registry: Registry;
+  readonly audit: Audit;
+  readonly refusals: RefusalTally;
+  readonly usage: TokenUsage;
+}
+
+/** The parts that decide and act. */
+export interface Deciders {
+  readonly locks: Locks;
+  readonly facts: FactCache;
+  readonly reconciler: Reconciler;
+  readonly challenges: Challenges;
+  readonly admission: Admission;
+  readonly verifier: Verifier;
+}
+
+/** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
+const heartbeatsPerInterval = 3;
+
+/**
+ * Opens state and audit file; `life` closes them, after the last lines are written.
+ * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
+ */
+export async function openRecords({ config, clock, log }: GatewayOptions, life: Lifetime): Promise<Records> {
+  const { stateDir, diskReserveBytes } = config;
+  const nowMs = () => clock.nowMs();
+  const store = life.use('the state file', openSqliteStore(join(stateDir, 'gateway.db')));
+  const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
+  const registry = await openRegistry(store, reserve);
+  const { heartbeats, maxFileBytes, maxFiles } = config.audit;
+  const audit = life.use(
+    'the audit file',
+    await openAudit(join(stateDir, 'audit.jsonl'), nowMs, { reserve, maxFileBytes, maxFiles }),
+  );
+  const refusals = createRefusalTally({ audit, nowMs });
+  const usage = createTokenUsage({ audit, nowMs, heartbeats });
+  life.defer('the last heartbeats', () =>
+    registry.flush().catch((error: unknown) => {
+      log.error('The last heartbeats could not be written', errorFields(error));
+    }),
+  );
+  life.defer('the last audit line', async () => {
+    refusals.flush({ isLast: true });
+    usage.flush({ isLast: true });
+    audit.record('gateway.stopped', {});
+    await audit.flush();
+  });
+  return { reserve, registry, audit, refusals, usage };
+}
+
+export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
+  const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
+  const { registry, audit, refusals, usage } = records;
+  const { gatewayId, cordonGraceMs } = config;
+  const locks = createLocks();
+  const facts = createFactCache({ chain, follower, clusterId, clock, log, registry, random });
+  const shared = { kubernetes, registry, audit, locks, clock, log };
+  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs });
+  const challenges = createChallenges(gatewayId);
+  const admission = createAdmission({ ...shared, config, chain, reconciler, refusals });
+  const verifier = createVerifier({
+    ...rateLimitsOf(config),
+    facts,
+    registry,
+    challenges,
+    audit,
+    refusals,
+    usage,
+    clock,
+    startedAtMs,
+  });
+  return { locks, facts, reconciler, challenges, admission, verifier };
+}
+
+function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {
+  const asked = (heartbeatsPerInterval * 1_000) / heartbeatIntervalMs;
+  return {
+    strangers: createRateLimit({ ratePerSecond: limits.strangerRate, burst: limits.strangerBurst }),
+    allStrangers: createRateLimit({ ratePerSecond: limits.lookupRate, burst: limits.lookupBurst }),
+    tokens: createRateLimit({
+      ratePerSecond: Math.max(limits.tokenRate, asked),
+      burst: limits.tokenBurst,
+    }),
+  };
+}

@@ -1,0 +1,72 @@
+import type { Clock } from '#base';
+import type { Audit } from './audit.ts';
+import type { DiskReserve } from './disk-reserve.ts';
+import type { FactCache } from './fact-cache.ts';
+import { FACT_FRESH_MS } from './fact-context.ts';
+import type { HealthCheck } from './health-api.ts';
+import type { PublicServer } from './public-server.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { Registry } from './registry.ts';
+import type { PortHealth } from './self-probe.ts';
+
+export interface HealthSources {
+  readonly probe: () => Promise<PortHealth>;
+  readonly publicServer: Pick<PublicServer, 'connections'>;
+  readonly facts: FactCache;
+  readonly reconciler: Reconciler;
+  readonly audit: Audit;
+  readonly registry: Registry;
+  readonly reserve: DiskReserve;
+  readonly clock: Clock;
+}
+
+/** What `/readyz` reports: whether the gateway can decide, check by check. */
+export async function healthChecks(sources: HealthSources): Promise<readonly HealthCheck[]> {
+  const { audit, registry, reserve } = sources;
+  return [
+    await portCheck(sources),
+    chainCheck(sources),
+    clusterCheck(sources),
+    writtenCheck('audit', audit.failure()),
+    writtenCheck('state', registry.failure()),
+    { name: 'disk', isOk: !reserve.isSpent(), detail: reserve.detail() },
+    breakerCheck(sources),
+  ];
+}
+
+async function portCheck({ probe, publicServer }: HealthSources): Promise<HealthCheck> {
+  const { isOk, detail } = await probe();
+  const { kept, others } = publicServer.connections.figures;
+  return { name: 'port', isOk, detail: `${detail}; ${kept} connections of workers, ${others} others` };
+}
+
+function chainCheck({ facts, clock }: HealthSources): HealthCheck {
+  const heardAtMs = facts.heardAtMs();
+  const silentMs = heardAtMs === undefined ? undefined : clock.monotonicMs() - heardAtMs;
+  return {
+    name: 'chain',
+    isOk: silentMs !== undefined && silentMs < FACT_FRESH_MS,
+    detail: silentMs === undefined ? 'not heard yet' : `heard ${Math.round(silentMs)} ms ago`,
+  };
+}
+
+function clusterCheck({ reconciler }: HealthSources): HealthCheck {
+  return {
+    name: 'cluster',
+    isOk: reconciler.nodes() !== undefined && reconciler.names() !== undefined,
+    detail: reconciler.nodes() ? 'nodes are watched' : 'the nodes have not been listed yet',
+  };
+}
+
+function writtenCheck(name: string, failure: string | undefined): HealthCheck {
+  return { name, isOk: failure === undefined, detail: failure ?? 'is written' };
+}
+
+function breakerCheck({ registry }: HealthSources): HealthCheck {
+  const isOk = registry.breaker().trippedAtMs === undefined;
+  return {
+    name: 'breaker',
+    isOk,
+    detail: isOk ? 'at rest' : 'has tripped: see `k3s-daas gateway breaker`',
+  };
+}

@@ -1,0 +1,131 @@
+import type { z } from 'zod';
+import { ApiProblem } from './api-problem.ts';
+import { type Ban, banKey } from './bans.ts';
+import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
+import type { Locks } from './locks.ts';
+import { heldNodes, type ViewSources } from './operator-views.ts';
+import type { BanCommand, EvictCommand, NodeCommand, UnbanCommand } from './operator-wire.ts';
+import type { Registry } from './registry.ts';
+import { hasLeft, isAdmitted, type Worker } from './worker.ts';
+
+/** What the operator's commands work with. */
+export interface CommandContext extends ViewSources {
+  readonly locks: Locks;
+}
+
+/** A command that was looked at and not carried out yet. */
+export interface Prepared {
+  /** One sentence each. Empty: there is nothing to do. */
+  readonly actions: readonly string[];
+  readonly carryOut: () => Promise<void>;
+}
+
+export function prepareEvict(
+  { registry, reconciler }: CommandContext,
+  { node_id: nodeId, lock }: z.infer<typeof EvictCommand>,
+): Prepared {
+  const worker = known(registry, nodeId);
+  const isOut = worker.status.kind === 'evicted';
+  const isNewLock = lock && worker.lockedAtMs === undefined;
+  return {
+    actions: [
+      ...(isOut ? [] : [`evict ${nodeId}: name, join credential, pods, Node`]),
+      ...(isNewLock ? [`refuse registrations of ${nodeId} until unlock`] : []),
+    ],
+    carryOut: () => reconciler.evict(nodeId, 'evicted', { lock }),
+  };
+}
+
+export function prepareBan(
+  { registry, reconciler, clock }: CommandContext,
+  { target, reason }: z.infer<typeof BanCommand>,
+): Prepared {
+  const ban: Ban = { ...target, reason, sinceMs: clock.nowMs(), recordId: undefined };
+  const running = registry
+    .workers()
+    .filter((worker) => isAdmitted(worker) && isHit(ban, worker))
+    .map((worker) => worker.nodeId);
+  return {
+    actions: registry.bans().has(banKey(ban))
+      ? []
+      : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
+    async carryOut() {
+      await registry.decide({ bans: [ban] });
+      for (const nodeId of running) reconciler.enqueue(nodeId);
+    },
+  };
+}
+
+export function prepareUnban(
+  { registry }: CommandContext,
+  { target }: z.infer<typeof UnbanCommand>,
+): Prepared {
+  const isBanned = registry.bans().has(banKey(target));
+  return {
+    actions: isBanned ? [`lift the ban of ${target.subject} ${target.value}`] : [],
+    carryOut: () => registry.save({ lifted: [target] }),
+  };
+}
+
+export function prepareRelease(
+  { registry, locks }: CommandContext,
+  { node_id: nodeId }: z.infer<typeof NodeCommand>,
+): Prepared {
+  const worker = known(registry, nodeId);
+  if (!hasLeft(worker))
+    throw new ApiProblem('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
+  return {
+    actions: [`free the name ${nodeId} of its binding to staker ${worker.staker}`],
+    carryOut: () =>
+      locks.run(nodeId, async () => {
+        const now = registry.worker(nodeId);
+        // An admission or an eviction may have begun since, which need what is known of the node.
+        if (now && hasLeft(now)) await registry.forget(nodeId);
+      }),
+  };
+}
+
+export function prepareUnlock(
+  { registry, locks }: CommandContext,
+  { node_id: nodeId }: z.infer<typeof NodeCommand>,
+): Prepared {
+  const worker = known(registry, nodeId);
+  return {
+    actions: worker.lockedAtMs === undefined ? [] : [`accept registrations of ${nodeId} again`],
+    carryOut: () =>
+      locks.run(nodeId, async () => {
+        const now = registry.worker(nodeId);
+        if (now) await registry.save({ worker: { ...now, lockedAtMs: undefined } });
+      }),
+  };
+}
+
+export function prepareBreakerReset({ registry, reconciler, locks, clock }: CommandContext): Prepared {
+  const isTripped = registry.breaker().trippedAtMs !== undefined;
+  const evictions = heldNodes(registry).map((nodeId) => `evict ${nodeId} if its facts are still bad`);
+  return {
+    actions: isTripped ? ['reset the breaker', ...evictions] : [],
+    async carryOut() {
+      await locks.run(BREAKER_LOCK, () =>
+        registry.save({ breaker: resetBreaker(heldNodes(registry), clock.nowMs()) }),
+      );
+      reconciler.enqueueAll();
+    },
+  };
+}
+
+function known(registry: Registry, nodeId: string): Worker {
+  const worker = registry.worker(nodeId);
+  if (!worker)
+    throw new ApiProblem(
+      'not_found',
+      `this gateway has admitted no node '${nodeId}', and touches no others: 'k3s-daas gateway nodes --all' lists its own`,
+    );
+  return worker;
+}
+
+/** Whether a ban evicts a node that runs. A banned staker keeps the existing nodes. */
+function isHit({ subject, value }: Ban, worker: Worker): boolean {
+  if (subject === 'node_id') return worker.nodeId === value;
+  return subject === 'node_key' && worker.holderKey === value;
+}

@@ -1,0 +1,114 @@
+import type { z } from 'zod';
+import type { Clock } from '#base';
+import { banOf } from './bans.ts';
+import { BREAKER_WINDOW_MS, breakerLimit } from './breaker.ts';
+import type { FactCache } from './fact-cache.ts';
+import type { BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { Registry } from './registry.ts';
+import type { TokenUsage } from './token-usage.ts';
+import { isAdmitted, type Worker } from './worker.ts';
+
+/** What the operator's views are made from. */
+export interface ViewSources {
+  readonly registry: Registry;
+  readonly reconciler: Reconciler;
+  readonly facts: FactCache;
+  readonly usage: TokenUsage;
+  readonly clock: Clock;
+}
+
+export function nodesView(sources: ViewSources): z.infer<typeof NodesReply> {
+  return {
+    timestamp: sources.clock.nowMs(),
+    nodes: sources.registry
+      .workers()
+      .toSorted((left, right) => (left.nodeId < right.nodeId ? -1 : 1))
+      .map((worker) => nodeEntry(sources, worker)),
+  };
+}
+
+export function bansView({ registry, clock }: ViewSources): z.infer<typeof BansReply> {
+  return {
+    timestamp: clock.nowMs(),
+    bans: [...registry.bans().values()].map(({ sinceMs, recordId, ...ban }) => ({
+      ...ban,
+      since: sinceMs,
+      stake_record: recordId ?? null,
+    })),
+  };
+}
+
+export function breakerView({ registry, clock }: ViewSources): z.infer<typeof BreakerReply> {
+  const { trippedAtMs, removals } = registry.breaker();
+  const nowMs = clock.nowMs();
+  const counted = removals.filter(({ atMs }) => atMs > nowMs - BREAKER_WINDOW_MS);
+  return {
+    timestamp: nowMs,
+    tripped_at: trippedAtMs ?? null,
+    limit: breakerLimit(registry.admittedCount() + counted.length),
+    window_ms: BREAKER_WINDOW_MS,
+    removals: counted.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
+    held: heldNodes(registry),
+  };
+}
+
+/** The nodes whose eviction the breaker holds. */
+export function heldNodes(registry: Registry): string[] {
+  return registry
+    .workers()
+    .filter((worker) => worker.heldFor !== undefined)
+    .map((worker) => worker.nodeId);
+}
+
+function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
+  const { registry, facts, reconciler } = sources;
+  const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
+  const fact = facts.factOf(worker, lastHeartbeat?.goodAtMs);
+  const node = reconciler.nodes()?.get(worker.nodeId);
+  return {
+    node_id: worker.nodeId,
+    status: worker.status.kind,
+    reason: 'reason' in worker.status ? worker.status.reason : null,
+    since: worker.statusSinceMs,
+    tier: worker.tier,
+    staker: worker.staker,
+    stake_record: worker.recordId,
+    seal_token: worker.tokenId,
+    holder_key: worker.holderKey,
+    incarnation: worker.incarnation,
+    fact: fact.kind === 'bad' ? fact.reason : fact.kind,
+    held_for: worker.heldFor ?? null,
+    locked: worker.lockedAtMs !== undefined,
+    banned: banOf(registry.bans(), { ...worker, isKnownName: true }) !== undefined,
+    node: node ? { uid: node.uid, ready: node.isReady } : null,
+    last_heartbeat: lastHeartbeat?.lastHeartbeatMs ?? null,
+    agent_state: lastHeartbeat?.agentState ?? null,
+    // The pods of a node that is not admitted are gone, whatever its last heartbeat reported.
+    running_pods: isAdmitted(worker) ? (lastHeartbeat?.runningPods ?? null) : null,
+    host: { ...worker.host },
+    stake: stakeOf(sources, worker),
+    use: useOf(sources, worker),
+  };
+}
+
+function stakeOf({ facts }: ViewSources, worker: Worker): NodeEntry['stake'] {
+  const record = facts.recordOf(worker);
+  if (!record) return null;
+  return {
+    status: record.status,
+    stake_mist: record.stakeMist.toString(),
+    slashed_mist: record.slashedMist.toString(),
+    slash_reason: record.slashReason,
+  };
+}
+
+function useOf({ usage }: ViewSources, { nodeId }: Worker): NodeEntry['use'] {
+  const use = usage.of(nodeId);
+  return {
+    registrations: use.registrations,
+    first_registration: use.sinceMs ?? null,
+    addresses: [...use.addresses],
+    superseded_use: use.supersededAtMs ?? null,
+  };
+}

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import type { EvictionReason } from './decision.ts';
+import { Digits, Millis, orNull, readStored, storedRecord } from './stored-record.ts';
+import type { ExpiryReason, LastHeartbeat, Worker } from './worker.ts';
+
+export const workerKey = (nodeId: string) => `/workers/${nodeId}`;
+
+const EvictionReasons = z.enum([
+  'slashed',
+  'unbonding',
+  'withdrawn',
+  'token_revoked',
+  'evicted',
+  'banned',
+  'not_admitted',
+] as const satisfies readonly EvictionReason[]);
+
+const ExpiryReasons = z.enum([
+  'node_deleted',
+  'join_expired',
+  'admission_interrupted',
+  'admission_failed',
+] as const satisfies readonly ExpiryReason[]);
+
+const Credential = storedRecord({
+  id: ['id', z.string()],
+  issuedAtMs: ['issued_at', Millis],
+  expiresAtMs: ['expires_at', Millis],
+  nodeUid: ['node_uid', orNull(z.string())],
+});
+
+const Status = z.discriminatedUnion('kind', [
+  storedRecord({ kind: ['kind', z.literal('admitting')] }),
+  storedRecord({
+    kind: ['kind', z.literal('joining')],
+    reservedAtMs: ['reserved_at', Millis],
+    credential: ['credential', Credential],
+  }),
+  storedRecord({ kind: ['kind', z.literal('member')], credential: ['credential', orNull(Credential)] }),
+  storedRecord({ kind: ['kind', z.literal('lapsed')], reason: ['reason', ExpiryReasons] }),
+  storedRecord({ kind: ['kind', z.literal('evicting')], reason: ['reason', EvictionReasons] }),
+  storedRecord({ kind: ['kind', z.literal('evicted')], reason: ['reason', EvictionReasons] }),
+]);
+
+const Heartbeat = storedRecord({
+  incarnation: ['incarnation', z.number().int().nonnegative()],
+  sequence: ['sequence', z.number().int().nonnegative()],
+  lastHeartbeatMs: ['last_heartbeat', Millis],
+  agentState: ['agent_state', z.string()],
+  stakeStatus: ['stake_status', z.string()],
+  stakeAmount: ['stake_amount', z.string()],
+  runningPods: ['running_pods', z.number().nullable()],
+  resourceUsage: [
+    'resource_usage',
+    storedRecord({
+      cpuPercent: ['cpu_percent', z.number()],
+      memoryPercent: ['memory_percent', z.number()],
+      diskPercent: ['disk_percent', z.number()],
+    }),
+  ],
+  goodAtMs: ['good_at', Millis],
+});
+
+/** As it is stored under `/workers/<node_id>`: the members of the seed's worker record, and the gateway's own. */
+const StoredWorker = storedRecord({
+  nodeId: ['node_id', z.string()],
+  recordId: ['stake_record', z.string()],
+  tokenId: ['seal_token', z.string()],
+  tokenSequence: ['token_sequence', Digits],
+  staker: ['staker', z.string()],
+  holderKey: ['holder_key', z.string()],
+  tier: ['tier', z.string()],
+  incarnation: ['incarnation', z.number().int().nonnegative()],
+  registeredAtMs: ['registered_at', Millis],
+  status: ['status', Status],
+  statusSinceMs: ['status_since', Millis],
+  lockedAtMs: ['locked_at', orNull(Millis)],
+  heldFor: ['held_for', orNull(EvictionReasons)],
+  host: ['host', z.record(z.string(), z.union([z.string(), z.number()]))],
+  lastHeartbeat: ['heartbeat', orNull(Heartbeat)],
+});
+
+interface Remembered {
+  readonly worker: Worker;
+  readonly lastHeartbeat: LastHeartbeat | undefined;
+}
+
+export function toStored(worker: Worker, lastHeartbeat: LastHeartbeat | undefined): object {
+  return z.encode(StoredWorker, { ...worker, lastHeartbeat });
+}
+
+/** @throws `DAAS_GATEWAY_STORE_DAMAGED` for anything that `toStored` did not make. */
+export function fromStored(key: string, value: unknown): Remembered {
+  const keyOf = ({ nodeId }: Pick<Worker, 'nodeId'>) => workerKey(nodeId);
+  const { lastHeartbeat, ...worker } = readStored(StoredWorker, { key, value, keyOf });
+  return { worker, lastHeartbeat };
+}

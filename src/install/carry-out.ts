@@ -1,0 +1,111 @@
+import { chmod, copyFile, mkdir, rm, symlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DaasError, messageOf } from '#base';
+import { replaceFile } from '#infrastructure';
+import { download } from './download.ts';
+import { giveTo, linkTarget, type Machine, placeOf } from './machine.ts';
+import type { Plan, RunStep, Step } from './steps.ts';
+
+export interface Watcher {
+  onDone?(step: Step): void;
+  onSkipped?(step: Step, why: string): void;
+  onUndo?(cause: unknown): void;
+}
+
+/**
+ * Makes a plan true, step by step. When a step fails and the plan has a way back, the machine is made as it was before and
+ * `DAAS_INSTALL_ROLLED_BACK` is thrown; else `DAAS_INSTALL_STEP_FAILED`, and the same command goes on where it stopped.
+ */
+export async function carryOut(
+  machine: Machine,
+  { steps, undo }: Plan,
+  watcher: Watcher = {},
+): Promise<void> {
+  try {
+    await takeSteps(machine, steps, watcher);
+  } catch (cause) {
+    if (undo.length === 0) throw cause;
+    watcher.onUndo?.(cause);
+    try {
+      await takeSteps(machine, undo, watcher);
+    } catch (second) {
+      throw new DaasError(
+        'DAAS_INSTALL_STEP_FAILED',
+        `${messageOf(cause)}. Undoing it failed, too: ${messageOf(second)}. Run \`k3s-daas uninstall --restore-k3s\``,
+        { cause },
+      );
+    }
+    throw new DaasError(
+      'DAAS_INSTALL_ROLLED_BACK',
+      `nothing has changed, plain k3s is in place again: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+}
+
+async function takeSteps(machine: Machine, steps: readonly Step[], watcher: Watcher): Promise<void> {
+  for (const step of steps) {
+    if (await take(machine, step, watcher)) watcher.onDone?.(step);
+  }
+}
+
+/** false: it failed, and that may be. */
+async function take(machine: Machine, step: Step, watcher: Watcher): Promise<boolean> {
+  if (step.kind === 'run') return runStep(machine, step, watcher);
+  const place = placeOf(machine, step.path);
+  try {
+    await change(machine, step, place);
+    return true;
+  } catch (cause) {
+    if (cause instanceof DaasError) throw cause;
+    throw new DaasError('DAAS_INSTALL_STEP_FAILED', `${step.kind} ${step.path} failed`, { cause });
+  }
+}
+
+type Change = Exclude<Step, RunStep>;
+
+async function change(machine: Machine, step: Change, place: string): Promise<void> {
+  switch (step.kind) {
+    case 'directory':
+      await mkdir(place, { recursive: true, mode: step.mode });
+      return chmod(place, step.mode);
+    case 'keep':
+      await copyFile(place, placeOf(machine, step.copy));
+      return chmod(placeOf(machine, step.copy), 0o600);
+    case 'write':
+      await mkdir(dirname(place), { recursive: true });
+      await replaceFile(place, step.content, step.mode);
+      // The mask of this process does not decide who may read a unit.
+      await chmod(place, step.mode);
+      return step.owner && giveTo(place, step.owner);
+    case 'remove':
+      return rm(place, { recursive: true, force: true });
+    case 'link':
+      if ((await linkTarget(machine, step.path)) === undefined) await symlink(step.target, place);
+      return;
+    case 'download':
+      await mkdir(dirname(place), { recursive: true });
+      return download(place, step);
+    default:
+      return step satisfies never;
+  }
+}
+
+const longestWords = 2000;
+
+async function runStep(machine: Machine, step: RunStep, watcher: Watcher): Promise<boolean> {
+  const { argv, deadlineMs, env, mayFail = false } = step;
+  const { exitCode, output } = await machine.run(argv, { deadlineMs, env });
+  if (exitCode === 0) return true;
+  const words = output.length > longestWords ? `…${output.slice(-longestWords)}` : output;
+  if (mayFail) {
+    watcher.onSkipped?.(step, words);
+    await takeSteps(machine, step.orElse ?? [], watcher);
+    return false;
+  }
+  throw new DaasError(
+    'DAAS_INSTALL_STEP_FAILED',
+    `\`${argv.join(' ')}\` ended with ${exitCode}: ${words || 'it printed nothing'}`,
+    { details: { argv, exitCode } },
+  );
+}

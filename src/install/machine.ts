@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process';
+import { chown, lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface FileFact {
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface Finished {
+  readonly exitCode: number;
+  /** Both streams. */
+  readonly output: string;
+}
+
+interface RunOptions {
+  readonly deadlineMs: number;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The machine that is looked at and changed. Tests give another root, and another way to run. */
+export interface Machine {
+  /** `/`; everything below it is read and written there. */
+  readonly root: string;
+  readonly uid: number;
+  run(argv: readonly [string, ...string[]], options: RunOptions): Promise<Finished>;
+}
+
+export function thisMachine(): Machine {
+  return { root: '/', uid: process.geteuid?.() ?? 0, run };
+}
+
+/** Exit code 127: there is no such program. 124: it was ended at the deadline. */
+function run(
+  [file, ...args]: readonly [string, ...string[]],
+  { deadlineMs, env }: RunOptions,
+): Promise<Finished> {
+  return new Promise((resolve) => {
+    const options = { timeout: deadlineMs, maxBuffer: 4 * 1024 * 1024, ...(env && { env }) };
+    execFile(file, args, options, (error, stdout, stderr) => {
+      const output = `${stdout}${stderr}`.trim();
+      if (!error) return resolve({ exitCode: 0, output });
+      const { code } = error as { code?: unknown };
+      if (code === 'ENOENT') return resolve({ exitCode: 127, output: `${file}: not found` });
+      if (error.killed)
+        return resolve({ exitCode: 124, output: `${output}\nended after ${deadlineMs} ms`.trim() });
+      resolve({ exitCode: typeof code === 'number' ? code : 1, output: output || error.message });
+    });
+  });
+}
+
+export const placeOf = ({ root }: Pick<Machine, 'root'>, path: string): string => join(root, path);
+
+export async function readFileFact(machine: Machine, path: string): Promise<FileFact | undefined> {
+  return ifThere(async () => {
+    const place = placeOf(machine, path);
+    const status = await lstat(place);
+    if (!status.isFile()) return undefined;
+    const { uid, gid, mode } = status;
+    return { path, text: await readFile(place, 'utf8'), mode: mode & 0o7777, uid, gid };
+  });
+}
+
+export async function linkTarget(machine: Machine, path: string): Promise<string | undefined> {
+  return ifThere(async () => {
+    const place = placeOf(machine, path);
+    return (await lstat(place)).isSymbolicLink() ? readlink(place) : undefined;
+  });
+}
+
+export async function isThere(machine: Machine, path: string): Promise<boolean> {
+  return (await ifThere(() => lstat(placeOf(machine, path)))) !== undefined;
+}
+
+export async function namesIn(machine: Machine, path: string): Promise<readonly string[]> {
+  return ((await ifThere(() => readdir(placeOf(machine, path)))) ?? []).toSorted();
+}
+
+export async function giveTo(
+  place: string,
+  owner: { readonly uid: number; readonly gid: number },
+): Promise<void> {
+  await chown(place, owner.uid, owner.gid);
+}
+
+async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { describeStep } from './describe.ts';
+import { download } from './download.ts';
+import { formatEnvironmentFile, parseEnvironmentFile, serviceVariables } from './environment-file.ts';
+import { carryFlags, cleanK3sConfig } from './k3s-setup.ts';
+import { lineDiff } from './line-diff.ts';
+import { commandOf, quoteWord } from './unit-words.ts';
+import { gatewayUnit, workerUnit } from './units.ts';
+
+test.each(['plain', 'two words', 'a"b', "it's", 'back\\slash', '50%', '$HOME', '', 'a;b'])(
+  'systemd reads the word %j as it was written',
+  (word) => {
+    expect(commandOf(`ExecStart=/bin/x ${quoteWord(word)} end`)).toEqual(['/bin/x', word, 'end']);
+  },
+);
+
+test.each(['plain', 'two words', 'a"b', "it's", 'back\\slash', '$HOME `x`', ''])(
+  'a variable keeps its value %j',
+  (value) => {
+    expect(parseEnvironmentFile(formatEnvironmentFile({ NAME: value }))).toEqual({ NAME: value });
+  },
+);
+
+test('the unit keeps our variables and k3s’, not those that the gateway decides nor those of tests', () => {
+  const { variables, dropped } = serviceVariables(
+    { K3S_URL: 'https://k3s', K3S_DEBUG: 'true', K3S_DAAS_LOG_LEVEL: 'debug' },
+    {
+      K3S_TOKEN: 'x',
+      K3S_DAAS_LOG_LEVEL: 'info',
+      K3S_DAAS_TEST_X: '1',
+      https_proxy: 'http://p',
+      HOME: '/root',
+    },
+  );
+  expect(variables).toEqual({ K3S_DEBUG: 'true', K3S_DAAS_LOG_LEVEL: 'info', https_proxy: 'http://p' });
+  expect(dropped).toEqual(['K3S_TOKEN', 'K3S_URL']);
+});
+
+test.each([
+  ['--server https://k --token x --debug', ['--debug'], ['--server', '--token']],
+  ['-s=https://k -t x -d /data', ['-d', '/data'], ['--s', '--t']],
+  ['--config /etc/k.yaml --node-name=n', ['--k3s-config=/etc/k.yaml'], ['--node-name']],
+  ['--with-node-id --node-label a=b', ['--node-label', 'a=b'], ['--with-node-id']],
+])('of the flags %j those that are not the gateway’s are carried over', (words, flags, dropped) => {
+  expect(carryFlags(words.split(' '))).toMatchObject({ flags, dropped });
+});
+
+test.each([
+  ['server: x\n', ''],
+  ['# first\ntoken: |\n  one\n  two\ndebug: true\n', '# first\ndebug: true\n'],
+  ['debug: true\ntoken: x', 'debug: true\n'],
+  ['node-label:\n- a\n- b\ntoken+: x # why\nlog: y\n', 'node-label:\n- a\n- b\nlog: y\n'],
+  ['{ server: x, debug: true }\n', '{ debug: true }\n'],
+  ['', ''],
+  ['debug: true\n', 'debug: true\n'],
+])('k3s’ configuration %j loses what the gateway decides and nothing else', (text, expected) => {
+  expect(cleanK3sConfig('/c.yaml', text).text).toBe(expected);
+});
+
+test('a difference shows what changes with one line around it', () => {
+  expect(lineDiff('a\nb\nc\nd\ne', 'a\nb\nC\nd\ne\nf')).toEqual(['= b', '- c', '+ C', '= d', '= e', '+ f']);
+});
+
+test('a dry run shows names of secret variables, not their values', () => {
+  const content = 'K3S_DAAS_NODE_ID=w1\nK3S_DAAS_WALLET_KEY=suiprivkey1x\nHTTPS_PROXY=http://u:p@x\n';
+  const before = "K3S_TOKEN='hunter2'\n";
+  const step = {
+    kind: 'write',
+    path: '/e',
+    content,
+    before,
+    mode: 0o600,
+    why: 'w',
+    isPrivate: true,
+  } as const;
+  const text = describeStep(step);
+  expect(text).toContain('K3S_DAAS_NODE_ID=w1');
+  expect(text).toContain('K3S_DAAS_WALLET_KEY=[secret]');
+  expect(text).not.toMatch(/suiprivkey1x|u:p@x|hunter2/);
+});
+
+test('the gateway’s unit reaches what its configuration names', () => {
+  const unit = gatewayUnit({ stateDir: '/srv/gateway', serverCaFile: '/etc/my ca.crt' });
+  expect(unit).toContain('ReadWritePaths=/srv/gateway\n');
+  expect(unit).not.toContain('StateDirectory');
+  expect(unit).toContain('BindReadOnlyPaths=-"/etc/my ca.crt"\n');
+});
+
+test('a flag with blanks is one word of the unit', () => {
+  expect(commandOf(workerUnit({ flags: ['--node-label', 'a b'] }))?.at(-1)).toBe('a b');
+});
+
+test('a program is fetched only if its SHA-256 is the one that was listed', async () => {
+  const body = Buffer.from('a program');
+  const sum = createHash('sha256').update(body).digest('hex');
+  const server = createServer((request, response) => {
+    if (request.url === '/list') response.end(`${'0'.repeat(64)}  other\n${sum}  k3s\n`);
+    else if (request.url === '/k3s') response.end(body);
+    else response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const url = (path: string) => `http://127.0.0.1:${port}/${path}`;
+  const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-download-'));
+  const place = join(directory, 'k3s');
+  const step = { kind: 'download', url: url('k3s'), path: place, mode: 0o755, why: 'k3s' } as const;
+  try {
+    const changed = download(place, { ...step, sha256: '1'.repeat(64) });
+    await expect(changed).rejects.toMatchObject({ code: 'DAAS_INSTALL_CHECKSUM_DIFFERS' });
+    const unlisted = download(place, { ...step, sha256: { listUrl: url('list'), name: 'k3s-arm64' } });
+    await expect(unlisted).rejects.toMatchObject({ code: 'DAAS_INSTALL_DOWNLOAD_FAILED' });
+    const missing = download(place, { ...step, url: url('gone'), sha256: sum });
+    await expect(missing).rejects.toThrow('HTTP 404');
+    expect(await readdir(directory)).toEqual([]);
+    await download(place, { ...step, sha256: { listUrl: url('list'), name: 'k3s' } });
+    expect(await readFile(place)).toEqual(body);
+  } finally {
+    server.close();
+    await rm(directory, { recursive: true });
+  }
+});

@@ -1,0 +1,10 @@
+export { type CollateralDescription, describeCollateral } from './describe-collateral.ts';
+export type { CollateralItem, Evidence } from './evidence.ts';
+export { formatCollateral, formatEvidence, parseCollateral, parseEvidence } from './evidence-file.ts';
+export { type CollateralServices, fetchCollateral, VENDOR_SERVICES } from './fetch-collateral.ts';
+export { look } from './look.ts';
+export { type Policy, PRODUCTS, type Product, parsePolicy } from './policy.ts';
+export { runCommand } from './run-command.ts';
+export { suggestPolicy } from './suggest-policy.ts';
+export type { Verdict } from './verdict.ts';
+export { verify } from './verify.ts';
