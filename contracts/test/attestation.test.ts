@@ -35,7 +35,7 @@ describe('an attestation', () => {
     await stage.setTime({ atMs: 1_000, epoch: 0 });
     ({ cluster, gateway } = await clusterWithGateway());
     return () => stage[Symbol.asyncDispose]();
-  });
+  }, 120_000);
 
   test('is read register by register and kept with its key', async () => {
     const [event] = await attest({ pcrs: PCRS, publicKey: KEY });

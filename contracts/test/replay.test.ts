@@ -84,6 +84,6 @@ describe('the dev chain does what the shared scenarios say', () => {
         expect(await player.play(step), `step ${index + 1}, ${call}`).toEqual(expected);
       }
     },
-    60_000,
+    240_000,
   );
 });
