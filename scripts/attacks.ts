@@ -830,7 +830,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'each_kind_of_change_goes_to_its_ring',
           'a flood of ordinary changes does not hide a slash',
-          'a follower that was away for more than 256 changes is told to read everything',
+          'more … than a ring holds: …',
         ],
       },
     ],
@@ -1047,9 +1047,9 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: 'a host is killed, so that it stakes twice',
         defence: 'signed bytes are journaled before they are sent',
         tests: [
-          'killed before the stake is sent',
-          'killed after the stake is sent, before its answer',
-          'a death at any moment of a life, before or after any call and any write, costs one stake',
+          'killed before stake and Seal token are sent',
+          'killed after stake and Seal token are sent in one transaction, before its answer',
+          'a death at any moment of a life, before or after any call and any write, costs one stake …',
         ],
       },
     ],
@@ -1218,7 +1218,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'changes take effect after the unbonding time and a day',
         tests: [
           'a_change_counts_after_the_unbonding_time_and_a_day',
-          'a_leaving_staker_is_out_of_reach_of_a_change_he_did_not_want',
+          'a_leaving_staker_is_out_of_reach_of_an_unwanted_change',
           'the_threshold_is_not_lowered_at_once',
           'a_threshold_lowered_later_does_not_help_a_proposal',
         ],

@@ -5,6 +5,7 @@ import type { RunnableGatewayConfig } from '#gateway';
 import {
   GatewayChain,
   GatewayClock,
+  GatewayFigures,
   GatewayFollower,
   GatewayKubernetes,
   GatewayLog,
@@ -29,6 +30,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayClock, () => clock)
     .register(GatewayChain, () => chain)
     .register(GatewayFollower, () => follower)
+    .register(GatewayFigures, () => () => ({}))
     .register(GatewayKubernetes, () => kubernetes);
   const options = await gatewayOptions(parts, { config, clusterId: '0xcluster', endpoints: 1 });
   expect(options).toMatchObject({ config, clusterId: '0xcluster', endpoints: 1 });

@@ -19,7 +19,7 @@ export const GatewayChain: Token<ChainReader> = token('gateway/chain');
 /** Follows the changes of the chain. */
 export const GatewayFollower: Token<ChangeFollower> = token('gateway/follower');
 /** The figures of the chain endpoints, for `/readyz`. */
-const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = token('gateway/figures');
+export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = token('gateway/figures');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
