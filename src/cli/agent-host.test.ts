@@ -31,7 +31,7 @@ async function configured() {
     stateDir: join(directory, 'state'),
     chain: { endpoints: ['http://127.0.0.1:9'], deployment: join(directory, 'none.json') },
     wallet: { keyFile: join(directory, 'none.key') },
-    stake: { amountMist: '5', acceptTerms: 'any' },
+    stake: { amountMist: '5000', acceptTerms: 'any' },
     health: { port: 0 },
   };
   await writeFile(file, JSON.stringify(settings));
