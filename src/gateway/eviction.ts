@@ -1,4 +1,4 @@
-import type { KubernetesNode } from '#domain';
+import { isOperatorsName, type KubernetesNode } from '#domain';
 import { revokeAccess, revokeCredentials, revokeName } from './access.ts';
 import { bansFor } from './bans.ts';
 import { askBreaker, BREAKER_LOCK, countsForBreaker } from './breaker.ts';
@@ -133,7 +133,10 @@ async function completeEviction(
   log.warn('Evicted a node', { event: 'node.evicted', nodeId, reason, nodeUid: node?.uid });
 }
 
-/** Removes an orphan: a Node that came back although its name is not admitted. */
+/**
+ * Removes an orphan: a Node that came back although its name is not admitted. The list of names is read anew first: the one
+ * that the step was decided on may be older than the operator's `setup --ordinary`, and the Node would be theirs.
+ */
 export async function removeOrphan(
   context: ReconcilerContext,
   nodeId: string,
@@ -141,6 +144,7 @@ export async function removeOrphan(
   signal: AbortSignal,
 ): Promise<void> {
   const { kubernetes, audit, log } = context;
+  if (isOperatorsName((await kubernetes.admittedNames(signal)).get(nodeId))) return;
   log.warn('A node came back that is not admitted: it is removed', {
     event: 'node.orphaned',
     nodeId,

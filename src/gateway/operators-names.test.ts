@@ -76,6 +76,18 @@ describe('what is not ours is not touched', () => {
   });
 });
 
+test('nor one that the operator opens after an eviction, however soon its Node registers', async () => {
+  await using world = await World.start();
+  const worker = await world.member('worker-1');
+  world.chain.change(worker.recordId, { status: 'unbonding' });
+  await settled(60);
+  expect(world.kubernetes.has('worker-1')).toBe(false);
+  world.kubernetes.names.set('worker-1', 'expected');
+  world.kubernetes.addNode('worker-1');
+  await settled(60);
+  expect(world.kubernetes.has('worker-1')).toBe(true);
+});
+
 describe("a name of the operator's is open to nobody else", () => {
   const asIfUninvited = (world: World) => world.kubernetes.createNodeAs('server-1');
   async function withServer(): Promise<World> {
