@@ -1,3 +1,4 @@
+// oxlint-disable eslint/max-lines -- a table
 /**
  * The attacks that are mounted by tests, each with what stops it. docs/attacks.md is made from this table
  * (`npm run attacks`). A test is named by its sentence; `…` stands for what the test fills in.

@@ -1,3 +1,4 @@
+// oxlint-disable eslint/max-lines -- one pass from bytecode to bindings: each part writes what the one before has read
 /**
  * Writes `src/chain/generated/` from the compiled modules in `contracts/build/k3s_daas.json`: BCS layouts of all
  * structs, the list of events, a call builder for each public function, and the table of named aborts. What is in the

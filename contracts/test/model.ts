@@ -1,3 +1,4 @@
+// oxlint-disable eslint/max-lines -- all rules of the contracts over one state, to be read beside docs/contracts.md
 // The rules of the contracts once more, in the plainest TypeScript: what random sequences of calls are judged by. It is
 // written from the rules, not from the Move code, and knows only what the sequences use.
 

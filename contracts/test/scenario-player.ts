@@ -1,3 +1,4 @@
+// oxlint-disable eslint/max-lines -- one player: a part for each form of a step
 // Plays a shared scenario on a chain through the Sui SDK, and says what each step did in the words of the scenario file.
 import { bcs } from '@mysten/sui/bcs';
 import { SimulationError } from '@mysten/sui/client';

@@ -1,3 +1,4 @@
+// oxlint-disable eslint/max-lines -- one generator of Move text: a part for each form of a step
 // Turns the shared scenarios into Move tests: one module a scenario, one test for the whole story and one for each of its
 // aborts. Every field is compared by its BCS bytes, since tests of another module cannot see private fields.
 import { bcs } from '@mysten/sui/bcs';

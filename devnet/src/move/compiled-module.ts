@@ -144,6 +144,7 @@ export function readModuleAt(bytes: Uint8Array, packageId: string): CompiledModu
   return describe(raw, serialize(raw));
 }
 
+// oxlint-disable-next-line eslint/max-lines-per-function -- readers of one module’s tables, which refer to each other by index
 function describe(raw: RawModule, bytes: Uint8Array): CompiledModule {
   const identifier = (index: number) => entry(raw.identifiers, index, 'identifier');
   const address = (index: number) => normalizeSuiAddress(entry(raw.address_identifiers, index, 'address'));

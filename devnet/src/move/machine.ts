@@ -1,3 +1,4 @@
+// oxlint-disable eslint/max-lines -- one switch over all instructions, see #execute
 import { decode } from './codec.ts';
 import type { CompiledModule, FunctionBody, FunctionDefinition } from './compiled-module.ts';
 import type { Definitions, FunctionSignature } from './definitions.ts';
@@ -130,6 +131,7 @@ export class Machine {
    * One switch over all instructions, longer than a function here may be: they share the operand stack and the program counter,
    * and a call for each instruction would halve the speed.
    */
+  // oxlint-disable-next-line eslint/max-lines-per-function -- as the comment says
   #execute(
     module: CompiledModule,
     body: FunctionBody,
