@@ -216,7 +216,7 @@ export function loadGas(
   return { coin, merged, total, isMock: false };
 }
 
-/** A coin that exists for the length of a simulation; its id can be nobody's. */
+/** A coin that exists for the length of a simulation; no object has its id. */
 function mockGas(owner: string, digest: string, nowMs: number, code: RunCode): Gas {
   const id = normalizeSuiAddress(
     `0x${Buffer.from(`mock gas ${nowMs} ${digest.slice(0, 8)}`)

@@ -30,7 +30,7 @@ export class ObjectStore {
     this.#byOwner.set(owner, owned.add(object.id));
   }
 
-  /** Replaces an object whose history nobody needs: the Clock, which changes with every checkpoint. */
+  /** Replaces an object whose history is not kept: the Clock, which changes with every checkpoint. */
   putLatestOnly(object: StoredObject): void {
     this.#versions.delete(object.id);
     this.put(object);

@@ -25,7 +25,7 @@ export interface CheckpointSignature {
 
 /**
  * The validators of this chain: they take part in no consensus and sign what a client asks to see signed. Their keys come
- * from the chain's seed, so this chain proves its own history and nobody else's. One of the small ones has another key
+ * from the chain's seed, so their signatures prove this chain's history alone. One of the small ones has another key
  * in each epoch, so that clients must follow.
  */
 export class Validators {

@@ -1,6 +1,6 @@
 /**
- * A stack of things to undo. Whoever opens something says on the next line how it closes; releases run last in, first
- * out, each one even when another fails, and the failures are thrown together at the end.
+ * A stack of releases. Code that opens a resource defers its release on the next line. Releases run last in, first out, each
+ * one even when another fails; the failures are thrown together at the end.
  */
 export class Lifetime implements AsyncDisposable {
   #releases: Array<{ readonly what: string; readonly undo: () => unknown }> = [];

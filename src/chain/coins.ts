@@ -126,7 +126,7 @@ export function balanceTooLow(
   const neededMist = spendMist + budgetMist;
   const spent = spendMist > 0n ? `${formatSui(spendMist)} and ` : '';
   const missingMist = neededMist - availableMist;
-  // Without a coin for gas nothing can be simulated, and nobody knows yet how much it is.
+  // Without a coin for gas there is no simulation, so the amount of gas is not known yet.
   const need =
     budgetMist === 0n
       ? `${spent}gas must be paid from it: send it ${missingMist > 0n ? `at least ${formatSui(missingMist)} and the gas` : 'some SUI'}`

@@ -114,7 +114,7 @@ export async function settingsOf(
   };
 }
 
-/** What stands is shortened when the unbonding time no longer allows it and nobody has said otherwise. */
+/** The value in force is shortened when the new unbonding time no longer allows it, unless a flag says otherwise. */
 function proposalLifeOf(text: string | undefined, unbondingMs: bigint, standingMs: bigint): bigint {
   if (text !== undefined) return parseDuration(text, '--proposal-life');
   const longestMs = unbondingMs / 4n;

@@ -4,7 +4,7 @@ import { checkCardinality, notProvided, type Provision } from './cardinality.ts'
 import { withDeadline } from './deadline.ts';
 import type { DiscoveryOptions, PluginEntry } from './discovery.ts';
 import { PluginError } from './errors.ts';
-import { type CatalogDeadlines, HostedPlugin, type PluginSurroundings } from './hosted-plugin.ts';
+import { type CatalogDeadlines, HostedPlugin, type PluginHostContext } from './hosted-plugin.ts';
 import { type ValidPlugin, validatePlugins } from './plugin-validation.ts';
 
 export const defaultDeadlines: CatalogDeadlines = {
@@ -14,7 +14,7 @@ export const defaultDeadlines: CatalogDeadlines = {
   releaseMs: 5_000,
 };
 
-export interface CatalogOptions extends PluginSurroundings {
+export interface CatalogOptions extends PluginHostContext {
   readonly entries: readonly PluginEntry[];
   readonly discovery: DiscoveryOptions;
   /** The points whose cardinality is checked even when no plugin provides them. */

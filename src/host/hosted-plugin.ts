@@ -22,7 +22,7 @@ export interface CatalogDeadlines {
 }
 
 /** What every plugin of a host works with. */
-export interface PluginSurroundings {
+export interface PluginHostContext {
   readonly services: ServiceContainer;
   readonly events: HostEventBus;
   readonly health: HealthRegistry;
@@ -44,7 +44,7 @@ interface Task {
 export class HostedPlugin {
   readonly provisions: Provision[] = [];
   readonly #valid: ValidPlugin;
-  readonly #host: PluginSurroundings;
+  readonly #host: PluginHostContext;
   readonly #log: Log;
   readonly #life = new Lifetime();
   readonly #stop = new AbortController();
@@ -52,7 +52,7 @@ export class HostedPlugin {
   readonly #running = new Map<Task, Promise<void>>();
   #isSettingUp = false;
 
-  constructor(valid: ValidPlugin, host: PluginSurroundings) {
+  constructor(valid: ValidPlugin, host: PluginHostContext) {
     this.#valid = valid;
     this.#host = host;
     this.#log = host.log.child({ plugin: valid.name });

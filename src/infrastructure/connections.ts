@@ -3,9 +3,9 @@ import { createTally } from '#base';
 
 /** One connection of a listener, from its accept to the end of its socket. */
 export interface Connection {
-  /** By whose budget it was let in: an address, say. */
+  /** The budget that it counts against, such as an address. */
   readonly key: string;
-  /** Who has shown that it is theirs; `undefined` while nobody has. */
+  /** The owner that a proof on this connection has named; `undefined` without one. */
   readonly owner: string | undefined;
   /** From now on only its owner's newer connections, its own idle time-out and the end of the listener close it. */
   keepFor(owner: string): void;

@@ -29,7 +29,7 @@ export async function openJournal(path: string): Promise<Journal> {
     });
   }
 
-  /** What could not be made durable did not happen: whoever read it would act on it, and forget it by the next crash. */
+  /** A change that could not be made durable is undone: a reader would act on it, and the next crash would lose it. */
   async function change(key: string, entry: Entry | undefined): Promise<void> {
     if (entry) state.set(key, entry);
     else state.delete(key);

@@ -37,7 +37,7 @@ export async function acquireLock(path: string, what: string): Promise<Lock> {
   }
 }
 
-/** A hard link is made or not made, with its content already in it: nobody can read a half-written lock. */
+/** A hard link appears with its content already in it: a half-written lock cannot be read. */
 async function tookIt(own: string, path: string): Promise<boolean> {
   try {
     await link(own, path);
@@ -65,14 +65,14 @@ async function holderOf(
 }
 
 /**
- * Several may find the same dead holder, and one of them may have taken its place by the time the next one acts. So only
- * the one that holds the guard removes the lock, after another look: a dead holder's lock changes by nobody else's hand.
+ * Several processes may find the same dead holder, and one may have taken the lock by the time the next one acts. So only the
+ * process that holds the guard removes the lock, after it has read it again.
  */
 async function removeStale(path: string, staleText: string, own: string): Promise<void> {
   const guard = `${path}.guard`;
   if (!(await tookIt(own, guard))) {
     const { text, identity } = await holderOf(guard);
-    // Whoever died with the guard in hand died within these few lines.
+    // A guard is held for these few lines only: its holder is dead.
     if (text !== undefined && !(identity && (await isAlive(identity)))) await remove(guard);
     else await systemClock.sleep(2);
     return;

@@ -18,7 +18,7 @@ const guarded = new WeakSet<Writable>();
 /** The host's log, on winston. stdout stays free for what a command prints. */
 export function createLogger(options: LoggerOptions = {}): Log {
   const stream = options.stream ?? process.stderr;
-  // A log that nobody reads any more (a closed pipe) must not end a host that has an agent to stop.
+  // A closed pipe behind the log must not end a host that has an agent to stop.
   if (!guarded.has(stream)) stream.on('error', () => undefined);
   guarded.add(stream);
   const isText = options.format === 'text' || (options.format !== 'json' && stream.isTTY === true);

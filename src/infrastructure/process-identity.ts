@@ -11,7 +11,7 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
-/** Who lives at `pid` now; undefined when nobody does (a zombie is nobody). Throws when that cannot be told. */
+/** The process at `pid` now; undefined without one, and for a zombie. Throws when `/proc` cannot be read. */
 export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
   try {
     const [stat, bootId] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readBootId()]);

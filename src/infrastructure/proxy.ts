@@ -78,7 +78,7 @@ function isInRange(range: string, host: string): boolean {
   return ranges.check(host, type);
 }
 
-/** Whether a host of a URL is this machine: what is sent there nobody on a network reads. */
+/** Whether a URL's host is this machine: traffic to it never leaves the machine. */
 export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }

@@ -30,8 +30,8 @@ type AnySchema = z.ZodType & {
 const wrappers = new Set(['optional', 'default', 'prefault', 'nullable', 'readonly', 'nonoptional', 'catch']);
 
 /**
- * The leaves of an object schema, in its order. A description and `secret: true` come from `.meta()`; whoever writes the
- * schema writes the documentation of the settings.
+ * The leaves of an object schema, in its order. Descriptions and `secret: true` come from `.meta()`, so that the schema
+ * is also the documentation of the settings.
  */
 export function describeSettings(schema: z.ZodType, environmentPrefix: string): readonly SettingRow[] {
   return [...leaves(schema as AnySchema, [], {})].map(({ path, kind, meta }) => ({

@@ -95,8 +95,8 @@ export async function openTrusted(
 }
 
 /**
- * The path without links, every directory and link on the way judged from `/` down: what was judged can then be exchanged
- * by nobody who could not do it before. The last part is judged only when it is a directory: a file is when it is open.
+ * The path without links, every directory and link on the way judged from `/` down: only a user who could do so before can
+ * exchange what was judged. The last part is judged only when it is a directory: a file is when it is open.
  */
 export function trustedPath(
   path: string,

@@ -4,7 +4,7 @@ import { ConfigurationError, Secret } from '#base';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 
 /**
- * k3s' node password: whoever knows it may take the node's name at the supervisor. k3s keeps it on the worker in
+ * k3s' node password: with it the supervisor gives out certificates for the node's name. k3s keeps it on the worker in
  * `/etc/rancher/node/password` (16 random bytes as hex and a newline), and its scrypt hash on the server in the Secret
  * `<node>.node-password.k3s`, in the form `$1:<salt>:15:8:1:<key>` (measured on k3s 1.36).
  */
@@ -47,8 +47,8 @@ export async function openNodePassword(path: string): Promise<Secret> {
 
 /**
  * The password's hash as k3s stores it. The salt follows from the password, so that the same password always gives the
- * same text: the gateway then leaves a password Secret alone that is already right, instead of deleting it and making
- * it anew, a moment in which the name would be nobody's. A salt defends against tables of likely passwords; these are
+ * same text: the gateway then keeps a password Secret that is already right. To replace it would leave the name
+ * without a password for a moment, in which any credential could claim it. A salt defends against tables of likely passwords; these are
  * 128 random bits.
  */
 export async function hashNodePassword(

@@ -65,7 +65,7 @@ const restrictTo =
 const NOT_ONE_TIME_WITNESS = 0;
 const ascii = (of: string): MoveValue => struct(bytesToVector(Buffer.from(of, 'latin1')));
 
-/** A witness is named like its module in capitals; nobody but the publishing of the package can make one. */
+/** A witness is named like its module in capitals; only the publication of the package can make one. */
 function claim(call: NativeCall): MoveValue {
   const [type] = call.typeArgs;
   if (type?.kind !== 'datatype' || type.name !== type.module.toUpperCase())

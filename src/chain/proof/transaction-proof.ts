@@ -21,7 +21,7 @@ import {
   type TransactionEffects,
 } from './wire.ts';
 
-/** All bytes that prove what one transaction did. They need no trust in whoever serves them. */
+/** All bytes that prove what one transaction did. Their source need not be trusted. */
 export interface TransactionProof extends CertifiedCheckpoint {
   /** BCS of the checkpoint's contents. */
   readonly contents: Uint8Array;
