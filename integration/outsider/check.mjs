@@ -377,9 +377,11 @@ async function copyOfPackage() {
       create.pure.vector('address', [wallet.toSuiAddress()]),
       create.pure.u64(1n),
       create.pure.u64(60_000n),
+      create.pure.u64(0n),
       create.pure.address(wallet.toSuiAddress()),
     ],
   });
-  create.moveCall({ target: `${copyId}::cluster::create_cluster`, arguments: [parameters] });
+  const created = create.moveCall({ target: `${copyId}::cluster::create_cluster`, arguments: [parameters] });
+  create.moveCall({ target: `${copyId}::cluster::share`, arguments: [created] });
   return { packageId: copyId, clusterId: (await carryOut(wallet, create))('::cluster::Cluster') };
 }

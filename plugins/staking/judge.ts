@@ -3,6 +3,7 @@ import {
   ConfigurationError,
   DaasError,
   EXIT,
+  formatSui,
   type SealToken,
   type StakeRecord,
 } from 'k3s-daas/plugin';
@@ -25,7 +26,7 @@ export function judgeLiveRecord(
   if (record.stakeMist < leastMist)
     throw new ConfigurationError(
       'DAAS_STAKE_TOO_LOW',
-      `the stake of node '${nodeId}' is ${record.stakeMist} MIST, ${leastMist} are needed: the owner of the record ${record.id} has to top it up`,
+      `the stake of node '${nodeId}' is ${formatSui(record.stakeMist)}, ${formatSui(leastMist)} are needed: the owner of the record ${record.id} has to top it up`,
       { details: { recordId: record.id, stakeMist: record.stakeMist, leastMist } },
     );
 }
@@ -40,7 +41,7 @@ export function judgeAmount(
   if (stakeMist >= leastMist) return;
   throw new ConfigurationError(
     'DAAS_STAKE_TOO_LOW',
-    `a stake of ${stakeMist} MIST for node '${nodeId}' is below the minimum of the cluster, ${leastMist} MIST: stake at least that`,
+    `a stake of ${formatSui(stakeMist)} for node '${nodeId}' is below the minimum of the cluster, ${formatSui(leastMist)}: stake at least that`,
     { details: { nodeId, stakeMist, leastMist } },
   );
 }
