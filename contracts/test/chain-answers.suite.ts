@@ -76,7 +76,7 @@ describe('read masks', () => {
       checkpointId: { oneofKind: undefined },
     }).response;
     expect(set(checkpoint)).toEqual(['digest', 'sequenceNumber']);
-    await stakeForNode(client, owner, packageId, cluster, 'mask-node');
+    await stakeForNode({ client, packageId, cluster }, owner, 'mask-node');
     const table = await tableId();
     const { dynamicFields } = await client.stateService.listDynamicFields({ parent: table }).response;
     expect(set(dynamicFields[0])).toEqual(['fieldId', 'parent']);

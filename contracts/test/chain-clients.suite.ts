@@ -117,7 +117,7 @@ describe('events, checkpoints and streams', () => {
       checkpoint: expect.stringMatching(/^\d+$/),
       json: { node_id: 'has-events', amount_mist: '1000000' },
     });
-    await stakeForNode(client, owner, packageId, cluster, 'has-an-event-too');
+    await stakeForNode({ client, packageId, cluster }, owner, 'has-an-event-too');
     const next = await client.core.listEvents({ filter: { eventType }, limit: 1 });
     expect(next.events).toHaveLength(1);
     expect(next.hasNextPage).toBe(true);
@@ -144,7 +144,7 @@ describe('events, checkpoints and streams', () => {
       expect(all.filter(({ end }) => end !== undefined)).toHaveLength(1);
       return all.at(-1);
     };
-    await stakeForNode(client, owner, packageId, cluster, 'is-listed');
+    await stakeForNode({ client, packageId, cluster }, owner, 'is-listed');
     // The item limit rides on the last item, the ledger's tip comes on a frame without one.
     const limited = await frames(1);
     expect([limited?.end?.reason, limited?.event !== undefined]).toEqual([1, true]);

@@ -99,7 +99,7 @@ describe('aborts', () => {
 
   test('a token that has only key cannot be transferred', async () => {
     const signer = await chain.account(SUI);
-    const record = await stakeForNode(client, signer, packageId, cluster, 'keeps-its-token');
+    const record = await stakeForNode({ client, packageId, cluster }, signer, 'keeps-its-token');
     const token = await mint(signer, record);
     const transaction = new Transaction();
     transaction.transferObjects([transaction.object(token)], NOBODY);
@@ -230,13 +230,13 @@ describe('objects', () => {
       offered_admin: null,
       parameters: { minimum_stake_mist: '1000000', tiers: expect.any(Array) },
     });
-    const record = await stakeForNode(client, owner, packageId, cluster, 'as-json', 1_500_000n);
+    const record = await stakeForNode({ client, packageId, cluster }, owner, 'as-json', 1_500_000n);
     const stake = await client.getObject({ objectId: record, include: { json: true } });
     expect(stake.object.json).toMatchObject({ balance: '1500000', node_id: 'as-json', token: null });
   });
 
   test('a table’s entry is a dynamic field at a derived id', async () => {
-    const record = await stakeForNode(client, owner, packageId, cluster, 'in-the-table');
+    const record = await stakeForNode({ client, packageId, cluster }, owner, 'in-the-table');
     const parentId = await tableId();
     const name = bcs.string().serialize('in-the-table').toBytes();
     const { dynamicField } = await client.getDynamicField({

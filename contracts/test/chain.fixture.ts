@@ -75,21 +75,27 @@ export async function createCluster(
   return idOfType(objectTypes, '::cluster::Cluster');
 }
 
+/** The cluster that a stake goes to. */
+export interface StakeTarget {
+  readonly client: SuiGrpcClient;
+  readonly packageId: string;
+  /** The id of the Cluster object. */
+  readonly cluster: string;
+}
+
 /** Stakes for a node and returns the stake record's id. */
 export async function stakeForNode(
-  client: SuiGrpcClient,
+  { client, packageId, cluster }: StakeTarget,
   signer: Signer,
-  packageId: string,
-  cluster: string,
   nodeId: string,
-  mist = 1_000_000n,
+  stakeMist = 1_000_000n,
 ): Promise<string> {
   const transaction = new Transaction();
   const record = transaction.moveCall({
     target: `${packageId}::staking::stake_for_node`,
     arguments: [
       transaction.object(cluster),
-      transaction.splitCoins(transaction.gas, [mist]),
+      transaction.splitCoins(transaction.gas, [stakeMist]),
       transaction.pure.string(nodeId),
       transaction.pure.u64(1n),
       transaction.object.clock(),

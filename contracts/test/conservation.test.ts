@@ -80,7 +80,12 @@ test(`no SUI comes into being or is lost (seed ${seed})`, { timeout: 120_000 }, 
     const actor = actors[next(actors.length)] as Ed25519Keypair;
     const action = next(4);
     if (action === 0) {
-      await stakeForNode(client, actor, packageId, cluster, `node-${step}`, 1_000_000n + BigInt(next(1e6)));
+      await stakeForNode(
+        { client, packageId, cluster },
+        actor,
+        `node-${step}`,
+        1_000_000n + BigInt(next(1e6)),
+      );
     } else if (action === 1) {
       // Many coins, some of them worth nothing, which later transactions merge and delete.
       const transaction = new Transaction();

@@ -61,6 +61,10 @@ export interface LedgerOptions {
   readonly treasury: { readonly address: string; readonly mist: bigint };
 }
 
+interface StructParts extends Pick<MoveObject, 'id' | 'type' | 'version' | 'previousTransaction' | 'owner'> {
+  readonly value: MoveValue;
+}
+
 /** The state of the chain, in memory: objects, packages, transactions, checkpoints, the epoch and the Clock. */
 export class Ledger implements ChainView {
   readonly chainId: string;
@@ -251,40 +255,35 @@ export class Ledger implements ChainView {
   }
 
   #clock(version: bigint, previousTransaction: string): MoveObject {
-    return this.#struct(
-      CLOCK_ID,
-      CLOCK_TYPE,
-      struct(uidOf(CLOCK_ID), u64(BigInt(this.nowMs()))),
+    return this.#struct({
+      id: CLOCK_ID,
+      type: CLOCK_TYPE,
+      value: struct(uidOf(CLOCK_ID), u64(BigInt(this.nowMs()))),
       version,
       previousTransaction,
-      {
-        kind: 'shared',
-        initialVersion: 1n,
-      },
-    );
+      owner: { kind: 'shared', initialVersion: 1n },
+    });
   }
 
   #firstCoin({ address, mist }: LedgerOptions['treasury'], genesis: string): MoveObject {
     const id = normalizeSuiAddress(`0x${'f'.repeat(63)}0`);
-    return this.#struct(id, coinOf(SUI_TYPE), coinWith(id, mist), 1n, genesis, { kind: 'address', address });
+    return this.#struct({
+      id,
+      type: coinOf(SUI_TYPE),
+      value: coinWith(id, mist),
+      version: 1n,
+      previousTransaction: genesis,
+      owner: { kind: 'address', address },
+    });
   }
 
-  #struct(
-    id: string,
-    type: MoveObject['type'],
-    value: MoveValue,
-    version: bigint,
-    previousTransaction: string,
-    owner: MoveObject['owner'],
-  ): MoveObject {
+  /** An object that no transaction pays for. */
+  #struct({ value, type, ...rest }: StructParts): MoveObject {
     return {
+      ...rest,
       kind: 'move',
-      id,
-      version,
-      owner,
-      previousTransaction,
-      storageRebate: 0n,
       type,
+      storageRebate: 0n,
       hasPublicTransfer: type !== CLOCK_TYPE,
       contents: encode(value, type, this.code),
     };

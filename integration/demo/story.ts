@@ -4,7 +4,8 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { KubernetesApi } from '../world/kubernetes.ts';
 import type { Line, Program } from '../world/program.ts';
-import { SUI, type Worker, World, type WorldOptions } from '../world/world.ts';
+import { SUI, type Worker, World } from '../world/world.ts';
+import type { WorldOptions } from '../world/world-parts.ts';
 import type { Reporter } from './reporter.ts';
 
 const STAKE_MIST = 2n * SUI;

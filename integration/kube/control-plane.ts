@@ -18,10 +18,10 @@ export interface ControlPlane extends AsyncDisposable {
   readonly directory: string;
   readonly serverCa: Authority;
   readonly clientCa: Authority;
-  /** Client certificate of the API server's front proxy: it may speak for anybody (`X-Remote-User`). */
+  /** Client certificate of the API server's front proxy: it may act as any user (`X-Remote-User`). */
   readonly frontProxy: KeyPair;
   readonly adminKubeconfigPath: string;
-  /** A certificate signed by the client CA, as k3s gives them out. */
+  /** Issues a certificate signed by the client CA, as k3s does. */
   readonly clientCertificate: (username: string, groups?: readonly string[]) => Promise<KeyPair>;
   kubeconfigFor(username: string, groups?: readonly string[]): Promise<string>;
   /** The kubeconfig of `system:node:<name>` in `system:nodes`. */
@@ -46,14 +46,83 @@ export async function startControlPlane(binaries: ControlPlaneBinaries): Promise
 }
 
 async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promise<ControlPlane> {
+  const site = await openSite(binaries, lifetime);
+  const { url, directory, serverCa, clientCa } = site;
+  await startEtcd(site);
+  const admin = await clientCa.issue({
+    commonName: 'system:admin',
+    organizations: ['system:masters'],
+    usage: 'client',
+  });
+  await startApiServer(site, admin);
+  await mkdir(join(directory, 'cred'), { mode: 0o700 });
+  const adminKubeconfigPath = await writeKubeconfig(site, 'admin.kubeconfig', admin);
+  await startControllers(site, admin);
+
+  const clientCertificate = (username: string, groups: readonly string[] = []) =>
+    clientCa.issue({ commonName: username, organizations: groups, usage: 'client' });
+  const kubeconfigFor = async (username: string, groups: readonly string[] = []) =>
+    kubeconfigText(url, serverCa.certificate, await clientCertificate(username, groups));
+  return {
+    url,
+    directory,
+    serverCa,
+    clientCa,
+    frontProxy: await site.proxyCa.issue({ commonName: 'system:auth-proxy', usage: 'client' }),
+    adminKubeconfigPath,
+    clientCertificate,
+    kubeconfigFor,
+    nodeKubeconfig: (name) => kubeconfigFor(`system:node:${name}`, ['system:nodes']),
+    close: () => lifetime.close(),
+    [Symbol.asyncDispose]: () => lifetime.close(),
+  };
+}
+
+/** What the programs of one control plane share. */
+interface Site {
+  readonly binaries: ControlPlaneBinaries;
+  readonly lifetime: Lifetime;
+  readonly directory: string;
+  /** The folder of the keys and certificates. */
+  readonly tls: string;
+  readonly serverCa: Authority;
+  readonly clientCa: Authority;
+  readonly proxyCa: Authority;
+  readonly etcdUrl: string;
+  readonly peerPort: number;
+  /** Of the API server. */
+  readonly url: string;
+  readonly apiPort: number;
+  readonly managerPort: number;
+}
+
+async function openSite(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promise<Site> {
   const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-kube-'));
   lifetime.defer('directory', () => rm(directory, { recursive: true, force: true }));
   const tls = join(directory, 'tls');
-  const [serverCa, clientCa, proxyCa] = [
-    await openAuthority(tls, 'server-ca'),
-    await openAuthority(tls, 'client-ca'),
-    await openAuthority(tls, 'request-header-ca'),
-  ];
+  const serverCa = await openAuthority(tls, 'server-ca');
+  const clientCa = await openAuthority(tls, 'client-ca');
+  const proxyCa = await openAuthority(tls, 'request-header-ca');
+  await writeServerKeys(tls, serverCa);
+  const [etcdPort = 0, peerPort = 0, apiPort = 0, managerPort = 0] = await freePorts(4);
+  return {
+    binaries,
+    lifetime,
+    directory,
+    tls,
+    serverCa,
+    clientCa,
+    proxyCa,
+    etcdUrl: `http://127.0.0.1:${etcdPort}`,
+    peerPort,
+    url: `https://127.0.0.1:${apiPort}`,
+    apiPort,
+    managerPort,
+  };
+}
+
+/** The API server's certificate, and the key pair that signs the tokens of service accounts. */
+async function writeServerKeys(tls: string, serverCa: Authority): Promise<void> {
   const serving = await serverCa.issue({
     commonName: 'kube-apiserver',
     usage: 'server',
@@ -68,10 +137,11 @@ async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promis
   };
   for (const [name, content] of Object.entries(files))
     await writeFile(join(tls, name), content, { mode: 0o600 });
+}
 
-  const [etcdPort = 0, peerPort = 0, apiPort = 0, managerPort = 0] = await freePorts(4);
-  const etcdUrl = `http://127.0.0.1:${etcdPort}`;
-  const etcd = launch(lifetime, directory, 'etcd', binaries.etcd, [
+async function startEtcd(site: Site): Promise<void> {
+  const { binaries, directory, etcdUrl, peerPort } = site;
+  const etcd = launch(site, 'etcd', binaries.etcd, [
     `--data-dir=${join(directory, 'etcd')}`,
     `--listen-client-urls=${etcdUrl}`,
     `--advertise-client-urls=${etcdUrl}`,
@@ -84,9 +154,11 @@ async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promis
     etcd,
     async () => (await fetch(`${etcdUrl}/health`, { signal: AbortSignal.timeout(2_000) })).ok,
   );
+}
 
-  const url = `https://127.0.0.1:${apiPort}`;
-  const apiServer = launch(lifetime, directory, 'kube-apiserver', binaries.apiServer, [
+async function startApiServer(site: Site, admin: KeyPair): Promise<void> {
+  const { binaries, tls, serverCa, etcdUrl, url, apiPort } = site;
+  const apiServer = launch(site, 'kube-apiserver', binaries.apiServer, [
     `--etcd-servers=${etcdUrl}`,
     '--bind-address=127.0.0.1',
     '--advertise-address=127.0.0.1',
@@ -109,26 +181,20 @@ async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promis
     '--anonymous-auth=false',
     '--allow-privileged=true',
   ]);
-  const admin = await clientCa.issue({
-    commonName: 'system:admin',
-    organizations: ['system:masters'],
-    usage: 'client',
-  });
   await until('kube-apiserver', apiServer, async () => {
     const answer = await send({ url: `${url}/readyz`, ca: serverCa.certificate, client: admin });
     return answer.status === 200;
   });
+}
 
-  const adminKubeconfigPath = join(directory, 'cred', 'admin.kubeconfig');
-  await mkdir(join(directory, 'cred'), { mode: 0o700 });
-  await writeFile(adminKubeconfigPath, kubeconfigText(url, serverCa.certificate, admin), { mode: 0o600 });
-  const managerKubeconfig = join(directory, 'cred', 'controller.kubeconfig');
+async function startControllers(site: Site, admin: KeyPair): Promise<void> {
+  const { binaries, tls, serverCa, clientCa, url, managerPort } = site;
   const manager = await clientCa.issue({ commonName: 'system:kube-controller-manager', usage: 'client' });
-  await writeFile(managerKubeconfig, kubeconfigText(url, serverCa.certificate, manager), { mode: 0o600 });
-  const controllers = launch(lifetime, directory, 'kube-controller-manager', binaries.controllerManager, [
-    `--kubeconfig=${managerKubeconfig}`,
-    `--authentication-kubeconfig=${managerKubeconfig}`,
-    `--authorization-kubeconfig=${managerKubeconfig}`,
+  const kubeconfig = await writeKubeconfig(site, 'controller.kubeconfig', manager);
+  const controllers = launch(site, 'kube-controller-manager', binaries.controllerManager, [
+    `--kubeconfig=${kubeconfig}`,
+    `--authentication-kubeconfig=${kubeconfig}`,
+    `--authorization-kubeconfig=${kubeconfig}`,
     '--bind-address=127.0.0.1',
     `--secure-port=${managerPort}`,
     `--service-account-private-key-file=${join(tls, 'service.key')}`,
@@ -139,29 +205,22 @@ async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promis
     '--controllers=*,tokencleaner',
     '--leader-elect=false',
   ]);
-  // The first sign of life of its work: the account of a new namespace.
+  // The controllers work once the default namespace has its service account.
   await until('kube-controller-manager', controllers, async () => {
     const path = '/api/v1/namespaces/default/serviceaccounts/default';
     return (await send({ url: url + path, ca: serverCa.certificate, client: admin })).status === 200;
   });
+}
 
-  const clientCertificate = (username: string, groups: readonly string[] = []) =>
-    clientCa.issue({ commonName: username, organizations: groups, usage: 'client' });
-  const kubeconfigFor = async (username: string, groups: readonly string[] = []) =>
-    kubeconfigText(url, serverCa.certificate, await clientCertificate(username, groups));
-  return {
-    url,
-    directory,
-    serverCa,
-    clientCa,
-    frontProxy: await proxyCa.issue({ commonName: 'system:auth-proxy', usage: 'client' }),
-    adminKubeconfigPath,
-    clientCertificate,
-    kubeconfigFor,
-    nodeKubeconfig: (name) => kubeconfigFor(`system:node:${name}`, ['system:nodes']),
-    close: () => lifetime.close(),
-    [Symbol.asyncDispose]: () => lifetime.close(),
-  };
+/** Writes a kubeconfig for this client into the folder `cred`; returns its path. */
+async function writeKubeconfig(
+  { directory, url, serverCa }: Site,
+  name: string,
+  client: KeyPair,
+): Promise<string> {
+  const path = join(directory, 'cred', name);
+  await writeFile(path, kubeconfigText(url, serverCa.certificate, client), { mode: 0o600 });
+  return path;
 }
 
 interface Running {
@@ -170,8 +229,7 @@ interface Running {
 }
 
 function launch(
-  lifetime: Lifetime,
-  directory: string,
+  { lifetime, directory }: Site,
   name: string,
   program: string,
   args: readonly string[],
@@ -188,7 +246,7 @@ function launch(
   lifetime.defer(name, async () => {
     child.kill('SIGTERM');
     const isGone = await Promise.race([ended.then(() => true), sleep(5_000, false)]);
-    // A kube-apiserver drains its watches for up to a minute; nobody waits for these.
+    // A kube-apiserver drains its watches for up to a minute; no test waits for these.
     if (!isGone) child.kill('SIGKILL');
     await ended;
     log.end();

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,19 +10,19 @@ import { type AgentEvents, AgentSettings, createAgentSupervisor } from '#agent';
 import { Lifetime, type Log, type LogFields, Secret, systemClock } from '#base';
 import { openJournal } from '#infrastructure';
 import type { AgentSupervisor, JoinCredential } from '#plugin';
-import { shimProgram } from './agent/containers.ts';
+import { killTree, shimsNaming } from './machine-processes.ts';
 import { type KubeObject, resourceNamed } from './server/objects.ts';
 import { type StandinServer, startStandinServer } from './server/standin-server.ts';
 
 const standinBinary = join(import.meta.dirname, 'agent', 'k3s');
 
-/** A server, and hosts of agents beside it; everything is gone when it is disposed of, pods included. */
+/** A server, and hosts of agents beside it. Its disposal ends everything, pods included. */
 export interface AgentWorld extends AsyncDisposable {
   readonly server: StandinServer;
   readonly directory: string;
   /** A bootstrap token of the cluster in k3s' full form. */
   mintCredential(lifeMs?: number): JoinCredential;
-  /** Every bootstrap token is gone: what was minted is rejected from now on. */
+  /** Deletes every bootstrap token: the server rejects all minted credentials from now on. */
   deleteCredentials(): void;
   node(name: string): KubeObject | undefined;
   deleteNode(name: string): void;
@@ -42,7 +41,7 @@ interface LogLine {
   readonly fields: LogFields;
 }
 
-/** What one host has on a machine. `supervisor()` begins another life of the host on the same files. */
+/** What one host has on a machine. Each `supervisor()` starts another life of the host on the same files. */
 interface Worker {
   readonly nodeId: string;
   readonly dataDir: string;
@@ -51,7 +50,7 @@ interface Worker {
   readonly events: Array<{ readonly event: string; readonly fact: Readonly<Record<string, unknown>> }>;
   readonly log: LogLine[];
   supervisor(changes?: Readonly<Record<string, unknown>>): Promise<AgentSupervisor>;
-  /** The same host in a process of its own; resolves when its agent is Ready. */
+  /** Starts the same host in a process of its own; resolves when its agent is Ready. */
   lonelyHost(join: JoinCredential): Promise<LonelyHost>;
   heard(event: keyof AgentEvents): Promise<Readonly<Record<string, unknown>>>;
 }
@@ -63,7 +62,33 @@ interface LonelyHost {
 
 export const noLabels = { nodeLabels: {}, taints: [], arguments: [] };
 
+/** What the world and its workers share. */
+interface Stage {
+  readonly life: Lifetime;
+  readonly server: StandinServer;
+  readonly directory: string;
+  /** On tmpfs: join tokens. */
+  readonly memory: string;
+}
+
 export async function startAgentWorld(): Promise<AgentWorld> {
+  const stage = await setStage();
+  const { life, server, directory } = stage;
+  return {
+    server,
+    directory,
+    mintCredential: (lifeMs) => mintCredential(server, lifeMs),
+    deleteCredentials: () => deleteCredentials(server),
+    node: (name) => server.store.get(resourceNamed('nodes'), '', name),
+    deleteNode(name) {
+      server.store.remove(resourceNamed('nodes'), '', name);
+    },
+    worker: (nodeId, options) => makeWorker(stage, nodeId, options),
+    [Symbol.asyncDispose]: () => life.close(),
+  };
+}
+
+async function setStage(): Promise<Stage> {
   const life = new Lifetime();
   const directory = await mkdtemp(join(tmpdir(), 'agent-world-'));
   const memory = await mkdtemp('/dev/shm/agent-world-');
@@ -72,240 +97,184 @@ export async function startAgentWorld(): Promise<AgentWorld> {
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
   const server = life.use('server', await startStandinServer({ dataDir: join(directory, 'server') }));
+  return { life, server, directory, memory };
+}
 
-  function mintCredential(lifeMs = 480_000): JoinCredential {
-    const id = randomText(6);
-    const secret = randomText(16);
-    const expiresAtMs = Date.now() + lifeMs;
-    const data = {
-      'token-id': id,
-      'token-secret': secret,
-      'usage-bootstrap-authentication': 'true',
-      expiration: new Date(expiresAtMs).toISOString(),
-    };
-    server.store.create(resourceNamed('secrets'), {
-      metadata: { name: `bootstrap-token-${id}`, namespace: 'kube-system' },
-      type: 'bootstrap.kubernetes.io/token',
-      data: Object.fromEntries(
-        Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
-      ),
-    });
-    return {
-      server: server.url,
-      token: new Secret(`K10${server.caHash}::${id}.${secret}`),
-      expiresAtMs,
-    };
-  }
+function mintCredential(server: StandinServer, lifeMs = 480_000): JoinCredential {
+  const id = randomText(6);
+  const secret = randomText(16);
+  const expiresAtMs = Date.now() + lifeMs;
+  const data = {
+    'token-id': id,
+    'token-secret': secret,
+    'usage-bootstrap-authentication': 'true',
+    expiration: new Date(expiresAtMs).toISOString(),
+  };
+  server.store.create(resourceNamed('secrets'), {
+    metadata: { name: `bootstrap-token-${id}`, namespace: 'kube-system' },
+    type: 'bootstrap.kubernetes.io/token',
+    data: Object.fromEntries(
+      Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+    ),
+  });
+  return {
+    server: server.url,
+    token: new Secret(`K10${server.caHash}::${id}.${secret}`),
+    expiresAtMs,
+  };
+}
 
-  async function worker(nodeId: string, options: WorkerOptions = {}): Promise<Worker> {
-    const dataDir = join(directory, nodeId);
-    const containerdAddress = join(directory, nodeId, 'containerd.sock');
-    const [healthzPort, lbPort] = await Promise.all([freePort(), freePort()]);
-    const events: Worker['events'] = [];
-    const lines: LogLine[] = [];
-    const waiting = new Set<() => void>();
-    const journalPath = join(directory, `${nodeId}.journal`);
-    const baseSettings = {
-      binary: standinBinary,
-      args: [
-        '--rootless',
-        '--config',
-        join(directory, 'none.yaml'),
-        '--data-dir',
-        dataDir,
-        `--lb-server-port=${lbPort}`,
-        `--kubelet-arg=healthz-port=${healthzPort}`,
-        ...(options.args ?? []),
-      ],
-      containerdAddress,
-      runtimeDir: memory,
-      joinDeadlineMs: 30_000,
-      stopDeadlineMs: 5000,
-      restartDelay: { baseMs: 50, maxMs: 200 },
-      ...options.settings,
-    };
-    const env = {
+function deleteCredentials({ store }: StandinServer): void {
+  const secrets = resourceNamed('secrets');
+  for (const { type, metadata } of store.list(secrets))
+    if (type === 'bootstrap.kubernetes.io/token') store.remove(secrets, 'kube-system', metadata.name ?? '');
+}
+
+/** What one worker has on the machine. Its lives, in this process and in others, all start from it. */
+interface WorkerPlace {
+  readonly life: Lifetime;
+  readonly nodeId: string;
+  readonly journalPath: string;
+  readonly baseSettings: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function makeWorker(stage: Stage, nodeId: string, options: WorkerOptions = {}): Promise<Worker> {
+  const { life, directory, memory } = stage;
+  const dataDir = join(directory, nodeId);
+  const containerdAddress = join(directory, nodeId, 'containerd.sock');
+  const place: WorkerPlace = {
+    life,
+    nodeId,
+    journalPath: join(directory, `${nodeId}.journal`),
+    baseSettings: await workerSettings(stage, { dataDir, containerdAddress }, options),
+    env: {
       PATH: process.env.PATH ?? '',
       K3S_STANDIN_NODE: process.execPath,
       K3S_STANDIN_SPEED: '20',
       K3S_STANDIN_CONTAINERD_ADDRESS: containerdAddress,
       ...options.env,
-    };
-    life.defer(`shims of ${nodeId}`, () => {
-      for (const pid of shimsNaming(containerdAddress)) killTree(pid);
-    });
-
-    async function supervisor(changes: Readonly<Record<string, unknown>> = {}): Promise<AgentSupervisor> {
-      const made = createAgentSupervisor({
-        settings: AgentSettings.parse({ ...baseSettings, ...changes }),
-        nodeId,
-        // Read anew, as another life of the host would.
-        journal: (await openJournal(journalPath)).section('agent'),
-        env,
-        clock: systemClock,
-        random: Math.random,
-        log: recordingLog(lines),
-        emit: (event, fact) => {
-          events.push({ event, fact });
-          for (const wake of waiting) wake();
-        },
-        probeIntervalMs: 50,
-      });
-      life.defer(`agent of ${nodeId}`, () => made.stop());
-      return made;
-    }
-
-    return {
-      nodeId,
-      dataDir,
-      tokenPath: join(memory, nodeId, 'join-token'),
-      containerdAddress,
-      events,
-      log: lines,
-      supervisor,
-      async lonelyHost({ token, ...credential }) {
-        const told = {
-          settings: baseSettings,
-          nodeId,
-          journal: journalPath,
-          env,
-          join: { ...credential, token: token.reveal() },
-        };
-        const script = join(import.meta.dirname, 'lonely-host.ts');
-        const host = spawn(process.execPath, ['--conditions=source', script, JSON.stringify(told)], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        life.defer('lonely host', () => host.kill('SIGKILL'));
-        const [line] = (await once(createInterface({ input: host.stdout }), 'line')) as [string];
-        return { host, agentPid: Number(line.split(' ')[1]) };
-      },
-      async heard(event) {
-        for (;;) {
-          const found = events.find((one) => one.event === event);
-          if (found) return found.fact;
-          await new Promise<void>((resolve) => {
-            const wake = () => {
-              waiting.delete(wake);
-              resolve();
-            };
-            waiting.add(wake);
-          });
-        }
-      },
-    };
-  }
-
-  return {
-    server,
-    directory,
-    mintCredential,
-    deleteCredentials() {
-      for (const { type, metadata } of server.store.list(resourceNamed('secrets')))
-        if (type === 'bootstrap.kubernetes.io/token')
-          server.store.remove(resourceNamed('secrets'), 'kube-system', metadata.name ?? '');
     },
-    node: (name) => server.store.get(resourceNamed('nodes'), '', name),
-    deleteNode(name) {
-      server.store.remove(resourceNamed('nodes'), '', name);
-    },
-    worker,
-    [Symbol.asyncDispose]: () => life.close(),
   };
+  life.defer(`shims of ${nodeId}`, () => {
+    for (const pid of shimsNaming(containerdAddress)) killTree(pid);
+  });
+  const ear = listen();
+  return {
+    nodeId,
+    dataDir,
+    tokenPath: join(memory, nodeId, 'join-token'),
+    containerdAddress,
+    events: ear.events,
+    log: ear.log,
+    supervisor: (changes) => beginLife(place, ear, changes),
+    lonelyHost: (credential) => startLonelyHost(place, credential),
+    heard: ear.heard,
+  };
+}
+
+async function workerSettings(
+  { directory, memory }: Stage,
+  { dataDir, containerdAddress }: Pick<Worker, 'dataDir' | 'containerdAddress'>,
+  { args = [], settings }: WorkerOptions,
+): Promise<Readonly<Record<string, unknown>>> {
+  const [healthzPort, lbPort] = await Promise.all([freePort(), freePort()]);
+  return {
+    binary: standinBinary,
+    args: [
+      '--rootless',
+      '--config',
+      join(directory, 'none.yaml'),
+      '--data-dir',
+      dataDir,
+      `--lb-server-port=${lbPort}`,
+      `--kubelet-arg=healthz-port=${healthzPort}`,
+      ...args,
+    ],
+    containerdAddress,
+    runtimeDir: memory,
+    joinDeadlineMs: 30_000,
+    stopDeadlineMs: 5000,
+    restartDelay: { baseMs: 50, maxMs: 200 },
+    ...settings,
+  };
+}
+
+/** What the supervisors of a worker say, and a wait for one of their events. */
+interface Ear extends Pick<Worker, 'events' | 'log' | 'heard'> {
+  readonly hear: (event: string, fact: Readonly<Record<string, unknown>>) => void;
+}
+
+function listen(): Ear {
+  const events: Worker['events'] = [];
+  const waiting = new Set<() => void>();
+  return {
+    events,
+    log: [],
+    hear(event, fact) {
+      events.push({ event, fact });
+      for (const wake of waiting) wake();
+    },
+    async heard(event) {
+      for (;;) {
+        const found = events.find((one) => one.event === event);
+        if (found) return found.fact;
+        await new Promise<void>((resolve) => {
+          const wake = () => {
+            waiting.delete(wake);
+            resolve();
+          };
+          waiting.add(wake);
+        });
+      }
+    },
+  };
+}
+
+async function beginLife(
+  { life, nodeId, journalPath, baseSettings, env }: WorkerPlace,
+  ear: Ear,
+  changes: Readonly<Record<string, unknown>> = {},
+): Promise<AgentSupervisor> {
+  const supervisor = createAgentSupervisor({
+    settings: AgentSettings.parse({ ...baseSettings, ...changes }),
+    nodeId,
+    // Opened anew: another life of the host reads its journal from the disk too.
+    journal: (await openJournal(journalPath)).section('agent'),
+    env,
+    clock: systemClock,
+    random: Math.random,
+    log: recordingLog(ear.log),
+    emit: ear.hear,
+    probeIntervalMs: 50,
+  });
+  life.defer(`agent of ${nodeId}`, () => supervisor.stop());
+  return supervisor;
+}
+
+async function startLonelyHost(
+  { life, nodeId, journalPath, baseSettings, env }: WorkerPlace,
+  { token, ...credential }: JoinCredential,
+): Promise<LonelyHost> {
+  const task = {
+    settings: baseSettings,
+    nodeId,
+    journal: journalPath,
+    env,
+    join: { ...credential, token: token.reveal() },
+  };
+  const script = join(import.meta.dirname, 'lonely-host.ts');
+  const host = spawn(process.execPath, ['--conditions=source', script, JSON.stringify(task)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  life.defer('lonely host', () => host.kill('SIGKILL'));
+  const [line] = (await once(createInterface({ input: host.stdout }), 'line')) as [string];
+  return { host, agentPid: Number(line.split(' ')[1]) };
 }
 
 /** Looks again and again until it holds; the test's own time-out is the limit. */
 export async function until(what: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await what())) await sleep(20);
-}
-
-/** Shims of any kind whose arguments name this address. */
-export function shimsNaming(address: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      const words = commandLineOf(pid);
-      return words[0] === 'containerd-shim-runc-v2' && words.includes(address);
-    });
-}
-
-export function commandLineOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return [];
-  }
-}
-
-export function isRunning(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return false;
-  }
-}
-
-export function childrenOf(pid: number): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  } catch {
-    return [];
-  }
-}
-
-function killTree(pid: number): void {
-  for (const child of childrenOf(pid)) killTree(child);
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It ended by itself.
-  }
-}
-
-/**
- * A process that looks like a pod of some containerd; `around` is a program that starts it (`unshare -m`). Resolves with its
- * pid, which is none of those `known`.
- */
-export async function startForeignShim(
-  words: readonly string[],
-  around: readonly string[] = [],
-  known: readonly number[] = [],
-): Promise<number> {
-  const blank = join(import.meta.dirname, 'agent', 'process.pl');
-  const [program = '', ...rest] = [
-    ...around,
-    shimProgram(await foreignDirectory()),
-    blank,
-    'daemon',
-    '/pause',
-    'containerd-shim-runc-v2',
-    ...words,
-  ];
-  await once(spawn(program, rest, { stdio: 'ignore' }), 'exit');
-  const name = ['containerd-shim-runc-v2', ...words].join(' ');
-  for (;;) {
-    const pid = readdirSync('/proc')
-      .map(Number)
-      .find((one) => !known.includes(one) && commandLineOf(one).join(' ').startsWith(name));
-    if (pid && childrenOf(pid).length > 0) return pid;
-    await sleep(20);
-  }
-}
-
-let foreignDirectoryOnce: Promise<string> | undefined;
-function foreignDirectory(): Promise<string> {
-  foreignDirectoryOnce ??= mkdtemp(join(tmpdir(), 'foreign-shims-')).then((directory) => {
-    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-    return directory;
-  });
-  return foreignDirectoryOnce;
-}
-
-/** The session (setsid(2)) that a process belongs to: field 6 of /proc/<pid>/stat. */
-export function sessionOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]);
 }
 
 export async function readText(path: string): Promise<string> {

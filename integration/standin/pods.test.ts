@@ -6,7 +6,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { countPods, killPods } from '../../src/agent/pods.ts';
 import { sandboxId, shimProgram, startShim } from './agent/containers.ts';
-import { commandLineOf, isRunning, until } from './agent-world.ts';
+import { until } from './agent-world.ts';
+import { commandLineOf, isRunning } from './machine-processes.ts';
 
 const blank = join(import.meta.dirname, 'agent', 'process.pl');
 const stranger = 65_534;

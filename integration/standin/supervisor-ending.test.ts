@@ -2,15 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import {
-  childrenOf,
-  isRunning,
-  noLabels,
-  shimsNaming,
-  startAgentWorld,
-  startForeignShim,
-  until,
-} from './agent-world.ts';
+import { noLabels, startAgentWorld, until } from './agent-world.ts';
+import { childrenOf, isRunning, shimsNaming, startForeignShim } from './machine-processes.ts';
 import { resourceNamed } from './server/objects.ts';
 import { forever, pidOf } from './supervisor-facts.ts';
 

@@ -4,16 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseFullToken } from '#agent';
 import { openKubernetes, setupCluster } from '#cluster';
-import {
-  childrenOf,
-  commandLineOf,
-  isRunning,
-  noLabels,
-  readText,
-  sessionOf,
-  startAgentWorld,
-  until,
-} from './agent-world.ts';
+import { noLabels, readText, startAgentWorld, until } from './agent-world.ts';
+import { childrenOf, commandLineOf, isRunning, sessionOf } from './machine-processes.ts';
 import { fieldsOfK3s, forever, pidOf } from './supervisor-facts.ts';
 
 /** How an agent gets its Node: credentials, certificates, names. */

@@ -1,5 +1,5 @@
 import type { KeyPair } from '../standin/server/authority.ts';
-import type { WorldOptions } from './world.ts';
+import type { WorldOptions } from './world-parts.ts';
 
 /** A Kubernetes API to try: the stand-in, or a real control plane. */
 export interface KubernetesWorld extends AsyncDisposable {

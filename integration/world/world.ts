@@ -1,29 +1,15 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { Lifetime, Secret } from '#base';
-import { openWallet, operations, type SlashOutcome, type Wallet, writeDeployment } from '#chain';
-import { type ChainWorld, SUI, startChainWorld } from '../chain/chain-world.ts';
-import { freePort } from './free-port.ts';
-import { KubernetesApi, until } from './kubernetes.ts';
+import { Lifetime } from '#base';
+import { operations, type SlashOutcome, type Wallet } from '#chain';
+import { type ChainWorld, SUI } from '../chain/chain-world.ts';
+import { type KubernetesApi, until } from './kubernetes.ts';
 import { endLeftovers } from './leftovers.ts';
 import { Program, runOnce } from './program.ts';
-import { type K3s, startStandinK3s } from './standin-k3s.ts';
+import type { K3s } from './standin-k3s.ts';
+import { chainSettings, runGateway, startParts, type WorldOptions, type WorldParts } from './world-parts.ts';
 
 export { SUI } from '../chain/chain-world.ts';
-
-export interface WorldOptions {
-  /** Members of the `gateway` section that differ. */
-  readonly gateway?: Readonly<Record<string, unknown>>;
-  /** How the cluster and the agents are had; the stand-ins unless given. */
-  readonly startK3s?: (directory: string, life: Lifetime) => Promise<K3s>;
-  readonly heartbeatIntervalMs?: number;
-  /** Aborts the start: what was begun is put away. */
-  readonly signal?: AbortSignal;
-  /** Told as things become ready. */
-  readonly onReady?: (event: string, facts: Readonly<Record<string, unknown>>) => void;
-}
 
 export interface WorkerOptions {
   readonly stakeMist?: bigint;
@@ -240,154 +226,9 @@ export interface Worker {
   start(): Program;
 }
 
-/** The machines of a real k3s reach the chain by a network of their own, by plain HTTP. */
-const chainSettings = ({ url }: ChainWorld, deployment: string) => ({
-  endpoints: [url],
-  deployment,
-  ...(new URL(url).hostname === '127.0.0.1' ? {} : { allowInsecure: true }),
-});
-
 function abortOf(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_resolve, reject) => {
     if (signal?.aborted) reject(signal.reason as Error);
     else signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
-}
-
-interface WorldParts {
-  readonly directory: string;
-  readonly chain: ChainWorld;
-  readonly k3s: K3s;
-  readonly kubernetes: KubernetesApi;
-  readonly deploymentFile: string;
-  readonly slashers: readonly Wallet[];
-  readonly gatewayConfigFile: string;
-  readonly gatewayUrl: string;
-  readonly gatewayId: string;
-  readonly gatewayCaFile: string;
-  readonly runtimeDir: string;
-  readonly gateway: Program;
-}
-
-async function startParts(life: Lifetime, options: WorldOptions): Promise<WorldParts> {
-  const onReady = options.onReady ?? (() => undefined);
-  const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-'));
-  const runtimeDir = await mkdtemp('/dev/shm/k3s-daas-');
-  life.defer('directories', async () => {
-    endLeftovers(directory);
-    await rm(runtimeDir, { recursive: true, force: true });
-    await rm(directory, { recursive: true, force: true });
-  });
-  const starting = (options.startK3s ?? startStandinK3s)(directory, life);
-  // A failure of the chain must not leave this one unheard.
-  starting.catch(() => undefined);
-
-  const slasherKeys = [Ed25519Keypair.generate(), Ed25519Keypair.generate()];
-  // Workers on another network must reach the chain, and that network has to be there first.
-  const host = options.startK3s ? (await starting).gatewayHost : undefined;
-  const chain = life.use(
-    'the chain',
-    await startChainWorld(
-      {
-        slashers: slasherKeys.map((key) => key.toSuiAddress()),
-        slashThreshold: 2n,
-        unbondingMs: 600_000n,
-        proposalLifeMs: 60_000n,
-      },
-      { host },
-    ),
-  );
-  const slashers = slasherKeys.map((key) =>
-    openWallet({ key: new Secret(key.getSecretKey()), origin: 'a slasher' }),
-  );
-  for (const { address } of slashers) await chain.devnet.faucet(address);
-  const deploymentFile = join(directory, 'deployment.json');
-  await writeDeployment(deploymentFile, chain.deployment);
-  onReady('chain.ready', { url: chain.url, ...chain.deployment });
-
-  const k3s = await starting;
-  const kubernetes = await KubernetesApi.fromKubeconfig(k3s.kubeconfig);
-  life.defer('the Kubernetes client', () => kubernetes[Symbol.dispose]());
-  onReady('cluster.ready', { server: k3s.server, kubeconfig: k3s.kubeconfig });
-
-  const port = await freePort();
-  const gatewayDir = join(directory, 'gateway');
-  await mkdir(gatewayDir, { mode: 0o700 });
-  const gatewayUrl = `https://${k3s.gatewayHost}:${port}`;
-  const gatewayConfigFile = join(gatewayDir, 'k3s-daas.json');
-  const config = (gatewayId?: string) => ({
-    nodeId: 'gateway',
-    chain: chainSettings(chain, deploymentFile),
-    gateway: {
-      listen: { host: k3s.gatewayHost, port },
-      tls: { certFile: join(gatewayDir, 'tls.crt'), keyFile: join(gatewayDir, 'tls.key') },
-      health: { host: '127.0.0.1', port: 0 },
-      stateDir: join(gatewayDir, 'state'),
-      kubeconfig: join(gatewayDir, 'kubeconfig'),
-      server: k3s.server,
-      serverCaFile: k3s.serverCaFile,
-      heartbeatIntervalMs: options.heartbeatIntervalMs ?? 1000,
-      ...(gatewayId === undefined ? {} : { gatewayId }),
-      ...options.gateway,
-    },
-  });
-  const writeConfig = (gatewayId?: string) =>
-    writeFile(gatewayConfigFile, JSON.stringify(config(gatewayId), null, 2), { mode: 0o600 });
-  await writeConfig();
-  const setup = await runOnce({
-    name: 'gateway setup',
-    args: [
-      'gateway',
-      'setup',
-      '--config',
-      gatewayConfigFile,
-      '--admin-kubeconfig',
-      k3s.kubeconfig,
-      '--yes',
-      '--json',
-    ],
-    logFile: join(directory, 'gateway-setup.log'),
-  });
-  const made = setup.lines.find((line) => 'tlsPin' in line);
-  if (setup.code !== 0 || !made) throw new Error(`gateway setup ended with ${setup.code}:\n${setup.tail}`);
-  const { gatewayId } = await operations.addGateway.execute(chain.actor, {
-    url: gatewayUrl,
-    tlsPins: [Buffer.from(String(made.tlsPin), 'hex')],
-    attestationKind: 'none',
-    measurement: new Uint8Array(),
-    signingKey: Buffer.from(String(made.signingKey), 'hex'),
-    tier: 'basic',
-  });
-  await writeConfig(gatewayId);
-  const gateway = runGateway(directory, gatewayConfigFile);
-  life.defer('the first gateway', () => gateway.stop());
-  await gateway.event('gateway.ready');
-  onReady('gateway.ready', {
-    url: gatewayUrl,
-    gatewayId,
-    pid: gateway.pid,
-    caFile: join(gatewayDir, 'tls.crt'),
-  });
-  return {
-    directory,
-    chain,
-    k3s,
-    kubernetes,
-    deploymentFile,
-    slashers,
-    gatewayConfigFile,
-    gatewayUrl,
-    gatewayId,
-    gatewayCaFile: join(gatewayDir, 'tls.crt'),
-    runtimeDir,
-    gateway,
-  };
-}
-
-function runGateway(directory: string, configFile: string): Program {
-  return new Program({
-    name: 'gateway',
-    args: ['gateway', 'run', '--config', configFile, '--json'],
-    logFile: join(directory, 'gateway.log'),
   });
 }
