@@ -7,7 +7,8 @@ import { certificateIdentity, type SecretData } from './credentials.ts';
 import { sendFailure } from './http.ts';
 import { at, isRecord, type KubeObject } from './objects.ts';
 import { Refusal } from './status.ts';
-import { createSupervisor, type SupervisorCluster } from './supervisor.ts';
+import { createSupervisor } from './supervisor.ts';
+import type { SupervisorCluster } from './supervisor-options.ts';
 import { send } from './worker.ts';
 
 export interface SupervisorFrontOptions {
