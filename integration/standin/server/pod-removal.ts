@@ -1,13 +1,28 @@
 import { at, isRecord, type KubeObject } from './objects.ts';
 import type { Matches } from './selectors.ts';
-import { named, type Store } from './store.ts';
+import { named, type Store, timestamp } from './store.ts';
 
-export function markDeleted(
-  store: Store,
+/** A pod on a node is marked and waits for its kubelet to confirm; without grace, or without a node, it goes at once. */
+export function deletePod(
+  { store, nowMs }: { readonly store: Store; readonly nowMs: () => number },
   pod: KubeObject,
-  deletionTimestamp: string,
-  graceS: number,
+  wantedGraceS: number | undefined,
 ): KubeObject {
+  const specGrace = at(pod, 'spec.terminationGracePeriodSeconds');
+  const graceS = wantedGraceS ?? (typeof specGrace === 'number' ? specGrace : 30);
+  const isRunning =
+    Boolean(at(pod, 'spec.nodeName')) && !['Succeeded', 'Failed'].includes(String(at(pod, 'status.phase')));
+  const { namespace = '', name = '' } = pod.metadata;
+  if (graceS === 0 || !isRunning) {
+    store.remove(named.pod, namespace, name);
+    return pod;
+  }
+  if (pod.metadata.deletionTimestamp === undefined)
+    return markDeleted(store, pod, timestamp(nowMs() + graceS * 1_000), graceS);
+  return pod;
+}
+
+function markDeleted(store: Store, pod: KubeObject, deletionTimestamp: string, graceS: number): KubeObject {
   const marked = structuredClone(pod);
   marked.metadata.deletionTimestamp = deletionTimestamp;
   marked.metadata.deletionGracePeriodSeconds = graceS;

@@ -22,7 +22,8 @@ import { createKubernetesApi } from './kubernetes-api.ts';
 import { isRecord, type KubeObject, resourceNamed } from './objects.ts';
 import { Refusal } from './status.ts';
 import { createStore, named, type Store, timestamp } from './store.ts';
-import { createSupervisor, type SupervisorCluster } from './supervisor.ts';
+import { createSupervisor } from './supervisor.ts';
+import type { SupervisorCluster } from './supervisor-options.ts';
 
 export interface StandinServerOptions {
   /** k3s' `--data-dir`: CAs, tokens and kubeconfigs lie where k3s puts them. */

@@ -28,110 +28,150 @@ export interface Store {
 
 const keptEvents = 2_000;
 
+interface StoreState {
+  readonly nowMs: () => number;
+  readonly objects: Map<string, KubeObject>;
+  readonly listeners: Set<(event: StoreEvent) => void>;
+  readonly events: StoreEvent[];
+  revision: number;
+  /** The last revision whose event is no longer kept. */
+  droppedRevision: number;
+}
+
 /** Objects with one rising revision over all of them, as etcd gives them to the API server. In memory only. */
 export function createStore(nowMs: () => number): Store {
-  const objects = new Map<string, KubeObject>();
-  const listeners = new Set<(event: StoreEvent) => void>();
-  const events: StoreEvent[] = [];
-  let revision = 1;
-  let dropped = 1;
-
-  const keyOf = (resource: Resource, namespace: string, name: string) =>
-    `${resource.plural}/${resource.isNamespaced ? namespace : ''}/${name}`;
-
-  function tell(
-    type: StoreEvent['type'],
-    resource: Resource,
-    object: KubeObject,
-    before: KubeObject | undefined,
-  ): void {
-    const event: StoreEvent = { type, resource: resource.plural, object, before, revision };
-    events.push(event);
-    if (events.length > keptEvents) dropped = events.shift()?.revision ?? dropped;
-    for (const listener of listeners) listener(event);
-  }
-
-  function commit(type: 'ADDED' | 'MODIFIED', resource: Resource, object: KubeObject): KubeObject {
-    const key = keyOf(resource, object.metadata.namespace ?? '', object.metadata.name ?? '');
-    const before = objects.get(key);
-    revision += 1;
-    object.metadata.resourceVersion = String(revision);
-    objects.set(key, object);
-    tell(type, resource, object, before);
-    return structuredClone(object);
-  }
-
+  const state: StoreState = {
+    nowMs,
+    objects: new Map(),
+    listeners: new Set(),
+    events: [],
+    revision: 1,
+    droppedRevision: 1,
+  };
   return {
     get revision() {
-      return revision;
+      return state.revision;
     },
-    get: (resource, namespace, name) => structuredClone(objects.get(keyOf(resource, namespace, name))),
-    list: (resource, namespace) =>
-      [...objects]
-        .filter(([key]) => key.startsWith(`${resource.plural}/${namespace ? `${namespace}/` : ''}`))
-        .sort(([one], [other]) => (one < other ? -1 : 1))
-        .map(([, object]) => structuredClone(object)),
-    create(resource, given) {
-      const object = structuredClone(given);
-      const { metadata } = object;
-      const name = metadata.name ?? '';
-      if (objects.has(keyOf(resource, metadata.namespace ?? '', name)))
-        throw alreadyExists(resource.plural, name);
-      object.apiVersion = apiVersionOf(resource);
-      object.kind = resource.kind;
-      metadata.uid = randomUUID();
-      metadata.creationTimestamp = timestamp(nowMs());
-      delete metadata.deletionTimestamp;
-      return commit('ADDED', resource, object);
-    },
-    replace(resource, given) {
-      const object = structuredClone(given);
-      const name = object.metadata.name ?? '';
-      const current = objects.get(keyOf(resource, object.metadata.namespace ?? '', name));
-      if (!current) throw notFound(resource.plural, name);
-      const { resourceVersion, uid } = object.metadata;
-      if (uid !== undefined && uid !== current.metadata.uid)
-        throw conflict(
-          resource.plural,
-          name,
-          `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
-        );
-      if (resourceVersion !== undefined && resourceVersion !== current.metadata.resourceVersion)
-        throw conflict(
-          resource.plural,
-          name,
-          'the object has been modified; please apply your changes to the latest version and try again',
-        );
-      // What only the server writes stays as it was, whatever the caller sent.
-      object.metadata = { ...object.metadata, ...serverWritten(current) };
-      for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds'] as const)
-        if (current.metadata[field] === undefined) delete object.metadata[field];
-      refuseImmutableChange(resource, current, object);
-      object.apiVersion = apiVersionOf(resource);
-      object.kind = resource.kind;
-      object.metadata.resourceVersion = current.metadata.resourceVersion ?? '';
-      // A write that changes nothing makes no new version.
-      if (JSON.stringify(current) === JSON.stringify(object)) return structuredClone(current);
-      return commit('MODIFIED', resource, object);
-    },
-    markDeleted: (resource, object) => commit('MODIFIED', resource, structuredClone(object)),
-    remove(resource, namespace, name) {
-      const key = keyOf(resource, namespace, name);
-      const current = objects.get(key);
-      if (!current) return undefined;
-      objects.delete(key);
-      revision += 1;
-      const last = structuredClone(current);
-      last.metadata.resourceVersion = String(revision);
-      tell('DELETED', resource, last, current);
-      return structuredClone(last);
-    },
-    eventsAfter: (after) => (after < dropped ? undefined : events.filter((event) => event.revision > after)),
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    get: (resource, namespace, name) => structuredClone(state.objects.get(keyOf(resource, namespace, name))),
+    list: (resource, namespace) => list(state, resource, namespace),
+    create: (resource, object) => create(state, resource, object),
+    replace: (resource, object) => replace(state, resource, object),
+    markDeleted: (resource, object) => commit(state, 'MODIFIED', resource, structuredClone(object)),
+    remove: (resource, namespace, name) => remove(state, resource, namespace, name),
+    eventsAfter: (revision) => eventsAfter(state, revision),
+    subscribe: (listener) => subscribe(state, listener),
   };
+}
+
+const keyOf = (resource: Resource, namespace: string, name: string) =>
+  `${resource.plural}/${resource.isNamespaced ? namespace : ''}/${name}`;
+
+const keyOfObject = (resource: Resource, { metadata }: KubeObject) =>
+  keyOf(resource, metadata.namespace ?? '', metadata.name ?? '');
+
+function list({ objects }: StoreState, resource: Resource, namespace?: string): KubeObject[] {
+  return [...objects]
+    .filter(([key]) => key.startsWith(`${resource.plural}/${namespace ? `${namespace}/` : ''}`))
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([, object]) => structuredClone(object));
+}
+
+function create(state: StoreState, resource: Resource, given: KubeObject): KubeObject {
+  const object = structuredClone(given);
+  const { metadata } = object;
+  if (state.objects.has(keyOfObject(resource, object)))
+    throw alreadyExists(resource.plural, metadata.name ?? '');
+  object.apiVersion = apiVersionOf(resource);
+  object.kind = resource.kind;
+  metadata.uid = randomUUID();
+  metadata.creationTimestamp = timestamp(state.nowMs());
+  delete metadata.deletionTimestamp;
+  return commit(state, 'ADDED', resource, object);
+}
+
+function replace(state: StoreState, resource: Resource, given: KubeObject): KubeObject {
+  const object = structuredClone(given);
+  const current = state.objects.get(keyOfObject(resource, object));
+  if (!current) throw notFound(resource.plural, object.metadata.name ?? '');
+  refuseStale(resource, current, object);
+  // What only the server writes stays as it was, whatever the caller sent.
+  object.metadata = { ...object.metadata, ...serverWritten(current) };
+  for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds'] as const)
+    if (current.metadata[field] === undefined) delete object.metadata[field];
+  refuseImmutableChange(resource, current, object);
+  object.apiVersion = apiVersionOf(resource);
+  object.kind = resource.kind;
+  object.metadata.resourceVersion = current.metadata.resourceVersion ?? '';
+  // A write that changes nothing makes no new version.
+  if (JSON.stringify(current) === JSON.stringify(object)) return structuredClone(current);
+  return commit(state, 'MODIFIED', resource, object);
+}
+
+function remove(
+  state: StoreState,
+  resource: Resource,
+  namespace: string,
+  name: string,
+): KubeObject | undefined {
+  const key = keyOf(resource, namespace, name);
+  const current = state.objects.get(key);
+  if (!current) return undefined;
+  state.objects.delete(key);
+  state.revision += 1;
+  const last = structuredClone(current);
+  last.metadata.resourceVersion = String(state.revision);
+  publish(state, { type: 'DELETED', resource: resource.plural, object: last, before: current });
+  return structuredClone(last);
+}
+
+function commit(
+  state: StoreState,
+  type: 'ADDED' | 'MODIFIED',
+  resource: Resource,
+  object: KubeObject,
+): KubeObject {
+  const key = keyOfObject(resource, object);
+  const before = state.objects.get(key);
+  state.revision += 1;
+  object.metadata.resourceVersion = String(state.revision);
+  state.objects.set(key, object);
+  publish(state, { type, resource: resource.plural, object, before });
+  return structuredClone(object);
+}
+
+/** Keeps the event of the current revision and hands it to the listeners. */
+function publish(state: StoreState, change: Omit<StoreEvent, 'revision'>): void {
+  const event: StoreEvent = { ...change, revision: state.revision };
+  state.events.push(event);
+  if (state.events.length > keptEvents)
+    state.droppedRevision = state.events.shift()?.revision ?? state.droppedRevision;
+  for (const listener of state.listeners) listener(event);
+}
+
+function eventsAfter({ events, droppedRevision }: StoreState, revision: number): StoreEvent[] | undefined {
+  return revision < droppedRevision ? undefined : events.filter((event) => event.revision > revision);
+}
+
+function subscribe({ listeners }: StoreState, listener: (event: StoreEvent) => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Refuses with 409 a write that means another object of this name, or an older version. */
+function refuseStale(resource: Resource, current: KubeObject, next: KubeObject): void {
+  const { name = '', resourceVersion, uid } = next.metadata;
+  if (uid !== undefined && uid !== current.metadata.uid)
+    throw conflict(
+      resource.plural,
+      name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
+    );
+  if (resourceVersion !== undefined && resourceVersion !== current.metadata.resourceVersion)
+    throw conflict(
+      resource.plural,
+      name,
+      'the object has been modified; please apply your changes to the latest version and try again',
+    );
 }
 
 function serverWritten({ metadata }: KubeObject): Partial<ObjectMeta> {
