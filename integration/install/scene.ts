@@ -42,7 +42,7 @@ export async function writeWorkerConfiguration(machine: SystemdMachine, world: W
     nodeId: name,
     chain: { endpoints: [world.chain.url], deployment: '/etc/k3s-daas/deployment.json' },
     wallet: { keyFile: '/etc/k3s-daas/wallet.key' },
-    stake: { amountMist: '2000000000' },
+    stake: { amountMist: '2000000000', acceptTerms: 'any' },
     health: { host: '127.0.0.1', port: 0 },
     plugins: [
       { use: 'staking' },
