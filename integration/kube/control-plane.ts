@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lifetime } from '#base';
 import { type Authority, type KeyPair, openAuthority } from '../standin/server/authority.ts';
-import { kubeconfigText } from '../standin/server/standin-server.ts';
+import { kubeconfigText } from '../standin/server/kubeconfig.ts';
 import { send } from '../standin/server/worker.ts';
 import type { ControlPlaneBinaries } from './binaries.ts';
 

@@ -113,3 +113,12 @@ export function textAt(object: unknown, path: string): string {
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The values of a Secret, decoded from base64. */
+export const decodedData = (secret: KubeObject): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(isRecord(secret.data) ? secret.data : {}).map(([key, value]) => [
+      key,
+      Buffer.from(String(value), 'base64').toString('utf8'),
+    ]),
+  );

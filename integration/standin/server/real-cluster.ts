@@ -1,7 +1,7 @@
 import type { Lifetime } from '#base';
 import type { Authority, KeyPair } from './authority.ts';
 import type { SecretData } from './credentials.ts';
-import { at, isRecord, type KubeObject } from './objects.ts';
+import { at, decodedData, type KubeObject } from './objects.ts';
 import { Refusal } from './status.ts';
 import type { SupervisorCluster } from './supervisor-options.ts';
 import { send } from './worker.ts';
@@ -48,13 +48,10 @@ export function clusterOf(api: PlainApi): SupervisorCluster {
       const { status, object } = await api('GET', `${secrets}/${name}`);
       if (status === 404) return undefined;
       if (status !== 200) throw unready(object);
-      const data = Object.entries(isRecord(object.data) ? object.data : {});
       return {
         type: String(object.type),
         isBeingDeleted: object.metadata.deletionTimestamp !== undefined,
-        data: Object.fromEntries(
-          data.map(([key, value]) => [key, Buffer.from(String(value), 'base64').toString('utf8')]),
-        ),
+        data: decodedData(object),
       };
     },
     async createNodePassword(name, hash) {

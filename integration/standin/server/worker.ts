@@ -4,7 +4,7 @@ import { webcrypto } from 'node:crypto';
 import { request as httpsRequest } from 'node:https';
 import * as x509 from '@peculiar/x509';
 import { type KeyPair, privateKeyPem } from './authority.ts';
-import { kubeconfigText } from './standin-server.ts';
+import { kubeconfigText } from './kubeconfig.ts';
 
 /** One HTTPS request as a program without any library of Kubernetes makes it. */
 export interface PlainRequest {
