@@ -465,7 +465,7 @@ fun a_vote_at_the_end_of_the_life_is_too_late() {
     let mut w = world::begin();
     let (mut r, mut p) = opened(&mut w);
     w.at(world::life());
-    w.vote(world::s2(), &mut r, &mut p);
+    w.only_vote(world::s2(), &mut r, &mut p);
     abort
 }
 
@@ -474,7 +474,7 @@ fun a_proposal_slashes_no_other_record() {
     let mut w = world::begin();
     let (_r, mut p) = opened(&mut w);
     let mut other = w.stake_node(world::bob(), 2_000, b"n2");
-    w.vote(world::s2(), &mut other, &mut p);
+    w.only_vote(world::s2(), &mut other, &mut p);
     abort
 }
 
@@ -484,7 +484,7 @@ fun a_slasher_of_another_cluster_does_not_vote_here() {
     let (mut r, mut p) = opened(&mut w);
     let other = w.other_cluster();
     let (mut w, _first) = w.swap_cluster(other);
-    w.vote(world::s2(), &mut r, &mut p);
+    w.only_vote(world::s2(), &mut r, &mut p);
     abort
 }
 
@@ -838,7 +838,7 @@ fun when_the_hold_is_over_no_vote_counts() {
     let mut w = world::begin();
     let (mut r, mut p) = outlived_hold(&mut w);
     w.at(world::delay() + 75_000);
-    w.vote(world::s2(), &mut r, &mut p);
+    w.only_vote(world::s2(), &mut r, &mut p);
     abort
 }
 
@@ -1034,7 +1034,7 @@ fun a_vote_on_a_stake_slashed_to_nothing_is_refused() {
     let (mut r, mut p) = opened(&mut w);
     let mut q = w.propose(world::s2(), &mut r, 2_000);
     w.vote(world::s3(), &mut r, &mut q);
-    w.vote(world::s2(), &mut r, &mut p);
+    w.only_vote(world::s2(), &mut r, &mut p);
     abort
 }
 
