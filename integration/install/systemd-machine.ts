@@ -21,8 +21,22 @@ function lacking(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   if (!existsSync(join(root, 'lib/systemd/systemd')))
     return 'needs systemd, or K3S_DAAS_TEST_ROOT: a directory made by debootstrap --include=systemd-sysv,perl,procps';
-  const { status } = spawnSync('unshare', ['--mount', '--pid', '--fork', '--cgroup', 'true']);
-  return status === 0 ? undefined : 'needs rights to make namespaces (unshare)';
+  // The mounts of systemd-machine.sh: a container may allow namespaces and yet none of these.
+  const mounts = [
+    'mount -t tmpfs tmpfs /mnt',
+    'mkdir /mnt/upper /mnt/work /mnt/root /mnt/cgroup',
+    'mount -t overlay overlay -o "lowerdir=$0,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/root',
+    'mount -t cgroup2 none /mnt/cgroup',
+    'mkdir "/mnt/cgroup/k3s-daas-try.$$"',
+    'rmdir "/mnt/cgroup/k3s-daas-try.$$"',
+  ].join(' && ');
+  const { status } = spawnSync('unshare', [
+    ...['--mount', '--propagation=private', '--pid', '--fork', '--cgroup'],
+    ...['sh', '-c', mounts, root],
+  ]);
+  return status === 0
+    ? undefined
+    : 'needs rights to make namespaces and to mount overlay and cgroup2 in them';
 }
 
 /** A machine whose first process is a real systemd, booted from a root directory that is not written to. */
