@@ -1,22 +1,11 @@
-import { GATEWAY_TIERS, type GatewayTier } from '#domain';
+import { GATEWAY_TIERS, type GatewayEntry } from '#domain';
 import { GATEWAY_STATUSES, type GatewayStatus } from './contract-objects.ts';
 import { expectEvent } from './executed-transaction.ts';
 import { cluster } from './generated/index.ts';
 import { type ClusterActor, digestOf, operation } from './operation.ts';
 
-/** A gateway as it is registered on chain. */
-export interface NewGateway {
-  /** `https://…` */
-  readonly url: string;
-  /** SHA-256 of the SubjectPublicKeyInfo, 32 bytes each, at most two. */
-  readonly tlsPins: readonly Uint8Array[];
-  /** `none` for a gateway outside a TEE. */
-  readonly attestationKind: string;
-  readonly measurement: Uint8Array;
-  /** Ed25519, 32 bytes. */
-  readonly signingKey: Uint8Array;
-  readonly tier: GatewayTier;
-}
+/** A gateway as it is registered on chain, which gives it its id. */
+export type NewGateway = Omit<GatewayEntry, 'id' | 'isLive'>;
 
 /** Registers a gateway, live at once. */
 export const addGateway = operation(({ client }: ClusterActor, gateway: NewGateway) => {

@@ -66,11 +66,14 @@ export interface ClusterParameters {
 
 export interface GatewayEntry {
   readonly id: string;
+  /** `https://…` */
   readonly url: string;
   /** SHA-256 of the TLS key's SubjectPublicKeyInfo, 32 bytes each; at most two. */
   readonly tlsPins: readonly Uint8Array[];
+  /** `none` for a gateway outside a TEE. */
   readonly attestationKind: string;
   readonly measurement: Uint8Array;
+  /** Ed25519, 32 bytes. */
   readonly signingKey: Uint8Array;
   readonly tier: GatewayTier;
   readonly isLive: boolean;
