@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Finished, Machine } from './machine.ts';
+import { plainUnit, plainVariables } from './plain-agent.fixture.ts';
 
 /** Files in a directory, and a service manager that remembers what it is told. */
 export class PretendedMachine implements Machine, AsyncDisposable {
@@ -75,39 +76,11 @@ export class PretendedMachine implements Machine, AsyncDisposable {
 
 /** What k3s' installer writes for `K3S_URL=… K3S_TOKEN=… sh -s - agent --node-label disk=ssd --debug` (install.sh). */
 export const plainAgent = {
-  '/etc/systemd/system/k3s-agent.service': `[Unit]
-Description=Lightweight Kubernetes
-Documentation=https://k3s.io
-Wants=network-online.target
-After=network-online.target
-
-[Install]
-WantedBy=multi-user.target
-
-[Service]
-Type=notify
-EnvironmentFile=-/etc/default/%N
-EnvironmentFile=-/etc/sysconfig/%N
-EnvironmentFile=-/etc/systemd/system/k3s-agent.service.env
-KillMode=process
-Delegate=yes
-User=root
-LimitNOFILE=1048576
-LimitNPROC=infinity
-LimitCORE=infinity
-TasksMax=infinity
-TimeoutStartSec=0
-Restart=always
-RestartSec=5s
-ExecStartPre=-/sbin/modprobe br_netfilter
-ExecStartPre=-/sbin/modprobe overlay
-ExecStart=/usr/local/bin/k3s \\
-    agent \\
-\t'--node-label' \\
-\t'disk=ssd' \\
-\t'--debug' \\
-
-`,
-  '/etc/systemd/system/k3s-agent.service.env': `K3S_TOKEN='K10aa::node:secret-word'\nK3S_URL='https://k3s.example.com:6443'\nK3S_SELINUX='false'\n`,
+  '/etc/systemd/system/k3s-agent.service': plainUnit(['--node-label', 'disk=ssd', '--debug']),
+  '/etc/systemd/system/k3s-agent.service.env': plainVariables({
+    K3S_TOKEN: 'K10aa::node:secret-word',
+    K3S_URL: 'https://k3s.example.com:6443',
+    K3S_SELINUX: 'false',
+  }),
   '/etc/rancher/k3s/config.yaml': `# of the operator\nserver: https://k3s.example.com:6443\nnode-label:\n  - rack=3 # left\ntoken: "secret-word"\nsnapshotter: native\n`,
 };
