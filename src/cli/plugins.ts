@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError } from '#base';
 import { integrityOf, packageDirectory } from '#host';
 import { builtIns } from '#plugins';
+import { configurationDirectory } from './configuration-file.ts';
 import type { Io } from './io.ts';
-import { loadWorkerSettings } from './settings.ts';
 
 /** `k3s-daas plugins`: what an operator needs to know about an installed plugin. None of its code runs. */
 export function pluginsCommand(io: Io): Command {
@@ -21,10 +23,11 @@ export function pluginsCommand(io: Io): Command {
   );
 }
 
-async function printIntegrity(io: Io, use: string, file: string | undefined): Promise<void> {
-  const { directory } = await loadWorkerSettings({ file });
+function printIntegrity(io: Io, use: string, file: string | undefined): void {
+  const directory = configurationDirectory(file);
   const place = Object.hasOwn(builtIns, use) ? undefined : packageDirectory({ use }, { directory, builtIns });
-  if (place === undefined)
+  // Without a manifest it is any directory, and every file below it would be read.
+  if (place === undefined || !existsSync(join(place, 'package.json')))
     throw new ConfigurationError(
       'DAAS_PLUGIN_INTEGRITY',
       `'${use}' is not a package: integrity is for an npm name, or for the directory of a package`,

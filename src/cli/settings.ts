@@ -7,6 +7,7 @@ import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
 import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
 import { type FlagValue, isInsecure, loadSettings, type SettingAlias, type Settings } from '#infrastructure';
+import { namedFile, searchPlaces } from './configuration-file.ts';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
 import { unusedAliasWarnings, withPluginAliases } from './plugin-settings.ts';
 
@@ -40,7 +41,7 @@ const chain = z
       )
       .min(1, 'expected at least one URL')
       .meta({
-        description: 'gRPC URLs of Sui full nodes, used as a pool; one, in this version, is the quorum',
+        description: 'gRPC URLs of Sui full nodes, used as a pool',
       }),
     deployment: z.string().min(1).optional().meta({
       description:
@@ -300,8 +301,6 @@ async function load<T extends Loaded['value']>(
   { file, env = process.env, flags, directories }: SettingSources,
   reserved: readonly string[],
 ): Promise<Settings<T>> {
-  // A configuration lists plugins, whose code runs: root takes none from wherever it happens to stand.
-  const isRoot = process.geteuid?.() === 0;
   const settings = await loadSettings({
     schema,
     environmentPrefix: 'K3S_DAAS_',
@@ -310,8 +309,7 @@ async function load<T extends Loaded['value']>(
     aliases: seedAliases,
     ...(flags && { flags }),
     file: namedFile(file, env),
-    directories: directories ?? (isRoot ? ['/etc/k3s-daas'] : ['.', '/etc/k3s-daas']),
-    unsearchedDirectories: isRoot && directories === undefined ? ['.'] : [],
+    ...searchPlaces(directories),
     isForeignVariable: isServiceLink,
     describeForeignFile: describeK3sFile,
     defaults: (given) => ({
@@ -323,18 +321,6 @@ async function load<T extends Loaded['value']>(
     }),
   });
   return withPluginAliases(settings);
-}
-
-function namedFile(
-  file: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): { path: string; origin: string } | undefined {
-  if (file !== undefined) return { path: file, origin: '--config' };
-  for (const variable of ['K3S_DAAS_CONFIG', 'STAKER_CONFIG_PATH']) {
-    const path = env[variable];
-    if (path) return { path, origin: `environment ${variable}` };
-  }
-  return undefined;
 }
 
 export type Loaded = Settings<Omit<WorkerSettings, 'gateway'>>;

@@ -29,6 +29,7 @@ export {
   type Settings,
   type SettingsOptions,
 } from './settings.ts';
+export { findDocument } from './settings-file.ts';
 export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
 export {
   makeTrustedDirectory,
