@@ -14,6 +14,7 @@ import { createProofSigner, nodeKeyFromSeed } from '#seal';
 import { type ChainWorld, startChainWorld } from './chain/chain-world.ts';
 import { ConnectProxy } from './world/connect-proxy.ts';
 import { FreezeProxy } from './world/freeze-proxy.ts';
+import { outcomeOf } from './world/outcome.ts';
 
 /** Names that only the proxy can find: a connection that does not go through it fails. */
 const CHAIN_NAME = 'chain.daas.test';
@@ -48,20 +49,12 @@ describe('the chain', () => {
     await writeFile(deployment, JSON.stringify(world.deployment));
     const entry = join(import.meta.dirname, '..', 'src', 'main.ts');
     const flags = ['--endpoint', `https://${CHAIN_NAME}`, '--deployment', deployment, '--json'];
-    const child = spawn(process.execPath, ['--conditions=source', entry, 'cluster', 'show', ...flags], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: authority, ...env },
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    await new Promise((resolve) => child.once('close', resolve));
-    return { stdout, stderr };
+    return outcomeOf(
+      spawn(process.execPath, ['--conditions=source', entry, 'cluster', 'show', ...flags], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: authority, ...env },
+      }),
+    );
   }
 
   test('is read through CONNECT, by TLS from end to end', async () => {

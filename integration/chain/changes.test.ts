@@ -10,7 +10,7 @@ import {
   type Wallet,
 } from '#chain';
 import { SUI } from './chain-world.ts';
-import { holderKey, nextNode, staked, world } from './open-chain.ts';
+import { anotherCluster, holderKey, nextNode, staked, world } from './open-chain.ts';
 
 describe('slashing', () => {
   test('by the only slasher is carried out at once and seen by the follower as critical', async () => {
@@ -47,20 +47,7 @@ describe('slashing', () => {
 
   test('by several takes as many votes as the threshold', async () => {
     const [first, second, third] = await Promise.all([world.wallet(), world.wallet(), world.wallet()]);
-    const settings = {
-      ...defaultSettings(world.operator.address),
-      slashers: [first.address, second.address],
-      slashThreshold: 2n,
-    };
-    const { clusterId } = await operations.createCluster.execute(world.publisher, {
-      packageId: world.deployment.packageId,
-      settings,
-    });
-    const client = createChainClient({
-      endpoints: [world.url],
-      deployment: { ...world.deployment, clusterId },
-      clock: systemClock,
-    });
+    const client = await anotherCluster({ slashers: [first.address, second.address], slashThreshold: 2n });
     const staker = await world.wallet();
     const chain = await world.stakeChain(staker, { client });
     const { objectId: recordId } = await chain.stakeForNode({ nodeId: 'voted-out', stakeMist: 2n * SUI });
@@ -94,18 +81,9 @@ describe('slashing', () => {
 
   test('a proposal past its end can be closed by anybody', async () => {
     const slashers = await Promise.all([world.wallet(), world.wallet()]);
-    const { clusterId } = await operations.createCluster.execute(world.publisher, {
-      packageId: world.deployment.packageId,
-      settings: {
-        ...defaultSettings(world.operator.address),
-        slashers: slashers.map(({ address }) => address),
-        slashThreshold: 2n,
-      },
-    });
-    const client = createChainClient({
-      endpoints: [world.url],
-      deployment: { ...world.deployment, clusterId },
-      clock: systemClock,
+    const client = await anotherCluster({
+      slashers: slashers.map(({ address }) => address),
+      slashThreshold: 2n,
     });
     const staker = await world.wallet();
     const chain = await world.stakeChain(staker, { client });
@@ -127,15 +105,7 @@ describe('parameters', () => {
       unbondingMs: 60_000n,
       proposalLifeMs: 15_000n,
     };
-    const { clusterId } = await operations.createCluster.execute(world.publisher, {
-      packageId: world.deployment.packageId,
-      settings,
-    });
-    const client = createChainClient({
-      endpoints: [world.url],
-      deployment: { ...world.deployment, clusterId },
-      clock: systemClock,
-    });
+    const client = await anotherCluster(settings);
     const actor = { client, wallet: world.operator };
     const plan = await operations.scheduleParameters.plan(actor, { ...settings, minimumStakeMist: 3n * SUI });
     const { effectiveAtMs } = await plan.execute();

@@ -2,19 +2,16 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaasError, Lifetime } from '#base';
 import { readContractBuild } from '#chain';
 import { clusterCommand } from '../../src/cli/cluster.ts';
 import { contractsCommand } from '../../src/cli/contracts.ts';
-import { createIo } from '../../src/cli/io.ts';
 import { slashCommand } from '../../src/cli/slash.ts';
 import { stakeCommand } from '../../src/cli/stake.ts';
-import { runCommand } from './run-command.ts';
+import { runCommand, runInProcess } from './run-command.ts';
 
 const SUI = 1_000_000_000n;
 const life = new Lifetime();
@@ -32,24 +29,14 @@ afterAll(() => life.close());
 
 const run = (...args: string[]) => runCommand(directory, ...args);
 
-/** A command without a process of its own, which takes a second each; what it throws is what main reports. */
-async function inProcess(...args: string[]): Promise<string> {
-  let stdout = '';
-  const written = new Writable({
-    write: (chunk, _encoding, done) => {
-      stdout += chunk;
-      done();
-    },
-  });
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const io = createIo({ json: args.includes('--json'), stdout: written, stderr: silent });
-  const program = new Command().exitOverride();
-  for (const command of [contractsCommand, clusterCommand, slashCommand, stakeCommand])
-    program.addCommand(command(io));
+/** A command on the journal and the deployment of this directory. */
+function inProcess(...args: string[]): Promise<string> {
   const own = args[0] === 'stake' ? ['--journal', join(directory, 'stake-journal.json')] : [];
   const deployment = args.includes('--deployment') ? [] : ['--deployment', deploymentFile()];
-  await program.parseAsync([...args, ...deployment, ...own], { from: 'user' });
-  return stdout;
+  return runInProcess(
+    [contractsCommand, clusterCommand, slashCommand, stakeCommand],
+    [...args, ...deployment, ...own],
+  );
 }
 
 /** The one JSON object a command printed. */

@@ -6,6 +6,7 @@ import { silentLog } from '#base';
 import { DEFAULT_GAS_BUDGETS } from '#chain';
 import { openNodeKey } from '#seal';
 import { previewStake } from '../../src/cli/agent-rehearsal.ts';
+import { outcomeOf } from '../world/outcome.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
 type TestWallet = Awaited<ReturnType<ChainWorld['wallet']>>;
@@ -110,17 +111,12 @@ describe('the command', () => {
     await writeFile(file, JSON.stringify({ ...base, ...content }), { mode: 0o600 });
     const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
     const args = ['--conditions=source', entry, 'agent', '--config', file, '--dry-run', '--json'];
-    const child = spawn(process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH },
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk) => {
-        output += chunk;
-      });
-    const exitCode = await new Promise<number | null>((resolve) => child.once('close', resolve));
-    return { exitCode, output };
+    return outcomeOf(
+      spawn(process.execPath, args, {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env.PATH },
+      }),
+    );
   }
 
   test('ends with the exit code of the start', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { createChainClient, defaultSettings, operations, verifyPublished } from '#chain';
+import { createChainClient, operations, verifyPublished } from '#chain';
 import { SUI } from './chain-world.ts';
-import { holderKey, nextNode, staked, world } from './open-chain.ts';
+import { anotherCluster, holderKey, nextNode, staked, world } from './open-chain.ts';
 
 describe('publishing', () => {
   test('an immutable package has no upgrade cap, an upgradable one has', async () => {
@@ -163,15 +163,7 @@ describe('what is not of this cluster', () => {
   test('does not exist: records and tokens of another cluster, another package, other objects, nothing', async () => {
     const { chain, recordId } = await staked();
     const { objectId: tokenId } = await chain.createWorkerSealToken({ recordId, holderKey: holderKey() });
-    const other = await operations.createCluster.execute(world.publisher, {
-      packageId: world.deployment.packageId,
-      settings: defaultSettings(world.operator.address),
-    });
-    const inOtherCluster = createChainClient({
-      endpoints: [world.url],
-      deployment: { ...world.deployment, clusterId: other.clusterId },
-      clock: systemClock,
-    });
+    const inOtherCluster = await anotherCluster();
     expect((await inOtherCluster.records([recordId])).get(recordId)).toBeUndefined();
     expect((await inOtherCluster.tokens([tokenId])).get(tokenId)).toBeUndefined();
     const lookAlike = await operations.publish.execute(world.publisher, { build: world.build });

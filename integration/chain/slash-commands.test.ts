@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
-import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
 import { clusterCommand } from '../../src/cli/cluster.ts';
-import { createIo } from '../../src/cli/io.ts';
 import { slashCommand } from '../../src/cli/slash.ts';
 import { stakeCommand } from '../../src/cli/stake.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
+import { runInProcess } from './run-command.ts';
 
 let world: ChainWorld;
 let deployment = '';
@@ -31,18 +29,8 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 async function run(...args: string[]): Promise<Record<string, unknown>> {
-  let stdout = '';
-  const out = new Writable({
-    write: (chunk, _encoding, done) => {
-      stdout += chunk;
-      done();
-    },
-  });
-  const io = createIo({ json: true, stdout: out, stderr: new Writable({ write: (_c, _e, done) => done() }) });
-  const program = new Command().exitOverride();
-  for (const command of [clusterCommand, slashCommand, stakeCommand]) program.addCommand(command(io));
-  await program.parseAsync([...args, '--json'], { from: 'user' });
-  return JSON.parse(stdout) as Record<string, unknown>;
+  const printed = await runInProcess([clusterCommand, slashCommand, stakeCommand], [...args, '--json']);
+  return JSON.parse(printed) as Record<string, unknown>;
 }
 
 async function refusal(...args: string[]): Promise<DaasError> {

@@ -1,14 +1,9 @@
 import { spawn } from 'node:child_process';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { type Outcome, outcomeOf } from '../world/outcome.ts';
 import { projectRoot } from '../world/program.ts';
 import { type Block, blocksOf } from './pages.ts';
-
-export interface Outcome {
-  readonly exitCode: number | null;
-  /** Both streams, as a terminal shows them. */
-  readonly output: string;
-}
 
 /** What stands in a page → what stands for it here: networks, paths, ids. */
 export type Table = ReadonlyArray<readonly [string | RegExp, string]>;
@@ -62,20 +57,9 @@ export class Newcomer {
   }
 
   shell(script: string, cwd = this.directory): Promise<Outcome> {
-    const child = spawn('bash', ['-ec', script], {
-      cwd,
-      env: this.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk) => {
-        output += chunk;
-      });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (exitCode) => resolve({ exitCode, output }));
-    });
+    return outcomeOf(
+      spawn('bash', ['-ec', script], { cwd, env: this.env, stdio: ['ignore', 'pipe', 'pipe'] }),
+    );
   }
 
   /** Writes the block to a file, as the page tells to. */

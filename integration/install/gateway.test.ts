@@ -36,7 +36,7 @@ describe.skipIf(noSystemd !== undefined)(
       const health = await freePort();
       await moveGateway(health);
       const installed = await machine.run('sh', '-ec', `cd ${directory}; ${documented(/--gateway/)}`);
-      expect(installed.code, installed.output).toBe(0);
+      expect(installed.exitCode, installed.output).toBe(0);
       await until('the gateway to be ready', async () => {
         const { status } = await fetch(`http://127.0.0.1:${health}/readyz`);
         return status === 200 ? true : undefined;
@@ -65,11 +65,11 @@ describe.skipIf(noSystemd !== undefined)(
     test('it keeps its state over a restart, and is uninstalled without it', async () => {
       await machine.run('systemctl', 'restart', unit);
       await until('the operator’s socket', async () => {
-        const { code, output } = await machine.run('/usr/local/bin/k3s-daas', 'gateway', 'nodes');
-        return code === 0 && output.includes('worker-2') ? true : undefined;
+        const { exitCode, output } = await machine.run('/usr/local/bin/k3s-daas', 'gateway', 'nodes');
+        return exitCode === 0 && output.includes('worker-2') ? true : undefined;
       });
       const removed = await machine.run('/usr/local/bin/k3s-daas', 'uninstall', '--gateway', '--yes');
-      expect(removed.code, removed.output).toBe(0);
+      expect(removed.exitCode, removed.output).toBe(0);
       expect(await machine.unit(unit, 'LoadState')).toBe('not-found');
       expect((await machine.run('ls', '/var/lib/k3s-daas-gateway')).output).toContain('gateway.db');
     });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lifetime } from '#base';
 import { until } from '../world/kubernetes.ts';
+import type { Outcome } from '../world/outcome.ts';
 import { projectRoot } from '../world/program.ts';
 import { World } from '../world/world.ts';
 import {
@@ -16,7 +17,7 @@ import {
   unit,
   writeWorkerConfiguration,
 } from './scene.ts';
-import { noSystemd, type Outcome, SystemdMachine } from './systemd-machine.ts';
+import { noSystemd, SystemdMachine } from './systemd-machine.ts';
 
 /**
  * The lines of docs/install.md on a machine with a real systemd, without Node or npm: a release, install.sh, and a plain k3s
@@ -50,8 +51,8 @@ describe.skipIf(noSystemd !== undefined)(
       machine.run('sh', '-ec', `cd ${directory}; ${documented(words)}${more}`);
     const installed = () => follow(/sh install\.sh$/);
     const daas = (...args: string[]) => machine.run('/usr/local/bin/k3s-daas', ...args);
-    const expectOk = async ({ code, output }: Outcome) =>
-      expect(code, `${output}\n${code === 0 ? '' : await machine.journal(unit)}`).toBe(0);
+    const expectOk = async ({ exitCode, output }: Outcome) =>
+      expect(exitCode, `${output}\n${exitCode === 0 ? '' : await machine.journal(unit)}`).toBe(0);
     const expectAsBefore = async () => {
       for (const [path, text] of Object.entries(before))
         expect([path, await machine.read(path)]).toEqual([path, text]);
@@ -63,16 +64,16 @@ describe.skipIf(noSystemd !== undefined)(
         '-ec',
         `cd ${directory}; INSTALL_K3S_DAAS_SHA256=${'0'.repeat(64)} ${documented(/sh install\.sh$/)}`,
       );
-      expect(wrong).toMatchObject({ code: 1, output: expect.stringContaining('expected 0000') });
+      expect(wrong).toMatchObject({ exitCode: 1, output: expect.stringContaining('expected 0000') });
       walletFile = await writeWorkerConfiguration(machine, world);
       const looked = await follow(/install\.sh --dry-run/);
       await expectOk(looked);
       expect(looked.output).toContain('write /etc/systemd/system/k3s-agent.service (0644)');
       expect(looked.output).toContain('ExecStart=/usr/local/bin/k3s-daas agent\n');
       expect(looked.output).toContain('Nothing was changed: this was a dry run.');
-      expect((await machine.run('ls', '/usr/local/lib/k3s-daas', '/usr/local/bin/k3s-daas')).code).not.toBe(
-        0,
-      );
+      expect(
+        (await machine.run('ls', '/usr/local/lib/k3s-daas', '/usr/local/bin/k3s-daas')).exitCode,
+      ).not.toBe(0);
     });
 
     test('a plain k3s agent runs, and a failed take-over leaves it as it was', async () => {
@@ -82,7 +83,7 @@ describe.skipIf(noSystemd !== undefined)(
       // The name is the operator's, who has not freed it: the gateway refuses the node.
       const refused = await installed();
       expect(refused.output).toContain('DAAS_INSTALL_ROLLED_BACK');
-      expect(refused.code).toBe(1);
+      expect(refused.exitCode).toBe(1);
       expect(await machine.unit(unit, 'ActiveState'), await machine.journal(unit)).toBe('active');
       await expectAsBefore();
       expect(await machine.shims()).toEqual(pods);
@@ -144,7 +145,7 @@ describe.skipIf(noSystemd !== undefined)(
 
     test('uninstall refuses while the stake is active, and one command brings plain k3s back', async () => {
       const refused = await follow(/^k3s-daas uninstall$/, ' --yes');
-      expect(refused.code).toBe(78);
+      expect(refused.exitCode).toBe(78);
       expect(refused.output).toContain('DAAS_INSTALL_STAKE_ACTIVE');
       expect(refused.output).toContain('request_unstake');
       const restoring = follow(/uninstall --restore-k3s/, ' --yes');

@@ -84,7 +84,7 @@ export async function startPlainAgent(
     await machine.write(path, text, path.endsWith('.env') ? '0600' : '0644');
   await machine.run('systemctl', 'daemon-reload');
   const started = await machine.run('systemctl', 'enable', '--now', unit);
-  if (started.code !== 0) throw new Error(`${started.output}\n${await machine.journal(unit)}`);
+  if (started.exitCode !== 0) throw new Error(`${started.output}\n${await machine.journal(unit)}`);
   await world.nodeReady(name);
   return files;
 }

@@ -4,12 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../world/kubernetes.ts';
+import { type Outcome, outcomeOf } from '../world/outcome.ts';
 import { projectRoot } from '../world/program.ts';
-
-export interface Outcome {
-  readonly code: number | null;
-  readonly output: string;
-}
 
 /** Debian's root directory (`debootstrap --include=systemd-sysv,perl`), or else that of this machine. */
 const root = process.env.K3S_DAAS_TEST_ROOT ?? '/';
@@ -87,30 +83,23 @@ export class SystemdMachine implements AsyncDisposable {
   }
 
   runWith(env: Readonly<Record<string, string>>, ...argv: readonly string[]): Promise<Outcome> {
-    const child = spawn('nsenter', ['--target', String(this.#pid), '--all', '--wd', ...argv], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        HOME: '/root',
-        NO_COLOR: '1',
-        ...env,
-      },
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk) => {
-        output += chunk;
-      });
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ code, output }));
-    });
+    return outcomeOf(
+      spawn('nsenter', ['--target', String(this.#pid), '--all', '--wd', ...argv], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: {
+          PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+          HOME: '/root',
+          NO_COLOR: '1',
+          ...env,
+        },
+      }),
+    );
   }
 
   async write(path: string, text: string, mode = '0644'): Promise<void> {
     const script = 'umask 077; mkdir -p -m 0755 "$(dirname "$1")"; printf %s "$2" >"$1"; chmod "$3" "$1"';
-    const { code, output } = await this.run('sh', '-c', script, 'sh', path, text, mode);
-    if (code !== 0) throw new Error(`${path} cannot be written in the machine: ${output}`);
+    const { exitCode, output } = await this.run('sh', '-c', script, 'sh', path, text, mode);
+    if (exitCode !== 0) throw new Error(`${path} cannot be written in the machine: ${output}`);
   }
 
   async read(path: string): Promise<string> {
