@@ -26,10 +26,8 @@ function lacking(): string | undefined {
     'mkdir "/mnt/cgroup/k3s-daas-try.$$"',
     'rmdir "/mnt/cgroup/k3s-daas-try.$$"',
   ].join(' && ');
-  const { status } = spawnSync('unshare', [
-    ...['--mount', '--propagation=private', '--pid', '--fork', '--cgroup'],
-    ...['sh', '-c', mounts, root],
-  ]);
+  const namespaces = ['--mount', '--propagation=private', '--pid', '--fork', '--cgroup'];
+  const { status } = spawnSync('unshare', [...namespaces, 'sh', '-c', mounts, root]);
   return status === 0
     ? undefined
     : 'needs rights to make namespaces and to mount overlay and cgroup2 in them';
