@@ -70,7 +70,7 @@ public struct StakeRecord has key {
     staked_at_ms: u64,
     /// The least stake of its type then. A slash ends the record only below this and below the minimum of its day.
     minimum_when_staked_mist: u64,
-    /// From then on the rest can be withdrawn. 0 while active; fixed when that ends, and moved by nobody later.
+    /// From then on the rest can be withdrawn. 0 while active; fixed when that ends, and never moved later.
     unlock_at_ms: u64,
     /// From then on no proposal holds or takes anything any more. 0 while active; fixed with `unlock_at_ms`.
     hold_until_ms: u64,
@@ -94,7 +94,7 @@ public struct OpenProposal has copy, drop, store {
     proposer: address,
     /// False when the proposer has taken the vote back.
     has_proposers_vote: bool,
-    /// Who else has voted for it.
+    /// The other addresses that have voted for it.
     seconders: vector<address>,
     expires_at_ms: u64,
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { deserialize } from '@mysten/move-bytecode-template';
 import { describe, expect, test } from 'vitest';
+import { namedErrors } from './modules.ts';
 import { BUILD_FILE } from './move.ts';
 
 const { modules } = JSON.parse(readFileSync(BUILD_FILE, 'utf8')) as { modules: Record<string, string> };
@@ -17,4 +18,10 @@ describe.each(Object.entries(modules))('the module %s', (_name, base64) => {
     expect(identifiers).not.toContain('display');
     expect(identifiers).not.toContain('Publisher');
   });
+});
+
+test('the sentences of the named errors say what is wrong without nobody or whoever', () => {
+  const sentences = namedErrors(modules).map(({ sentence }) => sentence);
+  expect(sentences).toContain('That node id is not reserved');
+  expect(sentences.filter((sentence) => /\b(nobody|whoever)\b/i.test(sentence))).toEqual([]);
 });

@@ -22,7 +22,7 @@ export const aborts = {
   'cluster::ENoSuchTier': "The tier must be 0 (basic), 1 (standard) or 2 (premium)",
   'cluster::ENoTreasuryToAccept': "No change of treasury waits for an acceptance: none pends, or its time has come already",
   'cluster::ENoWorkerTier': "One of the tiers must grant the permission nodes:write, or no worker could join",
-  'cluster::ENodeIdNotReserved': "That node id is reserved for nobody",
+  'cluster::ENodeIdNotReserved': "That node id is not reserved",
   'cluster::ENodeIdReserved': "The admin has reserved that node id for another address",
   'cluster::ENodeIdTaken': "A live stake record of this cluster holds that node id already",
   'cluster::ENotASlasher': "The address is neither a slasher nor about to become one",
