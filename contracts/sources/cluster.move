@@ -819,9 +819,12 @@ public fun maximum_stake_mist(): u64 { MAX_STAKE_MIST }
 
 // === For the other modules ===
 
+/// Whether this package may change the cluster.
+public(package) fun has_version(cluster: &Cluster): bool { cluster.version == VERSION }
+
 /// Aborts with `EWrongVersion` unless this package may change the cluster.
 public(package) fun assert_version(cluster: &Cluster) {
-    assert!(cluster.version == VERSION, EWrongVersion);
+    assert!(has_version(cluster), EWrongVersion);
 }
 
 /// Aborts with `EWrongVersion`, and with `ENotAdmin` unless the sender is the admin.

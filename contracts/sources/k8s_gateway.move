@@ -242,9 +242,9 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     destroy(token);
 }
 
-/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, no
-/// slash has left it less than the minimum in force, the token has not expired, and the parameters in force grant the
-/// stake each of its permissions still. Never aborts.
+/// Whether a token counts: it belongs to this record and cluster, this package may change the cluster, it is the
+/// record's live one, the record is active, no slash has left it less than the minimum in force, the token has not
+/// expired, and the parameters in force grant the stake each of its permissions still. Never aborts.
 public fun is_valid(
     cluster: &Cluster,
     record: &StakeRecord,
@@ -253,7 +253,8 @@ public fun is_valid(
     ctx: &TxContext,
 ): bool {
     let parameters = cluster.parameters_at(clock.timestamp_ms());
-    record.cluster() == object::id(cluster)
+    cluster.has_version()
+        && record.cluster() == object::id(cluster)
         && is_bound(record, token)
         && record.is_active()
         && !record.is_short_after_slash(&parameters)
