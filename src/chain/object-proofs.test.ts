@@ -105,3 +105,21 @@ describe('an endpoint is blamed for its own proof alone', () => {
     expect(await readBy(pool, sources)).toEqual({ proven, blamed });
   });
 });
+
+test('a proof that is not there yet is waited for', async () => {
+  let asked = 0;
+  const later = servedBy(() => (++asked > 2 ? honestChain : undefined));
+  const proofs = createObjectProofs({
+    nodes: { read: later },
+    pin: servedPin,
+    clock: systemClock,
+    random: () => 0,
+  });
+  const object = { ...servedObject, type: '', content: new Uint8Array(), previousTransaction: '' };
+  const served = { ...object, ownerAddress: undefined, initialSharedVersion: undefined };
+  const read = await proofs.proven(new Map([[served.id, served]]), {
+    url: 'https://node.example',
+    call: later,
+  });
+  expect(read.has(served.id)).toBe(true);
+});
