@@ -105,7 +105,7 @@ export interface Cluster {
   readonly termsFingerprint: string;
   /** URLs of the Kubernetes server (`https://host:6443`), at most 4; empty: unchecked. */
   readonly servers: readonly string[];
-  /** SHA-256 of the server's CA bundle (`/cacerts`), 32 bytes each, at most 2; empty: unchecked. */
+  /** CA hashes of the server, as k3s' join tokens name them (`K10<hash>::`), 32 bytes each, at most 2; empty: unchecked. */
   readonly caHashes: readonly Uint8Array[];
   readonly gateways: readonly GatewayEntry[];
   readonly changeSequence: bigint;
