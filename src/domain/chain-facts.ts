@@ -134,7 +134,10 @@ export interface ChainReader {
   records(ids: readonly string[], signal?: AbortSignal): Promise<Map<string, StakeRecord | undefined>>;
   /** Objects of another type, package or cluster are `undefined`: a look-alike is not a token. */
   tokens(ids: readonly string[], signal?: AbortSignal): Promise<Map<string, SealToken | undefined>>;
-  /** The live record of a node id, by the cluster's table. */
+  /**
+   * The live record of a node id, by the cluster's table. Throws `DAAS_RECORD_MISMATCH` (retryable) when the record is of
+   * another node.
+   */
   liveRecordOf(nodeId: string, signal?: AbortSignal): Promise<string | undefined>;
   point(signal?: AbortSignal): Promise<ChainPoint>;
 }
