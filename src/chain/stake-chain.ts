@@ -173,7 +173,7 @@ async function ownRecord(
 /** What made the record: of this journal if it has it. */
 async function receiptOfRecord(
   staker: Staker,
-  { id, nodeId }: StakeRecord,
+  { id, nodeId, token }: StakeRecord,
   holderKey: Uint8Array | undefined,
   signal?: AbortSignal,
 ): Promise<ChainReceipt> {
@@ -183,8 +183,10 @@ async function receiptOfRecord(
     ...(holderKey ? [joinPurpose(staker, { nodeId, holderKey })] : []),
   ];
   const receipt = purposes.map((purpose) => outbox.receiptOf(purpose)).find((kept) => kept?.objectId === id);
-  if (receipt) return receipt;
-  return { objectId: id, digest: await lastDigestOf(client, id, signal) };
+  if (!receipt) return { objectId: id, digest: await lastDigestOf(client, id, signal) };
+  // A token that the record names no longer was revoked or replaced: another one has to be minted or found.
+  const { tokenId, ...made } = receipt;
+  return tokenId !== undefined && tokenId === token ? { ...made, tokenId } : made;
 }
 
 /** Throws `DAAS_BALANCE_TOO_LOW`, before anything is built. */
