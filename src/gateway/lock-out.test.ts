@@ -36,6 +36,15 @@ describe('a lock-out does not wait for', () => {
     expect((await worker.heartbeat()).directives).toEqual(stop);
   });
 
+  test('the API server: while it hangs the operator evicts a node on which nothing is underway', async () => {
+    await using world = await World.start();
+    using hanging = new Hanging();
+    const worker = await world.member('worker-1');
+    world.kubernetes.before = hanging.call;
+    expect(await world.operator('/v1/evict', { node_id: 'worker-1' })).toMatchObject({ done: true });
+    expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'evicted' }]);
+  });
+
   test.each([
     ['joinCredentials', ['removeName', 'cordonAndTaint', 'removePods', 'deleteNode']],
     ['node', ['removeName', 'cordonAndTaint', 'removePods', 'deleteNode']],

@@ -117,9 +117,8 @@ function evictByCommand(
   lock: boolean,
 ): Promise<void> {
   const { queue, locks, registry, clock } = context;
-  // Cuts off other work on the node, which has its lock.
-  queue.add(nodeId, { isUrgent: true });
-  return locks.run(nodeId, async () => {
+  // Asked for first: urgent work begins at once, and the command would wait behind it for the API server.
+  const decided = locks.run(nodeId, async () => {
     const worker = registry.worker(nodeId);
     if (!worker) return;
     if (worker.status.kind === 'evicting' || worker.status.kind === 'evicted') {
@@ -127,4 +126,7 @@ function evictByCommand(
     } else await decideEviction(context, worker, { reason, isBan: false, lock });
     queue.add(nodeId, { isUrgent: true });
   });
+  // Cuts off other work on the node, which has its lock.
+  queue.add(nodeId, { isUrgent: true });
+  return decided;
 }
