@@ -103,11 +103,12 @@ function enqueue(context: ReconcilerContext, nodeId: string): void {
   if (step && !isGuess) context.queue.add(nodeId, { isUrgent: locksOut(step) });
 }
 
-/** Whether a step takes a node out of the cluster, rather than into it. */
+/**
+ * Whether a step locks a node out, so that nothing else that waits comes before it. The end of an admission does not: its
+ * host did nothing wrong, and a slash of the same node has to cut it off.
+ */
 function locksOut({ kind }: Step): boolean {
-  return (
-    kind === 'evict' || kind === 'hold-eviction' || kind === 'remove-orphan' || kind === 'expire-admission'
-  );
+  return kind === 'evict' || kind === 'hold-eviction' || kind === 'remove-orphan';
 }
 
 function evictByCommand(
