@@ -290,6 +290,11 @@ describe('what the chain says of a worker that was admitted', () => {
       'token_superseded',
     ],
     [
+      'its token is gone, another is named, and a slash left too little',
+      { token: undefined, record: { ...record, token: id('f0'), slashedMist: 1n, stakeMist: 1n } },
+      'stake_short_after_slash',
+    ],
+    [
       'it is slashed, whatever else',
       { token: undefined, record: { ...record, status: 'slashed' as const, token: undefined } },
       'stake_slashed',
