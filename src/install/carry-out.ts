@@ -4,6 +4,7 @@ import { DaasError, messageOf } from '#base';
 import { replaceFile } from '#infrastructure';
 import { download } from './download.ts';
 import { giveTo, linkTarget, type Machine, placeOf } from './machine.ts';
+import { maskedWords } from './mask.ts';
 import type { Plan, RunStep, Step } from './steps.ts';
 
 export interface Watcher {
@@ -103,9 +104,10 @@ async function runStep(machine: Machine, step: RunStep, watcher: Watcher): Promi
     await takeSteps(machine, step.orElse ?? [], watcher);
     return false;
   }
+  const shownArgv = maskedWords(argv);
   throw new DaasError(
     'DAAS_INSTALL_STEP_FAILED',
-    `\`${argv.join(' ')}\` ended with ${exitCode}: ${words || 'it printed nothing'}`,
-    { details: { argv, exitCode } },
+    `\`${shownArgv.join(' ')}\` ended with ${exitCode}: ${words || 'it printed nothing'}`,
+    { details: { argv: shownArgv, exitCode } },
   );
 }

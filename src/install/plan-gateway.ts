@@ -39,7 +39,6 @@ export function planGateway(facts: MachineFacts, request: GatewayRequest): Plan 
       content: formatEnvironmentFile(ownVariables(earlier, request.environment)),
       mode: 0o600,
       why: 'the variables of the unit',
-      isPrivate: true,
     },
     ...keys.files.map((file) => ({ ...file, path: dropInPath('gateway') })),
     {

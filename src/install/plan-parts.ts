@@ -145,7 +145,6 @@ export function putBack(
         owner: { uid, gid },
         why: 'as it was before',
         before: facts.files.get(path)?.text,
-        isPrivate: path.endsWith('.env'),
       };
     });
 }

@@ -4,32 +4,13 @@ import { lookAtMachine } from './facts.ts';
 import { PretendedMachine, plainAgent } from './machine.fixture.ts';
 import { planRemoval } from './plan-removal.ts';
 import { planWorker, type WorkerRequest } from './plan-worker.ts';
+import { workerRequest as request } from './request.fixture.ts';
 import type { Step } from './steps.ts';
 import { workerUnit } from './units.ts';
 
 const unit = '/etc/systemd/system/k3s-agent.service';
 const variables = `${unit}.env`;
 const config = '/etc/rancher/k3s/config.yaml';
-
-const request = (change: Partial<WorkerRequest> = {}): WorkerRequest => ({
-  program: '/usr/local/bin/k3s-daas',
-  flags: undefined,
-  environment: { K3S_DAAS_NODE_ID: 'worker-1', PATH: '/usr/bin' },
-  nodeId: 'worker-1',
-  keyMode: undefined,
-  walletKeyFile: '/etc/k3s-daas/wallet.key',
-  k3s: {
-    binDir: '/usr/local/bin',
-    skipDownload: false,
-    version: undefined,
-    baseUrl: undefined,
-    sha256: undefined,
-  },
-  skipStart: false,
-  skipEnable: false,
-  startDeadlineMs: 60_000,
-  ...change,
-});
 
 async function plan(machine: PretendedMachine, change: Partial<WorkerRequest> = {}) {
   const asked = request(change);

@@ -167,14 +167,12 @@ function wantedFiles(
           content: text,
           mode,
           why: `without ${keysLeftOut.join(', ')}, which the gateway decides`,
-          isPrivate: false,
         })),
       {
         path: environmentFile,
         content: formatEnvironmentFile(variables),
         mode: 0o600,
         why: 'the variables of the unit',
-        isPrivate: true,
       },
       ...keys.files.map((file) => ({ ...file, path: dropInPath('worker') })),
       {

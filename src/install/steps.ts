@@ -18,8 +18,6 @@ export interface WriteStep {
   readonly why: string;
   /** What is there now. */
   readonly before?: string | undefined;
-  /** Holds secrets: only names of variables are shown. */
-  readonly isPrivate?: boolean;
 }
 
 export interface RunStep {
