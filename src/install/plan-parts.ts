@@ -125,17 +125,19 @@ export function directoriesFor(writes: readonly WriteStep[]): readonly Step[] {
   return [...made].map((path) => ({ kind: 'directory', path, mode: 0o755, why: 'for drop-ins of the unit' }));
 }
 
-/** Puts back what a record has kept, and removes what was not there before. */
+/** Puts back what the record has kept, and removes what was not there before. Throws `DAAS_INSTALL_RECORD_DAMAGED`. */
 export function putBack(
   facts: MachineFacts,
   { replaced }: InstallRecord,
   choose: (path: string) => boolean = () => true,
 ): readonly Step[] {
+  const noted = new Set(facts.record?.replaced.map(({ path }) => path));
   return replaced
     .filter(({ path }) => choose(path))
     .map(({ path, copy, mode, uid, gid }): Step => {
       if (copy === null) return { kind: 'remove', path, why: 'it was not there before' };
-      const kept = facts.copies.get(copy) ?? facts.files.get(path);
+      // Of a path that the plan itself adds, the machine still has the file; of any other it may have ours.
+      const kept = noted.has(path) ? facts.copies.get(copy) : facts.files.get(path);
       if (!kept) throw damaged(copy, 'it is missing');
       return {
         kind: 'write',

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { carryOut } from './carry-out.ts';
 import { lookAtMachine } from './facts.ts';
@@ -162,6 +164,20 @@ test('killed between any two steps, the same command ends where it would have, a
       expect(await machine.text(path), `${path} after ${taken} steps`).toBe(text);
   }
 });
+
+test.each([true, false])(
+  'a copy that is missing is never made up from our own files (restore: %s)',
+  async (restore) => {
+    await using machine = await PretendedMachine.withSystemd(plainAgent);
+    machine.active.add('k3s-agent');
+    await carryOut(machine, await plan(machine));
+    await rm(join(machine.root, '/var/lib/k3s-daas-install/worker-0-config.yaml'));
+    await expect(removal(machine, restore)).rejects.toMatchObject({
+      code: 'DAAS_INSTALL_RECORD_DAMAGED',
+      message: expect.stringContaining('worker-0-config.yaml'),
+    });
+  },
+);
 
 test('uninstalled without a way back, nothing of ours is left and the operator’s configuration is as it was', async () => {
   await using machine = await PretendedMachine.withSystemd(plainAgent);
