@@ -1,3 +1,4 @@
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -126,6 +127,77 @@ test.each([
   await expect(installing).rejects.toThrow('name_not_ours');
   for (const [path, text] of Object.entries(plainAgent)) expect(await machine.text(path)).toBe(text);
   expect(machine.active.has('k3s-agent')).toBe(true);
+});
+
+test('a refused rehearsal leaves the running plain k3s and its certificate alone', async () => {
+  const certificate = '/var/lib/rancher/k3s/agent/client-kubelet.crt';
+  await using machine = await PretendedMachine.withSystemd({ ...plainAgent, [certificate]: 'its own' });
+  machine.active.add('k3s-agent');
+  machine.enabled.add('k3s-agent');
+  const made = await plan(machine);
+  machine.failing.set('/usr/local/bin/k3s-daas agent --dry-run', 'name_not_ours');
+  machine.failing.set('systemctl restart', 'the gateway is away');
+  await expect(carryOut(machine, made)).rejects.toMatchObject({ code: 'DAAS_INSTALL_ROLLED_BACK' });
+  expect(machine.ran.slice(1)).toEqual(['systemctl daemon-reload']);
+  expect(await machine.text(certificate)).toBe('its own');
+  expect(await machine.text('/var/lib/k3s-daas-install/worker.json')).toBeUndefined();
+});
+
+test.each([
+  ['not at boot before, is not at boot again', true, ['k3s-agent']],
+  ['not running before, does not run again', false, []],
+])('plain k3s that was %s', async (_, wasActive, running) => {
+  await using machine = await PretendedMachine.withSystemd(plainAgent);
+  if (wasActive) machine.active.add('k3s-agent');
+  const made = await plan(machine);
+  const run = machine.run.bind(machine);
+  machine.run = async (argv) => {
+    const finished = await run(argv);
+    // The host runs, and the Node does not become Ready.
+    return argv[1] === 'restart' && (await machine.text(unit))?.includes('k3s-daas')
+      ? { exitCode: 124, output: 'ended after 60000 ms' }
+      : finished;
+  };
+  await expect(carryOut(machine, made)).rejects.toMatchObject({ code: 'DAAS_INSTALL_ROLLED_BACK' });
+  expect([...machine.enabled]).toEqual([]);
+  expect([...machine.active]).toEqual(running);
+  expect(machine.ran).toContain('systemctl stop k3s-agent');
+});
+
+test('an undo goes on after a failure: plain k3s starts, and the way back is kept', async () => {
+  await using machine = await PretendedMachine.withSystemd(plainAgent);
+  machine.active.add('k3s-agent');
+  machine.enabled.add('k3s-agent');
+  const made = await plan(machine);
+  machine.failing.set('systemctl restart', 'the disk is full');
+  // In the place of the variables there is a directory, which no write replaces.
+  const inTheWay = carryOut(machine, made, {
+    onUndo: () => {
+      machine.failing.clear();
+      rmSync(join(machine.root, variables));
+      mkdirSync(join(machine.root, variables));
+    },
+  });
+  await expect(inTheWay).rejects.toMatchObject({
+    code: 'DAAS_INSTALL_STEP_FAILED',
+    message: expect.stringMatching(/the disk is full.*Undoing it failed, too: .*k3s-agent\.service\.env/s),
+  });
+  expect(await machine.text(unit)).toBe(plainAgent[unit]);
+  expect(await machine.text(config)).toBe(plainAgent[config]);
+  expect(machine.active.has('k3s-agent')).toBe(true);
+  await rm(join(machine.root, variables), { recursive: true });
+  await carryOut(machine, await removal(machine, true));
+  for (const [path, text] of Object.entries(plainAgent)) expect(await machine.text(path)).toBe(text);
+});
+
+test('an undo does not write a file that is as it was', async () => {
+  await using machine = await PretendedMachine.withSystemd(plainAgent);
+  machine.active.add('k3s-agent');
+  const made = await plan(machine);
+  const before = statSync(join(machine.root, unit)).ino;
+  machine.failing.set('/usr/local/bin/k3s-daas agent --dry-run', 'no');
+  await expect(carryOut(machine, made)).rejects.toMatchObject({ code: 'DAAS_INSTALL_ROLLED_BACK' });
+  expect(statSync(join(machine.root, unit)).ino).toBe(before);
 });
 
 test('a Node that is gone is made anew: the certificate that k3s would insist on goes', async () => {

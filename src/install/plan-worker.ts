@@ -16,7 +16,8 @@ import {
   serviceOf,
   type Wanted,
 } from './plan-parts.ts';
-import type { Plan, RunStep, Step } from './steps.ts';
+import type { InstallRecord } from './record.ts';
+import type { Plan, RunStep, Step, UndoStep } from './steps.ts';
 import { commandOf, splitWords } from './unit-words.ts';
 import { environmentFileOf, WORKER_UNIT, workerOpenrc, workerUnit } from './units.ts';
 
@@ -59,7 +60,12 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
   const isUnit = (path: string) => path === unitPath('worker', manager.kind);
   const k3s = k3sSteps(facts, request);
   const isChanged = writes.length + k3s.length + wanted.keys.steps.length > 0;
-  const stopsPlain = found.isForeign && facts.isActive;
+  const stop =
+    found.isForeign && facts.isActive
+      ? service.stop('plain k3s makes room; its pods run on (KillMode=process)')
+      : undefined;
+  const enable = request.skipEnable || facts.isEnabled ? undefined : service.enable();
+  const start = startStep(facts, request, service, isChanged);
   const steps: Step[] = [
     ...k3s,
     ...kept.steps,
@@ -67,37 +73,56 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
     ...wanted.keys.steps,
     ...writes.filter(({ path }) => !isUnit(path)),
     ...(isChanged && !request.skipStart ? [rehearsal(request, wanted)] : []),
-    ...(stopsPlain ? [service.stop('plain k3s makes room; its pods run on (KillMode=process)')] : []),
+    ...(stop ? [stop] : []),
     ...writes.filter(({ path }) => isUnit(path)),
     ...(isChanged && manager.isRunning ? service.reload : []),
-    ...(request.skipEnable || facts.isEnabled ? [] : [service.enable()]),
-    ...startSteps(facts, request, service, isChanged),
+    ...(enable ? [enable] : []),
+    ...(start ? [start] : []),
   ];
-  const undo = takenOver
-    ? [
-        ...putBack(facts, kept.record),
-        ...(manager.isRunning ? service.reload : []),
-        ...(kept.record.takenOver?.wasActive ? plainAgain(facts, service) : []),
-        ...forgetRecord(kept.record),
-      ]
-    : [];
+  const undo = takenOver ? wayBack(facts, manager, kept.record, { stop, enable, start }) : [];
   return { steps, undo, notes: notesOf(facts, request, found, wanted.dropped) };
 }
 
-/** The operator may have removed its Node by now. */
-function plainAgain(facts: MachineFacts, service: ReturnType<typeof serviceOf>): readonly Step[] {
-  const start = service.startPlain();
-  return [{ ...start, orElse: [...forgetCertificate(facts), start] }];
+interface ServiceSteps {
+  /** Stops plain k3s. */
+  readonly stop: Step | undefined;
+  readonly enable: Step | undefined;
+  readonly start: Step | undefined;
 }
 
-function startSteps(
+/** Each step belongs to the one that it undoes: plain k3s that was not stopped runs on as it is. */
+function wayBack(
+  facts: MachineFacts,
+  manager: ServiceManager,
+  record: InstallRecord,
+  { stop, enable, start }: ServiceSteps,
+): readonly UndoStep[] {
+  const service = serviceOf(manager.kind, WORKER_UNIT);
+  const { wasActive = false, wasEnabled = false } = record.takenOver ?? {};
+  return [
+    ...(start ? [{ step: service.stop('the host that was started ends'), undoes: start }] : []),
+    ...(enable && !wasEnabled ? [{ step: service.disable(), undoes: enable }] : []),
+    ...putBack(facts, record).map((step) => ({ step })),
+    ...(manager.isRunning ? service.reload : []).map((step) => ({ step })),
+    ...(stop && wasActive ? [{ step: plainAgain(facts, service), undoes: stop }] : []),
+    ...forgetRecord(record).map((step) => ({ step, needsAll: true })),
+  ];
+}
+
+/** The operator may have removed its Node by now. */
+function plainAgain(facts: MachineFacts, service: ReturnType<typeof serviceOf>): Step {
+  const start = service.startPlain();
+  return { ...start, orElse: [...forgetCertificate(facts), start] };
+}
+
+function startStep(
   facts: MachineFacts,
   { skipStart, startDeadlineMs }: WorkerRequest,
   service: ReturnType<typeof serviceOf>,
   isChanged: boolean,
-): Step[] {
-  if (skipStart || (facts.isActive && !isChanged)) return [];
-  return [service.start(startDeadlineMs, 'returns when the Node is Ready (Type=notify)')];
+): Step | undefined {
+  if (skipStart || (facts.isActive && !isChanged)) return undefined;
+  return service.start(startDeadlineMs, 'returns when the Node is Ready (Type=notify)');
 }
 
 interface FoundSetup {
