@@ -83,35 +83,44 @@ export interface Kept {
   readonly record: InstallRecord;
   /** Copies first, then the record that names them: whatever comes after can be undone. */
   readonly steps: readonly Step[];
+  /** The last of the plan: nothing is pending any more. */
+  readonly end: readonly Step[];
 }
 
-/** Keeps what the writes replace, once. */
+/** Keeps what the writes replace, once, and notes what is begun with `pending`. */
 export function keepReplaced(
   facts: MachineFacts,
   role: Role,
   paths: readonly string[],
   takenOver: InstallRecord['takenOver'],
+  pending: InstallRecord['pending'],
 ): Kept {
-  const before: InstallRecord = facts.record ?? { version: 1, role, replaced: [], takenOver };
+  const before: InstallRecord = facts.record ?? { version: 1, role, replaced: [], takenOver, pending };
   const record = paths.reduce((so, path) => withReplaced(so, path, facts.files.get(path)), {
     ...before,
     takenOver: before.takenOver ?? takenOver,
+    pending,
   });
   const added = record.replaced.slice(before.replaced.length);
   const content = formatRecord(record);
-  if (facts.record && content === formatRecord(facts.record)) return { record, steps: [] };
+  const done = formatRecord({ ...record, pending: null });
+  const writing = { kind: 'write', path: recordPath(role), mode: 0o600 } as const;
+  const end: Step[] =
+    pending === null
+      ? []
+      : [{ ...writing, content: done, why: 'the installation is whole', before: content }];
+  if (facts.record && content === formatRecord(facts.record)) return { record, steps: [], end };
   return {
     record,
+    end,
     steps: [
       { kind: 'directory', path: RECORD_DIR, mode: 0o700, why: 'what is replaced is kept here' },
       ...added.flatMap(({ path, copy }): Step[] =>
         copy === null ? [] : [{ kind: 'keep', path, copy, why: 'for the way back' }],
       ),
       {
-        kind: 'write',
-        path: recordPath(role),
+        ...writing,
         content,
-        mode: 0o600,
         why: 'the list of what is replaced',
         before: facts.record && formatRecord(facts.record),
       },

@@ -50,61 +50,82 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
   const wanted = wantedFiles(facts, request, manager, found);
   const writes = changes(facts, wanted.files);
   const takenOver = found.isForeign ? { wasActive: facts.isActive, wasEnabled: facts.isEnabled } : null;
+  const k3s = k3sSteps(facts, request);
+  const isChanged = writes.length + k3s.length + wanted.keys.steps.length > 0;
+  const pending = pendingOf(facts, found, isChanged);
   const kept = keepReplaced(
     facts,
     'worker',
     writes.map(({ path }) => path),
     takenOver,
+    pending,
   );
   const service = serviceOf(manager.kind, WORKER_UNIT);
   const isUnit = (path: string) => path === unitPath('worker', manager.kind);
-  const k3s = k3sSteps(facts, request);
-  const isChanged = writes.length + k3s.length + wanted.keys.steps.length > 0;
   const stop =
     found.isForeign && facts.isActive
       ? service.stop('plain k3s makes room; its pods run on (KillMode=process)')
       : undefined;
   const enable = request.skipEnable || facts.isEnabled ? undefined : service.enable();
-  const start = startStep(facts, request, service, isChanged);
+  const start = startStep(facts, request, service, pending !== null);
   const steps: Step[] = [
     ...k3s,
     ...kept.steps,
     ...directoriesFor(writes),
     ...wanted.keys.steps,
     ...writes.filter(({ path }) => !isUnit(path)),
-    ...(isChanged && !request.skipStart ? [rehearsal(request, wanted)] : []),
+    ...(pending !== null && !request.skipStart ? [rehearsal(request, wanted)] : []),
     ...(stop ? [stop] : []),
     ...writes.filter(({ path }) => isUnit(path)),
-    ...(isChanged && manager.isRunning ? service.reload : []),
+    ...(pending !== null && manager.isRunning ? service.reload : []),
     ...(enable ? [enable] : []),
     ...(start ? [start] : []),
+    ...kept.end,
   ];
-  const undo = takenOver ? wayBack(facts, manager, kept.record, { stop, enable, start }) : [];
+  const undo =
+    pending === 'take-over' ? wayBack(facts, manager, kept.record, { found, stop, enable, start }) : [];
   return { steps, undo, notes: notesOf(facts, request, found, wanted.dropped) };
 }
 
+/** What an earlier run began is still to be ended, also where every file is in place. */
+function pendingOf(
+  { record }: MachineFacts,
+  { isForeign }: FoundSetup,
+  isChanged: boolean,
+): InstallRecord['pending'] {
+  const before = record?.pending ?? null;
+  if (isForeign || before === 'take-over') return 'take-over';
+  return isChanged ? 'change' : before;
+}
+
 interface ServiceSteps {
+  readonly found: FoundSetup;
   /** Stops plain k3s. */
   readonly stop: Step | undefined;
   readonly enable: Step | undefined;
   readonly start: Step | undefined;
 }
 
-/** Each step belongs to the one that it undoes: plain k3s that was not stopped runs on as it is. */
+/**
+ * Each step belongs to the one that it undoes: plain k3s that was not stopped runs on as it is. What an earlier run did, which
+ * was killed, is undone in any case.
+ */
 function wayBack(
   facts: MachineFacts,
   manager: ServiceManager,
   record: InstallRecord,
-  { stop, enable, start }: ServiceSteps,
+  { found, stop, enable, start }: ServiceSteps,
 ): readonly UndoStep[] {
   const service = serviceOf(manager.kind, WORKER_UNIT);
   const { wasActive = false, wasEnabled = false } = record.takenOver ?? {};
+  const isOursRunning = !found.isForeign && facts.isActive;
+  const ending = service.stop('the host that was started ends');
   return [
-    ...(start ? [{ step: service.stop('the host that was started ends'), undoes: start }] : []),
-    ...(enable && !wasEnabled ? [{ step: service.disable(), undoes: enable }] : []),
+    ...(start || isOursRunning ? [{ step: ending, undoes: isOursRunning ? undefined : start }] : []),
+    ...(!wasEnabled && (enable || facts.isEnabled) ? [{ step: service.disable(), undoes: enable }] : []),
     ...putBack(facts, record).map((step) => ({ step })),
     ...(manager.isRunning ? service.reload : []).map((step) => ({ step })),
-    ...(stop && wasActive ? [{ step: plainAgain(facts, service), undoes: stop }] : []),
+    ...(wasActive ? [{ step: plainAgain(facts, service), undoes: stop }] : []),
     ...forgetRecord(record).map((step) => ({ step, needsAll: true })),
   ];
 }

@@ -1,4 +1,8 @@
-import type { WorkerRequest } from './plan-worker.ts';
+import { lookAtMachine } from './facts.ts';
+import type { PretendedMachine } from './machine.fixture.ts';
+import { planRemoval } from './plan-removal.ts';
+import { planWorker, type WorkerRequest } from './plan-worker.ts';
+import type { Step } from './steps.ts';
 
 /** A request of a worker that is named worker-1, on a machine that has k3s. */
 export const workerRequest = (change: Partial<WorkerRequest> = {}): WorkerRequest => ({
@@ -20,3 +24,17 @@ export const workerRequest = (change: Partial<WorkerRequest> = {}): WorkerReques
   startDeadlineMs: 60_000,
   ...change,
 });
+
+export async function workerPlan(machine: PretendedMachine, change: Partial<WorkerRequest> = {}) {
+  const asked = workerRequest(change);
+  const places = { binDir: asked.k3s.binDir, environment: asked.environment };
+  return planWorker(await lookAtMachine(machine, 'worker', places), asked);
+}
+
+export async function workerRemoval(machine: PretendedMachine, restoreK3s: boolean) {
+  const facts = await lookAtMachine(machine, 'worker', { binDir: '/usr/local/bin', environment: {} });
+  return planRemoval(facts, { role: 'worker', restoreK3s, programFiles: [] });
+}
+
+export const short = (step: Step) =>
+  step.kind === 'run' ? step.argv.join(' ') : `${step.kind} ${step.path}`;
