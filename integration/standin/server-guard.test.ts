@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -141,6 +141,52 @@ test('a server that is away is retried', async () => {
   await expect(guardOf(pinned(url))(credential(url, own))).rejects.toMatchObject({
     code: 'DAAS_SERVER_UNREACHABLE',
     isRetryable: true,
+  });
+});
+
+describe('a stop while a server is checked ends the check with its reason', () => {
+  /** Accepts connections and says nothing; `onConnection` is called with each. */
+  async function silent(onConnection: () => void = () => undefined): Promise<number> {
+    const sockets = new Set<Socket>();
+    const listening = createTcpServer((socket) => {
+      sockets.add(socket.on('error', () => undefined));
+      onConnection();
+    }).listen(0, '127.0.0.1');
+    await new Promise((done) => listening.once('listening', done));
+    life.defer('silent server', () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((done) => listening.close(done));
+    });
+    return (listening.address() as AddressInfo).port;
+  }
+
+  function checkWith(url: string, names: Record<string, string>, signal: AbortSignal) {
+    const guard = createServerGuard({
+      cluster: async () => pinned(url),
+      log: silentLog,
+      environment: names,
+      timeoutMs: 600_000,
+    });
+    return guard(credential(url, own), signal);
+  }
+
+  test.each(['SSL_CERT_FILE', 'HTTPS_PROXY'])('that comes while %s is read', async (name) => {
+    const stop = new AbortController();
+    const names = new Proxy(environment, {
+      get: (target, key) => {
+        if (key === name) stop.abort(new Error('the host stops'));
+        return target[key as string];
+      },
+    });
+    const url = `https://127.0.0.1:${await silent()}`;
+    await expect(checkWith(url, names, stop.signal)).rejects.toThrow('the host stops');
+  });
+
+  test('that comes while a proxy opens the tunnel', async () => {
+    const stop = new AbortController();
+    const port = await silent(() => stop.abort(new Error('the host stops')));
+    const names = { ...environment, HTTPS_PROXY: `http://127.0.0.1:${port}` };
+    await expect(checkWith('https://k3s.example:6443', names, stop.signal)).rejects.toThrow('the host stops');
   });
 });
 
