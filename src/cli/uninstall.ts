@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { DaasError, EXIT, messageOf, systemClock } from '#base';
 import type { StakeRecord } from '#domain';
-import { installedVariables, lockInstallation, lookAtMachine, planRemoval, thisMachine } from '#install';
+import { lockInstallation, lookAtMachine, planRemoval, thisMachine, unitVariables } from '#install';
 import { carryOutPlan } from './install.ts';
 import { programFiles } from './install-program.ts';
 import { installVariables } from './install-variables.ts';
@@ -42,7 +42,7 @@ async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
     programFiles: flags.restoreK3s ? [] : await programFiles(binDir),
   });
   if (role === 'worker') {
-    const variables = installedVariables(facts, role, process.env);
+    const variables = unitVariables(facts, role);
     // A way back that needs the chain is none when the chain is what fails.
     const isTold = flags.keepStake === true || flags.restoreK3s === true;
     await judgeStake(io, variables, isTold);

@@ -176,7 +176,14 @@ export function expectManaged(facts: MachineFacts): ServiceManager {
   return expectManager(facts);
 }
 
-export function expectManager({ manager }: MachineFacts): ServiceManager {
+export function expectManager({ manager, notFiles }: MachineFacts): ServiceManager {
+  // In the place of a link there would be a file afterwards, and the record could not bring the link back.
+  for (const [path, what] of notFiles)
+    throw new ConfigurationError(
+      'DAAS_INSTALL_NOT_A_FILE',
+      `${path} is ${what}, and belongs to what an installation replaces. Put the file itself there, or move it away`,
+      { details: { path } },
+    );
   if (manager) return manager;
   throw new ConfigurationError(
     'DAAS_INSTALL_NO_SERVICE_MANAGER',

@@ -1,3 +1,5 @@
+import { mkdir, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { carryOut } from './carry-out.ts';
 import { lookAtMachine } from './facts.ts';
@@ -126,6 +128,35 @@ test.each([
 ] as const)('%s: %j', async (code, files, change) => {
   await using machine = await PretendedMachine.withSystemd(files);
   await expect(plan(machine, change)).rejects.toMatchObject({ code, exitCode: 78 });
+});
+
+test.each([
+  ['the unit', unit],
+  ['k3s’ configuration', config],
+  ['the variables', variables],
+])('%s that is a link, or a directory, is refused by name and stays', async (_, path) => {
+  await using machine = await PretendedMachine.withSystemd({ ...plainAgent, '/srv/kept': 'debug: true\n' });
+  const place = join(machine.root, path);
+  await rm(place);
+  await symlink('/srv/kept', place);
+  const refusal = { code: 'DAAS_INSTALL_NOT_A_FILE', exitCode: 78 };
+  await expect(plan(machine)).rejects.toMatchObject(refusal);
+  await expect(plan(machine)).rejects.toThrow(`${path} is a link to /srv/kept`);
+  await expect(removal(machine, false)).rejects.toMatchObject(refusal);
+  await rm(place);
+  await mkdir(place);
+  await expect(plan(machine)).rejects.toThrow(`${path} is no regular file`);
+});
+
+test('a link in the place of k3s’ configuration, which is the server’s, is nothing to a gateway', async () => {
+  await using machine = await PretendedMachine.withSystemd({
+    '/srv/kept': 'debug: true\n',
+    '/etc/rancher/k3s/x': '',
+  });
+  await symlink('/srv/kept', join(machine.root, config));
+  const places = { binDir: '/usr/local/bin', environment: {} };
+  expect((await lookAtMachine(machine, 'gateway', places)).notFiles.size).toBe(0);
+  expect([...(await lookAtMachine(machine, 'worker', places)).notFiles.keys()]).toEqual([config]);
 });
 
 test('a running kubelet of another distribution is named', async () => {
