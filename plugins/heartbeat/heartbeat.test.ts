@@ -268,11 +268,19 @@ test('a directive to register again is followed, and a node that the gateway no 
   expect(loaded.control.stops).toEqual([]);
 });
 
+test('a directive about the stake is an event: the plugin that keeps the stake decides', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'rotate', reason: 'token_expired' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.facts('gateway.directive')).toEqual([{ directive: 'rotate', reason: 'token_expired' }]);
+});
+
 test('directives of a later version are ignored with a warning', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
   loaded.gateways.directives = [
-    { kind: 'rotate', reason: 'soon' },
+    { kind: 'dance', reason: 'soon' },
     { kind: 'stop', reason: 'because' },
   ];
   await loaded.clock.advance(10_000);

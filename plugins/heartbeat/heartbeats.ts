@@ -210,6 +210,9 @@ export class Heartbeats {
       case 'register-again':
         control.reregister(`the gateway asks for it: ${directive.reason}`);
         return;
+      case 'pass-on':
+        this.#scope.emit('gateway.directive', fields);
+        return;
       case 'doubt':
         log.warn('A directive is not followed', { ...fields, detail: reaction.detail });
         return;

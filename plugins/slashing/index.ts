@@ -20,6 +20,7 @@ export default definePlugin({
     scope.on('stake.found', ({ recordId }) => watch.follow(recordId));
     scope.on('seal.minted', ({ recordId, tokenId }) => watch.follow(recordId, tokenId));
     scope.on('seal.found', ({ recordId, tokenId }) => watch.follow(recordId, tokenId));
+    scope.on('seal.rotated', ({ recordId, tokenId }) => watch.follow(recordId, tokenId));
     scope.on('worker.registered', ({ recordId, sealTokenId }) => watch.follow(recordId, sealTokenId));
     scope.run('watch', async (signal) => {
       while (!signal.aborted) {

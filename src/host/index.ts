@@ -13,6 +13,8 @@ export {
 } from './discovery.ts';
 export { PluginError, type PluginPhase } from './errors.ts';
 export { createEventBus, type HostEventBus } from './events.ts';
+export type { OpenNotice } from './attention.ts';
+export type { HostStatus } from './host-status.ts';
 export { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
 export {
   createHost,

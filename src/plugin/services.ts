@@ -61,6 +61,23 @@ export interface NodeIdentity {
   readonly holderKey: Uint8Array;
   /** k3s' node password, hashed as k3s stores it: `$1:<salt>:15:8:1:<base64>`. */
   nodePasswordHash(): Promise<string>;
+  readonly rotation: KeyRotation;
+}
+
+/**
+ * The exchange of the node key when its Seal token is rotated: `prepare`, the rotation on chain, `adopt`, a registration,
+ * `complete`. Every step can be repeated, also by a later process.
+ */
+export interface KeyRotation {
+  /** Public key (32 bytes) of the successor, the same one until `complete`. It is kept beside the key, mode 0600. */
+  prepare(): Promise<Uint8Array>;
+  /** Whether this machine has the key that the token names. Proofs for the token are signed with it from then on. */
+  adopt(sealTokenId: string, holderKey: Uint8Array): Promise<boolean>;
+  /**
+   * If the token was adopted for the successor, that becomes the key of the node, and the earlier key is overwritten and
+   * removed. Whether the key has changed.
+   */
+  complete(sealTokenId: string): Promise<boolean>;
 }
 export const NodeIdentity: Token<NodeIdentity> = token('node-identity');
 
