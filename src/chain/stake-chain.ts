@@ -4,12 +4,15 @@ import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
-import { readObjects } from './object-reads.ts';
 import type { TransactionRequest } from './prepare-transaction.ts';
+import type { StakeAct } from './stake-acts.ts';
+import { assertOwn } from './stake-judge.ts';
+import { carryOutAct, lastDigestOf, previewAct, receiptOfAct } from './stake-life.ts';
 import {
   type JoinRequest,
   type MintRequest,
   mintRequest,
+  type Preview,
   preview,
   type StakeRequest,
   stakeRequest,
@@ -36,6 +39,12 @@ export interface StakeChainOptions {
 export interface WalletStakeChain extends StakeChain {
   /** What made the record. Sends nothing. */
   receiptOf(record: StakeRecord, holderKey?: Uint8Array, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** Carries out what a staker does with a stake that stands, once. Throws what `judgeAct` does. */
+  carryOut(act: StakeAct, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** What it would cost. Judges it, and sends nothing. */
+  previewAct(act: StakeAct, signal?: AbortSignal): Promise<Preview>;
+  /** The receipt of an act that this journal has carried out. */
+  receiptOfAct(act: StakeAct): ChainReceipt | undefined;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
@@ -49,7 +58,20 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
   const { client, wallet } = options;
   const staker = stakerOf(options);
   const exclusive = createMutex();
+  const act = (asked: StakeAct, signal?: AbortSignal) => exclusive(() => carryOutAct(staker, asked, signal));
   return {
+    carryOut: act,
+    previewAct: (asked, signal) => previewAct(staker, asked, signal),
+    receiptOfAct: (asked) => receiptOfAct(staker, asked),
+    rotateSealToken: (request, signal) => {
+      assertHolderKey(request.holderKey);
+      return act({ kind: 'rotate', ...request }, signal);
+    },
+    topUp: async (request, signal) =>
+      act({ kind: 'top-up', ...(await underTerms(client, request, signal)) }, signal),
+    revokeSealToken: (request, signal) => act({ kind: 'revoke', ...request }, signal),
+    requestUnstake: (request, signal) => act({ kind: 'unstake', ...request }, signal),
+    withdraw: (request, signal) => act({ kind: 'withdraw', ...request }, signal),
     cluster: (signal) => client.cluster(signal),
     records: (ids, signal) => client.records(ids, signal),
     tokens: (ids, signal) => client.tokens(ids, signal),
@@ -300,33 +322,11 @@ function assertMintable(
   recordId: string,
   wallet: string,
 ): asserts record is StakeRecord {
-  const details = { recordId };
-  if (!record)
-    throw new ChainError(
-      'DAAS_STAKE_UNKNOWN',
-      `the cluster has no stake record ${recordId}: check the id; a new record may take a moment to show`,
-      { details, isRetryable: true },
-    );
-  if (record.staker !== wallet)
-    throw new ConfigurationError(
-      'DAAS_STAKE_NOT_OURS',
-      `the stake record ${recordId} belongs to ${record.staker}, not to the wallet ${wallet}: use the wallet that made the stake`,
-      { details: { ...details, staker: record.staker, wallet } },
-    );
+  assertOwn(record, recordId, wallet);
   if (record.status !== 'active')
     throw new ConfigurationError(
       'DAAS_STAKE_NOT_ACTIVE',
       `the stake record ${recordId} is ${record.status}: make a new stake`,
-      { details: { ...details, status: record.status } },
+      { details: { recordId, status: record.status } },
     );
-}
-
-/** The transaction that last touched an object: all that is known of a result that another journal made. */
-async function lastDigestOf(client: ChainClient, id: string, signal?: AbortSignal): Promise<string> {
-  const read = await client.endpoints.read(
-    `object ${id}`,
-    (sui, ended) => readObjects(sui, [id], ended),
-    signal,
-  );
-  return read.get(id)?.previousTransaction ?? '';
 }
