@@ -296,3 +296,16 @@ test('registering again is not repeated at every heartbeat', () => {
   expect(asked('refused')).toEqual([2, 12, 22]);
   expect(asked('silent')).toEqual([3, 13, 23]);
 });
+
+test('a gateway that is away for five minutes is told, and when it is back', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.fail(unreachable());
+  await loaded.clock.advance(240_000);
+  expect(loaded.facts('attention.needed')).toEqual([]);
+  await loaded.clock.advance(120_000);
+  expect(loaded.facts('attention.needed')[0]).toMatchObject({ kind: 'gateway_unreachable' });
+  loaded.gateways.forgive();
+  await loaded.clock.advance(20_000);
+  expect(loaded.facts('attention.ended')).toEqual([{ kind: 'gateway_unreachable' }]);
+});

@@ -23,7 +23,9 @@ export async function runCommand(
     env: { PATH: process.env.PATH, K3S_DAAS_NOTICE: notice.kind, K3S_DAAS_NODE_ID: notice.nodeId },
   });
   child.on('error', (error) => failed(messageOf(error), error));
-  child.on('close', (code, by) => (code === 0 ? resolve() : failed(by ? `ended by ${by}` : `exit code ${code}`)));
+  child.on('close', (code, by) =>
+    code === 0 ? resolve() : failed(by ? `ended by ${by}` : `exit code ${code}`),
+  );
   // A program that does not read its input is not a failure.
   child.stdin.on('error', () => undefined);
   child.stdin.end(`${JSON.stringify(notice)}\n`);

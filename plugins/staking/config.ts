@@ -34,6 +34,8 @@ export const StakingConfig = z
         mode: z.enum(['automatic', 'ask']).default('automatic'),
         /** How often it looks at the token. */
         checkMs: z.int().min(100).max(86_400_000).default(600_000),
+        /** A wallet that holds less is said to be low on gas. */
+        gasReserveMist: Mist.default(100_000_000n),
       })
       .prefault({}),
     /** What directives of a gateway may spend within 30 days. By default nothing: the operator is asked. */

@@ -17,7 +17,13 @@ export default definePlugin({
   name: 'staking',
   api: 1,
   config: StakingConfig,
-  needs: { chain: StakeChain, identity: NodeIdentity, journal: PluginJournal, control: HostControl, clock: HostClock },
+  needs: {
+    chain: StakeChain,
+    identity: NodeIdentity,
+    journal: PluginJournal,
+    control: HostControl,
+    clock: HostClock,
+  },
   setup(scope, services) {
     scope.provide(SealTokenSource, new NodeStake(scope, services));
     const keeper = new TokenKeeper(scope, services);

@@ -10,7 +10,7 @@ const nodeId = 'worker-1';
 const checkMs = 1_000;
 
 /** A registered node with a token of 30 epochs, at epoch 10. */
-async function registered(config: Readonly<Record<string, unknown>> = {}) {
+async function registered(config: Readonly<Record<string, unknown>> = {}, isRegistered = true) {
   const clock = new FakeClock();
   const services = {
     clock,
@@ -21,13 +21,14 @@ async function registered(config: Readonly<Record<string, unknown>> = {}) {
   const { recordId, tokenId } = services.chain.stake(nodeId, services.identity.holderKey, {
     stakeMist: 5_000n,
   });
-  const load = () => loadPlugin(staking, { config: { rotation: { checkMs }, ...config }, services });
+  const load = () =>
+    loadPlugin(staking, { config: { rotation: { checkMs, gasReserveMist: 1_000 }, ...config }, services });
   const first = await load();
   const register = (loaded = first) => {
     const { token = '' } = services.chain.expectRecord(recordId);
     loaded.emit('worker.registered', { ...registration, recordId, sealTokenId: token });
   };
-  register();
+  if (isRegistered) register();
   return { ...services, recordId, tokenId, loaded: first, load, register };
 }
 
@@ -48,7 +49,8 @@ describe('when a rotation is due', () => {
   test('is between 30 % and 20 % of the life left, at another epoch for other nodes', () => {
     const dueAt = (name: string) => {
       let epoch = 0n;
-      while (!isRotationDue({ token: { ...token, nodeId: name }, epoch, longestLifeEpochs: 30n })) epoch += 1n;
+      while (!isRotationDue({ token: { ...token, nodeId: name }, epoch, longestLifeEpochs: 30n }))
+        epoch += 1n;
       return Number(epoch);
     };
     const epochs = Array.from({ length: 200 }, (_none, index) => dueAt(`worker-${index}`));
@@ -100,7 +102,7 @@ test('killed after the rotation was executed, the next process registers with th
 });
 
 test('a token that expired while the host was away is rotated at the start', async () => {
-  const world = await registered();
+  const world = await registered({}, false);
   await using loaded = world.loaded;
   world.chain.epoch = 40n;
   const source = loaded.provided(SealTokenSource);
@@ -183,7 +185,10 @@ test('a token that an operator rotated to the successor key is registered; one f
   expect(loaded.control.reregistrations).toContain('the stake has another Seal token');
   await rotate(77);
   await world.clock.advance(2 * checkMs);
-  expect(loaded.facts('attention.needed').at(-1)).toMatchObject({ kind: 'key_replaced', severity: 'critical' });
+  expect(loaded.facts('attention.needed').at(-1)).toMatchObject({
+    kind: 'key_replaced',
+    severity: 'critical',
+  });
 });
 
 test('an announced minimum that the stake will not meet is said beforehand, and taken back when it changes', async () => {
@@ -208,4 +213,15 @@ test('an announced minimum that the stake will not meet is said beforehand, and 
   announce(4_000n);
   await world.clock.advance(2 * checkMs);
   expect(loaded.facts('attention.ended')).toEqual([{ kind: 'stake_will_be_low' }]);
+});
+
+test('a wallet that is low on gas is said, and said no more once it has been filled', async () => {
+  const world = await registered();
+  await using loaded = world.loaded;
+  world.chain.balanceMist = 999n;
+  await world.clock.advance(2 * checkMs);
+  expect(loaded.facts('attention.needed')[0]).toMatchObject({ kind: 'gas_low', severity: 'warning' });
+  world.chain.balanceMist = 2_000n;
+  await world.clock.advance(2 * checkMs);
+  expect(loaded.facts('attention.ended')).toEqual([{ kind: 'gas_low' }]);
 });

@@ -2,6 +2,7 @@ import {
   type Clock,
   errorFacts,
   errorFields,
+  formatSui,
   type HostControl,
   type HostEvents,
   messageOf,
@@ -48,6 +49,7 @@ export class TokenKeeper {
   #asked: GatewayDirective | undefined;
   #wake: AbortController | undefined;
   #warned = false;
+  #wasGasLow = false;
 
   constructor(scope: Scope<StakingConfig>, services: KeeperServices) {
     this.#scope = scope;
@@ -129,6 +131,7 @@ export class TokenKeeper {
       expiresAtEpoch: token.expiresAtEpoch,
     });
     this.#topUps.warn(record, await this.#services.chain.cluster(signal));
+    await this.#watchGas(signal);
     if (token.id !== this.#current?.sealTokenId) return this.#registerWith(token);
     const isDue = isRotationDue(reading);
     if (!isDue && !isAsked) return this.#calm();
@@ -155,14 +158,20 @@ export class TokenKeeper {
         kind: 'key_replaced',
         severity: 'critical',
         summary: `the Seal token of this node was rotated to a key that this machine does not have (token ${token.id})`,
-        remedy: 'if you did not do that, your wallet key is stolen; else move the new key here, or rotate again',
+        remedy:
+          'if you did not do that, your wallet key is stolen; else move the new key here, or rotate again',
         details: { tokenId: token.id },
       });
   }
 
   async #rotate(record: StakeRecord, earlier: SealToken, signal: AbortSignal): Promise<void> {
     const { identity, control } = this.#services;
-    await rotateToken(this.#scope, this.#services, { recordId: record.id, earlierTokenId: earlier.id }, signal);
+    await rotateToken(
+      this.#scope,
+      this.#services,
+      { recordId: record.id, earlierTokenId: earlier.id },
+      signal,
+    );
     control.reregister(`the Seal token of ${identity.nodeId} was rotated`);
   }
 
@@ -172,7 +181,7 @@ export class TokenKeeper {
     this.#warned = true;
     const isGasLow = error !== undefined && errorFacts(error).code === 'DAAS_BALANCE_TOO_LOW';
     this.#scope.emit('attention.needed', {
-      kind: isGasLow ? 'gas_low' : 'token_ending',
+      kind: 'token_ending',
       severity: left <= 1n ? 'critical' : 'warning',
       summary: `the Seal token ends in ${left} epochs and is not rotated: ${why}`,
       remedy: isGasLow
@@ -182,20 +191,38 @@ export class TokenKeeper {
     });
   }
 
+  async #watchGas(signal: AbortSignal): Promise<void> {
+    const { chain } = this.#services;
+    const { gasReserveMist, mode } = this.#scope.config.rotation;
+    if (mode === 'ask') return;
+    const balanceMist = await chain.coinsMist(signal);
+    const isLow = balanceMist < gasReserveMist;
+    if (isLow)
+      this.#scope.emit('attention.needed', {
+        kind: 'gas_low',
+        severity: 'warning',
+        summary: `the wallet ${chain.wallet} holds ${formatSui(balanceMist)}: rotations are paid from it`,
+        remedy: 'send SUI to it',
+      });
+    else if (this.#wasGasLow) this.#scope.emit('attention.ended', { kind: 'gas_low' });
+    this.#wasGasLow = isLow;
+  }
+
   #sayAsked(): void {
+    this.#warned = true;
     this.#scope.emit('attention.needed', {
       kind: 'rotation_asked',
       severity: 'warning',
       summary: 'the gateway asks this node to rotate its Seal token, and directives.rotations allows no more',
-      remedy: 'run `k3s-daas token rotate` if the key may be stolen, or raise directives.rotations of the plugin staking',
+      remedy:
+        'run `k3s-daas token rotate` if the key may be stolen, or raise directives.rotations of the plugin staking',
     });
   }
 
   #calm(): void {
     if (!this.#warned) return;
     this.#warned = false;
-    for (const kind of ['token_ending', 'gas_low', 'rotation_asked'])
-      this.#scope.emit('attention.ended', { kind });
+    for (const kind of ['token_ending', 'rotation_asked']) this.#scope.emit('attention.ended', { kind });
   }
 }
 

@@ -18,11 +18,7 @@ export class TopUps {
   readonly #allowance: Allowance;
   #warnedOf: 'stake_below_minimum' | 'stake_will_be_low' | undefined;
 
-  constructor(
-    scope: Scope<StakingConfig>,
-    { chain }: { readonly chain: StakeChain },
-    allowance: Allowance,
-  ) {
+  constructor(scope: Scope<StakingConfig>, { chain }: { readonly chain: StakeChain }, allowance: Allowance) {
     this.#scope = scope;
     this.#chain = chain;
     this.#allowance = allowance;
@@ -35,7 +31,7 @@ export class TopUps {
     const missingMist = cluster.parameters.minimumWorkerStakeMist - record.stakeMist;
     if (missingMist <= 0n) return;
     const { minimumTopUpMist } = cluster.parameters;
-    const amountMist = missingMist > minimumTopUpMist ? missingMist : minimumTopUpMist;
+    const amountMist = atLeast(missingMist, minimumTopUpMist);
     const { config, log } = this.#scope;
     try {
       judgeTerms(cluster, { acceptTerms: config.acceptTerms, setting: 'stake.acceptTerms' });
@@ -86,4 +82,9 @@ export class TopUps {
     if (this.#warnedOf) this.#scope.emit('attention.ended', { kind: this.#warnedOf });
     this.#warnedOf = undefined;
   }
+}
+
+function atLeast(amountMist: bigint, leastMist: bigint): bigint {
+  if (amountMist < leastMist) return leastMist;
+  return amountMist;
 }

@@ -33,7 +33,9 @@ export function directivesFor(
         graceMs: 0,
         isCordonDue: false,
       });
-      return directive && directive.kind !== 'stop' ? [{ kind: directive.kind, reason: directive.reason }] : [];
+      return directive && directive.kind !== 'stop'
+        ? [{ kind: directive.kind, reason: directive.reason }]
+        : [];
     }
     default:
       return status satisfies never;

@@ -27,7 +27,11 @@ const ranks: Readonly<Record<Notice['severity'], number>> = { info: 0, warning: 
  * severe, or after half a day: a fact that is looked at every minute must not fill a mailbox.
  */
 export function followAttention(
-  { events, clock, nodeId }: { readonly events: HostEventBus; readonly clock: Clock; readonly nodeId: string },
+  {
+    events,
+    clock,
+    nodeId,
+  }: { readonly events: HostEventBus; readonly clock: Clock; readonly nodeId: string },
   tell: (notice: SentNotice) => void,
 ): Attention {
   const entries = new Map<string, Entry>();

@@ -1,3 +1,4 @@
+export type { OpenNotice } from './attention.ts';
 export {
   type Catalog,
   type CatalogOptions,
@@ -13,8 +14,6 @@ export {
 } from './discovery.ts';
 export { PluginError, type PluginPhase } from './errors.ts';
 export { createEventBus, type HostEventBus } from './events.ts';
-export type { OpenNotice } from './attention.ts';
-export type { HostStatus } from './host-status.ts';
 export { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
 export {
   createHost,
@@ -22,6 +21,7 @@ export {
   type HostOptions,
   type SignalSource,
 } from './host.ts';
+export type { HostStatus } from './host-status.ts';
 export type { CatalogDeadlines } from './hosted-plugin.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';

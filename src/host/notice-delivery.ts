@@ -105,7 +105,8 @@ class Queue {
   async #notifyInTime(notice: SentNotice): Promise<void> {
     const deadline = new AbortController();
     const done = new AbortController();
-    const late = this.#options.clock.sleep(deadlineMs, done.signal).then(() => {
+    const ended = AbortSignal.any([done.signal, this.#stop]);
+    const late = this.#options.clock.sleep(deadlineMs, ended).then(() => {
       const reason = new Error(`the notifier took longer than ${deadlineMs} ms`);
       deadline.abort(reason);
       throw reason;

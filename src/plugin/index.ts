@@ -54,6 +54,7 @@ export {
   type NodeEnding,
   NodeIdentity,
   PluginJournal,
+  type ProposedSlash,
   type RegisterRequest,
   type Registration,
   type ResourceUsage,

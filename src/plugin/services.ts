@@ -72,8 +72,25 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<SimulatedCost>;
+  /** A slash proposal of this cluster; undefined when it is closed or unknown. */
+  slashProposal(id: string, signal?: AbortSignal): Promise<ProposedSlash | undefined>;
+  /** What the wallet holds in coins, MIST: gas is paid from it. */
+  coinsMist(signal?: AbortSignal): Promise<bigint>;
   /** Settles the transaction that an earlier process had signed: sends the same bytes again, or finds the result. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
+}
+/** What a staker has to know of a slash proposal to answer it. */
+export interface ProposedSlash {
+  readonly amountMist: bigint;
+  /** Written by the proposer. */
+  readonly reason: string;
+  /** SHA-256 of the evidence, 32 bytes; all zero when there is none. */
+  readonly evidence: Uint8Array;
+  /** Hash of the staker's answer; empty until then. */
+  readonly answer: Uint8Array;
+  /** It can be executed from then on, and answered before. */
+  readonly executableAtMs: number;
+  readonly expiresAtMs: number;
 }
 export interface StakeTerms {
   readonly nodeId: string;
