@@ -44,6 +44,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'check this worker: what was seen, what to do',
     load: async () => (await import('./cli/doctor.ts')).doctorCommand,
   },
+  status: {
+    summary: 'show how this worker is, live on a terminal',
+    load: async () => (await import('./cli/status.ts')).statusCommand,
+  },
   install: {
     summary: 'install the service of a worker or a gateway, or take over a plain k3s agent',
     load: async () => (await import('./cli/install.ts')).installCommand,
