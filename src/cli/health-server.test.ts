@@ -14,7 +14,10 @@ test('the health address of an IPv6 host is a URL that can be asked for liveness
   expect((await fetch(`${url}/livez`)).status).toBe(200);
   expect((await fetch(`${url}/readyz`)).status).toBe(503);
   expect((await fetch(`${url}/`)).status).toBe(404);
-  expect(await (await fetch(`${url}/status`)).json()).toEqual({ nodeId: 'worker-1', stake: { stakeMist: '5' } });
+  expect(await (await fetch(`${url}/status`)).json()).toEqual({
+    nodeId: 'worker-1',
+    stake: { stakeMist: '5' },
+  });
   const port = Number(new URL(url).port);
   await expect(serveHealth(health, { host: '::1', port }, life)).rejects.toThrow(`[::1]:${port}`);
 });

@@ -8,7 +8,8 @@ const clearRest = '\u001b[J';
 
 export interface LiveScreenOptions {
   readonly stdout: Pick<WriteStream, 'write' | 'columns' | 'rows'>;
-  readonly stdin: Pick<ReadStream, 'on' | 'off' | 'pause' | 'resume'> & Partial<Pick<ReadStream, 'setRawMode'>>;
+  readonly stdin: Pick<ReadStream, 'on' | 'off' | 'pause' | 'resume'> &
+    Partial<Pick<ReadStream, 'setRawMode'>>;
   readonly intervalMs: number;
   /** Aborts to end it. */
   readonly signal: AbortSignal;
@@ -56,14 +57,11 @@ export function frame(
 function cut(line: string, columns: number): string {
   let shown = '';
   let room = columns;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins a control sequence.
-  for (const part of line.split(/(\u001b\[[0-9;]*m)/)) {
-    if (part.startsWith('\u001b')) {
-      shown += part;
-      continue;
-    }
-    shown += part.slice(0, room);
-    room -= Math.min(room, part.length);
+  for (const [index, part] of line.split('\u001b').entries()) {
+    const [colour = ''] = (index > 0 && /^\[[0-9;]*m/.exec(part)) || [];
+    const text = part.slice(colour.length, colour.length + room);
+    shown += `${index > 0 ? '\u001b' : ''}${colour}${text}`;
+    room -= text.length;
   }
   return shown;
 }

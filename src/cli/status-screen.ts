@@ -67,7 +67,9 @@ function heartbeatOf({ heartbeat, nowMs }: ShownStatus): string {
   if (!heartbeat) return 'none yet';
   const { acknowledgedAtMs, failures, lastFailure } = heartbeat;
   const last =
-    acknowledgedAtMs === undefined ? 'never acknowledged' : `acknowledged ${span(nowMs - acknowledgedAtMs)} ago`;
+    acknowledgedAtMs === undefined
+      ? 'never acknowledged'
+      : `acknowledged ${span(nowMs - acknowledgedAtMs)} ago`;
   return failures === 0 ? last : `${last}; ${failures} failed since: ${lastFailure ?? ''}`;
 }
 

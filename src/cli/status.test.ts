@@ -40,7 +40,13 @@ const status: ShownStatus = {
     },
   },
   attention: [
-    { kind: 'gas_low', severity: 'warning', summary: 'little SUI', remedy: 'send SUI', sinceMs: nowMs - 7_200_000 },
+    {
+      kind: 'gas_low',
+      severity: 'warning',
+      summary: 'little SUI',
+      remedy: 'send SUI',
+      sinceMs: nowMs - 7_200_000,
+    },
   ],
 };
 
@@ -68,7 +74,10 @@ warning  little SUI (gas_low, for 2 h)
 test('a host that has only begun says what it does not know yet', () => {
   const { stake: _s, token: _t, gateway: _g, agent: _a, heartbeat: _h, ...begun } = status;
   const text = statusScreen(
-    { running: true, status: { ...begun, agent: undefined, gateway: undefined, heartbeat: undefined, attention: [] } },
+    {
+      running: true,
+      status: { ...begun, agent: undefined, gateway: undefined, heartbeat: undefined, attention: [] },
+    },
     plain,
   );
   expect(text).toContain('stake      not known yet');
