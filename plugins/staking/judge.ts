@@ -26,7 +26,7 @@ export function judgeLiveRecord(
   if (record.stakeMist < leastMist)
     throw new ConfigurationError(
       'DAAS_STAKE_TOO_LOW',
-      `the stake of node '${nodeId}' is ${formatSui(record.stakeMist)}, ${formatSui(leastMist)} are needed: the owner of the record ${record.id} has to top it up`,
+      `the stake of node '${nodeId}' is ${formatSui(record.stakeMist)}, ${formatSui(leastMist)} are needed: the owner of the record ${record.id} has to top it up (\`k3s-daas stake top-up\`)`,
       { details: { recordId: record.id, stakeMist: record.stakeMist, leastMist } },
     );
 }
@@ -51,7 +51,7 @@ export function foreignKeyError(token: SealToken): ConfigurationError {
   return new ConfigurationError(
     'DAAS_HOLDER_KEY_MISMATCH',
     `the Seal token ${token.id} of node '${token.nodeId}' is bound to another node key than those on this machine: ` +
-      'use the state directory that has the key, or rotate the token to this key (`k3s-daas token rotate`) with the wallet that owns the stake',
+      'use the state directory that has the key, or rotate the token to this key (`k3s-daas token rotate --holder-key-file`) with the wallet that owns the stake',
     { details: { tokenId: token.id } },
   );
 }

@@ -215,7 +215,7 @@ export class TokenKeeper {
       severity: 'warning',
       summary: 'the gateway asks this node to rotate its Seal token, and directives.rotations allows no more',
       remedy:
-        'run `k3s-daas token rotate` if the key may be stolen, or raise directives.rotations of the plugin staking',
+        'run `k3s-daas token rotate --new-key-file` if the key may be stolen, or raise directives.rotations of the plugin staking',
     });
   }
 

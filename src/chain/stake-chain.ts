@@ -4,15 +4,14 @@ import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
-import type { TransactionRequest } from './prepare-transaction.ts';
+import type { PreparedTransaction, TransactionRequest } from './prepare-transaction.ts';
 import type { StakeAct } from './stake-acts.ts';
 import { assertOwn } from './stake-judge.ts';
-import { carryOutAct, lastDigestOf, previewAct, receiptOfAct } from './stake-life.ts';
+import { carryOutAct, lastDigestOf, prepareAct, receiptOfAct } from './stake-life.ts';
 import {
   type JoinRequest,
   type MintRequest,
   mintRequest,
-  type Preview,
   preview,
   type StakeRequest,
   stakeRequest,
@@ -41,8 +40,8 @@ export interface WalletStakeChain extends StakeChain {
   receiptOf(record: StakeRecord, holderKey?: Uint8Array, signal?: AbortSignal): Promise<ChainReceipt>;
   /** Carries out what a staker does with a stake that stands, once. Throws what `judgeAct` does. */
   carryOut(act: StakeAct, signal?: AbortSignal): Promise<ChainReceipt>;
-  /** What it would cost. Judges it, and sends nothing. */
-  previewAct(act: StakeAct, signal?: AbortSignal): Promise<Preview>;
+  /** The transaction of it, with its cost. Judges it, and signs and sends nothing. */
+  prepareAct(act: StakeAct, signal?: AbortSignal): Promise<PreparedTransaction>;
   /** The receipt of an act that this journal has carried out. */
   receiptOfAct(act: StakeAct): ChainReceipt | undefined;
 }
@@ -61,7 +60,7 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
   const act = (asked: StakeAct, signal?: AbortSignal) => exclusive(() => carryOutAct(staker, asked, signal));
   return {
     carryOut: act,
-    previewAct: (asked, signal) => previewAct(staker, asked, signal),
+    prepareAct: (asked, signal) => prepareAct(staker, asked, signal),
     receiptOfAct: (asked) => receiptOfAct(staker, asked),
     rotateSealToken: (request, signal) => {
       assertHolderKey(request.holderKey);
@@ -296,7 +295,7 @@ async function ownToken(
   if (!token || !Buffer.from(token.holderKey).equals(holderKey))
     throw new ConfigurationError(
       'DAAS_TOKEN_EXISTS',
-      `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or rotate the token to this key (k8s_gateway::rotate_seal_token, docs/contracts.md) with the wallet ${wallet.address}`,
+      `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or rotate the token to this key (\`k3s-daas token rotate --holder-key-file\`) with the wallet ${wallet.address}`,
       { details: { recordId, tokenId: record.token } },
     );
   const receipt = outbox.receiptOf(mintPurpose(staker, { recordId, holderKey }));

@@ -72,7 +72,7 @@ function assertActive({ id, status, unlockAtMs, stakeMist }: StakeRecord): void 
   if (status === 'active') return;
   const rest =
     stakeMist > 0n
-      ? `its ${formatSui(stakeMist)} can be withdrawn from ${utc(unlockAtMs)} on`
+      ? `its ${formatSui(stakeMist)} comes out from ${utc(unlockAtMs)} on: \`k3s-daas withdraw\``
       : 'nothing is left of it; make a new stake';
   throw new ConfigurationError('DAAS_STAKE_NOT_ACTIVE', `the stake record ${id} is ${status}: ${rest}`, {
     details: { recordId: id, status, unlockAtMs },
@@ -92,7 +92,7 @@ function assertEnough({ id, stakeMist }: StakeRecord, minimumMist: bigint): void
   if (stakeMist >= minimumMist) return;
   throw new ConfigurationError(
     'DAAS_STAKE_TOO_LOW',
-    `the stake record ${id} has ${formatSui(stakeMist)}, a Seal token needs ${formatSui(minimumMist)}: add ${formatSui(minimumMist - stakeMist)} first (staking::top_up)`,
+    `the stake record ${id} has ${formatSui(stakeMist)}, a Seal token needs ${formatSui(minimumMist)}: add ${formatSui(minimumMist - stakeMist)} first with \`k3s-daas stake top-up\``,
     { details: { recordId: id, stakeMist, minimumMist } },
   );
 }
@@ -106,7 +106,7 @@ function assertNotHeld({ id }: StakeRecord, hold: StakeHold | undefined, done: s
       : `the open slash proposals ${proposals.join(', ')}`;
   throw new DaasError(
     'DAAS_STAKE_HELD',
-    `the stake record ${id} cannot be ${done}: ${which} holds it until it is decided, ${utc(hold.untilMs)} at the latest. You can answer it: k3s-daas slash answer`,
+    `the stake record ${id} cannot be ${done}: ${which} holds it until it is decided, ${utc(hold.untilMs)} at the latest. You can answer it with \`k3s-daas slash answer\``,
     { exitCode: EXIT.joinDeadline, details: { recordId: id, proposals, untilMs: hold.untilMs } },
   );
 }
@@ -117,7 +117,7 @@ function judgeWithdrawal(record: StakeRecord, nowMs: number): void {
   if (status === 'active')
     throw new ConfigurationError(
       'DAAS_STAKE_NOT_UNBONDING',
-      `the stake record ${id} is active, and its node may be running: ask for the coins first (staking::request_unstake)`,
+      `the stake record ${id} is active, and its node may be running: ask for the coins first with \`k3s-daas unstake\``,
       { details },
     );
   if (stakeMist === 0n)

@@ -1,10 +1,13 @@
 import type { ChainReceipt } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { readObjects } from './object-reads.ts';
-import type { TransactionRequest } from './prepare-transaction.ts';
+import {
+  type PreparedTransaction,
+  prepareTransaction,
+  type TransactionRequest,
+} from './prepare-transaction.ts';
 import { actRequest, purposeOfAct, type StakeAct } from './stake-acts.ts';
 import { judgeAct } from './stake-judge.ts';
-import { type Preview, preview } from './stake-requests.ts';
 import { carryOut, type Staker } from './staker.ts';
 
 /** Carries an act out once: what an earlier process had signed is settled first, and its receipt is the answer. */
@@ -21,9 +24,14 @@ export function carryOutAct(staker: Staker, act: StakeAct, signal?: AbortSignal)
   );
 }
 
-/** What an act would cost. Judges it as `carryOutAct` does, and sends nothing. */
-export async function previewAct(staker: Staker, act: StakeAct, signal?: AbortSignal): Promise<Preview> {
-  return preview(staker.client, await judgedRequest(staker, act, signal), signal);
+/** The transaction of an act, ready to be signed. Judges it as `carryOutAct` does, and sends nothing. */
+export async function prepareAct(
+  staker: Pick<Staker, 'client' | 'wallet' | 'budgets' | 'gasPriceMist'>,
+  act: StakeAct,
+  signal?: AbortSignal,
+): Promise<PreparedTransaction> {
+  const request = await judgedRequest(staker, act, signal);
+  return staker.client.endpoints.withOne((endpoint) => prepareTransaction(endpoint, request, signal), signal);
 }
 
 /** The receipt of an act that this journal has carried out. */
