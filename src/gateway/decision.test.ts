@@ -122,10 +122,10 @@ const rows: readonly Row[] = [
     directive: { kind: 'stop', reason: 'slashed' },
   },
   {
-    what: 'breaker tripped, good',
+    what: 'breaker tripped, good: admitted, since the breaker holds evictions alone',
     fact: good,
     isBreakerTripped: true,
-    join: refuse('breaker_tripped'),
+    join: admit,
     running: stay,
   },
   {
@@ -155,6 +155,15 @@ const rows: readonly Row[] = [
     isBreakerTripped: true,
     join: refuse('stake_short_after_slash'),
     running: hold('stake_short_after_slash'),
+  },
+  {
+    what: 'breaker tripped, slashed, and signed by validators: carried out all the same',
+    fact: { kind: 'bad', reason: 'stake_slashed', isCertain: true },
+    isBreakerTripped: true,
+    join: refuse('stake_slashed'),
+    running: { ...evict('slashed'), isCertain: true },
+    isBan: true,
+    directive: { kind: 'stop', reason: 'slashed' },
   },
 ];
 

@@ -5,7 +5,12 @@ import type { StakeReason } from '#seal';
 export type StakeFact =
   | { readonly kind: 'good' }
   /** Read on chain. */
-  | { readonly kind: 'bad'; readonly reason: StakeReason }
+  | {
+      readonly kind: 'bad';
+      readonly reason: StakeReason;
+      /** Validators have signed it, and it is the act of the staker or of the slashers: no breaker holds what follows. */
+      readonly isCertain?: boolean;
+    }
   /** Cannot be read now. `ageMs`: age of the last good reading; `Infinity` without one. */
   | { readonly kind: 'unknown'; readonly ageMs: number };
 
@@ -28,7 +33,7 @@ export interface Decision {
     | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
     /** It gets no new pods: its stake has not been good for too long. */
     | { readonly kind: 'cordon'; readonly reason: StakeReason }
-    | { readonly kind: 'evict'; readonly reason: EvictionReason };
+    | { readonly kind: 'evict'; readonly reason: EvictionReason; readonly isCertain?: boolean };
   readonly isBan: boolean;
   readonly directive: { readonly kind: 'stop' | 'reregister'; readonly reason: string } | undefined;
 }
@@ -53,11 +58,12 @@ const refuse = (code: ProblemCode) => ({ kind: 'refuse', code }) as const;
  * withdrawal, revocation and a stake that is short after a slash evict at once, and `stop` and `reregister` are the only directives.
  */
 export function decide(situation: Situation): Decision {
-  const { fact, isBreakerTripped } = situation;
+  const { fact } = situation;
   switch (fact.kind) {
     case 'good':
       return {
-        join: isBreakerTripped ? refuse('breaker_tripped') : admit,
+        // The breaker holds evictions alone: or else four stakes without machines would close the cluster to everybody.
+        join: admit,
         running: stay,
         isBan: false,
         directive: undefined,
@@ -70,7 +76,7 @@ export function decide(situation: Situation): Decision {
         directive: undefined,
       };
     case 'bad':
-      return onBadFact(fact.reason, situation);
+      return onBadFact(fact, situation);
     default:
       return fact satisfies never;
   }
@@ -84,7 +90,10 @@ function joinOnOldFacts(
   return isBreakerTripped ? refuse('breaker_tripped') : admit;
 }
 
-function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situation): Decision {
+function onBadFact(
+  { reason, isCertain = false }: Extract<StakeFact, { kind: 'bad' }>,
+  { isBreakerTripped, isCordonDue }: Situation,
+): Decision {
   const join = refuse(problemOf(reason));
   const eviction = evictionFor(reason);
   if (eviction === undefined)
@@ -96,11 +105,11 @@ function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situa
       directive: reason === 'token_superseded' ? { kind: 'reregister', reason } : undefined,
     };
   // A lying endpoint must not be able to empty the cluster, neither through the gateway nor through directives to hosts.
-  if (isBreakerTripped)
+  if (isBreakerTripped && !isCertain)
     return { join, running: { kind: 'hold-eviction', reason: eviction }, isBan: false, directive: undefined };
   return {
     join,
-    running: { kind: 'evict', reason: eviction },
+    running: { kind: 'evict', reason: eviction, ...(isCertain && { isCertain }) },
     isBan: eviction === 'slashed',
     directive: { kind: 'stop', reason: eviction },
   };

@@ -1,10 +1,10 @@
 import { DaasError } from '#base';
 import type { ChainPoint, Cluster, StakeRecord } from '#domain';
-import { type ChainFacts, endedStake } from '#seal';
+import { type ChainFacts, endedStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactContext } from './fact-context.ts';
 import type { FactEntry } from './fact-entries.ts';
-import { isGoodFor, judgeWorker, unknownSince } from './fact-judgement.ts';
+import { isGoodFor, isOwnAct, judgeWorker, unknownSince } from './fact-judgement.ts';
 import { confirmedAtMs, isUsable, loadFacts, takeWorkerChange } from './fact-loading.ts';
 import { type FactListener, followLoop, refreshLoop } from './fact-refresh.ts';
 import type { Worker } from './worker.ts';
@@ -92,14 +92,23 @@ function factOf(context: FactContext, worker: Worker, goodAtMs: number | undefin
   const entry = entries.get(worker.tokenId);
   // A stake that has ended is ended whatever the epoch is, which is not waited for.
   const ended = entry?.record?.nodeId === worker.nodeId ? endedStake(entry.record) : undefined;
-  if (ended) return { kind: 'bad', reason: ended };
+  if (ended) return badFact(context, ended, worker.recordId);
   const point = context.point.known();
   if (!entry || !cluster || !point) return unknownSince(goodAtMs, clock.nowMs());
   const judgement = judgeWorker(factsOf(entry, { cluster, point }), worker);
   if (judgement === 'contradiction') return unknownSince(goodAtMs, clock.nowMs());
-  if (judgement) return { kind: 'bad', reason: judgement };
+  if (judgement) return badFact(context, judgement, worker.recordId);
   const ageMs = clock.monotonicMs() - confirmedAtMs(context, entry);
   return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
+}
+
+function badFact(
+  { isProven = false, cluster }: FactContext,
+  reason: StakeReason,
+  recordId: string,
+): StakeFact {
+  const isCertain = isProven && cluster !== undefined && isOwnAct(reason, recordId, cluster);
+  return { kind: 'bad', reason, ...(isCertain && { isCertain }) };
 }
 
 async function follow(context: FactContext, listener: FactListener, signal: AbortSignal): Promise<void> {

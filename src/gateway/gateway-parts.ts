@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** 0 ≤ x < 1; for jitter, nothing secret. */
   readonly random?: () => number;
+  /** What `chain` reads is held to the validators’ signatures (a trust pin); without it the breaker counts everything. */
+  readonly isProven?: boolean;
   /** How many chain endpoints are configured, for the log: this version reads one at a time. */
   readonly endpoints?: number;
   /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
@@ -90,8 +92,9 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, usage } = records;
   const { gatewayId, cordonGraceMs } = config;
+  const { isProven = false } = options;
   const locks = createLocks();
-  const facts = createFactCache({ chain, follower, clusterId, clock, log, registry, random });
+  const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
   const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs });
   const challenges = createChallenges(gatewayId);
