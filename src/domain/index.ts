@@ -32,3 +32,4 @@ export { isNodeId } from './node-id.ts';
 export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
+export type { ContestedNames, ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';
