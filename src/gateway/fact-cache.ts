@@ -1,5 +1,5 @@
 import { DaasError } from '#base';
-import type { ChainPoint, Cluster, StakeRecord } from '#domain';
+import type { ChainPoint, Cluster, SealToken, StakeRecord } from '#domain';
 import { type ChainFacts, endedStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactContext } from './fact-context.ts';
@@ -26,11 +26,19 @@ export interface FactCache {
   factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
   /** The stake record of a worker as last read, for the operator. */
   recordOf(worker: Worker): StakeRecord | undefined;
+  /** What was last read of a worker's token and record, and since when it is confirmed; for the operator. */
+  readingOf(worker: Worker): FactReading | undefined;
   /** When the chain was last heard, by the monotonic clock; `undefined`: never. */
   heardAtMs(): number | undefined;
   cluster(): Cluster | undefined;
   /** Follows the chain until the signal aborts. */
   follow(listener: FactListener, signal: AbortSignal): Promise<void>;
+}
+
+export interface FactReading {
+  readonly token: SealToken | undefined;
+  readonly record: StakeRecord | undefined;
+  readonly ageMs: number;
 }
 
 /** The cluster object and the epoch that a fact is judged by. */
@@ -51,6 +59,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     },
     factOf: (worker, goodAtMs) => factOf(context, worker, goodAtMs),
     recordOf: (worker) => entries.get(worker.tokenId)?.record,
+    readingOf: (worker) => readingOf(context, worker),
     heardAtMs: () => context.heardAtMs,
     cluster: () => context.cluster,
     follow: (listener, signal) => follow(context, listener, signal),
@@ -100,6 +109,13 @@ function factOf(context: FactContext, worker: Worker, goodAtMs: number | undefin
   if (judgement) return badFact(context, judgement, worker.recordId);
   const ageMs = clock.monotonicMs() - confirmedAtMs(context, entry);
   return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
+}
+
+function readingOf(context: FactContext, { tokenId }: Worker): FactReading | undefined {
+  const entry = context.entries.get(tokenId);
+  if (!entry) return undefined;
+  const ageMs = context.clock.monotonicMs() - confirmedAtMs(context, entry);
+  return { token: entry.token, record: entry.record, ageMs };
 }
 
 function badFact(

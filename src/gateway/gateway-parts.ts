@@ -57,6 +57,10 @@ export interface Deciders {
 /** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
 const heartbeatsPerInterval = 3;
 
+export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string {
+  return join(stateDir, 'audit.jsonl');
+}
+
 /**
  * Opens state and audit file; `life` closes them, after the last lines are written.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
@@ -70,7 +74,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
     'the audit file',
-    await openAudit(join(stateDir, 'audit.jsonl'), nowMs, { reserve, maxFileBytes, maxFiles }),
+    await openAudit(auditPathOf(config), nowMs, { reserve, maxFileBytes, maxFiles }),
   );
   const refusals = createRefusalTally({ audit, nowMs });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Clock } from '#base';
-import { banOf } from './bans.ts';
+import { type Ban, banOf } from './bans.ts';
 import {
   BREAKER_WINDOW_MS,
   breakerLimit,
@@ -9,7 +9,7 @@ import {
   stakersThatCount,
 } from './breaker.ts';
 import type { FactCache } from './fact-cache.ts';
-import type { BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
+import type { BanEntry, BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
@@ -37,12 +37,12 @@ export function nodesView(sources: ViewSources): z.infer<typeof NodesReply> {
 export function bansView({ registry, clock }: ViewSources): z.infer<typeof BansReply> {
   return {
     timestamp: clock.nowMs(),
-    bans: [...registry.bans().values()].map(({ sinceMs, recordId, ...ban }) => ({
-      ...ban,
-      since: sinceMs,
-      stake_record: recordId ?? null,
-    })),
+    bans: [...registry.bans().values()].map(banEntry),
   };
+}
+
+export function banEntry({ sinceMs, recordId, ...ban }: Ban): BanEntry {
+  return { ...ban, since: sinceMs, stake_record: recordId ?? null };
 }
 
 export function breakerView({ registry, clock }: ViewSources): z.infer<typeof BreakerReply> {
@@ -73,7 +73,7 @@ export function heldWorkers(registry: Registry): Worker[] {
   return registry.workers().filter((worker) => worker.heldFor !== undefined);
 }
 
-function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
+export function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
   const { registry, facts, reconciler } = sources;
   const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
   const fact = facts.factOf(worker, lastHeartbeat?.goodAtMs);

@@ -6,6 +6,8 @@ import { BAN_SUBJECTS } from './bans.ts';
 /** The messages on the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
 export const OPERATOR_PATHS = {
   nodes: '/v1/nodes',
+  /** Followed by the node id. */
+  why: '/v1/why/',
   evict: '/v1/evict',
   ban: '/v1/ban',
   unban: '/v1/unban',
