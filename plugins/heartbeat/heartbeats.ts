@@ -13,7 +13,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, reactTo, spreadMs } from './decide.ts';
+import { afterFailure, noticeText, reactTo, spreadMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
 import { OwnStake } from './own-stake.ts';
 
@@ -42,6 +42,8 @@ export class Heartbeats {
   #rest: AbortController | undefined;
   #failures = 0;
   #lastProblem = '';
+  /** The notices of the last reply. */
+  #notices: ReadonlySet<string> = new Set();
 
   constructor(scope: Scope<{ readonly intervalMs?: number | undefined }>, services: HeartbeatServices) {
     this.#scope = scope;
@@ -174,7 +176,9 @@ export class Heartbeats {
       signal,
     );
     this.#recordAnswer(sequence, directives);
-    for (const directive of directives) await this.#handleDirective(directive, registered.recordId, signal);
+    this.#tellNotices(directives);
+    for (const directive of directives)
+      if (directive.kind !== 'notice') await this.#handleDirective(directive, registered.recordId, signal);
   }
 
   #recordAnswer(sequence: number, directives: readonly Directive[]): void {
@@ -195,6 +199,18 @@ export class Heartbeats {
     if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
       this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
     return isSilent;
+  }
+
+  /** Once each, however many heartbeats repeat it. */
+  #tellNotices(directives: readonly Directive[]): void {
+    const { log } = this.#scope;
+    const now = new Set(directives.flatMap(({ kind, reason }) => (kind === 'notice' ? [reason] : [])));
+    for (const reason of now)
+      if (!this.#notices.has(reason))
+        log.warn('The gateway gives notice', { reason, detail: noticeText(reason) });
+    for (const reason of this.#notices)
+      if (!now.has(reason)) log.info('A notice of the gateway is over', { reason });
+    this.#notices = now;
   }
 
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {

@@ -190,6 +190,7 @@ test('a record is read with its numbers as names', () => {
     slashReason: 'away\\u{d}',
     token: undefined,
     openProposals: 1n,
+    proposals: [{ expiresAtMs: 9, voters: [id('5')] }],
   });
 });
 

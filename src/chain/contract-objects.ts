@@ -190,6 +190,10 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     token: record.token,
     tokenSequence: record.tokenSequence,
     openProposals: BigInt(record.openProposals.length),
+    proposals: record.openProposals.map(({ proposer, hasProposersVote, seconders, expiresAtMs }) => ({
+      expiresAtMs: Number(expiresAtMs),
+      voters: hasProposersVote ? [proposer, ...seconders] : seconders,
+    })),
     lastSequence: record.lastSequence,
   };
 }

@@ -29,8 +29,16 @@ export interface StakeRecord {
   readonly token: string | undefined;
   readonly tokenSequence: bigint;
   readonly openProposals: bigint;
+  /** The same, one by one: those past their end, or without the vote of a slasher in force, hold nothing. */
+  readonly proposals: readonly OpenProposal[];
   /** Its place in the cluster's rings: the sequence of its last change. */
   readonly lastSequence: bigint;
+}
+
+export interface OpenProposal {
+  readonly expiresAtMs: number;
+  /** The addresses that have voted for it and have not taken that back. */
+  readonly voters: readonly string[];
 }
 
 export interface SealToken {

@@ -21,6 +21,8 @@ export interface Situation {
   readonly isBreakerTripped: boolean;
   /** How old facts may be for an admitted node to register again. */
   readonly graceMs: number;
+  /** A slash proposal is open against its stake, and the operator wants such a node in quarantine. */
+  readonly isInQuarantine?: boolean;
   /** The fact has not been good for so long that a node which it does not evict is cordoned. */
   readonly isCordonDue: boolean;
 }
@@ -32,11 +34,14 @@ export interface Decision {
     | { readonly kind: 'stay' }
     | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
     /** It gets no new pods: its stake has not been good for too long. */
-    | { readonly kind: 'cordon'; readonly reason: StakeReason }
+    | { readonly kind: 'cordon'; readonly reason: StakeReason | typeof QUARANTINE }
     | { readonly kind: 'evict'; readonly reason: EvictionReason; readonly isCertain?: boolean };
   readonly isBan: boolean;
   readonly directive: { readonly kind: 'stop' | 'reregister'; readonly reason: string } | undefined;
 }
+
+/** Why a node in quarantine gets no new pods, as its taint and the notice to its host say. */
+export const QUARANTINE = 'slash_proposed';
 
 /** Why a node is evicted, as directives, taints and the audit file name it. */
 export type EvictionReason =
@@ -64,7 +69,7 @@ export function decide(situation: Situation): Decision {
       return {
         // The breaker holds evictions alone: or else four stakes without machines would close the cluster to everybody.
         join: admit,
-        running: stay,
+        running: situation.isInQuarantine ? { kind: 'cordon', reason: QUARANTINE } : stay,
         isBan: false,
         directive: undefined,
       };
@@ -92,14 +97,18 @@ function joinOnOldFacts(
 
 function onBadFact(
   { reason, isCertain = false }: Extract<StakeFact, { kind: 'bad' }>,
-  { isBreakerTripped, isCordonDue }: Situation,
+  { isBreakerTripped, isCordonDue, isInQuarantine }: Situation,
 ): Decision {
   const join = refuse(problemOf(reason));
   const eviction = evictionFor(reason);
   if (eviction === undefined)
     return {
       join,
-      running: isCordonDue ? { kind: 'cordon', reason } : stay,
+      running: isCordonDue
+        ? { kind: 'cordon', reason }
+        : isInQuarantine
+          ? { kind: 'cordon', reason: QUARANTINE }
+          : stay,
       isBan: false,
       // The node keeps running; its host has to show the token that counts now.
       directive: reason === 'token_superseded' ? { kind: 'reregister', reason } : undefined,

@@ -4,7 +4,7 @@ import { type ChainFacts, endedStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactContext } from './fact-context.ts';
 import type { FactEntry } from './fact-entries.ts';
-import { isGoodFor, isOwnAct, judgeWorker, unknownSince } from './fact-judgement.ts';
+import { isGoodFor, isOwnAct, judgeWorker, proposedUntilMs, unknownSince } from './fact-judgement.ts';
 import { confirmedAtMs, isUsable, loadFacts, takeWorkerChange } from './fact-loading.ts';
 import { type FactListener, followLoop, refreshLoop } from './fact-refresh.ts';
 import type { Worker } from './worker.ts';
@@ -26,6 +26,8 @@ export interface FactCache {
   factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
   /** The stake record of a worker as last read, for the operator. */
   recordOf(worker: Worker): StakeRecord | undefined;
+  /** Until when an open slash proposal is backed by a slasher in force; `undefined`: none is open. */
+  proposedUntilMs(worker: Worker): number | undefined;
   /** What was last read of a worker's token and record, and since when it is confirmed; for the operator. */
   readingOf(worker: Worker): FactReading | undefined;
   /** When the chain was last heard, by the monotonic clock; `undefined`: never. */
@@ -35,7 +37,7 @@ export interface FactCache {
   follow(listener: FactListener, signal: AbortSignal): Promise<void>;
 }
 
-export interface FactReading {
+interface FactReading {
   readonly token: SealToken | undefined;
   readonly record: StakeRecord | undefined;
   readonly ageMs: number;
@@ -59,6 +61,11 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     },
     factOf: (worker, goodAtMs) => factOf(context, worker, goodAtMs),
     recordOf: (worker) => entries.get(worker.tokenId)?.record,
+    proposedUntilMs: ({ tokenId }) => {
+      const { entries, cluster, clock } = context;
+      const record = entries.get(tokenId)?.record;
+      return record && cluster && proposedUntilMs(record, cluster, clock.nowMs());
+    },
     readingOf: (worker) => readingOf(context, worker),
     heardAtMs: () => context.heardAtMs,
     cluster: () => context.cluster,

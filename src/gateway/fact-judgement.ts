@@ -1,4 +1,4 @@
-import { type Cluster, isShortAfterSlash } from '#domain';
+import { type Cluster, isShortAfterSlash, type StakeRecord } from '#domain';
 import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
@@ -46,4 +46,18 @@ export function isOwnAct(
   if (reason !== 'stake_unbonding') return true;
   const last = criticalRing.findLast(({ record }) => record === recordId);
   return last !== undefined && !forcedRing.some(({ sequence }) => sequence === last.sequence);
+}
+
+/** Until when a slash proposal is open that a slasher in force has voted for (contracts: `staking::is_held`). */
+export function proposedUntilMs(
+  { proposals }: Pick<StakeRecord, 'proposals'>,
+  { slashers }: Pick<Cluster, 'slashers'>,
+  nowMs: number,
+): number | undefined {
+  const ends = proposals
+    .filter(
+      ({ expiresAtMs, voters }) => expiresAtMs > nowMs && voters.some((voter) => slashers.includes(voter)),
+    )
+    .map(({ expiresAtMs }) => expiresAtMs);
+  return ends.length === 0 ? undefined : Math.max(...ends);
 }

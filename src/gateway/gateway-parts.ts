@@ -95,12 +95,12 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, usage } = records;
-  const { gatewayId, cordonGraceMs } = config;
+  const { gatewayId, cordonGraceMs, onProposal } = config;
   const { isProven = false } = options;
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs });
+  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
   const challenges = createChallenges(gatewayId);
   const admission = createAdmission({ ...shared, config, chain, reconciler, refusals });
   const verifier = createVerifier({

@@ -17,6 +17,8 @@ export interface WorkerView {
   readonly nowMs: number;
   /** After how long without a good stake a node is cordoned. */
   readonly cordonGraceMs: number;
+  /** Until when a slash proposal keeps it in quarantine; `undefined`: it is in none. */
+  readonly quarantineUntilMs?: number | undefined;
 }
 
 export type Step =
@@ -80,6 +82,7 @@ function stepOfAdmitted(view: WorkerView): Step | undefined {
     isBreakerTripped: view.isBreakerTripped,
     graceMs: 0,
     isCordonDue: isCordonDue(view),
+    isInQuarantine: view.quarantineUntilMs !== undefined,
   });
   if (running.kind === 'evict') return { ...running, isBan };
   if (running.kind === 'hold-eviction' && worker.heldFor !== running.reason)
@@ -101,7 +104,7 @@ function cordonStep({ cordonedFor }: KubernetesNode, reason: string | undefined)
 /** When time alone may make a step due: a credential ends, a stake has not been good for too long. */
 export function nextLookAtMs(view: WorkerView): number | undefined {
   const { worker, fact, nowMs } = view;
-  const times = [credentialOf(worker)?.expiresAtMs];
+  const times = [credentialOf(worker)?.expiresAtMs, view.quarantineUntilMs];
   if (fact.kind === 'bad') times.push(lastGoodAtMs(view) + view.cordonGraceMs);
   const ahead = times.filter((atMs) => atMs !== undefined && atMs > nowMs) as number[];
   return ahead.length === 0 ? undefined : Math.min(...ahead);

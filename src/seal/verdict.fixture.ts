@@ -64,6 +64,7 @@ const recordFacts = (spoil: Spoil): ChainFacts['record'] => ({
   token: 'liveToken' in spoil ? spoil.liveToken : id('a'),
   tokenSequence: 1n,
   openProposals: 0n,
+  proposals: [],
   minimumWhenStakedMist: 1n,
   lastSequence: 1n,
 });

@@ -181,6 +181,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
       token: undefined,
       tokenSequence: 0n,
       openProposals: 0n,
+      proposals: [],
       lastSequence: BigInt(this.#count),
       ...record,
     });
@@ -223,6 +224,16 @@ export class FakeChain implements ChainReader, ChangeFollower {
   /** The cluster asks for a larger stake from now on. */
   requireStake(minimumWorkerStakeMist: bigint): void {
     this.parameters = { ...this.parameters, minimumWorkerStakeMist };
+  }
+
+  /** A slasher of the cluster opens a proposal against the record. */
+  propose(recordId: string, expiresAtMs: number): void {
+    const proposals = [
+      ...this.expectRecord(recordId).proposals,
+      { expiresAtMs, voters: [fakeId('slasher')] },
+    ];
+    this.change(recordId, { proposals, openProposals: BigInt(proposals.length) }, { announce: false });
+    this.report({ others: [recordId] });
   }
 
   /** The admin forces the record into unbonding. */
