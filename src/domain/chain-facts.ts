@@ -35,7 +35,7 @@ export interface StakeRecord {
   readonly lastSequence: bigint;
 }
 
-export interface OpenProposal {
+interface OpenProposal {
   readonly expiresAtMs: number;
   /** The addresses that have voted for it and have not taken that back. */
   readonly voters: readonly string[];
