@@ -21,6 +21,8 @@ export type {
   FollowOptions,
 } from './change-follower.ts';
 export type {
+  ForeignPassword,
+  ForeignPasswordChange,
   IssuedJoinCredential,
   KubernetesNode,
   KubernetesPort,
