@@ -11,7 +11,7 @@ import {
 } from '#chain';
 import { canAsk, carryOut, type DeploymentOptions, openSession, type SpendOptions } from './chain-options.ts';
 import { addressOf, type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
-import { assertRolesSaid, roleWarnings } from './cluster-roles.ts';
+import { assertRolesSaid, killSwitchWarnings, roleWarnings } from './cluster-roles.ts';
 import { type ServerOptions, serverRows, serversJson, serversOf } from './cluster-servers.ts';
 import { type Io, table } from './io.ts';
 
@@ -52,6 +52,7 @@ export async function createCluster(io: Io, options: CreateOptions): Promise<voi
   const settings = await settingsOf(io, options, proposedSettings(wallet.address, isPublic), mustBeSaid);
   if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
   assertProposalLife(settings, { chainId, urls });
+  if (isPublic) for (const warning of killSwitchWarnings(settings)) io.warn(warning);
   if (mustBeSaid) for (const warning of roleWarnings(settings, wallet.address)) io.warn(warning);
   const plan = await operations.createCluster.plan(
     { endpoints, wallet, ...gas },
