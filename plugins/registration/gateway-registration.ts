@@ -7,7 +7,9 @@ import {
   type GatewayConnector,
   type GatewayEntry,
   type GatewayTier,
+  type HostControl,
   type JoinCredentialSource,
+  messageOf,
   type NodeIdentity,
   type Registration,
   type Scope,
@@ -17,6 +19,7 @@ import {
 import { gatewayOrder } from './gateways.ts';
 import {
   asRetryable,
+  clonedRefusal,
   gathered,
   inadmissibleError,
   patienceWithUnnamedRefusals,
@@ -27,6 +30,7 @@ export interface RegistrationServices {
   readonly chain: StakeChain;
   readonly identity: NodeIdentity;
   readonly gateways: GatewayConnector;
+  readonly control: HostControl;
 }
 
 interface Registered {
@@ -130,6 +134,9 @@ export class GatewayRegistration implements JoinCredentialSource {
 
   /** A refusal without a reason can mean a token that the gateway has not seen yet: for a while it may pass. */
   #countUnnamed(error: unknown): unknown {
+    // The host that the cluster hears, or whose agent comes back, asks again until it is served.
+    if (errorFacts(error).code === clonedRefusal)
+      return this.#services.control.cloned(messageOf(error)) ? error : asRetryable(error);
     if (errorFacts(error).code !== unnamedRefusal) return error;
     this.#unnamedRefusals += 1;
     return this.#unnamedRefusals < patienceWithUnnamedRefusals ? asRetryable(error) : error;

@@ -1,6 +1,7 @@
 import {
   definePlugin,
   GatewayConnector,
+  HostControl,
   JoinCredentialSource,
   NodeIdentity,
   StakeChain,
@@ -25,7 +26,7 @@ export default definePlugin({
       )
       .optional(),
   }),
-  needs: { chain: StakeChain, identity: NodeIdentity, gateways: GatewayConnector },
+  needs: { chain: StakeChain, identity: NodeIdentity, gateways: GatewayConnector, control: HostControl },
   setup(scope, services) {
     scope.provide(JoinCredentialSource, new GatewayRegistration(scope, services));
   },

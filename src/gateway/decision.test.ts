@@ -189,6 +189,7 @@ const rows: readonly Row[] = [
     isInQuarantine: true,
     join: refuse('token_expired'),
     running: quarantine,
+    directive: { kind: 'rotate', reason: 'token_expired' },
   },
   {
     what: 'in quarantine, slashed',
