@@ -21,6 +21,7 @@ export type {
   FollowOptions,
 } from './change-follower.ts';
 export type {
+  AdmittedName,
   ForeignPassword,
   ForeignPasswordChange,
   IssuedJoinCredential,
