@@ -14,6 +14,7 @@ import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
 import { teeCommand } from '../src/cli/tee.ts';
 import { tokenCommand } from '../src/cli/token.ts';
+import { transactionCommand } from '../src/cli/transaction.ts';
 import { uninstallCommand } from '../src/cli/uninstall.ts';
 import { unstakeCommand } from '../src/cli/unstake.ts';
 import { withdrawCommand } from '../src/cli/withdraw.ts';
@@ -37,6 +38,7 @@ const roots: readonly Command[] = [
   stakeCommand,
   teeCommand,
   tokenCommand,
+  transactionCommand,
   uninstallCommand,
   unstakeCommand,
   withdrawCommand,
