@@ -9,6 +9,7 @@ import { GatewayConnector, type HostEvents, NodeIdentity } from '#plugin';
 import { openNodeIdentity } from '#seal';
 import { createAgentHost } from '../src/cli/agent-host.ts';
 import { agentParts } from '../src/cli/agent-parts.ts';
+import { takePoolFile } from '../src/cli/pool-file.ts';
 import { loadWorkerSettings } from '../src/cli/settings.ts';
 import { tokenCommand } from '../src/cli/token.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
@@ -222,4 +223,41 @@ test('without the wallet key nothing is staked or minted: the error names the wa
   const life = await worker.start();
   expect(await life.ended).toMatchObject({ exitCode: 78, error: { code: 'DAAS_WALLET_KEY_ELSEWHERE' } });
   expect(await world.balance(address)).toBe(10n * SUI);
+});
+
+test('a machine of a fleet joins with the file that was made for it, and no wallet', async () => {
+  const owner = await world.wallet(10n);
+  const deployment = join(world.directory, 'deployment.json');
+  await writeFile(deployment, JSON.stringify(world.deployment));
+  const out = join(world.directory, 'pool');
+  const make = async (...args: string[]) =>
+    JSON.parse(
+      await runInProcess(
+        [tokenCommand],
+        [
+          ...['token', 'pool', 'make', '--out', out, '--prefix', 'fleet', '--key-file', owner.keyFile],
+          ...['--endpoint', world.url, '--deployment', deployment, '--accept-terms', 'any'],
+          ...['--journal', join(world.directory, 'pool-journal.json'), '--json', ...args],
+        ],
+      ),
+    );
+  expect(await make('--count', '2', '--dry-run')).toMatchObject({ missing: ['fleet-1', 'fleet-2'] });
+  const two = await make('--count', '2', '--yes');
+  expect(two.nodes).toMatchObject([{ nodeId: 'fleet-1' }, { nodeId: 'fleet-2' }]);
+  const manifest = await readFile(two.manifest, 'utf8');
+  expect(manifest).not.toContain('PRIVATE');
+  // Run again it makes what is missing.
+  const three = await make('--count', '3', '--yes');
+  expect(three.nodes.slice(0, 2)).toEqual(two.nodes);
+  expect(await world.balance(owner.address)).toBeGreaterThan(6n * SUI);
+
+  const worker = await makeWorker('fleet-1', { wallet: {}, stake: {} });
+  const { file, tokenId } = three.nodes[0];
+  await takePoolFile({ file, stateDir: worker.stateDir, nowMs: Date.now() });
+  const life = await worker.start();
+  await life.seen('heartbeat.acknowledged');
+  expect(life.gateways.registrations[0]).toMatchObject({ sealTokenId: tokenId });
+  life.host.stop('test');
+  expect((await life.ended).exitCode).toBe(0);
+  await expect(make('--count', '3', '--yes')).rejects.toMatchObject({ code: 'DAAS_POOL_FILE_USED' });
 });

@@ -17,6 +17,7 @@ import { readHolderKey } from './stake.ts';
 import { runAct, told } from './stake-act.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
+import { addPoolCommand } from './token-pool.ts';
 
 /** `k3s-daas token show | rotate | revoke`. */
 export function tokenCommand(io: Io): Command {
@@ -43,6 +44,7 @@ export function tokenCommand(io: Io): Command {
       'Delete the Seal token. The node is evicted within seconds; the stake stays, and can get another token (`k3s-daas stake --holder-key-file`).',
     )
     .action((options: StakeOptions) => revoke(io, options));
+  addPoolCommand(command, io);
   command
     .command('node-key')
     .description(
