@@ -6,7 +6,7 @@ import { ConfigurationError, messageOf, Secret } from '#base';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 import { readNodeKey } from '#seal';
 
-const FORMAT = 'k3s-daas pool file, version 1';
+const FORMAT = 'pool file of k3s-daas, version 1';
 const Shared = z.strictObject({
   format: z.literal(FORMAT),
   nodeId: z.string().min(1),
