@@ -56,8 +56,9 @@ describe('a stake by commands alone', () => {
     const terms = await fingerprint();
     const made = await spend(
       wallet,
-      ...['stake', '--node-id', nodeId, '--amount', '2', '--yes', '--accept-terms', terms],
-      ...['--holder-key-file', key],
+      ...`stake --amount 2 --yes --node-id ${nodeId} --accept-terms ${terms} --holder-key-file ${key}`.split(
+        ' ',
+      ),
     );
     recordId = (made.record as { id: string }).id;
   });

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { operations } from '#chain';
+import { systemClock } from '#base';
+import { createChainClient, defaultSettings, operations, stakesOf } from '#chain';
+import { recordsIn } from '../../src/cli/stake-session.ts';
 import { SUI } from './chain-world.ts';
 import { anotherCluster, holderKey, staked, world } from './open-chain.ts';
 
@@ -87,6 +89,53 @@ test('a whole life: the balance is what it was, minus the gas, to the MIST', asy
   expect(await world.balance(wallet.address)).toBe(100n * SUI - gasMist);
 });
 
+test('a year: 20 rotations, new parameters, a top-up, and out: start minus gas, to the MIST', async () => {
+  const client = await anotherCluster();
+  const wallet = await world.wallet();
+  const chain = await world.stakeChain(wallet, { client });
+  const { objectId: recordId, tokenId: first = '' } = await chain.join({
+    nodeId: 'a-year',
+    stakeMist: SUI,
+    holderKey: holderKey(),
+  });
+  const ownRecord = async () => (await client.records([recordId])).get(recordId);
+  const rotate = async (tokenId: string) => {
+    // 17 epochs of a token that lives for 30.
+    for (let epoch = 0; epoch < 17; epoch += 1) world.devnet.advanceEpoch();
+    world.devnet.advanceClock(17 * DAY_MS);
+    return (await chain.rotateSealToken({ recordId, tokenId, holderKey: holderKey() })).objectId;
+  };
+  let tokenId = first;
+  for (let turn = 0; turn < 10; turn += 1) tokenId = await rotate(tokenId);
+  const { wallet: admin } = world.actor;
+  await operations.scheduleParameters.execute(
+    { client, wallet: admin },
+    { ...defaultSettings(admin.address), minimumStakeMist: 2n * SUI },
+  );
+  world.devnet.advanceClock(9 * DAY_MS);
+  // Below the new minimum the token lives on, and gets no successor until coins are added.
+  await expect(chain.rotateSealToken({ recordId, tokenId, holderKey: holderKey() })).rejects.toMatchObject({
+    code: 'DAAS_STAKE_TOO_LOW',
+    message: expect.stringContaining('stake top-up'),
+  });
+  await chain.topUp({ recordId, amountMist: SUI, paidInMist: SUI });
+  for (let turn = 0; turn < 10; turn += 1) tokenId = await rotate(tokenId);
+  expect(await ownRecord()).toMatchObject({ tokenSequence: 21n, stakeMist: 2n * SUI, token: tokenId });
+  await chain.requestUnstake({ recordId });
+  world.devnet.advanceClock(7 * DAY_MS);
+  await chain.withdraw({ recordId });
+  const { transactions } = await client.endpoints.read('the transactions', (sui, signal) =>
+    sui.core.listTransactions({ filter: { sender: wallet.address }, include: { effects: true }, signal }),
+  );
+  expect(transactions).toHaveLength(24);
+  const gasMist = transactions.reduce((sum, result) => {
+    const { gasUsed } = (result.Transaction ?? result.FailedTransaction).effects;
+    const { computationCost, storageCost, storageRebate } = gasUsed;
+    return sum + BigInt(computationCost) + BigInt(storageCost) - BigInt(storageRebate);
+  }, 0n);
+  expect(await world.balance(wallet.address)).toBe(100n * SUI - gasMist);
+});
+
 test('a stake that a proposal holds is neither topped up nor withdrawn until the proposal ends', async () => {
   const client = await anotherCluster({ challengeMs: 60_000n });
   const chain = await world.stakeChain(await world.wallet(), { client });
@@ -124,6 +173,32 @@ test('another wallet is told whose stake it is, before anything is signed', asyn
   ])
     await expect(attempt).rejects.toMatchObject({ code: 'DAAS_STAKE_NOT_OURS' });
   expect(await world.balance(other.address)).toBe(100n * SUI);
+});
+
+test('a full node that lists no events shows the stakes with a token, and those that the journal knows', async () => {
+  const { chain, wallet, recordId } = await staked();
+  const journal = await world.journal(wallet);
+  expect(recordsIn(journal)).toEqual([recordId]);
+  const client = createChainClient({
+    endpoints: [world.url],
+    deployment: world.deployment,
+    clock: systemClock,
+    fetch: (input, init) => {
+      const url = input instanceof Request ? input.url : input;
+      if (!url.toString().endsWith('/ListEvents')) return fetch(input, init);
+      const headers = { 'grpc-status': '12', 'content-type': 'application/grpc-web+proto' };
+      return Promise.resolve(new Response(null, { status: 200, headers }));
+    },
+  });
+  const at = { endpoints: client.endpoints, packageId: world.deployment.packageId };
+  const shown = async (known: string[] = []) => {
+    const { stakes, isComplete } = await stakesOf(at, wallet.address, known);
+    return { ids: stakes.map(({ record }) => record.id), isComplete };
+  };
+  expect(await shown()).toEqual({ ids: [], isComplete: false });
+  expect(await shown(recordsIn(journal))).toEqual({ ids: [recordId], isComplete: false });
+  await chain.createWorkerSealToken({ recordId, holderKey: holderKey() });
+  expect(await shown()).toEqual({ ids: [recordId], isComplete: false });
 });
 
 async function gasOf(digest: string): Promise<bigint> {
