@@ -103,6 +103,13 @@ describe.skipIf(noSystemd !== undefined)(
       expect((await machine.run('stat', '-c', '%a', variables)).output).toBe('600\n');
       // Again, it finds everything in place: no restart.
       const pid = await machine.unit(unit, 'MainPID');
+      const lock = '/var/lib/k3s-daas-install/lock';
+      const startTicks = Number((await machine.run('awk', '{ print $22 }', '/proc/1/stat')).output);
+      const bootId = (await machine.read('/proc/sys/kernel/random/boot_id')).trim();
+      await machine.write(lock, JSON.stringify({ pid: 1, startTicks, bootId }), '0600');
+      const second = await installed();
+      expect(second).toMatchObject({ exitCode: 75, output: expect.stringContaining('DAAS_LOCK_HELD') });
+      await machine.run('rm', lock);
       expect((await installed()).output).toContain('Everything is in place.');
       expect(await machine.unit(unit, 'MainPID')).toBe(pid);
     });

@@ -22,23 +22,13 @@ export function doctorCommand(io: Io): Command {
     .option('--json', 'print one JSON object')
     .action(async ({ config }: { config?: string }) => {
       const { probesOf } = await import('./doctor-probes.ts');
-      const findings = await examine(probesOf({ file: config, env: await unitEnvironment() }));
+      const { thisMachine, unitEnvironment } = await import('#install');
+      // The host runs with the unit's variables, not with the shell's.
+      const env = await unitEnvironment(thisMachine(), process.env);
+      const findings = await examine(probesOf({ file: config, env }));
       io.result({ findings, needsAction: needsAction(findings) }, describe(findings, io));
       if (needsAction(findings)) process.exitCode = EXIT.unexpected;
     });
-}
-
-/** The service's variables, where there is a service: the host runs with those, not with the shell's. */
-async function unitEnvironment(): Promise<Record<string, string | undefined>> {
-  const { installedVariables, lookAtMachine, thisMachine } = await import('#install');
-  const places = { binDir: '/usr/local/bin', environment: process.env };
-  try {
-    const facts = await lookAtMachine(thisMachine(), 'worker', places);
-    return { ...process.env, ...installedVariables(facts, 'worker', process.env) };
-  } catch {
-    // Not root: what the shell has is all there is.
-    return process.env;
-  }
 }
 
 export interface Finding extends Omit<Verdict, 'fix'> {

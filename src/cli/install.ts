@@ -8,6 +8,7 @@ import {
   installedVariables,
   KEY_MODES,
   type KeyMode,
+  lockInstallation,
   lookAtMachine,
   type MachineFacts,
   type Plan,
@@ -65,6 +66,7 @@ async function install(io: Io, words: readonly string[], flags: InstallFlags): P
   const role = flags.gateway ? 'gateway' : 'worker';
   const machine = thisMachine();
   const binDir = variables.text('BIN_DIR') ?? '/usr/local/bin';
+  await using _lock = await lockInstallation(machine, flags);
   const facts = await lookAtMachine(machine, role, { binDir, environment: process.env });
   const plan = flags.gateway
     ? await gatewayPlan(facts, flags, variables)

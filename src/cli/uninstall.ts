@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { DaasError, EXIT, messageOf, systemClock } from '#base';
 import type { StakeRecord } from '#domain';
-import { installedVariables, lookAtMachine, planRemoval, thisMachine } from '#install';
+import { lockInstallation, lookAtMachine, planRemoval, thisMachine, unitVariables } from '#install';
 import { carryOutPlan } from './install.ts';
 import { programFiles } from './install-program.ts';
 import { installVariables } from './install-variables.ts';
@@ -34,6 +34,7 @@ async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
   const role = flags.gateway ? 'gateway' : 'worker';
   const machine = thisMachine();
   const binDir = installVariables(process.env).text('BIN_DIR') ?? '/usr/local/bin';
+  await using _lock = await lockInstallation(machine, flags);
   const facts = await lookAtMachine(machine, role, { binDir, environment: process.env });
   const plan = planRemoval(facts, {
     role,
@@ -41,7 +42,7 @@ async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
     programFiles: flags.restoreK3s ? [] : await programFiles(binDir),
   });
   if (role === 'worker') {
-    const variables = installedVariables(facts, role, process.env);
+    const variables = unitVariables(facts, role);
     // A way back that needs the chain is none when the chain is what fails.
     const isTold = flags.keepStake === true || flags.restoreK3s === true;
     await judgeStake(io, variables, isTold);

@@ -3,8 +3,9 @@ import { dirname } from 'node:path';
 import { DaasError, messageOf } from '#base';
 import { replaceFile } from '#infrastructure';
 import { download } from './download.ts';
-import { giveTo, linkTarget, type Machine, placeOf } from './machine.ts';
-import type { Plan, RunStep, Step } from './steps.ts';
+import { giveTo, linkTarget, type Machine, placeOf, readFileFact } from './machine.ts';
+import { maskedWords } from './mask.ts';
+import type { Plan, RunStep, Step, UndoStep } from './steps.ts';
 
 export interface Watcher {
   onDone?(step: Step): void;
@@ -21,26 +22,56 @@ export async function carryOut(
   { steps, undo }: Plan,
   watcher: Watcher = {},
 ): Promise<void> {
+  const begun = new Set<Step>();
   try {
-    await takeSteps(machine, steps, watcher);
+    for (const step of steps) {
+      begun.add(step);
+      await takeSteps(machine, [step], watcher);
+    }
   } catch (cause) {
     if (undo.length === 0) throw cause;
     watcher.onUndo?.(cause);
-    try {
-      await takeSteps(machine, undo, watcher);
-    } catch (second) {
+    const failures = await takeBack(machine, undo, begun, watcher);
+    if (failures.length > 0)
       throw new DaasError(
         'DAAS_INSTALL_STEP_FAILED',
-        `${messageOf(cause)}. Undoing it failed, too: ${messageOf(second)}. Run \`k3s-daas uninstall --restore-k3s\``,
-        { cause },
+        `${messageOf(cause)}. Undoing it failed, too: ${failures.map(messageOf).join('; ')}. Run \`k3s-daas uninstall --restore-k3s\``,
+        { cause: new AggregateError([cause, ...failures], messageOf(cause)) },
       );
-    }
     throw new DaasError(
       'DAAS_INSTALL_ROLLED_BACK',
       `nothing has changed, plain k3s is in place again: ${messageOf(cause)}`,
       { cause },
     );
   }
+}
+
+/** Goes on after a failure: on a full disk plain k3s still starts. Returns what failed. */
+async function takeBack(
+  machine: Machine,
+  undo: readonly UndoStep[],
+  begun: ReadonlySet<Step>,
+  watcher: Watcher,
+): Promise<readonly unknown[]> {
+  const failures: unknown[] = [];
+  for (const { step, undoes, needsAll = false } of undo) {
+    if (undoes && !begun.has(undoes)) continue;
+    if (needsAll && failures.length > 0) continue;
+    try {
+      if (!(await isAlreadyThere(machine, step))) await takeSteps(machine, [step], watcher);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  return failures;
+}
+
+/** What was not changed need not be written again, which a full disk would refuse. */
+async function isAlreadyThere(machine: Machine, step: Step): Promise<boolean> {
+  if (step.kind !== 'write') return false;
+  const file = await readFileFact(machine, step.path);
+  const { uid, gid } = step.owner ?? file ?? {};
+  return file?.text === step.content && file.mode === step.mode && file.uid === uid && file.gid === gid;
 }
 
 async function takeSteps(machine: Machine, steps: readonly Step[], watcher: Watcher): Promise<void> {
@@ -103,9 +134,10 @@ async function runStep(machine: Machine, step: RunStep, watcher: Watcher): Promi
     await takeSteps(machine, step.orElse ?? [], watcher);
     return false;
   }
+  const shownArgv = maskedWords(argv);
   throw new DaasError(
     'DAAS_INSTALL_STEP_FAILED',
-    `\`${argv.join(' ')}\` ended with ${exitCode}: ${words || 'it printed nothing'}`,
-    { details: { argv, exitCode } },
+    `\`${shownArgv.join(' ')}\` ended with ${exitCode}: ${words || 'it printed nothing'}`,
+    { details: { argv: shownArgv, exitCode } },
   );
 }

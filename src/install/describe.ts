@@ -1,16 +1,15 @@
-import { maskedEnvironmentFile } from './environment-file.ts';
 import { lineDiff } from './line-diff.ts';
+import { maskedFile, maskedWords } from './mask.ts';
 import type { Step } from './steps.ts';
 
 /** A step for people: one line that says what and why, then content or difference, indented. */
 export function describeStep(step: Step): string {
   const first = headline(step);
   if (step.kind !== 'write') return first;
-  const shown = (text: string) => (step.isPrivate ? maskedEnvironmentFile(text) : text);
   const lines =
     step.before === undefined
-      ? shown(step.content).trimEnd().split('\n')
-      : lineDiff(shown(step.before), shown(step.content));
+      ? maskedFile(step.path, step.content).trimEnd().split('\n')
+      : lineDiff(maskedFile(step.path, step.before), maskedFile(step.path, step.content));
   return [first, ...lines.map((line) => `    ${line}`.trimEnd())].join('\n');
 }
 
@@ -30,7 +29,7 @@ function headline(step: Step): string {
     case 'download':
       return `download ${step.url} to ${step.path} (${octal(step.mode)}), sha256 ${typeof step.sha256 === 'string' ? step.sha256 : `by ${step.sha256.listUrl}`}${why}`;
     case 'run':
-      return `run ${step.argv.map(shown).join(' ')}${why}`;
+      return `run ${maskedWords(step.argv).map(shown).join(' ')}${why}`;
     default:
       return step satisfies never;
   }
@@ -39,10 +38,10 @@ function headline(step: Step): string {
 /** The same for machines; contents are as for people, without secrets. */
 export function stepJson(step: Step): Readonly<Record<string, unknown>> {
   if (step.kind === 'write') {
-    const { content, before: _, owner: _owner, isPrivate = false, mode, ...rest } = step;
-    return { ...rest, mode: octal(mode), content: isPrivate ? maskedEnvironmentFile(content) : content };
+    const { content, before: _, owner: _owner, mode, ...rest } = step;
+    return { ...rest, mode: octal(mode), content: maskedFile(step.path, content) };
   }
-  if (step.kind === 'run') return { kind: step.kind, argv: step.argv, why: step.why };
+  if (step.kind === 'run') return { kind: step.kind, argv: maskedWords(step.argv), why: step.why };
   return { ...step };
 }
 

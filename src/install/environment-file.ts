@@ -60,12 +60,3 @@ export function serviceVariables(
     dropped: names.filter((name) => gatewaysOwn.test(name)).toSorted(),
   };
 }
-
-const secretName = /KEY$|SECRET|TOKEN|PASSWORD|HEADERS$|_PROXY$|_proxy$/;
-
-/** The file as it may be printed. */
-export function maskedEnvironmentFile(text: string): string {
-  return text.replaceAll(/^([A-Za-z_]\w*)=.+$/gm, (line, name: string) =>
-    secretName.test(name) ? `${name}=[secret]` : line,
-  );
-}

@@ -2,7 +2,15 @@ import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { parseEnvironmentFile, serviceVariables } from './environment-file.ts';
 import { carryFlags } from './k3s-setup.ts';
-import { type FileFact, isThere, linkTarget, type Machine, namesIn, readFileFact } from './machine.ts';
+import {
+  type FileFact,
+  instead,
+  isThere,
+  linkTarget,
+  type Machine,
+  namesIn,
+  readFileFact,
+} from './machine.ts';
 import { type InstallRecord, type Role, readRecord } from './record.ts';
 import { commandOf } from './unit-words.ts';
 import { environmentFileOf, GATEWAY_UNIT, OPENRC_DIR, SYSTEMD_DIR, WORKER_UNIT } from './units.ts';
@@ -20,6 +28,8 @@ export interface MachineFacts {
   readonly architecture: 'amd64' | 'arm64' | undefined;
   /** Every file that a plan may replace and that is there, by path. */
   readonly files: ReadonlyMap<string, FileFact>;
+  /** Of the paths that a plan may replace, those with something else than a file, and what it is. */
+  readonly notFiles: ReadonlyMap<string, string>;
   /** k3s' config file and its drop-ins, as the installed unit reads them. */
   readonly k3sConfigFiles: readonly string[];
   /** Path of the k3s binary. */
@@ -73,9 +83,12 @@ export async function lookAtMachine(machine: Machine, role: Role, places: Places
   const manager = await managerOf(machine);
   const kind = manager?.kind ?? 'systemd';
   const files = new Map<string, FileFact>();
-  const note = async (path: string) => {
+  const notFiles = new Map<string, string>();
+  const note = async (path: string, mayBeReplaced = true) => {
     const file = await readFileFact(machine, path);
+    const other = file ? undefined : await instead(machine, path);
     if (file) files.set(path, file);
+    if (other !== undefined && mayBeReplaced) notFiles.set(path, other);
     return file;
   };
   const unit = await note(unitPath(role, kind));
@@ -87,7 +100,8 @@ export async function lookAtMachine(machine: Machine, role: Role, places: Places
     variables?.text ?? '',
     places.environment,
   );
-  for (const path of k3sConfigFiles) await note(path);
+  // Beside a gateway it is the server's, which stays as it is.
+  for (const path of k3sConfigFiles) await note(path, role === 'worker');
   const dataDir = dataDirOf(unit?.text ?? '', variables?.text ?? '', [...files.values()]);
   const record = await readRecord(machine, role);
   const copies = await copiesOf(machine, record);
@@ -97,6 +111,7 @@ export async function lookAtMachine(machine: Machine, role: Role, places: Places
     manager,
     architecture: ({ x64: 'amd64', arm64: 'arm64' } as const)[process.arch as 'x64' | 'arm64'],
     files,
+    notFiles,
     k3sConfigFiles: k3sConfigFiles.filter((path) => files.has(path)),
     k3s: await k3sBinary(machine, places.binDir),
     ...tools,

@@ -1,6 +1,7 @@
 export { carryOut, type Watcher } from './carry-out.ts';
 export { describeStep, stepJson } from './describe.ts';
 export { installedVariables, lookAtMachine, type MachineFacts } from './facts.ts';
+export { lockInstallation } from './installation-lock.ts';
 export { KEY_MODES, type KeyMode } from './keys.ts';
 export { type Finished, type Machine, thisMachine } from './machine.ts';
 export { type GatewayRequest, planGateway } from './plan-gateway.ts';
@@ -9,5 +10,6 @@ export { planRemoval, type RemovalRequest } from './plan-removal.ts';
 export { planWorker, type WorkerRequest } from './plan-worker.ts';
 export type { Role } from './record.ts';
 export type { Plan, Step } from './steps.ts';
+export { unitEnvironment, unitVariables } from './unit-environment.ts';
 export { splitWords } from './unit-words.ts';
 export * as units from './units.ts';

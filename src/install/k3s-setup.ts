@@ -5,6 +5,19 @@ import { ConfigurationError, messageOf } from '#base';
 const gatewaysOwn = new Set(['server', 's', 'token', 't', 'token-file', 'cluster-secret', 'node-name']);
 const switches = new Set(['with-node-id']);
 
+/** Flags of k3s whose value is a secret, or holds one. */
+export const secretFlags: ReadonlySet<string> = new Set(
+  'token t agent-token cluster-secret agent-cluster-secret vpn-auth datastore-endpoint etcd-s3-access-key etcd-s3-secret-key etcd-s3-session-token'.split(
+    ' ',
+  ),
+);
+/** Keys of k3s' config file whose value may be printed. */
+export const harmlessKeys: ReadonlySet<string> = new Set(
+  'server s node-name with-node-id token-file vpn-auth-file data-dir d debug log v node-label node-taint node-ip node-external-ip flannel-iface flannel-conf snapshotter selinux docker rootless resolv-conf pause-image private-registry container-runtime-endpoint lb-server-port prefer-bundled-bin protect-kernel-defaults'.split(
+    ' ',
+  ),
+);
+
 export interface CarriedFlags {
   readonly flags: readonly string[];
   readonly dropped: readonly string[];

@@ -71,6 +71,14 @@ export async function readFileFact(machine: Machine, path: string): Promise<File
   });
 }
 
+/** What is at a path that is to hold a file and does not: `a link to /x`, `no regular file`. */
+export async function instead(machine: Machine, path: string): Promise<string | undefined> {
+  const target = await linkTarget(machine, path);
+  if (target !== undefined) return `a link to ${target}`;
+  const isFile = await ifThere(async () => (await lstat(placeOf(machine, path))).isFile());
+  return isFile === false ? 'no regular file' : undefined;
+}
+
 export async function linkTarget(machine: Machine, path: string): Promise<string | undefined> {
   return ifThere(async () => {
     const place = placeOf(machine, path);

@@ -71,12 +71,11 @@ test('a dry run shows names of secret variables, not their values', () => {
   const before = "K3S_TOKEN='hunter2'\n";
   const step = {
     kind: 'write',
-    path: '/e',
+    path: '/etc/systemd/system/k3s-agent.service.env',
     content,
     before,
     mode: 0o600,
     why: 'w',
-    isPrivate: true,
   } as const;
   const text = describeStep(step);
   expect(text).toContain('K3S_DAAS_NODE_ID=w1');

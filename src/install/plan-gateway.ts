@@ -39,7 +39,6 @@ export function planGateway(facts: MachineFacts, request: GatewayRequest): Plan 
       content: formatEnvironmentFile(ownVariables(earlier, request.environment)),
       mode: 0o600,
       why: 'the variables of the unit',
-      isPrivate: true,
     },
     ...keys.files.map((file) => ({ ...file, path: dropInPath('gateway') })),
     {
@@ -53,14 +52,15 @@ export function planGateway(facts: MachineFacts, request: GatewayRequest): Plan 
     },
   ];
   const writes = changes(facts, wanted);
+  const isChanged = writes.length + keys.steps.length > 0 || (facts.record?.pending ?? null) !== null;
   const kept = keepReplaced(
     facts,
     'gateway',
     writes.map(({ path }) => path),
     null,
+    isChanged ? 'change' : null,
   );
   const service = serviceOf(manager.kind, GATEWAY_UNIT);
-  const isChanged = writes.length + keys.steps.length > 0;
   const start: Step[] =
     request.skipStart || (facts.isActive && !isChanged)
       ? []
@@ -74,6 +74,7 @@ export function planGateway(facts: MachineFacts, request: GatewayRequest): Plan 
       ...(isChanged && manager.isRunning ? service.reload : []),
       ...(request.skipEnable || facts.isEnabled ? [] : [service.enable()]),
       ...start,
+      ...kept.end,
     ],
     undo: [],
     notes: [],

@@ -83,35 +83,44 @@ export interface Kept {
   readonly record: InstallRecord;
   /** Copies first, then the record that names them: whatever comes after can be undone. */
   readonly steps: readonly Step[];
+  /** The last of the plan: nothing is pending any more. */
+  readonly end: readonly Step[];
 }
 
-/** Keeps what the writes replace, once. */
+/** Keeps what the writes replace, once, and notes what is begun with `pending`. */
 export function keepReplaced(
   facts: MachineFacts,
   role: Role,
   paths: readonly string[],
   takenOver: InstallRecord['takenOver'],
+  pending: InstallRecord['pending'],
 ): Kept {
-  const before: InstallRecord = facts.record ?? { version: 1, role, replaced: [], takenOver };
+  const before: InstallRecord = facts.record ?? { version: 1, role, replaced: [], takenOver, pending };
   const record = paths.reduce((so, path) => withReplaced(so, path, facts.files.get(path)), {
     ...before,
     takenOver: before.takenOver ?? takenOver,
+    pending,
   });
   const added = record.replaced.slice(before.replaced.length);
   const content = formatRecord(record);
-  if (facts.record && content === formatRecord(facts.record)) return { record, steps: [] };
+  const done = formatRecord({ ...record, pending: null });
+  const writing = { kind: 'write', path: recordPath(role), mode: 0o600 } as const;
+  const end: Step[] =
+    pending === null
+      ? []
+      : [{ ...writing, content: done, why: 'the installation is whole', before: content }];
+  if (facts.record && content === formatRecord(facts.record)) return { record, steps: [], end };
   return {
     record,
+    end,
     steps: [
       { kind: 'directory', path: RECORD_DIR, mode: 0o700, why: 'what is replaced is kept here' },
       ...added.flatMap(({ path, copy }): Step[] =>
         copy === null ? [] : [{ kind: 'keep', path, copy, why: 'for the way back' }],
       ),
       {
-        kind: 'write',
-        path: recordPath(role),
+        ...writing,
         content,
-        mode: 0o600,
         why: 'the list of what is replaced',
         before: facts.record && formatRecord(facts.record),
       },
@@ -125,17 +134,19 @@ export function directoriesFor(writes: readonly WriteStep[]): readonly Step[] {
   return [...made].map((path) => ({ kind: 'directory', path, mode: 0o755, why: 'for drop-ins of the unit' }));
 }
 
-/** Puts back what a record has kept, and removes what was not there before. */
+/** Puts back what the record has kept, and removes what was not there before. Throws `DAAS_INSTALL_RECORD_DAMAGED`. */
 export function putBack(
   facts: MachineFacts,
   { replaced }: InstallRecord,
   choose: (path: string) => boolean = () => true,
 ): readonly Step[] {
+  const noted = new Set(facts.record?.replaced.map(({ path }) => path));
   return replaced
     .filter(({ path }) => choose(path))
     .map(({ path, copy, mode, uid, gid }): Step => {
       if (copy === null) return { kind: 'remove', path, why: 'it was not there before' };
-      const kept = facts.copies.get(copy) ?? facts.files.get(path);
+      // Of a path that the plan itself adds, the machine still has the file; of any other it may have ours.
+      const kept = noted.has(path) ? facts.copies.get(copy) : facts.files.get(path);
       if (!kept) throw damaged(copy, 'it is missing');
       return {
         kind: 'write',
@@ -145,7 +156,6 @@ export function putBack(
         owner: { uid, gid },
         why: 'as it was before',
         before: facts.files.get(path)?.text,
-        isPrivate: path.endsWith('.env'),
       };
     });
 }
@@ -166,7 +176,14 @@ export function expectManaged(facts: MachineFacts): ServiceManager {
   return expectManager(facts);
 }
 
-export function expectManager({ manager }: MachineFacts): ServiceManager {
+export function expectManager({ manager, notFiles }: MachineFacts): ServiceManager {
+  // In the place of a link there would be a file afterwards, and the record could not bring the link back.
+  for (const [path, what] of notFiles)
+    throw new ConfigurationError(
+      'DAAS_INSTALL_NOT_A_FILE',
+      `${path} is ${what}, and belongs to what an installation replaces. Put the file itself there, or move it away`,
+      { details: { path } },
+    );
   if (manager) return manager;
   throw new ConfigurationError(
     'DAAS_INSTALL_NO_SERVICE_MANAGER',

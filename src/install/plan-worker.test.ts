@@ -1,48 +1,21 @@
+import { mkdir, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { carryOut } from './carry-out.ts';
 import { lookAtMachine } from './facts.ts';
 import { PretendedMachine, plainAgent } from './machine.fixture.ts';
-import { planRemoval } from './plan-removal.ts';
-import { planWorker, type WorkerRequest } from './plan-worker.ts';
-import type { Step } from './steps.ts';
+import { planWorker } from './plan-worker.ts';
+import {
+  workerPlan as plan,
+  workerRemoval as removal,
+  workerRequest as request,
+  short,
+} from './request.fixture.ts';
 import { workerUnit } from './units.ts';
 
 const unit = '/etc/systemd/system/k3s-agent.service';
 const variables = `${unit}.env`;
 const config = '/etc/rancher/k3s/config.yaml';
-
-const request = (change: Partial<WorkerRequest> = {}): WorkerRequest => ({
-  program: '/usr/local/bin/k3s-daas',
-  flags: undefined,
-  environment: { K3S_DAAS_NODE_ID: 'worker-1', PATH: '/usr/bin' },
-  nodeId: 'worker-1',
-  keyMode: undefined,
-  walletKeyFile: '/etc/k3s-daas/wallet.key',
-  k3s: {
-    binDir: '/usr/local/bin',
-    skipDownload: false,
-    version: undefined,
-    baseUrl: undefined,
-    sha256: undefined,
-  },
-  skipStart: false,
-  skipEnable: false,
-  startDeadlineMs: 60_000,
-  ...change,
-});
-
-async function plan(machine: PretendedMachine, change: Partial<WorkerRequest> = {}) {
-  const asked = request(change);
-  const places = { binDir: asked.k3s.binDir, environment: asked.environment };
-  return planWorker(await lookAtMachine(machine, 'worker', places), asked);
-}
-
-async function removal(machine: PretendedMachine, restoreK3s: boolean) {
-  const facts = await lookAtMachine(machine, 'worker', { binDir: '/usr/local/bin', environment: {} });
-  return planRemoval(facts, { role: 'worker', restoreK3s, programFiles: [] });
-}
-
-const short = (step: Step) => (step.kind === 'run' ? step.argv.join(' ') : `${step.kind} ${step.path}`);
 
 test('a bare machine gets k3s, unit, variables and a start, in this order', async () => {
   await using machine = await PretendedMachine.withSystemd();
@@ -56,6 +29,7 @@ test('a bare machine gets k3s, unit, variables and a start, in this order', asyn
     'systemctl daemon-reload',
     'systemctl enable k3s-agent',
     'systemctl restart k3s-agent',
+    'write /var/lib/k3s-daas-install/worker.json',
   ]);
   expect(undo).toEqual([]);
 });
@@ -70,10 +44,13 @@ test('installed once, the same request changes nothing; another flag restarts th
   expect((await plan(machine)).steps).toEqual([]);
   const { steps } = await plan(machine, { flags: ['--debug'] });
   expect(steps.map(short)).toEqual([
+    'directory /var/lib/k3s-daas-install',
+    'write /var/lib/k3s-daas-install/worker.json',
     '/usr/local/bin/k3s-daas agent --dry-run --debug',
     `write ${unit}`,
     'systemctl daemon-reload',
     'systemctl restart k3s-agent',
+    'write /var/lib/k3s-daas-install/worker.json',
   ]);
 });
 
@@ -95,6 +72,7 @@ test('a plain k3s agent is taken over: rehearsed while it runs, its flags kept, 
     `write ${unit}`,
     'systemctl daemon-reload',
     'systemctl restart k3s-agent',
+    'write /var/lib/k3s-daas-install/worker.json',
   ]);
   expect(notes.join()).toContain('K3S_TOKEN');
   await carryOut(machine, await plan(machine));
@@ -127,61 +105,6 @@ test('one command brings plain k3s back, byte for byte, also after a second inst
   );
 });
 
-test.each([
-  ['the rehearsal refuses', '/usr/local/bin/k3s-daas agent --dry-run'],
-  ['the start fails', 'systemctl restart'],
-])('when %s, plain k3s is in place again', async (_, failing) => {
-  await using machine = await PretendedMachine.withSystemd(plainAgent);
-  machine.active.add('k3s-agent');
-  machine.enabled.add('k3s-agent');
-  const made = await plan(machine);
-  machine.failing.set(failing, 'name_not_ours');
-  const installing = carryOut(machine, made, {
-    onUndo: () => machine.failing.clear(),
-  });
-  await expect(installing).rejects.toMatchObject({ code: 'DAAS_INSTALL_ROLLED_BACK' });
-  await expect(installing).rejects.toThrow('name_not_ours');
-  for (const [path, text] of Object.entries(plainAgent)) expect(await machine.text(path)).toBe(text);
-  expect(machine.active.has('k3s-agent')).toBe(true);
-});
-
-test('a Node that is gone is made anew: the certificate that k3s would insist on goes', async () => {
-  await using machine = await PretendedMachine.withSystemd({
-    ...plainAgent,
-    '/data/agent/client-kubelet.crt': 'dead',
-    '/etc/systemd/system/k3s-agent.service.env': "K3S_DATA_DIR='/data'\n",
-  });
-  machine.active.add('k3s-agent');
-  const made = await plan(machine);
-  machine.failing.set('systemctl restart', 'the Node is gone');
-  await expect(carryOut(machine, made)).rejects.toThrow('the Node is gone');
-  expect(await machine.text('/data/agent/client-kubelet.crt')).toBeUndefined();
-  expect(machine.ran.slice(-3)).toEqual([
-    'systemctl daemon-reload',
-    'systemctl restart k3s-agent',
-    'systemctl restart k3s-agent',
-  ]);
-});
-
-test('killed between any two steps, the same command ends where it would have, and the way back is whole', async () => {
-  await using reference = await PretendedMachine.withSystemd(plainAgent);
-  reference.active.add('k3s-agent');
-  const { steps } = await plan(reference);
-  for (const [taken] of steps.entries()) {
-    await using machine = await PretendedMachine.withSystemd(plainAgent);
-    machine.active.add('k3s-agent');
-    machine.enabled.add('k3s-agent');
-    const first = await plan(machine);
-    await carryOut(machine, { ...first, steps: first.steps.slice(0, taken), undo: [] });
-    await carryOut(machine, await plan(machine));
-    expect(await machine.text(unit), `after ${taken} steps`).toContain('k3s-daas agent');
-    expect(machine.active.has('k3s-agent')).toBe(true);
-    await carryOut(machine, await removal(machine, true));
-    for (const [path, text] of Object.entries(plainAgent))
-      expect(await machine.text(path), `${path} after ${taken} steps`).toBe(text);
-  }
-});
-
 test('uninstalled without a way back, nothing of ours is left and the operator’s configuration is as it was', async () => {
   await using machine = await PretendedMachine.withSystemd(plainAgent);
   machine.active.add('k3s-agent');
@@ -205,6 +128,35 @@ test.each([
 ] as const)('%s: %j', async (code, files, change) => {
   await using machine = await PretendedMachine.withSystemd(files);
   await expect(plan(machine, change)).rejects.toMatchObject({ code, exitCode: 78 });
+});
+
+test.each([
+  ['the unit', unit],
+  ['k3s’ configuration', config],
+  ['the variables', variables],
+])('%s that is a link, or a directory, is refused by name and stays', async (_, path) => {
+  await using machine = await PretendedMachine.withSystemd({ ...plainAgent, '/srv/kept': 'debug: true\n' });
+  const place = join(machine.root, path);
+  await rm(place);
+  await symlink('/srv/kept', place);
+  const refusal = { code: 'DAAS_INSTALL_NOT_A_FILE', exitCode: 78 };
+  await expect(plan(machine)).rejects.toMatchObject(refusal);
+  await expect(plan(machine)).rejects.toThrow(`${path} is a link to /srv/kept`);
+  await expect(removal(machine, false)).rejects.toMatchObject(refusal);
+  await rm(place);
+  await mkdir(place);
+  await expect(plan(machine)).rejects.toThrow(`${path} is no regular file`);
+});
+
+test('a link in the place of k3s’ configuration, which is the server’s, is nothing to a gateway', async () => {
+  await using machine = await PretendedMachine.withSystemd({
+    '/srv/kept': 'debug: true\n',
+    '/etc/rancher/k3s/x': '',
+  });
+  await symlink('/srv/kept', join(machine.root, config));
+  const places = { binDir: '/usr/local/bin', environment: {} };
+  expect((await lookAtMachine(machine, 'gateway', places)).notFiles.size).toBe(0);
+  expect([...(await lookAtMachine(machine, 'worker', places)).notFiles.keys()]).toEqual([config]);
 });
 
 test('a running kubelet of another distribution is named', async () => {
@@ -233,7 +185,7 @@ test('a sealed key is sealed once, and systemd hands it to the unit', async () =
   expect((await plan(machine, { keyMode: 'encrypted' })).steps).toEqual([]);
   expect((await plan(machine)).steps).toEqual([]);
   const { steps } = await plan(machine, { keyMode: 'file' });
-  expect(steps.map(short)[0]).toBe(`remove ${unit}.d/10-k3s-daas-keys.conf`);
+  expect(steps.map(short)[2]).toBe(`remove ${unit}.d/10-k3s-daas-keys.conf`);
 });
 
 test('k3s is fetched by the version that is named, and by no other', async () => {
@@ -280,5 +232,6 @@ pidfile="/var/run/k3s-agent.pid"
     'write /etc/init.d/k3s-agent',
     'rc-update add k3s-agent default',
     'rc-service k3s-agent restart',
+    'write /var/lib/k3s-daas-install/worker.json',
   ]);
 });

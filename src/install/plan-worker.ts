@@ -16,7 +16,8 @@ import {
   serviceOf,
   type Wanted,
 } from './plan-parts.ts';
-import type { Plan, RunStep, Step } from './steps.ts';
+import type { InstallRecord } from './record.ts';
+import type { Plan, RunStep, Step, UndoStep } from './steps.ts';
 import { commandOf, splitWords } from './unit-words.ts';
 import { environmentFileOf, WORKER_UNIT, workerOpenrc, workerUnit } from './units.ts';
 
@@ -49,55 +50,100 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
   const wanted = wantedFiles(facts, request, manager, found);
   const writes = changes(facts, wanted.files);
   const takenOver = found.isForeign ? { wasActive: facts.isActive, wasEnabled: facts.isEnabled } : null;
+  const k3s = k3sSteps(facts, request);
+  const isChanged = writes.length + k3s.length + wanted.keys.steps.length > 0;
+  const pending = pendingOf(facts, found, isChanged);
   const kept = keepReplaced(
     facts,
     'worker',
     writes.map(({ path }) => path),
     takenOver,
+    pending,
   );
   const service = serviceOf(manager.kind, WORKER_UNIT);
   const isUnit = (path: string) => path === unitPath('worker', manager.kind);
-  const k3s = k3sSteps(facts, request);
-  const isChanged = writes.length + k3s.length + wanted.keys.steps.length > 0;
-  const stopsPlain = found.isForeign && facts.isActive;
+  const stop =
+    found.isForeign && facts.isActive
+      ? service.stop('plain k3s makes room; its pods run on (KillMode=process)')
+      : undefined;
+  const enable = request.skipEnable || facts.isEnabled ? undefined : service.enable();
+  const start = startStep(facts, request, service, pending !== null);
   const steps: Step[] = [
     ...k3s,
     ...kept.steps,
     ...directoriesFor(writes),
     ...wanted.keys.steps,
     ...writes.filter(({ path }) => !isUnit(path)),
-    ...(isChanged && !request.skipStart ? [rehearsal(request, wanted)] : []),
-    ...(stopsPlain ? [service.stop('plain k3s makes room; its pods run on (KillMode=process)')] : []),
+    ...(pending !== null && !request.skipStart ? [rehearsal(request, wanted)] : []),
+    ...(stop ? [stop] : []),
     ...writes.filter(({ path }) => isUnit(path)),
-    ...(isChanged && manager.isRunning ? service.reload : []),
-    ...(request.skipEnable || facts.isEnabled ? [] : [service.enable()]),
-    ...startSteps(facts, request, service, isChanged),
+    ...(pending !== null && manager.isRunning ? service.reload : []),
+    ...(enable ? [enable] : []),
+    ...(start ? [start] : []),
+    ...kept.end,
   ];
-  const undo = takenOver
-    ? [
-        ...putBack(facts, kept.record),
-        ...(manager.isRunning ? service.reload : []),
-        ...(kept.record.takenOver?.wasActive ? plainAgain(facts, service) : []),
-        ...forgetRecord(kept.record),
-      ]
-    : [];
+  const undo =
+    pending === 'take-over' ? wayBack(facts, manager, kept.record, { found, stop, enable, start }) : [];
   return { steps, undo, notes: notesOf(facts, request, found, wanted.dropped) };
 }
 
-/** The operator may have removed its Node by now. */
-function plainAgain(facts: MachineFacts, service: ReturnType<typeof serviceOf>): readonly Step[] {
-  const start = service.startPlain();
-  return [{ ...start, orElse: [...forgetCertificate(facts), start] }];
+/** What an earlier run began is still to be ended, also where every file is in place. */
+function pendingOf(
+  { record }: MachineFacts,
+  { isForeign }: FoundSetup,
+  isChanged: boolean,
+): InstallRecord['pending'] {
+  const before = record?.pending ?? null;
+  if (isForeign || before === 'take-over') return 'take-over';
+  return isChanged ? 'change' : before;
 }
 
-function startSteps(
+interface ServiceSteps {
+  readonly found: FoundSetup;
+  /** Stops plain k3s. */
+  readonly stop: Step | undefined;
+  readonly enable: Step | undefined;
+  readonly start: Step | undefined;
+}
+
+/**
+ * Each step belongs to the one that it undoes: plain k3s that was not stopped runs on as it is. What an earlier run did, which
+ * was killed, is undone in any case.
+ */
+function wayBack(
+  facts: MachineFacts,
+  manager: ServiceManager,
+  record: InstallRecord,
+  { found, stop, enable, start }: ServiceSteps,
+): readonly UndoStep[] {
+  const service = serviceOf(manager.kind, WORKER_UNIT);
+  const { wasActive = false, wasEnabled = false } = record.takenOver ?? {};
+  const isOursRunning = !found.isForeign && facts.isActive;
+  const ending = service.stop('the host that was started ends');
+  return [
+    ...(start || isOursRunning ? [{ step: ending, undoes: isOursRunning ? undefined : start }] : []),
+    ...(!wasEnabled && (enable || facts.isEnabled) ? [{ step: service.disable(), undoes: enable }] : []),
+    ...putBack(facts, record).map((step) => ({ step })),
+    ...(manager.isRunning ? service.reload : []).map((step) => ({ step })),
+    ...(wasActive ? [{ step: plainAgain(facts, service), undoes: stop }] : []),
+    ...forgetRecord(record).map((step) => ({ step, needsAll: true })),
+  ];
+}
+
+/** The operator may have removed its Node by now. */
+function plainAgain(facts: MachineFacts, service: ReturnType<typeof serviceOf>): Step {
+  const start = service.startPlain();
+  return { ...start, orElse: [...forgetCertificate(facts), start] };
+}
+
+function startStep(
   facts: MachineFacts,
   { skipStart, startDeadlineMs }: WorkerRequest,
   service: ReturnType<typeof serviceOf>,
   isChanged: boolean,
-): Step[] {
-  if (skipStart || (facts.isActive && !isChanged)) return [];
-  return [service.start(startDeadlineMs, 'returns when the Node is Ready (Type=notify)')];
+): Step | undefined {
+  if (skipStart || (facts.isActive && !isChanged)) return undefined;
+  return service.start(startDeadlineMs, 'returns when the Node is Ready (Type=notify)');
 }
 
 interface FoundSetup {
@@ -167,14 +213,12 @@ function wantedFiles(
           content: text,
           mode,
           why: `without ${keysLeftOut.join(', ')}, which the gateway decides`,
-          isPrivate: false,
         })),
       {
         path: environmentFile,
         content: formatEnvironmentFile(variables),
         mode: 0o600,
         why: 'the variables of the unit',
-        isPrivate: true,
       },
       ...keys.files.map((file) => ({ ...file, path: dropInPath('worker') })),
       {

@@ -23,6 +23,8 @@ const InstallRecord = z.strictObject({
   ),
   /** The unit of plain k3s whose place was taken. */
   takenOver: z.strictObject({ wasActive: z.boolean(), wasEnabled: z.boolean() }).nullable(),
+  /** An installation that was begun and has not ended: files alone do not show whether the service runs with them. */
+  pending: z.enum(['take-over', 'change']).nullable().default(null),
 });
 export type InstallRecord = z.infer<typeof InstallRecord>;
 

@@ -18,8 +18,6 @@ export interface WriteStep {
   readonly why: string;
   /** What is there now. */
   readonly before?: string | undefined;
-  /** Holds secrets: only names of variables are shown. */
-  readonly isPrivate?: boolean;
 }
 
 export interface RunStep {
@@ -45,10 +43,18 @@ export interface DownloadStep {
   readonly sha256: string | { readonly listUrl: string; readonly name: string };
 }
 
+export interface UndoStep {
+  readonly step: Step;
+  /** The step of the plan that this one undoes: it is left out when the plan did not come to that. */
+  readonly undoes?: Step | undefined;
+  /** It takes the way back away: left out when a step before it failed. */
+  readonly needsAll?: boolean;
+}
+
 export interface Plan {
   readonly steps: readonly Step[];
   /** What makes the machine as it was, when a step fails; empty: what was done may stay. */
-  readonly undo: readonly Step[];
+  readonly undo: readonly UndoStep[];
   /** What the reader should know before they say yes. */
   readonly notes: readonly string[];
 }

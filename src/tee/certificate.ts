@@ -77,7 +77,7 @@ export function readCertificate(der: Buffer): Certificate {
     extensions,
     ...constraintsOf(extensions.get(OID.basicConstraints)),
     keyUsage: keyUsageOf(extensions.get(OID.keyUsage)),
-    name: /^CN=(.*)$/m.exec(node.subject)?.[1] ?? node.subject.replaceAll('\n', ', '),
+    name: nameOf(node),
   };
 }
 
@@ -99,6 +99,12 @@ export function pemOf(der: Uint8Array): string {
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return ['-----BEGIN CERTIFICATE-----', ...base64, '-----END CERTIFICATE-----', ''].join('\n');
+}
+
+function nameOf(node: X509Certificate): string {
+  // Node's types do not say so: the subject is undefined where the certificate names nobody.
+  const subject = (node.subject as string | undefined) ?? '';
+  return /^CN=(.*)$/m.exec(subject)?.[1] ?? subject.replaceAll('\n', ', ');
 }
 
 function nodeCertificate(der: Buffer): X509Certificate {

@@ -90,6 +90,7 @@ async function strangerTo(identity: DevIdentity): Promise<DevIdentity> {
 
 export interface Request {
   readonly nowMs: number;
+  /** Empty: a certificate whose subject names nobody. */
   readonly name: string;
   readonly algorithm: Algorithm;
   readonly isCa: boolean;
@@ -108,8 +109,8 @@ export async function issue(request: Request): Promise<DevIdentity> {
     : x509.KeyUsageFlags.digitalSignature;
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: `01${serial}`,
-    subject: `CN=${name}`,
-    issuer: `CN=${signer.name}`,
+    subject: distinguishedName(name),
+    issuer: distinguishedName(signer.name),
     publicKey: keys.publicKey,
     signingKey: signer.key.toCryptoKey(importAlgorithm(signer.algorithm), true, ['sign']),
     signingAlgorithm: signingAlgorithm(signer.algorithm),
@@ -131,6 +132,8 @@ export async function issue(request: Request): Promise<DevIdentity> {
     key: KeyObject.from(keys.privateKey),
   };
 }
+
+const distinguishedName = (name: string): string => (name === '' ? '' : `CN=${name}`);
 
 export interface CrlOptions {
   readonly nowMs: number;

@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { asBuffer } from './bytes.ts';
+import { pemOf, readCertificate } from './certificate.ts';
+import { issue } from './dev-chain.ts';
 import type { Evidence } from './evidence.ts';
 import { isSame, mutated, randomFrom } from './mutation.fixture.ts';
 import { policyOf } from './policy.fixture.ts';
@@ -24,6 +27,29 @@ test.each(SAMPLES)(
       if (verdict.accepted && !isSame(changed, evidence)) accepted.push(round);
     }
     expect(accepted).toEqual([]);
+  },
+);
+
+/** The one form of a name that no vendor uses, and that any attacker can put into a chain. */
+async function namelessCertificate(): Promise<Buffer> {
+  return (await issue({ nowMs: NOW, name: '', algorithm: 'P-256', isCa: false })).certificate;
+}
+
+test('a certificate whose subject is empty is read, and has no name', async () => {
+  expect(readCertificate(await namelessCertificate()).name).toBe('');
+});
+
+test.each(['a report of SEV-SNP', 'a quote of TDX, version 4'])(
+  '%s with a certificate whose subject is empty is refused, and breaks nothing',
+  async (name) => {
+    const { evidence, policy } = await sample(name);
+    const nameless = await namelessCertificate();
+    for (const [changed, item] of evidence.collateral.entries()) {
+      const issuerChain = item.issuerChain === undefined ? undefined : pemOf(nameless);
+      const content = issuerChain === undefined ? nameless : asBuffer(item.content);
+      const collateral = evidence.collateral.with(changed, { ...item, content, issuerChain });
+      expect(verify({ ...evidence, collateral }, policy, { nowMs: NOW }).accepted).toBe(false);
+    }
   },
 );
 
