@@ -606,6 +606,19 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a genuine object that is served under the id of another one counts as unread, and is named'],
       },
       {
+        attack: 'former validators, or a full node with their keys, show another history',
+        defence: 'trust ends after 14 days without a recent pin, which the way of committees must lead through',
+        tests: [
+          'for longer is refused without a recent pin, even for what the old committee signed',
+          'another history that former validators have signed does not lead through the recent pin',
+        ],
+      },
+      {
+        attack: 'a third of the voting power signs two histories',
+        defence: 'two signed checkpoints of one height stop every decision',
+        tests: ['two signed checkpoints of one height stop everything, after a restart too'],
+      },
+      {
         attack: 'a full node replays the state before a slash',
         defence: 'with a trust pin, no version older than a proven one counts',
         tests: ['cannot take a slash back by serving what was before it'],

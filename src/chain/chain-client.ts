@@ -21,10 +21,11 @@ import {
   openEndpoints,
 } from './endpoints/index.ts';
 import { k8sGateway, slashing, staking } from './generated/index.ts';
-import { createObjectProofs, type ObjectProofs, type UnprovenListener } from './object-proofs.ts';
+import type { ObjectProofs } from './object-proofs.ts';
 import { CLOCK_ID, clockOf, type ReadObject, readEpoch, readObjects } from './object-reads.ts';
+import { openProofs, type ProofOptions } from './open-proofs.ts';
 
-export interface ChainClientOptions {
+export interface ChainClientOptions extends ProofOptions {
   /** Full nodes, the preferred one first. */
   readonly endpoints: readonly EndpointAddress[];
   readonly deployment: Deployment;
@@ -37,8 +38,6 @@ export interface ChainClientOptions {
   readonly allowInsecure?: boolean;
   /** For tests that cut a connection at a given moment. */
   readonly fetch?: typeof globalThis.fetch;
-  /** Called for each object that a node serves and cannot prove; needs a trust pin in the deployment. */
-  readonly onUnproven?: UnprovenListener;
 }
 
 /** The reads of the project, for one cluster of one package on one chain. */
@@ -121,18 +120,7 @@ function startReading(options: ChainClientOptions): Reading {
     allowInsecure: options.allowInsecure ?? false,
     ...(options.fetch && { fetch: options.fetch }),
   });
-  const proofs =
-    deployment.trust &&
-    createObjectProofs({
-      nodes: endpoints,
-      pin: deployment.trust,
-      clock: options.clock,
-      onUnproven: (unproven) => {
-        const { contradictedBy, objectId, detail } = unproven;
-        if (contradictedBy !== undefined) endpoints.drop(contradictedBy, `object ${objectId}: ${detail}`);
-        options.onUnproven?.(unproven);
-      },
-    });
+  const proofs = openProofs(options, deployment, endpoints);
   return { deployment, endpoints, proofs, recordsTable: undefined };
 }
 
