@@ -1,7 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { ConfigurationError, DaasError, EXIT } from '#base';
-import { readTrustedText } from '#infrastructure';
+import { ConfigurationError, DaasError, EXIT, messageOf } from '#base';
+import { readBounded, readTrustedText } from '#infrastructure';
 import {
   type CollateralDescription,
   type CollateralItem,
@@ -204,9 +204,12 @@ function reportDataOf(hex: string | undefined): Buffer | undefined {
   throw new ConfigurationError('DAAS_HEX_INVALID', `'${hex}' is not hexadecimal (--report-data)`);
 }
 
+/** Evidence with all its collateral in base64 has a few hundred kilobytes. */
+const LONGEST_BYTES = 16 * 1024 * 1024;
+
 async function reading(file: string, what: string): Promise<Buffer> {
   try {
-    return await readFile(file);
+    return await readBounded(file, LONGEST_BYTES);
   } catch (cause) {
     throw unreadable(file, what, 'read', cause);
   }
@@ -231,8 +234,12 @@ async function writing(file: string, text: string): Promise<void> {
 }
 
 function unreadable(file: string, what: string, verb: string, cause: unknown): ConfigurationError {
-  return new ConfigurationError('DAAS_TEE_FILE_UNREADABLE', `${what} cannot be ${verb}: ${file}`, {
-    cause,
-    details: { file },
-  });
+  return new ConfigurationError(
+    'DAAS_TEE_FILE_UNREADABLE',
+    `${what} cannot be ${verb}: ${file} (${messageOf(cause)})`,
+    {
+      cause,
+      details: { file },
+    },
+  );
 }
