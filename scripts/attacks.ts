@@ -1225,6 +1225,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'changes the rules just before a stake or a top-up lands',
+        defence: 'stake and top-up name the version of the terms that the staker has seen',
+        tests: ['a_stake_on_older_terms_is_refused', 'a_top_up_on_older_terms_is_refused'],
+      },
+      {
         attack:
           'shortens the unbonding time, forces stakes out under the long one, then appoints slashers within a day',
         defence: 'no change takes effect before everybody who unbonds under earlier terms is out',

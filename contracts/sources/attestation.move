@@ -28,6 +28,9 @@ const EEnclaveKey: vector<u8> =
 #[error]
 const EDocumentAge: vector<u8> =
     b"The document is more than an hour from the time of the chain: ask the enclave for a new one";
+#[error]
+const EDocumentNotNewer: vector<u8> =
+    b"The document is not newer than the one that is stored for the gateway: ask the enclave for a new one";
 
 // === Constants ===
 
@@ -47,11 +50,11 @@ public struct Claim has drop {
 
 // === Functions ===
 
-/// Stores which key the gateway's enclave holds, for a week, in place of what was stored. The document comes from
+/// Stores which key the gateway's enclave holds, for a week, in place of an older one. The document comes from
 /// `sui::nitro_attestation::load_nitro_attestation` in the same transaction. Only the admin (`cluster::ENotAdmin`): the
 /// image of an enclave is public, so anybody could show one with the same measurement. Aborts with
-/// `cluster::ENoSuchGateway`, `ENotNitro`, `EDebugEnclave`, `EMeasurementDiffers`, `EEnclaveKey`, `EDocumentAge`.
-/// Emits `cluster::GatewayAttested`.
+/// `cluster::ENoSuchGateway`, `ENotNitro`, `EDebugEnclave`, `EMeasurementDiffers`, `EEnclaveKey`, `EDocumentAge`,
+/// `EDocumentNotNewer`. Emits `cluster::GatewayAttested`.
 public fun register_attestation(
     cluster: &mut Cluster,
     gateway: ID,
@@ -85,6 +88,9 @@ public(package) fun register_claim(
     assert!(enclave_key.length() == KEY_LENGTH, EEnclaveKey);
     let distance_ms = if (now_ms > timestamp_ms) now_ms - timestamp_ms else timestamp_ms - now_ms;
     assert!(distance_ms <= MAX_DOCUMENT_AGE_MS, EDocumentAge);
+    // Otherwise a document of the last hour would bring back the key of an enclave that has been replaced.
+    let stored = registered.attestation();
+    assert!(stored.is_none() || timestamp_ms > stored.borrow().attested_at_ms(), EDocumentNotNewer);
     cluster.attest_gateway(gateway, enclave_key, timestamp_ms, timestamp_ms + ATTESTATION_LIFE_MS);
 }
 

@@ -119,7 +119,7 @@ const EInvalidNodeId: vector<u8> =
 #[error]
 const ENodeIdReserved: vector<u8> = b"The admin has reserved that node id for another address";
 #[error]
-const ENodeIdNotReserved: vector<u8> = b"That node id is reserved for nobody";
+const ENodeIdNotReserved: vector<u8> = b"That node id is not reserved";
 
 // === Bounds ===
 
@@ -177,8 +177,8 @@ public struct Cluster has key {
     /// By then every stake is unlocked that began to unbond under parameters before the stored ones: no later change
     /// may count earlier, or a shortened unbonding time would bring it to those who cannot leave any more.
     earlier_unlock_ms: u64,
-    /// Rises with each act that changes what stakers agree to, now or later, and never by time. Who stakes names the
-    /// one that was shown.
+    /// Rises with each act that changes what stakers agree to, now or later, and never by time. A staker names the
+    /// one it was shown.
     terms_version: u64,
     /// Where a worker may join: the Kubernetes servers. Empty: unchecked.
     servers: vector<String>,
@@ -269,7 +269,8 @@ public struct Attestation has copy, drop, store {
     expires_at_ms: u64,
 }
 
-/// Changes of records, apart by who can bring them about: nobody can push another's kind of change out of its ring.
+/// Changes of records, apart by who can bring them about: an address can push changes out of those rings only into
+/// which its own changes go.
 public struct Rings has store {
     /// Slashes and forced unstakes: what slashers and the admin do.
     forced: Ring,
@@ -283,7 +284,7 @@ public struct Rings has store {
 public struct Ring has store {
     /// Oldest first.
     entries: vector<RingEntry>,
-    /// The highest sequence that has fallen out: who has read less far must make a full pass.
+    /// The highest sequence that has fallen out: a reader that has read less far must make a full pass.
     dropped_seq: u64,
 }
 
@@ -459,7 +460,7 @@ public fun new_parameters(
     }
 }
 
-/// Makes a cluster whose admin is the sender. Anybody may call it: a cluster binds nobody but those who stake in it.
+/// Makes a cluster whose admin is the sender. Anybody may call it: a cluster binds only those who stake in it.
 /// Emits `ClusterCreated`. Returns the cluster: what else it needs from the start can be said in the same transaction,
 /// which must end by `share`.
 public fun create_cluster(parameters: Parameters, ctx: &mut TxContext): Cluster {
@@ -584,7 +585,7 @@ public fun accept_treasury(cluster: &mut Cluster, clock: &Clock, ctx: &TxContext
 }
 
 /// Takes a slasher out at once, from the parameters in force and from those that pend. Votes already given count no
-/// more. With fewer slashers left than the threshold, nobody can be slashed until new parameters are in force.
+/// more. With fewer slashers left than the threshold, no stake can be slashed until new parameters are in force.
 /// Raises `terms_version`. Only the admin: `ENotAdmin`. Aborts with `ENotASlasher`. Emits `SlasherRemoved`.
 public fun remove_slasher(cluster: &mut Cluster, slasher: address, clock: &Clock, ctx: &TxContext) {
     assert_admin(cluster, ctx);
@@ -715,8 +716,8 @@ public fun register_gateway(
     id
 }
 
-/// Sets a gateway live (0), draining (1: serves whom it has, gets nobody new) or retired (2: leaves the list for
-/// good). Only the admin: `ENotAdmin`. Aborts with `ENoSuchGateway`, `ENoSuchStatus`. Emits `GatewayStatusChanged`.
+/// Sets a gateway live (0), draining (1: serves the workers it has, gets no new ones) or retired (2: leaves the list
+/// for good). Only the admin: `ENotAdmin`. Aborts with `ENoSuchGateway`, `ENoSuchStatus`. Emits `GatewayStatusChanged`.
 public fun set_gateway_status(cluster: &mut Cluster, gateway: ID, status: u8, ctx: &TxContext) {
     assert_admin(cluster, ctx);
     assert!(status <= GATEWAY_RETIRED, ENoSuchStatus);
@@ -747,7 +748,7 @@ public fun set_gateway_pins(
 // === Rules that are pure functions ===
 
 /// The parameters in force at a time: a function of what is stored and the time alone, so that every reader comes to
-/// the same, whoever has called what.
+/// the same, whether or not a call has settled a change.
 public fun parameters_at(cluster: &Cluster, now_ms: u64): Parameters {
     if (cluster.pending.is_some()) {
         let pending = cluster.pending.borrow();
@@ -818,9 +819,12 @@ public fun maximum_stake_mist(): u64 { MAX_STAKE_MIST }
 
 // === For the other modules ===
 
+/// Whether this package may change the cluster.
+public(package) fun has_version(cluster: &Cluster): bool { cluster.version == VERSION }
+
 /// Aborts with `EWrongVersion` unless this package may change the cluster.
 public(package) fun assert_version(cluster: &Cluster) {
-    assert!(cluster.version == VERSION, EWrongVersion);
+    assert!(has_version(cluster), EWrongVersion);
 }
 
 /// Aborts with `EWrongVersion`, and with `ENotAdmin` unless the sender is the admin.
@@ -1102,7 +1106,7 @@ fun new_tiers(stakes_mist: vector<u64>, permissions: vector<vector<String>>): ve
 }
 
 /// Whether a tier names `nodes:write`, and the index of the first that does. `*:*` alone does not make one: what a
-/// worker needs is said in so many words.
+/// worker needs is named explicitly.
 fun worker_tier(tiers: &vector<Tier>): (bool, u64) {
     let permission = b"nodes:write".to_string();
     let mut i = 0;

@@ -2,9 +2,9 @@
 
 /// Seal tokens: what ties a stake to one holder's key.
 ///
-/// A Seal token is an object of the staker's that cannot be given away. It holds no secret: whoever proves possession
-/// of `holder_key`, while the token is the one its stake record names and the record is active, speaks for the
-/// stake. (It has nothing to do with Seal, the secrets service of the same name.)
+/// A Seal token is an object of the staker's that cannot be given away. It holds no secret: the holder of the
+/// private key of `holder_key` speaks for the stake, while the token is the one its stake record names and the record
+/// is active. (It has nothing to do with Seal, the secrets service of the same name.)
 #[allow(lint(prefer_mut_tx_context))]
 module k3s_daas::k8s_gateway;
 
@@ -63,7 +63,7 @@ public struct SealToken has key {
     stake_id: ID,
     /// Empty for user and admin stakes.
     node_id: String,
-    /// Ed25519 public key of whoever proves this token.
+    /// Ed25519 public key of the holder, who proves this token by signatures.
     holder_key: vector<u8>,
     /// The stake when the token was made, in MIST.
     stake_amount: u64,
@@ -220,7 +220,7 @@ public fun rotate_seal_token(
 }
 
 /// Deletes a token; if it was the live one of its record, the record has none then. Its owner, which is the staker,
-/// may do so at any time (nobody else can name the object in a transaction). Aborts with `staking::EWrongCluster`,
+/// may do so at any time (no other address can name the object in a transaction). Aborts with `staking::EWrongCluster`,
 /// `EWrongToken`. Emits `SealTokenRevoked`.
 public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, token: SealToken) {
     record.assert_belongs(cluster);
@@ -242,9 +242,9 @@ public fun revoke_seal_token(cluster: &mut Cluster, record: &mut StakeRecord, to
     destroy(token);
 }
 
-/// Whether a token counts: it belongs to this record and cluster, is the record's live one, the record is active, no
-/// slash has left it less than the minimum in force, the token has not expired, and the parameters in force grant the
-/// stake each of its permissions still. Never aborts.
+/// Whether a token counts: it belongs to this record and cluster, this package may change the cluster, it is the
+/// record's live one, the record is active, no slash has left it less than the minimum in force, the token has not
+/// expired, and the parameters in force grant the stake each of its permissions still. Never aborts.
 public fun is_valid(
     cluster: &Cluster,
     record: &StakeRecord,
@@ -253,7 +253,8 @@ public fun is_valid(
     ctx: &TxContext,
 ): bool {
     let parameters = cluster.parameters_at(clock.timestamp_ms());
-    record.cluster() == object::id(cluster)
+    cluster.has_version()
+        && record.cluster() == object::id(cluster)
         && is_bound(record, token)
         && record.is_active()
         && !record.is_short_after_slash(&parameters)

@@ -86,9 +86,9 @@ public struct SlashProposal has key {
     evidence: vector<u8>,
     /// Hash of what the staker says to it; empty until then.
     answer: vector<u8>,
-    /// Who voted, in order; the proposer first.
+    /// The addresses whose votes stand, in the order of voting.
     votes: vector<address>,
-    /// The slashers when it was opened: nobody else may vote.
+    /// The slashers when it was opened: only they may vote.
     electorate: vector<address>,
     /// The threshold when it was opened: never fewer votes than this.
     threshold_at_opening: u64,
@@ -257,7 +257,7 @@ public fun vote(
     note_vote(proposal, record, &parameters, voter);
 }
 
-/// Takes a vote back, as long as the proposal is open. Only who has voted: `ENotVoted`. Aborts with
+/// Takes a vote back, as long as the proposal is open. Only an address that has voted: `ENotVoted`. Aborts with
 /// `staking::EWrongCluster`, `EWrongRecord`, `EProposalClosed`. Emits `SlashVoteRetracted`.
 public fun retract(
     cluster: &Cluster,

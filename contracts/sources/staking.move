@@ -70,7 +70,7 @@ public struct StakeRecord has key {
     staked_at_ms: u64,
     /// The least stake of its type then. A slash ends the record only below this and below the minimum of its day.
     minimum_when_staked_mist: u64,
-    /// From then on the rest can be withdrawn. 0 while active; fixed when that ends, and moved by nobody later.
+    /// From then on the rest can be withdrawn. 0 while active; fixed when that ends, and never moved later.
     unlock_at_ms: u64,
     /// From then on no proposal holds or takes anything any more. 0 while active; fixed with `unlock_at_ms`.
     hold_until_ms: u64,
@@ -94,7 +94,7 @@ public struct OpenProposal has copy, drop, store {
     proposer: address,
     /// False when the proposer has taken the vote back.
     has_proposers_vote: bool,
-    /// Who else has voted for it.
+    /// The other addresses that have voted for it.
     seconders: vector<address>,
     expires_at_ms: u64,
 }
@@ -219,18 +219,20 @@ public fun stake_for_admin(
 /// Makes a new record reachable for everybody who may act on it: the last step of the transaction that made it.
 public fun share(record: StakeRecord) { transfer::share_object(record); }
 
-/// Adds a coin to an active stake. Only the staker: `ENotStaker`. Aborts with `EWrongCluster`, `ENotActive`,
-/// `EProposalOpen` (a slash under way is not dodged by raising the stake), `ETopUpBelowMinimum`,
-/// `EStakeAboveMaximum`. Emits `StakeToppedUp`.
+/// Adds a coin to an active stake. `terms_version` as for `stake_for_node`. Only the staker: `ENotStaker`. Aborts with
+/// `EWrongCluster`, `ETermsChanged`, `ENotActive`, `EProposalOpen` (a slash under way is not dodged by raising the
+/// stake), `ETopUpBelowMinimum`, `EStakeAboveMaximum`. Emits `StakeToppedUp`.
 public fun top_up(
     cluster: &mut Cluster,
     record: &mut StakeRecord,
     coin: Coin<SUI>,
+    terms_version: u64,
     clock: &Clock,
     ctx: &TxContext,
 ) {
     let now_ms = clock.timestamp_ms();
     assert_belongs(record, cluster);
+    assert_terms(cluster, terms_version);
     assert_staker(record, ctx);
     assert_active(record);
     let parameters = cluster.parameters_at(now_ms);
@@ -589,7 +591,7 @@ fun stake(
     ctx: &mut TxContext,
 ): StakeRecord {
     cluster.assert_version();
-    assert!(terms_version == cluster.terms_version(), ETermsChanged);
+    assert_terms(cluster, terms_version);
     let now_ms = clock.timestamp_ms();
     let parameters = cluster.parameters_at(now_ms);
     let amount_mist = coin.value();
@@ -615,6 +617,12 @@ fun stake(
         open_proposals: vector[],
         last_sequence: 0,
     }
+}
+
+/// Aborts with `ETermsChanged` unless this is the version of the terms now: coins go under no terms that their staker
+/// has not seen.
+fun assert_terms(cluster: &Cluster, terms_version: u64) {
+    assert!(terms_version == cluster.terms_version(), ETermsChanged);
 }
 
 fun note_created(record: &mut StakeRecord, cluster: &mut Cluster, terms_version: u64) {

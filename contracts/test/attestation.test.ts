@@ -64,6 +64,10 @@ describe('an attestation', () => {
     await expect(attest({ pcrs, publicKey })).rejects.toThrow(error);
   });
 
+  test('no newer than the stored one is refused', async () => {
+    await expect(attest({ pcrs: PCRS, publicKey: KEY })).rejects.toThrow('EDocumentNotNewer');
+  });
+
   test('that the native cannot read is refused by the native', async () => {
     await expect(attestBytes(Uint8Array.of(1, 2, 3))).rejects.toThrow(/nitro_attestation|code: 1/i);
   });

@@ -177,7 +177,6 @@ describe('versions', () => {
     expect([object.version, object.type, object.owner.$kind]).toEqual(['1', 'package', 'Immutable']);
     const { package: published } = await client.movePackageService.getPackage({ packageId }).response;
     expect(published?.modules.map(({ name }) => name)).toEqual([
-      'appearance',
       'attestation',
       'cluster',
       'k8s_gateway',

@@ -45,7 +45,13 @@ async function measureAll(cluster: string, costs: Costs): Promise<void> {
     ]);
   });
   await run(on, 'top_up', alice, (tx) => {
-    call(tx, 'staking::top_up', [obj(tx, cluster), obj(tx, record), coin(tx, 10), tx.object.clock()]);
+    call(tx, 'staking::top_up', [
+      obj(tx, cluster),
+      obj(tx, record),
+      coin(tx, 10),
+      ...(isFirstCut ? [] : [tx.pure.u64(terms)]),
+      tx.object.clock(),
+    ]);
   });
   const short = await propose(on, 'propose, reason 64 B', slasher, record, 64);
   const long = await propose(on, 'propose, reason 256 B', second, record, 256);

@@ -46,7 +46,6 @@ const FIRST: readonly (readonly [string, readonly string[]])[] = [
   ['slashing', ['slashing_tests']],
   ['k8s_gateway', ['k8s_gateway_tests']],
   ['attestation', ['attestation_tests']],
-  ['appearance', ['appearance_tests']],
 ];
 const SLOWEST = 'rings_tests';
 

@@ -17,6 +17,7 @@ const ATTESTATION = {
   aborts: [
     'attestation::EDebugEnclave',
     'attestation::EDocumentAge',
+    'attestation::EDocumentNotNewer',
     'attestation::EEnclaveKey',
     'attestation::EMeasurementDiffers',
     'attestation::ENotNitro',

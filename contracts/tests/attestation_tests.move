@@ -81,6 +81,36 @@ fun a_document_of_the_last_millisecond_there_is_is_refused() {
     abort
 }
 
+#[test, expected_failure(abort_code = attestation::EDocumentNotNewer)]
+fun an_older_document_does_not_replace_a_newer_one() {
+    let mut w = world::begin();
+    let id = nitro_gateway(&mut w);
+    w.at(HOUR);
+    w.attest(world::admin(), id, claim(8));
+    w.attest(world::admin(), id, with_key(option::some(world::key_2()), 7));
+    abort
+}
+
+#[test, expected_failure(abort_code = attestation::EDocumentNotNewer)]
+fun a_document_of_the_same_millisecond_does_not_replace_the_stored_one() {
+    let mut w = world::begin();
+    let id = nitro_gateway(&mut w);
+    w.attest(world::admin(), id, claim(8));
+    w.attest(world::admin(), id, with_key(option::some(world::key_2()), 8));
+    abort
+}
+
+#[test]
+fun a_document_one_millisecond_newer_replaces_the_stored_one() {
+    let mut w = world::begin();
+    let id = nitro_gateway(&mut w);
+    w.attest(world::admin(), id, claim(8));
+    w.attest(world::admin(), id, with_key(option::some(world::key_2()), 9));
+    assert_eq!(w.cluster().gateway(id).attestation().borrow().attested_at_ms(), 9);
+    assert_eq!(*w.cluster().gateway(id).attestation().borrow().enclave_key(), world::key_2());
+    w.end();
+}
+
 #[test, expected_failure(abort_code = cluster::ENotAdmin)]
 fun nobody_else_shows_an_enclave() {
     let mut w = world::begin();

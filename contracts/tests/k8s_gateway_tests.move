@@ -693,6 +693,23 @@ fun a_token_is_valid_for_its_own_record_and_cluster_alone() {
 }
 
 #[test]
+fun no_token_counts_in_a_cluster_of_another_version() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    let token = w.worker_token(world::alice(), &mut r, world::key());
+    assert!(w.is_valid(&r, &token));
+    w.cluster_mut().set_version_for_testing(2);
+    assert!(!w.is_valid(&r, &token));
+    w.cluster_mut().set_version_for_testing(0);
+    assert!(!w.is_valid(&r, &token));
+    w.cluster_mut().set_version_for_testing(1);
+    assert!(w.is_valid(&r, &token));
+    world::put(r);
+    world::put_token(world::alice(), token);
+    w.end();
+}
+
+#[test]
 fun a_token_that_says_more_than_its_stake_is_worth_counts_no_more() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut r = w.stake_user(world::alice(), 10_001);

@@ -714,6 +714,35 @@ fun an_admin_stake_names_the_terms_too() {
     abort
 }
 
+#[test, expected_failure(abort_code = staking::ETermsChanged)]
+fun a_top_up_on_older_terms_is_refused() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.remove_slasher(world::admin(), world::s3());
+    w.top_up_on_terms(world::alice(), &mut r, 10, 1);
+    abort
+}
+
+#[test, expected_failure(abort_code = staking::ETermsChanged)]
+fun a_top_up_on_terms_to_come_is_refused() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.top_up_on_terms(world::alice(), &mut r, 10, 2);
+    abort
+}
+
+#[test]
+fun a_top_up_on_the_terms_that_the_staker_has_seen_counts() {
+    let mut w = world::begin();
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.schedule(world::admin(), world::draft().with_minimum(2_000));
+    w.at(world::delay());
+    w.top_up_on_terms(world::alice(), &mut r, 10, 2);
+    assert_eq!(r.balance_mist(), 1_010);
+    world::put(r);
+    w.end();
+}
+
 #[test]
 fun the_terms_are_those_of_the_last_act_and_not_of_the_hour() {
     let mut w = world::begin();

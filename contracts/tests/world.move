@@ -486,15 +486,27 @@ fun take(w: &mut World, sender: address, id: ID): StakeRecord {
 }
 
 public fun top_up(w: &mut World, sender: address, record: &mut StakeRecord, mist: u64) {
+    let terms_version = w.cluster.terms_version();
+    w.top_up_on_terms(sender, record, mist, terms_version);
+}
+
+public fun top_up_on_terms(
+    w: &mut World,
+    sender: address,
+    record: &mut StakeRecord,
+    mist: u64,
+    terms_version: u64,
+) {
     w.tx(sender);
     let coin = w.sui(mist);
-    staking::top_up(&mut w.cluster, record, coin, &w.clock, w.scenario.ctx());
+    staking::top_up(&mut w.cluster, record, coin, terms_version, &w.clock, w.scenario.ctx());
 }
 
 /// Without a transaction of its own.
 public fun top_up_in_this_transaction(w: &mut World, record: &mut StakeRecord, mist: u64) {
     let coin = w.sui(mist);
-    staking::top_up(&mut w.cluster, record, coin, &w.clock, w.scenario.ctx());
+    let terms_version = w.cluster.terms_version();
+    staking::top_up(&mut w.cluster, record, coin, terms_version, &w.clock, w.scenario.ctx());
 }
 
 public fun unstake(w: &mut World, sender: address, record: &mut StakeRecord) {

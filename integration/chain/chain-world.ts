@@ -19,9 +19,9 @@ import {
   operations,
   readContractBuild,
   type Wallet,
+  type WalletStakeChain,
 } from '#chain';
 import { openJournal } from '#infrastructure';
-import type { StakeChain } from '#plugin';
 
 export const SUI = 1_000_000_000n;
 
@@ -39,7 +39,10 @@ export interface ChainWorld extends AsyncDisposable {
   readonly directory: string;
   /** A new account with that much SUI in one coin. */
   wallet(sui?: bigint): Promise<Wallet & { readonly keyFile: string; readonly secretKey: string }>;
-  stakeChain(wallet: Wallet, options?: Partial<Parameters<typeof createStakeChain>[0]>): Promise<StakeChain>;
+  stakeChain(
+    wallet: Wallet,
+    options?: Partial<Parameters<typeof createStakeChain>[0]>,
+  ): Promise<WalletStakeChain>;
   journal(wallet: Wallet): Promise<Journal>;
   balance(address: string): Promise<bigint>;
 }

@@ -1,3 +1,5 @@
+import { bcs } from '@mysten/sui/bcs';
+import { deriveDynamicFieldID, normalizeSuiAddress } from '@mysten/sui/utils';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { contracts, createChainClient, openNetwork, operations, type Wallet } from '#chain';
@@ -122,6 +124,33 @@ describe('a full node that lies', () => {
     serve(before);
     expect(await readBy(trusting, recordId)).toMatchObject({ status: 'active' });
     expect(await readBy(proving, recordId)).toMatchObject({ status: 'slashed', slashReason: 'real' });
+  });
+
+  test.each([
+    ['with', () => proving],
+    ['without', () => trusting],
+  ])('cannot lead a slash to the record of another node, %s a trust pin', async (_how, clientOf) => {
+    const [named, victim] = [await staked(), await staked()];
+    const client = clientOf();
+    expect(await client.liveRecordOf(named.nodeId)).toBe(named.recordId);
+    const { state } = await client.clusterState();
+    const entry = served(
+      deriveDynamicFieldID(
+        state.nodes.id,
+        `${normalizeSuiAddress('0x1')}::string::String`,
+        bcs.string().serialize(named.nodeId).toBytes(),
+      ),
+    );
+    // The entry ends with the id of the record.
+    const contents = Uint8Array.from(entry.contents);
+    contents.set(Buffer.from(victim.recordId.slice(2), 'hex'), contents.length - 32);
+    serve({ ...entry, contents });
+    await expect(client.liveRecordOf(named.nodeId)).rejects.toMatchObject({
+      code: 'DAAS_RECORD_MISMATCH',
+      isRetryable: true,
+      details: { nodeId: named.nodeId, recordId: victim.recordId },
+    });
+    serve(entry);
   });
 
   test('cannot sign for the chain: with other validators all it serves is unread', async () => {

@@ -79,6 +79,19 @@ describe('stake and token', () => {
     expect((await chain.point()).timestampMs).toBeGreaterThan(0);
   });
 
+  test('of one transaction keep their receipt while the record names the token', async () => {
+    const chain = await world.stakeChain(await world.wallet());
+    const key = holderKey();
+    const joined = await chain.join({ nodeId: nextNode(), stakeMist: 2n * SUI, holderKey: key });
+    const record = (await chain.records([joined.objectId])).get(joined.objectId);
+    if (!record) throw new Error('the record is not there');
+    expect(record.token).toBe(joined.tokenId);
+    expect(await chain.receiptOf(record, key)).toEqual(joined);
+    const { tokenId: _tokenId, ...made } = joined;
+    expect(await chain.receiptOf({ ...record, token: undefined }, key)).toEqual(made);
+    expect(await chain.receiptOf({ ...record, token: joined.objectId }, key)).toEqual(made);
+  });
+
   test('asked for twice are made once', async () => {
     const { wallet, chain, nodeId, recordId, digest } = await staked();
     const key = holderKey();

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createServerGuard } from '#api';
 import { Lifetime, type Log, Secret, silentLog } from '#base';
+import { caHash } from '#infrastructure';
 import { type Authority, openAuthority } from './server/authority.ts';
 
 const life = new Lifetime();
@@ -29,8 +30,10 @@ beforeAll(async () => {
 });
 afterAll(() => life.close());
 
+type Bundle = Pick<Authority, 'certificate'>;
+
 /** A Kubernetes server whose certificate is of one CA, and which serves the bundle of another. */
-async function server(signer: Authority, bundle: Authority): Promise<string> {
+async function server(signer: Authority, bundle: Bundle): Promise<string> {
   const { certificate, key } = await signer.issue({
     commonName: 'server',
     usage: 'server',
@@ -47,9 +50,9 @@ async function server(signer: Authority, bundle: Authority): Promise<string> {
   return `https://127.0.0.1:${(listening.address() as AddressInfo).port}`;
 }
 
-const hashOf = ({ certificate }: Authority) => createHash('sha256').update(certificate).digest();
+const hashOf = ({ certificate }: Bundle) => Buffer.from(caHash(certificate), 'hex');
 
-function credential(url: string, authority: Authority) {
+function credential(url: string, authority: Bundle) {
   const token = new Secret(`K10${hashOf(authority).toString('hex')}::abcdef.0123456789abcdef`);
   return { server: url, token, expiresAtMs: 0 };
 }
@@ -78,6 +81,33 @@ test('a server that is not listed is refused without being asked', async () => {
     code: 'DAAS_SERVER_NOT_LISTED',
     isRetryable: true,
     exitCode: 75,
+  });
+});
+
+test('a server whose bundle has several certificates passes by the hash of its root, as k3s makes it', async () => {
+  const bundle = own.certificate + other.certificate;
+  const root = Buffer.from(caHash(bundle), 'hex');
+  expect(root).not.toEqual(createHash('sha256').update(bundle).digest());
+  const url = await server(own, { certificate: bundle });
+  const join = credential(url, { certificate: bundle });
+  await guardOf({ servers: [url], caHashes: [root] })(join);
+});
+
+test('a root that is added to the bundle behind the one of the hash is not trusted', async () => {
+  const bundle = { certificate: own.certificate + other.certificate };
+  const url = await server(other, bundle);
+  const listed = { servers: [url], caHashes: [hashOf(bundle)] };
+  await expect(guardOf(listed)(credential(url, bundle))).rejects.toMatchObject({
+    code: 'DAAS_SERVER_CA_MISMATCH',
+    message: expect.stringContaining('does not end in the CA'),
+  });
+});
+
+test('a server without a CA bundle is refused as another one', async () => {
+  const url = await server(own, { certificate: '<html>' });
+  await expect(guardOf(pinned(url))(credential(url, own))).rejects.toMatchObject({
+    code: 'DAAS_SERVER_CA_MISMATCH',
+    message: expect.stringContaining('no PEM certificate'),
   });
 });
 
@@ -111,6 +141,52 @@ test('a server that is away is retried', async () => {
   await expect(guardOf(pinned(url))(credential(url, own))).rejects.toMatchObject({
     code: 'DAAS_SERVER_UNREACHABLE',
     isRetryable: true,
+  });
+});
+
+describe('a stop while a server is checked ends the check with its reason', () => {
+  /** Accepts connections and says nothing; `onConnection` is called with each. */
+  async function silent(onConnection: () => void = () => undefined): Promise<number> {
+    const sockets = new Set<Socket>();
+    const listening = createTcpServer((socket) => {
+      sockets.add(socket.on('error', () => undefined));
+      onConnection();
+    }).listen(0, '127.0.0.1');
+    await new Promise((done) => listening.once('listening', done));
+    life.defer('silent server', () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((done) => listening.close(done));
+    });
+    return (listening.address() as AddressInfo).port;
+  }
+
+  function checkWith(url: string, names: Record<string, string>, signal: AbortSignal) {
+    const guard = createServerGuard({
+      cluster: async () => pinned(url),
+      log: silentLog,
+      environment: names,
+      timeoutMs: 600_000,
+    });
+    return guard(credential(url, own), signal);
+  }
+
+  test.each(['SSL_CERT_FILE', 'HTTPS_PROXY'])('that comes while %s is read', async (name) => {
+    const stop = new AbortController();
+    const names = new Proxy(environment, {
+      get: (target, key) => {
+        if (key === name) stop.abort(new Error('the host stops'));
+        return target[key as string];
+      },
+    });
+    const url = `https://127.0.0.1:${await silent()}`;
+    await expect(checkWith(url, names, stop.signal)).rejects.toThrow('the host stops');
+  });
+
+  test('that comes while a proxy opens the tunnel', async () => {
+    const stop = new AbortController();
+    const port = await silent(() => stop.abort(new Error('the host stops')));
+    const names = { ...environment, HTTPS_PROXY: `http://127.0.0.1:${port}` };
+    await expect(checkWith('https://k3s.example:6443', names, stop.signal)).rejects.toThrow('the host stops');
   });
 });
 

@@ -28,7 +28,12 @@ export function spreadMs(restMs: number, nodeId: string, attempt: number): numbe
 
 /** What the host knows about its stake when a directive arrives; `unread`: the chain does not answer. */
 export type OwnFact =
-  | { readonly kind: 'read'; readonly record: StakeRecord }
+  | {
+      readonly kind: 'read';
+      readonly record: StakeRecord;
+      /** The minimum in force, read when the record was slashed and is active. */
+      readonly minimumMist?: bigint | undefined;
+    }
   | { readonly kind: 'unread'; readonly recordId: string; readonly detail: string };
 
 export type Reaction =
@@ -40,7 +45,7 @@ export type Reaction =
 /**
  * What the host does about a directive.
  *
- * A `stop` that names something on chain (slashed, unbonding, withdrawn, revoked) is followed only when the chain, read by
+ * A `stop` that names something on chain (slashed, unbonding, withdrawn, revoked, short after a slash) is followed only when the chain, read by
  * this host, agrees: a lying gateway must not end nodes. An eviction or a ban is the operator's decision and is not on
  * chain; a gateway that lies about it could delete the Node as well. It is followed and leaves no latch.
  */
@@ -48,7 +53,7 @@ export function reactTo(directive: Directive, fact: OwnFact): Reaction {
   if (directive.kind === 'reregister') return { kind: 'register-again' };
   if (directive.kind !== 'stop')
     return { kind: 'doubt', detail: `this version does not know the directive '${directive.kind}'` };
-  const ending = fact.kind === 'read' ? stakeEnding(fact.record, true) : undefined;
+  const ending = fact.kind === 'read' ? stakeEnding(fact.record, true, fact.minimumMist) : undefined;
   if (ending) return { kind: 'stop', ending: { ...ending, source: 'gateway and chain' } };
   const { reason } = directive;
   // The Node, or the gateway's record of it, is gone while the stake is good.

@@ -219,6 +219,23 @@ test('stop for a slash is followed only when the chain says so too', async () =>
   ]);
 });
 
+test('stop for what a slash left is followed without a latch, when the chain says too that it is less than the minimum', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  const directive = { kind: 'stop', reason: 'stake_short_after_slash' };
+  const { minimumWorkerStakeMist } = loaded.chain.parameters;
+  loaded.chain.change(recordId, { slashedMist: 1n, stakeMist: minimumWorkerStakeMist });
+  loaded.gateways.directives = [directive];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toEqual([]);
+  loaded.chain.change(recordId, { stakeMist: minimumWorkerStakeMist - 1n });
+  loaded.gateways.directives = [directive];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toMatchObject([
+    { cause: { kind: 'ended', recordId }, status: directive.reason, source: 'gateway and chain' },
+  ]);
+});
+
 test.each(['evicted', 'banned'])(
   'stop because the operator %s the node is followed without a latch',
   async (reason) => {

@@ -40,11 +40,17 @@ export class OwnStake {
   async readNow(recordId: string, signal: AbortSignal): Promise<OwnFact> {
     try {
       const record = (await this.#chain.records([recordId], signal)).get(recordId);
-      if (record) return { kind: 'read', record };
+      if (record) return { kind: 'read', record, minimumMist: await this.#minimumFor(record, signal) };
       return { kind: 'unread', recordId, detail: 'the record cannot be found' };
     } catch (error) {
       signal.throwIfAborted();
       return { kind: 'unread', recordId, detail: messageOf(error) };
     }
+  }
+
+  /** Read only where it decides: what ends a host by its record alone does not wait for the cluster object. */
+  async #minimumFor({ status, slashedMist }: StakeRecord, signal: AbortSignal): Promise<bigint | undefined> {
+    if (status !== 'active' || slashedMist === 0n) return undefined;
+    return (await this.#chain.cluster(signal)).parameters.minimumWorkerStakeMist;
   }
 }

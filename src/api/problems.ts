@@ -34,6 +34,7 @@ export const PROBLEMS = {
   stake_slashed: kind(403, 'The stake was slashed', lockedOut),
   stake_not_active: kind(403, 'The stake is unbonding or withdrawn', lockedOut),
   token_revoked: kind(403, 'The Seal token was revoked', lockedOut),
+  stake_short_after_slash: kind(403, 'A slash left the stake below the minimum of the cluster', lockedOut),
   token_superseded: kind(403, 'The stake record has a newer Seal token'),
   token_expired: kind(403, 'The Seal token has expired'),
   stake_too_low: kind(403, 'The stake is below the minimum of the cluster'),

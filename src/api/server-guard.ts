@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import { request } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import { connect } from 'node:tls';
-import { DaasError, describeNetworkFailure, type ErrorCode, EXIT, type Log } from '#base';
+import { DaasError, describeNetworkFailure, type ErrorCode, EXIT, type Log, messageOf } from '#base';
 import type { Cluster } from '#domain';
-import { proxyFor } from '#infrastructure';
+import { proxyFor, readCaBundle } from '#infrastructure';
 import type { JoinCredential } from '#plugin';
 import { systemRoots } from './system-roots.ts';
 import { openTunnel } from './tunnel.ts';
@@ -110,20 +109,33 @@ async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortS
       { server: server.origin },
     );
   const bundle = await fetchBundle(server, dial, signal);
-  const actual = createHash('sha256').update(bundle).digest('hex');
-  if (actual !== pin)
+  const { hash, trusted } = caOf(bundle, server);
+  if (hash !== pin)
     throw refusal(
       'DAAS_SERVER_CA_MISMATCH',
-      `the CA bundle of ${server.origin}/cacerts has the hash ${actual}, the cluster lists ${pin} on chain. Nothing was started: this is another server, or the network between is not to be trusted`,
+      `the CA bundle of ${server.origin}/cacerts has the hash ${hash}, the cluster lists ${pin} on chain. Nothing was started: this is another server, or the network between is not to be trusted`,
       { server: server.origin },
     );
-  const chainProblem = await verify(server, [bundle.toString('latin1')], dial, signal);
+  const chainProblem = await verify(server, trusted, dial, signal);
   if (chainProblem !== undefined)
     throw refusal(
       'DAAS_SERVER_CA_MISMATCH',
       `the certificate of the server ${server.origin} does not end in the CA that the cluster lists on chain (${chainProblem}). Nothing was started`,
       { server: server.origin },
     );
+}
+
+/** Throws `DAAS_SERVER_CA_MISMATCH` for bytes that are no bundle. */
+function caOf(bundle: Buffer, server: URL) {
+  try {
+    return readCaBundle(bundle);
+  } catch (cause) {
+    throw refusal(
+      'DAAS_SERVER_CA_MISMATCH',
+      `${server.origin}/cacerts is no CA bundle (${messageOf(cause)}). Nothing was started: this is another server, or the network between is not to be trusted`,
+      { server: server.origin },
+    );
+  }
 }
 
 /** Why the server's certificate is not trusted by these roots; `undefined`: it is. */

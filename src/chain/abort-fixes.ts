@@ -7,6 +7,7 @@ import type { AbortName } from './generated/index.ts';
 export const abortFixes: Readonly<Record<AbortName, string>> = {
   'attestation::EDebugEnclave': 'start the enclave without debug mode, and ask it for a new document',
   'attestation::EDocumentAge': 'ask the enclave for a new document and register it within the hour',
+  'attestation::EDocumentNotNewer': 'ask the enclave that runs now for a new document and register that',
   'attestation::EEnclaveKey': 'have the enclave put its Ed25519 public key into the document',
   'attestation::EMeasurementDiffers':
     'register a gateway with the measurement of this image: SHA-256 of PCR0, PCR1 and PCR2',

@@ -13,6 +13,7 @@ import {
 } from './contract-objects.ts';
 import { type Deployment, parseDeployment } from './deployment.ts';
 import {
+  ChainError,
   chainUnavailable,
   type Endpoint,
   type EndpointAddress,
@@ -249,15 +250,45 @@ async function readTyped<T>(
   return proofs ? factsOf(await proofs.proven(read, source, signal)) : facts;
 }
 
+/**
+ * The one place where a node id becomes a record. The table's entry has no proof, so an endpoint could name the record of
+ * another node, and a slash, an end or a token would go there: the record has to name the node itself.
+ */
 async function readLiveRecord(reading: Reading, nodeId: string, signal?: AbortSignal) {
+  const { url, recordId } = await readTableEntry(reading, nodeId, signal);
+  if (recordId === undefined) return undefined;
+  const record = (await readRecords(reading, [recordId], signal)).get(recordId);
+  const details = { url, nodeId, recordId };
+  if (!record)
+    throw new ChainError(
+      'DAAS_CHAIN_UNAVAILABLE',
+      `${url} names ${recordId} as the record of node '${nodeId}', and no endpoint has shown it yet`,
+      { isRetryable: true, details },
+    );
+  if (record.nodeId === nodeId) return recordId;
+  const detail = `it names ${recordId} as the record of node '${nodeId}', and that record is of node '${record.nodeId}'`;
+  // With a trust pin the record is proven, so the entry is the lie.
+  if (reading.proofs) reading.endpoints.drop(url, detail);
+  throw new ChainError(
+    'DAAS_RECORD_MISMATCH',
+    `the endpoint ${url} is not believed: ${detail}. Nothing is done with it; use another endpoint, or name the record by its id`,
+    { isRetryable: true, exitCode: EXIT.joinDeadline, details },
+  );
+}
+
+async function readTableEntry(reading: Reading, nodeId: string, signal?: AbortSignal) {
   const table = reading.recordsTable ?? (await readCluster(reading, signal)).state.nodes.id;
   const id = tableEntryId(table, nodeId);
-  return reading.endpoints.read(
-    `the record of node ${nodeId}`,
-    async (client, ended) => {
-      const object = (await readObjects(client, [id], ended)).get(id);
-      return object && TableEntry.parse(object.content).value;
-    },
+  return reading.endpoints.readFromOne(
+    (endpoint, ended) =>
+      endpoint.call(
+        `the record of node ${nodeId}`,
+        async (client, abort) => {
+          const object = (await readObjects(client, [id], abort)).get(id);
+          return { url: endpoint.url, recordId: object && TableEntry.parse(object.content).value };
+        },
+        ended,
+      ),
     signal,
   );
 }

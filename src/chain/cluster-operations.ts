@@ -8,7 +8,7 @@ export interface ClusterCreated {
   readonly clusterId: string;
 }
 
-/** How the machines of a cluster know its server: at most 4 URLs, and at most 2 SHA-256 hashes of its CA bundle. */
+/** How the machines of a cluster know its server: at most 4 URLs, and at most 2 CA hashes, as join tokens name them. */
 export interface ClusterServers {
   readonly servers: readonly string[];
   /** Empty: unchecked. */

@@ -51,7 +51,7 @@ export { assertProposalLife, assertTiers, isPublicNetwork } from './public-netwo
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
-export { createStakeChain, type StakeChainOptions } from './stake-chain.ts';
+export { createStakeChain, type StakeChainOptions, type WalletStakeChain } from './stake-chain.ts';
 export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { DEFAULT_GAS_BUDGETS, type GasBudgets } from './staker.ts';
 export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';

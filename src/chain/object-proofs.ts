@@ -49,7 +49,6 @@ const RETRY = { baseMs: 100, maxMs: 1_000 };
 const MAX_ENTRIES = 100_000;
 
 export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
-  const { clock, random = Math.random, waitForMs = DEFAULT_WAIT_MS } = options;
   const newest = new Map<string, ReadObject>();
   let prover: Promise<Prover> | undefined;
 
@@ -66,10 +65,12 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
   ): Promise<ReadObject | undefined> {
     const known = newest.get(object.id);
     if (known && (known.version > object.version || known.digest === object.digest)) return known;
+    let isBySource = true;
     try {
       const prover = await openProver();
-      const proven =
-        (await proveBy(prover, object, source)) ?? (await withRetry(() => prover.prove(object), signal));
+      let proven = await proveBy(prover, object, nodesBehind(source));
+      isBySource = false;
+      proven ??= await withRetry(() => prover.prove(object), options, signal);
       return keep({ ...proven, content: proven.contents, type: proven.type ?? 'package' });
     } catch (error) {
       signal?.throwIfAborted();
@@ -78,7 +79,8 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
         objectId: object.id,
         version: object.version,
         detail: messageOf(error),
-        contradictedBy: isContradiction(error) ? source.url : undefined,
+        // The whole pool takes part in a proof by all: its contradictions are of an endpoint that is not known.
+        contradictedBy: isBySource && isContradiction(error) ? source.url : undefined,
       });
       return undefined;
     }
@@ -99,19 +101,6 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
     return object;
   }
 
-  async function withRetry<T>(body: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const giveUpAtMs = clock.monotonicMs() + waitForMs;
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return await body();
-      } catch (error) {
-        const delayMs = backoffDelayMs(attempt, RETRY, random);
-        if (!isPassing(error) || clock.monotonicMs() + delayMs > giveUpAtMs) throw error;
-        await clock.sleep(delayMs, signal);
-      }
-    }
-  }
-
   return {
     async proven(objects, source, signal) {
       const entries = await Promise.all(
@@ -127,10 +116,36 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
   };
 }
 
+async function withRetry<T>(
+  body: () => Promise<T>,
+  { clock, random = Math.random, waitForMs = DEFAULT_WAIT_MS }: ObjectProofsOptions,
+  signal?: AbortSignal,
+): Promise<T> {
+  const giveUpAtMs = clock.monotonicMs() + waitForMs;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await body();
+    } catch (error) {
+      const delayMs = backoffDelayMs(attempt, RETRY, random);
+      if (!isPassing(error) || clock.monotonicMs() + delayMs > giveUpAtMs) throw error;
+      await clock.sleep(delayMs, signal);
+    }
+  }
+}
+
+/** One for each source: readers of the same endpoint share a proof. */
+const nodesOf = new WeakMap<Source, Nodes>();
+
+function nodesBehind(source: Source): Nodes {
+  const nodes = nodesOf.get(source) ?? { read: source.call };
+  nodesOf.set(source, nodes);
+  return nodes;
+}
+
 /** The proof by the endpoint that served the object; `undefined` when it has none. Throws when it contradicts itself. */
-async function proveBy(prover: Prover, object: ReadObject, { call }: Source) {
+async function proveBy(prover: Prover, object: ReadObject, source: Nodes) {
   try {
-    return await prover.prove(object, { read: call });
+    return await prover.prove(object, source);
   } catch (error) {
     if (isContradiction(error)) throw error;
     return undefined;

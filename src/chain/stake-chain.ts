@@ -32,6 +32,12 @@ export interface StakeChainOptions {
   readonly settleForMs?: number;
 }
 
+/** The stake of a wallet, with what its journal knows of a record that stands. */
+export interface WalletStakeChain extends StakeChain {
+  /** What made the record. Sends nothing. */
+  receiptOf(record: StakeRecord, holderKey?: Uint8Array, signal?: AbortSignal): Promise<ChainReceipt>;
+}
+
 const DEFAULT_SETTLE_FOR_MS = 60_000;
 /** Every honest endpoint shows an executed transaction within this time. */
 const VISIBLE_AFTER_MS = 10_000;
@@ -39,7 +45,7 @@ const VISIBLE_AFTER_MS = 10_000;
  * Reads and writes of one wallet's stake. Writes run one after the other. Which stake is good enough is not decided here:
  * the staking plugin judges it before a write, the contracts at the simulation.
  */
-export function createStakeChain(options: StakeChainOptions): StakeChain {
+export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
   const { client, wallet } = options;
   const staker = stakerOf(options);
   const exclusive = createMutex();
@@ -54,6 +60,7 @@ export function createStakeChain(options: StakeChainOptions): StakeChain {
     join: (request, signal) => exclusive(() => join(staker, request, signal)),
     stakeForNode: (request, signal) => exclusive(() => stakeForNode(staker, request, signal)),
     createWorkerSealToken: (request, signal) => exclusive(() => mintSealToken(staker, request, signal)),
+    receiptOf: (record, holderKey, signal) => receiptOfRecord(staker, record, holderKey, signal),
     simulateStake: (request, signal) => simulateStake(staker, request, signal),
     simulateSealToken: (request, signal) => simulateSealToken(staker, request, signal),
     settlePending: (signal) =>
@@ -149,7 +156,7 @@ async function ownRecord(
   { nodeId, holderKey }: Pick<JoinRequest, 'nodeId'> & Partial<JoinRequest>,
   signal?: AbortSignal,
 ): Promise<ChainReceipt | undefined> {
-  const { client, wallet, outbox } = staker;
+  const { client, wallet } = staker;
   const id = await client.liveRecordOf(nodeId, signal);
   if (id === undefined) return undefined;
   const record = (await client.records([id], signal)).get(id);
@@ -160,13 +167,26 @@ async function ownRecord(
       { isRetryable: true },
     );
   if (record.staker !== wallet.address) return undefined;
+  return receiptOfRecord(staker, record, holderKey, signal);
+}
+
+/** What made the record: of this journal if it has it. */
+async function receiptOfRecord(
+  staker: Staker,
+  { id, nodeId, token }: StakeRecord,
+  holderKey: Uint8Array | undefined,
+  signal?: AbortSignal,
+): Promise<ChainReceipt> {
+  const { client, outbox } = staker;
   const purposes = [
     stakePurpose(staker, nodeId),
     ...(holderKey ? [joinPurpose(staker, { nodeId, holderKey })] : []),
   ];
   const receipt = purposes.map((purpose) => outbox.receiptOf(purpose)).find((kept) => kept?.objectId === id);
-  if (receipt) return receipt;
-  return { objectId: id, digest: await lastDigestOf(client, id, signal) };
+  if (!receipt) return { objectId: id, digest: await lastDigestOf(client, id, signal) };
+  // A token that the record names no longer was revoked or replaced: another one has to be minted or found.
+  const { tokenId, ...made } = receipt;
+  return tokenId !== undefined && tokenId === token ? { ...made, tokenId } : made;
 }
 
 /** Throws `DAAS_BALANCE_TOO_LOW`, before anything is built. */

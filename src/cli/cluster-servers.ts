@@ -22,7 +22,7 @@ export function withServers(command: Command): Command {
     )
     .option(
       '--ca-hash <hex>',
-      'SHA-256 of the CA bundle of the server (`/cacerts`), at most 2; none: unchecked',
+      'CA hash of the server, as its join tokens name it (K10<hash>::…), at most 2; none: unchecked',
       collect,
     );
 }

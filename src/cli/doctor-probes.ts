@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { DaasError, messageOf, systemClock } from '#base';
 import type { ChainClient } from '#chain';
 import type { GatewayEntry } from '#domain';
-import { readBody } from '#infrastructure';
+import { caHash, readBody } from '#infrastructure';
 import { thisMachine } from '#install';
 import type { GatewayAnswer, Probes, ServerCa, UnitState, WorkerFacts } from './doctor-check.ts';
 import {
@@ -152,7 +152,6 @@ async function readJournal(stateDir: string): Promise<Journal> {
 async function serverCa(journal: Journal): Promise<ServerCa | undefined> {
   const known = journal['agent/server'] as { url?: unknown; caHash?: unknown } | undefined;
   if (typeof known?.url !== 'string' || typeof known.caHash !== 'string') return undefined;
-  const { caHash } = await import('#gateway');
   return { url: known.url, expected: known.caHash, found: caHash(await cacerts(known.url)) };
 }
 

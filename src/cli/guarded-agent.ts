@@ -1,3 +1,4 @@
+import { replaced } from '#agent';
 import type { AgentStart, AgentSupervisor } from '#plugin';
 
 /** The supervisor, with a check of each join credential before the agent starts with it. */
@@ -5,6 +6,7 @@ export function guardedAgent(
   agent: AgentSupervisor,
   guard: (join: NonNullable<AgentStart['join']>, signal: AbortSignal) => Promise<void>,
 ): AgentSupervisor {
+  let starts = 0;
   return {
     state: () => agent.state(),
     runningPods: (signal) => agent.runningPods(signal),
@@ -12,8 +14,12 @@ export function guardedAgent(
     preflight: (signal) => agent.preflight(signal),
     nodePasswordFile: () => agent.nodePasswordFile(),
     async start(request, signal) {
+      starts += 1;
+      const own = starts;
       // Without a credential it starts on certificates that a checked server has issued.
       if (request.join) await guard(request.join, signal);
+      // The agent counts the start that comes last as the newest: an older one that was checked for longer must not.
+      if (own !== starts) throw replaced();
       await agent.start(request, signal);
     },
     failed: () => agent.failed(),

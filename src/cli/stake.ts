@@ -12,10 +12,11 @@ import {
   parametersAt,
   parseSui,
   previewStake,
+  type WalletStakeChain,
 } from '#chain';
 import type { StakeRecord } from '#domain';
 import { acquireLock, openJournal, readTrustedText } from '#infrastructure';
-import type { ChainReceipt, StakeChain } from '#plugin';
+import type { ChainReceipt, StakeChain, StakeTerms } from '#plugin';
 import { judgeAmount, judgeTerms } from '#plugins';
 import {
   ask,
@@ -97,9 +98,10 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
     printStanding(io, await standing(chain, before.id), {});
     return;
   }
-  const staked = await (holderKey ? chain.join({ ...request, holderKey }) : chain.stakeForNode(request));
+  const { staked, minted } = before
+    ? await mintForStanding(chain, before, holderKey)
+    : await stakeAndMint(chain, request);
   io.step(before ? 'the stake was there already' : 'staked', staked.digest);
-  const minted = await mintedBy(chain, staked, holderKey);
   if (minted)
     io.step(before?.token ? 'the Seal token was there already' : 'Seal token minted', minted.digest);
   printStanding(io, await standing(chain, staked.objectId, minted?.objectId), {
@@ -108,15 +110,43 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   });
 }
 
-/** The token of a stake that was there already is minted by a call of its own. */
-async function mintedBy(
+interface Receipts {
+  readonly staked: ChainReceipt;
+  readonly minted: ChainReceipt | undefined;
+}
+
+async function stakeAndMint(
   chain: StakeChain,
-  { objectId, tokenId, digest }: ChainReceipt,
+  { holderKey, ...request }: StakeTerms & { readonly holderKey?: Uint8Array },
+): Promise<Receipts> {
+  if (!holderKey) return { staked: await chain.stakeForNode(request), minted: undefined };
+  const staked = await chain.join({ ...request, holderKey });
+  const { tokenId, digest, objectId } = staked;
+  // Another process may have staked meanwhile: then the token is minted by a call of its own.
+  const minted = tokenId
+    ? { objectId: tokenId, digest }
+    : await chain.createWorkerSealToken({ recordId: objectId, holderKey });
+  return { staked, minted };
+}
+
+/**
+ * The token of a stake that was there already. It never stakes, since nobody was asked: a record that ends meanwhile ends
+ * this too. Throws `DAAS_NODE_ID_TAKEN` for the record of another wallet.
+ */
+export async function mintForStanding(
+  chain: Pick<WalletStakeChain, 'wallet' | 'receiptOf' | 'createWorkerSealToken'>,
+  record: StakeRecord,
   holderKey: Uint8Array | undefined,
-): Promise<ChainReceipt | undefined> {
-  if (!holderKey) return undefined;
-  if (tokenId) return { objectId: tokenId, digest };
-  return chain.createWorkerSealToken({ recordId: objectId, holderKey });
+): Promise<Receipts> {
+  const { id: recordId, nodeId, staker } = record;
+  if (staker !== chain.wallet)
+    throw new ConfigurationError(
+      'DAAS_NODE_ID_TAKEN',
+      `the node id '${nodeId}' is staked by another wallet (${staker}, record ${recordId}): choose another --node-id, or use that wallet`,
+      { details: { nodeId, recordId, staker } },
+    );
+  const staked = await chain.receiptOf(record, holderKey);
+  return { staked, minted: holderKey && (await chain.createWorkerSealToken({ recordId, holderKey })) };
 }
 
 /** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
@@ -162,7 +192,7 @@ async function openStakeChain(
   { client, wallet }: ClusterActor,
   options: StakeOptions,
   life: Lifetime,
-): Promise<StakeChain> {
+): Promise<WalletStakeChain> {
   const journal = await holdJournal(options.journal ?? defaultJournal(wallet.address), life);
   const { budgetMist, gasPriceMist } = gasOf(options);
   return createStakeChain({

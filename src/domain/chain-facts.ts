@@ -105,7 +105,7 @@ export interface Cluster {
   readonly termsFingerprint: string;
   /** URLs of the Kubernetes server (`https://host:6443`), at most 4; empty: unchecked. */
   readonly servers: readonly string[];
-  /** SHA-256 of the server's CA bundle (`/cacerts`), 32 bytes each, at most 2; empty: unchecked. */
+  /** CA hashes of the server, as k3s' join tokens name them (`K10<hash>::`), 32 bytes each, at most 2; empty: unchecked. */
   readonly caHashes: readonly Uint8Array[];
   readonly gateways: readonly GatewayEntry[];
   readonly changeSequence: bigint;
@@ -134,7 +134,10 @@ export interface ChainReader {
   records(ids: readonly string[], signal?: AbortSignal): Promise<Map<string, StakeRecord | undefined>>;
   /** Objects of another type, package or cluster are `undefined`: a look-alike is not a token. */
   tokens(ids: readonly string[], signal?: AbortSignal): Promise<Map<string, SealToken | undefined>>;
-  /** The live record of a node id, by the cluster's table. */
+  /**
+   * The live record of a node id, by the cluster's table. Throws `DAAS_RECORD_MISMATCH` (retryable) when the record is of
+   * another node.
+   */
   liveRecordOf(nodeId: string, signal?: AbortSignal): Promise<string | undefined>;
   point(signal?: AbortSignal): Promise<ChainPoint>;
 }

@@ -29,6 +29,6 @@ export type {
   NodePasswordSecret,
 } from './kubernetes-port.ts';
 export { isNodeId } from './node-id.ts';
-export { type StakeEnding, stakeEnding } from './stake-ending.ts';
+export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';

@@ -1,7 +1,8 @@
 import { DaasError, messageOf } from '#base';
+import { isDiskFull } from '#infrastructure';
 import { type AuditEntry, type AuditFacts, type ChainHead, chainLines, GENESIS } from './audit-chain.ts';
 import { type AuditFiles, type AuditFilesOptions, openAuditFiles } from './audit-files.ts';
-import { type DiskReserve, isDiskFull } from './disk-reserve.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 
 /**
  * Every use of a token, every decision and every action, one JSON object per line, in files that only their owner can

@@ -75,6 +75,7 @@ test.each([
   ['unbonding', true],
   ['withdrawn', true],
   ['token_revoked', true],
+  ['stake_short_after_slash', true],
   ['evicted', false],
   ['banned', false],
   ['not_admitted', false],

@@ -40,6 +40,7 @@ export function countsForBreaker(reason: EvictionReason): boolean {
     case 'unbonding':
     case 'withdrawn':
     case 'token_revoked':
+    case 'stake_short_after_slash':
       return true;
     default:
       return reason satisfies never;

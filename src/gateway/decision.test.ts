@@ -58,6 +58,13 @@ const rows: readonly Row[] = [
     running: evict('token_revoked'),
     directive: { kind: 'stop', reason: 'token_revoked' },
   },
+  {
+    what: 'short after a slash: no ban, since a top-up makes it good',
+    fact: bad('stake_short_after_slash'),
+    join: refuse('stake_short_after_slash'),
+    running: evict('stake_short_after_slash'),
+    directive: { kind: 'stop', reason: 'stake_short_after_slash' },
+  },
   { what: 'token expired', fact: bad('token_expired'), join: refuse('token_expired'), running: stay },
   { what: 'stake too low', fact: bad('stake_too_low'), join: refuse('stake_too_low'), running: stay },
   {
@@ -141,6 +148,13 @@ const rows: readonly Row[] = [
     isBreakerTripped: true,
     join: refuse('stake_not_active'),
     running: hold('unbonding'),
+  },
+  {
+    what: 'breaker tripped, short after a slash',
+    fact: bad('stake_short_after_slash'),
+    isBreakerTripped: true,
+    join: refuse('stake_short_after_slash'),
+    running: hold('stake_short_after_slash'),
   },
 ];
 

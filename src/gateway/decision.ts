@@ -39,6 +39,7 @@ export type EvictionReason =
   | 'unbonding'
   | 'withdrawn'
   | 'token_revoked'
+  | 'stake_short_after_slash'
   | 'evicted'
   | 'banned'
   | 'not_admitted';
@@ -49,7 +50,7 @@ const refuse = (code: ProblemCode) => ({ kind: 'refuse', code }) as const;
 
 /**
  * What follows from a fact, row by row (docs/architecture.md, "From slash to lock-out"). In this version unbonding,
- * withdrawal and revocation evict at once, and `stop` and `reregister` are the only directives.
+ * withdrawal, revocation and a stake that is short after a slash evict at once, and `stop` and `reregister` are the only directives.
  */
 export function decide(situation: Situation): Decision {
   const { fact, isBreakerTripped } = situation;
@@ -116,6 +117,8 @@ function evictionFor(reason: StakeReason): EvictionReason | undefined {
       return 'withdrawn';
     case 'token_revoked':
       return 'token_revoked';
+    case 'stake_short_after_slash':
+      return 'stake_short_after_slash';
     case 'token_expired':
     case 'stake_too_low':
     case 'token_superseded':

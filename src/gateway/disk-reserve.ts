@@ -65,16 +65,6 @@ export async function openDiskReserve(path: string, bytes: number): Promise<Disk
   };
 }
 
-/** Whether a failure means a full disk, by the code of the operating system or of sqlite, at any depth of causes. */
-export function isDiskFull(error: unknown): boolean {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const { code, errcode } = cause as { code?: unknown; errcode?: unknown };
-    if (code === 'ENOSPC' || code === 'EDQUOT' || errcode === SQLITE_FULL) return true;
-  }
-  return false;
-}
-const SQLITE_FULL = 13;
-
 /** Random bytes, since a file system may store zeros without using space. */
 async function fill(path: string, bytes: number): Promise<void> {
   await using file = await openTrusted(

@@ -27,6 +27,33 @@ describe('what ends a stake ends the node', () => {
     expect(await next.join()).toEqual({ certificate: 200, node: 201 });
   });
 
+  test('a slash that leaves less than the minimum evicts and bans nobody: a top-up makes the stake good', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    world.chain.change(worker.recordId, { stakeMist: 1n, slashedMist: 1n });
+    await settled(60);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    const reason = 'stake_short_after_slash';
+    expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason }]);
+    await expect(worker.register()).rejects.toMatchObject({
+      code: 'DAAS_GATEWAY_STAKE_SHORT_AFTER_SLASH',
+    });
+    world.chain.change(worker.recordId, { stakeMist: world.chain.parameters.minimumWorkerStakeMist });
+    await settled(60);
+    expect((await worker.comeBack()).join).toBeDefined();
+    expect(await worker.join()).toEqual({ certificate: 200, node: 201 });
+  });
+
+  test('a slash that leaves the minimum lets the node run', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    const { minimumWorkerStakeMist: stakeMist } = world.chain.parameters;
+    world.chain.change(worker.recordId, { stakeMist, slashedMist: 1n });
+    await settled(60);
+    expect(world.kubernetes.has('worker-1')).toBe(true);
+    expect((await worker.heartbeat()).directives).toEqual([]);
+  });
+
   test.each([
     ['an expired token', (world: World) => (world.chain.epoch += 1_000n)],
     ['a stake below a raised minimum', (world: World) => world.chain.requireStake(5_000n)],

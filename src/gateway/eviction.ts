@@ -144,7 +144,12 @@ export async function removeOrphan(
   signal: AbortSignal,
 ): Promise<void> {
   const { kubernetes, audit, log } = context;
-  if (isOperatorsName((await kubernetes.admittedNames(signal)).get(nodeId))) return;
+  const names = await kubernetes.admittedNames(signal);
+  if (isOperatorsName(names.get(nodeId))) {
+    // The next look at the node decides on this list. On the older one the same step would be due again and again.
+    context.readings.names = names;
+    return;
+  }
   log.warn('A node came back that is not admitted: it is removed', {
     event: 'node.orphaned',
     nodeId,

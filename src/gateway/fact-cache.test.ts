@@ -10,6 +10,7 @@ import type { Worker } from './worker.ts';
 import { createWorkerIndex, type WorkerIndex } from './worker-index.ts';
 
 const key = new Uint8Array(32).fill(7);
+const deaf = { changed: () => undefined, allChanged: () => undefined };
 
 function createRegistryOf(workers: WorkerIndex): FactCacheOptions['registry'] {
   return {
@@ -37,7 +38,11 @@ class Bench implements AsyncDisposable {
   following: Promise<void> | undefined;
 
   async follow(): Promise<this> {
-    this.following = this.cache.follow((nodeIds) => this.changes.push([...nodeIds]), this.stop.signal);
+    const listener = {
+      changed: (nodeId: string) => this.changes.push([nodeId]),
+      allChanged: () => this.changes.push(this.workers.all().map(({ nodeId }) => nodeId)),
+    };
+    this.following = this.cache.follow(listener, this.stop.signal);
     await settled();
     return this;
   }
@@ -262,9 +267,24 @@ test('an outage of the rings is no news, and a follower that gives up is an erro
     registry: createRegistryOf(createWorkerIndex()),
     random: () => 0,
   });
-  await expect(other.follow(() => undefined, new AbortController().signal)).rejects.toMatchObject({
+  await expect(other.follow(deaf, new AbortController().signal)).rejects.toMatchObject({
     code: 'DAAS_CHAIN_FOLLOWER_ENDED',
   });
+});
+
+test('an epoch that the chain withholds for minutes leaves one look at all workers, not one a second', async () => {
+  await using bench = new Bench();
+  bench.worker('worker-1');
+  bench.worker('worker-2');
+  const answer = Promise.withResolvers<void>();
+  const point = bench.chain.point.bind(bench.chain);
+  bench.chain.point = () => answer.promise.then(() => point());
+  await bench.follow();
+  for (let count = 0; count < 60; count += 1) await bench.pass(1_000);
+  bench.changes.length = 0;
+  answer.resolve();
+  await settled();
+  expect(bench.changes).toEqual([['worker-1', 'worker-2']]);
 });
 
 describe('what the chain says of a worker that was admitted', () => {
@@ -288,6 +308,11 @@ describe('what the chain says of a worker that was admitted', () => {
       'its token is gone and another is named',
       { token: undefined, record: { ...record, token: id('f0') } },
       'token_superseded',
+    ],
+    [
+      'its token is gone, another is named, and a slash left too little',
+      { token: undefined, record: { ...record, token: id('f0'), slashedMist: 1n, stakeMist: 1n } },
+      'stake_short_after_slash',
     ],
     [
       'it is slashed, whatever else',

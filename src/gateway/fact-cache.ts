@@ -6,7 +6,7 @@ import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactConte
 import type { FactEntry } from './fact-entries.ts';
 import { isGoodFor, judgeWorker, unknownSince } from './fact-judgement.ts';
 import { confirmedAtMs, isUsable, loadFacts, takeWorkerChange } from './fact-loading.ts';
-import { followLoop, type OnFacts, refreshLoop } from './fact-refresh.ts';
+import { type FactListener, followLoop, refreshLoop } from './fact-refresh.ts';
 import type { Worker } from './worker.ts';
 
 /**
@@ -30,7 +30,7 @@ export interface FactCache {
   heardAtMs(): number | undefined;
   cluster(): Cluster | undefined;
   /** Follows the chain until the signal aborts. */
-  follow(onFacts: OnFacts, signal: AbortSignal): Promise<void>;
+  follow(listener: FactListener, signal: AbortSignal): Promise<void>;
 }
 
 /** The cluster object and the epoch that a fact is judged by. */
@@ -53,7 +53,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     recordOf: (worker) => entries.get(worker.tokenId)?.record,
     heardAtMs: () => context.heardAtMs,
     cluster: () => context.cluster,
-    follow: (onFacts, signal) => follow(context, onFacts, signal),
+    follow: (listener, signal) => follow(context, listener, signal),
   };
 }
 
@@ -102,12 +102,12 @@ function factOf(context: FactContext, worker: Worker, goodAtMs: number | undefin
   return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
 }
 
-async function follow(context: FactContext, onFacts: OnFacts, signal: AbortSignal): Promise<void> {
+async function follow(context: FactContext, listener: FactListener, signal: AbortSignal): Promise<void> {
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
-  const refreshing = refreshLoop(context, onFacts, both);
+  const refreshing = refreshLoop(context, listener, both);
   try {
-    await followLoop(context, onFacts, both);
+    await followLoop(context, listener, both);
     if (!signal.aborted) throw new DaasError('DAAS_CHAIN_FOLLOWER_ENDED', 'the chain is no longer followed');
   } finally {
     stop.abort();

@@ -41,6 +41,8 @@ export interface FactContext extends FactCacheOptions {
   readonly tokens: Batcher<SealToken>;
   readonly records: Batcher<StakeRecord>;
   readonly point: ChainPointReader;
+  /** The chain was asked for its epoch and has not answered yet. */
+  isPointAwaited: boolean;
   /** When the cluster object was last read, by the monotonic clock. */
   heardAtMs: number | undefined;
   cluster: Cluster | undefined;
@@ -58,6 +60,7 @@ export function createFactContext(options: FactCacheOptions): FactContext {
     tokens: createBatcher({ load: (ids) => chain.tokens(ids), random }),
     records: createBatcher({ load: (ids) => chain.records(ids), random }),
     point: createChainPointReader(chain, clock),
+    isPointAwaited: false,
     heardAtMs: undefined,
     cluster: undefined,
   };

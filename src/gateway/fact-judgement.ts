@@ -1,3 +1,4 @@
+import { isShortAfterSlash } from '#domain';
 import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
@@ -17,7 +18,9 @@ export function judgeWorker(
   if (ended) return ended;
   if (token) return examineStake(worker.nodeId, facts);
   if (record.token === worker.tokenId) return 'contradiction';
-  return record.token === undefined ? 'token_revoked' : 'token_superseded';
+  if (record.token === undefined) return 'token_revoked';
+  const minimumMist = facts.cluster.parameters.minimumWorkerStakeMist;
+  return isShortAfterSlash(record, minimumMist) ? 'stake_short_after_slash' : 'token_superseded';
 }
 
 /** Whether the facts admit this node id. */

@@ -2,8 +2,12 @@ import { errorFields } from '#base';
 import type { FactContext } from './fact-context.ts';
 import { loadFacts, markChanged } from './fact-loading.ts';
 
-/** Called with the node ids whose facts were read anew. */
-export type OnFacts = (nodeIds: readonly string[]) => void;
+export interface FactListener {
+  /** The facts of a node were read anew. */
+  changed(nodeId: string): void;
+  /** Everything can be judged anew; not in one go, since there may be many thousand nodes. */
+  allChanged(): void;
+}
 
 /**
  * This many facts of workers of which nothing was announced are read again each second, the oldest first: each once within
@@ -20,17 +24,21 @@ const mostAhead = 50;
 /** Reads what is due, once a second, until the signal aborts. */
 export async function refreshLoop(
   context: FactContext,
-  onFacts: OnFacts,
+  listener: FactListener,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    await tryRefresh(context, onFacts);
+    await tryRefresh(context, listener);
     await context.clock.sleep(refreshTickMs, signal).catch(() => undefined);
   }
 }
 
 /** Follows the change rings until the follower ends. */
-export async function followLoop(context: FactContext, onFacts: OnFacts, signal: AbortSignal): Promise<void> {
+export async function followLoop(
+  context: FactContext,
+  listener: FactListener,
+  signal: AbortSignal,
+): Promise<void> {
   const { follower, clock, log } = context;
   for await (const report of follower.follow({ signal })) {
     if (report.kind === 'outage') {
@@ -44,7 +52,7 @@ export async function followLoop(context: FactContext, onFacts: OnFacts, signal:
     const changed = markChanged(context, report);
     // Only now: an entry that this report names must not look confirmed by it.
     context.heardAtMs = clock.monotonicMs();
-    if (changed.size > 0 || report.isFullPassNeeded) readChanged(context, changed, { onFacts, signal });
+    if (changed.size > 0 || report.isFullPassNeeded) readChanged(context, changed, { listener, signal });
   }
 }
 
@@ -52,9 +60,9 @@ export async function followLoop(context: FactContext, onFacts: OnFacts, signal:
 function readChanged(
   context: FactContext,
   changed: ReadonlySet<string>,
-  { onFacts, signal }: { readonly onFacts: OnFacts; readonly signal: AbortSignal },
+  { listener, signal }: { readonly listener: FactListener; readonly signal: AbortSignal },
 ): void {
-  void tryRefresh(context, onFacts);
+  void tryRefresh(context, listener);
   void readAhead(context, changed, signal).catch((error: unknown) => {
     context.log.warn('Tokens could not be read ahead', errorFields(error));
   });
@@ -76,22 +84,22 @@ async function readAhead(
   }
 }
 
-async function tryRefresh(context: FactContext, onFacts: OnFacts): Promise<void> {
+async function tryRefresh(context: FactContext, listener: FactListener): Promise<void> {
   try {
-    await refresh(context, onFacts);
+    await refresh(context, listener);
   } catch (error) {
     context.log.warn('Facts of the chain could not be read', errorFields(error));
   }
 }
 
 /** Reads everything that was announced, or never read, and then some of the rest that has become old. */
-async function refresh(context: FactContext, onFacts: OnFacts): Promise<void> {
+async function refresh(context: FactContext, listener: FactListener): Promise<void> {
   const { urgent, dueTimes, point, clock } = context;
   const due = [...urgent, ...dueTimes.take(clock.monotonicMs(), REREADS_A_SECOND)];
   urgent.clear();
   // Without an epoch no stake is known to be good.
-  if (due.length > 0 || point.known() === undefined) refreshPoint(context, onFacts);
-  const round = { onFacts, rest: due.values(), failures: [] as unknown[], isAnswered: false };
+  if (due.length > 0 || point.known() === undefined) refreshPoint(context, listener);
+  const round = { listener, rest: due.values(), failures: [] as unknown[], isAnswered: false };
   const readers = Math.min(readsAtOnce, due.length);
   await Promise.all(Array.from({ length: readers }, () => readSome(context, round)));
   for (const tokenId of round.rest) urgent.add(tokenId);
@@ -99,7 +107,7 @@ async function refresh(context: FactContext, onFacts: OnFacts): Promise<void> {
 }
 
 interface Round {
-  readonly onFacts: OnFacts;
+  readonly listener: FactListener;
   readonly rest: Iterator<string> & Iterable<string>;
   readonly failures: unknown[];
   isAnswered: boolean;
@@ -109,7 +117,7 @@ interface Round {
 async function readSome(context: FactContext, round: Round): Promise<void> {
   for (const tokenId of round.rest) {
     try {
-      await readOfWorker(context, tokenId, round.onFacts);
+      await readOfWorker(context, tokenId, round.listener);
       round.isAnswered = true;
     } catch (error) {
       round.failures.push(error);
@@ -120,20 +128,31 @@ async function readSome(context: FactContext, round: Round): Promise<void> {
   }
 }
 
-async function readOfWorker(context: FactContext, tokenId: string, onFacts: OnFacts): Promise<void> {
+async function readOfWorker(context: FactContext, tokenId: string, listener: FactListener): Promise<void> {
   const worker = context.registry.workerOfToken(tokenId);
   if (!worker) return;
   await loadFacts(context, tokenId, worker.recordId);
-  onFacts([worker.nodeId]);
+  listener.changed(worker.nodeId);
 }
 
-/** Not awaited: an ended stake is seen whatever the epoch is. With the first epoch, all others can be judged. */
-function refreshPoint({ point, registry, log }: FactContext, onFacts: OnFacts): void {
+/**
+ * Not awaited: an ended stake is seen whatever the epoch is. With the first epoch, all others can be judged. One at a time:
+ * while the chain does not answer, each second would leave another look at all workers for its end.
+ */
+function refreshPoint(context: FactContext, listener: FactListener): void {
+  if (context.isPointAwaited) return;
+  context.isPointAwaited = true;
+  const { point, log } = context;
   const isFirst = point.known() === undefined;
-  point.current().then(
-    () => {
-      if (isFirst) onFacts(registry.workers().map((worker) => worker.nodeId));
-    },
-    (error: unknown) => log.warn('The epoch of the chain could not be read', errorFields(error)),
-  );
+  void point
+    .current()
+    .then(
+      () => {
+        if (isFirst) listener.allChanged();
+      },
+      (error: unknown) => log.warn('The epoch of the chain could not be read', errorFields(error)),
+    )
+    .finally(() => {
+      context.isPointAwaited = false;
+    });
 }

@@ -79,7 +79,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
   );
   life.defer('the last audit line', async () => {
     refusals.flush({ isLast: true });
-    usage.flush({ isLast: true });
+    while (usage.flush({ isLast: true })) await audit.flush();
     audit.record('gateway.stopped', {});
     await audit.flush();
   });

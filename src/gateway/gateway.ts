@@ -104,9 +104,13 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
   const { clock, log } = options;
   const { facts, reconciler } = deciders;
   const loops = [
-    facts.follow((nodeIds) => {
-      for (const nodeId of nodeIds) reconciler.enqueue(nodeId);
-    }, stop.signal),
+    facts.follow(
+      {
+        changed: (nodeId) => reconciler.enqueue(nodeId),
+        allChanged: () => reconciler.enqueueAll(),
+      },
+      stop.signal,
+    ),
     reconciler.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
   ];

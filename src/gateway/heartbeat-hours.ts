@@ -5,8 +5,8 @@ import type { Worker } from './worker.ts';
 /** One audit line for each node and hour about its heartbeats. */
 export interface HeartbeatHours {
   count(hour: number, worker: Worker, heartbeat: HeartbeatUse): void;
-  /** Writes the hours before this one; without one, all. */
-  flush(hourNow: number | undefined): void;
+  /** Writes hours before this one, without one of all, and at most `MOST_HOURS_AT_ONCE`. Whether some are left. */
+  flush(hourNow: number | undefined): boolean;
 }
 
 export interface HeartbeatUse {
@@ -32,6 +32,11 @@ interface Hour {
 }
 
 export const HOUR_MS = 3_600_000;
+/**
+ * The audit file drops what waits beyond its limit (`mostWaiting`), and the hour ends for all nodes at the same moment: more
+ * lines than this at once would be lost in a large cluster.
+ */
+export const MOST_HOURS_AT_ONCE = 1_000;
 /** Addresses of a node that are named; further ones are counted. */
 export const MOST_ADDRESSES = 8;
 
@@ -65,7 +70,14 @@ export function createHeartbeatHours(audit: Pick<Audit, 'record'>): HeartbeatHou
       add(begun, heartbeat);
     },
     flush(hourNow) {
-      for (const [nodeId, known] of hours) if (known.hour !== hourNow) write(nodeId, known);
+      let left = MOST_HOURS_AT_ONCE;
+      for (const [nodeId, known] of hours) {
+        if (known.hour === hourNow) continue;
+        if (left === 0) return true;
+        left -= 1;
+        write(nodeId, known);
+      }
+      return false;
     },
   };
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
 import { type Clock, DaasError, errorFields, type Log } from '#base';
 import { ApiProblem } from './api-problem.ts';
@@ -117,4 +118,13 @@ function problemOfError(error: FastifyError): ApiProblem {
 /** Without the query. */
 export function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '';
+}
+
+/** @throws `ApiProblem` `request_invalid`, which names the first member that is wrong. */
+export function parseRequest<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue && issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
+  throw new ApiProblem('request_invalid', `${where}${issue?.message ?? 'invalid'}`);
 }

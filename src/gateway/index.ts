@@ -1,4 +1,3 @@
-export { caHash } from './ca-hash.ts';
 export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
 export { type RunningGateway, startGateway } from './gateway.ts';

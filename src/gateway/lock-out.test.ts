@@ -36,6 +36,30 @@ describe('a lock-out does not wait for', () => {
     expect((await worker.heartbeat()).directives).toEqual(stop);
   });
 
+  test('the API server: while it hangs the operator evicts a node on which nothing is underway', async () => {
+    await using world = await World.start();
+    using hanging = new Hanging();
+    const worker = await world.member('worker-1');
+    world.kubernetes.before = hanging.call;
+    expect(await world.operator('/v1/evict', { node_id: 'worker-1' })).toMatchObject({ done: true });
+    expect((await worker.heartbeat()).directives).toEqual([{ kind: 'stop', reason: 'evicted' }]);
+  });
+
+  test('the end of an admission of the same node, nor for the pause after its failure', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    const expiry = Promise.withResolvers<void>();
+    world.kubernetes.before = (method) => (method === 'removeName' ? expiry.promise : undefined);
+    world.kubernetes.removeNode('worker-1');
+    await settled(60);
+    world.chain.change(worker.recordId, { status: 'slashed' });
+    await settled(60);
+    expiry.reject(unavailable());
+    world.kubernetes.before = undefined;
+    await settled(60);
+    expect((await worker.heartbeat()).directives).toEqual(stop);
+  });
+
   test.each([
     ['joinCredentials', ['removeName', 'cordonAndTaint', 'removePods', 'deleteNode']],
     ['node', ['removeName', 'cordonAndTaint', 'removePods', 'deleteNode']],

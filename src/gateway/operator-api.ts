@@ -2,9 +2,8 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { BODY_LIMIT_BYTES } from '#api';
 import type { Log } from '#base';
-import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
-import { answerWithProblems, newRequestId } from './http.ts';
+import { answerWithProblems, newRequestId, parseRequest } from './http.ts';
 import {
   type CommandContext,
   type Prepared,
@@ -72,7 +71,7 @@ async function runCommand<T extends { readonly dry_run: boolean }>(
   body: unknown,
 ): Promise<CommandReply> {
   const { audit } = context;
-  const asked = parse(schema, body);
+  const asked = parseRequest(schema, body);
   const { actions, carryOut } = prepare(context, asked);
   const reply = { actions: [...actions], warnings: [] };
   if (asked.dry_run || actions.length === 0) return { done: false, ...reply };
@@ -82,13 +81,6 @@ async function runCommand<T extends { readonly dry_run: boolean }>(
   await carryOut();
   await audit.flush();
   return { done: true, ...reply, warnings: unwritten(context) };
-}
-
-function parse<T>(schema: z.ZodType<T>, body: unknown): T {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new ApiProblem('request_invalid', `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
 }
 
 /** What a restart of the gateway would forget of a command that was carried out. */

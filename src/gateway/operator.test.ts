@@ -249,3 +249,9 @@ test.each([
     json: { code: 'request_invalid' },
   });
 });
+
+test('what is wrong with a command as a whole is named without a member', async () => {
+  await using world = await World.start();
+  const { json } = await command(world, '/v1/evict', []);
+  expect(json).toMatchObject({ code: 'request_invalid', detail: expect.stringMatching(/^[A-Za-z]/) });
+});

@@ -86,6 +86,10 @@ test('nor one that the operator opens after an eviction, however soon its Node r
   world.kubernetes.addNode('worker-1');
   await settled(60);
   expect(world.kubernetes.has('worker-1')).toBe(true);
+  // Nor is the node looked at over and over: the newer list is what the next look decides on.
+  expect(world.logged.map(({ message }) => message)).not.toContain(
+    'A node could not be reconciled and is retried',
+  );
 });
 
 describe("a name of the operator's is open to nobody else", () => {

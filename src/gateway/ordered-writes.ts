@@ -1,6 +1,7 @@
 import { messageOf } from '#base';
+import { isDiskFull } from '#infrastructure';
 import { createCommitGroup } from './commit-group.ts';
-import { type DiskReserve, isDiskFull } from './disk-reserve.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 import type { Change, Store } from './store.ts';
 
 /**

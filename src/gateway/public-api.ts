@@ -19,7 +19,7 @@ import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
-import { pathOf } from './http.ts';
+import { parseRequest, pathOf } from './http.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
 import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -54,7 +54,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   const { app, connections } = server;
 
   app.get(PATHS.challenge, async (request): Promise<ChallengeReply> => {
-    const query = parse(ChallengeQuery, request.query);
+    const query = parseRequest(ChallengeQuery, request.query);
     const nowMs = clock.nowMs();
     const { nonce } = challenges.issue(query.node_id, clock.monotonicMs());
     const reason = admission.preview(query.node_id, query.staker);
@@ -138,14 +138,6 @@ function proofOf(request: FastifyRequest): string | undefined {
   return new Set(given).size === 1 ? given[0] : undefined;
 }
 
-function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue && issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-  throw new ApiProblem('request_invalid', `${where}${issue?.message ?? 'invalid'}`);
-}
-
 function parseBody<T extends { readonly node_id: string; readonly seal_token?: string | undefined }>(
   schema: z.ZodType<T>,
   request: FastifyRequest,
@@ -157,7 +149,7 @@ function parseBody<T extends { readonly node_id: string; readonly seal_token?: s
   } catch {
     throw new ApiProblem('request_invalid', 'the body is not JSON');
   }
-  const body = parse(schema, json);
+  const body = parseRequest(schema, json);
   if (body.node_id !== nodeId)
     throw new ApiProblem('request_invalid', 'node_id: differs from the node id of the proof');
   if (body.seal_token !== undefined && body.seal_token !== proofOf(request))

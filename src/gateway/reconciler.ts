@@ -103,11 +103,12 @@ function enqueue(context: ReconcilerContext, nodeId: string): void {
   if (step && !isGuess) context.queue.add(nodeId, { isUrgent: locksOut(step) });
 }
 
-/** Whether a step takes a node out of the cluster, rather than into it. */
+/**
+ * Whether a step locks a node out, so that nothing else that waits comes before it. The end of an admission does not: its
+ * host did nothing wrong, and a slash of the same node has to cut it off.
+ */
 function locksOut({ kind }: Step): boolean {
-  return (
-    kind === 'evict' || kind === 'hold-eviction' || kind === 'remove-orphan' || kind === 'expire-admission'
-  );
+  return kind === 'evict' || kind === 'hold-eviction' || kind === 'remove-orphan';
 }
 
 function evictByCommand(
@@ -117,9 +118,8 @@ function evictByCommand(
   lock: boolean,
 ): Promise<void> {
   const { queue, locks, registry, clock } = context;
-  // Cuts off other work on the node, which has its lock.
-  queue.add(nodeId, { isUrgent: true });
-  return locks.run(nodeId, async () => {
+  // Asked for first: urgent work begins at once, and the command would wait behind it for the API server.
+  const decided = locks.run(nodeId, async () => {
     const worker = registry.worker(nodeId);
     if (!worker) return;
     if (worker.status.kind === 'evicting' || worker.status.kind === 'evicted') {
@@ -127,4 +127,7 @@ function evictByCommand(
     } else await decideEviction(context, worker, { reason, isBan: false, lock });
     queue.add(nodeId, { isUrgent: true });
   });
+  // Cuts off other work on the node, which has its lock.
+  queue.add(nodeId, { isUrgent: true });
+  return decided;
 }

@@ -174,7 +174,7 @@ describe('with many workers', () => {
       random,
     });
     const stop = new AbortController();
-    const following = cache.follow(() => undefined, stop.signal);
+    const following = cache.follow({ changed: () => undefined, allChanged: () => undefined }, stop.signal);
     await settled(60);
     const asked = () => chain.asked.tokens.flat().length;
     expect(asked()).toBe(count);

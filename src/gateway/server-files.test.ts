@@ -2,7 +2,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { silentLog } from '#base';
-import { caHash } from './ca-hash.ts';
+import { caHash } from '#infrastructure';
 import { joinTokenHead } from './server-files.ts';
 import { testTls } from './tls.fixture.ts';
 

@@ -3,8 +3,7 @@ import { request } from 'node:https';
 import { isPinned } from '#api';
 import { ConfigurationError, DaasError, type Log } from '#base';
 import type { Cluster } from '#domain';
-import { readBody, readTrusted, readTrustedText, type TrustRules } from '#infrastructure';
-import { caHash } from './ca-hash.ts';
+import { caHash, readBody, readTrusted, readTrustedText, type TrustRules } from '#infrastructure';
 
 export interface TlsMaterial {
   /** PEM */

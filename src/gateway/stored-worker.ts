@@ -10,6 +10,7 @@ const EvictionReasons = z.enum([
   'unbonding',
   'withdrawn',
   'token_revoked',
+  'stake_short_after_slash',
   'evicted',
   'banned',
   'not_admitted',

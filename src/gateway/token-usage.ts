@@ -14,8 +14,8 @@ export interface TokenUsage {
   /** A heartbeat that the node's key has signed for a registration that is over. */
   heardSuperseded(nodeId: string, address: string): void;
   of(nodeId: string): NodeUsage;
-  /** Writes the hours that are over, or, with `isLast`, all of them. */
-  flush(options?: { readonly isLast?: boolean }): void;
+  /** Writes some of the hours that are over, or, with `isLast`, of all of them. Whether some are left. */
+  flush(options?: { readonly isLast?: boolean }): boolean;
 }
 
 /** The last hour of a node. */
@@ -64,8 +64,8 @@ export function createTokenUsage({ audit, nowMs, heartbeats }: TokenUsageOptions
     },
     of: (nodeId) => usageSince(uses.get(nodeId), nowMs() - HOUR_MS),
     flush({ isLast = false } = {}) {
-      hours.flush(isLast ? undefined : hourNow());
       forgetUnused(uses, nowMs() - HOUR_MS);
+      return hours.flush(isLast ? undefined : hourNow());
     },
   };
 }

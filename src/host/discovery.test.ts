@@ -173,6 +173,78 @@ describe('integrity', () => {
     });
   });
 
+  test.each([
+    ['a name at which no file is', "import.meta.dirname + '/nothing.js'"],
+    ['such a name in its node_modules', "import.meta.dirname + '/node_modules/acme-hidden/nothing.js'"],
+  ])('nor by a require made for %s', async (what, parent) => {
+    const name = `sealed-require-${what.length}`;
+    await write('outside', { 'hidden.cjs': 'module.exports = 1;' });
+    const from = JSON.stringify(join(directory, 'outside', 'hidden.cjs'));
+    await install(
+      name,
+      { 'k3s-daas': { api: 1 } },
+      {
+        'index.js': `import { createRequire } from 'node:module'; createRequire(${parent})(${from}); ${plugin('greedy')}`,
+      },
+    );
+    await expect(load(name, integrityOf(installed(name)))).rejects.toMatchObject({
+      code: 'DAAS_PLUGIN_INTEGRITY',
+      message: expect.stringMatching(/loads .*hidden\.cjs.*does not cover/),
+    });
+  });
+
+  test('a plugin without an integrity in the node_modules of a sealed one loads its own files', async () => {
+    await write('around', {
+      'package.json': JSON.stringify({ name: 'around', version: '1.0.0', type: 'module', main: 'index.js' }),
+      'index.js': plugin('around'),
+    });
+    await write('around/node_modules/inner', {
+      'package.json': JSON.stringify({ name: 'inner', version: '1.0.0', type: 'module', main: 'index.js' }),
+      'index.js': `import './more.js'; ${plugin('inner')}`,
+      'more.js': 'export const more = 1;',
+    });
+    const options = { builtIns: {}, directory: join(directory, 'around') };
+    const sealed = { use: './', integrity: integrityOf(options.directory) };
+    expect((await discoverPlugin(sealed, options)).name).toBe('around');
+    expect((await discoverPlugin({ use: './node_modules/inner' }, options)).name).toBe('inner');
+  });
+
+  test('an entry that lies outside the package is refused before it runs', async () => {
+    await write('beside', { 'entry.cjs': `throw new Error('ran');` });
+    await write('sealed-outside', {
+      'package.json': JSON.stringify({
+        name: 'sealed-outside',
+        version: '1.0.0',
+        main: '../beside/entry.cjs',
+      }),
+    });
+    const integrity = integrityOf(join(directory, 'sealed-outside'));
+    await expect(load('./sealed-outside', integrity)).rejects.toMatchObject({
+      code: 'DAAS_PLUGIN_INTEGRITY',
+      message: expect.stringMatching(/beside\/entry\.cjs.*does not cover/),
+    });
+  });
+
+  test('a directory without a package.json is refused, whatever its files are', async () => {
+    await write('bare', { 'index.js': `throw new Error('ran');` });
+    await expect(load('./bare', integrityOf(join(directory, 'bare')))).rejects.toMatchObject({
+      code: 'DAAS_PLUGIN_INTEGRITY',
+      message: expect.stringContaining('cannot be checked'),
+    });
+  });
+
+  test.each([
+    ['the name of a file', {}, { 'index.js': '', 'a\nb.js': '' }],
+    ['its version', { version: '1.0.0\n' }, { 'index.js': '' }],
+    ['its name', { name: 'controls\u0000' }, { 'index.js': '' }],
+  ])('a package with a control character in %s has no integrity', async (what, manifest, files) => {
+    const name = `controls-${what.replaceAll(' ', '-')}`;
+    await install(name, manifest, files);
+    expect(() => integrityOf(installed(name))).toThrowError(
+      expect.objectContaining({ code: 'DAAS_PLUGIN_INTEGRITY' }),
+    );
+  });
+
   test('a value in another form, a file, and a built-in are refused', async () => {
     await write('.', { 'lone.mjs': plugin('lone') });
     for (const [use, integrity] of [

@@ -6,7 +6,7 @@ import { ConfigurationError, messageOf } from '#base';
 import { trustedPath } from '#infrastructure';
 import type { Plugin } from '#plugin';
 import { checkIntegrity } from './plugin-integrity.ts';
-import { pluginRules, prepareForPlugins, trustedPlugin } from './plugin-modules.ts';
+import { expectSealed, lookUp, pluginRules, prepareForPlugins, trustedPlugin } from './plugin-modules.ts';
 import {
   checkManifest,
   entryOfPackage,
@@ -88,7 +88,7 @@ function loadModule(use: string, findEntry: () => string, directory: string): un
   try {
     // `require` of an ES module, not `import()`: it works in a single-file build of the host as well. The price is that
     // a plugin has no top-level await.
-    return require(trustedPlugin(findEntry(), use));
+    return require(trustedPlugin(lookUp(findEntry), use));
   } catch (cause) {
     if (cause instanceof ConfigurationError) throw cause;
     const isAsync = (cause as { code?: unknown } | undefined)?.code === 'ERR_REQUIRE_ASYNC_MODULE';
@@ -107,19 +107,27 @@ function entryFile(entry: PluginEntry, options: DiscoveryOptions): string {
   const { use, integrity } = entry;
   const directory = packageDirectory(entry, options);
   if (directory === undefined) {
-    if (integrity !== undefined)
-      throw new ConfigurationError(
-        'DAAS_PLUGIN_INTEGRITY',
-        `the integrity of ${use} cannot be checked: name a package, or the directory of one, instead of a file`,
-        { details: { use } },
-      );
+    if (integrity !== undefined) refuseIntegrity(use);
     const path = pathOf(use, options.directory);
     return createRequire(join(options.directory, 'configuration')).resolve(path);
   }
   const manifest = readManifest(directory);
   if (manifest) checkManifest(manifest, { use, mustDeclare: !isPath(use) });
-  if (integrity !== undefined) checkIntegrity(directory, { use, integrity });
-  return entryOfPackage(directory, manifest);
+  if (integrity === undefined) return entryOfPackage(directory, manifest);
+  if (!manifest) refuseIntegrity(use);
+  checkIntegrity(directory, { use, integrity });
+  const file = entryOfPackage(directory, manifest);
+  expectSealed(file, use);
+  return file;
+}
+
+/** Without a manifest it is a file, or any directory: nothing says which files belong to the plugin. */
+function refuseIntegrity(use: string): never {
+  throw new ConfigurationError(
+    'DAAS_PLUGIN_INTEGRITY',
+    `the integrity of ${use} cannot be checked: name a package, or the directory of one (with a package.json), instead of a file`,
+    { details: { use } },
+  );
 }
 
 /**

@@ -74,7 +74,7 @@ export async function refuseLatched(context: Context): Promise<Latch | undefined
     log.warn('Latched, but another stake may be made', { latchedRecordId: latch.recordId });
     return latch;
   }
-  if (!isAnother(await liveRecord(context), latch)) throw latchedError(latch, settings.stateDir);
+  refuseSameRecord(latch, await liveRecord(context), settings.stateDir);
   return latch;
 }
 
@@ -84,7 +84,7 @@ export async function liftLatch(
   recordId: string,
   { settings, log }: Pick<Context, 'settings' | 'log'>,
 ): Promise<void> {
-  if (!isAnother(recordId, latch)) throw latchedError(latch, settings.stateDir);
+  refuseSameRecord(latch, recordId, settings.stateDir);
   log.info('The latch is lifted: another record stands for this node', {
     latchedRecordId: latch.recordId,
     recordId,
@@ -112,9 +112,13 @@ async function liveRecord({
   return undefined;
 }
 
-/** A damaged latch names no record, so no record counts as another one. */
-function isAnother(recordId: string | undefined, latch: Latch): boolean {
-  return recordId !== undefined && latch.recordId !== undefined && latch.recordId !== recordId;
+/**
+ * Throws `DAAS_LATCHED` unless the record is another than the one that the latch names. A damaged latch names none, so no
+ * record counts as another one.
+ */
+export function refuseSameRecord(latch: Latch, recordId: string | undefined, stateDir: string): void {
+  const isAnother = recordId !== undefined && latch.recordId !== undefined && latch.recordId !== recordId;
+  if (!isAnother) throw latchedError(latch, stateDir);
 }
 
 function latchedError(latch: Latch, stateDir: string): DaasError {

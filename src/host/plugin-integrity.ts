@@ -3,17 +3,15 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigurationError } from '#base';
 import { readTrustedSync, trustedPath } from '#infrastructure';
-import { sealPackages } from './plugin-modules.ts';
+import { type ComparedFiles, sealPackages } from './plugin-modules.ts';
 import { findPackage, type PackageManifest, readManifest } from './plugin-package.ts';
 
 const fileRules = { what: 'a file of a plugin' };
 
 /** The installed files of a plugin and of every package that it depends on. */
-interface InstalledFiles {
+interface InstalledFiles extends ComparedFiles {
   /** `sha512-<base64>`. */
   readonly integrity: string;
-  /** SHA-512 of each file, in hex, by its path without links. */
-  readonly digests: ReadonlyMap<string, string>;
 }
 
 /**
@@ -48,14 +46,16 @@ export function checkIntegrity(
         'Install the release that you reviewed again; after a wanted update, set the new value',
       { details: { use, expected: integrity, found: installed.integrity } },
     );
-  sealPackages(use, installed.digests);
+  sealPackages(use, installed);
 }
 
 function readInstalled(directory: string): InstalledFiles {
   const digests = new Map<string, string>();
   const lines = new Set<string>();
-  for (const [place, label] of packagesFrom(directory))
+  const packages = packagesFrom(directory);
+  for (const [place, label] of packages)
     for (const path of filesBelow(place)) {
+      refuseControls(`${label}/${path}`, place);
       const digest = createHash('sha512')
         .update(readTrustedSync(join(place, path), fileRules))
         .digest('hex');
@@ -63,7 +63,21 @@ function readInstalled(directory: string): InstalledFiles {
       lines.add(`${digest}  ${label}/${path}\n`);
     }
   const list = [...lines].toSorted().join('');
-  return { integrity: `sha512-${createHash('sha512').update(list).digest('base64')}`, digests };
+  return {
+    integrity: `sha512-${createHash('sha512').update(list).digest('base64')}`,
+    directories: packages.keys(),
+    digests,
+  };
+}
+
+/** With a line feed in its name, one file would look like two in the list that is hashed. */
+function refuseControls(name: string, place: string): void {
+  if (!/\p{Cc}/u.test(name)) return;
+  throw new ConfigurationError(
+    'DAAS_PLUGIN_INTEGRITY',
+    `${JSON.stringify(name)} in ${place}: a package with an integrity has no control characters in its name, its version or the names of its files`,
+    { details: { place, name } },
+  );
 }
 
 /** The package and all it depends on: directory → `name@version`. What is not installed is left out. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { builtinModules, createRequire, registerHooks } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -8,22 +9,53 @@ import { readTrustedSync, type TrustRules, trustedFile, trustedPath } from '#inf
 export const pluginRules = (use: string): TrustRules => ({ what: 'the plugin', origin: `plugins: ${use}` });
 const moduleRules: TrustRules = { what: 'a module of a plugin' };
 
-/** The directories of the plugins that were loaded. */
+/** The entries of the plugins that the host loads, and their directories. */
+const entryFiles = new Set<string>();
 const pluginDirectories = new Set<string>();
 
 /** The entry file of a plugin, without links; what it imports is checked when it is loaded. */
 export function trustedPlugin(file: string, use: string): string {
   const path = trustedFile(file, pluginRules(use));
+  entryFiles.add(path);
   pluginDirectories.add(dirname(path));
   return path;
+}
+
+let isLookingUp = false;
+
+/** Resolves as the host itself, which no integrity limits. `find` runs no code of a plugin. */
+export function lookUp<T>(find: () => T): T {
+  isLookingUp = true;
+  try {
+    return find();
+  } finally {
+    isLookingUp = false;
+  }
 }
 
 /** Of plugins with a configured integrity: file → the digest that was compared, and the plugin. */
 const sealedFiles = new Map<string, { readonly digest: string; readonly use: string }>();
 
-/** From now on these files load only other files of the list, each with the content that was compared. */
-export function sealPackages(use: string, digests: ReadonlyMap<string, string>): void {
+/** The directories of these packages → the plugin. */
+const sealedDirectories = new Map<string, string>();
+
+/** The files of a plugin's packages that were compared. */
+export interface ComparedFiles {
+  /** Of the plugin's package and of those it depends on, without links. */
+  readonly directories: Iterable<string>;
+  /** SHA-512 of each file, in hex, by its path without links. */
+  readonly digests: ReadonlyMap<string, string>;
+}
+
+/** From now on these packages load only files that were compared, each with the content that was compared. */
+export function sealPackages(use: string, { directories, digests }: ComparedFiles): void {
+  for (const directory of directories) sealedDirectories.set(directory, use);
   for (const [path, digest] of digests) sealedFiles.set(path, { digest, use });
+}
+
+/** @throws `DAAS_PLUGIN_INTEGRITY` for a file that was not compared: `main` and `exports` can name any. */
+export function expectSealed(path: string, use: string): void {
+  if (!sealedFiles.has(path)) refuseUncompared(use, path);
 }
 
 let isPrepared = false;
@@ -50,7 +82,7 @@ export function prepareForPlugins(): void {
         if (path !== undefined) trustedPath(path, moduleRules, { mayBeMissing: true });
       }
       const resolved = next(specifier, context);
-      if (parent !== undefined) refuseUnsealed(parent, resolved.url);
+      if (parent !== undefined && !isLookingUp) refuseUnsealed(parent, resolved.url);
       return resolved;
     },
     load(url, context, next) {
@@ -64,13 +96,35 @@ export function prepareForPlugins(): void {
 
 /** A dependency that no package.json declares was not compared. */
 function refuseUnsealed(parent: string, url: string): void {
-  const sealed = sealedFiles.get(parent);
+  const use = sealedUseOf(parent);
   const path = pathOf(url);
-  if (!sealed || isBuiltin(url) || (path !== undefined && sealedFiles.has(path))) return;
+  if (use === undefined || isBuiltin(url) || (path !== undefined && sealedFiles.has(path))) return;
+  // The host requires an entry from the configuration's directory, which may be a sealed package itself.
+  if (path !== undefined && entryFiles.has(path) && !sealedFiles.has(parent)) return;
+  refuseUncompared(use, path ?? url);
+}
+
+/**
+ * The plugin that a module is sealed for. Every name inside its packages counts, also one where no file is:
+ * `createRequire(__dirname + '/nothing.js')` makes any name a parent. Only the files of other packages in its `node_modules`
+ * do not: the package can be the configuration's directory, with other plugins and this program installed in it.
+ */
+function sealedUseOf(parent: string): string | undefined {
+  const own = sealedFiles.get(parent);
+  if (own) return own.use;
+  for (const [directory, use] of sealedDirectories) {
+    if (!parent.startsWith(`${directory}/`)) continue;
+    const isOfAnother = parent.slice(directory.length).includes('/node_modules/') && existsSync(parent);
+    if (!isOfAnother) return use;
+  }
+  return undefined;
+}
+
+function refuseUncompared(use: string, path: string): never {
   throw new ConfigurationError(
     'DAAS_PLUGIN_INTEGRITY',
-    `the plugin ${sealed.use} loads ${path ?? url}, which its integrity does not cover: the package must list what it imports as a dependency`,
-    { details: { use: sealed.use, path: path ?? url } },
+    `the plugin ${use} loads ${path}, which its integrity does not cover: the package must list what it imports as a dependency`,
+    { details: { use, path } },
   );
 }
 

@@ -139,7 +139,12 @@ test('a latch is shown until another record stands, or another stake is asked fo
   const preview = async () => ({ plan: 'would stake' });
   const latched = await makeWorld({ preview });
   await latched.latch('0xslashed');
-  expect((await latched.preview()).stop).toMatchObject({ code: 'DAAS_LATCHED', exitCode: 77 });
+  expect((await latched.preview()).stop).toMatchObject({
+    code: 'DAAS_LATCHED',
+    exitCode: 77,
+    // In the words of a start, which name the record and what to do.
+    message: expect.stringMatching(/stake record 0xslashed .*stake anew/),
+  });
   latched.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5n });
   expect((await latched.preview()).stop).toBeUndefined();
   const again = await makeWorld({ preview }, { mayStakeAgain: true });

@@ -1,4 +1,4 @@
-import { type Clock, DaasError, EXIT, type Journal, type Log } from '#base';
+import { type Clock, DaasError, type Journal, type Log } from '#base';
 import type { ChainReader } from '#domain';
 import {
   Agent,
@@ -15,6 +15,7 @@ import type { BuiltIns, PluginEntry } from './discovery.ts';
 import { createEventBus } from './events.ts';
 import { createHealthRegistry } from './health.ts';
 import { readLatch } from './latch.ts';
+import { refuseSameRecord } from './lock-out.ts';
 import { bind, bindPerPlugin, createServiceContainer, type ServiceBinding } from './plugin-services.ts';
 import { defaultTaskPolicy } from './tasks.ts';
 
@@ -117,15 +118,7 @@ async function askPlan(source: SealTokenSource, provider: string, signal: AbortS
 async function refuseLatched({ stateDir, nodeId, mayStakeAgain, chain }: PreviewOptions): Promise<void> {
   const latch = mayStakeAgain ? undefined : await readLatch(stateDir);
   if (!latch) return;
-  const live = await chain.liveRecordOf(nodeId);
-  if (live !== undefined && latch.recordId !== undefined && live !== latch.recordId) return;
-  throw new DaasError(
-    'DAAS_LATCHED',
-    `this host is locked out (${latch.detail}), unless --stake-again is given`,
-    {
-      exitCode: EXIT.lockedOut,
-    },
-  );
+  refuseSameRecord(latch, await chain.liveRecordOf(nodeId), stateDir);
 }
 
 /** For the services of a preview: throws `DAAS_DRY_RUN`. */

@@ -1,5 +1,6 @@
 export { readBody } from './bounded-body.ts';
 export { openRegular, readBounded } from './bounded-file.ts';
+export { caHash, readCaBundle } from './ca-hash.ts';
 export { coloursFor } from './colours.ts';
 export {
   type Connection,

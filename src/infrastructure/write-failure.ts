@@ -1,8 +1,14 @@
 import { DaasError, messageOf } from '#base';
 
+/** Whether a failure means a full disk, by the code of the operating system or of sqlite, at any depth of causes. */
 export function isDiskFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const { code, errcode } = cause as { code?: unknown; errcode?: unknown };
+    if (code === 'ENOSPC' || code === 'EDQUOT' || errcode === SQLITE_FULL) return true;
+  }
+  return false;
 }
+const SQLITE_FULL = 13;
 
 /**
  * What the operating system says when a file cannot be written names neither the file nor what to do. A full disk may be

@@ -227,7 +227,7 @@ export interface HostControl {
 }
 /** Why a node must stop: what `stakeEnding` gives, and who said so. */
 export interface NodeEnding {
-  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `evicted`, `banned`. */
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `stake_short_after_slash`, `evicted`, `banned`. */
   readonly status: string;
   readonly cause: StopCause;
   /** Where the fact comes from: `chain`, `gateway`. */

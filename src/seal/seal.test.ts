@@ -245,6 +245,12 @@ describe('chain facts', () => {
     ['a token in its last epoch', { epoch: 99n }, undefined],
     ['a token after its last epoch', { epoch: 100n }, 'token_expired'],
     ['a stake below the minimum', { stakeMist: 999n }, 'stake_too_low'],
+    [
+      'a stake that a slash left below the minimum',
+      { stakeMist: 999n, slashedMist: 1n },
+      'stake_short_after_slash',
+    ],
+    ['a stake that a slash left at the minimum', { slashedMist: 1n }, undefined],
     ['a token without nodes:write', { permissions: ['pods:read'] }, 'permission_missing'],
     ['a token that may do everything', { permissions: ['*:*'] }, undefined],
   ])('%s', (_what, change, reason) => {
@@ -254,6 +260,14 @@ describe('chain facts', () => {
   test('a slash is named before anything else that is wrong with the stake', () => {
     const facts = chainFacts({ holderKey: holder, status: 'slashed', epoch: 1000n, stakeMist: 0n });
     expect(examineStake('worker-1', facts)).toBe('stake_slashed');
+  });
+
+  test.each([
+    ['an expired token', { epoch: 1000n }],
+    ['a newer token', { liveToken: `0x${'6'.repeat(64)}` }],
+  ])('%s does not hide that a slash left too little', (_what, change) => {
+    const facts = chainFacts({ holderKey: holder, stakeMist: 999n, slashedMist: 1n, ...change });
+    expect(examineStake('worker-1', facts)).toBe('stake_short_after_slash');
   });
 });
 

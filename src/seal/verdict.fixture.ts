@@ -19,6 +19,7 @@ interface Spoil {
   readonly liveToken?: string | undefined;
   readonly epoch?: bigint;
   readonly stakeMist?: bigint;
+  readonly slashedMist?: bigint;
   readonly permissions?: readonly string[];
 }
 
@@ -58,7 +59,7 @@ const recordFacts = (spoil: Spoil): ChainFacts['record'] => ({
   status: spoil.status ?? 'active',
   stakedAtMs: 0,
   unlockAtMs: 0,
-  slashedMist: 0n,
+  slashedMist: spoil.slashedMist ?? 0n,
   slashReason: '',
   token: 'liveToken' in spoil ? spoil.liveToken : id('a'),
   tokenSequence: 1n,

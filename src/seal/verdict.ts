@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { ChainPoint, Cluster, SealToken, StakeRecord } from '#domain';
+import { type ChainPoint, type Cluster, isShortAfterSlash, type SealToken, type StakeRecord } from '#domain';
 import { LONGEST_PROOF_LIFE_MS, PROOF_CLOCK_LEEWAY_MS } from './claims.ts';
 import type { FormReason, ParsedProof } from './proof.ts';
 
@@ -41,6 +41,7 @@ export type StakeReason =
   | 'stake_unbonding'
   | 'stake_withdrawn'
   | 'token_revoked'
+  | 'stake_short_after_slash'
   | 'token_superseded'
   | 'token_expired'
   | 'stake_too_low'
@@ -119,6 +120,8 @@ export function examineStake(
   const ended = endedStake(record);
   if (ended) return ended;
   if (record.token === undefined) return 'token_revoked';
+  // Before everything that a running node survives: a newer or an expired token must not hide it.
+  if (isShortAfterSlash(record, cluster.parameters.minimumWorkerStakeMist)) return 'stake_short_after_slash';
   if (record.token !== token.id) return 'token_superseded';
   if (point.epoch >= token.expiresAtEpoch) return 'token_expired';
   if (record.stakeMist < cluster.parameters.minimumWorkerStakeMist) return 'stake_too_low';

@@ -4,7 +4,6 @@ import { STANDARD_LIBRARY } from './standard-library.ts';
 import { nitroAttestationModule } from './sui-attestation.ts';
 import { balanceModule, coinModule } from './sui-coins.ts';
 import { vecMapModule, vecSetModule } from './sui-collections.ts';
-import { displayModule } from './sui-display.ts';
 import { dynamicFieldModule, tableModule } from './sui-fields.ts';
 import { objectModule } from './sui-objects.ts';
 import { addressModule, hexModule, packageModule, suiModule } from './sui-packages.ts';
@@ -28,7 +27,6 @@ export const FRAMEWORK: readonly NativeModule[] = [
   hexModule,
   addressModule,
   packageModule,
-  displayModule,
   nitroAttestationModule,
 ];
 

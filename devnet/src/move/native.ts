@@ -47,8 +47,7 @@ const HOMES: ReadonlyArray<readonly [address: string, module: string, names: str
   [SUI, 'dynamic_field', 'Field'],
   [SUI, 'vec_set', 'VecSet'],
   [SUI, 'vec_map', 'VecMap Entry'],
-  [SUI, 'package', 'UpgradeCap UpgradeTicket UpgradeReceipt Publisher'],
-  [SUI, 'display', 'Display'],
+  [SUI, 'package', 'UpgradeCap UpgradeTicket UpgradeReceipt'],
   [SUI, 'nitro_attestation', 'NitroAttestationDocument PCREntry'],
 ];
 

@@ -261,7 +261,7 @@ const asciiModule = nativeModule(
  * The framework calls the type of `std::ascii` `String` too, which the declarations here cannot tell from the UTF-8
  * one: they say `AsciiString`, and this gives it back its name.
  */
-export function withAsciiString(module: NativeModule): NativeModule {
+function withAsciiString(module: NativeModule): NativeModule {
   return {
     ...module,
     datatypes: module.datatypes.map((definition) => ({

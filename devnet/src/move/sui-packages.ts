@@ -1,7 +1,6 @@
 import { toHex } from '@mysten/sui/utils';
-import { type NativeBody, type NativeCall, nativeModule } from './native.ts';
-import { withAsciiString } from './standard-library.ts';
-import { addressBytes, idFromBytes, idOf, idOfObject, newUid, part, uidOf } from './sui-objects.ts';
+import { type NativeBody, nativeModule } from './native.ts';
+import { addressBytes, idFromBytes, idOf, idOfObject, part, uidOf } from './sui-objects.ts';
 import { datatype, SUI } from './types.ts';
 import {
   asAddress,
@@ -62,40 +61,20 @@ const restrictTo =
     put(held, u8(policy));
   };
 
-const NOT_ONE_TIME_WITNESS = 0;
-const ascii = (of: string): MoveValue => struct(bytesToVector(Buffer.from(of, 'latin1')));
-
-/** A witness is named like its module in capitals; only the publication of the package can make one. */
-function claim(call: NativeCall): MoveValue {
-  const [type] = call.typeArgs;
-  if (type?.kind !== 'datatype' || type.name !== type.module.toUpperCase())
-    return call.abort(NOT_ONE_TIME_WITNESS);
-  return struct(newUid(call), ascii(type.address.slice(2)), ascii(type.module));
-}
-
-export const packageModule = withAsciiString(
-  nativeModule(
-    SUI,
-    'package',
-    [
-      'struct UpgradeCap has key, store { id: UID, package: ID, version: u64, policy: u8 }',
-      'struct Publisher has key, store { id: UID, package: AsciiString, module_name: AsciiString }',
-    ],
-    {
-      'public fun claim<OTW: drop>(otw: OTW, ctx: &mut TxContext): Publisher': claim,
-      'public fun burn_publisher(self: Publisher)': ({ args: [publisher], host }) => {
-        host.deleted(idOfObject(publisher));
-      },
-      'public fun upgrade_package(cap: &UpgradeCap): ID': ({ args: [cap] }) => copy(field(at(cap), 1)),
-      'public fun version(cap: &UpgradeCap): u64': ({ args: [cap] }) => field(at(cap), 2),
-      'public fun upgrade_policy(cap: &UpgradeCap): u8': ({ args: [cap] }) => field(at(cap), 3),
-      'public entry fun only_additive_upgrades(cap: &mut UpgradeCap)': restrictTo(ADDITIVE),
-      'public entry fun only_dep_upgrades(cap: &mut UpgradeCap)': restrictTo(DEPENDENCIES_ONLY),
-      'public entry fun make_immutable(cap: UpgradeCap)': ({ args: [cap], host }) => {
-        host.deleted(idOfObject(cap));
-      },
+export const packageModule = nativeModule(
+  SUI,
+  'package',
+  ['struct UpgradeCap has key, store { id: UID, package: ID, version: u64, policy: u8 }'],
+  {
+    'public fun upgrade_package(cap: &UpgradeCap): ID': ({ args: [cap] }) => copy(field(at(cap), 1)),
+    'public fun version(cap: &UpgradeCap): u64': ({ args: [cap] }) => field(at(cap), 2),
+    'public fun upgrade_policy(cap: &UpgradeCap): u8': ({ args: [cap] }) => field(at(cap), 3),
+    'public entry fun only_additive_upgrades(cap: &mut UpgradeCap)': restrictTo(ADDITIVE),
+    'public entry fun only_dep_upgrades(cap: &mut UpgradeCap)': restrictTo(DEPENDENCIES_ONLY),
+    'public entry fun make_immutable(cap: UpgradeCap)': ({ args: [cap], host }) => {
+      host.deleted(idOfObject(cap));
     },
-  ),
+  },
 );
 
 export const suiModule = nativeModule(SUI, 'sui', ['struct SUI has drop { dummy_field: bool }'], {});

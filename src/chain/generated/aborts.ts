@@ -4,6 +4,7 @@
 export const aborts = {
   'attestation::EDebugEnclave': "The enclave runs in debug mode, or its document lacks a register: its memory can be read from outside",
   'attestation::EDocumentAge': "The document is more than an hour from the time of the chain: ask the enclave for a new one",
+  'attestation::EDocumentNotNewer': "The document is not newer than the one that is stored for the gateway: ask the enclave for a new one",
   'attestation::EEnclaveKey': "The document must name an Ed25519 public key of 32 bytes that the enclave has made",
   'attestation::EMeasurementDiffers': "The enclave does not have the measurement that is registered for the gateway",
   'attestation::ENotNitro': "The gateway is not registered with the attestation kind nitro: its attestation is checked off the chain",
@@ -22,7 +23,7 @@ export const aborts = {
   'cluster::ENoSuchTier': "The tier must be 0 (basic), 1 (standard) or 2 (premium)",
   'cluster::ENoTreasuryToAccept': "No change of treasury waits for an acceptance: none pends, or its time has come already",
   'cluster::ENoWorkerTier': "One of the tiers must grant the permission nodes:write, or no worker could join",
-  'cluster::ENodeIdNotReserved': "That node id is reserved for nobody",
+  'cluster::ENodeIdNotReserved': "That node id is not reserved",
   'cluster::ENodeIdReserved': "The admin has reserved that node id for another address",
   'cluster::ENodeIdTaken': "A live stake record of this cluster holds that node id already",
   'cluster::ENotASlasher': "The address is neither a slasher nor about to become one",

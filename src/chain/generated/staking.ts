@@ -187,6 +187,7 @@ export function topUp(tx: Transaction, packageId: string, args: {
   readonly cluster: ObjectArgument;
   readonly record: ObjectArgument;
   readonly coin: ObjectArgument;
+  readonly termsVersion: bigint;
 }): TransactionResult {
   return tx.moveCall({
     target: `${packageId}::staking::top_up`,
@@ -194,6 +195,7 @@ export function topUp(tx: Transaction, packageId: string, args: {
       tx.object(args.cluster),
       tx.object(args.record),
       tx.object(args.coin),
+      tx.pure(u64.serialize(args.termsVersion)),
       tx.object.clock(),
     ],
   });

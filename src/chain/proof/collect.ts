@@ -167,7 +167,7 @@ function committeeOf({ epoch, committee }: GrpcTypes.Epoch) {
 function present<T>(value: T | undefined, what: string): T {
   if (value !== undefined) return value;
   throw new ProofError(
-    'malformed',
+    'incomplete',
     `the node's answer lacks ${what}: it is not certified yet, or pruned there`,
   );
 }

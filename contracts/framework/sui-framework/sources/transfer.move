@@ -8,8 +8,5 @@ public fun public_transfer<T: key + store>(obj: T, recipient: address) {
 
 public fun share_object<T: key>(obj: T) { share_object_impl(obj) }
 
-public fun public_freeze_object<T: key + store>(obj: T) { freeze_object_impl(obj) }
-
-public(package) native fun freeze_object_impl<T: key>(obj: T);
 public(package) native fun share_object_impl<T: key>(obj: T);
 public(package) native fun transfer_impl<T: key>(obj: T, recipient: address);

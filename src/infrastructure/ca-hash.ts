@@ -1,5 +1,16 @@
 import { createHash, X509Certificate } from 'node:crypto';
 
+/** The CA of a k3s server, as its bundle (`/cacerts`) and the hash in a join token name it. */
+export interface CaBundle {
+  /** Of the join token (`K10<hash>::…`): lower-case hex. */
+  readonly hash: string;
+  /**
+   * PEM of the certificates that the hash stands for, and of the CAs below them. Of a bundle with several certificates the
+   * hash covers the root alone: any other self-signed certificate in it is nobody's word.
+   */
+  readonly trusted: readonly string[];
+}
+
 /**
  * The CA hash in k3s' full token (`K10<hash>::…`), by which a worker recognises its server (k3s,
  * pkg/clientaccess/token.go). SHA-256 in lower-case hex: of a bundle with one certificate over the literal bytes of the
@@ -8,14 +19,23 @@ import { createHash, X509Certificate } from 'node:crypto';
  * @throws `Error` when the bundle has no certificate.
  */
 export function caHash(bundle: string | Uint8Array): string {
+  return readCaBundle(bundle).hash;
+}
+
+/** {@link caHash} with what it stands for. @throws `Error` when the bundle has no certificate. */
+export function readCaBundle(bundle: string | Uint8Array): CaBundle {
   const bytes = Buffer.from(bundle as Uint8Array);
   const certificates = certificatesOf(bytes.toString('latin1'));
   const [first] = certificates;
   if (!first) throw new Error('it contains no PEM certificate');
   const root = certificates.length === 1 ? undefined : rootOf(first, certificates);
-  return createHash('sha256')
+  const hash = createHash('sha256')
     .update(root ? root.raw : bytes)
     .digest('hex');
+  const trusted = root
+    ? certificates.filter((one) => one.raw.equals(root.raw) || !isIssuedBy(one, one))
+    : certificates;
+  return { hash, trusted: trusted.map(String) };
 }
 
 function certificatesOf(text: string): readonly X509Certificate[] {
