@@ -156,3 +156,52 @@ test('a file of another form than collateral is refused', async () => {
   expect(error).toMatchObject({ code: 'DAAS_TEE_COLLATERAL_INVALID' });
   expect((error as Error).message).toContain('items.0.name');
 });
+
+test('a list without an end and a reply that is none are shown, not a crash', async () => {
+  const content = (text: string) => Buffer.from(text).toString('base64');
+  const path = await file(
+    'odd.json',
+    JSON.stringify({
+      format: 'k3s-daas-collateral/1',
+      items: [
+        { name: 'tcb-info', content: content('null') },
+        {
+          name: 'qe-identity',
+          content: content(
+            '{"enclaveIdentity":{"id":"QE","issueDate":"never","nextUpdate":"+275760-09-14"}}',
+          ),
+        },
+      ],
+    }),
+  );
+  const { out, error } = await run('collateral', 'show', path);
+  expect(error).toBeUndefined();
+  expect(out).toContain('not readable: it is no reply of Intel’s');
+  expect(out).toMatch(/qe-identity\s+QE\s+–\s+–/);
+});
+
+test('a policy for evidence of the kind command names the program that was asked', async () => {
+  const { program, evidence } = await world();
+  expect((await run('policy', evidence)).error).toMatchObject({
+    code: 'DAAS_COMMAND_LINE_INVALID',
+    message: expect.stringContaining('--program'),
+  });
+  const { out, error } = await run('policy', evidence, '--program', program);
+  expect(error).toBeUndefined();
+  const policy = await file('suggested.json', out);
+  expect((await run('verify', evidence, '--policy', policy)).error).toBeUndefined();
+  expect((await run('show', evidence, '--program', program)).out).toContain('Arm CCA');
+});
+
+test('collateral is not written in the place of a link', async () => {
+  const { symlink } = await import('node:fs/promises');
+  const { evidence } = await world();
+  const link = join(directory, 'link.json');
+  await symlink('/dev/null', link);
+  expect((await run('collateral', 'fetch', evidence, '--out', link)).error).toMatchObject({
+    code: 'DAAS_TEE_FILE_UNREADABLE',
+  });
+  const fresh = join(directory, 'fresh.json');
+  expect((await run('collateral', 'fetch', evidence, '--out', fresh)).error).toBeUndefined();
+  expect(JSON.parse(await readFile(fresh, 'utf8'))).toMatchObject({ items: [] });
+});

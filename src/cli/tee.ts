@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { Command } from 'commander';
 import { ConfigurationError, DaasError, EXIT, messageOf } from '#base';
-import { readBounded, readTrustedText } from '#infrastructure';
+import { readBounded, readTrustedText, replaceFile } from '#infrastructure';
 import {
   type CollateralDescription,
   type CollateralItem,
@@ -16,7 +16,9 @@ import {
   parsePolicy,
   runCommand,
   suggestPolicy,
+  timeText,
   VENDOR_SERVICES,
+  type Verdict,
   verify,
 } from '#tee';
 import { type Io, table } from './io.ts';
@@ -29,7 +31,8 @@ export function teeCommand(io: Io): Command {
   );
   withEvidence(command.command('show <file>'))
     .description('Show what evidence contains, and what is wrong with it whatever a policy says.')
-    .action((file: string, options: EvidenceOptions) => show(io, file, options));
+    .option(...PROGRAM)
+    .action((file: string, options: LookOptions) => show(io, file, options));
   withEvidence(command.command('verify <file>'))
     .description('Judge evidence by a policy. No network is used.')
     .requiredOption('--policy <file>', 'the policy; `tee policy` writes one to begin with')
@@ -37,7 +40,8 @@ export function teeCommand(io: Io): Command {
     .action((file: string, options: VerifyOptions) => verifyFile(io, file, options));
   withEvidence(command.command('policy <file>'))
     .description('Write a policy that accepts exactly what evidence shows, to standard output.')
-    .action((file: string, options: EvidenceOptions) => policy(io, file, options));
+    .option(...PROGRAM)
+    .action((file: string, options: LookOptions) => policy(io, file, options));
   const collateral = command
     .command('collateral')
     .description('What vendors publish about machines: certificates, revocation lists, TCB info.');
@@ -64,6 +68,9 @@ interface EvidenceOptions {
   readonly collateral: readonly string[];
   readonly at?: string;
 }
+interface LookOptions extends EvidenceOptions {
+  readonly program?: string;
+}
 interface VerifyOptions extends EvidenceOptions {
   readonly policy: string;
   readonly reportData?: string;
@@ -76,6 +83,11 @@ interface FetchCommandOptions {
   readonly intel: string;
   readonly intelRootCrl: string;
 }
+
+const PROGRAM = [
+  '--program <file>',
+  'for the kind `command`: the program that reads it (absolute path)',
+] as const;
 
 function withEvidence(command: Command): Command {
   return command
@@ -91,8 +103,8 @@ function withEvidence(command: Command): Command {
     .option('--json', 'print one JSON object and nothing else');
 }
 
-async function show(io: Io, file: string, options: EvidenceOptions): Promise<void> {
-  const verdict = look(await evidenceOf(file, options), timeOf(options));
+async function show(io: Io, file: string, options: LookOptions): Promise<void> {
+  const verdict = await looked(await evidenceOf(file, options), options);
   io.result(verdictJson(verdict), verdictText(verdict, 'show'));
 }
 
@@ -112,9 +124,20 @@ async function verifyFile(io: Io, file: string, options: VerifyOptions): Promise
   );
 }
 
-async function policy(io: Io, file: string, options: EvidenceOptions): Promise<void> {
+/** Evidence of the kind `command` says nothing without its program. */
+function looked(evidence: Evidence, options: LookOptions): Promise<Verdict> {
+  const { program } = options;
+  if (evidence.kind === 'command' && (evidence.format === undefined || !program?.startsWith('/')))
+    throw new ConfigurationError(
+      'DAAS_COMMAND_LINE_INVALID',
+      'evidence of the kind `command` is read by a program of yours: pass its absolute path (--program), and the name of the format (--format) where the file does not have it',
+    );
+  return look(evidence, { nowMs: timeOf(options), program });
+}
+
+async function policy(io: Io, file: string, options: LookOptions): Promise<void> {
   const evidence = await evidenceOf(file, options);
-  const { claims, reasons } = look(evidence, timeOf(options));
+  const { claims, reasons } = await looked(evidence, options);
   if (!claims) {
     throw new DaasError(
       'DAAS_TEE_EVIDENCE_REFUSED',
@@ -122,9 +145,11 @@ async function policy(io: Io, file: string, options: EvidenceOptions): Promise<v
       { exitCode: EXIT.unexpected, details: { file, reasons } },
     );
   }
-  const suggested = suggestPolicy(evidence, claims);
+  const suggested = suggestPolicy(evidence, claims, options.program);
   for (const { check, message } of reasons) io.warn(`${check}: ${message}`);
   io.note('Compare the measurement with one computed from the image before you trust this policy.');
+  if (evidence.kind === 'tpm')
+    io.note('Compare the attestation key with the one made on the machine: no vendor vouches for it.');
   io.result(suggested, JSON.stringify(suggested, undefined, 2));
 }
 
@@ -158,7 +183,7 @@ async function fetchFor(io: Io, file: string, options: FetchCommandOptions): Pro
 function collateralTable(items: readonly CollateralDescription[]): string {
   if (items.length === 0) return 'No collateral: evidence of this kind needs none.';
   const day = (ms: number | undefined) =>
-    ms === undefined || Number.isNaN(ms) ? '–' : new Date(ms).toISOString().replace('.000Z', 'Z');
+    ms === undefined || !Number.isFinite(ms) ? '–' : timeText(ms).replace('.000Z', 'Z');
   return table([
     ['document', 'about', 'from', 'to', 'bytes', 'fetched'],
     ...items.map(({ name, subject, fromMs, toMs, bytes, fetchedAtMs }) => [
@@ -225,12 +250,13 @@ async function readingPolicy(file: string): Promise<string> {
   }
 }
 
+/** Whole or not at all: half a file of collateral is none. */
 async function writing(file: string, text: string): Promise<void> {
-  try {
-    await writeFile(file, text);
-  } catch (cause) {
-    throw unreadable(file, 'the collateral', 'written', cause);
-  }
+  const there = await lstat(file).catch(() => undefined);
+  // A link or a device would be replaced by the file.
+  if (there && !there.isFile())
+    throw unreadable(file, 'the collateral', 'written', new Error('it is no regular file'));
+  await replaceFile(file, text, 0o644);
 }
 
 function unreadable(file: string, what: string, verb: string, cause: unknown): ConfigurationError {

@@ -1,6 +1,7 @@
 export { type CollateralDescription, describeCollateral } from './describe-collateral.ts';
 export type { CollateralItem, Evidence } from './evidence.ts';
 export { formatCollateral, formatEvidence, parseCollateral, parseEvidence } from './evidence-file.ts';
+export { timeText } from './examination.ts';
 export { type CollateralServices, fetchCollateral, VENDOR_SERVICES } from './fetch-collateral.ts';
 export { look } from './look.ts';
 export { type Policy, PRODUCTS, type Product, parsePolicy } from './policy.ts';

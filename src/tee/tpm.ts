@@ -2,7 +2,7 @@ import { createHash, verify } from 'node:crypto';
 import { FIXED_HALVES, toHex } from './bytes.ts';
 import { type CborMap, type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
 import type { Evidence } from './evidence.ts';
-import { type Examination, refuse } from './examination.ts';
+import { type Examination, Refusal, refuse } from './examination.ts';
 import { measuredBy } from './nitro.ts';
 import type { TpmPolicy } from './policy.ts';
 import { KEY_ATTRIBUTES, readTpmKey, readTpmQuote, readTpmSignature, type TpmKey } from './tpm-structures.ts';
@@ -29,6 +29,16 @@ export function encodeTpmEnvelope({ quote, signature, key, pcrs }: TpmEnvelope):
     ['pcrs', new Map(pcrs)],
   ];
   return encodeCbor(new Map(fields));
+}
+
+/** The name of the key that evidence shows, for people; `undefined` when it cannot be read. */
+export function attestationKeyOf(bytes: Uint8Array): string | undefined {
+  try {
+    return readTpmKey(readEnvelope(Buffer.from(bytes)).key).name;
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
 }
 
 /** Checks a quote of a TPM 2.0 by an attestation key that the policy names. */
