@@ -756,6 +756,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'only the key exchanges that every client has are done',
           'one address that shakes hands without end is cut off, and the worker and the newcomer are served',
           'handshakes of one address beyond its budget are not begun',
+          'addresses that spend the handshakes of all strangers leave those of an address that is new',
         ],
       },
       {
