@@ -1,10 +1,12 @@
 import { timeText, type Verdict } from '#tee';
 import { table } from './io.ts';
 
+/** What the verdict is shown for; a stand-in's evidence proves nothing, whatever it passes. */
+type Asked = 'show' | 'verify' | 'stand-in';
 type Claims = NonNullable<Verdict['claims']>;
 
 /** For people: what was decided, why, and what the evidence shows. */
-export function verdictText(verdict: Verdict, by: 'show' | 'verify'): string {
+export function verdictText(verdict: Verdict, by: Asked): string {
   const { claims, reasons } = verdict;
   const rows = [
     ['kind', verdict.kind],
@@ -15,7 +17,9 @@ export function verdictText(verdict: Verdict, by: 'show' | 'verify'): string {
   return [headline(verdict, by), table(rows), ...(faults.length > 0 ? ['', table(faults)] : [])].join('\n');
 }
 
-function headline({ accepted, covers, kind }: Verdict, by: 'show' | 'verify'): string {
+function headline({ accepted, covers, kind }: Verdict, by: Asked): string {
+  if (by === 'stand-in')
+    return `The evidence of the stand-in is ${accepted ? 'whole' : 'faulty'}. It proves nothing of this machine.`;
   if (by === 'show' && accepted && kind === 'tpm')
     return 'The evidence is whole. No vendor vouches for the key of a TPM: whether it is yours is for a policy, `k3s-daas tee verify`.';
   if (by === 'show')

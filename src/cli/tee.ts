@@ -1,7 +1,6 @@
-import { lstat } from 'node:fs/promises';
 import { Command } from 'commander';
-import { ConfigurationError, DaasError, EXIT, messageOf } from '#base';
-import { readBounded, readTrustedText, replaceFile } from '#infrastructure';
+import { ConfigurationError, DaasError, EXIT } from '#base';
+import { readTrustedText } from '#infrastructure';
 import {
   type CollateralDescription,
   type CollateralItem,
@@ -22,6 +21,8 @@ import {
   verify,
 } from '#tee';
 import { type Io, table } from './io.ts';
+import { teeEvidenceCommand } from './tee-evidence.ts';
+import { readTeeFile, unusable, writeTeeFile } from './tee-files.ts';
 import { verdictJson, verdictText } from './tee-verdict.ts';
 
 /** `k3s-daas tee`: evidence of a machine, looked at and judged offline. */
@@ -42,6 +43,7 @@ export function teeCommand(io: Io): Command {
     .description('Write a policy that accepts exactly what evidence shows, to standard output.')
     .option(...PROGRAM)
     .action((file: string, options: LookOptions) => policy(io, file, options));
+  command.addCommand(teeEvidenceCommand(io));
   const collateral = command
     .command('collateral')
     .description('What vendors publish about machines: certificates, revocation lists, TCB info.');
@@ -154,13 +156,13 @@ async function policy(io: Io, file: string, options: LookOptions): Promise<void>
 }
 
 async function showCollateral(io: Io, file: string): Promise<void> {
-  const items = parseCollateral(await reading(file, 'the collateral'), file);
+  const items = parseCollateral(await readTeeFile(file, 'the collateral'), file);
   const described = items.map(describeCollateral);
   io.result({ file, items: described.map(collateralJson) }, collateralTable(described));
 }
 
 async function fetchFor(io: Io, file: string, options: FetchCommandOptions): Promise<void> {
-  const evidence = parseEvidence(await reading(file, 'the evidence'), file, options.kind);
+  const evidence = parseEvidence(await readTeeFile(file, 'the evidence'), file, options.kind);
   const product = PRODUCTS.find((line) => line === options.product);
   if (options.product !== undefined && !product) {
     throw new ConfigurationError(
@@ -174,7 +176,7 @@ async function fetchFor(io: Io, file: string, options: FetchCommandOptions): Pro
     signal: AbortSignal.timeout(60_000),
     product,
   });
-  await writing(options.out, formatCollateral(items));
+  await writeTeeFile(options.out, formatCollateral(items), 'the collateral');
   const described = items.map(describeCollateral);
   io.step(`wrote ${items.length} documents`, options.out);
   io.result({ file: options.out, items: described.map(collateralJson) }, collateralTable(described));
@@ -202,10 +204,10 @@ function collateralJson({ fromMs, toMs, fetchedAtMs, ...rest }: CollateralDescri
 }
 
 async function evidenceOf(file: string, options: EvidenceOptions): Promise<Evidence> {
-  const evidence = parseEvidence(await reading(file, 'the evidence'), file, options.kind);
+  const evidence = parseEvidence(await readTeeFile(file, 'the evidence'), file, options.kind);
   const more: CollateralItem[] = [];
   for (const path of options.collateral)
-    more.push(...parseCollateral(await reading(path, 'the collateral'), path));
+    more.push(...parseCollateral(await readTeeFile(path, 'the collateral'), path));
   return {
     ...evidence,
     format: options.format ?? evidence.format,
@@ -229,43 +231,12 @@ function reportDataOf(hex: string | undefined): Buffer | undefined {
   throw new ConfigurationError('DAAS_HEX_INVALID', `'${hex}' is not hexadecimal (--report-data)`);
 }
 
-/** Evidence with all its collateral in base64 has a few hundred kilobytes. */
-const LONGEST_BYTES = 16 * 1024 * 1024;
-
-async function reading(file: string, what: string): Promise<Buffer> {
-  try {
-    return await readBounded(file, LONGEST_BYTES);
-  } catch (cause) {
-    throw unreadable(file, what, 'read', cause);
-  }
-}
-
 /** A policy decides whom this machine trusts, and which programs it runs: others must not be able to write it. */
 async function readingPolicy(file: string): Promise<string> {
   try {
     return await readTrustedText(file, { what: 'the attestation policy', origin: '--policy' });
   } catch (cause) {
     if (cause instanceof DaasError) throw cause;
-    throw unreadable(file, 'the attestation policy', 'read', cause);
+    throw unusable(file, 'the attestation policy cannot be read', cause);
   }
-}
-
-/** Whole or not at all: half a file of collateral is none. */
-async function writing(file: string, text: string): Promise<void> {
-  const there = await lstat(file).catch(() => undefined);
-  // A link or a device would be replaced by the file.
-  if (there && !there.isFile())
-    throw unreadable(file, 'the collateral', 'written', new Error('it is no regular file'));
-  await replaceFile(file, text, 0o644);
-}
-
-function unreadable(file: string, what: string, verb: string, cause: unknown): ConfigurationError {
-  return new ConfigurationError(
-    'DAAS_TEE_FILE_UNREADABLE',
-    `${what} cannot be ${verb}: ${file} (${messageOf(cause)})`,
-    {
-      cause,
-      details: { file },
-    },
-  );
 }

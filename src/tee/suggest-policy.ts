@@ -1,5 +1,6 @@
 import { DaasError, EXIT } from '#base';
 import type { Evidence } from './evidence.ts';
+import { TPM_PCRS } from './tpm.ts';
 import type { Claims } from './verdict.ts';
 
 /**
@@ -46,7 +47,7 @@ function acceptOf(
     case 'tpm':
       return {
         attestationKeys: [details?.attestationKey],
-        measurements: [pcrs(0, 2, 4, 7, 8, 9, 11)],
+        measurements: [pcrs(...TPM_PCRS)],
       };
     case 'command':
       return {

@@ -20,6 +20,9 @@ export interface TpmEnvelope {
   readonly pcrs: ReadonlyMap<number, Buffer>;
 }
 
+/** Firmware, boot loader, Secure Boot's policy, kernel, initrd and command line: what is worth a quote. */
+export const TPM_PCRS: readonly number[] = [0, 2, 4, 7, 8, 9, 11];
+
 /** The bytes of evidence of the kind `tpm`: a CBOR map. */
 export function encodeTpmEnvelope({ quote, signature, key, pcrs }: TpmEnvelope): Buffer {
   const fields: [string, CborValue][] = [
