@@ -15,7 +15,7 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/chain/contract-build.ts': 'this package',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
   'src/cli/package-version.ts': 'this package',
-  'src/cli/evidence.ts': 'evidence counts by its signatures',
+  'src/cli/evidence.ts': 'its hash goes on chain, whatever is in it',
   'src/install/machine.ts': 'compared with what would be written, and shown',
 };
 
