@@ -1,8 +1,8 @@
-import { DaasError, messageOf } from '#base';
+import { DaasError, EXIT, messageOf } from '#base';
 import { isZero, toHex } from './bytes.ts';
 import { derOfPem, pemOf, readCertificates } from './certificate.ts';
 import type { CollateralItem, Evidence } from './evidence.ts';
-import { Examination } from './examination.ts';
+import { Examination, Refusal, refuse } from './examination.ts';
 import { readPck } from './pck.ts';
 import { PRODUCTS, type Product } from './policy.ts';
 import { readQuote } from './quote.ts';
@@ -36,7 +36,7 @@ const LONGEST_BYTES = 4_194_304;
  * Fetches what the vendor publishes about the machine of this evidence. Nothing fetched is believed: `verify` checks it each
  * time. For commands and tasks in the background, never for a request that somebody waits for.
  * @returns nothing for kinds that have no collateral, and for Nitro, whose documents bring their chain
- * @throws DaasError `DAAS_TEE_COLLATERAL_UNREACHABLE`; Refusal, when the evidence cannot be read
+ * @throws DaasError `DAAS_TEE_COLLATERAL_UNREACHABLE`; `DAAS_TEE_EVIDENCE_REFUSED` for evidence that cannot be read
  */
 export async function fetchCollateral(
   evidence: Evidence,
@@ -48,7 +48,7 @@ export async function fetchCollateral(
 }
 
 async function fetchAmd({ bytes }: Evidence, options: FetchOptions): Promise<readonly CollateralItem[]> {
-  const report = readSnpReport(Buffer.from(bytes), new Examination(options.nowMs, []));
+  const report = readable(() => readSnpReport(Buffer.from(bytes), new Examination(options.nowMs, [])));
   const product = report.product ?? options.product ?? PRODUCTS[0];
   const base = `${options.services.amd}/vcek/v1/${product}`;
   const vcek = await get(vcekUrl(base, report.chipId, report.tcb(product).reported, product), options);
@@ -56,7 +56,9 @@ async function fetchAmd({ bytes }: Evidence, options: FetchOptions): Promise<rea
   const crl = await get(`${base}/crl`, options);
   return [
     itemOf('certificate', vcek),
-    ...derOfPem(chain.body.toString('latin1')).map((body) => itemOf('certificate', { ...chain, body })),
+    ...certificatesIn(chain, () => chain.body.toString('latin1')).map((body) =>
+      itemOf('certificate', { ...chain, body }),
+    ),
     itemOf('crl', crl),
   ];
 }
@@ -74,11 +76,7 @@ async function fetchIntel(
   tee: 'sgx' | 'tdx',
   options: FetchOptions,
 ): Promise<readonly CollateralItem[]> {
-  const quote = readQuote(Buffer.from(bytes), tee, new Examination(options.nowMs, []));
-  const [leaf, issuer] = readCertificates(quote.pckChain);
-  if (!leaf || !issuer) throw unreachable('the PCK chain of the quote', 'it has no certificates');
-  const { fmspc } = readPck(leaf);
-  const ca = issuer.name.includes('Processor') ? 'processor' : 'platform';
+  const { fmspc, ca } = readable(() => platformOf(Buffer.from(bytes), tee, options));
   const { intel, intelRootCrl } = options.services;
   const tcbInfo = await get(`${intel}/${tee}/certification/v4/tcb?fmspc=${fmspc}`, options);
   const identity = await get(`${intel}/${tee}/certification/v4/qe/identity`, options);
@@ -93,6 +91,33 @@ async function fetchIntel(
     itemOf('crl', pckCrl),
     itemOf('crl', rootCrl),
   ];
+}
+
+/** Which platform a quote is of, and which CA of Intel’s issued its certificate. */
+function platformOf(bytes: Buffer, tee: 'sgx' | 'tdx', { nowMs }: FetchOptions) {
+  const { pckChain } = readQuote(bytes, tee, new Examination(nowMs, []));
+  const [leaf, issuer] = readCertificates(pckChain);
+  if (!leaf || !issuer) return refuse('chain-invalid', 'the PCK chain of the quote lacks a certificate');
+  const ca = issuer.name.includes('Processor') ? 'processor' : 'platform';
+  return { fmspc: readPck(leaf).fmspc, ca };
+}
+
+/** Evidence that cannot be read names no machine to ask for. */
+function readable<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof Refusal)) throw cause;
+    throw new DaasError(
+      'DAAS_TEE_EVIDENCE_REFUSED',
+      `the evidence does not show what to fetch: ${cause.check}, ${cause.message}`,
+      {
+        cause,
+        exitCode: EXIT.unexpected,
+        details: { reasons: [{ check: cause.check, message: cause.message }] },
+      },
+    );
+  }
 }
 
 interface Reply {
@@ -130,11 +155,24 @@ function itemOf(name: CollateralItem['name'], { url, body, fetchedAtMs }: Reply)
 }
 
 /** Intel sends the chain of the signer in a header, percent-encoded. */
-function chainIn({ url, headers }: Reply, header: string): string {
-  const encoded = headers.get(header) ?? '';
-  const chain = derOfPem(decodeURIComponent(encoded)).map(pemOf).join('');
-  if (chain === '') throw unreachable(url, `its reply lacks the header ${header}`);
-  return chain;
+function chainIn(reply: Reply, header: string): string {
+  const encoded = reply.headers.get(header);
+  if (encoded === null) throw unreachable(reply.url, `its reply lacks the header ${header}`);
+  return certificatesIn(reply, () => decodeURIComponent(encoded))
+    .map(pemOf)
+    .join('');
+}
+
+/** @param pem the text in which the reply has them; it may throw */
+function certificatesIn({ url }: Reply, pem: () => string): readonly Buffer[] {
+  let found: readonly Buffer[];
+  try {
+    found = derOfPem(pem());
+  } catch (cause) {
+    throw unreachable(url, `the certificates of its reply cannot be read (${messageOf(cause)})`, cause);
+  }
+  if (found.length === 0) throw unreachable(url, 'its reply has no certificates');
+  return found;
 }
 
 function unreachable(url: string, why: string, cause?: unknown): DaasError {
