@@ -13,7 +13,10 @@ import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
 import { teeCommand } from '../src/cli/tee.ts';
+import { tokenCommand } from '../src/cli/token.ts';
 import { uninstallCommand } from '../src/cli/uninstall.ts';
+import { unstakeCommand } from '../src/cli/unstake.ts';
+import { withdrawCommand } from '../src/cli/withdraw.ts';
 
 type Command = ReturnType<typeof agentCommand>;
 
@@ -33,7 +36,10 @@ const roots: readonly Command[] = [
   slashCommand,
   stakeCommand,
   teeCommand,
+  tokenCommand,
   uninstallCommand,
+  unstakeCommand,
+  withdrawCommand,
 ].map((make) => make(io));
 
 /** Flags of the program itself, which may stand anywhere. */
@@ -49,12 +55,19 @@ export function commandProblem(
 ): string | undefined {
   const line = `k3s-daas ${words.join(' ')}`;
   let command: Command | undefined;
+  let isValue = false;
   for (const word of words) {
+    // What follows a flag that takes a value is no command, whatever it is called.
+    if (isValue) {
+      isValue = false;
+      continue;
+    }
     if (/^--?[a-z]/i.test(word)) {
       if (command?.name() === 'agent' && allowsK3sFlags) continue;
       const flag = word.split('=', 1)[0] ?? word;
-      const own = command?.options.flatMap(({ long, short }) => [long, short]) ?? [];
-      if (![...PROGRAM_FLAGS, ...own].includes(flag)) return `${line}: no flag ${flag}`;
+      const own = command?.options.find(({ long, short }) => long === flag || short === flag);
+      if (!own && !PROGRAM_FLAGS.includes(flag)) return `${line}: no flag ${flag}`;
+      isValue = own?.required === true && !word.includes('=');
       continue;
     }
     const commands = command?.commands ?? roots;

@@ -17,8 +17,20 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
   },
   stake: {
-    summary: 'stake for a node and mint its Seal token, without running a worker',
+    summary: 'stake for a node without running a worker; list and top up stakes',
     load: async () => (await import('./cli/stake.ts')).stakeCommand,
+  },
+  unstake: {
+    summary: 'end the stake of a node: its coins come out after the unbonding time',
+    load: async () => (await import('./cli/unstake.ts')).unstakeCommand,
+  },
+  withdraw: {
+    summary: 'take the coins of an ended stake back to the wallet',
+    load: async () => (await import('./cli/withdraw.ts')).withdrawCommand,
+  },
+  token: {
+    summary: 'show, rotate or revoke the Seal token of a node',
+    load: async () => (await import('./cli/token.ts')).tokenCommand,
   },
   slash: {
     summary: 'propose a slash, vote for it, or expire an old proposal',

@@ -10,12 +10,12 @@ import {
   type Payment,
   readCoins,
 } from './coins.ts';
-import type { Endpoint } from './endpoints/index.ts';
+import { chainUnavailable, type Endpoint } from './endpoints/index.ts';
 import { executed, failureKind, failureOf, INCLUDE } from './executed-transaction.ts';
 import { executionError } from './execution-error.ts';
 import { budgetFor, type GasCost, gasPriceFor } from './gas.ts';
 import type { ObjectArgument } from './generated/index.ts';
-import { readEpoch, readObjects } from './object-reads.ts';
+import { type ReadObject, readEpoch, readObjects } from './object-reads.ts';
 import type { Wallet } from './wallet.ts';
 
 /** What a transaction does; gas, versions and expiry are found when it is prepared. */
@@ -23,6 +23,8 @@ export interface TransactionRequest {
   readonly sender: string;
   /** Shared objects it touches. */
   readonly shared: readonly string[];
+  /** Objects of the sender that it takes, besides coins. */
+  readonly owned?: readonly string[];
   /** Split from the gas coin by `build`. */
   readonly spendMist: bigint;
   /** The most gas that may be paid; found by simulation when left out. */
@@ -33,12 +35,13 @@ export interface TransactionRequest {
   readonly gasPriceMist?: bigint;
   /** The package of the contracts, for the names of aborts. */
   readonly packageId?: string;
-  /** Adds the commands. `mutable(id)` and `readonly(id)` make arguments of shared objects. */
-  readonly build: (tx: Transaction, objects: SharedArguments) => void;
+  /** Adds the commands. `mutable(id)` and `readonly(id)` make arguments of shared objects, `owned(id)` of the sender's. */
+  readonly build: (tx: Transaction, objects: ObjectArguments) => void;
 }
-interface SharedArguments {
+interface ObjectArguments {
   mutable(id: string): ObjectArgument;
   readonly(id: string): ObjectArgument;
+  owned(id: string): ObjectArgument;
 }
 
 /** A transaction that only needs a signature. */
@@ -49,6 +52,8 @@ export interface PreparedTransaction {
   readonly expirationEpoch: bigint;
   /** The coins it takes, at their versions: once one of them has changed, the transaction can never be executed. */
   readonly gas: readonly CoinReference[];
+  /** The other objects of the sender that it takes; the same holds for them. */
+  readonly owned: readonly CoinReference[];
   readonly budgetMist: bigint;
   readonly cost: GasCost;
 }
@@ -69,14 +74,21 @@ export async function prepareTransaction(
       (client, ended) => readCoins(client, request.sender, ended),
       signal,
     ),
-    endpoint.call('shared objects', (client, ended) => readObjects(client, request.shared, ended), signal),
+    endpoint.call(
+      'the objects of the transaction',
+      (client, ended) => readObjects(client, [...request.shared, ...(request.owned ?? [])], ended),
+      signal,
+    ),
   ]);
+  const owned = new Map(
+    (request.owned ?? []).map((id) => [id, ownedReference(id, objects.get(id), endpoint.url)]),
+  );
   const versions = new Map(
     request.shared.map((id) => [id, sharedVersion(id, objects.get(id)?.initialSharedVersion, endpoint.url)]),
   );
   const gasPrice = gasPriceFor(request.gasPriceMist, epoch.gasPrice);
   const build = (budgetMist: bigint, payment: Payment) =>
-    buildBytes(request, { versions, payment, budgetMist, gasPrice, epoch: epoch.epoch });
+    buildBytes(request, { versions, owned, payment, budgetMist, gasPrice, epoch: epoch.epoch });
 
   const trial: Trial = async (budgetMist, payment) =>
     simulate(endpoint, await build(budgetMist, payment), request.packageId, signal);
@@ -91,6 +103,7 @@ export async function prepareTransaction(
     digest: TransactionDataBuilder.getDigestFromBytes(bytes),
     expirationEpoch: epoch.epoch,
     gas: [...payment.gas, ...payment.merged],
+    owned: [...owned.values()],
     budgetMist,
     cost: await simulate(endpoint, bytes, request.packageId, signal),
   };
@@ -144,8 +157,15 @@ function sharedVersion(id: string, version: bigint | undefined, url: string): bi
   );
 }
 
+/** An endpoint without the object is behind, or another transaction has taken it: the next attempt reads anew. */
+function ownedReference(id: string, object: ReadObject | undefined, url: string): CoinReference {
+  if (!object) throw chainUnavailable(`object ${id}`, url, new Error('the node does not have it'));
+  return { objectId: object.id, version: object.version.toString(), digest: object.digest };
+}
+
 interface Fixed {
   readonly versions: ReadonlyMap<string, bigint>;
+  readonly owned: ReadonlyMap<string, CoinReference>;
   readonly payment: Payment;
   readonly budgetMist: bigint;
   readonly gasPrice: bigint;
@@ -177,7 +197,12 @@ function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Arr
       tx.gas,
       merged.slice(at, at + MAX_ARGUMENTS).map((coin) => tx.objectRef({ ...coin })),
     );
-  request.build(tx, { mutable: argument(true), readonly: argument(false) });
+  const owned = (id: string) => {
+    const reference = fixed.owned.get(id);
+    if (!reference) throw new Error(`${id} is not among the objects of the sender`);
+    return Inputs.ObjectRef({ ...reference });
+  };
+  request.build(tx, { mutable: argument(true), readonly: argument(false), owned });
   return tx.build();
 }
 
@@ -208,13 +233,18 @@ export interface SignedTransaction {
   readonly signature: string;
   readonly digest: string;
   readonly expirationEpoch: bigint;
-  readonly gas: ReadonlyArray<{ readonly objectId: string; readonly version: string }>;
+  readonly gas: readonly ObjectVersion[];
+  readonly owned?: readonly ObjectVersion[];
+}
+export interface ObjectVersion {
+  readonly objectId: string;
+  readonly version: string;
 }
 
 export async function signTransaction(
   wallet: Wallet,
   prepared: PreparedTransaction,
 ): Promise<SignedTransaction> {
-  const { bytes, digest, expirationEpoch, gas } = prepared;
-  return { bytes, digest, expirationEpoch, gas, signature: await wallet.signTransaction(bytes) };
+  const { bytes, digest, expirationEpoch, gas, owned } = prepared;
+  return { bytes, digest, expirationEpoch, gas, owned, signature: await wallet.signTransaction(bytes) };
 }

@@ -103,6 +103,11 @@ export async function previewStake(question: StakeQuestion): Promise<StartPrevie
     join: async () => refuseWrite('a stake'),
     stakeForNode: async () => refuseWrite('a stake'),
     createWorkerSealToken: async () => refuseWrite('a Seal token'),
+    rotateSealToken: async () => refuseWrite('a rotation'),
+    topUp: async () => refuseWrite('a top-up'),
+    revokeSealToken: async () => refuseWrite('a revocation'),
+    requestUnstake: async () => refuseWrite('an unstake'),
+    withdraw: async () => refuseWrite('a withdrawal'),
     settlePending: async () => refuseWrite('sending a pending transaction'),
   };
   return previewStart({

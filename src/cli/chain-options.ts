@@ -137,17 +137,27 @@ export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
 }
 
 /** The cluster of the deployment file, read through the given network. */
-export async function openClusterReader(io: Io, options: NetworkOptions & DeploymentOptions) {
+export async function openClusterReader(
+  io: Io,
+  options: NetworkOptions & DeploymentOptions,
+  clusterId?: string,
+) {
   const deployment = await readDeployment(options.deployment);
   const { addresses, access } = await accessOf(io, options);
-  return createChainClient({ ...access, endpoints: addresses, deployment });
+  return createChainClient({
+    ...access,
+    endpoints: addresses,
+    deployment: clusterId === undefined ? deployment : { ...deployment, clusterId },
+  });
 }
 
+/** With `clusterId`, another cluster of the package than the deployment file names. */
 export async function openClusterActor(
   io: Io,
   options: SpendOptions & DeploymentOptions,
+  clusterId?: string,
 ): Promise<ClusterActor> {
-  const client = await openClusterReader(io, options);
+  const client = await openClusterReader(io, options, clusterId);
   const wallet = await openWalletOf(io, options);
   return { client, wallet, ...gasOf(options) };
 }

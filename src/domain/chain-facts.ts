@@ -29,8 +29,21 @@ export interface StakeRecord {
   readonly token: string | undefined;
   readonly tokenSequence: bigint;
   readonly openProposals: bigint;
+  /** Open slash proposals against it, as the record notes them; one past its end holds nothing. */
+  readonly proposals: readonly OpenProposal[];
+  /** From then on no proposal holds or takes anything any more; 0 until unbonding begins. */
+  readonly holdUntilMs: number;
   /** Its place in the cluster's rings: the sequence of its last change. */
   readonly lastSequence: bigint;
+}
+
+/** A slash proposal, as the record it is about notes it. */
+export interface OpenProposal {
+  readonly id: string;
+  readonly proposer: string;
+  /** All who have voted for it and not taken the vote back. */
+  readonly voters: readonly string[];
+  readonly expiresAtMs: number;
 }
 
 export interface SealToken {

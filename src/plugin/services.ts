@@ -22,6 +22,46 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
+  /**
+   * Replaces the record's Seal token by one for a node key (32 bytes), with its full life; `objectId` is the new one. The
+   * old token counts no longer as soon as this has landed. Asked again for the same token and key, it answers the same and
+   * sends nothing. Throws `DAAS_TOKEN_REPLACED` when the record names another token than `tokenId`, `DAAS_STAKE_TOO_LOW`,
+   * `DAAS_STAKE_NOT_ACTIVE`, `DAAS_STAKE_NOT_OURS`.
+   */
+  rotateSealToken(
+    request: { recordId: string; tokenId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /**
+   * Adds coins to an active stake, once for each state of the record: `paidInMist` is `stakeMist + slashedMist` as it was
+   * read. Throws `DAAS_STAKE_CHANGED` when something was paid in since, `DAAS_TOP_UP_TOO_LOW`, `DAAS_STAKE_HELD` (a slash
+   * proposal is open), `DAAS_TERMS_NOT_ACCEPTED`, `DAAS_BALANCE_TOO_LOW`.
+   */
+  topUp(
+    request: {
+      recordId: string;
+      amountMist: bigint;
+      paidInMist: bigint;
+      /** That of the terms that were judged; when left out: the version at the time of the call. */
+      termsVersion?: bigint | undefined;
+    },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /** Deletes a Seal token: the node is out, the stake stays. */
+  revokeSealToken(
+    request: { recordId: string; tokenId: string },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /**
+   * Begins the unbonding of an active stake: its node id is free and its Seal token dead. The coins can be withdrawn from
+   * `unlockAtMs` of the record on. Throws `DAAS_STAKE_NOT_ACTIVE`, `DAAS_STAKE_NOT_OURS`.
+   */
+  requestUnstake(request: { recordId: string }, signal?: AbortSignal): Promise<ChainReceipt>;
+  /**
+   * Takes what is left of an unbonding or slashed stake. Throws `DAAS_STAKE_LOCKED` (not yet), `DAAS_STAKE_HELD`,
+   * `DAAS_STAKE_EMPTY`, `DAAS_STAKE_NOT_UNBONDING`.
+   */
+  withdraw(request: { recordId: string }, signal?: AbortSignal): Promise<ChainReceipt>;
   /** What `stakeForNode`, or `join` with a node key, would cost, simulated by the chain. Sends nothing; throws as they do. */
   simulateStake(
     request: StakeTerms & { holderKey?: Uint8Array },
@@ -47,6 +87,8 @@ export interface ChainReceipt {
   readonly objectId: string;
   /** The Seal token, when the same transaction made it. */
   readonly tokenId?: string | undefined;
+  /** What a top-up added, or a withdrawal took out. */
+  readonly amountMist?: bigint | undefined;
 }
 export interface SimulatedCost {
   /** The most that the gas may cost; what is not used stays in the coin. */

@@ -64,6 +64,8 @@ const recordFacts = (spoil: Spoil): ChainFacts['record'] => ({
   token: 'liveToken' in spoil ? spoil.liveToken : id('a'),
   tokenSequence: 1n,
   openProposals: 0n,
+  proposals: [],
+  holdUntilMs: 0,
   minimumWhenStakedMist: 1n,
   lastSequence: 1n,
 });

@@ -179,6 +179,8 @@ export class FakeChain implements ChainReader, ChangeFollower {
       token: undefined,
       tokenSequence: 0n,
       openProposals: 0n,
+      proposals: [],
+      holdUntilMs: 0,
       lastSequence: BigInt(this.#count),
       ...record,
     });
