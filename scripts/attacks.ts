@@ -364,6 +364,21 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'uses a stolen node key after its Seal token was rotated',
+        defence: 'the chain names the new key, and the registration with it ends every earlier one',
+        tests: ['a stolen node key gives access until its token is rotated, and none from then on'],
+      },
+      {
+        attack: 'asks hosts through a gateway for rotations and top-ups, to spend their money',
+        defence:
+          'a directive spends what the operator allows within 30 days, by default nothing; the chain says what is missing',
+        tests: [
+          'by default a directive spends nothing: the operator is asked',
+          'a directive to rotate is followed as often as the operator allows, over restarts',
+          'a directive to top up adds what the chain says is missing, within the allowance and under accepted terms',
+        ],
+      },
+      {
         attack: "steals a node key and reports the agent as down, so that the victim's Node is deleted",
         defence: "the same; the caller's claim counts for nothing",
         tests: [

@@ -2,7 +2,7 @@ import { decide, type StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
 
 export interface Directive {
-  readonly kind: 'stop' | 'reregister';
+  readonly kind: 'stop' | 'reregister' | 'rotate' | 'top_up';
   readonly reason: string;
 }
 
@@ -33,7 +33,9 @@ export function directivesFor(
         graceMs: 0,
         isCordonDue: false,
       });
-      return directive?.kind === 'reregister' ? [directive] : [];
+      return directive && directive.kind !== 'stop'
+        ? [{ kind: directive.kind, reason: directive.reason }]
+        : [];
     }
     default:
       return status satisfies never;
