@@ -656,6 +656,28 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'registers four times without a machine, and unstakes, to trip the breaker',
+        defence:
+          'a worker whose Node has never been Ready counts for nothing, and the breaker holds no admission',
+        tests: ['four registrations without machines that unstake trip nothing'],
+      },
+      {
+        attack: 'unstakes many nodes at once, to trip the breaker',
+        defence: 'one staker counts once; with a trust pin an act of the staker does not count',
+        tests: [
+          'one staker with many machines counts once',
+          '… of eight stakers are carried out: validators have signed them',
+        ],
+      },
+      {
+        attack: 'forces every stake into unbonding with a stolen admin key',
+        defence: 'forced unstakes count for the breaker, also when they are proven',
+        tests: [
+          'unstakes that the admin forces trip it at the fourth; a proven slash goes on, and so do admissions',
+          'an unstake whose author has fallen out of the rings counts as forced',
+        ],
+      },
+      {
         attack: 'a full node reports impossible facts',
         defence: 'they are never evidence of guilt',
         tests: ['readings that cannot be true are nobody’s guilt'],

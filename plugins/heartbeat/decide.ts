@@ -75,3 +75,10 @@ export function reactTo(directive: Directive, fact: OwnFact): Reaction {
         : `the gateway says '${reason}', and the chain cannot be read: ${fact.detail}`,
   };
 }
+
+/** What a directive `notice` means to the staker; a reason of a later version is shown as it is. */
+export function noticeText(reason: string): string {
+  return reason === 'slash_proposed'
+    ? 'a slash is proposed against this stake, and the node gets no new pods until that is decided: `k3s-daas slash answer` answers it'
+    : reason;
+}

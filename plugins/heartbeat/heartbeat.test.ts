@@ -288,6 +288,19 @@ test('directives of a later version are ignored with a warning', async () => {
   expect(loaded.log.messages('warn')).toEqual(['A directive is not followed', 'A directive is not followed']);
 });
 
+test('a notice is logged once, and once more when it is over', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'notice', reason: 'slash_proposed' }];
+  await loaded.clock.advance(10_000);
+  await loaded.clock.advance(10_000);
+  expect(loaded.log.messages('warn')).toEqual(['The gateway gives notice']);
+  loaded.gateways.directives = [];
+  await loaded.clock.advance(10_000);
+  expect(loaded.log.messages('info')).toContain('A notice of the gateway is over');
+  expect(loaded.control.stops).toEqual([]);
+});
+
 test('registering again is not repeated at every heartbeat', () => {
   const asked = (kind: 'refused' | 'silent') =>
     Array.from({ length: 25 }, (_value, index) => index + 1).filter(

@@ -13,7 +13,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, reactTo, spreadMs } from './decide.ts';
+import { afterFailure, noticeText, reactTo, spreadMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
 import { OwnStake } from './own-stake.ts';
 
@@ -52,6 +52,8 @@ export class Heartbeats {
   /** When the first of the failures in a row was, by the monotonic clock. */
   #failingSinceMs = 0;
   #isUnreachable = false;
+  /** The notices of the last reply. */
+  #notices: ReadonlySet<string> = new Set();
 
   constructor(scope: Scope<HeartbeatConfig>, services: HeartbeatServices) {
     this.#scope = scope;
@@ -184,7 +186,9 @@ export class Heartbeats {
       signal,
     );
     this.#recordAnswer(sequence, directives);
-    for (const directive of directives) await this.#handleDirective(directive, registered.recordId, signal);
+    this.#tellNotices(directives);
+    for (const directive of directives)
+      if (directive.kind !== 'notice') await this.#handleDirective(directive, registered.recordId, signal);
   }
 
   #recordAnswer(sequence: number, directives: readonly Directive[]): void {
@@ -221,6 +225,18 @@ export class Heartbeats {
       summary: `${gatewayUrl} has acknowledged no heartbeat for ${Math.round(this.#scope.config.unreachableAfterMs / 1_000)} s: ${this.#lastProblem}`,
       remedy: 'pods run on; check the network to the gateway, and ask its operator',
     });
+  }
+
+  /** Once each, however many heartbeats repeat it. */
+  #tellNotices(directives: readonly Directive[]): void {
+    const { log } = this.#scope;
+    const now = new Set(directives.flatMap(({ kind, reason }) => (kind === 'notice' ? [reason] : [])));
+    for (const reason of now)
+      if (!this.#notices.has(reason))
+        log.warn('The gateway gives notice', { reason, detail: noticeText(reason) });
+    for (const reason of this.#notices)
+      if (!now.has(reason)) log.info('A notice of the gateway is over', { reason });
+    this.#notices = now;
   }
 
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {

@@ -189,6 +189,7 @@ describe('looking', () => {
               tripped_at: 0,
               limit: 3,
               window_ms: 300_000,
+              counted: 0,
               removals: [],
               held: ['worker-2'],
             },
@@ -207,11 +208,14 @@ describe('looking', () => {
       tripped_at: null,
       limit: 3,
       window_ms: 300_000,
-      removals: [{ node_id: 'worker-1', at: 20_000 }],
+      counted: 1,
+      removals: [{ node_id: 'worker-1', staker: null, at: 20_000 }],
       held: [],
     };
     await serve(() => ({ json: breaker }));
-    expect(await run(['breaker'])).toBe('at rest: 1 of 3 removals within 5 min\n  worker-1, 40 s ago\n');
+    expect(await run(['breaker'])).toBe(
+      'at rest: nodes of 1 of at most 3 stakers removed within 5 min\n  worker-1, 40 s ago\n',
+    );
     expect(JSON.parse(await run(['breaker'], true))).toMatchObject({ trippedAt: null, windowMs: 300_000 });
   });
 });

@@ -1,7 +1,8 @@
 import { displayText } from '#base';
-import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS } from '#gateway';
+import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS, WhyReply } from '#gateway';
 import { type NodeFilter, nodesView } from './gateway-nodes.ts';
 import { bansText, breakerText, camelCased } from './gateway-views.ts';
+import { whyText } from './gateway-why.ts';
 import { type Io, notConfirmed } from './io.ts';
 import { ask } from './operator-client.ts';
 
@@ -89,6 +90,11 @@ export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & N
   const reply = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
   const { shown, hidden, text } = nodesView(reply, filter);
   io.result({ timestamp: reply.timestamp, nodes: shown.map(camelCased), hidden }, text);
+}
+
+export async function showWhy(io: Io, node: string, { socket }: SocketOptions): Promise<void> {
+  const reply = await ask(socket, 'GET', OPERATOR_PATHS.why + encodeURIComponent(node), WhyReply);
+  io.result(camelCased(reply), whyText(reply));
 }
 
 export async function listBans(io: Io, { socket }: SocketOptions): Promise<void> {

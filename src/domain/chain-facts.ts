@@ -124,6 +124,8 @@ export interface Cluster {
   readonly changeSequence: bigint;
   /** Slash, unbonding, withdrawal, revocation; in the order of last change. */
   readonly criticalRing: readonly RingEntry[];
+  /** Of these, the slashes and the unstakes that the admin has forced. */
+  readonly forcedRing: readonly RingEntry[];
   readonly otherRing: readonly RingEntry[];
   /** The highest sequence that has fallen out of each ring: a reader behind it makes a full pass. */
   readonly droppedCritical: bigint;

@@ -81,7 +81,6 @@ export function createAdmission(options: AdmissionOptions): Admission {
 function preview(context: AdmissionContext, nodeId: string, staker: string): ProblemCode | undefined {
   const { registry, reconciler, config } = context;
   const worker = registry.worker(nodeId);
-  if (registry.breaker().trippedAtMs !== undefined) return 'breaker_tripped';
   const own =
     operatorProblem(context, { nodeId, staker, worker }) ??
     bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker });
@@ -234,6 +233,7 @@ function nextWorker(
     status: worker?.status ?? { kind: 'admitting' },
     statusSinceMs: worker?.statusSinceMs ?? nowMs,
     lockedAtMs: undefined,
+    firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
     heldFor: worker?.heldFor,
     host: applicant.host,
   };

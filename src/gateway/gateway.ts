@@ -4,6 +4,7 @@ import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { flushLoop } from './flush-loop.ts';
 import {
+  auditPathOf,
   createDeciders,
   type Deciders,
   type GatewayOptions,
@@ -134,7 +135,15 @@ async function listenForOperator(
   socketPath: string,
 ): Promise<void> {
   const { clock, log } = options;
-  const operator = createOperatorApi({ ...records, ...deciders, clock, log });
+  const operator = createOperatorApi({
+    ...records,
+    ...deciders,
+    kubernetes: options.kubernetes,
+    chain: options.chain,
+    auditPath: auditPathOf(options.config),
+    clock,
+    log,
+  });
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, connections, 3_000);

@@ -11,3 +11,4 @@ export {
   NodesReply,
   OPERATOR_PATHS,
 } from './operator-wire.ts';
+export { WhyReply } from './why-wire.ts';

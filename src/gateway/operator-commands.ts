@@ -3,7 +3,7 @@ import { ApiProblem } from './api-problem.ts';
 import { type Ban, banKey } from './bans.ts';
 import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
 import type { Locks } from './locks.ts';
-import { heldNodes, type ViewSources } from './operator-views.ts';
+import { heldWorkers, type ViewSources } from './operator-views.ts';
 import type { BanCommand, EvictCommand, NodeCommand, UnbanCommand } from './operator-wire.ts';
 import type { Registry } from './registry.ts';
 import { hasLeft, isAdmitted, type Worker } from './worker.ts';
@@ -102,12 +102,12 @@ export function prepareUnlock(
 
 export function prepareBreakerReset({ registry, reconciler, locks, clock }: CommandContext): Prepared {
   const isTripped = registry.breaker().trippedAtMs !== undefined;
-  const evictions = heldNodes(registry).map((nodeId) => `evict ${nodeId} if its facts are still bad`);
+  const evictions = heldWorkers(registry).map(({ nodeId }) => `evict ${nodeId} if its facts are still bad`);
   return {
     actions: isTripped ? ['reset the breaker', ...evictions] : [],
     async carryOut() {
       await locks.run(BREAKER_LOCK, () =>
-        registry.save({ breaker: resetBreaker(heldNodes(registry), clock.nowMs()) }),
+        registry.save({ breaker: resetBreaker(heldWorkers(registry), clock.nowMs()) }),
       );
       reconciler.enqueueAll();
     },

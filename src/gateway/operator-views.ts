@@ -1,9 +1,15 @@
 import type { z } from 'zod';
 import type { Clock } from '#base';
-import { banOf } from './bans.ts';
-import { BREAKER_WINDOW_MS, breakerLimit } from './breaker.ts';
+import { type Ban, banOf } from './bans.ts';
+import {
+  BREAKER_WINDOW_MS,
+  breakerLimit,
+  countedRemovals,
+  removalsInWindow,
+  stakersThatCount,
+} from './breaker.ts';
 import type { FactCache } from './fact-cache.ts';
-import type { BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
+import type { BanEntry, BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
@@ -31,37 +37,43 @@ export function nodesView(sources: ViewSources): z.infer<typeof NodesReply> {
 export function bansView({ registry, clock }: ViewSources): z.infer<typeof BansReply> {
   return {
     timestamp: clock.nowMs(),
-    bans: [...registry.bans().values()].map(({ sinceMs, recordId, ...ban }) => ({
-      ...ban,
-      since: sinceMs,
-      stake_record: recordId ?? null,
-    })),
+    bans: [...registry.bans().values()].map(banEntry),
   };
+}
+
+export function banEntry({ sinceMs, recordId, ...ban }: Ban): BanEntry {
+  return { ...ban, since: sinceMs, stake_record: recordId ?? null };
 }
 
 export function breakerView({ registry, clock }: ViewSources): z.infer<typeof BreakerReply> {
-  const { trippedAtMs, removals } = registry.breaker();
+  const state = registry.breaker();
   const nowMs = clock.nowMs();
-  const counted = removals.filter(({ atMs }) => atMs > nowMs - BREAKER_WINDOW_MS);
+  const removals = removalsInWindow(state, nowMs);
+  const stakers = new Set([
+    ...stakersThatCount(registry.workers()),
+    ...removals.map(({ staker, nodeId }) => staker ?? nodeId),
+  ]);
   return {
     timestamp: nowMs,
-    tripped_at: trippedAtMs ?? null,
-    limit: breakerLimit(registry.admittedCount() + counted.length),
+    tripped_at: state.trippedAtMs ?? null,
+    limit: breakerLimit(stakers.size),
+    counted: countedRemovals(removals),
     window_ms: BREAKER_WINDOW_MS,
-    removals: counted.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
-    held: heldNodes(registry),
+    removals: removals.map(({ nodeId, staker, atMs }) => ({
+      node_id: nodeId,
+      staker: staker ?? null,
+      at: atMs,
+    })),
+    held: heldWorkers(registry).map(({ nodeId }) => nodeId),
   };
 }
 
-/** The nodes whose eviction the breaker holds. */
-export function heldNodes(registry: Registry): string[] {
-  return registry
-    .workers()
-    .filter((worker) => worker.heldFor !== undefined)
-    .map((worker) => worker.nodeId);
+/** The workers whose eviction the breaker holds. */
+export function heldWorkers(registry: Registry): Worker[] {
+  return registry.workers().filter((worker) => worker.heldFor !== undefined);
 }
 
-function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
+export function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
   const { registry, facts, reconciler } = sources;
   const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
   const fact = facts.factOf(worker, lastHeartbeat?.goodAtMs);

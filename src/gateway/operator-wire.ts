@@ -6,6 +6,8 @@ import { BAN_SUBJECTS } from './bans.ts';
 /** The messages on the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
 export const OPERATOR_PATHS = {
   nodes: '/v1/nodes',
+  /** Followed by the node id. */
+  why: '/v1/why/',
   evict: '/v1/evict',
   ban: '/v1/ban',
   unban: '/v1/unban',
@@ -93,11 +95,13 @@ export const BansReply = z.object({ timestamp: z.number(), bans: z.array(BanEntr
 export const BreakerReply = z.object({
   timestamp: z.number(),
   tripped_at: z.number().nullable(),
-  /** How many evictions may happen within the window; one more trips the breaker. */
+  /** Of how many stakers nodes may be evicted within the window; one more trips the breaker. */
   limit: z.number(),
+  /** Of how many stakers nodes were evicted within the window: each counts once. */
+  counted: z.number(),
   window_ms: z.number(),
   /** The evictions within the window. */
-  removals: z.array(z.object({ node_id: z.string(), at: z.number() })),
+  removals: z.array(z.object({ node_id: z.string(), staker: z.string().nullable(), at: z.number() })),
   held: z.array(z.string()),
 });
 /** What a command did, or with `dry_run` would do, one sentence each. */

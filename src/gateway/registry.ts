@@ -67,7 +67,16 @@ const StoredBreaker = storedRecord({
   trippedAtMs: ['tripped_at', orNull(z.number())],
   removals: [
     'removals',
-    z.array(storedRecord({ nodeId: ['node_id', z.string()], atMs: ['at', z.number()] })).readonly(),
+    z
+      .array(
+        storedRecord({
+          nodeId: ['node_id', z.string()],
+          // A record of an earlier version has no such member.
+          staker: ['staker', orNull(z.string()).optional()],
+          atMs: ['at', z.number()],
+        }),
+      )
+      .readonly(),
   ],
 });
 

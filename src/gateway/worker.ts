@@ -45,6 +45,8 @@ export interface Worker {
   readonly statusSinceMs: number;
   /** Since when registrations wait for the operator's `unlock`. */
   readonly lockedAtMs: number | undefined;
+  /** When a Node of this registration's stake was first seen Ready; `undefined`: no machine has stood behind it yet. */
+  readonly firstReadyAtMs: number | undefined;
   /** Why it should be evicted, while the tripped breaker holds the eviction. */
   readonly heldFor: EvictionReason | undefined;
   readonly host: Readonly<Record<string, string | number>>;

@@ -25,6 +25,8 @@ export class World implements AsyncDisposable {
   config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
   gateway: RunningGateway | undefined;
+  /** What the chain answers counts as signed by validators. */
+  isProven = false;
   #link: Link | undefined;
   readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
@@ -67,6 +69,7 @@ export class World implements AsyncDisposable {
     const gateway = await startGateway({
       config: this.config,
       clusterId: CLUSTER_ID,
+      isProven: this.isProven,
       chain: this.chain,
       follower: this.chain,
       kubernetes: link.port,
