@@ -304,7 +304,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: 'creates a Node with the identities that all agents share, or with a ServiceAccount',
         defence: 'the policy covers every identity but `system:masters`',
         tests: [
-          'an identity with a role that makes Nodes is bound by the list all the same',
+          'another identity with a role that makes Nodes makes none, listed or not',
           'the identities that agents share are given to whoever may join, and make no Node',
         ],
       },
@@ -409,7 +409,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: 'removes the list of names, or weakens a policy',
         defence: 'without the list no Node is created; the state reports it until `setup` has repaired it',
         tests: [
-          'without the list nobody makes a Node, an administrator neither, until it is there again',
+          'without its namespace a name makes no Node, and the others go on',
           'mends a policy that somebody weakened, and until then the state says so',
           'anything that would weaken a policy makes it another one',
         ],
@@ -426,6 +426,29 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a slashed worker’s old certificate, node key, token and wallet bring nothing back',
           'after a slash the node’s own certificate cannot bring its Node back',
           'joins when it is admitted, is evicted, and cannot come back by any of its old means',
+        ],
+      },
+      {
+        attack: 'keeps its certificate, leaves, and takes the name over when the next staker has it',
+        defence:
+          'a Node is made with a certificate that the present holder has shown, and with no other; on a name that had an earlier holder every write asks for one',
+        tests: [
+          'the certificate of an earlier holder takes the name over at no moment',
+          'a Node is made with the certificate that its worker has shown, and with no other of that name',
+          'on a contested name every write waits until the gateway has been shown the new certificate',
+        ],
+      },
+      {
+        attack: 'writes pods, events, its Lease or its Node with a certificate that it has kept',
+        defence: 'a name that is not listed writes nothing, whether the gateway runs or not',
+        tests: ['a name that is not listed writes nothing, whatever certificate it has'],
+      },
+      {
+        attack: 'stays in the cluster by a finalizer on its own Node',
+        defence: 'the policy keeps kubelets from setting one; an eviction takes foreign ones off',
+        tests: [
+          'finalizers that are not k3s’ own are taken off a Node that must go, and named',
+          'a kubelet keeps its Node in the cluster by no finalizer and no owner, and takes none away',
         ],
       },
       {

@@ -22,7 +22,7 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --dry-run',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh',
     'k3s-daas doctor',
-    `kubectl -n kube-system patch configmap k3s-daas-admitted --type merge -p '{"data":{"NAME":null}}'`,
+    'kubectl delete role,rolebinding -A -l app.kubernetes.io/managed-by=k3s-daas --field-selector metadata.name=NAME',
     'k3s-daas uninstall --restore-k3s',
     'k3s-daas gateway evict NAME',
     'k3s-daas uninstall',

@@ -22,6 +22,7 @@ export type {
   FollowOptions,
 } from './change-follower.ts';
 export type {
+  AdmittedName,
   IssuedJoinCredential,
   KubernetesNode,
   KubernetesPort,

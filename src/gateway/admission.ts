@@ -166,10 +166,9 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(operatorProblem(context, { nodeId, staker, worker }), nodeId);
   entering.add(nodeId);
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
-  const [node, names] = await inClusterTerms(
-    Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedNames(until.reading)]),
+  const [node, listing] = await inClusterTerms(
+    Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
-  const listing = names.get(nodeId);
   throwIf(nameProblem({ worker, staker, node, listing, recordId }), nodeId);
   const next = nextWorker(context, { applicant, worker, standing });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };

@@ -141,8 +141,8 @@ async function completeEviction(
 }
 
 /**
- * Removes an orphan: a Node that came back although its name is not admitted. The list of names is read anew first: the one
- * that the step was decided on may be older than the operator's `setup --ordinary`, and the Node would be theirs.
+ * Removes an orphan: a Node that came back although its name is not admitted. Its listing is read anew first: the one that
+ * the step was decided on may be older than the operator's `setup --ordinary`, and the Node would be theirs.
  */
 export async function removeOrphan(
   context: ReconcilerContext,
@@ -151,10 +151,10 @@ export async function removeOrphan(
   signal: AbortSignal,
 ): Promise<void> {
   const { kubernetes, audit, log } = context;
-  const names = await kubernetes.admittedNames(signal);
-  if (isOperatorsName(names.get(nodeId))) {
-    // The next look at the node decides on this list. On the older one the same step would be due again and again.
-    context.readings.names = names;
+  const listing = await kubernetes.admittedName(nodeId, signal);
+  if (listing !== undefined && isOperatorsName(listing)) {
+    // The next look at the node decides on this listing. On the older one the same step would be due again and again.
+    context.readings.names = new Map(context.readings.names).set(nodeId, listing);
     return;
   }
   log.warn('A node came back that is not admitted: it is removed', {
@@ -194,6 +194,12 @@ async function deleteNode(
   { name, uid }: KubernetesNode,
   signal: AbortSignal,
 ): Promise<void> {
-  await kubernetes.deleteNode({ nodeId: name, uid }, signal);
+  const finalizers = await kubernetes.deleteNode({ nodeId: name, uid }, signal);
+  if (finalizers.length > 0)
+    audit.recordLockOut('node.finalizers_removed', {
+      node_id: name,
+      node_uid: uid,
+      finalizers: finalizers.join(','),
+    });
   audit.recordLockOut('node.deleted', { node_id: name, node_uid: uid });
 }

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Clock, DaasError, Secret, type Secret as SecretType } from '#base';
 import {
+  type AdmittedName,
   isOperatorsName,
   type KubernetesNode,
   type KubernetesPort,
@@ -19,6 +20,9 @@ const reads: readonly PortMethod[] = [
   'leaseRenewedAtMs',
   'nodePassword',
   'admittedNames',
+  'admittedName',
+  'showsCertificates',
+  'clientAuthorities',
   'joinCredentials',
   'watchNodes',
 ];
@@ -30,6 +34,13 @@ const reads: readonly PortMethod[] = [
  */
 export class FakeKubernetes implements KubernetesPort {
   readonly names = new Map<string, string>();
+  /** The staked names as they were last admitted, with the certificates that count. */
+  readonly admitted = new Map<string, AdmittedName>();
+  /** Finalizers that somebody has set on a Node. */
+  readonly finalizers = new Map<string, readonly string[]>();
+  /** PEM; of a CA that a test made. */
+  clientCa = '';
+  hasFingerprints = true;
   readonly passwords = new Map<string, NodePasswordSecret>();
   readonly credentials = new Map<string, LiveJoinCredential & { readonly secret: string }>();
   /** When the kubelet of a Node renewed its Lease. */
@@ -96,15 +107,22 @@ export class FakeKubernetes implements KubernetesPort {
     await this.#enter('admittedNames');
     return new Map(this.names);
   }
-  async admitName({ nodeId, tier }: { nodeId: string; tier: string }) {
+  async admittedName(name: string) {
+    await this.#enter('admittedName', name);
+    return this.names.get(name);
+  }
+  async admitName(request: AdmittedName) {
+    const { nodeId, tier } = request;
     await this.#enter('admitName', nodeId);
     this.#mustNotBeReserved(nodeId);
     this.names.set(nodeId, tier);
+    this.admitted.set(nodeId, request);
   }
   async removeName(nodeId: string) {
     await this.#enter('removeName', nodeId);
     this.#mustNotBeReserved(nodeId);
     this.names.delete(nodeId);
+    this.admitted.delete(nodeId);
   }
   async relistName({ name, from, to }: { name: string; from: string; to: string }) {
     const isListed = () => this.names.get(name) === from;
@@ -172,8 +190,20 @@ export class FakeKubernetes implements KubernetesPort {
   async deleteNode({ nodeId, uid }: { nodeId: string; uid?: string }) {
     await this.#enter('deleteNode', nodeId);
     const node = this.#nodes.get(nodeId);
-    if (!node || (uid !== undefined && node.uid !== uid)) return;
+    if (!node || (uid !== undefined && node.uid !== uid)) return [];
     this.removeNode(nodeId);
+    const stripped = this.finalizers.get(nodeId) ?? [];
+    this.finalizers.delete(nodeId);
+    return stripped;
+  }
+
+  async showsCertificates() {
+    await this.#enter('showsCertificates');
+    return this.hasFingerprints;
+  }
+  async clientAuthorities() {
+    await this.#enter('clientAuthorities');
+    return this.clientCa;
   }
 
   // What others do to the cluster.
@@ -239,9 +269,13 @@ export class FakeKubernetes implements KubernetesPort {
     this.passwords.set(nodeId, { nodeId, hash: `of ${password.reveal()}`, recordId: undefined });
     return 200;
   }
-  /** A kubelet with a certificate for the name, whenever it got it: the policy looks at the admitted names alone. */
-  createNodeAs(nodeId: string): 201 | 403 | 409 {
+  /**
+   * A kubelet makes its Node, with a certificate that the policies are shown (`fingerprint`), or with one that the name's
+   * own worker is taken to have shown.
+   */
+  createNodeAs(nodeId: string, fingerprint?: string): 201 | 403 | 409 {
     if ([undefined, RESERVED].includes(this.names.get(nodeId))) return 403;
+    if (fingerprint !== undefined && !this.#isVouched(nodeId, fingerprint)) return 403;
     if (this.#nodes.has(nodeId)) return 409;
     this.addNode(nodeId);
     return 201;
@@ -253,6 +287,20 @@ export class FakeKubernetes implements KubernetesPort {
     const known = this.#answers.get(question) ?? isNodePassword(password, hash);
     this.#answers.set(question, known);
     return known;
+  }
+
+  /** Any other write of a kubelet: with any certificate of the name, unless it is contested. */
+  mayWriteAs(nodeId: string, fingerprint: string): boolean {
+    const listing = this.names.get(nodeId);
+    if (listing === undefined) return false;
+    if (isOperatorsName(listing) || !this.admitted.get(nodeId)?.isContested) return true;
+    return this.#isVouched(nodeId, fingerprint);
+  }
+
+  #isVouched(nodeId: string, fingerprint: string): boolean {
+    const vouches = this.admitted.get(nodeId)?.vouches;
+    if (vouches === undefined || !this.hasFingerprints) return true;
+    return vouches.some((vouch) => vouch.identity === 'kubelet' && vouch.fingerprint === fingerprint);
   }
 
   #mustNotBeReserved(nodeId: string): void {
