@@ -645,7 +645,8 @@ export const ATTACKS: readonly AttackGroup[] = [
       },
       {
         attack: 'former validators, or a full node with their keys, show another history',
-        defence: 'trust ends after 14 days without a recent pin, which the way of committees must lead through',
+        defence:
+          'trust ends after 14 days without a recent pin, which the way of committees must lead through',
         tests: [
           'for longer is refused without a recent pin, even for what the old committee signed',
           'another history that former validators have signed does not lead through the recent pin',

@@ -215,7 +215,7 @@ function proverOf({ nodes, anchors, store, clock }: ObjectProofsOptions) {
   let prover: Promise<Prover> | undefined;
   return {
     module: () => loaded,
-    openProver(): Promise<Prover> {
+    openProver: (): Promise<Prover> => {
       prover ??= Promise.all([import('./proof/index.ts'), anchors()]).then(([module, known]) => {
         loaded = module;
         return module.createProver({ nodes, anchors: known, store, nowMs: () => clock.nowMs() });

@@ -11,7 +11,7 @@ const prefix = 'k3s-daas-names-';
 
 /** The namespace that holds Role and RoleBinding of this node name. */
 export function namespaceOfName(name: string): string {
-  const sum = [...name].reduce((total, character) => total + NAME_ALPHABET.indexOf(character), 0);
+  const sum = Array.from(name).reduce((total, character) => total + NAME_ALPHABET.indexOf(character), 0);
   return `${prefix}${sum % NAME_SHARDS}`;
 }
 

@@ -44,7 +44,10 @@ export async function watchObjects<Object extends KubernetesObject, Change>(
       if (signal.aborted) return;
       const delayMs = backoffDelayMs(failures, retry, Math.random);
       failures += 1;
-      log.warn(`The watch on the ${kind.what} has failed and starts over`, { ...errorFields(error), delayMs });
+      log.warn(`The watch on the ${kind.what} has failed and starts over`, {
+        ...errorFields(error),
+        delayMs,
+      });
       await clock.sleep(delayMs, signal).catch(() => undefined);
     }
   }
