@@ -16,6 +16,7 @@ import { stakeCommand } from '../src/cli/stake.ts';
 import { statusCommand } from '../src/cli/status.ts';
 import { teeCommand } from '../src/cli/tee.ts';
 import { tokenCommand } from '../src/cli/token.ts';
+import { transactionCommand } from '../src/cli/transaction.ts';
 import { uninstallCommand } from '../src/cli/uninstall.ts';
 import { unstakeCommand } from '../src/cli/unstake.ts';
 import { withdrawCommand } from '../src/cli/withdraw.ts';
@@ -42,6 +43,7 @@ export const roots: readonly Command[] = [
   statusCommand,
   teeCommand,
   tokenCommand,
+  transactionCommand,
   uninstallCommand,
   unstakeCommand,
   withdrawCommand,

@@ -34,6 +34,10 @@ const commands: Readonly<
     summary: 'show, rotate or revoke the Seal token of a node',
     load: async () => (await import('./cli/token.ts')).tokenCommand,
   },
+  transaction: {
+    summary: 'show or send a transaction that was signed elsewhere',
+    load: async () => (await import('./cli/transaction.ts')).transactionCommand,
+  },
   slash: {
     summary: 'propose a slash, vote for it, or expire an old proposal',
     load: async () => (await import('./cli/slash.ts')).slashCommand,

@@ -42,6 +42,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
       ] as const,
   ),
   [
+    'docs/money.md',
+    'k3s-daas unstake --network testnet --node-id NAME --sender ADDRESS --unsigned unstake.json',
+    'integration/chain/unsigned.test.ts runs these commands on the dev chain',
+  ],
+  [
     'docs/testing.md',
     'K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://fullnode.testnet.sui.io:443 K3S_DAAS_TEST_SUI_KEY=suiprivkey1… \\',
     'needs a Sui network',

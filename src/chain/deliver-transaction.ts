@@ -58,7 +58,7 @@ function send(
           (client, ended) =>
             client.core.executeTransaction({
               transaction: signed.bytes,
-              signatures: [signed.signature],
+              signatures: signaturesOf(signed),
               include: INCLUDE,
               signal: ended,
             }),
@@ -74,6 +74,10 @@ function send(
     signal,
     retryForMs,
   );
+}
+
+function signaturesOf({ signature, sponsorSignature }: SignedTransaction): string[] {
+  return sponsorSignature === undefined ? [signature] : [signature, sponsorSignature];
 }
 
 /**
@@ -101,7 +105,7 @@ async function fateOf(
   );
 }
 
-function findTransaction(
+export function findTransaction(
   endpoint: Endpoint,
   digest: string,
   signal?: AbortSignal,
@@ -121,7 +125,7 @@ function findTransaction(
 }
 
 /** Why the transaction can never be executed, by the state of this node; `undefined` if it still can. */
-async function whyDead(
+export async function whyDead(
   endpoint: Endpoint,
   signed: SignedTransaction,
   signal?: AbortSignal,

@@ -53,9 +53,16 @@ export { assertProposalLife, assertTiers, isPublicNetwork } from './public-netwo
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
-export type { StakeAct } from './stake-acts.ts';
+export type { MoneyAct, StakeAct } from './stake-acts.ts';
 export { createStakeChain, type StakeChainOptions, type WalletStakeChain } from './stake-chain.ts';
 export { type ListedStake, type StakeList, stakeRecordOf, stakesOf } from './stake-list.ts';
 export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { DEFAULT_GAS_BUDGETS, type GasBudgets } from './staker.ts';
-export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';
+export {
+  base64Of,
+  readUnsignedTransaction,
+  type UnsignedTransaction,
+  unsignedTransactionText,
+  withSignatures,
+} from './unsigned-transaction.ts';
+export { openWallet, readWallet, type Wallet, type WalletOptions, walletWithoutKey } from './wallet.ts';

@@ -31,16 +31,40 @@ interface TopUpAct {
   readonly termsVersion: bigint;
 }
 
+interface StakeTerms {
+  readonly nodeId: string;
+  readonly stakeMist: bigint;
+  readonly termsVersion: bigint;
+}
+
+/** Everything that a staker signs. */
+export type MoneyAct =
+  | StakeAct
+  | ({ readonly kind: 'stake' } & StakeTerms)
+  | ({ readonly kind: 'join'; readonly holderKey: Uint8Array } & StakeTerms)
+  | { readonly kind: 'mint'; readonly recordId: string; readonly holderKey: Uint8Array };
+
+/** Whether it is about a stake that stands. */
+export function isStakeAct(act: MoneyAct): act is StakeAct {
+  return act.kind !== 'stake' && act.kind !== 'join' && act.kind !== 'mint';
+}
+
 /** What the act is for, as the journal names it. */
 export function purposeOfAct(
   { wallet, clusterId }: { readonly wallet: string; readonly clusterId: string },
-  act: StakeAct,
+  act: MoneyAct,
 ): Purpose {
-  return { kind: act.kind, wallet, clusterId, subject: [act.recordId, ...startOf(act)].join('/') };
+  const about = act.kind === 'stake' || act.kind === 'join' ? act.nodeId : act.recordId;
+  return { kind: act.kind, wallet, clusterId, subject: [about, ...startOf(act)].join('/') };
 }
 
-function startOf(act: StakeAct): string[] {
+function startOf(act: MoneyAct): string[] {
   switch (act.kind) {
+    case 'stake':
+      return [];
+    case 'join':
+    case 'mint':
+      return [Buffer.from(act.holderKey).toString('hex')];
     case 'rotate':
       return [act.tokenId, Buffer.from(act.holderKey).toString('hex')];
     case 'revoke':
@@ -81,7 +105,7 @@ export function actRequest(
         case 'revoke':
           return void k8sGateway.revokeSealToken(tx, packageId, token(act.tokenId));
         case 'top-up': {
-          const [coin] = tx.splitCoins(tx.gas, [act.amountMist]);
+          const coin = objects.coin(act.amountMist);
           return void staking.topUp(tx, packageId, { ...target, coin, termsVersion: act.termsVersion });
         }
         case 'unstake':

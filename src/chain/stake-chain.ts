@@ -4,10 +4,17 @@ import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
-import type { PreparedTransaction, TransactionRequest } from './prepare-transaction.ts';
-import type { StakeAct } from './stake-acts.ts';
+import type { PreparedTransaction, SignedTransaction, TransactionRequest } from './prepare-transaction.ts';
+import type { MoneyAct, StakeAct } from './stake-acts.ts';
 import { assertOwn } from './stake-judge.ts';
-import { carryOutAct, lastDigestOf, prepareAct, receiptOfAct } from './stake-life.ts';
+import {
+  carryOutAct,
+  lastDigestOf,
+  prepareAct,
+  receiptOfAct,
+  sendSigned,
+  type Unsigned,
+} from './stake-life.ts';
 import {
   type JoinRequest,
   type MintRequest,
@@ -41,7 +48,9 @@ export interface WalletStakeChain extends StakeChain {
   /** Carries out what a staker does with a stake that stands, once. Throws what `judgeAct` does. */
   carryOut(act: StakeAct, signal?: AbortSignal): Promise<ChainReceipt>;
   /** The transaction of it, with its cost. Judges it, and signs and sends nothing. */
-  prepareAct(act: StakeAct, signal?: AbortSignal): Promise<PreparedTransaction>;
+  prepareAct(act: MoneyAct, unsigned?: Unsigned, signal?: AbortSignal): Promise<PreparedTransaction>;
+  /** Sends what was signed elsewhere, once. Judges it first, as the wallet itself would be. */
+  sendSigned(act: MoneyAct, signed: SignedTransaction, signal?: AbortSignal): Promise<ChainReceipt>;
   /** The receipt of an act that this journal has carried out. */
   receiptOfAct(act: StakeAct): ChainReceipt | undefined;
 }
@@ -60,7 +69,8 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
   const act = (asked: StakeAct, signal?: AbortSignal) => exclusive(() => carryOutAct(staker, asked, signal));
   return {
     carryOut: act,
-    prepareAct: (asked, signal) => prepareAct(staker, asked, signal),
+    prepareAct: (asked, unsigned, signal) => prepareAct(staker, asked, unsigned, signal),
+    sendSigned: (asked, signed, signal) => exclusive(() => sendSigned(staker, asked, signed, signal)),
     receiptOfAct: (asked) => receiptOfAct(staker, asked),
     rotateSealToken: (request, signal) => {
       assertHolderKey(request.holderKey);

@@ -1,14 +1,19 @@
 import type { ChainReceipt } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
+import { findTransaction, whyDead } from './deliver-transaction.ts';
 import { readObjects } from './object-reads.ts';
+import { overtaken } from './operation.ts';
 import {
   type PreparedTransaction,
   prepareTransaction,
+  type SignedTransaction,
+  simulateBytes,
   type TransactionRequest,
 } from './prepare-transaction.ts';
-import { actRequest, purposeOfAct, type StakeAct } from './stake-acts.ts';
+import { actRequest, isStakeAct, type MoneyAct, purposeOfAct, type StakeAct } from './stake-acts.ts';
 import { judgeAct } from './stake-judge.ts';
-import { carryOut, type Staker } from './staker.ts';
+import { mintRequest, stakeRequest } from './stake-requests.ts';
+import { carryOut, type Staker, settleEarlier } from './staker.ts';
 
 /** Carries an act out once: what an earlier process had signed is settled first, and its receipt is the answer. */
 export function carryOutAct(staker: Staker, act: StakeAct, signal?: AbortSignal): Promise<ChainReceipt> {
@@ -24,27 +29,83 @@ export function carryOutAct(staker: Staker, act: StakeAct, signal?: AbortSignal)
   );
 }
 
+/** How a transaction is prepared that others sign. */
+export interface Unsigned {
+  /** The wallet that pays the gas; the staker when left out. */
+  readonly gasOwner?: string | undefined;
+  /** For how many epochs more than the current one it can be sent. */
+  readonly moreEpochs?: bigint | undefined;
+}
+
 /** The transaction of an act, ready to be signed. Judges it as `carryOutAct` does, and sends nothing. */
 export async function prepareAct(
-  staker: Pick<Staker, 'client' | 'wallet' | 'budgets' | 'gasPriceMist'>,
-  act: StakeAct,
+  staker: Judging,
+  act: MoneyAct,
+  unsigned: Unsigned = {},
   signal?: AbortSignal,
 ): Promise<PreparedTransaction> {
-  const request = await judgedRequest(staker, act, signal);
+  const request = { ...(await requestOf(staker, act, signal)), ...unsigned };
   return staker.client.endpoints.withOne((endpoint) => prepareTransaction(endpoint, request, signal), signal);
 }
 
+/**
+ * Carries out an act that was signed elsewhere, once: judged as its own wallet would be, simulated, and written to the journal
+ * before it is sent. Throws `DAAS_TRANSACTION_OVERTAKEN` when it can no longer be executed.
+ */
+export async function sendSigned(
+  staker: Staker,
+  act: MoneyAct,
+  signed: SignedTransaction,
+  signal?: AbortSignal,
+): Promise<ChainReceipt> {
+  const { client, outbox } = staker;
+  const { endpoints, deployment } = client;
+  const purpose = purposeOf(staker, act);
+  await settleEarlier(staker, signal);
+  const done = outbox.receiptOf(purpose);
+  if (done?.digest === signed.digest) return done;
+  const landed = await endpoints.withOne(
+    (endpoint) => findTransaction(endpoint, signed.digest, signal),
+    signal,
+  );
+  // What another program has sent already needs no judgement: the same bytes return the same effects.
+  if (!landed) {
+    const reason = await endpoints.withOne((endpoint) => whyDead(endpoint, signed, signal), signal);
+    if (reason !== undefined) throw overtaken(signed.digest, reason);
+    if (isStakeAct(act)) await judgedRequest(staker, act, signal);
+    await endpoints.withOne(
+      (endpoint) => simulateBytes(endpoint, signed.bytes, deployment.packageId, signal),
+      signal,
+    );
+  }
+  const settled = await outbox.send(purpose, signed, signal);
+  if (settled.kind === 'done') return settled.receipt;
+  throw overtaken(settled.digest, settled.reason);
+}
+
 /** The receipt of an act that this journal has carried out. */
-export function receiptOfAct(staker: Staker, act: StakeAct): ChainReceipt | undefined {
+export function receiptOfAct(staker: Staker, act: MoneyAct): ChainReceipt | undefined {
   return staker.outbox.receiptOf(purposeOf(staker, act));
 }
 
-const purposeOf = ({ client, wallet }: Pick<Staker, 'client' | 'wallet'>, act: StakeAct) =>
+type Judging = Pick<Staker, 'client' | 'wallet' | 'budgets' | 'gasPriceMist'>;
+
+async function requestOf(staker: Judging, act: MoneyAct, signal?: AbortSignal): Promise<TransactionRequest> {
+  if (isStakeAct(act)) return judgedRequest(staker, act, signal);
+  const { client, wallet, budgets, gasPriceMist } = staker;
+  const { stakeMist, mintMist } = budgets;
+  if (act.kind === 'mint')
+    return mintRequest(wallet.address, client.deployment, act, { maximumBudgetMist: mintMist, gasPriceMist });
+  const gas = { maximumBudgetMist: act.kind === 'join' ? stakeMist + mintMist : stakeMist, gasPriceMist };
+  return stakeRequest(wallet.address, client.deployment, act, gas);
+}
+
+const purposeOf = ({ client, wallet }: Pick<Staker, 'client' | 'wallet'>, act: MoneyAct) =>
   purposeOfAct({ wallet: wallet.address, clusterId: client.deployment.clusterId }, act);
 
 /** The transaction of an act on the record as it is now. Throws what `judgeAct` does. */
 async function judgedRequest(
-  { client, wallet, budgets, gasPriceMist }: Pick<Staker, 'client' | 'wallet' | 'budgets' | 'gasPriceMist'>,
+  { client, wallet, budgets, gasPriceMist }: Judging,
   act: StakeAct,
   signal?: AbortSignal,
 ): Promise<TransactionRequest> {

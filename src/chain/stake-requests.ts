@@ -60,7 +60,7 @@ export function stakeRequest(
     packageId,
     ...given(gas),
     build: (tx, objects) => {
-      const [coin] = tx.splitCoins(tx.gas, [stakeMist]);
+      const coin = objects.coin(stakeMist);
       const cluster = objects.mutable(clusterId);
       const record = staking.stakeForNode(tx, packageId, { cluster, coin, nodeId, termsVersion });
       if (holderKey) k8sGateway.createWorkerSealToken(tx, packageId, { cluster, record, holderKey });

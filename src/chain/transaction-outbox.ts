@@ -71,6 +71,7 @@ const Pending = z.strictObject({
   digest: z.string(),
   bytes: z.base64(),
   signature: z.string(),
+  sponsorSignature: z.string().optional(),
   expirationEpoch: z.string().regex(/^\d+$/),
   gas: ObjectVersions,
   owned: ObjectVersions.optional(),
@@ -161,6 +162,7 @@ function pendingOf(purpose: Purpose, signed: SignedTransaction, packageId: strin
     digest: signed.digest,
     bytes: Buffer.from(signed.bytes).toString('base64'),
     signature: signed.signature,
+    ...(signed.sponsorSignature !== undefined && { sponsorSignature: signed.sponsorSignature }),
     expirationEpoch: signed.expirationEpoch.toString(),
     gas: signed.gas.map(versionOf),
     owned: (signed.owned ?? []).map(versionOf),
@@ -173,6 +175,7 @@ function signedOf(pending: Pending): SignedTransaction {
   return {
     bytes: Uint8Array.from(Buffer.from(pending.bytes, 'base64')),
     signature: pending.signature,
+    sponsorSignature: pending.sponsorSignature,
     digest: pending.digest,
     expirationEpoch: BigInt(pending.expirationEpoch),
     gas: pending.gas,

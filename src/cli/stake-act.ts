@@ -4,6 +4,7 @@ import type { ChainReceipt } from '#plugin';
 import { confirm, costJson, costLines } from './chain-options.ts';
 import { type Io, table } from './io.ts';
 import type { StakeOptions, StakeSession } from './stake-session.ts';
+import { writeUnsigned } from './unsigned.ts';
 
 /** What is shown before an act, and asked. */
 export interface ActAnnouncement {
@@ -22,7 +23,7 @@ export type ActOutcome = { readonly receipt: ChainReceipt; readonly isEarlier: b
 /**
  * Judges an act, shows what it does and costs, asks, and carries it out. What is about to be done is noted in the journal
  * before it is asked for and struck off when it was shown (`told`): a command that is killed after its transaction landed, and
- * run again, shows that transaction instead of sending a second one.
+ * run again, shows that transaction instead of sending a second one. With --unsigned it writes the transaction to a file.
  */
 export async function runAct(
   io: Io,
@@ -32,6 +33,11 @@ export async function runAct(
   announcement: ActAnnouncement,
 ): Promise<ActOutcome> {
   const { chain } = session;
+  if (options.unsigned !== undefined) {
+    const { deployment } = session.actor.client;
+    await writeUnsigned(io, { chain, deployment, act, facts: announcement.facts }, options);
+    return undefined;
+  }
   const earlier = earlierReceipt(session, act);
   if (earlier) {
     io.step('carried out by an earlier run, which was not told', earlier.digest);

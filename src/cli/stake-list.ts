@@ -10,9 +10,9 @@ import {
   withDeployment,
   withNetwork,
 } from './chain-options.ts';
-import { addressOf } from './cluster-parameters.ts';
 import { type Io, table } from './io.ts';
 import { optionsOf } from './stake-session.ts';
+import { addressOf } from './sui-address.ts';
 
 interface ListOptions extends NetworkOptions, DeploymentOptions {
   readonly wallet?: string;

@@ -22,13 +22,14 @@ import {
   withSpending,
 } from './chain-options.ts';
 import type { Io } from './io.ts';
+import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned } from './unsigned.ts';
 
 export interface JournalOptions {
   readonly journal?: string;
 }
 
 /** Which stake a command is about. */
-export interface StakeOptions extends SpendOptions, DeploymentOptions, JournalOptions {
+export interface StakeOptions extends SpendOptions, DeploymentOptions, JournalOptions, UnsignedOptions {
   readonly nodeId?: string;
   readonly record?: string;
 }
@@ -42,7 +43,7 @@ export function withJournal(command: Command): Command {
 
 /** Options of every command about a stake that stands. */
 export function withStake(command: Command): Command {
-  return withJournal(withDeployment(withSpending(command)))
+  return withUnsigned(withJournal(withDeployment(withSpending(command))))
     .option('--node-id <id>', 'the node whose stake it is')
     .option('--record <id>', 'the stake record, instead of --node-id; of any cluster of the package');
 }
@@ -78,10 +79,11 @@ export async function openStakeSession(
   life: Lifetime,
   isWanted: (record: StakeRecord) => boolean = ({ status }) => status === 'active',
 ): Promise<StakeSession> {
+  judgeUnsignedFlags(options);
   const named = await openClusterActor(io, options);
   const actor = await inClusterOf(io, named, options);
   const { chain, journal } = await openStakeChain(actor, options, life);
-  if (!options.dryRun) {
+  if (!options.dryRun && options.unsigned === undefined) {
     const settled = await chain.settlePending();
     if (settled) io.step('settled the transaction of an earlier run', settled.digest);
   }

@@ -32,10 +32,11 @@ import { printStanding, type Standing } from './stake-result.ts';
 import { openStakeChain, withJournal } from './stake-session.ts';
 import { termsJson, termsRows } from './stake-terms.ts';
 import { addTopUpCommand } from './stake-top-up.ts';
+import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned, writeUnsigned } from './unsigned.ts';
 
 /** `k3s-daas stake`, with `top-up` and `list` below it: a stake record, and with a node key its Seal token, without running a worker. */
 export function stakeCommand(io: Io): Command {
-  const command = withJournal(withDeployment(withSpending(new Command('stake'))))
+  const command = withUnsigned(withJournal(withDeployment(withSpending(new Command('stake')))))
     .description(
       'Stake for a node and, if you pass its node key, mint the Seal token in the same transaction. An existing stake or token is shown and not changed.',
     )
@@ -55,7 +56,7 @@ export function stakeCommand(io: Io): Command {
   return command;
 }
 
-interface StakeOptions extends SpendOptions, DeploymentOptions {
+interface StakeOptions extends SpendOptions, DeploymentOptions, UnsignedOptions {
   readonly nodeId?: string;
   readonly amount?: string;
   readonly acceptTerms?: string;
@@ -64,6 +65,7 @@ interface StakeOptions extends SpendOptions, DeploymentOptions {
 }
 
 async function stake(io: Io, options: StakeOptions): Promise<void> {
+  judgeUnsignedFlags(options);
   const nodeId = options.nodeId ?? (await ask(io, 'Node id', '--node-id'));
   const holderKey =
     options.holderKeyFile === undefined ? undefined : await readHolderKey(options.holderKeyFile);
@@ -78,6 +80,8 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   await using life = new Lifetime();
   const { chain } = await openStakeChain(actor, options, life);
   const before = await liveRecord(chain, nodeId);
+  if (options.unsigned !== undefined)
+    return stakeUnsigned(io, { chain, before, request, snapshot, actor }, options);
   if (!before) {
     judgeAmount(stakeMist, { nodeId, parameters: (await chain.cluster()).parameters });
     const cost = await previewStake(actor, request);
@@ -105,6 +109,61 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
     stakeDigest: staked.digest,
     mintDigest: minted?.digest,
   });
+}
+
+interface UnsignedStake {
+  readonly chain: WalletStakeChain;
+  /** The stake that stands already: then the transaction mints its Seal token. */
+  readonly before: StakeRecord | undefined;
+  readonly request: StakeTerms & { readonly termsVersion: bigint; readonly holderKey?: Uint8Array };
+  readonly snapshot: ClusterSnapshot;
+  readonly actor: ClusterActor;
+}
+
+/** Who signs the file agrees to the terms: they are shown here, and in `cluster show`. */
+async function stakeUnsigned(
+  io: Io,
+  { chain, before, request, snapshot, actor }: UnsignedStake,
+  options: StakeOptions,
+): Promise<void> {
+  const { nodeId, stakeMist, holderKey } = request;
+  const { deployment } = actor.client;
+  if (before) {
+    assertOwner(before, chain.wallet);
+    assertMintable(before, holderKey);
+    const act = { kind: 'mint', recordId: before.id, holderKey } as const;
+    const facts = [['mints', `the Seal token of node ${nodeId}, record ${before.id}`]] as const;
+    return writeUnsigned(io, { chain, deployment, act, facts }, options);
+  }
+  judgeAmount(stakeMist, { nodeId, parameters: (await chain.cluster()).parameters });
+  const act = holderKey
+    ? ({ kind: 'join', ...request, holderKey } as const)
+    : ({ kind: 'stake', ...request } as const);
+  const facts = [
+    ['stakes', `${formatSui(stakeMist)} for node ${nodeId}`] as const,
+    ...termsRows(snapshot),
+    ['wallet', chain.wallet] as const,
+  ];
+  await writeUnsigned(io, { chain, deployment, act, facts }, options);
+}
+
+/** Throws unless a Seal token can be minted of a stake that stands. */
+function assertMintable(
+  { id, token }: StakeRecord,
+  holderKey: Uint8Array | undefined,
+): asserts holderKey is Uint8Array {
+  if (token !== undefined)
+    throw new ConfigurationError(
+      'DAAS_TOKEN_EXISTS',
+      `the stake record ${id} has the Seal token ${token} already: \`k3s-daas token rotate\` replaces it`,
+      { details: { recordId: id, tokenId: token } },
+    );
+  if (!holderKey)
+    throw new ConfigurationError(
+      'DAAS_FLAG_MISSING',
+      `the stake record ${id} stands, and there is nothing to sign without a node key: pass --holder-key-file for its Seal token`,
+      { details: { flag: '--holder-key-file' } },
+    );
 }
 
 interface Receipts {
@@ -135,15 +194,19 @@ export async function mintForStanding(
   record: StakeRecord,
   holderKey: Uint8Array | undefined,
 ): Promise<Receipts> {
-  const { id: recordId, nodeId, staker } = record;
-  if (staker !== chain.wallet)
-    throw new ConfigurationError(
-      'DAAS_NODE_ID_TAKEN',
-      `the node id '${nodeId}' is staked by another wallet (${staker}, record ${recordId}): choose another --node-id, or use that wallet`,
-      { details: { nodeId, recordId, staker } },
-    );
+  assertOwner(record, chain.wallet);
+  const { id: recordId } = record;
   const staked = await chain.receiptOf(record, holderKey);
   return { staked, minted: holderKey && (await chain.createWorkerSealToken({ recordId, holderKey })) };
+}
+
+function assertOwner({ id: recordId, nodeId, staker }: StakeRecord, wallet: string): void {
+  if (staker === wallet) return;
+  throw new ConfigurationError(
+    'DAAS_NODE_ID_TAKEN',
+    `the node id '${nodeId}' is staked by another wallet (${staker}, record ${recordId}): choose another --node-id, or use that wallet`,
+    { details: { nodeId, recordId, staker } },
+  );
 }
 
 /** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
