@@ -244,6 +244,23 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['another staker waits until the first one’s stake has ended and his Node is gone'],
       },
       {
+        attack:
+          'claims the names of others, thousands in minutes, to hold certificates of them when they join',
+        defence:
+          'a claimed name is written down and closed to stakes that come later; the third claim while a credential lives revokes all that live',
+        tests: [
+          'is written down with the credentials that lived, shown, and closed to stakes that come later',
+          'the third while a credential lives revokes all that live; honest workers get another and join',
+          '5 000 names claimed with one credential: all are closed, and staked workers still join',
+          'is found at the start of the gateway, however it was claimed before',
+        ],
+      },
+      {
+        attack: 'claims a name to close it to the staker who holds it',
+        defence: 'a name on which a stake stood before the claim is contested, not closed',
+        tests: ['is not closed to the stake that stood before: it is contested'],
+      },
+      {
         attack: 'uses its join credential for a name that is not admitted',
         defence: 'k3s issues a certificate; the policy refuses the Node',
         tests: [

@@ -118,7 +118,7 @@ describe('looking', () => {
   test('nodes as one JSON object, spelled as the configuration and the log are', async () => {
     await serveNodes([node]);
     const { nodes, ...rest } = JSON.parse(await run(['nodes'], true)) as { nodes: object[] };
-    expect(rest).toEqual({ timestamp: 61_000, hidden: 0 });
+    expect(rest).toEqual({ timestamp: 61_000, hidden: 0, claims: [], claimsCount: 0 });
     expect(nodes).toMatchObject([
       { nodeId: 'worker-1', stakeRecord: '0xb', lastHeartbeat: 1_000, stake: { slashedMist: '2000000000' } },
     ]);
@@ -170,6 +170,22 @@ describe('looking', () => {
     expect(await run(['nodes'])).toMatch(
       /worker-2\s+member, registered again 4 times in 12 min from 2 addresses, an earlier registration was used 11 min ago/,
     );
+  });
+
+  test('claimed names beneath the nodes: the newest ten, and how many more', async () => {
+    const claims = Array.from({ length: 12 }, (_, index) => ({
+      node_id: `name-${index}`,
+      at: 1_000,
+      credentials: index === 0 ? ['abcdef of worker-1'] : [],
+      effect: 'closed',
+      until: 2_000,
+    }));
+    await serve(() => ({ json: { timestamp: 61_000, nodes: [], claims, claims_count: 5_000 } }));
+    const text = await run(['nodes']);
+    expect(text).toContain('5000 names were claimed');
+    expect(text).toMatch(/name-0\s+60 s ago, while abcdef of worker-1 lived: closed to new stakes/);
+    expect(text).toContain('and 4990 more');
+    expect(await run(['nodes', 'name-*'])).not.toContain('claimed');
   });
 
   test('bans, and the breaker that has tripped', async () => {

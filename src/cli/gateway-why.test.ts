@@ -20,6 +20,13 @@ const reply: WhyReply = {
   credential: { id: 'abcdef', expires_at: 1_090_000 },
   bans: [{ subject: 'node_id', value: 'worker-3', reason: 'slashed', since: 0, stake_record: record }],
   policy: { listing: null, read: true },
+  claim: {
+    node_id: 'worker-3',
+    at: 940_000,
+    credentials: ['abcdef of worker-1'],
+    effect: 'closed',
+    until: 0,
+  },
   password: 'foreign',
   vouches: [{ identity: 'kubelet', fingerprint: 'cd'.repeat(32), not_after: 0 }],
   node: { uid: 'u', ready: false, stake_record: record, held_for: 'slashed', created_at: 940_000 },
@@ -40,6 +47,7 @@ test('everything is on one screen, long ids are shortened, and what to do comes 
   expect(text).toContain('stake_slashed (signed by validators), confirmed 3 s ago; chain heard 0 s ago');
   expect(text).toContain('not admitted: no Node may be created under this name');
   expect(text).toContain('a Secret that is not this gateway’s reserves the name');
+  expect(text).toContain('60 s ago, while abcdef of worker-1 lived: closed to new stakes');
   expect(text).toContain('abcdef, ends in 90 s');
   expect(text).toContain('kubelet cdcdcdcdcdcdcdcd…, until 1970');
   expect(text).toContain('not Ready, 60 s old, gets no new pods (slashed)');

@@ -1,4 +1,5 @@
 import type { WhyReply } from '#gateway';
+import { claimText } from './gateway-claims.ts';
 import { ageText, durationText } from './gateway-views.ts';
 import { table } from './io.ts';
 
@@ -31,6 +32,7 @@ function rowsOf(reply: WhyReply): readonly Row[] {
     ],
     ...(worker?.locked ? [['locked', 'its registrations wait for `gateway unlock`'] as const] : []),
     ['policy', policyText(policy)],
+    ...(reply.claim ? [['claimed', claimText(reply.claim, timestamp)] as const] : []),
     ['password', passwordTexts[reply.password] ?? reply.password],
     ['credential', credentialText(reply)],
     ...certificateRows(reply),

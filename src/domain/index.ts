@@ -23,6 +23,8 @@ export type {
 } from './change-follower.ts';
 export type {
   AdmittedName,
+  ForeignPassword,
+  ForeignPasswordChange,
   IssuedJoinCredential,
   KubernetesNode,
   KubernetesPort,

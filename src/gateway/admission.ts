@@ -13,6 +13,7 @@ import {
 } from './admission-policy.ts';
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
+import { type ClaimGrounds, effectOf } from './claims.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { isKubeletHeard } from './liveness.ts';
@@ -83,7 +84,8 @@ function preview(context: AdmissionContext, nodeId: string, staker: string): Pro
   const worker = registry.worker(nodeId);
   const own =
     operatorProblem(context, { nodeId, staker, worker }) ??
-    bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker });
+    bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker }) ??
+    claimProblem(context, { nodeId, worker, stakedAtMs: undefined });
   // Anyone can ask this, so by default the operator's names are disclosed only after a stake was made for one.
   if (own || !config.admit.tellTakenNames) return own;
   const nodes = reconciler.nodes();
@@ -166,6 +168,8 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(operatorProblem(context, { nodeId, staker, worker }), nodeId);
   entering.add(nodeId);
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
+  const stakedAtMs = applicant.facts?.record?.stakedAtMs;
+  throwIf(claimProblem(context, { nodeId, worker, stakedAtMs }), nodeId);
   const [node, listing] = await inClusterTerms(
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
@@ -204,6 +208,21 @@ function operatorProblem(
   // No more than the gate lets in at once.
   const pending = [...entering].filter(isPending).length;
   return ruleProblem(rules, { ...subject, places: registry.admittedCount() + pending });
+}
+
+/** A name that somebody may have a certificate of is closed to stakes that came later. */
+function claimProblem(
+  { registry, clock, isVouchingEnforced = () => false }: AdmissionContext,
+  { nodeId, ...grounds }: Pick<ClaimGrounds, 'worker' | 'stakedAtMs'> & { readonly nodeId: string },
+): ProblemCode | undefined {
+  const claim = registry.claims().get(nodeId);
+  if (!claim) return undefined;
+  const effect = effectOf(claim, {
+    ...grounds,
+    isVouchingEnforced: isVouchingEnforced(),
+    nowMs: clock.nowMs(),
+  });
+  return effect === 'closed' ? 'name_claimed' : undefined;
 }
 
 function throwIf(problem: ProblemCode | undefined, nodeId: string): void {

@@ -39,7 +39,7 @@ export function directivesFor(worker: Worker, grounds: Grounds): readonly Direct
 function directivesToRunning({ isInQuarantine, ...grounds }: Grounds): readonly Directive[] {
   const { directive } = decide({ ...grounds, isAdmitted: true, graceMs: 0, isCordonDue: false });
   return [
-    ...(directive && directive.kind !== 'stop' ? [directive] : []),
+    ...(directive && directive.kind !== 'stop' ? [{ kind: directive.kind, reason: directive.reason }] : []),
     ...(isInQuarantine ? [{ kind: 'notice', reason: QUARANTINE } as const] : []),
   ];
 }

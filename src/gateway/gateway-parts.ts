@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, KubernetesPort } from '#domain';
+import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -31,6 +31,10 @@ export interface GatewayOptions {
   readonly isProven?: boolean;
   /** How many chain endpoints are configured, for the log: this version reads one at a time. */
   readonly endpoints?: number;
+  /** Whether a certificate counts only while a live stake vouches for it, in the policies and the authorizer. */
+  readonly isVouchingEnforced?: () => boolean;
+  /** Where contested names are noted; `undefined`: certificates are not vouched for. */
+  readonly contested?: ContestedNames;
   /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }
@@ -96,13 +100,20 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, usage } = records;
   const { gatewayId, cordonGraceMs, onProposal } = config;
-  const { isProven = false } = options;
+  const { isProven = false, isVouchingEnforced = () => false } = options;
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
   const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
   const challenges = createChallenges(gatewayId);
-  const admission = createAdmission({ ...shared, config, chain, reconciler, refusals });
+  const admission = createAdmission({
+    ...shared,
+    config,
+    chain,
+    reconciler,
+    refusals,
+    isVouchingEnforced,
+  });
   const verifier = createVerifier({
     ...rateLimitsOf(config),
     facts,

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
+import { watchClaims } from './claim-watch.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -102,7 +103,7 @@ interface End {
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
 function runLoops({ options, life, records, deciders, stop }: Start): End {
-  const { clock, log } = options;
+  const { clock, log, kubernetes, contested } = options;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -113,6 +114,7 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
       stop.signal,
     ),
     reconciler.run(stop.signal),
+    watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
@@ -141,6 +143,7 @@ async function listenForOperator(
     kubernetes: options.kubernetes,
     chain: options.chain,
     auditPath: auditPathOf(options.config),
+    ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
     clock,
     log,
   });

@@ -6,6 +6,7 @@ export {
   BanEntry,
   BansReply,
   BreakerReply,
+  type ClaimEntry,
   CommandReply,
   NodeEntry,
   NodesReply,

@@ -8,8 +8,16 @@ import {
   removalsInWindow,
   stakersThatCount,
 } from './breaker.ts';
+import { CERTIFICATE_LIFE_MS, type Claim, effectOf, isStanding } from './claims.ts';
 import type { FactCache } from './fact-cache.ts';
-import type { BanEntry, BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
+import type {
+  BanEntry,
+  BansReply,
+  BreakerReply,
+  ClaimEntry,
+  NodeEntry,
+  NodesReply,
+} from './operator-wire.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
@@ -22,10 +30,18 @@ export interface ViewSources {
   readonly facts: FactCache;
   readonly usage: TokenUsage;
   readonly clock: Clock;
+  readonly isVouchingEnforced?: () => boolean;
 }
 
+const mostClaimsShown = 100;
+
 export function nodesView(sources: ViewSources): z.infer<typeof NodesReply> {
+  const { registry, clock } = sources;
+  const claims = [...registry.claims().values()].filter((claim) => isStanding(claim, clock.nowMs()));
+  const newest = claims.toSorted((left, right) => right.seenAtMs - left.seenAtMs);
   return {
+    claims_count: claims.length,
+    claims: newest.slice(0, mostClaimsShown).map((claim) => claimEntry(sources, claim)),
     timestamp: sources.clock.nowMs(),
     nodes: sources.registry
       .workers()
@@ -65,6 +81,25 @@ export function breakerView({ registry, clock }: ViewSources): z.infer<typeof Br
       at: atMs,
     })),
     held: heldWorkers(registry).map(({ nodeId }) => nodeId),
+  };
+}
+
+export function claimEntry(
+  { registry, facts, clock, isVouchingEnforced = () => false }: ViewSources,
+  claim: Claim,
+): ClaimEntry {
+  const worker = registry.worker(claim.nodeId);
+  return {
+    node_id: claim.nodeId,
+    at: claim.seenAtMs,
+    credentials: claim.credentials.map(({ id, nodeId }) => `${id} of ${nodeId}`),
+    effect: effectOf(claim, {
+      worker,
+      stakedAtMs: worker && facts.recordOf(worker)?.stakedAtMs,
+      isVouchingEnforced: isVouchingEnforced(),
+      nowMs: clock.nowMs(),
+    }),
+    until: claim.seenAtMs + CERTIFICATE_LIFE_MS,
   };
 }
 

@@ -82,7 +82,26 @@ export const NodeEntry = z.object({
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
 
-export const NodesReply = z.object({ timestamp: z.number(), nodes: z.array(NodeEntry) });
+/** A name that somebody with a join credential has claimed at the k3s server. */
+export const ClaimEntry = z.object({
+  node_id: z.string(),
+  at: z.number(),
+  /** The join credentials that were alive: `<id> of <node id>`. */
+  credentials: z.array(z.string()),
+  /** closed, contested (a live stake holds the name), noted (certificates are vouched for), over. */
+  effect: z.string(),
+  /** When the claim's certificate ends at the latest. */
+  until: z.number(),
+});
+export type ClaimEntry = z.infer<typeof ClaimEntry>;
+
+export const NodesReply = z.object({
+  timestamp: z.number(),
+  nodes: z.array(NodeEntry),
+  /** The newest hundred. */
+  claims: z.array(ClaimEntry).default([]),
+  claims_count: z.number().default(0),
+});
 export const BanEntry = z.object({
   subject: z.enum(BAN_SUBJECTS),
   value: z.string(),

@@ -59,20 +59,21 @@ describe('an open slash proposal', () => {
   });
 });
 
-const proposal = (expiresAtMs: number, voters: readonly string[]) => ({
-  id: 'p',
-  proposer: 'a',
-  voters,
-  expiresAtMs,
-});
-
 test.each([
   ['no proposal', [], undefined],
-  ['one that is open', [proposal(20, ['a'])], 20],
-  ['the last of several', [proposal(20, ['a']), proposal(30, ['x', 'b'])], 30],
-  ['one whose time is over', [proposal(10, ['a'])], undefined],
-  ['one whose votes were taken back', [proposal(20, [])], undefined],
-  ['one of somebody who is no slasher any more', [proposal(20, ['x'])], undefined],
+  ['one that is open', [{ expiresAtMs: 20, voters: ['a'] }], 20],
+  [
+    'the last of several',
+    [
+      { expiresAtMs: 20, voters: ['a'] },
+      { expiresAtMs: 30, voters: ['x', 'b'] },
+    ],
+    30,
+  ],
+  ['one whose time is over', [{ expiresAtMs: 10, voters: ['a'] }], undefined],
+  ['one whose votes were taken back', [{ expiresAtMs: 20, voters: [] }], undefined],
+  ['one of somebody who is no slasher any more', [{ expiresAtMs: 20, voters: ['x'] }], undefined],
 ])('until when a stake is under a proposal: %s', (_what, proposals, expected) => {
-  expect(proposedUntilMs({ proposals }, { slashers: ['a', 'b'] }, 10)).toBe(expected);
+  const full = proposals.map((proposal) => ({ id: '0xproposal', proposer: 'a', ...proposal }));
+  expect(proposedUntilMs({ proposals: full }, { slashers: ['a', 'b'] }, 10)).toBe(expected);
 });

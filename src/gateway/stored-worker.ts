@@ -21,6 +21,7 @@ const ExpiryReasons = z.enum([
   'join_expired',
   'admission_interrupted',
   'admission_failed',
+  'names_claimed',
 ] as const satisfies readonly ExpiryReason[]);
 
 const Credential = storedRecord({

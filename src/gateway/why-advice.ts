@@ -100,6 +100,13 @@ function ofProblem(problem: ProblemCode, { nodeId, worker }: WhySituation): read
       return worker?.status.kind === 'evicting'
         ? [gateway('finish the eviction of its last node, which is under way')]
         : [operator('free the name of its earlier staker', `k3s-daas gateway release ${nodeId}`)];
+    case 'name_claimed':
+      return [
+        operator(
+          'open the name, which somebody may have a certificate of; or another node id',
+          `k3s-daas gateway release ${nodeId}`,
+        ),
+      ];
     case 'name_not_ours':
       return [operator(`${nodeId} is a name of the cluster's operator: another node id is free`)];
     default:

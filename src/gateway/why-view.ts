@@ -3,8 +3,9 @@ import type { ChainReader, KubernetesPort, VouchTable } from '#domain';
 import type { Admission } from './admission.ts';
 import { type AuditedDecision, lastDecisions } from './audit-tail.ts';
 import { type Ban, banKey } from './bans.ts';
+import { isStanding } from './claims.ts';
 import type { StakeFact } from './decision.ts';
-import { banEntry, nodeEntry, type ViewSources } from './operator-views.ts';
+import { banEntry, claimEntry, nodeEntry, type ViewSources } from './operator-views.ts';
 import { whatLetsItIn } from './why-advice.ts';
 import type { WhyReply } from './why-wire.ts';
 import { credentialOf, type Worker } from './worker.ts';
@@ -41,6 +42,7 @@ export async function whyView(sources: WhySources, nodeId: string): Promise<WhyR
   const bans = bansOn(registry.bans(), { nodeId, holderKey: worker?.holderKey, staker });
   const node = reconciler.nodes()?.get(nodeId);
   const credential = worker && credentialOf(worker);
+  const claim = registry.claims().get(nodeId);
   const heardAtMs = facts.heardAtMs();
   const advice = whatLetsItIn({
     nodeId,
@@ -71,6 +73,7 @@ export async function whyView(sources: WhySources, nodeId: string): Promise<WhyR
       listing: asked.names?.get(nodeId) ?? null,
       read: asked.names !== undefined,
     },
+    claim: claim && isStanding(claim, clock.nowMs()) ? claimEntry(sources, claim) : null,
     password: asked.password,
     vouches:
       vouches?.ofNode(nodeId).map(({ identity, fingerprint, notAfterMs }) => ({

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BanEntry, NodeEntry } from './operator-wire.ts';
+import { BanEntry, ClaimEntry, NodeEntry } from './operator-wire.ts';
 
 /** `GET /v1/why/<node id>` on the operator's socket: the whole chain of reasons about one name. */
 export const WhyReply = z.object({
@@ -33,6 +33,8 @@ export const WhyReply = z.object({
     /** false: the API server did not answer. */
     read: z.boolean(),
   }),
+  /** Somebody has claimed the name; null: not that this gateway knows. */
+  claim: ClaimEntry.nullable(),
   /** Whose password reserves the name: `ours`, `foreign` (a claim, or an ordinary agent's), `none`, `unread`. */
   password: z.string(),
   /** The certificates that the stake vouches for; null: this gateway keeps none. */

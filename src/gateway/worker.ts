@@ -17,7 +17,13 @@ export type WorkerStatus =
   | { readonly kind: 'evicted'; readonly reason: EvictionReason };
 
 /** Why an admission has expired. */
-export type ExpiryReason = 'node_deleted' | 'join_expired' | 'admission_interrupted' | 'admission_failed';
+export type ExpiryReason =
+  | 'node_deleted'
+  | 'join_expired'
+  | 'admission_interrupted'
+  | 'admission_failed'
+  /** A join credential, perhaps this one, was used for the names of others. */
+  | 'names_claimed';
 
 export interface IssuedCredential {
   /** Public: six characters, part of the Secret's name. */

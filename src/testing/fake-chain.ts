@@ -229,15 +229,10 @@ export class FakeChain implements ChainReader, ChangeFollower {
 
   /** A slasher of the cluster opens a proposal against the record. */
   propose(recordId: string, expiresAtMs: number): void {
-    const proposals = [
-      ...this.expectRecord(recordId).proposals,
-      {
-        id: fakeId(`proposal ${recordId}`),
-        proposer: fakeId('slasher'),
-        voters: [fakeId('slasher')],
-        expiresAtMs,
-      },
-    ];
+    const proposer = fakeId('slasher');
+    const { proposals: earlier } = this.expectRecord(recordId);
+    const id = fakeId(`proposal ${earlier.length + 1} against ${recordId}`);
+    const proposals = [...earlier, { id, proposer, expiresAtMs, voters: [proposer] }];
     this.change(recordId, { proposals, openProposals: BigInt(proposals.length) }, { announce: false });
     this.report({ others: [recordId] });
   }
