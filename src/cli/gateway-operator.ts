@@ -88,7 +88,16 @@ async function touch(
 export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & NodeFilter): Promise<void> {
   const reply = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
   const { shown, hidden, text } = nodesView(reply, filter);
-  io.result({ timestamp: reply.timestamp, nodes: shown.map(camelCased), hidden }, text);
+  io.result(
+    {
+      timestamp: reply.timestamp,
+      nodes: shown.map(camelCased),
+      hidden,
+      chainEndpoints: reply.chain_endpoints.map(camelCased),
+      chainProof: reply.chain_proof && camelCased(reply.chain_proof),
+    },
+    text,
+  );
 }
 
 export async function listBans(io: Io, { socket }: SocketOptions): Promise<void> {

@@ -8,6 +8,7 @@ import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createLocks, type Locks } from './locks.ts';
+import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
@@ -27,9 +28,11 @@ export interface GatewayOptions {
   readonly log: Log;
   /** 0 ≤ x < 1; for jitter, nothing secret. */
   readonly random?: () => number;
-  /** How many chain endpoints are configured, for the log: this version reads one at a time. */
+  /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
-  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  /** Takes proofs that anybody brings; without it there is no such route. */
+  readonly takeProof?: ProofTaker;
+  /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }
 

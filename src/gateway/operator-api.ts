@@ -28,6 +28,8 @@ import {
 export interface OperatorApiOptions extends CommandContext {
   readonly audit: Audit;
   readonly log: Log;
+  /** Shown beside the nodes. */
+  readonly figures?: (() => Readonly<Record<string, unknown>>) | undefined;
 }
 
 interface Command<T> {
@@ -49,7 +51,10 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     forceCloseConnections: false,
   });
   answerWithProblems(app, { clock: options.clock, log: options.log });
-  app.get(OPERATOR_PATHS.nodes, async () => nodesView(options));
+  app.get(OPERATOR_PATHS.nodes, async () => ({
+    ...nodesView(options),
+    ...options.figures?.(),
+  }));
   app.get(OPERATOR_PATHS.bans, async () => bansView(options));
   app.get(OPERATOR_PATHS.breaker, async () => breakerView(options));
   const on = <T extends { readonly dry_run: boolean }>(path: string, command: Command<T>) =>

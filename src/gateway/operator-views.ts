@@ -18,7 +18,8 @@ export interface ViewSources {
   readonly clock: Clock;
 }
 
-export function nodesView(sources: ViewSources): z.infer<typeof NodesReply> {
+/** The nodes; what is known of the chain is added by the caller. */
+export function nodesView(sources: ViewSources): Pick<z.infer<typeof NodesReply>, 'timestamp' | 'nodes'> {
   return {
     timestamp: sources.clock.nowMs(),
     nodes: sources.registry
