@@ -50,7 +50,7 @@ export type { ProofOptions } from './open-proofs.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
 export { openProofStore } from './proof-store-file.ts';
-export { assertProposalLife, assertTiers, isPublicNetwork } from './public-network.ts';
+export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, type Journal, Lifetime, messageOf, silentLog } from '#base';
 import {
+  assertTermsNamed,
   type ClusterActor,
   type ClusterSnapshot,
   createStakeChain,
@@ -152,6 +153,8 @@ export async function mintForStanding(
 /** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
 async function consent(io: Io, options: StakeOptions, { client }: ClusterActor): Promise<void> {
   const { acceptTerms } = options;
+  const urls = client.endpoints.all.map(({ url }) => url);
+  assertTermsNamed(acceptTerms, { chainId: client.deployment.chainId, urls }, '--accept-terms');
   if (!canAsk(io, options) || acceptTerms !== undefined)
     judgeTerms(await client.cluster(), { acceptTerms, setting: '--accept-terms' });
   await confirm(io, 'Stake under these terms?', options);

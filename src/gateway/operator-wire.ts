@@ -81,7 +81,7 @@ export const NodeEntry = z.object({
 export type NodeEntry = z.infer<typeof NodeEntry>;
 
 /** One full node of the pool, as `/readyz` shows it too. */
-export const EndpointFigures = z.object({
+const EndpointFigures = z.object({
   url: z.string(),
   state: z.string(),
   lag_ms: z.number(),
@@ -91,7 +91,7 @@ export const EndpointFigures = z.object({
   contradiction: z.string().nullable(),
 });
 /** How new what is proven of the chain is. */
-export const ChainProofFigures = z.object({
+const ChainProofFigures = z.object({
   cluster_version: z.string().nullable(),
   /** The chain's time of the newest proven change, ms since the epoch. */
   proven_at: z.number().nullable(),
