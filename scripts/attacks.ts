@@ -661,6 +661,22 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a genuine object that is served under the id of another one counts as unread, and is named'],
       },
       {
+        attack: 'full nodes hide a slash, a stake or the newest cluster behind fresh checkpoints',
+        defence: 'the highest proven version of all endpoints counts, and anybody may bring a proof',
+        tests: [
+          'is enough to see a slash that the others hide',
+          'is enough for a start: the first reading already shows the newest cluster',
+          'shows a stake that the others say is not there',
+          'a record from before a change that the cluster names counts as not read where nobody shows the newer one',
+          'a proof that anybody brings shows what the only full node hides, and one of another package is not kept',
+        ],
+      },
+      {
+        attack: 'strangers keep the gateway busy with proofs',
+        defence: 'two verifications a second for all together, before a body is read',
+        tests: ['one address, and all together, may cost so many verifications; a body is not read before'],
+      },
+      {
         attack: 'former validators, or a full node with their keys, show another history',
         defence:
           'trust ends after 14 days without a recent pin, which the way of committees must lead through',

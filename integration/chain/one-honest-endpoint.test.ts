@@ -2,7 +2,7 @@ import { type LyingNode, startLyingNode } from '@k3s-daas/devnet';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { silentLog, systemClock } from '#base';
 import { type ChainClient, createChainClient, createStakeChain, openNetwork, operations } from '#chain';
-import { anchorsOnFirstUse, currentPin } from '#proof';
+import { anchorsOnFirstUse, collectProof, currentPin, formatProofFile } from '#proof';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
 /** Two of three full nodes lie together; the third one is honest. */
@@ -149,3 +149,26 @@ async function firstPin() {
   const { endpoints } = await openNetwork([world.url], { clock: systemClock });
   return (await anchorsOnFirstUse(endpoints, world.deployment.clusterId)).trust;
 }
+
+test('a proof that anybody brings shows what the only full node hides, and one of another package is not kept', async () => {
+  const { recordId } = await joined();
+  const client = await openClient(liars.map(({ url }) => url));
+  await client.cluster();
+  hideChangesOf(recordId, world.deployment.clusterId);
+  await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+  expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'active' });
+  const { endpoints, chainId } = await openNetwork([world.url], { clock: systemClock });
+  const proofOf = async (objectId: string) =>
+    formatProofFile(await collectProof(endpoints, { objectId, pin: await firstPin(), chainId }));
+  const proof = await proofOf(recordId);
+  expect(await client.takeProof(proof)).toEqual([recordId]);
+  expect(await client.takeProof(proof)).toEqual([]);
+  expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
+  const coin = [...world.devnet.ledger.objects.ownedBy(world.operator.address, world.devnet.ledger.code)][0];
+  expect(await client.takeProof(await proofOf(coin?.id ?? ''))).toEqual([]);
+  const forged = JSON.parse(proof);
+  forged.objects[0] = Buffer.from('no object').toString('base64');
+  await expect(client.takeProof(JSON.stringify(forged))).rejects.toMatchObject({
+    code: 'DAAS_PROOF_INVALID',
+  });
+});

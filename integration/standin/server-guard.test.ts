@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createServerGuard } from '#api';
+import { checkPinnedServer, createServerGuard } from '#api';
 import { Lifetime, type Log, Secret, silentLog } from '#base';
 import { caHash } from '#infrastructure';
 import { type Authority, openAuthority, subordinateOf } from './server/authority.ts';
@@ -57,6 +57,8 @@ async function server(signer: Authority, bundle: Bundle): Promise<string> {
 }
 
 const hashOf = ({ certificate }: Bundle) => Buffer.from(caHash(certificate), 'hex');
+
+const hashHex = (bundle: Bundle) => hashOf(bundle).toString('hex');
 
 function credential(url: string, authority: Bundle) {
   const token = new Secret(`K10${hashOf(authority).toString('hex')}::abcdef.0123456789abcdef`);
@@ -202,6 +204,42 @@ describe('a stop while a server is checked ends the check with its reason', () =
     const port = await silent(() => stop.abort(new Error('the host stops')));
     const names = { ...environment, HTTPS_PROXY: `http://127.0.0.1:${port}` };
     await expect(checkWith('https://k3s.example:6443', names, stop.signal)).rejects.toThrow('the host stops');
+  });
+});
+
+describe('a start without a credential', () => {
+  const restart = (url: string, pin: Bundle) =>
+    checkPinnedServer(
+      { url, caHash: hashHex(pin) },
+      { log: silentLog, environment },
+      new AbortController().signal,
+    );
+
+  test('is held to what the last check with the chain was, which needs no chain', async () => {
+    const passed: unknown[] = [];
+    const url = await server(own, own);
+    const guard = createServerGuard({
+      cluster: async () => pinned(url),
+      log: silentLog,
+      environment,
+      onPassed: async (pin) => void passed.push(pin),
+    });
+    await guard(credential(url, own), new AbortController().signal);
+    expect(passed).toEqual([{ url, caHash: hashHex(own) }]);
+    await restart(url, own);
+  });
+
+  test('is refused where the server has another CA, or one that the machine trusts', async () => {
+    await expect(restart(await server(other, other), own)).rejects.toMatchObject({
+      code: 'DAAS_SERVER_CA_MISMATCH',
+    });
+    await expect(restart(await server(trusted, own), own)).rejects.toMatchObject({
+      code: 'DAAS_SERVER_SYSTEM_TRUSTED',
+    });
+  });
+
+  test('goes on where the server is away: k3s waits for it, and may know others', async () => {
+    await restart('https://127.0.0.1:1', own);
   });
 });
 

@@ -11,10 +11,19 @@ import { openTunnel } from './tunnel.ts';
 /** What the chain says about the Kubernetes server of the cluster. */
 type ServerFacts = Pick<Cluster, 'servers' | 'caHashes'>;
 
+/** A server that was checked against the chain. */
+export interface PinnedServer {
+  readonly url: string;
+  /** Of the join token: lower-case hex. */
+  readonly caHash: string;
+}
+
 export interface ServerGuardOptions {
   /** Reads the cluster; with a trust pin its facts are proven. */
   readonly cluster: (signal?: AbortSignal) => Promise<ServerFacts>;
   readonly log: Log;
+  /** Called when a check has passed: with what a later start without a credential is held to, or nothing where the chain pins nothing. */
+  readonly onPassed?: (pinned: PinnedServer | undefined) => Promise<void>;
   /** Where SSL_CERT_FILE, SSL_CERT_DIR and the proxies are read. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs?: number;
@@ -31,13 +40,13 @@ const LONGEST_BUNDLE_BYTES = 256 * 1024;
  * Throws `DAAS_SERVER_NOT_LISTED`, `DAAS_SERVER_CA_MISMATCH`, `DAAS_SERVER_SYSTEM_TRUSTED` and `DAAS_SERVER_UNREACHABLE`,
  * all retryable: the chain or the server may be corrected meanwhile.
  */
-export function createServerGuard({ cluster, log, ...options }: ServerGuardOptions): ServerGuard {
+export function createServerGuard({ cluster, log, onPassed, ...options }: ServerGuardOptions): ServerGuard {
   let before: string | undefined;
   return async (join, signal) => {
     const facts = await cluster(signal);
     before = tellChange(facts, before, log);
     assertListed(join, facts);
-    if (facts.caHashes.length === 0) return;
+    if (facts.caHashes.length === 0) return onPassed?.(undefined);
     const pin = pinOf(join, facts);
     const dial = { timeoutMs: DEFAULT_TIMEOUT_MS, environment: process.env, ...options };
     try {
@@ -51,7 +60,32 @@ export function createServerGuard({ cluster, log, ...options }: ServerGuardOptio
         join,
       );
     }
+    await onPassed?.({ url: join.server, caHash: pin });
   };
+}
+
+/** A restart waits no longer: k3s waits for its server by itself, and may know others. */
+const RESTART_TIMEOUT_MS = 3_000;
+
+/**
+ * The same for a start without a credential, by what the last check was held to: no chain is needed. A server that cannot be
+ * reached is no reason not to start. Throws `DAAS_SERVER_CA_MISMATCH` and `DAAS_SERVER_SYSTEM_TRUSTED`.
+ */
+export async function checkPinnedServer(
+  { url, caHash }: PinnedServer,
+  { log, ...options }: Omit<ServerGuardOptions, 'cluster' | 'onPassed'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const dial = { timeoutMs: RESTART_TIMEOUT_MS, environment: process.env, ...options };
+  try {
+    await assertServer(new URL(url), caHash, dial, signal);
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (cause instanceof DaasError) throw cause;
+    log.warn('The server could not be checked before the agent starts', {
+      detail: describeNetworkFailure(cause),
+    });
+  }
 }
 
 /** Says what is unchecked, and what has changed on chain since the last start of the agent. */

@@ -25,6 +25,7 @@ import { createLookout, type Freshness, type Lookout } from './lookout.ts';
 import type { ObjectProofs } from './object-proofs.ts';
 import { CLOCK_ID, clockOf, type ReadObject, readEpoch, readObjects } from './object-reads.ts';
 import { openProofs, type ProofOptions } from './open-proofs.ts';
+import { takeProof } from './pushed-proof.ts';
 import { readTyped } from './typed-reads.ts';
 
 export interface ChainClientOptions extends ProofOptions {
@@ -51,6 +52,8 @@ export interface ChainClient extends ChainReader {
   /** The cluster object as stored, with version and the chain's clock. */
   clusterState(signal?: AbortSignal): Promise<ClusterSnapshot>;
   proposal(id: string, signal?: AbortSignal): Promise<SlashProposal | undefined>;
+  /** Takes a proof file that somebody brought; returns the ids of what is newer than what was known. */
+  takeProof(text: string): Promise<readonly string[]>;
   /** How new what is proven is; `undefined` where nothing is proven. */
   freshness(): Freshness | undefined;
   /** Spendable SUI of an address. */
@@ -114,6 +117,7 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     proposal: (id, signal) => readProposal(reading, id, signal),
     liveRecordOf: (nodeId, signal) => readLiveRecord(reading, nodeId, signal),
     point: (signal) => readPoint(endpoints, signal),
+    takeProof: async (text) => (reading.proofs ? takeProof(reading.proofs, deployment, text) : []),
     freshness: () => reading.lookout?.freshness(),
     balance: (address, signal) => readBalance(endpoints, address, signal),
   };

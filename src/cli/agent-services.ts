@@ -7,7 +7,7 @@ import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from 
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, walletOf } from './chain-settings.ts';
+import { deploymentOf, refuseAnyTerms, walletOf } from './chain-settings.ts';
 import { proofsOf, sayTrust } from './chain-trust.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
@@ -16,6 +16,7 @@ import { type Loaded, nodeIdOf } from './settings.ts';
 export async function openChainAccess(parts: Composition, settings: Loaded): Promise<ChainClient> {
   const log = parts.get(HostLog);
   const deployment = await deploymentOf(settings);
+  refuseAnyTerms(settings, deployment);
   sayTrust(deployment, log);
   return createChainClient({
     ...(await chainAccessOf(settings)),
@@ -57,5 +58,10 @@ export async function openServerGuard(parts: Composition): Promise<ServerGuard> 
   return createServerGuard({
     cluster: (signal) => chain.cluster(signal),
     log: parts.get(HostLog).child({ part: 'server' }),
+    onPassed: (pinned) =>
+      parts
+        .get(HostJournal)
+        .section('server')
+        .write('pinned', pinned ?? null),
   });
 }

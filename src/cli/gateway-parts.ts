@@ -6,7 +6,7 @@ import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import { type Token, token } from '#plugin';
 import { proofsOf } from './chain-trust.ts';
-import { endpointFigures } from './endpoint-figures.ts';
+import { endpointFigures, freshnessFigures } from './endpoint-figures.ts';
 
 // The parts of a gateway, and the tokens to register others under.
 
@@ -20,6 +20,8 @@ export const GatewayChain: Token<ChainReader> = token('gateway/chain');
 export const GatewayFollower: Token<ChangeFollower> = token('gateway/follower');
 /** The figures of the chain endpoints, for `/readyz`. */
 export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = token('gateway/figures');
+/** Takes the proofs that anybody brings. */
+export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -49,9 +51,14 @@ export function gatewayParts({ config, deployment, access, log }: GatewayComposi
     )
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {
-      const { endpoints } = parts.get(client);
-      return () => ({ chain_endpoints: endpoints.status().map(endpointFigures) });
+      const chain = parts.get(client);
+      const clock = parts.get(GatewayClock);
+      return () => ({
+        chain_endpoints: chain.endpoints.status().map(endpointFigures),
+        chain_proof: freshnessFigures(chain.freshness(), clock.nowMs()),
+      });
     })
+    .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
@@ -88,5 +95,6 @@ export async function gatewayOptions(
     random: parts.get(GatewayRandom),
     log: parts.get(GatewayLog),
     figures: parts.get(GatewayFigures),
+    takeProof: parts.get(GatewayProofs),
   };
 }
