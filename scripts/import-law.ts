@@ -209,7 +209,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     files: 'plugins/*/**',
-    holds: '`staking`, `registration`, `heartbeat`, `slashing`: import what anybody’s plugin can',
+    holds: '`staking`, `registration`, `heartbeat`, `slashing`, `notifier`: import what anybody’s plugin can',
     doors: ['k3s-daas/plugin'],
     packages: ['zod'],
   },

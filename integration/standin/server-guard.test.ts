@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createServerGuard } from '#api';
 import { Lifetime, type Log, Secret, silentLog } from '#base';
 import { caHash } from '#infrastructure';
-import { type Authority, openAuthority } from './server/authority.ts';
+import { type Authority, openAuthority, subordinateOf } from './server/authority.ts';
 
 const life = new Lifetime();
 let directory = '';
@@ -16,6 +16,10 @@ let directory = '';
 let own: Authority;
 let trusted: Authority;
 let other: Authority;
+/** A CA below the last one, which the machine trusts without the CA above it. */
+let intermediate: Authority;
+/** Another one, which nobody trusts. */
+let foreign: Authority;
 let environment: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -25,7 +29,9 @@ beforeAll(async () => {
     ['own', 'trusted', 'other'].map((name) => openAuthority(join(directory, name), name)),
   )) as [Authority, Authority, Authority];
   const roots = join(directory, 'roots.pem');
-  await writeFile(roots, trusted.certificate);
+  intermediate = await subordinateOf(other, 'intermediate');
+  foreign = await subordinateOf(other, 'foreign');
+  await writeFile(roots, trusted.certificate + intermediate.certificate);
   environment = { SSL_CERT_FILE: roots, SSL_CERT_DIR: join(directory, 'none') };
 });
 afterAll(() => life.close());
@@ -93,9 +99,13 @@ test('a server whose bundle has several certificates passes by the hash of its r
   await guardOf({ servers: [url], caHashes: [root] })(join);
 });
 
-test('a root that is added to the bundle behind the one of the hash is not trusted', async () => {
-  const bundle = { certificate: own.certificate + other.certificate };
-  const url = await server(other, bundle);
+test.each([
+  ['a root', () => [other, other]],
+  ['an intermediate CA', () => [foreign, foreign]],
+])('%s that is added to the bundle behind the root of the hash is not trusted', async (_what, partsOf) => {
+  const [signer, added] = partsOf() as [Authority, Authority];
+  const bundle = { certificate: own.certificate + added.certificate };
+  const url = await server(signer, bundle);
   const listed = { servers: [url], caHashes: [hashOf(bundle)] };
   await expect(guardOf(listed)(credential(url, bundle))).rejects.toMatchObject({
     code: 'DAAS_SERVER_CA_MISMATCH',
@@ -116,6 +126,11 @@ describe('an evil server', () => {
     [
       'with a certificate that the machine trusts and the right hash: k3s would not look at the hash',
       () => [trusted, own, own],
+      'DAAS_SERVER_SYSTEM_TRUSTED',
+    ],
+    [
+      'with a certificate of an intermediate CA that the machine trusts without its root, as Go does',
+      () => [intermediate, own, own],
       'DAAS_SERVER_SYSTEM_TRUSTED',
     ],
     [

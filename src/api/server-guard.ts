@@ -101,6 +101,7 @@ interface Dial {
  */
 async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortSignal): Promise<void> {
   const roots = await systemRoots(dial.environment);
+  signal.throwIfAborted();
   const problem = roots.length === 0 ? 'no roots' : await verify(server, roots, dial, signal);
   if (problem === undefined)
     throw refusal(
@@ -108,7 +109,9 @@ async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortS
       `the certificate of the server ${server.origin} is trusted by this machine's own CA bundle: k3s would not check the CA hash. Nothing was started. Use a server certificate of the cluster's own CA`,
       { server: server.origin },
     );
+  signal.throwIfAborted();
   const bundle = await fetchBundle(server, dial, signal);
+  signal.throwIfAborted();
   const { hash, trusted } = caOf(bundle, server);
   if (hash !== pin)
     throw refusal(
@@ -146,13 +149,15 @@ async function verify(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { host, port } = addressOf(server);
-  const tunnel = await tunnelTo(server, dial);
+  const tunnel = await tunnelTo(server, dial, signal);
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
   const socket = connect({
     ...(tunnel ? { socket: tunnel } : { host, port }),
     ...(isIP(host) === 0 && { servername: host }),
     host,
     ca: [...roots],
+    // As Go does: an intermediate CA among the roots is trusted without the CA above it.
+    allowPartialTrustChain: true,
     rejectUnauthorized: false,
     ALPNProtocols: ['http/1.1'],
   });
@@ -160,6 +165,8 @@ async function verify(
   const abort = () =>
     reject(signal.aborted ? signal.reason : new Error(`no answer within ${dial.timeoutMs} ms`));
   ended.addEventListener('abort', abort, { once: true });
+  // A signal that ended while the tunnel was made fires no event any more.
+  if (ended.aborted) abort();
   socket.once('error', reject);
   socket.once('secureConnect', () =>
     resolve(socket.authorized ? undefined : String(socket.authorizationError ?? 'not trusted')),
@@ -175,7 +182,7 @@ async function verify(
 /** Without any check of the certificate, as k3s fetches it: its hash is what counts. */
 async function fetchBundle(server: URL, dial: Dial, signal: AbortSignal): Promise<Buffer> {
   const { host, port } = addressOf(server);
-  const tunnel = await tunnelTo(server, dial);
+  const tunnel = await tunnelTo(server, dial, signal);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const asked = request({
     host,
@@ -205,10 +212,13 @@ async function fetchBundle(server: URL, dial: Dial, signal: AbortSignal): Promis
   return promise;
 }
 
-async function tunnelTo(server: URL, { environment, timeoutMs }: Dial): Promise<Socket | undefined> {
+async function tunnelTo(
+  server: URL,
+  { environment, timeoutMs }: Dial,
+  signal: AbortSignal,
+): Promise<Socket | undefined> {
   const proxy = proxyFor(server, environment);
-  const { host, port } = addressOf(server);
-  return proxy && ((await openTunnel(proxy, host, port, timeoutMs)) as Socket);
+  return proxy && ((await openTunnel(proxy, addressOf(server), timeoutMs, signal)) as Socket);
 }
 
 function addressOf(server: URL): { readonly host: string; readonly port: number } {

@@ -8,7 +8,7 @@ import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, walletOf } from './chain-settings.ts';
-import { sayTrust, warnUnproven } from './chain-trust.ts';
+import { proofsOf, sayTrust } from './chain-trust.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
 // Factories of the parts that are slow to load: Sui's client, the certificate library.
@@ -21,7 +21,7 @@ export async function openChainAccess(parts: Composition, settings: Loaded): Pro
     ...(await chainAccessOf(settings)),
     deployment,
     clock: parts.get(HostClock),
-    onUnproven: warnUnproven(log),
+    ...proofsOf(settings.value.stateDir, deployment, log),
   });
 }
 

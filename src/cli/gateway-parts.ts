@@ -1,11 +1,11 @@
 import { type Clock, type Log, systemClock } from '#base';
-import { createChainClient, createChangeFollower, type Deployment } from '#chain';
+import { createChainClient, createChangeFollower, type Deployment, type ProofOptions } from '#chain';
 import { openKubernetes } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import { type Token, token } from '#plugin';
-import { warnUnproven } from './chain-trust.ts';
+import { proofsOf } from './chain-trust.ts';
 import { endpointFigures } from './endpoint-figures.ts';
 
 // The parts of a gateway, and the tokens to register others under.
@@ -23,7 +23,7 @@ export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = tok
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
-type ChainAccess = Omit<Parameters<typeof createChainClient>[0], 'deployment' | 'clock' | 'onUnproven'>;
+type ChainAccess = Omit<Parameters<typeof createChainClient>[0], 'deployment' | 'clock' | keyof ProofOptions>;
 
 export interface GatewayComposition {
   readonly config: RunnableGatewayConfig;
@@ -44,7 +44,7 @@ export function gatewayParts({ config, deployment, access, log }: GatewayComposi
         ...access,
         deployment,
         clock: parts.get(GatewayClock),
-        onUnproven: warnUnproven(parts.get(GatewayLog)),
+        ...proofsOf(config.stateDir, deployment, parts.get(GatewayLog)),
       }),
     )
     .register(GatewayChain, (parts) => parts.get(client))
@@ -68,16 +68,19 @@ export async function gatewayOptions(
     config,
     clusterId,
     endpoints,
+    isProven,
   }: {
     readonly config: RunnableGatewayConfig;
     readonly clusterId: string;
     readonly endpoints: number;
+    readonly isProven: boolean;
   },
 ): Promise<GatewayOptions> {
   return {
     config,
     clusterId,
     endpoints,
+    isProven,
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
     kubernetes: await parts.open(GatewayKubernetes),

@@ -2,8 +2,10 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
+import { watchClaims } from './claim-watch.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
+  auditPathOf,
   createDeciders,
   type Deciders,
   type GatewayOptions,
@@ -101,7 +103,7 @@ interface End {
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
 function runLoops({ options, life, records, deciders, stop }: Start): End {
-  const { clock, log } = options;
+  const { clock, log, kubernetes, contested } = options;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -112,6 +114,7 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
       stop.signal,
     ),
     reconciler.run(stop.signal),
+    watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
@@ -134,7 +137,16 @@ async function listenForOperator(
   socketPath: string,
 ): Promise<void> {
   const { clock, log } = options;
-  const operator = createOperatorApi({ ...records, ...deciders, clock, log });
+  const operator = createOperatorApi({
+    ...records,
+    ...deciders,
+    kubernetes: options.kubernetes,
+    chain: options.chain,
+    auditPath: auditPathOf(options.config),
+    ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
+    clock,
+    log,
+  });
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, connections, 3_000);
