@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import { ConfigurationError, messageOf } from '#base';
-import { readBounded, replaceFile } from '#infrastructure';
+import { ConfigurationError, DaasError, messageOf } from '#base';
+import { readBounded, readTrustedText, replaceFile, type TrustRules } from '#infrastructure';
 
 /** Evidence with all its collateral in base64 has a few hundred kilobytes. */
 const LONGEST_BYTES = 16 * 1024 * 1024;
@@ -11,6 +11,16 @@ export async function readTeeFile(file: string, what: string): Promise<Buffer> {
     return await readBounded(file, LONGEST_BYTES);
   } catch (cause) {
     throw unusable(file, `${what} cannot be read`, cause);
+  }
+}
+
+/** A file that decides what this machine does. @throws `DAAS_FILE_UNTRUSTED`; `DAAS_TEE_FILE_UNREADABLE` */
+export async function readTrustedTeeFile(file: string, rules: TrustRules): Promise<string> {
+  try {
+    return await readTrustedText(file, rules);
+  } catch (cause) {
+    if (cause instanceof DaasError) throw cause;
+    throw unusable(file, `${rules.what} cannot be read`, cause);
   }
 }
 
@@ -25,7 +35,7 @@ export async function writeTeeFile(file: string, text: string, what: string): Pr
   await replaceFile(file, text, 0o644);
 }
 
-export function unusable(file: string, what: string, cause: unknown): ConfigurationError {
+function unusable(file: string, what: string, cause: unknown): ConfigurationError {
   return new ConfigurationError('DAAS_TEE_FILE_UNREADABLE', `${what}: ${file} (${messageOf(cause)})`, {
     cause,
     details: { file },

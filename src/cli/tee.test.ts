@@ -254,3 +254,28 @@ test.each([
 ])('tee evidence %j is refused by %s', async (words, code) => {
   expect((await run('evidence', ...words)).error).toMatchObject({ code, exitCode: 78 });
 });
+
+test('a collateral file is refreshed only where others cannot write it; what could not be fetched is said by 75', async () => {
+  const content = (json: object) => Buffer.from(JSON.stringify(json)).toString('base64');
+  const dates = { issueDate: '2020-01-01T00:00:00Z', nextUpdate: '2020-02-01T00:00:00Z' };
+  const items = [
+    { name: 'qe-identity', content: content({ enclaveIdentity: { id: 'QE', ...dates } }) },
+    {
+      name: 'tcb-info',
+      content: content({ tcbInfo: { id: 'SGX', ...dates } }),
+      source: 'http://127.0.0.1:1/tcb',
+    },
+  ];
+  const text = JSON.stringify({ format: 'k3s-daas-collateral/1', items });
+  const path = await file('stale.json', text);
+  const { out, error } = await run('collateral', 'refresh', path, '--json');
+  expect(error).toMatchObject({ code: 'DAAS_TEE_COLLATERAL_UNREACHABLE', exitCode: 75 });
+  expect(JSON.parse(out)).toMatchObject({ items: [{ outcome: 'kept' }, { outcome: 'failed' }] });
+  expect(await readFile(path, 'utf8')).toBe(text);
+  const { chmod } = await import('node:fs/promises');
+  await chmod(path, 0o666);
+  expect((await run('collateral', 'refresh', path)).error).toMatchObject({ code: 'DAAS_FILE_UNTRUSTED' });
+  expect((await run('collateral', 'refresh', path, '--within', 'soon')).error).toMatchObject({
+    code: 'DAAS_DURATION_INVALID',
+  });
+});

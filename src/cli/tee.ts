@@ -1,28 +1,21 @@
 import { Command } from 'commander';
 import { ConfigurationError, DaasError, EXIT } from '#base';
-import { readTrustedText } from '#infrastructure';
 import {
-  type CollateralDescription,
   type CollateralItem,
-  describeCollateral,
   type Evidence,
-  fetchCollateral,
-  formatCollateral,
   look,
-  PRODUCTS,
   parseCollateral,
   parseEvidence,
   parsePolicy,
   runCommand,
   suggestPolicy,
-  timeText,
-  VENDOR_SERVICES,
   type Verdict,
   verify,
 } from '#tee';
-import { type Io, table } from './io.ts';
+import type { Io } from './io.ts';
+import { teeCollateralCommand } from './tee-collateral.ts';
 import { teeEvidenceCommand } from './tee-evidence.ts';
-import { readTeeFile, unusable, writeTeeFile } from './tee-files.ts';
+import { readTeeFile, readTrustedTeeFile } from './tee-files.ts';
 import { verdictJson, verdictText } from './tee-verdict.ts';
 
 /** `k3s-daas tee`: evidence of a machine, looked at and judged offline. */
@@ -44,23 +37,7 @@ export function teeCommand(io: Io): Command {
     .option(...PROGRAM)
     .action((file: string, options: LookOptions) => policy(io, file, options));
   command.addCommand(teeEvidenceCommand(io));
-  const collateral = command
-    .command('collateral')
-    .description('What vendors publish about machines: certificates, revocation lists, TCB info.');
-  collateral
-    .command('show <file>')
-    .description('List the documents of a collateral file with their dates.')
-    .action((file: string) => showCollateral(io, file));
-  collateral
-    .command('fetch <evidence>')
-    .description('Fetch the collateral for evidence from its vendor, and write it to a file.')
-    .requiredOption('--out <file>', 'the collateral file to write')
-    .option('--kind <kind>', 'the kind of the evidence, where the file does not show it')
-    .option('--product <line>', `for SEV-SNP reports of version 2: ${PRODUCTS.join(', ')}`)
-    .option('--amd <url>', 'AMD’s key service, or a mirror', VENDOR_SERVICES.amd)
-    .option('--intel <url>', 'Intel’s provisioning service, or a mirror', VENDOR_SERVICES.intel)
-    .option('--intel-root-crl <url>', 'the list of Intel’s root', VENDOR_SERVICES.intelRootCrl)
-    .action((file: string, options: FetchCommandOptions) => fetchFor(io, file, options));
+  command.addCommand(teeCollateralCommand(io));
   return command;
 }
 
@@ -77,15 +54,6 @@ interface VerifyOptions extends EvidenceOptions {
   readonly policy: string;
   readonly reportData?: string;
 }
-interface FetchCommandOptions {
-  readonly out: string;
-  readonly kind?: string;
-  readonly product?: string;
-  readonly amd: string;
-  readonly intel: string;
-  readonly intelRootCrl: string;
-}
-
 const PROGRAM = [
   '--program <file>',
   'for the kind `command`: the program that reads it (absolute path)',
@@ -112,7 +80,11 @@ async function show(io: Io, file: string, options: LookOptions): Promise<void> {
 
 async function verifyFile(io: Io, file: string, options: VerifyOptions): Promise<void> {
   const evidence = await evidenceOf(file, options);
-  const text = await readingPolicy(options.policy);
+  // A policy decides whom this machine trusts, and which programs it runs: others must not be able to write it.
+  const text = await readTrustedTeeFile(options.policy, {
+    what: 'the attestation policy',
+    origin: '--policy',
+  });
   const parsed = parsePolicy(text, options.policy);
   const circumstances = { nowMs: timeOf(options), reportData: reportDataOf(options.reportData) };
   const outcome = evidence.kind === 'command' ? await runCommand(evidence, parsed, circumstances) : undefined;
@@ -155,54 +127,6 @@ async function policy(io: Io, file: string, options: LookOptions): Promise<void>
   io.result(suggested, JSON.stringify(suggested, undefined, 2));
 }
 
-async function showCollateral(io: Io, file: string): Promise<void> {
-  const items = parseCollateral(await readTeeFile(file, 'the collateral'), file);
-  const described = items.map(describeCollateral);
-  io.result({ file, items: described.map(collateralJson) }, collateralTable(described));
-}
-
-async function fetchFor(io: Io, file: string, options: FetchCommandOptions): Promise<void> {
-  const evidence = parseEvidence(await readTeeFile(file, 'the evidence'), file, options.kind);
-  const product = PRODUCTS.find((line) => line === options.product);
-  if (options.product !== undefined && !product) {
-    throw new ConfigurationError(
-      'DAAS_COMMAND_LINE_INVALID',
-      `unknown product line '${options.product}' (--product): use ${PRODUCTS.join(', ')}`,
-    );
-  }
-  const items = await fetchCollateral(evidence, {
-    services: options,
-    nowMs: Date.now(),
-    signal: AbortSignal.timeout(60_000),
-    product,
-  });
-  await writeTeeFile(options.out, formatCollateral(items), 'the collateral');
-  const described = items.map(describeCollateral);
-  io.step(`wrote ${items.length} documents`, options.out);
-  io.result({ file: options.out, items: described.map(collateralJson) }, collateralTable(described));
-}
-
-function collateralTable(items: readonly CollateralDescription[]): string {
-  if (items.length === 0) return 'No collateral: evidence of this kind needs none.';
-  const day = (ms: number | undefined) =>
-    ms === undefined || !Number.isFinite(ms) ? '–' : timeText(ms).replace('.000Z', 'Z');
-  return table([
-    ['document', 'about', 'from', 'to', 'bytes', 'fetched'],
-    ...items.map(({ name, subject, fromMs, toMs, bytes, fetchedAtMs }) => [
-      name,
-      subject,
-      day(fromMs),
-      day(toMs),
-      String(bytes),
-      day(fetchedAtMs),
-    ]),
-  ]);
-}
-
-function collateralJson({ fromMs, toMs, fetchedAtMs, ...rest }: CollateralDescription) {
-  return { ...rest, fromMs: fromMs ?? null, toMs: toMs ?? null, fetchedAtMs: fetchedAtMs ?? null };
-}
-
 async function evidenceOf(file: string, options: EvidenceOptions): Promise<Evidence> {
   const evidence = parseEvidence(await readTeeFile(file, 'the evidence'), file, options.kind);
   const more: CollateralItem[] = [];
@@ -229,14 +153,4 @@ function reportDataOf(hex: string | undefined): Buffer | undefined {
   const digits = hex.replace(/^0x/, '');
   if (/^(?:[0-9a-fA-F]{2})+$/.test(digits)) return Buffer.from(digits, 'hex');
   throw new ConfigurationError('DAAS_HEX_INVALID', `'${hex}' is not hexadecimal (--report-data)`);
-}
-
-/** A policy decides whom this machine trusts, and which programs it runs: others must not be able to write it. */
-async function readingPolicy(file: string): Promise<string> {
-  try {
-    return await readTrustedText(file, { what: 'the attestation policy', origin: '--policy' });
-  } catch (cause) {
-    if (cause instanceof DaasError) throw cause;
-    throw unusable(file, 'the attestation policy cannot be read', cause);
-  }
 }

@@ -15,6 +15,8 @@ export interface ProgramCall {
   readonly env?: Readonly<Record<string, string>>;
   /** Who named it, for messages. */
   readonly origin: string;
+  /** Default: 64 KiB. */
+  readonly longestOutput?: number;
 }
 
 /**
@@ -41,12 +43,16 @@ export async function askProgram(call: ProgramCall, signal?: AbortSignal): Promi
   if (signal?.aborted) abort();
   const output: Buffer[] = [];
   const complaint: Buffer[] = [];
-  const collect = (chunks: Buffer[]) => (chunk: Buffer) => {
-    chunks.push(chunk);
-    if (Buffer.concat(chunks).length > LONGEST_OUTPUT) end(`it printed more than ${LONGEST_OUTPUT} bytes`);
+  const collect = (chunks: Buffer[], longest: number) => {
+    let length = 0;
+    return (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > longest) end(`it printed more than ${longest} bytes`);
+    };
   };
-  child.stdout.on('data', collect(output));
-  child.stderr.on('data', collect(complaint));
+  child.stdout.on('data', collect(output, call.longestOutput ?? LONGEST_OUTPUT));
+  child.stderr.on('data', collect(complaint, LONGEST_OUTPUT));
   child.once('error', reject);
   child.once('close', (exitCode, killedBy) => {
     if (exitCode === 0) return resolve(Buffer.concat(output));

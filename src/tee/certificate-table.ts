@@ -9,23 +9,28 @@ const GUIDS: ReadonlySet<string> = new Set([
   'c0b406a4a803495297433fb6014cd0ae',
 ]);
 const ENTRY = 24;
+/** AMD's have some 1.5 KiB. */
+const LONGEST = 16_384;
 
 /**
  * The certificates that a host hands to its guest beside a report of SEV-SNP: entries of GUID, offset and length, ended by
- * one of zeros. Hosts often have none. Nothing of it is believed: `verify` checks it.
+ * one of zeros. Hosts often have none. Nothing of it is believed: `verify` checks it. The host is no friend of its guest: each
+ * certificate counts once, and has a bound.
  * @throws Error for a table that is not whole
  */
 export function certificatesOfTable(table: Buffer): readonly CollateralItem[] {
-  const items: CollateralItem[] = [];
+  const found = new Map<string, CollateralItem>();
   for (let at = 0; at < table.length; at += ENTRY) {
     const entry = table.subarray(at, at + ENTRY);
-    if (isZero(entry)) return items;
+    if (isZero(entry)) return [...found.values()];
     if (entry.length < ENTRY) break;
     const [offset, length] = [entry.readUInt32LE(16), entry.readUInt32LE(20)];
     if (offset + length > table.length) throw new Error(`an entry ends at byte ${offset + length}`);
-    if (!GUIDS.has(toHex(entry.subarray(0, 16)))) continue;
-    items.push({ name: 'certificate', content: table.subarray(offset, offset + length) });
+    const guid = toHex(entry.subarray(0, 16));
+    if (!GUIDS.has(guid) || length === 0) continue;
+    if (found.has(guid) || length > LONGEST) throw new Error(`it has ${guid} twice, or with ${length} bytes`);
+    found.set(guid, { name: 'certificate', content: table.subarray(offset, offset + length) });
   }
-  if (table.length === 0) return items;
+  if (table.length === 0) return [];
   throw new Error('it has no end');
 }

@@ -1,12 +1,13 @@
-import { DaasError, EXIT, messageOf } from '#base';
+import { DaasError, EXIT } from '#base';
 import { isZero, toHex } from './bytes.ts';
-import { derOfPem, pemOf, readCertificates } from './certificate.ts';
+import { readCertificates } from './certificate.ts';
 import type { CollateralItem, Evidence } from './evidence.ts';
 import { Examination, Refusal, refuse } from './examination.ts';
 import { readPck } from './pck.ts';
 import { PRODUCTS, type Product } from './policy.ts';
 import { readQuote } from './quote.ts';
 import { readSnpReport, type SnpTcb } from './snp-report.ts';
+import { CHAIN_HEADERS, certificatesIn, chainIn, get, itemOf, type RequestOptions } from './vendor-reply.ts';
 
 /** Where collateral is fetched: the vendors' services, or mirrors of them. */
 export interface CollateralServices {
@@ -22,15 +23,11 @@ export const VENDOR_SERVICES: CollateralServices = {
   intelRootCrl: 'https://certificates.trustedservices.intel.com/IntelSGXRootCA.der',
 };
 
-export interface FetchOptions {
+export interface FetchOptions extends RequestOptions {
   readonly services: CollateralServices;
-  readonly nowMs: number;
-  readonly signal: AbortSignal;
   /** The product line, for a report of version 2, which does not name it; default Milan. */
   readonly product?: Product | undefined;
 }
-
-const LONGEST_BYTES = 4_194_304;
 
 /**
  * Fetches what the vendor publishes about the machine of this evidence. Nothing fetched is believed: `verify` checks it each
@@ -83,10 +80,10 @@ async function fetchIntel(
   const pckCrl = await get(`${intel}/sgx/certification/v4/pckcrl?ca=${ca}&encoding=der`, options);
   const rootCrl = await get(intelRootCrl, options);
   return [
-    { ...itemOf('tcb-info', tcbInfo), issuerChain: chainIn(tcbInfo, 'tcb-info-issuer-chain') },
+    { ...itemOf('tcb-info', tcbInfo), issuerChain: chainIn(tcbInfo, CHAIN_HEADERS['tcb-info']) },
     {
       ...itemOf('qe-identity', identity),
-      issuerChain: chainIn(identity, 'sgx-enclave-identity-issuer-chain'),
+      issuerChain: chainIn(identity, CHAIN_HEADERS['qe-identity']),
     },
     itemOf('crl', pckCrl),
     itemOf('crl', rootCrl),
@@ -118,67 +115,4 @@ function readable<Result>(read: () => Result): Result {
       },
     );
   }
-}
-
-interface Reply {
-  readonly url: string;
-  readonly body: Buffer;
-  readonly headers: Headers;
-  readonly fetchedAtMs: number;
-}
-
-async function get(url: string, { signal, nowMs }: FetchOptions): Promise<Reply> {
-  try {
-    // A vendor's service that sends its callers elsewhere is not the one that was named.
-    const response = await fetch(url, { signal, redirect: 'error' });
-    if (!response.ok) throw unreachable(url, `it replied ${response.status}`);
-    return { url, body: await bodyOf(response), headers: response.headers, fetchedAtMs: nowMs };
-  } catch (error) {
-    if (error instanceof DaasError) throw error;
-    throw unreachable(url, messageOf(error), error);
-  }
-}
-
-async function bodyOf(response: Response): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > LONGEST_BYTES) throw new Error(`the reply is longer than ${LONGEST_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function itemOf(name: CollateralItem['name'], { url, body, fetchedAtMs }: Reply): CollateralItem {
-  return { name, content: body, source: url, fetchedAtMs };
-}
-
-/** Intel sends the chain of the signer in a header, percent-encoded. */
-function chainIn(reply: Reply, header: string): string {
-  const encoded = reply.headers.get(header);
-  if (encoded === null) throw unreachable(reply.url, `its reply lacks the header ${header}`);
-  return certificatesIn(reply, () => decodeURIComponent(encoded))
-    .map(pemOf)
-    .join('');
-}
-
-/** @param pem the text in which the reply has them; it may throw */
-function certificatesIn({ url }: Reply, pem: () => string): readonly Buffer[] {
-  let found: readonly Buffer[];
-  try {
-    found = derOfPem(pem());
-  } catch (cause) {
-    throw unreachable(url, `the certificates of its reply cannot be read (${messageOf(cause)})`, cause);
-  }
-  if (found.length === 0) throw unreachable(url, 'its reply has no certificates');
-  return found;
-}
-
-function unreachable(url: string, why: string, cause?: unknown): DaasError {
-  return new DaasError(
-    'DAAS_TEE_COLLATERAL_UNREACHABLE',
-    `collateral cannot be fetched from ${url}: ${why}. Try again later, or set a mirror`,
-    { cause, isRetryable: true, details: { url } },
-  );
 }

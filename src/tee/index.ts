@@ -13,6 +13,7 @@ export {
   type ProviderName,
 } from './provider.ts';
 export { evidenceProviders, type ProviderOptions } from './providers.ts';
+export { type Refreshed, refreshCollateral } from './refresh-collateral.ts';
 export { runCommand } from './run-command.ts';
 export { suggestPolicy } from './suggest-policy.ts';
 export type { Verdict } from './verdict.ts';

@@ -30,10 +30,14 @@ test('a program gets the report data and hands evidence out in any form that fil
   const { evidence } = await programProvider({ program }).provide(REPORT_DATA, signal);
   expect(evidence.kind).toBe('sev-snp');
   expect(Buffer.from(evidence.bytes).equals(Buffer.from(made.bytes))).toBe(true);
-  await writeFile(join(directory, 'evidence'), formatEvidence(made));
+  const list = { name: 'crl', content: Buffer.alloc(300_000) } as const;
+  await writeFile(
+    join(directory, 'evidence'),
+    formatEvidence({ ...made, collateral: [...made.collateral, list] }),
+  );
   await script(`cat ${directory}/evidence`);
   const whole = await programProvider({ program }).provide(REPORT_DATA, signal);
-  expect(whole.evidence.collateral).toHaveLength(made.collateral.length);
+  expect(whole.evidence.collateral).toHaveLength(made.collateral.length + 1);
 });
 
 test('evidence of another request, or none, is not passed on', async () => {

@@ -25,6 +25,8 @@ export interface ProgramProviderOptions {
 
 const NSM = '/dev/nsm';
 const TIMEOUT_MS = 30_000;
+/** An evidence file with Intel’s collateral has a few hundred kilobytes. */
+const LONGEST_OUTPUT = 4 * 1024 * 1024;
 
 /**
  * Evidence by a program of the operator's: it reads one JSON line, `{"kind", "reportData": hex}`, and prints the evidence, as an
@@ -81,6 +83,7 @@ async function outputOf(program: string, question: object, signal: AbortSignal):
     timeoutMs: TIMEOUT_MS,
     input: `${JSON.stringify(question)}\n`,
     origin: 'it was named to make evidence',
+    longestOutput: LONGEST_OUTPUT,
   };
   try {
     return await askProgram(call, signal);

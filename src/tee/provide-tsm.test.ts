@@ -133,9 +133,18 @@ test('a driver that is not known here is evidence for a program, named as the ke
   expect(evidence).toMatchObject({ kind: 'command', format: 'arm-cca-guest', collateral: [] });
 });
 
+/** The table with another length of its first certificate. */
+function withLength(table: Buffer, length: number): Buffer {
+  const longer = Buffer.concat([table, Buffer.alloc(length)]);
+  longer.writeUInt32LE(length, 20);
+  return longer;
+}
+
 test.each([
   ['does not end', (table: Buffer) => table.subarray(0, 72)],
   ['points behind its end', (table: Buffer) => table.subarray(0, table.length - 1)],
+  ['names one twice', (table: Buffer) => Buffer.concat([table.subarray(0, 24), table])],
+  ['has one of many bytes', (table: Buffer) => withLength(table, 20_000)],
 ])('a table of certificates that %s is said to be the host’s fault', async (_what, change) => {
   const { watched } = guest();
   const read = async (name: string, attribute: string) => {
