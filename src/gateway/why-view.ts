@@ -13,7 +13,7 @@ import { credentialOf, type Worker } from './worker.ts';
 export interface WhySources extends ViewSources {
   readonly admission: Pick<Admission, 'preview'>;
   readonly chain: Pick<ChainReader, 'liveRecordOf' | 'records'>;
-  readonly kubernetes: Pick<KubernetesPort, 'admittedNames' | 'nodePassword'>;
+  readonly kubernetes: Pick<KubernetesPort, 'admittedName' | 'nodePassword'>;
   readonly auditPath: string;
   /** `undefined`: certificates are not vouched for. */
   readonly vouches?: VouchTable | undefined;
@@ -25,7 +25,7 @@ interface Asked {
   readonly liveStaker: string | undefined;
   readonly liveRecordError: string | undefined;
   /** `undefined`: the API server did not answer. */
-  readonly names: ReadonlyMap<string, string> | undefined;
+  readonly listed: { readonly listing: string | undefined } | undefined;
   readonly password: 'ours' | 'foreign' | 'none' | 'unread';
   readonly decisions: readonly AuditedDecision[];
 }
@@ -70,8 +70,8 @@ export async function whyView(sources: WhySources, nodeId: string): Promise<WhyR
     credential: credential ? { id: credential.id, expires_at: credential.expiresAtMs } : null,
     bans: bans.map(banEntry),
     policy: {
-      listing: asked.names?.get(nodeId) ?? null,
-      read: asked.names !== undefined,
+      listing: asked.listed?.listing ?? null,
+      read: asked.listed !== undefined,
     },
     claim: claim && isStanding(claim, clock.nowMs()) ? claimEntry(sources, claim) : null,
     password: asked.password,
@@ -97,16 +97,19 @@ export async function whyView(sources: WhySources, nodeId: string): Promise<WhyR
 
 async function ask({ chain, kubernetes, auditPath }: WhySources, nodeId: string): Promise<Asked> {
   const signal = AbortSignal.timeout(patienceMs);
-  const [live, names, password, decisions] = await Promise.all([
+  const [live, listed, password, decisions] = await Promise.all([
     liveRecord(chain, nodeId, signal),
-    kubernetes.admittedNames(signal).catch(() => undefined),
+    kubernetes.admittedName(nodeId, signal).then(
+      (listing) => ({ listing }),
+      () => undefined,
+    ),
     kubernetes.nodePassword(nodeId, signal).then(
       (found) => (found === undefined ? 'none' : found.recordId === undefined ? 'foreign' : 'ours'),
       () => 'unread' as const,
     ),
     lastDecisions(auditPath, nodeId).catch(() => []),
   ]);
-  return { ...live, names, password, decisions };
+  return { ...live, listed, password, decisions };
 }
 
 async function liveRecord(
