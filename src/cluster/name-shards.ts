@@ -5,7 +5,7 @@
 export const NAME_SHARDS = 16;
 
 /** The characters of a Kubernetes object name (RFC 1123 subdomain). The policies compute with the same text. */
-export const NAME_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz-.';
+const NAME_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz-.';
 
 const prefix = 'k3s-daas-names-';
 
