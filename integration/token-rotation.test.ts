@@ -123,9 +123,20 @@ test('a stolen node key gives access until its token is rotated, and none from t
   const rotating = await world.command(
     'token',
     'rotate',
-    ...['--node-id', 'robbed', '--new-key-file', join(worker.stateDir, 'node.key.next'), '--yes'],
-    ...['--key-file', wallet.keyFile, '--journal', join(worker.directory, 'rotate.json'), '--json'],
-    ...['--endpoint', world.chain.url, '--deployment', world.deploymentFile],
+    '--node-id',
+    'robbed',
+    '--new-key-file',
+    join(worker.stateDir, 'node.key.next'),
+    '--yes',
+    '--key-file',
+    wallet.keyFile,
+    '--journal',
+    join(worker.directory, 'rotate.json'),
+    '--json',
+    '--endpoint',
+    world.chain.url,
+    '--deployment',
+    world.deploymentFile,
   );
   expect(rotating).toMatchObject({ code: 0 });
   await host.event('node.key.changed', { from: before });

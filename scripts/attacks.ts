@@ -383,7 +383,7 @@ export const ATTACKS: readonly AttackGroup[] = [
       {
         attack: 'steals a node key, registers, sends heartbeats, and waits for a reboot of the machine',
         defence:
-          "the boot id that the kubelet reports decides who is served; while two use the key, the key alone brings no credential",
+          'the boot id that the kubelet reports decides who is served; while two use the key, the key alone brings no credential',
         tests: [
           'registers, heartbeats and waits for a reboot: the node is served before, and after it; the thief gets nothing',
           'gains nothing by not saying where it is',
@@ -682,6 +682,36 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: "a full node serves a genuine object under another id, such as another operator's cluster",
         defence: 'with a trust pin, an object counts only under its own id',
         tests: ['a genuine object that is served under the id of another one counts as unread, and is named'],
+      },
+      {
+        attack: 'full nodes hide a slash, a stake or the newest cluster behind fresh checkpoints',
+        defence: 'the highest proven version of all endpoints counts, and anybody may bring a proof',
+        tests: [
+          'is enough to see a slash that the others hide',
+          'is enough for a start: the first reading already shows the newest cluster',
+          'shows a stake that the others say is not there',
+          'a record from before a change that the cluster names counts as not read where nobody shows the newer one',
+          'a proof that anybody brings shows what the only full node hides, and one of another package is not kept',
+        ],
+      },
+      {
+        attack: 'strangers keep the gateway busy with proofs',
+        defence: 'two verifications a second for all together, before a body is read',
+        tests: ['one address, and all together, may cost so many verifications; a body is not read before'],
+      },
+      {
+        attack: 'former validators, or a full node with their keys, show another history',
+        defence:
+          'trust ends after 14 days without a recent pin, which the way of committees must lead through',
+        tests: [
+          'for longer is refused without a recent pin, even for what the old committee signed',
+          'another history that former validators have signed does not lead through the recent pin',
+        ],
+      },
+      {
+        attack: 'a third of the voting power signs two histories',
+        defence: 'two signed checkpoints of one height stop every decision',
+        tests: ['two signed checkpoints of one height stop everything, after a restart too'],
       },
       {
         attack: 'a full node replays the state before a slash',

@@ -91,9 +91,13 @@ async function send(file: string, signers: readonly Account[]): Promise<Record<s
   const bytes = bytesOf(await json('transaction', 'show', file));
   const signatures = await Promise.all(signers.map((signer) => signer.sign(bytes)));
   return json(
-    ...['transaction', 'send', file, '--yes'],
+    'transaction',
+    'send',
+    file,
+    '--yes',
     ...signatures.flatMap((signature) => ['--signature', signature]),
-    ...['--journal', join(world.directory, `${signers[0]?.address}.json`)],
+    '--journal',
+    join(world.directory, `${signers[0]?.address}.json`),
   );
 }
 

@@ -47,6 +47,16 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'integration/chain/unsigned.test.ts runs these commands on the dev chain',
   ],
   [
+    'docs/proofs.md',
+    'k3s-daas proof pin --network testnet                     # shows pin and fingerprint',
+    'the tests of the command run it on a dev chain',
+  ],
+  [
+    'docs/proofs.md',
+    'k3s-daas proof show 0xCLUSTER --network testnet --pin "$RECENT_PIN" > cluster-proof.json',
+    'needs a gateway that strangers reach',
+  ],
+  [
     'docs/testing.md',
     'K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://fullnode.testnet.sui.io:443 K3S_DAAS_TEST_SUI_KEY=suiprivkey1… \\',
     'needs a Sui network',

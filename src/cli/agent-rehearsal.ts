@@ -8,7 +8,7 @@ import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
 import { readNodeKey, successorPath } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, stakerOf } from './chain-settings.ts';
+import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { pluginEntries } from './plugin-settings.ts';
@@ -31,9 +31,11 @@ export async function rehearse(
     binary,
     version,
   } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
+  const deployment = await deploymentOf(settings);
+  refuseAnyTerms(settings, deployment);
   const chain = createChainClient({
     ...(await chainAccessOf(settings)),
-    deployment: await deploymentOf(settings),
+    deployment,
     clock: systemClock,
   });
   const wallet = await stakerOf(settings, { chain, nodeId });

@@ -37,11 +37,11 @@ function placesOf(command: Command, path: string): readonly Place[] {
   return [{ path, words }, ...below];
 }
 
-export function visibleCommands(command: Command): readonly Command[] {
+function visibleCommands(command: Command): readonly Command[] {
   return command.commands.filter((one) => one.name() !== 'help');
 }
 
-export function firstSentence(text: string): string {
+function firstSentence(text: string): string {
   return (/^.*?[.:;](?= |$)/.exec(text)?.[0] ?? text).replace(/[.:;]$/, '').replaceAll('\n', ' ');
 }
 

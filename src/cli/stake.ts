@@ -2,6 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import { Command } from 'commander';
 import { ConfigurationError, Lifetime, messageOf } from '#base';
 import {
+  assertTermsNamed,
   type ClusterActor,
   type ClusterSnapshot,
   formatSui,
@@ -212,6 +213,8 @@ function assertOwner({ id: recordId, nodeId, staker }: StakeRecord, wallet: stri
 /** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
 async function consent(io: Io, options: StakeOptions, { client }: ClusterActor): Promise<void> {
   const { acceptTerms } = options;
+  const urls = client.endpoints.all.map(({ url }) => url);
+  assertTermsNamed(acceptTerms, { chainId: client.deployment.chainId, urls }, '--accept-terms');
   if (!canAsk(io, options) || acceptTerms !== undefined)
     judgeTerms(await client.cluster(), { acceptTerms, setting: '--accept-terms' });
   await confirm(io, 'Stake under these terms?', options);
