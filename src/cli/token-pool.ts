@@ -141,7 +141,7 @@ async function announce(
     ['stakes', `${missing.length} times ${formatSui(stakeMist)}, ${formatSui(totalMist)} in all`],
     ...termsRows(snapshot),
     ['wallet', actor.wallet.address],
-    ['files', 'hold the node keys: whoever has a file is that node. Keep them as you keep keys'],
+    ['files', 'hold the node keys: a copy of a file is as good as the node. Keep them as you keep keys'],
   ];
   if (missing.length > 0) {
     judgeAmount(stakeMist, { nodeId: first, parameters: (await actor.client.cluster()).parameters });
