@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { agentCommand } from '../src/cli/agent.ts';
 import { clusterCommand } from '../src/cli/cluster.ts';
+import { completionCommand } from '../src/cli/completion.ts';
 import { configCommand } from '../src/cli/config.ts';
 import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
@@ -12,6 +13,7 @@ import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
+import { statusCommand } from '../src/cli/status.ts';
 import { teeCommand } from '../src/cli/tee.ts';
 import { tokenCommand } from '../src/cli/token.ts';
 import { transactionCommand } from '../src/cli/transaction.ts';
@@ -23,9 +25,11 @@ type Command = ReturnType<typeof agentCommand>;
 
 const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
 const io = createIo({ json: false, stdout: nowhere, stderr: nowhere });
-const roots: readonly Command[] = [
+/** Every command of the program. */
+export const roots: readonly Command[] = [
   agentCommand,
   clusterCommand,
+  () => completionCommand(async () => agentCommand(io)),
   configCommand,
   contractsCommand,
   devnetCommand,
@@ -36,6 +40,7 @@ const roots: readonly Command[] = [
   proofCommand,
   slashCommand,
   stakeCommand,
+  statusCommand,
   teeCommand,
   tokenCommand,
   transactionCommand,

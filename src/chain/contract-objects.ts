@@ -113,11 +113,15 @@ export function termsFingerprint(state: ClusterState): string {
 function ringFacts({
   nodeRings,
   accountRings,
-}: ClusterState): Pick<Cluster, 'criticalRing' | 'otherRing' | 'droppedCritical' | 'droppedOther'> {
+}: ClusterState): Pick<
+  Cluster,
+  'criticalRing' | 'forcedRing' | 'otherRing' | 'droppedCritical' | 'droppedOther'
+> {
   const critical = [nodeRings.forced, nodeRings.ended, accountRings.forced, accountRings.ended];
   const other = [nodeRings.other, accountRings.other];
   return {
     criticalRing: inOrder(critical),
+    forcedRing: inOrder([nodeRings.forced, accountRings.forced]),
     otherRing: inOrder(other),
     droppedCritical: lastDropped([nodeRings.forced, nodeRings.ended]),
     droppedOther: lastDropped([nodeRings.other]),

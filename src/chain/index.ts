@@ -43,11 +43,14 @@ export {
 } from './follower.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
+export type { Freshness } from './lookout.ts';
 export { openNetwork } from './network.ts';
 export type { UnprovenListener } from './object-proofs.ts';
+export type { ProofOptions } from './open-proofs.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
-export { assertProposalLife, assertTiers, isPublicNetwork } from './public-network.ts';
+export { openProofStore } from './proof-store-file.ts';
+export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';

@@ -86,6 +86,8 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
     tokens: (ids, signal) => client.tokens(ids, signal),
     liveRecordOf: (nodeId, signal) => client.liveRecordOf(nodeId, signal),
     point: (signal) => client.point(signal),
+    slashProposal: (id, signal) => client.proposal(id, signal),
+    coinsMist: async (signal) => (await client.balance(wallet.address, signal)).coinsMist,
     wallet: wallet.address,
     clusterId: client.deployment.clusterId,
     join: (request, signal) => exclusive(() => join(staker, request, signal)),

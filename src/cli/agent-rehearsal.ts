@@ -6,9 +6,9 @@ import { bind, type PluginEntry, previewStart, refuseWrite, type StartPreview } 
 import { readJournal } from '#infrastructure';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
-import { readNodeKey } from '#seal';
+import { readNodeKey, successorPath } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, stakerOf } from './chain-settings.ts';
+import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { pluginEntries } from './plugin-settings.ts';
@@ -32,9 +32,11 @@ export async function rehearse(
     binary,
     version,
   } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
+  const deployment = await deploymentOf(settings);
+  refuseAnyTerms(settings, deployment);
   const chain = createChainClient({
     ...(await chainAccessOf(settings)),
-    deployment: await deploymentOf(settings),
+    deployment,
     clock: systemClock,
   });
   const wallet = await stakerOf(settings, { chain, nodeId });
@@ -139,12 +141,20 @@ async function readIdentity(
   stateDir: string,
   poolFile: string | undefined,
 ): Promise<NodeIdentity> {
-  const key = await readNodeKey(join(stateDir, 'node.key'));
+  const keyFile = join(stateDir, 'node.key');
+  const [key, successor] = await Promise.all([readNodeKey(keyFile), readNodeKey(successorPath(keyFile))]);
+  const known = [key, successor].filter((each) => each !== undefined);
   const pool = key || poolFile === undefined ? undefined : await readPoolFile(poolFile);
   const pooledKey = pool && Uint8Array.from(Buffer.from(pool.holderKey, 'hex'));
   return {
     nodeId,
     holderKey: key?.publicKey ?? pooledKey ?? new Uint8Array(32),
+    rotation: {
+      prepare: async () => successor?.publicKey ?? new Uint8Array(32),
+      adopt: async (_sealTokenId, holderKey) =>
+        known.some(({ publicKey }) => Buffer.from(publicKey).equals(holderKey)),
+      complete: async () => refuseWrite('a node key'),
+    },
     nodePasswordHash: async () => refuseWrite('a node password'),
   };
 }

@@ -29,7 +29,7 @@ export interface StakeRecord {
   readonly token: string | undefined;
   readonly tokenSequence: bigint;
   readonly openProposals: bigint;
-  /** Open slash proposals against it, as the record notes them; one past its end holds nothing. */
+  /** The same, one by one: those past their end, or without the vote of a slasher in force, hold nothing. */
   readonly proposals: readonly OpenProposal[];
   /** From then on no proposal holds or takes anything any more; 0 until unbonding begins. */
   readonly holdUntilMs: number;
@@ -124,6 +124,8 @@ export interface Cluster {
   readonly changeSequence: bigint;
   /** Slash, unbonding, withdrawal, revocation; in the order of last change. */
   readonly criticalRing: readonly RingEntry[];
+  /** Of these, the slashes and the unstakes that the admin has forced. */
+  readonly forcedRing: readonly RingEntry[];
   readonly otherRing: readonly RingEntry[];
   /** The highest sequence that has fallen out of each ring: a reader behind it makes a full pass. */
   readonly droppedCritical: bigint;

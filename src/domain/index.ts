@@ -22,6 +22,9 @@ export type {
   FollowOptions,
 } from './change-follower.ts';
 export type {
+  AdmittedName,
+  ForeignPassword,
+  ForeignPasswordChange,
   IssuedJoinCredential,
   KubernetesNode,
   KubernetesPort,
@@ -34,3 +37,4 @@ export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending
 export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
+export type { ContestedNames, ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';

@@ -107,6 +107,10 @@ export const GatewayConfig = z.strictObject({
       description:
         'after how long a running node gets no new pods whose Seal token has expired or whose stake is too low',
     }),
+  onProposal: z.enum(['ignore', 'quarantine']).default('ignore').meta({
+    description:
+      'quarantine: while a slash proposal is open against its stake, a node gets no new pods, and its host is told; one slasher alone can open a proposal',
+  }),
   taintNodes: z.boolean().default(true).meta({
     description:
       'staked nodes carry the taint k3s-daas.io/staked=<tier>:NoSchedule; false: any pod may run on a stranger’s machine, whose owner can read its secrets',

@@ -72,8 +72,25 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<SimulatedCost>;
+  /** A slash proposal of this cluster; undefined when it is closed or unknown. */
+  slashProposal(id: string, signal?: AbortSignal): Promise<ProposedSlash | undefined>;
+  /** What the wallet holds in coins, MIST: gas is paid from it. */
+  coinsMist(signal?: AbortSignal): Promise<bigint>;
   /** Settles the transaction that an earlier process had signed: sends the same bytes again, or finds the result. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
+}
+/** What a staker has to know of a slash proposal to answer it. */
+export interface ProposedSlash {
+  readonly amountMist: bigint;
+  /** Written by the proposer. */
+  readonly reason: string;
+  /** SHA-256 of the evidence, 32 bytes; all zero when there is none. */
+  readonly evidence: Uint8Array;
+  /** Hash of the staker's answer; empty until then. */
+  readonly answer: Uint8Array;
+  /** It can be executed from then on, and answered before. */
+  readonly executableAtMs: number;
+  readonly expiresAtMs: number;
 }
 export interface StakeTerms {
   readonly nodeId: string;
@@ -103,6 +120,23 @@ export interface NodeIdentity {
   readonly holderKey: Uint8Array;
   /** k3s' node password, hashed as k3s stores it: `$1:<salt>:15:8:1:<base64>`. */
   nodePasswordHash(): Promise<string>;
+  readonly rotation: KeyRotation;
+}
+
+/**
+ * The exchange of the node key when its Seal token is rotated: `prepare`, the rotation on chain, `adopt`, a registration,
+ * `complete`. Every step can be repeated, also by a later process.
+ */
+export interface KeyRotation {
+  /** Public key (32 bytes) of the successor, the same one until `complete`. It is kept beside the key, mode 0600. */
+  prepare(): Promise<Uint8Array>;
+  /** Whether this machine has the key that the token names. Proofs for the token are signed with it from then on. */
+  adopt(sealTokenId: string, holderKey: Uint8Array): Promise<boolean>;
+  /**
+   * If the token was adopted for the successor, that becomes the key of the node, and the earlier key is overwritten and
+   * removed. Whether the key has changed.
+   */
+  complete(sealTokenId: string): Promise<boolean>;
 }
 export const NodeIdentity: Token<NodeIdentity> = token('node-identity');
 

@@ -94,6 +94,7 @@ const clusterFacts = (): ChainFacts['cluster'] => ({
   gateways: [],
   changeSequence: 1n,
   criticalRing: [],
+  forcedRing: [],
   otherRing: [],
   droppedCritical: 0n,
   droppedOther: 0n,

@@ -1,6 +1,6 @@
 import { type Clock, DaasError } from '#base';
 import type { StakeRecord } from '#domain';
-import type { ChainReceipt, SimulatedCost, StakeChain, StakeTerms } from '#plugin';
+import type { ChainReceipt, ProposedSlash, SimulatedCost, StakeChain, StakeTerms } from '#plugin';
 import { FakeChain, fakeId } from '#testing';
 
 type WriteKind =
@@ -22,6 +22,7 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
   readonly sent: WriteKind[] = [];
   balanceMist = 1_000_000n;
   dieAfter: WriteKind | undefined;
+  readonly slashProposals = new Map<string, ProposedSlash>();
   #pending: ChainReceipt | undefined;
 
   constructor(clock: Pick<Clock, 'nowMs'>, wallet = fakeId('wallet')) {
@@ -147,6 +148,16 @@ export class FakeStakeChain extends FakeChain implements StakeChain {
   async simulateSealToken(): Promise<SimulatedCost> {
     this.expectUp();
     return { gasBudgetMist: 1_000n };
+  }
+
+  async coinsMist(): Promise<bigint> {
+    this.expectUp();
+    return this.balanceMist;
+  }
+
+  async slashProposal(id: string): Promise<ProposedSlash | undefined> {
+    this.expectUp();
+    return this.slashProposals.get(id);
   }
 
   async settlePending(): Promise<ChainReceipt | undefined> {
