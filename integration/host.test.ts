@@ -234,11 +234,9 @@ test('a machine of a fleet joins with the file that was made for it, and no wall
     JSON.parse(
       await runInProcess(
         [tokenCommand],
-        [
-          ...['token', 'pool', 'make', '--out', out, '--prefix', 'fleet', '--key-file', owner.keyFile],
-          ...['--endpoint', world.url, '--deployment', deployment, '--accept-terms', 'any'],
-          ...['--journal', join(world.directory, 'pool-journal.json'), '--json', ...args],
-        ],
+        `token pool make --out ${out} --prefix fleet --key-file ${owner.keyFile} --endpoint ${world.url} --deployment ${deployment} --accept-terms any --journal ${out}-journal.json --json`
+          .split(' ')
+          .concat(args),
       ),
     );
   expect(await make('--count', '2', '--dry-run')).toMatchObject({ missing: ['fleet-1', 'fleet-2'] });

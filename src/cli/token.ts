@@ -25,13 +25,13 @@ export function tokenCommand(io: Io): Command {
     'The Seal token of a stake: which node key speaks for it.',
   );
   withDeployment(withNetwork(command.command('show')))
-    .description('Show the Seal token of a node and whether it counts. Needs no key.')
+    .description('Show the Seal token of a node: its key, its permissions, its life. Needs no key.')
     .option('--node-id <id>', 'the node')
     .option('--record <id>', 'the stake record, instead of --node-id')
     .action((options: ShowOptions) => show(io, options));
   withStake(command.command('rotate'))
     .description(
-      'Replace the Seal token by one with its full life, for the same or another node key. The old one ends at once, and whoever has its key is out.',
+      'Replace the Seal token by one with its full life, for the same or another node key. The old one ends at once: a thief of its key is out.',
     )
     .option(
       '--holder-key-file <file>',
