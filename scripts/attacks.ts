@@ -1104,6 +1104,31 @@ export const ATTACKS: readonly AttackGroup[] = [
     by: 'Plugins, configuration, and a crash at the wrong moment',
     attacks: [
       {
+        attack: 'a command of the staker is killed, so that it pays twice',
+        defence: 'what is sent is journaled first, and each transaction ends the state that it starts from',
+        tests: [
+          'kill -9 during the …, …: it happens once',
+          'a whole life that dies again and again, at any call or write, ends with its start minus gas, to the MIST',
+          'that is sent twice is carried out once',
+          'signed and killed before it is sent is carried out by the next run',
+        ],
+      },
+      {
+        attack: 'changes a transaction between its writing and its sending, or signs it with another key',
+        defence: 'the bytes must have the digest, the calls and the signatures that belong to them',
+        tests: ['that was changed is refused', 'signed by another key, or over other bytes, is refused'],
+      },
+      {
+        attack: 'acts on a stake of another wallet',
+        defence: 'judged before anything is signed, and by the contracts',
+        tests: ['another wallet is told whose stake it is, before anything is signed'],
+      },
+      {
+        attack: 'uses the file of a fleet machine a second time',
+        defence: 'the key leaves the file when it is used, and the file is renamed',
+        tests: ['a second machine is refused'],
+      },
+      {
         attack: 'a flag, variable or k3s config file sets a server, token or name of its own',
         defence: 'refused before anything is staked',
         tests: [

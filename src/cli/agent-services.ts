@@ -7,7 +7,7 @@ import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from 
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, refuseAnyTerms, walletOf } from './chain-settings.ts';
+import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { proofsOf, sayTrust } from './chain-trust.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
@@ -27,10 +27,12 @@ export async function openChainAccess(parts: Composition, settings: Loaded): Pro
 }
 
 export async function openStakeChain(parts: Composition, settings: Loaded): Promise<StakeChain> {
+  const client = await parts.open(ChainAccess);
+  const journal = parts.get(HostJournal).section('chain');
   return createStakeChain({
-    client: await parts.open(ChainAccess),
-    wallet: await walletOf(settings),
-    journal: parts.get(HostJournal).section('chain'),
+    client,
+    wallet: await stakerOf(settings, { chain: client, nodeId: nodeIdOf(settings), journal }),
+    journal,
     log: parts.get(HostLog).child({ part: 'chain' }),
     gasBudgets: settings.value.chain.gasBudgets,
   });
