@@ -383,7 +383,7 @@ export const ATTACKS: readonly AttackGroup[] = [
       {
         attack: 'steals a node key, registers, sends heartbeats, and waits for a reboot of the machine',
         defence:
-          "the boot id that the kubelet reports decides who is served; while two use the key, the key alone brings no credential",
+          'the boot id that the kubelet reports decides who is served; while two use the key, the key alone brings no credential',
         tests: [
           'registers, heartbeats and waits for a reboot: the node is served before, and after it; the thief gets nothing',
           'gains nothing by not saying where it is',

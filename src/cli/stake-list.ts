@@ -93,7 +93,7 @@ const lifeOf = (expiresAtEpoch: bigint, epoch: bigint) =>
   epoch >= expiresAtEpoch ? 'expired' : `valid until epoch ${expiresAtEpoch} begins (now ${epoch})`;
 
 /** What can be done with a stake now, in words; the commands are named. */
-function nextSteps({ record, token, cluster }: ListedStake, { nowMs, epoch }: Now): string[] {
+export function nextSteps({ record, token, cluster }: ListedStake, { nowMs, epoch }: Now): string[] {
   const { slashers, minimumStakeMist } = parametersAt(cluster, nowMs);
   const hold = holdOf(record, slashers, nowMs);
   const held = hold && `a slash proposal holds it until ${formatTime(hold.untilMs)} (slash answer)`;

@@ -23,7 +23,7 @@ export interface Clone {
   readonly other: Machine;
 }
 
-export interface Served {
+interface Served {
   readonly incarnation: number;
   readonly registeredAtMs: number;
   readonly machine: Machine;
