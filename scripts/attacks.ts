@@ -700,6 +700,24 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['one address, and all together, may cost so many verifications; a body is not read before'],
       },
       {
+        attack:
+          'full nodes lie by chance: forged slashes, stakes, tokens and gateways, replays, foreign validators, gaps',
+        defence: 'nothing counts that is not proven; one honest endpoint of three shows what is new',
+        tests: [
+          'random schedules of lies evict nobody wrongly, admit no stake that never was, and lead to no foreign gateway',
+          'a node of the pool that withholds a step keeps nobody from the proof of a node that has it',
+          'a full node whose validators are others, or that skips an epoch, proves nothing',
+        ],
+      },
+      {
+        attack: 'another server takes the place of the cluster’s between two starts of an agent',
+        defence: 'the server of the last checked credential is checked before each start',
+        tests: [
+          'before each start of k3s, one after a crash too, its server is checked; a refusal starts nothing',
+          'is refused where the server has another CA, or one that the machine trusts',
+        ],
+      },
+      {
         attack: 'former validators, or a full node with their keys, show another history',
         defence:
           'trust ends after 14 days without a recent pin, which the way of committees must lead through',
