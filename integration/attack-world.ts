@@ -45,6 +45,8 @@ beforeAll(async () => {
         addressBurst: 10_000,
         strangerRate: 1000,
         strangerBurst: 1000,
+        nodeRate: 1000,
+        nodeBurst: 1000,
         tokenRate: 1000,
         tokenBurst: 1000,
       },

@@ -207,3 +207,19 @@ test('the operator unlocks a frozen node', async () => {
   await command(world, OPERATOR_PATHS.unlock, { node_id: 'worker-1' });
   expect(await state()).toMatchObject({ cloned_since: null });
 });
+
+test('two hosts that register in turn are slowed down, whatever they say of themselves', async () => {
+  await using fast = await World.start({
+    limits: { tokenRate: 1_000, tokenBurst: 1_000, nodeRate: 0.1, nodeBurst: 3 },
+  });
+  const fighter = fast.worker('fighter').stake();
+  // The first is that of a stranger; the token is known from then on.
+  for (let count = 0; count < 4; count += 1) await fighter.register();
+  await expect(fighter.register()).rejects.toMatchObject({
+    ...refusedWith('RATE_LIMITED'),
+    message: expect.stringContaining('registers too often'),
+    details: expect.objectContaining({ retryAfterMs: expect.any(Number) }),
+  });
+  await fast.pass(10_000);
+  await fighter.register();
+});
