@@ -49,8 +49,10 @@ export function frame(
   text: string,
   { columns = 80, rows = 24 }: { readonly columns?: number; readonly rows?: number },
 ): string {
-  const lines = text.split('\n').slice(0, rows - 1);
-  return home + lines.map((line) => `${cut(line, columns)}${clearLine}\r\n`).join('') + clearRest;
+  // A terminal without a size says 0.
+  const [width, height] = [columns || 80, rows || 24];
+  const lines = text.split('\n').slice(0, height - 1);
+  return home + lines.map((line) => `${cut(line, width)}${clearLine}\r\n`).join('') + clearRest;
 }
 
 /** Control sequences take no room. */

@@ -124,6 +124,7 @@ test.each([
 test('a frame is as large as the terminal: longer lines are cut, and colours take no room', () => {
   const drawn = frame('\u001b[1mabcdef\u001b[22m\ntwo\nthree', { columns: 4, rows: 3 });
   expect(drawn).toBe('\u001b[H\u001b[1mabcd\u001b[22m\u001b[K\r\ntwo\u001b[K\r\n\u001b[J');
+  expect(frame('text', { columns: 0, rows: 0 })).toContain('text');
 });
 
 test('the live screen is drawn again and again, and gives the terminal back when q is pressed', async () => {
