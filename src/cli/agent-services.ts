@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createGatewayConnector, createServerGuard, type ServerGuard } from '#api';
 import { type ChainClient, createChainClient, createStakeChain } from '#chain';
 import type { Composition } from '#composition';
 import { HostAgent, HostJournal, HostLog } from '#host';
+import { bootId, machineId } from '#infrastructure';
 import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from '#plugin';
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
@@ -51,6 +53,7 @@ export async function openConnector(parts: Composition): Promise<GatewayConnecto
   return createGatewayConnector({
     signer: await parts.open(NodeSigner),
     clock: parts.get(HostClock),
+    machine: { machineId: await machineId(), bootId: await bootId(), runId: randomUUID() },
   });
 }
 

@@ -43,6 +43,13 @@ export async function deploymentOf(settings: Loaded): Promise<Deployment> {
   return deployment;
 }
 
+/** Throws `DAAS_TERMS_ANY_REFUSED`: a worker on a public network has to name the terms that it stakes on. */
+export function refuseAnyTerms(settings: Loaded, { chainId }: Pick<Deployment, 'chainId'>): void {
+  const { value, origin } = rowOf(settings, 'stake.acceptTerms');
+  const urls = settings.value.chain.endpoints;
+  assertTermsNamed(value, { chainId, urls }, `stake.acceptTerms, ${origin}`);
+}
+
 /** What is needed to find the staker of a node on chain. */
 interface StakerSource {
   readonly chain: Pick<ChainClient, 'liveRecordOf' | 'records'>;
@@ -84,13 +91,6 @@ async function stakerOnChain({ chain, nodeId, journal }: StakerSource): Promise<
 }
 
 const normalizedAddress = (address: string) => `0x${address.slice(2).toLowerCase().padStart(64, '0')}`;
-
-/** Throws `DAAS_TERMS_ANY_REFUSED`: a worker on a public network has to name the terms that it stakes on. */
-export function refuseAnyTerms(settings: Loaded, { chainId }: Pick<Deployment, 'chainId'>): void {
-  const { value, origin } = rowOf(settings, 'stake.acceptTerms');
-  const urls = settings.value.chain.endpoints;
-  assertTermsNamed(value, { chainId, urls }, `stake.acceptTerms, ${origin}`);
-}
 
 /** The wallet that stakes, from `wallet.keyFile` or `wallet.key`; its address must be `wallet.address` if that is given. */
 export async function walletOf(settings: Loaded): Promise<Wallet> {
