@@ -244,6 +244,38 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['another staker waits until the first one’s stake has ended and his Node is gone'],
       },
       {
+        attack: 'goes on with its certificates after the slash, or with fresh ones from the supervisor',
+        defence:
+          'with the authorizer a certificate counts only while a live stake vouches for it; the answer is an allow-list',
+        tests: [
+          'a slashed worker’s certificates, fresh ones, its pods’ tokens and impersonation: refused at the next request',
+          'certificates that a live stake vouches for pass, those minted at the supervisor do not',
+          'a slash is refused at the webhook, and written for the servers, as soon as it is decided',
+        ],
+      },
+      {
+        attack: 'waits until the gateway hangs or is dead',
+        defence:
+          'the authorizer answers from a process of its own; banned names are refused by each server itself while nobody answers',
+        tests: [
+          'with the gateway hung (SIGSTOP) a slashed worker stays refused: the authorizer answers from its own process',
+          'with the gateway dead the other authorizers decide, and banned names are refused all the same',
+          'an authorizer that hangs is ended by the gateway, and refuses again',
+        ],
+      },
+      {
+        attack: 'brings a Node that is vouched for by nobody, so that the operator cannot enforce any longer',
+        defence: 'enforcing is remembered: what comes later does not end it',
+        tests: [
+          'does not enforce before every Ready Node is vouched for, says which is not, and does not fall back later',
+        ],
+      },
+      {
+        attack: 'gets an expression into the API server’s configuration by the name of a node',
+        defence: 'only node ids get into it',
+        tests: ['refuse banned names although nobody answers, and take no expression for a name'],
+      },
+      {
         attack:
           'claims the names of others, thousands in minutes, to hold certificates of them when they join',
         defence:

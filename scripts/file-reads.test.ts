@@ -14,6 +14,8 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/api/system-roots.ts': 'the CAs that the machine trusts: only ever refused for',
   'src/chain/contract-build.ts': 'this package',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
+  'src/cli/gateway-authorizer.ts':
+    'files of the gateway’s user, read by root: no links, a size limit, strict forms',
   'src/cli/proof.ts': 'a proof counts by its signatures',
   'src/cli/package-version.ts': 'this package',
   'src/cli/evidence.ts': 'evidence counts by its signatures',

@@ -1,3 +1,8 @@
+export {
+  AUTHORIZATION_FILE,
+  type AuthorizationOptions,
+  authorizationFiles,
+} from './authorization-configuration.ts';
 export { base58OfId, idOfBase58 } from './base58.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';

@@ -182,11 +182,12 @@ describe('a name that is claimed with a join credential', () => {
   test('a claim is noted where vouching asks for it, and so is every name after a gap in the watch', async () => {
     await using world = await World.create();
     const noted: string[] = [];
-    world.contested = {
-      async markContested(nodeId, reason) {
+    const contested = {
+      async markContested(nodeId: string, reason: string) {
         noted.push(`${nodeId} ${reason}`);
       },
     };
+    world.options = { contested };
     await world.startGateway();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort } from '#domain';
+import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -35,6 +36,10 @@ export interface GatewayOptions {
   readonly isVouchingEnforced?: () => boolean;
   /** Where contested names are noted; `undefined`: certificates are not vouched for. */
   readonly contested?: ContestedNames;
+  /** The certificates that live stakes vouch for. */
+  readonly vouches?: VouchTable;
+  /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
+  readonly authorizerProgram?: AuthorizerProgram;
   /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }

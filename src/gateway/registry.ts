@@ -28,8 +28,8 @@ export interface Registry {
   breaker(): BreakerState;
   /** Names that others have claimed at the k3s server. */
   claims(): ReadonlyMap<string, Claim>;
-  /** Until when password Secrets were watched without a gap; `undefined`: never. */
-  passwordsWatchedAtMs(): number | undefined;
+  /** When something last was, as far as it is remembered over restarts. */
+  moment(name: Moment): number | undefined;
   /** One durable transaction. */
   save(changes: Decisions): Promise<void>;
   /**
@@ -47,6 +47,9 @@ export interface Registry {
   flush(): Promise<void>;
 }
 
+/** Until when node passwords were watched without a gap; since when the authorizer enforces. */
+export type Moment = 'passwords-watched' | 'authorizer-enforced';
+
 interface Decisions {
   readonly worker?: Worker;
   readonly bans?: readonly Ban[];
@@ -55,7 +58,8 @@ interface Decisions {
   readonly claims?: readonly Claim[];
   /** Node ids. */
   readonly forgottenClaims?: readonly string[];
-  readonly passwordsWatchedAtMs?: number;
+  /** `undefined` as a value: it is forgotten. */
+  readonly moments?: Readonly<Partial<Record<Moment, number | undefined>>>;
 }
 
 /** What counts now. */
@@ -65,13 +69,14 @@ interface Memory {
   readonly bans: Map<string, Ban>;
   breaker: BreakerState;
   readonly claims: Map<string, Claim>;
-  passwordsWatchedAtMs: number | undefined;
+  readonly moments: Map<string, number>;
   /** Node ids whose last heartbeat is not written yet. */
   readonly unwritten: Set<string>;
 }
 
 const breakerKey = '/breaker';
-const watchedKey = '/passwords-watched';
+const momentKey = (name: string) => `/moments/${name}`;
+const StoredMoment = z.strictObject({ at: Millis });
 const none: ReadonlySet<string> = new Set();
 const flushChunk = 200;
 
@@ -107,7 +112,7 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     bans: () => bans,
     breaker: () => memory.breaker,
     claims: () => memory.claims,
-    passwordsWatchedAtMs: () => memory.passwordsWatchedAtMs,
+    moment: (name) => memory.moments.get(name),
     save: (decisions) =>
       writes.save({
         changes: () => changesOf(memory, decisions),
@@ -142,7 +147,7 @@ async function remembered(store: Store): Promise<Memory> {
     bans: new Map(),
     breaker: readBreaker(await store.read(breakerKey)),
     claims: new Map(),
-    passwordsWatchedAtMs: readWatched(await store.read(watchedKey)),
+    moments: new Map(),
     unwritten: new Set(),
   };
   for (const [key, value] of await store.list('/workers/')) {
@@ -155,17 +160,13 @@ async function remembered(store: Store): Promise<Memory> {
     const claim = readClaim(key, value);
     memory.claims.set(claim.nodeId, claim);
   }
+  for (const [key, value] of await store.list('/moments/'))
+    memory.moments.set(key.slice('/moments/'.length), readStored(StoredMoment, { key, value }).at);
   return memory;
 }
 
 function readBreaker(value: unknown): BreakerState {
   return value === undefined ? idleBreaker : readStored(StoredBreaker, { key: breakerKey, value });
-}
-
-function readWatched(value: unknown): number | undefined {
-  return value === undefined
-    ? undefined
-    : readStored(z.strictObject({ at: Millis }), { key: watchedKey, value }).at;
 }
 
 function changesOf(
@@ -177,13 +178,16 @@ function changesOf(
     breaker,
     claims = [],
     forgottenClaims = [],
-    passwordsWatchedAtMs: watchedAtMs,
+    moments = {},
   }: Decisions,
 ): readonly Change[] {
   return [
     ...forgottenClaims.map((nodeId) => ({ key: claimKey({ nodeId }), value: undefined })),
     ...claims.map((claim) => ({ key: claimKey(claim), value: storedClaim(claim) })),
-    ...(watchedAtMs === undefined ? [] : [{ key: watchedKey, value: { at: watchedAtMs } }]),
+    ...Object.entries(moments).map(([name, atMs]) => ({
+      key: momentKey(name),
+      value: atMs === undefined ? undefined : { at: atMs },
+    })),
     ...(worker ? [changeOf(memory, worker)] : []),
     ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
     ...lifted.map((ban) => ({ key: banKey(ban), value: undefined })),
@@ -207,13 +211,15 @@ function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<s
 
 function rememberClaims(
   memory: Memory,
-  { claims = [], forgottenClaims = [], passwordsWatchedAtMs }: Decisions,
+  { claims = [], forgottenClaims = [], moments = {} }: Decisions,
   overtaken: ReadonlySet<string>,
 ): void {
   for (const nodeId of forgottenClaims)
     if (!overtaken.has(claimKey({ nodeId }))) memory.claims.delete(nodeId);
   for (const claim of claims) if (!overtaken.has(claimKey(claim))) memory.claims.set(claim.nodeId, claim);
-  memory.passwordsWatchedAtMs = passwordsWatchedAtMs ?? memory.passwordsWatchedAtMs;
+  for (const [name, atMs] of Object.entries(moments))
+    if (atMs === undefined) memory.moments.delete(name);
+    else memory.moments.set(name, atMs);
 }
 
 function forget(
