@@ -87,6 +87,11 @@ function authorizerCommand(io: Io): Command {
 /** Started by the gateway itself, which feeds it. */
 function authorizerProcessCommand(): Command {
   return new Command('authorizer-process').action(async () => {
+    if (!process.send)
+      throw new ConfigurationError(
+        'DAAS_COMMAND_LINE_INVALID',
+        'gateway authorizer-process is started by the gateway itself: use gateway run',
+      );
     const { runAuthorizerProcess } = await import('#authorizer');
     runAuthorizerProcess();
     // It ends with the channel to the gateway.
