@@ -413,6 +413,21 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'uses a stolen node key after its Seal token was rotated',
+        defence: 'the chain names the new key, and the registration with it ends every earlier one',
+        tests: ['a stolen node key gives access until its token is rotated, and none from then on'],
+      },
+      {
+        attack: 'asks hosts through a gateway for rotations and top-ups, to spend their money',
+        defence:
+          'a directive spends what the operator allows within 30 days, by default nothing; the chain says what is missing',
+        tests: [
+          'by default a directive spends nothing: the operator is asked',
+          'a directive to rotate is followed as often as the operator allows, over restarts',
+          'a directive to top up adds what the chain says is missing, within the allowance and under accepted terms',
+        ],
+      },
+      {
         attack: "steals a node key and reports the agent as down, so that the victim's Node is deleted",
         defence: "the same; the caller's claim counts for nothing",
         tests: [
@@ -678,6 +693,36 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a genuine object that is served under the id of another one counts as unread, and is named'],
       },
       {
+        attack: 'full nodes hide a slash, a stake or the newest cluster behind fresh checkpoints',
+        defence: 'the highest proven version of all endpoints counts, and anybody may bring a proof',
+        tests: [
+          'is enough to see a slash that the others hide',
+          'is enough for a start: the first reading already shows the newest cluster',
+          'shows a stake that the others say is not there',
+          'a record from before a change that the cluster names counts as not read where nobody shows the newer one',
+          'a proof that anybody brings shows what the only full node hides, and one of another package is not kept',
+        ],
+      },
+      {
+        attack: 'strangers keep the gateway busy with proofs',
+        defence: 'two verifications a second for all together, before a body is read',
+        tests: ['one address, and all together, may cost so many verifications; a body is not read before'],
+      },
+      {
+        attack: 'former validators, or a full node with their keys, show another history',
+        defence:
+          'trust ends after 14 days without a recent pin, which the way of committees must lead through',
+        tests: [
+          'for longer is refused without a recent pin, even for what the old committee signed',
+          'another history that former validators have signed does not lead through the recent pin',
+        ],
+      },
+      {
+        attack: 'a third of the voting power signs two histories',
+        defence: 'two signed checkpoints of one height stop every decision',
+        tests: ['two signed checkpoints of one height stop everything, after a restart too'],
+      },
+      {
         attack: 'a full node replays the state before a slash',
         defence: 'with a trust pin, no version older than a proven one counts',
         tests: ['cannot take a slash back by serving what was before it'],
@@ -850,6 +895,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'only the key exchanges that every client has are done',
           'one address that shakes hands without end is cut off, and the worker and the newcomer are served',
           'handshakes of one address beyond its budget are not begun',
+          'addresses that spend the handshakes of all strangers leave those of an address that is new',
         ],
       },
       {

@@ -268,11 +268,19 @@ test('a directive to register again is followed, and a node that the gateway no 
   expect(loaded.control.stops).toEqual([]);
 });
 
+test('a directive about the stake is an event: the plugin that keeps the stake decides', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'rotate', reason: 'token_expired' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.facts('gateway.directive')).toEqual([{ directive: 'rotate', reason: 'token_expired' }]);
+});
+
 test('directives of a later version are ignored with a warning', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
   loaded.gateways.directives = [
-    { kind: 'rotate', reason: 'soon' },
+    { kind: 'dance', reason: 'soon' },
     { kind: 'stop', reason: 'because' },
   ];
   await loaded.clock.advance(10_000);
@@ -300,4 +308,17 @@ test('registering again is not repeated at every heartbeat', () => {
     );
   expect(asked('refused')).toEqual([2, 12, 22]);
   expect(asked('silent')).toEqual([3, 13, 23]);
+});
+
+test('a gateway that is away for five minutes is told, and when it is back', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.fail(unreachable());
+  await loaded.clock.advance(240_000);
+  expect(loaded.facts('attention.needed')).toEqual([]);
+  await loaded.clock.advance(120_000);
+  expect(loaded.facts('attention.needed')[0]).toMatchObject({ kind: 'gateway_unreachable' });
+  loaded.gateways.forgive();
+  await loaded.clock.advance(20_000);
+  expect(loaded.facts('attention.ended')).toEqual([{ kind: 'gateway_unreachable' }]);
 });

@@ -190,7 +190,7 @@ test('a record is read with its numbers as names', () => {
     slashReason: 'away\\u{d}',
     token: undefined,
     openProposals: 1n,
-    proposals: [{ expiresAtMs: 9, voters: [id('5')] }],
+    proposals: [{ id: id('4'), proposer: id('5'), voters: [id('5')], expiresAtMs: 9 }],
   });
 });
 

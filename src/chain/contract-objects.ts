@@ -5,6 +5,7 @@ import {
   type ClusterParameters,
   GATEWAY_TIERS,
   type GatewayEntry,
+  type OpenProposal,
   type RingEntry,
   type SealToken,
   type StakeRecord,
@@ -190,12 +191,16 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     token: record.token,
     tokenSequence: record.tokenSequence,
     openProposals: BigInt(record.openProposals.length),
-    proposals: record.openProposals.map(({ proposer, hasProposersVote, seconders, expiresAtMs }) => ({
-      expiresAtMs: Number(expiresAtMs),
-      voters: hasProposersVote ? [proposer, ...seconders] : seconders,
-    })),
+    proposals: record.openProposals.map(proposalNote),
+    holdUntilMs: Number(record.holdUntilMs),
     lastSequence: record.lastSequence,
   };
+}
+
+function proposalNote(note: staking.OpenProposal): OpenProposal {
+  const { proposal: id, proposer, hasProposersVote, seconders, expiresAtMs } = note;
+  const voters = hasProposersVote ? [proposer, ...seconders] : seconders;
+  return { id, proposer, voters, expiresAtMs: Number(expiresAtMs) };
 }
 
 export function tokenFacts(content: Uint8Array): SealToken {

@@ -115,10 +115,49 @@ describe('looking', () => {
     expect(text).toMatch(/worker-2\s+member .*yes\s+60 s ago\s+3\s+rack-1/);
   });
 
+  test('under the nodes, how old the newest proven change is, and how the full nodes are', async () => {
+    const endpoint = {
+      url: 'https://a.example',
+      state: 'good',
+      lag_ms: 3_000,
+      latency_p95_ms: 40,
+      calls: 10,
+      failures: 1,
+      contradiction: null,
+    };
+    const liar = {
+      ...endpoint,
+      url: 'https://b.example',
+      state: 'contradicted',
+      contradiction: 'object 0xa',
+    };
+    await serve(() => ({
+      json: {
+        timestamp: 61_000,
+        nodes: [node],
+        chain_endpoints: [endpoint, liar],
+        chain_proof: { cluster_version: '7', proven_at: 1_000, age_ms: 60_000, endpoints_agreed: 1 },
+      },
+    }));
+    const text = await run(['nodes']);
+    expect(text).toContain(
+      'chain: the newest proven change is 60 s old (cluster version 7); 1 of 2 endpoints show nothing newer',
+    );
+    expect(text).toMatch(/https:\/\/a.example +good +lag 3 s +p95 40 ms +1 of 10 calls failed/);
+    expect(text).toMatch(/https:\/\/b.example +contradicted: object 0xa/);
+  });
+
   test('nodes as one JSON object, spelled as the configuration and the log are', async () => {
     await serveNodes([node]);
     const { nodes, ...rest } = JSON.parse(await run(['nodes'], true)) as { nodes: object[] };
-    expect(rest).toEqual({ timestamp: 61_000, hidden: 0, claims: [], claimsCount: 0 });
+    expect(rest).toEqual({
+      timestamp: 61_000,
+      hidden: 0,
+      claims: [],
+      claimsCount: 0,
+      chainEndpoints: [],
+      chainProof: null,
+    });
     expect(nodes).toMatchObject([
       { nodeId: 'worker-1', stakeRecord: '0xb', lastHeartbeat: 1_000, stake: { slashedMist: '2000000000' } },
     ]);

@@ -95,7 +95,15 @@ export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & N
   const isAll = filter.name === undefined && filter.state === undefined && filter.tier === undefined;
   const claims = isAll ? claimsText(reply.claims, claimsCount, timestamp) : undefined;
   io.result(
-    { timestamp, nodes: shown.map(camelCased), hidden, claims: reply.claims.map(camelCased), claimsCount },
+    {
+      timestamp,
+      nodes: shown.map(camelCased),
+      hidden,
+      claims: reply.claims.map(camelCased),
+      claimsCount,
+      chainEndpoints: reply.chain_endpoints.map(camelCased),
+      chainProof: reply.chain_proof && camelCased(reply.chain_proof),
+    },
     claims === undefined ? text : `${text}\n\n${claims}`,
   );
 }

@@ -31,14 +31,19 @@ export interface StakeRecord {
   readonly openProposals: bigint;
   /** The same, one by one: those past their end, or without the vote of a slasher in force, hold nothing. */
   readonly proposals: readonly OpenProposal[];
+  /** From then on no proposal holds or takes anything any more; 0 until unbonding begins. */
+  readonly holdUntilMs: number;
   /** Its place in the cluster's rings: the sequence of its last change. */
   readonly lastSequence: bigint;
 }
 
-interface OpenProposal {
-  readonly expiresAtMs: number;
-  /** The addresses that have voted for it and have not taken that back. */
+/** A slash proposal, as the record it is about notes it. */
+export interface OpenProposal {
+  readonly id: string;
+  readonly proposer: string;
+  /** All who have voted for it and not taken the vote back. */
   readonly voters: readonly string[];
+  readonly expiresAtMs: number;
 }
 
 export interface SealToken {

@@ -191,7 +191,7 @@ export const GatewayConfig = z.strictObject({
       addressHandshakeBurst: count.default(200).meta({ description: 'and how many at once after a pause' }),
       handshakeRate: rate.default(300).meta({
         description:
-          'TLS handshakes a second with all strangers; addresses of known workers have as many for themselves',
+          'TLS handshakes a second with all strangers; addresses of known workers have as many for themselves, and so have the first 10 of an address',
       }),
       handshakeBurst: count.default(600).meta({ description: 'and how many at once after a pause' }),
       tokenRate: rate.default(2).meta({ description: 'accepted proofs a second for one Seal token' }),

@@ -67,8 +67,20 @@ const rows: readonly Row[] = [
     running: evict('stake_short_after_slash'),
     directive: { kind: 'stop', reason: 'stake_short_after_slash' },
   },
-  { what: 'token expired', fact: bad('token_expired'), join: refuse('token_expired'), running: stay },
-  { what: 'stake too low', fact: bad('stake_too_low'), join: refuse('stake_too_low'), running: stay },
+  {
+    what: 'token expired',
+    fact: bad('token_expired'),
+    join: refuse('token_expired'),
+    running: stay,
+    directive: { kind: 'rotate', reason: 'token_expired' },
+  },
+  {
+    what: 'stake too low',
+    fact: bad('stake_too_low'),
+    join: refuse('stake_too_low'),
+    running: stay,
+    directive: { kind: 'top_up', reason: 'stake_too_low' },
+  },
   {
     what: 'a newer token',
     fact: bad('token_superseded'),
@@ -106,12 +118,18 @@ const rows: readonly Row[] = [
     join: refuse('chain_unavailable'),
     running: stay,
   },
-  ...(['token_expired', 'stake_too_low'] as const).map((reason) => ({
+  ...(
+    [
+      ['token_expired', 'rotate'],
+      ['stake_too_low', 'top_up'],
+    ] as const
+  ).map(([reason, kind]) => ({
     what: `${reason}, for longer than the grace: no new pods`,
     fact: bad(reason),
     isCordonDue: true,
     join: refuse(reason),
     running: { kind: 'cordon', reason },
+    directive: { kind, reason },
   })),
   { what: 'a good stake, however old', fact: good, isCordonDue: true, join: admit, running: stay },
   {
@@ -171,6 +189,7 @@ const rows: readonly Row[] = [
     isInQuarantine: true,
     join: refuse('token_expired'),
     running: quarantine,
+    directive: { kind: 'rotate', reason: 'token_expired' },
   },
   {
     what: 'in quarantine, slashed',

@@ -37,7 +37,9 @@ export interface Decision {
     | { readonly kind: 'cordon'; readonly reason: StakeReason | typeof QUARANTINE }
     | { readonly kind: 'evict'; readonly reason: EvictionReason; readonly isCertain?: boolean };
   readonly isBan: boolean;
-  readonly directive: { readonly kind: 'stop' | 'reregister'; readonly reason: string } | undefined;
+  readonly directive:
+    | { readonly kind: 'stop' | 'reregister' | 'rotate' | 'top_up'; readonly reason: string }
+    | undefined;
 }
 
 /** Why a node in quarantine gets no new pods, as its taint and the notice to its host say. */
@@ -60,7 +62,7 @@ const refuse = (code: ProblemCode) => ({ kind: 'refuse', code }) as const;
 
 /**
  * What follows from a fact, row by row (docs/architecture.md, "From slash to lock-out"). In this version unbonding,
- * withdrawal, revocation and a stake that is short after a slash evict at once, and `stop` and `reregister` are the only directives.
+ * withdrawal, revocation and a stake that is short after a slash evict at once.
  */
 export function decide(situation: Situation): Decision {
   const { fact } = situation;
@@ -110,8 +112,7 @@ function onBadFact(
           ? { kind: 'cordon', reason: QUARANTINE }
           : stay,
       isBan: false,
-      // The node keeps running; its host has to show the token that counts now.
-      directive: reason === 'token_superseded' ? { kind: 'reregister', reason } : undefined,
+      directive: remedyFor(reason),
     };
   // A lying endpoint must not be able to empty the cluster, neither through the gateway nor through directives to hosts.
   if (isBreakerTripped && !isCertain)
@@ -122,6 +123,20 @@ function onBadFact(
     isBan: eviction === 'slashed',
     directive: { kind: 'stop', reason: eviction },
   };
+}
+
+/** What the host of a node that stays can do about it. */
+function remedyFor(reason: StakeReason): Decision['directive'] {
+  switch (reason) {
+    case 'token_superseded':
+      return { kind: 'reregister', reason };
+    case 'token_expired':
+      return { kind: 'rotate', reason };
+    case 'stake_too_low':
+      return { kind: 'top_up', reason };
+    default:
+      return undefined;
+  }
 }
 
 /** `undefined`: joins are refused, a running node stays. */

@@ -3,7 +3,7 @@ import type { Worker } from './worker.ts';
 
 export interface Directive {
   /** `notice`: nothing to do now, but the staker should know. */
-  readonly kind: 'stop' | 'reregister' | 'notice';
+  readonly kind: 'stop' | 'reregister' | 'rotate' | 'top_up' | 'notice';
   readonly reason: string;
 }
 
@@ -39,7 +39,7 @@ export function directivesFor(worker: Worker, grounds: Grounds): readonly Direct
 function directivesToRunning({ isInQuarantine, ...grounds }: Grounds): readonly Directive[] {
   const { directive } = decide({ ...grounds, isAdmitted: true, graceMs: 0, isCordonDue: false });
   return [
-    ...(directive?.kind === 'reregister' ? [directive] : []),
+    ...(directive && directive.kind !== 'stop' ? [{ kind: directive.kind, reason: directive.reason }] : []),
     ...(isInQuarantine ? [{ kind: 'notice', reason: QUARANTINE } as const] : []),
   ];
 }

@@ -55,15 +55,21 @@ describe('what ends a stake ends the node', () => {
   });
 
   test.each([
-    ['an expired token', (world: World) => (world.chain.epoch += 1_000n)],
-    ['a stake below a raised minimum', (world: World) => world.chain.requireStake(5_000n)],
-  ])('%s refuses joins and lets the node run', async (_what, change) => {
+    ['an expired token', (world: World) => (world.chain.epoch += 1_000n), 'rotate', 'token_expired'],
+    [
+      'a stake below a raised minimum',
+      (world: World) => world.chain.requireStake(5_000n),
+      'top_up',
+      'stake_too_low',
+    ],
+  ])('%s refuses joins, lets the node run and asks its host for the remedy', async (...row) => {
+    const [, change, kind, reason] = row;
     await using world = await World.start();
     const worker = await world.member('worker-1');
     change(world);
     await world.pass(65_000);
     expect(world.kubernetes.has('worker-1')).toBe(true);
-    expect((await worker.heartbeat()).directives).toEqual([]);
+    expect((await worker.heartbeat()).directives).toEqual([{ kind, reason }]);
     await expect(worker.register()).rejects.toMatchObject({
       code: expect.stringMatching(/TOKEN_EXPIRED|STAKE_TOO_LOW/),
     });

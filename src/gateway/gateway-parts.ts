@@ -9,6 +9,7 @@ import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createLocks, type Locks } from './locks.ts';
+import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
@@ -30,7 +31,7 @@ export interface GatewayOptions {
   readonly random?: () => number;
   /** What `chain` reads is held to the validators’ signatures (a trust pin); without it the breaker counts everything. */
   readonly isProven?: boolean;
-  /** How many chain endpoints are configured, for the log: this version reads one at a time. */
+  /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
   /** Whether a certificate counts only while a live stake vouches for it, in the policies and the authorizer. */
   readonly isVouchingEnforced?: () => boolean;
@@ -40,7 +41,9 @@ export interface GatewayOptions {
   readonly vouches?: VouchTable;
   /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
   readonly authorizerProgram?: AuthorizerProgram;
-  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  /** Takes proofs that anybody brings; without it there is no such route. */
+  readonly takeProof?: ProofTaker;
+  /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }
 

@@ -109,7 +109,8 @@ function openAuthorizer(
 }
 
 function warnOfLimits(log: Log, endpoints: number, taintNodes: boolean): void {
-  log.warn('The gateway reads one full node at a time: its operator can withhold changes', { endpoints });
+  if (endpoints < 2)
+    log.warn('The gateway asks one full node: its operator can hide changes from it', { endpoints });
   if (!taintNodes) log.warn('Staked nodes get no taint: any pod can run on a stranger’s machine');
 }
 
@@ -154,7 +155,7 @@ async function listenForOperator(
   { options, life, records, deciders }: Start,
   socketPath: string,
 ): Promise<void> {
-  const { clock, log } = options;
+  const { clock, log, figures } = options;
   const operator = createOperatorApi({
     ...records,
     ...deciders,
@@ -164,6 +165,7 @@ async function listenForOperator(
     ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
     clock,
     log,
+    figures,
   });
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
@@ -177,7 +179,8 @@ async function listenForOperator(
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, stop } = begun;
   const { config, clock, log } = options;
-  const own = { config, tls, tokenHead, clock, log, signal: stop.signal };
+  const { takeProof } = options;
+  const own = { config, tls, tokenHead, takeProof, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   life.defer('the public port', () => publicServer.close());
   await publicServer.app.ready();

@@ -31,6 +31,8 @@ import { type WhySources, whyView } from './why-view.ts';
 export interface OperatorApiOptions extends CommandContext, WhySources {
   readonly audit: Audit;
   readonly log: Log;
+  /** Shown beside the nodes. */
+  readonly figures?: (() => Readonly<Record<string, unknown>>) | undefined;
 }
 
 interface Command<T> {
@@ -52,7 +54,10 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     forceCloseConnections: false,
   });
   answerWithProblems(app, { clock: options.clock, log: options.log });
-  app.get(OPERATOR_PATHS.nodes, async () => nodesView(options));
+  app.get(OPERATOR_PATHS.nodes, async () => ({
+    ...nodesView(options),
+    ...options.figures?.(),
+  }));
   app.get<{ Params: { readonly name: string } }>(`${OPERATOR_PATHS.why}:name`, ({ params }) => {
     if (isNodeId(params.name)) return whyView(options, params.name);
     throw new ApiProblem('request_invalid', `${params.name}: must be a node id`);

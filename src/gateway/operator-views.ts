@@ -35,7 +35,10 @@ export interface ViewSources {
 
 const mostClaimsShown = 100;
 
-export function nodesView(sources: ViewSources): z.infer<typeof NodesReply> {
+/** Nodes and claimed names; what is known of the chain is added by the caller. */
+export function nodesView(
+  sources: ViewSources,
+): Omit<z.infer<typeof NodesReply>, 'chain_endpoints' | 'chain_proof'> {
   const { registry, clock } = sources;
   const claims = [...registry.claims().values()].filter((claim) => isStanding(claim, clock.nowMs()));
   const newest = claims.toSorted((left, right) => right.seenAtMs - left.seenAtMs);

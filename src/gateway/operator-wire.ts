@@ -95,12 +95,33 @@ export const ClaimEntry = z.object({
 });
 export type ClaimEntry = z.infer<typeof ClaimEntry>;
 
+/** One full node of the pool, as `/readyz` shows it too. */
+const EndpointFigures = z.object({
+  url: z.string(),
+  state: z.string(),
+  lag_ms: z.number(),
+  latency_p95_ms: z.number().nullable(),
+  calls: z.number(),
+  failures: z.number(),
+  contradiction: z.string().nullable(),
+});
+/** How new what is proven of the chain is. */
+const ChainProofFigures = z.object({
+  cluster_version: z.string().nullable(),
+  /** The chain's time of the newest proven change, ms since the epoch. */
+  proven_at: z.number().nullable(),
+  age_ms: z.number().nullable(),
+  /** How many endpoints show nothing newer. */
+  endpoints_agreed: z.number(),
+});
 export const NodesReply = z.object({
   timestamp: z.number(),
   nodes: z.array(NodeEntry),
   /** The newest hundred. */
   claims: z.array(ClaimEntry).default([]),
   claims_count: z.number().default(0),
+  chain_endpoints: z.array(EndpointFigures).default([]),
+  chain_proof: ChainProofFigures.nullable().default(null),
 });
 export const BanEntry = z.object({
   subject: z.enum(BAN_SUBJECTS),

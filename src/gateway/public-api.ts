@@ -20,6 +20,7 @@ import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
 import { parseRequest, pathOf } from './http.ts';
+import { type ProofTaker, registerProofRoute } from './proof-route.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
 import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -41,6 +42,7 @@ export interface PublicApiOptions {
   readonly registry: Registry;
   readonly reconciler: Reconciler;
   readonly usage: TokenUsage;
+  readonly takeProof?: ProofTaker | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions in progress are taken back. */
@@ -94,6 +96,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     return takeHeartbeat(sender, body, options);
   });
 
+  registerProofRoute(app, options);
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 

@@ -74,5 +74,6 @@ test.each([
   ['one whose votes were taken back', [{ expiresAtMs: 20, voters: [] }], undefined],
   ['one of somebody who is no slasher any more', [{ expiresAtMs: 20, voters: ['x'] }], undefined],
 ])('until when a stake is under a proposal: %s', (_what, proposals, expected) => {
-  expect(proposedUntilMs({ proposals }, { slashers: ['a', 'b'] }, 10)).toBe(expected);
+  const full = proposals.map((proposal) => ({ id: '0xproposal', proposer: 'a', ...proposal }));
+  expect(proposedUntilMs({ proposals: full }, { slashers: ['a', 'b'] }, 10)).toBe(expected);
 });

@@ -65,6 +65,7 @@ const recordFacts = (spoil: Spoil): ChainFacts['record'] => ({
   tokenSequence: 1n,
   openProposals: 0n,
   proposals: [],
+  holdUntilMs: 0,
   minimumWhenStakedMist: 1n,
   lastSequence: 1n,
 });

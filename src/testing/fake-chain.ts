@@ -182,6 +182,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
       tokenSequence: 0n,
       openProposals: 0n,
       proposals: [],
+      holdUntilMs: 0,
       lastSequence: BigInt(this.#count),
       ...record,
     });
@@ -228,10 +229,10 @@ export class FakeChain implements ChainReader, ChangeFollower {
 
   /** A slasher of the cluster opens a proposal against the record. */
   propose(recordId: string, expiresAtMs: number): void {
-    const proposals = [
-      ...this.expectRecord(recordId).proposals,
-      { expiresAtMs, voters: [fakeId('slasher')] },
-    ];
+    const proposer = fakeId('slasher');
+    const { proposals: earlier } = this.expectRecord(recordId);
+    const id = fakeId(`proposal ${earlier.length + 1} against ${recordId}`);
+    const proposals = [...earlier, { id, proposer, expiresAtMs, voters: [proposer] }];
     this.change(recordId, { proposals, openProposals: BigInt(proposals.length) }, { announce: false });
     this.report({ others: [recordId] });
   }
