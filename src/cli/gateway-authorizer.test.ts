@@ -80,7 +80,7 @@ describe('the files of an API server', () => {
       cacheAuthorizedRequests: false,
     });
     const kubeconfig = authorizers[0]?.webhook?.connectionInfo.kubeConfigFile ?? '';
-    expect(await readFile(kubeconfig, 'utf8')).toContain('https://127.0.0.1:8445/');
+    expect(await readFile(kubeconfig, 'utf8')).toContain('https://127.0.0.1:8446/');
     for (const name of await readdir(join(directory, 'server')))
       expect((await stat(serverFile(name))).mode & 0o777).toBe(0o600);
     const known = await readFile(join(directory, 'run', 'server-certificates.json'), 'utf8');

@@ -7,7 +7,7 @@ const AUTHORIZER = 'k3s-daas';
 const BANNED_AUTHORIZER = 'k3s-daas-banned';
 
 /** How the API server reaches the webhook. */
-export interface WebhookAddress {
+interface WebhookAddress {
   readonly port: number;
   /** PEM: the webhook's own certificate. */
   readonly cert: string;

@@ -143,7 +143,7 @@ export const GatewayConfig = z.strictObject({
         description:
           'the authorizer webhook. observe: refuses nothing and writes down what enforce would refuse; enforce: begins once every Ready Node is vouched for or listed',
       }),
-      port: port.default(8445).meta({ description: 'on 127.0.0.1; the API server asks there' }),
+      port: port.default(8446).meta({ description: 'on 127.0.0.1; the API server asks there' }),
       impersonators: z
         .array(
           z

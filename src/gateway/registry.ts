@@ -48,7 +48,7 @@ export interface Registry {
 }
 
 /** Until when node passwords were watched without a gap; since when the authorizer enforces. */
-export type Moment = 'passwords-watched' | 'authorizer-enforced';
+type Moment = 'passwords-watched' | 'authorizer-enforced';
 
 interface Decisions {
   readonly worker?: Worker;
