@@ -34,13 +34,13 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by KubernetesPort on ${suiteWorld.n
         cordonedFor: undefined,
       });
       await admin('PATCH', `/api/v1/nodes/${node}/status`, readyStatus('True'), strategic);
-      await cluster.markNode({ nodeId: node, recordId });
-      await cluster.markNode({ nodeId: node, recordId });
+      await cluster.markNode({ nodeId: node, recordId, tier: 'basic' });
+      await cluster.markNode({ nodeId: node, recordId, tier: 'basic' });
       const now = await cluster.node(node);
       expect(now).toMatchObject({ isReady: true, stakeRecordId: recordId });
       expect(now?.readyChangedAtMs).toBeGreaterThan(Date.now() - 60_000);
       expect((await cluster.nodes()).map((one) => one.name)).toContain(node);
-      await cluster.markNode({ nodeId: 'nobody', recordId });
+      await cluster.markNode({ nodeId: 'nobody', recordId, tier: 'basic' });
     });
 
     test('cordon and taint keep the taints of others, also under contention', async () => {

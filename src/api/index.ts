@@ -4,6 +4,8 @@ export { createServerGuard, type ServerGuard } from './server-guard.ts';
 export { isPinned, spkiPin, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 export {
   BODY_LIMIT_BYTES,
+  CertificatesBody,
+  CertificatesReply,
   ChallengeQuery,
   ChallengeReply,
   HeartbeatBody,

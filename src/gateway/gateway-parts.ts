@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, KubernetesPort } from '#domain';
+import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createLocks, type Locks } from './locks.ts';
@@ -12,9 +13,11 @@ import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import { openRegistry, type Registry } from './registry.ts';
+import { type CertificateDesk, createCertificateDesk } from './show-certificates.ts';
 import { openSqliteStore } from './store.ts';
 import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
+import { createVouchTable } from './vouch-table.ts';
 
 export interface GatewayOptions {
   readonly config: RunnableGatewayConfig;
@@ -50,6 +53,9 @@ export interface Deciders {
   readonly challenges: Challenges;
   readonly admission: Admission;
   readonly verifier: Verifier;
+  readonly vouches: VouchTable;
+  readonly contestedNames: ContestedNames;
+  readonly certificates: CertificateDesk;
 }
 
 /** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
@@ -107,7 +113,11 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     clock,
     startedAtMs,
   });
-  return { locks, facts, reconciler, challenges, admission, verifier };
+  const vouches = createVouchTable(registry);
+  const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
+  const enqueue = (nodeId: string) => reconciler.enqueue(nodeId);
+  const contestedNames = createContestedNames({ registry, audit, clock, enqueue });
+  return { locks, facts, reconciler, challenges, admission, verifier, vouches, contestedNames, certificates };
 }
 
 function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {

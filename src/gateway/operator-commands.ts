@@ -3,6 +3,7 @@ import { ApiProblem } from './api-problem.ts';
 import { type Ban, banKey } from './bans.ts';
 import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
 import type { Locks } from './locks.ts';
+import { boundHolder } from './name-history.ts';
 import { heldNodes, type ViewSources } from './operator-views.ts';
 import type { BanCommand, EvictCommand, NodeCommand, UnbanCommand } from './operator-wire.ts';
 import type { Registry } from './registry.ts';
@@ -68,9 +69,12 @@ export function prepareUnban(
 }
 
 export function prepareRelease(
-  { registry, locks }: CommandContext,
+  context: CommandContext,
   { node_id: nodeId }: z.infer<typeof NodeCommand>,
 ): Prepared {
+  const { registry, locks, clock } = context;
+  const isBound = boundHolder(registry.history(nodeId), clock.nowMs()) !== undefined;
+  if (!registry.worker(nodeId) && isBound) return prepareUnbinding(context, nodeId);
   const worker = known(registry, nodeId);
   if (!hasLeft(worker))
     throw new ApiProblem('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
@@ -80,7 +84,23 @@ export function prepareRelease(
       locks.run(nodeId, async () => {
         const now = registry.worker(nodeId);
         // An admission or an eviction may have begun since, which need what is known of the node.
-        if (now && hasLeft(now)) await registry.forget(nodeId);
+        if (!now || !hasLeft(now)) return;
+        await registry.forget(nodeId);
+        await registry.save({ history: { ...registry.history(nodeId), releasedAtMs: clock.nowMs() } });
+      }),
+  };
+}
+
+/** Of a name whose worker is forgotten: before Kubernetes 1.32 it stays bound for as long as a certificate can live. */
+function prepareUnbinding({ registry, locks, clock }: CommandContext, nodeId: string): Prepared {
+  return {
+    actions: [
+      `free the name ${nodeId}: before Kubernetes 1.32 a certificate of an earlier holder can take it over`,
+    ],
+    carryOut: () =>
+      locks.run(nodeId, async () => {
+        if (!registry.worker(nodeId))
+          await registry.save({ history: { ...registry.history(nodeId), releasedAtMs: clock.nowMs() } });
       }),
   };
 }

@@ -1,3 +1,4 @@
+import { noCertificates } from './certificates.ts';
 import { id, STAKER } from './ids.fixture.ts';
 import type { Worker } from './worker.ts';
 
@@ -17,6 +18,8 @@ export function aWorker(change: Partial<Worker> = {}): Worker {
     lockedAtMs: undefined,
     heldFor: undefined,
     host: {},
+    certificates: noCertificates,
+    isListingDue: false,
     ...change,
   };
 }

@@ -35,6 +35,7 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'agent.refused': 'Agent refused',
   'agent.stopped': 'Agent stopped',
   'agent.state.changed': 'Agent state changed',
+  'certificates.vouched': 'Certificates vouched',
   'heartbeat.acknowledged': 'Heartbeat acknowledged',
   'heartbeat.failed': 'Heartbeat failed',
   'stake.slashed': 'Stake slashed',

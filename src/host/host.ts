@@ -13,6 +13,7 @@ import { acquireLock, type Lock, makeTrustedDirectory, openJournal } from '#infr
 import {
   Agent,
   AgentArguments,
+  GatewayConnector,
   HostClock,
   HostControl,
   JoinCredentialSource,
@@ -46,6 +47,7 @@ import {
   type ServiceBinding,
   type ServiceContainer,
 } from './plugin-services.ts';
+import { showCertificates } from './show-certificates.ts';
 import { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
 
 export interface HostOptions {
@@ -178,6 +180,12 @@ async function live(context: HostContext): Promise<HostOutcome> {
   const own = journal.section('host');
   await lifecycle.resume({ agent, journal: own });
   const chain = await parts.open(StakeChain);
+  // Embedders that bring no client of the gateway show nothing.
+  const gateways = parts.has(GatewayConnector) ? await parts.open(GatewayConnector) : undefined;
+  if (gateways) {
+    const [clock, log] = [parts.get(HostClock), parts.get(HostLog)];
+    void showCertificates({ agent, chain, gateways, events, clock, log, signal: lifecycle.signal });
+  }
   const catalog = await loadPlugins(context, await servicesOf(options, journal));
   life.use('plugins', catalog);
   return lifecycle.run({ catalog, agent, chain, journal: own });
