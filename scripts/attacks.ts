@@ -244,6 +244,23 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['another staker waits until the first one’s stake has ended and his Node is gone'],
       },
       {
+        attack:
+          'claims the names of others, thousands in minutes, to hold certificates of them when they join',
+        defence:
+          'a claimed name is written down and closed to stakes that come later; the third claim while a credential lives revokes all that live',
+        tests: [
+          'is written down with the credentials that lived, shown, and closed to stakes that come later',
+          'the third while a credential lives revokes all that live; honest workers get another and join',
+          '5 000 names claimed with one credential: all are closed, and staked workers still join',
+          'is found at the start of the gateway, however it was claimed before',
+        ],
+      },
+      {
+        attack: 'claims a name to close it to the staker who holds it',
+        defence: 'a name on which a stake stood before the claim is contested, not closed',
+        tests: ['is not closed to the stake that stood before: it is contested'],
+      },
+      {
         attack: 'uses its join credential for a name that is not admitted',
         defence: 'k3s issues a certificate; the policy refuses the Node',
         tests: [
@@ -361,6 +378,21 @@ export const ATTACKS: readonly AttackGroup[] = [
           'while its Node is there and was heard lately gets no credential, and keeps its Node',
           'gets none from a gateway that was killed and has forgotten every heartbeat',
           'gets none from a gateway whose store was lost, while its Node is heard',
+        ],
+      },
+      {
+        attack: 'uses a stolen node key after its Seal token was rotated',
+        defence: 'the chain names the new key, and the registration with it ends every earlier one',
+        tests: ['a stolen node key gives access until its token is rotated, and none from then on'],
+      },
+      {
+        attack: 'asks hosts through a gateway for rotations and top-ups, to spend their money',
+        defence:
+          'a directive spends what the operator allows within 30 days, by default nothing; the chain says what is missing',
+        tests: [
+          'by default a directive spends nothing: the operator is asked',
+          'a directive to rotate is followed as often as the operator allows, over restarts',
+          'a directive to top up adds what the chain says is missing, within the allowance and under accepted terms',
         ],
       },
       {
@@ -644,6 +676,36 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a genuine object that is served under the id of another one counts as unread, and is named'],
       },
       {
+        attack: 'full nodes hide a slash, a stake or the newest cluster behind fresh checkpoints',
+        defence: 'the highest proven version of all endpoints counts, and anybody may bring a proof',
+        tests: [
+          'is enough to see a slash that the others hide',
+          'is enough for a start: the first reading already shows the newest cluster',
+          'shows a stake that the others say is not there',
+          'a record from before a change that the cluster names counts as not read where nobody shows the newer one',
+          'a proof that anybody brings shows what the only full node hides, and one of another package is not kept',
+        ],
+      },
+      {
+        attack: 'strangers keep the gateway busy with proofs',
+        defence: 'two verifications a second for all together, before a body is read',
+        tests: ['one address, and all together, may cost so many verifications; a body is not read before'],
+      },
+      {
+        attack: 'former validators, or a full node with their keys, show another history',
+        defence:
+          'trust ends after 14 days without a recent pin, which the way of committees must lead through',
+        tests: [
+          'for longer is refused without a recent pin, even for what the old committee signed',
+          'another history that former validators have signed does not lead through the recent pin',
+        ],
+      },
+      {
+        attack: 'a third of the voting power signs two histories',
+        defence: 'two signed checkpoints of one height stop every decision',
+        tests: ['two signed checkpoints of one height stop everything, after a restart too'],
+      },
+      {
         attack: 'a full node replays the state before a slash',
         defence: 'with a trust pin, no version older than a proven one counts',
         tests: ['cannot take a slash back by serving what was before it'],
@@ -663,6 +725,28 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'stops a mass eviction: the fourth of five stays, is not told to stop, and is not banned',
           'counts what stakers are said to have signed themselves too, since one liar could have said it',
+        ],
+      },
+      {
+        attack: 'registers four times without a machine, and unstakes, to trip the breaker',
+        defence:
+          'a worker whose Node has never been Ready counts for nothing, and the breaker holds no admission',
+        tests: ['four registrations without machines that unstake trip nothing'],
+      },
+      {
+        attack: 'unstakes many nodes at once, to trip the breaker',
+        defence: 'one staker counts once; with a trust pin an act of the staker does not count',
+        tests: [
+          'one staker with many machines counts once',
+          '… of eight stakers are carried out: validators have signed them',
+        ],
+      },
+      {
+        attack: 'forces every stake into unbonding with a stolen admin key',
+        defence: 'forced unstakes count for the breaker, also when they are proven',
+        tests: [
+          'unstakes that the admin forces trip it at the fourth; a proven slash goes on, and so do admissions',
+          'an unstake whose author has fallen out of the rings counts as forced',
         ],
       },
       {
@@ -794,6 +878,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'only the key exchanges that every client has are done',
           'one address that shakes hands without end is cut off, and the worker and the newcomer are served',
           'handshakes of one address beyond its budget are not begun',
+          'addresses that spend the handshakes of all strangers leave those of an address that is new',
         ],
       },
       {

@@ -10,4 +10,5 @@ export { type Devnet, type DevnetOptions, startDevnet } from './devnet.ts';
 export { DevnetError, type DevnetErrorCode } from './errors.ts';
 export type { GivenCoin } from './faucet.ts';
 export type { Middleware } from './grpc-web.ts';
+export { type Lies, type LyingNode, startLyingNode } from './lying-node.ts';
 export { RpcStatus } from './rpc-error.ts';

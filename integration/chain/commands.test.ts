@@ -101,6 +101,11 @@ describe('a cluster from nothing, by commands alone', () => {
       chainId: created.chainId,
       packageId: created.packageId,
       clusterId: created.clusterId,
+      trust: created.trust,
+    });
+    expect(created).toMatchObject({
+      trust: { committee: expect.any(String) },
+      fingerprint: expect.stringMatching(/^0 ([0-9a-f]{4}-){7}[0-9a-f]{4}$/),
     });
     expect(await refusal('contracts', 'publish', ...as(admin, '--yes'))).toMatchObject({
       code: 'DAAS_DEPLOYMENT_EXISTS',

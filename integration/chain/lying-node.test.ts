@@ -1,8 +1,9 @@
+import { join } from 'node:path';
 import { bcs } from '@mysten/sui/bcs';
 import { deriveDynamicFieldID, normalizeSuiAddress } from '@mysten/sui/utils';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { contracts, createChainClient, openNetwork, operations, type Wallet } from '#chain';
+import { contracts, createChainClient, openNetwork, openProofStore, operations, type Wallet } from '#chain';
 import { currentPin } from '#proof';
 import { type MoveObject, withDigest } from '../../devnet/src/objects.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
@@ -175,4 +176,33 @@ test('what is true is read across epochs, each with another committee', async ()
   expect(await readBy(proving, recordId)).toMatchObject({ status: 'active' });
   expect(await readBy(proving, later.recordId)).toMatchObject({ nodeId: later.nodeId });
   expect(await proving.liveRecordOf(later.nodeId)).toBe(later.recordId);
+});
+
+describe('without a trust pin', () => {
+  test('the full node is trusted on first use, with a pin as old as the cluster, and held to it from then on', async () => {
+    world.devnet.advanceEpoch();
+    const { recordId } = await staked();
+    const first: boolean[] = [];
+    const path = join(world.directory, 'first-use', 'proofs.db');
+    const readRecord = async (url = world.url) => {
+      using proofStore = openProofStore(path, world.deployment.chainId);
+      const client = createChainClient({
+        endpoints: [url],
+        clock: systemClock,
+        retryForMs: 0,
+        deployment: world.deployment,
+        proofStore,
+        onFirstUse: (anchors, isFirst) => {
+          expect(anchors.trust).toHaveProperty('committee');
+          first.push(isFirst);
+        },
+      });
+      await client.cluster();
+      return await readBy(client, recordId);
+    };
+    expect(await readRecord()).toMatchObject({ status: 'active' });
+    forge(recordId, { status: SLASHED, slashReason: 'forged' });
+    expect(await readRecord()).toBeUndefined();
+    expect(first).toEqual([true, false]);
+  });
 });

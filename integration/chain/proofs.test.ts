@@ -102,6 +102,21 @@ describe('k3s-daas proof', () => {
     });
   });
 
+  test('adds a recent pin beside the one of the cluster’s first epoch, and replaces it', async () => {
+    await writeFile(deployment(), JSON.stringify(world.deployment));
+    expect(await run('pin', '--endpoint', world.url, '--write', '--recent')).toMatchObject({ exitCode: 78 });
+    const written = await run('pin', '--endpoint', world.url, '--write');
+    expect(written.stdout).toMatch(/^written as trust: committee:/m);
+    const pins = async () => JSON.parse(await readFile(deployment(), 'utf8'));
+    const { trust, recentTrust } = await pins();
+    expect([trust, recentTrust]).toEqual([pin, await currentPin(nodes)]);
+    world.devnet.advanceEpoch();
+    const replaced = await run('pin', '--endpoint', world.url, '--write', '--recent', '--json');
+    const newest = await currentPin(nodes);
+    expect(JSON.parse(replaced.stdout)).toMatchObject({ written: { recentTrust: newest } });
+    expect(await pins()).toMatchObject({ trust, recentTrust: newest });
+  });
+
   test('refuses a file with one changed byte, and one for another pin', async () => {
     const document = JSON.parse(await readFile(file(), 'utf8'));
     const bytes = Buffer.from(document.objects[0], 'base64');

@@ -30,6 +30,32 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ].map(
     (line) => ['docs/install.md', line, 'integration/install runs it on a machine with systemd'] as const,
   ),
+  ...[
+    'k3s-daas stake list --network testnet --key-file wallet.key',
+    'k3s-daas withdraw --network testnet --key-file wallet.key --node-id NAME',
+  ].map(
+    (line) =>
+      [
+        'docs/money.md',
+        line,
+        'integration/chain/stake-commands.test.ts runs these commands on the dev chain',
+      ] as const,
+  ),
+  [
+    'docs/money.md',
+    'k3s-daas unstake --network testnet --node-id NAME --sender ADDRESS --unsigned unstake.json',
+    'integration/chain/unsigned.test.ts runs these commands on the dev chain',
+  ],
+  [
+    'docs/proofs.md',
+    'k3s-daas proof pin --network testnet                     # shows pin and fingerprint',
+    'the tests of the command run it on a dev chain',
+  ],
+  [
+    'docs/proofs.md',
+    'k3s-daas proof show 0xCLUSTER --network testnet --pin "$RECENT_PIN" > cluster-proof.json',
+    'needs a gateway that strangers reach',
+  ],
   [
     'docs/testing.md',
     'K3S_DAAS_TEST_SUI_RPC_ENDPOINT=https://fullnode.testnet.sui.io:443 K3S_DAAS_TEST_SUI_KEY=suiprivkey1… \\',

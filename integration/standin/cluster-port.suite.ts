@@ -90,6 +90,35 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
       await cluster.releaseNodePassword(nodeId);
     });
 
+    test('those that are not ours are reported: the list, then what comes and goes', async () => {
+      const [before, later, ours] = [uniqueName('before'), uniqueName('later'), uniqueName('ours')];
+      const claim = (nodeId: string) =>
+        admin('POST', secrets, {
+          metadata: { name: `${nodeId}.node-password.k3s` },
+          type: 'k3s.cattle.io/node-password',
+          stringData: { hash: 'theirs' },
+        });
+      await claim(before);
+      await cluster.reserveNodePassword({ nodeId: ours, recordId: drawRecord(), hash: 'ours' });
+      const seen: string[] = [];
+      const stop = new AbortController();
+      const watching = cluster.watchForeignPasswords((change) => {
+        const passwords = change.kind === 'listed' ? change.passwords : [change.password];
+        seen.push(...passwords.map(({ nodeId }) => `${change.kind} ${nodeId}`));
+      }, stop.signal);
+      const until = (line: string) => eventually(line, 10_000, async () => seen.includes(line), Boolean);
+      await until(`listed ${before}`);
+      await claim(later);
+      await until(`added ${later}`);
+      await admin('DELETE', `${secrets}/${later}.node-password.k3s`);
+      await until(`deleted ${later}`);
+      expect(seen.filter((line) => line.endsWith(ours))).toEqual([]);
+      stop.abort();
+      await watching;
+      await admin('DELETE', `${secrets}/${before}.node-password.k3s`);
+      await cluster.releaseNodePassword(ours);
+    });
+
     test('a mark that names another node or no record is nobody’s', async () => {
       const [nodeId, victim, recordId] = [uniqueName('copy'), uniqueName('victim'), drawRecord()];
       await cluster.reserveNodePassword({ nodeId: victim, recordId, hash: 'x' });

@@ -5,10 +5,10 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createServerGuard } from '#api';
+import { checkPinnedServer, createServerGuard } from '#api';
 import { Lifetime, type Log, Secret, silentLog } from '#base';
 import { caHash } from '#infrastructure';
-import { type Authority, openAuthority } from './server/authority.ts';
+import { type Authority, openAuthority, subordinateOf } from './server/authority.ts';
 
 const life = new Lifetime();
 let directory = '';
@@ -16,6 +16,10 @@ let directory = '';
 let own: Authority;
 let trusted: Authority;
 let other: Authority;
+/** A CA below the last one, which the machine trusts without the CA above it. */
+let intermediate: Authority;
+/** Another one, which nobody trusts. */
+let foreign: Authority;
 let environment: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -25,7 +29,9 @@ beforeAll(async () => {
     ['own', 'trusted', 'other'].map((name) => openAuthority(join(directory, name), name)),
   )) as [Authority, Authority, Authority];
   const roots = join(directory, 'roots.pem');
-  await writeFile(roots, trusted.certificate);
+  intermediate = await subordinateOf(other, 'intermediate');
+  foreign = await subordinateOf(other, 'foreign');
+  await writeFile(roots, trusted.certificate + intermediate.certificate);
   environment = { SSL_CERT_FILE: roots, SSL_CERT_DIR: join(directory, 'none') };
 });
 afterAll(() => life.close());
@@ -51,6 +57,8 @@ async function server(signer: Authority, bundle: Bundle): Promise<string> {
 }
 
 const hashOf = ({ certificate }: Bundle) => Buffer.from(caHash(certificate), 'hex');
+
+const hashHex = (bundle: Bundle) => hashOf(bundle).toString('hex');
 
 function credential(url: string, authority: Bundle) {
   const token = new Secret(`K10${hashOf(authority).toString('hex')}::abcdef.0123456789abcdef`);
@@ -93,9 +101,13 @@ test('a server whose bundle has several certificates passes by the hash of its r
   await guardOf({ servers: [url], caHashes: [root] })(join);
 });
 
-test('a root that is added to the bundle behind the one of the hash is not trusted', async () => {
-  const bundle = { certificate: own.certificate + other.certificate };
-  const url = await server(other, bundle);
+test.each([
+  ['a root', () => [other, other]],
+  ['an intermediate CA', () => [foreign, foreign]],
+])('%s that is added to the bundle behind the root of the hash is not trusted', async (_what, partsOf) => {
+  const [signer, added] = partsOf() as [Authority, Authority];
+  const bundle = { certificate: own.certificate + added.certificate };
+  const url = await server(signer, bundle);
   const listed = { servers: [url], caHashes: [hashOf(bundle)] };
   await expect(guardOf(listed)(credential(url, bundle))).rejects.toMatchObject({
     code: 'DAAS_SERVER_CA_MISMATCH',
@@ -116,6 +128,11 @@ describe('an evil server', () => {
     [
       'with a certificate that the machine trusts and the right hash: k3s would not look at the hash',
       () => [trusted, own, own],
+      'DAAS_SERVER_SYSTEM_TRUSTED',
+    ],
+    [
+      'with a certificate of an intermediate CA that the machine trusts without its root, as Go does',
+      () => [intermediate, own, own],
       'DAAS_SERVER_SYSTEM_TRUSTED',
     ],
     [
@@ -187,6 +204,42 @@ describe('a stop while a server is checked ends the check with its reason', () =
     const port = await silent(() => stop.abort(new Error('the host stops')));
     const names = { ...environment, HTTPS_PROXY: `http://127.0.0.1:${port}` };
     await expect(checkWith('https://k3s.example:6443', names, stop.signal)).rejects.toThrow('the host stops');
+  });
+});
+
+describe('a start without a credential', () => {
+  const restart = (url: string, pin: Bundle) =>
+    checkPinnedServer(
+      { url, caHash: hashHex(pin) },
+      { log: silentLog, environment },
+      new AbortController().signal,
+    );
+
+  test('is held to what the last check with the chain was, which needs no chain', async () => {
+    const passed: unknown[] = [];
+    const url = await server(own, own);
+    const guard = createServerGuard({
+      cluster: async () => pinned(url),
+      log: silentLog,
+      environment,
+      onPassed: async (pin) => void passed.push(pin),
+    });
+    await guard(credential(url, own), new AbortController().signal);
+    expect(passed).toEqual([{ url, caHash: hashHex(own) }]);
+    await restart(url, own);
+  });
+
+  test('is refused where the server has another CA, or one that the machine trusts', async () => {
+    await expect(restart(await server(other, other), own)).rejects.toMatchObject({
+      code: 'DAAS_SERVER_CA_MISMATCH',
+    });
+    await expect(restart(await server(trusted, own), own)).rejects.toMatchObject({
+      code: 'DAAS_SERVER_SYSTEM_TRUSTED',
+    });
+  });
+
+  test('goes on where the server is away: k3s waits for it, and may know others', async () => {
+    await restart('https://127.0.0.1:1', own);
   });
 });
 

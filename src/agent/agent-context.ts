@@ -23,6 +23,11 @@ export interface SupervisorOptions {
   readonly random: () => number;
   readonly log: Log;
   readonly emit: <E extends keyof AgentEvents>(event: E, fact: AgentEvents[E]) => void;
+  /** Asked before each start of k3s, with the server that it will use and the CA hash of its token. A throw ends the agent. */
+  readonly checkServer?: (
+    server: { readonly url: string; readonly caHash: string },
+    signal: AbortSignal,
+  ) => Promise<void>;
   /** How often readiness is probed while the agent starts. */
   readonly probeIntervalMs?: number;
 }

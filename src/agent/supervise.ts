@@ -7,7 +7,7 @@ import { crashing, joinDeadline, settingsRefused } from './failures.ts';
 import { kubeletHealthzUrl } from './kubelet-health.ts';
 import { launchAgent } from './launch-agent.ts';
 import { isSettingFault } from './log-lines.ts';
-import { prepareStart, restoreCertificates } from './prepare-start.ts';
+import { knownServer, prepareStart, restoreCertificates } from './prepare-start.ts';
 import type { AgentProcess } from './process.ts';
 import { decideRestart } from './restart.ts';
 import { endProcess, stopLeftOver } from './stop-agent.ts';
@@ -77,6 +77,7 @@ async function superviseProcess(run: AgentRun, deadlineMs: number, context: Agen
   // The kubelet's own files may have changed since the last start.
   const plan = { ...settled, healthzUrl: await kubeletHealthzUrl(settled) };
   const hadJoinCredential = await prepareStart(run, plan, context);
+  await context.options.checkServer?.(knownServer(context), run.asked.signal);
   run.asked.signal.throwIfAborted();
   const child = await launchAgent(run, plan, { hadJoinCredential }, context);
   const { pid } = child;

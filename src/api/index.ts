@@ -1,6 +1,6 @@
 export { type ConnectorOptions, createGatewayConnector } from './connector.ts';
 export { isProblemCode, PROBLEMS, type ProblemCode, type ProblemKind } from './problems.ts';
-export { createServerGuard, type ServerGuard } from './server-guard.ts';
+export { checkPinnedServer, createServerGuard, type PinnedServer, type ServerGuard } from './server-guard.ts';
 export { isPinned, spkiPin, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 export {
   BODY_LIMIT_BYTES,

@@ -11,10 +11,19 @@ import { openTunnel } from './tunnel.ts';
 /** What the chain says about the Kubernetes server of the cluster. */
 type ServerFacts = Pick<Cluster, 'servers' | 'caHashes'>;
 
+/** A server that was checked against the chain. */
+export interface PinnedServer {
+  readonly url: string;
+  /** Of the join token: lower-case hex. */
+  readonly caHash: string;
+}
+
 export interface ServerGuardOptions {
   /** Reads the cluster; with a trust pin its facts are proven. */
   readonly cluster: (signal?: AbortSignal) => Promise<ServerFacts>;
   readonly log: Log;
+  /** Called when a check has passed: with what a later start without a credential is held to, or nothing where the chain pins nothing. */
+  readonly onPassed?: (pinned: PinnedServer | undefined) => Promise<void>;
   /** Where SSL_CERT_FILE, SSL_CERT_DIR and the proxies are read. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs?: number;
@@ -31,13 +40,13 @@ const LONGEST_BUNDLE_BYTES = 256 * 1024;
  * Throws `DAAS_SERVER_NOT_LISTED`, `DAAS_SERVER_CA_MISMATCH`, `DAAS_SERVER_SYSTEM_TRUSTED` and `DAAS_SERVER_UNREACHABLE`,
  * all retryable: the chain or the server may be corrected meanwhile.
  */
-export function createServerGuard({ cluster, log, ...options }: ServerGuardOptions): ServerGuard {
+export function createServerGuard({ cluster, log, onPassed, ...options }: ServerGuardOptions): ServerGuard {
   let before: string | undefined;
   return async (join, signal) => {
     const facts = await cluster(signal);
     before = tellChange(facts, before, log);
     assertListed(join, facts);
-    if (facts.caHashes.length === 0) return;
+    if (facts.caHashes.length === 0) return onPassed?.(undefined);
     const pin = pinOf(join, facts);
     const dial = { timeoutMs: DEFAULT_TIMEOUT_MS, environment: process.env, ...options };
     try {
@@ -51,7 +60,32 @@ export function createServerGuard({ cluster, log, ...options }: ServerGuardOptio
         join,
       );
     }
+    await onPassed?.({ url: join.server, caHash: pin });
   };
+}
+
+/** A restart waits no longer: k3s waits for its server by itself, and may know others. */
+const RESTART_TIMEOUT_MS = 3_000;
+
+/**
+ * The same for a start without a credential, by what the last check was held to: no chain is needed. A server that cannot be
+ * reached is no reason not to start. Throws `DAAS_SERVER_CA_MISMATCH` and `DAAS_SERVER_SYSTEM_TRUSTED`.
+ */
+export async function checkPinnedServer(
+  { url, caHash }: PinnedServer,
+  { log, ...options }: Omit<ServerGuardOptions, 'cluster' | 'onPassed'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const dial = { timeoutMs: RESTART_TIMEOUT_MS, environment: process.env, ...options };
+  try {
+    await assertServer(new URL(url), caHash, dial, signal);
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (cause instanceof DaasError) throw cause;
+    log.warn('The server could not be checked before the agent starts', {
+      detail: describeNetworkFailure(cause),
+    });
+  }
 }
 
 /** Says what is unchecked, and what has changed on chain since the last start of the agent. */
@@ -101,6 +135,7 @@ interface Dial {
  */
 async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortSignal): Promise<void> {
   const roots = await systemRoots(dial.environment);
+  signal.throwIfAborted();
   const problem = roots.length === 0 ? 'no roots' : await verify(server, roots, dial, signal);
   if (problem === undefined)
     throw refusal(
@@ -108,7 +143,9 @@ async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortS
       `the certificate of the server ${server.origin} is trusted by this machine's own CA bundle: k3s would not check the CA hash. Nothing was started. Use a server certificate of the cluster's own CA`,
       { server: server.origin },
     );
+  signal.throwIfAborted();
   const bundle = await fetchBundle(server, dial, signal);
+  signal.throwIfAborted();
   const { hash, trusted } = caOf(bundle, server);
   if (hash !== pin)
     throw refusal(
@@ -146,13 +183,15 @@ async function verify(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { host, port } = addressOf(server);
-  const tunnel = await tunnelTo(server, dial);
+  const tunnel = await tunnelTo(server, dial, signal);
   const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
   const socket = connect({
     ...(tunnel ? { socket: tunnel } : { host, port }),
     ...(isIP(host) === 0 && { servername: host }),
     host,
     ca: [...roots],
+    // As Go does: an intermediate CA among the roots is trusted without the CA above it.
+    allowPartialTrustChain: true,
     rejectUnauthorized: false,
     ALPNProtocols: ['http/1.1'],
   });
@@ -160,6 +199,8 @@ async function verify(
   const abort = () =>
     reject(signal.aborted ? signal.reason : new Error(`no answer within ${dial.timeoutMs} ms`));
   ended.addEventListener('abort', abort, { once: true });
+  // A signal that ended while the tunnel was made fires no event any more.
+  if (ended.aborted) abort();
   socket.once('error', reject);
   socket.once('secureConnect', () =>
     resolve(socket.authorized ? undefined : String(socket.authorizationError ?? 'not trusted')),
@@ -175,7 +216,7 @@ async function verify(
 /** Without any check of the certificate, as k3s fetches it: its hash is what counts. */
 async function fetchBundle(server: URL, dial: Dial, signal: AbortSignal): Promise<Buffer> {
   const { host, port } = addressOf(server);
-  const tunnel = await tunnelTo(server, dial);
+  const tunnel = await tunnelTo(server, dial, signal);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const asked = request({
     host,
@@ -205,10 +246,13 @@ async function fetchBundle(server: URL, dial: Dial, signal: AbortSignal): Promis
   return promise;
 }
 
-async function tunnelTo(server: URL, { environment, timeoutMs }: Dial): Promise<Socket | undefined> {
+async function tunnelTo(
+  server: URL,
+  { environment, timeoutMs }: Dial,
+  signal: AbortSignal,
+): Promise<Socket | undefined> {
   const proxy = proxyFor(server, environment);
-  const { host, port } = addressOf(server);
-  return proxy && ((await openTunnel(proxy, host, port, timeoutMs)) as Socket);
+  return proxy && ((await openTunnel(proxy, addressOf(server), timeoutMs, signal)) as Socket);
 }
 
 function addressOf(server: URL): { readonly host: string; readonly port: number } {

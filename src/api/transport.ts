@@ -100,7 +100,7 @@ class PinningAgent extends Agent {
     const { host, port } = peerOf(options);
     const proxy = proxyFor(new URL(this.#gateway.url));
     if (!proxy) return this.#shakeHands(options, undefined, callback);
-    openTunnel(proxy, host, port, this.#timeoutMs).then(
+    openTunnel(proxy, { host, port }, this.#timeoutMs).then(
       (tunnel) => this.#shakeHands(options, tunnel, callback),
       callback as (error: Error) => void,
     );

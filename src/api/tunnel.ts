@@ -6,9 +6,14 @@ import { type HttpProxy, proxyText } from '#infrastructure';
 
 /**
  * A connection to `host:port` through an HTTP proxy (CONNECT, RFC 9110, section 9.3.6). The caller runs TLS over it: the
- * proxy sees nothing else.
+ * proxy sees nothing else. Throws the reason of `signal` when that ends it.
  */
-export function openTunnel(proxy: HttpProxy, host: string, port: number, timeoutMs: number): Promise<Duplex> {
+export function openTunnel(
+  proxy: HttpProxy,
+  { host, port }: { readonly host: string; readonly port: number },
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<Duplex> {
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
   const authority = hostPort(host, port);
   const fail = (why: string, cause?: unknown) =>
@@ -24,7 +29,7 @@ export function openTunnel(proxy: HttpProxy, host: string, port: number, timeout
       ...(proxy.authorization && { 'proxy-authorization': proxy.authorization.reveal() }),
     },
     agent: false,
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
   });
   asked.once('connect', (reply, socket, head) => {
     const { statusCode = 0 } = reply;
@@ -43,12 +48,13 @@ export function openTunnel(proxy: HttpProxy, host: string, port: number, timeout
     reply.destroy();
     fail(`HTTP status ${reply.statusCode ?? 0}`);
   });
-  asked.once('error', (error) =>
-    fail(
+  asked.once('error', (error) => {
+    if (signal?.aborted) return reject(signal.reason as Error);
+    return fail(
       error.name === 'AbortError' ? `no answer within ${timeoutMs} ms` : describeNetworkFailure(error),
       error,
-    ),
-  );
+    );
+  });
   asked.end();
   return promise;
 }

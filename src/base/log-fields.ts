@@ -41,6 +41,8 @@ export interface KnownLogFields {
   readonly stakeMist?: bigint | undefined;
   /** The committee that the chain's facts are proven against. */
   readonly trustPin?: unknown;
+  /** The newer checkpoint that the way from it has to lead through. */
+  readonly recentPin?: unknown;
   readonly hasJoinCredential?: boolean | undefined;
   /** Of a stake record: `active`, `unbonding`, `slashed`, … */
   readonly status?: string | undefined;

@@ -1,7 +1,7 @@
 import { bcs } from '@mysten/sui/bcs';
 import { deriveDynamicFieldID, normalizeStructTag, normalizeSuiAddress } from '@mysten/sui/utils';
 import { type Clock, ConfigurationError, DaasError, EXIT } from '#base';
-import type { ChainPoint, ChainReader, SealToken, StakeRecord } from '#domain';
+import type { ChainPoint, ChainReader, Cluster, SealToken, StakeRecord } from '#domain';
 import {
   type ClusterState,
   clusterFacts,
@@ -21,10 +21,14 @@ import {
   openEndpoints,
 } from './endpoints/index.ts';
 import { k8sGateway, slashing, staking } from './generated/index.ts';
-import { createObjectProofs, type ObjectProofs, type UnprovenListener } from './object-proofs.ts';
+import { createLookout, type Freshness, type Lookout } from './lookout.ts';
+import type { ObjectProofs } from './object-proofs.ts';
 import { CLOCK_ID, clockOf, type ReadObject, readEpoch, readObjects } from './object-reads.ts';
+import { openProofs, type ProofOptions } from './open-proofs.ts';
+import { takeProof } from './pushed-proof.ts';
+import { readTyped } from './typed-reads.ts';
 
-export interface ChainClientOptions {
+export interface ChainClientOptions extends ProofOptions {
   /** Full nodes, the preferred one first. */
   readonly endpoints: readonly EndpointAddress[];
   readonly deployment: Deployment;
@@ -37,8 +41,6 @@ export interface ChainClientOptions {
   readonly allowInsecure?: boolean;
   /** For tests that cut a connection at a given moment. */
   readonly fetch?: typeof globalThis.fetch;
-  /** Called for each object that a node serves and cannot prove; needs a trust pin in the deployment. */
-  readonly onUnproven?: UnprovenListener;
 }
 
 /** The reads of the project, for one cluster of one package on one chain. */
@@ -50,6 +52,10 @@ export interface ChainClient extends ChainReader {
   /** The cluster object as stored, with version and the chain's clock. */
   clusterState(signal?: AbortSignal): Promise<ClusterSnapshot>;
   proposal(id: string, signal?: AbortSignal): Promise<SlashProposal | undefined>;
+  /** Takes a proof file that somebody brought; returns the ids of what is newer than what was known. */
+  takeProof(text: string): Promise<readonly string[]>;
+  /** How new what is proven is; `undefined` where nothing is proven. */
+  freshness(): Freshness | undefined;
   /** Spendable SUI of an address. */
   balance(address: string, signal?: AbortSignal): Promise<Balance>;
 }
@@ -77,6 +83,10 @@ interface Reading {
   readonly deployment: Deployment;
   readonly endpoints: Endpoints;
   readonly proofs: ObjectProofs | undefined;
+  readonly lookout: Lookout | undefined;
+  readonly clock: Clock;
+  /** The sequence of the last change of each record that the newest cluster names. */
+  changes: ReadonlyMap<string, bigint>;
   /** The cluster's table of live records; known after the first read of the cluster. */
   recordsTable: string | undefined;
 }
@@ -107,6 +117,8 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     proposal: (id, signal) => readProposal(reading, id, signal),
     liveRecordOf: (nodeId, signal) => readLiveRecord(reading, nodeId, signal),
     point: (signal) => readPoint(endpoints, signal),
+    takeProof: async (text) => (reading.proofs ? takeProof(reading.proofs, deployment, text) : []),
+    freshness: () => reading.lookout?.freshness(),
     balance: (address, signal) => readBalance(endpoints, address, signal),
   };
 }
@@ -121,19 +133,27 @@ function startReading(options: ChainClientOptions): Reading {
     allowInsecure: options.allowInsecure ?? false,
     ...(options.fetch && { fetch: options.fetch }),
   });
-  const proofs =
-    deployment.trust &&
-    createObjectProofs({
-      nodes: endpoints,
-      pin: deployment.trust,
-      clock: options.clock,
-      onUnproven: (unproven) => {
-        const { contradictedBy, objectId, detail } = unproven;
-        if (contradictedBy !== undefined) endpoints.drop(contradictedBy, `object ${objectId}: ${detail}`);
-        options.onUnproven?.(unproven);
-      },
-    });
-  return { deployment, endpoints, proofs, recordsTable: undefined };
+  const proofs = openProofs(options, deployment, endpoints);
+  const { clock } = options;
+  const { clusterId } = deployment;
+  const lookout = proofs && createLookout({ endpoints, proofs, clusterId, nowMs: () => clock.monotonicMs() });
+  return { deployment, endpoints, proofs, lookout, clock, changes: new Map(), recordsTable: undefined };
+}
+
+/** How long the first reading waits for endpoints that may know a newer cluster than the one that answered first. */
+const FIRST_LOOK_MS = 2_000;
+
+async function lookAround(
+  { lookout, clock, proofs, recordsTable, deployment }: Reading,
+  endpoint: Endpoint,
+  served: ReadObject | undefined,
+): Promise<ReadObject | undefined> {
+  const looking = lookout?.look(endpoint, served?.version);
+  if (recordsTable !== undefined || !looking) return undefined;
+  const stopped = new AbortController();
+  await Promise.race([looking, clock.sleep(FIRST_LOOK_MS, stopped.signal).catch(() => undefined)]);
+  stopped.abort();
+  return proofs?.newest(deployment.clusterId);
 }
 
 async function readCluster(reading: Reading, signal?: AbortSignal): Promise<ClusterSnapshot> {
@@ -150,8 +170,9 @@ async function readCluster(reading: Reading, signal?: AbortSignal): Promise<Clus
       },
       ended,
     );
-    const object =
+    const shown =
       served && proofs ? await provenCluster(proofs, clusterId, served, endpoint, signal) : served;
+    const object = (await lookAround(reading, endpoint, served)) ?? shown;
     const isCluster = object?.type === typeIn(deployment, 'cluster', 'Cluster');
     if (!object || !isCluster) {
       // The cluster was there before, and it is never deleted: this node is behind, or has pruned it.
@@ -161,6 +182,7 @@ async function readCluster(reading: Reading, signal?: AbortSignal): Promise<Clus
     }
     const state = decodeCluster(object.content);
     reading.recordsTable = state.nodes.id;
+    if (proofs) reading.changes = changesIn(clusterFacts(state, object.version, nowMs));
     return { state, version: object.version, nowMs };
   }, signal);
 }
@@ -181,13 +203,19 @@ async function provenCluster(
   );
 }
 
+function changesIn({ criticalRing, otherRing }: Cluster): ReadonlyMap<string, bigint> {
+  return new Map([...otherRing, ...criticalRing].map(({ record, sequence }) => [record, sequence]));
+}
+
 function readRecords(reading: Reading, ids: readonly string[], signal?: AbortSignal) {
   const decode = ({ content }: ReadObject): StakeRecord | undefined => {
     const record = recordFacts(content);
     return record.cluster === reading.deployment.clusterId ? record : undefined;
   };
   const type = typeIn(reading.deployment, staking.MODULE, 'StakeRecord');
-  return readTyped(reading, { what: 'stake records', ids, type, decode }, signal);
+  // A record from before the change that the proven cluster names: this endpoint is behind, or hides the change.
+  const isStale = ({ id, lastSequence }: StakeRecord) => lastSequence < (reading.changes.get(id) ?? 0n);
+  return readTyped(reading, { what: 'stake records', ids, type, decode, isStale }, signal);
 }
 
 function readTokens(reading: Reading, ids: readonly string[], signal?: AbortSignal) {
@@ -211,43 +239,6 @@ async function readProposal(reading: Reading, id: string, signal?: AbortSignal) 
 
 function typeIn({ packageId }: Deployment, module: string, name: string): string {
   return normalizeStructTag(`${packageId}::${module}::${name}`);
-}
-
-interface TypedRead<T> {
-  readonly what: string;
-  readonly ids: readonly string[];
-  /** Objects of any other type read as `undefined`. */
-  readonly type: string;
-  readonly decode: (object: ReadObject) => T | undefined;
-}
-
-async function readTyped<T>(
-  { endpoints, proofs }: Reading,
-  { what, ids, type, decode }: TypedRead<T>,
-  signal?: AbortSignal,
-): Promise<Map<string, T | undefined>> {
-  if (ids.length === 0) return new Map();
-  const factsOf = (read: ReadonlyMap<string, ReadObject>) =>
-    new Map(
-      ids.map((id) => {
-        const object = read.get(id);
-        return [id, object?.type === type ? decode(object) : undefined];
-      }),
-    );
-  const { source, read, facts } = await endpoints.readFromOne(
-    (endpoint, ended) =>
-      endpoint.call(
-        what,
-        // Decoded inside the call: malformed bytes count as a failure of this node, and the next one is asked.
-        async (client, abort) => {
-          const objects = await readObjects(client, ids, abort);
-          return { source: endpoint, read: objects, facts: factsOf(objects) };
-        },
-        ended,
-      ),
-    signal,
-  );
-  return proofs ? factsOf(await proofs.proven(read, source, signal)) : facts;
 }
 
 /**

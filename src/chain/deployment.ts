@@ -2,7 +2,7 @@ import { isValidSuiAddress, normalizeSuiAddress } from '@mysten/sui/utils';
 import { z } from 'zod';
 import { ConfigurationError } from '#base';
 import { readTrustedText, replaceFile } from '#infrastructure';
-import { TrustPin } from './proof/trust-pin.ts';
+import { EpochPin, TrustPin } from './proof/trust-pin.ts';
 
 const ObjectId = z
   .string()
@@ -22,6 +22,8 @@ export const Deployment = z.strictObject({
   clusterId: ObjectId,
   /** What proofs about this cluster follow from (`k3s-daas proof pin`). */
   trust: TrustPin.optional(),
+  /** A newer checkpoint on the same way: with it, what follows from an old pin is believed (`proof pin --recent`). */
+  recentTrust: EpochPin.optional(),
 });
 export type Deployment = z.infer<typeof Deployment>;
 

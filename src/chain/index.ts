@@ -43,15 +43,27 @@ export {
 } from './follower.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
+export type { Freshness } from './lookout.ts';
 export { openNetwork } from './network.ts';
 export type { UnprovenListener } from './object-proofs.ts';
+export type { ProofOptions } from './open-proofs.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
-export { assertProposalLife, assertTiers, isPublicNetwork } from './public-network.ts';
+export { openProofStore } from './proof-store-file.ts';
+export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
+export type { MoneyAct, StakeAct } from './stake-acts.ts';
 export { createStakeChain, type StakeChainOptions, type WalletStakeChain } from './stake-chain.ts';
+export { type ListedStake, type StakeList, stakeRecordOf, stakesOf } from './stake-list.ts';
 export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { DEFAULT_GAS_BUDGETS, type GasBudgets } from './staker.ts';
-export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';
+export {
+  base64Of,
+  readUnsignedTransaction,
+  type UnsignedTransaction,
+  unsignedTransactionText,
+  withSignatures,
+} from './unsigned-transaction.ts';
+export { openWallet, readWallet, type Wallet, type WalletOptions, walletWithoutKey } from './wallet.ts';

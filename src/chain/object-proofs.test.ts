@@ -11,14 +11,19 @@ import {
   servedPin,
 } from './proof/served-chain.fixture.ts';
 
+/** The fixtures are of 2023. */
+const clock = { ...systemClock, nowMs: () => 1_700_000_000_000 };
+
 test('a genuine object that is served under the id of another one counts as unread, and is named', async () => {
   const asked = `0x${'a'.repeat(64)}`;
   const other = `0x${'b'.repeat(64)}`;
   const unproven: string[] = [];
   const proofs = createObjectProofs({
     nodes: { read: () => Promise.reject(new Error('nothing is asked for an object that was not asked for')) },
-    pin: { epoch: 1, checkpoint: '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S' },
-    clock: systemClock,
+    anchors: async () => ({
+      trust: { epoch: 1, checkpoint: '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S' },
+    }),
+    clock,
     onUnproven: ({ objectId, detail, contradictedBy }) =>
       unproven.push(`${contradictedBy}: ${objectId}: ${detail}`),
   });
@@ -52,8 +57,8 @@ describe('an endpoint is blamed for its own proof alone', () => {
     const blamed: (string | undefined)[] = [];
     const proofs = createObjectProofs({
       nodes: { read: pool },
-      pin: servedPin,
-      clock: systemClock,
+      anchors: async () => ({ trust: servedPin }),
+      clock,
       waitForMs: 0,
       onUnproven: ({ contradictedBy }) => blamed.push(contradictedBy),
     });
@@ -111,8 +116,8 @@ test('a proof that is not there yet is waited for', async () => {
   const later = servedBy(() => (++asked > 2 ? honestChain : undefined));
   const proofs = createObjectProofs({
     nodes: { read: later },
-    pin: servedPin,
-    clock: systemClock,
+    anchors: async () => ({ trust: servedPin }),
+    clock,
     random: () => 0,
   });
   const object = { ...servedObject, type: '', content: new Uint8Array(), previousTransaction: '' };

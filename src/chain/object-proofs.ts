@@ -1,7 +1,16 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { backoffDelayMs, type Clock, DaasError, messageOf } from '#base';
+import { backoffDelayMs, type Clock, DaasError, EXIT, messageOf } from '#base';
 import type { ReadObject } from './object-reads.ts';
-import type { Nodes, Prover, TrustPin } from './proof/index.ts';
+import type {
+  KeptProof,
+  Nodes,
+  ProofStore,
+  Proven,
+  Prover,
+  TransactionProof,
+  TrustAnchors,
+} from './proof/index.ts';
+import { createProvenObjects, type ProvenObjects, type ProvenRead } from './proven-objects.ts';
 
 /** An object that was served and not proven: nothing is decided on it. */
 interface Unproven {
@@ -16,9 +25,13 @@ export type UnprovenListener = (unproven: Unproven) => void;
 
 export interface ObjectProofsOptions {
   readonly nodes: Nodes;
-  readonly pin: TrustPin;
+  /** Asked with the first object: on a first use without a pin, the nodes name it. */
+  readonly anchors: () => Promise<TrustAnchors>;
+  readonly store?: ProofStore | undefined;
   readonly clock: Clock;
   readonly onUnproven?: UnprovenListener | undefined;
+  /** Called once, with the evidence that two checkpoints of one height are signed. */
+  readonly onFork?: ((evidence: string) => void) | undefined;
   /** How long a proof that cannot be had yet is waited for. A checkpoint is certified one to two seconds after. */
   readonly waitForMs?: number;
   readonly random?: () => number;
@@ -40,80 +53,199 @@ export interface ObjectProofs {
     objects: ReadonlyMap<string, ReadObject>,
     source: Source,
     signal?: AbortSignal,
-  ): Promise<Map<string, ReadObject>>;
+  ): Promise<Map<string, ProvenRead>>;
+  /** The newest proven version of an object, without asking anybody. */
+  newest(id: string): ProvenRead | undefined;
+  /** Takes a proof that somebody brought. Returns the objects that it proves; throws `ProofError`. */
+  accept(proof: TransactionProof): Promise<readonly ProvenRead[]>;
+  /** The newest checkpoint time of all that was proven. */
+  newestWrittenAtMs(): number | undefined;
 }
 
 const DEFAULT_WAIT_MS = 5_000;
 const RETRY = { baseMs: 100, maxMs: 1_000 };
-/** Objects whose newest proven version is kept. */
-const MAX_ENTRIES = 100_000;
+/** How often the committees are followed to the newest while nothing needs it: an epoch lasts a day. */
+const KEEP_UP_MS = 3_600_000;
+
+/** What all proofs of one client share. */
+interface Proving extends ObjectProofsOptions {
+  readonly objects: ProvenObjects;
+  readonly openProver: () => Promise<Prover>;
+  writtenAtMs: number | undefined;
+  keptUpAtMs: number | undefined;
+  /** The evidence of two signed checkpoints of one height. */
+  fork: string | undefined;
+}
 
 export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
-  const newest = new Map<string, ReadObject>();
-  let prover: Promise<Prover> | undefined;
-
-  /** Loaded with the first object: without a trust pin the curve arithmetic is never loaded. */
-  function openProver(): Promise<Prover> {
-    prover ??= import('./proof/index.ts').then(({ createProver }) => createProver(options));
-    return prover;
-  }
-
-  async function prove(
-    object: ReadObject,
-    source: Source,
-    signal?: AbortSignal,
-  ): Promise<ReadObject | undefined> {
-    const known = newest.get(object.id);
-    if (known && (known.version > object.version || known.digest === object.digest)) return known;
-    let isBySource = true;
-    try {
-      const prover = await openProver();
-      let proven = await proveBy(prover, object, nodesBehind(source));
-      isBySource = false;
-      proven ??= await withRetry(() => prover.prove(object), options, signal);
-      return keep({ ...proven, content: proven.contents, type: proven.type ?? 'package' });
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (error instanceof DaasError && error.details.reason === 'fork') throw error;
-      options.onUnproven?.({
-        objectId: object.id,
-        version: object.version,
-        detail: messageOf(error),
-        // The whole pool takes part in a proof by all: its contradictions are of an endpoint that is not known.
-        contradictedBy: isBySource && isContradiction(error) ? source.url : undefined,
-      });
-      return undefined;
-    }
-  }
-
-  function refuseOther(id: string, { id: other, version }: ReadObject, { url }: Source): void {
-    const detail = `the node served object ${other} in its place`;
-    options.onUnproven?.({ objectId: id, version, detail, contradictedBy: url });
-  }
-
-  function keep(object: ReadObject): ReadObject {
-    const known = newest.get(object.id);
-    if (known && known.version > object.version) return known;
-    newest.delete(object.id);
-    newest.set(object.id, object);
-    const [oldest] = newest.keys();
-    if (newest.size > MAX_ENTRIES && oldest !== undefined) newest.delete(oldest);
-    return object;
-  }
-
+  const { store, clock } = options;
+  const { openProver, module } = proverOf(options);
+  const proving: Proving = {
+    ...options,
+    objects: createProvenObjects(
+      store,
+      (kept) => restored(kept, module()),
+      () => clock.nowMs(),
+    ),
+    openProver,
+    writtenAtMs: undefined,
+    keptUpAtMs: undefined,
+    fork: store?.fork(),
+  };
   return {
-    async proven(objects, source, signal) {
-      const entries = await Promise.all(
-        [...objects].map(async ([id, object]) => {
-          // A genuine object under the id of another one proves nothing of the one that was asked for.
-          const isAsked = normalizeSuiAddress(id) === normalizeSuiAddress(object.id);
-          if (!isAsked) refuseOther(id, object, source);
-          return [id, isAsked ? await prove(object, source, signal) : undefined] as const;
-        }),
-      );
-      return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
+    proven: (asked, source, signal) => provenOf(proving, asked, source, signal),
+    newest: (id) => proving.objects.get(normalizeSuiAddress(id)),
+    accept: (proof) => accept(proving, proof),
+    newestWrittenAtMs: () => proving.writtenAtMs,
+  };
+}
+
+async function provenOf(
+  proving: Proving,
+  asked: ReadonlyMap<string, ReadObject>,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<Map<string, ProvenRead>> {
+  const entries = await Promise.all(
+    [...asked].map(async ([id, object]) => {
+      // A genuine object under the id of another one proves nothing of the one that was asked for.
+      const isAsked = normalizeSuiAddress(id) === normalizeSuiAddress(object.id);
+      if (!isAsked) refuseOther(proving, id, object, source);
+      return [id, isAsked ? await prove(proving, object, source, signal) : undefined] as const;
+    }),
+  );
+  keepUp(proving);
+  return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
+}
+
+async function prove(proving: Proving, object: ReadObject, source: Source, signal?: AbortSignal) {
+  assertNoFork(proving);
+  let isBySource = true;
+  try {
+    const prover = await proving.openProver();
+    const known = proving.objects.get(object.id);
+    if (known && (known.version > object.version || known.digest === object.digest)) return known;
+    let proven = await proveBy(prover, object, nodesBehind(source));
+    isBySource = false;
+    proven ??= await withRetry(() => prover.prove(object), proving, signal);
+    return keep(proving, proven);
+  } catch (error) {
+    signal?.throwIfAborted();
+    stopAtFork(proving, error);
+    if (isFinal(error)) throw error;
+    proving.onUnproven?.({
+      objectId: object.id,
+      version: object.version,
+      detail: messageOf(error),
+      // The whole pool takes part in a proof by all: its contradictions are of an endpoint that is not known.
+      contradictedBy: isBySource && isContradiction(error) ? source.url : undefined,
+    });
+    return undefined;
+  }
+}
+
+async function accept(proving: Proving, proof: TransactionProof): Promise<readonly ProvenRead[]> {
+  assertNoFork(proving);
+  try {
+    const prover = await proving.openProver();
+    return (await prover.verify(proof)).map((proven) => keep(proving, proven));
+  } catch (error) {
+    stopAtFork(proving, error);
+    throw error;
+  }
+}
+
+function keep(proving: Proving, { object, writtenAtMs, proof }: Proven): ProvenRead {
+  proving.writtenAtMs = Math.max(proving.writtenAtMs ?? 0, writtenAtMs);
+  return proving.objects.keep(readOf({ object, writtenAtMs }), proof);
+}
+
+function refuseOther(
+  { onUnproven }: Proving,
+  id: string,
+  { id: other, version }: ReadObject,
+  { url }: Source,
+): void {
+  const detail = `the node served object ${other} in its place`;
+  onUnproven?.({ objectId: id, version, detail, contradictedBy: url });
+}
+
+/** In the background: a reader waits for no committee that it does not need. */
+function keepUp(proving: Proving): void {
+  const nowMs = proving.clock.monotonicMs();
+  if (proving.keptUpAtMs !== undefined && nowMs - proving.keptUpAtMs < KEEP_UP_MS) return;
+  proving.keptUpAtMs = nowMs;
+  proving
+    .openProver()
+    .then((prover) => prover.keepUp())
+    .catch((error: unknown) => {
+      stopAtFork(proving, error);
+      // The next object that needs a newer committee says what is wrong.
+      proving.keptUpAtMs = undefined;
+    });
+}
+
+function assertNoFork({ fork }: Proving): void {
+  if (fork !== undefined) throw new DaasError('DAAS_CHAIN_FORK', forkMessage(fork), FORK_OPTIONS);
+}
+
+/** Two signed checkpoints of one height: from now on nothing is believed, by this process and by later ones. */
+function stopAtFork(proving: Proving, error: unknown): void {
+  if (!(error instanceof DaasError) || error.details.reason !== 'fork' || proving.fork !== undefined) return;
+  proving.fork = error.message;
+  proving.store?.keepFork(error.message);
+  proving.onFork?.(error.message);
+}
+
+/** From the store: a proof that cannot be read is made again, as if it had not been kept. */
+function restored({ proof }: KeptProof, module: ProofModule | undefined): ProvenRead | undefined {
+  try {
+    const read = module?.readProof(proof);
+    return read && readOf(read);
+  } catch {
+    return undefined;
+  }
+}
+
+type ProofModule = typeof import('./proof/index.ts');
+
+/** Loaded with the first object: without proofs the curve arithmetic is never loaded. A failure is tried again. */
+function proverOf({ nodes, anchors, store, clock }: ObjectProofsOptions) {
+  let loaded: ProofModule | undefined;
+  let prover: Promise<Prover> | undefined;
+  return {
+    module: () => loaded,
+    openProver: (): Promise<Prover> => {
+      prover ??= Promise.all([import('./proof/index.ts'), anchors()]).then(([module, known]) => {
+        loaded = module;
+        return module.createProver({ nodes, anchors: known, store, nowMs: () => clock.nowMs() });
+      });
+      const opening = prover;
+      opening.catch(() => {
+        if (prover === opening) prover = undefined;
+      });
+      return opening;
     },
   };
+}
+
+function readOf({ object, writtenAtMs }: Pick<Proven, 'object' | 'writtenAtMs'>): ProvenRead {
+  const { contents, type, ...rest } = object;
+  return { ...rest, content: contents, type: type ?? 'package', writtenAtMs };
+}
+
+const FORK_OPTIONS = { exitCode: EXIT.configuration, details: { reason: 'fork' } };
+
+function forkMessage(evidence: string): string {
+  return `nothing of this chain is believed any more: ${evidence}. Ask the operators of Sui what happened; when it is settled, move away proofs.db in the state directory`;
+}
+
+/** Nothing that another node could mend, and nothing to go on with. */
+function isFinal(error: unknown): boolean {
+  return (
+    error instanceof DaasError &&
+    (error.details.reason === 'fork' || error.details.reason === 'trust-too-old')
+  );
 }
 
 async function withRetry<T>(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_TIERS, defaultSettings } from './cluster-settings.ts';
-import { assertTiers, isPublicNetwork } from './public-network.ts';
+import { assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 
 const MAINNET = '4btiuiMPvEENsttpZC7CZ53DruC3MAgfznDbASZ7DR6S';
 const LOCAL = 'C5M6PdgyhkB36uB1rvvMkZJjbnS3PvjKrv3tpoCzTHFu';
@@ -52,4 +52,20 @@ describe('tiers below 1 SUI', () => {
     const own = { chainId: LOCAL, urls: ['http://127.0.0.1:9000'] };
     expect(() => assertTiers(defaultSettings(`0x${'1'.repeat(64)}`), own)).not.toThrow();
   });
+});
+
+test('consent to whatever the terms are is refused on a public network, and the sentence says what to give', () => {
+  const judge = (acceptTerms: string | undefined, chainId: string, url: string) => () =>
+    assertTermsNamed(acceptTerms, { chainId, urls: [url] }, '--accept-terms');
+  expect(judge('any', MAINNET, 'http://127.0.0.1:9000')).toThrow(
+    expect.objectContaining({
+      code: 'DAAS_TERMS_ANY_REFUSED',
+      exitCode: 78,
+      message: expect.stringContaining('cluster show'),
+    }),
+  );
+  expect(judge('any', LOCAL, 'https://node.example')).toThrow(/public network/);
+  judge('any', LOCAL, 'http://127.0.0.1:9000')();
+  judge('0123456789abcdef0123456789abcdef', MAINNET, 'https://node.example')();
+  judge(undefined, MAINNET, 'https://node.example')();
 });

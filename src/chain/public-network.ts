@@ -30,6 +30,20 @@ export function assertTiers(
   );
 }
 
+/** Throws `DAAS_TERMS_ANY_REFUSED` (exit 78) where consent to whatever the terms are would be given to strangers. */
+export function assertTermsNamed(
+  acceptTerms: unknown,
+  network: { readonly chainId: string; readonly urls: readonly string[] },
+  origin: string,
+): void {
+  if (acceptTerms !== 'any' || !isPublicNetwork(network.chainId, network.urls)) return;
+  throw new ConfigurationError(
+    'DAAS_TERMS_ANY_REFUSED',
+    `'any' accepts whatever the admin of the cluster makes of its terms, which is refused on a public network (${origin}): give the fingerprint that \`k3s-daas cluster show\` prints. Nothing was staked`,
+    { details: { origin } },
+  );
+}
+
 const LEAST_PROPOSAL_LIFE_MS = 3_600_000n;
 
 /** Throws `DAAS_PROPOSAL_LIFE_TOO_SHORT` (exit 78) for proposals that are open for less than an hour on a public network. */

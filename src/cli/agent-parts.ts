@@ -1,4 +1,5 @@
 import { createAgentSupervisor } from '#agent';
+import type { PinnedServer } from '#api';
 import type { Log } from '#base';
 import type { Composition } from '#composition';
 import { HostAgent, HostEventsPart, HostJournal, HostLog, HostRandom, hostParts } from '#host';
@@ -39,10 +40,23 @@ function superviseAgent(parts: Composition, settings: Loaded, args: readonly str
     nodeId: nodeIdOf(settings),
     journal: parts.get(HostJournal).section('agent'),
     env: process.env,
+    checkServer: (server, signal) => checkBeforeStart(parts, server, signal),
     clock: parts.get(HostClock),
     random: parts.get(HostRandom),
     log: parts.get(HostLog).child({ part: 'agent' }),
     // The agent's events are events of the host with the same facts; TypeScript cannot follow that through a generic.
     emit: (event, fact) => events.emit(event, fact as never),
   });
+}
+
+/** The server that was checked with the last credential is checked again before each start, without a question to the chain. */
+async function checkBeforeStart(
+  parts: Composition,
+  { url, caHash }: PinnedServer,
+  signal: AbortSignal,
+): Promise<void> {
+  const pinned = parts.get(HostJournal).section('server').read('pinned') as Partial<PinnedServer> | null;
+  if (pinned?.url !== url || pinned.caHash !== caHash) return;
+  const { checkPinnedServer } = await import('#api');
+  await checkPinnedServer({ url, caHash }, { log: parts.get(HostLog).child({ part: 'server' }) }, signal);
 }

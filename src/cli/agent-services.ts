@@ -7,8 +7,8 @@ import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from 
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, walletOf } from './chain-settings.ts';
-import { sayTrust, warnUnproven } from './chain-trust.ts';
+import { deploymentOf, refuseAnyTerms, walletOf } from './chain-settings.ts';
+import { proofsOf, sayTrust } from './chain-trust.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
 // Factories of the parts that are slow to load: Sui's client, the certificate library.
@@ -16,12 +16,13 @@ import { type Loaded, nodeIdOf } from './settings.ts';
 export async function openChainAccess(parts: Composition, settings: Loaded): Promise<ChainClient> {
   const log = parts.get(HostLog);
   const deployment = await deploymentOf(settings);
+  refuseAnyTerms(settings, deployment);
   sayTrust(deployment, log);
   return createChainClient({
     ...(await chainAccessOf(settings)),
     deployment,
     clock: parts.get(HostClock),
-    onUnproven: warnUnproven(log),
+    ...proofsOf(settings.value.stateDir, deployment, log),
   });
 }
 
@@ -57,5 +58,10 @@ export async function openServerGuard(parts: Composition): Promise<ServerGuard> 
   return createServerGuard({
     cluster: (signal) => chain.cluster(signal),
     log: parts.get(HostLog).child({ part: 'server' }),
+    onPassed: (pinned) =>
+      parts
+        .get(HostJournal)
+        .section('server')
+        .write('pinned', pinned ?? null),
   });
 }

@@ -1,5 +1,6 @@
 import { ConfigurationError } from '#base';
 import {
+  assertTermsNamed,
   type Deployment,
   isPublicNetwork,
   openWallet,
@@ -38,6 +39,13 @@ export async function deploymentOf(settings: Loaded): Promise<Deployment> {
       { details: { chainId: deployment.chainId } },
     );
   return deployment;
+}
+
+/** Throws `DAAS_TERMS_ANY_REFUSED`: a worker on a public network has to name the terms that it stakes on. */
+export function refuseAnyTerms(settings: Loaded, { chainId }: Pick<Deployment, 'chainId'>): void {
+  const { value, origin } = rowOf(settings, 'stake.acceptTerms');
+  const urls = settings.value.chain.endpoints;
+  assertTermsNamed(value, { chainId, urls }, `stake.acceptTerms, ${origin}`);
 }
 
 /** The wallet that stakes, from `wallet.keyFile` or `wallet.key`; its address must be `wallet.address` if that is given. */

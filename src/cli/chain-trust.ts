@@ -1,17 +1,40 @@
+import { join } from 'node:path';
 import type { Log } from '#base';
-import type { Deployment, UnprovenListener } from '#chain';
+import { type Deployment, openProofStore, type ProofOptions, type UnprovenListener } from '#chain';
 
 /** Says at start what the chain's facts rest on. */
-export function sayTrust({ trust }: Deployment, log: Log): void {
-  if (trust) log.info('Chain facts are held to the validators’ signatures', { trustPin: trust });
+export function sayTrust({ trust, recentTrust }: Deployment, log: Log): void {
+  if (trust)
+    log.info('Chain facts are held to the validators’ signatures', {
+      trustPin: trust,
+      recentPin: recentTrust,
+    });
   else
-    log.info(
-      'Full nodes are believed: the deployment file has no trust pin. Write one with `k3s-daas proof pin --write`',
+    log.warn(
+      'The deployment file has no trust pin: the full nodes are trusted on first use. Compare `k3s-daas proof pin` with another source, then add it with `k3s-daas proof pin --write`',
     );
 }
 
+/** How a long-running program proves what full nodes serve: it keeps committees and proofs in its state directory. */
+export function proofsOf(stateDir: string, { chainId }: Deployment, log: Log): Required<ProofOptions> {
+  return {
+    proofStore: openProofStore(join(stateDir, 'proofs.db'), chainId),
+    onUnproven: warnUnproven(log),
+    onFirstUse: ({ trust, recentTrust }, isFirst) =>
+      log.warn(isFirst ? 'Trusted on first use' : 'Trusted since the first use', {
+        trustPin: trust,
+        recentPin: recentTrust,
+      }),
+    onFork: (evidence) =>
+      log.error('Two checkpoints of one height are signed: nothing of this chain is believed any more', {
+        event: 'chain.fork',
+        detail: evidence,
+      }),
+  };
+}
+
 /** For `onUnproven`: what an endpoint serves and cannot prove is not decided on, and the operator should know. */
-export function warnUnproven(log: Log): UnprovenListener {
+function warnUnproven(log: Log): UnprovenListener {
   return ({ objectId, version, detail, contradictedBy: endpoint }) => {
     if (endpoint === undefined)
       log.warn('A full node serves what it cannot prove', { objectId, version, detail });

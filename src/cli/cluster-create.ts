@@ -9,11 +9,13 @@ import {
   readPublication,
   writeDeployment,
 } from '#chain';
+import { agreedPin, fingerprintOf, formatPin } from '#proof';
 import { canAsk, carryOut, type DeploymentOptions, openSession, type SpendOptions } from './chain-options.ts';
-import { addressOf, type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
-import { assertRolesSaid, roleWarnings } from './cluster-roles.ts';
+import { type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
+import { assertRolesSaid, killSwitchWarnings, roleWarnings } from './cluster-roles.ts';
 import { type ServerOptions, serverRows, serversJson, serversOf } from './cluster-servers.ts';
 import { type Io, table } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 /** The defaults; on a public network with tiers and a minimum that a faucet does not pay (`assertTiers`). */
 function proposedSettings(admin: string, isPublic: boolean): ClusterSettings {
@@ -52,6 +54,9 @@ export async function createCluster(io: Io, options: CreateOptions): Promise<voi
   const settings = await settingsOf(io, options, proposedSettings(wallet.address, isPublic), mustBeSaid);
   if (!options.allowTinyTiers) assertTiers(settings, { chainId, urls });
   assertProposalLife(settings, { chainId, urls });
+  // Before the cluster is made: a pin has to be at least as old as what it proves.
+  const trust = await agreedPin(endpoints.all.map((endpoint) => ({ read: endpoint.call })));
+  if (isPublic) for (const warning of killSwitchWarnings(settings)) io.warn(warning);
   if (mustBeSaid) for (const warning of roleWarnings(settings, wallet.address)) io.warn(warning);
   const plan = await operations.createCluster.plan(
     { endpoints, wallet, ...gas },
@@ -63,6 +68,7 @@ export async function createCluster(io: Io, options: CreateOptions): Promise<voi
       ['network', `${urls.join(', ')} (chain ${chainId})`],
       ['package', packageId],
       ['admin', wallet.address],
+      ['trust pin', `${formatPin(trust)}, fingerprint ${fingerprintOf(trust)}`],
       ...parameterRows(settings),
       ...serverRows(servers ?? NO_SERVERS).map(([name = '', value = '']): [string, string] => [name, value]),
     ],
@@ -70,21 +76,32 @@ export async function createCluster(io: Io, options: CreateOptions): Promise<voi
       chainId,
       packageId,
       admin: wallet.address,
+      trust,
       parameters: settings,
       ...serversJson(servers ?? NO_SERVERS),
     },
   });
   if (!created) return;
-  const deployment = { chainId, packageId, clusterId: created.clusterId };
+  const deployment = { chainId, packageId, clusterId: created.clusterId, trust };
   await writeDeployment(options.deployment, deployment);
   io.step('written', options.deployment);
   io.result(
-    { ...deployment, digest: created.digest, deployment: options.deployment },
+    {
+      ...deployment,
+      fingerprint: fingerprintOf(trust),
+      digest: created.digest,
+      deployment: options.deployment,
+    },
     table([
       ['cluster', created.clusterId],
       ['package', packageId],
       ['chain', chainId],
       ['transaction', created.digest],
+      ['trust pin', fingerprintOf(trust)],
+      [
+        '',
+        `confirmed by ${urls.length === 1 ? 'one full node' : `${urls.length} full nodes`}: compare it with \`k3s-daas proof pin\` at another source`,
+      ],
       ['next', 'k3s-daas gateway setup, then k3s-daas cluster gateway add'],
     ]),
   );

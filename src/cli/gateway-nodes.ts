@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { ConfigurationError } from '#base';
+import { ConfigurationError, displayText } from '#base';
 import type { NodeEntry, NodesReply } from '#gateway';
 import { ageText, durationText } from './gateway-views.ts';
 import { table } from './io.ts';
@@ -23,7 +23,8 @@ const tiers = ['basic', 'standard', 'premium', 'untainted'];
 const shownAfterLeavingMs = 3_600_000;
 
 /** The requested nodes as text: those that left long ago are one line. */
-export function nodesView({ timestamp, nodes }: z.infer<typeof NodesReply>, filter: NodeFilter): NodesView {
+export function nodesView(reply: z.infer<typeof NodesReply>, filter: NodeFilter): NodesView {
+  const { timestamp, nodes } = reply;
   const { name, state, tier, all } = filter;
   oneOf('--state', state, states);
   oneOf('--tier', tier, tiers);
@@ -41,7 +42,10 @@ export function nodesView({ timestamp, nodes }: z.infer<typeof NodesReply>, filt
   const text =
     only && shown.length === 1 && only.node_id === name
       ? nodeText(only, timestamp)
-      : listText(shown, hidden, { timestamp, isFiltered: matching.length < nodes.length });
+      : [
+          listText(shown, hidden, { timestamp, isFiltered: matching.length < nodes.length }),
+          ...chainLines(reply),
+        ].join('\n');
   return { shown, hidden, text };
 }
 
@@ -83,6 +87,32 @@ function listText(
   else if (hidden === 0) lines.push(isFiltered ? 'no such nodes' : 'no staked nodes');
   if (hidden > 0) lines.push(`${hidden} left more than an hour ago: --all shows them`);
   return lines.join('\n');
+}
+
+/** What the list rests on: how new the proven state is, and the full nodes that serve it. */
+function chainLines({
+  chain_proof: proof,
+  chain_endpoints: endpoints,
+}: z.infer<typeof NodesReply>): string[] {
+  const age = proof?.age_ms;
+  const proven =
+    proof && age !== null && age !== undefined
+      ? [
+          `chain: the newest proven change is ${durationText(age)} old (cluster version ${proof.cluster_version}); ${proof.endpoints_agreed} of ${endpoints.length} endpoints show nothing newer`,
+        ]
+      : [];
+  const pool = endpoints.map(
+    ({ url, state, lag_ms: lagMs, latency_p95_ms: p95Ms, calls, failures, contradiction }) => [
+      `  ${displayText(url)}`,
+      contradiction === null ? state : `${state}: ${displayText(contradiction)}`,
+      `lag ${durationText(lagMs)}`,
+      p95Ms === null ? '' : `p95 ${p95Ms} ms`,
+      `${failures} of ${calls} calls failed`,
+    ],
+  );
+  return ['', ...proven, ...(pool.length > 0 ? ['endpoints:', table(pool)] : [])].slice(
+    proven.length + pool.length > 0 ? 0 : 1,
+  );
 }
 
 function nodeRow(node: NodeEntry, nowMs: number): string[] {

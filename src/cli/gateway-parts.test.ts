@@ -9,6 +9,7 @@ import {
   GatewayFollower,
   GatewayKubernetes,
   GatewayLog,
+  GatewayProofs,
   GatewayRandom,
   gatewayOptions,
   gatewayParts,
@@ -31,9 +32,16 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayChain, () => chain)
     .register(GatewayFollower, () => follower)
     .register(GatewayFigures, () => () => ({}))
+    .register(GatewayProofs, () => async () => ['0xa'])
     .register(GatewayKubernetes, () => kubernetes);
-  const options = await gatewayOptions(parts, { config, clusterId: '0xcluster', endpoints: 1 });
+  const options = await gatewayOptions(parts, {
+    config,
+    clusterId: '0xcluster',
+    endpoints: 1,
+    isProven: true,
+  });
   expect(options).toMatchObject({ config, clusterId: '0xcluster', endpoints: 1 });
+  expect(await options.takeProof?.('')).toEqual(['0xa']);
   expect([options.chain, options.follower, options.kubernetes, options.clock, options.log]).toEqual([
     chain,
     follower,

@@ -1,12 +1,12 @@
 import { type Clock, type Log, systemClock } from '#base';
-import { createChainClient, createChangeFollower, type Deployment } from '#chain';
+import { createChainClient, createChangeFollower, type Deployment, type ProofOptions } from '#chain';
 import { openKubernetes } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import { type Token, token } from '#plugin';
-import { warnUnproven } from './chain-trust.ts';
-import { endpointFigures } from './endpoint-figures.ts';
+import { proofsOf } from './chain-trust.ts';
+import { endpointFigures, freshnessFigures } from './endpoint-figures.ts';
 
 // The parts of a gateway, and the tokens to register others under.
 
@@ -20,10 +20,12 @@ export const GatewayChain: Token<ChainReader> = token('gateway/chain');
 export const GatewayFollower: Token<ChangeFollower> = token('gateway/follower');
 /** The figures of the chain endpoints, for `/readyz`. */
 export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = token('gateway/figures');
+/** Takes the proofs that anybody brings. */
+export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
-type ChainAccess = Omit<Parameters<typeof createChainClient>[0], 'deployment' | 'clock' | 'onUnproven'>;
+type ChainAccess = Omit<Parameters<typeof createChainClient>[0], 'deployment' | 'clock' | keyof ProofOptions>;
 
 export interface GatewayComposition {
   readonly config: RunnableGatewayConfig;
@@ -44,14 +46,19 @@ export function gatewayParts({ config, deployment, access, log }: GatewayComposi
         ...access,
         deployment,
         clock: parts.get(GatewayClock),
-        onUnproven: warnUnproven(parts.get(GatewayLog)),
+        ...proofsOf(config.stateDir, deployment, parts.get(GatewayLog)),
       }),
     )
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {
-      const { endpoints } = parts.get(client);
-      return () => ({ chain_endpoints: endpoints.status().map(endpointFigures) });
+      const chain = parts.get(client);
+      const clock = parts.get(GatewayClock);
+      return () => ({
+        chain_endpoints: chain.endpoints.status().map(endpointFigures),
+        chain_proof: freshnessFigures(chain.freshness(), clock.nowMs()),
+      });
     })
+    .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
@@ -68,16 +75,19 @@ export async function gatewayOptions(
     config,
     clusterId,
     endpoints,
+    isProven,
   }: {
     readonly config: RunnableGatewayConfig;
     readonly clusterId: string;
     readonly endpoints: number;
+    readonly isProven: boolean;
   },
 ): Promise<GatewayOptions> {
   return {
     config,
     clusterId,
     endpoints,
+    isProven,
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
     kubernetes: await parts.open(GatewayKubernetes),
@@ -85,5 +95,6 @@ export async function gatewayOptions(
     random: parts.get(GatewayRandom),
     log: parts.get(GatewayLog),
     figures: parts.get(GatewayFigures),
+    takeProof: parts.get(GatewayProofs),
   };
 }

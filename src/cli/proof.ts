@@ -1,10 +1,19 @@
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { ConfigurationError } from '#base';
-import { type Deployment, decodeObject, openNetwork, readDeployment, writeDeployment } from '#chain';
+import { ConfigurationError, messageOf } from '#base';
 import {
+  type Deployment,
+  decodeObject,
+  type Endpoints,
+  openNetwork,
+  readDeployment,
+  writeDeployment,
+} from '#chain';
+import { readBounded } from '#infrastructure';
+import {
+  agreedPin,
+  anchorsOnFirstUse,
   collectProof,
-  currentPin,
+  fingerprintOf,
   formatPin,
   formatProofFile,
   type ProofDocument,
@@ -12,6 +21,7 @@ import {
   type ProvenTransaction,
   parsePin,
   parseProofFile,
+  type TrustAnchors,
   type TrustPin,
   verifyProofDocument,
 } from '#proof';
@@ -32,7 +42,11 @@ export function proofCommand(io: Io): Command {
   );
   withNetwork(withDeployment(command.command('pin')))
     .description('Show the trust pin of a network’s newest committee. Compare it with another source.')
-    .option('--write', 'add it to the deployment file')
+    .option(
+      '--write',
+      'add it to the deployment file; for a cluster that is there, with a pin of its first epoch',
+    )
+    .option('--recent', 'with --write: as the recent pin, which replaces the one before it')
     .action((options: PinOptions) => pin(io, options));
   withNetwork(withDeployment(command.command('show <object>')))
     .description(
@@ -53,6 +67,7 @@ export function proofCommand(io: Io): Command {
 
 interface PinOptions extends NetworkOptions, DeploymentOptions {
   readonly write?: boolean;
+  readonly recent?: boolean;
 }
 interface ShowOptions extends NetworkOptions, DeploymentOptions {
   readonly pin?: string;
@@ -62,17 +77,38 @@ interface VerifyOptions extends DeploymentOptions {
 }
 
 async function pin(io: Io, options: PinOptions): Promise<void> {
-  const { nodes, chainId, url } = await openNode(io, options);
-  const current = await currentPin(nodes);
-  if (options.write) await writePin(options.deployment, chainId, current);
+  const { nodes, chainId, urls } = await openNode(io, options);
+  const current = await agreedPin(nodes.all.map((endpoint) => ({ read: endpoint.call })));
+  const written = options.write ? await writePin(options, { nodes, chainId, current }) : undefined;
   const text = formatPin(current);
+  const fingerprint = fingerprintOf(current);
+  const confirmed = urls.length === 1 ? `Only ${urls[0]} has` : `${urls.join(', ')} have`;
   io.result(
-    { chainId, pin: current, text, endpoint: url },
-    `${text}\nOnly ${url} has confirmed this pin. Compare it with another source before you trust it.`,
+    { chainId, pin: current, text, fingerprint, endpoints: urls, ...(written && { written }) },
+    [
+      text,
+      `fingerprint ${fingerprint}`,
+      ...(written
+        ? Object.entries(written).map(
+            ([name, value]) => `written as ${name}: ${formatPin(value as TrustPin)}`,
+          )
+        : []),
+      `${confirmed} confirmed this pin. Compare it with another source before you trust it.`,
+    ].join('\n'),
   );
 }
 
-async function writePin(file: string, chainId: string, trust: TrustPin): Promise<void> {
+interface Pinned {
+  readonly nodes: Endpoints;
+  readonly chainId: string;
+  readonly current: TrustPin;
+}
+
+/** Writes the pin, or the pins, of a deployment; returns what it wrote. */
+async function writePin(
+  { deployment: file, recent }: PinOptions,
+  { nodes, chainId, current }: Pinned,
+): Promise<Partial<TrustAnchors>> {
   const deployment = await readDeployment(file);
   if (deployment.chainId !== chainId) {
     throw new ConfigurationError(
@@ -80,14 +116,33 @@ async function writePin(file: string, chainId: string, trust: TrustPin): Promise
       `the node serves the chain ${chainId}, ${file} names ${deployment.chainId}: correct the endpoint or the deployment file`,
     );
   }
-  if (deployment.trust) {
+  const pins = recent ? recentPin(current, deployment, file) : await firstPins(nodes, deployment, file);
+  await writeDeployment(file, { ...deployment, ...pins });
+  return pins;
+}
+
+function recentPin(current: TrustPin, { trust }: Deployment, file: string) {
+  if (!trust)
     throw new ConfigurationError(
-      'DAAS_TRUST_PIN_EXISTS',
-      `the trust pin is set already: ${formatPin(deployment.trust)} (${file}). Remove \`trust\` from the file to replace it`,
+      'DAAS_TRUST_PIN_MISSING',
+      `${file} has no trust pin for a recent one to follow from: leave out --recent`,
       { details: { file } },
     );
-  }
-  await writeDeployment(file, { ...deployment, trust });
+  if ('committee' in current)
+    throw new ConfigurationError(
+      'DAAS_TRUST_PIN_INVALID',
+      'the chain is in its first epoch: there is no newer checkpoint to pin',
+    );
+  return { recentTrust: current };
+}
+
+async function firstPins(nodes: Endpoints, { trust, clusterId }: Deployment, file: string) {
+  if (!trust) return anchorsOnFirstUse(nodes, clusterId);
+  throw new ConfigurationError(
+    'DAAS_TRUST_PIN_EXISTS',
+    `the trust pin is set already: ${formatPin(trust)} (${file}). Remove \`trust\` from the file to replace it; --recent adds a newer one beside it`,
+    { details: { file } },
+  );
 }
 
 async function show(io: Io, objectId: string, options: ShowOptions): Promise<void> {
@@ -174,7 +229,7 @@ function factsOf({ type, contents }: ProvenObject, deployment: Deployment | unde
 async function openNode(io: Io, options: NetworkOptions) {
   const { urls, addresses, access } = await accessOf(io, options);
   const { endpoints, chainId } = await openNetwork(addresses, access);
-  return { nodes: endpoints, chainId, url: urls.join(', ') };
+  return { nodes: endpoints, chainId, urls };
 }
 
 async function trustOf({
@@ -201,13 +256,20 @@ async function deploymentOf({ deployment: file }: DeploymentOptions): Promise<De
   }
 }
 
+/** A committee of each epoch since the pin has some ten kilobytes: this is several years of days. */
+const LONGEST_BYTES = 64 * 1024 * 1024;
+
 async function readProof(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return (await readBounded(file, LONGEST_BYTES)).toString('utf8');
   } catch (cause) {
-    throw new ConfigurationError('DAAS_PROOF_UNREADABLE', `the proof file ${file} cannot be read`, {
-      cause,
-      details: { file },
-    });
+    throw new ConfigurationError(
+      'DAAS_PROOF_UNREADABLE',
+      `the proof file ${file} cannot be read (${messageOf(cause)})`,
+      {
+        cause,
+        details: { file },
+      },
+    );
   }
 }

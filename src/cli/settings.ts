@@ -360,8 +360,6 @@ export async function settingWarnings(settings: Loaded): Promise<readonly string
     warnings.push(
       `the wallet key stands in ${settings.file}, which others can read: chmod 600 it, or use wallet.keyFile`,
     );
-  if (settings.value.chain.endpoints.length > 1)
-    warnings.push('this version reads from one full node at a time: there is no quorum of several');
   const { containerRuntime, agent } = settings.value;
   if (containerRuntime === 'docker' || agent.args.some((flag) => /^--docker(=(?!false)|$)/.test(flag)))
     warnings.push(

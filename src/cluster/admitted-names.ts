@@ -176,7 +176,11 @@ async function replaceNameRole(
   const metadata = Object.assign({}, body.metadata, resourceVersion ? { resourceVersion } : {});
   await api.call(
     `change the admitted name ${name}`,
-    (given) => api.rbac.replaceNamespacedRole({ ...placeOf(name), body: { ...body, metadata } }, given),
+    (given) =>
+      api.rbac.replaceNamespacedRole(
+        { ...placeOf(name), body: Object.assign({}, body, { metadata }) },
+        given,
+      ),
     { signal },
   );
 }

@@ -73,7 +73,7 @@ const nameRules: V1PolicyRule[] = [
  * beforehand, so reading cannot be narrowed; writing is, by a policy on the types.
  */
 const systemRules: V1PolicyRule[] = [
-  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'create', 'delete'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch', 'create', 'delete'] },
   {
     apiGroups: [''],
     resources: ['configmaps'],

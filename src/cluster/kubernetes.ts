@@ -11,6 +11,7 @@ import { nodePassword, releaseNodePassword, reserveNodePassword } from './node-p
 import { cordonAndTaint, cordonNode, uncordonNode } from './node-taints.ts';
 import { watchNodes } from './node-watch.ts';
 import { listNodes, markNode, readNode } from './nodes.ts';
+import { watchForeignPasswords } from './password-watch.ts';
 import { removePods } from './pod-eviction.ts';
 import { type PolicyState, readPolicyState } from './policy-state.ts';
 
@@ -66,6 +67,7 @@ export function openKubernetes(options: KubernetesOptions): Kubernetes {
     watchNodes: (listener, signal) => watchNodes(context, listener, signal),
     nodePassword: (nodeId, signal) => nodePassword(context, nodeId, signal),
     reserveNodePassword: (request, signal) => reserveNodePassword(context, request, signal),
+    watchForeignPasswords: (listener, signal) => watchForeignPasswords(context, listener, signal),
     releaseNodePassword: (nodeId, signal) => releaseNodePassword(context, nodeId, signal),
     admittedNames: (signal) => readAdmittedNames(context, signal),
     admittedName: (name, signal) => readAdmittedName(context, name, signal),

@@ -5,13 +5,13 @@
 export const NAME_SHARDS = 16;
 
 /** The characters of a Kubernetes object name (RFC 1123 subdomain). The policies compute with the same text. */
-export const NAME_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz-.';
+const NAME_ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz-.';
 
 const prefix = 'k3s-daas-names-';
 
 /** The namespace that holds Role and RoleBinding of this node name. */
 export function namespaceOfName(name: string): string {
-  const sum = [...name].reduce((total, character) => total + NAME_ALPHABET.indexOf(character), 0);
+  const sum = Array.from(name).reduce((total, character) => total + NAME_ALPHABET.indexOf(character), 0);
   return `${prefix}${sum % NAME_SHARDS}`;
 }
 

@@ -12,7 +12,7 @@ export interface PolicyPair {
   readonly binding: V1ValidatingAdmissionPolicyBinding;
 }
 
-export const managed = { [MANAGED_BY]: OURS };
+const managed = { [MANAGED_BY]: OURS };
 
 type StrictBase = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
 

@@ -49,7 +49,7 @@ function differingMembers(current: Members, wanted: Members): string[] {
 }
 
 /** @throws `DAAS_CLUSTER_CHANGED` (retryable) when another client wrote the object at the same time. */
-export async function writeObject(
+async function writeObject(
   { api, signal }: SetupContext,
   action: 'create' | 'replace',
   object: KubernetesObject,

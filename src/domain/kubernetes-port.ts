@@ -30,6 +30,11 @@ export interface KubernetesPort {
     request: { nodeId: string; hash: string; recordId: string },
     signal?: AbortSignal,
   ): Promise<void>;
+  /** Reports the password Secrets that do not carry the gateway's mark, as `watchNodes` does Nodes. */
+  watchForeignPasswords(
+    listener: (change: ForeignPasswordChange) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Deletes the password Secret if it carries the gateway's mark. */
   releaseNodePassword(nodeId: string, signal?: AbortSignal): Promise<void>;
 
@@ -110,6 +115,17 @@ export interface KubernetesNode {
 export type NodeChange =
   | { readonly kind: 'listed'; readonly nodes: readonly KubernetesNode[] }
   | { readonly kind: 'added' | 'modified' | 'deleted'; readonly node: KubernetesNode };
+
+/** A password Secret that the gateway did not make: of the operator's own node, or of somebody who has claimed the name. */
+export interface ForeignPassword {
+  readonly nodeId: string;
+  /** Of the Secret. */
+  readonly uid: string;
+}
+
+export type ForeignPasswordChange =
+  | { readonly kind: 'listed'; readonly passwords: readonly ForeignPassword[] }
+  | { readonly kind: 'added' | 'deleted'; readonly password: ForeignPassword };
 
 export interface NodePasswordSecret {
   readonly nodeId: string;

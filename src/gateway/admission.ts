@@ -14,6 +14,7 @@ import {
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
 import { noCertificates } from './certificates.ts';
+import { type ClaimGrounds, effectOf } from './claims.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { isKubeletHeard } from './liveness.ts';
@@ -83,10 +84,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
 function preview(context: AdmissionContext, nodeId: string, staker: string): ProblemCode | undefined {
   const { registry, reconciler, config } = context;
   const worker = registry.worker(nodeId);
-  if (registry.breaker().trippedAtMs !== undefined) return 'breaker_tripped';
   const own =
     operatorProblem(context, { nodeId, staker, worker }) ??
-    bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker });
+    bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker }) ??
+    claimProblem(context, { nodeId, worker, stakedAtMs: undefined });
   // Anyone can ask this, so by default the operator's names are disclosed only after a stake was made for one.
   if (own || !config.admit.tellTakenNames) return own;
   const nodes = reconciler.nodes();
@@ -169,6 +170,8 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(operatorProblem(context, { nodeId, staker, worker }), nodeId);
   entering.add(nodeId);
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
+  const stakedAtMs = applicant.facts?.record?.stakedAtMs;
+  throwIf(claimProblem(context, { nodeId, worker, stakedAtMs }), nodeId);
   const [node, listing] = await inClusterTerms(
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
@@ -224,6 +227,21 @@ function boundProblem(
   return last && (last.staker !== staker || last.holderKey !== holderKey) ? 'name_taken' : undefined;
 }
 
+/** A name that somebody may have a certificate of is closed to stakes that came later. */
+function claimProblem(
+  { registry, clock, isVouchingEnforced = () => false }: AdmissionContext,
+  { nodeId, ...grounds }: Pick<ClaimGrounds, 'worker' | 'stakedAtMs'> & { readonly nodeId: string },
+): ProblemCode | undefined {
+  const claim = registry.claims().get(nodeId);
+  if (!claim) return undefined;
+  const effect = effectOf(claim, {
+    ...grounds,
+    isVouchingEnforced: isVouchingEnforced(),
+    nowMs: clock.nowMs(),
+  });
+  return effect === 'closed' ? 'name_claimed' : undefined;
+}
+
 function throwIf(problem: ProblemCode | undefined, nodeId: string): void {
   if (problem) throw new ApiProblem(problem, `node ${nodeId} is not admitted: ${explainProblem(problem)}`);
 }
@@ -253,6 +271,7 @@ function nextWorker(
     status: worker?.status ?? { kind: 'admitting' },
     statusSinceMs: worker?.statusSinceMs ?? nowMs,
     lockedAtMs: undefined,
+    firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
     heldFor: worker?.heldFor,
     host: applicant.host,
     // Of the same holder; another machine may have come with another one.

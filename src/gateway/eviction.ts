@@ -1,7 +1,7 @@
 import { isOperatorsName, type KubernetesNode } from '#domain';
 import { revokeAccess, revokeCredentials, revokeName } from './access.ts';
 import { bansFor } from './bans.ts';
-import { askBreaker, BREAKER_LOCK, countsForBreaker } from './breaker.ts';
+import { askBreaker, BREAKER_LOCK, stakersThatCount, weighEviction } from './breaker.ts';
 import type { EvictionReason } from './decision.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import { isAdmitted, type Worker, withStatus } from './worker.ts';
@@ -25,11 +25,16 @@ interface Attempt {
 export async function continueEviction(
   context: ReconcilerContext,
   worker: Worker,
-  { reason, isBan }: Pick<EvictionDecision, 'reason' | 'isBan'>,
+  {
+    reason,
+    isBan,
+    isCertain = false,
+  }: Pick<EvictionDecision, 'reason' | 'isBan'> & { readonly isCertain?: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   if (worker.status.kind !== 'evicting') {
-    if (!(await mayEvict(context, worker, reason))) return;
+    const weight = weighEviction(reason, { isCertain, worker });
+    if (weight.isHeld && !(await mayEvict(context, worker, { reason, ...weight }))) return;
     await decideEviction(context, worker, { reason, isBan, lock: false });
   }
   await carryOutEviction(context, { nodeId: worker.nodeId, reason, signal, failures: [] });
@@ -39,23 +44,25 @@ export async function continueEviction(
 async function mayEvict(
   context: ReconcilerContext,
   worker: Worker,
-  reason: EvictionReason,
+  { reason, isCounted }: { readonly reason: EvictionReason; readonly isCounted: boolean },
 ): Promise<boolean> {
-  if (!isAdmitted(worker) || !countsForBreaker(reason)) return true;
+  if (!isAdmitted(worker)) return true;
+  if (!isCounted) return context.registry.breaker().trippedAtMs === undefined;
   // One at a time: of several that read the same count, each would be allowed.
-  return context.locks.run(BREAKER_LOCK, () => askForOne(context, worker.nodeId, reason));
+  return context.locks.run(BREAKER_LOCK, () => askForOne(context, worker, reason));
 }
 
 async function askForOne(
   { registry, clock, audit, log, sweep }: ReconcilerContext,
-  nodeId: string,
+  { nodeId, staker }: Worker,
   reason: EvictionReason,
 ): Promise<boolean> {
   const before = registry.breaker();
   const { isAllowed, state } = askBreaker(before, {
     nodeId,
+    staker,
     atMs: clock.nowMs(),
-    workers: registry.admittedCount(),
+    stakers: stakersThatCount(registry.workers()),
   });
   if (state !== before) await registry.decide({ breaker: state });
   if (!isAllowed && before.trippedAtMs === undefined) {

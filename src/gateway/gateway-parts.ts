@@ -9,6 +9,7 @@ import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createLocks, type Locks } from './locks.ts';
+import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
@@ -30,9 +31,17 @@ export interface GatewayOptions {
   readonly log: Log;
   /** 0 ≤ x < 1; for jitter, nothing secret. */
   readonly random?: () => number;
-  /** How many chain endpoints are configured, for the log: this version reads one at a time. */
+  /** What `chain` reads is held to the validators’ signatures (a trust pin); without it the breaker counts everything. */
+  readonly isProven?: boolean;
+  /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
-  /** Shown by `/readyz` beside the checks, such as the state of the chain endpoints. */
+  /** Whether a certificate counts only while a live stake vouches for it, in the policies and the authorizer. */
+  readonly isVouchingEnforced?: () => boolean;
+  /** Where contested names are noted; in the registry unless given. */
+  readonly contested?: ContestedNames;
+  /** Takes proofs that anybody brings; without it there is no such route. */
+  readonly takeProof?: ProofTaker;
+  /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }
 
@@ -61,6 +70,10 @@ export interface Deciders {
 /** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
 const heartbeatsPerInterval = 3;
 
+export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string {
+  return join(stateDir, 'audit.jsonl');
+}
+
 /**
  * Opens state and audit file; `life` closes them, after the last lines are written.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
@@ -74,7 +87,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
     'the audit file',
-    await openAudit(join(stateDir, 'audit.jsonl'), nowMs, { reserve, maxFileBytes, maxFiles }),
+    await openAudit(auditPathOf(config), nowMs, { reserve, maxFileBytes, maxFiles }),
   );
   const refusals = createRefusalTally({ audit, nowMs });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
@@ -95,13 +108,21 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, usage } = records;
-  const { gatewayId, cordonGraceMs } = config;
+  const { gatewayId, cordonGraceMs, onProposal } = config;
+  const { isProven = false, isVouchingEnforced = () => false } = options;
   const locks = createLocks();
-  const facts = createFactCache({ chain, follower, clusterId, clock, log, registry, random });
+  const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs });
+  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
   const challenges = createChallenges(gatewayId);
-  const admission = createAdmission({ ...shared, config, chain, reconciler, refusals });
+  const admission = createAdmission({
+    ...shared,
+    config,
+    chain,
+    reconciler,
+    refusals,
+    isVouchingEnforced,
+  });
   const verifier = createVerifier({
     ...rateLimitsOf(config),
     facts,

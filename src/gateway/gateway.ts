@@ -2,8 +2,10 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
+import { watchClaims } from './claim-watch.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
+  auditPathOf,
   createDeciders,
   type Deciders,
   type GatewayOptions,
@@ -90,7 +92,8 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
 }
 
 function warnOfLimits(log: Log, endpoints: number, taintNodes: boolean): void {
-  log.warn('The gateway reads one full node at a time: its operator can withhold changes', { endpoints });
+  if (endpoints < 2)
+    log.warn('The gateway asks one full node: its operator can hide changes from it', { endpoints });
   if (!taintNodes) log.warn('Staked nodes get no taint: any pod can run on a stranger’s machine');
 }
 
@@ -101,7 +104,8 @@ interface End {
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
 function runLoops({ options, life, records, deciders, stop }: Start): End {
-  const { clock, log } = options;
+  const { clock, log, kubernetes } = options;
+  const contested = options.contested ?? deciders.contestedNames;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -112,6 +116,7 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
       stop.signal,
     ),
     reconciler.run(stop.signal),
+    watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
@@ -133,8 +138,18 @@ async function listenForOperator(
   { options, life, records, deciders }: Start,
   socketPath: string,
 ): Promise<void> {
-  const { clock, log } = options;
-  const operator = createOperatorApi({ ...records, ...deciders, clock, log });
+  const { clock, log, figures } = options;
+  const operator = createOperatorApi({
+    ...records,
+    ...deciders,
+    kubernetes: options.kubernetes,
+    chain: options.chain,
+    auditPath: auditPathOf(options.config),
+    ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
+    clock,
+    log,
+    figures,
+  });
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, connections, 3_000);
@@ -147,7 +162,8 @@ async function listenForOperator(
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, stop } = begun;
   const { config, clock, log } = options;
-  const own = { config, tls, tokenHead, clock, log, signal: stop.signal };
+  const { takeProof } = options;
+  const own = { config, tls, tokenHead, takeProof, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   life.defer('the public port', () => publicServer.close());
   await publicServer.app.ready();

@@ -17,11 +17,19 @@ export interface WorkerView {
   readonly nowMs: number;
   /** After how long without a good stake a node is cordoned. */
   readonly cordonGraceMs: number;
+  /** Until when a slash proposal keeps it in quarantine; `undefined`: it is in none. */
+  readonly quarantineUntilMs?: number | undefined;
 }
 
 export type Step =
   /** Everything from the admitted name to the Node; begins or continues an eviction. */
-  | { readonly kind: 'evict'; readonly reason: EvictionReason; readonly isBan: boolean }
+  | {
+      readonly kind: 'evict';
+      readonly reason: EvictionReason;
+      readonly isBan: boolean;
+      /** Of the fact behind it: the breaker has no say. */
+      readonly isCertain?: boolean;
+    }
   /** The node should be evicted, but the breaker has tripped. */
   | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
   /** There is no reason for the held eviction any more. */
@@ -32,6 +40,8 @@ export type Step =
   | { readonly kind: 'remove-orphan'; readonly reason: EvictionReason }
   /** The Node has appeared. */
   | { readonly kind: 'confirm-joined' }
+  /** The Node is Ready for the first time: a machine stands behind the stake. */
+  | { readonly kind: 'note-ready' }
   | { readonly kind: 'mark' }
   /** The cluster is to know which certificates of the name count, and whether it is contested. */
   | { readonly kind: 'list-name' }
@@ -76,8 +86,9 @@ function stepOfAdmitted(view: WorkerView): Step | undefined {
     isBreakerTripped: view.isBreakerTripped,
     graceMs: 0,
     isCordonDue: isCordonDue(view),
+    isInQuarantine: view.quarantineUntilMs !== undefined,
   });
-  if (running.kind === 'evict') return { kind: 'evict', reason: running.reason, isBan };
+  if (running.kind === 'evict') return { ...running, isBan };
   if (running.kind === 'hold-eviction' && worker.heldFor !== running.reason)
     return { kind: 'hold-eviction', reason: running.reason };
   // While nothing is known everything stays as it is.
@@ -97,7 +108,7 @@ function cordonStep({ cordonedFor }: KubernetesNode, reason: string | undefined)
 /** When time alone may make a step due: a credential ends, a stake has not been good for too long. */
 export function nextLookAtMs(view: WorkerView): number | undefined {
   const { worker, fact, nowMs } = view;
-  const times = [credentialOf(worker)?.expiresAtMs];
+  const times = [credentialOf(worker)?.expiresAtMs, view.quarantineUntilMs];
   if (fact.kind === 'bad') times.push(lastGoodAtMs(view) + view.cordonGraceMs);
   const ahead = times.filter((atMs) => atMs !== undefined && atMs > nowMs) as number[];
   return ahead.length === 0 ? undefined : Math.min(...ahead);
@@ -121,9 +132,7 @@ function lateSlash({ fact, isBreakerTripped }: WorkerView): Step | undefined {
     graceMs: 0,
     isCordonDue: false,
   });
-  return running.kind === 'evict' && running.reason === 'slashed'
-    ? { kind: 'evict', reason: running.reason, isBan }
-    : undefined;
+  return running.kind === 'evict' && running.reason === 'slashed' ? { ...running, isBan } : undefined;
 }
 
 function orphanNode(view: WorkerView, reason: EvictionReason): Step | undefined {
@@ -146,6 +155,7 @@ function besideNode(view: WorkerView, node: KubernetesNode): Step | undefined {
   const isMarked = node.stakeRecordId === worker.recordId && node.tier === worker.tier;
   if (!isMarked) return { kind: 'mark' };
   if (isReadyOnShown(view, node)) return { kind: 'confirm-certificates' };
+  if (node.isReady && worker.firstReadyAtMs === undefined) return { kind: 'note-ready' };
   return isCredentialSpent(view, node) ? { kind: 'revoke-credential' } : undefined;
 }
 

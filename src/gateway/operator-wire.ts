@@ -6,6 +6,8 @@ import { BAN_SUBJECTS } from './bans.ts';
 /** The messages on the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
 export const OPERATOR_PATHS = {
   nodes: '/v1/nodes',
+  /** Followed by the node id. */
+  why: '/v1/why/',
   evict: '/v1/evict',
   ban: '/v1/ban',
   unban: '/v1/unban',
@@ -80,7 +82,47 @@ export const NodeEntry = z.object({
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
 
-export const NodesReply = z.object({ timestamp: z.number(), nodes: z.array(NodeEntry) });
+/** A name that somebody with a join credential has claimed at the k3s server. */
+export const ClaimEntry = z.object({
+  node_id: z.string(),
+  at: z.number(),
+  /** The join credentials that were alive: `<id> of <node id>`. */
+  credentials: z.array(z.string()),
+  /** closed, contested (a live stake holds the name), noted (certificates are vouched for), over. */
+  effect: z.string(),
+  /** When the claim's certificate ends at the latest. */
+  until: z.number(),
+});
+export type ClaimEntry = z.infer<typeof ClaimEntry>;
+
+/** One full node of the pool, as `/readyz` shows it too. */
+const EndpointFigures = z.object({
+  url: z.string(),
+  state: z.string(),
+  lag_ms: z.number(),
+  latency_p95_ms: z.number().nullable(),
+  calls: z.number(),
+  failures: z.number(),
+  contradiction: z.string().nullable(),
+});
+/** How new what is proven of the chain is. */
+const ChainProofFigures = z.object({
+  cluster_version: z.string().nullable(),
+  /** The chain's time of the newest proven change, ms since the epoch. */
+  proven_at: z.number().nullable(),
+  age_ms: z.number().nullable(),
+  /** How many endpoints show nothing newer. */
+  endpoints_agreed: z.number(),
+});
+export const NodesReply = z.object({
+  timestamp: z.number(),
+  nodes: z.array(NodeEntry),
+  /** The newest hundred. */
+  claims: z.array(ClaimEntry).default([]),
+  claims_count: z.number().default(0),
+  chain_endpoints: z.array(EndpointFigures).default([]),
+  chain_proof: ChainProofFigures.nullable().default(null),
+});
 export const BanEntry = z.object({
   subject: z.enum(BAN_SUBJECTS),
   value: z.string(),
@@ -93,11 +135,13 @@ export const BansReply = z.object({ timestamp: z.number(), bans: z.array(BanEntr
 export const BreakerReply = z.object({
   timestamp: z.number(),
   tripped_at: z.number().nullable(),
-  /** How many evictions may happen within the window; one more trips the breaker. */
+  /** Of how many stakers nodes may be evicted within the window; one more trips the breaker. */
   limit: z.number(),
+  /** Of how many stakers nodes were evicted within the window: each counts once. */
+  counted: z.number(),
   window_ms: z.number(),
   /** The evictions within the window. */
-  removals: z.array(z.object({ node_id: z.string(), at: z.number() })),
+  removals: z.array(z.object({ node_id: z.string(), staker: z.string().nullable(), at: z.number() })),
   held: z.array(z.string()),
 });
 /** What a command did, or with `dry_run` would do, one sentence each. */

@@ -22,6 +22,7 @@ import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
 import { parseRequest, pathOf } from './http.ts';
+import { type ProofTaker, registerProofRoute } from './proof-route.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
 import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -45,6 +46,7 @@ export interface PublicApiOptions {
   readonly registry: Registry;
   readonly reconciler: Reconciler;
   readonly usage: TokenUsage;
+  readonly takeProof?: ProofTaker | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions in progress are taken back. */
@@ -109,6 +111,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     return { status: 'vouched', ...said, in_force: isInForce };
   });
 
+  registerProofRoute(app, options);
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
@@ -198,7 +201,7 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
 function takeHeartbeat(
   { worker, sequence }: Sender,
   body: HeartbeatBody,
-  { registry, facts, reconciler, clock }: PublicApiOptions,
+  { config, registry, facts, reconciler, clock }: PublicApiOptions,
 ): HeartbeatReply {
   const nowMs = clock.nowMs();
   const before = registry.lastHeartbeat(worker.nodeId);
@@ -218,7 +221,11 @@ function takeHeartbeat(
     },
     goodAtMs: fact.kind === 'good' ? nowMs : (before?.goodAtMs ?? worker.registeredAtMs),
   });
-  const directives = directivesFor(worker, fact, registry.breaker().trippedAtMs !== undefined);
+  const directives = directivesFor(worker, {
+    fact,
+    isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
+    isInQuarantine: config.onProposal === 'quarantine' && facts.proposedUntilMs(worker) !== undefined,
+  });
   reconciler.enqueue(worker.nodeId);
   return {
     status: 'acknowledged',

@@ -6,6 +6,7 @@ import {
   expireAdmission,
   holdEviction,
   listName,
+  noteReady,
   releaseEviction,
   revokeSpentCredential,
   uncordon,
@@ -82,6 +83,8 @@ async function takeStep(
       return removeOrphan(context, nodeId, step.reason, signal);
     case 'confirm-joined':
       return confirmJoined(context, worker);
+    case 'note-ready':
+      return noteReady(context, worker);
     case 'mark':
       return context.kubernetes.markNode({ nodeId, recordId, tier }, signal);
     case 'list-name':

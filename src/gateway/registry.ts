@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { type Ban, banKey, readBan, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
+import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
 import type { Change, Store } from './store.ts';
 import { historyKey, readHistory, storedHistory } from './stored-history.ts';
-import { orNull, readStored, storedRecord } from './stored-record.ts';
+import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import type { LastHeartbeat, Worker } from './worker.ts';
 import { createWorkerIndex, type WorkerChange, type WorkerIndex } from './worker-index.ts';
@@ -29,6 +30,10 @@ export interface Registry {
   /** Who held this name, and what was seen of it; kept when the worker is forgotten. */
   history(nodeId: string): NameHistory;
   breaker(): BreakerState;
+  /** Names that others have claimed at the k3s server. */
+  claims(): ReadonlyMap<string, Claim>;
+  /** Until when password Secrets were watched without a gap; `undefined`: never. */
+  passwordsWatchedAtMs(): number | undefined;
   /** One durable transaction. */
   save(changes: Decisions): Promise<void>;
   /**
@@ -53,6 +58,10 @@ interface Decisions {
   readonly breaker?: BreakerState;
   /** In the place of what was remembered of a name; a worker's own part is added to it. */
   readonly history?: NameHistory;
+  readonly claims?: readonly Claim[];
+  /** Node ids. */
+  readonly forgottenClaims?: readonly string[];
+  readonly passwordsWatchedAtMs?: number;
 }
 
 /** What counts now. */
@@ -62,11 +71,14 @@ interface Memory {
   readonly bans: Map<string, Ban>;
   readonly histories: Map<string, NameHistory>;
   breaker: BreakerState;
+  readonly claims: Map<string, Claim>;
+  passwordsWatchedAtMs: number | undefined;
   /** Node ids whose last heartbeat is not written yet. */
   readonly unwritten: Set<string>;
 }
 
 const breakerKey = '/breaker';
+const watchedKey = '/passwords-watched';
 const none: ReadonlySet<string> = new Set();
 const flushChunk = 200;
 
@@ -74,7 +86,16 @@ const StoredBreaker = storedRecord({
   trippedAtMs: ['tripped_at', orNull(z.number())],
   removals: [
     'removals',
-    z.array(storedRecord({ nodeId: ['node_id', z.string()], atMs: ['at', z.number()] })).readonly(),
+    z
+      .array(
+        storedRecord({
+          nodeId: ['node_id', z.string()],
+          // A record of an earlier version has no such member.
+          staker: ['staker', orNull(z.string()).optional()],
+          atMs: ['at', z.number()],
+        }),
+      )
+      .readonly(),
   ],
 });
 
@@ -93,6 +114,8 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     bans: () => bans,
     history: (nodeId) => historyIn(memory, nodeId),
     breaker: () => memory.breaker,
+    claims: () => memory.claims,
+    passwordsWatchedAtMs: () => memory.passwordsWatchedAtMs,
     save: (decisions) =>
       writes.save({
         changes: () => changesOf(memory, decisions),
@@ -128,6 +151,8 @@ async function remembered(store: Store): Promise<Memory> {
     bans: new Map(),
     histories: new Map(),
     breaker: readBreaker(await store.read(breakerKey)),
+    claims: new Map(),
+    passwordsWatchedAtMs: readWatched(await store.read(watchedKey)),
     unwritten: new Set(),
   };
   for (const [key, value] of await store.list('/workers/')) {
@@ -144,6 +169,10 @@ async function remembered(store: Store): Promise<Memory> {
   for (const worker of memory.workers.all())
     if (!memory.histories.has(worker.nodeId))
       memory.histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
+  for (const [key, value] of await store.list('/claims/')) {
+    const claim = readClaim(key, value);
+    memory.claims.set(claim.nodeId, claim);
+  }
   return memory;
 }
 
@@ -162,10 +191,20 @@ function newHistory(memory: Memory, { worker, history }: Decisions): NameHistory
   return after === memory.histories.get(nodeId) ? undefined : after;
 }
 
+function readWatched(value: unknown): number | undefined {
+  return value === undefined
+    ? undefined
+    : readStored(z.strictObject({ at: Millis }), { key: watchedKey, value }).at;
+}
+
 function changesOf(memory: Memory, decisions: Decisions): readonly Change[] {
   const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { claims = [], forgottenClaims = [], passwordsWatchedAtMs: watchedAtMs } = decisions;
   const history = newHistory(memory, decisions);
   return [
+    ...forgottenClaims.map((nodeId) => ({ key: claimKey({ nodeId }), value: undefined })),
+    ...claims.map((claim) => ({ key: claimKey(claim), value: storedClaim(claim) })),
+    ...(watchedAtMs === undefined ? [] : [{ key: watchedKey, value: { at: watchedAtMs } }]),
     ...(worker ? [changeOf(memory, worker)] : []),
     ...(history ? [{ key: historyKey(history.nodeId), value: storedHistory(history) }] : []),
     ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
@@ -187,6 +226,18 @@ function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<s
   for (const ban of added) if (!overtaken.has(banKey(ban))) bans.set(banKey(ban), ban);
   for (const ban of lifted) if (!overtaken.has(banKey(ban))) bans.delete(banKey(ban));
   if (breaker && !overtaken.has(breakerKey)) memory.breaker = breaker;
+  rememberClaims(memory, decisions, overtaken);
+}
+
+function rememberClaims(
+  memory: Memory,
+  { claims = [], forgottenClaims = [], passwordsWatchedAtMs }: Decisions,
+  overtaken: ReadonlySet<string>,
+): void {
+  for (const nodeId of forgottenClaims)
+    if (!overtaken.has(claimKey({ nodeId }))) memory.claims.delete(nodeId);
+  for (const claim of claims) if (!overtaken.has(claimKey(claim))) memory.claims.set(claim.nodeId, claim);
+  memory.passwordsWatchedAtMs = passwordsWatchedAtMs ?? memory.passwordsWatchedAtMs;
 }
 
 function forget(

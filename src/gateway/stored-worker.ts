@@ -22,6 +22,7 @@ const ExpiryReasons = z.enum([
   'join_expired',
   'admission_interrupted',
   'admission_failed',
+  'names_claimed',
 ] as const satisfies readonly ExpiryReason[]);
 
 const Credential = storedRecord({
@@ -91,6 +92,8 @@ const StoredWorker = storedRecord({
   status: ['status', Status],
   statusSinceMs: ['status_since', Millis],
   lockedAtMs: ['locked_at', orNull(Millis)],
+  // A record of an earlier version has no such member.
+  firstReadyAtMs: ['first_ready_at', orNull(Millis).optional()],
   heldFor: ['held_for', orNull(EvictionReasons)],
   certificates: ['certificates', orDefault(StoredCertificates, noCertificates)],
   isListingDue: ['listing_due', orDefault(z.boolean(), false)],

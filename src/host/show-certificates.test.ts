@@ -1,6 +1,6 @@
-import { DaasError, gatewayErrorCode } from '#base';
 import { FakeAgent, FakeClock, FakeGateways, FakeStakeChain, RecordingLog } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
+import { DaasError, gatewayErrorCode } from '#base';
 import { createEventBus } from './events.ts';
 import { showCertificates } from './show-certificates.ts';
 

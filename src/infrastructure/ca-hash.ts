@@ -5,8 +5,8 @@ export interface CaBundle {
   /** Of the join token (`K10<hash>::…`): lower-case hex. */
   readonly hash: string;
   /**
-   * PEM of the certificates that the hash stands for, and of the CAs below them. Of a bundle with several certificates the
-   * hash covers the root alone: any other self-signed certificate in it is nobody's word.
+   * PEM of the certificates that the hash vouches for. Of a bundle with several it covers the root alone, so it is the root
+   * and the CAs below it: any other certificate in it is nobody's word.
    */
   readonly trusted: readonly string[];
 }
@@ -33,7 +33,7 @@ export function readCaBundle(bundle: string | Uint8Array): CaBundle {
     .update(root ? root.raw : bytes)
     .digest('hex');
   const trusted = root
-    ? certificates.filter((one) => one.raw.equals(root.raw) || !isIssuedBy(one, one))
+    ? certificates.filter((one) => rootOf(one, certificates)?.raw.equals(root.raw))
     : certificates;
   return { hash, trusted: trusted.map(String) };
 }

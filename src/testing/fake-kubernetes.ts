@@ -2,6 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { type Clock, DaasError, Secret, type Secret as SecretType } from '#base';
 import {
   type AdmittedName,
+  type ForeignPassword,
+  type ForeignPasswordChange,
   isOperatorsName,
   type KubernetesNode,
   type KubernetesPort,
@@ -25,6 +27,7 @@ const reads: readonly PortMethod[] = [
   'clientAuthorities',
   'joinCredentials',
   'watchNodes',
+  'watchForeignPasswords',
 ];
 
 /**
@@ -53,6 +56,8 @@ export class FakeKubernetes implements KubernetesPort {
   isDown = false;
   readonly #nodes = new Map<string, KubernetesNode>();
   readonly #listeners = new Set<(change: NodeChange) => void>();
+  readonly #foreignPasswords = new Map<string, ForeignPassword>();
+  readonly #passwordListeners = new Set<(change: ForeignPasswordChange) => void>();
   readonly #answers = new Map<string, Promise<boolean>>();
   readonly #clock: Clock;
 
@@ -87,6 +92,14 @@ export class FakeKubernetes implements KubernetesPort {
     this.#listeners.delete(listener);
   }
 
+  async watchForeignPasswords(listener: (change: ForeignPasswordChange) => void, signal: AbortSignal) {
+    await this.#enter('watchForeignPasswords');
+    listener({ kind: 'listed', passwords: [...this.#foreignPasswords.values()] });
+    this.#passwordListeners.add(listener);
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    this.#passwordListeners.delete(listener);
+  }
+
   async nodePassword(nodeId: string) {
     await this.#enter('nodePassword', nodeId);
     return this.passwords.get(nodeId);
@@ -94,6 +107,7 @@ export class FakeKubernetes implements KubernetesPort {
   async reserveNodePassword({ nodeId, hash, recordId }: { nodeId: string; hash: string; recordId: string }) {
     await this.#enter('reserveNodePassword', nodeId);
     this.passwords.delete(nodeId);
+    this.#removeForeignPassword(nodeId);
     // The moment in which the name is not reserved.
     await this.before?.('reserveNodePassword', `gap of ${nodeId}`);
     this.passwords.set(nodeId, { nodeId, hash, recordId });
@@ -248,6 +262,7 @@ export class FakeKubernetes implements KubernetesPort {
     this.#nodes.delete(name);
     // As k3s does: the password goes with its Node.
     this.passwords.delete(name);
+    this.#removeForeignPassword(name);
     this.#tell({ kind: 'deleted', node });
   }
   has(name: string): boolean {
@@ -268,6 +283,7 @@ export class FakeKubernetes implements KubernetesPort {
     const reserved = this.passwords.get(nodeId);
     if (reserved) return (await this.#isRight(password, reserved.hash)) ? 200 : 403;
     this.passwords.set(nodeId, { nodeId, hash: `of ${password.reveal()}`, recordId: undefined });
+    this.#addForeignPassword(nodeId);
     return 200;
   }
   /**
@@ -307,6 +323,19 @@ export class FakeKubernetes implements KubernetesPort {
   #mustNotBeReserved(nodeId: string): void {
     if (isOperatorsName(this.names.get(nodeId)))
       throw new DaasError('DAAS_NAME_RESERVED', `the name ${nodeId} is reserved`);
+  }
+
+  /** A password Secret that is not the gateway's appears. */
+  #addForeignPassword(nodeId: string): void {
+    const password = { nodeId, uid: randomUUID() };
+    this.#foreignPasswords.set(nodeId, password);
+    for (const listener of this.#passwordListeners) listener({ kind: 'added', password });
+  }
+  #removeForeignPassword(nodeId: string): void {
+    const password = this.#foreignPasswords.get(nodeId);
+    if (!password) return;
+    this.#foreignPasswords.delete(nodeId);
+    for (const listener of this.#passwordListeners) listener({ kind: 'deleted', password });
   }
 
   #tell(change: NodeChange): void {

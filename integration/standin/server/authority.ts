@@ -46,15 +46,29 @@ export async function openAuthority(directory: string, name: string): Promise<Au
   return authorityOf(await readFile(certificatePath, 'utf8'), await readFile(keyPath, 'utf8'));
 }
 
-async function makeAuthority(commonName: string): Promise<{ certificate: string; key: string }> {
+/** A CA below another one. */
+export async function subordinateOf(
+  parent: Pick<Authority, 'certificate' | 'key'>,
+  name: string,
+): Promise<Authority> {
+  const { certificate, key } = await makeAuthority(name, parent);
+  return authorityOf(certificate, key);
+}
+
+async function makeAuthority(
+  commonName: string,
+  parent?: Pick<Authority, 'certificate' | 'key'>,
+): Promise<{ certificate: string; key: string }> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+  const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
-    name: `CN=${commonName}`,
+    subject: `CN=${commonName}`,
+    issuer: parent ? new x509.X509Certificate(parent.certificate).subject : `CN=${commonName}`,
+    publicKey: keys.publicKey,
+    signingKey: parent ? await importSigningKey(parent.key) : keys.privateKey,
     notBefore: new Date(Date.now() - 60_000),
     notAfter: new Date(Date.now() + 3650 * dayMs),
     signingAlgorithm: algorithm,
-    keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
       new x509.KeyUsagesExtension(
@@ -67,15 +81,14 @@ async function makeAuthority(commonName: string): Promise<{ certificate: string;
   return { certificate: `${certificate.toString('pem')}\n`, key: await privateKeyPem(keys.privateKey) };
 }
 
+function importSigningKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const der = createPrivateKey(pem).export({ format: 'der', type: 'pkcs8' });
+  return webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']);
+}
+
 async function authorityOf(certificate: string, key: string): Promise<Authority> {
   const own = new x509.X509Certificate(certificate);
-  const signingKey = await webcrypto.subtle.importKey(
-    'pkcs8',
-    createPrivateKey(key).export({ format: 'der', type: 'pkcs8' }),
-    algorithm,
-    false,
-    ['sign'],
-  );
+  const signingKey = await importSigningKey(key);
 
   async function sign({
     publicKey,

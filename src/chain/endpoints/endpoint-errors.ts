@@ -1,4 +1,11 @@
-import { ConfigurationError, DaasError, describeNetworkFailure, innermostCause } from '#base';
+import {
+  ConfigurationError,
+  DaasError,
+  describeNetworkFailure,
+  type ErrorCode,
+  innermostCause,
+  messageOf,
+} from '#base';
 import { type HttpProxy, proxyText } from '#infrastructure';
 
 /** A failure of the chain layer; `code` names it (docs/errors.md). */
@@ -30,6 +37,18 @@ export function chainUnavailable(
       details: { url, what, ...(retryAfterMs !== undefined && { retryAfterMs }) },
     },
   );
+}
+
+/** The last failure, and what each endpoint before it said: with several endpoints, one message alone misleads. */
+export function allFailed(failures: readonly unknown[]): unknown {
+  const last = failures.at(-1);
+  if (failures.length < 2 || !(last instanceof DaasError)) return last;
+  return new ChainError(last.code as ErrorCode, failures.map(messageOf).join('; '), {
+    cause: last.cause,
+    isRetryable: true,
+    exitCode: last.exitCode,
+    details: last.details,
+  });
 }
 
 /** Every node has asked to be left alone for a while. */

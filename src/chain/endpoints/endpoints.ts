@@ -2,7 +2,7 @@ import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { type Backoff, backoffDelayMs, type Clock, ConfigurationError, DaasError } from '#base';
 import { choose, type EndpointState, hedgeDelayMs, releasedAtMs, stateOf } from './choose.ts';
 import { type Endpoint, type EndpointOptions, openEndpoint } from './endpoint.ts';
-import { blockedByNode } from './endpoint-errors.ts';
+import { allFailed, blockedByNode } from './endpoint-errors.ts';
 import { afterFailure, afterSuccess, afterTip, type Health, p95Ms, type Tip, UNKNOWN } from './health.ts';
 import type { EndpointSettings } from './node-fetch.ts';
 
@@ -60,6 +60,11 @@ export interface Endpoints {
     signal?: AbortSignal,
     retryForMs?: number,
   ): Promise<T>;
+  /**
+   * Asks every other endpoint that may be asked now, each by itself. What it says of an endpoint counts as any call does;
+   * reads stay where they are. Returns the results there are; failures are left out.
+   */
+  aside<T>(except: string | undefined, body: (endpoint: Endpoint) => Promise<T>): Promise<readonly T[]>;
   /** Says that an endpoint served what the validators did not sign. It is not asked again while another is there. */
   drop(url: string, contradiction: string): void;
   status(): EndpointStatus[];
@@ -85,6 +90,7 @@ export function openEndpoints(addresses: readonly EndpointAddress[], options: En
       inRounds(pool, (order) => oneByOne(pool, order, body, signal), signal, retryForMs),
     withSeveral: (body, isFinal, signal, retryForMs) =>
       inRounds(pool, (order) => atOnce(pool, order, body, isFinal), signal, retryForMs),
+    aside: (except, body) => askAside(pool, except, body),
     drop: (url, contradiction) => {
       for (const member of pool.members)
         if (member.endpoint.url === url && member.health.contradiction === undefined)
@@ -160,6 +166,19 @@ async function inRounds<T>(
   }
 }
 
+async function askAside<T>(
+  pool: Pool,
+  except: string | undefined,
+  body: (endpoint: Endpoint) => Promise<T>,
+): Promise<readonly T[]> {
+  const healths = pool.members.map(({ health }) => health);
+  const others = choose(healths, pool.preferred, pool.options.clock.monotonicMs()).filter(
+    (index) => pool.members[index]?.endpoint.url !== except,
+  );
+  const outcomes = await Promise.allSettled(others.map((index) => ask(pool, index, body)));
+  return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+}
+
 const isRetryable = (error: unknown) => error instanceof DaasError && error.isRetryable;
 
 async function oneByOne<T>(
@@ -168,17 +187,19 @@ async function oneByOne<T>(
   body: (endpoint: Endpoint) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  let failure: unknown;
+  const failures: unknown[] = [];
   for (const index of order) {
     try {
-      return await ask(pool, index, body);
+      const result = await ask(pool, index, body);
+      pool.preferred = index;
+      return result;
     } catch (error) {
       signal?.throwIfAborted();
       if (!isRetryable(error)) throw error;
-      failure = error;
+      failures.push(error);
     }
   }
-  throw failure;
+  throw allFailed(failures);
 }
 
 /** Asks the next endpoint when one fails or takes longer than it usually does; the first reply counts. */
@@ -213,7 +234,7 @@ async function hedged<T>(
     );
   };
   try {
-    let failure: unknown;
+    const failures: unknown[] = [];
     for (start(); running.size > 0; ) {
       const last = [...running.keys()].at(-1) as number;
       const delayMs = hedgeDelayMs((pool.members[last] as Member).health, timeoutMs);
@@ -227,15 +248,17 @@ async function hedged<T>(
       const first = await Promise.race(late ? [...running.values(), late] : [...running.values()]);
       signal?.throwIfAborted();
       if (first === 'late') start();
-      else if (!('error' in first)) return first.result as T;
-      else {
+      else if (!('error' in first)) {
+        pool.preferred = first.index;
+        return first.result as T;
+      } else {
         if (!isRetryable(first.error)) throw first.error;
-        failure = first.error;
+        failures.push(first.error);
         running.delete(first.index);
         if (running.size === 0) start();
       }
     }
-    throw failure;
+    throw allFailed(failures);
   } finally {
     settled.abort(new Error('another endpoint has answered'));
   }
@@ -250,6 +273,7 @@ async function atOnce<T>(
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const outcomes = order.slice(0, MOST_AT_ONCE).map(async (index) => {
     const result = await ask(pool, index, body);
+    pool.preferred = index;
     if (isFinal(result)) resolve(result);
     return result;
   });
@@ -257,7 +281,7 @@ async function atOnce<T>(
     const done = all.find((outcome) => outcome.status === 'fulfilled');
     if (done) return resolve(done.value);
     const errors = all.map((outcome) => (outcome as PromiseRejectedResult).reason as unknown);
-    reject(errors.find((error) => !isRetryable(error)) ?? errors[0]);
+    reject(errors.find((error) => !isRetryable(error)) ?? allFailed(errors));
   });
   return promise;
 }
@@ -275,7 +299,6 @@ async function ask<T>(
   try {
     const result = await body(member.endpoint);
     member.health = afterSuccess(member.health, clock.monotonicMs() - startedAtMs);
-    pool.preferred = index;
     return result;
   } catch (error) {
     if (!isCancelled() && isRetryable(error)) {

@@ -6,7 +6,7 @@ import { ProofError } from './proof-error.ts';
 import type { ProofDocument } from './proof-file.ts';
 import type { TransactionProof } from './transaction-proof.ts';
 import { encodeCommittee } from './trust.ts';
-import type { TrustPin } from './trust-pin.ts';
+import type { EpochPin, TrustPin } from './trust-pin.ts';
 import { AggregatedSignature, readObject, readSummary } from './wire.ts';
 
 /** Full nodes that are asked for bytes; nothing they bring is believed. */
@@ -22,9 +22,21 @@ export interface Nodes {
 export async function currentPin(nodes: Nodes, signal?: AbortSignal): Promise<TrustPin> {
   const current = await readEpoch(nodes, undefined, signal);
   const epoch = current.epoch ?? 0n;
-  if (epoch === 0n) return { committee: encodeCommittee(committeeOf(current)).digest };
-  const { summary } = await lastCheckpointOf(nodes, epoch - 1n, signal);
-  return { epoch: Number(epoch - 1n), checkpoint: digestOf('CheckpointSummary', summary) };
+  return epoch === 0n
+    ? { committee: encodeCommittee(committeeOf(current)).digest }
+    : pinOfEpoch(nodes, epoch - 1n, signal);
+}
+
+/** A pin to the last checkpoint of an epoch, which has ended. */
+export async function pinOfEpoch(nodes: Nodes, epoch: bigint, signal?: AbortSignal): Promise<EpochPin> {
+  const { summary } = await lastCheckpointOf(nodes, epoch, signal);
+  return { epoch: Number(epoch), checkpoint: digestOf('CheckpointSummary', summary) };
+}
+
+/** A pin to the committee of a chain's first epoch. */
+export async function committeePin(nodes: Nodes, signal?: AbortSignal): Promise<{ committee: string }> {
+  const genesis = await readEpoch(nodes, 0n, signal);
+  return { committee: encodeCommittee(committeeOf(genesis)).digest };
 }
 
 /**

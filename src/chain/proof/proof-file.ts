@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Committees } from './committees.ts';
+import { Committees, committeeOfPin } from './committees.ts';
 import { ProofError } from './proof-error.ts';
 import { type ProvenTransaction, type TransactionProof, verifyTransaction } from './transaction-proof.ts';
 import { isSamePin, TrustPin } from './trust-pin.ts';
@@ -87,7 +87,7 @@ export function verifyProofDocument(document: ProofDocument, pin: TrustPin): Pro
   if (!isSamePin(document.pin, pin)) {
     throw new ProofError('pin-mismatch', 'the proof follows from another trust pin than the one given');
   }
-  const committees = new Committees(pin, document.pinned);
+  const committees = new Committees([committeeOfPin(pin, document.pinned)]);
   for (const step of document.committees) committees.follow(step);
   return verifyTransaction(committees, document.transaction);
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { signerIndexes } from './bitmap.ts';
 import { nextCommittee, prepareCheckpoint, verifyCheckpoint } from './certificate.ts';
 import { type Committee, createCommittee, KeyCache } from './committee.ts';
-import { Committees } from './committees.ts';
+import { Committees, committeeOfPin } from './committees.ts';
 import { digestOf } from './digest.ts';
 import { ProofError, type ProofReason } from './proof-error.ts';
 import {
@@ -42,10 +42,8 @@ function reasonOf(action: () => unknown): ProofReason | 'accepted' {
 function committeesOf(committee: ReturnType<typeof signingCommittee>): Committees {
   const before = signingCommittee(committee.epoch - 1n, [10_000n], 99);
   const { summary } = signedCheckpoint(before, { next: committee });
-  return new Committees(
-    { epoch: Number(before.epoch), checkpoint: digestOf('CheckpointSummary', summary) },
-    summary,
-  );
+  const pin = { epoch: Number(before.epoch), checkpoint: digestOf('CheckpointSummary', summary) };
+  return new Committees([committeeOfPin(pin, summary)]);
 }
 
 describe('a certificate', () => {
@@ -208,9 +206,11 @@ describe('committees', () => {
     const { summary } = signedCheckpoint(before, { next: signingCommittee(11n, [10_000n]) });
     const other = signedCheckpoint(before, { next: signingCommittee(11n, [10_000n], 5) }).summary;
     const pin = { epoch: 10, checkpoint: digestOf('CheckpointSummary', summary) };
-    expect(reasonOf(() => new Committees(pin, summary))).toBe('accepted');
-    expect(reasonOf(() => new Committees(pin, other))).toBe('pin-mismatch');
-    expect(reasonOf(() => new Committees({ ...pin, epoch: 9 }, summary))).toBe('pin-mismatch');
+    expect(reasonOf(() => new Committees([committeeOfPin(pin, summary)]))).toBe('accepted');
+    expect(reasonOf(() => new Committees([committeeOfPin(pin, other)]))).toBe('pin-mismatch');
+    expect(reasonOf(() => new Committees([committeeOfPin({ ...pin, epoch: 9 }, summary)]))).toBe(
+      'pin-mismatch',
+    );
   });
 
   test('of an epoch before the pin, or not followed to yet, are unknown', () => {
@@ -291,9 +291,9 @@ real(`checkpoints of real networks (${HAD_BY})`, () => {
     const summary = fromHex(a.summary);
     const { epoch } = readSummary(summary);
     const pin = { epoch: Number(epoch), checkpoint: digestOf('CheckpointSummary', summary) };
-    const committees = new Committees(pin, summary);
+    const committees = new Committees([committeeOfPin(pin, summary)]);
     expect(committees.newestEpoch).toBe(189n);
-    expect(committees.follow(certified(b)).epoch).toBe(190n);
+    expect(committees.follow(certified(b)).committee.epoch).toBe(190n);
   });
 
   test('a transaction of mainnet’s epoch 246 is proven with its events and objects', () => {
@@ -353,7 +353,7 @@ function mainnet() {
     events: fromHex(transaction.events),
     objects: transaction.objects.map(({ bcs }) => fromHex(bcs)),
   };
-  return { committees: new Committees(pin, summary), proof, objects: transaction.objects };
+  return { committees: new Committees([committeeOfPin(pin, summary)]), proof, objects: transaction.objects };
 }
 
 type Proof = ReturnType<typeof mainnet>['proof'];

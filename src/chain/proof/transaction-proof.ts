@@ -78,6 +78,12 @@ export function verifyTransaction(committees: Committees, proof: TransactionProo
   return { checkpoint, digest: proof.transaction, objects, events, deleted: effects.deleted };
 }
 
+/** The objects of a proof whose checkpoint has these contents, without a look at its signature. */
+export function objectsOf(proof: TransactionProof, contentDigest: string): readonly ProvenObject[] {
+  const effects = effectsOf(proof, contentDigest);
+  return proof.objects.map((bytes) => objectOf(bytes, effects));
+}
+
 /** What is used of effects, the same for both of their versions. */
 interface Effects {
   readonly eventsDigest: string | null;

@@ -8,15 +8,27 @@ const Digest = z.string().refine((text) => isDigest(text), 'must be 32 bytes in 
  * What is believed of a chain without a proof: the last checkpoint of an epoch, which names the committee of the next
  * one; or, for a chain that is in its first epoch, that epoch's committee by its fingerprint.
  */
-export const TrustPin = z.union([
-  z.strictObject({ epoch: z.int().nonnegative(), checkpoint: Digest }),
-  z.strictObject({ committee: Digest }),
-]);
+export const EpochPin = z.strictObject({ epoch: z.int().nonnegative(), checkpoint: Digest });
+export type EpochPin = z.infer<typeof EpochPin>;
+export const TrustPin = z.union([EpochPin, z.strictObject({ committee: Digest })]);
 export type TrustPin = z.infer<typeof TrustPin>;
+
+/** What is believed of a chain: a pin as old as the cluster, and a recent one that the way from it has to lead through. */
+export const TrustAnchors = z.strictObject({ trust: TrustPin, recentTrust: EpochPin.optional() });
+export type TrustAnchors = z.infer<typeof TrustAnchors>;
 
 /** `245:8RiK…` or `committee:8RiK…`, as it is shown and compared by people. */
 export function formatPin(pin: TrustPin): string {
   return 'committee' in pin ? `committee:${pin.committee}` : `${pin.epoch}:${pin.checkpoint}`;
+}
+
+/** The digest's first 16 bytes in hexadecimal groups of four: what two people read to each other to compare a pin. */
+export function fingerprintOf(pin: TrustPin): string {
+  const bytes = fromBase58('committee' in pin ? pin.committee : pin.checkpoint).subarray(0, 16);
+  const epoch = 'committee' in pin ? 0 : pin.epoch;
+  return `${epoch} ${Buffer.from(bytes)
+    .toString('hex')
+    .replace(/(.{4})(?=.)/g, '$1-')}`;
 }
 
 /** Reads {@link formatPin}'s text. Throws `DAAS_TRUST_PIN_INVALID` (exit 78), naming `origin`. */

@@ -1,0 +1,174 @@
+import { type LyingNode, startLyingNode } from '@k3s-daas/devnet';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { silentLog, systemClock } from '#base';
+import { type ChainClient, createChainClient, createStakeChain, openNetwork, operations } from '#chain';
+import { anchorsOnFirstUse, collectProof, currentPin, formatProofFile } from '#proof';
+import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
+
+/** Two of three full nodes lie together; the third one is honest. */
+let world: ChainWorld;
+let liars: LyingNode[] = [];
+
+beforeAll(async () => {
+  world = await startChainWorld();
+  liars = [await startLyingNode(world.devnet.ledger), await startLyingNode(world.devnet.ledger)];
+});
+afterEach(() => {
+  for (const liar of liars) liar.beHonest();
+});
+afterAll(async () => {
+  for (const liar of liars) await liar[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+async function openClient(urls: readonly string[]): Promise<ChainClient> {
+  const { endpoints } = await openNetwork([world.url], { clock: systemClock });
+  return createChainClient({
+    endpoints: urls,
+    deployment: { ...world.deployment, trust: await currentPin(endpoints) },
+    clock: systemClock,
+    retryForMs: 0,
+  });
+}
+/** The liars come first: they are asked before the honest one. */
+const all = () => [...liars.map(({ url }) => url), world.url];
+
+let nodes = 0;
+async function joined() {
+  nodes += 1;
+  const wallet = await world.wallet();
+  const journal = await world.journal(wallet);
+  const chain = createStakeChain({ client: world.client, wallet, journal, log: silentLog });
+  const holderKey = new Uint8Array(32).fill(nodes);
+  const { objectId: recordId } = await chain.join({
+    nodeId: `worker-${nodes}`,
+    stakeMist: 2n * SUI,
+    holderKey,
+  });
+  const { token } = (await world.client.records([recordId])).get(recordId) ?? {};
+  return { recordId, tokenId: token as string };
+}
+
+/** All liars serve objects as they are now, whatever happens. */
+function hideChangesOf(...ids: readonly string[]): void {
+  for (const id of ids) {
+    const object = world.devnet.ledger.objects.get(id);
+    for (const { lies } of liars) lies.objects.set(id, object ?? 'absent');
+  }
+}
+
+async function untilRead<T>(read: () => Promise<T>, isWanted: (value: T) => boolean): Promise<T> {
+  for (;;) {
+    const value = await read();
+    if (isWanted(value)) return value;
+    await systemClock.sleep(20);
+  }
+}
+
+describe('one honest endpoint of three', () => {
+  test('is enough to see a slash that the others hide', async () => {
+    const { recordId } = await joined();
+    const client = await openClient(all());
+    await client.cluster();
+    expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'active' });
+    hideChangesOf(recordId, world.deployment.clusterId);
+    await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+    const { version } = await world.client.clusterState();
+    await untilRead(
+      () => client.cluster(),
+      (cluster) => cluster.version >= version,
+    );
+    expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
+  });
+
+  test('is enough for a start: the first reading already shows the newest cluster', async () => {
+    hideChangesOf(world.deployment.clusterId);
+    await joined();
+    const { version } = await world.client.clusterState();
+    const client = await openClient(all());
+    expect((await client.cluster()).version).toBe(version);
+    expect(client.freshness()).toMatchObject({ clusterVersion: version, endpointsAgreed: 1 });
+  });
+
+  test('shows a stake that the others say is not there', async () => {
+    const { recordId, tokenId } = await joined();
+    for (const { lies } of liars) {
+      lies.objects.set(recordId, 'absent');
+      lies.objects.set(tokenId, 'absent');
+    }
+    const client = await openClient(all());
+    await client.cluster();
+    expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'active' });
+    expect((await client.tokens([tokenId])).get(tokenId)).toMatchObject({ stakeId: recordId });
+  });
+});
+
+test('a record from before a change that the cluster names counts as not read where nobody shows the newer one', async () => {
+  const { recordId } = await joined();
+  const client = await openClient(liars.map(({ url }) => url));
+  await client.cluster();
+  hideChangesOf(recordId);
+  await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+  await client.cluster();
+  expect((await client.records([recordId])).get(recordId)).toBeUndefined();
+});
+
+test('a full node whose validators are others, or that skips an epoch, proves nothing', async () => {
+  const { recordId } = await joined();
+  world.devnet.advanceEpoch();
+  world.devnet.advanceEpoch();
+  const { recordId: later } = await joined();
+  const [liar] = liars as [LyingNode];
+  const lie = async (change: (lies: LyingNode['lies']) => void) => {
+    liar.beHonest();
+    change(liar.lies);
+    const client = createChainClient({
+      endpoints: [liar.url],
+      deployment: { ...world.deployment, trust: pinOfFirstEpoch },
+      clock: systemClock,
+      retryForMs: 0,
+    });
+    return (await client.records([recordId, later])).get(later);
+  };
+  const pinOfFirstEpoch = await firstPin();
+  expect(await lie(() => undefined)).toMatchObject({ status: 'active' });
+  expect(
+    await lie((lies) => {
+      lies.isSignedByOthers = true;
+    }),
+  ).toBeUndefined();
+  expect(await lie((lies) => lies.skippedEpochs.add(0n))).toBeUndefined();
+  expect(
+    await lie((lies) => {
+      lies.prunedBelow = world.devnet.ledger.tip.sequenceNumber + 1n;
+    }),
+  ).toBeUndefined();
+});
+
+async function firstPin() {
+  const { endpoints } = await openNetwork([world.url], { clock: systemClock });
+  return (await anchorsOnFirstUse(endpoints, world.deployment.clusterId)).trust;
+}
+
+test('a proof that anybody brings shows what the only full node hides, and one of another package is not kept', async () => {
+  const { recordId } = await joined();
+  const client = await openClient(liars.map(({ url }) => url));
+  await client.cluster();
+  hideChangesOf(recordId, world.deployment.clusterId);
+  await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+  expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'active' });
+  const { endpoints, chainId } = await openNetwork([world.url], { clock: systemClock });
+  const proofOf = async (objectId: string) =>
+    formatProofFile(await collectProof(endpoints, { objectId, pin: await firstPin(), chainId }));
+  const proof = await proofOf(recordId);
+  expect(await client.takeProof(proof)).toEqual([recordId]);
+  expect(await client.takeProof(proof)).toEqual([]);
+  expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
+  const coin = [...world.devnet.ledger.objects.ownedBy(world.operator.address, world.devnet.ledger.code)][0];
+  expect(await client.takeProof(await proofOf(coin?.id ?? ''))).toEqual([]);
+  const forged = JSON.parse(proof);
+  forged.objects[0] = Buffer.from('no object').toString('base64');
+  await expect(client.takeProof(JSON.stringify(forged))).rejects.toMatchObject({
+    code: 'DAAS_PROOF_INVALID',
+  });
+});

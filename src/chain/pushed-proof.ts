@@ -1,0 +1,37 @@
+import { normalizeStructTag } from '@mysten/sui/utils';
+import type { Deployment } from './deployment.ts';
+import type { ObjectProofs } from './object-proofs.ts';
+import type { ProvenObject, TransactionProof } from './proof/index.ts';
+
+/**
+ * Takes a proof file that somebody brought. Only what this cluster's package has made counts, and only what is newer than
+ * what is known is verified: the pairing comes last.
+ * @returns the ids of the objects that are newer.
+ * @throws `DAAS_PROOF_INVALID`, `DAAS_PROOF_UNKNOWN_FORMAT`, `DAAS_CHAIN_FORK`.
+ */
+export async function takeProof(
+  proofs: ObjectProofs,
+  deployment: Deployment,
+  text: string,
+): Promise<readonly string[]> {
+  const { parseProofFile, readProof } = await import('./proof/index.ts');
+  const { transaction } = parseProofFile(text);
+  const isNew = (bytes: Uint8Array) => {
+    const object = readProof({ ...transaction, objects: [bytes] })?.object;
+    return object && isOfPackage(object, deployment) && isNewer(object, proofs);
+  };
+  const objects = transaction.objects.filter(isNew);
+  if (objects.length === 0) return [];
+  const taken: TransactionProof = { ...transaction, objects };
+  return (await proofs.accept(taken)).map(({ id }) => id);
+}
+
+function isOfPackage({ type }: ProvenObject, { packageId }: Deployment): boolean {
+  if (type === undefined || !type.includes('::')) return false;
+  const [address] = normalizeStructTag(type).split('::');
+  const [own] = normalizeStructTag(`${packageId}::m::T`).split('::');
+  return address === own;
+}
+
+const isNewer = ({ id, version }: ProvenObject, proofs: ObjectProofs) =>
+  version > (proofs.newest(id)?.version ?? 0n);
