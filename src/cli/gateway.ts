@@ -41,7 +41,12 @@ function setupCommand(io: Io): Command {
       nodeNames('--reserve'),
     )
     .option('--dry-run', 'show the changes, make none')
-    .option('--check', 'like --dry-run, and exit with 1 when something is missing')
+    .option(
+      '--check',
+      'like --dry-run, and exit with 1 when something is missing; when nothing is, try the policies out',
+    )
+    .option('--print', 'print the manifests, as kubectl takes them, and ask no cluster')
+    .option('--remove', 'take everything that setup has written out of the cluster')
     .option('--yes', 'do not ask before changing the cluster')
     .option('--json', 'print one JSON object')
     .action(async (flags: SetupFlags) => {

@@ -179,7 +179,8 @@ async function takeClaims(watch: ClaimWatch, claims: readonly Claim[]): Promise<
     ...(claims.length > 1 && { detail: `and ${claims.length - 1} more: k3s-daas gateway nodes` }),
   });
   await registry.decide({ claims, forgottenClaims: forgotten(registry, claims.length, clock.nowMs()) });
-  for (const { nodeId } of claims) await markContested(watch, nodeId, 'claimed');
+  // Together: they are written as one transaction.
+  await Promise.all(claims.map(({ nodeId }) => markContested(watch, nodeId, 'claimed')));
   const isAbuse = claims.some(({ credentials }) =>
     credentials.some(({ id }) => (counts.get(id) ?? 0) >= CLAIMS_PER_CREDENTIAL),
   );

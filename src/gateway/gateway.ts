@@ -99,11 +99,12 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
 
 /** `undefined`: it is off. */
 function openAuthorizer(
-  { config, authorizerProgram: program, vouches, clock, log }: GatewayOptions,
+  { config, authorizerProgram: program, vouches: given, clock, log }: GatewayOptions,
   { registry, audit }: Records,
-  { reconciler }: Deciders,
+  { reconciler, vouches: known }: Deciders,
 ): Promise<AuthorizerFeed> | undefined {
   if (config.authorizer.mode === 'off') return undefined;
+  const vouches = given ?? known;
   if (!program) throw new RangeError('startGateway: the authorizer needs authorizerProgram');
   return createAuthorizerFeed({ config, program, registry, reconciler, vouches, audit, clock, log });
 }
@@ -121,7 +122,8 @@ interface End {
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
 function runLoops({ options, life, records, deciders, authorizer, stop }: Start): End {
-  const { clock, log, kubernetes, contested } = options;
+  const { clock, log, kubernetes } = options;
+  const contested = options.contested ?? deciders.contestedNames;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -132,6 +134,7 @@ function runLoops({ options, life, records, deciders, authorizer, stop }: Start)
       stop.signal,
     ),
     reconciler.run(stop.signal),
+    deciders.sight.run(stop.signal),
     watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
@@ -162,7 +165,6 @@ async function listenForOperator(
     kubernetes: options.kubernetes,
     chain: options.chain,
     auditPath: auditPathOf(options.config),
-    ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
     clock,
     log,
     figures,

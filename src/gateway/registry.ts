@@ -3,8 +3,10 @@ import { type Ban, banKey, readBan, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
 import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
+import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
 import type { Change, Store } from './store.ts';
+import { historyKey, readHistory, storedHistory } from './stored-history.ts';
 import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import type { LastHeartbeat, Worker } from './worker.ts';
@@ -25,6 +27,8 @@ export interface Registry {
   onWorkerChange(listener: WorkerChange): void;
   lastHeartbeat(nodeId: string): LastHeartbeat | undefined;
   bans(): ReadonlyMap<string, Ban>;
+  /** Who held this name, and what was seen of it; kept when the worker is forgotten. */
+  history(nodeId: string): NameHistory;
   breaker(): BreakerState;
   /** Names that others have claimed at the k3s server. */
   claims(): ReadonlyMap<string, Claim>;
@@ -55,6 +59,8 @@ interface Decisions {
   readonly bans?: readonly Ban[];
   readonly lifted?: ReadonlyArray<Pick<Ban, 'subject' | 'value'>>;
   readonly breaker?: BreakerState;
+  /** In the place of what was remembered of a name; a worker's own part is added to it. */
+  readonly history?: NameHistory;
   readonly claims?: readonly Claim[];
   /** Node ids. */
   readonly forgottenClaims?: readonly string[];
@@ -67,6 +73,7 @@ interface Memory {
   readonly workers: WorkerIndex;
   readonly lastHeartbeats: Map<string, LastHeartbeat>;
   readonly bans: Map<string, Ban>;
+  readonly histories: Map<string, NameHistory>;
   breaker: BreakerState;
   readonly claims: Map<string, Claim>;
   readonly moments: Map<string, number>;
@@ -110,6 +117,7 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     onWorkerChange: (listener) => workers.onChange(listener),
     lastHeartbeat: (nodeId) => lastHeartbeats.get(nodeId),
     bans: () => bans,
+    history: (nodeId) => historyIn(memory, nodeId),
     breaker: () => memory.breaker,
     claims: () => memory.claims,
     moment: (name) => memory.moments.get(name),
@@ -119,8 +127,9 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
         apply: (overtaken) => remember(memory, decisions, overtaken),
       }),
     decide(decisions) {
+      const changes = changesOf(memory, decisions);
       remember(memory, decisions);
-      return writes.owe(changesOf(memory, decisions));
+      return writes.owe(changes);
     },
     failure: () => writes.failure(),
     forget: (nodeId) =>
@@ -145,6 +154,7 @@ async function remembered(store: Store): Promise<Memory> {
     workers: createWorkerIndex(),
     lastHeartbeats: new Map(),
     bans: new Map(),
+    histories: new Map(),
     breaker: readBreaker(await store.read(breakerKey)),
     claims: new Map(),
     moments: new Map(),
@@ -156,6 +166,14 @@ async function remembered(store: Store): Promise<Memory> {
     if (lastHeartbeat) memory.lastHeartbeats.set(worker.nodeId, lastHeartbeat);
   }
   for (const [key, value] of await store.list('/bans/')) memory.bans.set(key, readBan(key, value));
+  for (const [key, value] of await store.list('/names/')) {
+    const history = readHistory(key, value);
+    memory.histories.set(history.nodeId, history);
+  }
+  // Of an earlier version, which remembered no more than the last holder.
+  for (const worker of memory.workers.all())
+    if (!memory.histories.has(worker.nodeId))
+      memory.histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
   for (const [key, value] of await store.list('/claims/')) {
     const claim = readClaim(key, value);
     memory.claims.set(claim.nodeId, claim);
@@ -169,18 +187,21 @@ function readBreaker(value: unknown): BreakerState {
   return value === undefined ? idleBreaker : readStored(StoredBreaker, { key: breakerKey, value });
 }
 
-function changesOf(
-  memory: Memory,
-  {
-    worker,
-    bans: added = [],
-    lifted = [],
-    breaker,
-    claims = [],
-    forgottenClaims = [],
-    moments = {},
-  }: Decisions,
-): readonly Change[] {
+const historyIn = ({ histories }: Memory, nodeId: string): NameHistory =>
+  histories.get(nodeId) ?? emptyHistory(nodeId);
+
+/** The history of a name that these decisions change; `undefined` when they change none. */
+function newHistory(memory: Memory, { worker, history }: Decisions): NameHistory | undefined {
+  if (!worker) return history;
+  const { nodeId } = worker;
+  const after = historyAfter(history ?? historyIn(memory, nodeId), memory.workers.get(nodeId), worker);
+  return after === memory.histories.get(nodeId) ? undefined : after;
+}
+
+function changesOf(memory: Memory, decisions: Decisions): readonly Change[] {
+  const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { claims = [], forgottenClaims = [], moments = {} } = decisions;
+  const history = newHistory(memory, decisions);
   return [
     ...forgottenClaims.map((nodeId) => ({ key: claimKey({ nodeId }), value: undefined })),
     ...claims.map((claim) => ({ key: claimKey(claim), value: storedClaim(claim) })),
@@ -189,6 +210,7 @@ function changesOf(
       value: atMs === undefined ? undefined : { at: atMs },
     })),
     ...(worker ? [changeOf(memory, worker)] : []),
+    ...(history ? [{ key: historyKey(history.nodeId), value: storedHistory(history) }] : []),
     ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
     ...lifted.map((ban) => ({ key: banKey(ban), value: undefined })),
     ...(breaker ? [{ key: breakerKey, value: z.encode(StoredBreaker, breaker) }] : []),
@@ -200,8 +222,10 @@ function changeOf({ lastHeartbeats }: Memory, worker: Worker): Change {
 }
 
 function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<string> = none): void {
-  const { workers, bans } = memory;
   const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { workers, bans, histories } = memory;
+  const history = newHistory(memory, decisions);
+  if (history && !overtaken.has(historyKey(history.nodeId))) histories.set(history.nodeId, history);
   if (worker && !overtaken.has(workerKey(worker.nodeId))) workers.set(worker);
   for (const ban of added) if (!overtaken.has(banKey(ban))) bans.set(banKey(ban), ban);
   for (const ban of lifted) if (!overtaken.has(banKey(ban))) bans.delete(banKey(ban));

@@ -1,3 +1,5 @@
+import type { Vouch } from '#domain';
+import { type Certificates, noCertificates } from './certificates.ts';
 import type { EvictionReason } from './decision.ts';
 
 /**
@@ -56,6 +58,10 @@ export interface Worker {
   /** Why it should be evicted, while the tripped breaker holds the eviction. */
   readonly heldFor: EvictionReason | undefined;
   readonly host: Readonly<Record<string, string | number>>;
+  /** The client certificates that its host has shown. */
+  readonly certificates: Certificates;
+  /** The cluster does not know yet which of them count, or whether the name is contested. */
+  readonly isListingDue: boolean;
 }
 
 /** What the last heartbeat reported; kept in memory and written at intervals. */
@@ -93,6 +99,18 @@ export function credentialOf(worker: Worker): IssuedCredential | undefined {
     : undefined;
 }
 
+/** A worker that is no longer admitted loses its vouches with that. */
 export function withStatus(worker: Worker, status: WorkerStatus, nowMs: number): Worker {
-  return { ...worker, status, statusSinceMs: nowMs };
+  const isOut = ['lapsed', 'evicting', 'evicted'].includes(status.kind);
+  const lost = isOut ? { certificates: noCertificates, isListingDue: false } : {};
+  return { ...worker, ...lost, status, statusSinceMs: nowMs };
+}
+
+/** What a live stake vouches for. */
+export function vouchesOf({ nodeId, certificates, status }: Worker): readonly Vouch[] {
+  const isIn = status.kind === 'admitting' || status.kind === 'joining' || status.kind === 'member';
+  if (!isIn) return [];
+  const { confirmed, shown } = certificates;
+  const known = new Map([...confirmed, ...shown].map((one) => [one.fingerprint, { nodeId, ...one }]));
+  return [...known.values()];
 }
