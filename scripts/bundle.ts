@@ -20,12 +20,17 @@ await build(programDirectory, {
     'k3s-daas': 'src/start.ts',
     plugin: 'src/plugin/index.ts',
     'plugin-testing': 'src/plugin/testing/index.ts',
+    // A thread of its own.
+    'pairing-worker': 'src/chain/proof/pairing-worker.ts',
   },
   external: [MOVE_TEMPLATE, '@k3s-daas/devnet'],
   // Loading a module of ours does nothing, except the two that are programs: a command takes no more of a layer than it uses.
   treeshake: {
     moduleSideEffects: [
-      { test: /\/(?:src\/(?!start\.|main\.)|plugins\/)(?!.*node_modules)/, sideEffects: false },
+      {
+        test: /\/(?:src\/(?!start\.|main\.|chain\/proof\/pairing-worker)|plugins\/)(?!.*node_modules)/,
+        sideEffects: false,
+      },
     ],
   },
 });

@@ -5,6 +5,7 @@ const { shortSignatures } = bls12_381;
 
 /** In all 10 000, as on every Sui network; the large one has a quorum (6 667) alone. */
 const VOTING_POWERS = [7_000n, 1_000n, 1_000n, 1_000n];
+const MOST_SIGNED = 4_096;
 /** Scope CheckpointSummary, version 0, application Sui. */
 const SUMMARY_INTENT = [2, 0, 0];
 
@@ -31,6 +32,8 @@ export interface CheckpointSignature {
 export class Validators {
   readonly #seed: string;
   readonly #committees = new Map<bigint, readonly Validator[]>();
+  /** Signing costs some 10 ms, and many clients ask for the same checkpoints. */
+  readonly #signed = new Map<string, CheckpointSignature>();
 
   constructor(seed: string) {
     this.#seed = seed;
@@ -49,6 +52,17 @@ export class Validators {
 
   /** Signed by the large validator and the first of the others. */
   sign(epoch: bigint, summary: Uint8Array): CheckpointSignature {
+    const name = `${epoch} ${createHash('sha256').update(summary).digest('hex')}`;
+    const known = this.#signed.get(name);
+    if (known) return known;
+    const signed = this.#signAnew(epoch, summary);
+    this.#signed.set(name, signed);
+    const [oldest] = this.#signed.keys();
+    if (this.#signed.size > MOST_SIGNED && oldest !== undefined) this.#signed.delete(oldest);
+    return signed;
+  }
+
+  #signAnew(epoch: bigint, summary: Uint8Array): CheckpointSignature {
     const committee = this.committee(epoch);
     const large = committee.findIndex(({ votingPower }) => votingPower === VOTING_POWERS[0]);
     const signers = [large, large === 0 ? 1 : 0].sort((left, right) => left - right);

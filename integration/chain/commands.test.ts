@@ -247,6 +247,11 @@ describe('a cluster from nothing, by commands alone', () => {
       ['DAAS_TIERS_INVALID', () => set('--tiers', '1,2'), 'three'],
       ['DAAS_FLAGS_CONFLICT', () => set('--accept-admin', '--accept-treasury'), 'one of'],
       [
+        'DAAS_FLAGS_CONFLICT',
+        () => set('--raise-threshold', '2', '--unbonding', '7d'),
+        '--unbonding would be',
+      ],
+      [
         'DAAS_ENDPOINT_INVALID',
         () => ['cluster', 'show', '--endpoint', 'fullnode.example'],
         'https://fullnode.testnet.sui.io:443',

@@ -168,3 +168,18 @@ describe('of three endpoints', () => {
     });
   });
 });
+
+test('when no endpoint answers, the error says what each of them said', async () => {
+  const broken: Handle = (incoming, outgoing) => {
+    incoming.resume().on('end', () => outgoing.writeHead(502).end('bad gateway'));
+  };
+  const refusing: Handle = (incoming, outgoing) => {
+    incoming.resume().on('end', () => outgoing.writeHead(401).end('who are you'));
+  };
+  const [first, second] = await Promise.all([gate(broken), gate(refusing)]);
+  const failure = open([first.url, second.url], { timeoutMs: 2_000 }).cluster();
+  await expect(failure).rejects.toMatchObject({ isRetryable: true });
+  const { message } = (await failure.catch((error: unknown) => error)) as Error;
+  expect(message).toContain(`${first.url} could not be asked`);
+  expect(message).toContain(`${second.url} does not answer`);
+});

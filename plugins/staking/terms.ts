@@ -27,7 +27,10 @@ export function termsOf({ admin, slashers, parameters, pending }: Cluster): Term
 function termsIn(parameters: ClusterParameters, slashers: readonly string[]): Terms {
   return {
     'minimum stake': formatSui(parameters.minimumWorkerStakeMist),
+    'minimum top-up': formatSui(parameters.minimumTopUpMist),
+    tiers: parameters.tiersMist.map((stakeMist) => `from ${formatSui(stakeMist)}`).join(', '),
     'unbonding time': seconds(parameters.unbondingMs),
+    'longest token life': `${parameters.longestTokenLifeEpochs} epochs`,
     'votes for a slash': String(parameters.slashThreshold),
     'proposal life': seconds(parameters.proposalLifeMs),
     'challenge time': seconds(parameters.challengeMs),

@@ -2,7 +2,7 @@ import { access, chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Journal, Secret, silentLog, systemClock } from '#base';
+import { DaasError, type Journal, Secret, silentLog, systemClock } from '#base';
 import { openJournal } from '#infrastructure';
 import type { AgentStart } from '#plugin';
 import { AgentSettings } from './settings.ts';
@@ -26,7 +26,12 @@ const request: AgentStart = {
 };
 
 /** A supervisor of a program that waits for its SIGTERM, with a journal that a test may hold up. */
-async function makeWorld(beforeWrite: (key: string) => Promise<void>, script = 'exec sleep 60') {
+async function makeWorld(
+  beforeWrite: (key: string) => Promise<void>,
+  script = 'exec sleep 60',
+  checkServer: NonNullable<Parameters<typeof createAgentSupervisor>[0]['checkServer']> = async () =>
+    undefined,
+) {
   const binary = join(directory, 'k3s');
   await writeFile(binary, `#!/bin/sh\n${script}\n`);
   await chmod(binary, 0o755);
@@ -54,6 +59,7 @@ async function makeWorld(beforeWrite: (key: string) => Promise<void>, script = '
     random: () => 1,
     log: silentLog,
     emit: () => undefined,
+    checkServer,
   });
   return { supervisor, tokenFile: join(directory, 'run', 'worker-1', 'join-token') };
 }
@@ -105,6 +111,25 @@ test('k3s that ends itself because of a setting is not started again, and its ow
     message: expect.stringContaining('failed to parse kubelet flag: unknown flag: --foo'),
   });
   expect(await readFile(starts, 'utf8')).toBe('x\n');
+});
+
+test('before each start of k3s, one after a crash too, its server is checked; a refusal starts nothing', async () => {
+  const starts = join(directory, 'starts');
+  const checked: unknown[] = [];
+  const { supervisor } = await makeWorld(
+    async () => undefined,
+    `echo x >> ${starts}\nexit 1`,
+    async (server) => {
+      checked.push(server);
+      if (checked.length === 2) throw new DaasError('DAAS_SERVER_CA_MISMATCH', 'another CA');
+    },
+  );
+  await expect(supervisor.start(request, new AbortController().signal)).rejects.toMatchObject({
+    code: 'DAAS_SERVER_CA_MISMATCH',
+  });
+  expect(await readFile(starts, 'utf8')).toBe('x\n');
+  const server = { url: 'https://127.0.0.1:9', caHash: 'a'.repeat(64) };
+  expect(checked).toEqual([server, server]);
 });
 
 test('k3s that ends itself for another reason is started again, and its last words end up in the sentence', async () => {

@@ -96,13 +96,15 @@ export function clusterFacts(state: ClusterState, version: bigint, nowMs: number
 }
 
 /**
- * Names the terms of a cluster: 32 hex digits of a SHA-256 over cluster id, version of the terms and the parameters that
- * hold once what is pending is in force. The version rises with each act that changes terms, so the value changes by such
+ * Names the terms of a cluster: 32 hex digits of a SHA-256 over cluster id, admin, version of the terms and the parameters
+ * that hold once what is pending is in force. The version rises with each act that changes terms, so the value changes by such
  * an act and never by time.
  */
 export function termsFingerprint(state: ClusterState): string {
   const final = state.pending ? announced(state, state.pending) : state.parameters;
-  const hash = createHash('sha256').update(`k3s-daas terms\n${state.id}\n${state.termsVersion}\n`);
+  const hash = createHash('sha256').update(
+    `k3s-daas terms\n${state.id}\n${state.admin}\n${state.termsVersion}\n`,
+  );
   return hash.update(clusterModule.Parameters.serialize(final).toBytes()).digest('hex').slice(0, 32);
 }
 

@@ -1,7 +1,7 @@
 import { GATEWAY_TIERS, type GatewayEntry } from '#domain';
 import { GATEWAY_STATUSES, type GatewayStatus } from './contract-objects.ts';
 import { expectEvent } from './executed-transaction.ts';
-import { cluster } from './generated/index.ts';
+import { attestation, cluster } from './generated/index.ts';
 import { type ClusterActor, digestOf, operation } from './operation.ts';
 
 /** A gateway as it is registered on chain, which gives it its id. */
@@ -30,6 +30,43 @@ export const addGateway = operation(({ client }: ClusterActor, gateway: NewGatew
     },
   };
 });
+
+const LOAD_DOCUMENT = '0x2::nitro_attestation::load_nitro_attestation';
+
+/** Shows a document of AWS Nitro for a gateway; the chain checks signature, certificates and time of it. */
+export const registerAttestation = operation(
+  (
+    { client }: ClusterActor,
+    { gatewayId, document }: { readonly gatewayId: string; readonly document: Uint8Array },
+  ) => {
+    const { packageId, clusterId } = client.deployment;
+    return {
+      packageId,
+      shared: [clusterId],
+      build: (tx, objects) => {
+        const loaded = tx.moveCall({
+          target: LOAD_DOCUMENT,
+          arguments: [tx.pure.vector('u8', document), tx.object.clock()],
+        });
+        attestation.registerAttestation(tx, packageId, {
+          cluster: objects.mutable(clusterId),
+          gateway: gatewayId,
+          document: loaded,
+        });
+      },
+      resultOf: (transaction) => {
+        const event = expectEvent(transaction, packageId, cluster.MODULE, 'GatewayAttested');
+        const { measurement, attestation: kept } = cluster.GatewayAttested.parse(event);
+        return {
+          digest: transaction.digest,
+          measurement: Buffer.from(measurement).toString('hex'),
+          enclaveKey: Buffer.from(kept.enclaveKey).toString('hex'),
+          expiresAtMs: Number(kept.expiresAtMs),
+        };
+      },
+    };
+  },
+);
 
 export const setGatewayStatus = operation(
   (

@@ -4,6 +4,7 @@ import type { ReadObject } from './object-reads.ts';
 import type {
   KeptProof,
   Nodes,
+  Pairing,
   ProofStore,
   Proven,
   Prover,
@@ -32,6 +33,8 @@ export interface ObjectProofsOptions {
   readonly onUnproven?: UnprovenListener | undefined;
   /** Called once, with the evidence that two checkpoints of one height are signed. */
   readonly onFork?: ((evidence: string) => void) | undefined;
+  /** Where signatures are verified; left out: as the load asks for it. */
+  readonly pairing?: Pairing | undefined;
   /** How long a proof that cannot be had yet is waited for. A checkpoint is certified one to two seconds after. */
   readonly waitForMs?: number;
   readonly random?: () => number;
@@ -210,7 +213,7 @@ function restored({ proof }: KeptProof, module: ProofModule | undefined): Proven
 type ProofModule = typeof import('./proof/index.ts');
 
 /** Loaded with the first object: without proofs the curve arithmetic is never loaded. A failure is tried again. */
-function proverOf({ nodes, anchors, store, clock }: ObjectProofsOptions) {
+function proverOf({ nodes, anchors, store, clock, pairing }: ObjectProofsOptions) {
   let loaded: ProofModule | undefined;
   let prover: Promise<Prover> | undefined;
   return {
@@ -218,7 +221,8 @@ function proverOf({ nodes, anchors, store, clock }: ObjectProofsOptions) {
     openProver: (): Promise<Prover> => {
       prover ??= Promise.all([import('./proof/index.ts'), anchors()]).then(([module, known]) => {
         loaded = module;
-        return module.createProver({ nodes, anchors: known, store, nowMs: () => clock.nowMs() });
+        const nowMs = () => clock.nowMs();
+        return module.createProver({ nodes, anchors: known, store, nowMs, ...(pairing && { pairing }) });
       });
       const opening = prover;
       opening.catch(() => {

@@ -2,7 +2,7 @@ import type { Clock } from '#base';
 import type { Deployment } from './deployment.ts';
 import type { Endpoints } from './endpoints/index.ts';
 import { createObjectProofs, type ObjectProofs, type UnprovenListener } from './object-proofs.ts';
-import type { ProofStore, TrustAnchors } from './proof/index.ts';
+import type { Pairing, ProofStore, TrustAnchors } from './proof/index.ts';
 
 /** How a client holds what full nodes serve to what the validators signed. */
 export interface ProofOptions {
@@ -12,6 +12,8 @@ export interface ProofOptions {
   readonly proofStore?: ProofStore;
   /** Called with what is trusted on first use, at each start without a trust pin. */
   readonly onFirstUse?: (anchors: TrustAnchors, isFirst: boolean) => void;
+  /** Where signatures of checkpoints are verified; left out: on this thread, and in a worker thread above a few a second. */
+  readonly pairing?: Pairing;
   /** Called once, with the evidence that two checkpoints of one height are signed. */
   readonly onFork?: (evidence: string) => void;
 }
@@ -22,13 +24,14 @@ export function openProofs(
   deployment: Deployment,
   endpoints: Endpoints,
 ): ObjectProofs | undefined {
-  const { proofStore: store, clock } = options;
+  const { proofStore: store, clock, pairing } = options;
   if (!deployment.trust && !store) return undefined;
   return createObjectProofs({
     nodes: endpoints,
     anchors: () => anchorsOf(options, deployment, endpoints),
     store,
     clock,
+    pairing,
     onFork: options.onFork,
     onUnproven: (unproven) => {
       const { contradictedBy, objectId, detail } = unproven;

@@ -1,5 +1,5 @@
 import { changeCluster, createCluster, forceUnstake, scheduleParameters } from './cluster-operations.ts';
-import { addGateway, setGatewayStatus } from './gateway-operations.ts';
+import { addGateway, registerAttestation, setGatewayStatus } from './gateway-operations.ts';
 import { publish } from './publish-operation.ts';
 import {
   answerSlash,
@@ -23,6 +23,7 @@ export const operations = {
   forceUnstake,
   addGateway,
   setGatewayStatus,
+  registerAttestation,
   proposeSlash,
   voteSlash,
   executeSlash,

@@ -16,7 +16,11 @@ export function sayTrust({ trust, recentTrust }: Deployment, log: Log): void {
 }
 
 /** How a long-running program proves what full nodes serve: it keeps committees and proofs in its state directory. */
-export function proofsOf(stateDir: string, { chainId }: Deployment, log: Log): Required<ProofOptions> {
+export function proofsOf(
+  stateDir: string,
+  { chainId }: Deployment,
+  log: Log,
+): Omit<Required<ProofOptions>, 'pairing'> {
   return {
     proofStore: openProofStore(join(stateDir, 'proofs.db'), chainId),
     onUnproven: warnUnproven(log),

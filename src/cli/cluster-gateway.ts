@@ -1,11 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import { ConfigurationError, httpsOriginProblem, maskUserInfo } from '#base';
+import { ConfigurationError, httpsOriginProblem, maskUserInfo, messageOf } from '#base';
 import { GATEWAY_STATUSES, type GatewayStatus, operations } from '#chain';
 import { GATEWAY_TIERS, type GatewayTier } from '#domain';
 import {
   ask,
   carryOut,
   type DeploymentOptions,
+  formatTime,
   openClusterActor,
   parseHex,
   type SpendOptions,
@@ -17,7 +19,7 @@ import { addressOf } from './sui-address.ts';
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
-/** `k3s-daas cluster gateway add | status`. */
+/** `k3s-daas cluster gateway add | status | register-attestation`. */
 export function addGatewayCommands(command: Command, io: Io): void {
   const gateway = command.command('gateway').description('The gateways that workers can join through.');
   withDeployment(withSpending(gateway.command('add')))
@@ -25,7 +27,7 @@ export function addGatewayCommands(command: Command, io: Io): void {
     .option('--url <url>', 'https://… as workers reach it')
     .option('--tls-pin <hex>', 'SHA-256 of the TLS public key (SubjectPublicKeyInfo); at most two', collect)
     .option('--signing-key <hex>', 'Ed25519 public key of the gateway, 32 bytes')
-    .option('--attestation-kind <name>', 'kind of attestation; only none is supported', 'none')
+    .option('--attestation-kind <name>', 'kind of attestation: none, or nitro with a measurement', 'none')
     .option('--measurement <hex>', 'measurement that the attestation must show', '')
     .addOption(
       new Option('--tier <name>', 'serves workers of this tier and above')
@@ -40,6 +42,17 @@ export function addGatewayCommands(command: Command, io: Io): void {
     .action((id: string, status: string, options: SpendOptions & DeploymentOptions) =>
       gatewayStatus(io, id, status, options),
     );
+  withDeployment(withSpending(gateway.command('register-attestation')))
+    .description(
+      'Show the chain a document of AWS Nitro for a gateway of kind nitro. It counts for a week; the wallet is the admin.',
+    )
+    .argument('<gateway>', 'id of the gateway')
+    .requiredOption('--document <file>', 'the attestation document, as the enclave gives it (COSE_Sign1)')
+    .action((id: string, options: AttestationOptions) => registerAttestation(io, id, options));
+}
+
+interface AttestationOptions extends SpendOptions, DeploymentOptions {
+  readonly document: string;
 }
 
 interface AddOptions extends SpendOptions, DeploymentOptions {
@@ -127,4 +140,51 @@ async function gatewayStatus(
   );
   if (done)
     io.result({ gatewayId, status, ...done }, `The gateway ${gatewayId} is ${status} (${done.digest}).`);
+}
+
+/** A document of Nitro has some 5 kB; a pure input of a transaction at most 16. */
+const LONGEST_DOCUMENT_BYTES = 16 * 1024;
+
+async function registerAttestation(io: Io, id: string, options: AttestationOptions): Promise<void> {
+  const gatewayId = addressOf(id, 'the gateway id');
+  const document = await readDocument(options.document);
+  const actor = await openClusterActor(io, options);
+  const plan = await operations.registerAttestation.plan(actor, { gatewayId, document });
+  const done = await carryOut(io, plan, options, {
+    question: 'Register the attestation?',
+    facts: [
+      ['cluster', actor.client.deployment.clusterId],
+      ['wallet', actor.wallet.address],
+      ['gateway', gatewayId],
+      ['document', `${options.document} (${document.length} bytes)`],
+    ],
+    json: { gatewayId, document: options.document, wallet: actor.wallet.address },
+  });
+  if (done)
+    io.result(
+      { gatewayId, ...done },
+      table([
+        ['gateway', gatewayId],
+        ['measurement', done.measurement],
+        ['enclave key', done.enclaveKey],
+        ['counts until', formatTime(done.expiresAtMs)],
+        ['transaction', done.digest],
+      ]),
+    );
+}
+
+async function readDocument(file: string): Promise<Uint8Array> {
+  const refused = (why: string, cause?: unknown) =>
+    new ConfigurationError('DAAS_EVIDENCE_UNREADABLE', `--document: '${file}' ${why}`, { cause });
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (cause) {
+    throw refused(
+      `cannot be read (${messageOf(cause)}): give the file that the enclave's document is in`,
+      cause,
+    );
+  }
+  if (bytes.length > 0 && bytes.length <= LONGEST_DOCUMENT_BYTES) return Uint8Array.from(bytes);
+  throw refused(`has ${bytes.length} bytes: a document of Nitro has some 5 kB, and 16 kB at most`);
 }

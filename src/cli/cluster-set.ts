@@ -43,11 +43,40 @@ export async function setCluster(io: Io, options: SetOptions): Promise<void> {
       'DAAS_FLAGS_CONFLICT',
       'each change that counts at once is a transaction of its own: give one of --remove-slasher, --raise-threshold, --offer-admin, --accept-admin, --accept-treasury, or --server and --ca-hash',
     );
+  if (changes.length > 0 || changesServers) refuseParameters(options);
   const [change] = changes;
   const actor = await openClusterActor(io, options);
   if (changesServers) await changeServers(io, actor, options);
   else if (change) await changeAtOnce(io, actor, change, options);
   else await schedule(io, actor, options);
+}
+
+/** What `cluster set` announces, by the option's name. */
+const PARAMETER_FLAGS: Readonly<Partial<Record<keyof SetOptions, string>>> = {
+  minimumStake: '--minimum-stake',
+  minimumTopUp: '--minimum-top-up',
+  tiers: '--tiers',
+  tierPermissions: '--tier-permissions',
+  unbonding: '--unbonding',
+  tokenEpochs: '--token-epochs',
+  slasher: '--slasher',
+  threshold: '--threshold',
+  proposalLife: '--proposal-life',
+  challenge: '--challenge',
+  treasury: '--treasury',
+};
+
+/** Parameters are announced by a transaction of their own: beside a change that counts at once they would be dropped. */
+function refuseParameters(options: SetOptions): void {
+  const given = Object.entries(PARAMETER_FLAGS).flatMap(([name, flag]) =>
+    options[name as keyof SetOptions] === undefined ? [] : [flag],
+  );
+  if (given.length === 0) return;
+  throw new ConfigurationError(
+    'DAAS_FLAGS_CONFLICT',
+    `${given.join(', ')} would be announced, the other change counts at once: run \`cluster set\` once for each. Nothing was sent`,
+    { details: { flags: given } },
+  );
 }
 
 function immediateChanges(options: SetOptions): ClusterChange[] {

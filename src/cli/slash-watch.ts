@@ -1,12 +1,15 @@
-import { type Clock, ConfigurationError, systemClock } from '#base';
-import { type ChainClient, parametersAt, slashReadiness } from '#chain';
+import { type Clock, ConfigurationError, DaasError, systemClock } from '#base';
+import { type ChainClient, parametersAt, type SlashReadiness, slashReadiness } from '#chain';
 import { formatDuration } from './chain-options.ts';
 import type { Io } from './io.ts';
 import { proposalOf } from './slash-proposal.ts';
 
 const INTERVAL_MS = 2_000;
 
-/** Waits until the proposal has its votes and its challenge time is over. Throws `DAAS_PROPOSAL_CLOSED` (exit 78). */
+/**
+ * Waits until the proposal has its votes and its challenge time is over; outages of the full nodes are waited for too. Throws
+ * `DAAS_PROPOSAL_CLOSED` (exit 78).
+ */
 export async function untilExecutable(
   io: Pick<Io, 'note'>,
   client: ChainClient,
@@ -15,9 +18,13 @@ export async function untilExecutable(
 ): Promise<void> {
   let told = '';
   for (;;) {
-    const proposal = await proposalOf(client, proposalId);
-    const { state, nowMs } = await client.clusterState();
-    const readiness = slashReadiness(proposal, parametersAt(state, nowMs), nowMs);
+    const readiness = await readinessOf(client, proposalId).catch(outageOf);
+    if (readiness.kind === 'outage') {
+      if (readiness.message !== told) io.note(`waits: ${readiness.message}`);
+      told = readiness.message;
+      await clock.sleep(INTERVAL_MS);
+      continue;
+    }
     if (readiness.kind === 'ready') return;
     if (readiness.kind === 'closed')
       throw new ConfigurationError(
@@ -37,4 +44,16 @@ export async function untilExecutable(
     const delayMs = readiness.kind === 'challenge' ? Math.min(readiness.delayMs, INTERVAL_MS) : INTERVAL_MS;
     await clock.sleep(delayMs);
   }
+}
+
+async function readinessOf(client: ChainClient, proposalId: string): Promise<SlashReadiness> {
+  const proposal = await proposalOf(client, proposalId);
+  const { state, nowMs } = await client.clusterState();
+  return slashReadiness(proposal, parametersAt(state, nowMs), nowMs);
+}
+
+/** What may pass by itself; anything else is thrown. */
+function outageOf(error: unknown): { readonly kind: 'outage'; readonly message: string } {
+  if (error instanceof DaasError && error.isRetryable) return { kind: 'outage', message: error.message };
+  throw error;
 }

@@ -4,10 +4,21 @@ import { parameterRows } from './cluster-parameters.ts';
 
 type Row = readonly [string, string];
 
+/** Parameters that are shown as they are; the others have a sentence of their own below. */
+const UNEXPLAINED: ReadonlySet<string> = new Set([
+  'minimum worker stake',
+  'minimum top-up',
+  'longest token life',
+  'proposal life',
+]);
+
 /** What somebody who stakes agrees to: for how long the coins are locked, who may take them, and what is announced. */
 export function termsRows({ state, nowMs }: ClusterSnapshot): Row[] {
-  const { unbondingMs, slashers, slashThreshold, treasury, challengeMs } = parametersAt(state, nowMs);
+  const parameters = parametersAt(state, nowMs);
+  const { unbondingMs, slashers, slashThreshold, treasury, challengeMs } = parameters;
   return [
+    ['admin', `${state.admin} can change these terms for later stakes, and announce changes for all`],
+    ...parameterRows(parameters).filter(([name]) => UNEXPLAINED.has(name) || name.startsWith('tier ')),
     ['unbonding', `the coins come back ${formatDuration(unbondingMs)} after you ask for them`],
     ['slash', `${slashThreshold} of ${slashers.length} slashers can take the stake`],
     ...slashers.map((slasher): Row => ['slasher', nameOf(slasher, state.admin)]),
@@ -51,10 +62,9 @@ function byName(parameters: ParameterState): Map<string, string> {
 
 /** The same for `--json`. */
 export function termsJson({ state, nowMs }: ClusterSnapshot) {
-  const { unbondingMs, slashers, slashThreshold, treasury, challengeMs } = parametersAt(state, nowMs);
   const { pending, termsVersion } = state;
   return {
-    terms: { unbondingMs, slashers, slashThreshold, treasury, challengeMs },
+    terms: { admin: state.admin, ...parametersAt(state, nowMs) },
     termsFingerprint: termsFingerprint(state),
     termsVersion,
     pending: pending && BigInt(nowMs) < pending.effectiveAtMs ? pending : null,

@@ -15,6 +15,7 @@ export function kubernetesNodeOf(node: V1Node): KubernetesNode {
     tier: node.metadata?.labels?.[NODE_TIER],
     createdAtMs: timeOf(node.metadata?.creationTimestamp) ?? 0,
     readyChangedAtMs: timeOf(ready?.lastTransitionTime),
+    bootId: node.status?.nodeInfo?.bootID || undefined,
     isUnschedulable: node.spec?.unschedulable === true,
     cordonedFor: node.spec?.taints?.find(({ key }) => key === CORDON_TAINT)?.value,
   };

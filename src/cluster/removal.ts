@@ -51,9 +51,9 @@ interface Removal {
 const homesGoneMs = 60_000;
 
 async function isThere(api: KubeApi, object: KubernetesObject, signal: Signal): Promise<boolean> {
-  const { read } = verbsOf(api, object.kind ?? '');
+  const verbs = verbsOf(api, object.kind ?? '');
   const what = `read ${describeObject(object)}`;
-  const found = await absentIsFine(api.call(what, (given) => read(object, given), { signal }));
+  const found = await absentIsFine(api.call(what, (given) => verbs.read(object, given), { signal }));
   // A namespace that is on its way out takes a while.
   return found !== undefined && found.metadata?.deletionTimestamp === undefined;
 }
@@ -61,10 +61,10 @@ async function isThere(api: KubeApi, object: KubernetesObject, signal: Signal): 
 /** A namespace is emptied first: a `setup` that comes before it is gone could write nothing into it. */
 async function untilHomesAreGone({ api, clock, signal }: Removal): Promise<void> {
   const endsAtMs = clock.monotonicMs() + homesGoneMs;
+  const verbs = verbsOf(api, 'Namespace');
   for (const home of namesHomes()) {
-    const { read } = verbsOf(api, 'Namespace');
     const isLeft = () =>
-      absentIsFine(api.call(`read ${describeObject(home)}`, (given) => read(home, given), { signal }));
+      absentIsFine(api.call(`read ${describeObject(home)}`, (given) => verbs.read(home, given), { signal }));
     while ((await isLeft()) && clock.monotonicMs() < endsAtMs) await clock.sleep(500, signal);
   }
 }

@@ -6,7 +6,7 @@ import * as x509 from '@peculiar/x509';
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 type Keys = webcrypto.CryptoKeyPair;
 
-export interface LeafOptions {
+interface LeafOptions {
   readonly organizations?: readonly string[];
   readonly usage?: 'client' | 'server';
   readonly endsInMs?: number;

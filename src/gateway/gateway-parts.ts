@@ -5,6 +5,7 @@ import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, Vouch
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
+import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
@@ -124,6 +125,14 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const shared = { kubernetes, registry, audit, locks, clock, log };
   const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
   const challenges = createChallenges(gatewayId);
+  const clones = new Clones({
+    registry,
+    audit,
+    clock,
+    log,
+    node: (nodeId) => reconciler.nodes()?.get(nodeId),
+    heartbeatIntervalMs: config.heartbeatIntervalMs,
+  });
   const admission = createAdmission({
     ...shared,
     config,
@@ -131,6 +140,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     reconciler,
     refusals,
     isVouchingEnforced,
+    clones,
   });
   const verifier = createVerifier({
     ...rateLimitsOf(config),
@@ -142,6 +152,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     usage,
     clock,
     startedAtMs,
+    clones,
   });
   const vouches = createVouchTable(registry);
   const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
@@ -160,5 +171,6 @@ function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {
       ratePerSecond: Math.max(limits.tokenRate, asked),
       burst: limits.tokenBurst,
     }),
+    registrations: createRateLimit({ ratePerSecond: limits.nodeRate, burst: limits.nodeBurst }),
   };
 }

@@ -12,7 +12,7 @@ export interface Holder {
 }
 
 /** What was seen of a name that makes it contested. */
-export interface ContestMark {
+interface ContestMark {
   readonly reason: ContestReason;
   readonly atMs: number;
 }

@@ -12,14 +12,14 @@ import type { ReconcilerContext } from './reconciler-context.ts';
 import { isAdmitted, type Worker } from './worker.ts';
 
 /** What a host shows of its agent. */
-export interface Showing {
+interface Showing {
   readonly nodeId: string;
   /** PEM each. */
   readonly pems: readonly string[];
   readonly requestId: string;
 }
 
-export interface Vouching {
+interface Vouching {
   readonly identities: readonly string[];
   /** The cluster has been told. */
   readonly isInForce: boolean;

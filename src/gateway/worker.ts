@@ -1,5 +1,7 @@
 import type { Vouch } from '#domain';
+import type { Machine } from '#seal';
 import { type Certificates, noCertificates } from './certificates.ts';
+import type { Clone } from './clones.ts';
 import type { EvictionReason } from './decision.ts';
 
 /**
@@ -62,6 +64,10 @@ export interface Worker {
   readonly certificates: Certificates;
   /** The cluster does not know yet which of them count, or whether the name is contested. */
   readonly isListingDue: boolean;
+  /** Where the registration was signed; undefined of a host that does not say it. */
+  readonly machine?: Machine | undefined;
+  /** Its key is used in two places: registrations are frozen. */
+  readonly clone?: Clone | undefined;
 }
 
 /** What the last heartbeat reported; kept in memory and written at intervals. */

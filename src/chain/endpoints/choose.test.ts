@@ -60,9 +60,15 @@ describe('what a call says about an endpoint', () => {
 
   test('lag is how old its newest checkpoint is beside the newest of all', () => {
     const newest = tip(100n, 60_000);
-    expect(afterTip(UNKNOWN, tip(40n, 20_000), newest, 5)).toMatchObject({ lagMs: 40_000, lagSeenAtMs: 5 });
-    expect(afterTip(UNKNOWN, tip(100n, 60_000), newest, 5).lagMs).toBe(0);
-    expect(afterTip(UNKNOWN, tip(7n, 1), undefined, 5).lagMs).toBe(0);
+    const at = { nowMs: 5, timeMs: 61_000 };
+    expect(afterTip(UNKNOWN, tip(40n, 20_000), newest, at)).toMatchObject({ lagMs: 40_000, lagSeenAtMs: 5 });
+    expect(afterTip(UNKNOWN, tip(100n, 60_000), newest, at).lagMs).toBe(0);
+    expect(afterTip(UNKNOWN, tip(7n, 1), undefined, at).lagMs).toBe(0);
+  });
+
+  test('an endpoint that invents a newest checkpoint does not make the others lag', () => {
+    const invented = tip(10n ** 12n, 10_000_000);
+    expect(afterTip(UNKNOWN, tip(100n, 60_000), invented, { nowMs: 5, timeMs: 61_000 }).lagMs).toBe(1_000);
   });
 
   test('another endpoint is asked too after the latency that 95 of 100 calls stay below', () => {

@@ -121,7 +121,10 @@ function openPool(addresses: readonly EndpointAddress[], options: EndpointsOptio
     const endpoint = openEndpoint(typeof address === 'string' ? { url: address } : address, {
       ...options,
       onReply: (tip) => {
-        member.health = afterTip(member.health, tip, pool.newest, clock.monotonicMs());
+        member.health = afterTip(member.health, tip, pool.newest, {
+          nowMs: clock.monotonicMs(),
+          timeMs: clock.nowMs(),
+        });
         if (pool.newest === undefined || tip.height > pool.newest.height) pool.newest = tip;
       },
     });
@@ -178,6 +181,11 @@ async function askAside<T>(
   const outcomes = await Promise.allSettled(others.map((index) => ask(pool, index, body)));
   return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
 }
+
+/** Of the node or the way to it; what the chain does not have yet is nobody's fault. */
+const isEndpointsFault = (error: unknown) =>
+  error instanceof DaasError &&
+  (error.code === 'DAAS_CHAIN_UNAVAILABLE' || error.code === 'DAAS_ENDPOINT_KEY_NEEDED');
 
 const isRetryable = (error: unknown) => error instanceof DaasError && error.isRetryable;
 
@@ -301,7 +309,7 @@ async function ask<T>(
     member.health = afterSuccess(member.health, clock.monotonicMs() - startedAtMs);
     return result;
   } catch (error) {
-    if (!isCancelled() && isRetryable(error)) {
+    if (!isCancelled() && isEndpointsFault(error)) {
       const nowMs = clock.monotonicMs();
       const { retryAfterMs } = (error as DaasError).details;
       member.health = afterFailure(

@@ -72,10 +72,19 @@ export function afterFailure(
   };
 }
 
-/** `newest`: the newest checkpoint that any endpoint has named so far. */
-export function afterTip(health: Health, tip: Tip, newest: Tip | undefined, nowMs: number): Health {
+/**
+ * `newest`: the newest checkpoint that any endpoint has named so far. It may be invented, to make honest ones look late: none
+ * lags by more than its own tip is old by the local time.
+ */
+export function afterTip(
+  health: Health,
+  tip: Tip,
+  newest: Tip | undefined,
+  { nowMs, timeMs }: { readonly nowMs: number; readonly timeMs: number },
+): Health {
   const isBehind = newest !== undefined && tip.height < newest.height;
-  const lagMs = isBehind ? Math.max(0, newest.timestampMs - tip.timestampMs) : 0;
+  const behindMs = isBehind ? newest.timestampMs - tip.timestampMs : 0;
+  const lagMs = Math.max(0, Math.min(behindMs, timeMs - tip.timestampMs));
   return { ...health, tip, lagMs, lagSeenAtMs: nowMs };
 }
 

@@ -65,20 +65,45 @@ export function prepareCheckpoint(
   return { checkpoint, signature, signers, summaryBytes };
 }
 
-/** The pairing check: throws `signature-invalid` unless the signers signed exactly these bytes. */
-export function verifySignature(
-  { checkpoint, signature, signers, summaryBytes }: PreparedCheckpoint,
-  keys: KeyCache,
-): VerifiedCheckpoint {
-  const points = signers.map(({ publicKey }) => keys.point(publicKey));
+/** What the pairing check needs, as plain bytes: another thread can do it. */
+export interface PairingJob {
+  readonly publicKeys: readonly Uint8Array[];
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export function pairingJobOf({
+  checkpoint,
+  signature,
+  signers,
+  summaryBytes,
+}: PreparedCheckpoint): PairingJob {
+  return {
+    publicKeys: signers.map(({ publicKey }) => publicKey),
+    message: signedMessage(checkpoint.epoch, summaryBytes),
+    signature: signature.signature,
+  };
+}
+
+/** Whether the signers, all of them, signed the message. Throws `committee-invalid` for a key that is none. */
+export function isPaired({ publicKeys, message, signature }: PairingJob, keys: KeyCache): boolean {
+  const points = publicKeys.map((publicKey) => keys.point(publicKey));
   const aggregate = points.reduce((sum: PublicKeyPoint, point) => sum.add(point), bls12_381.G2.Point.ZERO);
-  if (!isSigned(signedMessage(checkpoint.epoch, summaryBytes), signature.signature, aggregate)) {
-    throw new ProofError(
-      'signature-invalid',
-      `the signature of checkpoint ${checkpoint.height} is not that of the committee of epoch ${checkpoint.epoch}`,
-    );
-  }
-  return checkpoint;
+  return isSigned(message, signature, aggregate);
+}
+
+/** The summary, if the pairing check says so; throws `signature-invalid`. */
+export function certified({ checkpoint }: PreparedCheckpoint, isPairedNow: boolean): VerifiedCheckpoint {
+  if (isPairedNow) return checkpoint;
+  throw new ProofError(
+    'signature-invalid',
+    `the signature of checkpoint ${checkpoint.height} is not that of the committee of epoch ${checkpoint.epoch}`,
+  );
+}
+
+/** The pairing check: throws `signature-invalid` unless the signers signed exactly these bytes. */
+export function verifySignature(prepared: PreparedCheckpoint, keys: KeyCache): VerifiedCheckpoint {
+  return certified(prepared, isPaired(pairingJobOf(prepared), keys));
 }
 
 /** Both halves in one, for a checkpoint of which only the summary matters. */

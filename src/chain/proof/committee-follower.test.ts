@@ -4,7 +4,7 @@ import { DAY_MS, epochChain, FIRST_END_MS, lastOf } from './epochs.fixture.ts';
 import { signingCommittee } from './signed-chain.fixture.ts';
 import type { TrustAnchors } from './trust-pin.ts';
 
-const ENDED = 40;
+const ENDED = 20;
 const chain = epochChain(ENDED);
 const timeOf = (epoch: number) => FIRST_END_MS + epoch * DAY_MS;
 
@@ -61,5 +61,16 @@ test('a process that follows never grows too old, however late its next question
   });
   await following.upTo(1n, long.nodes);
   nowMs = timeOf(ENDED);
-  expect((await following.upTo(30n, long.nodes)).newestEpoch).toBe(30n);
+  expect((await following.upTo(18n, long.nodes)).newestEpoch).toBe(18n);
+});
+
+test('a node of the pool that withholds a step keeps nobody from the proof of a node that has it', async () => {
+  const honest = epochChain(ENDED);
+  const pruned = epochChain(ENDED - 5);
+  const following = createCommitteeFollower({
+    nodes: pruned.nodes,
+    anchors: { trust: honest.pinOf(ENDED - 10) },
+    nowMs: () => timeOf(ENDED),
+  });
+  expect((await following.upTo(BigInt(ENDED), honest.nodes)).newestEpoch).toBe(BigInt(ENDED));
 });

@@ -1,7 +1,8 @@
 import { createMutex } from '#base';
-import { type CertifiedCheckpoint, prepareCheckpoint, verifySignature } from './certificate.ts';
+import { type CertifiedCheckpoint, prepareCheckpoint } from './certificate.ts';
 import { lastCheckpointOf, type Nodes, readPinned } from './collect.ts';
 import { Committees, committeeOfPin, pinnedCheckpoint, restoreCommittees } from './committees.ts';
+import { createPairing, type Pairing } from './pairing.ts';
 import { ProofError } from './proof-error.ts';
 import type { ProofStore } from './proof-store.ts';
 import { formatPin, type TrustAnchors } from './trust-pin.ts';
@@ -13,13 +14,15 @@ export interface CommitteeFollowerOptions {
   readonly store?: ProofStore | undefined;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
+  /** Where signatures are verified. */
+  readonly pairing?: Pairing;
 }
 
 /** Follows the committees from the trust pin on, one Sui epoch after the other. */
 export interface CommitteeFollower {
   /**
    * The committees up to this epoch's at least, asked of all nodes; of `from` alone when one of all, which is not known,
-   * serves a step that the validators did not sign. Throws {@link ProofError} and what the nodes throw.
+   * withholds a step or serves one that the validators did not sign. Throws {@link ProofError} and what the nodes throw.
    */
   upTo(epoch: bigint, from: Nodes): Promise<Committees>;
   /** Goes on to the newest committee that the nodes can show. */
@@ -33,13 +36,15 @@ export interface CommitteeFollower {
 const TRUST_LIFE_MS = 14 * 86_400_000;
 
 interface Following extends CommitteeFollowerOptions {
+  readonly pairing: Pairing;
   committees: Committees | undefined;
   /** The trust was recent enough when this process first looked; from there it follows without a gap. */
   isRecent: boolean;
 }
 
 export function createCommitteeFollower(options: CommitteeFollowerOptions): CommitteeFollower {
-  const state: Following = { ...options, committees: undefined, isRecent: false };
+  const { pairing = createPairing() } = options;
+  const state: Following = { ...options, pairing, committees: undefined, isRecent: false };
   const { nodes } = options;
   // Two readers must not take the same step twice.
   const exclusive = createMutex();
@@ -49,8 +54,8 @@ export function createCommitteeFollower(options: CommitteeFollowerOptions): Comm
       try {
         return await followed(nodes, epoch);
       } catch (error) {
-        if (!isBadStep(error)) throw error;
-        if (from === nodes) throw committeeUnknown(epoch, error);
+        if (isOfChainOrPin(error)) throw error;
+        if (from === nodes) throw isBadStep(error) ? committeeUnknown(epoch, error) : error;
         return followed(from, epoch);
       }
     },
@@ -83,12 +88,12 @@ async function follow(state: Following, by: Nodes, epoch: bigint): Promise<Commi
 }
 
 async function takeStep(
-  { store }: Following,
+  { store, pairing }: Following,
   committees: Committees,
   lastOfEpoch: CertifiedCheckpoint,
 ): Promise<void> {
   const prepared = prepareCheckpoint(committees.of(committees.newestEpoch), lastOfEpoch);
-  committees.take(verifySignature(prepared, committees.keys));
+  committees.take(await pairing(prepared));
   store?.addStep(lastOfEpoch);
 }
 
@@ -127,16 +132,16 @@ async function isRecentPinFresh({ anchors, nowMs }: Following, committees: Commi
 const isFresh = (atMs: number, nowMs: number) => nowMs - atMs <= TRUST_LIFE_MS;
 const dateOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 
-/** What no other node would mend: the step is not there yet, the chain is broken, or the software or the pin too old. */
-const NOT_BY_ONE_NODE: ReadonlySet<unknown> = new Set([
-  'incomplete',
-  'fork',
-  'unknown-format',
-  'trust-too-old',
-]);
+/** What no other node would mend: the chain is broken, or the software or the pin too old. */
+const OF_CHAIN_OR_PIN: ReadonlySet<unknown> = new Set(['fork', 'unknown-format', 'trust-too-old']);
 
+function isOfChainOrPin(error: unknown): boolean {
+  return error instanceof ProofError && OF_CHAIN_OR_PIN.has(error.reason);
+}
+
+/** A step that the validators did not sign; one that is only missing may come. */
 function isBadStep(error: unknown): error is ProofError {
-  return error instanceof ProofError && !NOT_BY_ONE_NODE.has(error.reason);
+  return error instanceof ProofError && error.reason !== 'incomplete';
 }
 
 /** Any node may have served the broken step: it says nothing about the one that served the object. */

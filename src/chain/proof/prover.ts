@@ -2,12 +2,13 @@ import { type Nodes, readObjectBytes, readTransaction } from './collect.ts';
 import { type CommitteeFollowerOptions, createCommitteeFollower } from './committee-follower.ts';
 import type { Committees } from './committees.ts';
 import { digestOf } from './digest.ts';
+import { createPairing, type Pairing } from './pairing.ts';
 import { ProofError } from './proof-error.ts';
 import {
   objectsOf,
   type ProvenObject,
   type TransactionProof,
-  verifyTransaction,
+  verifyTransactionBy,
 } from './transaction-proof.ts';
 import { readObject, readSummary } from './wire.ts';
 
@@ -43,10 +44,10 @@ export interface Prover {
 }
 
 export function createProver(options: ProverOptions): Prover {
-  const { nodes } = options;
+  const { nodes, pairing = createPairing() } = options;
   // By the nodes that are asked: a proof by a lying node must not fail for the reader of an honest one.
   const underway = new WeakMap<Nodes, Map<string, Promise<Proven>>>();
-  const follower = createCommitteeFollower(options);
+  const follower = createCommitteeFollower({ ...options, pairing });
 
   // Without the caller's signal: several may wait for one proof.
   async function proveAnew({ id, version, digest }: ObjectVersion, from: Nodes): Promise<Proven> {
@@ -58,7 +59,7 @@ export function createProver(options: ProverOptions): Prover {
       );
     }
     const proof = await readTransaction(from, readObject(bytes).previousTransaction, bytes);
-    const [proven] = verified(await follower.upTo(epochOf(proof), from), proof);
+    const [proven] = await verified(pairing, await follower.upTo(epochOf(proof), from), proof);
     if (proven?.object.id !== id || proven.object.version !== version) {
       throw new ProofError(
         'object-mismatch',
@@ -79,7 +80,7 @@ export function createProver(options: ProverOptions): Prover {
       shared.set(key, attempt);
       return attempt;
     },
-    verify: async (proof) => verified(await follower.upTo(epochOf(proof), nodes), proof),
+    verify: async (proof) => verified(pairing, await follower.upTo(epochOf(proof), nodes), proof),
     keepUp: () => follower.keepUp(),
   };
 }
@@ -93,8 +94,12 @@ export function readProof(proof: TransactionProof): Pick<Proven, 'object' | 'wri
 
 const epochOf = ({ summary }: TransactionProof) => BigInt(readSummary(summary).epoch);
 
-function verified(committees: Committees, proof: TransactionProof): Proven[] {
-  const { checkpoint, objects } = verifyTransaction(committees, proof);
+async function verified(
+  pairing: Pairing,
+  committees: Committees,
+  proof: TransactionProof,
+): Promise<Proven[]> {
+  const { checkpoint, objects } = await verifyTransactionBy(pairing, committees, proof);
   return objects.map((object, index) => ({
     object,
     writtenAtMs: checkpoint.timestampMs,

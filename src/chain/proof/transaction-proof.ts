@@ -2,12 +2,14 @@ import { TypeTagSerializer } from '@mysten/sui/bcs';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import {
   type CertifiedCheckpoint,
+  type PreparedCheckpoint,
   prepareCheckpoint,
   type VerifiedCheckpoint,
   verifySignature,
 } from './certificate.ts';
 import type { Committees } from './committees.ts';
 import { digestOf } from './digest.ts';
+import type { Pairing } from './pairing.ts';
 import { ProofError } from './proof-error.ts';
 import {
   assertSize,
@@ -65,17 +67,37 @@ export interface ProvenTransaction {
  * objects, signature. A failed transaction proves nothing here: it is refused with `transaction-failed`.
  */
 export function verifyTransaction(committees: Committees, proof: TransactionProof): ProvenTransaction {
+  const { prepared, transaction } = prepareTransaction(committees, proof);
+  if (!committees.isVerified(prepared.checkpoint)) verifySignature(prepared, committees.keys);
+  committees.remember(prepared.checkpoint);
+  return transaction;
+}
+
+/** The same, with the pairing check somewhere else. */
+export async function verifyTransactionBy(
+  pairing: Pairing,
+  committees: Committees,
+  proof: TransactionProof,
+): Promise<ProvenTransaction> {
+  const { prepared, transaction } = prepareTransaction(committees, proof);
+  if (!committees.isVerified(prepared.checkpoint)) await pairing(prepared);
+  committees.remember(prepared.checkpoint);
+  return transaction;
+}
+
+function prepareTransaction(
+  committees: Committees,
+  proof: TransactionProof,
+): { readonly prepared: PreparedCheckpoint; readonly transaction: ProvenTransaction } {
   const committee = committees.of(BigInt(readSummary(proof.summary).epoch));
   const prepared = prepareCheckpoint(committee, proof);
   const { summary } = prepared.checkpoint;
   const effects = effectsOf(proof, summary.contentDigest);
   const events = eventsOf(proof, effects.eventsDigest);
   const objects = proof.objects.map((bytes) => objectOf(bytes, effects));
-  const checkpoint = committees.isVerified(prepared.checkpoint)
-    ? prepared.checkpoint
-    : verifySignature(prepared, committees.keys);
-  committees.remember(checkpoint);
-  return { checkpoint, digest: proof.transaction, objects, events, deleted: effects.deleted };
+  const { checkpoint } = prepared;
+  const { transaction: digest } = proof;
+  return { prepared, transaction: { checkpoint, digest, objects, events, deleted: effects.deleted } };
 }
 
 /** The objects of a proof whose checkpoint has these contents, without a look at its signature. */
