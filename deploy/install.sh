@@ -4,7 +4,7 @@
 #   INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --gateway
 # First words: --dry-run, --gateway, --program-only, --yes; all that follow are flags of `k3s agent`. Variables:
 #   INSTALL_K3S_DAAS_ARTIFACT  a release on this machine (k3s-daas-linux-<arch>.tar.gz) instead of a download
-#   INSTALL_K3S_DAAS_SHA256    its SHA-256; else the file beside it: <release>.sha256
+#   INSTALL_K3S_DAAS_SHA256    its SHA-256; else the file beside it: <release>.sha256. Needed to download without curl
 #   INSTALL_K3S_DAAS_VERSION   the release to fetch, such as v0.1.0
 #   INSTALL_K3S_DAAS_URL       where releases are (https), laid out as <url>/<version>/<release>
 #   INSTALL_K3S_DAAS_DIR       where the program is put (default /usr/local/lib/k3s-daas)
@@ -51,9 +51,11 @@ trap 'exit 130' INT TERM HUP
 fetch() {
   case $1 in https://*) ;; *) fail "$1 is not https" ;; esac
   if command -v curl >/dev/null; then
-    curl --proto '=https' --fail --silent --show-error --location --output "$2" "$1"
+    # A connection that hangs ends: twenty seconds to make it, then a minute below 1 kB/s.
+    curl --proto '=https' --fail --silent --show-error --location --connect-timeout 20 \
+      --speed-limit 1024 --speed-time 60 --output "$2" "$1"
   elif command -v wget >/dev/null; then
-    wget --quiet --output-document="$2" "$1"
+    wget -q -O "$2" "$1"
   else
     fail 'neither curl nor wget is on this machine: fetch the release elsewhere and set INSTALL_K3S_DAAS_ARTIFACT'
   fi
@@ -63,6 +65,9 @@ if [ -z "$artifact" ]; then
   [ -n "$url" ] || fail 'set INSTALL_K3S_DAAS_ARTIFACT to a release on this machine, or INSTALL_K3S_DAAS_URL and INSTALL_K3S_DAAS_VERSION'
   [ -n "$version" ] || fail 'INSTALL_K3S_DAAS_VERSION is not set: which program root runs is not decided by what is newest today'
   artifact=$temporary/$name
+  # The wget of BusyBox does not look at certificates: what it brings is known by a SHA-256 that came in another way.
+  command -v curl >/dev/null || [ -n "${INSTALL_K3S_DAAS_SHA256:-}" ] ||
+    fail 'there is no curl on this machine: set INSTALL_K3S_DAAS_SHA256 to the SHA-256 of the release, or install curl'
   say "fetches $url/$version/$name"
   fetch "$url/$version/$name" "$artifact" || fail "$url/$version/$name cannot be fetched" 75
   [ -n "${INSTALL_K3S_DAAS_SHA256:-}" ] ||
@@ -115,8 +120,4 @@ fi
 
 # Piped into a shell there is nobody to ask: what is done is printed, and undone by `k3s-daas uninstall`.
 [ -t 0 ] || answer=--yes
-set -- "$program" install $role ${dry_run:+--dry-run} $answer -- "$@"
-trap - EXIT
-"$@" && code=0 || code=$?
-rm -rf "$temporary"
-exit "$code"
+"$program" install $role ${dry_run:+--dry-run} $answer -- "$@"

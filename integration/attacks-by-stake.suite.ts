@@ -22,6 +22,7 @@ import {
   world,
 } from './attack-world.ts';
 import { suiteWorld } from './suite-world.ts';
+import { admittedNamesOf } from './world/admitted-names.ts';
 import { until } from './world/kubernetes.ts';
 import {
   askKubeletCertificate,
@@ -185,10 +186,7 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
         'server-without-node as reserved',
       ]);
       await kubernetes.send('DELETE', '/api/v1/nodes/ordinary-1');
-      const listing = async () =>
-        (await kubernetes.get('/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted')).body.data[
-          'ordinary-1'
-        ];
+      const listing = async () => (await admittedNamesOf(kubernetes)).get('ordinary-1');
       await until('the name to be reserved', async () =>
         (await listing()) === 'reserved' ? true : undefined,
       );

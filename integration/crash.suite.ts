@@ -4,6 +4,7 @@ import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { suiteWorld } from './suite-world.ts';
+import { admittedNamesOf } from './world/admitted-names.ts';
 import { freePort } from './world/free-port.ts';
 import { FreezeProxy, type SeenRequest } from './world/freeze-proxy.ts';
 import {
@@ -181,7 +182,13 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
       bearer = bearerOf(body.join.token);
     });
 
-    const steps = ['DELETE password', 'POST password', 'PATCH names', 'POST credential'] as const;
+    const steps = [
+      'DELETE password',
+      'POST password',
+      'POST names',
+      'POST binding',
+      'POST credential',
+    ] as const;
 
     /** What the gateway writes to Kubernetes for one name. */
     const isWriteFor =
@@ -251,7 +258,8 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
     }
 
     function nameOf({ method, path, body }: SeenRequest): string {
-      if (path.includes('/configmaps/')) return `${method} names`;
+      if (path.includes('/roles')) return `${method} names`;
+      if (path.includes('/rolebindings')) return `${method} binding`;
       const isPassword = path.includes('.node-password.k3s') || body.includes('k3s.cattle.io/node-password');
       return `${method} ${isPassword ? 'password' : 'credential'}`;
     }
@@ -371,10 +379,7 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
   }
 
   async function admittedNames(): Promise<Record<string, string>> {
-    const { body } = await world.kubernetes.get(
-      '/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted',
-    );
-    return body.data ?? {};
+    return Object.fromEntries(await admittedNamesOf(world.kubernetes));
   }
 
   const agentsOf = ({ containerdAddress }: Worker) => processesOf(containerdAddress, 'k3s agent');

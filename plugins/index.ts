@@ -7,6 +7,7 @@ export const builtIns = {
   registration: () => import('./registration/index.ts'),
   heartbeat: () => import('./heartbeat/index.ts'),
   slashing: () => import('./slashing/index.ts'),
+  notifier: () => import('./notifier/index.ts'),
 } as const;
 
 /** Settings of the configuration file that are another name for a key of a plugin's own `config`. */

@@ -244,6 +244,23 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['another staker waits until the first one’s stake has ended and his Node is gone'],
       },
       {
+        attack:
+          'claims the names of others, thousands in minutes, to hold certificates of them when they join',
+        defence:
+          'a claimed name is written down and closed to stakes that come later; the third claim while a credential lives revokes all that live',
+        tests: [
+          'is written down with the credentials that lived, shown, and closed to stakes that come later',
+          'the third while a credential lives revokes all that live; honest workers get another and join',
+          '5 000 names claimed with one credential: all are closed, and staked workers still join',
+          'is found at the start of the gateway, however it was claimed before',
+        ],
+      },
+      {
+        attack: 'claims a name to close it to the staker who holds it',
+        defence: 'a name on which a stake stood before the claim is contested, not closed',
+        tests: ['is not closed to the stake that stood before: it is contested'],
+      },
+      {
         attack: 'uses its join credential for a name that is not admitted',
         defence: 'k3s issues a certificate; the policy refuses the Node',
         tests: [
@@ -304,7 +321,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: 'creates a Node with the identities that all agents share, or with a ServiceAccount',
         defence: 'the policy covers every identity but `system:masters`',
         tests: [
-          'an identity with a role that makes Nodes is bound by the list all the same',
+          'another identity with a role that makes Nodes makes none, listed or not',
           'the identities that agents share are given to whoever may join, and make no Node',
         ],
       },
@@ -364,6 +381,21 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'uses a stolen node key after its Seal token was rotated',
+        defence: 'the chain names the new key, and the registration with it ends every earlier one',
+        tests: ['a stolen node key gives access until its token is rotated, and none from then on'],
+      },
+      {
+        attack: 'asks hosts through a gateway for rotations and top-ups, to spend their money',
+        defence:
+          'a directive spends what the operator allows within 30 days, by default nothing; the chain says what is missing',
+        tests: [
+          'by default a directive spends nothing: the operator is asked',
+          'a directive to rotate is followed as often as the operator allows, over restarts',
+          'a directive to top up adds what the chain says is missing, within the allowance and under accepted terms',
+        ],
+      },
+      {
         attack: "steals a node key and reports the agent as down, so that the victim's Node is deleted",
         defence: "the same; the caller's claim counts for nothing",
         tests: [
@@ -394,7 +426,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: 'removes the list of names, or weakens a policy',
         defence: 'without the list no Node is created; the state reports it until `setup` has repaired it',
         tests: [
-          'without the list nobody makes a Node, an administrator neither, until it is there again',
+          'without its namespace a name makes no Node, and the others go on',
           'mends a policy that somebody weakened, and until then the state says so',
           'anything that would weaken a policy makes it another one',
         ],
@@ -411,6 +443,29 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a slashed worker’s old certificate, node key, token and wallet bring nothing back',
           'after a slash the node’s own certificate cannot bring its Node back',
           'joins when it is admitted, is evicted, and cannot come back by any of its old means',
+        ],
+      },
+      {
+        attack: 'keeps its certificate, leaves, and takes the name over when the next staker has it',
+        defence:
+          'a Node is made with a certificate that the present holder has shown, and with no other; on a name that had an earlier holder every write asks for one',
+        tests: [
+          'the certificate of an earlier holder takes the name over at no moment',
+          'a Node is made with the certificate that its worker has shown, and with no other of that name',
+          'on a contested name every write waits until the gateway has been shown the new certificate',
+        ],
+      },
+      {
+        attack: 'writes pods, events, its Lease or its Node with a certificate that it has kept',
+        defence: 'a name that is not listed writes nothing, whether the gateway runs or not',
+        tests: ['a name that is not listed writes nothing, whatever certificate it has'],
+      },
+      {
+        attack: 'stays in the cluster by a finalizer on its own Node',
+        defence: 'the policy keeps kubelets from setting one; an eviction takes foreign ones off',
+        tests: [
+          'finalizers that are not k3s’ own are taken off a Node that must go, and named',
+          'a kubelet keeps its Node in the cluster by no finalizer and no owner, and takes none away',
         ],
       },
       {
@@ -676,6 +731,28 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'registers four times without a machine, and unstakes, to trip the breaker',
+        defence:
+          'a worker whose Node has never been Ready counts for nothing, and the breaker holds no admission',
+        tests: ['four registrations without machines that unstake trip nothing'],
+      },
+      {
+        attack: 'unstakes many nodes at once, to trip the breaker',
+        defence: 'one staker counts once; with a trust pin an act of the staker does not count',
+        tests: [
+          'one staker with many machines counts once',
+          '… of eight stakers are carried out: validators have signed them',
+        ],
+      },
+      {
+        attack: 'forces every stake into unbonding with a stolen admin key',
+        defence: 'forced unstakes count for the breaker, also when they are proven',
+        tests: [
+          'unstakes that the admin forces trip it at the fourth; a proven slash goes on, and so do admissions',
+          'an unstake whose author has fallen out of the rings counts as forced',
+        ],
+      },
+      {
         attack: 'a full node reports impossible facts',
         defence: 'they are never evidence of guilt',
         tests: ['readings that cannot be true are nobody’s guilt'],
@@ -804,6 +881,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'only the key exchanges that every client has are done',
           'one address that shakes hands without end is cut off, and the worker and the newcomer are served',
           'handshakes of one address beyond its budget are not begun',
+          'addresses that spend the handshakes of all strangers leave those of an address that is new',
         ],
       },
       {

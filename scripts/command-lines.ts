@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { agentCommand } from '../src/cli/agent.ts';
 import { clusterCommand } from '../src/cli/cluster.ts';
+import { completionCommand } from '../src/cli/completion.ts';
 import { configCommand } from '../src/cli/config.ts';
 import { contractsCommand } from '../src/cli/contracts.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
@@ -12,16 +13,23 @@ import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
 import { stakeCommand } from '../src/cli/stake.ts';
+import { statusCommand } from '../src/cli/status.ts';
 import { teeCommand } from '../src/cli/tee.ts';
+import { tokenCommand } from '../src/cli/token.ts';
+import { transactionCommand } from '../src/cli/transaction.ts';
 import { uninstallCommand } from '../src/cli/uninstall.ts';
+import { unstakeCommand } from '../src/cli/unstake.ts';
+import { withdrawCommand } from '../src/cli/withdraw.ts';
 
 type Command = ReturnType<typeof agentCommand>;
 
 const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
 const io = createIo({ json: false, stdout: nowhere, stderr: nowhere });
-const roots: readonly Command[] = [
+/** Every command of the program. */
+export const roots: readonly Command[] = [
   agentCommand,
   clusterCommand,
+  () => completionCommand(async () => agentCommand(io)),
   configCommand,
   contractsCommand,
   devnetCommand,
@@ -32,8 +40,13 @@ const roots: readonly Command[] = [
   proofCommand,
   slashCommand,
   stakeCommand,
+  statusCommand,
   teeCommand,
+  tokenCommand,
+  transactionCommand,
   uninstallCommand,
+  unstakeCommand,
+  withdrawCommand,
 ].map((make) => make(io));
 
 /** Flags of the program itself, which may stand anywhere. */
@@ -49,12 +62,19 @@ export function commandProblem(
 ): string | undefined {
   const line = `k3s-daas ${words.join(' ')}`;
   let command: Command | undefined;
+  let isValue = false;
   for (const word of words) {
+    // What follows a flag that takes a value is no command, whatever it is called.
+    if (isValue) {
+      isValue = false;
+      continue;
+    }
     if (/^--?[a-z]/i.test(word)) {
       if (command?.name() === 'agent' && allowsK3sFlags) continue;
       const flag = word.split('=', 1)[0] ?? word;
-      const own = command?.options.flatMap(({ long, short }) => [long, short]) ?? [];
-      if (![...PROGRAM_FLAGS, ...own].includes(flag)) return `${line}: no flag ${flag}`;
+      const own = command?.options.find(({ long, short }) => long === flag || short === flag);
+      if (!own && !PROGRAM_FLAGS.includes(flag)) return `${line}: no flag ${flag}`;
+      isValue = own?.required === true && !word.includes('=');
       continue;
     }
     const commands = command?.commands ?? roots;

@@ -177,7 +177,14 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/install/download.ts',
     holds: 'the one file that fetches a program',
-    doors: ['#base'],
+    doors: ['#base', '#infrastructure'],
+    packages: ['undici'],
+    isDetail: true,
+  },
+  {
+    files: 'src/install/download.test.ts',
+    holds: 'its test, with mirrors of undici',
+    doors: [],
     packages: ['undici'],
     isDetail: true,
   },
@@ -202,7 +209,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     files: 'plugins/*/**',
-    holds: '`staking`, `registration`, `heartbeat`, `slashing`: import what anybody’s plugin can',
+    holds: '`staking`, `registration`, `heartbeat`, `slashing`, `notifier`: import what anybody’s plugin can',
     doors: ['k3s-daas/plugin'],
     packages: ['zod'],
   },

@@ -4,9 +4,11 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,11 +26,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-function makeRelease(folder: string, version: string): string {
+function makeRelease(folder: string, version: string, then = ''): string {
   const bin = join(directory, 'stage', 'k3s-daas', 'bin');
   mkdirSync(bin, { recursive: true });
   mkdirSync(folder, { recursive: true });
-  const program = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit\necho "called with $*, $INSTALL_K3S_DAAS_PROGRAM"\n`;
+  const program = `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit\necho "called with $*, $INSTALL_K3S_DAAS_PROGRAM"\n${then}\n`;
   writeFileSync(join(bin, 'k3s-daas'), program, { mode: 0o755 });
   const file = join(folder, release);
   spawnSync('tar', ['-C', join(directory, 'stage'), '-czf', file, 'k3s-daas']);
@@ -93,6 +95,44 @@ test.skipIf(!isRoot)('it unpacks each release beside the one before and moves th
   expect(second.output).not.toContain('called with');
   expect(readlinkSync(link)).not.toBe(before);
   expect(spawnSync(before, ['--version'], { encoding: 'utf8' }).stdout).toBe('1.0.0\n');
+});
+
+/** A PATH with what the script needs and no curl; `wget` takes files of a directory. */
+function pathWithoutCurl(): string {
+  const path = join(directory, 'tools');
+  mkdirSync(path);
+  const tools = ['sh', 'uname', 'mktemp', 'rm', 'id', 'sha256sum', 'mkdir', 'tar', 'gzip', 'ln', 'mv', 'cp'];
+  for (const tool of tools) {
+    const found = spawnSync('sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).stdout.trim();
+    symlinkSync(found, join(path, tool));
+  }
+  const take = `#!/bin/sh\nexec cp "${directory}/releases/\${4#https://mirror.example/}" "$3"\n`;
+  writeFileSync(join(path, 'wget'), take, { mode: 0o755 });
+  return path;
+}
+
+test('without curl a release needs a SHA-256 that came in another way', () => {
+  const file = makeRelease(join(directory, 'releases', 'v1.2.0'), '1.2.0');
+  const from = {
+    PATH: pathWithoutCurl(),
+    INSTALL_K3S_DAAS_URL: 'https://mirror.example',
+    INSTALL_K3S_DAAS_VERSION: 'v1.2.0',
+  };
+  expect(run(from, '--dry-run')).toMatchObject({
+    status: 78,
+    output: expect.stringContaining('set INSTALL_K3S_DAAS_SHA256'),
+  });
+  const sum = createHash('sha256').update(readFileSync(file)).digest('hex');
+  const { status, output } = run({ ...from, INSTALL_K3S_DAAS_SHA256: sum }, '--dry-run');
+  expect(status, output).toBe(0);
+});
+
+test('it ends with the exit code of the installer, and leaves nothing in the temporary directory', () => {
+  const file = makeRelease(directory, '1.0.0', 'exit 75');
+  const temporary = join(directory, 'tmp');
+  mkdirSync(temporary);
+  expect(run({ INSTALL_K3S_DAAS_ARTIFACT: file, TMPDIR: temporary }, '--dry-run').status).toBe(75);
+  expect(readdirSync(temporary)).toEqual([]);
 });
 
 test.skipIf(!isRoot)('a release is fetched by its version with its SHA-256 (needs root)', () => {

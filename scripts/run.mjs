@@ -73,6 +73,7 @@ const TASKS = {
   ],
   build: [
     ['node', 'scripts/bundle.ts'],
+    ['node', ...SOURCE, 'scripts/generate-man-page.ts'],
     ['node', 'node_modules/typescript/bin/tsc', '-p', 'devnet/tsconfig.build.json'],
     ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
   ],

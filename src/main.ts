@@ -7,18 +7,36 @@ import { packageVersion } from './cli/package-version.ts';
  * The entry of the `k3s-daas` program. A command is loaded when it runs, with the layers that it needs: the host of a worker
  * does not load the Kubernetes client of the gateway.
  */
-const commands: Readonly<Record<string, { summary: string; load: () => Promise<(io: Io) => Command> }>> = {
+const commands: Readonly<
+  Record<string, { summary: string; load: (argv: readonly string[]) => Promise<(io: Io) => Command> }>
+> = {
   agent: {
     summary: 'run a worker: stake, prove, join, and supervise the k3s agent (replaces `k3s agent`)',
-    load: async () => (await import('./cli/agent.ts')).agentCommand,
+    load: async (argv) => (await import('./cli/agent.ts')).loadAgentCommand(argv),
   },
   gateway: {
     summary: 'set up, run and operate the Nautilus gateway beside the k3s server',
     load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
   },
   stake: {
-    summary: 'stake for a node and mint its Seal token, without running a worker',
+    summary: 'stake for a node without running a worker; list and top up stakes',
     load: async () => (await import('./cli/stake.ts')).stakeCommand,
+  },
+  unstake: {
+    summary: 'end the stake of a node: its coins come out after the unbonding time',
+    load: async () => (await import('./cli/unstake.ts')).unstakeCommand,
+  },
+  withdraw: {
+    summary: 'take the coins of an ended stake back to the wallet',
+    load: async () => (await import('./cli/withdraw.ts')).withdrawCommand,
+  },
+  token: {
+    summary: 'show, rotate or revoke the Seal token of a node',
+    load: async () => (await import('./cli/token.ts')).tokenCommand,
+  },
+  transaction: {
+    summary: 'show or send a transaction that was signed elsewhere',
+    load: async () => (await import('./cli/transaction.ts')).transactionCommand,
   },
   slash: {
     summary: 'propose a slash, vote for it, or expire an old proposal',
@@ -44,6 +62,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
     summary: 'check this worker: what was seen, what to do',
     load: async () => (await import('./cli/doctor.ts')).doctorCommand,
   },
+  status: {
+    summary: 'show how this worker is, live on a terminal',
+    load: async () => (await import('./cli/status.ts')).statusCommand,
+  },
   install: {
     summary: 'install the service of a worker or a gateway, or take over a plain k3s agent',
     load: async () => (await import('./cli/install.ts')).installCommand,
@@ -59,6 +81,13 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<(
   plugins: {
     summary: 'print the integrity of an installed plugin',
     load: async () => (await import('./cli/plugins.ts')).pluginsCommand,
+  },
+  completion: {
+    summary: 'print a script that completes commands and flags in a shell',
+    load: async () => {
+      const { completionCommand } = await import('./cli/completion.ts');
+      return (io) => completionCommand(() => wholeProgram(io));
+    },
   },
   devnet: {
     summary: 'run a dev chain (for development)',
@@ -102,13 +131,23 @@ async function buildProgram(argv: readonly string[], io: Io): Promise<Command> {
   const asked = argv.find((argument) => Object.hasOwn(commands, argument));
   for (const [name, { summary, load }] of Object.entries(commands)) {
     if (name === asked) {
-      const command = (await load())(io);
+      const command = (await load(argv))(io);
       inheritExitOverride(command);
       program.addCommand(command.summary(summary));
     } else {
       program.command(name).summary(summary).description(summary).allowUnknownOption();
     }
   }
+  return program;
+}
+
+/** With every command loaded: for what is made from the tree of commands. */
+async function wholeProgram(io: Io): Promise<Command> {
+  const program = new Command('k3s-daas')
+    .version(packageVersion())
+    .option('--json', 'print JSON instead of text');
+  for (const [, { summary, load }] of Object.entries(commands))
+    program.addCommand((await load([]))(io).summary(summary));
   return program;
 }
 

@@ -814,6 +814,9 @@ public(package) fun hold_until(unlock_at_ms: u64, unbonding_ms: u64): u64 {
     unlock_at_ms + unbonding_ms / HOLD_DIVISOR
 }
 
+/// The longest challenge time there can be while a proposal holds a stake for so long.
+public(package) fun longest_challenge_ms(hold_ms: u64): u64 { hold_ms / CHALLENGE_DIVISOR }
+
 /// The largest stake a record can have.
 public fun maximum_stake_mist(): u64 { MAX_STAKE_MIST }
 

@@ -7,7 +7,7 @@
 #[allow(lint(prefer_mut_tx_context))]
 module k3s_daas::slashing;
 
-use k3s_daas::cluster::{Cluster, Parameters};
+use k3s_daas::cluster::{Self, Cluster, Parameters};
 use k3s_daas::staking::{Self, StakeRecord};
 use std::string::String;
 use sui::clock::Clock;
@@ -207,7 +207,7 @@ public fun propose(
         threshold_at_opening: parameters.slash_threshold(),
         status: PROPOSAL_OPEN,
         opened_at_ms: now_ms,
-        executable_at_ms: now_ms + parameters.challenge_ms(),
+        executable_at_ms: now_ms + challenge_ms(record, &parameters),
         expires_at_ms: now_ms + parameters.proposal_life_ms(),
     };
     record.add_proposal(object::id(&proposal), proposer, proposal.expires_at_ms, now_ms);
@@ -446,6 +446,18 @@ fun assert_open(proposal: &SlashProposal, record: &StakeRecord, cluster: &Cluste
     record.assert_belongs(cluster);
     assert!(proposal.record == object::id(record), EWrongRecord);
     assert!(proposal.status == PROPOSAL_OPEN, EProposalClosed);
+}
+
+/// The challenge time of a proposal against a record that is opened now. For a record that is not active, at most the
+/// longest there could be when it stopped being active: a challenge time that was raised since could end after the
+/// hold, and no slash would reach the record.
+fun challenge_ms(record: &StakeRecord, parameters: &Parameters): u64 {
+    let challenge_ms = parameters.challenge_ms();
+    if (record.is_active()) return challenge_ms;
+    let longest_ms = cluster::longest_challenge_ms(
+        record.hold_until_ms() - record.unlock_at_ms(),
+    );
+    if (challenge_ms < longest_ms) challenge_ms else longest_ms
 }
 
 fun note_vote(

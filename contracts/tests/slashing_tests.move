@@ -1171,6 +1171,68 @@ fun when_the_challenge_time_is_over_a_proposal_is_executed() {
 }
 
 #[test]
+fun a_raised_challenge_time_leaves_an_unbonding_stake_within_reach() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.schedule(
+        world::admin(),
+        world::draft()
+            .with_threshold(1)
+            .with_unbonding(world::day())
+            .with_life(world::day() / 4)
+            .with_challenge(world::day() / 8),
+    );
+    w.at(world::delay() - 1);
+    w.unstake(world::alice(), &mut r);
+    // The last moment at which a proposal can be opened.
+    let opened_ms = r.unlock_at_ms() - 1;
+    w.at(opened_ms);
+    let mut p = w.propose(world::s1(), &mut r, 1_000);
+    // An eighth of the unbonding time in force when the stake stopped being active: half of its hold.
+    let challenge_ms = world::unbonding() / 8;
+    assert_eq!(p.executable_at_ms(), opened_ms + challenge_ms);
+    w.at(opened_ms + challenge_ms);
+    w.execute(world::mallory(), &mut r, &mut p);
+    assert_eq!(p.status(), 1);
+    assert_eq!(r.balance_mist(), 0);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
+fun a_raised_challenge_time_counts_in_full_for_an_active_stake() {
+    let mut w = world::begin_with(world::draft().with_threshold(1));
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.schedule(
+        world::admin(),
+        world::draft()
+            .with_threshold(1)
+            .with_unbonding(world::day())
+            .with_life(world::day() / 4)
+            .with_challenge(world::day() / 8),
+    );
+    w.at(world::delay());
+    let p = w.propose(world::s1(), &mut r, 1_000);
+    assert_eq!(p.executable_at_ms(), world::delay() + world::day() / 8);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
+fun an_unbonding_stake_has_the_challenge_time_in_force_where_its_hold_leaves_room() {
+    let mut w = world::begin_with(world::draft().with_challenge(49_999));
+    let mut r = w.stake_node(world::alice(), 1_000, b"n1");
+    w.unstake(world::alice(), &mut r);
+    let p = w.propose(world::s1(), &mut r, 1_000);
+    assert_eq!(p.executable_at_ms(), 49_999);
+    world::put(r);
+    world::put_proposal(p);
+    w.end();
+}
+
+#[test]
 fun the_evidence_goes_into_the_slash() {
     let mut w = world::begin_with(world::draft().with_threshold(1));
     let mut r = w.stake_node(world::alice(), 2_000, b"n1");

@@ -30,7 +30,7 @@ export interface ChainWorld extends AsyncDisposable {
   readonly devnet: Awaited<ReturnType<typeof startDevnet>>;
   readonly build: ContractBuild;
   readonly deployment: Deployment;
-  readonly operator: Wallet;
+  readonly operator: Wallet & { readonly keyFile: string };
   readonly client: ChainClient;
   /** Of the operator. */
   readonly actor: ClusterActor;

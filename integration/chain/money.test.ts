@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
@@ -15,7 +14,8 @@ import {
 } from '#chain';
 import { openJournal } from '#infrastructure';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
-import { dyingAfterWrite, impatientClock, isExecution, MOMENTS, type Moment } from './mortal.ts';
+import { dyingAfterWrite, impatientClock, isExecution, MOMENTS } from './mortal.ts';
+import { lifeOf } from './mortal-life.ts';
 
 let world: ChainWorld;
 beforeAll(async () => {
@@ -70,10 +70,9 @@ async function recordsOf(address: string): Promise<string[]> {
 }
 
 describe('kill -9', () => {
-  // The moments of the mint differ from those of the stake in nothing but the call: two of them are enough here.
   const deaths = [
     ...MOMENTS.map((moment) => ['stake', moment] as const),
-    ...MOMENTS.slice(1, 3).map((moment) => ['mint', moment] as const),
+    ...MOMENTS.map((moment) => ['mint', moment] as const),
     ...MOMENTS.map((moment) => ['join', moment] as const),
   ];
 
@@ -97,8 +96,8 @@ describe('kill -9', () => {
           isOneTransaction: step === 'join',
         }),
       );
-      expect(await life(plan, { step, moment })).toBe('SIGKILL');
-      expect(await life(plan)).toBe(0);
+      expect(await lifeOf(plan, { step, moment })).toBe('SIGKILL');
+      expect(await lifeOf(plan)).toBe(0);
 
       const records = await recordsOf(wallet.address);
       expect(records).toHaveLength(1);
@@ -111,24 +110,6 @@ describe('kill -9', () => {
     },
   );
 });
-
-/** Runs the mortal to its end: the signal that killed it, or its exit code. */
-function life(plan: string, death?: { step: string; moment: Moment }): Promise<string | number> {
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [
-      '--conditions=source',
-      join(import.meta.dirname, 'mortal.ts'),
-      plan,
-      ...(death ? [death.step, death.moment] : []),
-    ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
-  );
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('exit', (code, signal) => resolve(signal ?? code ?? -1));
-  });
-}
 
 test.each([
   ['in two transactions', 2],

@@ -1,12 +1,18 @@
 /**
  * A process that stakes and mints, and may be killed at a given moment: `mortal.ts <plan.json> [<step> <moment>]`. With
- * `isOneTransaction` both happen in the step `join`, else in the steps `stake` and `mint`.
+ * `isOneTransaction` both happen in the step `join`, else in the steps `stake` and `mint`. With an act it does that with the
+ * stake of the node that stands, as the commands do.
  * The moments are set at the process's own rims, its journal and its network.
  */
 import { readFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
 import { type Clock, type Journal, silentLog, systemClock } from '#base';
-import { createChainClient, createStakeChain, readWallet } from '#chain';
+import { createChainClient, createStakeChain, readWallet, type StakeAct } from '#chain';
+import { paidInMist } from '#domain';
 import { openJournal } from '#infrastructure';
+import { createIo } from '../../src/cli/io.ts';
+import { runAct, told } from '../../src/cli/stake-act.ts';
+import type { StakeSession } from '../../src/cli/stake-session.ts';
 
 export const MOMENTS = [
   'before it is written down',
@@ -24,10 +30,18 @@ interface Plan {
   readonly keyFile: string;
   readonly journal: string;
   readonly nodeId: string;
+  readonly recordId?: string;
   readonly stakeMist: string;
   readonly holderKey: string;
   readonly isOneTransaction: boolean;
+  readonly act?: ActName;
 }
+
+/** What a top-up of the mortal adds. */
+export const TOP_UP_MIST = 1_000_000_000n;
+
+export const ACTS = ['rotate', 'top-up', 'unstake', 'withdraw'] as const;
+export type ActName = (typeof ACTS)[number];
 
 /** Whether a request sends a transaction. */
 export function isExecution(input: string | URL | Request): boolean {
@@ -46,7 +60,7 @@ if (import.meta.main) await live();
 async function live(): Promise<void> {
   const [file = '', dieAtStep, moment] = process.argv.slice(2);
   const plan = JSON.parse(await readFile(file, 'utf8')) as Plan;
-  let step = plan.isOneTransaction ? 'join' : 'stake';
+  let step: string = plan.act ?? (plan.isOneTransaction ? 'join' : 'stake');
   const isTime = (now: Moment) => step === dieAtStep && moment === now;
 
   function mortal(journal: Journal): Journal {
@@ -54,10 +68,11 @@ async function live(): Promise<void> {
       ...journal,
       write: async (key, value) => {
         if (key === 'pending' && isTime('before it is written down')) die();
-        if (key !== 'pending' && isTime('after the answer, before the receipt is written')) die();
+        const isReceipt = key.startsWith('receipt/');
+        if (isReceipt && isTime('after the answer, before the receipt is written')) die();
         await journal.write(key, value);
         if (key === 'pending' && isTime('after it is written down, before it is sent')) die();
-        if (key !== 'pending' && isTime('after the receipt, before it is struck off')) die();
+        if (isReceipt && isTime('after the receipt, before it is struck off')) die();
       },
       remove: async (key) => {
         await journal.remove(key);
@@ -80,12 +95,10 @@ async function live(): Promise<void> {
       return response;
     },
   });
-  const chain = createStakeChain({
-    client,
-    wallet: await readWallet(plan.keyFile),
-    journal: mortal(await openJournal(plan.journal)),
-    log: silentLog,
-  });
+  const wallet = await readWallet(plan.keyFile);
+  const journal = mortal(await openJournal(plan.journal));
+  const chain = createStakeChain({ client, wallet, journal, log: silentLog });
+  if (plan.act) return carryOutNamed(plan.act, plan, { actor: { client, wallet }, chain, journal });
   const request = { nodeId: plan.nodeId, stakeMist: BigInt(plan.stakeMist) };
   const holderKey = Uint8Array.from(Buffer.from(plan.holderKey, 'hex'));
   if (plan.isOneTransaction) {
@@ -95,6 +108,45 @@ async function live(): Promise<void> {
   const { objectId: recordId } = await chain.stakeForNode(request);
   step = 'mint';
   await chain.createWorkerSealToken({ recordId, holderKey });
+}
+
+type Session = Omit<StakeSession, 'record'>;
+
+/** Does what the command of that name does, unasked: with the same notes in the journal. */
+export async function carryOutNamed(
+  name: ActName,
+  { nodeId, recordId, holderKey }: { nodeId: string; recordId?: string; holderKey: string },
+  session: Session,
+): Promise<void> {
+  const { chain, actor } = session;
+  await chain.settlePending();
+  const id = recordId ?? (await chain.liveRecordOf(nodeId)) ?? '';
+  const record = (await chain.records([id])).get(id);
+  if (!record) throw new Error(`no record of ${nodeId}`);
+  const { state } = await actor.client.clusterState();
+  const acts: Readonly<Record<ActName, () => StakeAct>> = {
+    rotate: () => ({
+      kind: 'rotate',
+      recordId: id,
+      tokenId: record.token ?? '',
+      holderKey: Uint8Array.from(Buffer.from(holderKey, 'hex')),
+    }),
+    'top-up': () => ({
+      kind: 'top-up',
+      recordId: id,
+      amountMist: TOP_UP_MIST,
+      paidInMist: paidInMist(record),
+      termsVersion: state.termsVersion,
+    }),
+    unstake: () => ({ kind: 'unstake', recordId: id }),
+    withdraw: () => ({ kind: 'withdraw', recordId: id }),
+  };
+  const act = acts[name]();
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const io = createIo({ json: true, stdout: silent, stderr: silent });
+  const announcement = { question: `${name}?`, facts: [] };
+  await runAct(io, { ...session, record }, act, { yes: true, deployment: '' }, announcement);
+  await told(session, act);
 }
 
 /** A clock on which every sleep is over at once. */

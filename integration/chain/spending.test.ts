@@ -197,6 +197,8 @@ describe('on a public network', () => {
       '2',
       '--treasury',
       `0x${'7'.repeat(64)}`,
+      '--challenge',
+      '1h',
     ];
     const { stdout, stderr } = await run(...create(...named));
     expect(JSON.parse(stdout)).toMatchObject({
@@ -204,6 +206,7 @@ describe('on a public network', () => {
     });
     expect(stderr).toBe('');
     const single = await run(...create('--single-operator'));
+    expect(single.stderr).toMatch(/pass --threshold 2 or more.*pass --challenge/s);
     expect(JSON.parse(single.stdout)).toMatchObject({
       parameters: { slashers: [address], slashThreshold: '1', treasury: address },
     });

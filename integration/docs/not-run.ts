@@ -22,7 +22,7 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --dry-run',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh',
     'k3s-daas doctor',
-    `kubectl -n kube-system patch configmap k3s-daas-admitted --type merge -p '{"data":{"NAME":null}}'`,
+    'kubectl delete role,rolebinding -A -l app.kubernetes.io/managed-by=k3s-daas --field-selector metadata.name=NAME',
     'k3s-daas uninstall --restore-k3s',
     'k3s-daas gateway evict NAME',
     'k3s-daas uninstall',
@@ -30,6 +30,22 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ].map(
     (line) => ['docs/install.md', line, 'integration/install runs it on a machine with systemd'] as const,
   ),
+  ...[
+    'k3s-daas stake list --network testnet --key-file wallet.key',
+    'k3s-daas withdraw --network testnet --key-file wallet.key --node-id NAME',
+  ].map(
+    (line) =>
+      [
+        'docs/money.md',
+        line,
+        'integration/chain/stake-commands.test.ts runs these commands on the dev chain',
+      ] as const,
+  ),
+  [
+    'docs/money.md',
+    'k3s-daas unstake --network testnet --node-id NAME --sender ADDRESS --unsigned unstake.json',
+    'integration/chain/unsigned.test.ts runs these commands on the dev chain',
+  ],
   [
     'docs/proofs.md',
     'k3s-daas proof pin --network testnet                     # shows pin and fingerprint',

@@ -154,7 +154,7 @@ describe.skipIf(noSystemd !== undefined)(
       const refused = await follow(/^k3s-daas uninstall$/, ' --yes');
       expect(refused.exitCode).toBe(78);
       expect(refused.output).toContain('DAAS_INSTALL_STAKE_ACTIVE');
-      expect(refused.output).toContain('request_unstake');
+      expect(refused.output).toContain('k3s-daas unstake');
       const restoring = follow(/uninstall --restore-k3s/, ' --yes');
       await until('plain k3s to be back', async () =>
         (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent') ? true : undefined,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { namespaceOfName } from '#cluster';
 import { blocksOf, wordsOf } from '../docs/pages.ts';
 import { freePort } from '../world/free-port.ts';
 import { projectRoot } from '../world/program.ts';
@@ -105,14 +106,15 @@ async function openName(world: World): Promise<void> {
 
 /** "Take over": the operator's two lines of kubectl, sent without it. */
 export async function freeName(world: World): Promise<void> {
-  const [patch = '', remove = ''] = documented(/kubectl delete node/)
+  const [free = '', remove = ''] = documented(/kubectl delete node/)
     .split('\n')
     .map((line) => line.trim());
-  const [, namespace, map, json = ''] =
-    /^kubectl -n (\S+) patch configmap (\S+) --type merge -p '(.+)'$/.exec(patch) ?? [];
-  const path = `/api/v1/namespaces/${namespace}/configmaps/${map}`;
-  const freed = await world.kubernetes.send('PATCH', path, JSON.parse(json), 'application/merge-patch+json');
-  if (freed.status !== 200) throw new Error(`${patch}: ${freed.status}`);
+  const [, listed = ''] = /^kubectl delete role,rolebinding -A .* metadata\.name=(\S+)$/.exec(free) ?? [];
+  const home = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespaceOfName(listed)}`;
+  for (const kind of ['roles', 'rolebindings']) {
+    const freed = await world.kubernetes.send('DELETE', `${home}/${kind}/${listed}`);
+    if (freed.status !== 200) throw new Error(`${free}: ${freed.status}`);
+  }
   const [, node] = /^kubectl delete node (\S+)$/.exec(remove) ?? [];
   const removed = await world.kubernetes.send('DELETE', `/api/v1/nodes/${node}`);
   if (removed.status !== 200) throw new Error(`${remove}: ${removed.status}`);

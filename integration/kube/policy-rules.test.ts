@@ -59,6 +59,9 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
     await admin('POST', '/api/v1/nodes', nodeBody('victim', joined.body('victim')));
     await admin('PATCH', `${url}/status`, joined.status, strategic);
     await admin('PATCH', `${url}/status`, flannel({}), strategic);
+    // Of a name that is not listed: whose certificate writes here is nobody's word.
+    await admin('POST', '/api/v1/nodes', nodeBody('foreign', joined.body('foreign')));
+    await admin('PATCH', '/api/v1/nodes/foreign/status', joined.status, strategic);
     const held = { metadata: { labels: { [NODE_MARK]: 'x' } }, spec: { unschedulable: true } };
     await admin('PATCH', url, held, merge);
     await using cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
@@ -82,6 +85,7 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
   const ofShared: ReadonlyArray<() => Promise<Answer>> = [
     () => controller('DELETE', `${url}?${dryRun}`),
     () => proxy('PATCH', `${url}/status?${dryRun}`, flannel({}), strategic),
+    () => controller('PATCH', `/api/v1/nodes/foreign/status?${dryRun}`, flannel({}), strategic),
     attack('a role'),
     attack('an annotation'),
     attack('a filled Node'),

@@ -124,7 +124,7 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by KubernetesPort on ${suiteWorld.n
       await admin('POST', '/api/v1/nodes', nodeBody(node));
       const hold = (finalizers: readonly string[]) =>
         admin('PATCH', `/api/v1/nodes/${node}`, { metadata: { finalizers } }, merge);
-      expect((await hold(['example.com/held'])).status).toBe(200);
+      expect((await hold(['wrangler.cattle.io/node'])).status).toBe(200);
       await using hasty = openKubernetes({
         kubeconfig: { path: world.adminKubeconfigPath },
         nodeGoneMs: 200,
@@ -138,6 +138,18 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by KubernetesPort on ${suiteWorld.n
       await hold([]);
       await deleted;
       expect(await cluster.node(node)).toBeUndefined();
+    });
+
+    test('finalizers that are not k3s’ own are taken off a Node that must go, and named', async () => {
+      const node = uniqueName('clinging');
+      await admin('POST', '/api/v1/nodes', nodeBody(node));
+      const finalizers = ['example.com/stay', 'wrangler.cattle.io/node-of-nobody'];
+      expect(
+        (await admin('PATCH', `/api/v1/nodes/${node}`, { metadata: { finalizers } }, merge)).status,
+      ).toBe(200);
+      expect(await cluster.deleteNode({ nodeId: node })).toEqual(finalizers);
+      expect(await cluster.node(node)).toBeUndefined();
+      expect(await cluster.deleteNode({ nodeId: node })).toEqual([]);
     });
 
     test('the watch tells the whole list, then every change, and ends with its signal', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { openKubernetes, setupCluster } from '#cluster';
+import { namespaceOfName, openKubernetes, setupCluster } from '#cluster';
 import { suiteWorld } from '../suite-world.ts';
 import { admin, cluster, drawRecord, pods, secrets, setup, world } from './cluster-port-world.ts';
 import { callerOf, eventually, merge, nodeBody, podBody, uniqueName } from './kubernetes-calls.ts';
@@ -90,6 +90,35 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
       await cluster.releaseNodePassword(nodeId);
     });
 
+    test('those that are not ours are reported: the list, then what comes and goes', async () => {
+      const [before, later, ours] = [uniqueName('before'), uniqueName('later'), uniqueName('ours')];
+      const claim = (nodeId: string) =>
+        admin('POST', secrets, {
+          metadata: { name: `${nodeId}.node-password.k3s` },
+          type: 'k3s.cattle.io/node-password',
+          stringData: { hash: 'theirs' },
+        });
+      await claim(before);
+      await cluster.reserveNodePassword({ nodeId: ours, recordId: drawRecord(), hash: 'ours' });
+      const seen: string[] = [];
+      const stop = new AbortController();
+      const watching = cluster.watchForeignPasswords((change) => {
+        const passwords = change.kind === 'listed' ? change.passwords : [change.password];
+        seen.push(...passwords.map(({ nodeId }) => `${change.kind} ${nodeId}`));
+      }, stop.signal);
+      const until = (line: string) => eventually(line, 10_000, async () => seen.includes(line), Boolean);
+      await until(`listed ${before}`);
+      await claim(later);
+      await until(`added ${later}`);
+      await admin('DELETE', `${secrets}/${later}.node-password.k3s`);
+      await until(`deleted ${later}`);
+      expect(seen.filter((line) => line.endsWith(ours))).toEqual([]);
+      stop.abort();
+      await watching;
+      await admin('DELETE', `${secrets}/${before}.node-password.k3s`);
+      await cluster.releaseNodePassword(ours);
+    });
+
     test('a mark that names another node or no record is nobody’s', async () => {
       const [nodeId, victim, recordId] = [uniqueName('copy'), uniqueName('victim'), drawRecord()];
       await cluster.reserveNodePassword({ nodeId: victim, recordId, hash: 'x' });
@@ -108,14 +137,18 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
       const [nodeId, recordId] = [uniqueName('ordered'), drawRecord()];
       await cluster.reserveNodePassword({ nodeId, recordId, hash: 'one' });
       await cluster.admitName({ nodeId, tier: 'basic' });
-      await cluster.reserveNodePassword({ nodeId, recordId, hash: 'two' });
-      expect((await cluster.admittedNames()).has(nodeId)).toBe(false);
-      const list = await admin('GET', '/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted');
-      const secret = await admin('GET', `${secrets}/${nodeId}.node-password.k3s`);
-      // One sequence over all objects: the list changed before the new Secret was made, and nothing changed it since.
-      expect(Number(list.object.metadata.resourceVersion)).toBeLessThan(
-        Number(secret.object.metadata.resourceVersion) - 1,
+      const reserved = cluster.reserveNodePassword({ nodeId, recordId, hash: 'two' });
+      await eventually(
+        'the name is off the list',
+        10_000,
+        () => cluster.admittedName(nodeId),
+        (listing) => listing === undefined,
       );
+      // A second passes before the password goes.
+      expect(await cluster.nodePassword(nodeId)).toMatchObject({ hash: 'one' });
+      await reserved;
+      expect(await cluster.admittedName(nodeId)).toBeUndefined();
+      expect(await cluster.nodePassword(nodeId)).toMatchObject({ hash: 'two' });
       await cluster.releaseNodePassword(nodeId);
     });
   });
@@ -276,16 +309,18 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
     test('without setup, the error names the fix', async () => {
       const kubeconfig = await readFile(world.adminKubeconfigPath, 'utf8');
       await using asAdmin = openKubernetes({ kubeconfig: { text: kubeconfig } });
-      const path = '/api/v1/namespaces/kube-system/configmaps/k3s-daas-admitted';
-      const { object } = await admin('GET', path);
+      const path = `/api/v1/namespaces/${namespaceOfName('w1')}`;
       await admin('DELETE', path);
-      await expect(asAdmin.admitName({ nodeId: 'w1', tier: 'basic' })).rejects.toMatchObject({
-        code: 'DAAS_CLUSTER_NOT_SET_UP',
-      });
+      const admit = () =>
+        asAdmin.admitName({ nodeId: 'w1', tier: 'basic' }).then(
+          () => '',
+          (error: unknown) => String((error as { code?: string }).code),
+        );
+      const isMissing = (code: string) => code === 'DAAS_CLUSTER_NOT_SET_UP';
+      await eventually('the namespace is gone', 60_000, admit, isMissing);
       expect(await cluster.policyState()).toMatchObject({ kind: 'not-in-place' });
-      const { resourceVersion: _gone, uid: _uid, ...metadata } = object.metadata;
-      await admin('POST', '/api/v1/namespaces/kube-system/configmaps', { ...object, metadata });
-      expect((await cluster.admittedNames()).get('was-here-before')).toBe('ordinary');
+      await setupCluster({ kubeconfig: { text: kubeconfig } });
+      expect(await cluster.policyState()).toEqual({ kind: 'in-place' });
     });
   });
 });

@@ -39,6 +39,8 @@ export type OwnFact =
 export type Reaction =
   | { readonly kind: 'stop'; readonly ending: NodeEnding }
   | { readonly kind: 'register-again' }
+  /** It is about the stake: the plugin that keeps the stake decides. */
+  | { readonly kind: 'pass-on' }
   /** The host does not follow it and runs on; `detail` is the reason. */
   | { readonly kind: 'doubt'; readonly detail: string };
 
@@ -51,6 +53,7 @@ export type Reaction =
  */
 export function reactTo(directive: Directive, fact: OwnFact): Reaction {
   if (directive.kind === 'reregister') return { kind: 'register-again' };
+  if (directive.kind === 'rotate' || directive.kind === 'top_up') return { kind: 'pass-on' };
   if (directive.kind !== 'stop')
     return { kind: 'doubt', detail: `this version does not know the directive '${directive.kind}'` };
   const ending = fact.kind === 'read' ? stakeEnding(fact.record, true, fact.minimumMist) : undefined;
@@ -71,4 +74,11 @@ export function reactTo(directive: Directive, fact: OwnFact): Reaction {
         ? `the gateway says '${reason}', the chain says that the stake is ${fact.record.status}`
         : `the gateway says '${reason}', and the chain cannot be read: ${fact.detail}`,
   };
+}
+
+/** What a directive `notice` means to the staker; a reason of a later version is shown as it is. */
+export function noticeText(reason: string): string {
+  return reason === 'slash_proposed'
+    ? 'a slash is proposed against this stake, and the node gets no new pods until that is decided: `k3s-daas slash answer` answers it'
+    : reason;
 }

@@ -268,16 +268,37 @@ test('a directive to register again is followed, and a node that the gateway no 
   expect(loaded.control.stops).toEqual([]);
 });
 
+test('a directive about the stake is an event: the plugin that keeps the stake decides', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'rotate', reason: 'token_expired' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.facts('gateway.directive')).toEqual([{ directive: 'rotate', reason: 'token_expired' }]);
+});
+
 test('directives of a later version are ignored with a warning', async () => {
   const { loaded } = await registered();
   await using _ = loaded;
   loaded.gateways.directives = [
-    { kind: 'rotate', reason: 'soon' },
+    { kind: 'dance', reason: 'soon' },
     { kind: 'stop', reason: 'because' },
   ];
   await loaded.clock.advance(10_000);
   expect(loaded.control.stops).toEqual([]);
   expect(loaded.log.messages('warn')).toEqual(['A directive is not followed', 'A directive is not followed']);
+});
+
+test('a notice is logged once, and once more when it is over', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'notice', reason: 'slash_proposed' }];
+  await loaded.clock.advance(10_000);
+  await loaded.clock.advance(10_000);
+  expect(loaded.log.messages('warn')).toEqual(['The gateway gives notice']);
+  loaded.gateways.directives = [];
+  await loaded.clock.advance(10_000);
+  expect(loaded.log.messages('info')).toContain('A notice of the gateway is over');
+  expect(loaded.control.stops).toEqual([]);
 });
 
 test('registering again is not repeated at every heartbeat', () => {
@@ -287,4 +308,17 @@ test('registering again is not repeated at every heartbeat', () => {
     );
   expect(asked('refused')).toEqual([2, 12, 22]);
   expect(asked('silent')).toEqual([3, 13, 23]);
+});
+
+test('a gateway that is away for five minutes is told, and when it is back', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  loaded.gateways.fail(unreachable());
+  await loaded.clock.advance(240_000);
+  expect(loaded.facts('attention.needed')).toEqual([]);
+  await loaded.clock.advance(120_000);
+  expect(loaded.facts('attention.needed')[0]).toMatchObject({ kind: 'gateway_unreachable' });
+  loaded.gateways.forgive();
+  await loaded.clock.advance(20_000);
+  expect(loaded.facts('attention.ended')).toEqual([{ kind: 'gateway_unreachable' }]);
 });

@@ -13,7 +13,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, reactTo, spreadMs } from './decide.ts';
+import { afterFailure, noticeText, reactTo, spreadMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
 import { OwnStake } from './own-stake.ts';
 
@@ -21,6 +21,13 @@ import { OwnStake } from './own-stake.ts';
 const toleratedFailures = 2;
 /** A registration that neither succeeds nor fails must not silence the node for ever. */
 const longestRegistrationMs = 60_000;
+/** The notice of a gateway that is away for long. */
+const unreachable = 'gateway_unreachable';
+
+interface HeartbeatConfig {
+  readonly intervalMs?: number | undefined;
+  readonly unreachableAfterMs: number;
+}
 
 export interface HeartbeatServices {
   readonly chain: StakeChain;
@@ -32,7 +39,7 @@ export interface HeartbeatServices {
 
 /** The heartbeats of one host, over all its registrations. */
 export class Heartbeats {
-  readonly #scope: Scope<{ readonly intervalMs?: number | undefined }>;
+  readonly #scope: Scope<HeartbeatConfig>;
   readonly #services: HeartbeatServices;
   readonly #stake: OwnStake;
   readonly #first = Promise.withResolvers<void>();
@@ -42,8 +49,13 @@ export class Heartbeats {
   #rest: AbortController | undefined;
   #failures = 0;
   #lastProblem = '';
+  /** When the first of the failures in a row was, by the monotonic clock. */
+  #failingSinceMs = 0;
+  #isUnreachable = false;
+  /** The notices of the last reply. */
+  #notices: ReadonlySet<string> = new Set();
 
-  constructor(scope: Scope<{ readonly intervalMs?: number | undefined }>, services: HeartbeatServices) {
+  constructor(scope: Scope<HeartbeatConfig>, services: HeartbeatServices) {
     this.#scope = scope;
     this.#services = services;
     this.#stake = new OwnStake(services.chain);
@@ -174,27 +186,57 @@ export class Heartbeats {
       signal,
     );
     this.#recordAnswer(sequence, directives);
-    for (const directive of directives) await this.#handleDirective(directive, registered.recordId, signal);
+    this.#tellNotices(directives);
+    for (const directive of directives)
+      if (directive.kind !== 'notice') await this.#handleDirective(directive, registered.recordId, signal);
   }
 
   #recordAnswer(sequence: number, directives: readonly Directive[]): void {
     if (this.#failures >= toleratedFailures)
       this.#scope.log.info('Heartbeats are acknowledged again', { failures: this.#failures });
     this.#failures = 0;
+    if (this.#isUnreachable) this.#scope.emit('attention.ended', { kind: unreachable });
+    this.#isUnreachable = false;
     this.#scope.emit('heartbeat.acknowledged', { sequence, directives: directives.map(({ kind }) => kind) });
   }
 
   /** Whether the gateway did not answer. */
   #recordFailure(error: unknown): boolean {
+    const nowMs = this.#services.clock.monotonicMs();
+    if (this.#failures === 0) this.#failingSinceMs = nowMs;
     this.#failures += 1;
     const fields = errorFields(error);
     const { code, message } = fields.error;
     this.#lastProblem = message;
     this.#scope.emit('heartbeat.failed', fields);
+    if (nowMs - this.#failingSinceMs >= this.#scope.config.unreachableAfterMs) this.#raiseUnreachable();
     const isSilent = errorFacts(error).isRetryable;
     if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
       this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
     return isSilent;
+  }
+
+  #raiseUnreachable(): void {
+    this.#isUnreachable = true;
+    const { gatewayUrl = 'the gateway' } = this.#registered ?? {};
+    this.#scope.emit('attention.needed', {
+      kind: unreachable,
+      severity: 'warning',
+      summary: `${gatewayUrl} has acknowledged no heartbeat for ${Math.round(this.#scope.config.unreachableAfterMs / 1_000)} s: ${this.#lastProblem}`,
+      remedy: 'pods run on; check the network to the gateway, and ask its operator',
+    });
+  }
+
+  /** Once each, however many heartbeats repeat it. */
+  #tellNotices(directives: readonly Directive[]): void {
+    const { log } = this.#scope;
+    const now = new Set(directives.flatMap(({ kind, reason }) => (kind === 'notice' ? [reason] : [])));
+    for (const reason of now)
+      if (!this.#notices.has(reason))
+        log.warn('The gateway gives notice', { reason, detail: noticeText(reason) });
+    for (const reason of this.#notices)
+      if (!now.has(reason)) log.info('A notice of the gateway is over', { reason });
+    this.#notices = now;
   }
 
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {
@@ -209,6 +251,9 @@ export class Heartbeats {
         return;
       case 'register-again':
         control.reregister(`the gateway asks for it: ${directive.reason}`);
+        return;
+      case 'pass-on':
+        this.#scope.emit('gateway.directive', fields);
         return;
       case 'doubt':
         log.warn('A directive is not followed', { ...fields, detail: reaction.detail });

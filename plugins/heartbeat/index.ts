@@ -14,6 +14,8 @@ export default definePlugin({
   config: z.strictObject({
     /** Instead of the interval that the gateway asks for. */
     intervalMs: z.int().min(shortestIntervalMs).max(longestIntervalMs).optional(),
+    /** After this time without an acknowledged heartbeat a notice is raised. */
+    unreachableAfterMs: z.int().min(1_000).max(86_400_000).default(300_000),
   }),
   needs: {
     chain: StakeChain,

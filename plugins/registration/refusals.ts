@@ -36,6 +36,9 @@ const later = (sentence: string): Reason => ({ sentence, exitCode: EXIT.joinDead
 const reasons: Readonly<Record<string, Reason>> = {
   name_not_ours: wrong('is the name of a node that no stake admitted: choose another nodeId'),
   name_taken: later('is still bound to another staker: choose another nodeId, or wait until it is released'),
+  name_claimed: wrong(
+    'has a name that somebody else may have a certificate of: choose another nodeId, or ask the operator to release it',
+  ),
   staker_not_admitted: wrong('has a wallet that the operator of the cluster does not admit: ask for it'),
   node_id_not_admitted: wrong(
     'has a name that the operator of the cluster does not admit: choose another nodeId',

@@ -12,14 +12,17 @@ export default definePlugin({
   after: ['staking'],
   config: z.strictObject({
     intervalMs: z.int().min(100).max(60_000).default(3_000),
+    /** After this time without a reading a notice is raised. */
+    unreachableAfterMs: z.int().min(1_000).max(86_400_000).default(300_000),
   }),
   needs: { chain: StakeChain, control: HostControl, clock: HostClock },
   setup(scope, services) {
-    const watch = new RecordWatch(scope.log, services);
+    const watch = new RecordWatch(scope, services);
     scope.on('stake.created', ({ recordId }) => watch.follow(recordId));
     scope.on('stake.found', ({ recordId }) => watch.follow(recordId));
     scope.on('seal.minted', ({ recordId, tokenId }) => watch.follow(recordId, tokenId));
     scope.on('seal.found', ({ recordId, tokenId }) => watch.follow(recordId, tokenId));
+    scope.on('seal.rotated', ({ recordId, tokenId }) => watch.follow(recordId, tokenId));
     scope.on('worker.registered', ({ recordId, sealTokenId }) => watch.follow(recordId, sealTokenId));
     scope.run('watch', async (signal) => {
       while (!signal.aborted) {

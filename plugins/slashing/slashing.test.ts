@@ -104,3 +104,55 @@ test('a record that an endpoint does not have is not a verdict', async () => {
   await loaded.clock.advance(600_000);
   expect(loaded.control.stops).toEqual([]);
 });
+
+test('a slash proposal is told with who, why, evidence and until when; again with each vote; and that it is over', async () => {
+  const { loaded, recordId } = await watching();
+  await using _ = loaded;
+  const executableAtMs = Date.UTC(2027, 0, 1);
+  const proposal = {
+    id: '0xproposal',
+    proposer: '0xslasher',
+    voters: ['0xslasher'],
+    expiresAtMs: executableAtMs,
+  };
+  loaded.chain.slashProposals.set(proposal.id, {
+    amountMist: 2_000_000_000n,
+    reason: 'mined on it',
+    evidence: new Uint8Array(32).fill(0xab),
+    answer: new Uint8Array(),
+    executableAtMs,
+    expiresAtMs: executableAtMs,
+  });
+  loaded.chain.change(recordId, { proposals: [proposal] });
+  await loaded.clock.advance(9_000);
+  expect(loaded.facts('attention.needed')).toEqual([
+    {
+      kind: 'slash_proposed',
+      severity: 'critical',
+      subject: '0xproposal',
+      summary:
+        '0xslasher proposes to slash this stake by 2 SUI, because: mined on it (1 votes; can be executed from 2027-01-01T00:00:00.000Z on)',
+      remedy: expect.stringContaining('slash answer 0xproposal'),
+      details: expect.objectContaining({ evidence: 'ab'.repeat(32), proposer: '0xslasher', executableAtMs }),
+    },
+  ]);
+  loaded.chain.change(recordId, { proposals: [{ ...proposal, voters: ['0xslasher', '0xother'] }] });
+  await loaded.clock.advance(3_000);
+  expect(loaded.facts('attention.needed')).toHaveLength(2);
+  loaded.chain.change(recordId, { proposals: [] });
+  await loaded.clock.advance(3_000);
+  expect(loaded.facts('attention.ended')).toEqual([{ kind: 'slash_proposed', subject: '0xproposal' }]);
+});
+
+test('a chain that is away for five minutes is told once, and when it is back', async () => {
+  const { loaded } = await watching();
+  await using _ = loaded;
+  loaded.chain.isDown = true;
+  await loaded.clock.advance(200_000);
+  expect(loaded.facts('attention.needed')).toEqual([]);
+  await loaded.clock.advance(200_000);
+  expect(loaded.facts('attention.needed')).toMatchObject([{ kind: 'chain_unreachable' }]);
+  loaded.chain.isDown = false;
+  await loaded.clock.advance(3_000);
+  expect(loaded.facts('attention.ended')).toEqual([{ kind: 'chain_unreachable' }]);
+});

@@ -28,6 +28,23 @@ export const StakingConfig = z
       .optional(),
     /** Makes another record although an earlier one of this node and wallet has ended. */
     stakeAgain: z.boolean().default(false),
+    rotation: z
+      .strictObject({
+        /** `automatic`: the host rotates the Seal token before it ends and pays the gas. `ask`: it says that it ends. */
+        mode: z.enum(['automatic', 'ask']).default('automatic'),
+        /** How often it looks at the token. */
+        checkMs: z.int().min(100).max(86_400_000).default(600_000),
+        /** A wallet that holds less is said to be low on gas. */
+        gasReserveMist: Mist.default(100_000_000n),
+      })
+      .prefault({}),
+    /** What directives of a gateway may spend within 30 days. By default nothing: the operator is asked. */
+    directives: z
+      .strictObject({
+        rotations: z.int().min(0).max(1_000).default(0),
+        topUpMist: Mist.default(0n),
+      })
+      .prefault({}),
   })
   .refine(
     ({ stakeMist, minimumMist }) =>

@@ -1,5 +1,7 @@
 import {
   definePlugin,
+  errorFields,
+  HostClock,
   HostControl,
   NodeIdentity,
   PluginJournal,
@@ -8,14 +10,30 @@ import {
 } from 'k3s-daas/plugin';
 import { StakingConfig } from './config.ts';
 import { NodeStake } from './node-stake.ts';
+import { TokenKeeper } from './token-keeper.ts';
 
-/** Finds or makes the stake record and the Seal token of this node. */
+/** Finds or makes the stake record and the Seal token of this node, and rotates the token before it ends. */
 export default definePlugin({
   name: 'staking',
   api: 1,
   config: StakingConfig,
-  needs: { chain: StakeChain, identity: NodeIdentity, journal: PluginJournal, control: HostControl },
+  needs: {
+    chain: StakeChain,
+    identity: NodeIdentity,
+    journal: PluginJournal,
+    control: HostControl,
+    clock: HostClock,
+  },
   setup(scope, services) {
     scope.provide(SealTokenSource, new NodeStake(scope, services));
+    const keeper = new TokenKeeper(scope, services);
+    scope.on('worker.registered', (registered) => {
+      keeper
+        .follow(registered)
+        // The next registration, or the next start, completes the exchange.
+        .catch((error: unknown) => scope.log.warn('The earlier node key stays for now', errorFields(error)));
+    });
+    scope.on('gateway.directive', (directive) => keeper.obey(directive));
+    scope.run('rotation', (signal) => keeper.run(signal));
   },
 });

@@ -26,7 +26,7 @@ export function judgeLiveRecord(
   if (record.stakeMist < leastMist)
     throw new ConfigurationError(
       'DAAS_STAKE_TOO_LOW',
-      `the stake of node '${nodeId}' is ${formatSui(record.stakeMist)}, ${formatSui(leastMist)} are needed: the owner of the record ${record.id} has to top it up`,
+      `the stake of node '${nodeId}' is ${formatSui(record.stakeMist)}, ${formatSui(leastMist)} are needed: the owner of the record ${record.id} has to top it up (\`k3s-daas stake top-up\`)`,
       { details: { recordId: record.id, stakeMist: record.stakeMist, leastMist } },
     );
 }
@@ -46,21 +46,23 @@ export function judgeAmount(
   );
 }
 
-/** Throws when the record's token is not for this machine's key, or no longer counts. */
-export function judgeToken(token: SealToken, facts: { holderKey: Uint8Array; epoch: bigint }): void {
-  if (!Buffer.from(token.holderKey).equals(facts.holderKey))
-    throw new ConfigurationError(
-      'DAAS_HOLDER_KEY_MISMATCH',
-      `the Seal token ${token.id} of node '${token.nodeId}' is bound to another node key than the one on this machine: ` +
-        'use the state directory that has the key, or rotate the token to this key (k8s_gateway::rotate_seal_token, docs/contracts.md) with the wallet that owns the stake',
-      { details: { tokenId: token.id } },
-    );
-  if (facts.epoch >= token.expiresAtEpoch)
-    throw new ConfigurationError(
-      'DAAS_SEAL_TOKEN_EXPIRED',
-      `the Seal token ${token.id} expired when epoch ${token.expiresAtEpoch} began (now ${facts.epoch}): rotate it (k8s_gateway::rotate_seal_token, docs/contracts.md) with the wallet that owns the stake`,
-      { details: { tokenId: token.id, expiresAtEpoch: token.expiresAtEpoch } },
-    );
+/** The record's token names a key that this machine does not have. */
+export function foreignKeyError(token: SealToken): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_HOLDER_KEY_MISMATCH',
+    `the Seal token ${token.id} of node '${token.nodeId}' is bound to another node key than those on this machine: ` +
+      'use the state directory that has the key, or rotate the token to this key (`k3s-daas token rotate --holder-key-file`) with the wallet that owns the stake',
+    { details: { tokenId: token.id } },
+  );
+}
+
+/** Why a node with an expired token does not start when the host may not rotate it. */
+export function expiredError(token: SealToken, epoch: bigint): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_SEAL_TOKEN_EXPIRED',
+    `the Seal token ${token.id} expired when epoch ${token.expiresAtEpoch} began (now ${epoch}): rotate it (\`k3s-daas token rotate\`) with the wallet that owns the stake, or set rotation.mode of the plugin staking to automatic`,
+    { details: { tokenId: token.id, expiresAtEpoch: token.expiresAtEpoch } },
+  );
 }
 
 /** Why no other stake is made, given an earlier record of this node and wallet that is over. */

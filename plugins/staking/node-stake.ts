@@ -15,6 +15,7 @@ import type { StakingConfig } from './config.ts';
 import { endedError, judgeAmount } from './judge.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
+import { rotateToken } from './token-keeper.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
@@ -44,7 +45,7 @@ export class NodeStake implements SealTokenSource {
       return undefined;
     }
     if (record.token === undefined) return undefined;
-    await this.#standing.checkToken(record.token, signal);
+    if ((await this.#standing.checkToken(record.token, signal)) === 'rotate') return undefined;
     return { recordId: record.id, tokenId: record.token, stakeMist: record.stakeMist };
   }
 
@@ -72,8 +73,8 @@ export class NodeStake implements SealTokenSource {
   async #planWithRecord(record: StakeRecord, signal: AbortSignal): Promise<string> {
     const stands = `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}`;
     if (record.token !== undefined) {
-      await this.#standing.checkToken(record.token, signal);
-      return `${stands} and token ${record.token}`;
+      const verdict = await this.#standing.checkToken(record.token, signal);
+      return `${stands} and token ${record.token}${verdict === 'rotate' ? ', which has expired; would rotate it' : ''}`;
     }
     const { chain, identity } = this.#services;
     const request = { recordId: record.id, holderKey: identity.holderKey };
@@ -154,7 +155,8 @@ export class NodeStake implements SealTokenSource {
     const { emit } = this.#scope;
     const { id: recordId, token } = record;
     if (token !== undefined) {
-      await this.#standing.checkToken(token, signal);
+      if ((await this.#standing.checkToken(token, signal)) === 'rotate')
+        return rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
       const isMade = made?.objectId === token || made?.tokenId === token;
       if (made && isMade) emit('seal.minted', { tokenId: token, recordId, digest: made.digest });
       else emit('seal.found', { tokenId: token, recordId });

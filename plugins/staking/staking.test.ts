@@ -194,7 +194,8 @@ test('an expired token and a stake below the minimum are refused', async () => {
   const chain = new FakeStakeChain(clock);
   const recordId = chain.addRecord({ nodeId, stakeMist: 5000n });
   const tokenId = chain.addToken(recordId, holderKey, { expiresAtEpoch: 10n });
-  await using loaded = await loadPlugin(staking, { config, services: { clock, chain } });
+  const asking = { ...config, rotation: { mode: 'ask' } };
+  await using loaded = await loadPlugin(staking, { config: asking, services: { clock, chain } });
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_SEAL_TOKEN_EXPIRED' });
   chain.epoch = 9n;
   expect(await find(loaded)).toMatchObject({ tokenId });

@@ -1,6 +1,6 @@
 import type { Journal, NodeIdentity, StakeChain, StakeRecord } from 'k3s-daas/plugin';
 import type { StakingConfig } from './config.ts';
-import { judgeLiveRecord, judgeToken, notVisibleYet, worstEnded } from './judge.ts';
+import { expiredError, foreignKeyError, judgeLiveRecord, notVisibleYet, worstEnded } from './judge.ts';
 import type { Terms } from './terms.ts';
 
 export interface StandingServices {
@@ -12,9 +12,9 @@ export interface StandingServices {
 /** What stands on chain for this node and wallet. Reads only; what cannot be used is thrown. */
 export class Standing {
   readonly #services: StandingServices;
-  readonly #config: Pick<StakingConfig, 'minimumMist'>;
+  readonly #config: Pick<StakingConfig, 'minimumMist' | 'rotation'>;
 
-  constructor(services: StandingServices, config: Pick<StakingConfig, 'minimumMist'>) {
+  constructor(services: StandingServices, config: Pick<StakingConfig, 'minimumMist' | 'rotation'>) {
     this.#services = services;
     this.#config = config;
   }
@@ -39,12 +39,19 @@ export class Standing {
     return record;
   }
 
-  async checkToken(id: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Looks at the record's token. Throws when this machine does not have its key, and when it has expired and the host may
+   * not rotate it.
+   */
+  async checkToken(id: string, signal: AbortSignal): Promise<'good' | 'rotate'> {
     const { chain, identity } = this.#services;
     const token = (await chain.tokens([id], signal)).get(id);
     if (!token) throw notVisibleYet('Seal token', id);
+    if (!(await identity.rotation.adopt(id, token.holderKey))) throw foreignKeyError(token);
     const { epoch } = await chain.point(signal);
-    judgeToken(token, { holderKey: identity.holderKey, epoch });
+    if (epoch < token.expiresAtEpoch) return 'good';
+    if (this.#config.rotation.mode === 'ask') throw expiredError(token, epoch);
+    return 'rotate';
   }
 
   /**

@@ -43,7 +43,7 @@ export interface AgentFacts {
 export const originOfArgv = 'agent.args or the command line';
 
 /** The settings that the stake and the gateway decide, each with the reason why no other source may set it. */
-const ours: Readonly<Record<string, string>> = {
+export const decidedSettings: Readonly<Record<string, string>> = {
   server: 'the gateway names the server when the node registers',
   token: 'the join credential comes from the gateway',
   'token-file': 'the join credential comes from the gateway',
@@ -82,7 +82,7 @@ export function readAgentFacts(
 
 /** Every flag that k3s will see, in its order. Variables are checked here; `lastValueOf` finds their values. */
 export function effectiveFlags({ argv, env, files }: AgentSources): Flag[] {
-  for (const flag of variableFlags(env)) if (ours[flag.name] === undefined) parseFlags([flag]);
+  for (const flag of variableFlags(env)) if (decidedSettings[flag.name] === undefined) parseFlags([flag]);
   return parseFlags([...files, ...wordsOf(argv, originOfArgv)]);
 }
 
@@ -102,7 +102,7 @@ function wordsOf(argv: readonly string[], origin: string): FlagWord[] {
 }
 
 function refuse({ name, value, origin, fix }: Flag, nodeId: string): void {
-  const reason = ours[name];
+  const reason = decidedSettings[name];
   // An empty value sets nothing, because our flag comes last and wins.
   if (reason === undefined || value === '') return;
   if (name === 'with-node-id' && parseGoBool(value) !== true) return;

@@ -45,6 +45,7 @@ export const PROBLEMS = {
   node_id_not_admitted: kind(403, 'The operator does not admit node ids of this form'),
   name_not_ours: kind(409, 'The name belongs to a node that was not admitted by a stake'),
   name_taken: kind(409, 'The name is still bound to another staker', later),
+  name_claimed: kind(409, 'Somebody else may have a certificate of this name'),
   cluster_full: kind(409, 'The cluster has as many staked nodes as its operator admits', later),
   breaker_tripped: kind(503, 'Too many nodes went at once: the operator has to look', later),
   chain_unavailable: kind(503, 'The facts on chain cannot be read now', later),

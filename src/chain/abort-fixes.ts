@@ -71,8 +71,7 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'k8s_gateway::EPermissionAboveTier': 'ask for less, or stake enough for the higher tier',
   'k8s_gateway::EPermissionCount': 'ask for between 1 and 16 permissions',
   'k8s_gateway::EPermissionForm': 'write permissions as resource:verb, each once',
-  'k8s_gateway::ETokenExists':
-    'use the token the record has, or rotate it (docs/contracts.md, calls without a command) with the wallet that owns the stake',
+  'k8s_gateway::ETokenExists': 'use the token the record has, or replace it: `k3s-daas token rotate`',
   'k8s_gateway::ETokenNotLive': 'use the token that the stake record names',
   'k8s_gateway::EWrongToken': 'give the token that was made from this stake record',
   'slashing::EAlreadyVoted': 'nothing to do: the vote counts already; other slashers must vote',
@@ -99,7 +98,7 @@ export const abortFixes: Readonly<Record<AbortName, string>> = {
   'staking::ENotActive': 'make a new stake: a record that was ended never becomes active again',
   'staking::ENotStaker': 'sign with the wallet that made the stake',
   'staking::ENotUnbonding':
-    'call staking::request_unstake first, and wait for the unbonding time (docs/contracts.md)',
+    'ask for the coins first with `k3s-daas unstake`, and wait for the unbonding time',
   'staking::ENothingLeft': 'nothing to do: all coins of this stake were paid out or slashed',
   'staking::EProposalOpen': 'wait until the open slash proposal is decided or has expired',
   'staking::EStakeAboveMaximum': 'stake at most 1000000000 SUI in one record',

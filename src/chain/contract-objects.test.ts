@@ -154,6 +154,7 @@ test('the six rings are followed as two, each record once and at its last change
     entry('c', 7n),
     entry('b', 9n),
   ]);
+  expect(facts.forcedRing).toEqual([entry('a', 2n), entry('d', 6n), entry('b', 9n)]);
   expect(facts.otherRing).toEqual([entry('a', 1n), entry('d', 8n)]);
   // What falls out of a ring of accounts concerns no node.
   expect(facts).toMatchObject({ droppedCritical: 4n, droppedOther: 0n });
@@ -189,6 +190,7 @@ test('a record is read with its numbers as names', () => {
     slashReason: 'away\\u{d}',
     token: undefined,
     openProposals: 1n,
+    proposals: [{ id: id('4'), proposer: id('5'), voters: [id('5')], expiresAtMs: 9 }],
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type ClusterParameters,
   GATEWAY_TIERS,
   type GatewayEntry,
+  type OpenProposal,
   type RingEntry,
   type SealToken,
   type StakeRecord,
@@ -114,11 +115,15 @@ export function termsFingerprint(state: ClusterState): string {
 function ringFacts({
   nodeRings,
   accountRings,
-}: ClusterState): Pick<Cluster, 'criticalRing' | 'otherRing' | 'droppedCritical' | 'droppedOther'> {
+}: ClusterState): Pick<
+  Cluster,
+  'criticalRing' | 'forcedRing' | 'otherRing' | 'droppedCritical' | 'droppedOther'
+> {
   const critical = [nodeRings.forced, nodeRings.ended, accountRings.forced, accountRings.ended];
   const other = [nodeRings.other, accountRings.other];
   return {
     criticalRing: inOrder(critical),
+    forcedRing: inOrder([nodeRings.forced, accountRings.forced]),
     otherRing: inOrder(other),
     droppedCritical: lastDropped([nodeRings.forced, nodeRings.ended]),
     droppedOther: lastDropped([nodeRings.other]),
@@ -188,8 +193,16 @@ export function recordFacts(content: Uint8Array): StakeRecord {
     token: record.token,
     tokenSequence: record.tokenSequence,
     openProposals: BigInt(record.openProposals.length),
+    proposals: record.openProposals.map(proposalNote),
+    holdUntilMs: Number(record.holdUntilMs),
     lastSequence: record.lastSequence,
   };
+}
+
+function proposalNote(note: staking.OpenProposal): OpenProposal {
+  const { proposal: id, proposer, hasProposersVote, seconders, expiresAtMs } = note;
+  const voters = hasProposersVote ? [proposer, ...seconders] : seconders;
+  return { id, proposer, voters, expiresAtMs: Number(expiresAtMs) };
 }
 
 export function tokenFacts(content: Uint8Array): SealToken {

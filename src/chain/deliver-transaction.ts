@@ -58,7 +58,7 @@ function send(
           (client, ended) =>
             client.core.executeTransaction({
               transaction: signed.bytes,
-              signatures: [signed.signature],
+              signatures: signaturesOf(signed),
               include: INCLUDE,
               signal: ended,
             }),
@@ -76,9 +76,13 @@ function send(
   );
 }
 
+function signaturesOf({ signature, sponsorSignature }: SignedTransaction): string[] {
+  return sponsorSignature === undefined ? [signature] : [signature, sponsorSignature];
+}
+
 /**
- * The outcome of a transaction that this node refused. The order matters: gas coins and epoch are read first, so that a
- * transaction that used them is known by its digest when that is read.
+ * The outcome of a transaction that this node refused. The order matters: what it takes and the epoch are read first, so that a
+ * transaction that used it is known by its digest when that is read.
  */
 async function fateOf(
   endpoint: Endpoint,
@@ -101,7 +105,7 @@ async function fateOf(
   );
 }
 
-function findTransaction(
+export function findTransaction(
   endpoint: Endpoint,
   digest: string,
   signal?: AbortSignal,
@@ -121,7 +125,7 @@ function findTransaction(
 }
 
 /** Why the transaction can never be executed, by the state of this node; `undefined` if it still can. */
-async function whyDead(
+export async function whyDead(
   endpoint: Endpoint,
   signed: SignedTransaction,
   signal?: AbortSignal,
@@ -129,26 +133,31 @@ async function whyDead(
   const { epoch } = await endpoint.call('the epoch', readEpoch, signal);
   if (epoch > signed.expirationEpoch)
     return `it expired with epoch ${signed.expirationEpoch}, the epoch is ${epoch}`;
+  const { gas, owned = [] } = signed;
+  const taken = [
+    ...gas.map((reference) => ({ ...reference, what: 'its gas coin', end: 'merged away' })),
+    ...owned.map((reference) => ({ ...reference, what: 'its object', end: 'taken' })),
+  ];
   const coins = await endpoint.call(
-    'the gas coins',
+    'the objects that it takes',
     async (client, ended) => {
       const latest = await readObjects(
         client,
-        signed.gas.map(({ objectId }) => objectId),
+        taken.map(({ objectId }) => objectId),
         ended,
       );
-      const missing = signed.gas.filter(({ objectId }) => !latest.has(objectId));
+      const missing = taken.filter(({ objectId }) => !latest.has(objectId));
       return { latest, wereSeen: await seenVersions(client, missing, ended) };
     },
     signal,
   );
-  for (const { objectId, version } of signed.gas) {
+  for (const { objectId, version, what, end } of taken) {
     const now = coins.latest.get(objectId)?.version;
     if (now !== undefined && now > BigInt(version))
-      return `its gas coin ${objectId} was used by another transaction`;
-    // A missing coin may mean that the node is behind. That it had this very version says that it is not.
+      return `${what} ${objectId} was used by another transaction`;
+    // A missing object may mean that the node is behind. That it had this very version says that it is not.
     if (now === undefined && coins.wereSeen.has(objectId))
-      return `its gas coin ${objectId} was merged away by another transaction`;
+      return `${what} ${objectId} was ${end} by another transaction`;
   }
   return undefined;
 }

@@ -54,7 +54,16 @@ export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } fr
 export { verifyPublished } from './publish-operation.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
+export type { MoneyAct, StakeAct } from './stake-acts.ts';
 export { createStakeChain, type StakeChainOptions, type WalletStakeChain } from './stake-chain.ts';
+export { type ListedStake, type StakeList, stakeRecordOf, stakesOf } from './stake-list.ts';
 export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { DEFAULT_GAS_BUDGETS, type GasBudgets } from './staker.ts';
-export { openWallet, readWallet, type Wallet, type WalletOptions } from './wallet.ts';
+export {
+  base64Of,
+  readUnsignedTransaction,
+  type UnsignedTransaction,
+  unsignedTransactionText,
+  withSignatures,
+} from './unsigned-transaction.ts';
+export { openWallet, readWallet, type Wallet, type WalletOptions, walletWithoutKey } from './wallet.ts';

@@ -218,7 +218,7 @@ function proverOf({ nodes, anchors, store, clock, pairing }: ObjectProofsOptions
   let prover: Promise<Prover> | undefined;
   return {
     module: () => loaded,
-    openProver(): Promise<Prover> {
+    openProver: (): Promise<Prover> => {
       prover ??= Promise.all([import('./proof/index.ts'), anchors()]).then(([module, known]) => {
         loaded = module;
         const nowMs = () => clock.nowMs();

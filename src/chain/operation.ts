@@ -109,7 +109,7 @@ async function planCall<Result>(
   };
 }
 
-function overtaken(digest: string, reason: string): ChainError {
+export function overtaken(digest: string, reason: string): ChainError {
   return new ChainError(
     'DAAS_TRANSACTION_OVERTAKEN',
     `nothing was done, the transaction ${digest} can no longer be executed: ${reason}. Run the command again`,

@@ -1,4 +1,9 @@
-import { Inputs, Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
+import {
+  Inputs,
+  Transaction,
+  type TransactionArgument,
+  TransactionDataBuilder,
+} from '@mysten/sui/transactions';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { ConfigurationError, DaasError } from '#base';
 import {
@@ -9,13 +14,14 @@ import {
   gasTooLow,
   type Payment,
   readCoins,
+  type Spending,
 } from './coins.ts';
-import type { Endpoint } from './endpoints/index.ts';
+import { chainUnavailable, type Endpoint } from './endpoints/index.ts';
 import { executed, failureKind, failureOf, INCLUDE } from './executed-transaction.ts';
 import { executionError } from './execution-error.ts';
 import { budgetFor, type GasCost, gasPriceFor } from './gas.ts';
 import type { ObjectArgument } from './generated/index.ts';
-import { readEpoch, readObjects } from './object-reads.ts';
+import { type ReadObject, readEpoch, readObjects } from './object-reads.ts';
 import type { Wallet } from './wallet.ts';
 
 /** What a transaction does; gas, versions and expiry are found when it is prepared. */
@@ -23,8 +29,14 @@ export interface TransactionRequest {
   readonly sender: string;
   /** Shared objects it touches. */
   readonly shared: readonly string[];
-  /** Split from the gas coin by `build`. */
+  /** Objects of the sender that it takes, besides coins. */
+  readonly owned?: readonly string[];
+  /** What `build` takes as a coin of the sender's, at most. */
   readonly spendMist: bigint;
+  /** Another wallet that pays the gas, and signs too; the sender when left out. */
+  readonly gasOwner?: string | undefined;
+  /** For how many epochs more than the current one it can be sent; none when left out. */
+  readonly moreEpochs?: bigint | undefined;
   /** The most gas that may be paid; found by simulation when left out. */
   readonly budgetMist?: bigint;
   /** The limit of a budget that is found by simulation. */
@@ -33,12 +45,14 @@ export interface TransactionRequest {
   readonly gasPriceMist?: bigint;
   /** The package of the contracts, for the names of aborts. */
   readonly packageId?: string;
-  /** Adds the commands. `mutable(id)` and `readonly(id)` make arguments of shared objects. */
-  readonly build: (tx: Transaction, objects: SharedArguments) => void;
+  /** Adds the commands. `mutable(id)` and `readonly(id)` make arguments of shared objects, `owned(id)` of the sender's. `coin(mist)` is of the spent. */
+  readonly build: (tx: Transaction, objects: ObjectArguments) => void;
 }
-interface SharedArguments {
+interface ObjectArguments {
   mutable(id: string): ObjectArgument;
   readonly(id: string): ObjectArgument;
+  owned(id: string): ObjectArgument;
+  coin(mist: bigint): TransactionArgument;
 }
 
 /** A transaction that only needs a signature. */
@@ -49,12 +63,14 @@ export interface PreparedTransaction {
   readonly expirationEpoch: bigint;
   /** The coins it takes, at their versions: once one of them has changed, the transaction can never be executed. */
   readonly gas: readonly CoinReference[];
+  /** The other objects of the sender that it takes; the same holds for them. */
+  readonly owned: readonly CoinReference[];
   readonly budgetMist: bigint;
   readonly cost: GasCost;
 }
 /**
- * Builds and simulates, with facts of one endpoint. The transaction is valid in the current epoch only, so that signed
- * bytes that were never sent expire. Throws `DAAS_BALANCE_TOO_LOW` and the contract's named aborts before anything is
+ * Builds and simulates, with facts of one endpoint. The transaction is valid in the current epoch only (and `moreEpochs`), so
+ * that signed bytes that were never sent expire. Throws `DAAS_BALANCE_TOO_LOW` and the contract's named aborts before anything is
  * signed.
  */
 export async function prepareTransaction(
@@ -62,38 +78,75 @@ export async function prepareTransaction(
   request: TransactionRequest,
   signal?: AbortSignal,
 ): Promise<PreparedTransaction> {
-  const [epoch, coins, objects] = await Promise.all([
-    endpoint.call('the epoch', readEpoch, signal),
-    endpoint.call(
-      'the coins of the wallet',
-      (client, ended) => readCoins(client, request.sender, ended),
-      signal,
-    ),
-    endpoint.call('shared objects', (client, ended) => readObjects(client, request.shared, ended), signal),
-  ]);
+  const { epoch, coins, ownCoins, objects } = await readFacts(endpoint, request, signal);
+  const owned = new Map(
+    (request.owned ?? []).map((id) => [id, ownedReference(id, objects.get(id), endpoint.url)]),
+  );
   const versions = new Map(
     request.shared.map((id) => [id, sharedVersion(id, objects.get(id)?.initialSharedVersion, endpoint.url)]),
   );
   const gasPrice = gasPriceFor(request.gasPriceMist, epoch.gasPrice);
+  const expirationEpoch = epoch.epoch + (request.moreEpochs ?? 0n);
+  const spent = spentCoins(ownCoins, request);
   const build = (budgetMist: bigint, payment: Payment) =>
-    buildBytes(request, { versions, payment, budgetMist, gasPrice, epoch: epoch.epoch });
+    buildBytes(request, { versions, owned, spent, payment, budgetMist, gasPrice, expirationEpoch });
 
   const trial: Trial = async (budgetMist, payment) =>
-    simulate(endpoint, await build(budgetMist, payment), request.packageId, signal);
+    simulateBytes(endpoint, await build(budgetMist, payment), request.packageId, signal);
 
+  const spending = gasSpending(request);
   const { budgetMist, payment } =
     request.budgetMist === undefined
-      ? await findOffer(coins, request, gasPrice, trial)
-      : { budgetMist: request.budgetMist, payment: choosePayment(coins, request, request.budgetMist) };
+      ? await findOffer(coins, spending, gasPrice, trial)
+      : { budgetMist: request.budgetMist, payment: choosePayment(coins, spending, request.budgetMist) };
   const bytes = await build(budgetMist, payment);
   return {
     bytes,
     digest: TransactionDataBuilder.getDigestFromBytes(bytes),
-    expirationEpoch: epoch.epoch,
+    expirationEpoch,
     gas: [...payment.gas, ...payment.merged],
+    owned: [...owned.values(), ...spent],
     budgetMist,
-    cost: await simulate(endpoint, bytes, request.packageId, signal),
+    cost: await simulateBytes(endpoint, bytes, request.packageId, signal),
   };
+}
+
+async function readFacts(endpoint: Endpoint, request: TransactionRequest, signal?: AbortSignal) {
+  const { sender, gasOwner = sender, shared, owned = [], spendMist } = request;
+  const coinsOf = (owner: string) =>
+    endpoint.call('the coins of the wallet', (client, ended) => readCoins(client, owner, ended), signal);
+  const [epoch, coins, ownCoins, objects] = await Promise.all([
+    endpoint.call('the epoch', readEpoch, signal),
+    coinsOf(gasOwner),
+    // The gas coin of another wallet is not the sender's to spend.
+    gasOwner !== sender && spendMist > 0n ? coinsOf(sender) : [],
+    endpoint.call(
+      'the objects of the transaction',
+      (client, ended) => readObjects(client, [...shared, ...owned], ended),
+      signal,
+    ),
+  ]);
+  return { epoch, coins, ownCoins, objects };
+}
+
+const isSponsored = ({ sender, gasOwner = sender }: TransactionRequest) => gasOwner !== sender;
+
+/** The coins of the sender that are spent beside the gas of a sponsor. */
+function spentCoins(coins: readonly Coin[], request: TransactionRequest): CoinReference[] {
+  if (!isSponsored(request) || request.spendMist === 0n) return [];
+  const { gas, merged } = choosePayment(coins, request, 0n);
+  return [...gas, ...merged];
+}
+
+/** What the gas coins have to pay, beside the gas. */
+function gasSpending(request: TransactionRequest): GasSpending {
+  const { sender, gasOwner = sender, spendMist, maximumBudgetMist } = request;
+  const offered = maximumBudgetMist === undefined ? {} : { maximumBudgetMist };
+  return { sender: gasOwner, spendMist: isSponsored(request) ? 0n : spendMist, ...offered };
+}
+
+interface GasSpending extends Spending {
+  readonly maximumBudgetMist?: bigint;
 }
 
 /** The cost of a transaction with this budget and these coins, by simulation. */
@@ -108,7 +161,7 @@ const COIN_REBATE_MIST = 1_000_000n;
  */
 async function findOffer(
   coins: readonly Coin[],
-  request: TransactionRequest,
+  request: GasSpending,
   gasPrice: bigint,
   trial: Trial,
 ): Promise<{ readonly budgetMist: bigint; readonly payment: Payment }> {
@@ -144,12 +197,21 @@ function sharedVersion(id: string, version: bigint | undefined, url: string): bi
   );
 }
 
+/** An endpoint without the object is behind, or another transaction has taken it: the next attempt reads anew. */
+function ownedReference(id: string, object: ReadObject | undefined, url: string): CoinReference {
+  if (!object) throw chainUnavailable(`object ${id}`, url, new Error('the node does not have it'));
+  return { objectId: object.id, version: object.version.toString(), digest: object.digest };
+}
+
 interface Fixed {
   readonly versions: ReadonlyMap<string, bigint>;
+  readonly owned: ReadonlyMap<string, CoinReference>;
+  /** Coins of the sender that are spent; none when the gas coin is. */
+  readonly spent: readonly CoinReference[];
   readonly payment: Payment;
   readonly budgetMist: bigint;
   readonly gasPrice: bigint;
-  readonly epoch: bigint;
+  readonly expirationEpoch: bigint;
 }
 
 /** Of one command; Sui's limit is 512. */
@@ -158,10 +220,11 @@ const MAX_ARGUMENTS = 500;
 function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Array> {
   const tx = new Transaction();
   tx.setSender(request.sender);
+  if (request.gasOwner !== undefined) tx.setGasOwner(request.gasOwner);
   tx.setGasPrice(fixed.gasPrice);
   tx.setGasBudget(fixed.budgetMist);
   tx.setGasPayment(fixed.payment.gas.map((coin) => ({ ...coin })));
-  tx.setExpiration({ Epoch: fixed.epoch.toString() });
+  tx.setExpiration({ Epoch: fixed.expirationEpoch.toString() });
   const argument = (mutable: boolean) => (id: string) => {
     const initialSharedVersion = fixed.versions.get(id);
     if (initialSharedVersion === undefined) throw new Error(`${id} is not among the shared objects`);
@@ -171,17 +234,34 @@ function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Arr
       mutable,
     });
   };
-  const { merged } = fixed.payment;
-  for (let at = 0; at < merged.length; at += MAX_ARGUMENTS)
-    tx.mergeCoins(
-      tx.gas,
-      merged.slice(at, at + MAX_ARGUMENTS).map((coin) => tx.objectRef({ ...coin })),
-    );
-  request.build(tx, { mutable: argument(true), readonly: argument(false) });
+  mergeInto(tx, tx.gas, fixed.payment.merged);
+  const [first, ...others] = fixed.spent.map((reference) => tx.objectRef({ ...reference }));
+  if (first) mergeObjects(tx, first, others);
+  const coin = (mist: bigint) => tx.splitCoins(first ?? tx.gas, [mist])[0];
+  const owned = (id: string) => {
+    const reference = fixed.owned.get(id);
+    if (!reference) throw new Error(`${id} is not among the objects of the sender`);
+    return Inputs.ObjectRef({ ...reference });
+  };
+  request.build(tx, { mutable: argument(true), readonly: argument(false), owned, coin });
   return tx.build();
 }
 
-async function simulate(
+function mergeInto(tx: Transaction, target: TransactionArgument, coins: readonly CoinReference[]): void {
+  mergeObjects(
+    tx,
+    target,
+    coins.map((reference) => tx.objectRef({ ...reference })),
+  );
+}
+
+function mergeObjects(tx: Transaction, target: TransactionArgument, coins: TransactionArgument[]): void {
+  for (let at = 0; at < coins.length; at += MAX_ARGUMENTS)
+    tx.mergeCoins(target, coins.slice(at, at + MAX_ARGUMENTS));
+}
+
+/** What bytes would cost. Throws what they would fail with, by the contract's name. */
+export async function simulateBytes(
   endpoint: Endpoint,
   bytes: Uint8Array,
   packageId: string | undefined,
@@ -206,15 +286,22 @@ async function simulate(
 export interface SignedTransaction {
   readonly bytes: Uint8Array;
   readonly signature: string;
+  /** Of the wallet that pays the gas, when it is another one. */
+  readonly sponsorSignature?: string | undefined;
   readonly digest: string;
   readonly expirationEpoch: bigint;
-  readonly gas: ReadonlyArray<{ readonly objectId: string; readonly version: string }>;
+  readonly gas: readonly ObjectVersion[];
+  readonly owned?: readonly ObjectVersion[];
+}
+export interface ObjectVersion {
+  readonly objectId: string;
+  readonly version: string;
 }
 
 export async function signTransaction(
   wallet: Wallet,
   prepared: PreparedTransaction,
 ): Promise<SignedTransaction> {
-  const { bytes, digest, expirationEpoch, gas } = prepared;
-  return { bytes, digest, expirationEpoch, gas, signature: await wallet.signTransaction(bytes) };
+  const { bytes, digest, expirationEpoch, gas, owned } = prepared;
+  return { bytes, digest, expirationEpoch, gas, owned, signature: await wallet.signTransaction(bytes) };
 }

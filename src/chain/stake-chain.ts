@@ -4,8 +4,17 @@ import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
-import { readObjects } from './object-reads.ts';
-import type { TransactionRequest } from './prepare-transaction.ts';
+import type { PreparedTransaction, SignedTransaction, TransactionRequest } from './prepare-transaction.ts';
+import type { MoneyAct, StakeAct } from './stake-acts.ts';
+import { assertOwn } from './stake-judge.ts';
+import {
+  carryOutAct,
+  lastDigestOf,
+  prepareAct,
+  receiptOfAct,
+  sendSigned,
+  type Unsigned,
+} from './stake-life.ts';
 import {
   type JoinRequest,
   type MintRequest,
@@ -36,6 +45,14 @@ export interface StakeChainOptions {
 export interface WalletStakeChain extends StakeChain {
   /** What made the record. Sends nothing. */
   receiptOf(record: StakeRecord, holderKey?: Uint8Array, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** Carries out what a staker does with a stake that stands, once. Throws what `judgeAct` does. */
+  carryOut(act: StakeAct, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** The transaction of it, with its cost. Judges it, and signs and sends nothing. */
+  prepareAct(act: MoneyAct, unsigned?: Unsigned, signal?: AbortSignal): Promise<PreparedTransaction>;
+  /** Sends what was signed elsewhere, once. Judges it first, as the wallet itself would be. */
+  sendSigned(act: MoneyAct, signed: SignedTransaction, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** The receipt of an act that this journal has carried out. */
+  receiptOfAct(act: StakeAct): ChainReceipt | undefined;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
@@ -49,12 +66,28 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
   const { client, wallet } = options;
   const staker = stakerOf(options);
   const exclusive = createMutex();
+  const act = (asked: StakeAct, signal?: AbortSignal) => exclusive(() => carryOutAct(staker, asked, signal));
   return {
+    carryOut: act,
+    prepareAct: (asked, unsigned, signal) => prepareAct(staker, asked, unsigned, signal),
+    sendSigned: (asked, signed, signal) => exclusive(() => sendSigned(staker, asked, signed, signal)),
+    receiptOfAct: (asked) => receiptOfAct(staker, asked),
+    rotateSealToken: (request, signal) => {
+      assertHolderKey(request.holderKey);
+      return act({ kind: 'rotate', ...request }, signal);
+    },
+    topUp: async (request, signal) =>
+      act({ kind: 'top-up', ...(await underTerms(client, request, signal)) }, signal),
+    revokeSealToken: (request, signal) => act({ kind: 'revoke', ...request }, signal),
+    requestUnstake: (request, signal) => act({ kind: 'unstake', ...request }, signal),
+    withdraw: (request, signal) => act({ kind: 'withdraw', ...request }, signal),
     cluster: (signal) => client.cluster(signal),
     records: (ids, signal) => client.records(ids, signal),
     tokens: (ids, signal) => client.tokens(ids, signal),
     liveRecordOf: (nodeId, signal) => client.liveRecordOf(nodeId, signal),
     point: (signal) => client.point(signal),
+    slashProposal: (id, signal) => client.proposal(id, signal),
+    coinsMist: async (signal) => (await client.balance(wallet.address, signal)).coinsMist,
     wallet: wallet.address,
     clusterId: client.deployment.clusterId,
     join: (request, signal) => exclusive(() => join(staker, request, signal)),
@@ -272,7 +305,7 @@ async function ownToken(
   if (!token || !Buffer.from(token.holderKey).equals(holderKey))
     throw new ConfigurationError(
       'DAAS_TOKEN_EXISTS',
-      `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or rotate the token to this key (k8s_gateway::rotate_seal_token, docs/contracts.md) with the wallet ${wallet.address}`,
+      `the stake record ${recordId} has the Seal token ${record.token}, made for another node key: use the machine that has the key, or rotate the token to this key (\`k3s-daas token rotate --holder-key-file\`) with the wallet ${wallet.address}`,
       { details: { recordId, tokenId: record.token } },
     );
   const receipt = outbox.receiptOf(mintPurpose(staker, { recordId, holderKey }));
@@ -300,33 +333,11 @@ function assertMintable(
   recordId: string,
   wallet: string,
 ): asserts record is StakeRecord {
-  const details = { recordId };
-  if (!record)
-    throw new ChainError(
-      'DAAS_STAKE_UNKNOWN',
-      `the cluster has no stake record ${recordId}: check the id; a new record may take a moment to show`,
-      { details, isRetryable: true },
-    );
-  if (record.staker !== wallet)
-    throw new ConfigurationError(
-      'DAAS_STAKE_NOT_OURS',
-      `the stake record ${recordId} belongs to ${record.staker}, not to the wallet ${wallet}: use the wallet that made the stake`,
-      { details: { ...details, staker: record.staker, wallet } },
-    );
+  assertOwn(record, recordId, wallet);
   if (record.status !== 'active')
     throw new ConfigurationError(
       'DAAS_STAKE_NOT_ACTIVE',
       `the stake record ${recordId} is ${record.status}: make a new stake`,
-      { details: { ...details, status: record.status } },
+      { details: { recordId, status: record.status } },
     );
-}
-
-/** The transaction that last touched an object: all that is known of a result that another journal made. */
-async function lastDigestOf(client: ChainClient, id: string, signal?: AbortSignal): Promise<string> {
-  const read = await client.endpoints.read(
-    `object ${id}`,
-    (sui, ended) => readObjects(sui, [id], ended),
-    signal,
-  );
-  return read.get(id)?.previousTransaction ?? '';
 }

@@ -12,7 +12,7 @@ export interface GasOffer {
 }
 
 /** The contracts that a request calls. */
-interface Contract {
+export interface Contract {
   readonly packageId: string;
   readonly clusterId: string;
 }
@@ -37,7 +37,7 @@ export interface MintRequest {
 export type UnderTerms<Request> = Request & { readonly termsVersion: bigint };
 
 /** Names the newest terms when the request names none. */
-export async function underTerms<Request extends StakeRequest>(
+export async function underTerms<Request extends { readonly termsVersion?: bigint | undefined }>(
   client: ChainClient,
   request: Request,
   signal?: AbortSignal,
@@ -60,7 +60,7 @@ export function stakeRequest(
     packageId,
     ...given(gas),
     build: (tx, objects) => {
-      const [coin] = tx.splitCoins(tx.gas, [stakeMist]);
+      const coin = objects.coin(stakeMist);
       const cluster = objects.mutable(clusterId);
       const record = staking.stakeForNode(tx, packageId, { cluster, coin, nodeId, termsVersion });
       if (holderKey) k8sGateway.createWorkerSealToken(tx, packageId, { cluster, record, holderKey });
@@ -94,7 +94,7 @@ export function mintRequest(
 
 type Offered = Pick<TransactionRequest, 'budgetMist' | 'maximumBudgetMist' | 'gasPriceMist'>;
 
-function given({ budgetMist, maximumBudgetMist, gasPriceMist }: GasOffer): Offered {
+export function given({ budgetMist, maximumBudgetMist, gasPriceMist }: GasOffer): Offered {
   return {
     ...(budgetMist !== undefined && { budgetMist }),
     ...(maximumBudgetMist !== undefined && { maximumBudgetMist }),

@@ -1,29 +1,36 @@
 import { z } from 'zod';
 import { ConfigurationError, type Journal, type Log } from '#base';
 import { deliver } from './deliver-transaction.ts';
-import { ChainError, type Endpoints } from './endpoints/index.ts';
-import { type Executed, eventOf, failureOf } from './executed-transaction.ts';
+import type { Endpoints } from './endpoints/index.ts';
+import { failureOf } from './executed-transaction.ts';
 import { executionError } from './execution-error.ts';
-import { k8sGateway, staking } from './generated/index.ts';
-import type { SignedTransaction } from './prepare-transaction.ts';
+import type { ObjectVersion, SignedTransaction } from './prepare-transaction.ts';
+import { resultOf } from './purpose-result.ts';
+
+const PURPOSES = ['stake', 'mint', 'join', 'rotate', 'revoke', 'top-up', 'unstake', 'withdraw'] as const;
 
 /** What a transaction is for. Of two transactions for one purpose, at most one may land. */
 export interface Purpose {
   /** Join: stake and mint in one transaction. */
-  readonly kind: 'stake' | 'mint' | 'join';
+  readonly kind: (typeof PURPOSES)[number];
   /** The wallet that signs. A journal can outlive a wallet. */
   readonly wallet: string;
   readonly clusterId: string;
-  /** Stake: the node id; mint: the stake record and the node key; join: the node id and the node key. */
+  /**
+   * Stake: the node id; mint: the stake record and the node key; join: the node id and the node key. What changes a record
+   * names the record and the state that it starts from, which it ends: it can land once.
+   */
   readonly subject: string;
 }
 
-interface Receipt {
+export interface Receipt {
   readonly digest: string;
-  /** Stake and join: the record; mint: the token. */
+  /** Mint, rotate, revoke: the token; else the record. */
   readonly objectId: string;
   /** Join: the token. */
   readonly tokenId?: string | undefined;
+  /** Top-up and withdraw: what went in or came out. */
+  readonly amountMist?: bigint | undefined;
 }
 
 export type Settled =
@@ -52,25 +59,33 @@ export interface OutboxOptions {
 }
 
 const Purpose = z.strictObject({
-  kind: z.enum(['stake', 'mint', 'join']),
+  kind: z.enum(PURPOSES),
   wallet: z.string(),
   clusterId: z.string(),
   subject: z.string(),
 });
+const ObjectVersions = z.array(z.strictObject({ objectId: z.string(), version: z.string().regex(/^\d+$/) }));
 const Pending = z.strictObject({
   purpose: Purpose,
   packageId: z.string(),
   digest: z.string(),
   bytes: z.base64(),
   signature: z.string(),
+  sponsorSignature: z.string().optional(),
   expirationEpoch: z.string().regex(/^\d+$/),
-  gas: z.array(z.strictObject({ objectId: z.string(), version: z.string().regex(/^\d+$/) })),
+  gas: ObjectVersions,
+  owned: ObjectVersions.optional(),
 });
 type Pending = z.infer<typeof Pending>;
 const ReceiptEntry = z.strictObject({
   digest: z.string(),
   objectId: z.string(),
   tokenId: z.string().optional(),
+  amountMist: z
+    .string()
+    .regex(/^\d+$/)
+    .transform((mist) => BigInt(mist))
+    .optional(),
 });
 
 export function openTransactionOutbox(options: OutboxOptions): TransactionOutbox {
@@ -128,9 +143,13 @@ async function finish(
     await journal.remove('pending');
     throw executionError(failureOf(transaction.error, pending.packageId), { digest });
   }
-  const receipt = { digest, ...madeBy(purpose, transaction, pending.packageId) };
+  const receipt = { digest, ...resultOf(purpose, transaction, pending.packageId) };
+  const { amountMist, ...rest } = receipt;
   // The receipt first: after a crash between the two writes the transaction is settled twice, which is harmless.
-  await journal.write(receiptKey(purpose), receipt);
+  await journal.write(receiptKey(purpose), {
+    ...rest,
+    ...(amountMist !== undefined && { amountMist: amountMist.toString() }),
+  });
   await journal.remove('pending');
   log.info('A transaction has landed', { ...purpose, ...receipt });
   return { kind: 'done', purpose, receipt };
@@ -143,35 +162,25 @@ function pendingOf(purpose: Purpose, signed: SignedTransaction, packageId: strin
     digest: signed.digest,
     bytes: Buffer.from(signed.bytes).toString('base64'),
     signature: signed.signature,
+    ...(signed.sponsorSignature !== undefined && { sponsorSignature: signed.sponsorSignature }),
     expirationEpoch: signed.expirationEpoch.toString(),
-    gas: signed.gas.map(({ objectId, version }) => ({ objectId, version })),
+    gas: signed.gas.map(versionOf),
+    owned: (signed.owned ?? []).map(versionOf),
   };
 }
+
+const versionOf = ({ objectId, version }: ObjectVersion): ObjectVersion => ({ objectId, version });
 
 function signedOf(pending: Pending): SignedTransaction {
   return {
     bytes: Uint8Array.from(Buffer.from(pending.bytes, 'base64')),
     signature: pending.signature,
+    sponsorSignature: pending.sponsorSignature,
     digest: pending.digest,
     expirationEpoch: BigInt(pending.expirationEpoch),
     gas: pending.gas,
+    owned: pending.owned ?? [],
   };
-}
-
-/** The objects that the transaction was sent for, by the events that name them. */
-function madeBy(purpose: Purpose, transaction: Executed, packageId: string): Omit<Receipt, 'digest'> {
-  const created = eventOf(transaction, packageId, staking.MODULE, 'StakeCreated');
-  const minted = eventOf(transaction, packageId, k8sGateway.MODULE, 'SealTokenCreated');
-  const recordId = created && staking.StakeCreated.parse(created).record;
-  const tokenId = minted && k8sGateway.SealTokenCreated.parse(minted).token;
-  if (purpose.kind === 'stake' && recordId) return { objectId: recordId };
-  if (purpose.kind === 'mint' && tokenId) return { objectId: tokenId };
-  if (purpose.kind === 'join' && recordId && tokenId) return { objectId: recordId, tokenId };
-  throw new ChainError(
-    'DAAS_CHAIN_ANSWER_INCOMPLETE',
-    `the transaction ${transaction.digest} landed, and the node does not tell its events: try again, or ask another endpoint`,
-    { isRetryable: true, details: { digest: transaction.digest } },
-  );
 }
 
 function parsed<T>(schema: z.ZodType<T>, entry: unknown, what: string): T {

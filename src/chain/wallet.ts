@@ -59,6 +59,21 @@ export function openWallet({ key, address, origin }: WalletOptions): Wallet {
   };
 }
 
+/** A wallet whose key lies elsewhere: what it is to sign throws `DAAS_WALLET_KEY_ELSEWHERE`. */
+export function walletWithoutKey(address: string): Wallet {
+  return {
+    address,
+    signTransaction: () =>
+      Promise.reject(
+        new ConfigurationError(
+          'DAAS_WALLET_KEY_ELSEWHERE',
+          `the key of the wallet ${address} is not on this machine: run the command where it is, or write the transaction with --unsigned and sign it there`,
+          { details: { address } },
+        ),
+      ),
+  };
+}
+
 /** Bech32, 32 bytes in hex, 32 bytes in base64: as what a path ends with. */
 const keyForms = [/suiprivkey1/i, /(?:^|\/)(?:0x)?[0-9a-f]{64}$/i, /[A-Za-z0-9+/]{43}=$/];
 

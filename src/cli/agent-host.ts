@@ -1,5 +1,5 @@
 import type { Composition } from '#composition';
-import { createHost, type Host, HostLife, HostLog, type SignalSource } from '#host';
+import { createHost, type Host, HostJournal, HostLife, HostLog, type SignalSource } from '#host';
 import { machineId } from '#infrastructure';
 import { builtIns } from '#plugins';
 import { offers } from './agent-tokens.ts';
@@ -35,7 +35,8 @@ export async function createAgentHost(
     parts,
     offers,
     onLocked: async () => {
-      const healthUrl = await serveHealth(() => host.health(), value.health, parts.get(HostLife));
+      const healthUrl = await serveHealth(host, value.health, parts.get(HostLife));
+      await rememberHealthUrl(parts, healthUrl);
       const { stateDir } = value;
       parts
         .get(HostLog)
@@ -43,4 +44,10 @@ export async function createAgentHost(
     },
   });
   return host;
+}
+
+/** For `k3s-daas status`: with `health.port: 0` nothing else says where this host listens. */
+async function rememberHealthUrl(parts: Composition, healthUrl: string): Promise<void> {
+  const journal = parts.get(HostJournal).section('host');
+  if (journal.read('healthUrl') !== healthUrl) await journal.write('healthUrl', healthUrl);
 }

@@ -6,7 +6,7 @@ import { bind, type PluginEntry, previewStart, refuseWrite, type StartPreview } 
 import { readJournal } from '#infrastructure';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
-import { readNodeKey } from '#seal';
+import { readNodeKey, successorPath } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, refuseAnyTerms, walletOf } from './chain-settings.ts';
 import { missingDevnet } from './devnet-package.ts';
@@ -105,6 +105,11 @@ export async function previewStake(question: StakeQuestion): Promise<StartPrevie
     join: async () => refuseWrite('a stake'),
     stakeForNode: async () => refuseWrite('a stake'),
     createWorkerSealToken: async () => refuseWrite('a Seal token'),
+    rotateSealToken: async () => refuseWrite('a rotation'),
+    topUp: async () => refuseWrite('a top-up'),
+    revokeSealToken: async () => refuseWrite('a revocation'),
+    requestUnstake: async () => refuseWrite('an unstake'),
+    withdraw: async () => refuseWrite('a withdrawal'),
     settlePending: async () => refuseWrite('sending a pending transaction'),
   };
   return previewStart({
@@ -128,10 +133,18 @@ export async function previewStake(question: StakeQuestion): Promise<StartPrevie
 
 /** A start makes a node key if there is none; until then any key serves to judge and to simulate with. */
 async function readIdentity(nodeId: string, stateDir: string): Promise<NodeIdentity> {
-  const key = await readNodeKey(join(stateDir, 'node.key'));
+  const keyFile = join(stateDir, 'node.key');
+  const [key, successor] = await Promise.all([readNodeKey(keyFile), readNodeKey(successorPath(keyFile))]);
+  const known = [key, successor].filter((each) => each !== undefined);
   return {
     nodeId,
     holderKey: key?.publicKey ?? new Uint8Array(32),
+    rotation: {
+      prepare: async () => successor?.publicKey ?? new Uint8Array(32),
+      adopt: async (_sealTokenId, holderKey) =>
+        known.some(({ publicKey }) => Buffer.from(publicKey).equals(holderKey)),
+      complete: async () => refuseWrite('a node key'),
+    },
     nodePasswordHash: async () => refuseWrite('a node password'),
   };
 }

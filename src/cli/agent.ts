@@ -3,6 +3,14 @@ import type { AgentFlags } from './agent-run.ts';
 import type { Io } from './io.ts';
 import { leaveSoon } from './leave.ts';
 
+/** The command, with the flags of the installed k3s in its help when that is asked for. */
+export async function loadAgentCommand(argv: readonly string[]): Promise<(io: Io) => Command> {
+  if (!argv.some((word) => word === '--help' || word === '-h')) return agentCommand;
+  const { k3sAgentHelp } = await import('#agent');
+  const help = await k3sAgentHelp(process.env.K3S_DAAS_AGENT_BINARY ?? 'k3s', process.env);
+  return (io) => agentCommand(io).addHelpText('after', `\n${help}`);
+}
+
 /** `k3s-daas agent`: what runs on a worker instead of `k3s agent`. */
 export function agentCommand(io: Io): Command {
   return new Command('agent')

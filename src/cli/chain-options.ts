@@ -12,9 +12,11 @@ import {
   readDeployment,
   readWallet,
   type Wallet,
+  walletWithoutKey,
 } from '#chain';
 import { assignHeaders, readHeadersFile } from './headers-file.ts';
 import { askLine, type Io, notConfirmed, table } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 /** Full nodes of the public networks, and of a local one. */
 const NETWORKS: Readonly<Record<string, string>> = {
@@ -37,6 +39,11 @@ export interface SpendOptions extends NetworkOptions {
   readonly gasPrice?: string;
   readonly yes?: boolean;
   readonly dryRun?: boolean;
+}
+/** Of the commands whose transactions can be signed elsewhere. */
+export interface UnsignedOptions {
+  readonly unsigned?: string;
+  readonly sender?: string;
 }
 export interface DeploymentOptions {
   readonly deployment: string;
@@ -102,7 +109,9 @@ export async function accessOf(io: Io, options: NetworkOptions) {
   return { urls, addresses, access: { clock: systemClock, allowInsecure } };
 }
 
-async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
+async function openWalletOf(io: Io, options: SpendOptions & UnsignedOptions): Promise<Wallet> {
+  const { unsigned, sender } = options;
+  if (unsigned !== undefined && sender !== undefined) return walletWithoutKey(addressOf(sender, '--sender'));
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
   return readWallet(file, options.wallet);
 }
@@ -137,17 +146,27 @@ export function gasOf({ gasBudget, gasPrice }: SpendOptions): GasOffer {
 }
 
 /** The cluster of the deployment file, read through the given network. */
-export async function openClusterReader(io: Io, options: NetworkOptions & DeploymentOptions) {
+export async function openClusterReader(
+  io: Io,
+  options: NetworkOptions & DeploymentOptions,
+  clusterId?: string,
+) {
   const deployment = await readDeployment(options.deployment);
   const { addresses, access } = await accessOf(io, options);
-  return createChainClient({ ...access, endpoints: addresses, deployment });
+  return createChainClient({
+    ...access,
+    endpoints: addresses,
+    deployment: clusterId === undefined ? deployment : { ...deployment, clusterId },
+  });
 }
 
+/** With `clusterId`, another cluster of the package than the deployment file names. */
 export async function openClusterActor(
   io: Io,
-  options: SpendOptions & DeploymentOptions,
+  options: SpendOptions & DeploymentOptions & UnsignedOptions,
+  clusterId?: string,
 ): Promise<ClusterActor> {
-  const client = await openClusterReader(io, options);
+  const client = await openClusterReader(io, options, clusterId);
   const wallet = await openWalletOf(io, options);
   return { client, wallet, ...gasOf(options) };
 }

@@ -11,10 +11,11 @@ import {
 } from '#chain';
 import { agreedPin, fingerprintOf, formatPin } from '#proof';
 import { canAsk, carryOut, type DeploymentOptions, openSession, type SpendOptions } from './chain-options.ts';
-import { addressOf, type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
-import { assertRolesSaid, roleWarnings } from './cluster-roles.ts';
+import { type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
+import { assertRolesSaid, killSwitchWarnings, roleWarnings } from './cluster-roles.ts';
 import { type ServerOptions, serverRows, serversJson, serversOf } from './cluster-servers.ts';
 import { type Io, table } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 /** The defaults; on a public network with tiers and a minimum that a faucet does not pay (`assertTiers`). */
 function proposedSettings(admin: string, isPublic: boolean): ClusterSettings {
@@ -55,6 +56,7 @@ export async function createCluster(io: Io, options: CreateOptions): Promise<voi
   assertProposalLife(settings, { chainId, urls });
   // Before the cluster is made: a pin has to be at least as old as what it proves.
   const trust = await agreedPin(endpoints.all.map((endpoint) => ({ read: endpoint.call })));
+  if (isPublic) for (const warning of killSwitchWarnings(settings)) io.warn(warning);
   if (mustBeSaid) for (const warning of roleWarnings(settings, wallet.address)) io.warn(warning);
   const plan = await operations.createCluster.plan(
     { endpoints, wallet, ...gas },

@@ -14,8 +14,8 @@ import {
   withDeployment,
   withSpending,
 } from './chain-options.ts';
-import { addressOf } from './cluster-parameters.ts';
 import { type Io, table } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 

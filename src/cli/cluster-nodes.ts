@@ -10,9 +10,9 @@ import {
   withDeployment,
   withSpending,
 } from './chain-options.ts';
-import { addressOf } from './cluster-parameters.ts';
 import { changeAtOnce } from './cluster-set.ts';
 import type { Io } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 type NodeOptions = SpendOptions & DeploymentOptions;
 

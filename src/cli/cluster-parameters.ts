@@ -4,6 +4,7 @@ import { type ClusterSettings, formatSui, type ParameterState, parseSui } from '
 import { GATEWAY_TIERS } from '#domain';
 import { ask, formatDuration, parseCount, parseDuration } from './chain-options.ts';
 import type { Io } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
@@ -139,16 +140,6 @@ function tiersOf(stakes: string, permissions: string | undefined, standing: Clus
       `a cluster has three tiers. Pass three stakes with --tiers (has ${amounts.length}) and three lists with --tier-permissions (has ${lists.length})`,
     );
   return amounts.map((stakeMist, index) => ({ stakeMist, permissions: lists[index] ?? [] }));
-}
-
-export function addressOf(text: string, origin: string): string {
-  const digits = /^0x([0-9a-fA-F]{1,64})$/.exec(text.trim())?.[1];
-  if (digits) return `0x${digits.toLowerCase().padStart(64, '0')}`;
-  throw new ConfigurationError(
-    'DAAS_ADDRESS_INVALID',
-    `${origin}: '${text}' is not a Sui address or object id: 0x and up to 64 hexadecimal digits`,
-    { details: { origin, value: text } },
-  );
 }
 
 export function parameterRows(parameters: ParameterState): Array<[string, string]> {

@@ -20,11 +20,32 @@ export function assertRolesSaid({ slasher, threshold, treasury }: ParameterOptio
 
 type Roles = Pick<ClusterSettings, 'slashers' | 'slashThreshold' | 'treasury'>;
 
-/** What a staker would not trust (docs/contracts.md, “Parameters, and how to choose them”). */
-export function roleWarnings({ slashers, slashThreshold, treasury }: Roles, admin: string): string[] {
+/**
+ * Votes that reach the threshold evict every node: the gateway carries out what is proven, and no breaker holds it
+ * (docs/security.md, “What no breaker holds”).
+ */
+export function killSwitchWarnings({
+  slashThreshold,
+  challengeMs,
+}: Pick<ClusterSettings, 'slashThreshold' | 'challengeMs'>): string[] {
   const warnings: string[] = [];
   if (slashThreshold < 2n)
-    warnings.push('With a threshold of 1, one stolen slasher key can take every stake.');
+    warnings.push(
+      'With a threshold of 1, one stolen slasher key can take every stake and evict every node: pass --threshold 2 or more.',
+    );
+  if (challengeMs === 0n)
+    warnings.push(
+      'Without a challenge time a slash takes effect before anybody can notice and retract it: pass --challenge, such as 1h.',
+    );
+  return warnings;
+}
+
+/** What a staker would not trust (docs/contracts.md, “Parameters, and how to choose them”). */
+export function roleWarnings(
+  { slashers, treasury }: Pick<Roles, 'slashers' | 'treasury'>,
+  admin: string,
+): string[] {
+  const warnings: string[] = [];
   if (slashers.includes(admin))
     warnings.push('The admin is a slasher: the one who announces parameters then votes under them.');
   if (slashers.includes(treasury))

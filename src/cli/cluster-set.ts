@@ -19,11 +19,12 @@ import {
   parseCount,
   type SpendOptions,
 } from './chain-options.ts';
-import { addressOf, type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
+import { type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
 import { removalWarning, roleWarnings } from './cluster-roles.ts';
 import { type ServerOptions, serversJson, serversOf } from './cluster-servers.ts';
 import { pendingOf } from './cluster-show.ts';
 import type { Io } from './io.ts';
+import { addressOf } from './sui-address.ts';
 
 export interface SetOptions extends SpendOptions, DeploymentOptions, ParameterOptions, ServerOptions {
   readonly removeSlasher?: string;

@@ -146,14 +146,11 @@ async function judgeStake(probes: Parameters<Check['judge']>[0]): Promise<Verdic
   if (record.status !== 'active')
     return bad(text, 'stake again: `k3s-daas agent --stake-again`, if the operator allows it');
   if (record.stakeMist < minimumMist)
-    return bad(
-      `${text}, and the minimum is ${formatSui(minimumMist)}`,
-      'raise it by `staking::top_up` (docs/contracts.md)',
-    );
+    return bad(`${text}, and the minimum is ${formatSui(minimumMist)}`, 'raise it: `k3s-daas stake top-up`');
   if (!token) return warn(`${text}, without a Seal token`, 'the next start mints one');
   const left = token.expiresAtEpoch - point.epoch;
   const withToken = `${text}; its Seal token ends in ${left} epochs`;
-  const fix = 'replace it by `k8s_gateway::rotate_seal_token` (docs/contracts.md)';
+  const fix = 'replace it: `k3s-daas token rotate`';
   if (left <= 0n) return bad(withToken, fix);
   return left < fewEpochs ? warn(withToken, fix) : good(withToken);
 }

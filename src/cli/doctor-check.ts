@@ -75,7 +75,6 @@ export interface UnitState {
  */
 export interface Probes {
   readonly uid: number;
-  nowMs(): number;
   worker(): Promise<WorkerFacts>;
   chain(): Promise<ChainView>;
   stake(): Promise<{ readonly record: StakeRecord | undefined; readonly token: SealToken | undefined }>;

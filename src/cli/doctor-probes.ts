@@ -1,11 +1,11 @@
 import { readdir, readFile, statfs } from 'node:fs/promises';
 import { request } from 'node:https';
 import { dirname, join } from 'node:path';
-import { DaasError, messageOf, systemClock } from '#base';
+import { DaasError, type Journal, messageOf, systemClock } from '#base';
 import type { ChainClient } from '#chain';
 import type { GatewayEntry } from '#domain';
-import { caHash, readBody } from '#infrastructure';
-import { thisMachine } from '#install';
+import { caHash, readBody, readJournal } from '#infrastructure';
+import { isOurs, thisMachine } from '#install';
 import type { GatewayAnswer, Probes, ServerCa, UnitState, WorkerFacts } from './doctor-check.ts';
 import {
   type Loaded,
@@ -32,10 +32,10 @@ export function probesOf(sources: SettingSources): Probes {
     const { binary, version, plan } = await inspectAgent(loaded.value.agent, env, nodeIdOf(loaded));
     return { binary, version, dataDir: plan.dataDir };
   });
-  const journal = once(async () => readJournal((await settings()).value.stateDir));
+  // Read beside a running host: what it writes next is none of this run's business.
+  const journal = once(async () => readJournal(join((await settings()).value.stateDir, 'journal.json')));
   return {
     uid: process.geteuid?.() ?? 0,
-    nowMs: () => Date.now(),
     worker: once(async () => workerFacts(await settings())),
     chain: view,
     stake: once(async () => standingStake((await client()).client, nodeIdOf(await settings()))),
@@ -137,20 +137,8 @@ async function askGateway(gateway: GatewayEntry, settings: Loaded): Promise<Gate
   }
 }
 
-type Journal = Readonly<Record<string, unknown>>;
-
-/** Read beside a running host: what it writes next is none of this run's business. */
-async function readJournal(stateDir: string): Promise<Journal> {
-  try {
-    return JSON.parse(await readFile(join(stateDir, 'journal.json'), 'utf8')) as Journal;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw error;
-  }
-}
-
 async function serverCa(journal: Journal): Promise<ServerCa | undefined> {
-  const known = journal['agent/server'] as { url?: unknown; caHash?: unknown } | undefined;
+  const known = journal.read('agent/server') as { url?: unknown; caHash?: unknown } | undefined;
   if (typeof known?.url !== 'string' || typeof known.caHash !== 'string') return undefined;
   return { url: known.url, expected: known.caHash, found: caHash(await cacerts(known.url)) };
 }
@@ -172,7 +160,7 @@ function cacerts(server: string): Promise<Buffer> {
 
 async function isChildAlive(journal: Journal): Promise<boolean> {
   const { isAlive, parseProcessIdentity } = await import('#infrastructure');
-  const child = parseProcessIdentity(journal['agent/child']);
+  const child = parseProcessIdentity(journal.read('agent/child'));
   return child !== undefined && isAlive(child);
 }
 
@@ -186,7 +174,8 @@ async function unitState(): Promise<UnitState> {
   return {
     active: property('ActiveState'),
     exitCode: Number(property('ExecMainStatus')),
-    isOurs: property('ExecStart')?.includes('k3s-daas') === true,
+    // { path=/usr/local/bin/k3s-daas ; argv[]=… }
+    isOurs: isOurs([/\bpath=(\S+)/.exec(property('ExecStart') ?? '')?.[1] ?? '']),
   };
 }
 

@@ -32,7 +32,6 @@ function probes(
   };
   return {
     uid: 0,
-    nowMs: () => 0,
     worker: async () => ({
       file: '/etc/k3s-daas/k3s-daas.yaml',
       nodeId: 'worker-1',

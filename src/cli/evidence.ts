@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { ConfigurationError, messageOf } from '#base';
+import { openRegular } from '#infrastructure';
 
 /** The SHA-256 that goes on chain: of a file, or as it is given in 64 hex digits. Throws `DAAS_EVIDENCE_UNREADABLE`. */
 export async function hashOf(text: string, flag: string): Promise<Uint8Array> {
@@ -9,7 +9,7 @@ export async function hashOf(text: string, flag: string): Promise<Uint8Array> {
     return Uint8Array.from(Buffer.from(text.replace(/^0x/, ''), 'hex'));
   const hash = createHash('sha256');
   try {
-    await pipeline(createReadStream(text), hash);
+    await pipeline((await openRegular(text)).createReadStream(), hash);
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_EVIDENCE_UNREADABLE',

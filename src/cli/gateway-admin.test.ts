@@ -150,7 +150,14 @@ describe('looking', () => {
   test('nodes as one JSON object, spelled as the configuration and the log are', async () => {
     await serveNodes([node]);
     const { nodes, ...rest } = JSON.parse(await run(['nodes'], true)) as { nodes: object[] };
-    expect(rest).toEqual({ timestamp: 61_000, hidden: 0, chainEndpoints: [], chainProof: null });
+    expect(rest).toEqual({
+      timestamp: 61_000,
+      hidden: 0,
+      claims: [],
+      claimsCount: 0,
+      chainEndpoints: [],
+      chainProof: null,
+    });
     expect(nodes).toMatchObject([
       { nodeId: 'worker-1', stakeRecord: '0xb', lastHeartbeat: 1_000, stake: { slashedMist: '2000000000' } },
     ]);
@@ -204,6 +211,22 @@ describe('looking', () => {
     );
   });
 
+  test('claimed names beneath the nodes: the newest ten, and how many more', async () => {
+    const claims = Array.from({ length: 12 }, (_, index) => ({
+      node_id: `name-${index}`,
+      at: 1_000,
+      credentials: index === 0 ? ['abcdef of worker-1'] : [],
+      effect: 'closed',
+      until: 2_000,
+    }));
+    await serve(() => ({ json: { timestamp: 61_000, nodes: [], claims, claims_count: 5_000 } }));
+    const text = await run(['nodes']);
+    expect(text).toContain('5000 names were claimed');
+    expect(text).toMatch(/name-0\s+60 s ago, while abcdef of worker-1 lived: closed to new stakes/);
+    expect(text).toContain('and 4990 more');
+    expect(await run(['nodes', 'name-*'])).not.toContain('claimed');
+  });
+
   test('bans, and the breaker that has tripped', async () => {
     await serve(({ line }) =>
       line.endsWith('bans')
@@ -221,6 +244,7 @@ describe('looking', () => {
               tripped_at: 0,
               limit: 3,
               window_ms: 300_000,
+              counted: 0,
               removals: [],
               held: ['worker-2'],
             },
@@ -239,11 +263,14 @@ describe('looking', () => {
       tripped_at: null,
       limit: 3,
       window_ms: 300_000,
-      removals: [{ node_id: 'worker-1', at: 20_000 }],
+      counted: 1,
+      removals: [{ node_id: 'worker-1', staker: null, at: 20_000 }],
       held: [],
     };
     await serve(() => ({ json: breaker }));
-    expect(await run(['breaker'])).toBe('at rest: 1 of 3 removals within 5 min\n  worker-1, 40 s ago\n');
+    expect(await run(['breaker'])).toBe(
+      'at rest: nodes of 1 of at most 3 stakers removed within 5 min\n  worker-1, 40 s ago\n',
+    );
     expect(JSON.parse(await run(['breaker'], true))).toMatchObject({ trippedAt: null, windowMs: 300_000 });
   });
 });

@@ -6,7 +6,7 @@ import type { Io } from './io.ts';
 // Help must not load the schemas of the replies: the actions are in a file of their own.
 const operator = () => import('./gateway-operator.ts');
 
-/** `k3s-daas gateway nodes|evict|ban|unban|bans|release|unlock|breaker`: the operator's commands to a running gateway. */
+/** `k3s-daas gateway nodes|why|evict|ban|unban|bans|release|unlock|breaker`: the operator's commands to a running gateway. */
 export function operatorCommands(io: Io): Command[] {
   const nodes = withSocket(new Command('nodes'))
     .description(
@@ -18,6 +18,14 @@ export function operatorCommands(io: Io): Command[] {
     .option('--all', 'include nodes that left more than an hour ago')
     .action((name: string | undefined, options: SocketOptions & NodeFilter) =>
       operator().then(({ listNodes }) => listNodes(io, { ...options, name })),
+    );
+  const why = withSocket(new Command('why'))
+    .description(
+      'Show why a node is in the cluster or not: stake, token, facts, bans, policy, certificates, last decisions, and what would let it in.',
+    )
+    .argument('<node>', 'node id; also one that this gateway has never admitted')
+    .action((node: string, options: SocketOptions) =>
+      operator().then(({ showWhy }) => showWhy(io, node, options)),
     );
   const evict = withTouch(new Command('evict'))
     .description(
@@ -66,7 +74,7 @@ export function operatorCommands(io: Io): Command[] {
         options.reset ? resetBreaker(io, options) : showBreaker(io, options),
       ),
     );
-  return [nodes, evict, ban, unban, bans, release, unlock, breaker];
+  return [nodes, why, evict, ban, unban, bans, release, unlock, breaker];
 }
 
 const targetHelp = '<node id> | staker:<0x…> | key:<base64url of 32 bytes>';

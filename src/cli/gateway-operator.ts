@@ -1,7 +1,9 @@
 import { displayText } from '#base';
-import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS } from '#gateway';
+import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS, WhyReply } from '#gateway';
+import { claimsText } from './gateway-claims.ts';
 import { type NodeFilter, nodesView } from './gateway-nodes.ts';
 import { bansText, breakerText, camelCased } from './gateway-views.ts';
+import { whyText } from './gateway-why.ts';
 import { type Io, notConfirmed } from './io.ts';
 import { ask } from './operator-client.ts';
 
@@ -88,16 +90,27 @@ async function touch(
 export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & NodeFilter): Promise<void> {
   const reply = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
   const { shown, hidden, text } = nodesView(reply, filter);
+  const { timestamp, claims_count: claimsCount } = reply;
+  // A list of chosen nodes is about these.
+  const isAll = filter.name === undefined && filter.state === undefined && filter.tier === undefined;
+  const claims = isAll ? claimsText(reply.claims, claimsCount, timestamp) : undefined;
   io.result(
     {
-      timestamp: reply.timestamp,
+      timestamp,
       nodes: shown.map(camelCased),
       hidden,
+      claims: reply.claims.map(camelCased),
+      claimsCount,
       chainEndpoints: reply.chain_endpoints.map(camelCased),
       chainProof: reply.chain_proof && camelCased(reply.chain_proof),
     },
-    text,
+    claims === undefined ? text : `${text}\n\n${claims}`,
   );
+}
+
+export async function showWhy(io: Io, node: string, { socket }: SocketOptions): Promise<void> {
+  const reply = await ask(socket, 'GET', OPERATOR_PATHS.why + encodeURIComponent(node), WhyReply);
+  io.result(camelCased(reply), whyText(reply));
 }
 
 export async function listBans(io: Io, { socket }: SocketOptions): Promise<void> {

@@ -34,7 +34,12 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayFigures, () => () => ({}))
     .register(GatewayProofs, () => async () => ['0xa'])
     .register(GatewayKubernetes, () => kubernetes);
-  const options = await gatewayOptions(parts, { config, clusterId: '0xcluster', endpoints: 1 });
+  const options = await gatewayOptions(parts, {
+    config,
+    clusterId: '0xcluster',
+    endpoints: 1,
+    isProven: true,
+  });
   expect(options).toMatchObject({ config, clusterId: '0xcluster', endpoints: 1 });
   expect(await options.takeProof?.('')).toEqual(['0xa']);
   expect([options.chain, options.follower, options.kubernetes, options.clock, options.log]).toEqual([

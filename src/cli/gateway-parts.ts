@@ -75,16 +75,19 @@ export async function gatewayOptions(
     config,
     clusterId,
     endpoints,
+    isProven,
   }: {
     readonly config: RunnableGatewayConfig;
     readonly clusterId: string;
     readonly endpoints: number;
+    readonly isProven: boolean;
   },
 ): Promise<GatewayOptions> {
   return {
     config,
     clusterId,
     endpoints,
+    isProven,
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
     kubernetes: await parts.open(GatewayKubernetes),

@@ -37,6 +37,7 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
     config,
     clusterId,
     endpoints: value.chain.endpoints.length,
+    isProven: deployment.trust !== undefined,
   });
   await using gateway = await startGateway(options);
   reportStart(gateway, log, { gatewayId: config.gatewayId, clusterId });

@@ -48,11 +48,11 @@ export function bansText(bans: readonly BanEntry[], nowMs: number): string {
 
 export function breakerText(breaker: z.infer<typeof BreakerReply>): string {
   const { tripped_at: trippedAtMs, removals, held, limit, window_ms: windowMs, timestamp } = breaker;
-  const counted = `${removals.length} of ${limit} removals within ${durationText(windowMs)}`;
+  const counted = `nodes of ${breaker.counted} of at most ${limit} stakers removed within ${durationText(windowMs)}`;
   const gone = removals.map(({ node_id: nodeId, at }) => `  ${nodeId}, ${ageText(at, timestamp)}`);
   if (trippedAtMs === null) return [`at rest: ${counted}`, ...gone].join('\n');
   return [
-    `tripped ${ageText(trippedAtMs, timestamp)} (${new Date(trippedAtMs).toISOString()}): ${counted}; no node is admitted, and no more nodes are evicted`,
+    `tripped ${ageText(trippedAtMs, timestamp)} (${new Date(trippedAtMs).toISOString()}): ${counted}; no more nodes are evicted unless it is proven on chain`,
     ...gone,
     held.length === 0
       ? 'held: none'

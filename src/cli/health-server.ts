@@ -1,23 +1,33 @@
 import { createServer } from 'node:http';
 import { ConfigurationError, hostPort, type Lifetime, messageOf } from '#base';
-import type { HostHealth } from '#host';
+import type { HostHealth, HostStatus } from '#host';
 import { closeListener, guardConnections } from '#infrastructure';
 import { toJson } from './io.ts';
 
-/** Serves `/livez` and `/readyz` (200 or 503, with the reasons as JSON). Returns the URL. */
+/** What the health port shows. */
+export interface Healthy {
+  health(): HostHealth;
+  status(signal?: AbortSignal): Promise<HostStatus>;
+}
+
+const paths = ['/livez', '/readyz', '/status'];
+/** A measurement that hangs must not keep a connection. */
+const statusDeadlineMs = 4_000;
+
+/**
+ * Serves `/livez` and `/readyz` (200 or 503, with the reasons as JSON) and `/status` (everything that the host knows about itself, for
+ * `k3s-daas status`). Returns the URL.
+ */
 export async function serveHealth(
-  read: () => HostHealth,
+  source: Healthy,
   { host, port }: { readonly host: string; readonly port: number },
   life: Lifetime,
 ): Promise<string> {
   const timeouts = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
   const server = createServer(timeouts, (request, response) => {
-    const health = read();
-    const isGood = { '/livez': health.live, '/readyz': health.ready }[request.url ?? ''];
-    response.writeHead(isGood === undefined ? 404 : isGood ? 200 : 503, {
-      'content-type': 'application/json',
+    void answer(source, request.url ?? '').then(({ code, body }) => {
+      response.writeHead(code, { 'content-type': 'application/json' }).end(`${toJson(body)}\n`);
     });
-    response.end(isGood === undefined ? '{"paths":["/livez","/readyz"]}\n' : `${toJson(health)}\n`);
   });
   const connections = guardConnections(server, { most: 64, lifeMs: 30_000 });
   try {
@@ -35,4 +45,18 @@ export async function serveHealth(
   life.defer('the health port', () => closeListener(server, connections, 0));
   const address = server.address();
   return `http://${hostPort(host, typeof address === 'object' && address ? address.port : port)}`;
+}
+
+async function answer(source: Healthy, path: string): Promise<{ code: number; body: unknown }> {
+  if (!paths.includes(path)) return { code: 404, body: { paths } };
+  if (path === '/status') {
+    try {
+      return { code: 200, body: await source.status(AbortSignal.timeout(statusDeadlineMs)) };
+    } catch (error) {
+      return { code: 500, body: { error: messageOf(error) } };
+    }
+  }
+  const health = source.health();
+  const isGood = path === '/livez' ? health.live : health.ready;
+  return { code: isGood ? 200 : 503, body: health };
 }

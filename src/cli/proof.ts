@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { ConfigurationError } from '#base';
+import { ConfigurationError, messageOf } from '#base';
 import {
   type Deployment,
   decodeObject,
@@ -9,6 +8,7 @@ import {
   readDeployment,
   writeDeployment,
 } from '#chain';
+import { readBounded } from '#infrastructure';
 import {
   agreedPin,
   anchorsOnFirstUse,
@@ -256,13 +256,20 @@ async function deploymentOf({ deployment: file }: DeploymentOptions): Promise<De
   }
 }
 
+/** A committee of each epoch since the pin has some ten kilobytes: this is several years of days. */
+const LONGEST_BYTES = 64 * 1024 * 1024;
+
 async function readProof(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return (await readBounded(file, LONGEST_BYTES)).toString('utf8');
   } catch (cause) {
-    throw new ConfigurationError('DAAS_PROOF_UNREADABLE', `the proof file ${file} cannot be read`, {
-      cause,
-      details: { file },
-    });
+    throw new ConfigurationError(
+      'DAAS_PROOF_UNREADABLE',
+      `the proof file ${file} cannot be read (${messageOf(cause)})`,
+      {
+        cause,
+        details: { file },
+      },
+    );
   }
 }

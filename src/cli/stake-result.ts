@@ -13,7 +13,11 @@ export interface Standing {
 export function printStanding(
   io: Io,
   { record, token, epoch }: Standing,
-  digests: { readonly stakeDigest?: string; readonly mintDigest?: string | undefined },
+  digests: {
+    readonly stakeDigest?: string;
+    readonly mintDigest?: string | undefined;
+    readonly rotateDigest?: string;
+  },
 ): void {
   const rows = [
     ['record', record?.id ?? 'not shown by the endpoint yet'],
@@ -39,7 +43,7 @@ export function printStanding(
 /** A token counts while the epoch is below the one it names. */
 function tokenLife({ expiresAtEpoch }: Pick<SealToken, 'expiresAtEpoch'>, epoch: bigint): string {
   if (epoch >= expiresAtEpoch)
-    return `expired when epoch ${expiresAtEpoch} began (now epoch ${epoch}): see DAAS_SEAL_TOKEN_EXPIRED in docs/errors.md`;
+    return `expired when epoch ${expiresAtEpoch} began (now epoch ${epoch}): \`k3s-daas token rotate\` renews it`;
   return `valid until epoch ${expiresAtEpoch} begins (now epoch ${epoch})`;
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Lifetime } from '#base';
 import { FakeChain, FakeClock, fakeId } from '#testing';
-import { holdJournal, mintForStanding } from './stake.ts';
+import { mintForStanding } from './stake.ts';
+import { holdJournal } from './stake-session.ts';
 
 test('a journal of signed transactions is for one process at a time', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'stake-'));

@@ -1,14 +1,10 @@
 import { createPublicKey } from 'node:crypto';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { Command } from 'commander';
-import { ConfigurationError, type Journal, Lifetime, messageOf, silentLog } from '#base';
+import { ConfigurationError, Lifetime, messageOf } from '#base';
 import {
   assertTermsNamed,
   type ClusterActor,
   type ClusterSnapshot,
-  createStakeChain,
-  DEFAULT_GAS_BUDGETS,
   formatSui,
   parametersAt,
   parseSui,
@@ -16,7 +12,7 @@ import {
   type WalletStakeChain,
 } from '#chain';
 import type { StakeRecord } from '#domain';
-import { acquireLock, openJournal, readTrustedText } from '#infrastructure';
+import { readTrustedText } from '#infrastructure';
 import type { ChainReceipt, StakeChain, StakeTerms } from '#plugin';
 import { judgeAmount, judgeTerms } from '#plugins';
 import {
@@ -26,19 +22,22 @@ import {
   costJson,
   costLines,
   type DeploymentOptions,
-  gasOf,
   openClusterActor,
   type SpendOptions,
   withDeployment,
   withSpending,
 } from './chain-options.ts';
 import { type Io, table } from './io.ts';
+import { addListCommand } from './stake-list.ts';
 import { printStanding, type Standing } from './stake-result.ts';
+import { openStakeChain, withJournal } from './stake-session.ts';
 import { termsJson, termsRows } from './stake-terms.ts';
+import { addTopUpCommand } from './stake-top-up.ts';
+import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned, writeUnsigned } from './unsigned.ts';
 
-/** `k3s-daas stake`: a stake record, and with a node key its Seal token, without running a worker. */
+/** `k3s-daas stake`, with `top-up` and `list` below it: a stake record, and with a node key its Seal token, without running a worker. */
 export function stakeCommand(io: Io): Command {
-  return withDeployment(withSpending(new Command('stake')))
+  const command = withUnsigned(withJournal(withDeployment(withSpending(new Command('stake')))))
     .description(
       'Stake for a node and, if you pass its node key, mint the Seal token in the same transaction. An existing stake or token is shown and not changed.',
     )
@@ -52,14 +51,13 @@ export function stakeCommand(io: Io): Command {
       '--holder-key-file <file>',
       'file with the node key: Ed25519, public (PEM, JWK, 32 bytes in hex or base64) or private (PEM)',
     )
-    .option(
-      '--journal <file>',
-      'keeps signed transactions until they are on chain (default: in ~/.local/state/k3s-daas)',
-    )
     .action((options: StakeOptions) => stake(io, options));
+  addTopUpCommand(command, io);
+  addListCommand(command, io);
+  return command;
 }
 
-interface StakeOptions extends SpendOptions, DeploymentOptions {
+interface StakeOptions extends SpendOptions, DeploymentOptions, UnsignedOptions {
   readonly nodeId?: string;
   readonly amount?: string;
   readonly acceptTerms?: string;
@@ -68,6 +66,7 @@ interface StakeOptions extends SpendOptions, DeploymentOptions {
 }
 
 async function stake(io: Io, options: StakeOptions): Promise<void> {
+  judgeUnsignedFlags(options);
   const nodeId = options.nodeId ?? (await ask(io, 'Node id', '--node-id'));
   const holderKey =
     options.holderKeyFile === undefined ? undefined : await readHolderKey(options.holderKeyFile);
@@ -80,8 +79,10 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
   const { termsVersion } = snapshot.state;
   const request = { nodeId, stakeMist, termsVersion, ...(holderKey && { holderKey }) };
   await using life = new Lifetime();
-  const chain = await openStakeChain(actor, options, life);
+  const { chain } = await openStakeChain(actor, options, life);
   const before = await liveRecord(chain, nodeId);
+  if (options.unsigned !== undefined)
+    return stakeUnsigned(io, { chain, before, request, snapshot, actor }, options);
   if (!before) {
     judgeAmount(stakeMist, { nodeId, parameters: (await chain.cluster()).parameters });
     const cost = await previewStake(actor, request);
@@ -109,6 +110,61 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
     stakeDigest: staked.digest,
     mintDigest: minted?.digest,
   });
+}
+
+interface UnsignedStake {
+  readonly chain: WalletStakeChain;
+  /** The stake that stands already: then the transaction mints its Seal token. */
+  readonly before: StakeRecord | undefined;
+  readonly request: StakeTerms & { readonly termsVersion: bigint; readonly holderKey?: Uint8Array };
+  readonly snapshot: ClusterSnapshot;
+  readonly actor: ClusterActor;
+}
+
+/** Who signs the file agrees to the terms: they are shown here, and in `cluster show`. */
+async function stakeUnsigned(
+  io: Io,
+  { chain, before, request, snapshot, actor }: UnsignedStake,
+  options: StakeOptions,
+): Promise<void> {
+  const { nodeId, stakeMist, holderKey } = request;
+  const { deployment } = actor.client;
+  if (before) {
+    assertOwner(before, chain.wallet);
+    assertMintable(before, holderKey);
+    const act = { kind: 'mint', recordId: before.id, holderKey } as const;
+    const facts = [['mints', `the Seal token of node ${nodeId}, record ${before.id}`]] as const;
+    return writeUnsigned(io, { chain, deployment, act, facts }, options);
+  }
+  judgeAmount(stakeMist, { nodeId, parameters: (await chain.cluster()).parameters });
+  const act = holderKey
+    ? ({ kind: 'join', ...request, holderKey } as const)
+    : ({ kind: 'stake', ...request } as const);
+  const facts = [
+    ['stakes', `${formatSui(stakeMist)} for node ${nodeId}`] as const,
+    ...termsRows(snapshot),
+    ['wallet', chain.wallet] as const,
+  ];
+  await writeUnsigned(io, { chain, deployment, act, facts }, options);
+}
+
+/** Throws unless a Seal token can be minted of a stake that stands. */
+function assertMintable(
+  { id, token }: StakeRecord,
+  holderKey: Uint8Array | undefined,
+): asserts holderKey is Uint8Array {
+  if (token !== undefined)
+    throw new ConfigurationError(
+      'DAAS_TOKEN_EXISTS',
+      `the stake record ${id} has the Seal token ${token} already: \`k3s-daas token rotate\` replaces it`,
+      { details: { recordId: id, tokenId: token } },
+    );
+  if (!holderKey)
+    throw new ConfigurationError(
+      'DAAS_FLAG_MISSING',
+      `the stake record ${id} stands, and there is nothing to sign without a node key: pass --holder-key-file for its Seal token`,
+      { details: { flag: '--holder-key-file' } },
+    );
 }
 
 interface Receipts {
@@ -139,15 +195,19 @@ export async function mintForStanding(
   record: StakeRecord,
   holderKey: Uint8Array | undefined,
 ): Promise<Receipts> {
-  const { id: recordId, nodeId, staker } = record;
-  if (staker !== chain.wallet)
-    throw new ConfigurationError(
-      'DAAS_NODE_ID_TAKEN',
-      `the node id '${nodeId}' is staked by another wallet (${staker}, record ${recordId}): choose another --node-id, or use that wallet`,
-      { details: { nodeId, recordId, staker } },
-    );
+  assertOwner(record, chain.wallet);
+  const { id: recordId } = record;
   const staked = await chain.receiptOf(record, holderKey);
   return { staked, minted: holderKey && (await chain.createWorkerSealToken({ recordId, holderKey })) };
+}
+
+function assertOwner({ id: recordId, nodeId, staker }: StakeRecord, wallet: string): void {
+  if (staker === wallet) return;
+  throw new ConfigurationError(
+    'DAAS_NODE_ID_TAKEN',
+    `the node id '${nodeId}' is staked by another wallet (${staker}, record ${recordId}): choose another --node-id, or use that wallet`,
+    { details: { nodeId, recordId, staker } },
+  );
 }
 
 /** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
@@ -189,45 +249,6 @@ async function standing(chain: StakeChain, recordId: string, mintedId?: string):
   const tokenId = mintedId ?? record?.token;
   const token = tokenId === undefined ? undefined : (await chain.tokens([tokenId])).get(tokenId);
   return { record, token, epoch };
-}
-
-async function openStakeChain(
-  { client, wallet }: ClusterActor,
-  options: StakeOptions,
-  life: Lifetime,
-): Promise<WalletStakeChain> {
-  const journal = await holdJournal(options.journal ?? defaultJournal(wallet.address), life);
-  const { budgetMist, gasPriceMist } = gasOf(options);
-  return createStakeChain({
-    client,
-    wallet,
-    journal,
-    log: silentLog,
-    gasPriceMist,
-    gasBudgets: gasBudgetsOf(budgetMist, gasPriceMist),
-  });
-}
-
-/** Computation costs the price that is offered: the default budgets leave room for a thousand units of it. */
-function gasBudgetsOf(budgetMist: bigint | undefined, gasPriceMist = 0n) {
-  const { stakeMist, mintMist } = DEFAULT_GAS_BUDGETS;
-  const more = 2_000n * gasPriceMist;
-  return { stakeMist: budgetMist ?? stakeMist + more, mintMist: budgetMist ?? mintMist + more };
-}
-
-/**
- * For one process at a time (`DAAS_LOCK_HELD`): a second one would write over what the first has signed, and two
- * transactions signed at once with one gas coin lock that coin until the epoch ends.
- */
-export async function holdJournal(file: string, life: Lifetime): Promise<Journal> {
-  life.use('journal lock', await acquireLock(`${file}.lock`, `the journal ${file}`));
-  return openJournal(file);
-}
-
-/** One journal a wallet, so that a command that is run again after a crash finds what it had sent. */
-function defaultJournal(address: string): string {
-  const state = process.env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state');
-  return join(state, 'k3s-daas', `stake-${address.slice(2, 18)}.json`);
 }
 
 async function liveRecord(chain: StakeChain, nodeId: string): Promise<StakeRecord | undefined> {

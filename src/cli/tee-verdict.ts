@@ -1,10 +1,12 @@
-import type { Verdict } from '#tee';
+import { timeText, type Verdict } from '#tee';
 import { table } from './io.ts';
 
+/** What the verdict is shown for; a stand-in's evidence proves nothing, whatever it passes. */
+type Asked = 'show' | 'verify' | 'stand-in';
 type Claims = NonNullable<Verdict['claims']>;
 
 /** For people: what was decided, why, and what the evidence shows. */
-export function verdictText(verdict: Verdict, by: 'show' | 'verify'): string {
+export function verdictText(verdict: Verdict, by: Asked): string {
   const { claims, reasons } = verdict;
   const rows = [
     ['kind', verdict.kind],
@@ -15,7 +17,11 @@ export function verdictText(verdict: Verdict, by: 'show' | 'verify'): string {
   return [headline(verdict, by), table(rows), ...(faults.length > 0 ? ['', table(faults)] : [])].join('\n');
 }
 
-function headline({ accepted, covers }: Verdict, by: 'show' | 'verify'): string {
+function headline({ accepted, covers, kind }: Verdict, by: Asked): string {
+  if (by === 'stand-in')
+    return `The evidence of the stand-in is ${accepted ? 'whole' : 'faulty'}. It proves nothing of this machine.`;
+  if (by === 'show' && accepted && kind === 'tpm')
+    return 'The evidence is whole. No vendor vouches for the key of a TPM: whether it is yours is for a policy, `k3s-daas tee verify`.';
   if (by === 'show')
     return accepted
       ? 'The evidence is genuine at this time. Whether it is the right machine is for a policy: `k3s-daas tee verify`.'
@@ -34,7 +40,7 @@ function decisionRows({ measurement, covers, isBound }: Verdict): string[][] {
 function claimRows({ platform, measurements, reportData, madeAtMs, tcb, advisories = [], details }: Claims) {
   return [
     ['platform', platform],
-    ...(madeAtMs === undefined ? [] : [['made at', new Date(madeAtMs).toISOString()]]),
+    ...(madeAtMs === undefined ? [] : [['made at', timeText(madeAtMs)]]),
     ...measurementRows(measurements),
     ['report data', reportData ? hex(reportData) : 'none'],
     ...Object.entries(tcb ?? {}).map(([part, value]) => [`TCB: ${part}`, valueText(value)]),

@@ -156,3 +156,126 @@ test('a file of another form than collateral is refused', async () => {
   expect(error).toMatchObject({ code: 'DAAS_TEE_COLLATERAL_INVALID' });
   expect((error as Error).message).toContain('items.0.name');
 });
+
+test('a list without an end and a reply that is none are shown, not a crash', async () => {
+  const content = (text: string) => Buffer.from(text).toString('base64');
+  const path = await file(
+    'odd.json',
+    JSON.stringify({
+      format: 'k3s-daas-collateral/1',
+      items: [
+        { name: 'tcb-info', content: content('null') },
+        {
+          name: 'qe-identity',
+          content: content(
+            '{"enclaveIdentity":{"id":"QE","issueDate":"never","nextUpdate":"+275760-09-14"}}',
+          ),
+        },
+      ],
+    }),
+  );
+  const { out, error } = await run('collateral', 'show', path);
+  expect(error).toBeUndefined();
+  expect(out).toContain('not readable: it is no reply of Intel’s');
+  expect(out).toMatch(/qe-identity\s+QE\s+–\s+–/);
+});
+
+test('a policy for evidence of the kind command names the program that was asked', async () => {
+  const { program, evidence } = await world();
+  expect((await run('policy', evidence)).error).toMatchObject({
+    code: 'DAAS_COMMAND_LINE_INVALID',
+    message: expect.stringContaining('--program'),
+  });
+  const { out, error } = await run('policy', evidence, '--program', program);
+  expect(error).toBeUndefined();
+  const policy = await file('suggested.json', out);
+  expect((await run('verify', evidence, '--policy', policy)).error).toBeUndefined();
+  expect((await run('show', evidence, '--program', program)).out).toContain('Arm CCA');
+});
+
+test('collateral is not written in the place of a link', async () => {
+  const { symlink } = await import('node:fs/promises');
+  const { evidence } = await world();
+  const link = join(directory, 'link.json');
+  await symlink('/dev/null', link);
+  expect((await run('collateral', 'fetch', evidence, '--out', link)).error).toMatchObject({
+    code: 'DAAS_TEE_FILE_UNREADABLE',
+  });
+  const fresh = join(directory, 'fresh.json');
+  expect((await run('collateral', 'fetch', evidence, '--out', fresh)).error).toBeUndefined();
+  expect(JSON.parse(await readFile(fresh, 'utf8'))).toMatchObject({ items: [] });
+});
+
+const BOUND = 'ab'.repeat(64);
+
+test('the stand-in’s evidence passes under a policy that names its root, and under no production policy', async () => {
+  const path = join(directory, 'made.json');
+  const made = await run('evidence', '--report-data', BOUND, '--provider', 'dev', '--out', path, '--json');
+  expect(made.error).toBeUndefined();
+  const { devRoot, provider, found } = JSON.parse(made.out) as {
+    devRoot: string;
+    provider: string;
+    found: object[];
+  };
+  expect([provider, found.length]).toEqual(['dev', 1]);
+  const accept = {
+    'sev-snp': {
+      measurements: 'any',
+      minimumTcb: { Milan: { bootloader: 0, tee: 0, snp: 0, microcode: 0 } },
+    },
+  };
+  const policy = (more: object) =>
+    JSON.stringify({ format: 'k3s-daas-tee-policy/1', minimumCoverage: 'platform only', accept, ...more });
+  const dev = await file('dev.json', policy({ mode: 'dev', devRoots: [devRoot] }));
+  expect((await run('verify', path, '--policy', dev, '--report-data', BOUND)).error).toBeUndefined();
+  const other = await run('verify', path, '--policy', dev, '--report-data', 'cd'.repeat(64));
+  expect(other.error).toMatchObject({ details: { reasons: [{ check: 'report-data-mismatch' }] } });
+  const production = await file('production.json', policy({ mode: 'production' }));
+  expect((await run('verify', path, '--policy', production)).error).toMatchObject({
+    details: { reasons: [{ check: 'root-foreign' }] },
+  });
+});
+
+test('a stand-in is never chosen by itself, and says what it is', async () => {
+  const shown = await run('evidence', '--report-data', BOUND, '--provider', 'dev', '--kind', 'tdx');
+  expect(shown.out).toContain('a stand-in of tdx: its root counts in no production policy');
+  expect(shown.out).toContain('It proves nothing of this machine.');
+  const { error } = await run('evidence', '--report-data', BOUND, '--provider', 'program');
+  expect(error).toMatchObject({ code: 'DAAS_TEE_DEVICE_MISSING', exitCode: 78 });
+  expect((error as Error).message).toContain('program: no program was named (--program)');
+});
+
+test.each([
+  [['--report-data', 'ab'], 'DAAS_TEE_REPORT_DATA_INVALID'],
+  [['--report-data', BOUND, '--provider', 'sgx'], 'DAAS_COMMAND_LINE_INVALID'],
+  [['--report-data', BOUND, '--program', 'verify'], 'DAAS_COMMAND_LINE_INVALID'],
+  [['--report-data', BOUND, '--pcrs', '0,24'], 'DAAS_COMMAND_LINE_INVALID'],
+  [['--report-data', BOUND, '--provider', 'dev', '--kind', 'nitro'], 'DAAS_TEE_DEVICE_MISSING'],
+])('tee evidence %j is refused by %s', async (words, code) => {
+  expect((await run('evidence', ...words)).error).toMatchObject({ code, exitCode: 78 });
+});
+
+test('a collateral file is refreshed only where others cannot write it; what could not be fetched is said by 75', async () => {
+  const content = (json: object) => Buffer.from(JSON.stringify(json)).toString('base64');
+  const dates = { issueDate: '2020-01-01T00:00:00Z', nextUpdate: '2020-02-01T00:00:00Z' };
+  const items = [
+    { name: 'qe-identity', content: content({ enclaveIdentity: { id: 'QE', ...dates } }) },
+    {
+      name: 'tcb-info',
+      content: content({ tcbInfo: { id: 'SGX', ...dates } }),
+      source: 'http://127.0.0.1:1/tcb',
+    },
+  ];
+  const text = JSON.stringify({ format: 'k3s-daas-collateral/1', items });
+  const path = await file('stale.json', text);
+  const { out, error } = await run('collateral', 'refresh', path, '--json');
+  expect(error).toMatchObject({ code: 'DAAS_TEE_COLLATERAL_UNREACHABLE', exitCode: 75 });
+  expect(JSON.parse(out)).toMatchObject({ items: [{ outcome: 'kept' }, { outcome: 'failed' }] });
+  expect(await readFile(path, 'utf8')).toBe(text);
+  const { chmod } = await import('node:fs/promises');
+  await chmod(path, 0o666);
+  expect((await run('collateral', 'refresh', path)).error).toMatchObject({ code: 'DAAS_FILE_UNTRUSTED' });
+  expect((await run('collateral', 'refresh', path, '--within', 'soon')).error).toMatchObject({
+    code: 'DAAS_DURATION_INVALID',
+  });
+});

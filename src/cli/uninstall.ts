@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { DaasError, EXIT, messageOf, systemClock } from '#base';
-import type { StakeRecord } from '#domain';
+import { formatSui, type StakeRecord } from '#domain';
 import { lockInstallation, lookAtMachine, planRemoval, thisMachine, unitVariables } from '#install';
 import { carryOutPlan } from './install.ts';
 import { programFiles } from './install-program.ts';
@@ -60,9 +60,8 @@ async function judgeStake(io: Io, env: Readonly<Record<string, string>>, isTold:
 
 async function stakeProblem(env: Readonly<Record<string, string>>): Promise<DaasError | undefined> {
   let record: StakeRecord | undefined;
-  let where: Where | undefined;
   try {
-    ({ record, where } = await standingStake(env));
+    record = await standingStake(env);
   } catch (cause) {
     return new DaasError(
       'DAAS_INSTALL_STAKE_UNKNOWN',
@@ -71,17 +70,10 @@ async function stakeProblem(env: Readonly<Record<string, string>>): Promise<Daas
     );
   }
   if (record?.status !== 'active') return undefined;
-  return activeStake(record, where);
+  return activeStake(record);
 }
 
-interface Where {
-  readonly packageId: string;
-  readonly clusterId: string;
-}
-
-async function standingStake(
-  env: Readonly<Record<string, string>>,
-): Promise<{ readonly record: StakeRecord | undefined; readonly where: Where }> {
+async function standingStake(env: Readonly<Record<string, string>>): Promise<StakeRecord | undefined> {
   const [{ createChainClient }, { loadWorkerSettings, nodeIdOf }, { deploymentOf }, { chainAccessOf }] =
     await Promise.all([
       import('#chain'),
@@ -93,18 +85,16 @@ async function standingStake(
   const deployment = await deploymentOf(settings);
   const chain = createChainClient({ ...(await chainAccessOf(settings)), deployment, clock: systemClock });
   const id = await chain.liveRecordOf(nodeIdOf(settings));
-  const record = id === undefined ? undefined : (await chain.records([id])).get(id);
-  return { record, where: deployment };
+  return id === undefined ? undefined : (await chain.records([id])).get(id);
 }
 
-function activeStake({ id, stakeMist, nodeId }: StakeRecord, where: Where | undefined): DaasError {
-  const call = `sui client call --package ${where?.packageId} --module staking --function`;
+function activeStake({ id, stakeMist, nodeId }: StakeRecord): DaasError {
   return new DaasError(
     'DAAS_INSTALL_STAKE_ACTIVE',
     [
-      `the stake of node '${nodeId}' (record ${id}, ${stakeMist} MIST) is active. To get it back, call with the wallet that staked:`,
-      `  ${call} request_unstake --args ${where?.clusterId} ${id} 0x6`,
-      'and after the unbonding time of the cluster take the coins out by staking::withdraw (docs/contracts.md). Then uninstall; or pass --keep-stake',
+      `the stake of node '${nodeId}' (record ${id}, ${formatSui(stakeMist)}) is active. To get it back, with the wallet that staked:`,
+      `  k3s-daas unstake --record ${id}`,
+      `and after the unbonding time of the cluster \`k3s-daas withdraw --record ${id}\`. Then uninstall; or pass --keep-stake`,
     ].join('\n'),
     { exitCode: EXIT.configuration, details: { recordId: id, stakeMist: stakeMist.toString() } },
   );

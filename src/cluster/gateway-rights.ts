@@ -3,16 +3,19 @@ import type {
   RbacV1Subject,
   V1ClusterRole,
   V1ClusterRoleBinding,
+  V1Namespace,
   V1PolicyRule,
   V1Role,
   V1RoleBinding,
   V1Secret,
   V1ServiceAccount,
 } from '@kubernetes/client-node';
+import { CERTIFICATES, LISTINGS, NAMES_GROUP, NODE_NAMES } from './name-role.ts';
+import { nameNamespaces } from './name-shards.ts';
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
-import { ADMITTED_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
+import { CLIENT_CA_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
 
 /** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
 export type GatewayIdentity =
@@ -20,6 +23,9 @@ export type GatewayIdentity =
   | { readonly kind: 'user'; readonly name: string };
 
 const GATEWAY_NAME = 'k3s-daas-gateway';
+const NAMES_ROLE = 'k3s-daas-gateway-names';
+/** No node can have this name: beside it are the bindings of the nodes, each with the name of its node. */
+const NAMES_BINDING = 'k3s-daas:gateway';
 /** The Secret that holds the token of the gateway's ServiceAccount. */
 export const GATEWAY_TOKEN = 'k3s-daas-gateway-token';
 
@@ -44,16 +50,35 @@ const clusterRules: V1PolicyRule[] = [
 ];
 
 /**
- * In kube-system: the one ConfigMap, and Secrets. Join credentials and node passwords have names that are not known
+ * In the namespaces of the names: their Roles and bindings. RBAC lets nobody give what they have not got themselves, so the
+ * gateway holds what it gives; it is worth nothing to it, since it makes no Node and is no kubelet.
+ */
+const nameRules: V1PolicyRule[] = [
+  {
+    apiGroups: [rbac],
+    resources: ['roles', 'rolebindings'],
+    verbs: ['get', 'list', 'create', 'update', 'delete'],
+  },
+  { apiGroups: [NAMES_GROUP], resources: [LISTINGS], verbs: ['hold'] },
+  { apiGroups: [NAMES_GROUP], resources: [NODE_NAMES], verbs: ['hold', 'register', 'annotate'] },
+  {
+    apiGroups: [NAMES_GROUP],
+    resources: [CERTIFICATES],
+    verbs: ['register', 'annotate', 'write', 'write-without-certificate'],
+  },
+];
+
+/**
+ * In kube-system: the CA of client certificates, and Secrets. Join credentials and node passwords have names that are not known
  * beforehand, so reading cannot be narrowed; writing is, by a policy on the types.
  */
 const systemRules: V1PolicyRule[] = [
-  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'create', 'delete'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch', 'create', 'delete'] },
   {
     apiGroups: [''],
     resources: ['configmaps'],
-    resourceNames: [ADMITTED_CONFIG_MAP],
-    verbs: ['get', 'patch'],
+    resourceNames: [CLIENT_CA_CONFIG_MAP],
+    verbs: ['get'],
   },
 ];
 
@@ -95,6 +120,12 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
   const metadata = { name: GATEWAY_NAME, labels };
   const apiVersion = `${rbac}/v1`;
   const clusterRole: V1ClusterRole = { apiVersion, kind: 'ClusterRole', metadata, rules: clusterRules };
+  const namesRole: V1ClusterRole = {
+    apiVersion,
+    kind: 'ClusterRole',
+    metadata: { name: NAMES_ROLE, labels },
+    rules: nameRules,
+  };
   const clusterBinding: V1ClusterRoleBinding = {
     apiVersion,
     kind: 'ClusterRoleBinding',
@@ -117,8 +148,22 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
     clusterBinding,
     ...inNamespace(SYSTEM_NAMESPACE, systemRules),
     ...inNamespace(LEASE_NAMESPACE, leaseRules),
+    namesRole,
+    ...nameNamespaces().map(
+      (namespace): V1RoleBinding => ({
+        apiVersion,
+        kind: 'RoleBinding',
+        metadata: { name: NAMES_BINDING, namespace, labels },
+        roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: NAMES_ROLE },
+        subjects,
+      }),
+    ),
   ];
 }
+
+/** The namespaces that hold the admitted names. */
+export const namesHomes = (): V1Namespace[] =>
+  nameNamespaces().map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }));
 
 /** The policies of a set-up cluster. */
 export const allPolicies = (identity: GatewayIdentity): PolicyPair[] => [

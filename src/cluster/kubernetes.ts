@@ -1,13 +1,17 @@
 import { type Clock, type Log, silentLog, systemClock } from '#base';
 import type { KubernetesPort } from '#domain';
-import { admitName, readAdmittedNames, relistName, removeName } from './admitted-names.ts';
+import { admitName, readAdmittedName, readAdmittedNames, relistName, removeName } from './admitted-names.ts';
+import { createCertificateSight } from './certificate-sight.ts';
+import { clientAuthorities } from './client-authorities.ts';
 import { createJoinCredential, joinCredentials, revokeJoinCredential } from './join-credentials.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
+import { deleteNode } from './node-deletion.ts';
 import { leaseRenewedAtMs } from './node-lease.ts';
 import { nodePassword, releaseNodePassword, reserveNodePassword } from './node-passwords.ts';
 import { cordonAndTaint, cordonNode, uncordonNode } from './node-taints.ts';
 import { watchNodes } from './node-watch.ts';
-import { deleteNode, listNodes, markNode, readNode } from './nodes.ts';
+import { listNodes, markNode, readNode } from './nodes.ts';
+import { watchForeignPasswords } from './password-watch.ts';
 import { removePods } from './pod-eviction.ts';
 import { type PolicyState, readPolicyState } from './policy-state.ts';
 
@@ -36,6 +40,8 @@ export interface KubernetesContext {
   readonly nameRemovalMs: number;
   readonly nodeGoneMs: number;
   readonly relistMs: number;
+  /** Whether policies see which certificate a request came with (Kubernetes 1.32). */
+  readonly showsCertificates: (signal?: AbortSignal) => Promise<boolean>;
 }
 
 /** `KubernetesPort` on a real Kubernetes API server. Dispose of it to close its connections. */
@@ -52,7 +58,8 @@ export function openKubernetes(options: KubernetesOptions): Kubernetes {
   const api = openKubeApi(options);
   const { clock = systemClock, log = silentLog, podGraceMs = 2_000 } = options;
   const { nameRemovalMs = 1_000, nodeGoneMs = 10_000, relistMs = 300_000 } = options;
-  const context = { api, clock, log, podGraceMs, nameRemovalMs, nodeGoneMs, relistMs };
+  const showsCertificates = createCertificateSight(api, clock);
+  const context = { api, clock, log, podGraceMs, nameRemovalMs, nodeGoneMs, relistMs, showsCertificates };
   return {
     node: (name, signal) => readNode(context, name, signal),
     nodes: (signal) => listNodes(context, signal),
@@ -60,14 +67,18 @@ export function openKubernetes(options: KubernetesOptions): Kubernetes {
     watchNodes: (listener, signal) => watchNodes(context, listener, signal),
     nodePassword: (nodeId, signal) => nodePassword(context, nodeId, signal),
     reserveNodePassword: (request, signal) => reserveNodePassword(context, request, signal),
+    watchForeignPasswords: (listener, signal) => watchForeignPasswords(context, listener, signal),
     releaseNodePassword: (nodeId, signal) => releaseNodePassword(context, nodeId, signal),
     admittedNames: (signal) => readAdmittedNames(context, signal),
+    admittedName: (name, signal) => readAdmittedName(context, name, signal),
     admitName: (request, signal) => admitName(context, request, signal),
     removeName: async (nodeId, signal) => void (await removeName(context, nodeId, signal)),
     relistName: (request, signal) => relistName(context, request, signal),
     createJoinCredential: (request, signal) => createJoinCredential(context, request, signal),
     revokeJoinCredential: (id, signal) => revokeJoinCredential(context, id, signal),
     joinCredentials: (signal) => joinCredentials(context, signal),
+    showsCertificates,
+    clientAuthorities: (signal) => clientAuthorities(context, signal),
     markNode: (request, signal) => markNode(context, request, signal),
     cordonAndTaint: (request, signal) => cordonAndTaint(context, request, signal),
     cordonNode: (request, signal) => cordonNode(context, request, signal),

@@ -1,44 +1,62 @@
-import { nodeMarksPolicy, nodeNamesPolicy } from './policy.ts';
+import { randomBytes } from 'node:crypto';
+import type { Impersonation } from './kube-api.ts';
+import { nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
 import { sharedIdentitiesPolicy } from './shared-identities-policy.ts';
 import { workerNodesPolicy } from './worker-nodes-policy.ts';
 
-/** A name that cannot be admitted: it is too long for a node id. */
-const probeName = `k3s-daas-probe-${'x'.repeat(60)}`;
-
-/** A Node asked for as a dry run by which a policy shows that it is in force, by refusing it. */
+/** A request as a dry run by which a policy shows that it is in force. */
 export interface PolicyProbe {
   readonly policy: string;
-  readonly impersonate: { readonly user: string; readonly group: string };
+  readonly impersonate: Impersonation;
+  readonly kind: 'Node' | 'Event';
   readonly metadata: { readonly name: string; readonly finalizers?: string[] };
 }
 
 /** The policies about Nodes, without which the gateway does not start. */
 export const nodePolicies = (): PolicyPair[] => [
   nodeNamesPolicy(),
+  nodeWritesPolicy(),
   nodeMarksPolicy(),
   sharedIdentitiesPolicy(),
   workerNodesPolicy(),
 ];
 
+/** A name and a certificate that nobody has: what they may do, setup decides. */
+export interface Canary {
+  readonly name: string;
+  readonly fingerprint: string;
+}
+
+export const drawCanary = (): Canary => ({
+  name: `k3s-daas-canary-${randomBytes(6).toString('hex')}`,
+  fingerprint: randomBytes(32).toString('hex'),
+});
+
+/** What passes while the canary is listed with its certificate, and is refused when it is not: both have to be seen. */
+export function canaryProbes({ name, fingerprint }: Canary): PolicyProbe[] {
+  const impersonate = { user: `system:node:${name}`, group: 'system:nodes', fingerprint };
+  return [
+    { policy: 'k3s-daas-node-names', impersonate, kind: 'Node', metadata: { name } },
+    { policy: 'k3s-daas-node-writes', impersonate, kind: 'Event', metadata: { name } },
+  ];
+}
+
 /**
- * The group of the last two is beyond every other check, so that only their own policy can refuse them. The policy of
+ * What is refused always. The group is beyond every other check, so that only the policy itself can refuse. The policy of
  * marks is about updates alone, and has no probe.
  */
-export const policyProbes = (): PolicyProbe[] => [
-  {
-    policy: 'k3s-daas-node-names',
-    impersonate: { user: `system:node:${probeName}`, group: 'system:nodes' },
-    metadata: { name: probeName },
-  },
+export const policyProbes = ({ name }: Canary): PolicyProbe[] => [
   {
     policy: 'k3s-daas-shared-identities',
     impersonate: { user: 'system:k3s-controller', group: 'system:masters' },
-    metadata: { name: probeName },
+    kind: 'Node',
+    metadata: { name },
   },
   {
     policy: 'k3s-daas-worker-nodes',
-    impersonate: { user: `system:node:${probeName}`, group: 'system:masters' },
-    metadata: { name: probeName, finalizers: ['k3s-daas.io/probe'] },
+    impersonate: { user: `system:node:${name}`, group: 'system:masters' },
+    kind: 'Node',
+    metadata: { name, finalizers: ['k3s-daas.io/probe'] },
   },
 ];

@@ -1,8 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node';
-import { DaasError } from '#base';
 import type { KubernetesNode } from '#domain';
 import { base58OfId } from './base58.ts';
-import { absentIsFine, conflictIsFine, type KubeApi } from './kube-api.ts';
+import { absentIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { kubernetesNodeOf } from './node-reading.ts';
 import { NODE_MARK } from './words.ts';
@@ -56,50 +55,4 @@ export function markNode(
 ): Promise<void> {
   const body = { metadata: { labels: { [NODE_MARK]: base58OfId(recordId) } } };
   return patchNode(api, { what: `mark node ${nodeId}`, name: nodeId, body }, signal);
-}
-
-/**
- * Deletes a Node and waits until it is gone.
- * @throws `DAAS_NODE_HELD` (retryable) when its finalizers keep it for longer than `nodeGoneMs`.
- */
-export async function deleteNode(
-  context: KubernetesContext,
-  { nodeId, uid }: { readonly nodeId: string; readonly uid?: string },
-  signal: Signal,
-): Promise<void> {
-  const { api } = context;
-  const body = uid === undefined ? {} : { preconditions: { uid } };
-  await conflictIsFine(
-    absentIsFine(
-      api.call(`delete node ${nodeId}`, (given) => api.core.deleteNode({ name: nodeId, body }, given), {
-        signal,
-      }),
-    ),
-  );
-  await untilNodeIsGone(context, nodeId, signal);
-}
-
-/** k3s keeps every Node by a finalizer: a deleted one exists, and may be Ready, until k3s releases it (some 20 ms). */
-async function untilNodeIsGone(
-  { api, clock, nodeGoneMs }: KubernetesContext,
-  nodeId: string,
-  signal: Signal,
-): Promise<void> {
-  const deadlineMs = clock.monotonicMs() + nodeGoneMs;
-  for (;;) {
-    const left = await readNodeObject(api, nodeId, signal);
-    // A Node that is not being deleted is another one of the same name.
-    if (left?.metadata?.deletionTimestamp === undefined) return;
-    if (clock.monotonicMs() >= deadlineMs) throw stillHeld(nodeId, left);
-    await clock.sleep(50, signal);
-  }
-}
-
-function stillHeld(nodeId: string, node: V1Node): DaasError {
-  const { finalizers } = node.metadata ?? {};
-  return new DaasError(
-    'DAAS_NODE_HELD',
-    `the Node ${nodeId} is deleted, but its finalizers still keep it (${(finalizers ?? []).join(', ')}). Check that k3s server runs, or the program that set them`,
-    { isRetryable: true, details: { nodeId, finalizers } },
-  );
 }

@@ -6,86 +6,96 @@ export interface ObjectVerbs {
   read(object: KubernetesObject, options: CallOptions): Promise<KubernetesObject>;
   create(object: KubernetesObject, options: CallOptions): Promise<unknown>;
   replace(object: KubernetesObject, options: CallOptions): Promise<unknown>;
+  remove(object: KubernetesObject, options: CallOptions): Promise<unknown>;
 }
+
+type VerbsByKind = Readonly<Record<string, ObjectVerbs>>;
 
 const nameOf = (object: KubernetesObject) => object.metadata?.name ?? '';
 const namespaceOf = (object: KubernetesObject) => object.metadata?.namespace ?? '';
+const named = (object: KubernetesObject) => ({ name: nameOf(object) });
 const placed = (object: KubernetesObject) => ({ name: nameOf(object), namespace: namespaceOf(object) });
+const inPlace = (body: KubernetesObject) => ({ namespace: namespaceOf(body), body: body as never });
 
 /** The verbs of the kinds that `setup` writes. */
-export function verbsOf({ core, rbac, admission }: KubeApi, kind: string): ObjectVerbs {
-  switch (kind) {
-    case 'ConfigMap':
-      return {
-        read: (object, options) => core.readNamespacedConfigMap(placed(object), options),
-        create: (body, options) =>
-          core.createNamespacedConfigMap({ namespace: namespaceOf(body), body }, options),
-        replace: (body, options) => core.replaceNamespacedConfigMap({ ...placed(body), body }, options),
-      };
-    case 'Secret':
-      return {
-        read: (object, options) => core.readNamespacedSecret(placed(object), options),
-        create: (body, options) =>
-          core.createNamespacedSecret({ namespace: namespaceOf(body), body }, options),
-        replace: (body, options) => core.replaceNamespacedSecret({ ...placed(body), body }, options),
-      };
-    case 'ServiceAccount':
-      return {
-        read: (object, options) => core.readNamespacedServiceAccount(placed(object), options),
-        create: (body, options) =>
-          core.createNamespacedServiceAccount({ namespace: namespaceOf(body), body }, options),
-        replace: (body, options) => core.replaceNamespacedServiceAccount({ ...placed(body), body }, options),
-      };
-    case 'Role':
-      return {
-        read: (object, options) => rbac.readNamespacedRole(placed(object), options),
-        create: (body, options) =>
-          rbac.createNamespacedRole({ namespace: namespaceOf(body), body: body as never }, options),
-        replace: (body, options) =>
-          rbac.replaceNamespacedRole({ ...placed(body), body: body as never }, options),
-      };
-    case 'RoleBinding':
-      return {
-        read: (object, options) => rbac.readNamespacedRoleBinding(placed(object), options),
-        create: (body, options) =>
-          rbac.createNamespacedRoleBinding({ namespace: namespaceOf(body), body: body as never }, options),
-        replace: (body, options) =>
-          rbac.replaceNamespacedRoleBinding({ ...placed(body), body: body as never }, options),
-      };
-    case 'ClusterRole':
-      return {
-        read: (object, options) => rbac.readClusterRole({ name: nameOf(object) }, options),
-        create: (body, options) => rbac.createClusterRole({ body: body as never }, options),
-        replace: (body, options) =>
-          rbac.replaceClusterRole({ name: nameOf(body), body: body as never }, options),
-      };
-    case 'ClusterRoleBinding':
-      return {
-        read: (object, options) => rbac.readClusterRoleBinding({ name: nameOf(object) }, options),
-        create: (body, options) => rbac.createClusterRoleBinding({ body: body as never }, options),
-        replace: (body, options) =>
-          rbac.replaceClusterRoleBinding({ name: nameOf(body), body: body as never }, options),
-      };
-    case 'ValidatingAdmissionPolicy':
-      return {
-        read: (object, options) => admission.readValidatingAdmissionPolicy({ name: nameOf(object) }, options),
-        create: (body, options) => admission.createValidatingAdmissionPolicy({ body }, options),
-        replace: (body, options) =>
-          admission.replaceValidatingAdmissionPolicy({ name: nameOf(body), body }, options),
-      };
-    case 'ValidatingAdmissionPolicyBinding':
-      return {
-        read: (object, options) =>
-          admission.readValidatingAdmissionPolicyBinding({ name: nameOf(object) }, options),
-        create: (body, options) =>
-          admission.createValidatingAdmissionPolicyBinding({ body: body as never }, options),
-        replace: (body, options) =>
-          admission.replaceValidatingAdmissionPolicyBinding(
-            { name: nameOf(body), body: body as never },
-            options,
-          ),
-      };
-    default:
-      throw new RangeError(`setup writes no ${kind}`);
-  }
+export function verbsOf(api: KubeApi, kind: string): ObjectVerbs {
+  const verbs = { ...coreVerbs(api), ...roleVerbs(api), ...clusterRoleVerbs(api), ...policyVerbs(api) }[kind];
+  if (!verbs) throw new RangeError(`setup writes no ${kind}`);
+  return verbs;
 }
+
+const coreVerbs = ({ core }: KubeApi): VerbsByKind => ({
+  Namespace: {
+    read: (object, options) => core.readNamespace(named(object), options),
+    create: (body, options) => core.createNamespace({ body }, options),
+    replace: (body, options) => core.replaceNamespace({ ...named(body), body }, options),
+    remove: (object, options) => core.deleteNamespace(named(object), options),
+  },
+  ConfigMap: {
+    read: (object, options) => core.readNamespacedConfigMap(placed(object), options),
+    create: (body, options) => core.createNamespacedConfigMap(inPlace(body), options),
+    replace: (body, options) => core.replaceNamespacedConfigMap({ ...placed(body), body }, options),
+    remove: (object, options) => core.deleteNamespacedConfigMap(placed(object), options),
+  },
+  Secret: {
+    read: (object, options) => core.readNamespacedSecret(placed(object), options),
+    create: (body, options) => core.createNamespacedSecret(inPlace(body), options),
+    replace: (body, options) => core.replaceNamespacedSecret({ ...placed(body), body }, options),
+    remove: (object, options) => core.deleteNamespacedSecret(placed(object), options),
+  },
+  ServiceAccount: {
+    read: (object, options) => core.readNamespacedServiceAccount(placed(object), options),
+    create: (body, options) => core.createNamespacedServiceAccount(inPlace(body), options),
+    replace: (body, options) => core.replaceNamespacedServiceAccount({ ...placed(body), body }, options),
+    remove: (object, options) => core.deleteNamespacedServiceAccount(placed(object), options),
+  },
+});
+
+const roleVerbs = ({ rbac }: KubeApi): VerbsByKind => ({
+  Role: {
+    read: (object, options) => rbac.readNamespacedRole(placed(object), options),
+    create: (body, options) => rbac.createNamespacedRole(inPlace(body), options),
+    replace: (body, options) => rbac.replaceNamespacedRole({ ...placed(body), body: body as never }, options),
+    remove: (object, options) => rbac.deleteNamespacedRole(placed(object), options),
+  },
+  RoleBinding: {
+    read: (object, options) => rbac.readNamespacedRoleBinding(placed(object), options),
+    create: (body, options) => rbac.createNamespacedRoleBinding(inPlace(body), options),
+    replace: (body, options) =>
+      rbac.replaceNamespacedRoleBinding({ ...placed(body), body: body as never }, options),
+    remove: (object, options) => rbac.deleteNamespacedRoleBinding(placed(object), options),
+  },
+});
+
+const clusterRoleVerbs = ({ rbac }: KubeApi): VerbsByKind => ({
+  ClusterRole: {
+    read: (object, options) => rbac.readClusterRole(named(object), options),
+    create: (body, options) => rbac.createClusterRole({ body: body as never }, options),
+    replace: (body, options) => rbac.replaceClusterRole({ ...named(body), body: body as never }, options),
+    remove: (object, options) => rbac.deleteClusterRole(named(object), options),
+  },
+  ClusterRoleBinding: {
+    read: (object, options) => rbac.readClusterRoleBinding(named(object), options),
+    create: (body, options) => rbac.createClusterRoleBinding({ body: body as never }, options),
+    replace: (body, options) =>
+      rbac.replaceClusterRoleBinding({ ...named(body), body: body as never }, options),
+    remove: (object, options) => rbac.deleteClusterRoleBinding(named(object), options),
+  },
+});
+
+const policyVerbs = ({ admission }: KubeApi): VerbsByKind => ({
+  ValidatingAdmissionPolicy: {
+    read: (object, options) => admission.readValidatingAdmissionPolicy(named(object), options),
+    create: (body, options) => admission.createValidatingAdmissionPolicy({ body }, options),
+    replace: (body, options) => admission.replaceValidatingAdmissionPolicy({ ...named(body), body }, options),
+    remove: (object, options) => admission.deleteValidatingAdmissionPolicy(named(object), options),
+  },
+  ValidatingAdmissionPolicyBinding: {
+    read: (object, options) => admission.readValidatingAdmissionPolicyBinding(named(object), options),
+    create: (body, options) =>
+      admission.createValidatingAdmissionPolicyBinding({ body: body as never }, options),
+    replace: (body, options) =>
+      admission.replaceValidatingAdmissionPolicyBinding({ ...named(body), body: body as never }, options),
+    remove: (object, options) => admission.deleteValidatingAdmissionPolicyBinding(named(object), options),
+  },
+});

@@ -12,7 +12,7 @@ export interface PolicyPair {
   readonly binding: V1ValidatingAdmissionPolicyBinding;
 }
 
-export const managed = { [MANAGED_BY]: OURS };
+const managed = { [MANAGED_BY]: OURS };
 
 type StrictBase = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
 
@@ -29,11 +29,8 @@ export function strict(resources: string[], operations: string[]): StrictBase {
   };
 }
 
-export function pair(
-  name: string,
-  spec: V1ValidatingAdmissionPolicySpec,
-  paramRef?: { name: string; namespace: string; parameterNotFoundAction: string },
-): PolicyPair {
+/** No parameter: its informer can die for good, and an old list stays in force (kubernetes#133827). */
+export function pair(name: string, spec: V1ValidatingAdmissionPolicySpec): PolicyPair {
   return {
     policy: {
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -45,7 +42,7 @@ export function pair(
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'ValidatingAdmissionPolicyBinding',
       metadata: { name, labels: managed },
-      spec: { policyName: name, validationActions: ['Deny'], ...(paramRef ? { paramRef } : {}) },
+      spec: { policyName: name, validationActions: ['Deny'] },
     },
   };
 }
@@ -57,6 +54,10 @@ export const forbid = (message: string, expression: string, messageExpression?: 
   ...(messageExpression === undefined ? {} : { messageExpression }),
   reason: 'Forbidden',
 });
+
+/** A condition that matches kubelets, whatever they call themselves. */
+export const byKubelet =
+  "request.userInfo.username.startsWith('system:node:') || 'system:nodes' in request.userInfo.groups";
 
 export function celText(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;

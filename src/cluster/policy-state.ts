@@ -1,9 +1,8 @@
 import type { Clock } from '#base';
-import { readAdmittedMap } from './admitted-names.ts';
+import { readAdmittedNames } from './admitted-names.ts';
 import { isNotFound, type KubeApi, KubeStatusError } from './kube-api.ts';
 import { nodePolicies } from './node-policies.ts';
 import { isSameSpec, type PolicyPair } from './policy-pair.ts';
-import { ADMITTED_CONFIG_MAP, SYSTEM_NAMESPACE } from './words.ts';
 
 /** Whether node names are bound in this cluster. `k3s-daas gateway run` starts only on `in-place`. */
 export type PolicyState =
@@ -21,7 +20,7 @@ const looks = 7;
 const pauseMs = 500;
 
 /**
- * Compares the policies, their bindings and the ConfigMap with what `gateway setup` writes. What is forbidden is read
+ * Compares the policies and their bindings with what `gateway setup` writes, and looks whether the names can be read. What is forbidden is read
  * again for up to 3 s: an API server that has just started refuses every request until it has read its roles (measured
  * on k3s: some 0.3 s), and a gateway that starts with it must not take that for a cluster that was never set up.
  */
@@ -44,8 +43,8 @@ async function lookOnce(api: KubeApi, signal: AbortSignal | undefined): Promise<
     await comparePolicy(look, pair);
     await compareBinding(look, pair);
   }
-  const names = await lookUp(look, readAdmittedMap(api, signal));
-  if (!names) look.problems.push(`the ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP} is missing`);
+  const names = await lookUp(look, readAdmittedNames({ api }, signal));
+  if (!names) look.problems.push('the admitted names cannot be read');
   return look;
 }
 

@@ -1,62 +1,133 @@
-import type { V1ConfigMap } from '@kubernetes/client-node';
 import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
-import { celText, managed, type PolicyPair, pair, strict } from './policy-pair.ts';
-import {
-  ADMITTED_CONFIG_MAP,
-  BOOTSTRAP_TOKEN_TYPE,
-  NODE_MARK,
-  NODE_PASSWORD_TYPE,
-  STAKED_TAINT,
-  SYSTEM_NAMESPACE,
-} from './words.ts';
+import { CERTIFICATES, LISTINGS, NODE_NAMES } from './name-role.ts';
+import { celNamespaceOfName } from './name-shards.ts';
+import { allowed, credentialVariable } from './policy-authority.ts';
+import { byKubelet, celText, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
+import { BOOTSTRAP_TOKEN_TYPE, NODE_MARK, NODE_PASSWORD_TYPE, STAKED_TAINT } from './words.ts';
+
+/** Head of the refusals for want of a vouch: stable, so that logs can be searched for it. */
+const NOT_VOUCHED = 'k3s-daas/not-vouched';
 
 /** The command by which an administrator lets an ordinary node register. */
 const OPEN_COMMAND = 'k3s-daas gateway setup --ordinary';
 
+const holds = (listing: string) =>
+  allowed({ resource: LISTINGS, namespace: 'variables.home', name: listing, verb: 'hold' });
+const ofNode = (verb: string) =>
+  allowed({ resource: NODE_NAMES, namespace: 'variables.home', name: 'object.metadata.name', verb });
+
 /**
- * Node CREATE: only names of the ConfigMap, no reserved one, a staked one only with its taint, none with a mark of its
- * own. It applies to every user but `system:masters`, whatever the groups: a kubelet certificate, the identities that
- * every worker shares, the token of a ServiceAccount taken from a pod. It needs no webhook and holds while the gateway
- * is down; a missing ConfigMap refuses all.
+ * Node CREATE: only listed names, no reserved one, a staked one only with a certificate that its stake vouches for and
+ * with its taint, none with a mark of its own. It applies to every user but `system:masters`: the listing is bound to the
+ * node's own kubelet, so that the identities that all agents share, or the token of a ServiceAccount taken from a pod, make
+ * no Node. It needs no webhook and no parameter, and holds while the gateway is down.
  */
 export function nodeNamesPolicy(): PolicyPair {
-  return pair(
-    'k3s-daas-node-names',
-    {
-      ...strict(['nodes'], ['CREATE']),
-      paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
-      matchConditions: [
-        { name: 'not-an-administrator', expression: "!('system:masters' in request.userInfo.groups)" },
-      ],
-      variables: [
+  const vouched = allowed({
+    resource: CERTIFICATES,
+    namespace: 'variables.home',
+    name: "object.metadata.name + '.' + variables.credential",
+    verb: 'register',
+  });
+  return pair('k3s-daas-node-names', {
+    ...strict(['nodes'], ['CREATE']),
+    matchConditions: [
+      { name: 'not-an-administrator', expression: "!('system:masters' in request.userInfo.groups)" },
+    ],
+    variables: [
+      credentialVariable,
+      { name: 'home', expression: celNamespaceOfName('object.metadata.name') },
+      // One check each: two of them cost most of what the API server lets one expression cost.
+      { name: 'isReserved', expression: holds(celText(RESERVED)) },
+      { name: 'isListed', expression: ofNode('hold') },
+      { name: 'isVouched', expression: `size(variables.credential) == 64 && ${vouched}` },
+      { name: 'isOrdinary', expression: holds(celText(ORDINARY)) },
+      { name: 'isExpected', expression: holds(celText(EXPECTED)) },
+      { name: 'isUntainted', expression: holds(celText(UNTAINTED)) },
+      {
+        name: 'tiers',
+        expression: `has(object.spec) && has(object.spec.taints) ? object.spec.taints.filter(t, t.key == '${STAKED_TAINT}' && t.effect == 'NoSchedule' && has(t.value)).map(t, t.value) : []`,
+      },
+    ],
+    validations: [
+      forbid(
+        'the node name is reserved by the operator',
+        '!variables.isReserved',
+        `'the node name ' + object.metadata.name + ' is reserved by the operator: a node of that name may register after ${OPEN_COMMAND} ' + object.metadata.name`,
+      ),
+      forbid(
+        'the node name is not admitted',
+        'variables.isListed',
+        "'the node name ' + object.metadata.name + ' is not admitted: no stake that the gateway has verified stands behind it'",
+      ),
+      forbid(
+        'the certificate is not vouched for',
+        `variables.isReserved || !variables.isListed || variables.isVouched || ${ofNode('register')}`,
+        `'${NOT_VOUCHED}: certificate ' + variables.credential + ' is not one that the node ' + object.metadata.name + ' has shown to the gateway'`,
+      ),
+      forbid(
+        `a staked node must register with the taint ${STAKED_TAINT}`,
+        // The API server takes no two taints of one key and effect.
+        `variables.isReserved || !variables.isListed || variables.isOrdinary || variables.isExpected || variables.isUntainted || (size(variables.tiers) == 1 && ${holds('variables.tiers[0]')})`,
+        `'the staked node ' + object.metadata.name + ' must register with the taint ${STAKED_TAINT}=TIER:NoSchedule, where TIER is the tier of its stake'`,
+      ),
+      forbid(
+        `the label ${NODE_MARK} is set by the gateway alone`,
+        `!has(object.metadata.labels) || !('${NODE_MARK}' in object.metadata.labels)`,
+      ),
+    ],
+  });
+}
+
+/**
+ * Every other write of a kubelet. A name that is not listed writes nothing: what is left of an evicted worker is its
+ * certificate. A contested name writes with a certificate that is vouched for. Reads are never seen by a policy.
+ */
+export function nodeWritesPolicy(): PolicyPair {
+  const mayWrite = allowed({
+    resource: CERTIFICATES,
+    namespace: 'variables.home',
+    name: "variables.node + '.' + variables.credential",
+    verb: "size(variables.credential) == 64 ? 'write' : 'write-without-certificate'",
+    isExpression: true,
+  });
+  return pair('k3s-daas-node-writes', {
+    failurePolicy: 'Fail',
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: {},
+      objectSelector: {},
+      resourceRules: [
         {
-          name: 'listing',
-          expression:
-            "has(params.data) && object.metadata.name in params.data ? params.data[object.metadata.name] : ''",
-        },
-      ],
-      validations: [
-        {
-          expression: `!(variables.listing in ['', '${RESERVED}'])`,
-          messageExpression: `variables.listing == '${RESERVED}' ? 'the node name ' + object.metadata.name + ' is reserved by the operator: a node of that name may register after ${OPEN_COMMAND} ' + object.metadata.name : 'the node name ' + object.metadata.name + ' is not admitted: no stake that the gateway has verified stands behind it'`,
-          message: 'the node name is not admitted',
-          reason: 'Forbidden',
-        },
-        {
-          expression: `variables.listing in ['', '${RESERVED}', '${ORDINARY}', '${EXPECTED}', '${UNTAINTED}'] || (has(object.spec) && has(object.spec.taints) && object.spec.taints.exists(t, t.key == '${STAKED_TAINT}' && has(t.value) && t.value == variables.listing && t.effect == 'NoSchedule'))`,
-          messageExpression: `'the staked node ' + object.metadata.name + ' must register with the taint ${STAKED_TAINT}=' + variables.listing + ':NoSchedule'`,
-          message: `a staked node must register with the taint ${STAKED_TAINT}`,
-          reason: 'Forbidden',
-        },
-        {
-          expression: `!has(object.metadata.labels) || !('${NODE_MARK}' in object.metadata.labels)`,
-          message: `the label ${NODE_MARK} is set by the gateway alone`,
-          reason: 'Forbidden',
+          apiGroups: ['*'],
+          apiVersions: ['*'],
+          operations: ['CREATE', 'UPDATE', 'DELETE'],
+          resources: ['*/*'],
+          scope: '*',
         },
       ],
     },
-    { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE, parameterNotFoundAction: 'Deny' },
-  );
+    matchConditions: [
+      { name: 'by-a-kubelet', expression: byKubelet },
+      {
+        name: 'not-the-creation-of-a-node',
+        expression:
+          "request.operation != 'CREATE' || request.resource.group != '' || request.resource.resource != 'nodes' || has(request.subResource)",
+      },
+    ],
+    variables: [
+      credentialVariable,
+      { name: 'node', expression: "request.userInfo.username.replace('system:node:', '', 1)" },
+      { name: 'home', expression: celNamespaceOfName('variables.node') },
+    ],
+    validations: [
+      forbid(
+        'no stake vouches for this certificate',
+        mayWrite,
+        `'${NOT_VOUCHED}: certificate ' + variables.credential + ' is not one that counts for the node ' + variables.node`,
+      ),
+    ],
+  });
 }
 
 const workerIdentities =
@@ -127,14 +198,4 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
       },
     ],
   });
-}
-
-/** The ConfigMap with the operator's names, which no stake can take, each with its listing. */
-export function admittedNamesMap(listings: ReadonlyMap<string, string>): V1ConfigMap {
-  return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE, labels: managed },
-    data: Object.fromEntries(listings),
-  };
 }

@@ -1,13 +1,11 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { ConfigurationError } from '#base';
 import { EXPECTED, isOperatorsName, ORDINARY, RESERVED } from '#domain';
-import { patchAdmittedMap, readAdmittedMap } from './admitted-names.ts';
+import { carryOverName, listOperatorsName, readAdmittedNames } from './admitted-names.ts';
 import { absentIsFine } from './kube-api.ts';
 import { listNodeObjects } from './nodes.ts';
-import { admittedNamesMap } from './policy.ts';
 import type { SetupChange, SetupContext, SetupOptions, SetupStep } from './setup.ts';
-import { describeObject, writeObject } from './setup-objects.ts';
-import { NODE_MARK, STAKED_TAINT } from './words.ts';
+import { ADMITTED_CONFIG_MAP, NODE_MARK, STAKED_TAINT, SYSTEM_NAMESPACE } from './words.ts';
 
 const whyListed: Readonly<Record<string, string>> = {
   [ORDINARY]: 'its Node existed before: no stake may take this name',
@@ -15,32 +13,84 @@ const whyListed: Readonly<Record<string, string>> = {
   [RESERVED]: 'no node may register under it, and no stake may take it',
 };
 
-/** The steps that list the operator's names. */
+/** Names that are written at the same time when a list is carried over. */
+const carriedAtOnce = 8;
+
+/** The steps that list the operator's names, and those that the first version kept in a ConfigMap. */
 export async function planNames(
   context: SetupContext,
   { ordinaryNames = [], reservedNames = [] }: SetupOptions,
 ): Promise<SetupStep[]> {
   const { api, signal } = context;
   const nodes = await listNodeObjects(api, signal);
-  const current = await absentIsFine(readAdmittedMap(api, signal));
-  const names = namesToList(nodes.items, current?.data ?? {}, { ordinaryNames, reservedNames });
-  if (!current) return firstListing(context, names);
-  return [...names].map(([name, listing]) => ({
-    change: listingChange(name, listing),
-    apply: () => patchAdmittedMap(api, `list the name ${name}`, { data: { [name]: listing } }, signal),
+  const listed = await readAdmittedNames(context, signal);
+  const earlier = await readEarlierNames(context);
+  const current = { ...earlier, ...Object.fromEntries(listed) };
+  const names = namesToList(nodes.items, current, { ordinaryNames, reservedNames });
+  const carried = Object.entries(earlier).filter(([name]) => !listed.has(name) && !names.has(name));
+  return [
+    ...carryOver(context, carried),
+    ...[...names].map(([name, listing]) => ({
+      change: listingChange(name, listing),
+      apply: () => listOperatorsName(context, { name, listing }, signal),
+    })),
+  ];
+}
+
+/** The names of the first version's ConfigMap; none where it is not, or no longer, there. */
+async function readEarlierNames({ api, signal }: SetupContext): Promise<Readonly<Record<string, string>>> {
+  const found = await absentIsFine(
+    api.call(
+      'read the names of the first version',
+      (given) => api.core.readNamespacedConfigMap(earlierMap, given),
+      { signal },
+    ),
+  );
+  return found?.data ?? {};
+}
+
+const earlierMap = { name: ADMITTED_CONFIG_MAP, namespace: SYSTEM_NAMESPACE };
+
+/** All of them before the first policy changes: no admitted node is refused meanwhile. */
+function carryOver(
+  context: SetupContext,
+  names: ReadonlyArray<readonly [name: string, listing: string]>,
+): SetupStep[] {
+  const writeAll = async () => {
+    for (let start = 0; start < names.length; start += carriedAtOnce)
+      await Promise.all(
+        names
+          .slice(start, start + carriedAtOnce)
+          .map(([name, listing]) => carryOverName(context, { name, listing }, context.signal)),
+      );
+  };
+  return names.map(([name, listing], index) => ({
+    change: {
+      action: 'list',
+      what: `${name} as ${listing}`,
+      why: `carried over from the ConfigMap ${ADMITTED_CONFIG_MAP}`,
+    },
+    apply: index === 0 ? writeAll : async () => undefined,
   }));
 }
 
-/** The whole ConfigMap in one write. */
-function firstListing(context: SetupContext, names: ReadonlyMap<string, string>): SetupStep[] {
-  const map = admittedNamesMap(names);
-  const change: SetupChange = { action: 'create', what: describeObject(map), why: 'it is missing' };
+/** The step that removes the first version's ConfigMap: the last one, since its policy still reads it until it is replaced. */
+export async function planEarlierNamesRemoval({ api, signal }: SetupContext): Promise<SetupStep[]> {
+  const what = `ConfigMap ${SYSTEM_NAMESPACE}/${ADMITTED_CONFIG_MAP}`;
+  const found = await absentIsFine(
+    api.call(`read ${what}`, (given) => api.core.readNamespacedConfigMap(earlierMap, given), { signal }),
+  );
+  if (!found) return [];
   return [
-    { change, apply: () => writeObject(context, 'create', map) },
-    ...[...names].map(([name, listing]) => ({
-      change: listingChange(name, listing),
-      apply: async () => undefined,
-    })),
+    {
+      change: { action: 'remove', what, why: 'its names are Roles now' },
+      apply: () =>
+        absentIsFine(
+          api.call(`remove ${what}`, (given) => api.core.deleteNamespacedConfigMap(earlierMap, given), {
+            signal,
+          }),
+        ),
+    },
   ];
 }
 

@@ -49,7 +49,7 @@ function differingMembers(current: Members, wanted: Members): string[] {
 }
 
 /** @throws `DAAS_CLUSTER_CHANGED` (retryable) when another client wrote the object at the same time. */
-export async function writeObject(
+async function writeObject(
   { api, signal }: SetupContext,
   action: 'create' | 'replace',
   object: KubernetesObject,
@@ -69,6 +69,6 @@ export async function writeObject(
 }
 
 /** `ConfigMap kube-system/k3s-daas-admitted` */
-export function describeObject({ kind, metadata }: KubernetesObject): string {
+function describeObject({ kind, metadata }: KubernetesObject): string {
   return `${kind} ${metadata?.namespace ? `${metadata.namespace}/` : ''}${metadata?.name}`;
 }

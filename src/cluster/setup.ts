@@ -1,26 +1,29 @@
 import { type Clock, ConfigurationError, type Log, type Secret, silentLog, systemClock } from '#base';
+import { createCertificateSight } from './certificate-sight.ts';
 import { gatewayKubeconfig } from './gateway-kubeconfig.ts';
 import {
   allPolicies,
   type GatewayIdentity,
   gatewayAccount,
   gatewayRights,
+  namesHomes,
   usernameOf,
 } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
-import { policyProbes } from './node-policies.ts';
-import { provePolicy } from './policy-proof.ts';
-import { planNames } from './setup-names.ts';
+import { provePolicies } from './policy-proof.ts';
+import { planEarlierNamesRemoval, planNames } from './setup-names.ts';
 import { planObject } from './setup-objects.ts';
 import {
   admitsByBootstrapToken,
   hasAdmissionPolicies,
+  hasCacheSwitches,
   type KubernetesVersion,
   parseKubernetesVersion,
+  showsCertificates,
 } from './version.ts';
 
 export interface SetupOptions extends KubeApiOptions {
-  /** Reports what would be done and changes nothing. */
+  /** Reports what would be done; when that is nothing, proves the policies. */
   readonly check?: boolean;
   /** The identity of the gateway at the API server; a ServiceAccount of its own unless given. */
   readonly gateway?: GatewayIdentity;
@@ -40,10 +43,11 @@ export interface SetupContext {
   readonly api: KubeApi;
   readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
+  readonly showsCertificates: (signal?: AbortSignal) => Promise<boolean>;
 }
 
 export interface SetupChange {
-  readonly action: 'create' | 'replace' | 'list';
+  readonly action: 'create' | 'replace' | 'list' | 'remove';
   /** `ClusterRole k3s-daas-gateway`, or `server-1 as reserved`: a node name and its listing. */
   readonly what: string;
   readonly why: string;
@@ -68,7 +72,8 @@ export interface SetupResult {
 /**
  * Prepares a cluster for the gateway: lists the names of existing Nodes, writes the policies, the gateway's account and
  * its least rights. Needs the credentials of an administrator. Idempotent: it changes only what differs. At the end it
- * proves the policies: it asks, as a worker would and as a dry run, for Nodes that they must refuse.
+ * proves the policies (`provePolicies`); with `check` too, when there is nothing to change: a name of its own is listed
+ * for that moment.
  * @throws `DAAS_KUBERNETES_TOO_OLD`, `DAAS_NAME_STAKED` (exit 78), `DAAS_POLICY_NOT_IN_FORCE`, and what the API server
  * refused.
  */
@@ -76,27 +81,14 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
   const { check = false, gateway = { kind: 'service-account' } } = options;
   const { clock = systemClock, log = silentLog, signal } = options;
   await using api = openKubeApi(options);
-  const context: SetupContext = { api, clock, signal };
+  const context = { api, clock, signal, showsCertificates: createCertificateSight(api, clock) };
   const version = await readVersion(context);
   const hasPolicies = hasAdmissionPolicies(version);
   if (!hasPolicies && options.allowUnboundNames !== true) throw tooOld(version);
 
-  // Names and policies come first: by the time the gateway gets its rights, it is already bound.
-  const names = await planNames(context, options);
-  const wanted = [
-    ...(hasPolicies ? allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]) : []),
-    ...gatewayAccount(gateway),
-    ...gatewayRights(gateway),
-  ];
-  const steps = [...names];
-  for (const object of wanted) steps.push(...(await planObject(context, object)));
-  if (!check) {
-    for (const { change, apply } of steps) {
-      await apply();
-      log.info('Changed the cluster', { action: change.action, detail: change.what, reason: change.why });
-    }
-    if (hasPolicies) for (const probe of policyProbes()) await provePolicy(context, probe);
-  }
+  const steps = await planSteps(context, options, hasPolicies);
+  if (!check) await takeSteps(log, steps);
+  if (hasPolicies && (!check || steps.length === 0)) await provePolicies(context);
   return {
     kubernetesVersion: version.text,
     changes: steps.map(({ change }) => change),
@@ -106,7 +98,38 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
   };
 }
 
-async function readVersion({ api, signal }: SetupContext): Promise<KubernetesVersion> {
+/**
+ * Names and policies come first: by the time the gateway gets its rights, it is already bound. The list of an earlier
+ * version is carried over before any policy changes, and removed after all of them have.
+ */
+async function planSteps(
+  context: SetupContext,
+  options: SetupOptions,
+  hasPolicies: boolean,
+): Promise<SetupStep[]> {
+  const { gateway = { kind: 'service-account' } } = options;
+  const policies = allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]);
+  const rights = [...gatewayAccount(gateway), ...gatewayRights(gateway)];
+  const steps: SetupStep[] = [];
+  for (const object of namesHomes()) steps.push(...(await planObject(context, object)));
+  steps.push(...(await planNames(context, options)));
+  for (const object of [...(hasPolicies ? policies : []), ...rights])
+    steps.push(...(await planObject(context, object)));
+  steps.push(...(await planEarlierNamesRemoval(context)));
+  return steps;
+}
+
+async function takeSteps(log: Log, steps: readonly SetupStep[]): Promise<void> {
+  for (const { change, apply } of steps) {
+    await apply();
+    log.info('Changed the cluster', { action: change.action, detail: change.what, reason: change.why });
+  }
+}
+
+async function readVersion({
+  api,
+  signal,
+}: Pick<SetupContext, 'api' | 'signal'>): Promise<KubernetesVersion> {
   const { gitVersion } = await api.call('read its version', (given) => api.version.getCode({}, given), {
     signal,
   });
@@ -133,6 +156,14 @@ function shortcomingsOf(version: KubernetesVersion): string[] {
   if (!hasAdmissionPolicies(version))
     missing.push(
       `Kubernetes ${version.text} has no ValidatingAdmissionPolicy (1.30 and newer do): names are not bound`,
+    );
+  else if (!showsCertificates(version))
+    missing.push(
+      `Kubernetes ${version.text} does not show its policies which certificate a request came with (1.32 and newer do): a name stays bound to its last staker and node key for as long as a certificate lives, and 'k3s-daas gateway release NAME' frees it at your risk`,
+    );
+  else if (!hasCacheSwitches(version))
+    missing.push(
+      `Kubernetes ${version.text} caches what an authorizer answers for at least a moment (1.34 and newer need not)`,
     );
   return missing;
 }

@@ -1,3 +1,6 @@
+import { CERTIFICATES, NODE_NAMES } from './name-role.ts';
+import { celNamespaceOfName } from './name-shards.ts';
+import { allowed, credentialVariable } from './policy-authority.ts';
 import { celList, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
 
 /** The users whose certificates k3s gives to every agent, for a year. */
@@ -49,6 +52,21 @@ const isNamed = (address: string) =>
   `(variables.addresses.exists(a, a.type in ['InternalIP', 'ExternalIP'] && a.address == ${address}) || ${celList(ADDRESS_KEYS)}.exists(n, n in variables.oldAnnotations && variables.oldAnnotations[n].split(',').exists(p, p.trim() == ${address})))`;
 const isForeignAddress = `!(k in variables.annotations) || ${isUnchanged('k')} || ${isNamed('variables.annotations[k]')}`;
 
+/** The Node that this certificate is vouched for, or one of whose agent no certificate is known: the operator's own. */
+const isVouched = `size(variables.credential) == 64 && ${allowed({
+  resource: CERTIFICATES,
+  namespace: 'variables.home',
+  name: "oldObject.metadata.name + '.' + variables.credential",
+  verb: 'annotate',
+})}`;
+// kube-proxy, which has a rule of its own, has no Node either.
+const isOwnNode = `request.userInfo.username == 'system:kube-proxy' || variables.isVouched || ${allowed({
+  resource: NODE_NAMES,
+  namespace: 'variables.home',
+  name: 'oldObject.metadata.name',
+  verb: 'annotate',
+})}`;
+
 /**
  * Writes to Nodes by the identities that all agents share. k3s needs one kind of them: flannel's annotations, and in
  * some set-ups that the network is up. RBAC gives `system:k3s-controller` the patch of every Node's status, and with it
@@ -66,6 +84,9 @@ export function sharedIdentitiesPolicy(): PolicyPair {
       },
     ],
     variables: [
+      credentialVariable,
+      { name: 'home', expression: celNamespaceOfName('oldObject.metadata.name') },
+      { name: 'isVouched', expression: isVouched },
       { name: 'labels', expression: mapOf('object', 'labels') },
       { name: 'oldLabels', expression: mapOf('oldObject', 'labels') },
       { name: 'annotations', expression: mapOf('object', 'annotations') },
@@ -83,6 +104,10 @@ export function sharedIdentitiesPolicy(): PolicyPair {
     validations: [
       forbid('the identities that all agents share neither make nor delete a Node', isUpdate),
       forbid('kube-proxy writes no Node', "request.userInfo.username != 'system:kube-proxy'"),
+      onUpdate(
+        'k3s-daas/not-vouched: an agent writes flannel’s annotations of its own Node only, with a certificate that it has shown to the gateway',
+        isOwnNode,
+      ),
       onUpdate(
         'the identities that all agents share change no label of a Node',
         'variables.labels == variables.oldLabels',

@@ -17,6 +17,14 @@ export function parseKubernetesVersion(gitVersion: string): KubernetesVersion | 
 export const hasAdmissionPolicies = ({ major, minor }: KubernetesVersion): boolean =>
   major > 1 || (major === 1 && minor >= 30);
 
+/** From Kubernetes 1.32 on a request tells which client certificate it came with (`credential-id`). */
+export const showsCertificates = ({ major, minor }: KubernetesVersion): boolean =>
+  major > 1 || (major === 1 && minor >= 32);
+
+/** From Kubernetes 1.34 on an authorizer's answers need not be cached (`cacheAuthorizedRequests`). */
+export const hasCacheSwitches = ({ major, minor }: KubernetesVersion): boolean =>
+  major > 1 || (major === 1 && minor >= 34);
+
 /** The first patch of each minor in which k3s admits agents by bootstrap token; every later minor does. */
 const joinPatches: Readonly<Record<number, number>> = { 23: 17, 24: 11, 25: 7, 26: 2 };
 

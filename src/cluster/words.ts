@@ -5,7 +5,9 @@ import { base58OfId, idOfBase58 } from './base58.ts';
 export const SYSTEM_NAMESPACE = 'kube-system';
 /** The namespace in which every kubelet renews a Lease named like its Node. */
 export const LEASE_NAMESPACE = 'kube-node-lease';
-/** ConfigMap of the names that may exist as a Node: key node name, value its listing (`#domain`, admitted-names.ts). */
+/** In which the API server publishes the CA bundle of its client certificates, key `client-ca-file`. */
+export const CLIENT_CA_CONFIG_MAP = 'extension-apiserver-authentication';
+/** ConfigMap in which the first version kept the admitted names: key node name, value its listing. `setup` carries it over. */
 export const ADMITTED_CONFIG_MAP = 'k3s-daas-admitted';
 /** Taint that the policy demands of a staked Node at its creation; the value is the tier, the effect NoSchedule. */
 export const STAKED_TAINT = 'k3s-daas.io/staked';

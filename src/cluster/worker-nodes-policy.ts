@@ -1,4 +1,4 @@
-import { forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
+import { byKubelet, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
 import { ownershipRules } from './shared-identities-policy.ts';
 import { NODE_MARK } from './words.ts';
 
@@ -16,13 +16,7 @@ const isSame = (member: string, empty: string) =>
 export function workerNodesPolicy(): PolicyPair {
   return pair('k3s-daas-worker-nodes', {
     ...strict(['nodes', 'nodes/status'], ['CREATE', 'UPDATE']),
-    matchConditions: [
-      {
-        name: 'by-a-kubelet',
-        expression:
-          "request.userInfo.username.startsWith('system:node:') || 'system:nodes' in request.userInfo.groups",
-      },
-    ],
+    matchConditions: [{ name: 'by-a-kubelet', expression: byKubelet }],
     validations: [
       ...ownershipRules('kubelets'),
       forbid(

@@ -1,6 +1,6 @@
 /**
- * Listings in the ConfigMap of admitted names (key node name): the tier of a stake, `untainted`, or one of the operator's
- * three. They are permanent: clusters in the field hold them.
+ * How a node name is listed in the cluster: the tier of a stake, `untainted`, or one of the operator's three. They are
+ * permanent: clusters in the field hold them.
  */
 
 /** The operator's, and its Node exists: it may register again without a stake until its Node is deleted. */

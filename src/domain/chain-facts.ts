@@ -29,8 +29,21 @@ export interface StakeRecord {
   readonly token: string | undefined;
   readonly tokenSequence: bigint;
   readonly openProposals: bigint;
+  /** The same, one by one: those past their end, or without the vote of a slasher in force, hold nothing. */
+  readonly proposals: readonly OpenProposal[];
+  /** From then on no proposal holds or takes anything any more; 0 until unbonding begins. */
+  readonly holdUntilMs: number;
   /** Its place in the cluster's rings: the sequence of its last change. */
   readonly lastSequence: bigint;
+}
+
+/** A slash proposal, as the record it is about notes it. */
+export interface OpenProposal {
+  readonly id: string;
+  readonly proposer: string;
+  /** All who have voted for it and not taken the vote back. */
+  readonly voters: readonly string[];
+  readonly expiresAtMs: number;
 }
 
 export interface SealToken {
@@ -111,6 +124,8 @@ export interface Cluster {
   readonly changeSequence: bigint;
   /** Slash, unbonding, withdrawal, revocation; in the order of last change. */
   readonly criticalRing: readonly RingEntry[];
+  /** Of these, the slashes and the unstakes that the admin has forced. */
+  readonly forcedRing: readonly RingEntry[];
   readonly otherRing: readonly RingEntry[];
   /** The highest sequence that has fallen out of each ring: a reader behind it makes a full pass. */
   readonly droppedCritical: bigint;

@@ -7,6 +7,7 @@ export {
   GATEWAY_TIERS,
   type GatewayEntry,
   type GatewayTier,
+  type OpenProposal,
   type RingEntry,
   type SealToken,
   type StakeRecord,
@@ -21,6 +22,9 @@ export type {
   FollowOptions,
 } from './change-follower.ts';
 export type {
+  AdmittedName,
+  ForeignPassword,
+  ForeignPasswordChange,
   IssuedJoinCredential,
   KubernetesNode,
   KubernetesPort,
@@ -30,5 +34,7 @@ export type {
 } from './kubernetes-port.ts';
 export { isNodeId } from './node-id.ts';
 export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending.ts';
+export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
+export type { ContestedNames, ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';

@@ -1,4 +1,5 @@
 import type { Secret } from '#base';
+import type { Vouch } from './vouches.ts';
 
 /**
  * What the gateway asks of Kubernetes. The gateway decides and orders the steps, the cluster layer carries each one out.
@@ -29,19 +30,32 @@ export interface KubernetesPort {
     request: { nodeId: string; hash: string; recordId: string },
     signal?: AbortSignal,
   ): Promise<void>;
+  /** Reports the password Secrets that do not carry the gateway's mark, as `watchNodes` does Nodes. */
+  watchForeignPasswords(
+    listener: (change: ForeignPasswordChange) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Deletes the password Secret if it carries the gateway's mark. */
   releaseNodePassword(nodeId: string, signal?: AbortSignal): Promise<void>;
 
   /**
-   * The listed names (the policy's ConfigMap): staked ones with their tier, the operator's as `ordinary`, `expected` or
-   * `reserved`. Admitting or removing one of the operator's throws `DAAS_NAME_RESERVED`; a cluster without
-   * `gateway setup` throws `DAAS_CLUSTER_NOT_SET_UP`.
+   * The listed names: staked ones with their tier, the operator's as `ordinary`, `expected` or `reserved`. Admitting or
+   * removing one of the operator's throws `DAAS_NAME_RESERVED`; admitting in a cluster without `gateway setup` throws
+   * `DAAS_CLUSTER_NOT_SET_UP`.
    */
   admittedNames(signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
-  admitName(request: { nodeId: string; tier: string }, signal?: AbortSignal): Promise<void>;
+  /** The listing of one name; `undefined` when it is not listed. */
+  admittedName(name: string, signal?: AbortSignal): Promise<string | undefined>;
+  /** Lists a staked name, or changes which of its certificates count. */
+  admitName(request: AdmittedName, signal?: AbortSignal): Promise<void>;
   removeName(nodeId: string, signal?: AbortSignal): Promise<void>;
   /** Lists one of the operator's names as `to` if it is listed as `from` now; resolves with whether it was. */
   relistName(request: { name: string; from: string; to: string }, signal?: AbortSignal): Promise<boolean>;
+
+  /** Whether policies see which certificate a request came with (Kubernetes 1.32); without it vouches count for nothing. */
+  showsCertificates(signal?: AbortSignal): Promise<boolean>;
+  /** PEM of the authorities whose client certificates the API server accepts. */
+  clientAuthorities(signal?: AbortSignal): Promise<string>;
 
   /** A bootstrap-token Secret in kube-system, marked with node id and record. */
   createJoinCredential(
@@ -62,8 +76,22 @@ export interface KubernetesPort {
   uncordonNode(nodeId: string, signal?: AbortSignal): Promise<void>;
   /** Evicts every pod of the Node through the eviction API, then deletes what is left without grace; returns the count. */
   removePods(nodeId: string, signal?: AbortSignal): Promise<number>;
-  /** Deletes the Node; with `uid`, only if it is still that one. */
-  deleteNode(request: { nodeId: string; uid?: string }, signal?: AbortSignal): Promise<void>;
+  /**
+   * Deletes the Node; with `uid`, only if it is still that one. Resolves with the finalizers that it took off because
+   * somebody else than k3s had set them: they would have kept the Node.
+   */
+  deleteNode(request: { nodeId: string; uid?: string }, signal?: AbortSignal): Promise<readonly string[]>;
+}
+
+/** A staked name as the cluster is to know it. */
+export interface AdmittedName {
+  readonly nodeId: string;
+  /** The tier whose taint the Node must carry, or `untainted`. */
+  readonly tier: string;
+  /** The certificates that may make the Node. Without this member any does. */
+  readonly vouches?: readonly Vouch[];
+  /** Every write under the name demands one of them, not only the creation of the Node. */
+  readonly isContested?: boolean;
 }
 
 export interface KubernetesNode {
@@ -85,6 +113,17 @@ export interface KubernetesNode {
 export type NodeChange =
   | { readonly kind: 'listed'; readonly nodes: readonly KubernetesNode[] }
   | { readonly kind: 'added' | 'modified' | 'deleted'; readonly node: KubernetesNode };
+
+/** A password Secret that the gateway did not make: of the operator's own node, or of somebody who has claimed the name. */
+export interface ForeignPassword {
+  readonly nodeId: string;
+  /** Of the Secret. */
+  readonly uid: string;
+}
+
+export type ForeignPasswordChange =
+  | { readonly kind: 'listed'; readonly passwords: readonly ForeignPassword[] }
+  | { readonly kind: 'added' | 'deleted'; readonly password: ForeignPassword };
 
 export interface NodePasswordSecret {
   readonly nodeId: string;

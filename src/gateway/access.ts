@@ -17,7 +17,7 @@ export async function revokeName(
   nodeId: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (isOperatorsName((await kubernetes.admittedNames(signal)).get(nodeId))) return;
+  if (isOperatorsName(await kubernetes.admittedName(nodeId, signal))) return;
   await kubernetes.removeName(nodeId, signal);
   audit.recordLockOut('name.removed', { node_id: nodeId });
 }

@@ -39,6 +39,8 @@ export interface AdmissionOptions {
   readonly audit: Audit;
   readonly refusals: RefusalTally;
   readonly locks: Locks;
+  /** Whether a certificate counts only while it is vouched for; a claimed name is not closed then. */
+  readonly isVouchingEnforced?: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
 }

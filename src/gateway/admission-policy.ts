@@ -130,6 +130,8 @@ const explanations: Partial<Record<ProblemCode, string>> = {
   locked: 'the operator has locked registrations of this node; only the operator unlocks it',
   name_taken:
     'this node id is still bound to an earlier stake whose node is being removed, or to another staker',
+  name_claimed:
+    'somebody with a join credential has claimed this name and may have a certificate of it: choose another node id, or ask the operator to release it',
   name_not_ours: 'a node of this name is in the cluster that no stake admitted: choose another node id',
 };
 

@@ -144,8 +144,13 @@ async function deleteNode(
   { next: { nodeId }, node, until }: Candidate,
 ): Promise<void> {
   if (!node) return;
-  await kubernetes.deleteNode({ nodeId, uid: node.uid }, until.writing);
-  await audit.note('node.deleted', { node_id: nodeId, node_uid: node.uid, reason: 'joins_anew' });
+  const finalizers = await kubernetes.deleteNode({ nodeId, uid: node.uid }, until.writing);
+  await audit.note('node.deleted', {
+    node_id: nodeId,
+    node_uid: node.uid,
+    reason: 'joins_anew',
+    finalizers: finalizers.join(',') || undefined,
+  });
 }
 
 /**

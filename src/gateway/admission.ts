@@ -13,6 +13,7 @@ import {
 } from './admission-policy.ts';
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
+import { type ClaimGrounds, effectOf } from './claims.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { isKubeletHeard } from './liveness.ts';
@@ -81,10 +82,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
 function preview(context: AdmissionContext, nodeId: string, staker: string): ProblemCode | undefined {
   const { registry, reconciler, config } = context;
   const worker = registry.worker(nodeId);
-  if (registry.breaker().trippedAtMs !== undefined) return 'breaker_tripped';
   const own =
     operatorProblem(context, { nodeId, staker, worker }) ??
-    bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker });
+    bindingProblem(registry.bans(), { nodeId, staker, holderKey: undefined, worker }) ??
+    claimProblem(context, { nodeId, worker, stakedAtMs: undefined });
   // Anyone can ask this, so by default the operator's names are disclosed only after a stake was made for one.
   if (own || !config.admit.tellTakenNames) return own;
   const nodes = reconciler.nodes();
@@ -167,10 +168,11 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(operatorProblem(context, { nodeId, staker, worker }), nodeId);
   entering.add(nodeId);
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
-  const [node, names] = await inClusterTerms(
-    Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedNames(until.reading)]),
+  const stakedAtMs = applicant.facts?.record?.stakedAtMs;
+  throwIf(claimProblem(context, { nodeId, worker, stakedAtMs }), nodeId);
+  const [node, listing] = await inClusterTerms(
+    Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
-  const listing = names.get(nodeId);
   throwIf(nameProblem({ worker, staker, node, listing, recordId }), nodeId);
   const next = nextWorker(context, { applicant, worker, standing });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
@@ -208,6 +210,21 @@ function operatorProblem(
   return ruleProblem(rules, { ...subject, places: registry.admittedCount() + pending });
 }
 
+/** A name that somebody may have a certificate of is closed to stakes that came later. */
+function claimProblem(
+  { registry, clock, isVouchingEnforced = () => false }: AdmissionContext,
+  { nodeId, ...grounds }: Pick<ClaimGrounds, 'worker' | 'stakedAtMs'> & { readonly nodeId: string },
+): ProblemCode | undefined {
+  const claim = registry.claims().get(nodeId);
+  if (!claim) return undefined;
+  const effect = effectOf(claim, {
+    ...grounds,
+    isVouchingEnforced: isVouchingEnforced(),
+    nowMs: clock.nowMs(),
+  });
+  return effect === 'closed' ? 'name_claimed' : undefined;
+}
+
 function throwIf(problem: ProblemCode | undefined, nodeId: string): void {
   if (problem) throw new ApiProblem(problem, `node ${nodeId} is not admitted: ${explainProblem(problem)}`);
 }
@@ -234,6 +251,7 @@ function nextWorker(
     status: worker?.status ?? { kind: 'admitting' },
     statusSinceMs: worker?.statusSinceMs ?? nowMs,
     lockedAtMs: undefined,
+    firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
     heldFor: worker?.heldFor,
     host: applicant.host,
   };

@@ -107,6 +107,10 @@ export const GatewayConfig = z.strictObject({
       description:
         'after how long a running node gets no new pods whose Seal token has expired or whose stake is too low',
     }),
+  onProposal: z.enum(['ignore', 'quarantine']).default('ignore').meta({
+    description:
+      'quarantine: while a slash proposal is open against its stake, a node gets no new pods, and its host is told; one slasher alone can open a proposal',
+  }),
   taintNodes: z.boolean().default(true).meta({
     description:
       'staked nodes carry the taint k3s-daas.io/staked=<tier>:NoSchedule; false: any pod may run on a stranger’s machine, whose owner can read its secrets',
@@ -163,7 +167,7 @@ export const GatewayConfig = z.strictObject({
       addressHandshakeBurst: count.default(200).meta({ description: 'and how many at once after a pause' }),
       handshakeRate: rate.default(300).meta({
         description:
-          'TLS handshakes a second with all strangers; addresses of known workers have as many for themselves',
+          'TLS handshakes a second with all strangers; addresses of known workers have as many for themselves, and so have the first 10 of an address',
       }),
       handshakeBurst: count.default(600).meta({ description: 'and how many at once after a pause' }),
       tokenRate: rate.default(2).meta({ description: 'accepted proofs a second for one Seal token' }),

@@ -12,6 +12,7 @@ const refuse = (code: string) => ({ kind: 'refuse', code });
 const evict = (reason: string) => ({ kind: 'evict', reason });
 const hold = (reason: string) => ({ kind: 'hold-eviction', reason });
 const admit = { kind: 'admit' };
+const quarantine = { kind: 'cordon', reason: 'slash_proposed' };
 const stay = { kind: 'stay' };
 
 interface Row {
@@ -20,6 +21,7 @@ interface Row {
   readonly isAdmitted?: boolean;
   readonly isBreakerTripped?: boolean;
   readonly isCordonDue?: boolean;
+  readonly isInQuarantine?: boolean;
   readonly join: unknown;
   readonly running: unknown;
   readonly isBan?: boolean;
@@ -65,8 +67,20 @@ const rows: readonly Row[] = [
     running: evict('stake_short_after_slash'),
     directive: { kind: 'stop', reason: 'stake_short_after_slash' },
   },
-  { what: 'token expired', fact: bad('token_expired'), join: refuse('token_expired'), running: stay },
-  { what: 'stake too low', fact: bad('stake_too_low'), join: refuse('stake_too_low'), running: stay },
+  {
+    what: 'token expired',
+    fact: bad('token_expired'),
+    join: refuse('token_expired'),
+    running: stay,
+    directive: { kind: 'rotate', reason: 'token_expired' },
+  },
+  {
+    what: 'stake too low',
+    fact: bad('stake_too_low'),
+    join: refuse('stake_too_low'),
+    running: stay,
+    directive: { kind: 'top_up', reason: 'stake_too_low' },
+  },
   {
     what: 'a newer token',
     fact: bad('token_superseded'),
@@ -104,12 +118,18 @@ const rows: readonly Row[] = [
     join: refuse('chain_unavailable'),
     running: stay,
   },
-  ...(['token_expired', 'stake_too_low'] as const).map((reason) => ({
+  ...(
+    [
+      ['token_expired', 'rotate'],
+      ['stake_too_low', 'top_up'],
+    ] as const
+  ).map(([reason, kind]) => ({
     what: `${reason}, for longer than the grace: no new pods`,
     fact: bad(reason),
     isCordonDue: true,
     join: refuse(reason),
     running: { kind: 'cordon', reason },
+    directive: { kind, reason },
   })),
   { what: 'a good stake, however old', fact: good, isCordonDue: true, join: admit, running: stay },
   {
@@ -122,10 +142,10 @@ const rows: readonly Row[] = [
     directive: { kind: 'stop', reason: 'slashed' },
   },
   {
-    what: 'breaker tripped, good',
+    what: 'breaker tripped, good: admitted, since the breaker holds evictions alone',
     fact: good,
     isBreakerTripped: true,
-    join: refuse('breaker_tripped'),
+    join: admit,
     running: stay,
   },
   {
@@ -156,13 +176,53 @@ const rows: readonly Row[] = [
     join: refuse('stake_short_after_slash'),
     running: hold('stake_short_after_slash'),
   },
+  {
+    what: 'in quarantine, good: no new pods',
+    fact: good,
+    isInQuarantine: true,
+    join: admit,
+    running: quarantine,
+  },
+  {
+    what: 'in quarantine, with a token that has expired: no new pods at once',
+    fact: bad('token_expired'),
+    isInQuarantine: true,
+    join: refuse('token_expired'),
+    running: quarantine,
+    directive: { kind: 'rotate', reason: 'token_expired' },
+  },
+  {
+    what: 'in quarantine, slashed',
+    fact: bad('stake_slashed'),
+    isInQuarantine: true,
+    join: refuse('stake_slashed'),
+    running: evict('slashed'),
+    isBan: true,
+    directive: { kind: 'stop', reason: 'slashed' },
+  },
+  {
+    what: 'breaker tripped, slashed, and signed by validators: carried out all the same',
+    fact: { kind: 'bad', reason: 'stake_slashed', isCertain: true },
+    isBreakerTripped: true,
+    join: refuse('stake_slashed'),
+    running: { ...evict('slashed'), isCertain: true },
+    isBan: true,
+    directive: { kind: 'stop', reason: 'slashed' },
+  },
 ];
 
 describe('the decision table', () => {
   test.each(rows)(
     '$what',
-    ({ fact, isAdmitted = true, isBreakerTripped = false, isCordonDue = false, ...expected }) => {
-      expect(decide({ fact, isAdmitted, isBreakerTripped, isCordonDue, graceMs })).toEqual({
+    ({
+      fact,
+      isAdmitted = true,
+      isBreakerTripped = false,
+      isCordonDue = false,
+      isInQuarantine = false,
+      ...expected
+    }) => {
+      expect(decide({ fact, isAdmitted, isBreakerTripped, isCordonDue, isInQuarantine, graceMs })).toEqual({
         join: expected.join,
         running: expected.running,
         isBan: expected.isBan ?? false,
@@ -216,6 +276,16 @@ describe('what a node is told with its heartbeat', () => {
     ],
     ['nothing, while it is being admitted', aWorker({ status: { kind: 'admitting' } }), good, []],
   ] as const)('%s', (_what, worker, fact, directives) => {
-    expect(directivesFor(worker, fact, false)).toEqual(directives);
+    const grounds = { fact, isBreakerTripped: false, isInQuarantine: false };
+    expect(directivesFor(worker, grounds)).toEqual(directives);
+  });
+
+  test('a notice, while a slash proposal keeps it in quarantine', () => {
+    const grounds = { fact: good, isBreakerTripped: false, isInQuarantine: true };
+    const notice = { kind: 'notice', reason: 'slash_proposed' };
+    expect(directivesFor(aWorker(), grounds)).toEqual([notice]);
+    expect(directivesFor(aWorker({ status: { kind: 'evicted', reason: 'slashed' } }), grounds)).toEqual([
+      { kind: 'stop', reason: 'slashed' },
+    ]);
   });
 });

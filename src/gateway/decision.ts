@@ -5,7 +5,12 @@ import type { StakeReason } from '#seal';
 export type StakeFact =
   | { readonly kind: 'good' }
   /** Read on chain. */
-  | { readonly kind: 'bad'; readonly reason: StakeReason }
+  | {
+      readonly kind: 'bad';
+      readonly reason: StakeReason;
+      /** Validators have signed it, and it is the act of the staker or of the slashers: no breaker holds what follows. */
+      readonly isCertain?: boolean;
+    }
   /** Cannot be read now. `ageMs`: age of the last good reading; `Infinity` without one. */
   | { readonly kind: 'unknown'; readonly ageMs: number };
 
@@ -16,6 +21,8 @@ export interface Situation {
   readonly isBreakerTripped: boolean;
   /** How old facts may be for an admitted node to register again. */
   readonly graceMs: number;
+  /** A slash proposal is open against its stake, and the operator wants such a node in quarantine. */
+  readonly isInQuarantine?: boolean;
   /** The fact has not been good for so long that a node which it does not evict is cordoned. */
   readonly isCordonDue: boolean;
 }
@@ -27,11 +34,16 @@ export interface Decision {
     | { readonly kind: 'stay' }
     | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
     /** It gets no new pods: its stake has not been good for too long. */
-    | { readonly kind: 'cordon'; readonly reason: StakeReason }
-    | { readonly kind: 'evict'; readonly reason: EvictionReason };
+    | { readonly kind: 'cordon'; readonly reason: StakeReason | typeof QUARANTINE }
+    | { readonly kind: 'evict'; readonly reason: EvictionReason; readonly isCertain?: boolean };
   readonly isBan: boolean;
-  readonly directive: { readonly kind: 'stop' | 'reregister'; readonly reason: string } | undefined;
+  readonly directive:
+    | { readonly kind: 'stop' | 'reregister' | 'rotate' | 'top_up'; readonly reason: string }
+    | undefined;
 }
+
+/** Why a node in quarantine gets no new pods, as its taint and the notice to its host say. */
+export const QUARANTINE = 'slash_proposed';
 
 /** Why a node is evicted, as directives, taints and the audit file name it. */
 export type EvictionReason =
@@ -50,15 +62,16 @@ const refuse = (code: ProblemCode) => ({ kind: 'refuse', code }) as const;
 
 /**
  * What follows from a fact, row by row (docs/architecture.md, "From slash to lock-out"). In this version unbonding,
- * withdrawal, revocation and a stake that is short after a slash evict at once, and `stop` and `reregister` are the only directives.
+ * withdrawal, revocation and a stake that is short after a slash evict at once.
  */
 export function decide(situation: Situation): Decision {
-  const { fact, isBreakerTripped } = situation;
+  const { fact } = situation;
   switch (fact.kind) {
     case 'good':
       return {
-        join: isBreakerTripped ? refuse('breaker_tripped') : admit,
-        running: stay,
+        // The breaker holds evictions alone: or else four stakes without machines would close the cluster to everybody.
+        join: admit,
+        running: situation.isInQuarantine ? { kind: 'cordon', reason: QUARANTINE } : stay,
         isBan: false,
         directive: undefined,
       };
@@ -70,7 +83,7 @@ export function decide(situation: Situation): Decision {
         directive: undefined,
       };
     case 'bad':
-      return onBadFact(fact.reason, situation);
+      return onBadFact(fact, situation);
     default:
       return fact satisfies never;
   }
@@ -84,26 +97,46 @@ function joinOnOldFacts(
   return isBreakerTripped ? refuse('breaker_tripped') : admit;
 }
 
-function onBadFact(reason: StakeReason, { isBreakerTripped, isCordonDue }: Situation): Decision {
+function onBadFact(
+  { reason, isCertain = false }: Extract<StakeFact, { kind: 'bad' }>,
+  { isBreakerTripped, isCordonDue, isInQuarantine }: Situation,
+): Decision {
   const join = refuse(problemOf(reason));
   const eviction = evictionFor(reason);
   if (eviction === undefined)
     return {
       join,
-      running: isCordonDue ? { kind: 'cordon', reason } : stay,
+      running: isCordonDue
+        ? { kind: 'cordon', reason }
+        : isInQuarantine
+          ? { kind: 'cordon', reason: QUARANTINE }
+          : stay,
       isBan: false,
-      // The node keeps running; its host has to show the token that counts now.
-      directive: reason === 'token_superseded' ? { kind: 'reregister', reason } : undefined,
+      directive: remedyFor(reason),
     };
   // A lying endpoint must not be able to empty the cluster, neither through the gateway nor through directives to hosts.
-  if (isBreakerTripped)
+  if (isBreakerTripped && !isCertain)
     return { join, running: { kind: 'hold-eviction', reason: eviction }, isBan: false, directive: undefined };
   return {
     join,
-    running: { kind: 'evict', reason: eviction },
+    running: { kind: 'evict', reason: eviction, ...(isCertain && { isCertain }) },
     isBan: eviction === 'slashed',
     directive: { kind: 'stop', reason: eviction },
   };
+}
+
+/** What the host of a node that stays can do about it. */
+function remedyFor(reason: StakeReason): Decision['directive'] {
+  switch (reason) {
+    case 'token_superseded':
+      return { kind: 'reregister', reason };
+    case 'token_expired':
+      return { kind: 'rotate', reason };
+    case 'stake_too_low':
+      return { kind: 'top_up', reason };
+    default:
+      return undefined;
+  }
 }
 
 /** `undefined`: joins are refused, a running node stays. */

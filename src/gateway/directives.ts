@@ -1,20 +1,24 @@
-import { decide, type StakeFact } from './decision.ts';
+import { decide, QUARANTINE, type StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
 
 export interface Directive {
-  readonly kind: 'stop' | 'reregister';
+  /** `notice`: nothing to do now, but the staker should know. */
+  readonly kind: 'stop' | 'reregister' | 'rotate' | 'top_up' | 'notice';
   readonly reason: string;
+}
+
+interface Grounds {
+  readonly fact: StakeFact;
+  readonly isBreakerTripped: boolean;
+  /** A slash proposal keeps the node in quarantine. */
+  readonly isInQuarantine: boolean;
 }
 
 /**
  * The directives in the reply to a heartbeat. `stop` follows from an eviction that was decided, never from a fact alone:
  * the breaker may hold the eviction.
  */
-export function directivesFor(
-  worker: Worker,
-  fact: StakeFact,
-  isBreakerTripped: boolean,
-): readonly Directive[] {
+export function directivesFor(worker: Worker, grounds: Grounds): readonly Directive[] {
   const { status } = worker;
   switch (status.kind) {
     case 'evicting':
@@ -25,17 +29,17 @@ export function directivesFor(
     case 'admitting':
       return [];
     case 'joining':
-    case 'member': {
-      const { directive } = decide({
-        fact,
-        isAdmitted: true,
-        isBreakerTripped,
-        graceMs: 0,
-        isCordonDue: false,
-      });
-      return directive?.kind === 'reregister' ? [directive] : [];
-    }
+    case 'member':
+      return directivesToRunning(grounds);
     default:
       return status satisfies never;
   }
+}
+
+function directivesToRunning({ isInQuarantine, ...grounds }: Grounds): readonly Directive[] {
+  const { directive } = decide({ ...grounds, isAdmitted: true, graceMs: 0, isCordonDue: false });
+  return [
+    ...(directive && directive.kind !== 'stop' ? [{ kind: directive.kind, reason: directive.reason }] : []),
+    ...(isInQuarantine ? [{ kind: 'notice', reason: QUARANTINE } as const] : []),
+  ];
 }

@@ -1,7 +1,7 @@
 import { isOperatorsName, type KubernetesNode } from '#domain';
 import { revokeAccess, revokeCredentials, revokeName } from './access.ts';
 import { bansFor } from './bans.ts';
-import { askBreaker, BREAKER_LOCK, countsForBreaker } from './breaker.ts';
+import { askBreaker, BREAKER_LOCK, stakersThatCount, weighEviction } from './breaker.ts';
 import type { EvictionReason } from './decision.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import { isAdmitted, type Worker, withStatus } from './worker.ts';
@@ -25,11 +25,16 @@ interface Attempt {
 export async function continueEviction(
   context: ReconcilerContext,
   worker: Worker,
-  { reason, isBan }: Pick<EvictionDecision, 'reason' | 'isBan'>,
+  {
+    reason,
+    isBan,
+    isCertain = false,
+  }: Pick<EvictionDecision, 'reason' | 'isBan'> & { readonly isCertain?: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   if (worker.status.kind !== 'evicting') {
-    if (!(await mayEvict(context, worker, reason))) return;
+    const weight = weighEviction(reason, { isCertain, worker });
+    if (weight.isHeld && !(await mayEvict(context, worker, { reason, ...weight }))) return;
     await decideEviction(context, worker, { reason, isBan, lock: false });
   }
   await carryOutEviction(context, { nodeId: worker.nodeId, reason, signal, failures: [] });
@@ -39,23 +44,25 @@ export async function continueEviction(
 async function mayEvict(
   context: ReconcilerContext,
   worker: Worker,
-  reason: EvictionReason,
+  { reason, isCounted }: { readonly reason: EvictionReason; readonly isCounted: boolean },
 ): Promise<boolean> {
-  if (!isAdmitted(worker) || !countsForBreaker(reason)) return true;
+  if (!isAdmitted(worker)) return true;
+  if (!isCounted) return context.registry.breaker().trippedAtMs === undefined;
   // One at a time: of several that read the same count, each would be allowed.
-  return context.locks.run(BREAKER_LOCK, () => askForOne(context, worker.nodeId, reason));
+  return context.locks.run(BREAKER_LOCK, () => askForOne(context, worker, reason));
 }
 
 async function askForOne(
   { registry, clock, audit, log, sweep }: ReconcilerContext,
-  nodeId: string,
+  { nodeId, staker }: Worker,
   reason: EvictionReason,
 ): Promise<boolean> {
   const before = registry.breaker();
   const { isAllowed, state } = askBreaker(before, {
     nodeId,
+    staker,
     atMs: clock.nowMs(),
-    workers: registry.admittedCount(),
+    stakers: stakersThatCount(registry.workers()),
   });
   if (state !== before) await registry.decide({ breaker: state });
   if (!isAllowed && before.trippedAtMs === undefined) {
@@ -134,8 +141,8 @@ async function completeEviction(
 }
 
 /**
- * Removes an orphan: a Node that came back although its name is not admitted. The list of names is read anew first: the one
- * that the step was decided on may be older than the operator's `setup --ordinary`, and the Node would be theirs.
+ * Removes an orphan: a Node that came back although its name is not admitted. Its listing is read anew first: the one that
+ * the step was decided on may be older than the operator's `setup --ordinary`, and the Node would be theirs.
  */
 export async function removeOrphan(
   context: ReconcilerContext,
@@ -144,10 +151,10 @@ export async function removeOrphan(
   signal: AbortSignal,
 ): Promise<void> {
   const { kubernetes, audit, log } = context;
-  const names = await kubernetes.admittedNames(signal);
-  if (isOperatorsName(names.get(nodeId))) {
-    // The next look at the node decides on this list. On the older one the same step would be due again and again.
-    context.readings.names = names;
+  const listing = await kubernetes.admittedName(nodeId, signal);
+  if (listing !== undefined && isOperatorsName(listing)) {
+    // The next look at the node decides on this listing. On the older one the same step would be due again and again.
+    context.readings.names = new Map(context.readings.names).set(nodeId, listing);
     return;
   }
   log.warn('A node came back that is not admitted: it is removed', {
@@ -187,6 +194,12 @@ async function deleteNode(
   { name, uid }: KubernetesNode,
   signal: AbortSignal,
 ): Promise<void> {
-  await kubernetes.deleteNode({ nodeId: name, uid }, signal);
+  const finalizers = await kubernetes.deleteNode({ nodeId: name, uid }, signal);
+  if (finalizers.length > 0)
+    audit.recordLockOut('node.finalizers_removed', {
+      node_id: name,
+      node_uid: uid,
+      finalizers: finalizers.join(','),
+    });
   audit.recordLockOut('node.deleted', { node_id: name, node_uid: uid });
 }

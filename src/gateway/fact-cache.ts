@@ -1,10 +1,10 @@
 import { DaasError } from '#base';
-import type { ChainPoint, Cluster, StakeRecord } from '#domain';
-import { type ChainFacts, endedStake } from '#seal';
+import type { ChainPoint, Cluster, SealToken, StakeRecord } from '#domain';
+import { type ChainFacts, endedStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactContext } from './fact-context.ts';
 import type { FactEntry } from './fact-entries.ts';
-import { isGoodFor, judgeWorker, unknownSince } from './fact-judgement.ts';
+import { isGoodFor, isOwnAct, judgeWorker, proposedUntilMs, unknownSince } from './fact-judgement.ts';
 import { confirmedAtMs, isUsable, loadFacts, takeWorkerChange } from './fact-loading.ts';
 import { type FactListener, followLoop, refreshLoop } from './fact-refresh.ts';
 import type { Worker } from './worker.ts';
@@ -26,11 +26,21 @@ export interface FactCache {
   factOf(worker: Worker, goodAtMs: number | undefined): StakeFact;
   /** The stake record of a worker as last read, for the operator. */
   recordOf(worker: Worker): StakeRecord | undefined;
+  /** Until when an open slash proposal is backed by a slasher in force; `undefined`: none is open. */
+  proposedUntilMs(worker: Worker): number | undefined;
+  /** What was last read of a worker's token and record, and since when it is confirmed; for the operator. */
+  readingOf(worker: Worker): FactReading | undefined;
   /** When the chain was last heard, by the monotonic clock; `undefined`: never. */
   heardAtMs(): number | undefined;
   cluster(): Cluster | undefined;
   /** Follows the chain until the signal aborts. */
   follow(listener: FactListener, signal: AbortSignal): Promise<void>;
+}
+
+interface FactReading {
+  readonly token: SealToken | undefined;
+  readonly record: StakeRecord | undefined;
+  readonly ageMs: number;
 }
 
 /** The cluster object and the epoch that a fact is judged by. */
@@ -51,6 +61,12 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     },
     factOf: (worker, goodAtMs) => factOf(context, worker, goodAtMs),
     recordOf: (worker) => entries.get(worker.tokenId)?.record,
+    proposedUntilMs: ({ tokenId }) => {
+      const { entries, cluster, clock } = context;
+      const record = entries.get(tokenId)?.record;
+      return record && cluster && proposedUntilMs(record, cluster, clock.nowMs());
+    },
+    readingOf: (worker) => readingOf(context, worker),
     heardAtMs: () => context.heardAtMs,
     cluster: () => context.cluster,
     follow: (listener, signal) => follow(context, listener, signal),
@@ -92,14 +108,30 @@ function factOf(context: FactContext, worker: Worker, goodAtMs: number | undefin
   const entry = entries.get(worker.tokenId);
   // A stake that has ended is ended whatever the epoch is, which is not waited for.
   const ended = entry?.record?.nodeId === worker.nodeId ? endedStake(entry.record) : undefined;
-  if (ended) return { kind: 'bad', reason: ended };
+  if (ended) return badFact(context, ended, worker.recordId);
   const point = context.point.known();
   if (!entry || !cluster || !point) return unknownSince(goodAtMs, clock.nowMs());
   const judgement = judgeWorker(factsOf(entry, { cluster, point }), worker);
   if (judgement === 'contradiction') return unknownSince(goodAtMs, clock.nowMs());
-  if (judgement) return { kind: 'bad', reason: judgement };
+  if (judgement) return badFact(context, judgement, worker.recordId);
   const ageMs = clock.monotonicMs() - confirmedAtMs(context, entry);
   return ageMs < FACT_FRESH_MS ? { kind: 'good' } : { kind: 'unknown', ageMs };
+}
+
+function readingOf(context: FactContext, { tokenId }: Worker): FactReading | undefined {
+  const entry = context.entries.get(tokenId);
+  if (!entry) return undefined;
+  const ageMs = context.clock.monotonicMs() - confirmedAtMs(context, entry);
+  return { token: entry.token, record: entry.record, ageMs };
+}
+
+function badFact(
+  { isProven = false, cluster }: FactContext,
+  reason: StakeReason,
+  recordId: string,
+): StakeFact {
+  const isCertain = isProven && cluster !== undefined && isOwnAct(reason, recordId, cluster);
+  return { kind: 'bad', reason, ...(isCertain && { isCertain }) };
 }
 
 async function follow(context: FactContext, listener: FactListener, signal: AbortSignal): Promise<void> {

@@ -19,6 +19,8 @@ export interface FactCacheOptions {
   readonly chain: ChainReader;
   readonly follower: ChangeFollower;
   readonly clusterId: string;
+  /** What `chain` reads is held to the validators’ signatures. */
+  readonly isProven?: boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** The workers whose tokens are kept fresh. */

@@ -1,4 +1,4 @@
-import { isShortAfterSlash } from '#domain';
+import { type Cluster, isShortAfterSlash, type StakeRecord } from '#domain';
 import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
@@ -31,4 +31,33 @@ export function isGoodFor(facts: ChainFacts, nodeId: string): boolean {
 /** `goodAtMs`: when the stake was last known to be good. */
 export function unknownSince(goodAtMs: number | undefined, nowMs: number): StakeFact {
   return { kind: 'unknown', ageMs: goodAtMs === undefined ? Number.POSITIVE_INFINITY : nowMs - goodAtMs };
+}
+
+/**
+ * Whether a bad stake is the act of its staker, or of slashers in the number that the stakers have agreed to. The admin
+ * can force any record into unbonding: with a stolen admin key that is a way to empty the cluster. An unbonding whose
+ * author has fallen out of the rings is taken for such a one.
+ */
+export function isOwnAct(
+  reason: StakeReason,
+  recordId: string,
+  { criticalRing, forcedRing }: Pick<Cluster, 'criticalRing' | 'forcedRing'>,
+): boolean {
+  if (reason !== 'stake_unbonding') return true;
+  const last = criticalRing.findLast(({ record }) => record === recordId);
+  return last !== undefined && !forcedRing.some(({ sequence }) => sequence === last.sequence);
+}
+
+/** Until when a slash proposal is open that a slasher in force has voted for (contracts: `staking::is_held`). */
+export function proposedUntilMs(
+  { proposals }: Pick<StakeRecord, 'proposals'>,
+  { slashers }: Pick<Cluster, 'slashers'>,
+  nowMs: number,
+): number | undefined {
+  const ends = proposals
+    .filter(
+      ({ expiresAtMs, voters }) => expiresAtMs > nowMs && voters.some((voter) => slashers.includes(voter)),
+    )
+    .map(({ expiresAtMs }) => expiresAtMs);
+  return ends.length === 0 ? undefined : Math.max(...ends);
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, KubernetesPort } from '#domain';
+import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -28,8 +28,14 @@ export interface GatewayOptions {
   readonly log: Log;
   /** 0 ≤ x < 1; for jitter, nothing secret. */
   readonly random?: () => number;
+  /** What `chain` reads is held to the validators’ signatures (a trust pin); without it the breaker counts everything. */
+  readonly isProven?: boolean;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
+  /** Whether a certificate counts only while a live stake vouches for it, in the policies and the authorizer. */
+  readonly isVouchingEnforced?: () => boolean;
+  /** Where contested names are noted; `undefined`: certificates are not vouched for. */
+  readonly contested?: ContestedNames;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -58,6 +64,10 @@ export interface Deciders {
 /** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
 const heartbeatsPerInterval = 3;
 
+export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string {
+  return join(stateDir, 'audit.jsonl');
+}
+
 /**
  * Opens state and audit file; `life` closes them, after the last lines are written.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
@@ -71,7 +81,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
     'the audit file',
-    await openAudit(join(stateDir, 'audit.jsonl'), nowMs, { reserve, maxFileBytes, maxFiles }),
+    await openAudit(auditPathOf(config), nowMs, { reserve, maxFileBytes, maxFiles }),
   );
   const refusals = createRefusalTally({ audit, nowMs });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
@@ -92,13 +102,21 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, usage } = records;
-  const { gatewayId, cordonGraceMs } = config;
+  const { gatewayId, cordonGraceMs, onProposal } = config;
+  const { isProven = false, isVouchingEnforced = () => false } = options;
   const locks = createLocks();
-  const facts = createFactCache({ chain, follower, clusterId, clock, log, registry, random });
+  const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs });
+  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
   const challenges = createChallenges(gatewayId);
-  const admission = createAdmission({ ...shared, config, chain, reconciler, refusals });
+  const admission = createAdmission({
+    ...shared,
+    config,
+    chain,
+    reconciler,
+    refusals,
+    isVouchingEnforced,
+  });
   const verifier = createVerifier({
     ...rateLimitsOf(config),
     facts,

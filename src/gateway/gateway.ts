@@ -2,8 +2,10 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
+import { watchClaims } from './claim-watch.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
+  auditPathOf,
   createDeciders,
   type Deciders,
   type GatewayOptions,
@@ -102,7 +104,7 @@ interface End {
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
 function runLoops({ options, life, records, deciders, stop }: Start): End {
-  const { clock, log } = options;
+  const { clock, log, kubernetes, contested } = options;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -113,6 +115,7 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
       stop.signal,
     ),
     reconciler.run(stop.signal),
+    watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
@@ -134,9 +137,18 @@ async function listenForOperator(
   { options, life, records, deciders }: Start,
   socketPath: string,
 ): Promise<void> {
-  const { clock, log } = options;
-  const { figures } = options;
-  const operator = createOperatorApi({ ...records, ...deciders, clock, log, figures });
+  const { clock, log, figures } = options;
+  const operator = createOperatorApi({
+    ...records,
+    ...deciders,
+    kubernetes: options.kubernetes,
+    chain: options.chain,
+    auditPath: auditPathOf(options.config),
+    ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
+    clock,
+    log,
+    figures,
+  });
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, connections, 3_000);

@@ -6,8 +6,10 @@ export {
   BanEntry,
   BansReply,
   BreakerReply,
+  type ClaimEntry,
   CommandReply,
   NodeEntry,
   NodesReply,
   OPERATOR_PATHS,
 } from './operator-wire.ts';
+export { WhyReply } from './why-wire.ts';

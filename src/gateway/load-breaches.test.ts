@@ -120,6 +120,23 @@ describe('too much', () => {
     expect(await raw(url, { localAddress: '127.0.0.9' })).toMatchObject({ status: 200 });
   });
 
+  test('addresses that spend the handshakes of all strangers leave those of an address that is new', async () => {
+    await using bounded = await World.start({
+      limits: { handshakeBurst: 24, handshakeRate: 1, addressHandshakeBurst: 40, addressHandshakeRate: 1 },
+    });
+    const url = `${bounded.gateway?.publicUrl}/livez`;
+    const ask = (localAddress: string) =>
+      raw(url, { localAddress }).then(
+        ({ status }) => status,
+        ({ code }: NodeJS.ErrnoException) => code,
+      );
+    const outcomes: unknown[] = [];
+    for (let index = 0; index < 40; index += 1) outcomes.push(await ask('127.0.0.9'));
+    expect(outcomes.filter((outcome) => outcome === 200)).toHaveLength(34);
+    expect(outcomes.slice(34)).toEqual(Array(6).fill('ECONNRESET'));
+    expect(await ask('127.0.0.10')).toBe(200);
+  });
+
   test('one address is held to its rate', async () => {
     const url = `${world.gateway?.publicUrl}${PATHS.challenge}?node_id=x&staker=${id('51')}`;
     const agent = new Agent({ keepAlive: true, maxSockets: 10 });

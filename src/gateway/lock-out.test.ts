@@ -66,7 +66,7 @@ describe('a lock-out does not wait for', () => {
     ['cordonAndTaint', ['removeName', 'removePods', 'deleteNode']],
     ['removePods', ['removeName', 'cordonAndTaint', 'deleteNode']],
     // Its Node is not deleted while its name is open, but nothing runs there any more.
-    ['admittedNames', ['cordonAndTaint', 'removePods']],
+    ['admittedName', ['cordonAndTaint', 'removePods']],
     ['removeName', ['cordonAndTaint', 'removePods']],
   ] as const)('%s, which fails for good: the other steps are taken', async (failing, expected) => {
     await using world = await World.start();

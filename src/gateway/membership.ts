@@ -16,6 +16,11 @@ export async function confirmJoined(
   log.info('A node has joined', { event: 'node.joined', nodeId });
 }
 
+/** Its loss counts for the breaker from now on. */
+export function noteReady({ registry, clock }: ReconcilerContext, worker: Worker): Promise<void> {
+  return registry.save({ worker: { ...worker, firstReadyAtMs: clock.nowMs() } });
+}
+
 /** Takes back name, credential and password of an admission without a Node. The caller holds the node's lock. */
 export async function expireAdmission(
   context: ReconcilerContext,

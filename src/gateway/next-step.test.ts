@@ -111,6 +111,20 @@ describe('a member', () => {
       isBan: false,
     });
   });
+  test('is noted when it is Ready for the first time: only a machine that was there counts for the breaker', () => {
+    const never = { worker: { firstReadyAtMs: undefined } };
+    expect(nextStep(view(member, { ...never, node: node() }))).toEqual({ kind: 'note-ready' });
+    expect(nextStep(view(member, { ...never, node: node({ isReady: false }) }))).toBeUndefined();
+  });
+  test('goes although the breaker has tripped when validators have signed what its stakers or slashers did', () => {
+    const fact = { kind: 'bad', reason: 'stake_slashed', isCertain: true } as const;
+    expect(nextStep(view(member, { node: node(), fact, isBreakerTripped: true }))).toEqual({
+      kind: 'evict',
+      reason: 'slashed',
+      isBan: true,
+      isCertain: true,
+    });
+  });
   test('keeps running while the breaker has tripped: its eviction is held, once', () => {
     const fact = { kind: 'bad', reason: 'stake_slashed' } as const;
     const tripped = { node: node({ cordonedFor: 'slashed' }), fact, isBreakerTripped: true };

@@ -17,11 +17,19 @@ export interface WorkerView {
   readonly nowMs: number;
   /** After how long without a good stake a node is cordoned. */
   readonly cordonGraceMs: number;
+  /** Until when a slash proposal keeps it in quarantine; `undefined`: it is in none. */
+  readonly quarantineUntilMs?: number | undefined;
 }
 
 export type Step =
   /** Everything from the admitted name to the Node; begins or continues an eviction. */
-  | { readonly kind: 'evict'; readonly reason: EvictionReason; readonly isBan: boolean }
+  | {
+      readonly kind: 'evict';
+      readonly reason: EvictionReason;
+      readonly isBan: boolean;
+      /** Of the fact behind it: the breaker has no say. */
+      readonly isCertain?: boolean;
+    }
   /** The node should be evicted, but the breaker has tripped. */
   | { readonly kind: 'hold-eviction'; readonly reason: EvictionReason }
   /** There is no reason for the held eviction any more. */
@@ -32,6 +40,8 @@ export type Step =
   | { readonly kind: 'remove-orphan'; readonly reason: EvictionReason }
   /** The Node has appeared. */
   | { readonly kind: 'confirm-joined' }
+  /** The Node is Ready for the first time: a machine stands behind the stake. */
+  | { readonly kind: 'note-ready' }
   | { readonly kind: 'mark' }
   /** The Node gets no new pods, for this reason. */
   | { readonly kind: 'cordon'; readonly reason: string }
@@ -72,8 +82,9 @@ function stepOfAdmitted(view: WorkerView): Step | undefined {
     isBreakerTripped: view.isBreakerTripped,
     graceMs: 0,
     isCordonDue: isCordonDue(view),
+    isInQuarantine: view.quarantineUntilMs !== undefined,
   });
-  if (running.kind === 'evict') return { kind: 'evict', reason: running.reason, isBan };
+  if (running.kind === 'evict') return { ...running, isBan };
   if (running.kind === 'hold-eviction' && worker.heldFor !== running.reason)
     return { kind: 'hold-eviction', reason: running.reason };
   // While nothing is known everything stays as it is.
@@ -93,7 +104,7 @@ function cordonStep({ cordonedFor }: KubernetesNode, reason: string | undefined)
 /** When time alone may make a step due: a credential ends, a stake has not been good for too long. */
 export function nextLookAtMs(view: WorkerView): number | undefined {
   const { worker, fact, nowMs } = view;
-  const times = [credentialOf(worker)?.expiresAtMs];
+  const times = [credentialOf(worker)?.expiresAtMs, view.quarantineUntilMs];
   if (fact.kind === 'bad') times.push(lastGoodAtMs(view) + view.cordonGraceMs);
   const ahead = times.filter((atMs) => atMs !== undefined && atMs > nowMs) as number[];
   return ahead.length === 0 ? undefined : Math.min(...ahead);
@@ -117,9 +128,7 @@ function lateSlash({ fact, isBreakerTripped }: WorkerView): Step | undefined {
     graceMs: 0,
     isCordonDue: false,
   });
-  return running.kind === 'evict' && running.reason === 'slashed'
-    ? { kind: 'evict', reason: running.reason, isBan }
-    : undefined;
+  return running.kind === 'evict' && running.reason === 'slashed' ? { ...running, isBan } : undefined;
 }
 
 function orphanNode(view: WorkerView, reason: EvictionReason): Step | undefined {
@@ -139,6 +148,7 @@ function besideNode(view: WorkerView, node: KubernetesNode): Step | undefined {
   const { worker } = view;
   if (worker.status.kind === 'joining') return { kind: 'confirm-joined' };
   if (node.stakeRecordId !== worker.recordId) return { kind: 'mark' };
+  if (node.isReady && worker.firstReadyAtMs === undefined) return { kind: 'note-ready' };
   return isCredentialSpent(view, node) ? { kind: 'revoke-credential' } : undefined;
 }
 

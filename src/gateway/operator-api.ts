@@ -2,6 +2,8 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { BODY_LIMIT_BYTES } from '#api';
 import type { Log } from '#base';
+import { isNodeId } from '#domain';
+import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
 import { answerWithProblems, newRequestId, parseRequest } from './http.ts';
 import {
@@ -24,8 +26,9 @@ import {
   OPERATOR_PATHS,
   UnbanCommand,
 } from './operator-wire.ts';
+import { type WhySources, whyView } from './why-view.ts';
 
-export interface OperatorApiOptions extends CommandContext {
+export interface OperatorApiOptions extends CommandContext, WhySources {
   readonly audit: Audit;
   readonly log: Log;
   /** Shown beside the nodes. */
@@ -55,6 +58,10 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     ...nodesView(options),
     ...options.figures?.(),
   }));
+  app.get<{ Params: { readonly name: string } }>(`${OPERATOR_PATHS.why}:name`, ({ params }) => {
+    if (isNodeId(params.name)) return whyView(options, params.name);
+    throw new ApiProblem('request_invalid', `${params.name}: must be a node id`);
+  });
   app.get(OPERATOR_PATHS.bans, async () => bansView(options));
   app.get(OPERATOR_PATHS.breaker, async () => breakerView(options));
   const on = <T extends { readonly dry_run: boolean }>(path: string, command: Command<T>) =>

@@ -2,8 +2,9 @@ import type { z } from 'zod';
 import { ApiProblem } from './api-problem.ts';
 import { type Ban, banKey } from './bans.ts';
 import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
+import { isStanding } from './claims.ts';
 import type { Locks } from './locks.ts';
-import { heldNodes, type ViewSources } from './operator-views.ts';
+import { heldWorkers, type ViewSources } from './operator-views.ts';
 import type { BanCommand, EvictCommand, NodeCommand, UnbanCommand } from './operator-wire.ts';
 import type { Registry } from './registry.ts';
 import { hasLeft, isAdmitted, type Worker } from './worker.ts';
@@ -68,21 +69,37 @@ export function prepareUnban(
 }
 
 export function prepareRelease(
-  { registry, locks }: CommandContext,
+  context: CommandContext,
   { node_id: nodeId }: z.infer<typeof NodeCommand>,
 ): Prepared {
-  const worker = known(registry, nodeId);
-  if (!hasLeft(worker))
+  const { registry, clock } = context;
+  const claim = registry.claims().get(nodeId);
+  const isClaimed = claim !== undefined && isStanding(claim, clock.nowMs());
+  // A claimed name needs no worker of ours.
+  const worker = isClaimed ? registry.worker(nodeId) : known(registry, nodeId);
+  if (worker && !hasLeft(worker) && !isClaimed)
     throw new ApiProblem('request_invalid', `${nodeId} is ${worker.status.kind}: evict it first`);
+  const isBound = worker !== undefined && hasLeft(worker);
   return {
-    actions: [`free the name ${nodeId} of its binding to staker ${worker.staker}`],
-    carryOut: () =>
-      locks.run(nodeId, async () => {
-        const now = registry.worker(nodeId);
-        // An admission or an eviction may have begun since, which need what is known of the node.
-        if (now && hasLeft(now)) await registry.forget(nodeId);
-      }),
+    actions: [
+      ...(isClaimed
+        ? [`open the claimed name ${nodeId}: whoever has claimed it may have a certificate of it`]
+        : []),
+      ...(isBound ? [`free the name ${nodeId} of its binding to staker ${worker.staker}`] : []),
+    ],
+    carryOut: () => release(context, nodeId),
   };
+}
+
+function release({ registry, locks, clock }: CommandContext, nodeId: string): Promise<void> {
+  return locks.run(nodeId, async () => {
+    const claim = registry.claims().get(nodeId);
+    // Kept, so that its Secret, which stands for a while, is not taken for a new claim.
+    if (claim) await registry.save({ claims: [{ ...claim, releasedAtMs: clock.nowMs() }] });
+    const now = registry.worker(nodeId);
+    // An admission or an eviction may have begun since, which need what is known of the node.
+    if (now && hasLeft(now)) await registry.forget(nodeId);
+  });
 }
 
 export function prepareUnlock(
@@ -102,12 +119,12 @@ export function prepareUnlock(
 
 export function prepareBreakerReset({ registry, reconciler, locks, clock }: CommandContext): Prepared {
   const isTripped = registry.breaker().trippedAtMs !== undefined;
-  const evictions = heldNodes(registry).map((nodeId) => `evict ${nodeId} if its facts are still bad`);
+  const evictions = heldWorkers(registry).map(({ nodeId }) => `evict ${nodeId} if its facts are still bad`);
   return {
     actions: isTripped ? ['reset the breaker', ...evictions] : [],
     async carryOut() {
       await locks.run(BREAKER_LOCK, () =>
-        registry.save({ breaker: resetBreaker(heldNodes(registry), clock.nowMs()) }),
+        registry.save({ breaker: resetBreaker(heldWorkers(registry), clock.nowMs()) }),
       );
       reconciler.enqueueAll();
     },

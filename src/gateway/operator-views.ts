@@ -1,9 +1,23 @@
 import type { z } from 'zod';
 import type { Clock } from '#base';
-import { banOf } from './bans.ts';
-import { BREAKER_WINDOW_MS, breakerLimit } from './breaker.ts';
+import { type Ban, banOf } from './bans.ts';
+import {
+  BREAKER_WINDOW_MS,
+  breakerLimit,
+  countedRemovals,
+  removalsInWindow,
+  stakersThatCount,
+} from './breaker.ts';
+import { CERTIFICATE_LIFE_MS, type Claim, effectOf, isStanding } from './claims.ts';
 import type { FactCache } from './fact-cache.ts';
-import type { BansReply, BreakerReply, NodeEntry, NodesReply } from './operator-wire.ts';
+import type {
+  BanEntry,
+  BansReply,
+  BreakerReply,
+  ClaimEntry,
+  NodeEntry,
+  NodesReply,
+} from './operator-wire.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
@@ -16,11 +30,21 @@ export interface ViewSources {
   readonly facts: FactCache;
   readonly usage: TokenUsage;
   readonly clock: Clock;
+  readonly isVouchingEnforced?: () => boolean;
 }
 
-/** The nodes; what is known of the chain is added by the caller. */
-export function nodesView(sources: ViewSources): Pick<z.infer<typeof NodesReply>, 'timestamp' | 'nodes'> {
+const mostClaimsShown = 100;
+
+/** Nodes and claimed names; what is known of the chain is added by the caller. */
+export function nodesView(
+  sources: ViewSources,
+): Omit<z.infer<typeof NodesReply>, 'chain_endpoints' | 'chain_proof'> {
+  const { registry, clock } = sources;
+  const claims = [...registry.claims().values()].filter((claim) => isStanding(claim, clock.nowMs()));
+  const newest = claims.toSorted((left, right) => right.seenAtMs - left.seenAtMs);
   return {
+    claims_count: claims.length,
+    claims: newest.slice(0, mostClaimsShown).map((claim) => claimEntry(sources, claim)),
     timestamp: sources.clock.nowMs(),
     nodes: sources.registry
       .workers()
@@ -32,37 +56,62 @@ export function nodesView(sources: ViewSources): Pick<z.infer<typeof NodesReply>
 export function bansView({ registry, clock }: ViewSources): z.infer<typeof BansReply> {
   return {
     timestamp: clock.nowMs(),
-    bans: [...registry.bans().values()].map(({ sinceMs, recordId, ...ban }) => ({
-      ...ban,
-      since: sinceMs,
-      stake_record: recordId ?? null,
-    })),
+    bans: [...registry.bans().values()].map(banEntry),
   };
+}
+
+export function banEntry({ sinceMs, recordId, ...ban }: Ban): BanEntry {
+  return { ...ban, since: sinceMs, stake_record: recordId ?? null };
 }
 
 export function breakerView({ registry, clock }: ViewSources): z.infer<typeof BreakerReply> {
-  const { trippedAtMs, removals } = registry.breaker();
+  const state = registry.breaker();
   const nowMs = clock.nowMs();
-  const counted = removals.filter(({ atMs }) => atMs > nowMs - BREAKER_WINDOW_MS);
+  const removals = removalsInWindow(state, nowMs);
+  const stakers = new Set([
+    ...stakersThatCount(registry.workers()),
+    ...removals.map(({ staker, nodeId }) => staker ?? nodeId),
+  ]);
   return {
     timestamp: nowMs,
-    tripped_at: trippedAtMs ?? null,
-    limit: breakerLimit(registry.admittedCount() + counted.length),
+    tripped_at: state.trippedAtMs ?? null,
+    limit: breakerLimit(stakers.size),
+    counted: countedRemovals(removals),
     window_ms: BREAKER_WINDOW_MS,
-    removals: counted.map(({ nodeId, atMs }) => ({ node_id: nodeId, at: atMs })),
-    held: heldNodes(registry),
+    removals: removals.map(({ nodeId, staker, atMs }) => ({
+      node_id: nodeId,
+      staker: staker ?? null,
+      at: atMs,
+    })),
+    held: heldWorkers(registry).map(({ nodeId }) => nodeId),
   };
 }
 
-/** The nodes whose eviction the breaker holds. */
-export function heldNodes(registry: Registry): string[] {
-  return registry
-    .workers()
-    .filter((worker) => worker.heldFor !== undefined)
-    .map((worker) => worker.nodeId);
+export function claimEntry(
+  { registry, facts, clock, isVouchingEnforced = () => false }: ViewSources,
+  claim: Claim,
+): ClaimEntry {
+  const worker = registry.worker(claim.nodeId);
+  return {
+    node_id: claim.nodeId,
+    at: claim.seenAtMs,
+    credentials: claim.credentials.map(({ id, nodeId }) => `${id} of ${nodeId}`),
+    effect: effectOf(claim, {
+      worker,
+      stakedAtMs: worker && facts.recordOf(worker)?.stakedAtMs,
+      isVouchingEnforced: isVouchingEnforced(),
+      nowMs: clock.nowMs(),
+    }),
+    until: claim.seenAtMs + CERTIFICATE_LIFE_MS,
+  };
 }
 
-function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
+/** The workers whose eviction the breaker holds. */
+export function heldWorkers(registry: Registry): Worker[] {
+  return registry.workers().filter((worker) => worker.heldFor !== undefined);
+}
+
+export function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
   const { registry, facts, reconciler } = sources;
   const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
   const fact = facts.factOf(worker, lastHeartbeat?.goodAtMs);

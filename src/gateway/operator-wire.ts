@@ -6,6 +6,8 @@ import { BAN_SUBJECTS } from './bans.ts';
 /** The messages on the operator's Unix socket (docs/api.md): HTTP, JSON, snake_case. */
 export const OPERATOR_PATHS = {
   nodes: '/v1/nodes',
+  /** Followed by the node id. */
+  why: '/v1/why/',
   evict: '/v1/evict',
   ban: '/v1/ban',
   unban: '/v1/unban',
@@ -80,6 +82,19 @@ export const NodeEntry = z.object({
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
 
+/** A name that somebody with a join credential has claimed at the k3s server. */
+export const ClaimEntry = z.object({
+  node_id: z.string(),
+  at: z.number(),
+  /** The join credentials that were alive: `<id> of <node id>`. */
+  credentials: z.array(z.string()),
+  /** closed, contested (a live stake holds the name), noted (certificates are vouched for), over. */
+  effect: z.string(),
+  /** When the claim's certificate ends at the latest. */
+  until: z.number(),
+});
+export type ClaimEntry = z.infer<typeof ClaimEntry>;
+
 /** One full node of the pool, as `/readyz` shows it too. */
 const EndpointFigures = z.object({
   url: z.string(),
@@ -102,6 +117,9 @@ const ChainProofFigures = z.object({
 export const NodesReply = z.object({
   timestamp: z.number(),
   nodes: z.array(NodeEntry),
+  /** The newest hundred. */
+  claims: z.array(ClaimEntry).default([]),
+  claims_count: z.number().default(0),
   chain_endpoints: z.array(EndpointFigures).default([]),
   chain_proof: ChainProofFigures.nullable().default(null),
 });
@@ -117,11 +135,13 @@ export const BansReply = z.object({ timestamp: z.number(), bans: z.array(BanEntr
 export const BreakerReply = z.object({
   timestamp: z.number(),
   tripped_at: z.number().nullable(),
-  /** How many evictions may happen within the window; one more trips the breaker. */
+  /** Of how many stakers nodes may be evicted within the window; one more trips the breaker. */
   limit: z.number(),
+  /** Of how many stakers nodes were evicted within the window: each counts once. */
+  counted: z.number(),
   window_ms: z.number(),
   /** The evictions within the window. */
-  removals: z.array(z.object({ node_id: z.string(), at: z.number() })),
+  removals: z.array(z.object({ node_id: z.string(), staker: z.string().nullable(), at: z.number() })),
   held: z.array(z.string()),
 });
 /** What a command did, or with `dry_run` would do, one sentence each. */

@@ -186,7 +186,7 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
 function takeHeartbeat(
   { worker, sequence }: Sender,
   body: HeartbeatBody,
-  { registry, facts, reconciler, clock }: PublicApiOptions,
+  { config, registry, facts, reconciler, clock }: PublicApiOptions,
 ): HeartbeatReply {
   const nowMs = clock.nowMs();
   const before = registry.lastHeartbeat(worker.nodeId);
@@ -206,7 +206,11 @@ function takeHeartbeat(
     },
     goodAtMs: fact.kind === 'good' ? nowMs : (before?.goodAtMs ?? worker.registeredAtMs),
   });
-  const directives = directivesFor(worker, fact, registry.breaker().trippedAtMs !== undefined);
+  const directives = directivesFor(worker, {
+    fact,
+    isBreakerTripped: registry.breaker().trippedAtMs !== undefined,
+    isInQuarantine: config.onProposal === 'quarantine' && facts.proposedUntilMs(worker) !== undefined,
+  });
   reconciler.enqueue(worker.nodeId);
   return {
     status: 'acknowledged',

@@ -11,6 +11,11 @@ const strangersLifeMs = 60_000;
 /** How long a stranger may wait between a reply and the next request. */
 export const STRANGERS_REST_MS = 5_000;
 const mostKnownAddresses = 100_000;
+/**
+ * Handshakes of one address that the budget of the newcomers pays. Without it a few dozen addresses that open all they
+ * may at once leave nothing to an address that asks for the first time.
+ */
+const newcomersHandshakes = 10;
 const reportEveryMs = 10_000;
 
 export interface PublicConnections extends Connections {
@@ -57,8 +62,10 @@ export function guardPublicPort(
       const nowMs = clock.monotonicMs();
       // The readiness probe comes from this machine.
       const isKnown = known.has(address) || localAddress === remoteAddress;
+      const isNewcomer = addresses.spent(address, nowMs) < newcomersHandshakes;
+      const budget = isKnown ? 'known' : isNewcomer ? 'newcomers' : 'strangers';
       // The address's own budget first: an address that has spent it takes nothing of the common one.
-      return addresses.take(address, nowMs) === 0 && inAll.take(isKnown ? 'known' : 'strangers', nowMs) === 0;
+      return addresses.take(address, nowMs) === 0 && inAll.take(budget, nowMs) === 0;
     },
     onCut: report,
   });

@@ -2,6 +2,8 @@
 export interface RateLimit {
   /** Takes one token: `0` when there was one, else the ms until there is one. */
   take(key: string, nowMs: number): number;
+  /** Tokens that the key has taken and not gained back. */
+  spent(key: string, nowMs: number): number;
 }
 
 export interface RateLimitOptions {
@@ -13,11 +15,15 @@ export interface RateLimitOptions {
 
 export function createRateLimit({ ratePerSecond, burst, mostKeys = 20_000 }: RateLimitOptions): RateLimit {
   const buckets = new Map<string, { level: number; atMs: number }>();
+  const levelOf = (key: string, nowMs: number): number => {
+    const known = buckets.get(key);
+    if (!known) return burst;
+    return Math.min(burst, known.level + Math.max(0, ((nowMs - known.atMs) / 1000) * ratePerSecond));
+  };
   return {
+    spent: (key, nowMs) => burst - levelOf(key, nowMs),
     take(key, nowMs) {
-      const known = buckets.get(key);
-      const gained = known ? ((nowMs - known.atMs) / 1000) * ratePerSecond : burst;
-      const level = Math.min(burst, (known?.level ?? 0) + Math.max(0, gained));
+      const level = levelOf(key, nowMs);
       // Deleted and set again: a map keeps the order of insertion, so the first key is the one longest unused.
       buckets.delete(key);
       const isGiven = level >= 1;

@@ -4,6 +4,7 @@ import {
   cordon,
   expireAdmission,
   holdEviction,
+  noteReady,
   releaseEviction,
   revokeSpentCredential,
   uncordon,
@@ -80,6 +81,8 @@ async function takeStep(
       return removeOrphan(context, nodeId, step.reason, signal);
     case 'confirm-joined':
       return confirmJoined(context, worker);
+    case 'note-ready':
+      return noteReady(context, worker);
     case 'mark':
       return context.kubernetes.markNode({ nodeId, recordId }, signal);
     case 'cordon':

@@ -21,6 +21,7 @@ export interface ReconcilerContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly cordonGraceMs: number;
+  readonly onProposal: 'ignore' | 'quarantine';
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
   readonly sweep: Sweep;
@@ -45,7 +46,7 @@ export function viewOf(
   worker: Worker,
   node: KubernetesNode | undefined,
 ): WorkerView {
-  const { registry, facts, clock, readings, cordonGraceMs } = context;
+  const { registry, facts, clock, readings, cordonGraceMs, onProposal } = context;
   const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
   return {
     worker,
@@ -57,6 +58,7 @@ export function viewOf(
     isOperatorsName: isOperatorsName(readings.names?.get(worker.nodeId)),
     nowMs: clock.nowMs(),
     cordonGraceMs,
+    quarantineUntilMs: onProposal === 'quarantine' ? facts.proposedUntilMs(worker) : undefined,
   };
 }
 

@@ -50,6 +50,8 @@ export interface ReconcilerOptions {
   readonly log: Log;
   /** After how long a node is cordoned whose stake is not good, but does not evict it either. */
   readonly cordonGraceMs: number;
+  /** Whether an open slash proposal keeps new pods from a node. */
+  readonly onProposal: 'ignore' | 'quarantine';
   readonly fullPassMs?: number;
 }
 

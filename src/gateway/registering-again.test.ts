@@ -244,7 +244,7 @@ describe('registrations of one node', () => {
     await using world = await World.start();
     const worker = world.worker('worker-1').stake();
     for (const [step, expected] of [
-      ['admittedNames', 0],
+      ['admittedName', 0],
       ['admitName', 1],
     ] as const) {
       const reached = Promise.withResolvers<void>();

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { type Ban, banKey, readBan, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
+import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
 import type { Change, Store } from './store.ts';
-import { orNull, readStored, storedRecord } from './stored-record.ts';
+import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import type { LastHeartbeat, Worker } from './worker.ts';
 import { createWorkerIndex, type WorkerChange, type WorkerIndex } from './worker-index.ts';
@@ -25,6 +26,10 @@ export interface Registry {
   lastHeartbeat(nodeId: string): LastHeartbeat | undefined;
   bans(): ReadonlyMap<string, Ban>;
   breaker(): BreakerState;
+  /** Names that others have claimed at the k3s server. */
+  claims(): ReadonlyMap<string, Claim>;
+  /** Until when password Secrets were watched without a gap; `undefined`: never. */
+  passwordsWatchedAtMs(): number | undefined;
   /** One durable transaction. */
   save(changes: Decisions): Promise<void>;
   /**
@@ -47,6 +52,10 @@ interface Decisions {
   readonly bans?: readonly Ban[];
   readonly lifted?: ReadonlyArray<Pick<Ban, 'subject' | 'value'>>;
   readonly breaker?: BreakerState;
+  readonly claims?: readonly Claim[];
+  /** Node ids. */
+  readonly forgottenClaims?: readonly string[];
+  readonly passwordsWatchedAtMs?: number;
 }
 
 /** What counts now. */
@@ -55,11 +64,14 @@ interface Memory {
   readonly lastHeartbeats: Map<string, LastHeartbeat>;
   readonly bans: Map<string, Ban>;
   breaker: BreakerState;
+  readonly claims: Map<string, Claim>;
+  passwordsWatchedAtMs: number | undefined;
   /** Node ids whose last heartbeat is not written yet. */
   readonly unwritten: Set<string>;
 }
 
 const breakerKey = '/breaker';
+const watchedKey = '/passwords-watched';
 const none: ReadonlySet<string> = new Set();
 const flushChunk = 200;
 
@@ -67,7 +79,16 @@ const StoredBreaker = storedRecord({
   trippedAtMs: ['tripped_at', orNull(z.number())],
   removals: [
     'removals',
-    z.array(storedRecord({ nodeId: ['node_id', z.string()], atMs: ['at', z.number()] })).readonly(),
+    z
+      .array(
+        storedRecord({
+          nodeId: ['node_id', z.string()],
+          // A record of an earlier version has no such member.
+          staker: ['staker', orNull(z.string()).optional()],
+          atMs: ['at', z.number()],
+        }),
+      )
+      .readonly(),
   ],
 });
 
@@ -85,6 +106,8 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     lastHeartbeat: (nodeId) => lastHeartbeats.get(nodeId),
     bans: () => bans,
     breaker: () => memory.breaker,
+    claims: () => memory.claims,
+    passwordsWatchedAtMs: () => memory.passwordsWatchedAtMs,
     save: (decisions) =>
       writes.save({
         changes: () => changesOf(memory, decisions),
@@ -118,6 +141,8 @@ async function remembered(store: Store): Promise<Memory> {
     lastHeartbeats: new Map(),
     bans: new Map(),
     breaker: readBreaker(await store.read(breakerKey)),
+    claims: new Map(),
+    passwordsWatchedAtMs: readWatched(await store.read(watchedKey)),
     unwritten: new Set(),
   };
   for (const [key, value] of await store.list('/workers/')) {
@@ -126,6 +151,10 @@ async function remembered(store: Store): Promise<Memory> {
     if (lastHeartbeat) memory.lastHeartbeats.set(worker.nodeId, lastHeartbeat);
   }
   for (const [key, value] of await store.list('/bans/')) memory.bans.set(key, readBan(key, value));
+  for (const [key, value] of await store.list('/claims/')) {
+    const claim = readClaim(key, value);
+    memory.claims.set(claim.nodeId, claim);
+  }
   return memory;
 }
 
@@ -133,11 +162,28 @@ function readBreaker(value: unknown): BreakerState {
   return value === undefined ? idleBreaker : readStored(StoredBreaker, { key: breakerKey, value });
 }
 
+function readWatched(value: unknown): number | undefined {
+  return value === undefined
+    ? undefined
+    : readStored(z.strictObject({ at: Millis }), { key: watchedKey, value }).at;
+}
+
 function changesOf(
   memory: Memory,
-  { worker, bans: added = [], lifted = [], breaker }: Decisions,
+  {
+    worker,
+    bans: added = [],
+    lifted = [],
+    breaker,
+    claims = [],
+    forgottenClaims = [],
+    passwordsWatchedAtMs: watchedAtMs,
+  }: Decisions,
 ): readonly Change[] {
   return [
+    ...forgottenClaims.map((nodeId) => ({ key: claimKey({ nodeId }), value: undefined })),
+    ...claims.map((claim) => ({ key: claimKey(claim), value: storedClaim(claim) })),
+    ...(watchedAtMs === undefined ? [] : [{ key: watchedKey, value: { at: watchedAtMs } }]),
     ...(worker ? [changeOf(memory, worker)] : []),
     ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
     ...lifted.map((ban) => ({ key: banKey(ban), value: undefined })),
@@ -149,16 +195,25 @@ function changeOf({ lastHeartbeats }: Memory, worker: Worker): Change {
   return { key: workerKey(worker.nodeId), value: toStored(worker, lastHeartbeats.get(worker.nodeId)) };
 }
 
-function remember(
-  memory: Memory,
-  { worker, bans: added = [], lifted = [], breaker }: Decisions,
-  overtaken: ReadonlySet<string> = none,
-): void {
+function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<string> = none): void {
   const { workers, bans } = memory;
+  const { worker, bans: added = [], lifted = [], breaker } = decisions;
   if (worker && !overtaken.has(workerKey(worker.nodeId))) workers.set(worker);
   for (const ban of added) if (!overtaken.has(banKey(ban))) bans.set(banKey(ban), ban);
   for (const ban of lifted) if (!overtaken.has(banKey(ban))) bans.delete(banKey(ban));
   if (breaker && !overtaken.has(breakerKey)) memory.breaker = breaker;
+  rememberClaims(memory, decisions, overtaken);
+}
+
+function rememberClaims(
+  memory: Memory,
+  { claims = [], forgottenClaims = [], passwordsWatchedAtMs }: Decisions,
+  overtaken: ReadonlySet<string>,
+): void {
+  for (const nodeId of forgottenClaims)
+    if (!overtaken.has(claimKey({ nodeId }))) memory.claims.delete(nodeId);
+  for (const claim of claims) if (!overtaken.has(claimKey(claim))) memory.claims.set(claim.nodeId, claim);
+  memory.passwordsWatchedAtMs = passwordsWatchedAtMs ?? memory.passwordsWatchedAtMs;
 }
 
 function forget(

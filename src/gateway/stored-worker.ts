@@ -21,6 +21,7 @@ const ExpiryReasons = z.enum([
   'join_expired',
   'admission_interrupted',
   'admission_failed',
+  'names_claimed',
 ] as const satisfies readonly ExpiryReason[]);
 
 const Credential = storedRecord({
@@ -76,6 +77,8 @@ const StoredWorker = storedRecord({
   status: ['status', Status],
   statusSinceMs: ['status_since', Millis],
   lockedAtMs: ['locked_at', orNull(Millis)],
+  // A record of an earlier version has no such member.
+  firstReadyAtMs: ['first_ready_at', orNull(Millis).optional()],
   heldFor: ['held_for', orNull(EvictionReasons)],
   host: ['host', z.record(z.string(), z.union([z.string(), z.number()]))],
   lastHeartbeat: ['heartbeat', orNull(Heartbeat)],

@@ -15,6 +15,7 @@ export function aWorker(change: Partial<Worker> = {}): Worker {
     status: { kind: 'member', credential: undefined },
     statusSinceMs: 1_000,
     lockedAtMs: undefined,
+    firstReadyAtMs: 1_000,
     heldFor: undefined,
     host: {},
     ...change,

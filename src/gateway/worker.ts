@@ -17,7 +17,13 @@ export type WorkerStatus =
   | { readonly kind: 'evicted'; readonly reason: EvictionReason };
 
 /** Why an admission has expired. */
-export type ExpiryReason = 'node_deleted' | 'join_expired' | 'admission_interrupted' | 'admission_failed';
+export type ExpiryReason =
+  | 'node_deleted'
+  | 'join_expired'
+  | 'admission_interrupted'
+  | 'admission_failed'
+  /** A join credential, perhaps this one, was used for the names of others. */
+  | 'names_claimed';
 
 export interface IssuedCredential {
   /** Public: six characters, part of the Secret's name. */
@@ -45,6 +51,8 @@ export interface Worker {
   readonly statusSinceMs: number;
   /** Since when registrations wait for the operator's `unlock`. */
   readonly lockedAtMs: number | undefined;
+  /** When a Node of this registration's stake was first seen Ready; `undefined`: no machine has stood behind it yet. */
+  readonly firstReadyAtMs: number | undefined;
   /** Why it should be evicted, while the tripped breaker holds the eviction. */
   readonly heldFor: EvictionReason | undefined;
   readonly host: Readonly<Record<string, string | number>>;

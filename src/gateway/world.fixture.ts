@@ -4,7 +4,7 @@ import { request as requestPlain } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spkiPin } from '#api';
-import type { GatewayEntry } from '#domain';
+import type { ContestedNames, GatewayEntry } from '#domain';
 import type { NodeKey } from '#seal';
 import { FakeChain, FakeClock, FakeKubernetes, type LogRecord, RecordingLog, settled } from '#testing';
 import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
@@ -25,6 +25,10 @@ export class World implements AsyncDisposable {
   config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
   gateway: RunningGateway | undefined;
+  /** What the chain answers counts as signed by validators. */
+  isProven = false;
+  /** Where contested names are noted. */
+  contested: ContestedNames | undefined;
   #link: Link | undefined;
   readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
@@ -67,6 +71,8 @@ export class World implements AsyncDisposable {
     const gateway = await startGateway({
       config: this.config,
       clusterId: CLUSTER_ID,
+      isProven: this.isProven,
+      ...(this.contested && { contested: this.contested }),
       chain: this.chain,
       follower: this.chain,
       kubernetes: link.port,

@@ -26,6 +26,9 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'stake.found': 'Stake found',
   'seal.minted': 'Seal token minted',
   'seal.found': 'Seal token found',
+  'seal.read': 'Seal token read',
+  'seal.rotated': 'Seal token rotated',
+  'node.key.changed': 'Node key changed',
   'registration.begun': 'Registration begun',
   'registration.failed': 'Registration failed',
   'worker.registered': 'Worker registered',
@@ -36,19 +39,27 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'agent.stopped': 'Agent stopped',
   'agent.state.changed': 'Agent state changed',
   'heartbeat.acknowledged': 'Heartbeat acknowledged',
+  'gateway.directive': 'Directive of the gateway',
   'heartbeat.failed': 'Heartbeat failed',
   'stake.slashed': 'Stake slashed',
   'stake.ended': 'Stake ended',
+  'attention.needed': 'Attention needed',
+  'attention.ended': 'Attention no longer needed',
   'latch.written': 'Latch written',
   'host.ended': 'Host ended',
 };
+
+function levelOf(event: keyof HostEvents, fact: object): 'info' | 'warn' | 'error' {
+  if (event === 'host.ended' && 'error' in fact && fact.error !== undefined) return 'error';
+  if (event === 'attention.needed' && 'severity' in fact && fact.severity !== 'info') return 'warn';
+  return 'info';
+}
 
 export function createEventBus(log: Log): HostEventBus {
   const listeners = new Map<keyof HostEvents, Set<Entry>>();
   return {
     emit(event, fact) {
-      const level = event === 'host.ended' && 'error' in fact && fact.error !== undefined ? 'error' : 'info';
-      log[level](sentences[event] ?? 'Event of a plugin', { event, ...fact });
+      log[levelOf(event, fact)](sentences[event] ?? 'Event of a plugin', { event, ...fact });
       // A copy: a listener can add or remove listeners.
       for (const { listener, plugin } of Array.from(listeners.get(event) ?? [])) {
         const report = (error: unknown) =>

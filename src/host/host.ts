@@ -13,23 +13,29 @@ import { acquireLock, type Lock, makeTrustedDirectory, openJournal } from '#infr
 import {
   Agent,
   AgentArguments,
+  type AgentSupervisor,
   HostClock,
   HostControl,
   JoinCredentialSource,
+  Notifier,
   PluginJournal,
   SealTokenSource,
   StakeChain,
   type Token,
 } from '#plugin';
+import { followAttention } from './attention.ts';
 import { type Catalog, defaultDeadlines, loadCatalog } from './catalog.ts';
 import type { BuiltIns, PluginEntry } from './discovery.ts';
 import { factsOf } from './errors.ts';
 import { createEventBus, type HostEventBus } from './events.ts';
 import { createHealthRegistry, type HealthRegistry, type HostHealth } from './health.ts';
 import { asError } from './host-end.ts';
+import { followStatus, type HostStatus } from './host-status.ts';
 import type { CatalogDeadlines } from './hosted-plugin.ts';
-import type { LifecycleSettings } from './life-context.ts';
+import type { LifecycleServices, LifecycleSettings } from './life-context.ts';
+import { raiseHostEnded, raiseLifeNotices } from './life-notices.ts';
 import { type HostOutcome, Lifecycle } from './lifecycle.ts';
+import { NoticeDelivery } from './notice-delivery.ts';
 import {
   HostAgent,
   HostEventsPart,
@@ -94,6 +100,8 @@ export interface Host {
   /** Like SIGTERM; the second call does not wait for an orderly end. */
   stop(by: string): void;
   health(): HostHealth;
+  /** Everything that it knows about itself now. */
+  status(signal?: AbortSignal): Promise<HostStatus>;
 }
 
 export function createHost(options: HostOptions): Host {
@@ -106,12 +114,19 @@ export function createHost(options: HostOptions): Host {
   const settings = lifecycleSettings(options);
   const lifecycle = new Lifecycle({ settings, events, health, clock, log, random });
   health.add('host', () => lifecycle.health());
-  const context: HostContext = { options, events, health, lifecycle, life: new Lifetime() };
+  const notices = new NoticeDelivery({ clock, log, random });
+  const { nodeId } = options;
+  const attention = followAttention({ events, clock, nodeId }, (notice) => notices.tell(notice));
+  raiseLifeNotices({ events, clock, signal: lifecycle.signal });
+  const status = followStatus({ nodeId, events, clock, attention, health: () => health.read() });
+  const life = new Lifetime();
+  const context: HostContext = { options, events, health, lifecycle, life, notices, agent: undefined };
   return {
     events,
     run: () => runHost(context),
     stop: (by) => lifecycle.stop(by),
     health: () => health.read(),
+    status: (signal) => status.read(context.agent, signal),
   };
 }
 
@@ -121,6 +136,9 @@ interface HostContext {
   readonly health: HealthRegistry;
   readonly lifecycle: Lifecycle;
   readonly life: Lifetime;
+  readonly notices: NoticeDelivery;
+  /** Once it is made. */
+  agent: AgentSupervisor | undefined;
 }
 
 function lifecycleSettings(options: HostOptions): LifecycleSettings {
@@ -174,13 +192,30 @@ async function live(context: HostContext): Promise<HostOutcome> {
     .register(HostControl, () => lifecycle.control);
   await options.onLocked?.();
   const agent = life.use('agent', await parts.open(HostAgent));
+  context.agent = agent;
   parts.register(Agent, () => agent);
   const own = journal.section('host');
   await lifecycle.resume({ agent, journal: own });
   const chain = await parts.open(StakeChain);
   const catalog = await loadPlugins(context, await servicesOf(options, journal));
   life.use('plugins', catalog);
-  return lifecycle.run({ catalog, agent, chain, journal: own });
+  return runNotified(context, { catalog, agent, chain, journal: own });
+}
+
+/** The life of the node, with everything that it has to tell told before the plugins are released. */
+async function runNotified(
+  { events, lifecycle, notices }: HostContext,
+  services: LifecycleServices,
+): Promise<HostOutcome> {
+  const { catalog } = services;
+  const plugins = catalog.providersOf(Notifier);
+  notices.deliverTo(
+    catalog.all(Notifier).map((notifier, index) => ({ plugin: plugins[index] ?? '', notifier })),
+  );
+  const outcome = await lifecycle.run(services);
+  raiseHostEnded(events, outcome);
+  await notices.flush();
+  return outcome;
 }
 
 /** What plugins may ask for. One after the other: the error of the first that cannot be made is the host's. */
@@ -209,7 +244,7 @@ function loadPlugins(
     random: parts.get(HostRandom),
     taskPolicy: options.taskPolicy ?? defaultTaskPolicy,
     deadlines: options.deadlines ?? defaultDeadlines,
-    points: [SealTokenSource, JoinCredentialSource, AgentArguments],
+    points: [SealTokenSource, JoinCredentialSource, AgentArguments, Notifier],
     onFailed: (error) => lifecycle.fail(error),
   });
 }

@@ -1,3 +1,4 @@
+export type { OpenNotice } from './attention.ts';
 export {
   type Catalog,
   type CatalogOptions,
@@ -20,6 +21,7 @@ export {
   type HostOptions,
   type SignalSource,
 } from './host.ts';
+export type { HostStatus } from './host-status.ts';
 export type { CatalogDeadlines } from './hosted-plugin.ts';
 export { readLatch } from './latch.ts';
 export type { HostOutcome } from './lifecycle.ts';

@@ -1,4 +1,5 @@
 export { readBody } from './bounded-body.ts';
+export { openRegular, readBounded } from './bounded-file.ts';
 export { caHash, readCaBundle } from './ca-hash.ts';
 export { coloursFor } from './colours.ts';
 export {

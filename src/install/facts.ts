@@ -10,6 +10,7 @@ import {
   type Machine,
   namesIn,
   readFileFact,
+  readTrustedFile,
 } from './machine.ts';
 import { type InstallRecord, type Role, readRecord } from './record.ts';
 import { commandOf } from './unit-words.ts';
@@ -48,8 +49,8 @@ export interface MachineFacts {
   /** The Node that this machine has been, from its kubelet's certificate. */
   readonly nodeName: string | undefined;
   readonly record: InstallRecord | undefined;
-  /** What the record has kept, by the path of the copy. */
-  readonly copies: ReadonlyMap<string, FileFact>;
+  /** The text of what the record has kept, by the path of the copy. */
+  readonly copies: ReadonlyMap<string, string>;
 }
 
 export const unitOf = (role: Role): string => (role === 'worker' ? WORKER_UNIT : GATEWAY_UNIT);
@@ -151,11 +152,12 @@ async function configFilesOf(
   return [path, ...dropIns.map((name) => join(`${path}.d`, name))];
 }
 
-async function copiesOf(machine: Machine, record: InstallRecord | undefined): Promise<Map<string, FileFact>> {
-  const copies = new Map<string, FileFact>();
+async function copiesOf(machine: Machine, record: InstallRecord | undefined): Promise<Map<string, string>> {
+  const copies = new Map<string, string>();
   for (const { copy } of record?.replaced ?? []) {
-    const file = copy === null ? undefined : await readFileFact(machine, copy);
-    if (file) copies.set(file.path, file);
+    if (copy === null) continue;
+    const text = await readTrustedFile(machine, copy, 'what the installation has kept');
+    if (text !== undefined) copies.set(copy, text);
   }
   return copies;
 }

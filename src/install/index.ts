@@ -11,5 +11,5 @@ export { planWorker, type WorkerRequest } from './plan-worker.ts';
 export type { Role } from './record.ts';
 export type { Plan, Step } from './steps.ts';
 export { unitEnvironment, unitVariables } from './unit-environment.ts';
-export { splitWords } from './unit-words.ts';
+export { isOurs, splitWords } from './unit-words.ts';
 export * as units from './units.ts';

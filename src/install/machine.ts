@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { chown, lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigurationError } from '#base';
+import { readTrustedText } from '#infrastructure';
 
 export interface FileFact {
   readonly path: string;
@@ -69,6 +70,15 @@ export async function readFileFact(machine: Machine, path: string): Promise<File
     const { uid, gid, mode } = status;
     return { path, text: await readFile(place, 'utf8'), mode: mode & 0o7777, uid, gid };
   });
+}
+
+/** A file that decides what root runs: others must not be able to write it, nor a directory on the way (`DAAS_FILE_UNTRUSTED`). */
+export async function readTrustedFile(
+  machine: Machine,
+  path: string,
+  what: string,
+): Promise<string | undefined> {
+  return ifThere(() => readTrustedText(placeOf(machine, path), { what }));
 }
 
 /** What is at a path that is to hold a file and does not: `a link to /x`, `no regular file`. */

@@ -1,11 +1,5 @@
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeStep } from './describe.ts';
-import { download } from './download.ts';
 import { formatEnvironmentFile, parseEnvironmentFile, serviceVariables } from './environment-file.ts';
 import { carryFlags, cleanK3sConfig } from './k3s-setup.ts';
 import { lineDiff } from './line-diff.ts';
@@ -92,34 +86,4 @@ test('the gateway’s unit reaches what its configuration names', () => {
 
 test('a flag with blanks is one word of the unit', () => {
   expect(commandOf(workerUnit({ flags: ['--node-label', 'a b'] }))?.at(-1)).toBe('a b');
-});
-
-test('a program is fetched only if its SHA-256 is the one that was listed', async () => {
-  const body = Buffer.from('a program');
-  const sum = createHash('sha256').update(body).digest('hex');
-  const server = createServer((request, response) => {
-    if (request.url === '/list') response.end(`${'0'.repeat(64)}  other\n${sum}  k3s\n`);
-    else if (request.url === '/k3s') response.end(body);
-    else response.writeHead(404).end();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  const url = (path: string) => `http://127.0.0.1:${port}/${path}`;
-  const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-download-'));
-  const place = join(directory, 'k3s');
-  const step = { kind: 'download', url: url('k3s'), path: place, mode: 0o755, why: 'k3s' } as const;
-  try {
-    const changed = download(place, { ...step, sha256: '1'.repeat(64) });
-    await expect(changed).rejects.toMatchObject({ code: 'DAAS_INSTALL_CHECKSUM_DIFFERS' });
-    const unlisted = download(place, { ...step, sha256: { listUrl: url('list'), name: 'k3s-arm64' } });
-    await expect(unlisted).rejects.toMatchObject({ code: 'DAAS_INSTALL_DOWNLOAD_FAILED' });
-    const missing = download(place, { ...step, url: url('gone'), sha256: sum });
-    await expect(missing).rejects.toThrow('HTTP 404');
-    expect(await readdir(directory)).toEqual([]);
-    await download(place, { ...step, sha256: { listUrl: url('list'), name: 'k3s' } });
-    expect(await readFile(place)).toEqual(body);
-  } finally {
-    server.close();
-    await rm(directory, { recursive: true });
-  }
 });

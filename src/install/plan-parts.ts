@@ -146,12 +146,12 @@ export function putBack(
     .map(({ path, copy, mode, uid, gid }): Step => {
       if (copy === null) return { kind: 'remove', path, why: 'it was not there before' };
       // Of a path that the plan itself adds, the machine still has the file; of any other it may have ours.
-      const kept = noted.has(path) ? facts.copies.get(copy) : facts.files.get(path);
-      if (!kept) throw damaged(copy, 'it is missing');
+      const kept = noted.has(path) ? facts.copies.get(copy) : facts.files.get(path)?.text;
+      if (kept === undefined) throw damaged(copy, 'it is missing');
       return {
         kind: 'write',
         path,
-        content: kept.text,
+        content: kept,
         mode,
         owner: { uid, gid },
         why: 'as it was before',

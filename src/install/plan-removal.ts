@@ -3,6 +3,7 @@ import { dropInPath, type MachineFacts, unitOf, unitPath } from './facts.ts';
 import { expectManager, forgetCertificate, forgetRecord, putBack, serviceOf } from './plan-parts.ts';
 import type { Role } from './record.ts';
 import type { Plan, Step } from './steps.ts';
+import { isOurs, unitCommand } from './unit-words.ts';
 import { environmentFileOf } from './units.ts';
 
 export interface RemovalRequest {
@@ -52,7 +53,8 @@ function planPlainRemoval(facts: MachineFacts, { role, programFiles }: RemovalRe
   const service = serviceOf(manager.kind, unit);
   const path = unitPath(role, manager.kind);
   const own = [path, environmentFileOf(unit, manager.kind), dropInPath(role)];
-  if (facts.files.get(path) && !isOurs(facts, path))
+  const text = facts.files.get(path)?.text;
+  if (text !== undefined && !isOurs(unitCommand(text, manager.kind)))
     throw new ConfigurationError(
       'DAAS_INSTALL_NOT_OURS',
       `${path} is not a unit of this program: remove plain k3s by its own script (k3s-agent-uninstall.sh)`,
@@ -71,10 +73,6 @@ function planPlainRemoval(facts: MachineFacts, { role, programFiles }: RemovalRe
     ...programFiles.map((one): Step => ({ kind: 'remove', path: one, why: 'the program itself' })),
   ];
   return { steps, undo: [], notes: notesOf(role) };
-}
-
-function isOurs(facts: MachineFacts, path: string): boolean {
-  return /^(?:ExecStart|command)=\S*k3s-daas\b/m.test(facts.files.get(path)?.text ?? '');
 }
 
 function notesOf(role: Role): readonly string[] {

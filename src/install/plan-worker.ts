@@ -18,7 +18,7 @@ import {
 } from './plan-parts.ts';
 import type { InstallRecord } from './record.ts';
 import type { Plan, RunStep, Step, UndoStep } from './steps.ts';
-import { commandOf, splitWords } from './unit-words.ts';
+import { isOurs, unitCommand } from './unit-words.ts';
 import { environmentFileOf, WORKER_UNIT, workerOpenrc, workerUnit } from './units.ts';
 
 export interface WorkerRequest {
@@ -155,25 +155,11 @@ interface FoundSetup {
 
 function setupOf(facts: MachineFacts, manager: ServiceManager): FoundSetup {
   const unit = facts.files.get(unitPath('worker', manager.kind))?.text;
-  const command =
-    unit === undefined ? undefined : manager.kind === 'systemd' ? commandOf(unit) : openrcCommand(unit);
+  const command = unit === undefined ? undefined : unitCommand(unit, manager.kind);
   if (!command) return { isForeign: unit !== undefined, flags: [], droppedFlags: [] };
-  if (command[0]?.endsWith('/k3s-daas'))
-    return { isForeign: false, flags: command.slice(2), droppedFlags: [] };
+  if (isOurs(command)) return { isForeign: false, flags: command.slice(2), droppedFlags: [] };
   const { flags, dropped } = carryFlags(command.slice(2));
   return { isForeign: true, flags, droppedFlags: dropped };
-}
-
-/** As k3s' installer writes it (`command_args="agent … >>/var/log/k3s-agent.log 2>&1"`), and as ours does. */
-function openrcCommand(script: string): readonly string[] | undefined {
-  const assigned = (name: string) => {
-    const form = new RegExp(`^${name}=(?:"((?:[^"\\\\]|\\\\[\\s\\S])*)"|('(?:[^']|'\\\\'')*')|(\\S*))`, 'm');
-    const [, double, single, plain] = form.exec(script) ?? [];
-    return double ?? (single === undefined ? plain : splitWords(single)[0]);
-  };
-  const program = assigned('command');
-  const words = (assigned('command_args') ?? '').replace(/>>[\s\S]*$/, '').replaceAll(/\\\n/g, ' ');
-  return program === undefined ? undefined : [program, ...splitWords(words)];
 }
 
 interface WantedFiles {

@@ -1,12 +1,15 @@
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { ConfigurationError } from '#base';
-import { type FileFact, type Machine, readFileFact } from './machine.ts';
+import { type FileFact, type Machine, readTrustedFile } from './machine.ts';
 
 /** What an installation found and replaced: the way back to plain k3s. Written before anything is changed. */
 export const RECORD_DIR = '/var/lib/k3s-daas-install';
 
 export type Role = 'worker' | 'gateway';
+
+/** Files of the directory itself: what is put back runs as root. */
+const copyForm = new RegExp(`^${RECORD_DIR}/[^/]+$`);
 
 const InstallRecord = z.strictObject({
   version: z.literal(1),
@@ -15,7 +18,7 @@ const InstallRecord = z.strictObject({
   replaced: z.array(
     z.strictObject({
       path: z.string().startsWith('/'),
-      copy: z.string().startsWith(`${RECORD_DIR}/`).nullable(),
+      copy: z.string().regex(copyForm).nullable(),
       mode: z.int(),
       uid: z.int(),
       gid: z.int(),
@@ -33,10 +36,10 @@ export const recordPath = (role: Role): string => join(RECORD_DIR, `${role}.json
 /** Throws `DAAS_INSTALL_RECORD_DAMAGED`: nothing is taken away by a list that is not whole. */
 export async function readRecord(machine: Machine, role: Role): Promise<InstallRecord | undefined> {
   const path = recordPath(role);
-  const file = await readFileFact(machine, path);
-  if (!file) return undefined;
+  const text = await readTrustedFile(machine, path, 'the record of the installation');
+  if (text === undefined) return undefined;
   try {
-    return InstallRecord.parse(JSON.parse(file.text));
+    return InstallRecord.parse(JSON.parse(text));
   } catch (cause) {
     throw damaged(path, 'it is not the record of an installation of this version', cause);
   }

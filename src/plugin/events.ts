@@ -1,4 +1,5 @@
 import type { ErrorField } from '#base';
+import type { Notice } from './notifier.ts';
 import type { AgentState } from './services.ts';
 
 /** What a host goes through, in this order; `degraded` and `run` alternate (docs/architecture.md). */
@@ -20,6 +21,23 @@ export interface HostEvents {
   'stake.found': { readonly recordId: string; readonly stakeMist: bigint };
   'seal.minted': { readonly tokenId: string; readonly recordId: string; readonly digest: string };
   'seal.found': { readonly tokenId: string; readonly recordId: string };
+  /** The stake and its live token were read on chain. */
+  'seal.read': {
+    readonly recordId: string;
+    readonly stakeMist: bigint;
+    readonly tokenId: string;
+    readonly epoch: bigint;
+    readonly expiresAtEpoch: bigint;
+  };
+  /** Another Seal token has taken the place of one; the host registers with it next. */
+  'seal.rotated': {
+    readonly tokenId: string;
+    readonly earlierTokenId: string;
+    readonly recordId: string;
+    readonly digest: string;
+  };
+  /** The successor is the key of the node now; the earlier key is gone. */
+  'node.key.changed': { readonly nodeId: string; readonly tokenId: string };
   /** The host asks a gateway to register this node; `worker.registered` or `registration.failed` follows. */
   'registration.begun': { readonly nodeId: string };
   'registration.failed': { readonly nodeId: string; readonly error: ErrorField };
@@ -39,9 +57,14 @@ export interface HostEvents {
   'agent.stopped': { readonly pid: number | undefined; readonly killedPids: readonly number[] };
   'agent.state.changed': { readonly from: AgentState['kind']; readonly to: AgentState['kind'] };
   'heartbeat.acknowledged': { readonly sequence: number; readonly directives: readonly string[] };
+  /** A directive that is about the stake: `rotate` or `top_up`. */
+  'gateway.directive': { readonly directive: string; readonly reason: string };
   'heartbeat.failed': { readonly error: ErrorField };
   'stake.slashed': { readonly recordId: string; readonly source: string };
   'stake.ended': { readonly recordId: string; readonly status: string; readonly source: string };
+  /** Something that a person should know of; again, with other words, when it has changed. */
+  'attention.needed': Notice;
+  'attention.ended': { readonly kind: string; readonly subject?: string | undefined };
   'latch.written': { readonly recordId: string };
   /** The last event of a host's life: why it ended. `error` is absent when it was asked to stop. */
   'host.ended': {

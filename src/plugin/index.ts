@@ -31,6 +31,7 @@ export { AgentArguments } from './agent-arguments.ts';
 export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
+export { type Notice, Notifier, type SentNotice } from './notifier.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';
 export { aCount, aListOf, anObject, aRecordOf, aValue, nothing, optional, type ReplyCheck } from './reply.ts';
 export { type SealedStake, SealTokenSource, type StakePreview } from './seal-token-source.ts';
@@ -49,9 +50,11 @@ export {
   HostClock,
   HostControl,
   type JoinCredential,
+  type KeyRotation,
   type NodeEnding,
   NodeIdentity,
   PluginJournal,
+  type ProposedSlash,
   type RegisterRequest,
   type Registration,
   type ResourceUsage,

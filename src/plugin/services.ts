@@ -22,6 +22,46 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<ChainReceipt>;
+  /**
+   * Replaces the record's Seal token by one for a node key (32 bytes), with its full life; `objectId` is the new one. The
+   * old token counts no longer as soon as this has landed. Asked again for the same token and key, it answers the same and
+   * sends nothing. Throws `DAAS_TOKEN_REPLACED` when the record names another token than `tokenId`, `DAAS_STAKE_TOO_LOW`,
+   * `DAAS_STAKE_NOT_ACTIVE`, `DAAS_STAKE_NOT_OURS`.
+   */
+  rotateSealToken(
+    request: { recordId: string; tokenId: string; holderKey: Uint8Array },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /**
+   * Adds coins to an active stake, once for each state of the record: `paidInMist` is `stakeMist + slashedMist` as it was
+   * read. Throws `DAAS_STAKE_CHANGED` when something was paid in since, `DAAS_TOP_UP_TOO_LOW`, `DAAS_STAKE_HELD` (a slash
+   * proposal is open), `DAAS_TERMS_NOT_ACCEPTED`, `DAAS_BALANCE_TOO_LOW`.
+   */
+  topUp(
+    request: {
+      recordId: string;
+      amountMist: bigint;
+      paidInMist: bigint;
+      /** That of the terms that were judged; when left out: the version at the time of the call. */
+      termsVersion?: bigint | undefined;
+    },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /** Deletes a Seal token: the node is out, the stake stays. */
+  revokeSealToken(
+    request: { recordId: string; tokenId: string },
+    signal?: AbortSignal,
+  ): Promise<ChainReceipt>;
+  /**
+   * Begins the unbonding of an active stake: its node id is free and its Seal token dead. The coins can be withdrawn from
+   * `unlockAtMs` of the record on. Throws `DAAS_STAKE_NOT_ACTIVE`, `DAAS_STAKE_NOT_OURS`.
+   */
+  requestUnstake(request: { recordId: string }, signal?: AbortSignal): Promise<ChainReceipt>;
+  /**
+   * Takes what is left of an unbonding or slashed stake. Throws `DAAS_STAKE_LOCKED` (not yet), `DAAS_STAKE_HELD`,
+   * `DAAS_STAKE_EMPTY`, `DAAS_STAKE_NOT_UNBONDING`.
+   */
+  withdraw(request: { recordId: string }, signal?: AbortSignal): Promise<ChainReceipt>;
   /** What `stakeForNode`, or `join` with a node key, would cost, simulated by the chain. Sends nothing; throws as they do. */
   simulateStake(
     request: StakeTerms & { holderKey?: Uint8Array },
@@ -32,8 +72,25 @@ export interface StakeChain extends ChainReader {
     request: { recordId: string; holderKey: Uint8Array },
     signal?: AbortSignal,
   ): Promise<SimulatedCost>;
+  /** A slash proposal of this cluster; undefined when it is closed or unknown. */
+  slashProposal(id: string, signal?: AbortSignal): Promise<ProposedSlash | undefined>;
+  /** What the wallet holds in coins, MIST: gas is paid from it. */
+  coinsMist(signal?: AbortSignal): Promise<bigint>;
   /** Settles the transaction that an earlier process had signed: sends the same bytes again, or finds the result. */
   settlePending(signal?: AbortSignal): Promise<ChainReceipt | undefined>;
+}
+/** What a staker has to know of a slash proposal to answer it. */
+export interface ProposedSlash {
+  readonly amountMist: bigint;
+  /** Written by the proposer. */
+  readonly reason: string;
+  /** SHA-256 of the evidence, 32 bytes; all zero when there is none. */
+  readonly evidence: Uint8Array;
+  /** Hash of the staker's answer; empty until then. */
+  readonly answer: Uint8Array;
+  /** It can be executed from then on, and answered before. */
+  readonly executableAtMs: number;
+  readonly expiresAtMs: number;
 }
 export interface StakeTerms {
   readonly nodeId: string;
@@ -47,6 +104,8 @@ export interface ChainReceipt {
   readonly objectId: string;
   /** The Seal token, when the same transaction made it. */
   readonly tokenId?: string | undefined;
+  /** What a top-up added, or a withdrawal took out. */
+  readonly amountMist?: bigint | undefined;
 }
 export interface SimulatedCost {
   /** The most that the gas may cost; what is not used stays in the coin. */
@@ -61,6 +120,23 @@ export interface NodeIdentity {
   readonly holderKey: Uint8Array;
   /** k3s' node password, hashed as k3s stores it: `$1:<salt>:15:8:1:<base64>`. */
   nodePasswordHash(): Promise<string>;
+  readonly rotation: KeyRotation;
+}
+
+/**
+ * The exchange of the node key when its Seal token is rotated: `prepare`, the rotation on chain, `adopt`, a registration,
+ * `complete`. Every step can be repeated, also by a later process.
+ */
+export interface KeyRotation {
+  /** Public key (32 bytes) of the successor, the same one until `complete`. It is kept beside the key, mode 0600. */
+  prepare(): Promise<Uint8Array>;
+  /** Whether this machine has the key that the token names. Proofs for the token are signed with it from then on. */
+  adopt(sealTokenId: string, holderKey: Uint8Array): Promise<boolean>;
+  /**
+   * If the token was adopted for the successor, that becomes the key of the node, and the earlier key is overwritten and
+   * removed. Whether the key has changed.
+   */
+  complete(sealTokenId: string): Promise<boolean>;
 }
 export const NodeIdentity: Token<NodeIdentity> = token('node-identity');
 

@@ -9,6 +9,7 @@ export {
   PROOF_PREFIX,
 } from './claims.ts';
 export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
+export { type NodeKeys, openNodeKeys, successorPath } from './node-keys.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';
 export { type FormReason, isSignedBy, type ParsedProof, type ParseOutcome, parseProof } from './proof.ts';
 export { createPublicKeys } from './public-keys.ts';

@@ -28,7 +28,8 @@ export async function readNodeKey(path: string): Promise<NodeKey | undefined> {
   return content === undefined ? undefined : parseNodeKey(content, path);
 }
 
-async function createNodeKey(path: string): Promise<NodeKey> {
+/** Makes a key in a file of its own, mode 0600. */
+export async function createNodeKey(path: string): Promise<NodeKey> {
   const { privateKey } = generateKeyPairSync('ed25519');
   makeTrustedDirectory(dirname(path), { what: 'the directory of the node key' });
   await replaceFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));

@@ -12,7 +12,8 @@ import {
   type ProofHeader,
   toNumericDate,
 } from './claims.ts';
-import { type NodeKey, openNodeKey } from './node-key.ts';
+import type { NodeKey } from './node-key.ts';
+import { type NodeKeys, openNodeKeys } from './node-keys.ts';
 import { hashNodePassword, openNodePassword } from './node-password.ts';
 
 /** One request that is to be proven. */
@@ -48,6 +49,17 @@ export function createProofSigner(nodeId: string, key: NodeKey): ProofSigner {
   return { nodeId, holderKey: key.publicKey, sign: (request) => signProof(nodeId, key, request) };
 }
 
+/** Signs with the key that belongs to the Seal token of each proof. */
+function signerOfKeys(nodeId: string, keys: NodeKeys): ProofSigner {
+  return {
+    nodeId,
+    get holderKey() {
+      return keys.current().publicKey;
+    },
+    sign: (request) => signProof(nodeId, keys.keyFor(request.sealTokenId), request),
+  };
+}
+
 async function signProof(nodeId: string, key: NodeKey, request: ProofRequest): Promise<string> {
   const { freshness, nowMs } = request;
   const x = Buffer.from(key.publicKey).toString('base64url');
@@ -77,7 +89,7 @@ async function signProof(nodeId: string, key: NodeKey, request: ProofRequest): P
 }
 
 /**
- * The node with its key and k3s node password, both read from their files or made when first needed.
+ * The node with its keys and k3s node password, read from their files or made when first needed.
  * @throws `DAAS_NODE_ID_INVALID`, and what `openNodeKey` throws.
  */
 export async function openNodeIdentity(options: {
@@ -92,9 +104,19 @@ export async function openNodeIdentity(options: {
       'DAAS_NODE_ID_INVALID',
       `the node id '${nodeId}' is not one lower-case DNS label of at most 63 characters (a-z, 0-9, '-', no dots)`,
     );
-  const signer = createProofSigner(nodeId, await openNodeKey(keyFile));
+  const keys = await openNodeKeys(keyFile);
+  const signer = signerOfKeys(nodeId, keys);
   return {
-    ...signer,
+    nodeId,
+    get holderKey() {
+      return signer.holderKey;
+    },
+    sign: (request) => signer.sign(request),
+    rotation: {
+      prepare: () => keys.prepare(),
+      adopt: (sealTokenId, holderKey) => keys.adopt(sealTokenId, holderKey),
+      complete: (sealTokenId) => keys.complete(sealTokenId),
+    },
     nodePasswordHash: async () => hashNodePassword(await openNodePassword(passwordFile)),
   };
 }

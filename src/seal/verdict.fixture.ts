@@ -64,6 +64,8 @@ const recordFacts = (spoil: Spoil): ChainFacts['record'] => ({
   token: 'liveToken' in spoil ? spoil.liveToken : id('a'),
   tokenSequence: 1n,
   openProposals: 0n,
+  proposals: [],
+  holdUntilMs: 0,
   minimumWhenStakedMist: 1n,
   lastSequence: 1n,
 });
@@ -92,6 +94,7 @@ const clusterFacts = (): ChainFacts['cluster'] => ({
   gateways: [],
   changeSequence: 1n,
   criticalRing: [],
+  forcedRing: [],
   otherRing: [],
   droppedCritical: 0n,
   droppedOther: 0n,

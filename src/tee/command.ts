@@ -45,6 +45,7 @@ export function examineCommand(
       platform: answer.platform,
       measurements: { measurement: answer.measurement },
       reportData: answer.reportData === null ? undefined : Buffer.from(answer.reportData, 'hex'),
+      details: { covers: answer.covers },
     },
     measured: measuredBy(answer, policy),
   };

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { asBuffer } from './bytes.ts';
 import { readCertificate } from './certificate.ts';
 import { readCrl } from './crl.ts';
@@ -26,11 +27,26 @@ function about(item: CollateralItem): About {
   try {
     return readable(item);
   } catch (error) {
-    if (error instanceof Refusal || error instanceof SyntaxError)
-      return { subject: `not readable: ${error.message}`, fromMs: undefined, toMs: undefined };
+    if (error instanceof Refusal || error instanceof SyntaxError) return unreadable(error.message);
     throw error;
   }
 }
+
+function unreadable(why: string): About {
+  return { subject: `not readable: ${why}`, fromMs: undefined, toMs: undefined };
+}
+
+/** Of what Intel replies, the part that people look for. */
+const Inner = z.object({
+  id: z.string().optional(),
+  fmspc: z.string().optional(),
+  issueDate: z.string(),
+  nextUpdate: z.string(),
+});
+const Reply = z.union([
+  z.object({ tcbInfo: Inner }).transform(({ tcbInfo }) => tcbInfo),
+  z.object({ enclaveIdentity: Inner }).transform(({ enclaveIdentity }) => enclaveIdentity),
+]);
 
 function readable({ name, content }: CollateralItem): About {
   const bytes = asBuffer(content);
@@ -42,12 +58,12 @@ function readable({ name, content }: CollateralItem): About {
     const { thisUpdateMs, nextUpdateMs, revoked } = readCrl(bytes);
     return { subject: `${revoked.size} revoked`, fromMs: thisUpdateMs, toMs: nextUpdateMs };
   }
-  const reply = JSON.parse(bytes.toString('utf8')) as Record<string, Record<string, unknown> | undefined>;
-  const inner = reply.tcbInfo ?? reply.enclaveIdentity ?? {};
-  const subject = typeof inner.fmspc === 'string' ? `, FMSPC ${inner.fmspc.toLowerCase()}` : '';
+  const reply = Reply.safeParse(JSON.parse(bytes.toString('utf8')));
+  if (!reply.success) return unreadable('it is no reply of Intel’s');
+  const { id = 'no id', fmspc, issueDate, nextUpdate } = reply.data;
   return {
-    subject: `${String(inner.id)}${subject}`,
-    fromMs: Date.parse(String(inner.issueDate)),
-    toMs: Date.parse(String(inner.nextUpdate)),
+    subject: fmspc === undefined ? id : `${id}, FMSPC ${fmspc.toLowerCase()}`,
+    fromMs: Date.parse(issueDate),
+    toMs: Date.parse(nextUpdate),
   };
 }

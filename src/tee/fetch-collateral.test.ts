@@ -122,6 +122,44 @@ test('a reply without end is given up', async () => {
   }
 });
 
+test.each([
+  ['a certificate that is none', '%zz', 'cannot be read'],
+  ['no certificate', 'nothing', 'has no certificates'],
+  ['more certificates than a chain has', encodeURIComponent(pemOf(Buffer.of(1)).repeat(9)), 'cannot be read'],
+])('a service whose header has %s is named', async (_what, header, message) => {
+  const life = new Lifetime();
+  try {
+    const evidence = await devQuote({ nowMs: NOW });
+    const reply = { body: '{}', headers: { 'TCB-Info-Issuer-Chain': header } };
+    const { options } = await vendor(life, {
+      '/tdx/certification/v4/tcb?fmspc=00606a000000': reply,
+      '/tdx/certification/v4/qe/identity': reply,
+      '/sgx/certification/v4/pckcrl?ca=platform&encoding=der': reply,
+      '/root.crl': reply,
+    });
+    await expect(fetchCollateral(evidence, options)).rejects.toMatchObject({
+      code: 'DAAS_TEE_COLLATERAL_UNREACHABLE',
+      message: expect.stringContaining(message) as string,
+    });
+  } finally {
+    await life.close();
+  }
+});
+
+test('for a quote or a report that cannot be read nothing is asked, and the reason is said', async () => {
+  const life = new Lifetime();
+  try {
+    const { asked, options } = await vendor(life, {});
+    for (const kind of ['tdx', 'sgx', 'sev-snp'] as const)
+      await expect(
+        fetchCollateral({ kind, bytes: Buffer.alloc(64), collateral: [] }, options),
+      ).rejects.toMatchObject({ code: 'DAAS_TEE_EVIDENCE_REFUSED', details: { reasons: [{}] } });
+    expect(asked).toEqual([]);
+  } finally {
+    await life.close();
+  }
+});
+
 test('evidence survives its file, and is read from bytes, hexadecimal and base64 alike', async () => {
   const { root: _, ...evidence } = await devSnp({ nowMs: NOW });
   const again = parseEvidence(Buffer.from(formatEvidence(evidence)), 'the test');

@@ -1,12 +1,13 @@
-import { DaasError, messageOf } from '#base';
+import { DaasError, EXIT } from '#base';
 import { isZero, toHex } from './bytes.ts';
-import { derOfPem, pemOf, readCertificates } from './certificate.ts';
+import { readCertificates } from './certificate.ts';
 import type { CollateralItem, Evidence } from './evidence.ts';
-import { Examination } from './examination.ts';
+import { Examination, Refusal, refuse } from './examination.ts';
 import { readPck } from './pck.ts';
 import { PRODUCTS, type Product } from './policy.ts';
 import { readQuote } from './quote.ts';
 import { readSnpReport, type SnpTcb } from './snp-report.ts';
+import { CHAIN_HEADERS, certificatesIn, chainIn, get, itemOf, type RequestOptions } from './vendor-reply.ts';
 
 /** Where collateral is fetched: the vendors' services, or mirrors of them. */
 export interface CollateralServices {
@@ -22,21 +23,17 @@ export const VENDOR_SERVICES: CollateralServices = {
   intelRootCrl: 'https://certificates.trustedservices.intel.com/IntelSGXRootCA.der',
 };
 
-export interface FetchOptions {
+export interface FetchOptions extends RequestOptions {
   readonly services: CollateralServices;
-  readonly nowMs: number;
-  readonly signal: AbortSignal;
   /** The product line, for a report of version 2, which does not name it; default Milan. */
   readonly product?: Product | undefined;
 }
-
-const LONGEST_BYTES = 4_194_304;
 
 /**
  * Fetches what the vendor publishes about the machine of this evidence. Nothing fetched is believed: `verify` checks it each
  * time. For commands and tasks in the background, never for a request that somebody waits for.
  * @returns nothing for kinds that have no collateral, and for Nitro, whose documents bring their chain
- * @throws DaasError `DAAS_TEE_COLLATERAL_UNREACHABLE`; Refusal, when the evidence cannot be read
+ * @throws DaasError `DAAS_TEE_COLLATERAL_UNREACHABLE`; `DAAS_TEE_EVIDENCE_REFUSED` for evidence that cannot be read
  */
 export async function fetchCollateral(
   evidence: Evidence,
@@ -48,7 +45,7 @@ export async function fetchCollateral(
 }
 
 async function fetchAmd({ bytes }: Evidence, options: FetchOptions): Promise<readonly CollateralItem[]> {
-  const report = readSnpReport(Buffer.from(bytes), new Examination(options.nowMs, []));
+  const report = readable(() => readSnpReport(Buffer.from(bytes), new Examination(options.nowMs, [])));
   const product = report.product ?? options.product ?? PRODUCTS[0];
   const base = `${options.services.amd}/vcek/v1/${product}`;
   const vcek = await get(vcekUrl(base, report.chipId, report.tcb(product).reported, product), options);
@@ -56,7 +53,9 @@ async function fetchAmd({ bytes }: Evidence, options: FetchOptions): Promise<rea
   const crl = await get(`${base}/crl`, options);
   return [
     itemOf('certificate', vcek),
-    ...derOfPem(chain.body.toString('latin1')).map((body) => itemOf('certificate', { ...chain, body })),
+    ...certificatesIn(chain, () => chain.body.toString('latin1')).map((body) =>
+      itemOf('certificate', { ...chain, body }),
+    ),
     itemOf('crl', crl),
   ];
 }
@@ -74,73 +73,46 @@ async function fetchIntel(
   tee: 'sgx' | 'tdx',
   options: FetchOptions,
 ): Promise<readonly CollateralItem[]> {
-  const quote = readQuote(Buffer.from(bytes), tee, new Examination(options.nowMs, []));
-  const [leaf, issuer] = readCertificates(quote.pckChain);
-  if (!leaf || !issuer) throw unreachable('the PCK chain of the quote', 'it has no certificates');
-  const { fmspc } = readPck(leaf);
-  const ca = issuer.name.includes('Processor') ? 'processor' : 'platform';
+  const { fmspc, ca } = readable(() => platformOf(Buffer.from(bytes), tee, options));
   const { intel, intelRootCrl } = options.services;
   const tcbInfo = await get(`${intel}/${tee}/certification/v4/tcb?fmspc=${fmspc}`, options);
   const identity = await get(`${intel}/${tee}/certification/v4/qe/identity`, options);
   const pckCrl = await get(`${intel}/sgx/certification/v4/pckcrl?ca=${ca}&encoding=der`, options);
   const rootCrl = await get(intelRootCrl, options);
   return [
-    { ...itemOf('tcb-info', tcbInfo), issuerChain: chainIn(tcbInfo, 'tcb-info-issuer-chain') },
+    { ...itemOf('tcb-info', tcbInfo), issuerChain: chainIn(tcbInfo, CHAIN_HEADERS['tcb-info']) },
     {
       ...itemOf('qe-identity', identity),
-      issuerChain: chainIn(identity, 'sgx-enclave-identity-issuer-chain'),
+      issuerChain: chainIn(identity, CHAIN_HEADERS['qe-identity']),
     },
     itemOf('crl', pckCrl),
     itemOf('crl', rootCrl),
   ];
 }
 
-interface Reply {
-  readonly url: string;
-  readonly body: Buffer;
-  readonly headers: Headers;
-  readonly fetchedAtMs: number;
+/** Which platform a quote is of, and which CA of Intel’s issued its certificate. */
+function platformOf(bytes: Buffer, tee: 'sgx' | 'tdx', { nowMs }: FetchOptions) {
+  const { pckChain } = readQuote(bytes, tee, new Examination(nowMs, []));
+  const [leaf, issuer] = readCertificates(pckChain);
+  if (!leaf || !issuer) return refuse('chain-invalid', 'the PCK chain of the quote lacks a certificate');
+  const ca = issuer.name.includes('Processor') ? 'processor' : 'platform';
+  return { fmspc: readPck(leaf).fmspc, ca };
 }
 
-async function get(url: string, { signal, nowMs }: FetchOptions): Promise<Reply> {
+/** Evidence that cannot be read names no machine to ask for. */
+function readable<Result>(read: () => Result): Result {
   try {
-    // A vendor's service that sends its callers elsewhere is not the one that was named.
-    const response = await fetch(url, { signal, redirect: 'error' });
-    if (!response.ok) throw unreachable(url, `it replied ${response.status}`);
-    return { url, body: await bodyOf(response), headers: response.headers, fetchedAtMs: nowMs };
-  } catch (error) {
-    if (error instanceof DaasError) throw error;
-    throw unreachable(url, messageOf(error), error);
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof Refusal)) throw cause;
+    throw new DaasError(
+      'DAAS_TEE_EVIDENCE_REFUSED',
+      `the evidence does not show what to fetch: ${cause.check}, ${cause.message}`,
+      {
+        cause,
+        exitCode: EXIT.unexpected,
+        details: { reasons: [{ check: cause.check, message: cause.message }] },
+      },
+    );
   }
-}
-
-async function bodyOf(response: Response): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > LONGEST_BYTES) throw new Error(`the reply is longer than ${LONGEST_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function itemOf(name: CollateralItem['name'], { url, body, fetchedAtMs }: Reply): CollateralItem {
-  return { name, content: body, source: url, fetchedAtMs };
-}
-
-/** Intel sends the chain of the signer in a header, percent-encoded. */
-function chainIn({ url, headers }: Reply, header: string): string {
-  const encoded = headers.get(header) ?? '';
-  const chain = derOfPem(decodeURIComponent(encoded)).map(pemOf).join('');
-  if (chain === '') throw unreachable(url, `its reply lacks the header ${header}`);
-  return chain;
-}
-
-function unreachable(url: string, why: string, cause?: unknown): DaasError {
-  return new DaasError(
-    'DAAS_TEE_COLLATERAL_UNREACHABLE',
-    `collateral cannot be fetched from ${url}: ${why}. Try again later, or set a mirror`,
-    { cause, isRetryable: true, details: { url } },
-  );
 }

@@ -1,16 +1,15 @@
-import { execFile } from 'node:child_process';
 import { messageOf } from '#base';
+import { askProgram } from './ask-program.ts';
 import { toHex } from './bytes.ts';
 import type { CommandOutcome } from './command.ts';
 import type { Evidence } from './evidence.ts';
 import type { Policy } from './policy.ts';
-
-const LONGEST_OUTPUT = 65_536;
+import { LONGEST } from './verify.ts';
 
 /**
  * Runs the program that the policy names for evidence of the kind `command`: one line of JSON in (`format`, `evidence` in
- * base64, `reportData` in hexadecimal or null, `nowMs`), one JSON object out. It gets no environment but PATH: secrets of
- * this process are none of its business.
+ * base64, `reportData` in hexadecimal or null, `nowMs`), one JSON object out. A program that others can write is not run, nor one
+ * for evidence that is too long.
  * @returns `undefined` when the policy names no program
  */
 export async function runCommand(
@@ -22,32 +21,25 @@ export async function runCommand(
   const programs = accept.command?.programs ?? {};
   const chosen = Object.hasOwn(programs, format) ? programs[format] : undefined;
   if (!chosen) return undefined;
+  const { program, arguments: words, timeout } = chosen;
+  if (bytes.length > LONGEST.command)
+    return { kind: 'failed', message: `${program} is not asked: the evidence has ${bytes.length} bytes` };
   const question = {
     format,
     evidence: Buffer.from(bytes).toString('base64'),
     reportData: reportData ? toHex(reportData) : null,
     nowMs,
   };
-  return new Promise((resolve) => {
-    const child = execFile(
-      chosen.program,
-      chosen.arguments,
-      {
-        timeout: chosen.timeout,
-        killSignal: 'SIGKILL',
-        maxBuffer: LONGEST_OUTPUT,
-        env: { PATH: process.env.PATH ?? '' },
-        ...(signal && { signal }),
-      },
-      (error, output) =>
-        resolve(
-          error
-            ? { kind: 'failed', message: `${chosen.program} failed: ${messageOf(error).trim()}` }
-            : { kind: 'answered', output },
-        ),
-    );
-    // A program that does not read its input ends it early: its answer decides, not the broken pipe.
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end(`${JSON.stringify(question)}\n`);
-  });
+  const call = {
+    program,
+    arguments: words,
+    timeoutMs: timeout,
+    input: `${JSON.stringify(question)}\n`,
+    origin: 'accept.command.programs of the policy',
+  };
+  try {
+    return { kind: 'answered', output: (await askProgram(call, signal)).toString() };
+  } catch (error) {
+    return { kind: 'failed', message: `${program} failed: ${messageOf(error).trim()}` };
+  }
 }

@@ -1,31 +1,35 @@
+import { DaasError, EXIT } from '#base';
 import type { Evidence } from './evidence.ts';
+import { TPM_PCRS } from './tpm.ts';
 import type { Claims } from './verdict.ts';
 
 /**
  * A policy to begin with, as JSON: production, accepting exactly what this evidence shows. An operator compares the
  * measurement with one that was computed from the image, before the policy is worth anything.
+ * @param program what reads evidence of the kind `command`
+ * @throws DaasError `DAAS_TEE_EVIDENCE_REFUSED`, when nothing was measured that a policy could name
  */
-export function suggestPolicy(evidence: Evidence, claims: Claims): Readonly<Record<string, unknown>> {
+export function suggestPolicy(
+  evidence: Evidence,
+  claims: Claims,
+  program?: string,
+): Readonly<Record<string, unknown>> {
   return {
     format: 'k3s-daas-tee-policy/1',
     mode: 'production',
     minimumCoverage: 'platform only',
-    accept: { [evidence.kind]: acceptOf(evidence, claims) },
+    accept: { [evidence.kind]: acceptOf(evidence, claims, program) },
   };
 }
 
 const NAME = 'as shown by the evidence';
 
-function acceptOf({ kind, format = '' }: Evidence, { measurements, tcb, details }: Claims): object {
-  const pcrs = (...indexes: readonly number[]) => ({
-    name: NAME,
-    pcrs: Object.fromEntries(
-      indexes.flatMap((index) => {
-        const value = measurements[`pcr${index}`];
-        return value === undefined ? [] : [[String(index), value]];
-      }),
-    ),
-  });
+function acceptOf(
+  { kind, format = '' }: Evidence,
+  { measurements, tcb, details }: Claims,
+  program: string | undefined,
+): object {
+  const pcrs = (...indexes: readonly number[]) => measuredPcrs(measurements, indexes);
   switch (kind) {
     case 'nitro':
       return { measurements: [pcrs(0, 1, 2)], maxAge: '1h' };
@@ -43,14 +47,28 @@ function acceptOf({ kind, format = '' }: Evidence, { measurements, tcb, details 
     case 'tpm':
       return {
         attestationKeys: [details?.attestationKey],
-        measurements: [pcrs(0, 2, 4, 7, 8, 9, 11)],
+        measurements: [pcrs(...TPM_PCRS)],
       };
     case 'command':
       return {
-        programs: { [format]: { program: '/path/to/verifier' } },
-        measurements: [{ name: NAME, measurement: measurements.measurement, covers: 'application' }],
+        programs: { [format]: { program } },
+        measurements: [{ name: NAME, measurement: measurements.measurement, covers: details?.covers }],
       };
     default:
       return kind satisfies never;
   }
+}
+
+/** Of the registers those that something was measured into: a policy that names another one accepts nothing. */
+function measuredPcrs(measurements: Claims['measurements'], indexes: readonly number[]): object {
+  const measured = indexes.flatMap((index): [string, string][] => {
+    const value = measurements[`pcr${index}`];
+    return value === undefined || /^(?:0+|f+)$/.test(value) ? [] : [[String(index), value]];
+  });
+  if (measured.length > 0) return { name: NAME, pcrs: Object.fromEntries(measured) };
+  throw new DaasError(
+    'DAAS_TEE_EVIDENCE_REFUSED',
+    `no policy can name what this evidence measures: it shows no value of PCR ${indexes.join(', ')}`,
+    { exitCode: EXIT.unexpected, details: { registers: indexes } },
+  );
 }

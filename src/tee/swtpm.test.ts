@@ -8,8 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Evidence } from './evidence.ts';
 import { policyOf } from './policy.fixture.ts';
-import { tpmExtraDataOf } from './report-data.ts';
-import { encodeTpmEnvelope } from './tpm.ts';
+import { tpmProvider } from './provide-tpm.ts';
 import { verify } from './verify.ts';
 
 /** Quotes of a TPM as the industry's own tools make them: TPM 2.0 in software (swtpm), and tpm2-tools. */
@@ -19,6 +18,7 @@ const missing = ['swtpm', 'tpm2_quote'].filter(
 const named = missing.length > 0 ? ` (needs ${missing.join(', ')})` : '';
 const REPORT_DATA = Buffer.alloc(64, 0xcd);
 const PCRS = [0, 4, 11];
+const HANDLE = '0x81010002';
 const run = promisify(execFile);
 
 async function freePort(): Promise<number> {
@@ -70,40 +70,18 @@ describe.skipIf(missing.length > 0)(`a TPM in software${named}`, () => {
     const ak = ['-C', 'ek.ctx', '-c', 'ak.ctx', '-G', algorithm, '-g', 'sha256', '-s', scheme];
     await tool('tpm2_createak', '-Q', ...ak, '-u', 'ak.pub', '-f', 'tss', '-n', 'ak.name');
     await tool('tpm2_flushcontext', '-t');
-    const selection = `sha256:${PCRS.join()}`;
-    const extra = tpmExtraDataOf(REPORT_DATA).toString('hex');
-    await tool(
-      'tpm2_quote',
-      '-Q',
-      '-c',
-      'ak.ctx',
-      '-l',
-      selection,
-      '-q',
-      extra,
-      '-g',
-      'sha256',
-      '-m',
-      'quote',
-      '-s',
-      'signature',
-    );
-    await tool('tpm2_flushcontext', '-t');
-    await tool('tpm2_pcrread', '-Q', selection, '-o', 'pcrs');
-    const read = (name: string) => readFile(join(directory, name));
-    const values = await read('pcrs');
-    const pcrs = new Map(PCRS.map((index, at) => [index, values.subarray(32 * at, 32 * at + 32)]));
-    const bytes = encodeTpmEnvelope({
-      quote: await read('quote'),
-      signature: await read('signature'),
-      key: await read('ak.pub'),
-      pcrs,
-    });
-    return {
-      evidence: { kind: 'tpm', bytes, collateral: [] },
-      name: (await read('ak.name')).toString('hex'),
-    };
+    // A key stays in the TPM under a handle; the file of a context is good until the TPM starts again.
+    await tool('tpm2_evictcontrol', '-Q', '-c', 'ak.ctx', HANDLE);
+    try {
+      const { evidence } = await provider().provide(REPORT_DATA, AbortSignal.timeout(60_000));
+      return { evidence, name: (await readFile(join(directory, 'ak.name'))).toString('hex') };
+    } finally {
+      await tool('tpm2_evictcontrol', '-Q', '-c', HANDLE);
+    }
   }
+
+  const provider = (attestationKey: string | undefined = HANDLE) =>
+    tpmProvider({ attestationKey, pcrs: PCRS, tcti: env.TPM2TOOLS_TCTI });
 
   test.each(['ecc', 'rsa'] as const)(
     'a quote by an %s key is accepted for its key, its PCRs and its report data',
@@ -149,6 +127,19 @@ describe.skipIf(missing.length > 0)(`a TPM in software${named}`, () => {
     expect(verify(after.evidence, policy, { nowMs: 0 }).reasons.map(({ check }) => check)).toEqual([
       'measurement-unknown',
     ]);
+  });
+
+  test('a key that is not there, or is none, makes no evidence', { timeout: 60_000 }, async () => {
+    const signal = AbortSignal.timeout(60_000);
+    await expect(provider().provide(REPORT_DATA, signal)).rejects.toMatchObject({
+      code: 'DAAS_TEE_DEVICE_FAILED',
+      message: expect.stringContaining('tpm2_readpublic failed') as string,
+    });
+    expect(await provider().find()).toMatchObject({ isHere: true });
+    await expect(provider('--help').provide(REPORT_DATA, signal)).rejects.toMatchObject({
+      code: 'DAAS_TEE_DEVICE_MISSING',
+      message: expect.stringContaining('is no attestation key') as string,
+    });
   });
 });
 

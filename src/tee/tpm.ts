@@ -2,7 +2,7 @@ import { createHash, verify } from 'node:crypto';
 import { FIXED_HALVES, toHex } from './bytes.ts';
 import { type CborMap, type CborValue, decodeCbor, encodeCbor } from './cbor.ts';
 import type { Evidence } from './evidence.ts';
-import { type Examination, refuse } from './examination.ts';
+import { type Examination, Refusal, refuse } from './examination.ts';
 import { measuredBy } from './nitro.ts';
 import type { TpmPolicy } from './policy.ts';
 import { KEY_ATTRIBUTES, readTpmKey, readTpmQuote, readTpmSignature, type TpmKey } from './tpm-structures.ts';
@@ -20,6 +20,9 @@ export interface TpmEnvelope {
   readonly pcrs: ReadonlyMap<number, Buffer>;
 }
 
+/** Firmware, boot loader, Secure Boot's policy, kernel, initrd and command line: what is worth a quote. */
+export const TPM_PCRS: readonly number[] = [0, 2, 4, 7, 8, 9, 11];
+
 /** The bytes of evidence of the kind `tpm`: a CBOR map. */
 export function encodeTpmEnvelope({ quote, signature, key, pcrs }: TpmEnvelope): Buffer {
   const fields: [string, CborValue][] = [
@@ -29,6 +32,16 @@ export function encodeTpmEnvelope({ quote, signature, key, pcrs }: TpmEnvelope):
     ['pcrs', new Map(pcrs)],
   ];
   return encodeCbor(new Map(fields));
+}
+
+/** The name of the key that evidence shows, for people; `undefined` when it cannot be read. */
+export function attestationKeyOf(bytes: Uint8Array): string | undefined {
+  try {
+    return readTpmKey(readEnvelope(Buffer.from(bytes)).key).name;
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
 }
 
 /** Checks a quote of a TPM 2.0 by an attestation key that the policy names. */

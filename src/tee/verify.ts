@@ -20,7 +20,7 @@ export interface Circumstances {
 }
 
 /** Longer than any evidence of a kind; a TDX quote comes padded to 8000 bytes. */
-const LONGEST: Readonly<Record<EvidenceKind, number>> = {
+export const LONGEST: Readonly<Record<EvidenceKind, number>> = {
   nitro: 32_768,
   nitrotpm: 32_768,
   'sev-snp': 4_096,

@@ -83,6 +83,8 @@ export class FakeChain implements ChainReader, ChangeFollower {
   caHashes: Uint8Array[] = [];
   /** Records in the ring of urgent changes, the oldest first. */
   criticalRecords: string[] = [];
+  /** Of these, those that a slash or the admin has put there. */
+  forcedRecords: string[] = [];
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #followers = new Set<(report: FollowerReport) => void>();
   #sequence = 0n;
@@ -179,6 +181,8 @@ export class FakeChain implements ChainReader, ChangeFollower {
       token: undefined,
       tokenSequence: 0n,
       openProposals: 0n,
+      proposals: [],
+      holdUntilMs: 0,
       lastSequence: BigInt(this.#count),
       ...record,
     });
@@ -221,6 +225,22 @@ export class FakeChain implements ChainReader, ChangeFollower {
   /** The cluster asks for a larger stake from now on. */
   requireStake(minimumWorkerStakeMist: bigint): void {
     this.parameters = { ...this.parameters, minimumWorkerStakeMist };
+  }
+
+  /** A slasher of the cluster opens a proposal against the record. */
+  propose(recordId: string, expiresAtMs: number): void {
+    const proposer = fakeId('slasher');
+    const { proposals: earlier } = this.expectRecord(recordId);
+    const id = fakeId(`proposal ${earlier.length + 1} against ${recordId}`);
+    const proposals = [...earlier, { id, proposer, expiresAtMs, voters: [proposer] }];
+    this.change(recordId, { proposals, openProposals: BigInt(proposals.length) }, { announce: false });
+    this.report({ others: [recordId] });
+  }
+
+  /** The admin forces the record into unbonding. */
+  forceUnstake(recordId: string): void {
+    this.forcedRecords.push(recordId);
+    this.change(recordId, { status: 'unbonding' });
   }
 
   slash(recordId: string): void {
@@ -272,6 +292,10 @@ export class FakeChain implements ChainReader, ChangeFollower {
     };
   }
 
+  #lastCritical(record: string): bigint {
+    return BigInt(this.criticalRecords.lastIndexOf(record) + 1);
+  }
+
   #cluster(): Cluster {
     return {
       id: this.clusterId,
@@ -287,6 +311,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
       gateways: this.gateways,
       changeSequence: this.#sequence,
       criticalRing: this.criticalRecords.map((record, index) => ({ record, sequence: BigInt(index + 1) })),
+      forcedRing: this.forcedRecords.map((record) => ({ record, sequence: this.#lastCritical(record) })),
       otherRing: [],
       droppedCritical: 0n,
       droppedOther: 0n,

@@ -1,6 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Clock, DaasError, Secret, type Secret as SecretType } from '#base';
 import {
+  type AdmittedName,
+  type ForeignPassword,
+  type ForeignPasswordChange,
   isOperatorsName,
   type KubernetesNode,
   type KubernetesPort,
@@ -19,8 +22,12 @@ const reads: readonly PortMethod[] = [
   'leaseRenewedAtMs',
   'nodePassword',
   'admittedNames',
+  'admittedName',
+  'showsCertificates',
+  'clientAuthorities',
   'joinCredentials',
   'watchNodes',
+  'watchForeignPasswords',
 ];
 
 /**
@@ -30,6 +37,13 @@ const reads: readonly PortMethod[] = [
  */
 export class FakeKubernetes implements KubernetesPort {
   readonly names = new Map<string, string>();
+  /** The staked names as they were last admitted, with the certificates that count. */
+  readonly admitted = new Map<string, AdmittedName>();
+  /** Finalizers that somebody has set on a Node. */
+  readonly finalizers = new Map<string, readonly string[]>();
+  /** PEM; of a CA that a test made. */
+  clientCa = '';
+  hasFingerprints = true;
   readonly passwords = new Map<string, NodePasswordSecret>();
   readonly credentials = new Map<string, LiveJoinCredential & { readonly secret: string }>();
   /** When the kubelet of a Node renewed its Lease. */
@@ -42,6 +56,8 @@ export class FakeKubernetes implements KubernetesPort {
   isDown = false;
   readonly #nodes = new Map<string, KubernetesNode>();
   readonly #listeners = new Set<(change: NodeChange) => void>();
+  readonly #foreignPasswords = new Map<string, ForeignPassword>();
+  readonly #passwordListeners = new Set<(change: ForeignPasswordChange) => void>();
   readonly #answers = new Map<string, Promise<boolean>>();
   readonly #clock: Clock;
 
@@ -76,6 +92,14 @@ export class FakeKubernetes implements KubernetesPort {
     this.#listeners.delete(listener);
   }
 
+  async watchForeignPasswords(listener: (change: ForeignPasswordChange) => void, signal: AbortSignal) {
+    await this.#enter('watchForeignPasswords');
+    listener({ kind: 'listed', passwords: [...this.#foreignPasswords.values()] });
+    this.#passwordListeners.add(listener);
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    this.#passwordListeners.delete(listener);
+  }
+
   async nodePassword(nodeId: string) {
     await this.#enter('nodePassword', nodeId);
     return this.passwords.get(nodeId);
@@ -83,6 +107,7 @@ export class FakeKubernetes implements KubernetesPort {
   async reserveNodePassword({ nodeId, hash, recordId }: { nodeId: string; hash: string; recordId: string }) {
     await this.#enter('reserveNodePassword', nodeId);
     this.passwords.delete(nodeId);
+    this.#removeForeignPassword(nodeId);
     // The moment in which the name is not reserved.
     await this.before?.('reserveNodePassword', `gap of ${nodeId}`);
     this.passwords.set(nodeId, { nodeId, hash, recordId });
@@ -96,15 +121,22 @@ export class FakeKubernetes implements KubernetesPort {
     await this.#enter('admittedNames');
     return new Map(this.names);
   }
-  async admitName({ nodeId, tier }: { nodeId: string; tier: string }) {
+  async admittedName(name: string) {
+    await this.#enter('admittedName', name);
+    return this.names.get(name);
+  }
+  async admitName(request: AdmittedName) {
+    const { nodeId, tier } = request;
     await this.#enter('admitName', nodeId);
     this.#mustNotBeReserved(nodeId);
     this.names.set(nodeId, tier);
+    this.admitted.set(nodeId, request);
   }
   async removeName(nodeId: string) {
     await this.#enter('removeName', nodeId);
     this.#mustNotBeReserved(nodeId);
     this.names.delete(nodeId);
+    this.admitted.delete(nodeId);
   }
   async relistName({ name, from, to }: { name: string; from: string; to: string }) {
     const isListed = () => this.names.get(name) === from;
@@ -172,8 +204,20 @@ export class FakeKubernetes implements KubernetesPort {
   async deleteNode({ nodeId, uid }: { nodeId: string; uid?: string }) {
     await this.#enter('deleteNode', nodeId);
     const node = this.#nodes.get(nodeId);
-    if (!node || (uid !== undefined && node.uid !== uid)) return;
+    if (!node || (uid !== undefined && node.uid !== uid)) return [];
     this.removeNode(nodeId);
+    const stripped = this.finalizers.get(nodeId) ?? [];
+    this.finalizers.delete(nodeId);
+    return stripped;
+  }
+
+  async showsCertificates() {
+    await this.#enter('showsCertificates');
+    return this.hasFingerprints;
+  }
+  async clientAuthorities() {
+    await this.#enter('clientAuthorities');
+    return this.clientCa;
   }
 
   // What others do to the cluster.
@@ -217,6 +261,7 @@ export class FakeKubernetes implements KubernetesPort {
     this.#nodes.delete(name);
     // As k3s does: the password goes with its Node.
     this.passwords.delete(name);
+    this.#removeForeignPassword(name);
     this.#tell({ kind: 'deleted', node });
   }
   has(name: string): boolean {
@@ -237,11 +282,16 @@ export class FakeKubernetes implements KubernetesPort {
     const reserved = this.passwords.get(nodeId);
     if (reserved) return (await this.#isRight(password, reserved.hash)) ? 200 : 403;
     this.passwords.set(nodeId, { nodeId, hash: `of ${password.reveal()}`, recordId: undefined });
+    this.#addForeignPassword(nodeId);
     return 200;
   }
-  /** A kubelet with a certificate for the name, whenever it got it: the policy looks at the admitted names alone. */
-  createNodeAs(nodeId: string): 201 | 403 | 409 {
+  /**
+   * A kubelet makes its Node, with a certificate that the policies are shown (`fingerprint`), or with one that the name's
+   * own worker is taken to have shown.
+   */
+  createNodeAs(nodeId: string, fingerprint?: string): 201 | 403 | 409 {
     if ([undefined, RESERVED].includes(this.names.get(nodeId))) return 403;
+    if (fingerprint !== undefined && !this.#isVouched(nodeId, fingerprint)) return 403;
     if (this.#nodes.has(nodeId)) return 409;
     this.addNode(nodeId);
     return 201;
@@ -255,9 +305,36 @@ export class FakeKubernetes implements KubernetesPort {
     return known;
   }
 
+  /** Any other write of a kubelet: with any certificate of the name, unless it is contested. */
+  mayWriteAs(nodeId: string, fingerprint: string): boolean {
+    const listing = this.names.get(nodeId);
+    if (listing === undefined) return false;
+    if (isOperatorsName(listing) || !this.admitted.get(nodeId)?.isContested) return true;
+    return this.#isVouched(nodeId, fingerprint);
+  }
+
+  #isVouched(nodeId: string, fingerprint: string): boolean {
+    const vouches = this.admitted.get(nodeId)?.vouches;
+    if (vouches === undefined || !this.hasFingerprints) return true;
+    return vouches.some((vouch) => vouch.identity === 'kubelet' && vouch.fingerprint === fingerprint);
+  }
+
   #mustNotBeReserved(nodeId: string): void {
     if (isOperatorsName(this.names.get(nodeId)))
       throw new DaasError('DAAS_NAME_RESERVED', `the name ${nodeId} is reserved`);
+  }
+
+  /** A password Secret that is not the gateway's appears. */
+  #addForeignPassword(nodeId: string): void {
+    const password = { nodeId, uid: randomUUID() };
+    this.#foreignPasswords.set(nodeId, password);
+    for (const listener of this.#passwordListeners) listener({ kind: 'added', password });
+  }
+  #removeForeignPassword(nodeId: string): void {
+    const password = this.#foreignPasswords.get(nodeId);
+    if (!password) return;
+    this.#foreignPasswords.delete(nodeId);
+    for (const listener of this.#passwordListeners) listener({ kind: 'deleted', password });
   }
 
   #tell(change: NodeChange): void {

@@ -1,23 +1,26 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
-  ADMITTED_CONFIG_MAP,
+  CERTIFICATES,
   gatewaySecretsPolicy,
   isSameSpec,
+  LISTINGS,
   NODE_MARK,
+  NODE_NAMES,
   nodeMarksPolicy,
   nodeNamesPolicy,
   nodePolicies,
+  nodeWritesPolicy,
   type PolicyPair,
   STAKED_TAINT,
-  SYSTEM_NAMESPACE,
   sharedIdentitiesPolicy,
   workerNodesPolicy,
 } from '#cluster';
 import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
 import { type Identity, nodeNameOf } from './identity.ts';
+import { holds } from './name-authority.ts';
 import { judgeSharedIdentity, judgeWorkerNode } from './node-admission.ts';
 import { at, type KubeObject, textAt } from './objects.ts';
-import { forbidden, invalid, Refusal } from './status.ts';
+import { forbidden, Refusal } from './status.ts';
 import { named, type Store } from './store.ts';
 
 export interface AdmissionRequest {
@@ -116,45 +119,55 @@ interface KnownPolicy {
 /** The project's own policies as fixed rules: this stand-in has no CEL. The real API server proves the expressions. */
 const knownPolicies: readonly KnownPolicy[] = [
   { pair: () => nodeNamesPolicy(), judge: judgeNodeName },
-  { pair: () => sharedIdentitiesPolicy(), judge: (_store, request) => judgeSharedIdentity(request) },
+  { pair: () => nodeWritesPolicy(), judge: judgeNodeWrite },
+  { pair: () => sharedIdentitiesPolicy(), judge: judgeSharedIdentity },
   { pair: () => workerNodesPolicy(), judge: (_store, request) => judgeWorkerNode(request) },
   { pair: () => nodeMarksPolicy(), judge: judgeNodeMarks },
   { pair: ({ identity }) => gatewaySecretsPolicy(identity.username), judge: judgeGatewaySecret },
 ];
 
+/** `k3s-daas-node-names`. */
 function judgeNodeName(
   store: Store,
   { identity, operation, resource, object }: AdmissionRequest,
-): string | Refusal | undefined {
+): string | undefined {
   if (operation !== 'CREATE' || resource !== 'nodes' || !object) return undefined;
-  // The API server looks the parameters up before the conditions: without them an administrator is refused too.
-  const names = store.get(named.configMap, SYSTEM_NAMESPACE, ADMITTED_CONFIG_MAP);
-  if (!names) return noParameters(object);
   if (identity.groups.includes('system:masters')) return undefined;
   const name = object.metadata.name ?? '';
-  const data = (names.data ?? {}) as Record<string, string>;
-  const tier = Object.hasOwn(data, name) ? data[name] : undefined;
-  if (tier === RESERVED)
+  const isListedAs = (listing: string) => holds(store, identity, name, [LISTINGS, listing, 'hold']);
+  if (isListedAs(RESERVED))
     return `the node name ${name} is reserved by the operator: a node of that name may register after k3s-daas gateway setup --ordinary ${name}`;
-  if (tier === undefined)
+  if (!holds(store, identity, name, [NODE_NAMES, name, 'hold']))
     return `the node name ${name} is not admitted: no stake that the gateway has verified stands behind it`;
+  const { fingerprint = '' } = identity;
+  const isVouched = holds(store, identity, name, [CERTIFICATES, `${name}.${fingerprint}`, 'register']);
+  if (!(fingerprint && isVouched) && !holds(store, identity, name, [NODE_NAMES, name, 'register']))
+    return `k3s-daas/not-vouched: certificate ${fingerprint} is not one that the node ${name} has shown to the gateway`;
   const taints = (at(object, 'spec.taints') ?? []) as Array<{ key: string; value?: string; effect: string }>;
   const isTainted = taints.some(
-    ({ key, value, effect }) => key === STAKED_TAINT && value === tier && effect === 'NoSchedule',
+    ({ key, value, effect }) =>
+      key === STAKED_TAINT && effect === 'NoSchedule' && value !== undefined && isListedAs(value),
   );
-  if (![ORDINARY, EXPECTED, UNTAINTED].includes(tier) && !isTainted)
-    return `the staked node ${name} must register with the taint ${STAKED_TAINT}=${tier}:NoSchedule`;
+  if (![ORDINARY, EXPECTED, UNTAINTED].some(isListedAs) && !isTainted)
+    return `the staked node ${name} must register with the taint ${STAKED_TAINT}=TIER:NoSchedule, where TIER is the tier of its stake`;
   if (object.metadata.labels && NODE_MARK in object.metadata.labels)
     return `the label ${NODE_MARK} is set by the gateway alone`;
   return undefined;
 }
 
-const noParameters = (object: KubeObject): Refusal =>
-  invalid(
-    'Node',
-    object.metadata.name ?? '',
-    "policy 'k3s-daas-node-names' with binding 'k3s-daas-node-names' denied request: failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction",
-  );
+/** `k3s-daas-node-writes`. */
+function judgeNodeWrite(
+  store: Store,
+  { identity, operation, resource }: AdmissionRequest,
+): string | undefined {
+  const isKubelet = identity.username.startsWith('system:node:') || identity.groups.includes('system:nodes');
+  if (!isKubelet || (operation === 'CREATE' && resource === 'nodes')) return undefined;
+  const node = identity.username.replace('system:node:', '');
+  const { fingerprint = '' } = identity;
+  const verb = fingerprint ? 'write' : 'write-without-certificate';
+  if (holds(store, identity, node, [CERTIFICATES, `${node}.${fingerprint}`, verb])) return undefined;
+  return `k3s-daas/not-vouched: certificate ${fingerprint} is not one that counts for the node ${node}`;
+}
 
 function judgeNodeMarks(
   _store: Store,

@@ -14,11 +14,15 @@ export interface SecretData {
 export function certificateIdentity(request: IncomingMessage): Identity | undefined {
   const socket = request.socket as TLSSocket;
   if (!socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate();
+  const { subject, fingerprint256 } = socket.getPeerCertificate();
   if (!subject?.CN) return undefined;
   // Several values of one field come as a list; Node types them as one text.
   const organizations = [(subject.O ?? []) as string | string[]].flat();
-  return { username: [subject.CN].flat()[0] ?? '', groups: [...organizations, 'system:authenticated'] };
+  return {
+    username: [subject.CN].flat()[0] ?? '',
+    groups: [...organizations, 'system:authenticated'],
+    fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
+  };
 }
 
 /** User and password of a Basic header. */

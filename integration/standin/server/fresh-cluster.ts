@@ -2,10 +2,18 @@ import { type KubeObject, resourceNamed } from './objects.ts';
 import { type Store, timestamp } from './store.ts';
 
 /** What a fresh cluster holds. */
-export function furnish(store: Store, nowMs: number, serverNode: string | undefined): void {
+export function furnish(
+  store: Store,
+  nowMs: number,
+  { serverNode, clientCa }: { readonly serverNode: string | undefined; readonly clientCa: string },
+): void {
   const make = (plural: string, object: KubeObject) => store.create(resourceNamed(plural), object);
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease'])
     make('namespaces', { metadata: { name }, status: { phase: 'Active' } });
+  make('configmaps', {
+    metadata: { name: 'extension-apiserver-authentication', namespace: 'kube-system' },
+    data: { 'client-ca-file': clientCa },
+  });
   const role = (name: string, rules: unknown[], user: string) => {
     make('clusterroles', { metadata: { name }, rules });
     make('clusterrolebindings', {

@@ -2,6 +2,8 @@
 export interface Identity {
   readonly username: string;
   readonly groups: readonly string[];
+  /** SHA-256 of the client certificate's DER in hex, as `credential-id` gives it. */
+  readonly fingerprint?: string;
 }
 
 /** The node name of a kubelet's identity: user `system:node:<name>` in group `system:nodes`. */

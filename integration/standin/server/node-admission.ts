@@ -1,7 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ADDRESS_KEYS, FLANNEL_KEYS, FLANNEL_VALUE_LIMIT, NODE_MARK, SHARED_IDENTITIES } from '#cluster';
+import {
+  ADDRESS_KEYS,
+  CERTIFICATES,
+  FLANNEL_KEYS,
+  FLANNEL_VALUE_LIMIT,
+  NODE_MARK,
+  NODE_NAMES,
+  SHARED_IDENTITIES,
+} from '#cluster';
 import type { AdmissionRequest } from './admission.ts';
+import { holds } from './name-authority.ts';
 import { at, isRecord, type KubeObject } from './objects.ts';
+import type { Store } from './store.ts';
 
 /** The policies about the writes of workers to Nodes as fixed rules, in the order and with the sentences of the real ones. */
 const isSame = (request: AdmissionRequest, path: string, empty?: unknown): boolean =>
@@ -33,11 +43,13 @@ export function judgeWorkerNode(request: AdmissionRequest): string | undefined {
 const all = 'the identities that all agents share';
 
 /** `k3s-daas-shared-identities`. */
-export function judgeSharedIdentity(request: AdmissionRequest): string | undefined {
+export function judgeSharedIdentity(store: Store, request: AdmissionRequest): string | undefined {
   const { identity, operation } = request;
   if (!isNode(request) || !SHARED_IDENTITIES.some((name) => name === identity.username)) return undefined;
   if (operation !== 'UPDATE') return `${all} neither make nor delete a Node`;
   if (identity.username === 'system:kube-proxy') return 'kube-proxy writes no Node';
+  if (!isOwnNode(store, request))
+    return 'k3s-daas/not-vouched: an agent writes flannel’s annotations of its own Node only, with a certificate that it has shown to the gateway';
   if (!isSame(request, 'metadata.labels', {})) return `${all} change no label of a Node`;
   return (
     judgeAnnotations(request) ??
@@ -45,6 +57,15 @@ export function judgeSharedIdentity(request: AdmissionRequest): string | undefin
     judgeStatus(request) ??
     ownership(request, all)
   );
+}
+
+function isOwnNode(store: Store, { identity, oldObject }: AdmissionRequest): boolean {
+  const name = oldObject?.metadata.name ?? '';
+  const { fingerprint } = identity;
+  const isVouched =
+    fingerprint !== undefined &&
+    holds(store, identity, name, [CERTIFICATES, `${name}.${fingerprint}`, 'annotate']);
+  return isVouched || holds(store, identity, name, [NODE_NAMES, name, 'annotate']);
 }
 
 function judgeAnnotations({ object, oldObject }: AdmissionRequest): string | undefined {

@@ -1,7 +1,7 @@
 import { admit } from './admission.ts';
 import type { ApiCall } from './api-call.ts';
 import { existing } from './object-reads.ts';
-import type { KubeObject, Resource } from './objects.ts';
+import { type KubeObject, type Resource, resources } from './objects.ts';
 import { deletePod } from './pod-removal.ts';
 import type { DeleteOptions } from './request-target.ts';
 import { conflict, methodNotAllowed } from './status.ts';
@@ -26,6 +26,7 @@ export function remove(call: ApiCall, options: DeleteOptions): Record<string, un
   if (current.metadata.finalizers?.length)
     return { ...(current.metadata.deletionTimestamp ? current : markHeld(call, current)) };
   store.remove(resource, namespace, name);
+  if (resource.plural === 'namespaces') emptyNamespace(call, name);
   return {
     kind: 'Status',
     apiVersion: 'v1',
@@ -33,6 +34,13 @@ export function remove(call: ApiCall, options: DeleteOptions): Record<string, un
     status: 'Success',
     details: { name, kind: resource.plural, uid: current.metadata.uid },
   };
+}
+
+/** What the namespace controller does a moment later. */
+function emptyNamespace({ store }: ApiCall, namespace: string): void {
+  for (const resource of resources.filter(({ isNamespaced }) => isNamespaced))
+    for (const { metadata } of store.list(resource, namespace))
+      store.remove(resource, namespace, metadata.name ?? '');
 }
 
 /** Refuses with 409 when the object is not the one, or not the version, that the caller means. */

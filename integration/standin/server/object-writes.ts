@@ -3,10 +3,10 @@ import { admit } from './admission.ts';
 import type { ApiCall } from './api-call.ts';
 import { initialStatus, parseObject, placeIn, prepare, taintNewNode } from './new-objects.ts';
 import { existing } from './object-reads.ts';
-import type { KubeObject, ObjectMeta, Resource } from './objects.ts';
+import { type KubeObject, type ObjectMeta, type Resource, resourceNamed } from './objects.ts';
 import { applyPatch } from './patches.ts';
 import type { Target } from './request-target.ts';
-import { badRequest, invalid, methodNotAllowed } from './status.ts';
+import { badRequest, invalid, methodNotAllowed, notFound } from './status.ts';
 
 /** Creates the object and returns it as stored; a dry run stores nothing. Throws a `Refusal`. */
 export function create({ store, identity, target, query }: ApiCall, body: unknown): KubeObject {
@@ -16,6 +16,8 @@ export function create({ store, identity, target, query }: ApiCall, body: unknow
   const { metadata } = object;
   const name = nameNew(resource, metadata);
   placeIn(resource, object, namespace);
+  if (resource.isNamespaced && !store.get(resourceNamed('namespaces'), '', namespace))
+    throw notFound('namespaces', namespace);
   delete metadata.resourceVersion;
   delete metadata.uid;
   prepare(resource, object);

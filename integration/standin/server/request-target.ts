@@ -19,9 +19,11 @@ export function impersonated(request: IncomingMessage, caller: Identity): Identi
     throw forbidden(
       `users "${user}" is forbidden: User "${caller.username}" cannot impersonate resource "users" in API group "" at the cluster scope`,
     );
+  const credential = request.headers['impersonate-extra-authentication.kubernetes.io%2fcredential-id'];
   return {
     username: user,
     groups: [...(request.headersDistinct['impersonate-group'] ?? []), 'system:authenticated'],
+    ...(typeof credential === 'string' && { fingerprint: credential.replace('X509SHA256=', '') }),
   };
 }
 

@@ -60,7 +60,7 @@ export async function startStandinServer(options: StandinServerOptions): Promise
   const tls = join(dataDir, 'server', 'tls');
   const [serverCa, clientCa] = [await openAuthority(tls, 'server-ca'), await openAuthority(tls, 'client-ca')];
   const store = createStore(nowMs);
-  furnish(store, nowMs(), serverNode);
+  furnish(store, nowMs(), { serverNode, clientCa: clientCa.certificate });
 
   const staticPassword = options.token ?? randomBytes(16).toString('hex');
   let address = '';

@@ -35,11 +35,11 @@ export interface Endpoint {
    * One call with a time-out, sent after the node has named the right chain. Throws a `DaasError`
    * (`DAAS_CHAIN_UNAVAILABLE`, `DAAS_CHAIN_REFUSED`, `DAAS_CHAIN_ID_MISMATCH`) or the reason of `signal`.
    */
-  call<T>(
+  readonly call: <T>(
     what: string,
     body: (client: SuiGrpcClient, signal: AbortSignal) => Promise<T>,
     signal?: AbortSignal,
-  ): Promise<T>;
+  ) => Promise<T>;
 }
 
 /** Throws `DAAS_ENDPOINT_INVALID`, `DAAS_ENDPOINT_INSECURE` and `DAAS_PROXY_INVALID` (exit 78). */

@@ -88,10 +88,31 @@ export class FakeHostControl implements HostControl {
   }
 }
 
-export function fakeIdentity(nodeId = 'worker-1', fill = 9): NodeIdentity {
+/** A node whose keys are 32 equal bytes: `fill`, then `fill + 1` after a rotation. */
+export function fakeIdentity(nodeId = 'worker-1', fill = 9): NodeIdentity & { fill: number } {
+  const key = (byte: number) => new Uint8Array(32).fill(byte);
+  let adopted: string | undefined;
   return {
     nodeId,
-    holderKey: new Uint8Array(32).fill(fill),
+    fill,
+    get holderKey() {
+      return key(this.fill);
+    },
+    get rotation() {
+      return {
+        prepare: async () => key(this.fill + 1),
+        adopt: async (sealTokenId: string, holderKey: Uint8Array) => {
+          if (holderKey[0] === this.fill + 1) adopted = sealTokenId;
+          return adopted === sealTokenId || holderKey[0] === this.fill;
+        },
+        complete: async (sealTokenId: string) => {
+          if (adopted !== sealTokenId) return false;
+          this.fill += 1;
+          adopted = undefined;
+          return true;
+        },
+      };
+    },
     nodePasswordHash: async () => '$1:0011223344556677:15:8:1:AAAA',
   };
 }

@@ -1,0 +1,182 @@
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type HandMadeKey,
+  HEARTBEAT,
+  heartbeatBody,
+  honestClaims,
+  type KnownGateway,
+  post,
+  register,
+  type Stakeholder,
+  signProof,
+} from './world/outsider.ts';
+import type { Program } from './world/program.ts';
+import { type Worker, World } from './world/world.ts';
+
+/** A worker's Seal token over its life, with a real chain program, gateway, host and agent process. */
+let world: World;
+let gateway: KnownGateway;
+beforeAll(async () => {
+  world = await World.start({
+    heartbeatIntervalMs: 300,
+    gateway: { limits: { tokenRate: 50, tokenBurst: 200 } },
+  });
+  const ca = await readFile(world.gatewayCaFile, 'utf8');
+  gateway = { url: world.gatewayUrl, id: world.gatewayId, ca };
+});
+afterAll(() => world?.close());
+
+/** Looks at its token five times a second; a gateway may ask it to rotate as often as a test likes. */
+const plugins = [
+  { use: 'staking', config: { rotation: { checkMs: 200 }, directives: { rotations: 100 } } },
+  { use: 'registration' },
+  { use: 'heartbeat' },
+  { use: 'slashing', config: { intervalMs: 1000 } },
+];
+
+async function running(
+  nodeId: string,
+): Promise<{ worker: Worker; host: Program; uid: string; pid: unknown }> {
+  const worker = await world.worker(nodeId, { config: { plugins } });
+  const host = worker.start();
+  const { pid } = await host.event('agent.ready');
+  const { uid } = await world.nodeReady(nodeId);
+  return { worker, host, uid, pid };
+}
+
+/** Ends epochs until the token is due, and waits until the host lives on its successor. */
+async function rotated(host: Program): Promise<string> {
+  const from = host.lines.length;
+  for (let epoch = 0; epoch < 24; epoch += 1) world.chain.devnet.advanceEpoch();
+  const { tokenId } = await host.event('node.key.changed', { from });
+  return String(tokenId);
+}
+
+async function tokenOf(nodeId: string) {
+  const { client } = world.chain;
+  const recordId = (await client.liveRecordOf(nodeId)) ?? '';
+  const { token = '', tokenSequence } = (await client.records([recordId])).get(recordId) ?? {};
+  return { recordId, tokenId: token, tokenSequence, token: (await client.tokens([token])).get(token) };
+}
+
+test('a worker lives through 20 rotations of its token: one agent process, one Node, one key file', async () => {
+  const { worker, host, uid, pid } = await running('rotating');
+  const before = await world.chain.balance(worker.wallet.address);
+  const seen = new Set<string>();
+  for (let count = 0; count < 20; count += 1) seen.add(await rotated(host));
+  expect(seen.size).toBe(20);
+
+  const { tokenId, tokenSequence } = await tokenOf('rotating');
+  expect(seen.has(tokenId)).toBe(true);
+  expect(tokenSequence).toBe(21n);
+  expect((await readdir(worker.stateDir)).filter((name) => name.startsWith('node.key'))).toEqual([
+    'node.key',
+  ]);
+  const agents = host.lines.filter(({ event }) => event === 'agent.started' || event === 'agent.exited');
+  expect(agents).toHaveLength(1);
+  expect(agents[0]).toMatchObject({ pid });
+  expect(await world.node('rotating')).toEqual({ uid, isReady: true });
+  const from = host.lines.length;
+  await host.event('heartbeat.acknowledged', { from });
+  // Gas, and nothing else: a rotation moves no stake.
+  const spent = before - (await world.chain.balance(worker.wallet.address));
+  expect(spent).toBeGreaterThan(0n);
+  expect(spent).toBeLessThan(20n * 50_000_000n);
+  await host.stop();
+});
+
+test('killed at every step of a rotation, the worker has one token, one key, and rotated once', async () => {
+  const { worker, host } = await running('killed');
+  let program = host;
+  const steps = ['seal.rotated', 'registration.begun', 'worker.registered', 'node.key.changed'];
+  for (const [index, step] of steps.entries()) {
+    const from = program.lines.length;
+    for (let epoch = 0; epoch < 24; epoch += 1) world.chain.devnet.advanceEpoch();
+    await program.event(step, { from });
+    program.kill('SIGKILL');
+    await program.exited;
+    program = worker.start();
+    await program.event('heartbeat.acknowledged');
+    expect((await tokenOf('killed')).tokenSequence).toBe(BigInt(index + 2));
+    const names = (await readdir(worker.stateDir)).filter((name) => name.startsWith('node.key'));
+    expect(names).toEqual(['node.key']);
+  }
+  await program.stop();
+});
+
+test('a stolen node key gives access until its token is rotated, and none from then on', async () => {
+  const { worker, host, uid } = await running('robbed');
+  const thief = await thiefOf(worker);
+  const { status, body } = await register(gateway, thief);
+  expect(status).toBe(200);
+  // The kubelet of the node is heard: the thief gets no credential for it.
+  expect(body.join).toBeNull();
+  const beat = (sequence: number) => heartbeatOf(thief, Number(body.incarnation), sequence);
+  expect((await beat(1)).status).toBe(200);
+
+  const before = host.lines.length;
+  const { wallet } = JSON.parse(await readFile(worker.configFile, 'utf8'));
+  const rotating = await world.command(
+    'token',
+    'rotate',
+    '--node-id',
+    'robbed',
+    '--new-key-file',
+    join(worker.stateDir, 'node.key.next'),
+    '--yes',
+    '--key-file',
+    wallet.keyFile,
+    '--journal',
+    join(worker.directory, 'rotate.json'),
+    '--json',
+    '--endpoint',
+    world.chain.url,
+    '--deployment',
+    world.deploymentFile,
+  );
+  expect(rotating).toMatchObject({ code: 0 });
+  await host.event('node.key.changed', { from: before });
+  expect((await beat(2)).status).toBe(401);
+  const again = await register(gateway, thief);
+  expect(again.status).toBe(403);
+  expect(again.body.code).toBe('token_superseded');
+  const other = { ...thief, tokenId: (await tokenOf('robbed')).tokenId };
+  expect((await register(gateway, other)).status).toBe(401);
+  const from = host.lines.length;
+  await host.event('heartbeat.acknowledged', { from });
+  expect(await world.node('robbed')).toEqual({ uid, isReady: true });
+  await host.stop();
+});
+
+/** What a thief has of a worker: a copy of its state directory and node password, and what the chain shows. */
+async function thiefOf(worker: Worker): Promise<Stakeholder> {
+  const privateKey = createPrivateKey(await readFile(join(worker.stateDir, 'node.key')));
+  const { x = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
+  const nodeKey: HandMadeKey = { privateKey, publicKey: Buffer.from(x, 'base64url'), x };
+  const { recordId, tokenId } = await tokenOf(worker.nodeId);
+  return {
+    nodeId: worker.nodeId,
+    wallet: Ed25519Keypair.generate(),
+    nodeKey,
+    password: '',
+    passwordHash: `$1:${'0'.repeat(16)}:15:8:1:${'A'.repeat(86)}`,
+    recordId,
+    tokenId,
+    tokenHash: '',
+  };
+}
+
+async function heartbeatOf(who: Stakeholder, incarnation: number, sequence: number) {
+  const body = heartbeatBody(who.nodeId);
+  const claims = {
+    ...honestClaims(gateway, who.nodeId, { path: HEARTBEAT, body }),
+    inc: incarnation,
+    seq: sequence,
+  };
+  const proof = await signProof({ signer: who.nodeKey, kid: who.tokenId, claims });
+  return post(gateway, HEARTBEAT, { proof, body });
+}

@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+const Severity = z.enum(['info', 'warning', 'critical']);
+
+export const NotifierConfig = z.strictObject({
+  /** Notices below it are not sent. */
+  least: Severity.default('warning'),
+  /** POSTs each notice as JSON. */
+  webhook: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' }),
+      /** A file (0600) whose content is sent as `Authorization: Bearer …`. */
+      tokenFile: z.string().startsWith('/', 'expected an absolute path').optional(),
+    })
+    .optional(),
+  /** Runs a program, with the notice as JSON on its standard input. */
+  command: z
+    .array(z.string())
+    .min(1, 'expected the path of a program and its arguments')
+    .refine(([program]) => program?.startsWith('/'), 'expected the absolute path of a program')
+    .optional(),
+  /** Writes each notice to standard error with the priority of its severity (sd-daemon(3)), for journald. */
+  journal: z.boolean().default(false),
+});
+export type NotifierConfig = z.infer<typeof NotifierConfig>;

@@ -1,0 +1,249 @@
+import {
+  type Clock,
+  errorFacts,
+  errorFields,
+  formatSui,
+  type HostControl,
+  type HostEvents,
+  messageOf,
+  type NodeIdentity,
+  type Scope,
+  type SealToken,
+  type StakeChain,
+  type StakeRecord,
+  type WorkerRegistered,
+} from 'k3s-daas/plugin';
+import { Allowance } from './allowance.ts';
+import type { StakingConfig } from './config.ts';
+import { drawOf, epochsLeft, isRotationDue } from './rotation-due.ts';
+import type { StandingServices } from './standing.ts';
+import { TopUps } from './top-ups.ts';
+
+export interface KeeperServices extends StandingServices {
+  readonly control: HostControl;
+  readonly clock: Clock;
+}
+
+type GatewayDirective = HostEvents['gateway.directive'];
+
+/** What was read on chain about this node's stake. */
+interface Reading {
+  readonly record: StakeRecord;
+  readonly token: SealToken;
+  readonly epoch: bigint;
+  readonly longestLifeEpochs: bigint;
+}
+
+/**
+ * Keeps the Seal token of a registered node alive: looks at it again and again, rotates it in time, and follows what a
+ * gateway asks for as far as the operator allows. Every step can be repeated after `kill -9`: the chain says which key the
+ * token names, the key files say which keys there are.
+ */
+export class TokenKeeper {
+  readonly #scope: Scope<StakingConfig>;
+  readonly #services: KeeperServices;
+  readonly #allowance: Allowance;
+  readonly #topUps: TopUps;
+  readonly #registered = Promise.withResolvers<void>();
+  #current: WorkerRegistered | undefined;
+  #asked: GatewayDirective | undefined;
+  #wake: AbortController | undefined;
+  #warned = false;
+  #wasGasLow = false;
+
+  constructor(scope: Scope<StakingConfig>, services: KeeperServices) {
+    this.#scope = scope;
+    this.#services = services;
+    this.#allowance = new Allowance(services);
+    this.#topUps = new TopUps(scope, services, this.#allowance);
+  }
+
+  /** The gateway knows the key of this token: the earlier key is needed no longer. */
+  async follow(registered: WorkerRegistered): Promise<void> {
+    this.#current = registered;
+    this.#registered.resolve();
+    const { rotation, nodeId } = this.#services.identity;
+    if (await rotation.complete(registered.sealTokenId))
+      this.#scope.emit('node.key.changed', { nodeId, tokenId: registered.sealTokenId });
+  }
+
+  obey(directive: GatewayDirective): void {
+    this.#asked = directive;
+    this.#wake?.abort();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#registered.promise, abortOf(signal)]);
+    const { checkMs } = this.#scope.config.rotation;
+    // The hosts of a fleet that started together look again at different times.
+    let delayMs = checkMs * drawOf(this.#services.identity.nodeId);
+    while (!signal.aborted) {
+      await this.#look(signal);
+      await this.#rest(delayMs, signal);
+      delayMs = checkMs;
+    }
+  }
+
+  /** Ends early when a gateway asks for something. */
+  async #rest(delayMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#asked) return;
+    this.#wake = new AbortController();
+    await this.#services.clock
+      .sleep(delayMs, AbortSignal.any([signal, this.#wake.signal]))
+      .catch(() => undefined);
+    signal.throwIfAborted();
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    try {
+      const reading = await this.#read(signal);
+      if (!reading) return;
+      if (asked?.directive === 'top_up') await this.#topUps.ask(reading.record, signal);
+      else await this.#keep(reading, asked?.directive === 'rotate', signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#scope.log.warn('The Seal token could not be looked after', errorFields(error));
+    }
+  }
+
+  async #read(signal: AbortSignal): Promise<Reading | undefined> {
+    const { chain } = this.#services;
+    const id = this.#current?.recordId;
+    if (id === undefined) return undefined;
+    const record = (await chain.records([id], signal)).get(id);
+    // An ended stake, and a revoked token, are the business of the plugin that follows the record.
+    if (record?.status !== 'active' || record.token === undefined) return undefined;
+    const token = (await chain.tokens([record.token], signal)).get(record.token);
+    if (!token) return undefined;
+    const [{ epoch }, { parameters }] = await Promise.all([chain.point(signal), chain.cluster(signal)]);
+    return { record, token, epoch, longestLifeEpochs: parameters.longestTokenLifeEpochs };
+  }
+
+  async #keep(reading: Reading, isAsked: boolean, signal: AbortSignal): Promise<void> {
+    const { record, token, epoch } = reading;
+    this.#scope.emit('seal.read', {
+      recordId: record.id,
+      stakeMist: record.stakeMist,
+      tokenId: token.id,
+      epoch,
+      expiresAtEpoch: token.expiresAtEpoch,
+    });
+    this.#topUps.warn(record, await this.#services.chain.cluster(signal));
+    await this.#watchGas(signal);
+    if (token.id !== this.#current?.sealTokenId) return this.#registerWith(token);
+    const isDue = isRotationDue(reading);
+    if (!isDue && !isAsked) return this.#calm();
+    if (isDue && this.#scope.config.rotation.mode === 'ask') return this.#warn(reading);
+    if (!isDue && !(await this.#allowance.takeRotation(this.#scope.config.directives.rotations)))
+      return this.#sayAsked();
+    try {
+      await this.#rotate(record, token, signal);
+      this.#calm();
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#warn(reading, error);
+      throw error;
+    }
+  }
+
+  /** The record has another token than the one that was registered: this host, or an operator, has rotated it. */
+  async #registerWith(token: SealToken): Promise<void> {
+    const { identity, control } = this.#services;
+    if (await identity.rotation.adopt(token.id, token.holderKey))
+      control.reregister('the stake has another Seal token');
+    else
+      this.#scope.emit('attention.needed', {
+        kind: 'key_replaced',
+        severity: 'critical',
+        summary: `the Seal token of this node was rotated to a key that this machine does not have (token ${token.id})`,
+        remedy:
+          'if you did not do that, your wallet key is stolen; else move the new key here, or rotate again',
+        details: { tokenId: token.id },
+      });
+  }
+
+  async #rotate(record: StakeRecord, earlier: SealToken, signal: AbortSignal): Promise<void> {
+    const { identity, control } = this.#services;
+    await rotateToken(
+      this.#scope,
+      this.#services,
+      { recordId: record.id, earlierTokenId: earlier.id },
+      signal,
+    );
+    control.reregister(`the Seal token of ${identity.nodeId} was rotated`);
+  }
+
+  #warn(reading: Reading, error?: unknown): void {
+    const left = epochsLeft(reading);
+    const why = error === undefined ? 'rotation.mode is ask' : messageOf(error);
+    this.#warned = true;
+    const isGasLow = error !== undefined && errorFacts(error).code === 'DAAS_BALANCE_TOO_LOW';
+    this.#scope.emit('attention.needed', {
+      kind: 'token_ending',
+      severity: left <= 1n ? 'critical' : 'warning',
+      summary: `the Seal token ends in ${left} epochs and is not rotated: ${why}`,
+      remedy: isGasLow
+        ? `send SUI to the wallet ${this.#services.chain.wallet}`
+        : 'run `k3s-daas token rotate` with the wallet that owns the stake, or set rotation.mode of the plugin staking to automatic',
+      details: { tokenId: reading.token.id, epochsLeft: Number(left) },
+    });
+  }
+
+  async #watchGas(signal: AbortSignal): Promise<void> {
+    const { chain } = this.#services;
+    const { gasReserveMist, mode } = this.#scope.config.rotation;
+    if (mode === 'ask') return;
+    const balanceMist = await chain.coinsMist(signal);
+    const isLow = balanceMist < gasReserveMist;
+    if (isLow)
+      this.#scope.emit('attention.needed', {
+        kind: 'gas_low',
+        severity: 'warning',
+        summary: `the wallet ${chain.wallet} holds ${formatSui(balanceMist)}: rotations are paid from it`,
+        remedy: 'send SUI to it',
+      });
+    else if (this.#wasGasLow) this.#scope.emit('attention.ended', { kind: 'gas_low' });
+    this.#wasGasLow = isLow;
+  }
+
+  #sayAsked(): void {
+    this.#warned = true;
+    this.#scope.emit('attention.needed', {
+      kind: 'rotation_asked',
+      severity: 'warning',
+      summary: 'the gateway asks this node to rotate its Seal token, and directives.rotations allows no more',
+      remedy:
+        'run `k3s-daas token rotate --new-key-file` if the key may be stolen, or raise directives.rotations of the plugin staking',
+    });
+  }
+
+  #calm(): void {
+    if (!this.#warned) return;
+    this.#warned = false;
+    for (const kind of ['token_ending', 'rotation_asked']) this.#scope.emit('attention.ended', { kind });
+  }
+}
+
+/** Makes the successor key, rotates the token to it, and makes proofs for the new token possible. Can be repeated. */
+export async function rotateToken(
+  { emit }: Pick<Scope<unknown>, 'emit'>,
+  { chain, identity }: { readonly chain: StakeChain; readonly identity: NodeIdentity },
+  { recordId, earlierTokenId }: { readonly recordId: string; readonly earlierTokenId: string },
+  signal: AbortSignal,
+): Promise<string> {
+  const holderKey = await identity.rotation.prepare();
+  const request = { recordId, tokenId: earlierTokenId, holderKey };
+  const { objectId: tokenId, digest } = await chain.rotateSealToken(request, signal);
+  await identity.rotation.adopt(tokenId, holderKey);
+  emit('seal.rotated', { tokenId, earlierTokenId, recordId, digest });
+  return tokenId;
+}
+
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,90 @@
+import {
+  type Cluster,
+  errorFields,
+  formatSui,
+  messageOf,
+  type Scope,
+  type StakeChain,
+  type StakeRecord,
+} from 'k3s-daas/plugin';
+import type { Allowance } from './allowance.ts';
+import type { StakingConfig } from './config.ts';
+import { judgeTerms } from './terms.ts';
+
+/** Top-ups: what is needed, what a gateway's directive may spend, what the operator is told. */
+export class TopUps {
+  readonly #scope: Scope<StakingConfig>;
+  readonly #chain: StakeChain;
+  readonly #allowance: Allowance;
+  #warnedOf: 'stake_below_minimum' | 'stake_will_be_low' | undefined;
+
+  constructor(scope: Scope<StakingConfig>, { chain }: { readonly chain: StakeChain }, allowance: Allowance) {
+    this.#scope = scope;
+    this.#chain = chain;
+    this.#allowance = allowance;
+  }
+
+  /** A gateway asks for a larger stake. The chain says how much is missing; the gateway is not believed. */
+  async ask(record: StakeRecord, signal: AbortSignal): Promise<void> {
+    const cluster = await this.#chain.cluster(signal);
+    this.warn(record, cluster);
+    const missingMist = cluster.parameters.minimumWorkerStakeMist - record.stakeMist;
+    if (missingMist <= 0n) return;
+    const { minimumTopUpMist } = cluster.parameters;
+    const amountMist = atLeast(missingMist, minimumTopUpMist);
+    const { config, log } = this.#scope;
+    try {
+      judgeTerms(cluster, { acceptTerms: config.acceptTerms, setting: 'stake.acceptTerms' });
+      if (!(await this.#allowance.takeTopUp(amountMist, config.directives.topUpMist))) return;
+      const { termsVersion } = cluster;
+      const paidInMist = record.stakeMist + record.slashedMist;
+      const request = { recordId: record.id, amountMist, paidInMist, termsVersion };
+      const { digest } = await this.#chain.topUp(request, signal);
+      log.info('The stake was topped up', { recordId: record.id, amountMist, digest });
+      this.warn({ ...record, stakeMist: record.stakeMist + amountMist }, cluster);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn('The stake could not be topped up', { recordId: record.id, ...errorFields(error) });
+      this.#raise('stake_below_minimum', `the stake could not be topped up: ${messageOf(error)}`);
+    }
+  }
+
+  /** Says while there is time that the stake is, or will be, too low. */
+  warn({ stakeMist }: StakeRecord, { parameters, pending }: Cluster): void {
+    const { minimumWorkerStakeMist } = parameters;
+    const announcedMist = pending?.parameters.minimumWorkerStakeMist ?? 0n;
+    if (stakeMist < minimumWorkerStakeMist)
+      this.#raise(
+        'stake_below_minimum',
+        `the stake is ${formatSui(stakeMist)}, the minimum ${formatSui(minimumWorkerStakeMist)}`,
+      );
+    else if (pending && stakeMist < announcedMist)
+      this.#raise(
+        'stake_will_be_low',
+        `the stake is ${formatSui(stakeMist)}; from ${new Date(pending.effectiveAtMs).toISOString()} on the minimum is ${formatSui(announcedMist)}`,
+      );
+    else this.#end();
+  }
+
+  #raise(kind: 'stake_below_minimum' | 'stake_will_be_low', summary: string): void {
+    if (this.#warnedOf !== kind) this.#end();
+    this.#warnedOf = kind;
+    this.#scope.emit('attention.needed', {
+      kind,
+      severity: kind === 'stake_below_minimum' ? 'critical' : 'warning',
+      summary,
+      remedy:
+        'top the stake up with `k3s-daas stake top-up`, or let the gateway ask for it: directives.topUpMist of the plugin staking',
+    });
+  }
+
+  #end(): void {
+    if (this.#warnedOf) this.#scope.emit('attention.ended', { kind: this.#warnedOf });
+    this.#warnedOf = undefined;
+  }
+}
+
+function atLeast(amountMist: bigint, leastMist: bigint): bigint {
+  if (amountMist < leastMist) return leastMist;
+  return amountMist;
+}

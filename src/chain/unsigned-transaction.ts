@@ -1,0 +1,214 @@
+import { TransactionDataBuilder } from '@mysten/sui/transactions';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { isValidTransactionSignature } from '@mysten/sui/verify';
+import { z } from 'zod';
+import { ConfigurationError } from '#base';
+import type { PreparedTransaction, SignedTransaction } from './prepare-transaction.ts';
+import type { MoneyAct } from './stake-acts.ts';
+
+const Mist = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform((digits) => BigInt(digits));
+const Key = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .transform((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
+const Id = z.string().regex(/^0x[0-9a-f]{64}$/);
+const nodeStake = { nodeId: z.string().min(1), stakeMist: Mist, termsVersion: Mist };
+const Act = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('stake'), ...nodeStake }),
+  z.strictObject({ kind: z.literal('join'), ...nodeStake, holderKey: Key }),
+  z.strictObject({ kind: z.literal('mint'), recordId: Id, holderKey: Key }),
+  z.strictObject({ kind: z.literal('rotate'), recordId: Id, tokenId: Id, holderKey: Key }),
+  z.strictObject({ kind: z.literal('revoke'), recordId: Id, tokenId: Id }),
+  z.strictObject({
+    kind: z.literal('top-up'),
+    recordId: Id,
+    amountMist: Mist,
+    paidInMist: Mist,
+    termsVersion: Mist,
+  }),
+  z.strictObject({ kind: z.literal('unstake'), recordId: Id }),
+  z.strictObject({ kind: z.literal('withdraw'), recordId: Id }),
+]);
+const FORMAT = 'k3s-daas transaction, version 1';
+const File = z.strictObject({
+  format: z.literal(FORMAT),
+  chainId: z.string(),
+  packageId: Id,
+  clusterId: Id,
+  act: Act,
+  digest: z.string(),
+  /** BCS of the TransactionData, as wallets sign it. */
+  bytes: z.base64(),
+});
+
+/** A transaction without a signature. What its bytes say about sender, gas and expiry is taken from the bytes. */
+export interface UnsignedTransaction {
+  readonly chainId: string;
+  readonly packageId: string;
+  readonly clusterId: string;
+  readonly act: MoneyAct;
+  readonly digest: string;
+  readonly bytes: Uint8Array;
+  readonly sender: string;
+  /** Who pays the gas: the sender, or a sponsor, who signs too. */
+  readonly gasOwner: string;
+  readonly expirationEpoch: bigint;
+  /** The coins and other objects it takes. */
+  readonly gas: SignedTransaction['gas'];
+  readonly owned: SignedTransaction['gas'];
+}
+
+interface Where {
+  readonly chainId: string;
+  readonly packageId: string;
+  readonly clusterId: string;
+}
+
+/** The text of the file: JSON without secrets. */
+export function unsignedTransactionText(
+  { chainId, packageId, clusterId }: Where,
+  act: MoneyAct,
+  { bytes, digest }: PreparedTransaction,
+): string {
+  const plain = Object.fromEntries(Object.entries(act).map(([name, value]) => [name, plainOf(value)]));
+  const file = { format: FORMAT, chainId, packageId, clusterId, act: plain, digest, bytes: base64Of(bytes) };
+  return `${JSON.stringify(file, undefined, 2)}\n`;
+}
+
+function plainOf(value: string | bigint | Uint8Array): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value.toString();
+}
+
+export const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+/**
+ * Reads the text of a file. Throws `DAAS_TRANSACTION_FILE_INVALID` when it is another thing, when its bytes are not those of
+ * its digest, or when they call something else than the act that it names.
+ */
+export function readUnsignedTransaction(text: string, origin: string): UnsignedTransaction {
+  const parsed = File.safeParse(jsonOf(text));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw invalid(origin, `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'unreadable'}`);
+  }
+  const { bytes: encoded, ...file } = parsed.data;
+  const bytes = Uint8Array.from(Buffer.from(encoded, 'base64'));
+  return { ...file, bytes, ...factsOf(bytes, file, origin) };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+type BytesFacts = Pick<UnsignedTransaction, 'sender' | 'gasOwner' | 'expirationEpoch' | 'gas' | 'owned'>;
+
+function factsOf(
+  bytes: Uint8Array,
+  { act, packageId, digest }: Pick<UnsignedTransaction, 'act' | 'packageId' | 'digest'>,
+  origin: string,
+): BytesFacts {
+  const data = dataOf(bytes, origin);
+  if (TransactionDataBuilder.getDigestFromBytes(bytes) !== digest)
+    throw invalid(origin, 'its bytes are not those of its digest');
+  const calls = data.commands.flatMap(({ MoveCall }) => (MoveCall ? [MoveCall] : []));
+  const named = calls.map(({ module, function: name }) => `${module}::${name}`).join(' ');
+  const isOurs = calls.every((call) => normalizeSuiAddress(call.package) === packageId);
+  if (!isOurs || named !== CALLS[act.kind](named))
+    throw invalid(
+      origin,
+      `it calls ${named || 'nothing'}, which is not a ${act.kind} of package ${packageId}`,
+    );
+  const { sender, gasData, expiration } = data;
+  if (!sender || !gasData.owner || !gasData.payment || expiration?.$kind !== 'Epoch')
+    throw invalid(origin, 'it lacks a sender, gas coins or an epoch in which it expires');
+  return {
+    sender: normalizeSuiAddress(sender),
+    gasOwner: normalizeSuiAddress(gasData.owner),
+    expirationEpoch: BigInt(expiration.Epoch),
+    gas: gasData.payment.map(({ objectId, version }) => ({ objectId, version: String(version) })),
+    owned: data.inputs.flatMap(({ Object: object }) =>
+      object?.$kind === 'ImmOrOwnedObject'
+        ? [
+            {
+              objectId: object.ImmOrOwnedObject.objectId,
+              version: String(object.ImmOrOwnedObject.version),
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+/** The calls of each act, in order; an unstake deletes the token if there is one. */
+const CALLS: Readonly<Record<MoneyAct['kind'], (named: string) => string>> = {
+  stake: () => 'staking::stake_for_node staking::share',
+  join: () => 'staking::stake_for_node k8s_gateway::create_worker_seal_token staking::share',
+  mint: () => 'k8s_gateway::create_worker_seal_token',
+  rotate: () => 'k8s_gateway::rotate_seal_token',
+  revoke: () => 'k8s_gateway::revoke_seal_token',
+  'top-up': () => 'staking::top_up',
+  unstake: (named) =>
+    named.includes('k8s_gateway::')
+      ? 'staking::request_unstake k8s_gateway::revoke_seal_token'
+      : 'staking::request_unstake',
+  withdraw: () => 'staking::withdraw',
+};
+
+function dataOf(bytes: Uint8Array, origin: string) {
+  try {
+    return TransactionDataBuilder.fromBytes(bytes).snapshot();
+  } catch {
+    throw invalid(origin, 'its bytes are no transaction');
+  }
+}
+
+function invalid(origin: string, why: string): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_TRANSACTION_FILE_INVALID',
+    `${origin} is not a transaction that --unsigned wrote: ${why}. Write it anew`,
+    { details: { origin } },
+  );
+}
+
+/**
+ * Puts signatures to a transaction: that of the sender, and that of the sponsor when another wallet pays the gas. Ed25519,
+ * Secp256k1, Secp256r1, passkeys and multisig of them are checked here. Throws `DAAS_SIGNATURE_INVALID`.
+ */
+export async function withSignatures(
+  transaction: UnsignedTransaction,
+  signatures: readonly string[],
+): Promise<SignedTransaction> {
+  const { bytes, digest, expirationEpoch, gas, owned, sender, gasOwner } = transaction;
+  const signature = await signatureOf(bytes, sender, signatures);
+  const isSponsored = gasOwner !== sender;
+  return {
+    bytes,
+    digest,
+    expirationEpoch,
+    gas,
+    owned,
+    signature,
+    ...(isSponsored && { sponsorSignature: await signatureOf(bytes, gasOwner, signatures) }),
+  };
+}
+
+async function signatureOf(
+  bytes: Uint8Array,
+  address: string,
+  signatures: readonly string[],
+): Promise<string> {
+  for (const signature of signatures)
+    if (await isValidTransactionSignature(bytes, signature, { address }).catch(() => false)) return signature;
+  throw new ConfigurationError(
+    'DAAS_SIGNATURE_INVALID',
+    `none of the ${signatures.length} signatures given is one of ${address} over this transaction: sign exactly the bytes of the file with that wallet, and pass the signature by --signature`,
+    { details: { address } },
+  );
+}

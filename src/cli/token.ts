@@ -1,0 +1,175 @@
+import { Command } from 'commander';
+import { ConfigurationError, Lifetime } from '#base';
+import { type ClusterActor, formatSui, parametersAt, stakeRecordOf } from '#chain';
+import type { SealToken, StakeRecord } from '#domain';
+import { openNodeKey } from '#seal';
+import {
+  ask,
+  type DeploymentOptions,
+  type NetworkOptions,
+  openClusterReader,
+  withDeployment,
+  withNetwork,
+} from './chain-options.ts';
+import { type Io, table } from './io.ts';
+import { readHolderKey } from './stake.ts';
+import { runAct, told } from './stake-act.ts';
+import { printStanding } from './stake-result.ts';
+import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
+
+/** `k3s-daas token show | rotate | revoke`. */
+export function tokenCommand(io: Io): Command {
+  const command = new Command('token').description(
+    'The Seal token of a stake: which node key speaks for it.',
+  );
+  withDeployment(withNetwork(command.command('show')))
+    .description('Show the Seal token of a node and whether it counts. Needs no key.')
+    .option('--node-id <id>', 'the node')
+    .option('--record <id>', 'the stake record, instead of --node-id')
+    .action((options: ShowOptions) => show(io, options));
+  withStake(command.command('rotate'))
+    .description(
+      'Replace the Seal token by one with its full life, for the same or another node key. The old one ends at once, and whoever has its key is out.',
+    )
+    .option(
+      '--holder-key-file <file>',
+      'the node key that the token is for: Ed25519, public (PEM, JWK, 32 bytes in hex or base64) or private (PEM). Default: the key it is for now',
+    )
+    .option('--new-key-file <file>', 'make a new node key in this file (0600), or use the one that is in it')
+    .action((options: RotateOptions) => rotate(io, options));
+  withStake(command.command('revoke'))
+    .description(
+      'Delete the Seal token. The node is evicted within seconds; the stake stays, and can get another token (`k3s-daas stake --holder-key-file`).',
+    )
+    .action((options: StakeOptions) => revoke(io, options));
+  return command;
+}
+
+interface ShowOptions extends NetworkOptions, DeploymentOptions {
+  readonly nodeId?: string;
+  readonly record?: string;
+}
+
+async function show(io: Io, options: ShowOptions): Promise<void> {
+  const client = await openClusterReader(io, options);
+  const id = options.record ?? (await client.liveRecordOf(options.nodeId ?? (await askNode(io))));
+  const { endpoints, deployment } = client;
+  const record = id === undefined ? undefined : await stakeRecordOf({ endpoints, ...deployment }, id);
+  if (!record)
+    throw new ConfigurationError(
+      'DAAS_STAKE_UNKNOWN',
+      `no live stake has the node id '${options.nodeId ?? options.record}': check the name`,
+    );
+  const tokens = record.token === undefined ? undefined : await client.tokens([record.token]);
+  const { epoch } = await client.point();
+  printStanding(io, { record, token: tokens?.get(record.token ?? ''), epoch }, {});
+}
+
+const askNode = (io: Io) => ask(io, 'Node id', '--node-id (or --record)');
+
+interface RotateOptions extends StakeOptions {
+  readonly holderKeyFile?: string;
+  readonly newKeyFile?: string;
+}
+
+async function rotate(io: Io, options: RotateOptions): Promise<void> {
+  await using life = new Lifetime();
+  const session = await openStakeSession(io, options, life);
+  const { record, token } = await tokenOf(session);
+  const holderKey = (await newKeyOf(options)) ?? token.holderKey;
+  const isSameKey = Buffer.from(holderKey).equals(token.holderKey);
+  const act = { kind: 'rotate', recordId: record.id, tokenId: token.id, holderKey } as const;
+  const outcome = await runAct(io, session, act, options, {
+    question: 'Rotate the Seal token?',
+    facts: [
+      ...tokenRows(record, token),
+      ['new key', isSameKey ? 'the same: it gets its full life again' : hex(holderKey)],
+      ['life', await lifeOfNext(session.actor)],
+      [
+        'then',
+        isSameKey
+          ? 'the host goes on with the key it has'
+          : `the old key counts no longer; the host of ${record.nodeId} needs the new one`,
+      ],
+    ],
+    json: { nodeId: record.nodeId, tokenId: token.id, holderKey: hex(holderKey), isSameKey },
+  });
+  if (!outcome) return;
+  const made = await session.chain.tokens([outcome.receipt.objectId]);
+  const { epoch } = await session.chain.point();
+  const after = (await session.chain.records([record.id])).get(record.id) ?? record;
+  printStanding(
+    io,
+    { record: after, token: made.get(outcome.receipt.objectId), epoch },
+    { rotateDigest: outcome.receipt.digest },
+  );
+  await told(session, act);
+}
+
+async function newKeyOf(options: RotateOptions): Promise<Uint8Array | undefined> {
+  const { holderKeyFile, newKeyFile, dryRun } = options;
+  if (holderKeyFile !== undefined && newKeyFile !== undefined)
+    throw new ConfigurationError(
+      'DAAS_FLAGS_CONFLICT',
+      '--holder-key-file and --new-key-file both name the new key: pass one of them',
+    );
+  if (holderKeyFile !== undefined) return readHolderKey(holderKeyFile);
+  if (newKeyFile === undefined) return undefined;
+  // A dry run writes no file; any key serves to simulate with.
+  return dryRun ? new Uint8Array(32) : (await openNodeKey(newKeyFile)).publicKey;
+}
+
+async function lifeOfNext({ client }: ClusterActor): Promise<string> {
+  const [{ state, nowMs }, { epoch }] = await Promise.all([client.clusterState(), client.point()]);
+  const { maximumTokenEpochs } = parametersAt(state, nowMs);
+  return `${maximumTokenEpochs} epochs, until epoch ${epoch + maximumTokenEpochs} begins (now epoch ${epoch})`;
+}
+
+async function revoke(io: Io, options: StakeOptions): Promise<void> {
+  await using life = new Lifetime();
+  const session = await openStakeSession(io, options, life);
+  const { record, token } = await tokenOf(session);
+  const act = { kind: 'revoke', recordId: record.id, tokenId: token.id } as const;
+  const outcome = await runAct(io, session, act, options, {
+    question: 'Revoke the Seal token?',
+    facts: [
+      ...tokenRows(record, token),
+      ['node', 'the gateway evicts it within seconds'],
+      ['stake', `${formatSui(record.stakeMist)} stay locked: k3s-daas unstake ends the stake`],
+    ],
+    json: { nodeId: record.nodeId, tokenId: token.id },
+  });
+  if (!outcome) return;
+  const { digest, objectId } = outcome.receipt;
+  io.result(
+    { digest, recordId: record.id, tokenId: objectId, nodeId: record.nodeId },
+    table([
+      ['revoked', objectId],
+      ['node', record.nodeId],
+      ['stake', `${formatSui(record.stakeMist)} (record ${record.id})`],
+    ]),
+  );
+  await told(session, act);
+}
+
+async function tokenOf({ chain, record }: StakeSession): Promise<{ record: StakeRecord; token: SealToken }> {
+  const token =
+    record.token === undefined ? undefined : (await chain.tokens([record.token])).get(record.token);
+  if (token) return { record, token };
+  throw new ConfigurationError(
+    'DAAS_TOKEN_MISSING',
+    `the stake record ${record.id} (${record.status}) has no Seal token: an active stake gets one by \`k3s-daas stake --holder-key-file\``,
+    { details: { recordId: record.id } },
+  );
+}
+
+function tokenRows({ id, nodeId }: StakeRecord, token: SealToken): Array<readonly [string, string]> {
+  return [
+    ['Seal token', token.id],
+    ['node', nodeId],
+    ['record', id],
+    ['key', hex(token.holderKey)],
+  ];
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

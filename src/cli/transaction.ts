@@ -1,0 +1,157 @@
+import { Command } from 'commander';
+import { ConfigurationError, Lifetime, messageOf, silentLog } from '#base';
+import {
+  base64Of,
+  createStakeChain,
+  formatSui,
+  type MoneyAct,
+  readDeployment,
+  readUnsignedTransaction,
+  type UnsignedTransaction,
+  walletWithoutKey,
+  withSignatures,
+} from '#chain';
+import { readTrustedText } from '#infrastructure';
+import {
+  confirm,
+  type DeploymentOptions,
+  type NetworkOptions,
+  openClusterReader,
+  withDeployment,
+  withNetwork,
+} from './chain-options.ts';
+import { type Io, table } from './io.ts';
+import { defaultJournal, holdJournal, type JournalOptions, withJournal } from './stake-session.ts';
+
+/** `k3s-daas transaction show | send`: what `--unsigned` wrote. */
+export function transactionCommand(io: Io): Command {
+  const command = new Command('transaction').description(
+    'Transactions that a money command wrote with --unsigned, to be signed by any wallet.',
+  );
+  command
+    .command('show')
+    .description('Show what a transaction does and who has to sign which bytes. Asks no network.')
+    .argument('<file>', 'what --unsigned wrote')
+    .option('--json', 'print one JSON object and nothing else')
+    .action((file: string) => show(io, file));
+  withJournal(withDeployment(withNetwork(command.command('send'))))
+    .description(
+      'Send a transaction with its signatures. It is judged and simulated first, and journaled: killed and run again, it is carried out once.',
+    )
+    .argument('<file>', 'what --unsigned wrote')
+    .requiredOption(
+      '--signature <base64>',
+      'a signature as Sui wallets give it: of the sender (of a multisig the combined one) and, with --gas-owner, of that wallet',
+      (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value],
+    )
+    .option('--yes', 'send without asking')
+    .option('--dry-run', 'judge and simulate, send nothing')
+    .action((file: string, options: SendOptions) => send(io, file, options));
+  return command;
+}
+
+interface SendOptions extends NetworkOptions, DeploymentOptions, JournalOptions {
+  readonly signature: string[];
+  readonly yes?: boolean;
+  readonly dryRun?: boolean;
+}
+
+async function show(io: Io, file: string): Promise<void> {
+  const transaction = await readTransaction(file);
+  const { act, sender, gasOwner, digest, expirationEpoch, bytes } = transaction;
+  io.result(
+    { ...actJson(act), sender, gasOwner, digest, expirationEpoch, bytes: base64Of(bytes) },
+    table([...rowsOf(transaction), ['bytes', base64Of(bytes)]]),
+  );
+}
+
+async function send(io: Io, file: string, options: SendOptions): Promise<void> {
+  const transaction = await readTransaction(file);
+  const signed = await withSignatures(transaction, options.signature);
+  const { act, sender, clusterId } = transaction;
+  await judgeDeployment(transaction, options.deployment);
+  const client = await openClusterReader(io, options, clusterId);
+  await using life = new Lifetime();
+  const journal = await holdJournal(options.journal ?? defaultJournal(sender), life);
+  const chain = createStakeChain({ client, wallet: walletWithoutKey(sender), journal, log: silentLog });
+  const rows = table(rowsOf(transaction));
+  if (options.dryRun) {
+    await chain.prepareAct(act);
+    io.result(
+      { dryRun: true, ...actJson(act), sender, digest: signed.digest },
+      `${rows}\nNothing was sent: this was a dry run.`,
+    );
+    return;
+  }
+  for (const line of rows.split('\n')) io.note(line);
+  await confirm(io, 'Send it?', options);
+  const receipt = await chain.sendSigned(act, signed);
+  io.step('carried out', receipt.digest);
+  const { objectId, tokenId, amountMist } = receipt;
+  io.result(
+    { ...actJson(act), ...receipt },
+    table([
+      ['carried out', receipt.digest],
+      ['object', objectId],
+      ...(tokenId === undefined ? [] : [['Seal token', tokenId]]),
+      ...(amountMist === undefined ? [] : [['amount', formatSui(amountMist)]]),
+    ]),
+  );
+}
+
+async function readTransaction(file: string): Promise<UnsignedTransaction> {
+  let text: string;
+  try {
+    text = await readTrustedText(file, { what: 'the transaction', origin: file });
+  } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
+    throw new ConfigurationError(
+      'DAAS_TRANSACTION_FILE_INVALID',
+      `the transaction file ${file} cannot be read: ${messageOf(cause)}`,
+      { cause, details: { file } },
+    );
+  }
+  return readUnsignedTransaction(text, file);
+}
+
+/** The file of a stranger could name a package of his own: it has to be the one that the deployment file names. */
+async function judgeDeployment(transaction: UnsignedTransaction, file: string): Promise<void> {
+  const deployment = await readDeployment(file);
+  for (const name of ['chainId', 'packageId'] as const)
+    if (transaction[name] !== deployment[name])
+      throw new ConfigurationError(
+        'DAAS_DEPLOYMENT_MISMATCH',
+        `the transaction has the ${name} ${transaction[name]}, the deployment file ${file} says ${deployment[name]}: use the deployment file of that cluster`,
+        { details: { name, file } },
+      );
+}
+
+function rowsOf({
+  act,
+  sender,
+  gasOwner,
+  digest,
+  expirationEpoch,
+  clusterId,
+}: UnsignedTransaction): string[][] {
+  return [
+    ['does', act.kind],
+    ...Object.entries(actJson(act))
+      .filter(([name]) => name !== 'kind')
+      .map(([name, value]) => [name, String(value)]),
+    ['cluster', clusterId],
+    ['signed by', sender],
+    ...(gasOwner === sender ? [] : [['gas paid by', `${gasOwner}, which signs too`]]),
+    ['digest', digest],
+    ['until', `epoch ${expirationEpoch} ends`],
+  ];
+}
+
+function actJson(act: MoneyAct): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(act).map(([name, value]) => [
+      name,
+      value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
+    ]),
+  );
+}

@@ -1,0 +1,80 @@
+import { Command } from 'commander';
+import { Lifetime } from '#base';
+import { formatSui, parametersAt } from '#chain';
+import { holdOf, type StakeRecord } from '#domain';
+import { formatDuration, formatTime } from './chain-options.ts';
+import { type Io, table } from './io.ts';
+import { runAct, told } from './stake-act.ts';
+import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
+
+/** `k3s-daas unstake`: the stake of a node ends, and its coins come out after the unbonding time. */
+export function unstakeCommand(io: Io): Command {
+  return withStake(new Command('unstake'))
+    .description(
+      'End the stake of a node. The node is evicted within seconds; the coins can be withdrawn after the unbonding time. There is no way back to an active stake.',
+    )
+    .action((options: StakeOptions) => unstake(io, options));
+}
+
+async function unstake(io: Io, options: StakeOptions): Promise<void> {
+  await using life = new Lifetime();
+  const session = await openStakeSession(io, options, life);
+  const { record } = session;
+  const act = { kind: 'unstake', recordId: record.id } as const;
+  const { state, nowMs } = await session.actor.client.clusterState();
+  const { unbondingMs } = parametersAt(state, nowMs);
+  const outcome = await runAct(io, session, act, options, {
+    question: 'End this stake?',
+    facts: await announce(session),
+    json: {
+      nodeId: record.nodeId,
+      stakeMist: record.stakeMist,
+      unbondingMs,
+      unlockAtMs: nowMs + Number(unbondingMs),
+    },
+  });
+  if (!outcome) return;
+  const after = (await session.chain.records([record.id])).get(record.id) ?? record;
+  print(io, after, outcome.receipt.digest);
+  await told(session, act);
+}
+
+async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<readonly [string, string]>> {
+  const { state, nowMs } = await actor.client.clusterState();
+  const { unbondingMs, slashers, slashThreshold } = parametersAt(state, nowMs);
+  const hold = holdOf(record, slashers, nowMs);
+  const unlockAtMs = nowMs + Number(unbondingMs);
+  return [
+    ['ends', `the stake of node ${record.nodeId}, ${formatSui(record.stakeMist)}`],
+    ['record', record.id],
+    [
+      'node',
+      'its Seal token is deleted: the gateway evicts it within seconds. Drain it first if its pods matter',
+    ],
+    ['name', `'${record.nodeId}' is free at once: any wallet can stake for it`],
+    [
+      'unlocks',
+      `${formatTime(unlockAtMs)}, ${formatDuration(unbondingMs)} after you ask; until then ${slashThreshold} of ${slashers.length} slashers can still take it`,
+    ],
+    [
+      'held back',
+      hold
+        ? `slash proposals are open: ${hold.proposals.map(({ id }) => id).join(', ')}, until ${formatTime(hold.untilMs)}`
+        : 'nothing: no slash proposal is open',
+    ],
+    ['then', `k3s-daas withdraw --record ${record.id}`],
+  ];
+}
+
+function print(io: Io, { id, nodeId, status, stakeMist, unlockAtMs }: StakeRecord, digest: string): void {
+  io.result(
+    { digest, recordId: id, nodeId, status, stakeMist, unlockAtMs },
+    table([
+      ['record', id],
+      ['status', status],
+      ['stake', formatSui(stakeMist)],
+      ['unlocks', formatTime(unlockAtMs)],
+      ['then', `k3s-daas withdraw --record ${id}`],
+    ]),
+  );
+}

@@ -1,0 +1,235 @@
+import { describe, expect, test } from 'vitest';
+import { Secret } from '#base';
+import { EXPECTED, ORDINARY, RESERVED } from '#domain';
+import { settled } from '#testing';
+import {
+  CERTIFICATE_LIFE_MS,
+  type Claim,
+  type ClaimGrounds,
+  claimsByCredential,
+  effectOf,
+  isClaim,
+} from './claims.ts';
+import type { FakeWorker } from './fake-worker.fixture.ts';
+import { staker } from './members.fixture.ts';
+import { call, command } from './operator.fixture.ts';
+import { aWorker } from './worker.fixture.ts';
+import { World } from './world.fixture.ts';
+
+const claim: Claim = {
+  nodeId: 'worker-1',
+  secretUid: 'u',
+  seenAtMs: 1_000,
+  credentials: [],
+  releasedAtMs: undefined,
+};
+const grounds: ClaimGrounds = {
+  worker: undefined,
+  stakedAtMs: undefined,
+  isVouchingEnforced: false,
+  nowMs: 2_000,
+};
+
+describe('what a claim means', () => {
+  test.each<[string, Partial<Claim>, Partial<ClaimGrounds>, string]>([
+    ['for a stake that came later', {}, { stakedAtMs: 1_001 }, 'closed'],
+    ['for a name without a stake', {}, {}, 'closed'],
+    ['for a stake that stood before', {}, { stakedAtMs: 1_000 }, 'contested'],
+    ['for a node that is admitted', {}, { worker: aWorker() }, 'contested'],
+    [
+      'for a node that has left',
+      {},
+      { worker: aWorker({ status: { kind: 'evicted', reason: 'evicted' } }), stakedAtMs: 1_001 },
+      'closed',
+    ],
+    ['while certificates count only when vouched for', {}, { isVouchingEnforced: true }, 'noted'],
+    ['when the operator has released it', { releasedAtMs: 1_500 }, {}, 'over'],
+    ['when its certificate has ended', {}, { nowMs: 1_000 + CERTIFICATE_LIFE_MS }, 'over'],
+  ])('%s: %#', (_what, changes, more, effect) => {
+    expect(effectOf({ ...claim, ...changes }, { ...grounds, ...more })).toBe(effect);
+  });
+
+  test.each([ORDINARY, EXPECTED, RESERVED])('a password of a name that is %s is no claim', (listing) => {
+    expect(isClaim({ hasNode: false, listing })).toBe(false);
+  });
+  test('nor is one beside its Node', () => {
+    expect(isClaim({ hasNode: true, listing: undefined })).toBe(false);
+    expect(isClaim({ hasNode: false, listing: undefined })).toBe(true);
+  });
+
+  test('claims are counted for each credential that lived, without the released ones', () => {
+    const while_ = (...ids: string[]) => ids.map((id) => ({ id, nodeId: 'n' }));
+    const claims = [
+      { ...claim, credentials: while_('a', 'b') },
+      { ...claim, credentials: while_('a') },
+      { ...claim, credentials: while_('b'), releasedAtMs: 1 },
+    ];
+    expect([...claimsByCredential(claims)]).toEqual([
+      ['a', 2],
+      ['b', 1],
+    ]);
+  });
+});
+
+const password = new Secret('thief');
+
+/** A worker that is admitted and whose agent has not started: its join credential lives. */
+async function joiner(world: World, nodeId: string, index: number): Promise<FakeWorker> {
+  const worker = world.worker(nodeId, { staker: staker(index) }).stake();
+  await worker.register();
+  return worker;
+}
+
+async function claimAs(world: World, thief: FakeWorker, name: string): Promise<number> {
+  return world.kubernetes.claim(name, thief.registration?.join?.token.reveal() ?? '', password);
+}
+
+/** Claims are judged once a second. */
+async function judged(world: World): Promise<void> {
+  await world.pass(2_000);
+  await settled(60);
+}
+
+const claims = async (world: World) => (await call(world, 'GET', '/v1/nodes')).json.claims;
+
+describe('a name that is claimed with a join credential', () => {
+  test('is written down with the credentials that lived, shown, and closed to stakes that come later', async () => {
+    await using world = await World.start();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    expect(await claimAs(world, thief, 'victim')).toBe(200);
+    await judged(world);
+    const id = [...world.kubernetes.credentials.keys()][0];
+    expect((await world.audit()).find(({ event }) => event === 'name.claimed')).toMatchObject({
+      node_id: 'victim',
+      credentials: `${id} of thief`,
+    });
+    expect(await claims(world)).toMatchObject([
+      { node_id: 'victim', effect: 'closed', credentials: [`${id} of thief`] },
+    ]);
+    expect((await call(world, 'GET', '/v1/why/victim')).json).toMatchObject({
+      claim: { effect: 'closed' },
+      password: 'foreign',
+    });
+    const later = world.worker('victim', { staker: staker(2) }).stake();
+    await expect(later.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NAME_CLAIMED' });
+    const before = await call(world, 'GET', '/v1/why/victim');
+    expect(before.json.lets_it_in).toMatchObject([{ command: 'k3s-daas gateway release victim' }]);
+
+    // It is remembered over a restart, and the operator opens it: also while k3s still has the Secret.
+    await world.restartGateway();
+    await judged(world);
+    await expect(later.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NAME_CLAIMED' });
+    expect((await command(world, '/v1/release', { node_id: 'victim' })).json).toMatchObject({ done: true });
+    await judged(world);
+    expect(await claims(world)).toEqual([]);
+    expect((await later.register()).join).toBeDefined();
+  }, 60_000);
+
+  test('is not closed to the stake that stood before: it is contested', async () => {
+    await using world = await World.start();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    const victim = world.worker('victim', { staker: staker(2) }).stake();
+    await claimAs(world, thief, 'victim');
+    await judged(world);
+    expect((await victim.register()).join).toBeDefined();
+    await victim.join();
+    expect(await claims(world)).toMatchObject([{ node_id: 'victim', effect: 'contested' }]);
+  }, 60_000);
+
+  test('is found at the start of the gateway, however it was claimed before', async () => {
+    await using world = await World.start();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    await world.stopGateway();
+    await claimAs(world, thief, 'victim');
+    await world.clock.advance(5_000);
+    await world.startGateway();
+    await judged(world);
+    expect(await claims(world)).toMatchObject([{ node_id: 'victim' }]);
+  }, 60_000);
+
+  test('names of the operator are exempt: an ordinary agent shows such a password for seconds while it joins', async () => {
+    await using world = await World.start();
+    world.kubernetes.names.set('printer', EXPECTED);
+    world.kubernetes.names.set('server-1', RESERVED);
+    await world.pass(62_000);
+    const thief = await joiner(world, 'thief', 1);
+    await claimAs(world, thief, 'printer');
+    await claimAs(world, thief, 'server-1');
+    await judged(world);
+    expect(await claims(world)).toEqual([]);
+  }, 60_000);
+
+  test('the third while a credential lives revokes all that live; honest workers get another and join', async () => {
+    await using world = await World.start();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    const honest = await joiner(world, 'honest', 2);
+    await claimAs(world, thief, 'a');
+    await claimAs(world, thief, 'b');
+    await judged(world);
+    expect(await claimAs(world, thief, 'c')).toBe(200);
+    await judged(world);
+    expect(await claimAs(world, thief, 'd')).toBe(401);
+    expect(world.kubernetes.credentials.size).toBe(0);
+    expect((await honest.heartbeat()).directives).toEqual([{ kind: 'reregister', reason: 'names_claimed' }]);
+    expect((await honest.comeBack()).join).toBeDefined();
+    expect(await honest.join()).toEqual({ certificate: 200, node: 201 });
+  }, 60_000);
+
+  test('a claim is noted where vouching asks for it, and so is every name after a gap in the watch', async () => {
+    await using world = await World.create();
+    const noted: string[] = [];
+    world.contested = {
+      async markContested(nodeId, reason) {
+        noted.push(`${nodeId} ${reason}`);
+      },
+    };
+    await world.startGateway();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    await claimAs(world, thief, 'victim');
+    await judged(world);
+    expect(noted).toEqual(['victim claimed']);
+    await world.stopGateway();
+    await world.clock.advance(9 * 60_000);
+    await world.startGateway();
+    await judged(world);
+    expect(noted).toEqual(['victim claimed']);
+
+    await joiner(world, 'again', 3);
+    await judged(world);
+    await world.stopGateway();
+    await world.clock.advance(11 * 60_000);
+    await world.startGateway();
+    await judged(world);
+    expect(noted.toSorted()).toEqual(['again unwatched', 'thief unwatched', 'victim claimed']);
+    expect((await world.audit()).some(({ event }) => event === 'names.unwatched')).toBe(true);
+  }, 60_000);
+
+  test('5 000 names claimed with one credential: all are closed, and staked workers still join', async () => {
+    await using world = await World.start();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    const honest = world.worker('honest', { staker: staker(2) }).stake();
+    for (let index = 0; index < 5_000; index += 1) await claimAs(world, thief, `name-${index}`);
+    await claimAs(world, thief, 'honest');
+    await judged(world);
+    const reply = (await call(world, 'GET', '/v1/nodes')).json;
+    expect(reply).toMatchObject({ claims_count: 5_001 });
+    expect(reply.claims).toHaveLength(100);
+    expect(await claimAs(world, thief, 'one-more')).toBe(401);
+    const lines = (await world.audit()).filter(({ event }) => event === 'name.claimed');
+    expect(lines).toHaveLength(5_001);
+
+    expect((await honest.register()).join).toBeDefined();
+    expect(await honest.join()).toEqual({ certificate: 200, node: 201 });
+    const newcomer = world.worker('newcomer', { staker: staker(3) }).stake();
+    expect((await newcomer.register()).join).toBeDefined();
+    expect(await newcomer.join()).toEqual({ certificate: 200, node: 201 });
+    const closed = world.worker('name-4999', { staker: staker(4) }).stake();
+    await expect(closed.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NAME_CLAIMED' });
+  }, 120_000);
+});

@@ -1,0 +1,131 @@
+import { link, open, rename, stat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { createNodeKey, type NodeKey, openNodeKey, readNodeKey } from './node-key.ts';
+
+/** Where the successor waits while a Seal token is rotated to it. */
+export function successorPath(keyFile: string): string {
+  return `${keyFile}.next`;
+}
+
+/**
+ * The key of a node and, during a rotation, its successor in `<key file>.next`. Which of the two signs is decided by the
+ * Seal token that a proof names, so that heartbeats of the earlier registration continue while the new token is registered.
+ */
+export interface NodeKeys {
+  /** The key in use. */
+  current(): NodeKey;
+  /** The key that signs proofs for a Seal token. */
+  keyFor(sealTokenId: string): NodeKey;
+  /** The public key of the successor. Makes it (0600) when there is none: after `kill -9` it is the same one. */
+  prepare(): Promise<Uint8Array>;
+  /**
+   * Whether this machine has the key that a token names; from then on that key signs proofs for the token. Reads the disk,
+   * because `k3s-daas token rotate` makes successors, too.
+   */
+  adopt(sealTokenId: string, holderKey: Uint8Array): Promise<boolean>;
+  /**
+   * If the token was adopted for the successor, that takes the place of the key, and the earlier one is overwritten and
+   * removed. Whether the key has changed.
+   */
+  complete(sealTokenId: string): Promise<boolean>;
+}
+
+/** Opens the key in this file, or makes one, and ends an exchange that was interrupted. */
+export async function openNodeKeys(keyFile: string): Promise<NodeKeys> {
+  await endExchange(keyFile);
+  return nodeKeysOf(keyFile, await openNodeKey(keyFile));
+}
+
+function nodeKeysOf(keyFile: string, opened: NodeKey): NodeKeys {
+  const next = successorPath(keyFile);
+  let current = opened;
+  let adopted: { readonly sealTokenId: string; readonly key: NodeKey } | undefined;
+  return {
+    current: () => current,
+    keyFor: (sealTokenId) => (adopted?.sealTokenId === sealTokenId ? adopted.key : current),
+    async prepare() {
+      const successor = (await readNodeKey(next)) ?? (await createNodeKey(next));
+      return successor.publicKey;
+    },
+    async adopt(sealTokenId, holderKey) {
+      if (isSame(current.publicKey, holderKey)) return true;
+      const successor = await readNodeKey(next);
+      if (!successor || !isSame(successor.publicKey, holderKey)) return false;
+      adopted = { sealTokenId, key: successor };
+      return true;
+    },
+    async complete(sealTokenId) {
+      if (adopted?.sealTokenId !== sealTokenId) return false;
+      const { key } = adopted;
+      await exchange(keyFile);
+      current = key;
+      adopted = undefined;
+      return true;
+    },
+  };
+}
+
+/**
+ * Puts the successor in the place of the key. The second name keeps the earlier key reachable, so that it can be overwritten
+ * after the exchange; killed at any point, `endExchange` does what is left.
+ */
+async function exchange(keyFile: string): Promise<void> {
+  await link(keyFile, retiredPath(keyFile)).catch(unless('EEXIST'));
+  await rename(successorPath(keyFile), keyFile);
+  await syncDirectory(keyFile);
+  await endExchange(keyFile);
+}
+
+/** Removes the earlier key. Before the exchange both names are one file, which must stay as it is. */
+async function endExchange(keyFile: string): Promise<void> {
+  const retired = retiredPath(keyFile);
+  const [kept, earlier] = await Promise.all([identityOf(keyFile), identityOf(retired)]);
+  if (earlier === undefined) return;
+  if (kept !== earlier) await overwrite(retired);
+  await unlink(retired);
+  await syncDirectory(keyFile);
+}
+
+function retiredPath(keyFile: string): string {
+  return `${keyFile}.retired`;
+}
+
+async function overwrite(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const { size } = await file.stat();
+    await file.write(Buffer.alloc(size), 0, size, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function identityOf(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch (error) {
+    unless('ENOENT')(error);
+    return undefined;
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(dirname(path), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+function unless(code: string): (error: unknown) => void {
+  return (error) => {
+    if ((error as NodeJS.ErrnoException).code !== code) throw error;
+  };
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.from(one).equals(other);
+}
