@@ -24,12 +24,13 @@ export interface ProofOptions {
 export function openProofs(
   options: ProofOptions & { readonly clock: Clock },
   deployment: Deployment,
-  endpoints: Endpoints,
+  { endpoints, archive }: { readonly endpoints: Endpoints; readonly archive: Endpoints | undefined },
 ): ObjectProofs | undefined {
   const { proofStore: store, clock, pairing, proofWaitMs } = options;
   if (!deployment.trust && !store) return undefined;
   return createObjectProofs({
     nodes: endpoints,
+    archive,
     anchors: () => anchorsOf(options, deployment, endpoints),
     store,
     clock,
