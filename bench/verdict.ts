@@ -60,6 +60,8 @@ const verifier = createVerifier({
   strangers: unlimited,
   allStrangers: unlimited,
   tokens: unlimited,
+  registrations: unlimited,
+  clones: { examineHeartbeat: async (worker) => worker },
 });
 const target = { audience, method: 'POST', path, bodyDigest: bodyDigest(body) };
 

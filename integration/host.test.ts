@@ -9,8 +9,11 @@ import { GatewayConnector, type HostEvents, NodeIdentity } from '#plugin';
 import { openNodeIdentity } from '#seal';
 import { createAgentHost } from '../src/cli/agent-host.ts';
 import { agentParts } from '../src/cli/agent-parts.ts';
+import { takePoolFile } from '../src/cli/pool-file.ts';
 import { loadWorkerSettings } from '../src/cli/settings.ts';
+import { tokenCommand } from '../src/cli/token.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain/chain-world.ts';
+import { runInProcess } from './chain/run-command.ts';
 
 /**
  * The host with its built-in plugins, its settings and a real chain client on the dev chain; gateway and agent are the fakes
@@ -76,7 +79,7 @@ async function makeWorker(nodeId: string, changes: Readonly<Record<string, unkno
     const seen = follow(host);
     return { host, agent, gateways, log, seen, ended: host.run() };
   }
-  return { wallet, stateDir, start };
+  return { wallet, file, stateDir, start };
 }
 
 /** The first fact of an event, whether it has come already or not. */
@@ -187,4 +190,72 @@ test('what the gateway would refuse, a balance that is too low, and another chai
     error: { code: 'DAAS_CHAIN_ID_MISMATCH' },
   });
   expect(await world.balance(worker.wallet.address)).toBe(before);
+});
+
+test('a machine without the wallet key runs on a stake that was made elsewhere for its node key', async () => {
+  const worker = await makeWorker('keyless-worker', { wallet: {}, stake: {} });
+  const nothing = await worker.start();
+  expect(await nothing.ended).toMatchObject({
+    exitCode: 78,
+    error: { code: 'DAAS_WALLET_MISSING', message: expect.stringContaining('--holder-key-file') },
+  });
+  const { holderKey } = JSON.parse(
+    await runInProcess([tokenCommand], ['token', 'node-key', '--config', worker.file, '--json']),
+  );
+  const chain = await world.stakeChain(worker.wallet);
+  const { objectId: recordId } = await chain.join({
+    nodeId: 'keyless-worker',
+    stakeMist,
+    holderKey: Uint8Array.from(Buffer.from(holderKey, 'hex')),
+  });
+  const before = await world.balance(worker.wallet.address);
+  const life = await worker.start();
+  expect((await life.seen('stake.found')).recordId).toBe(recordId);
+  await life.seen('heartbeat.acknowledged');
+  life.host.stop('test');
+  expect((await life.ended).exitCode).toBe(0);
+  expect(await world.balance(worker.wallet.address)).toBe(before);
+});
+
+test('without the wallet key nothing is staked or minted: the error names the way', async () => {
+  const address = (await world.wallet(10n)).address;
+  const worker = await makeWorker('unsigned-worker', { wallet: { address } });
+  const life = await worker.start();
+  expect(await life.ended).toMatchObject({ exitCode: 78, error: { code: 'DAAS_WALLET_KEY_ELSEWHERE' } });
+  expect(await world.balance(address)).toBe(10n * SUI);
+});
+
+test('a machine of a fleet joins with the file that was made for it, and no wallet', async () => {
+  const owner = await world.wallet(10n);
+  const deployment = join(world.directory, 'deployment.json');
+  await writeFile(deployment, JSON.stringify(world.deployment));
+  const out = join(world.directory, 'pool');
+  const make = async (...args: string[]) =>
+    JSON.parse(
+      await runInProcess(
+        [tokenCommand],
+        `token pool make --out ${out} --prefix fleet --key-file ${owner.keyFile} --endpoint ${world.url} --deployment ${deployment} --accept-terms any --journal ${out}-journal.json --json`
+          .split(' ')
+          .concat(args),
+      ),
+    );
+  expect(await make('--count', '2', '--dry-run')).toMatchObject({ missing: ['fleet-1', 'fleet-2'] });
+  const two = await make('--count', '2', '--yes');
+  expect(two.nodes).toMatchObject([{ nodeId: 'fleet-1' }, { nodeId: 'fleet-2' }]);
+  const manifest = await readFile(two.manifest, 'utf8');
+  expect(manifest).not.toContain('PRIVATE');
+  // Run again it makes what is missing.
+  const three = await make('--count', '3', '--yes');
+  expect(three.nodes.slice(0, 2)).toEqual(two.nodes);
+  expect(await world.balance(owner.address)).toBeGreaterThan(6n * SUI);
+
+  const worker = await makeWorker('fleet-1', { wallet: {}, stake: {} });
+  const { file, tokenId } = three.nodes[0];
+  await takePoolFile({ file, stateDir: worker.stateDir, nowMs: Date.now() });
+  const life = await worker.start();
+  await life.seen('heartbeat.acknowledged');
+  expect(life.gateways.registrations[0]).toMatchObject({ sealTokenId: tokenId });
+  life.host.stop('test');
+  expect((await life.ended).exitCode).toBe(0);
+  await expect(make('--count', '3', '--yes')).rejects.toMatchObject({ code: 'DAAS_POOL_FILE_USED' });
 });

@@ -381,6 +381,29 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'steals a node key, registers, sends heartbeats, and waits for a reboot of the machine',
+        defence:
+          'the boot id that the kubelet reports decides who is served; while two use the key, the key alone brings no credential',
+        tests: [
+          'registers, heartbeats and waits for a reboot: the node is served before, and after it; the thief gets nothing',
+          'gains nothing by not saying where it is',
+          'does not keep the host of the node from being restarted while registrations are frozen',
+          'cannot forge a proof of an earlier registration that would stop the node',
+          'does not outlive a restart of the gateway: the freeze is stored',
+          'is out when the token is rotated, and the freeze with it',
+        ],
+      },
+      {
+        attack: 'runs a copy of a worker: state directory, snapshot, second process',
+        defence: 'proofs say machine, boot and process; the copy is refused, and both are told',
+        tests: [
+          'a copied state directory on another machine never registers while the Node is Ready elsewhere, and both are told within two heartbeats',
+          'a restored snapshot, of another boot: the one whose boot the Ready Node has is served, the other is refused',
+          'a double start on one machine: the first process is served, the second refused',
+          'a host on a copied state directory ends before it touches the agent of the first',
+        ],
+      },
+      {
         attack: 'uses a stolen node key after its Seal token was rotated',
         defence: 'the chain names the new key, and the registration with it ends every earlier one',
         tests: ['a stolen node key gives access until its token is rotated, and none from then on'],
@@ -1103,6 +1126,31 @@ export const ATTACKS: readonly AttackGroup[] = [
   {
     by: 'Plugins, configuration, and a crash at the wrong moment',
     attacks: [
+      {
+        attack: 'a command of the staker is killed, so that it pays twice',
+        defence: 'what is sent is journaled first, and each transaction ends the state that it starts from',
+        tests: [
+          'kill -9 during the …, …: it happens once',
+          'a whole life that dies again and again, at any call or write, ends with its start minus gas, to the MIST',
+          'that is sent twice is carried out once',
+          'signed and killed before it is sent is carried out by the next run',
+        ],
+      },
+      {
+        attack: 'changes a transaction between its writing and its sending, or signs it with another key',
+        defence: 'the bytes must have the digest, the calls and the signatures that belong to them',
+        tests: ['that was changed is refused', 'signed by another key, or over other bytes, is refused'],
+      },
+      {
+        attack: 'acts on a stake of another wallet',
+        defence: 'judged before anything is signed, and by the contracts',
+        tests: ['another wallet is told whose stake it is, before anything is signed'],
+      },
+      {
+        attack: 'uses the file of a fleet machine a second time',
+        defence: 'the key leaves the file when it is used, and the file is renamed',
+        tests: ['a second machine is refused'],
+      },
       {
         attack: 'a flag, variable or k3s config file sets a server, token or name of its own',
         defence: 'refused before anything is staked',

@@ -6,6 +6,7 @@ import { silentLog } from '#base';
 import { DEFAULT_GAS_BUDGETS } from '#chain';
 import { openNodeKey } from '#seal';
 import { previewStake } from '../../src/cli/agent-rehearsal.ts';
+import { makePoolKey, readPoolFile, writePoolFile } from '../../src/cli/pool-file.ts';
 import { outcomeOf } from '../world/outcome.ts';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
@@ -27,13 +28,20 @@ const nextNode = () => `dry-${next()}`;
 interface Question {
   readonly nodeId?: string;
   readonly stateDir?: string;
+  readonly poolFile?: string;
   readonly stakeMist?: bigint | undefined;
   readonly minimumMist?: bigint;
 }
 
 async function verdict(wallet: TestWallet, question: Question = {}): ReturnType<typeof previewStake> {
-  const { nodeId = nextNode(), stateDir = join(world.directory, `state-${next()}`), ...amounts } = question;
+  const {
+    nodeId = nextNode(),
+    stateDir = join(world.directory, `state-${next()}`),
+    poolFile,
+    ...amounts
+  } = question;
   return previewStake({
+    poolFile,
     chain: world.client,
     wallet,
     nodeId,
@@ -93,6 +101,20 @@ describe('a dry run judges as the start does', () => {
       code: 'DAAS_SEAL_TOKEN_EXPIRED',
     });
   });
+});
+
+test('the key of a pool file is judged before the file is used', async () => {
+  const owner = await world.wallet(3n);
+  const nodeId = nextNode();
+  const poolFile = join(world.directory, `${nodeId}.pool.json`);
+  const key = makePoolKey();
+  await writePoolFile(poolFile, { nodeId, clusterId: '0x1', staker: owner.address, ...key });
+  const chain = await world.stakeChain(owner);
+  const publicKey = Uint8Array.from(Buffer.from(key.holderKey, 'hex'));
+  await chain.join({ nodeId, stakeMist: SUI, holderKey: publicKey });
+  const { plan, stop } = await verdict(owner, { nodeId, poolFile });
+  expect([stop, plan]).toEqual([undefined, expect.stringContaining('and token 0x')]);
+  expect(await readPoolFile(poolFile)).toBeDefined();
 });
 
 describe('the command', () => {

@@ -88,7 +88,7 @@ describe('a stake by commands alone', () => {
     expect(await world.balance(wallet.address)).toBe(before);
   });
 
-  test('nothing is sent without --yes where nobody can be asked', async () => {
+  test('nothing is sent without --yes and without a terminal', async () => {
     for (const command of [['unstake'], ['token', 'rotate'], ['token', 'revoke']])
       expect(await refusal(spend(wallet, ...command, '--node-id', nodeId))).toMatchObject({
         code: 'DAAS_CONFIRMATION_NEEDED',

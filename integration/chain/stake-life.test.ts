@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { defaultSettings, operations } from '#chain';
+import { systemClock } from '#base';
+import { createChainClient, defaultSettings, operations, stakesOf } from '#chain';
+import { recordsIn } from '../../src/cli/stake-session.ts';
 import { SUI } from './chain-world.ts';
 import { anotherCluster, holderKey, staked, world } from './open-chain.ts';
 
@@ -171,6 +173,32 @@ test('another wallet is told whose stake it is, before anything is signed', asyn
   ])
     await expect(attempt).rejects.toMatchObject({ code: 'DAAS_STAKE_NOT_OURS' });
   expect(await world.balance(other.address)).toBe(100n * SUI);
+});
+
+test('a full node that lists no events shows the stakes with a token, and those that the journal knows', async () => {
+  const { chain, wallet, recordId } = await staked();
+  const journal = await world.journal(wallet);
+  expect(recordsIn(journal)).toEqual([recordId]);
+  const client = createChainClient({
+    endpoints: [world.url],
+    deployment: world.deployment,
+    clock: systemClock,
+    fetch: (input, init) => {
+      const url = input instanceof Request ? input.url : input;
+      if (!url.toString().endsWith('/ListEvents')) return fetch(input, init);
+      const headers = { 'grpc-status': '12', 'content-type': 'application/grpc-web+proto' };
+      return Promise.resolve(new Response(null, { status: 200, headers }));
+    },
+  });
+  const at = { endpoints: client.endpoints, packageId: world.deployment.packageId };
+  const shown = async (known: string[] = []) => {
+    const { stakes, isComplete } = await stakesOf(at, wallet.address, known);
+    return { ids: stakes.map(({ record }) => record.id), isComplete };
+  };
+  expect(await shown()).toEqual({ ids: [], isComplete: false });
+  expect(await shown(recordsIn(journal))).toEqual({ ids: [recordId], isComplete: false });
+  await chain.createWorkerSealToken({ recordId, holderKey: holderKey() });
+  expect(await shown()).toEqual({ ids: [recordId], isComplete: false });
 });
 
 async function gasOf(digest: string): Promise<bigint> {

@@ -90,15 +90,9 @@ async function signedElsewhere(
 async function send(file: string, signers: readonly Account[]): Promise<Record<string, unknown>> {
   const bytes = bytesOf(await json('transaction', 'show', file));
   const signatures = await Promise.all(signers.map((signer) => signer.sign(bytes)));
-  return json(
-    'transaction',
-    'send',
-    file,
-    '--yes',
-    ...signatures.flatMap((signature) => ['--signature', signature]),
-    '--journal',
-    join(world.directory, `${signers[0]?.address}.json`),
-  );
+  const journal = join(world.directory, `${signers[0]?.address}.json`);
+  const signed = signatures.flatMap((signature) => ['--signature', signature]);
+  return json('transaction', 'send', file, '--yes', '--journal', journal, ...signed);
 }
 
 async function nodeKeyFile(): Promise<string> {

@@ -243,3 +243,17 @@ test('usage is measured in percent', async () => {
     expect(value).toBeLessThanOrEqual(100);
   }
 });
+
+test('a host on a copied state directory ends before it touches the agent of the first', async () => {
+  await using world = await startAgentWorld();
+  const worker = await world.worker('w1');
+  const { host, agentPid } = await worker.lonelyHost(world.mintCredential());
+  // The journal of the worker is that of the host that runs: a copy of it says the same.
+  const second = await worker.supervisor();
+  await expect(second.preflight(forever)).rejects.toMatchObject({ code: 'DAAS_NODE_CLONED', exitCode: 77 });
+  expect(isRunning(agentPid)).toBe(true);
+  host.kill('SIGKILL');
+  await once(host, 'exit');
+  await second.preflight(forever);
+  expect(isRunning(agentPid)).toBe(false);
+});

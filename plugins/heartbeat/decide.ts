@@ -78,6 +78,7 @@ export function reactTo(directive: Directive, fact: OwnFact): Reaction {
 
 /** What a directive `notice` means to the staker; a reason of a later version is shown as it is. */
 export function noticeText(reason: string): string {
+  if (reason === 'node_cloned') return 'another machine or process uses the key of this node';
   return reason === 'slash_proposed'
     ? 'a slash is proposed against this stake, and the node gets no new pods until that is decided: `k3s-daas slash answer` answers it'
     : reason;

@@ -6,6 +6,7 @@ import {
   errorFields,
   type GatewayConnection,
   type GatewayConnector,
+  gatewayErrorCode,
   type Health,
   type HostControl,
   type Scope,
@@ -21,6 +22,8 @@ import { OwnStake } from './own-stake.ts';
 const toleratedFailures = 2;
 /** A registration that neither succeeds nor fails must not silence the node for ever. */
 const longestRegistrationMs = 60_000;
+/** Another machine or process with this node's key runs its Node. */
+const clonedRefusal = gatewayErrorCode('node_cloned');
 /** The notice of a gateway that is away for long. */
 const unreachable = 'gateway_unreachable';
 
@@ -52,6 +55,7 @@ export class Heartbeats {
   /** When the first of the failures in a row was, by the monotonic clock. */
   #failingSinceMs = 0;
   #isUnreachable = false;
+  #isCloned = false;
   /** The notices of the last reply. */
   #notices: ReadonlySet<string> = new Set();
 
@@ -210,6 +214,10 @@ export class Heartbeats {
     this.#lastProblem = message;
     this.#scope.emit('heartbeat.failed', fields);
     if (nowMs - this.#failingSinceMs >= this.#scope.config.unreachableAfterMs) this.#raiseUnreachable();
+    if (code === clonedRefusal) {
+      this.#isCloned = true;
+      this.#services.control.cloned(message);
+    }
     const isSilent = errorFacts(error).isRetryable;
     if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
       this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
@@ -236,7 +244,24 @@ export class Heartbeats {
         log.warn('The gateway gives notice', { reason, detail: noticeText(reason) });
     for (const reason of this.#notices)
       if (!now.has(reason)) log.info('A notice of the gateway is over', { reason });
+    this.#tellClone(now.has('node_cloned'));
     this.#notices = now;
+  }
+
+  /** This node is the one that is served: it lives on, and the operator has to end the other. */
+  #tellClone(isCloned: boolean): void {
+    const { emit } = this.#scope;
+    if (!isCloned) {
+      if (this.#isCloned) emit('attention.ended', { kind: 'clone_suspected' });
+    } else if (!this.#isCloned)
+      emit('attention.needed', {
+        kind: 'clone_suspected',
+        severity: 'critical',
+        summary: `another machine or process uses the key of this node; the gateway serves this one, and registrations are frozen`,
+        remedy:
+          'end the other, or rotate the Seal token if the key may be stolen (docs/operations.md, "Two machines with one node key")',
+      });
+    this.#isCloned = isCloned;
   }
 
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import os from 'node:os';
 import {
+  type Clock,
   DaasError,
   EXIT,
   errorFacts,
@@ -7,16 +8,21 @@ import {
   type GatewayConnector,
   type GatewayEntry,
   type GatewayTier,
+  type Health,
+  type HostControl,
   type JoinCredentialSource,
+  messageOf,
   type NodeIdentity,
   type Registration,
   type Scope,
   type SealedStake,
   type StakeChain,
 } from 'k3s-daas/plugin';
+import { GatewayHealth } from './gateway-health.ts';
 import { gatewayOrder } from './gateways.ts';
 import {
   asRetryable,
+  clonedRefusal,
   gathered,
   inadmissibleError,
   patienceWithUnnamedRefusals,
@@ -27,6 +33,8 @@ export interface RegistrationServices {
   readonly chain: StakeChain;
   readonly identity: NodeIdentity;
   readonly gateways: GatewayConnector;
+  readonly control: HostControl;
+  readonly clock: Clock;
 }
 
 interface Registered {
@@ -38,11 +46,19 @@ interface Registered {
 export class GatewayRegistration implements JoinCredentialSource {
   readonly #scope: Scope<{ readonly gatewayUrl?: string | undefined }>;
   readonly #services: RegistrationServices;
+  readonly #health: GatewayHealth;
+  #known = 0;
   #unnamedRefusals = 0;
 
   constructor(scope: Scope<{ readonly gatewayUrl?: string | undefined }>, services: RegistrationServices) {
     this.#scope = scope;
     this.#services = services;
+    this.#health = new GatewayHealth(services.identity.nodeId);
+  }
+
+  /** A gateway that is away does not make the node unwell: another one is asked. */
+  health(): Health {
+    return { live: true, ready: true, detail: this.#health.describe(this.#known) };
   }
 
   async preflight(signal: AbortSignal): Promise<void> {
@@ -103,7 +119,7 @@ export class GatewayRegistration implements JoinCredentialSource {
     signal: AbortSignal,
     ask: (gateway: GatewayEntry) => Promise<T>,
   ): Promise<T> {
-    const { chain, identity } = this.#services;
+    const { chain, identity, clock } = this.#services;
     const { config, log } = this.#scope;
     const { gateways } = await chain.cluster(signal);
     const candidates = gatewayOrder(gateways, {
@@ -113,11 +129,15 @@ export class GatewayRegistration implements JoinCredentialSource {
     });
     if (candidates.length === 0) throw noGateway(gateways.length, tier);
     const failures: unknown[] = [];
-    for (const gateway of candidates) {
+    this.#known = candidates.length;
+    for (const gateway of this.#health.sorted(candidates, clock.monotonicMs())) {
       try {
-        return await ask(gateway);
+        const answer = await ask(gateway);
+        this.#health.succeeded(gateway);
+        return answer;
       } catch (error) {
         signal.throwIfAborted();
+        this.#health.failed(gateway, error, clock.monotonicMs());
         log.debug('A gateway did not take this node', {
           gatewayUrl: gateway.url,
           ...errorFields(error),
@@ -130,6 +150,9 @@ export class GatewayRegistration implements JoinCredentialSource {
 
   /** A refusal without a reason can mean a token that the gateway has not seen yet: for a while it may pass. */
   #countUnnamed(error: unknown): unknown {
+    // The host that the cluster hears, or whose agent comes back, asks again until it is served.
+    if (errorFacts(error).code === clonedRefusal)
+      return this.#services.control.cloned(messageOf(error)) ? error : asRetryable(error);
     if (errorFacts(error).code !== unnamedRefusal) return error;
     this.#unnamedRefusals += 1;
     return this.#unnamedRefusals < patienceWithUnnamedRefusals ? asRetryable(error) : error;

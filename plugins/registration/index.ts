@@ -1,6 +1,8 @@
 import {
   definePlugin,
   GatewayConnector,
+  HostClock,
+  HostControl,
   JoinCredentialSource,
   NodeIdentity,
   StakeChain,
@@ -25,8 +27,16 @@ export default definePlugin({
       )
       .optional(),
   }),
-  needs: { chain: StakeChain, identity: NodeIdentity, gateways: GatewayConnector },
+  needs: {
+    chain: StakeChain,
+    identity: NodeIdentity,
+    gateways: GatewayConnector,
+    control: HostControl,
+    clock: HostClock,
+  },
   setup(scope, services) {
-    scope.provide(JoinCredentialSource, new GatewayRegistration(scope, services));
+    const registration = new GatewayRegistration(scope, services);
+    scope.provide(JoinCredentialSource, registration);
+    scope.health(() => registration.health());
   },
 });

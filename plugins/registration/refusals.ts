@@ -6,6 +6,9 @@ import { DaasError, EXIT, type ExitCode, errorFacts, gatewayErrorCode, messageOf
  */
 export const patienceWithUnnamedRefusals = 10;
 
+/** Another machine or process with this node's key runs its Node. */
+export const clonedRefusal = gatewayErrorCode('node_cloned');
+
 export const unnamedRefusal = 'DAAS_GATEWAY_SEAL_TOKEN_INVALID';
 
 /** Why the gateway would not admit this node (the `reason` of its challenge, docs/api.md), before anything is staked. */
@@ -59,7 +62,7 @@ export function gathered(failures: readonly unknown[]): unknown {
 
 /** The same refusal, as one that the host asks again about. */
 export function asRetryable(error: unknown): DaasError {
-  return new DaasError(unnamedRefusal, messageOf(error), {
+  return new DaasError(errorFacts(error).code ?? unnamedRefusal, messageOf(error), {
     cause: error instanceof Error ? error.cause : undefined,
     exitCode: EXIT.joinDeadline,
     isRetryable: true,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { DaasError, JoinCredentialSource, type SealedStake } from 'k3s-daas/plugin';
+import { DaasError, gatewayErrorCode, JoinCredentialSource, type SealedStake } from 'k3s-daas/plugin';
 import {
   describePlugin,
   FakeClock,
@@ -180,4 +180,47 @@ test('gateways that are not live or above the tier are left out; nodes spread ov
     ),
   );
   expect(firsts.size).toBe(4);
+});
+
+test('a gateway that was silent is asked last until it has rested, and first again once it answers', async () => {
+  const { loaded, stake } = await load();
+  await using _ = loaded;
+  const ordered = gatewayOrder(loaded.chain.gateways, {
+    tier: 'standard',
+    nodeId: 'worker-1',
+    preferredUrl: undefined,
+  }).map(({ url }) => url);
+  const [first = ''] = ordered;
+  const askedSince = (count: number) => urls(loaded, 'challenge').slice(count);
+  loaded.gateways.fail(unreachable(), first);
+  await register(loaded, stake);
+  loaded.gateways.forgive();
+  const before = urls(loaded, 'challenge').length;
+  await register(loaded, stake);
+  expect(askedSince(before)).toEqual([ordered[1]]);
+  expect(loaded.health().details.registration?.detail).toContain('did not answer');
+  await loaded.clock.advance(5_000);
+  const later = urls(loaded, 'challenge').length;
+  await register(loaded, stake);
+  expect(askedSince(later)).toEqual([first]);
+});
+
+test('gateways that are all silent are all asked, each round again', async () => {
+  const { loaded, stake } = await load();
+  await using _ = loaded;
+  loaded.gateways.fail(unreachable());
+  for (let round = 1; round <= 3; round += 1) {
+    await expect(register(loaded, stake)).rejects.toMatchObject({ isRetryable: true });
+    expect(urls(loaded, 'challenge')).toHaveLength(round * loaded.chain.gateways.length);
+  }
+});
+
+test('a refusal because of a clone ends the host, or is asked again, as the host decides', async () => {
+  const { loaded, stake } = await load();
+  await using _ = loaded;
+  loaded.gateways.fail(new DaasError(gatewayErrorCode('node_cloned'), 'cloned', { exitCode: 77 }));
+  await expect(register(loaded, stake)).rejects.toMatchObject({ isRetryable: true });
+  loaded.control.endsForClone = true;
+  await expect(register(loaded, stake)).rejects.toMatchObject({ isRetryable: false, exitCode: 77 });
+  expect(loaded.control.clones).toHaveLength(2);
 });

@@ -143,7 +143,7 @@ export class TokenKeeper {
       this.#calm();
     } catch (error) {
       signal.throwIfAborted();
-      this.#warn(reading, error);
+      await this.#warn(reading, error);
       throw error;
     }
   }
@@ -175,7 +175,7 @@ export class TokenKeeper {
     control.reregister(`the Seal token of ${identity.nodeId} was rotated`);
   }
 
-  #warn(reading: Reading, error?: unknown): void {
+  async #warn(reading: Reading, error?: unknown): Promise<void> {
     const left = epochsLeft(reading);
     const why = error === undefined ? 'rotation.mode is ask' : messageOf(error);
     this.#warned = true;
@@ -184,11 +184,15 @@ export class TokenKeeper {
       kind: 'token_ending',
       severity: left <= 1n ? 'critical' : 'warning',
       summary: `the Seal token ends in ${left} epochs and is not rotated: ${why}`,
-      remedy: isGasLow
-        ? `send SUI to the wallet ${this.#services.chain.wallet}`
-        : 'run `k3s-daas token rotate` with the wallet that owns the stake, or set rotation.mode of the plugin staking to automatic',
+      remedy: isGasLow ? `send SUI to the wallet ${this.#services.chain.wallet}` : await this.#remedy(),
       details: { tokenId: reading.token.id, epochsLeft: Number(left) },
     });
+  }
+
+  /** The wallet may be elsewhere: it needs the public half of the key that waits here. */
+  async #remedy(): Promise<string> {
+    const key = Buffer.from(await this.#services.identity.rotation.prepare()).toString('hex');
+    return `where the key of the wallet is, put ${key} into a file and run \`k3s-daas token rotate --holder-key-file FILE\`: it is the next node key of this machine`;
   }
 
   async #watchGas(signal: AbortSignal): Promise<void> {

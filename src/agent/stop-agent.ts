@@ -1,5 +1,5 @@
-import { DaasError } from '#base';
-import { isAlive, type ProcessIdentity, parseProcessIdentity } from '#infrastructure';
+import { DaasError, EXIT, type Journal } from '#base';
+import { isAlive, type ProcessIdentity, parseProcessIdentity, processIdentity } from '#infrastructure';
 import type { AgentContext } from './agent-context.ts';
 import type { AgentRun } from './agent-run.ts';
 import { notStopped } from './failures.ts';
@@ -39,6 +39,24 @@ export async function endProcess(
   throw run.stopFailure;
 }
 
+/** What the next life of the host, or another host on a copy of this journal, has to know of the agent. */
+export async function writeChild(journal: Journal, child: ProcessIdentity): Promise<void> {
+  const host = await processIdentity(process.pid);
+  if (host) await journal.write('host', host);
+  await journal.write('child', child);
+}
+
+/** The journal is a copy: its host lives, and the agent is that one's. Stopping it would stop the honest node. */
+async function refuseLivingHost(context: AgentContext, agentPid: number): Promise<void> {
+  const host = parseProcessIdentity(context.options.journal.read('host'));
+  if (!host || host.pid === process.pid || !(await isAlive(host))) return;
+  throw new DaasError(
+    'DAAS_NODE_CLONED',
+    `another host (pid ${host.pid}) on this machine runs this node and its agent (pid ${agentPid}): this state directory is a copy of its. Give this one a node id, a wallet and an empty stateDir of its own`,
+    { exitCode: EXIT.lockedOut, details: { pid: host.pid, agentPid } },
+  );
+}
+
 /**
  * Stops the agent that an earlier life of the host left running: nothing reads its output, and it would clash with the next
  * one. Returns its pid if there was one.
@@ -49,6 +67,7 @@ export async function stopLeftOver(context: AgentContext): Promise<number | unde
   if (!identity || context.pid === identity.pid) return undefined;
   const wasAlive = await isAlive(identity);
   if (wasAlive) {
+    await refuseLivingHost(context, identity.pid);
     log.info('Stopping the agent that an earlier life of the host left running', { pid: identity.pid });
     sendSignal(identity.pid, 'SIGTERM');
     if (!(await waitForEnd(identity, settings.stopDeadlineMs, clock))) {

@@ -10,7 +10,7 @@ import { isSettingFault } from './log-lines.ts';
 import { knownServer, prepareStart, restoreCertificates } from './prepare-start.ts';
 import type { AgentProcess } from './process.ts';
 import { decideRestart } from './restart.ts';
-import { endProcess, stopLeftOver } from './stop-agent.ts';
+import { endProcess, stopLeftOver, writeChild } from './stop-agent.ts';
 import { endsWithin } from './waiting.ts';
 import { becomeReady, type Milestone, untilOver, untilReadyOrOver } from './watch-agent.ts';
 
@@ -114,7 +114,7 @@ async function watchProcess(
   try {
     identity = await processIdentity(pid);
     // A host that is killed before this is written leaves an agent that dies of SIGPIPE at its next line.
-    if (identity) await journal.write('child', identity);
+    if (identity) await writeChild(journal, identity);
     context.enter({ kind: 'starting', pid });
     emit('agent.started', { pid });
     how = await untilReadyOrOver(watched, goal, context);

@@ -10,7 +10,7 @@ import type {
   RegisterRequest,
   Registration,
 } from '#plugin';
-import { PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
+import { MACHINE_CLAIMS, type Machine, PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
 import { createTransport, type HttpReply, type Transport } from './transport.ts';
@@ -27,6 +27,8 @@ import {
 export interface ConnectorOptions {
   readonly signer: ProofSigner;
   readonly clock: Clock;
+  /** Where this host runs; signed for gateways that read it. */
+  readonly machine?: Machine | undefined;
   /** PEM; used only for gateways whose entry on chain has no TLS pin. */
   readonly ca?: string;
   /** For one request, the TLS handshake included. */
@@ -51,14 +53,26 @@ interface ConnectionContext {
   readonly clock: Clock;
   readonly transport: Transport;
   readonly time: GatewayTime;
+  readonly machine: Machine | undefined;
+  /** Said by the last challenge. */
+  readsMachine: boolean;
 }
 
 function createConnection(
   gateway: GatewayEntry,
-  { signer, clock, ca, timeoutMs = 10_000 }: ConnectorOptions,
+  { signer, clock, ca, machine, timeoutMs = 10_000 }: ConnectorOptions,
 ): GatewayConnection {
   const transport = createTransport({ gateway, ca, timeoutMs });
-  const context = { gateway, signer, clock, transport, time: createGatewayTime(clock) };
+  const time = createGatewayTime(clock);
+  const context: ConnectionContext = {
+    gateway,
+    signer,
+    clock,
+    transport,
+    time,
+    machine,
+    readsMachine: false,
+  };
   return {
     gateway,
     challenge: ({ nodeId, staker }, signal) => challenge(context, { nodeId, staker }, signal),
@@ -82,7 +96,9 @@ async function challenge(
   const path = `${PATHS.challenge}?${query.toString()}`;
   const sentAtMs = clock.monotonicMs();
   const answer = await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal });
-  return toChallenge(read(context, answer, { schema: ChallengeReply, sentAtMs }));
+  const reply = read(context, answer, { schema: ChallengeReply, sentAtMs });
+  context.readsMachine = MACHINE_CLAIMS.every((claim) => reply.proof_claims?.includes(claim));
+  return toChallenge(reply);
 }
 
 async function register(
@@ -137,6 +153,7 @@ async function post<T>(
     path,
     body: text,
     nowMs: time.nowMs(),
+    machine: context.readsMachine ? context.machine : undefined,
   });
   const sentAtMs = clock.monotonicMs();
   const headers = { [PROOF_HEADER]: sealToken };

@@ -26,6 +26,8 @@ const later = { isRetryable: true };
 export const PROBLEMS = {
   request_invalid: kind(400, 'The request is not what this route takes', unexpected),
   seal_token_invalid: kind(401, 'The Seal proof is not valid', unexpected),
+  node_cloned: kind(409, 'Another machine uses the key of this node', lockedOut),
+  node_in_use: kind(409, 'The Node runs on another machine', later),
   registration_superseded: kind(409, 'The node has registered again since', unexpected),
   node_id_mismatch: kind(403, 'The Seal token is bound to another node id'),
   record_not_found: kind(403, 'The Seal token has no stake record in this cluster'),

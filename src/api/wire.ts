@@ -36,6 +36,8 @@ export const ChallengeReply = z.object({
   admissible: z.boolean(),
   /** A problem code, when not. */
   reason: z.string().nullable(),
+  /** Claims that this gateway reads beyond those that every gateway does: others reject what they do not know. */
+  proof_claims: z.array(z.string()).optional(),
 });
 export type ChallengeReply = z.infer<typeof ChallengeReply>;
 

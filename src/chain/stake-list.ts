@@ -1,5 +1,6 @@
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { normalizeStructTag } from '@mysten/sui/utils';
+import { DaasError } from '#base';
 import type { SealToken, StakeRecord } from '#domain';
 import { type ClusterState, decodeCluster, recordFacts, tokenFacts } from './contract-objects.ts';
 import type { Endpoints } from './endpoints/index.ts';
@@ -19,6 +20,8 @@ export interface StakeList {
   /** The chain's clock and epoch. */
   readonly nowMs: number;
   readonly epoch: bigint;
+  /** False when the endpoint does not list events: then those without a Seal token are missing, unless they were known. */
+  readonly isComplete: boolean;
 }
 
 /** Where stakes are looked for. */
@@ -42,7 +45,7 @@ export async function stakesOf(
     createdBy({ endpoints, packageId }, wallet, signal),
     tokensOf({ endpoints, packageId }, wallet, signal),
   ]);
-  const ids = [...new Set([...created, ...tokens.map(({ stakeId }) => stakeId), ...known])];
+  const ids = [...new Set([...(created ?? []), ...tokens.map(({ stakeId }) => stakeId), ...known])];
   const records = await readTyped(
     { endpoints, ids, type: `${packageId}::${staking.MODULE}::StakeRecord`, decode: recordFacts },
     signal,
@@ -68,7 +71,7 @@ export async function stakesOf(
     return state ? [{ record, token, cluster: state }] : [];
   });
   stakes.sort((a, b) => a.record.stakedAtMs - b.record.stakedAtMs);
-  return { stakes, nowMs, epoch };
+  return { stakes, nowMs, epoch, isComplete: created !== undefined };
 }
 
 /** A stake record of any cluster of the package; `undefined` when there is none. */
@@ -84,7 +87,16 @@ export async function stakeRecordOf(
 /** A wallet that makes more stakes than this has them listed by its tokens. */
 const MAX_PAGES = 20;
 
-async function createdBy({ endpoints, packageId }: Package, wallet: string, signal?: AbortSignal) {
+async function createdBy(at: Package, wallet: string, signal?: AbortSignal): Promise<string[] | undefined> {
+  try {
+    return await listCreated(at, wallet, signal);
+  } catch (error) {
+    if (error instanceof DaasError && error.code === 'DAAS_CHAIN_REFUSED') return undefined;
+    throw error;
+  }
+}
+
+function listCreated({ endpoints, packageId }: Package, wallet: string, signal?: AbortSignal) {
   const type = normalizeStructTag(`${packageId}::${staking.MODULE}::StakeCreated`);
   return endpoints.read(
     'the events of the wallet',

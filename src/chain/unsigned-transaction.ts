@@ -208,7 +208,7 @@ async function signatureOf(
     if (await isValidTransactionSignature(bytes, signature, { address }).catch(() => false)) return signature;
   throw new ConfigurationError(
     'DAAS_SIGNATURE_INVALID',
-    `none of the ${signatures.length} signatures given is one of ${address} over this transaction: sign exactly the bytes of the file with that wallet, and pass the signature by --signature`,
+    `no signature that was given is one of ${address} over this transaction: sign exactly the bytes of the file with that wallet, and pass the signature by --signature`,
     { details: { address } },
   );
 }

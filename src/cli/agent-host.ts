@@ -1,6 +1,6 @@
 import type { Composition } from '#composition';
 import { createHost, type Host, HostJournal, HostLife, HostLog, type SignalSource } from '#host';
-import { machineId } from '#infrastructure';
+import { bootId, machineId } from '#infrastructure';
 import { builtIns } from '#plugins';
 import { offers } from './agent-tokens.ts';
 import { serveHealth } from './health-server.ts';
@@ -29,6 +29,7 @@ export async function createAgentHost(
     joinDeadlineMs: value.join.deadlineMs,
     joinPatienceMs: value.join.patienceMs,
     machineId: await machineId(),
+    bootId: await bootId(),
     drainDeadlineMs: value.drainDeadlineMs,
     mayStakeAgain: stakeAgain,
     ...signals,

@@ -8,17 +8,18 @@ import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
 import { readNodeKey, successorPath } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, refuseAnyTerms, walletOf } from './chain-settings.ts';
+import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { pluginEntries } from './plugin-settings.ts';
+import { readPoolFile } from './pool-file.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
 /** `--dry-run`: what is there and what would be done; only reads. Returns the exit code that the start would end with. */
 export async function rehearse(
   io: Io,
   settings: Loaded,
-  { stakeAgain = false }: { readonly stakeAgain?: boolean },
+  { stakeAgain = false, poolFile }: { readonly stakeAgain?: boolean; readonly poolFile?: string },
   { args, log }: { readonly args: readonly string[]; readonly log: Log },
 ): Promise<number> {
   const { value } = settings;
@@ -31,7 +32,6 @@ export async function rehearse(
     binary,
     version,
   } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
-  const wallet = await walletOf(settings);
   const deployment = await deploymentOf(settings);
   refuseAnyTerms(settings, deployment);
   const chain = createChainClient({
@@ -39,6 +39,7 @@ export async function rehearse(
     deployment,
     clock: systemClock,
   });
+  const wallet = await stakerOf(settings, { chain, nodeId });
   const cluster = await chain.cluster();
   const { plan, stop } = await previewStake({
     chain,
@@ -47,6 +48,7 @@ export async function rehearse(
     plugins,
     pluginDirectory: settings.directory,
     stateDir: value.stateDir,
+    poolFile,
     gasBudgets: value.chain.gasBudgets,
     stakeAgain,
     log,
@@ -83,6 +85,8 @@ export interface StakeQuestion {
   readonly wallet: Wallet;
   readonly nodeId: string;
   readonly stateDir: string;
+  /** The file that a start would take the node key from. */
+  readonly poolFile?: string | undefined;
   readonly plugins: readonly PluginEntry[];
   readonly pluginDirectory: string;
   readonly gasBudgets: GasBudgets;
@@ -122,7 +126,7 @@ export async function previewStake(question: StakeQuestion): Promise<StartPrevie
     chain,
     bindings: [
       bind(StakeChain, stakeChain),
-      bind(NodeIdentity, await readIdentity(nodeId, stateDir)),
+      bind(NodeIdentity, await readIdentity(nodeId, stateDir, question.poolFile)),
       bind(GatewayConnector, { connect: () => refuseWrite('a connection to a gateway') }),
     ],
     journal,
@@ -132,13 +136,19 @@ export async function previewStake(question: StakeQuestion): Promise<StartPrevie
 }
 
 /** A start makes a node key if there is none; until then any key serves to judge and to simulate with. */
-async function readIdentity(nodeId: string, stateDir: string): Promise<NodeIdentity> {
+async function readIdentity(
+  nodeId: string,
+  stateDir: string,
+  poolFile: string | undefined,
+): Promise<NodeIdentity> {
   const keyFile = join(stateDir, 'node.key');
   const [key, successor] = await Promise.all([readNodeKey(keyFile), readNodeKey(successorPath(keyFile))]);
   const known = [key, successor].filter((each) => each !== undefined);
+  const pool = key || poolFile === undefined ? undefined : await readPoolFile(poolFile);
+  const pooledKey = pool && Uint8Array.from(Buffer.from(pool.holderKey, 'hex'));
   return {
     nodeId,
-    holderKey: key?.publicKey ?? new Uint8Array(32),
+    holderKey: key?.publicKey ?? pooledKey ?? new Uint8Array(32),
     rotation: {
       prepare: async () => successor?.publicKey ?? new Uint8Array(32),
       adopt: async (_sealTokenId, holderKey) =>

@@ -5,12 +5,14 @@ import { createAgentHost } from './agent-host.ts';
 import { agentParts } from './agent-parts.ts';
 import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
+import { nodeOfPoolFile, takePoolFile } from './pool-file.ts';
 import { type Loaded, loadWorkerSettings, runtimeArguments, settingWarnings } from './settings.ts';
 
 export interface AgentFlags {
   readonly config?: string;
   readonly k3sConfig?: string;
   readonly nodeId?: string;
+  readonly poolFile?: string;
   readonly stakeAgain?: boolean;
   readonly dryRun?: boolean;
 }
@@ -20,7 +22,7 @@ export async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly str
   refuseMistyped(k3sFlags);
   const settings = await loadWorkerSettings({
     file: flags.config,
-    flags: flags.nodeId === undefined ? [] : [{ name: 'nodeId', value: flags.nodeId, flag: '--node-id' }],
+    flags: await nodeIdFlags(flags),
   });
   const { value } = settings;
   const log = createLogger({ level: value.log.level, format: io.isJson ? 'json' : value.log.format });
@@ -30,11 +32,25 @@ export async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly str
     const { rehearse } = await import('./agent-rehearsal.ts');
     return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
+  if (flags.poolFile !== undefined)
+    await takePoolFile({ file: flags.poolFile, stateDir: value.stateDir, nowMs: Date.now() });
   const missing = await missingDevnet(settings);
   if (missing) log.warn('Configuration warning', { detail: missing.message });
   const parts = agentParts(settings, { log, args: k3sArguments(settings, flags, k3sFlags) });
   const host = await createAgentHost(settings, parts, { stakeAgain: flags.stakeAgain ?? false });
   return (await host.run()).exitCode;
+}
+
+/** Whose node this is, as a flag says it: by its name or by the file that was made for it. */
+async function nodeIdFlags({ nodeId, poolFile }: AgentFlags) {
+  const pooled = poolFile === undefined ? undefined : await nodeOfPoolFile(poolFile);
+  if (nodeId !== undefined && pooled !== undefined && nodeId !== pooled)
+    throw new ConfigurationError(
+      'DAAS_FLAGS_CONFLICT',
+      `--node-id says '${nodeId}', and the pool file ${poolFile} is for '${pooled}': leave --node-id out`,
+    );
+  if (pooled !== undefined) return [{ name: 'nodeId', value: pooled, flag: '--pool-file' }];
+  return nodeId === undefined ? [] : [{ name: 'nodeId', value: nodeId, flag: '--node-id' }];
 }
 
 function k3sArguments(
@@ -50,7 +66,7 @@ function k3sArguments(
   ];
 }
 
-const ownFlags = ['--dry-run', '--stake-again', '--k3s-config', '--node-id'];
+const ownFlags = ['--dry-run', '--stake-again', '--k3s-config', '--node-id', '--pool-file'];
 /** A flag of k3s that differs from one of ours as little as a typing error. */
 const theirs = 'node-ip';
 

@@ -1,13 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createGatewayConnector, createServerGuard, type ServerGuard } from '#api';
 import { type ChainClient, createChainClient, createStakeChain } from '#chain';
 import type { Composition } from '#composition';
 import { HostAgent, HostJournal, HostLog } from '#host';
+import { bootId, machineId } from '#infrastructure';
 import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from '#plugin';
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
-import { deploymentOf, refuseAnyTerms, walletOf } from './chain-settings.ts';
+import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { proofsOf, sayTrust } from './chain-trust.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
@@ -27,10 +29,12 @@ export async function openChainAccess(parts: Composition, settings: Loaded): Pro
 }
 
 export async function openStakeChain(parts: Composition, settings: Loaded): Promise<StakeChain> {
+  const client = await parts.open(ChainAccess);
+  const journal = parts.get(HostJournal).section('chain');
   return createStakeChain({
-    client: await parts.open(ChainAccess),
-    wallet: await walletOf(settings),
-    journal: parts.get(HostJournal).section('chain'),
+    client,
+    wallet: await stakerOf(settings, { chain: client, nodeId: nodeIdOf(settings), journal }),
+    journal,
     log: parts.get(HostLog).child({ part: 'chain' }),
     gasBudgets: settings.value.chain.gasBudgets,
   });
@@ -49,6 +53,7 @@ export async function openConnector(parts: Composition): Promise<GatewayConnecto
   return createGatewayConnector({
     signer: await parts.open(NodeSigner),
     clock: parts.get(HostClock),
+    machine: { machineId: await machineId(), bootId: await bootId(), runId: randomUUID() },
   });
 }
 

@@ -25,6 +25,10 @@ export function agentCommand(io: Io): Command {
     .option('--k3s-config <file>', "k3s' own configuration file, which k3s calls --config")
     .option('--node-id <id>', 'the name of the Kubernetes Node')
     .option(
+      '--pool-file <file>',
+      'node id and node key of a stake that was made beforehand (`k3s-daas token pool make`); the file is renamed when it is used',
+    )
+    .option(
       '--stake-again',
       'make another stake after a slash or the end of a stake; without it nothing is staked twice',
     )

@@ -1,6 +1,7 @@
-import { ConfigurationError } from '#base';
+import { ConfigurationError, DaasError, type Journal } from '#base';
 import {
   assertTermsNamed,
+  type ChainClient,
   type Deployment,
   isPublicNetwork,
   openWallet,
@@ -8,6 +9,7 @@ import {
   readDeployment,
   readWallet,
   type Wallet,
+  walletWithoutKey,
 } from '#chain';
 import { type Loaded, pathOf, rowOf } from './settings.ts';
 
@@ -47,6 +49,48 @@ export function refuseAnyTerms(settings: Loaded, { chainId }: Pick<Deployment, '
   const urls = settings.value.chain.endpoints;
   assertTermsNamed(value, { chainId, urls }, `stake.acceptTerms, ${origin}`);
 }
+
+/** What is needed to find the staker of a node on chain. */
+interface StakerSource {
+  readonly chain: Pick<ChainClient, 'liveRecordOf' | 'records'>;
+  readonly nodeId: string;
+  /** Where the address is kept that was found: the chain may be away at the next start. */
+  readonly journal?: Pick<Journal, 'read' | 'write'>;
+}
+
+/**
+ * The wallet of this node's stake. Without a key on this machine it only has an address: `wallet.address`, else that of the
+ * stake which stands for the node. Throws `DAAS_WALLET_MISSING` when there is neither.
+ */
+export async function stakerOf(settings: Loaded, source: StakerSource): Promise<Wallet> {
+  const { key, keyFile, address } = settings.value.wallet;
+  if (key !== undefined || keyFile !== undefined) return walletOf(settings);
+  if (address !== undefined) return walletWithoutKey(normalizedAddress(address));
+  const staker = await stakerOnChain(source);
+  if (staker !== undefined) return walletWithoutKey(staker);
+  throw new ConfigurationError(
+    'DAAS_WALLET_MISSING',
+    `no wallet key is configured, and nothing is staked for node '${source.nodeId}': set wallet.keyFile (K3S_DAAS_WALLET_KEY_FILE); or stake where the wallet is, for the node key that \`k3s-daas token node-key\` prints here: \`k3s-daas stake --node-id ${source.nodeId} --holder-key-file node.pub\``,
+    { details: { nodeId: source.nodeId } },
+  );
+}
+
+async function stakerOnChain({ chain, nodeId, journal }: StakerSource): Promise<string | undefined> {
+  const key = `staker/${nodeId}`;
+  const known = journal?.read(key);
+  try {
+    const id = await chain.liveRecordOf(nodeId);
+    const staker = id === undefined ? undefined : (await chain.records([id])).get(id)?.staker;
+    if (staker !== undefined && staker !== known) await journal?.write(key, staker);
+    return staker ?? (typeof known === 'string' ? known : undefined);
+  } catch (error) {
+    // The agent runs on without the chain; who staked does not change while the stake stands.
+    if (typeof known === 'string' && error instanceof DaasError && error.isRetryable) return known;
+    throw error;
+  }
+}
+
+const normalizedAddress = (address: string) => `0x${address.slice(2).toLowerCase().padStart(64, '0')}`;
 
 /** The wallet that stakes, from `wallet.keyFile` or `wallet.key`; its address must be `wallet.address` if that is given. */
 export async function walletOf(settings: Loaded): Promise<Wallet> {

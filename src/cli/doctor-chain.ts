@@ -107,8 +107,12 @@ export const chainChecks: readonly Check[] = [
     what: 'SUI for gas',
     link: 'errors.md#wallet-and-node-key',
     async judge(probes) {
-      const [{ address, mist }, { gasMist }] = await Promise.all([probes.balance(), probes.worker()]);
+      const [{ address, mist, isElsewhere }, { gasMist }] = await Promise.all([
+        probes.balance(),
+        probes.worker(),
+      ]);
       const text = `${address} has ${formatSui(mist)}`;
+      if (isElsewhere) return good(`${text}; its key is elsewhere, and this machine pays no gas`);
       if (mist >= gasMist) return good(text);
       return warn(text, `send it some SUI: a transaction may need up to ${formatSui(gasMist)}`);
     },

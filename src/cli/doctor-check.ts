@@ -78,7 +78,12 @@ export interface Probes {
   worker(): Promise<WorkerFacts>;
   chain(): Promise<ChainView>;
   stake(): Promise<{ readonly record: StakeRecord | undefined; readonly token: SealToken | undefined }>;
-  balance(): Promise<{ readonly address: string; readonly mist: bigint }>;
+  balance(): Promise<{
+    readonly address: string;
+    readonly mist: bigint;
+    /** The key of the wallet is not on this machine, which pays no gas then. */
+    readonly isElsewhere?: boolean;
+  }>;
   gateways(): Promise<readonly GatewayAnswer[]>;
   /** undefined: this node has not joined yet. */
   serverCa(): Promise<ServerCa | undefined>;

@@ -42,9 +42,9 @@ export function probesOf(sources: SettingSources): Probes {
     balance: once(async () => balanceOf((await client()).client, await settings())),
     gateways: once(async () => {
       const { cluster } = await view();
-      const loaded = await settings();
+      const [loaded, { client: reader }] = await Promise.all([settings(), client()]);
       return Promise.all(
-        cluster.gateways.filter(({ isLive }) => isLive).map((gateway) => askGateway(gateway, loaded)),
+        cluster.gateways.filter(({ isLive }) => isLive).map((gateway) => askGateway(gateway, loaded, reader)),
       );
     }),
     serverCa: once(async () => serverCa(await journal())),
@@ -101,18 +101,24 @@ async function standingStake(chain: ChainClient, nodeId: string): ReturnType<Pro
 }
 
 async function balanceOf(chain: ChainClient, settings: Loaded): ReturnType<Probes['balance']> {
-  const { walletOf } = await import('./chain-settings.ts');
-  const { address } = await walletOf(settings);
-  return { address, mist: (await chain.balance(address)).coinsMist };
+  const { stakerOf } = await import('./chain-settings.ts');
+  const { address } = await stakerOf(settings, { chain, nodeId: nodeIdOf(settings) });
+  const { key, keyFile } = settings.value.wallet;
+  const isElsewhere = key === undefined && keyFile === undefined;
+  return { address, isElsewhere, mist: (await chain.balance(address)).coinsMist };
 }
 
 const patienceMs = 10_000;
 
 /** A challenge commits neither side to anything, and shows the gateway's key and clock. */
-async function askGateway(gateway: GatewayEntry, settings: Loaded): Promise<GatewayAnswer> {
+async function askGateway(
+  gateway: GatewayEntry,
+  settings: Loaded,
+  chain: ChainClient,
+): Promise<GatewayAnswer> {
   const { url } = gateway;
   try {
-    const [{ createGatewayConnector }, { walletOf }] = await Promise.all([
+    const [{ createGatewayConnector }, { stakerOf }] = await Promise.all([
       import('#api'),
       import('./chain-settings.ts'),
     ]);
@@ -121,7 +127,7 @@ async function askGateway(gateway: GatewayEntry, settings: Loaded): Promise<Gate
     const sign = () => Promise.reject(new Error('the doctor signs nothing'));
     const signer = { nodeId, holderKey: new Uint8Array(32), sign };
     const connector = createGatewayConnector({ signer, clock: systemClock, timeoutMs: patienceMs });
-    const staker = (await walletOf(settings)).address;
+    const staker = (await stakerOf(settings, { chain, nodeId })).address;
     await using connection = connector.connect(gateway);
     const before = Date.now();
     const challenge = await connection.challenge({ nodeId, staker });

@@ -136,6 +136,7 @@ function stateText(node: NodeEntry, nowMs: number): string {
     ...useMarks(node, nowMs),
     node.banned ? 'banned' : undefined,
     node.locked ? 'locked' : undefined,
+    node.cloned_since === null ? undefined : `cloned, found ${ageText(node.cloned_since, nowMs)}`,
     node.held_for === null ? undefined : `held: ${node.held_for}`,
   ];
   return marks.filter((mark) => mark !== undefined).join(', ');

@@ -87,7 +87,8 @@ export async function openStakeSession(
     const settled = await chain.settlePending();
     if (settled) io.step('settled the transaction of an earlier run', settled.digest);
   }
-  return { actor, chain, journal, record: await recordOf(io, actor, options, isWanted) };
+  const known = recordsIn(journal);
+  return { actor, chain, journal, record: await recordOf(io, { actor, known }, options, isWanted) };
 }
 
 /** The record may be of another cluster of the package than the deployment file names: then the command acts there. */
@@ -101,9 +102,20 @@ async function inClusterOf(io: Io, named: ClusterActor, options: StakeOptions): 
   return openClusterActor(io, options, record.cluster);
 }
 
+/** The stake records that a journal has receipts of: a full node that keeps no old events does not name them. */
+export function recordsIn(journal: Pick<Journal, 'keys' | 'read'>): string[] {
+  return journal.keys().flatMap((key) => {
+    const [, , , kind, subject] = /(?:^|\/)receipt\/([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)/.exec(key) ?? [];
+    if (kind === undefined) return [];
+    if (kind !== 'stake' && kind !== 'join') return subject === undefined ? [] : [subject];
+    const { objectId } = journal.read(key) as { readonly objectId?: string };
+    return objectId === undefined ? [] : [objectId];
+  });
+}
+
 async function recordOf(
   io: Io,
-  { client, wallet }: ClusterActor,
+  { actor: { client, wallet }, known }: { readonly actor: ClusterActor; readonly known: readonly string[] },
   options: StakeOptions,
   isWanted: (record: StakeRecord) => boolean,
 ): Promise<StakeRecord> {
@@ -114,7 +126,8 @@ async function recordOf(
   const live = found === undefined ? undefined : (await client.records([found])).get(found);
   if (live && (id !== undefined || isWanted(live))) return live;
   const { endpoints, deployment } = client;
-  const { stakes } = await stakesOf({ endpoints, packageId: deployment.packageId }, wallet.address);
+  const { packageId } = deployment;
+  const { stakes } = await stakesOf({ endpoints, packageId }, wallet.address, known);
   const ended = stakes
     .map(({ record }) => record)
     .filter((record) => record.nodeId === nodeId && record.cluster === deployment.clusterId);

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, Lifetime } from '#base';
 import { type ClusterActor, formatSui, parametersAt, stakeRecordOf } from '#chain';
@@ -16,6 +17,7 @@ import { readHolderKey } from './stake.ts';
 import { runAct, told } from './stake-act.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
+import { addPoolCommand } from './token-pool.ts';
 
 /** `k3s-daas token show | rotate | revoke`. */
 export function tokenCommand(io: Io): Command {
@@ -23,13 +25,13 @@ export function tokenCommand(io: Io): Command {
     'The Seal token of a stake: which node key speaks for it.',
   );
   withDeployment(withNetwork(command.command('show')))
-    .description('Show the Seal token of a node and whether it counts. Needs no key.')
+    .description('Show the Seal token of a node: its key, its permissions, its life. Needs no key.')
     .option('--node-id <id>', 'the node')
     .option('--record <id>', 'the stake record, instead of --node-id')
     .action((options: ShowOptions) => show(io, options));
   withStake(command.command('rotate'))
     .description(
-      'Replace the Seal token by one with its full life, for the same or another node key. The old one ends at once, and whoever has its key is out.',
+      'Replace the Seal token by one with its full life, for the same or another node key. The old one ends at once: a thief of its key is out.',
     )
     .option(
       '--holder-key-file <file>',
@@ -42,7 +44,24 @@ export function tokenCommand(io: Io): Command {
       'Delete the Seal token. The node is evicted within seconds; the stake stays, and can get another token (`k3s-daas stake --holder-key-file`).',
     )
     .action((options: StakeOptions) => revoke(io, options));
+  addPoolCommand(command, io);
+  command
+    .command('node-key')
+    .description(
+      'On the worker: print the public half of its node key, for `k3s-daas stake --holder-key-file` where the wallet is. Makes the key if there is none.',
+    )
+    .option('--config <file>', 'the configuration of the worker')
+    .option('--json', 'print one JSON object and nothing else')
+    .action((options: { readonly config?: string }) => nodeKey(io, options));
   return command;
+}
+
+async function nodeKey(io: Io, { config }: { readonly config?: string }): Promise<void> {
+  const { loadWorkerSettings, nodeIdOf } = await import('./settings.ts');
+  const settings = await loadWorkerSettings({ file: config, env: process.env });
+  const file = join(settings.value.stateDir, 'node.key');
+  const { publicKey } = await openNodeKey(file);
+  io.result({ nodeId: nodeIdOf(settings), file, holderKey: hex(publicKey) }, hex(publicKey));
 }
 
 interface ShowOptions extends NetworkOptions, DeploymentOptions {

@@ -42,7 +42,7 @@ export function transactionCommand(io: Io): Command {
     .requiredOption(
       '--signature <base64>',
       'a signature as Sui wallets give it: of the sender (of a multisig the combined one) and, with --gas-owner, of that wallet',
-      (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value],
+      (value: string, earlier?: readonly string[]) => [...(earlier ?? []), value],
     )
     .option('--yes', 'send without asking')
     .option('--dry-run', 'judge and simulate, send nothing')

@@ -14,6 +14,7 @@ export function kubernetesNodeOf(node: V1Node): KubernetesNode {
     stakeRecordId: idOfBase58(node.metadata?.labels?.[NODE_MARK] ?? ''),
     createdAtMs: timeOf(node.metadata?.creationTimestamp) ?? 0,
     readyChangedAtMs: timeOf(ready?.lastTransitionTime),
+    bootId: node.status?.nodeInfo?.bootID || undefined,
     isUnschedulable: node.spec?.unschedulable === true,
     cordonedFor: node.spec?.taints?.find(({ key }) => key === CORDON_TAINT)?.value,
   };

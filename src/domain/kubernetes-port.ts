@@ -106,6 +106,8 @@ export interface KubernetesNode {
   /** When the Ready condition last changed. */
   readonly readyChangedAtMs: number | undefined;
   readonly isUnschedulable: boolean;
+  /** `status.nodeInfo.bootID`: the kubelet's word. */
+  readonly bootId: string | undefined;
   /** Reason of the taint `k3s-daas.io/held`, if the Node carries it. */
   readonly cordonedFor: string | undefined;
 }

@@ -1,7 +1,8 @@
 import type { Clock, Log, Secret } from '#base';
 import type { ChainReader, KubernetesNode, KubernetesPort } from '#domain';
-import type { ChainFacts } from '#seal';
+import type { ChainFacts, Machine } from '#seal';
 import type { Audit } from './audit.ts';
+import type { Clones } from './clones.ts';
 import type { GatewayConfig } from './config.ts';
 import type { StakeFact } from './decision.ts';
 import type { Locks } from './locks.ts';
@@ -22,6 +23,8 @@ export interface Applicant {
   readonly nodePasswordHash: string;
   readonly host: Readonly<Record<string, string | number>>;
   readonly requestId: string;
+  /** Where it was signed, as the proof says. */
+  readonly machine?: Machine | undefined;
 }
 
 export interface Admitted {
@@ -43,6 +46,7 @@ export interface AdmissionOptions {
   readonly isVouchingEnforced?: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
+  readonly clones: Pick<Clones, 'examineRegistration' | 'registered'>;
 }
 
 /** When an admission is given up. */

@@ -8,6 +8,9 @@ const OTHER = `0x${'52'.repeat(32)}`;
 /** The calls of an admission that change the cluster, in their order. */
 const steps = ['removeName', 'reserveNodePassword', 'admitName', 'createJoinCredential'] as const;
 
+type Held = [id: string, credential: MapValue<World['kubernetes']['credentials']>];
+type MapValue<M> = M extends Map<string, infer V> ? V : never;
+
 /**
  * Somebody who was admitted under his own name, and holds a live credential, tries another's name: at the supervisor,
  * and, with whatever certificate he got while the name was not admitted, at the API server.
@@ -15,21 +18,26 @@ const steps = ['removeName', 'reserveNodePassword', 'admitName', 'createJoinCred
 class Mallory {
   readonly world: World;
   readonly token: string;
+  readonly credential: Held | undefined;
   readonly password = new Secret('mallory');
   readonly got: string[] = [];
 
-  private constructor(world: World, token: string) {
+  private constructor(world: World, token: string, credential: Held | undefined) {
     this.world = world;
     this.token = token;
+    this.credential = credential;
   }
   static async arrive(world: World): Promise<Mallory> {
     const own = world.worker('mallory', { staker: OTHER }).stake();
     const registration = await own.register();
-    return new Mallory(world, registration.join?.token.reveal() ?? '');
+    const [credential] = [...world.kubernetes.credentials];
+    return new Mallory(world, registration.join?.token.reveal() ?? '', credential);
   }
   /** Succeeds only with a certificate for a name that is admitted, or that has a Node, at the same moment. */
   async tryName(nodeId: string, moment: string): Promise<void> {
     const { kubernetes } = this.world;
+    // The gateway revokes all credentials at the third claim; a thief with many stakes always has another.
+    if (this.credential) kubernetes.credentials.set(...this.credential);
     const reservedBefore = kubernetes.passwords.get(nodeId);
     const status = await kubernetes.claim(nodeId, this.token, this.password);
     if (status === 200 && (kubernetes.names.has(nodeId) || kubernetes.has(nodeId))) this.got.push(moment);
@@ -62,7 +70,8 @@ describe('an admission', () => {
     await world.pass(3_000);
     expect(world.kubernetes.names.has('worker-1')).toBe(false);
     expect(world.kubernetes.passwords.has('worker-1')).toBe(false);
-    expect([...world.kubernetes.credentials.values()].map(({ nodeId }) => nodeId)).toEqual(['mallory']);
+    const holders = [...world.kubernetes.credentials.values()].map(({ nodeId }) => nodeId);
+    expect(holders).not.toContain('worker-1');
 
     // And the worker, which has lost its connection, simply registers again.
     await worker.register();

@@ -14,6 +14,7 @@ import {
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
 import { type ClaimGrounds, effectOf } from './claims.ts';
+import { cloned, unsaidMachine } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { isKubeletHeard } from './liveness.ts';
@@ -143,14 +144,35 @@ function countRefusal(
 }
 
 async function admit(context: AdmissionContext, applicant: Applicant, until: Until): Promise<Admitted> {
-  const candidate = await examine(context, applicant, until);
-  const { worker, node } = candidate;
-  const isHeard = node !== undefined && (await inClusterTerms(hearsKubelet(context, candidate)));
+  const examined = await examine(context, applicant, until);
+  const { worker, node } = examined;
+  const isHeard = node !== undefined && (await inClusterTerms(hearsKubelet(context, examined)));
+  const candidate = worker ? await amongClones(context, examined, { worker, isHeard }) : examined;
   if (isHeard && worker && isAdmitted(worker)) return keepMember(context, candidate, worker);
   if (isHeard && !worker) return adoptRunning(context, candidate);
   const issued = await issueCredential(context, candidate);
   await noteRegistered(context, candidate, issued.worker, { hasCredential: true });
   return issued;
+}
+
+/** A newer token ends a clone: its key is one that the other does not have. */
+async function amongClones(
+  { clones }: AdmissionContext,
+  candidate: Candidate,
+  { worker, isHeard }: { readonly worker: Worker; readonly isHeard: boolean },
+): Promise<Candidate> {
+  const { next, node, applicant } = candidate;
+  if (next.tokenSequence > worker.tokenSequence || next.recordId !== worker.recordId) return candidate;
+  const { machine } = applicant;
+  const clone = await clones.examineRegistration({ worker, machine, node, isHeard });
+  if (!clone || !machine) return candidate;
+  // The node key alone brings no join credential while two use it.
+  if (!isHeard || !isAdmitted(worker)) throw cloned(worker.nodeId);
+  const { incarnation, registeredAtMs } = next;
+  return {
+    ...candidate,
+    next: { ...next, clone: { ...clone, served: { incarnation, registeredAtMs, machine } } },
+  };
 }
 
 /** The verdict: facts, then the operator's rules, then the binding of the name. */
@@ -254,6 +276,7 @@ function nextWorker(
     firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
     heldFor: worker?.heldFor,
     host: applicant.host,
+    machine: applicant.machine ?? (worker?.machine && unsaidMachine),
   };
 }
 
@@ -291,11 +314,12 @@ async function adoptRunning(context: AdmissionContext, candidate: Candidate): Pr
 }
 
 async function noteRegistered(
-  { audit }: AdmissionContext,
+  { audit, clones }: AdmissionContext,
   { applicant }: Candidate,
   worker: Worker,
   { hasCredential }: { readonly hasCredential: boolean },
 ): Promise<void> {
+  clones.registered(worker.nodeId, applicant.machine);
   await audit.note('worker.registered', {
     request_id: applicant.requestId,
     node_id: worker.nodeId,

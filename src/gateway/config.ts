@@ -170,6 +170,11 @@ export const GatewayConfig = z.strictObject({
           'TLS handshakes a second with all strangers; addresses of known workers have as many for themselves, and so have the first 10 of an address',
       }),
       handshakeBurst: count.default(600).meta({ description: 'and how many at once after a pause' }),
+      nodeRate: rate.default(0.1).meta({
+        description:
+          'registrations a second of one node with the token that is known; a new token does not count',
+      }),
+      nodeBurst: count.default(10).meta({ description: 'and how many at once after a pause' }),
       tokenRate: rate.default(2).meta({ description: 'accepted proofs a second for one Seal token' }),
       tokenBurst: count.default(10).meta({ description: 'and how many at once after a pause' }),
       strangerRate: rate

@@ -7,6 +7,9 @@ export interface Directive {
   readonly reason: string;
 }
 
+/** Reason of the notice that another machine uses the key of the node. */
+const CLONED = 'node_cloned';
+
 interface Grounds {
   readonly fact: StakeFact;
   readonly isBreakerTripped: boolean;
@@ -30,7 +33,10 @@ export function directivesFor(worker: Worker, grounds: Grounds): readonly Direct
       return [];
     case 'joining':
     case 'member':
-      return directivesToRunning(grounds);
+      return [
+        ...directivesToRunning(grounds),
+        ...(worker.clone ? [{ kind: 'notice', reason: CLONED } as const] : []),
+      ];
     default:
       return status satisfies never;
   }

@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { createGatewayConnector } from '#api';
 import { Secret } from '#base';
 import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
-import { createProofSigner, hashNodePassword, type NodeKey, nodeKeyFromSeed, type ProofSigner } from '#seal';
+import {
+  createProofSigner,
+  hashNodePassword,
+  type Machine,
+  type NodeKey,
+  nodeKeyFromSeed,
+  type ProofSigner,
+} from '#seal';
 import { type FakeChain, settled } from '#testing';
 
 import type { World } from './world.fixture.ts';
@@ -18,6 +25,8 @@ export class FakeWorker {
   readonly staker: string;
   readonly key: NodeKey;
   readonly signer: ProofSigner;
+  /** What its host says of where it runs. */
+  machine: Machine | undefined;
   password = new Secret(randomBytes(16).toString('hex'));
   recordId = '';
   tokenId = '';
@@ -45,9 +54,8 @@ export class FakeWorker {
 
   connection(): GatewayConnection {
     const { clock } = this.world;
-    return createGatewayConnector({ signer: this.signer, clock, timeoutMs: 5_000 }).connect(
-      this.world.entry(),
-    );
+    const { signer, machine } = this;
+    return createGatewayConnector({ signer, clock, machine, timeoutMs: 5_000 }).connect(this.world.entry());
   }
 
   async register(signal?: AbortSignal): Promise<Registration> {
@@ -111,6 +119,8 @@ export class FakeWorker {
   ): Promise<HeartbeatReply> {
     this.sequence += 1;
     await using connection = this.connection();
+    // A host learns from the challenge what the gateway reads.
+    if (this.machine) await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
     const reply = await connection.heartbeat({
       sealTokenId: this.tokenId,
       incarnation: change.incarnation ?? this.registration?.incarnation ?? 1,

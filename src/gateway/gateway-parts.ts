@@ -4,6 +4,7 @@ import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort } from
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
+import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
@@ -109,6 +110,14 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const shared = { kubernetes, registry, audit, locks, clock, log };
   const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
   const challenges = createChallenges(gatewayId);
+  const clones = new Clones({
+    registry,
+    audit,
+    clock,
+    log,
+    node: (nodeId) => reconciler.nodes()?.get(nodeId),
+    heartbeatIntervalMs: config.heartbeatIntervalMs,
+  });
   const admission = createAdmission({
     ...shared,
     config,
@@ -116,6 +125,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     reconciler,
     refusals,
     isVouchingEnforced,
+    clones,
   });
   const verifier = createVerifier({
     ...rateLimitsOf(config),
@@ -127,6 +137,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     usage,
     clock,
     startedAtMs,
+    clones,
   });
   return { locks, facts, reconciler, challenges, admission, verifier };
 }
@@ -140,5 +151,6 @@ function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {
       ratePerSecond: Math.max(limits.tokenRate, asked),
       burst: limits.tokenBurst,
     }),
+    registrations: createRateLimit({ ratePerSecond: limits.nodeRate, burst: limits.nodeBurst }),
   };
 }

@@ -24,6 +24,7 @@ function node(change: Partial<KubernetesNode> = {}): KubernetesNode {
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,
     isUnschedulable: false,
+    bootId: undefined,
     cordonedFor: undefined,
     ...change,
   };

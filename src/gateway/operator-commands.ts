@@ -107,12 +107,13 @@ export function prepareUnlock(
   { node_id: nodeId }: z.infer<typeof NodeCommand>,
 ): Prepared {
   const worker = known(registry, nodeId);
+  const isClosed = worker.lockedAtMs !== undefined || worker.clone !== undefined;
   return {
-    actions: worker.lockedAtMs === undefined ? [] : [`accept registrations of ${nodeId} again`],
+    actions: isClosed ? [`accept registrations of ${nodeId} again`] : [],
     carryOut: () =>
       locks.run(nodeId, async () => {
         const now = registry.worker(nodeId);
-        if (now) await registry.save({ worker: { ...now, lockedAtMs: undefined } });
+        if (now) await registry.save({ worker: { ...now, lockedAtMs: undefined, clone: undefined } });
       }),
   };
 }

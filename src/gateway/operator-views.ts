@@ -130,6 +130,7 @@ export function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
     fact: fact.kind === 'bad' ? fact.reason : fact.kind,
     held_for: worker.heldFor ?? null,
     locked: worker.lockedAtMs !== undefined,
+    cloned_since: worker.clone?.sinceMs ?? null,
     banned: banOf(registry.bans(), { ...worker, isKnownName: true }) !== undefined,
     node: node ? { uid: node.uid, ready: node.isReady } : null,
     last_heartbeat: lastHeartbeat?.lastHeartbeatMs ?? null,

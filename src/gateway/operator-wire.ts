@@ -55,6 +55,8 @@ export const NodeEntry = z.object({
   fact: z.string(),
   held_for: z.string().nullable(),
   locked: z.boolean(),
+  /** Since when two machines are known to use its key; registrations are frozen. A gateway of an earlier version does not say it. */
+  cloned_since: z.number().nullable().default(null),
   banned: z.boolean(),
   node: z.object({ uid: z.string(), ready: z.boolean() }).nullable(),
   last_heartbeat: z.number().nullable(),

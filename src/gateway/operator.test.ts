@@ -25,6 +25,7 @@ describe('nodes', () => {
           tier: 'basic',
           held_for: null,
           locked: false,
+          cloned_since: null,
           banned: false,
           node: { uid: world.kubernetes.uidOf('worker-1'), ready: true },
           agent_state: 'ready',

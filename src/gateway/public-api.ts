@@ -11,7 +11,7 @@ import {
   type RegisterReply,
 } from '#api';
 import type { Clock, Log } from '#base';
-import { bodyDigest, PROOF_HEADER } from '#seal';
+import { bodyDigest, MACHINE_CLAIMS, PROOF_HEADER } from '#seal';
 import type { Admission } from './admission.ts';
 import type { Admitted } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
@@ -67,6 +67,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       expires_at: nowMs + CHALLENGE_LIFE_MS,
       admissible: reason === undefined,
       reason: reason ?? null,
+      proof_claims: [...MACHINE_CLAIMS],
     };
   });
 

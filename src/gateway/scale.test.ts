@@ -125,6 +125,7 @@ describe('with many workers', () => {
       } as unknown as Reconciler,
       audit: { note: async () => undefined, failure: () => undefined } as never,
       refusals: { count: () => undefined, flush: () => undefined },
+      clones: { examineRegistration: async () => undefined, registered: () => undefined },
       locks: createLocks(),
       clock,
       log: silentLog,

@@ -63,6 +63,25 @@ const Heartbeat = storedRecord({
   goodAtMs: ['good_at', Millis],
 });
 
+const StoredMachine = storedRecord({
+  machineId: ['machine_id', orNull(z.string())],
+  bootId: ['boot_id', z.string()],
+  runId: ['run_id', z.string()],
+});
+
+const StoredClone = storedRecord({
+  sinceMs: ['since', Millis],
+  served: [
+    'served',
+    storedRecord({
+      incarnation: ['incarnation', z.number().int().nonnegative()],
+      registeredAtMs: ['registered_at', Millis],
+      machine: ['machine', StoredMachine],
+    }),
+  ],
+  other: ['other', StoredMachine],
+});
+
 /** As it is stored under `/workers/<node_id>`: the members of the seed's worker record, and the gateway's own. */
 const StoredWorker = storedRecord({
   nodeId: ['node_id', z.string()],
@@ -81,6 +100,9 @@ const StoredWorker = storedRecord({
   firstReadyAtMs: ['first_ready_at', orNull(Millis).optional()],
   heldFor: ['held_for', orNull(EvictionReasons)],
   host: ['host', z.record(z.string(), z.union([z.string(), z.number()]))],
+  // A record of an earlier version has neither.
+  machine: ['machine', orNull(StoredMachine).optional()],
+  clone: ['clone', orNull(StoredClone).optional()],
   lastHeartbeat: ['heartbeat', orNull(Heartbeat)],
 });
 
@@ -90,7 +112,8 @@ interface Remembered {
 }
 
 export function toStored(worker: Worker, lastHeartbeat: LastHeartbeat | undefined): object {
-  return z.encode(StoredWorker, { ...worker, lastHeartbeat });
+  const { machine, clone } = worker;
+  return z.encode(StoredWorker, { ...worker, machine, clone, lastHeartbeat });
 }
 
 /** @throws `DAAS_GATEWAY_STORE_DAMAGED` for anything that `toStored` did not make. */

@@ -14,6 +14,7 @@ import type { Applicant } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
 import type { Challenges } from './challenge.ts';
+import type { Clones } from './clones.ts';
 import type { StakeFact } from './decision.ts';
 import type { FactCache } from './fact-cache.ts';
 import { createHeartbeatSequences, type HeartbeatSequences } from './heartbeat-sequences.ts';
@@ -25,7 +26,10 @@ import { countRefusal, type ProvenRequest, refuseSuperseded, refuseUnproven } fr
 import type { Worker } from './worker.ts';
 
 /** An applicant, as far as the proof names it. */
-type Registrant = Pick<Applicant, 'nodeId' | 'holderKey' | 'tokenId' | 'facts' | 'fact' | 'requestId'>;
+type Registrant = Pick<
+  Applicant,
+  'nodeId' | 'holderKey' | 'tokenId' | 'facts' | 'fact' | 'requestId' | 'machine'
+>;
 
 /** The sender of a heartbeat; its sequence is used up. */
 export interface Sender {
@@ -59,6 +63,9 @@ export interface VerifierOptions {
   /** Chain look-ups that all strangers together may cause. */
   readonly allStrangers: RateLimit;
   readonly tokens: RateLimit;
+  /** Registrations of a node with the token that is known already. */
+  readonly registrations: RateLimit;
+  readonly clones: Pick<Clones, 'examineHeartbeat'>;
 }
 
 interface VerifierContext extends VerifierOptions {
@@ -95,6 +102,7 @@ async function verifyRegistration(context: VerifierContext, request: ProvenReque
   if (impostor) return refuseUnproven(context, request, { reason: impostor, proof });
   const fact = facts ? factOfReading(facts, nodeId) : factWithoutChain(context, worker);
   spend(context, request, proof);
+  if (isKnown) spendRegistration(context, request, proof);
   await audit.note('token.used', {
     request_id: request.requestId,
     path: request.target.path,
@@ -103,7 +111,8 @@ async function verifyRegistration(context: VerifierContext, request: ProvenReque
     seal_token: tokenId,
     verdict: fact.kind === 'bad' ? fact.reason : fact.kind,
   });
-  return { nodeId, holderKey, tokenId, facts, fact, requestId: request.requestId };
+  const { machine } = proof;
+  return { nodeId, holderKey, tokenId, facts, fact, requestId: request.requestId, machine };
 }
 
 /** Form, times and target: what needs neither memory nor cryptography. */
@@ -180,6 +189,14 @@ function spend(context: VerifierContext, request: ProvenRequest, proof: ParsedPr
   throw new ApiProblem('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
 }
 
+/** Two hosts with one key register in turn for ever: slower and slower, so that neither costs the cluster anything. */
+function spendRegistration(context: VerifierContext, request: ProvenRequest, proof: ParsedProof): void {
+  const waitMs = context.registrations.take(proof.nodeId, context.clock.monotonicMs());
+  if (waitMs === 0) return;
+  countRefusal(context, request, { reason: 'rate_limited', proof, provenNodeId: proof.nodeId });
+  throw new ApiProblem('rate_limited', `node ${proof.nodeId} registers too often`, { retryAfterMs: waitMs });
+}
+
 async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest): Promise<Sender> {
   const { registry, sequences, usage } = context;
   const proof = parseAndExamine(context, request);
@@ -188,11 +205,11 @@ async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest)
   const { incarnation, sequence } = proof;
   if (incarnation === undefined || sequence === undefined)
     return refuseUnproven(context, request, { reason: 'sequence_missing', proof });
-  const isCurrent = worker.tokenId === proof.tokenId && incarnation === worker.incarnation;
+  const isCurrent = worker.tokenId === proof.tokenId && !worker.clone && incarnation === worker.incarnation;
   if (isCurrent && sequences.isReplay(worker, sequence))
     return refuseUnproven(context, request, { reason: 'sequence_replayed', proof });
   await proveWorkersKey(context, request, { proof, worker });
-  const current = stillRegistered(context, request, { proof, worker });
+  const current = await stillRegistered(context, request, { proof, worker });
   if (sequences.isReplay(current, sequence))
     return refuseUnproven(context, request, { reason: 'sequence_replayed', proof });
   sequences.accept(current, sequence);
@@ -227,14 +244,16 @@ async function proveWorkersKey(
  * Asked again after the signature was checked: the same proof may have arrived on another connection meanwhile, and the
  * node may have registered anew.
  */
-function stillRegistered(
+async function stillRegistered(
   context: VerifierContext,
   request: ProvenRequest,
   { proof, worker }: HeartbeatClaim,
-): Worker {
-  const current = context.registry.worker(worker.nodeId);
-  if (!current || current.holderKey !== worker.holderKey)
+): Promise<Worker> {
+  const known = context.registry.worker(worker.nodeId);
+  if (!known || known.holderKey !== worker.holderKey)
     return refuseUnproven(context, request, { reason: 'incarnation_mismatch', proof });
+  if (known.tokenId !== proof.tokenId) return refuseSuperseded(context, request, { proof, worker: known });
+  const current = await context.clones.examineHeartbeat(known, proof);
   if (current.tokenId !== proof.tokenId || current.incarnation !== proof.incarnation)
     return refuseSuperseded(context, request, { proof, worker: current });
   return current;

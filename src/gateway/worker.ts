@@ -1,3 +1,5 @@
+import type { Machine } from '#seal';
+import type { Clone } from './clones.ts';
 import type { EvictionReason } from './decision.ts';
 
 /**
@@ -56,6 +58,10 @@ export interface Worker {
   /** Why it should be evicted, while the tripped breaker holds the eviction. */
   readonly heldFor: EvictionReason | undefined;
   readonly host: Readonly<Record<string, string | number>>;
+  /** Where the registration was signed; undefined of a host that does not say it. */
+  readonly machine?: Machine | undefined;
+  /** Its key is used in two places: registrations are frozen. */
+  readonly clone?: Clone | undefined;
 }
 
 /** What the last heartbeat reported; kept in memory and written at intervals. */

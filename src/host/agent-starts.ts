@@ -6,7 +6,7 @@ import { type JoinedBefore, startOf, writeJoin } from './joined-before.ts';
 import type { LifecycleSettings } from './life-context.ts';
 
 interface AgentStartParts {
-  readonly settings: Pick<LifecycleSettings, 'machineId' | 'nodeId'>;
+  readonly settings: Pick<LifecycleSettings, 'machineId' | 'nodeId' | 'bootId'>;
   readonly agent: AgentSupervisor;
   readonly journal: Journal;
   readonly clock: Clock;
@@ -105,7 +105,7 @@ export class AgentStarts {
   async #rememberJoin(join: Pick<JoinedBefore, 'nodeLabels' | 'taints' | 'arguments'>): Promise<void> {
     const recordId = this.#parts.recordId();
     if (recordId === undefined) return;
-    const { machineId, nodeId } = this.#parts.settings;
-    await writeJoin(this.#parts.journal, { recordId, machineId, nodeId, ...join });
+    const { machineId, nodeId, bootId } = this.#parts.settings;
+    await writeJoin(this.#parts.journal, { recordId, machineId, nodeId, bootId, ...join });
   }
 }

@@ -68,7 +68,8 @@ function consequenceOfFailure(during: Activity, error: Error): Consequence {
   // The agent runs on: the chain's word about the stake ends a node, a gateway's refusal does not.
   if (during === 'renewal') return { kind: 'degrade', detail };
   // The host that was locked out has cleared up then; a restart that finds the latch has nothing left to clear.
-  const isLockedOut = exitCode === EXIT.lockedOut && code !== 'DAAS_LATCHED';
+  // The pods of a machine with two hosts are those of the other one.
+  const isLockedOut = exitCode === EXIT.lockedOut && code !== 'DAAS_LATCHED' && code !== 'DAAS_NODE_CLONED';
   return { kind: 'end', undo: isLockedOut ? 'drain-and-clear' : 'drain', error, detail };
 }
 

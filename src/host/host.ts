@@ -70,6 +70,8 @@ export interface HostOptions {
    * without an id it never does.
    */
   readonly machineId?: string | undefined;
+  /** Names this boot of the machine. */
+  readonly bootId?: string | undefined;
   /** Default 60 000. */
   readonly drainDeadlineMs?: number;
   /** Delays between attempts. Default 0.5 s growing to 15 s. */
@@ -148,6 +150,7 @@ function lifecycleSettings(options: HostOptions): LifecycleSettings {
     joinDeadlineMs: options.joinDeadlineMs,
     joinPatienceMs: options.joinPatienceMs ?? 20_000,
     machineId: options.machineId,
+    bootId: options.bootId,
     drainDeadlineMs: options.drainDeadlineMs ?? 60_000,
     mayStakeAgain: options.mayStakeAgain ?? false,
     retry: options.retry ?? { baseMs: 500, maxMs: 15_000 },

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Journal } from '#base';
-import type { AgentStart, Registration } from '#plugin';
+import type { AgentStart, AgentState, Registration } from '#plugin';
 
 const key = 'joined';
 
@@ -9,6 +9,8 @@ export interface JoinedBefore {
   readonly recordId: string;
   readonly machineId: string | undefined;
   readonly nodeId: string | undefined;
+  /** The boot of the machine at that join. */
+  readonly bootId?: string | undefined;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly taints: readonly string[];
   /** What plugins added to the arguments of k3s; undefined: not recorded. */
@@ -18,8 +20,8 @@ export interface JoinedBefore {
 export function readJoin(journal: Journal): JoinedBefore | undefined {
   const value = journal.read(key) as Partial<JoinedBefore> | undefined;
   if (typeof value?.recordId !== 'string') return undefined;
-  const { recordId, machineId, nodeId, nodeLabels = {}, taints = [], arguments: added } = value;
-  return { recordId, machineId, nodeId, nodeLabels, taints, arguments: added };
+  const { recordId, machineId, nodeId, bootId, nodeLabels = {}, taints = [], arguments: added } = value;
+  return { recordId, machineId, nodeId, bootId, nodeLabels, taints, arguments: added };
 }
 
 export function writeJoin(journal: Journal, join: JoinedBefore): Promise<void> {
@@ -43,6 +45,24 @@ export function isAtHome(
   return (
     joined.machineId !== undefined && joined.machineId === here.machineId && joined.nodeId === here.nodeId
   );
+}
+
+/**
+ * Whether this host ends because another one with its key runs the Node. Never while its agent is Ready, nor after a reboot of the
+ * machine of the last join, whose agent may come back on its certificates: a thief of the node key must not be able to end it.
+ */
+export function endsForClone(
+  agent: AgentState,
+  joined: JoinedBefore | undefined,
+  here: {
+    readonly machineId: string | undefined;
+    readonly nodeId: string;
+    readonly bootId: string | undefined;
+  },
+): boolean {
+  if (agent.kind === 'ready') return false;
+  const hasRebooted = joined?.bootId !== undefined && joined.bootId !== here.bootId;
+  return !(joined && isAtHome(joined, here) && hasRebooted);
 }
 
 /** Whether the gateway wants the Node as it was at the last join. */

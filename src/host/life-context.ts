@@ -21,6 +21,8 @@ export interface LifecycleSettings {
   readonly joinPatienceMs: number;
   /** Which machine this is; undefined when it is unknown. */
   readonly machineId: string | undefined;
+  /** Which boot of it; undefined when it is unknown. */
+  readonly bootId: string | undefined;
   /** How long an orderly stop may take before the host exits without it. */
   readonly drainDeadlineMs: number;
   readonly retry: Backoff;

@@ -1,10 +1,10 @@
-import { EXIT, type ExitCode } from '#base';
+import { DaasError, EXIT, type ExitCode } from '#base';
 import { AgentArguments, type Health, type HostControl, type HostPhase, type NodeEnding } from '#plugin';
 import { AgentStarts } from './agent-starts.ts';
 import type { Ending } from './consequences.ts';
 import { factsOf } from './errors.ts';
 import { HostEnd } from './host-end.ts';
-import { isAtHome, type JoinedBefore, readJoin, startOf } from './joined-before.ts';
+import { endsForClone, isAtHome, type JoinedBefore, readJoin, startOf } from './joined-before.ts';
 import { aborted, join } from './joining.ts';
 import { readLatch } from './latch.ts';
 import type {
@@ -35,6 +35,7 @@ export class Lifecycle {
   #catalog: LifecycleServices['catalog'] | undefined;
   #registrar: Registrar | undefined;
   #starts: AgentStarts | undefined;
+  #services: ResumeServices | undefined;
   /** The join on whose certificates the agent was started before anything else was loaded. */
   #resumed: JoinedBefore | undefined;
 
@@ -58,6 +59,7 @@ export class Lifecycle {
   readonly control: HostControl = {
     stop: (ending) => this.#stopNode(ending),
     reregister: (reason) => this.#registrar?.reregister(reason),
+    cloned: (detail) => this.#endClone(detail),
   };
 
   /** The first request stops the host in order; the second one ends the wait for that. */
@@ -83,6 +85,7 @@ export class Lifecycle {
    * beside the original before anything could object.
    */
   async resume(services: ResumeServices): Promise<void> {
+    this.#services = services;
     const { settings, events, phases } = this.#context;
     const starts = this.#startsOf(services);
     const joined = readJoin(services.journal);
@@ -141,6 +144,25 @@ export class Lifecycle {
     for (const source of this.#catalog?.all(AgentArguments) ?? [])
       added.push(...(await source.agentArguments()));
     return added;
+  }
+
+  #endClone(detail: string): boolean {
+    const { end, events, settings } = this.#context;
+    const { agent, journal } = this.#services ?? {};
+    events.emit('attention.needed', {
+      kind: 'clone_suspected',
+      severity: 'critical',
+      summary: `another machine or process uses the key of this node: ${detail}`,
+      remedy:
+        'keep one of the two; rotate the Seal token on it (docs/operations.md, "Two machines with one node key")',
+    });
+    if (!agent || !journal || !endsForClone(agent.state(), readJoin(journal), settings)) return false;
+    end.fail(
+      new DaasError('DAAS_NODE_CLONED', `another host with the key of this node runs its Node: ${detail}`, {
+        exitCode: EXIT.lockedOut,
+      }),
+    );
+    return true;
   }
 
   #stopNode({ cause, status, source }: NodeEnding): void {

@@ -68,7 +68,7 @@ function loadForPreview(options: PreviewOptions): Promise<Catalog> {
     services: createServiceContainer([
       ...options.bindings,
       bind(Agent, idleAgent),
-      bind(HostControl, { stop: () => undefined, reregister: () => undefined }),
+      bind(HostControl, { stop: () => undefined, reregister: () => undefined, cloned: () => false }),
       bind(HostClock, clock),
       bindPerPlugin(PluginJournal, (plugin) => journal.section(`plugin/${plugin}`)),
     ]),

@@ -1,4 +1,13 @@
-import { backoffDelayMs, type Clock, DaasError, EXIT, errorFields, type Log, messageOf } from '#base';
+import {
+  type Backoff,
+  backoffDelayMs,
+  type Clock,
+  DaasError,
+  EXIT,
+  errorFields,
+  type Log,
+  messageOf,
+} from '#base';
 import type { Activity } from './consequences.ts';
 import { factsOf } from './errors.ts';
 import { asError, type HostEnd } from './host-end.ts';
@@ -10,6 +19,11 @@ interface QuestionParts {
   readonly log: Log;
   readonly random: () => number;
   readonly end: HostEnd;
+}
+
+/** A node that has joined runs on meanwhile: the hosts of a cluster that lost its gateways return over a minute. */
+function unhurried({ baseMs, maxMs }: Backoff): Backoff {
+  return { baseMs, maxMs: 4 * maxMs };
 }
 
 /** Asks chain and gateways until they answer, and knows what kept them from it. */
@@ -45,7 +59,8 @@ export class Questions {
         const consequence = end.meet({ kind: 'failed', during, error: asError(error) });
         if (consequence.kind !== 'ask-again') throw error;
         this.#lastProblem = error;
-        const delayMs = Math.max(backoffDelayMs(attempt, settings.retry, random), consequence.atLeastMs);
+        const backoff = during === 'renewal' ? unhurried(settings.retry) : settings.retry;
+        const delayMs = Math.max(backoffDelayMs(attempt, backoff, random), consequence.atLeastMs);
         log.warn('Not possible yet, will try again', { step, attempt, delayMs, ...errorFields(error) });
         await clock.sleep(delayMs, end.signal);
       }

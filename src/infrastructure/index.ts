@@ -14,6 +14,7 @@ export { acquireLock, type Lock } from './lock.ts';
 export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
 export { machineId } from './machine-id.ts';
 export {
+  bootId,
   isAlive,
   type ProcessIdentity,
   type ProcessStat,

@@ -49,6 +49,11 @@ export function parseStat(text: string): ProcessStat {
   return { state: fields[0] ?? '', parentPid: Number(fields[1]), startTicks: Number(fields[19]) };
 }
 
+/** Names this boot of the machine: /proc/sys/kernel/random/boot_id, random(4). */
+export function bootId(): Promise<string> {
+  return readBootId();
+}
+
 let bootIdOnce: Promise<string> | undefined;
 function readBootId(): Promise<string> {
   bootIdOnce ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(

@@ -300,6 +300,11 @@ export interface HostControl {
   stop(ending: NodeEnding): void;
   /** Registers again. The agent is left alone unless it needs the join credential that comes back. Returns at once. */
   reregister(reason: string): void;
+  /**
+   * A gateway says that another machine or process with this node's key is the one that runs its Node. Whether the host ends (with
+   * `DAAS_NODE_CLONED`): one with a Ready agent never does, nor one whose agent comes back after a reboot.
+   */
+  cloned(detail: string): boolean;
 }
 /** Why a node must stop: what `stakeEnding` gives, and who said so. */
 export interface NodeEnding {

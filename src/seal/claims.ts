@@ -56,8 +56,25 @@ export const ProofClaims = z.strictObject({
   /** Later calls: the incarnation, and a number that rises within it. */
   inc: z.number().int().positive().max(Number.MAX_SAFE_INTEGER).optional(),
   seq: z.number().int().positive().max(Number.MAX_SAFE_INTEGER).optional(),
+  /** The machine, its boot and the process: what tells a clone from the node. */
+  mid: z.string().min(1).max(64).optional(),
+  bid: z.string().min(1).max(64).optional(),
+  run: z.string().min(1).max(64).optional(),
 });
 export type ProofClaims = z.infer<typeof ProofClaims>;
+
+/** The claims about the machine, as a gateway says in its challenge that it reads them: earlier ones reject what they do not know. */
+export const MACHINE_CLAIMS = ['mid', 'bid', 'run'] as const;
+
+/** Where a proof was made. */
+export interface Machine {
+  /** Names the installation and the hardware, hashed; undefined where nothing names them. */
+  readonly machineId: string | undefined;
+  /** /proc/sys/kernel/random/boot_id, which the kubelet reports as `status.nodeInfo.bootID`. */
+  readonly bootId: string;
+  /** Random, of one life of the host. */
+  readonly runId: string;
+}
 
 /** base64url SHA-256 of a request body, as the claim `bd` holds it. */
 export function bodyDigest(body: Uint8Array | string): string {

@@ -2,6 +2,7 @@ import { type KeyObject, verify } from 'node:crypto';
 import {
   fromNumericDate,
   LONGEST_PROOF,
+  type Machine,
   PROOF_ALGORITHM,
   PROOF_PREFIX,
   PROOF_TYPE,
@@ -28,6 +29,8 @@ export interface ParsedProof {
   readonly nonce: string | undefined;
   readonly incarnation: number | undefined;
   readonly sequence: number | undefined;
+  /** Undefined of a host that does not say it. */
+  readonly machine: Machine | undefined;
 }
 
 export type FormReason =
@@ -75,6 +78,10 @@ function toProof(jws: string, header: ProofHeader, claims: ProofClaims): ParsedP
     nonce: claims.nonce,
     incarnation: claims.inc,
     sequence: claims.seq,
+    machine:
+      claims.bid !== undefined && claims.run !== undefined
+        ? { machineId: claims.mid, bootId: claims.bid, runId: claims.run }
+        : undefined,
   };
 }
 

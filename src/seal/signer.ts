@@ -5,6 +5,7 @@ import type { NodeIdentity } from '#plugin';
 import {
   bodyDigest,
   LONGEST_PROOF_LIFE_MS,
+  type Machine,
   PROOF_ALGORITHM,
   PROOF_PREFIX,
   PROOF_TYPE,
@@ -31,6 +32,8 @@ export interface ProofRequest {
   /** At most `LONGEST_PROOF_LIFE_MS`, which is also the default. */
   readonly lifeMs?: number;
   readonly freshness: ProofFreshness;
+  /** Signed along, for a gateway that reads it. */
+  readonly machine?: Machine | undefined;
 }
 export type ProofFreshness =
   | { readonly kind: 'nonce'; readonly nonce: string }
@@ -81,11 +84,16 @@ async function signProof(nodeId: string, key: NodeKey, request: ProofRequest): P
     ...(freshness.kind === 'nonce'
       ? { nonce: freshness.nonce }
       : { inc: freshness.incarnation, seq: freshness.sequence }),
+    ...(request.machine && machineClaims(request.machine)),
   };
   const jws = await new CompactSign(Buffer.from(JSON.stringify(claims)))
     .setProtectedHeader(header)
     .sign(key.privateKey);
   return PROOF_PREFIX + jws;
+}
+
+function machineClaims({ machineId, bootId, runId }: Machine): Pick<ProofClaims, 'mid' | 'bid' | 'run'> {
+  return { ...(machineId !== undefined && { mid: machineId }), bid: bootId, run: runId };
 }
 
 /**

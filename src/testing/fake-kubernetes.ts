@@ -233,6 +233,7 @@ export class FakeKubernetes implements KubernetesPort {
       createdAtMs: this.#clock.nowMs(),
       readyChangedAtMs: this.#clock.nowMs(),
       isUnschedulable: false,
+      bootId: undefined,
       cordonedFor: undefined,
       ...change,
     };

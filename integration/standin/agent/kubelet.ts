@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { arch, cpus, totalmem } from 'node:os';
+import { arch, cpus, release, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killShim, sandboxId, shimsOf, startShim } from './containers.ts';
 import type { AgentFlags } from './flags.ts';
@@ -65,7 +65,9 @@ async function keepNode(options: KubeletOptions): Promise<void> {
         return;
       }
       await expectOk(current);
-      const patch = { status: { conditions: conditions(), addresses: addresses(flags) } };
+      const patch = {
+        status: { conditions: conditions(), addresses: addresses(flags), nodeInfo: nodeInfo() },
+      };
       await expectOk(await api(options, 'PATCH', `/api/v1/nodes/${flags.nodeName}/status`, patch));
       if (wasReady) return;
       wasReady = true;
@@ -152,6 +154,23 @@ function addresses({ nodeIp, nodeName }: AgentFlags): object[] {
 
 function capacity(): Record<string, string> {
   return { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '110' };
+}
+
+/** The gateway reads the boot id; the rest is there because the API has no optional members here. */
+function nodeInfo(): Record<string, string> {
+  const bootID = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return {
+    bootID,
+    machineID: '',
+    systemUUID: '',
+    kernelVersion: release(),
+    osImage: 'stand-in',
+    containerRuntimeVersion: 'containerd://stand-in',
+    kubeletVersion: 'v1.36.2+k3s1',
+    kubeProxyVersion: '',
+    operatingSystem: 'linux',
+    architecture: 'amd64',
+  };
 }
 
 let readySince: string | undefined;

@@ -79,12 +79,19 @@ export class FakeAgent implements AgentSupervisor {
 export class FakeHostControl implements HostControl {
   readonly stops: NodeEnding[] = [];
   readonly reregistrations: string[] = [];
+  readonly clones: string[] = [];
+  /** What `cloned` answers. */
+  endsForClone = false;
 
   stop(ending: NodeEnding): void {
     this.stops.push(ending);
   }
   reregister(reason: string): void {
     this.reregistrations.push(reason);
+  }
+  cloned(detail: string): boolean {
+    this.clones.push(detail);
+    return this.endsForClone;
   }
 }
 
