@@ -2,6 +2,7 @@ import type { AgentStart, AgentState, AgentSupervisor, ResourceUsage } from '#pl
 import { AgentContext, type SupervisorOptions } from './agent-context.ts';
 import { type Acceptance, inspectAgent } from './agent-plan.ts';
 import { type AgentRun, newRun, replaced, stopped } from './agent-run.ts';
+import { readClientCertificates } from './certificates.ts';
 import { criPods } from './cri.ts';
 import { nodePasswordFile } from './node-password.ts';
 import { countPods } from './pods.ts';
@@ -90,6 +91,10 @@ class K3sSupervisor implements AgentSupervisor {
 
   failed(): Promise<Error> {
     return this.#run?.failed.promise ?? Promise.withResolvers<Error>().promise;
+  }
+
+  clientCertificates(): Promise<readonly string[]> {
+    return readClientCertificates(this.#context.dataDir);
   }
 
   async needsCredential(signal: AbortSignal): Promise<boolean> {

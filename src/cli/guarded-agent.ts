@@ -24,6 +24,7 @@ export function guardedAgent(
       await agent.start(request, signal);
     },
     failed: () => agent.failed(),
+    clientCertificates: () => agent.clientCertificates(),
     needsCredential: (signal) => agent.needsCredential(signal),
     stop: (options) => agent.stop(options),
     stopForGood: () => agent.stopForGood(),
