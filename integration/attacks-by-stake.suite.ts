@@ -112,8 +112,8 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
           chain: {
             endpoints: [world.chain.url],
             ...world.chain.deployment,
-            // Sui's own testnet, say.
-            chainId: '69WiPg3DAQiwdxfncX6wYQ2siKwAe6L9BZthQea3JNMD',
+            // Of no public network: there, consent to any terms is refused before the chain is asked.
+            chainId: 'C5M6PdgyhkB36uB1rvvMkZJjbnS3PvjKrv3tpoCzTHFu',
           },
         },
       });

@@ -10,6 +10,7 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/infrastructure/machine-id.ts': '/etc/machine-id; the journal decides',
   'src/infrastructure/process-identity.ts': '/proc',
   'src/agent/certificates.ts': 'public certificates, which the gateway examines',
+  'src/agent/cgroup.ts': '/proc and /sys/fs/cgroup',
   'src/agent/process-table.ts': '/proc',
   'src/agent/usage.ts': '/proc',
   'src/api/system-roots.ts': 'the CAs that the machine trusts: only ever refused for',

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { ConfigurationError, httpsOriginProblem, maskUserInfo, messageOf } from '#base';
 import { GATEWAY_STATUSES, type GatewayStatus, operations } from '#chain';
 import { GATEWAY_TIERS, type GatewayTier } from '#domain';
+import { readBounded } from '#infrastructure';
 import {
   ask,
   carryOut,
@@ -176,15 +176,15 @@ async function registerAttestation(io: Io, id: string, options: AttestationOptio
 async function readDocument(file: string): Promise<Uint8Array> {
   const refused = (why: string, cause?: unknown) =>
     new ConfigurationError('DAAS_EVIDENCE_UNREADABLE', `--document: '${file}' ${why}`, { cause });
-  let bytes: Buffer;
+  let bytes: Uint8Array;
   try {
-    bytes = await readFile(file);
+    bytes = await readBounded(file, LONGEST_DOCUMENT_BYTES);
   } catch (cause) {
     throw refused(
       `cannot be read (${messageOf(cause)}): give the file that the enclave's document is in`,
       cause,
     );
   }
-  if (bytes.length > 0 && bytes.length <= LONGEST_DOCUMENT_BYTES) return Uint8Array.from(bytes);
-  throw refused(`has ${bytes.length} bytes: a document of Nitro has some 5 kB, and 16 kB at most`);
+  if (bytes.length > 0) return Uint8Array.from(bytes);
+  throw refused('is empty: a document of Nitro has some 5 kB, and 16 kB at most');
 }
