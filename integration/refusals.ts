@@ -38,8 +38,8 @@ export async function endOf(program: Program): Promise<End> {
 const isEnd = ({ event }: Line) => event === 'host.ended';
 const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-/** What a refused start may leave: the journal and the key in its own directory. */
-const mayStay = new Set(['journal.json', 'node.key']);
+/** What a refused start may leave: journal, key and proofs (which are public) in its own directory. */
+const mayStay = new Set(['journal.json', 'node.key', 'proofs.db', 'proofs.db-wal', 'proofs.db-shm']);
 
 async function expectNothingHalfDone({
   nodeId,

@@ -118,6 +118,7 @@ function openClient(endpoints: readonly string[], deployment: Deployment): Chain
     clock: fastClock(),
     retryForMs: 0,
     pairing,
+    proofWaitMs: 300,
   });
 }
 

@@ -172,3 +172,25 @@ test('a proof that anybody brings shows what the only full node hides, and one o
     code: 'DAAS_PROOF_INVALID',
   });
 });
+
+test('what the endpoints have pruned is proven by an archive, whose word counts for nothing', async () => {
+  const { recordId } = await joined();
+  for (const { lies } of liars) lies.prunedBelow = world.devnet.ledger.tip.sequenceNumber + 1n;
+  const [pruned, archive] = liars as [LyingNode, LyingNode];
+  const read = async () => {
+    const client = createChainClient({
+      endpoints: [pruned.url],
+      archive: archive.url,
+      deployment: { ...world.deployment, trust: await firstPin() },
+      clock: systemClock,
+      retryForMs: 0,
+      proofWaitMs: 200,
+    });
+    return (await client.records([recordId])).get(recordId);
+  };
+  expect(await read()).toBeUndefined();
+  archive.beHonest();
+  expect(await read()).toMatchObject({ status: 'active' });
+  archive.lies.isSignedByOthers = true;
+  expect(await read()).toBeUndefined();
+});

@@ -31,6 +31,8 @@ import { readTyped } from './typed-reads.ts';
 export interface ChainClientOptions extends ProofOptions {
   /** Full nodes, the preferred one first. */
   readonly endpoints: readonly EndpointAddress[];
+  /** Asked for proofs of what the endpoints have pruned. */
+  readonly archive?: EndpointAddress;
   readonly deployment: Deployment;
   readonly clock: Clock;
   /** Of each call; default 10 s. */
@@ -125,15 +127,17 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
 
 function startReading(options: ChainClientOptions): Reading {
   const deployment = parseDeployment(options.deployment, 'the deployment given');
-  const endpoints = openEndpoints(options.endpoints, {
+  const reached = {
     chainId: deployment.chainId,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     clock: options.clock,
     retryForMs: options.retryForMs ?? DEFAULT_RETRY_FOR_MS,
     allowInsecure: options.allowInsecure ?? false,
     ...(options.fetch && { fetch: options.fetch }),
-  });
-  const proofs = openProofs(options, deployment, endpoints);
+  };
+  const endpoints = openEndpoints(options.endpoints, reached);
+  const archive = options.archive === undefined ? undefined : openEndpoints([options.archive], reached);
+  const proofs = openProofs(options, deployment, { endpoints, archive });
   const { clock } = options;
   const { clusterId } = deployment;
   const lookout = proofs && createLookout({ endpoints, proofs, clusterId, nowMs: () => clock.monotonicMs() });

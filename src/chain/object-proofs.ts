@@ -26,6 +26,8 @@ export type UnprovenListener = (unproven: Unproven) => void;
 
 export interface ObjectProofsOptions {
   readonly nodes: Nodes;
+  /** Asked for what the endpoint that served an object cannot prove. */
+  readonly archive?: Nodes | undefined;
   /** Asked with the first object: on a first use without a pin, the nodes name it. */
   readonly anchors: () => Promise<TrustAnchors>;
   readonly store?: ProofStore | undefined;
@@ -130,6 +132,7 @@ async function prove(proving: Proving, object: ReadObject, source: Source, signa
     if (known && (known.version > object.version || known.digest === object.digest)) return known;
     let proven = await proveBy(prover, object, nodesBehind(source));
     isBySource = false;
+    if (proving.archive) proven ??= await proveFromArchive(prover, object, proving.archive);
     proven ??= await withRetry(() => prover.prove(object), proving, signal);
     return keep(proving, proven);
   } catch (error) {
@@ -284,6 +287,16 @@ async function proveBy(prover: Prover, object: ReadObject, source: Nodes) {
     return await prover.prove(object, source);
   } catch (error) {
     if (isContradiction(error)) throw error;
+    return undefined;
+  }
+}
+
+/** The archive only carries bytes: what it lacks, or gets wrong, is asked of the pool. */
+async function proveFromArchive(prover: Prover, object: ReadObject, archive: Nodes) {
+  try {
+    return await prover.prove(object, archive);
+  } catch (error) {
+    if (isFinal(error)) throw error;
     return undefined;
   }
 }

@@ -14,6 +14,8 @@ export interface ProofOptions {
   readonly onFirstUse?: (anchors: TrustAnchors, isFirst: boolean) => void;
   /** Where signatures of checkpoints are verified; left out: on this thread, and in a worker thread above a few a second. */
   readonly pairing?: Pairing;
+  /** How long a proof that cannot be had yet is waited for; default 5 s. */
+  readonly proofWaitMs?: number;
   /** Called once, with the evidence that two checkpoints of one height are signed. */
   readonly onFork?: (evidence: string) => void;
 }
@@ -22,16 +24,18 @@ export interface ProofOptions {
 export function openProofs(
   options: ProofOptions & { readonly clock: Clock },
   deployment: Deployment,
-  endpoints: Endpoints,
+  { endpoints, archive }: { readonly endpoints: Endpoints; readonly archive: Endpoints | undefined },
 ): ObjectProofs | undefined {
-  const { proofStore: store, clock, pairing } = options;
+  const { proofStore: store, clock, pairing, proofWaitMs } = options;
   if (!deployment.trust && !store) return undefined;
   return createObjectProofs({
     nodes: endpoints,
+    archive,
     anchors: () => anchorsOf(options, deployment, endpoints),
     store,
     clock,
     pairing,
+    ...(proofWaitMs !== undefined && { waitForMs: proofWaitMs }),
     onFork: options.onFork,
     onUnproven: (unproven) => {
       const { contradictedBy, objectId, detail } = unproven;

@@ -5,16 +5,20 @@ import { assertSingleEndpoint, assignHeaders, headersOf, readHeadersFile, sameUr
 import { type Loaded, pathOf, rowOf } from './settings.ts';
 
 /** The full nodes and how they are reached: worker, gateway and dry run read the settings here. */
-export async function chainAccessOf(
-  settings: Loaded,
-): Promise<{ endpoints: EndpointSettings[]; timeoutMs: number; allowInsecure: boolean }> {
-  const { timeoutMs, allowInsecure } = settings.value.chain;
+export async function chainAccessOf(settings: Loaded): Promise<{
+  endpoints: EndpointSettings[];
+  archive?: EndpointSettings;
+  timeoutMs: number;
+  allowInsecure: boolean;
+}> {
+  const { timeoutMs, allowInsecure, archiveUrl } = settings.value.chain;
   const proxies = proxiesOf(settings);
   const endpoints = (await endpointsOf(settings)).map((endpoint) => ({
     ...endpoint,
     proxy: proxies.get(sameUrl(endpoint.url)),
   }));
-  return { endpoints, timeoutMs, allowInsecure };
+  const archive = archiveUrl === undefined ? {} : { archive: { url: archiveUrl } };
+  return { endpoints, ...archive, timeoutMs, allowInsecure };
 }
 
 async function endpointsOf(settings: Loaded): Promise<EndpointSettings[]> {

@@ -20,7 +20,7 @@ export function proofsOf(
   stateDir: string,
   { chainId }: Deployment,
   log: Log,
-): Omit<Required<ProofOptions>, 'pairing'> {
+): Omit<Required<ProofOptions>, 'pairing' | 'proofWaitMs'> {
   return {
     proofStore: openProofStore(join(stateDir, 'proofs.db'), chainId),
     onUnproven: warnUnproven(log),

@@ -11,6 +11,7 @@ export function guardedAgent(
     state: () => agent.state(),
     runningPods: (signal) => agent.runningPods(signal),
     resourceUsage: () => agent.resourceUsage(),
+    k3sVersion: () => agent.k3sVersion(),
     preflight: (signal) => agent.preflight(signal),
     nodePasswordFile: () => agent.nodePasswordFile(),
     async start(request, signal) {

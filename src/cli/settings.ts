@@ -43,6 +43,17 @@ const chain = z
       .meta({
         description: 'gRPC URLs of Sui full nodes, used as a pool',
       }),
+    archiveUrl: z
+      .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' })
+      .refine(
+        (url) => !URL.parse(url)?.username && !URL.parse(url)?.password,
+        'expected no user or password in the URL',
+      )
+      .optional()
+      .meta({
+        description:
+          'gRPC URL of an archive, asked for proofs of what the endpoints have pruned; nothing it says is believed',
+      }),
     deployment: z.string().min(1).optional().meta({
       description:
         'the file that `k3s-daas cluster create` wrote: {chainId, packageId, clusterId}; or give the three here',
@@ -95,8 +106,14 @@ const chain = z
       })
       .prefault({}),
   })
-  .superRefine(({ endpoints, allowInsecure }, context) => {
+  .superRefine(({ endpoints, archiveUrl, allowInsecure }, context) => {
     // A URL with a password is rejected elsewhere, by a message without the value; this message shows it.
+    if (archiveUrl !== undefined && !allowInsecure && isInsecure(archiveUrl) && !/[@?]/.test(archiveUrl))
+      context.addIssue({
+        code: 'custom',
+        path: ['archiveUrl'],
+        message: 'http:// to another machine. Use https://, or set chain.allowInsecure',
+      });
     for (const [index, endpoint] of endpoints.entries())
       if (!allowInsecure && isInsecure(endpoint) && !/[@?]/.test(endpoint))
         context.addIssue({

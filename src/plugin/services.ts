@@ -251,6 +251,8 @@ export interface Agent {
   /** Pods running on this machine; undefined when the runtime does not answer. */
   runningPods(signal?: AbortSignal): Promise<number | undefined>;
   resourceUsage(): Promise<ResourceUsage>;
+  /** Of the installed k3s, `v1.36.2+k3s1`; undefined before it was asked. */
+  k3sVersion(): string | undefined;
 }
 export const Agent: Token<Agent> = token('agent');
 

@@ -35,6 +35,9 @@ export class FakeAgent implements AgentSupervisor {
   async resourceUsage(): Promise<ResourceUsage> {
     return { cpuPercent: 12, memoryPercent: 34, diskPercent: 56 };
   }
+  k3sVersion(): string | undefined {
+    return 'v1.36.2+k3s1';
+  }
   async preflight(): Promise<void> {
     this.calls.push('preflight');
     if (this.preflightError) throw this.preflightError;
