@@ -31,6 +31,7 @@ import {
   createNode,
   newNodeKey,
   register,
+  showCertificates,
   stakeAndMint,
 } from './world/outsider.ts';
 import { SUI } from './world/world.ts';
@@ -208,13 +209,20 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
       }
     });
 
-    test('a worker’s own certificate creates a Node of another name, or without its taint', async () => {
+    test('a worker’s own certificate creates a Node before it was shown, of another name, or without its taint', async () => {
       const { pair } = await askKubeletCertificate(
         k3s,
         { bearer: malloryBearer },
         { node: mallory.nodeId, password: mallory.password },
       );
       if (!pair) throw new Error('no certificate');
+      expect(await createNode(k3s, pair, mallory.nodeId)).toMatchObject({
+        status: 403,
+        body: { message: expect.stringContaining('k3s-daas/not-vouched') },
+      });
+      // Whoever has the node's key may show it; somebody else's certificate the gateway refuses.
+      expect((await showCertificates(gateway, victim, [pair.cert])).body.code).toBe('certificate_refused');
+      expect((await showCertificates(gateway, mallory, [pair.cert])).status).toBe(200);
       expect((await createNode(k3s, pair, victim.nodeId)).status).toBe(403);
       expect(await createNode(k3s, pair, mallory.nodeId, 'no-such-tier')).toMatchObject({
         status: 403,

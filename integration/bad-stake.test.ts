@@ -71,12 +71,13 @@ describeCases('the chain and the stake', 'chain', [
   },
   {
     wrong: 'another chain than the configuration names',
-    options: () =>
-      chainOf({
-        ...world.chain.deployment,
-        deployment: undefined,
-        chainId: '69WiPg3DAQiwdxfncX6wYQ2siKwAe6L9BZthQea3JNMD',
-      }),
+    options: () => {
+      const chainId = '69WiPg3DAQiwdxfncX6wYQ2siKwAe6L9BZthQea3JNMD';
+      const { config } = chainOf({ ...world.chain.deployment, deployment: undefined, chainId });
+      // A public network: consent to any terms would be refused before the chain is asked.
+      const stake = { amountMist: (2n * SUI).toString(), acceptTerms: '0'.repeat(32) };
+      return { config: { ...config, stake } };
+    },
     exitCode: 78,
     code: 'DAAS_CHAIN_ID_MISMATCH',
     says: () => [

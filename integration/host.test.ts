@@ -184,6 +184,8 @@ test('what the gateway would refuse, a balance that is too low, and another chai
       ...world.deployment,
       chainId: '69WiPg3DAQiwdxfncX6wYQ2siKwAe6L9BZthQea3JNMD',
     },
+    // A public network: consent to any terms would be refused before the chain is asked.
+    stake: { amountMist: String(stakeMist), acceptTerms: '0'.repeat(32) },
   });
   expect(await (await elsewhere.start()).ended).toMatchObject({
     exitCode: 78,

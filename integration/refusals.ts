@@ -38,7 +38,7 @@ export async function endOf(program: Program): Promise<End> {
 const isEnd = ({ event }: Line) => event === 'host.ended';
 const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-/** What a refused start may leave: the journal, the key and what it has proven, in its own directory. */
+/** What a refused start may leave: journal, key and proofs (which are public) in its own directory. */
 const mayStay = new Set(['journal.json', 'node.key', 'proofs.db', 'proofs.db-wal', 'proofs.db-shm']);
 
 async function expectNothingHalfDone({

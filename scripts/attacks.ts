@@ -244,6 +244,38 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['another staker waits until the first one’s stake has ended and his Node is gone'],
       },
       {
+        attack: 'goes on with its certificates after the slash, or with fresh ones from the supervisor',
+        defence:
+          'with the authorizer a certificate counts only while a live stake vouches for it; the answer is an allow-list',
+        tests: [
+          'a slashed worker’s certificates, fresh ones, its pods’ tokens and impersonation: refused at the next request',
+          'certificates that a live stake vouches for pass, those minted at the supervisor do not',
+          'a slash is refused at the webhook, and written for the servers, as soon as it is decided',
+        ],
+      },
+      {
+        attack: 'waits until the gateway hangs or is dead',
+        defence:
+          'the authorizer answers from a process of its own; banned names are refused by each server itself while nobody answers',
+        tests: [
+          'with the gateway hung (SIGSTOP) a slashed worker stays refused: the authorizer answers from its own process',
+          'with the gateway dead the other authorizers decide, and banned names are refused all the same',
+          'an authorizer that hangs is ended by the gateway, and refuses again',
+        ],
+      },
+      {
+        attack: 'brings a Node that is vouched for by nobody, so that the operator cannot enforce any longer',
+        defence: 'enforcing is remembered: what comes later does not end it',
+        tests: [
+          'does not enforce before every Ready Node is vouched for, says which is not, and does not fall back later',
+        ],
+      },
+      {
+        attack: 'gets an expression into the API server’s configuration by the name of a node',
+        defence: 'only node ids get into it',
+        tests: ['refuse banned names although nobody answers, and take no expression for a name'],
+      },
+      {
         attack:
           'claims the names of others, thousands in minutes, to hold certificates of them when they join',
         defence:
@@ -253,6 +285,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'the third while a credential lives revokes all that live; honest workers get another and join',
           '5 000 names claimed with one credential: all are closed, and staked workers still join',
           'is found at the start of the gateway, however it was claimed before',
+          'is written down and not closed where certificates count only when vouched for: the claim’s counts for nothing',
         ],
       },
       {
@@ -305,10 +338,10 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
-        attack: 'creates a Node of another name, or without its taint, with its own certificate',
+        attack: 'creates a Node before its certificate was shown, of another name, or without its taint',
         defence: 'the Node policy',
         tests: [
-          'a worker’s own certificate creates a Node of another name, or without its taint',
+          'a worker’s own certificate creates a Node before it was shown, of another name, or without its taint',
           'an admitted name makes its Node with the taint of its tier, and with nothing less',
         ],
       },
@@ -476,12 +509,27 @@ export const ATTACKS: readonly AttackGroup[] = [
           'the certificate of an earlier holder takes the name over at no moment',
           'a Node is made with the certificate that its worker has shown, and with no other of that name',
           'on a contested name every write waits until the gateway has been shown the new certificate',
+          'after another holder, also with the same wallet and a new stake: its certificate does nothing',
+          'before Kubernetes 1.32 a name stays with its last staker and key, and the operator’s release frees it',
+        ],
+      },
+      {
+        attack: 'shows a certificate of another node, of another authority or with other rights',
+        defence: 'chain, use and the whole subject are examined, and what another node has shown is refused',
+        tests: [
+          'it is refused to another node, to a name that is not admitted, and to who has not the node’s key',
+          'a certificate … is refused',
+          'one of another authority is refused, also if that authority has the same name',
+          'an authority below the cluster’s counts if it is shown beside, a leaf in its place does not',
         ],
       },
       {
         attack: 'writes pods, events, its Lease or its Node with a certificate that it has kept',
         defence: 'a name that is not listed writes nothing, whether the gateway runs or not',
-        tests: ['a name that is not listed writes nothing, whatever certificate it has'],
+        tests: [
+          'a name that is not listed writes nothing, whatever certificate it has',
+          'it ends with the membership: by slash, eviction and leave, and never because the worker is silent',
+        ],
       },
       {
         attack: 'stays in the cluster by a finalizer on its own Node',

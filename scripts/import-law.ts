@@ -24,6 +24,7 @@ const X509 = ['@peculiar/x509', 'reflect-metadata'];
 const ALL_DOORS = [
   '#agent',
   '#api',
+  '#authorizer',
   '#base',
   '#chain',
   '#cluster',
@@ -157,9 +158,23 @@ export const ROOMS: readonly Room[] = [
     packages: [...X509, 'zod'],
   },
   {
+    files: 'src/authorizer/**',
+    holds:
+      'the authorizer webhook of the API server, in a process of its own: table, judgement, listener, watchdog',
+    doors: ['#base', '#domain'],
+    packages: [],
+  },
+  {
+    files: 'src/authorizer/webhook-keys.ts',
+    holds: 'the keys of the webhook and of its one client',
+    doors: [],
+    packages: X509,
+    isDetail: true,
+  },
+  {
     files: 'src/gateway/**',
     holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin', '#seal', '#api'],
+    doors: ['#base', '#domain', '#infrastructure', '#plugin', '#seal', '#api', '#authorizer'],
     packages: [...X509, 'fastify', 'zod'],
   },
   {
@@ -193,6 +208,13 @@ export const ROOMS: readonly Room[] = [
     holds: 'one file per command; here the layers meet',
     doors: ALL_DOORS,
     packages: [...X509, 'commander', 'fastest-levenshtein', 'zod'],
+  },
+  {
+    files: 'src/cli/gateway-authorizer.test.ts',
+    holds: 'reads back what the command wrote',
+    doors: ALL_DOORS,
+    packages: ['yaml'],
+    isDetail: true,
   },
   {
     files: 'src/*.ts',
@@ -250,7 +272,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#base', '#seal', '#testing'],
+    doors: ['#api', '#authorizer', '#base', '#seal', '#testing'],
     packages: [],
     reachesUp: true,
   },

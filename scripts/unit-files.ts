@@ -1,11 +1,13 @@
+import { setupManifests } from '../src/cluster/index.ts';
 import { units } from '../src/install/index.ts';
 
-/** Every file that is made from src/install/units.ts, by its path. */
+/** Every file of deploy/ that is made from source, by its path. */
 export const unitFiles: Readonly<Record<string, string>> = {
   'deploy/systemd/k3s-agent.service': units.workerUnit(),
   'deploy/systemd/k3s-daas-gateway.service': units.gatewayUnit(),
   'deploy/openrc/k3s-agent': units.workerOpenrc(),
   'deploy/openrc/k3s-daas-gateway': units.gatewayOpenrc(),
+  'deploy/kubernetes/k3s-daas.yaml': setupManifests(),
 };
 
 export const unitsPage = 'docs/getting-started.md';

@@ -29,23 +29,35 @@ export interface ControlPlane extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+export interface ControlPlaneOptions {
+  /** An AuthorizationConfiguration in place of Node and RBAC. */
+  readonly authorizationConfigFile?: string;
+}
+
 const readyWithinMs = 90_000;
 
 /**
  * Starts a control plane with the flags that decide here as k3s sets them: Node and RBAC authorization, NodeRestriction,
  * bootstrap tokens, no anonymous requests, the token cleaner. Ready within 90 s or an error with the end of the log.
  */
-export async function startControlPlane(binaries: ControlPlaneBinaries): Promise<ControlPlane> {
+export async function startControlPlane(
+  binaries: ControlPlaneBinaries,
+  options: ControlPlaneOptions = {},
+): Promise<ControlPlane> {
   const lifetime = new Lifetime();
   try {
-    return await start(binaries, lifetime);
+    return await start(binaries, lifetime, options);
   } catch (error) {
     await lifetime.close();
     throw error;
   }
 }
 
-async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promise<ControlPlane> {
+async function start(
+  binaries: ControlPlaneBinaries,
+  lifetime: Lifetime,
+  options: ControlPlaneOptions,
+): Promise<ControlPlane> {
   const site = await openSite(binaries, lifetime);
   const { url, directory, serverCa, clientCa } = site;
   await startEtcd(site);
@@ -54,7 +66,7 @@ async function start(binaries: ControlPlaneBinaries, lifetime: Lifetime): Promis
     organizations: ['system:masters'],
     usage: 'client',
   });
-  await startApiServer(site, admin);
+  await startApiServer(site, admin, options);
   await mkdir(join(directory, 'cred'), { mode: 0o700 });
   const adminKubeconfigPath = await writeKubeconfig(site, 'admin.kubeconfig', admin);
   await startControllers(site, admin);
@@ -156,7 +168,11 @@ async function startEtcd(site: Site): Promise<void> {
   );
 }
 
-async function startApiServer(site: Site, admin: KeyPair): Promise<void> {
+async function startApiServer(
+  site: Site,
+  admin: KeyPair,
+  { authorizationConfigFile }: ControlPlaneOptions,
+): Promise<void> {
   const { binaries, tls, serverCa, etcdUrl, url, apiPort } = site;
   const apiServer = launch(site, 'kube-apiserver', binaries.apiServer, [
     `--etcd-servers=${etcdUrl}`,
@@ -175,7 +191,9 @@ async function startApiServer(site: Site, admin: KeyPair): Promise<void> {
     `--service-account-key-file=${join(tls, 'service.pub')}`,
     `--service-account-signing-key-file=${join(tls, 'service.key')}`,
     '--service-cluster-ip-range=10.43.0.0/16',
-    '--authorization-mode=Node,RBAC',
+    authorizationConfigFile === undefined
+      ? '--authorization-mode=Node,RBAC'
+      : `--authorization-config=${authorizationConfigFile}`,
     '--enable-admission-plugins=NodeRestriction',
     '--enable-bootstrap-token-auth=true',
     '--anonymous-auth=false',

@@ -56,7 +56,7 @@ describe.skipIf(suiteWorld.isMissing)(`an agent at ${suiteWorld.name}`, () => {
         (one) => one?.isReady === true,
       );
     const first = await ready();
-    await gateway.markNode({ nodeId: node, recordId });
+    await gateway.markNode({ nodeId: node, recordId, tier: 'basic' });
 
     // A restart needs no credential while the Node is there.
     await gateway.revokeJoinCredential(issued.id);

@@ -226,7 +226,7 @@ describe.skipIf(suiteWorld.isMissing)(`the node policies on ${suiteWorld.name}`,
     const shared = callerOf(world, await world.clientCertificate('system:k3s-controller'));
     await cluster.admitName({ nodeId: node, tier: 'basic' });
     await becomes(201, () => create(kubelet, node, tainted('basic')));
-    await cluster.markNode({ nodeId: node, recordId });
+    await cluster.markNode({ nodeId: node, recordId, tier: 'basic' });
     const path = `/api/v1/nodes/${node}/status`;
     const label = (value: string | null) => ({ metadata: { labels: { [NODE_MARK]: value } } });
     // Two policies refuse this identity; which of them is named is the API server's choice.

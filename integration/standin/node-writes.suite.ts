@@ -330,7 +330,7 @@ describe.skipIf(suiteWorld.isMissing)(`the policies on writes to Nodes on ${suit
     // A cluster that gives out ranges may have been faster; then it cannot be changed.
     expect([403, 422]).toContain(taken.status);
     expect(at(await read(node), 'spec.podCIDR')).not.toBe('10.42.99.0/24');
-    await cluster.markNode({ nodeId: node, recordId: `0x${'5a'.repeat(32)}` });
+    await cluster.markNode({ nodeId: node, recordId: `0x${'5a'.repeat(32)}`, tier: 'basic' });
     await admin('PATCH', url, { spec: { unschedulable: true } }, merge);
     for (const unschedulable of [null, false])
       expect(await kubelet('PATCH', url, { spec: { unschedulable } }, merge)).toMatchObject(

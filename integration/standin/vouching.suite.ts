@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Kubernetes, openKubernetes, setupCluster } from '#cluster';
+import { type Kubernetes, openKubernetes, removeSetup, setupCluster } from '#cluster';
 import type { Vouch } from '#domain';
 import { suiteWorld } from '../suite-world.ts';
 import { fingerprintOf } from '../world/fingerprint.ts';
@@ -220,5 +220,28 @@ describe.skipIf(suiteWorld.isMissing)(`vouched certificates on ${suiteWorld.name
     await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath }, check: true });
     const names = await cluster.admittedNames();
     expect([...names.keys()].filter((name) => name.includes('canary'))).toEqual([]);
+  });
+
+  test('what setup has written is removed by name, and set up again nothing of the old list is in force', async () => {
+    const kubeconfig = { path: world.adminKubeconfigPath };
+    const node = uniqueName('removed');
+    const worker = await holderOf(node);
+    await list(node, [worker.vouch]);
+    await becomes(201, () => create(worker, node));
+    await cluster.deleteNode({ nodeId: node });
+    const planned = await removeSetup({ kubeconfig, check: true });
+    expect(planned.length).toBeGreaterThan(30);
+    expect(await removeSetup({ kubeconfig })).toEqual(planned);
+    expect(await removeSetup({ kubeconfig })).toEqual([]);
+    const anybody = uniqueName('anybody');
+    await becomes(201, async () => create(await holderOf(anybody), anybody));
+    await admin('DELETE', `/api/v1/nodes/${anybody}`);
+    await setupCluster({ kubeconfig });
+    await eventually(
+      'the name is not admitted',
+      10_000,
+      () => create(worker, node),
+      ({ status, object }) => status === 403 && (object.message?.includes('is not admitted') ?? false),
+    );
   });
 });

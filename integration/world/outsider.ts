@@ -219,6 +219,7 @@ export async function challenge(gateway: KnownGateway, { nodeId, wallet }: Stake
 
 export const REGISTER = '/api/v1/register-worker';
 export const HEARTBEAT = '/api/v1/nodes/heartbeat';
+const CERTIFICATES = '/api/v1/nodes/certificates';
 
 export function registerBody({ nodeId, passwordHash }: Pick<Stakeholder, 'nodeId' | 'passwordHash'>): string {
   return JSON.stringify({
@@ -288,6 +289,22 @@ export async function register(
     claims: { ...honestClaims(gateway, who.nodeId, { path: REGISTER, body }), nonce },
   });
   return { ...(await post(gateway, REGISTER, { proof, body })), proof, sent: body };
+}
+
+/** Shows client certificates (PEM) to the gateway, as a host does. */
+export async function showCertificates(
+  gateway: KnownGateway,
+  who: Stakeholder,
+  certificates: readonly string[],
+): Promise<HttpAnswer> {
+  const nonce = await challenge(gateway, who);
+  const body = JSON.stringify({ node_id: who.nodeId, timestamp: Date.now(), certificates });
+  const proof = await signProof({
+    signer: who.nodeKey,
+    kid: who.tokenId,
+    claims: { ...honestClaims(gateway, who.nodeId, { path: CERTIFICATES, body }), nonce },
+  });
+  return post(gateway, CERTIFICATES, { proof, body });
 }
 
 export interface ClientPair {

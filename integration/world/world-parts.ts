@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { type Lifetime, Secret } from '#base';
-import { openWallet, operations, type Wallet, writeDeployment } from '#chain';
+import { type ClusterSettings, openWallet, operations, type Wallet, writeDeployment } from '#chain';
 import { type ChainWorld, startChainWorld } from '../chain/chain-world.ts';
 import { freePort } from './free-port.ts';
 import { KubernetesApi } from './kubernetes.ts';
@@ -17,6 +17,8 @@ export interface WorldOptions {
   /** Starts the cluster and gives the agents their machines; the stand-ins unless given. */
   readonly startK3s?: (directory: string, life: Lifetime) => Promise<K3s>;
   readonly heartbeatIntervalMs?: number;
+  /** Settings of the cluster that differ. */
+  readonly cluster?: Partial<ClusterSettings>;
   /** Aborts the start: what it started ends too. */
   readonly signal?: AbortSignal;
   /** Called as things become ready. */
@@ -82,7 +84,7 @@ type ChainParts = Pick<WorldParts, 'chain' | 'slashers' | 'deploymentFile'>;
 
 /** A chain with the contracts on it and two funded slashers; `host` is where it listens, loopback if undefined. */
 async function startChain(
-  { life, directory, onReady }: Start,
+  { life, options, directory, onReady }: Start,
   host: string | undefined,
 ): Promise<ChainParts> {
   const slasherKeys = [Ed25519Keypair.generate(), Ed25519Keypair.generate()];
@@ -94,6 +96,7 @@ async function startChain(
         slashThreshold: 2n,
         unbondingMs: 600_000n,
         proposalLifeMs: 60_000n,
+        ...options.cluster,
       },
       { host },
     ),

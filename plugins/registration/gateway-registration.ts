@@ -1,5 +1,6 @@
 import os from 'node:os';
 import {
+  type Agent,
   type Clock,
   DaasError,
   EXIT,
@@ -34,6 +35,7 @@ export interface RegistrationServices {
   readonly identity: NodeIdentity;
   readonly gateways: GatewayConnector;
   readonly control: HostControl;
+  readonly agent: Agent;
   readonly clock: Clock;
 }
 
@@ -88,14 +90,19 @@ export class GatewayRegistration implements JoinCredentialSource {
   }
 
   async #registerAtOne(stake: SealedStake, signal: AbortSignal): Promise<Registered> {
-    const { chain, identity, gateways } = this.#services;
+    const { chain, identity, gateways, agent } = this.#services;
     const { nodeId } = identity;
     const token = (await chain.tokens([stake.tokenId], signal)).get(stake.tokenId);
     const nodePasswordHash = await identity.nodePasswordHash();
     return this.#firstOf(token?.gatewayTier ?? 'basic', signal, async (gateway) => {
       await using connection = gateways.connect(gateway);
       const challenge = await connection.challenge({ nodeId, staker: chain.wallet }, signal);
-      const request = { challenge, sealTokenId: stake.tokenId, nodePasswordHash, host: describeHost() };
+      const request = {
+        challenge,
+        sealTokenId: stake.tokenId,
+        nodePasswordHash,
+        host: describeHost(agent.k3sVersion()),
+      };
       return { gateway, registration: await connection.register(request, signal) };
     });
   }
@@ -170,12 +177,13 @@ function noGateway(known: number, tier: GatewayTier): DaasError {
 }
 
 /** What the operator sees of the machine. The gateway trusts none of it. */
-function describeHost(): Readonly<Record<string, string | number>> {
+function describeHost(k3sVersion: string | undefined): Readonly<Record<string, string | number>> {
   return {
     hostname: os.hostname(),
     platform: os.platform(),
     architecture: os.arch(),
     kernel: os.release(),
+    ...(k3sVersion !== undefined && { k3s_version: k3sVersion }),
     cpus: os.availableParallelism(),
     memory_mib: Math.round(os.totalmem() / 2 ** 20),
   };

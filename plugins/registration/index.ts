@@ -1,4 +1,5 @@
 import {
+  Agent,
   definePlugin,
   GatewayConnector,
   HostClock,
@@ -33,6 +34,7 @@ export default definePlugin({
     gateways: GatewayConnector,
     control: HostControl,
     clock: HostClock,
+    agent: Agent,
   },
   setup(scope, services) {
     const registration = new GatewayRegistration(scope, services);

@@ -1,4 +1,4 @@
-import { access, rename, unlink } from 'node:fs/promises';
+import { access, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
@@ -63,6 +63,17 @@ export function kubeletCertificate(dataDir: string): {
       for (const name of pair) await ifThere(() => unlink(aside(name)));
     },
   };
+}
+
+/** The files in which k3s keeps the identities of a node, below `<data-dir>/agent`. */
+const clientFiles = ['client-kubelet.crt', 'client-kube-proxy.crt', 'client-k3s-controller.crt'] as const;
+
+/** PEM of the client certificates that are there and written to their end. */
+export async function readClientCertificates(dataDir: string): Promise<readonly string[]> {
+  const texts = await Promise.all(
+    clientFiles.map((name) => readFile(join(dataDir, 'agent', name), 'utf8').catch(() => '')),
+  );
+  return texts.filter((text) => /-----END CERTIFICATE-----\s*$/.test(text));
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,6 +2,8 @@ import type { AgentStart, AgentState, AgentSupervisor, ResourceUsage } from '#pl
 import { AgentContext, type SupervisorOptions } from './agent-context.ts';
 import { type Acceptance, inspectAgent } from './agent-plan.ts';
 import { type AgentRun, newRun, replaced, stopped } from './agent-run.ts';
+import { readClientCertificates } from './certificates.ts';
+import { criPods } from './cri.ts';
 import { nodePasswordFile } from './node-password.ts';
 import { countPods } from './pods.ts';
 import { probeReadiness } from './readiness.ts';
@@ -23,15 +25,23 @@ class K3sSupervisor implements AgentSupervisor {
 
   constructor(options: SupervisorOptions) {
     this.#context = new AgentContext(options);
-    this.#usage = usageMeter(() => this.#context.dataDir);
+    this.#usage = usageMeter({ dataDir: () => this.#context.dataDir, clock: options.clock });
   }
 
   state(): AgentState {
     return this.#context.state;
   }
 
-  async runningPods(): Promise<number | undefined> {
-    return countPods((await this.#context.plan()).containerdAddress);
+  /** As the container runtime says; without its answer, by the shims that run. */
+  async runningPods(signal?: AbortSignal): Promise<number | undefined> {
+    const { containerdAddress } = await this.#context.plan();
+    return criPods(containerdAddress, signal).catch(() => countPods(containerdAddress));
+  }
+
+  /** Known after `preflight`. */
+  k3sVersion(): string | undefined {
+    const accepted = this.#context.options.journal.read('accepted') as Acceptance | undefined;
+    return accepted?.version;
   }
 
   resourceUsage(): Promise<ResourceUsage> {
@@ -81,6 +91,10 @@ class K3sSupervisor implements AgentSupervisor {
 
   failed(): Promise<Error> {
     return this.#run?.failed.promise ?? Promise.withResolvers<Error>().promise;
+  }
+
+  clientCertificates(): Promise<readonly string[]> {
+    return readClientCertificates(this.#context.dataDir);
   }
 
   async needsCredential(signal: AbortSignal): Promise<boolean> {

@@ -1,5 +1,7 @@
 import { readFile, statfs } from 'node:fs/promises';
+import type { Clock } from '#base';
 import type { ResourceUsage } from '#plugin';
+import { type CgroupReading, readCgroup } from './cgroup.ts';
 
 /** Jiffies from the first line of /proc/stat. */
 export interface CpuTimes {
@@ -28,25 +30,54 @@ function share(part: number, whole: number): number {
   return whole > 0 ? Math.round(Math.min(1, Math.max(0, part / whole)) * 1000) / 10 : 0;
 }
 
+/** Share of the CPU time that the cgroup allows, used between two readings; undefined without a limit. */
+export function limitedCpuPercent(
+  before: CgroupReading['cpu'],
+  now: CgroupReading['cpu'],
+  elapsedMs: number,
+): number | undefined {
+  if (!before || !now || elapsedMs <= 0) return undefined;
+  return share(now.usedMs - before.usedMs, now.limitCpus * elapsedMs);
+}
+
+export interface UsageSources {
+  readonly dataDir: () => string;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly cgroup?: () => Promise<CgroupReading>;
+}
+
+interface Reading {
+  readonly times: CpuTimes;
+  readonly cgroup: CgroupReading | undefined;
+  readonly atMs: number;
+}
+
 /**
- * Measures the machine: CPU since the previous call (the first: since boot), memory now, and the file system with k3s' data
- * as an ordinary user sees it (df's "Use%").
+ * Measures the machine, or the container around it where that has limits: CPU since the previous call (the first: since boot),
+ * memory now, and the file system with k3s' data as an ordinary user sees it (df's "Use%").
  */
-export function usageMeter(dataDir: () => string): () => Promise<ResourceUsage> {
-  let before: CpuTimes = { busy: 0, total: 0 };
+export function usageMeter({
+  dataDir,
+  clock,
+  cgroup = readCgroup,
+}: UsageSources): () => Promise<ResourceUsage> {
+  let before: Reading = { times: { busy: 0, total: 0 }, cgroup: undefined, atMs: 0 };
   return async () => {
-    const [stat, meminfo, disk] = await Promise.all([
+    const [stat, meminfo, disk, limits] = await Promise.all([
       readFile('/proc/stat', 'utf8'),
       readFile('/proc/meminfo', 'utf8'),
       statfsOfNearest(dataDir()),
+      cgroup(),
     ]);
-    const now = parseCpuTimes(stat);
-    const cpu = cpuPercent(before, now);
+    const now = { times: parseCpuTimes(stat), cgroup: limits, atMs: clock.monotonicMs() };
+    const limitedCpu = limitedCpuPercent(before.cgroup?.cpu, limits.cpu, now.atMs - before.atMs);
+    const cpu = limitedCpu ?? cpuPercent(before.times, now.times);
     before = now;
     const used = disk.blocks - disk.bfree;
+    const { memory } = limits;
     return {
       cpuPercent: cpu,
-      memoryPercent: memoryPercent(meminfo),
+      memoryPercent: memory ? share(memory.usedBytes, memory.limitBytes) : memoryPercent(meminfo),
       diskPercent: share(used, used + disk.bavail),
     };
   };

@@ -9,12 +9,16 @@ import type {
   HeartbeatRequest,
   RegisterRequest,
   Registration,
+  ShowCertificatesRequest,
+  VouchedCertificates,
 } from '#plugin';
 import { MACHINE_CLAIMS, type Machine, PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
 import { createTransport, type HttpReply, type Transport } from './transport.ts';
 import {
+  type CertificatesBody,
+  CertificatesReply,
   ChallengeReply,
   type HeartbeatBody,
   HeartbeatReply,
@@ -78,6 +82,7 @@ function createConnection(
     challenge: ({ nodeId, staker }, signal) => challenge(context, { nodeId, staker }, signal),
     register: (request, signal) => register(context, request, signal),
     heartbeat: (request, signal) => heartbeat(context, request, signal),
+    showCertificates: (request, signal) => showCertificates(context, request, signal),
     async [Symbol.asyncDispose]() {
       transport.close();
     },
@@ -128,6 +133,24 @@ async function heartbeat(
   return toHeartbeat(
     await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal),
   );
+}
+
+async function showCertificates(
+  context: ConnectionContext,
+  { challenge: { nonce }, sealTokenId, certificates }: ShowCertificatesRequest,
+  signal: Signal,
+): Promise<VouchedCertificates> {
+  const { signer, time } = context;
+  const freshness = { kind: 'nonce', nonce } as const;
+  const body: CertificatesBody = {
+    node_id: signer.nodeId,
+    timestamp: time.nowMs(),
+    certificates: [...certificates],
+  };
+  const schema = CertificatesReply;
+  const asked = { path: PATHS.certificates, body, sealTokenId, freshness, schema };
+  const { identities, in_force: isInForce } = await post(context, asked, signal);
+  return { identities, isInForce };
 }
 
 interface SignedPost<T> {

@@ -4,6 +4,8 @@ export { checkPinnedServer, createServerGuard, type PinnedServer, type ServerGua
 export { isPinned, spkiPin, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 export {
   BODY_LIMIT_BYTES,
+  CertificatesBody,
+  CertificatesReply,
   ChallengeQuery,
   ChallengeReply,
   HeartbeatBody,

@@ -45,6 +45,7 @@ export const PROBLEMS = {
   locked: kind(403, 'The operator has locked registrations of this node', lockedOut),
   staker_not_admitted: kind(403, 'The operator does not admit this staker'),
   node_id_not_admitted: kind(403, 'The operator does not admit node ids of this form'),
+  certificate_refused: kind(409, 'A certificate is not one of this node', unexpected),
   name_not_ours: kind(409, 'The name belongs to a node that was not admitted by a stake'),
   name_taken: kind(409, 'The name is still bound to another staker', later),
   name_claimed: kind(409, 'Somebody else may have a certificate of this name'),

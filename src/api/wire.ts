@@ -11,6 +11,7 @@ export const PATHS = {
   challenge: '/api/v1/challenge',
   register: '/api/v1/register-worker',
   heartbeat: '/api/v1/nodes/heartbeat',
+  certificates: '/api/v1/nodes/certificates',
 } as const;
 
 /** Bodies beyond this are refused with 413 before they are read. */
@@ -97,6 +98,29 @@ export const HeartbeatReply = z.object({
   directives: z.array(z.object({ kind: z.string(), reason: z.string() })),
 });
 export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
+
+/** PEM; k3s writes a certificate and the authorities above it. */
+const CertificatePem = z.string().min(1).max(16_384);
+
+export const CertificatesBody = z.strictObject({
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+  seal_token: SealTokenText.optional(),
+  /** Of the kubelet, kube-proxy and the k3s controller, as they are on disk now: the whole set. */
+  certificates: z.array(CertificatePem).min(1).max(3),
+});
+export type CertificatesBody = z.infer<typeof CertificatesBody>;
+
+export const CertificatesReply = z.object({
+  status: z.literal('vouched'),
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+  /** `kubelet`, `kube-proxy`, `k3s-controller`: those that count from now on. */
+  identities: z.array(z.string()),
+  /** The cluster knows them. false: it could not be reached, and is told as soon as it can be. */
+  in_force: z.boolean(),
+});
+export type CertificatesReply = z.infer<typeof CertificatesReply>;
 
 /** RFC 9457, with additional members. */
 export const Problem = z.object({

@@ -143,16 +143,16 @@ async function readIdentity(
 ): Promise<NodeIdentity> {
   const keyFile = join(stateDir, 'node.key');
   const [key, successor] = await Promise.all([readNodeKey(keyFile), readNodeKey(successorPath(keyFile))]);
-  const known = [key, successor].filter((each) => each !== undefined);
   const pool = key || poolFile === undefined ? undefined : await readPoolFile(poolFile);
   const pooledKey = pool && Uint8Array.from(Buffer.from(pool.holderKey, 'hex'));
+  const known = [key?.publicKey, successor?.publicKey, pooledKey].filter((each) => each !== undefined);
   return {
     nodeId,
     holderKey: key?.publicKey ?? pooledKey ?? new Uint8Array(32),
     rotation: {
       prepare: async () => successor?.publicKey ?? new Uint8Array(32),
       adopt: async (_sealTokenId, holderKey) =>
-        known.some(({ publicKey }) => Buffer.from(publicKey).equals(holderKey)),
+        known.some((publicKey) => Buffer.from(publicKey).equals(holderKey)),
       complete: async () => refuseWrite('a node key'),
     },
     nodePasswordHash: async () => refuseWrite('a node password'),

@@ -88,6 +88,7 @@ export async function gatewayOptions(
     clusterId,
     endpoints,
     isProven,
+    authorizerProgram: { file: process.argv[1] ?? '', args: ['gateway', 'authorizer-process'] },
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
     kubernetes: await parts.open(GatewayKubernetes),

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ConfigurationError, EXIT } from '#base';
-import { setupCluster } from '#cluster';
+import { removeSetup, setupCluster, setupManifests } from '#cluster';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import {
   type GatewaySection,
@@ -21,6 +21,8 @@ export interface SetupFlags {
   readonly reserve?: readonly string[];
   readonly check?: boolean;
   readonly dryRun?: boolean;
+  readonly print?: boolean;
+  readonly remove?: boolean;
   readonly yes?: boolean;
 }
 
@@ -34,6 +36,9 @@ interface SetupPlan {
 
 /** `k3s-daas gateway setup`: shows what it would change, asks, and changes it. */
 export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
+  refuseTwoTasks(flags);
+  if (flags.print) return printManifests(io);
+  if (flags.remove) return removeFromCluster(io, flags);
   const settings = await loadGatewaySettings({ file: flags.config });
   for (const warning of foreignVariableWarnings(settings)) io.warn(warning);
   const config = gatewaySection(settings);
@@ -58,6 +63,55 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
   await writeKubeconfig(io, config, done);
   showResult(io, { config, keys, done, endpoint: settings.value.chain.endpoints[0] });
+}
+
+function refuseTwoTasks({ print, remove, check, ordinary, reserve }: SetupFlags): void {
+  const tasks = [
+    print && '--print',
+    remove && '--remove',
+    check && '--check',
+    ordinary && '--ordinary',
+    reserve && '--reserve',
+  ].filter((flag) => typeof flag === 'string');
+  const isAlone = print || remove;
+  if (isAlone && tasks.length > 1)
+    throw new ConfigurationError(
+      'DAAS_FLAGS_CONFLICT',
+      `${tasks.join(' and ')} are different tasks: pass one of them`,
+    );
+}
+
+/** The manifests, as `setup` writes them; asks no cluster. */
+function printManifests(io: Io): void {
+  const manifests = setupManifests();
+  io.result({ manifests }, manifests);
+}
+
+async function removeFromCluster(io: Io, flags: SetupFlags): Promise<void> {
+  const kubeconfig = { path: flags.adminKubeconfig };
+  const planned = await removeSetup({ kubeconfig, check: true });
+  const plan = removalText(planned);
+  if (flags.dryRun || planned.length === 0) {
+    io.result({ dryRun: flags.dryRun === true, changes: planned }, plan);
+    return;
+  }
+  io.note(plan);
+  io.warn(
+    'Afterwards every kubelet certificate of the cluster, and every join credential, may make a Node under any name. Stop the gateway first.',
+  );
+  if (!flags.yes && !(await io.confirm('Remove all of this from the cluster?')))
+    throw notConfirmed('nothing was removed: the answer was no');
+  const changes = await removeSetup({ kubeconfig });
+  for (const { action, what } of changes) io.step(action, what);
+  io.result(
+    { dryRun: false, changes },
+    'The cluster is as it was before setup. Nodes and pods were not touched.',
+  );
+}
+
+function removalText(changes: Awaited<ReturnType<typeof removeSetup>>): string {
+  if (changes.length === 0) return 'There is nothing of setup in this cluster.';
+  return table([['ACTION', 'WHAT'], ...changes.map(({ action, what }) => [action, what])]);
 }
 
 function refuseConflicts(config: GatewaySection, flags: SetupFlags): void {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { ConfigurationError } from '#base';
 import { operatorCommands } from './gateway-admin.ts';
+import type { AuthorizerFlags } from './gateway-authorizer.ts';
 import type { SetupFlags } from './gateway-setup.ts';
 import type { Io } from './io.ts';
 
@@ -12,6 +13,8 @@ export function gatewayCommand(io: Io): Command {
   const gateway = new Command('gateway').description('The Nautilus gateway beside the k3s server.');
   gateway.addCommand(setupCommand(io));
   gateway.addCommand(runCommand(io));
+  gateway.addCommand(authorizerCommand(io));
+  gateway.addCommand(authorizerProcessCommand(), { hidden: true });
   for (const command of operatorCommands(io)) gateway.addCommand(command);
   return gateway;
 }
@@ -38,7 +41,12 @@ function setupCommand(io: Io): Command {
       nodeNames('--reserve'),
     )
     .option('--dry-run', 'show the changes, make none')
-    .option('--check', 'like --dry-run, and exit with 1 when something is missing')
+    .option(
+      '--check',
+      'like --dry-run, and exit with 1 when something is missing; when nothing is, try the policies out',
+    )
+    .option('--print', 'print the manifests, as kubectl takes them, and ask no cluster')
+    .option('--remove', 'take everything that setup has written out of the cluster')
     .option('--yes', 'do not ask before changing the cluster')
     .option('--json', 'print one JSON object')
     .action(async (flags: SetupFlags) => {
@@ -60,6 +68,40 @@ function runCommand(io: Io): Command {
       const { runGateway } = await import('./gateway-run.ts');
       await runGateway(io, flags);
     });
+}
+
+function authorizerCommand(io: Io): Command {
+  return new Command('authorizer')
+    .summary('keep the authorization files of a k3s server, as root')
+    .description(
+      'Writes the AuthorizationConfiguration of the API server and its kubeconfig, with the names that are banned, and what the gateway has to know of the server’s own certificates; then follows changes.',
+    )
+    .option('-c, --config <file>', 'the gateway’s configuration')
+    .option('--dir <directory>', 'where the API server’s files go', '/var/lib/rancher/k3s/server/k3s-daas')
+    .option('--certificates <directory>', 'the agent directory of k3s', '/var/lib/rancher/k3s/agent')
+    .option('--old-server', 'for Kubernetes 1.32 and 1.33, which cannot leave answers uncached')
+    .option('--once', 'write the files and end')
+    .option('--print', 'print the AuthorizationConfiguration, write nothing')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: AuthorizerFlags) => {
+      const { serveAuthorizerFiles } = await import('./gateway-authorizer.ts');
+      await serveAuthorizerFiles(io, flags);
+    });
+}
+
+/** Started by the gateway itself, which feeds it. */
+function authorizerProcessCommand(): Command {
+  return new Command('authorizer-process').action(async () => {
+    if (!process.send)
+      throw new ConfigurationError(
+        'DAAS_COMMAND_LINE_INVALID',
+        'gateway authorizer-process is started by the gateway itself: use gateway run',
+      );
+    const { runAuthorizerProcess } = await import('#authorizer');
+    runAuthorizerProcess();
+    // It ends with the channel to the gateway.
+    await new Promise(() => undefined);
+  });
 }
 
 /** Names of ordinary nodes: DNS subdomains (RFC 1123), which may have dots. Throws `DAAS_NODE_NAME_INVALID`. */

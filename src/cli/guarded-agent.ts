@@ -11,6 +11,7 @@ export function guardedAgent(
     state: () => agent.state(),
     runningPods: (signal) => agent.runningPods(signal),
     resourceUsage: () => agent.resourceUsage(),
+    k3sVersion: () => agent.k3sVersion(),
     preflight: (signal) => agent.preflight(signal),
     nodePasswordFile: () => agent.nodePasswordFile(),
     async start(request, signal) {
@@ -23,6 +24,7 @@ export function guardedAgent(
       await agent.start(request, signal);
     },
     failed: () => agent.failed(),
+    clientCertificates: () => agent.clientCertificates(),
     needsCredential: (signal) => agent.needsCredential(signal),
     stop: (options) => agent.stop(options),
     stopForGood: () => agent.stopForGood(),

@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import { Lifetime } from '#base';
 import { formatSui, parametersAt, parseSui } from '#chain';
 import { paidInMist } from '#domain';
-import { judgeTerms } from '#plugins';
-import { ask, canAsk } from './chain-options.ts';
+import { ask } from './chain-options.ts';
 import { type Io, table } from './io.ts';
 import { runAct, told } from './stake-act.ts';
 import { openStakeSession, optionsOf, type StakeOptions, withStake } from './stake-session.ts';
 import { termsJson, termsRows } from './stake-terms.ts';
+import { judgeConsent } from './terms-consent.ts';
 
 interface TopUpOptions extends StakeOptions {
   readonly amount?: string;
@@ -54,11 +54,7 @@ async function topUp(io: Io, options: TopUpOptions): Promise<void> {
       ...termsRows(snapshot),
     ],
     json: { nodeId: record.nodeId, amountMist, stakeMist: record.stakeMist, ...termsJson(snapshot) },
-    consent: async () => {
-      const { acceptTerms } = options;
-      if (!canAsk(io, options) || acceptTerms !== undefined)
-        judgeTerms(await actor.client.cluster(), { acceptTerms, setting: '--accept-terms' });
-    },
+    consent: () => judgeConsent(io, options, actor.client),
   });
   if (!outcome) return;
   const after = (await session.chain.records([record.id])).get(record.id) ?? record;

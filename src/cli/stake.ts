@@ -2,7 +2,6 @@ import { createPublicKey } from 'node:crypto';
 import { Command } from 'commander';
 import { ConfigurationError, Lifetime, messageOf } from '#base';
 import {
-  assertTermsNamed,
   type ClusterActor,
   type ClusterSnapshot,
   formatSui,
@@ -14,10 +13,9 @@ import {
 import type { StakeRecord } from '#domain';
 import { readTrustedText } from '#infrastructure';
 import type { ChainReceipt, StakeChain, StakeTerms } from '#plugin';
-import { judgeAmount, judgeTerms } from '#plugins';
+import { judgeAmount } from '#plugins';
 import {
   ask,
-  canAsk,
   confirm,
   costJson,
   costLines,
@@ -33,6 +31,7 @@ import { printStanding, type Standing } from './stake-result.ts';
 import { openStakeChain, withJournal } from './stake-session.ts';
 import { termsJson, termsRows } from './stake-terms.ts';
 import { addTopUpCommand } from './stake-top-up.ts';
+import { judgeConsent } from './terms-consent.ts';
 import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned, writeUnsigned } from './unsigned.ts';
 
 /** `k3s-daas stake`, with `top-up` and `list` below it: a stake record, and with a node key its Seal token, without running a worker. */
@@ -95,7 +94,8 @@ async function stake(io: Io, options: StakeOptions): Promise<void> {
       return;
     }
     for (const line of announce(announcement).split('\n')) io.note(line);
-    await consent(io, options, actor);
+    await judgeConsent(io, options, actor.client);
+    await confirm(io, 'Stake under these terms?', options);
   } else if (options.dryRun) {
     printStanding(io, await standing(chain, before.id), {});
     return;
@@ -208,16 +208,6 @@ function assertOwner({ id: recordId, nodeId, staker }: StakeRecord, wallet: stri
     `the node id '${nodeId}' is staked by another wallet (${staker}, record ${recordId}): choose another --node-id, or use that wallet`,
     { details: { nodeId, recordId, staker } },
   );
-}
-
-/** The answer at the terminal is the consent to the terms shown; without a question, --accept-terms is. */
-async function consent(io: Io, options: StakeOptions, { client }: ClusterActor): Promise<void> {
-  const { acceptTerms } = options;
-  const urls = client.endpoints.all.map(({ url }) => url);
-  assertTermsNamed(acceptTerms, { chainId: client.deployment.chainId, urls }, '--accept-terms');
-  if (!canAsk(io, options) || acceptTerms !== undefined)
-    judgeTerms(await client.cluster(), { acceptTerms, setting: '--accept-terms' });
-  await confirm(io, 'Stake under these terms?', options);
 }
 
 /** What is agreed to, before anything is sent. */

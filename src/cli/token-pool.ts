@@ -12,9 +12,8 @@ import {
 } from '#chain';
 import { isNodeId } from '#domain';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
-import { judgeAmount, judgeTerms } from '#plugins';
+import { judgeAmount } from '#plugins';
 import {
-  canAsk,
   confirm,
   costLines,
   type DeploymentOptions,
@@ -28,6 +27,7 @@ import { type Io, table } from './io.ts';
 import { makePoolKey, nodeOfPoolFile, type PoolFile, readPoolFile, writePoolFile } from './pool-file.ts';
 import { type JournalOptions, openStakeChain, withJournal } from './stake-session.ts';
 import { termsRows } from './stake-terms.ts';
+import { judgeConsent } from './terms-consent.ts';
 
 interface PoolOptions extends SpendOptions, DeploymentOptions, JournalOptions {
   readonly count: string;
@@ -77,8 +77,7 @@ async function makePool(io: Io, options: PoolOptions): Promise<void> {
     return;
   }
   for (const line of facts.split('\n')) io.note(line);
-  if (!canAsk(io, options) || options.acceptTerms !== undefined)
-    judgeTerms(await chain.cluster(), { acceptTerms: options.acceptTerms, setting: '--accept-terms' });
+  await judgeConsent(io, options, actor.client);
   await confirm(io, 'Stake for these nodes under these terms?', options);
   makeTrustedDirectory(options.out, { what: 'the directory of the pool' });
   const made: MadeNode[] = [];

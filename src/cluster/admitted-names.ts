@@ -189,6 +189,14 @@ async function replaceNameRole(
 async function bindName(api: KubeApi, name: string, signal: Signal): Promise<void> {
   const body = bindingOfName(name);
   const { namespace } = placeOf(name);
+  const bound = await absentIsFine(
+    api.call(
+      `read the binding of the name ${name}`,
+      (given) => api.rbac.readNamespacedRoleBinding(placeOf(name), given),
+      { signal },
+    ),
+  );
+  if (bound) return;
   try {
     await api.call(
       `bind the name ${name}`,

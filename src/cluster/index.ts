@@ -1,3 +1,8 @@
+export {
+  AUTHORIZATION_FILE,
+  type AuthorizationOptions,
+  authorizationFiles,
+} from './authorization-configuration.ts';
 export { base58OfId, idOfBase58 } from './base58.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
@@ -8,7 +13,9 @@ export { canaryProbes, drawCanary, nodePolicies, policyProbes } from './node-pol
 export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
+export { type RemovalOptions, removeSetup } from './removal.ts';
 export { type SetupChange, type SetupOptions, type SetupResult, setupCluster } from './setup.ts';
+export { setupManifests } from './setup-manifests.ts';
 export { namesToList } from './setup-names.ts';
 export {
   ADDRESS_KEYS,

@@ -4,7 +4,7 @@ import { base58OfId } from './base58.ts';
 import { absentIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { kubernetesNodeOf } from './node-reading.ts';
-import { NODE_MARK } from './words.ts';
+import { NODE_MARK, NODE_TIER } from './words.ts';
 
 type Signal = AbortSignal | undefined;
 
@@ -47,12 +47,12 @@ export async function patchNode(
   );
 }
 
-/** Sets the label that names the stake record of a Node. */
+/** Sets the labels that name stake record and tier of a Node. */
 export function markNode(
   { api }: KubernetesContext,
-  { nodeId, recordId }: { readonly nodeId: string; readonly recordId: string },
+  { nodeId, recordId, tier }: { readonly nodeId: string; readonly recordId: string; readonly tier: string },
   signal: Signal,
 ): Promise<void> {
-  const body = { metadata: { labels: { [NODE_MARK]: base58OfId(recordId) } } };
+  const body = { metadata: { labels: { [NODE_MARK]: base58OfId(recordId), [NODE_TIER]: tier } } };
   return patchNode(api, { what: `mark node ${nodeId}`, name: nodeId, body }, signal);
 }

@@ -69,6 +69,6 @@ async function writeObject(
 }
 
 /** `ConfigMap kube-system/k3s-daas-admitted` */
-function describeObject({ kind, metadata }: KubernetesObject): string {
+export function describeObject({ kind, metadata }: KubernetesObject): string {
   return `${kind} ${metadata?.namespace ? `${metadata.namespace}/` : ''}${metadata?.name}`;
 }

@@ -1,16 +1,11 @@
+import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Clock, ConfigurationError, type Log, type Secret, silentLog, systemClock } from '#base';
 import { createCertificateSight } from './certificate-sight.ts';
 import { gatewayKubeconfig } from './gateway-kubeconfig.ts';
-import {
-  allPolicies,
-  type GatewayIdentity,
-  gatewayAccount,
-  gatewayRights,
-  namesHomes,
-  usernameOf,
-} from './gateway-rights.ts';
+import { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
 import { provePolicies } from './policy-proof.ts';
+import { setupObjects } from './setup-manifests.ts';
 import { planEarlierNamesRemoval, planNames } from './setup-names.ts';
 import { planObject } from './setup-objects.ts';
 import {
@@ -108,13 +103,13 @@ async function planSteps(
   hasPolicies: boolean,
 ): Promise<SetupStep[]> {
   const { gateway = { kind: 'service-account' } } = options;
-  const policies = allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]);
-  const rights = [...gatewayAccount(gateway), ...gatewayRights(gateway)];
+  const isPolicy = ({ kind }: KubernetesObject) => kind?.startsWith('ValidatingAdmissionPolicy') ?? false;
+  const wanted = setupObjects(gateway).filter((object) => hasPolicies || !isPolicy(object));
+  const isHome = ({ kind }: KubernetesObject) => kind === 'Namespace';
   const steps: SetupStep[] = [];
-  for (const object of namesHomes()) steps.push(...(await planObject(context, object)));
+  for (const object of wanted.filter(isHome)) steps.push(...(await planObject(context, object)));
   steps.push(...(await planNames(context, options)));
-  for (const object of [...(hasPolicies ? policies : []), ...rights])
-    steps.push(...(await planObject(context, object)));
+  for (const object of wanted) if (!isHome(object)) steps.push(...(await planObject(context, object)));
   steps.push(...(await planEarlierNamesRemoval(context)));
   return steps;
 }

@@ -17,6 +17,8 @@ export const EVICTED_TAINT = 'k3s-daas.io/evicted';
 export const CORDON_TAINT = 'k3s-daas.io/held';
 /** Node label with the stake record in base58; NodeRestriction keeps nodes from setting labels of this domain. */
 export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
+/** Node label with the tier of the stake: for selectors, since `k3s-daas.io/tier` says whatever its node says. */
+export const NODE_TIER = 'k3s-daas.node-restriction.kubernetes.io/tier';
 /** Labels of the Secrets that the gateway makes. */
 const SECRET_STAKE = 'k3s-daas.io/stake';
 const SECRET_NODE = 'k3s-daas.io/node';

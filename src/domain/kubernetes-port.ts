@@ -66,8 +66,8 @@ export interface KubernetesPort {
   /** The join credentials that this gateway made and that still exist. */
   joinCredentials(signal?: AbortSignal): Promise<readonly LiveJoinCredential[]>;
 
-  /** Sets the label `k3s-daas.node-restriction.kubernetes.io/stake=<record id, base58>` on the Node. */
-  markNode(request: { nodeId: string; recordId: string }, signal?: AbortSignal): Promise<void>;
+  /** Sets the labels `stake` (record id in base58) and `tier` of `k3s-daas.node-restriction.kubernetes.io/` on the Node. */
+  markNode(request: { nodeId: string; recordId: string; tier: string }, signal?: AbortSignal): Promise<void>;
   /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
   cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
   /** Sets the taint `k3s-daas.io/held=<reason>:NoSchedule`: the Node gets no new pods, those that run go on. */
@@ -102,6 +102,8 @@ export interface KubernetesNode {
   readonly isKubeletSilent: boolean;
   /** Record id (0x…) of the gateway's mark, if the Node carries it. */
   readonly stakeRecordId: string | undefined;
+  /** The tier by the gateway's label, which no node sets on itself. */
+  readonly tier: string | undefined;
   readonly createdAtMs: number;
   /** When the Ready condition last changed. */
   readonly readyChangedAtMs: number | undefined;

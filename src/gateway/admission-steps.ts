@@ -3,6 +3,7 @@ import type { KubernetesNode } from '#domain';
 import type { AdmissionOptions, Admitted, Candidate } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
 import { inClusterTerms } from './cluster-failures.ts';
+import { admittedNameOf, withMark } from './contested-names.ts';
 import { credentialOf, type IssuedCredential, isAdmitted, type Worker, withStatus } from './worker.ts';
 
 /** k3s deletes the password of a Node that is gone within two seconds. */
@@ -44,14 +45,14 @@ export async function issueCredential(context: AdmissionOptions, candidate: Cand
  */
 async function secureName(context: AdmissionOptions, candidate: Candidate): Promise<number | undefined> {
   const { kubernetes, clock } = context;
-  const { worker, next, node, isListed, until } = candidate;
+  const { worker, node, isListed, next, until } = candidate;
   const isReserved = await isOwnPassword(context, candidate);
   // The last moment at which a caller that has gone leaves no trace.
   until.reading?.throwIfAborted();
   await revokeEarlier(context, candidate);
   if (isReserved && worker && isAdmitted(worker)) {
     if (node) {
-      if (!isListed) await kubernetes.admitName({ nodeId: next.nodeId, tier: next.tier }, until.writing);
+      if (!isListed) await kubernetes.admitName(admittedNameOf(context, next), until.writing);
       return undefined;
     }
     const { status } = worker;
@@ -91,17 +92,20 @@ async function revokeEarlier(
  * @throws `ApiProblem` name_not_ours for a Node with another password.
  */
 export async function adoptNode(
-  { kubernetes, registry, audit, clock }: AdmissionOptions,
+  context: AdmissionOptions,
   { next, until }: Candidate,
   isReserved: boolean,
 ): Promise<undefined> {
-  const { nodeId, recordId, tier } = next;
+  const { kubernetes, registry, audit, clock } = context;
+  const { nodeId, recordId } = next;
   if (!isReserved)
     throw new ApiProblem('name_not_ours', `the Node ${nodeId} was made with another node password`);
   await audit.note('node.adopted', { node_id: nodeId, stake_record: recordId });
   const status = { kind: 'member', credential: undefined } as const;
-  await registry.save({ worker: withStatus(next, status, clock.nowMs()) });
-  await kubernetes.admitName({ nodeId, tier }, until.writing);
+  // Whoever held the name before is lost with the store.
+  const history = withMark(registry.history(nodeId), 'earlier-holder', clock.nowMs());
+  await registry.save({ worker: withStatus(next, status, clock.nowMs()), history });
+  await kubernetes.admitName(admittedNameOf(context, next), until.writing);
 }
 
 type Step = (context: AdmissionOptions, candidate: Candidate) => Promise<void>;
@@ -188,12 +192,14 @@ async function reservePassword(
   await audit.note('name.reserved', { node_id: nodeId, stake_record: recordId });
 }
 
-async function admitName(
-  { kubernetes, audit }: AdmissionOptions,
-  { next: { nodeId, tier }, until }: Candidate,
-): Promise<void> {
-  await kubernetes.admitName({ nodeId, tier }, until.writing);
-  await audit.note('name.admitted', { node_id: nodeId, tier });
+async function admitName(context: AdmissionOptions, { next, until }: Candidate): Promise<void> {
+  const name = admittedNameOf(context, next);
+  await context.kubernetes.admitName(name, until.writing);
+  await context.audit.note('name.admitted', {
+    node_id: name.nodeId,
+    tier: name.tier,
+    contested: name.isContested || undefined,
+  });
 }
 
 async function recordCredential(
@@ -207,8 +213,10 @@ async function recordCredential(
     credential: credential.id,
     expires_at: new Date(credential.expiresAtMs).toISOString(),
   });
+  // A name that was reserved anew was listed with all that is known of it.
+  const listed = reservedAtMs === undefined ? next : { ...next, isListingDue: false };
   const worker = withStatus(
-    next,
+    listed,
     reservedAtMs === undefined
       ? { kind: 'member', credential }
       : { kind: 'joining', reservedAtMs, credential },

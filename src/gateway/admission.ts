@@ -13,12 +13,14 @@ import {
 } from './admission-policy.ts';
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
+import { noCertificates } from './certificates.ts';
 import { type ClaimGrounds, effectOf } from './claims.ts';
 import { cloned, unsaidMachine } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
+import { boundHolder, isHeldBy } from './name-history.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
 
@@ -196,6 +198,8 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
   throwIf(nameProblem({ worker, staker, node, listing, recordId }), nodeId);
+  if (!(await inClusterTerms(kubernetes.showsCertificates(until.reading))))
+    throwIf(boundProblem(context, { staker, holderKey }, nodeId), nodeId);
   const next = nextWorker(context, { applicant, worker, standing });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
 }
@@ -232,6 +236,19 @@ function operatorProblem(
   return ruleProblem(rules, { ...subject, places: registry.admittedCount() + pending });
 }
 
+/**
+ * Where the policies cannot tell one certificate of a name from another, the name stays with its last staker and key for as
+ * long as a certificate can live: with another holder, that certificate could take the name over.
+ */
+function boundProblem(
+  { registry, clock }: AdmissionContext,
+  { staker, holderKey }: { readonly staker: string; readonly holderKey: string },
+  nodeId: string,
+): ProblemCode | undefined {
+  const last = boundHolder(registry.history(nodeId), clock.nowMs());
+  return last && (last.staker !== staker || last.holderKey !== holderKey) ? 'name_taken' : undefined;
+}
+
 /** A name that somebody may have a certificate of is closed to stakes that came later. */
 function claimProblem(
   { registry, clock, isVouchingEnforced = () => false }: AdmissionContext,
@@ -260,6 +277,9 @@ function nextWorker(
   }: { readonly applicant: Applicant; readonly worker: Worker | undefined; readonly standing: Standing },
 ): Worker {
   const nowMs = clock.nowMs();
+  const { recordId, staker } = standing;
+  const isSameHolder =
+    worker !== undefined && isHeldBy(worker, { recordId, staker, holderKey: applicant.holderKey });
   return {
     nodeId: applicant.nodeId,
     recordId: standing.recordId,
@@ -276,6 +296,9 @@ function nextWorker(
     firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
     heldFor: worker?.heldFor,
     host: applicant.host,
+    // Of the same holder; another machine may have come with another one.
+    certificates: isSameHolder && worker ? worker.certificates : noCertificates,
+    isListingDue: worker !== undefined && (worker.isListingDue || !isSameHolder),
     machine: applicant.machine ?? (worker?.machine && unsaidMachine),
   };
 }
@@ -297,7 +320,11 @@ async function keepMember(
   candidate: Candidate,
   worker: Worker,
 ): Promise<Admitted> {
-  const kept = { ...candidate.next, tier: worker.tier };
+  const { recordId, staker } = candidate.next;
+  const isSameStake = worker.recordId === recordId && worker.staker === staker;
+  // A new key of the same stake: the agent runs on with the certificates it has.
+  const certificates = isSameStake ? worker.certificates : noCertificates;
+  const kept = { ...candidate.next, tier: worker.tier, certificates };
   await noteRegistered(context, candidate, kept, { hasCredential: false });
   const status = { kind: 'member', credential: credentialOf(worker) } as const;
   await context.registry.save({ worker: withStatus(kept, status, kept.registeredAtMs) });

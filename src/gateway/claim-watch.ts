@@ -98,7 +98,7 @@ function takeChange(watch: ClaimWatch, change: ForeignPasswordChange): void {
 /** While nobody watched, claims may have been made and swept away: any certificate may exist then. */
 function noteGap({ registry, contested, audit, clock, log }: ClaimWatch): void {
   const nowMs = clock.nowMs();
-  const sinceMs = registry.passwordsWatchedAtMs();
+  const sinceMs = registry.moment('passwords-watched');
   if (sinceMs === undefined || nowMs - sinceMs <= UNWATCHED_MS) return;
   const workers = registry.workers();
   if (!workers.some((worker) => (credentialOf(worker)?.expiresAtMs ?? 0) > sinceMs)) return;
@@ -118,7 +118,7 @@ async function judgeLoop(watch: ClaimWatch, signal: AbortSignal): Promise<void> 
       // Coarse: only gaps of minutes matter.
       if (clock.monotonicMs() - writtenAtMs >= 60_000 && watch.unjudged.size === 0) {
         writtenAtMs = clock.monotonicMs();
-        await registry.save({ passwordsWatchedAtMs: clock.nowMs() });
+        await registry.save({ moments: { 'passwords-watched': clock.nowMs() } });
       }
     } catch (error) {
       log.warn('Claims on names could not be judged yet', errorFields(error));
@@ -179,7 +179,8 @@ async function takeClaims(watch: ClaimWatch, claims: readonly Claim[]): Promise<
     ...(claims.length > 1 && { detail: `and ${claims.length - 1} more: k3s-daas gateway nodes` }),
   });
   await registry.decide({ claims, forgottenClaims: forgotten(registry, claims.length, clock.nowMs()) });
-  for (const { nodeId } of claims) await markContested(watch, nodeId, 'claimed');
+  // Together: they are written as one transaction.
+  await Promise.all(claims.map(({ nodeId }) => markContested(watch, nodeId, 'claimed')));
   const isAbuse = claims.some(({ credentials }) =>
     credentials.some(({ id }) => (counts.get(id) ?? 0) >= CLAIMS_PER_CREDENTIAL),
   );

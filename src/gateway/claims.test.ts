@@ -84,6 +84,14 @@ async function claimAs(world: World, thief: FakeWorker, name: string): Promise<n
   return world.kubernetes.claim(name, thief.registration?.join?.token.reveal() ?? '', password);
 }
 
+/** A cluster whose policies see no certificates: a claimed name is closed there. */
+async function startBlind(): Promise<World> {
+  const world = await World.create();
+  world.kubernetes.hasFingerprints = false;
+  await world.startGateway();
+  return world;
+}
+
 /** Claims are judged once a second. */
 async function judged(world: World): Promise<void> {
   await world.pass(2_000);
@@ -94,7 +102,7 @@ const claims = async (world: World) => (await call(world, 'GET', '/v1/nodes')).j
 
 describe('a name that is claimed with a join credential', () => {
   test('is written down with the credentials that lived, shown, and closed to stakes that come later', async () => {
-    await using world = await World.start();
+    await using world = await startBlind();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);
     expect(await claimAs(world, thief, 'victim')).toBe(200);
@@ -127,7 +135,7 @@ describe('a name that is claimed with a join credential', () => {
   }, 60_000);
 
   test('is not closed to the stake that stood before: it is contested', async () => {
-    await using world = await World.start();
+    await using world = await startBlind();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);
     const victim = world.worker('victim', { staker: staker(2) }).stake();
@@ -139,7 +147,7 @@ describe('a name that is claimed with a join credential', () => {
   }, 60_000);
 
   test('is found at the start of the gateway, however it was claimed before', async () => {
-    await using world = await World.start();
+    await using world = await startBlind();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);
     await world.stopGateway();
@@ -151,7 +159,7 @@ describe('a name that is claimed with a join credential', () => {
   }, 60_000);
 
   test('names of the operator are exempt: an ordinary agent shows such a password for seconds while it joins', async () => {
-    await using world = await World.start();
+    await using world = await startBlind();
     world.kubernetes.names.set('printer', EXPECTED);
     world.kubernetes.names.set('server-1', RESERVED);
     await world.pass(62_000);
@@ -163,7 +171,7 @@ describe('a name that is claimed with a join credential', () => {
   }, 60_000);
 
   test('the third while a credential lives revokes all that live; honest workers get another and join', async () => {
-    await using world = await World.start();
+    await using world = await startBlind();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);
     const honest = await joiner(world, 'honest', 2);
@@ -182,11 +190,12 @@ describe('a name that is claimed with a join credential', () => {
   test('a claim is noted where vouching asks for it, and so is every name after a gap in the watch', async () => {
     await using world = await World.create();
     const noted: string[] = [];
-    world.contested = {
-      async markContested(nodeId, reason) {
+    const contested = {
+      async markContested(nodeId: string, reason: string) {
         noted.push(`${nodeId} ${reason}`);
       },
     };
+    world.options = { contested };
     await world.startGateway();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);
@@ -209,8 +218,20 @@ describe('a name that is claimed with a join credential', () => {
     expect((await world.audit()).some(({ event }) => event === 'names.unwatched')).toBe(true);
   }, 60_000);
 
-  test('5 000 names claimed with one credential: all are closed, and staked workers still join', async () => {
+  test('is written down and not closed where certificates count only when vouched for: the claim’s counts for nothing', async () => {
     await using world = await World.start();
+    await judged(world);
+    const thief = await joiner(world, 'thief', 1);
+    await claimAs(world, thief, 'victim');
+    await judged(world);
+    expect(await claims(world)).toMatchObject([{ node_id: 'victim', effect: 'noted' }]);
+    const later = world.worker('victim', { staker: staker(2) }).stake();
+    expect((await later.register()).join).toBeDefined();
+    expect(world.kubernetes.createNodeAs('victim', 'f'.repeat(64))).toBe(403);
+  }, 60_000);
+
+  test('5 000 names claimed with one credential: all are closed, and staked workers still join', async () => {
+    await using world = await startBlind();
     await judged(world);
     const thief = await joiner(world, 'thief', 1);
     const honest = world.worker('honest', { staker: staker(2) }).stake();

@@ -54,7 +54,7 @@ interface Contenders {
 }
 
 /** What an applicant is to the clone of its node: `undefined` when there is none. */
-export type Standing = Clone | undefined;
+type Standing = Clone | undefined;
 
 /**
  * Finds clones, and decides which of two is served: the one whose boot id is that of the Ready Node, which is its kubelet's word and

@@ -137,6 +137,30 @@ export const GatewayConfig = z.strictObject({
         .meta({ description: 'earlier audit files that are kept; beyond that the oldest are removed' }),
     })
     .prefault({}),
+  authorizer: z
+    .strictObject({
+      mode: z.enum(['off', 'observe', 'enforce']).default('off').meta({
+        description:
+          'the authorizer webhook. observe: refuses nothing and writes down what enforce would refuse; enforce: begins once every Ready Node is vouched for or listed',
+      }),
+      port: port.default(8446).meta({ description: 'on 127.0.0.1; the API server asks there' }),
+      impersonators: z
+        .array(
+          z
+            .string()
+            .regex(/^system:serviceaccount:[^:]+:[^:]+$/, 'expected system:serviceaccount:NAMESPACE:NAME'),
+        )
+        .default([])
+        .meta({ description: 'service accounts that may act as the node that their pod runs on' }),
+      ordinaryAgents: z.boolean().default(false).meta({
+        description:
+          'there are agents without a stake: certificates of shared identities that nobody vouches for then pass, also those that a slashed worker has minted',
+      }),
+      serverCertificates: file.default('/run/k3s-daas/server-certificates.json').meta({
+        description: 'what `gateway authorizer` writes, run as root on the server',
+      }),
+    })
+    .prefault({}),
   diskReserveBytes: z
     .number()
     .int()

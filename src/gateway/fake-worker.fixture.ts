@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createGatewayConnector } from '#api';
 import { Secret } from '#base';
-import type { GatewayConnection, HeartbeatReply, Registration } from '#plugin';
+import type { GatewayConnection, HeartbeatReply, Registration, VouchedCertificates } from '#plugin';
 import {
   createProofSigner,
   hashNodePassword,
@@ -112,6 +112,16 @@ export class FakeWorker {
     const node = certificate === 200 ? this.world.kubernetes.createNodeAs(this.nodeId) : 0;
     await settled();
     return { certificate, node };
+  }
+
+  /** PEM each, as k3s has written them. */
+  async show(certificates: readonly string[]): Promise<VouchedCertificates> {
+    await using connection = this.connection();
+    const challenge = await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
+    const request = { challenge, sealTokenId: this.tokenId, certificates };
+    const vouched = await connection.showCertificates(request);
+    await settled();
+    return vouched;
   }
 
   async heartbeat(

@@ -1,5 +1,6 @@
 import { errorFields } from '#base';
 import { isOperatorsName } from '#domain';
+import { admittedNameOf } from './contested-names.ts';
 import { dueListings } from './operator-names.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import { relistDue } from './relisting.ts';
@@ -102,16 +103,13 @@ function isExpected({ registry }: ReconcilerContext, nodeId: string, credentialI
   return worker !== undefined && credentialOf(worker)?.id === credentialId;
 }
 
-function restoreName(
-  { locks, registry, kubernetes, audit }: ReconcilerContext,
-  nodeId: string,
-  signal: AbortSignal,
-): Promise<void> {
+function restoreName(context: ReconcilerContext, nodeId: string, signal: AbortSignal): Promise<void> {
+  const { locks, registry, kubernetes, audit } = context;
   return locks.run(nodeId, async () => {
     const worker = registry.worker(nodeId);
     // Only beside its Node: without one, the password that reserves the name may be gone too.
     if (worker?.status.kind !== 'member' || !(await kubernetes.node(nodeId, signal))) return;
-    await kubernetes.admitName({ nodeId, tier: worker.tier }, signal);
+    await kubernetes.admitName(admittedNameOf(context, worker), signal);
     await audit.note('name.restored', { node_id: nodeId });
   });
 }

@@ -1,11 +1,13 @@
 import { join } from 'node:path';
+import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort } from '#domain';
+import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createLocks, type Locks } from './locks.ts';
@@ -14,9 +16,12 @@ import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import { openRegistry, type Registry } from './registry.ts';
+import { type CertificateDesk, createCertificateDesk } from './show-certificates.ts';
 import { openSqliteStore } from './store.ts';
 import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
+import { createVouchTable } from './vouch-table.ts';
+import { createVouchingSight, type VouchingSight } from './vouching-sight.ts';
 
 export interface GatewayOptions {
   readonly config: RunnableGatewayConfig;
@@ -33,10 +38,12 @@ export interface GatewayOptions {
   readonly isProven?: boolean;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
-  /** Whether a certificate counts only while a live stake vouches for it, in the policies and the authorizer. */
-  readonly isVouchingEnforced?: () => boolean;
-  /** Where contested names are noted; `undefined`: certificates are not vouched for. */
+  /** Where contested names are noted; in the registry unless given. */
   readonly contested?: ContestedNames;
+  /** The certificates that live stakes vouch for; those in the registry unless given. */
+  readonly vouches?: VouchTable;
+  /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
+  readonly authorizerProgram?: AuthorizerProgram;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -60,6 +67,12 @@ export interface Deciders {
   readonly challenges: Challenges;
   readonly admission: Admission;
   readonly verifier: Verifier;
+  readonly sight: VouchingSight;
+  /** Whether a claimed name is closed, or its certificate counts for nothing. */
+  readonly isVouchingEnforced: () => boolean;
+  readonly vouches: VouchTable;
+  readonly contestedNames: ContestedNames;
+  readonly certificates: CertificateDesk;
 }
 
 /** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
@@ -104,7 +117,9 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, usage } = records;
   const { gatewayId, cordonGraceMs, onProposal } = config;
-  const { isProven = false, isVouchingEnforced = () => false } = options;
+  const { isProven = false } = options;
+  const sight = createVouchingSight(kubernetes, clock);
+  const isVouchingEnforced = () => sight.isEnforced();
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
@@ -139,7 +154,12 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     startedAtMs,
     clones,
   });
-  return { locks, facts, reconciler, challenges, admission, verifier };
+  const vouches = createVouchTable(registry);
+  const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
+  const enqueue = (nodeId: string) => reconciler.enqueue(nodeId);
+  const contestedNames = createContestedNames({ registry, audit, clock, enqueue });
+  const deciding = { locks, facts, reconciler, challenges, admission, verifier };
+  return { ...deciding, sight, isVouchingEnforced, vouches, contestedNames, certificates };
 }
 
 function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
+import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { watchClaims } from './claim-watch.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
@@ -29,6 +30,8 @@ export interface RunningGateway extends AsyncDisposable {
   readonly listenUrl: string;
   readonly healthUrl: string;
   readonly socketPath: string;
+  /** Where the authorizer listens; `undefined`: it does not. */
+  authorizerPort(): number | undefined;
   /** What `/readyz` reports, check by check. */
   health(): Promise<readonly HealthCheck[]>;
   /** Resolves when `/readyz` answers 200 for the first time; rejects when the gateway stops before. */
@@ -46,6 +49,7 @@ interface Start {
   readonly tokenHead: string;
   readonly records: Records;
   readonly deciders: Deciders;
+  readonly authorizer: AuthorizerFeed | undefined;
   readonly stop: AbortController;
 }
 
@@ -79,7 +83,9 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
 
   const records = await openRecords(options, life);
   const deciders = createDeciders(options, records, startedAtMs);
-  const begun: Start = { options, life, tls, tokenHead, records, deciders, stop: new AbortController() };
+  const authorizer = await openAuthorizer(options, records, deciders);
+  const stop = new AbortController();
+  const begun: Start = { options, life, tls, tokenHead, records, deciders, authorizer, stop };
   const end = runLoops(begun);
   await listenForOperator(begun, socketPath);
   const publicServer = await listenForWorkers(begun);
@@ -89,6 +95,18 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   records.audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   await records.audit.flush();
   return running(begun, { publicServer, health, socketPath, checks, end });
+}
+
+/** `undefined`: it is off. */
+function openAuthorizer(
+  { config, authorizerProgram: program, vouches: given, clock, log }: GatewayOptions,
+  { registry, audit }: Records,
+  { reconciler, vouches: known }: Deciders,
+): Promise<AuthorizerFeed> | undefined {
+  if (config.authorizer.mode === 'off') return undefined;
+  const vouches = given ?? known;
+  if (!program) throw new RangeError('startGateway: the authorizer needs authorizerProgram');
+  return createAuthorizerFeed({ config, program, registry, reconciler, vouches, audit, clock, log });
 }
 
 function warnOfLimits(log: Log, endpoints: number, taintNodes: boolean): void {
@@ -103,8 +121,9 @@ interface End {
 }
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
-function runLoops({ options, life, records, deciders, stop }: Start): End {
-  const { clock, log, kubernetes, contested } = options;
+function runLoops({ options, life, records, deciders, authorizer, stop }: Start): End {
+  const { clock, log, kubernetes } = options;
+  const contested = options.contested ?? deciders.contestedNames;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -115,8 +134,10 @@ function runLoops({ options, life, records, deciders, stop }: Start): End {
       stop.signal,
     ),
     reconciler.run(stop.signal),
+    deciders.sight.run(stop.signal),
     watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
+    ...(authorizer ? [authorizer.run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -144,7 +165,6 @@ async function listenForOperator(
     kubernetes: options.kubernetes,
     chain: options.chain,
     auditPath: auditPathOf(options.config),
-    ...(options.isVouchingEnforced && { isVouchingEnforced: options.isVouchingEnforced }),
     clock,
     log,
     figures,
@@ -172,11 +192,14 @@ async function listenForWorkers(begun: Start): Promise<PublicServer> {
 
 type Checks = () => Promise<readonly HealthCheck[]>;
 
-function checksOf({ options, tls, records, deciders }: Start, publicServer: PublicServer): Checks {
+function checksOf(
+  { options, tls, records, deciders, authorizer }: Start,
+  publicServer: PublicServer,
+): Checks {
   const { config, clock } = options;
   const host = dialHost(config.listen.host);
   const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
-  return () => healthChecks({ ...records, ...deciders, probe, publicServer, clock });
+  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, clock });
 }
 
 async function listenForHealth({ options, life }: Start, checks: Checks): Promise<Server> {
@@ -196,7 +219,7 @@ interface Listening {
 }
 
 function running(
-  { options, life, stop }: Start,
+  { options, life, authorizer, stop }: Start,
   { publicServer, health, socketPath, checks, end }: Listening,
 ): RunningGateway {
   const { config, clock } = options;
@@ -206,6 +229,7 @@ function running(
     listenUrl: `https://${hostPort(config.listen.host, portOf(server))}`,
     healthUrl: `http://${hostPort(dialHost(config.health.host), portOf(health))}`,
     socketPath,
+    authorizerPort: () => authorizer?.port(),
     health: checks,
     async untilReady() {
       while (!(await checks()).every(({ isOk }) => isOk)) await clock.sleep(200, stop.signal);

@@ -1,5 +1,6 @@
 import type { Clock } from '#base';
 import type { Audit } from './audit.ts';
+import type { AuthorizerFeed } from './authorizer-feed.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { FactCache } from './fact-cache.ts';
 import { FACT_FRESH_MS } from './fact-context.ts';
@@ -17,6 +18,8 @@ export interface HealthSources {
   readonly audit: Audit;
   readonly registry: Registry;
   readonly reserve: DiskReserve;
+  /** `undefined`: it is off. */
+  readonly authorizer?: Pick<AuthorizerFeed, 'status'> | undefined;
   readonly clock: Clock;
 }
 
@@ -31,6 +34,7 @@ export async function healthChecks(sources: HealthSources): Promise<readonly Hea
     writtenCheck('state', registry.failure()),
     { name: 'disk', isOk: !reserve.isSpent(), detail: reserve.detail() },
     breakerCheck(sources),
+    ...(sources.authorizer ? [{ name: 'authorizer', ...sources.authorizer.status() }] : []),
   ];
 }
 

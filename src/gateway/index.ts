@@ -1,3 +1,9 @@
+export {
+  AUTHORIZER_FILES,
+  authorizerDirectory,
+  fingerprintOfPem,
+  parseBannedFile,
+} from './authorizer-files.ts';
 export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
 export { type RunningGateway, startGateway } from './gateway.ts';

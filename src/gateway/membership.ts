@@ -1,4 +1,6 @@
 import { revokeAccess } from './access.ts';
+import { afterReady } from './certificates.ts';
+import { admittedNameOf } from './contested-names.ts';
 import type { EvictionReason } from './decision.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import { credentialOf, type ExpiryReason, type Worker, withStatus } from './worker.ts';
@@ -14,6 +16,24 @@ export async function confirmJoined(
   audit.record('node.appeared', { node_id: nodeId });
   await registry.decide({ worker: withStatus(worker, status, clock.nowMs()) });
   log.info('A node has joined', { event: 'node.joined', nodeId });
+}
+
+/** Tells the cluster which certificates of the name count, and whether it is contested. The caller holds the node's lock. */
+export async function listName(
+  context: Pick<ReconcilerContext, 'kubernetes' | 'registry' | 'clock'>,
+  worker: Worker,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { kubernetes, registry } = context;
+  await kubernetes.admitName(admittedNameOf(context, worker), signal);
+  const now = registry.worker(worker.nodeId);
+  if (now) await registry.save({ worker: { ...now, isListingDue: false } });
+}
+
+/** The Node is Ready on the newer certificates. Not a lock-out, but it admits nothing new either. */
+export function confirmCertificates({ registry }: ReconcilerContext, worker: Worker): Promise<void> {
+  const certificates = afterReady(worker.certificates);
+  return registry.decide({ worker: { ...worker, certificates, isListingDue: true } });
 }
 
 /** Its loss counts for the breaker from now on. */

@@ -21,6 +21,7 @@ function node(change: Partial<KubernetesNode> = {}): KubernetesNode {
     isReady: true,
     isKubeletSilent: false,
     stakeRecordId: id('b1'),
+    tier: 'basic',
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,
     isUnschedulable: false,

@@ -43,6 +43,10 @@ export type Step =
   /** The Node is Ready for the first time: a machine stands behind the stake. */
   | { readonly kind: 'note-ready' }
   | { readonly kind: 'mark' }
+  /** The cluster is to know which certificates of the name count, and whether it is contested. */
+  | { readonly kind: 'list-name' }
+  /** The Node is Ready on the certificates that were shown last: the older ones count no longer. */
+  | { readonly kind: 'confirm-certificates' }
   /** The Node gets no new pods, for this reason. */
   | { readonly kind: 'cordon'; readonly reason: string }
   | { readonly kind: 'uncordon' }
@@ -91,7 +95,7 @@ function stepOfAdmitted(view: WorkerView): Step | undefined {
   const isKnown = view.fact.kind !== 'unknown';
   if (running.kind !== 'hold-eviction' && isKnown && worker.heldFor !== undefined)
     return { kind: 'release-eviction' };
-  if (!node) return withoutNode(view);
+  if (!node) return withoutNode(view) ?? (worker.isListingDue ? { kind: 'list-name' } : undefined);
   const cordonReason = running.kind === 'stay' ? undefined : running.reason;
   return besideNode(view, node) ?? (isKnown ? cordonStep(node, cordonReason) : undefined);
 }
@@ -146,10 +150,21 @@ function withoutNode({ worker, nowMs }: WorkerView): Step | undefined {
 
 function besideNode(view: WorkerView, node: KubernetesNode): Step | undefined {
   const { worker } = view;
+  if (worker.isListingDue) return { kind: 'list-name' };
   if (worker.status.kind === 'joining') return { kind: 'confirm-joined' };
-  if (node.stakeRecordId !== worker.recordId) return { kind: 'mark' };
+  const isMarked = node.stakeRecordId === worker.recordId && node.tier === worker.tier;
+  if (!isMarked) return { kind: 'mark' };
+  if (isReadyOnShown(view, node)) return { kind: 'confirm-certificates' };
   if (node.isReady && worker.firstReadyAtMs === undefined) return { kind: 'note-ready' };
   return isCredentialSpent(view, node) ? { kind: 'revoke-credential' } : undefined;
+}
+
+/** A Node stays Ready through the restart of its agent: the host says when the new agent is. */
+function isReadyOnShown({ worker, lastHeartbeat }: WorkerView, node: KubernetesNode): boolean {
+  const { shownAtMs } = worker.certificates;
+  if (shownAtMs === undefined || !node.isReady || !lastHeartbeat) return false;
+  const isCurrent = lastHeartbeat.incarnation === worker.incarnation;
+  return isCurrent && lastHeartbeat.agentState === 'ready' && lastHeartbeat.lastHeartbeatMs > shownAtMs;
 }
 
 /** A join credential ends with its purpose: when the Node is Ready after it was issued, or when it expires. */

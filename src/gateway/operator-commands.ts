@@ -4,6 +4,7 @@ import { type Ban, banKey } from './bans.ts';
 import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
 import { isStanding } from './claims.ts';
 import type { Locks } from './locks.ts';
+import { boundHolder } from './name-history.ts';
 import { heldWorkers, type ViewSources } from './operator-views.ts';
 import type { BanCommand, EvictCommand, NodeCommand, UnbanCommand } from './operator-wire.ts';
 import type { Registry } from './registry.ts';
@@ -72,6 +73,9 @@ export function prepareRelease(
   context: CommandContext,
   { node_id: nodeId }: z.infer<typeof NodeCommand>,
 ): Prepared {
+  const isUnbound = !context.registry.worker(nodeId) && !context.registry.claims().has(nodeId);
+  const last = boundHolder(context.registry.history(nodeId), context.clock.nowMs());
+  if (isUnbound && last) return prepareUnbinding(context, nodeId);
   const { registry, clock } = context;
   const claim = registry.claims().get(nodeId);
   const isClaimed = claim !== undefined && isStanding(claim, clock.nowMs());
@@ -98,8 +102,24 @@ function release({ registry, locks, clock }: CommandContext, nodeId: string): Pr
     if (claim) await registry.save({ claims: [{ ...claim, releasedAtMs: clock.nowMs() }] });
     const now = registry.worker(nodeId);
     // An admission or an eviction may have begun since, which need what is known of the node.
-    if (now && hasLeft(now)) await registry.forget(nodeId);
+    if (!now || !hasLeft(now)) return;
+    await registry.forget(nodeId);
+    await registry.save({ history: { ...registry.history(nodeId), releasedAtMs: clock.nowMs() } });
   });
+}
+
+/** Of a name whose worker is forgotten: before Kubernetes 1.32 it stays bound for as long as a certificate can live. */
+function prepareUnbinding({ registry, locks, clock }: CommandContext, nodeId: string): Prepared {
+  return {
+    actions: [
+      `free the name ${nodeId}: before Kubernetes 1.32 a certificate of an earlier holder can take it over`,
+    ],
+    carryOut: () =>
+      locks.run(nodeId, async () => {
+        if (!registry.worker(nodeId))
+          await registry.save({ history: { ...registry.history(nodeId), releasedAtMs: clock.nowMs() } });
+      }),
+  };
 }
 
 export function prepareUnlock(

@@ -2,6 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import {
+  CertificatesBody,
+  type CertificatesReply,
   ChallengeQuery,
   type ChallengeReply,
   HeartbeatBody,
@@ -26,6 +28,7 @@ import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
+import type { CertificateDesk } from './show-certificates.ts';
 import type { TokenUsage } from './token-usage.ts';
 import type { ProvenRequest } from './verdict-refusals.ts';
 import type { Sender, Verifier } from './verifier.ts';
@@ -37,6 +40,7 @@ export interface PublicApiOptions {
   readonly tokenHead: string;
   readonly verifier: Verifier;
   readonly admission: Admission;
+  readonly certificates: CertificateDesk;
   readonly challenges: Challenges;
   readonly facts: FactCache;
   readonly registry: Registry;
@@ -51,7 +55,7 @@ export interface PublicApiOptions {
 
 /** The API of the workers. It trusts nothing that a proxy could write. */
 export function createPublicApi(options: PublicApiOptions): PublicServer {
-  const { config, verifier, admission, challenges, clock, log, signal } = options;
+  const { config, verifier, admission, certificates, challenges, clock, log, signal } = options;
   const server = createPublicServer(options);
   const { app, connections } = server;
 
@@ -95,6 +99,17 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     connections.prove(request.raw.socket, sender.worker.nodeId);
     const body = parseBody(HeartbeatBody, request, sender.worker.nodeId);
     return takeHeartbeat(sender, body, options);
+  });
+
+  app.post(PATHS.certificates, async (request): Promise<CertificatesReply> => {
+    const worker = await verifier.holder(provenRequest(request, config.gatewayId));
+    connections.prove(request.raw.socket, worker.nodeId);
+    const { nodeId } = worker;
+    const body = parseBody(CertificatesBody, request, nodeId);
+    const pems = body.certificates;
+    const { identities, isInForce } = await certificates.show({ nodeId, pems, requestId: request.id });
+    const said = { node_id: nodeId, timestamp: clock.nowMs(), identities: [...identities] };
+    return { status: 'vouched', ...said, in_force: isInForce };
   });
 
   registerProofRoute(app, options);

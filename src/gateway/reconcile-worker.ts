@@ -1,9 +1,11 @@
 import { continueEviction, removeOrphan } from './eviction.ts';
 import {
+  confirmCertificates,
   confirmJoined,
   cordon,
   expireAdmission,
   holdEviction,
+  listName,
   noteReady,
   releaseEviction,
   revokeSpentCredential,
@@ -67,7 +69,7 @@ async function takeStep(
   worker: Worker,
   signal: AbortSignal,
 ): Promise<void> {
-  const { nodeId, recordId } = worker;
+  const { nodeId, recordId, tier } = worker;
   switch (step.kind) {
     case 'evict':
       return continueEviction(context, worker, step, signal);
@@ -84,7 +86,11 @@ async function takeStep(
     case 'note-ready':
       return noteReady(context, worker);
     case 'mark':
-      return context.kubernetes.markNode({ nodeId, recordId }, signal);
+      return context.kubernetes.markNode({ nodeId, recordId, tier }, signal);
+    case 'list-name':
+      return listName(context, worker, signal);
+    case 'confirm-certificates':
+      return confirmCertificates(context, worker);
     case 'cordon':
       return cordon(context, nodeId, step.reason, signal);
     case 'uncordon':

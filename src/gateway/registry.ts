@@ -3,8 +3,10 @@ import { type Ban, banKey, readBan, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
 import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
+import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
 import type { Change, Store } from './store.ts';
+import { historyKey, readHistory, storedHistory } from './stored-history.ts';
 import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import type { LastHeartbeat, Worker } from './worker.ts';
@@ -25,11 +27,13 @@ export interface Registry {
   onWorkerChange(listener: WorkerChange): void;
   lastHeartbeat(nodeId: string): LastHeartbeat | undefined;
   bans(): ReadonlyMap<string, Ban>;
+  /** Who held this name, and what was seen of it; kept when the worker is forgotten. */
+  history(nodeId: string): NameHistory;
   breaker(): BreakerState;
   /** Names that others have claimed at the k3s server. */
   claims(): ReadonlyMap<string, Claim>;
-  /** Until when password Secrets were watched without a gap; `undefined`: never. */
-  passwordsWatchedAtMs(): number | undefined;
+  /** When something last was, as far as it is remembered over restarts. */
+  moment(name: Moment): number | undefined;
   /** One durable transaction. */
   save(changes: Decisions): Promise<void>;
   /**
@@ -47,15 +51,21 @@ export interface Registry {
   flush(): Promise<void>;
 }
 
+/** Until when node passwords were watched without a gap; since when the authorizer enforces. */
+type Moment = 'passwords-watched' | 'authorizer-enforced';
+
 interface Decisions {
   readonly worker?: Worker;
   readonly bans?: readonly Ban[];
   readonly lifted?: ReadonlyArray<Pick<Ban, 'subject' | 'value'>>;
   readonly breaker?: BreakerState;
+  /** In the place of what was remembered of a name; a worker's own part is added to it. */
+  readonly history?: NameHistory;
   readonly claims?: readonly Claim[];
   /** Node ids. */
   readonly forgottenClaims?: readonly string[];
-  readonly passwordsWatchedAtMs?: number;
+  /** `undefined` as a value: it is forgotten. */
+  readonly moments?: Readonly<Partial<Record<Moment, number | undefined>>>;
 }
 
 /** What counts now. */
@@ -63,15 +73,17 @@ interface Memory {
   readonly workers: WorkerIndex;
   readonly lastHeartbeats: Map<string, LastHeartbeat>;
   readonly bans: Map<string, Ban>;
+  readonly histories: Map<string, NameHistory>;
   breaker: BreakerState;
   readonly claims: Map<string, Claim>;
-  passwordsWatchedAtMs: number | undefined;
+  readonly moments: Map<string, number>;
   /** Node ids whose last heartbeat is not written yet. */
   readonly unwritten: Set<string>;
 }
 
 const breakerKey = '/breaker';
-const watchedKey = '/passwords-watched';
+const momentKey = (name: string) => `/moments/${name}`;
+const StoredMoment = z.strictObject({ at: Millis });
 const none: ReadonlySet<string> = new Set();
 const flushChunk = 200;
 
@@ -105,17 +117,19 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     onWorkerChange: (listener) => workers.onChange(listener),
     lastHeartbeat: (nodeId) => lastHeartbeats.get(nodeId),
     bans: () => bans,
+    history: (nodeId) => historyIn(memory, nodeId),
     breaker: () => memory.breaker,
     claims: () => memory.claims,
-    passwordsWatchedAtMs: () => memory.passwordsWatchedAtMs,
+    moment: (name) => memory.moments.get(name),
     save: (decisions) =>
       writes.save({
         changes: () => changesOf(memory, decisions),
         apply: (overtaken) => remember(memory, decisions, overtaken),
       }),
     decide(decisions) {
+      const changes = changesOf(memory, decisions);
       remember(memory, decisions);
-      return writes.owe(changesOf(memory, decisions));
+      return writes.owe(changes);
     },
     failure: () => writes.failure(),
     forget: (nodeId) =>
@@ -140,9 +154,10 @@ async function remembered(store: Store): Promise<Memory> {
     workers: createWorkerIndex(),
     lastHeartbeats: new Map(),
     bans: new Map(),
+    histories: new Map(),
     breaker: readBreaker(await store.read(breakerKey)),
     claims: new Map(),
-    passwordsWatchedAtMs: readWatched(await store.read(watchedKey)),
+    moments: new Map(),
     unwritten: new Set(),
   };
   for (const [key, value] of await store.list('/workers/')) {
@@ -151,10 +166,20 @@ async function remembered(store: Store): Promise<Memory> {
     if (lastHeartbeat) memory.lastHeartbeats.set(worker.nodeId, lastHeartbeat);
   }
   for (const [key, value] of await store.list('/bans/')) memory.bans.set(key, readBan(key, value));
+  for (const [key, value] of await store.list('/names/')) {
+    const history = readHistory(key, value);
+    memory.histories.set(history.nodeId, history);
+  }
+  // Of an earlier version, which remembered no more than the last holder.
+  for (const worker of memory.workers.all())
+    if (!memory.histories.has(worker.nodeId))
+      memory.histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
   for (const [key, value] of await store.list('/claims/')) {
     const claim = readClaim(key, value);
     memory.claims.set(claim.nodeId, claim);
   }
+  for (const [key, value] of await store.list('/moments/'))
+    memory.moments.set(key.slice('/moments/'.length), readStored(StoredMoment, { key, value }).at);
   return memory;
 }
 
@@ -162,29 +187,30 @@ function readBreaker(value: unknown): BreakerState {
   return value === undefined ? idleBreaker : readStored(StoredBreaker, { key: breakerKey, value });
 }
 
-function readWatched(value: unknown): number | undefined {
-  return value === undefined
-    ? undefined
-    : readStored(z.strictObject({ at: Millis }), { key: watchedKey, value }).at;
+const historyIn = ({ histories }: Memory, nodeId: string): NameHistory =>
+  histories.get(nodeId) ?? emptyHistory(nodeId);
+
+/** The history of a name that these decisions change; `undefined` when they change none. */
+function newHistory(memory: Memory, { worker, history }: Decisions): NameHistory | undefined {
+  if (!worker) return history;
+  const { nodeId } = worker;
+  const after = historyAfter(history ?? historyIn(memory, nodeId), memory.workers.get(nodeId), worker);
+  return after === memory.histories.get(nodeId) ? undefined : after;
 }
 
-function changesOf(
-  memory: Memory,
-  {
-    worker,
-    bans: added = [],
-    lifted = [],
-    breaker,
-    claims = [],
-    forgottenClaims = [],
-    passwordsWatchedAtMs: watchedAtMs,
-  }: Decisions,
-): readonly Change[] {
+function changesOf(memory: Memory, decisions: Decisions): readonly Change[] {
+  const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { claims = [], forgottenClaims = [], moments = {} } = decisions;
+  const history = newHistory(memory, decisions);
   return [
     ...forgottenClaims.map((nodeId) => ({ key: claimKey({ nodeId }), value: undefined })),
     ...claims.map((claim) => ({ key: claimKey(claim), value: storedClaim(claim) })),
-    ...(watchedAtMs === undefined ? [] : [{ key: watchedKey, value: { at: watchedAtMs } }]),
+    ...Object.entries(moments).map(([name, atMs]) => ({
+      key: momentKey(name),
+      value: atMs === undefined ? undefined : { at: atMs },
+    })),
     ...(worker ? [changeOf(memory, worker)] : []),
+    ...(history ? [{ key: historyKey(history.nodeId), value: storedHistory(history) }] : []),
     ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
     ...lifted.map((ban) => ({ key: banKey(ban), value: undefined })),
     ...(breaker ? [{ key: breakerKey, value: z.encode(StoredBreaker, breaker) }] : []),
@@ -196,8 +222,10 @@ function changeOf({ lastHeartbeats }: Memory, worker: Worker): Change {
 }
 
 function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<string> = none): void {
-  const { workers, bans } = memory;
   const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { workers, bans, histories } = memory;
+  const history = newHistory(memory, decisions);
+  if (history && !overtaken.has(historyKey(history.nodeId))) histories.set(history.nodeId, history);
   if (worker && !overtaken.has(workerKey(worker.nodeId))) workers.set(worker);
   for (const ban of added) if (!overtaken.has(banKey(ban))) bans.set(banKey(ban), ban);
   for (const ban of lifted) if (!overtaken.has(banKey(ban))) bans.delete(banKey(ban));
@@ -207,13 +235,15 @@ function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<s
 
 function rememberClaims(
   memory: Memory,
-  { claims = [], forgottenClaims = [], passwordsWatchedAtMs }: Decisions,
+  { claims = [], forgottenClaims = [], moments = {} }: Decisions,
   overtaken: ReadonlySet<string>,
 ): void {
   for (const nodeId of forgottenClaims)
     if (!overtaken.has(claimKey({ nodeId }))) memory.claims.delete(nodeId);
   for (const claim of claims) if (!overtaken.has(claimKey(claim))) memory.claims.set(claim.nodeId, claim);
-  memory.passwordsWatchedAtMs = passwordsWatchedAtMs ?? memory.passwordsWatchedAtMs;
+  for (const [name, atMs] of Object.entries(moments))
+    if (atMs === undefined) memory.moments.delete(name);
+    else memory.moments.set(name, atMs);
 }
 
 function forget(

@@ -33,6 +33,14 @@ export function orNull<Schema extends z.ZodType>(schema: Schema) {
   });
 }
 
+/** A member that earlier versions did not write. */
+export function orDefault<Schema extends z.ZodType>(schema: Schema, fallback: z.output<Schema>) {
+  return z.codec(z.optional(schema), z.custom<z.output<Schema>>(), {
+    decode: (stored) => stored ?? fallback,
+    encode: (value) => value as never,
+  });
+}
+
 /** A `bigint` as decimal digits. */
 export const Digits = z.codec(z.string().regex(/^\d+$/), z.bigint(), {
   decode: (digits) => BigInt(digits),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { noCertificates } from './certificates.ts';
 import type { EvictionReason } from './decision.ts';
-import { Digits, Millis, orNull, readStored, storedRecord } from './stored-record.ts';
+import { Digits, Millis, orDefault, orNull, readStored, storedRecord } from './stored-record.ts';
 import type { ExpiryReason, LastHeartbeat, Worker } from './worker.ts';
 
 export const workerKey = (nodeId: string) => `/workers/${nodeId}`;
@@ -63,6 +64,20 @@ const Heartbeat = storedRecord({
   goodAtMs: ['good_at', Millis],
 });
 
+const Shown = z.array(
+  storedRecord({
+    identity: ['identity', z.enum(['kubelet', 'kube-proxy', 'k3s-controller'])],
+    fingerprint: ['fingerprint', z.string().regex(/^[0-9a-f]{64}$/)],
+    notAfterMs: ['not_after', Millis],
+  }),
+);
+
+const StoredCertificates = storedRecord({
+  confirmed: ['confirmed', Shown.readonly()],
+  shown: ['shown', Shown.readonly()],
+  shownAtMs: ['shown_at', orNull(Millis)],
+});
+
 const StoredMachine = storedRecord({
   machineId: ['machine_id', orNull(z.string())],
   bootId: ['boot_id', z.string()],
@@ -99,6 +114,8 @@ const StoredWorker = storedRecord({
   // A record of an earlier version has no such member.
   firstReadyAtMs: ['first_ready_at', orNull(Millis).optional()],
   heldFor: ['held_for', orNull(EvictionReasons)],
+  certificates: ['certificates', orDefault(StoredCertificates, noCertificates)],
+  isListingDue: ['listing_due', orDefault(z.boolean(), false)],
   host: ['host', z.record(z.string(), z.union([z.string(), z.number()]))],
   // A record of an earlier version has neither.
   machine: ['machine', orNull(StoredMachine).optional()],

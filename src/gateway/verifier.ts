@@ -46,6 +46,12 @@ export interface Verifier {
   registration(request: ProvenRequest): Promise<Registrant>;
   /** @throws `ApiProblem`. */
   heartbeat(request: ProvenRequest): Promise<Sender>;
+  /**
+   * The registered worker whose node key signed over a challenge. Answered from memory: a host shows its certificates while
+   * the chain is away too.
+   * @throws `ApiProblem`.
+   */
+  holder(request: ProvenRequest): Promise<Worker>;
 }
 
 export interface VerifierOptions {
@@ -86,6 +92,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return {
     registration: (request) => verifyRegistration(context, request),
     heartbeat: (request) => verifyHeartbeat(context, request),
+    holder: (request) => verifyHolder(context, request),
   };
 }
 
@@ -223,6 +230,25 @@ async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest)
     path: request.target.path,
   });
   return { worker: current, sequence };
+}
+
+async function verifyHolder(context: VerifierContext, request: ProvenRequest): Promise<Worker> {
+  const { registry, challenges, clock } = context;
+  const proof = parseAndExamine(context, request);
+  const worker = registry.worker(proof.nodeId);
+  if (!worker) return refuseUnproven(context, request, { reason: 'node_unknown', proof });
+  const stale = challenges.examine(proof.nonce, proof.nodeId, clock.monotonicMs());
+  if (stale) return refuseUnproven(context, request, { reason: stale, proof });
+  await proveWorkersKey(context, request, { proof, worker });
+  if (proof.nonce === undefined || !challenges.use(proof.nonce, clock.monotonicMs()))
+    return refuseUnproven(context, request, { reason: 'nonce_used', proof });
+  const current = registry.worker(proof.nodeId);
+  if (!current || current.holderKey !== worker.holderKey)
+    return refuseUnproven(context, request, { reason: 'incarnation_mismatch', proof });
+  if (current.tokenId !== proof.tokenId)
+    return refuseSuperseded(context, request, { proof, worker: current });
+  spend(context, request, proof);
+  return current;
 }
 
 interface HeartbeatClaim {

@@ -49,7 +49,7 @@ describe('what is said to whom', () => {
       { ...evicted, ...bad('stake_unbonding') },
       ['staker: k3s-daas agent --stake-again'],
     ],
-    ['a silent kubelet', { isNodeReady: false }, ['staker: k3s-daas status']],
+    ['a silent kubelet', { isNodeReady: false }, ['staker: k3s-daas doctor']],
     [
       'another staker',
       { worker: undefined, ruleProblem: 'name_taken' as const },

@@ -47,7 +47,7 @@ function stakeFirst({ nodeId }: WhySituation): Advice {
 function ofFact(fact: StakeFact): readonly Advice[] {
   if (fact.kind === 'good') return [];
   if (fact.kind === 'unknown')
-    return [operator('the chain cannot be read: see what fails', 'k3s-daas gateway run (its log), /readyz')];
+    return [operator('see why the chain cannot be read: the gateway’s log, and /readyz')];
   switch (fact.reason) {
     case 'stake_slashed':
     case 'stake_unbonding':
@@ -127,7 +127,7 @@ function ofWorker({ nodeId, worker, hasNode, isNodeReady, fact, bans }: WhySitua
     case 'member':
       return !hasNode || isNodeReady
         ? []
-        : [staker('its kubelet is silent: see its host', 'k3s-daas status')];
+        : [staker('its kubelet is silent: see its host', 'k3s-daas doctor')];
     case 'lapsed':
       return isFree ? [staker('nothing: its host registers again by itself')] : [];
     case 'evicted':

@@ -23,7 +23,7 @@ describe('gateway why', () => {
       token: { id: tokenId, sequence: '1', tier: 'basic' },
       policy: { listing: 'basic', read: true },
       password: 'ours',
-      vouches: null,
+      vouches: [],
       node: { ready: true, stake_record: recordId },
       lets_it_in: [],
     });

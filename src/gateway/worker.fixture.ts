@@ -1,3 +1,4 @@
+import { noCertificates } from './certificates.ts';
 import { id, STAKER } from './ids.fixture.ts';
 import type { Worker } from './worker.ts';
 
@@ -18,6 +19,8 @@ export function aWorker(change: Partial<Worker> = {}): Worker {
     firstReadyAtMs: 1_000,
     heldFor: undefined,
     host: {},
+    certificates: noCertificates,
+    isListingDue: false,
     ...change,
   };
 }

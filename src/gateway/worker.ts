@@ -1,4 +1,6 @@
+import type { Vouch } from '#domain';
 import type { Machine } from '#seal';
+import { type Certificates, noCertificates } from './certificates.ts';
 import type { Clone } from './clones.ts';
 import type { EvictionReason } from './decision.ts';
 
@@ -58,6 +60,10 @@ export interface Worker {
   /** Why it should be evicted, while the tripped breaker holds the eviction. */
   readonly heldFor: EvictionReason | undefined;
   readonly host: Readonly<Record<string, string | number>>;
+  /** The client certificates that its host has shown. */
+  readonly certificates: Certificates;
+  /** The cluster does not know yet which of them count, or whether the name is contested. */
+  readonly isListingDue: boolean;
   /** Where the registration was signed; undefined of a host that does not say it. */
   readonly machine?: Machine | undefined;
   /** Its key is used in two places: registrations are frozen. */
@@ -99,6 +105,18 @@ export function credentialOf(worker: Worker): IssuedCredential | undefined {
     : undefined;
 }
 
+/** A worker that is no longer admitted loses its vouches with that. */
 export function withStatus(worker: Worker, status: WorkerStatus, nowMs: number): Worker {
-  return { ...worker, status, statusSinceMs: nowMs };
+  const isOut = ['lapsed', 'evicting', 'evicted'].includes(status.kind);
+  const lost = isOut ? { certificates: noCertificates, isListingDue: false } : {};
+  return { ...worker, ...lost, status, statusSinceMs: nowMs };
+}
+
+/** What a live stake vouches for. */
+export function vouchesOf({ nodeId, certificates, status }: Worker): readonly Vouch[] {
+  const isIn = status.kind === 'admitting' || status.kind === 'joining' || status.kind === 'member';
+  if (!isIn) return [];
+  const { confirmed, shown } = certificates;
+  const known = new Map([...confirmed, ...shown].map((one) => [one.fingerprint, { nodeId, ...one }]));
+  return [...known.values()];
 }

@@ -4,12 +4,13 @@ import { request as requestPlain } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spkiPin } from '#api';
-import type { ContestedNames, GatewayEntry } from '#domain';
+import type { GatewayEntry } from '#domain';
 import type { NodeKey } from '#seal';
 import { FakeChain, FakeClock, FakeKubernetes, type LogRecord, RecordingLog, settled } from '#testing';
 import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { FakeWorker, newKey } from './fake-worker.fixture.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
+import type { GatewayOptions } from './gateway-parts.ts';
 import { CLUSTER_ID, GATEWAY_ID, STAKER } from './ids.fixture.ts';
 import { type Link, linkTo } from './link.fixture.ts';
 import { testTls } from './tls.fixture.ts';
@@ -27,8 +28,8 @@ export class World implements AsyncDisposable {
   gateway: RunningGateway | undefined;
   /** What the chain answers counts as signed by validators. */
   isProven = false;
-  /** Where contested names are noted. */
-  contested: ContestedNames | undefined;
+  /** Further options of the gateway. */
+  options: Partial<GatewayOptions> = {};
   #link: Link | undefined;
   readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
@@ -72,7 +73,7 @@ export class World implements AsyncDisposable {
       config: this.config,
       clusterId: CLUSTER_ID,
       isProven: this.isProven,
-      ...(this.contested && { contested: this.contested }),
+      ...this.options,
       chain: this.chain,
       follower: this.chain,
       kubernetes: link.port,

@@ -38,6 +38,7 @@ const sentences: { readonly [E in keyof HostEvents]: string } = {
   'agent.refused': 'Agent refused',
   'agent.stopped': 'Agent stopped',
   'agent.state.changed': 'Agent state changed',
+  'certificates.vouched': 'Certificates vouched',
   'heartbeat.acknowledged': 'Heartbeat acknowledged',
   'gateway.directive': 'Directive of the gateway',
   'heartbeat.failed': 'Heartbeat failed',

@@ -14,6 +14,7 @@ import {
   Agent,
   AgentArguments,
   type AgentSupervisor,
+  GatewayConnector,
   HostClock,
   HostControl,
   JoinCredentialSource,
@@ -52,6 +53,7 @@ import {
   type ServiceBinding,
   type ServiceContainer,
 } from './plugin-services.ts';
+import { showCertificates } from './show-certificates.ts';
 import { defaultTaskPolicy, type TaskPolicy } from './tasks.ts';
 
 export interface HostOptions {
@@ -200,6 +202,12 @@ async function live(context: HostContext): Promise<HostOutcome> {
   const own = journal.section('host');
   await lifecycle.resume({ agent, journal: own });
   const chain = await parts.open(StakeChain);
+  // Embedders that bring no client of the gateway show nothing.
+  const gateways = parts.has(GatewayConnector) ? await parts.open(GatewayConnector) : undefined;
+  if (gateways) {
+    const [clock, log] = [parts.get(HostClock), parts.get(HostLog)];
+    void showCertificates({ agent, chain, gateways, events, clock, log, signal: lifecycle.signal });
+  }
   const catalog = await loadPlugins(context, await servicesOf(options, journal));
   life.use('plugins', catalog);
   return runNotified(context, { catalog, agent, chain, journal: own });

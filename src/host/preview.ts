@@ -88,6 +88,7 @@ const idleAgent: Agent = {
   state: () => ({ kind: 'idle' }),
   runningPods: async () => undefined,
   resourceUsage: async () => ({ cpuPercent: 0, memoryPercent: 0, diskPercent: 0 }),
+  k3sVersion: () => undefined,
 };
 
 async function planOf(catalog: Catalog, clock: Clock): Promise<string> {

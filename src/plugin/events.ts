@@ -56,6 +56,8 @@ export interface HostEvents {
   };
   'agent.stopped': { readonly pid: number | undefined; readonly killedPids: readonly number[] };
   'agent.state.changed': { readonly from: AgentState['kind']; readonly to: AgentState['kind'] };
+  /** The gateway vouches for these certificates of the agent: `kubelet`, `kube-proxy`, `k3s-controller`. */
+  'certificates.vouched': { readonly identities: readonly string[]; readonly isInForce: boolean };
   'heartbeat.acknowledged': { readonly sequence: number; readonly directives: readonly string[] };
   /** A directive that is about the stake: `rotate` or `top_up`. */
   'gateway.directive': { readonly directive: string; readonly reason: string };

@@ -58,9 +58,11 @@ export {
   type RegisterRequest,
   type Registration,
   type ResourceUsage,
+  type ShowCertificatesRequest,
   type SimulatedCost,
   StakeChain,
   type StakeTerms,
+  type VouchedCertificates,
 } from './services.ts';
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts';
 export { type Cardinality, type Point, point, type Token, token } from './token.ts';

@@ -152,6 +152,21 @@ export interface GatewayConnection extends AsyncDisposable {
   challenge(request: { nodeId: string; staker: string }, signal?: AbortSignal): Promise<Challenge>;
   register(request: RegisterRequest, signal?: AbortSignal): Promise<Registration>;
   heartbeat(request: HeartbeatRequest, signal?: AbortSignal): Promise<HeartbeatReply>;
+  /** Shows the agent's client certificates: each counts in the cluster only once the gateway has seen it. */
+  showCertificates(request: ShowCertificatesRequest, signal?: AbortSignal): Promise<VouchedCertificates>;
+}
+
+export interface ShowCertificatesRequest {
+  readonly challenge: Challenge;
+  readonly sealTokenId: string;
+  /** PEM, three at most: the whole set as it is on disk. */
+  readonly certificates: readonly string[];
+}
+export interface VouchedCertificates {
+  /** `kubelet`, `kube-proxy`, `k3s-controller`. */
+  readonly identities: readonly string[];
+  /** The cluster knows of them; if not, it is told as soon as it can be reached. */
+  readonly isInForce: boolean;
 }
 
 export interface Challenge {
@@ -236,6 +251,8 @@ export interface Agent {
   /** Pods running on this machine; undefined when the runtime does not answer. */
   runningPods(signal?: AbortSignal): Promise<number | undefined>;
   resourceUsage(): Promise<ResourceUsage>;
+  /** Of the installed k3s, `v1.36.2+k3s1`; undefined before it was asked. */
+  k3sVersion(): string | undefined;
 }
 export const Agent: Token<Agent> = token('agent');
 
@@ -278,6 +295,11 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
    * not become Ready within the join deadline. Never rejects; stays pending while all is well and after `stop`.
    */
   failed(): Promise<Error>;
+  /**
+   * PEM of the client certificates that k3s has written for this node: kubelet, kube-proxy, k3s controller, as far as they
+   * are there. k3s makes new ones at every start.
+   */
+  clientCertificates(): Promise<readonly string[]>;
   /**
    * Whether it cannot go on without a join credential: it does not run, its Node is gone, or the server refuses what it has.
    * Reads the current state each time; unknown counts as no.

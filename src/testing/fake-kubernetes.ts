@@ -177,9 +177,9 @@ export class FakeKubernetes implements KubernetesPort {
     }));
   }
 
-  async markNode({ nodeId, recordId }: { nodeId: string; recordId: string }) {
+  async markNode({ nodeId, recordId, tier }: { nodeId: string; recordId: string; tier: string }) {
     await this.#enter('markNode', nodeId);
-    this.updateNode(nodeId, { stakeRecordId: recordId });
+    this.updateNode(nodeId, { stakeRecordId: recordId, tier });
   }
   async cordonNode({ nodeId, reason }: { nodeId: string; reason: string }) {
     await this.#enter('cordonNode', nodeId);
@@ -230,6 +230,7 @@ export class FakeKubernetes implements KubernetesPort {
       isReady: true,
       isKubeletSilent: false,
       stakeRecordId: undefined,
+      tier: undefined,
       createdAtMs: this.#clock.nowMs(),
       readyChangedAtMs: this.#clock.nowMs(),
       isUnschedulable: false,

@@ -20,6 +20,8 @@ export class FakeAgent implements AgentSupervisor {
   stopping: Promise<void> = Promise.resolve();
   /** What `needsCredential` answers. */
   isInNeed = false;
+  /** What `clientCertificates` answers. */
+  certificates: readonly string[] = [];
   pods: number | undefined = 3;
   current: AgentState = { kind: 'idle' };
   readonly #failed = Promise.withResolvers<Error>();
@@ -32,6 +34,9 @@ export class FakeAgent implements AgentSupervisor {
   }
   async resourceUsage(): Promise<ResourceUsage> {
     return { cpuPercent: 12, memoryPercent: 34, diskPercent: 56 };
+  }
+  k3sVersion(): string | undefined {
+    return 'v1.36.2+k3s1';
   }
   async preflight(): Promise<void> {
     this.calls.push('preflight');
@@ -53,6 +58,9 @@ export class FakeAgent implements AgentSupervisor {
   }
   failed(): Promise<Error> {
     return this.#failed.promise;
+  }
+  async clientCertificates(): Promise<readonly string[]> {
+    return this.certificates;
   }
   async needsCredential(): Promise<boolean> {
     return this.isInNeed;

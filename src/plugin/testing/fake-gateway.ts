@@ -9,6 +9,7 @@ import type {
   HeartbeatRequest,
   RegisterRequest,
   Registration,
+  ShowCertificatesRequest,
 } from '#plugin';
 
 export function fakeRegistration(changes: Partial<Registration> = {}): Registration {
@@ -33,6 +34,7 @@ export class FakeGateways implements GatewayConnector {
   readonly calls: string[] = [];
   readonly registrations: RegisterRequest[] = [];
   readonly heartbeats: HeartbeatRequest[] = [];
+  readonly shown: ShowCertificatesRequest[] = [];
   /** What the next calls throw, by gateway URL or for all (`*`); taken away by `forgive`. */
   readonly failures = new Map<string, Error>();
   /** Set: a challenge says that the node would not be admitted. */
@@ -89,6 +91,11 @@ export class FakeGateways implements GatewayConnector {
         const directives = this.directives;
         this.directives = [];
         return { timestampMs: this.#clock.nowMs(), message: 'processed', directives };
+      },
+      showCertificates: async (request) => {
+        call('certificates');
+        this.shown.push(request);
+        return { identities: request.certificates.map(() => 'kubelet'), isInForce: true };
       },
       [Symbol.asyncDispose]: async () => {
         if (isOpen) this.open -= 1;

@@ -1,0 +1,215 @@
+import { fork } from 'node:child_process';
+import { Agent, createServer, request } from 'node:https';
+import {
+  createAccessTable,
+  createWebhook,
+  initialRules,
+  type KeyAndCertificate,
+  makeWebhookKey,
+} from '#authorizer';
+
+/**
+ * Answers of the authorizer webhook beside a bare Node HTTPS server that sends as many bytes, by turns, each in a process of its
+ * own; then how long an answer takes at rest and under a flood.
+ *
+ * usage: node --conditions=source bench/authorizer.ts [requests a turn] [nodes in the table]
+ */
+const [requests = 4_000, nodes = 5_000] = process.argv.slice(2, 4).map(Number);
+const turns = 5;
+const fingerprint = (index: number) => index.toString(16).padStart(64, '0');
+
+interface Start {
+  readonly kind: 'webhook' | 'bare';
+  readonly server: KeyAndCertificate;
+  readonly client: KeyAndCertificate;
+}
+
+const reviewBody = (index: number) =>
+  JSON.stringify({
+    kind: 'SubjectAccessReview',
+    apiVersion: 'authorization.k8s.io/v1',
+    metadata: {},
+    spec: {
+      resourceAttributes: { verb: 'get', version: 'v1', resource: 'nodes', name: `worker-${index}` },
+      user: `system:node:worker-${index}`,
+      groups: ['system:nodes', 'system:authenticated'],
+      extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${fingerprint(index)}`] },
+    },
+    status: { allowed: false },
+  });
+
+if (process.send) process.once('message', serve);
+else await measure();
+
+function serve({ kind, server, client }: Start): void {
+  const tls = { ...server, clientCert: client.cert };
+  const listener = kind === 'bare' ? bare(tls) : webhook(tls);
+  listener.listen(0, '127.0.0.1', () => process.send?.(listener.address()));
+  process.on('message', () => process.send?.(process.cpuUsage()));
+}
+
+function bare({ cert, key, clientCert }: KeyAndCertificate & { readonly clientCert: string }) {
+  const body = JSON.stringify({
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SubjectAccessReview',
+    status: { allowed: false },
+  });
+  const options = { cert, key, ca: clientCert, requestCert: true, keepAliveTimeout: 0 };
+  return createServer(options, (incoming, response) => {
+    incoming.resume();
+    incoming.on('end', () => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
+      response.end(body);
+    });
+  });
+}
+
+function webhook(tls: KeyAndCertificate & { readonly clientCert: string }) {
+  const table = createAccessTable();
+  table.setRules({ ...initialRules, mode: 'enforce', isSettling: false });
+  for (let index = 0; index < nodes; index += 1)
+    table.setNode({
+      nodeId: `worker-${index}`,
+      standing: 'live',
+      vouches: [{ identity: 'kubelet', fingerprint: fingerprint(index) }],
+    });
+  return createWebhook({ tls, table, onDenial: () => undefined, onUnreadable: () => undefined });
+}
+
+async function measure(): Promise<void> {
+  const [server, client] = await Promise.all([makeWebhookKey('server'), makeWebhookKey('client')]);
+  const [tested, control] = await Promise.all([
+    launch({ kind: 'webhook', server, client }),
+    launch({ kind: 'bare', server, client }),
+  ]);
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: 16,
+    ca: server.cert,
+    cert: client.cert,
+    key: client.key,
+  });
+  await rate(agent, tested, 500);
+  await rate(agent, control, 500);
+  const ratios: number[] = [];
+  for (let turn = 0; turn < turns; turn += 1) {
+    const own = await costOf(agent, tested);
+    const other = await costOf(agent, control);
+    ratios.push(other.cpuUs / own.cpuUs);
+    for (const [name, { perSecond, cpuUs }] of [
+      ['webhook', own],
+      ['bare', other],
+    ] as const)
+      console.log(`${name}: ${perSecond.toFixed(0)} answers a second, ${cpuUs.toFixed(0)} µs of CPU each`);
+  }
+  console.log(
+    `bare : webhook, CPU of an answer, median: ${quantile(ratios, 0.5).toFixed(2)} (${nodes} nodes in the table)`,
+  );
+  const slow = new Agent({
+    keepAlive: true,
+    maxSockets: 1,
+    ca: server.cert,
+    cert: client.cert,
+    key: client.key,
+  });
+  const rest = await latencies(slow, tested, 400);
+  const stop = new AbortController();
+  // 1 000 a second, as an API server under load asks.
+  const flood = floodAt(agent, tested, 1_000, stop.signal);
+  const busy = await latencies(slow, tested, 400);
+  stop.abort();
+  await flood;
+  for (const [name, times] of [
+    ['at rest', rest],
+    ['1 000 a second', busy],
+  ] as const)
+    console.log(
+      `${name}: p50 ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`,
+    );
+  for (const target of [tested, control]) target.child.kill();
+  agent.destroy();
+  slow.destroy();
+}
+
+interface Target {
+  readonly port: number;
+  readonly child: ReturnType<typeof fork>;
+}
+
+async function launch(start: Start): Promise<Target> {
+  const child = fork(import.meta.filename, process.argv.slice(2));
+  const listening = new Promise<{ port: number }>((resolve) =>
+    child.once('message', (message) => resolve(message as { port: number })),
+  );
+  child.send(start);
+  return { port: (await listening).port, child };
+}
+
+async function costOf(agent: Agent, target: Target) {
+  const before = await cpuUsOf(target);
+  const perSecond = await rate(agent, target, requests);
+  return { perSecond, cpuUs: ((await cpuUsOf(target)) - before) / requests };
+}
+
+async function cpuUsOf({ child }: Target): Promise<number> {
+  const answer = new Promise<NodeJS.CpuUsage>((resolve) =>
+    child.once('message', (message) => resolve(message as NodeJS.CpuUsage)),
+  );
+  child.send('cpu');
+  const { user, system } = await answer;
+  return user + system;
+}
+
+async function rate(agent: Agent, target: Target, count: number): Promise<number> {
+  const beganAtMs = performance.now();
+  let left = count;
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      while (left > 0) {
+        left -= 1;
+        await ask(agent, target, left % nodes);
+      }
+    }),
+  );
+  return (count * 1_000) / (performance.now() - beganAtMs);
+}
+
+async function latencies(agent: Agent, target: Target, count: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const beganAtMs = performance.now();
+    await ask(agent, target, index % nodes);
+    times.push(performance.now() - beganAtMs);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return times;
+}
+
+async function floodAt(agent: Agent, target: Target, perSecond: number, signal: AbortSignal): Promise<void> {
+  const under = new Set<Promise<void>>();
+  while (!signal.aborted) {
+    for (let index = 0; index < perSecond / 100; index += 1) {
+      const asked = ask(agent, target, index).finally(() => under.delete(asked));
+      under.add(asked);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await Promise.all(under);
+}
+
+function ask(agent: Agent, { port }: Target, index: number): Promise<void> {
+  const body = reviewBody(index);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const outgoing = request({ agent, host: '127.0.0.1', port, method: 'POST', headers }, (incoming) => {
+    incoming.resume();
+    incoming.on('end', () => resolve());
+  });
+  outgoing.once('error', reject);
+  outgoing.end(body);
+  return promise;
+}
+
+function quantile(values: readonly number[], part: number): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(part * (values.length - 1))] ?? Number.NaN;
+}

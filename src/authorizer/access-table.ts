@@ -1,0 +1,89 @@
+import type { Vouch } from '#domain';
+
+/**
+ * What is known of a staked node: `live` while its stake is good and it is admitted, `out` from the moment its eviction is
+ * decided.
+ */
+export interface NodeAccess {
+  readonly nodeId: string;
+  readonly standing: 'live' | 'out';
+  /** The certificates that its stake vouches for; none of a node that is out. */
+  readonly vouches: readonly Pick<Vouch, 'identity' | 'fingerprint'>[];
+}
+
+/** What does not depend on a single node. */
+export interface AccessRules {
+  /** `observe`: everything passes, and what `enforce` would refuse is counted. */
+  readonly mode: 'observe' | 'enforce';
+  /** Names of the operator's own Nodes: they are not judged. */
+  readonly operatorsNames: readonly string[];
+  /** Certificates of the shared identities on the servers themselves, as fingerprints. */
+  readonly serverFingerprints: readonly string[];
+  /** Users that may act as a node: `system:serviceaccount:<namespace>:<name>`. */
+  readonly impersonators: readonly string[];
+  /** There are agents without a stake: nobody vouches for the shared identities of theirs, so unknown ones pass. */
+  readonly hasOrdinaryAgents: boolean;
+  /** Shortly after a start: a live node that has not shown its certificate yet passes. */
+  readonly isSettling: boolean;
+}
+
+export const initialRules: AccessRules = {
+  mode: 'observe',
+  operatorsNames: [],
+  serverFingerprints: [],
+  impersonators: [],
+  hasOrdinaryAgents: false,
+  isSettling: true,
+};
+
+/** The decision table, held by fingerprint: a question costs three look-ups. */
+export interface AccessTable {
+  rules(): AccessRules;
+  isOperators(nodeName: string): boolean;
+  isServers(fingerprint: string): boolean;
+  isImpersonator(user: string): boolean;
+  standingOf(nodeName: string): NodeAccess['standing'] | undefined;
+  vouchOf(fingerprint: string): Pick<Vouch, 'nodeId' | 'identity'> | undefined;
+  setRules(rules: AccessRules): void;
+  setNode(node: NodeAccess): void;
+  forget(nodeId: string): void;
+}
+
+export function createAccessTable(): AccessTable {
+  let rules = initialRules;
+  let operators: ReadonlySet<string> = new Set();
+  let servers: ReadonlySet<string> = new Set();
+  let impersonators: ReadonlySet<string> = new Set();
+  const nodes = new Map<string, NodeAccess>();
+  const vouches = new Map<string, Pick<Vouch, 'nodeId' | 'identity'>>();
+
+  function forget(nodeId: string): void {
+    // Another node may have shown it since.
+    for (const { fingerprint } of nodes.get(nodeId)?.vouches ?? [])
+      if (vouches.get(fingerprint)?.nodeId === nodeId) vouches.delete(fingerprint);
+    nodes.delete(nodeId);
+  }
+
+  return {
+    rules: () => rules,
+    isOperators: (nodeName) => operators.has(nodeName),
+    isServers: (fingerprint) => servers.has(fingerprint),
+    isImpersonator: (user) => impersonators.has(user),
+    standingOf: (nodeName) => nodes.get(nodeName)?.standing,
+    vouchOf: (fingerprint) => vouches.get(fingerprint),
+    setRules(next) {
+      rules = next;
+      operators = new Set(next.operatorsNames);
+      servers = new Set(next.serverFingerprints);
+      impersonators = new Set(next.impersonators);
+    },
+    setNode(node) {
+      forget(node.nodeId);
+      nodes.set(node.nodeId, node);
+      if (node.standing !== 'live') return;
+      for (const { fingerprint, identity } of node.vouches)
+        vouches.set(fingerprint, { nodeId: node.nodeId, identity });
+    },
+    forget,
+  };
+}

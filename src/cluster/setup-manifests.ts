@@ -1,0 +1,29 @@
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { stringify } from 'yaml';
+import {
+  allPolicies,
+  type GatewayIdentity,
+  gatewayAccount,
+  gatewayRights,
+  namesHomes,
+} from './gateway-rights.ts';
+
+/**
+ * Everything that `setup` keeps in a cluster besides the names themselves, in the order in which it is written: by the time
+ * the gateway gets its rights, it is already bound.
+ */
+export function setupObjects(gateway: GatewayIdentity): readonly KubernetesObject[] {
+  return [
+    ...namesHomes(),
+    ...allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]),
+    ...gatewayAccount(gateway),
+    ...gatewayRights(gateway),
+  ];
+}
+
+/** The same as one file for `kubectl apply`. The names are missing: `setup` lists those of the cluster that it looks at. */
+export function setupManifests(gateway: GatewayIdentity = { kind: 'service-account' }): string {
+  return setupObjects(gateway)
+    .map((object) => stringify(object, { lineWidth: 0 }))
+    .join('---\n');
+}

@@ -1,0 +1,185 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import type { KubernetesNode, VouchTable } from '#domain';
+import { settled } from '#testing';
+import { bannedNames } from './authorizer-files.ts';
+import { nodeAccessOf, obstaclesToEnforcing } from './authorizer-rules.ts';
+import { CERTIFICATE_LIFE_MS } from './claims.ts';
+import { staker } from './members.fixture.ts';
+import { aWorker } from './worker.fixture.ts';
+import { World } from './world.fixture.ts';
+
+const fingerprint = 'a'.repeat(64);
+
+/** Vouches for the kubelets of these nodes. */
+function vouchesFor(names: ReadonlySet<string>): VouchTable {
+  const ofNode = (nodeId: string) =>
+    names.has(nodeId) ? [{ nodeId, identity: 'kubelet', fingerprint, notAfterMs: 0 } as const] : [];
+  return { ofNode, byFingerprint: () => undefined };
+}
+
+describe('what speaks against enforcing', () => {
+  const node = (name: string, isReady = true) => [name, { name, isReady } as KubernetesNode] as const;
+  const ready = {
+    nodes: new Map([node('server'), node('worker-1'), node('off', false)]),
+    names: new Map([
+      ['server', 'ordinary'],
+      ['worker-1', 'basic'],
+    ]),
+    vouches: vouchesFor(new Set(['worker-1'])),
+    serverFingerprints: [fingerprint],
+    hasOrdinaryAgents: false,
+  };
+  test('nothing, when every Ready Node is vouched for or listed', () => {
+    expect(obstaclesToEnforcing(ready)).toEqual([]);
+  });
+  test.each([
+    ['a Ready Node without a vouched certificate', { vouches: vouchesFor(new Set()) }, /worker-1/],
+    ['no vouching at all', { vouches: undefined }, /worker-1/],
+    ['unknown certificates of the server', { serverFingerprints: [] }, /gateway authorizer/],
+    ['Nodes that were not read', { nodes: undefined }, /not been read/],
+  ])('%s', (_what, change, sentence) => {
+    expect(obstaclesToEnforcing({ ...ready, ...change }).join()).toMatch(sentence);
+  });
+  test('not the server’s certificates, where ordinary agents have unknown ones anyway', () => {
+    expect(obstaclesToEnforcing({ ...ready, serverFingerprints: [], hasOrdinaryAgents: true })).toEqual([]);
+  });
+});
+
+test('a worker that leaves takes its certificates along', () => {
+  const vouches = vouchesFor(new Set(['worker-1']));
+  expect(nodeAccessOf(aWorker(), vouches)).toMatchObject({ standing: 'live', vouches: [{ fingerprint }] });
+  for (const kind of ['evicting', 'evicted'] as const)
+    expect(nodeAccessOf(aWorker({ status: { kind, reason: 'slashed' } }), vouches)).toEqual({
+      nodeId: 'worker-1',
+      standing: 'out',
+      vouches: [],
+    });
+});
+
+test('banned names stand as long as a certificate can live, unless the node is admitted again', () => {
+  const ban = (value: string, sinceMs: number) =>
+    ({ subject: 'node_id', value, reason: 'slashed', sinceMs, recordId: undefined }) as const;
+  const bans = [
+    ban('b', 10),
+    ban('a', 10),
+    ban('old', 0),
+    ban('in', 10),
+    { ...ban('0x1', 10), subject: 'staker' as const },
+  ];
+  const workerOf = (nodeId: string) => (nodeId === 'in' ? aWorker({ nodeId }) : undefined);
+  expect(bannedNames(bans, workerOf, CERTIFICATE_LIFE_MS)).toEqual(['a', 'b']);
+});
+
+describe('a gateway with an authorizer', () => {
+  const program = {
+    file: join(import.meta.dirname, '../authorizer/authorizer-program.fixture.ts'),
+    args: [],
+  };
+
+  async function start(
+    mode: 'observe' | 'enforce',
+    vouched: ReadonlySet<string>,
+    ...nodes: readonly string[]
+  ): Promise<World> {
+    const world = await World.create();
+    for (const name of nodes) world.kubernetes.addNode(name);
+    const serverCertificates = join(world.directory, 'server-certificates.json');
+    world.config = {
+      ...world.config,
+      authorizer: { mode, port: 0, impersonators: [], ordinaryAgents: false, serverCertificates },
+    };
+    world.options = { authorizerProgram: program, vouches: vouchesFor(vouched) };
+    await writeFile(serverCertificates, JSON.stringify(['5'.repeat(64)]));
+    await world.startGateway();
+    return world;
+  }
+
+  const check = async (world: World) =>
+    (await world.gateway?.health())?.find(({ name }) => name === 'authorizer');
+
+  /** The process is a real one: what it tells comes in its own time. */
+  async function until(world: World, isDone: () => Promise<boolean>): Promise<void> {
+    for (let left = 400; left > 0; left -= 1) {
+      if (await isDone()) return;
+      await sleep(20);
+      await world.pass(1_000);
+    }
+    throw new Error('it did not come');
+  }
+
+  async function ask(world: World, nodeId: string): Promise<string> {
+    const file = (name: string) => readFile(join(world.config.stateDir, 'authorizer', name), 'utf8');
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port: world.gateway?.authorizerPort(),
+        method: 'POST',
+        ca: await file('webhook.crt'),
+        cert: await file('api-server.crt'),
+        key: await file('api-server.key'),
+        agent: false,
+      },
+      (incoming) => {
+        text(incoming).then((body) => resolve(body), reject);
+      },
+    );
+    outgoing.once('error', reject);
+    const extra = { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${fingerprint}`] };
+    outgoing.end(
+      JSON.stringify({
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SubjectAccessReview',
+        spec: { user: `system:node:${nodeId}`, groups: ['system:nodes'], extra },
+      }),
+    );
+    return promise;
+  }
+
+  test('a slash is refused at the webhook, and written for the servers, as soon as it is decided', async () => {
+    await using world = await start('enforce', new Set(['worker-1']));
+    await until(world, async () => world.gateway?.authorizerPort() !== undefined);
+    const worker = await world.member('worker-1');
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+    expect(await ask(world, 'worker-1')).toContain('"allowed":false}');
+    world.chain.slash(worker.recordId);
+    await settled(60);
+    await until(world, async () => (await ask(world, 'worker-1')).includes('k3s-daas/node-out worker-1'));
+    const banned = join(world.config.stateDir, 'authorizer', 'banned.json');
+    await until(world, async () => (await readFile(banned, 'utf8')) === '{"names":["worker-1"]}\n');
+  }, 60_000);
+
+  test('does not enforce before every Ready Node is vouched for, says which is not, and does not fall back later', async () => {
+    const vouched = new Set<string>();
+    await using world = await start('enforce', vouched, 'worker-1');
+    await until(world, async () => (await check(world))?.detail.includes('worker-1') === true);
+    expect((await check(world))?.isOk).toBe(false);
+    expect(await ask(world, 'worker-1')).toContain('"allowed":false}');
+    vouched.add('worker-1');
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+
+    await world.member('worker-2', { staker: staker(2) });
+    await world.restartGateway();
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+    expect((await world.audit()).filter(({ event }) => event === 'authorizer.mode')).toHaveLength(1);
+  }, 60_000);
+
+  test('in observe refuses nothing, and writes down what it would refuse', async () => {
+    await using world = await start('observe', new Set());
+    await until(world, async () => (await check(world))?.detail === 'observes');
+    // The time in which a node may still show its certificates.
+    await world.pass(31_000);
+    expect(await ask(world, 'stranger')).toContain('"allowed":false}');
+    await until(world, async () =>
+      (await world.audit()).some(
+        ({ event, code, subject }) =>
+          event === 'access.would_be_refused' && code === 'not-vouched' && subject === 'stranger',
+      ),
+    );
+  }, 60_000);
+});

@@ -1,0 +1,206 @@
+import {
+  type AccessRules,
+  type Authorizer,
+  type AuthorizerProgram,
+  type CountedDenial,
+  createAuthorizer,
+} from '#authorizer';
+import { type Clock, errorFields, type Log, systemClock } from '#base';
+import type { VouchTable } from '#domain';
+import type { Audit } from './audit.ts';
+import { bannedNames, serverFingerprints, webhookTls, writeBannedFile } from './authorizer-files.ts';
+import { nodeAccessOf, obstaclesToEnforcing, rulesOf } from './authorizer-rules.ts';
+import type { RunnableGatewayConfig } from './config.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { Registry } from './registry.ts';
+
+export interface AuthorizerFeedOptions {
+  readonly config: RunnableGatewayConfig;
+  readonly program: AuthorizerProgram;
+  readonly registry: Registry;
+  readonly reconciler: Pick<Reconciler, 'nodes' | 'names'>;
+  readonly vouches: VouchTable | undefined;
+  readonly audit: Audit;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The authorizer, fed with what the gateway decides. */
+export interface AuthorizerFeed {
+  /** Until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** What `/readyz` says about it. */
+  status(): { readonly isOk: boolean; readonly detail: string };
+  port(): number | undefined;
+  mode(): AccessRules['mode'];
+  /** Of which nodes the certificates have changed. */
+  changed(nodeId: string): void;
+}
+
+interface Feed extends AuthorizerFeedOptions {
+  readonly authorizer: Authorizer;
+  readonly settledAtMs: number;
+  /** Nodes to tell about in this turn of the loop. */
+  readonly due: Set<string>;
+  /** When a kind of refusal was last written down. */
+  readonly noted: Map<string, { atMs: number; count: number }>;
+  obstacles: readonly string[];
+  fingerprints: readonly string[];
+  lastRules: string;
+  lastBanned: string | undefined;
+}
+
+const lookEveryMs = 1_000;
+const noteEveryMs = 3_600_000;
+const mostNoted = 10_000;
+/** An honest agent shows its certificates with a heartbeat at the latest. */
+const settlingHeartbeats = 3;
+
+export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Promise<AuthorizerFeed> {
+  const { config, program, clock, log, registry } = options;
+  const authorizer = createAuthorizer({
+    program,
+    tls: await webhookTls(config),
+    host: '127.0.0.1',
+    port: config.authorizer.port,
+    // A real process: what it takes is measured by the machine's own clock.
+    clock: systemClock,
+    log: log.child({ part: 'authorizer' }),
+    onDenials: (denials, mode) => noteDenials(feed, denials, mode),
+  });
+  const feed: Feed = {
+    ...options,
+    authorizer,
+    settledAtMs: clock.monotonicMs() + settlingHeartbeats * config.heartbeatIntervalMs,
+    due: new Set(),
+    noted: new Map(),
+    obstacles: [],
+    fingerprints: [],
+    lastRules: '',
+    lastBanned: undefined,
+  };
+  registry.onWorkerChange((before, after) => changed(feed, (after ?? before)?.nodeId ?? ''));
+  return {
+    async run(signal) {
+      authorizer.setNodes(registry.workers().map((worker) => nodeAccessOf(worker, options.vouches)));
+      await Promise.all([authorizer.run(signal), lookAround(feed, signal)]);
+    },
+    status: () => statusOf(feed),
+    port: () => authorizer.port(),
+    mode: () => authorizer.rules().mode,
+    changed: (nodeId) => changed(feed, nodeId),
+  };
+}
+
+/** In the next turn: whoever keeps the vouches hears of the same change. */
+function changed(feed: Feed, nodeId: string): void {
+  if (feed.due.size === 0) setImmediate(() => tellDue(feed));
+  feed.due.add(nodeId);
+}
+
+function tellDue({ due, registry, vouches, authorizer }: Feed): void {
+  const nodeIds = [...due];
+  due.clear();
+  const workers = nodeIds.flatMap((nodeId) => registry.worker(nodeId) ?? []);
+  authorizer.setNodes(
+    workers.map((worker) => nodeAccessOf(worker, vouches)),
+    nodeIds.filter((nodeId) => registry.worker(nodeId) === undefined),
+  );
+}
+
+async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
+  const { clock, log } = feed;
+  while (!signal.aborted) {
+    try {
+      await look(feed);
+    } catch (error) {
+      log.warn('The authorizer could not be told what has changed', errorFields(error));
+    }
+    await clock.sleep(lookEveryMs, signal).catch(() => undefined);
+  }
+}
+
+async function look(feed: Feed): Promise<void> {
+  const { config, registry, reconciler, authorizer, clock } = feed;
+  feed.fingerprints = await serverFingerprints(config.authorizer.serverCertificates);
+  const names = reconciler.names();
+  const isEnforced = await mayEnforce(feed);
+  const isSettling = clock.monotonicMs() < feed.settledAtMs;
+  const rules = rulesOf(config.authorizer, {
+    names,
+    serverFingerprints: feed.fingerprints,
+    isEnforced,
+    isSettling,
+  });
+  const text = JSON.stringify(rules);
+  if (text !== feed.lastRules) {
+    feed.lastRules = text;
+    authorizer.setRules(rules);
+  }
+  const banned = bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs());
+  const bannedText = banned.join(' ');
+  if (bannedText === feed.lastBanned) return;
+  await writeBannedFile(config, banned);
+  feed.lastBanned = bannedText;
+}
+
+/**
+ * Enforcing begins when nothing speaks against it, and does not end by what comes later: a Node without a vouched
+ * certificate could switch it off otherwise. It is remembered over restarts.
+ */
+async function mayEnforce(feed: Feed): Promise<boolean> {
+  const { config, registry, reconciler, vouches, fingerprints, audit, clock, log } = feed;
+  if (config.authorizer.mode !== 'enforce') {
+    if (registry.moment('authorizer-enforced') !== undefined) {
+      await registry.save({ moments: { 'authorizer-enforced': undefined } });
+      audit.record('authorizer.mode', { mode: config.authorizer.mode });
+    }
+    feed.obstacles = [];
+    return false;
+  }
+  if (registry.moment('authorizer-enforced') !== undefined) return true;
+  feed.obstacles = obstaclesToEnforcing({
+    nodes: reconciler.nodes(),
+    names: reconciler.names(),
+    vouches,
+    serverFingerprints: fingerprints,
+    hasOrdinaryAgents: config.authorizer.ordinaryAgents,
+  });
+  if (feed.obstacles.length > 0) return false;
+  await audit.note('authorizer.mode', { mode: 'enforce' });
+  await registry.save({ moments: { 'authorizer-enforced': clock.nowMs() } });
+  log.info('The authorizer enforces', { event: 'authorizer.enforces' });
+  return true;
+}
+
+function statusOf({ authorizer, config, obstacles }: Feed): { isOk: boolean; detail: string } {
+  const failure = authorizer.failure();
+  if (failure !== undefined) return { isOk: false, detail: failure };
+  const [obstacle] = obstacles;
+  if (obstacle !== undefined)
+    return { isOk: false, detail: `observes, and cannot enforce yet: ${obstacles.join('; ')}` };
+  return { isOk: true, detail: config.authorizer.mode === 'enforce' ? 'enforces' : 'observes' };
+}
+
+/** One line for a kind of refusal and hour: a kubelet repeats what was refused every few seconds. */
+function noteDenials(feed: Feed, denials: readonly CountedDenial[], mode: AccessRules['mode']): void {
+  const { noted, audit, log, clock } = feed;
+  const nowMs = clock.monotonicMs();
+  for (const { code, subject, count } of denials) {
+    const key = `${mode} ${code} ${subject}`;
+    const before = noted.get(key);
+    const total = (before?.count ?? 0) + count;
+    if (before && nowMs - before.atMs < noteEveryMs) {
+      noted.set(key, { atMs: before.atMs, count: total });
+      continue;
+    }
+    if (noted.size >= mostNoted) noted.clear();
+    noted.set(key, { atMs: nowMs, count: 0 });
+    const event = mode === 'enforce' ? 'access.refused' : 'access.would_be_refused';
+    audit.record(event, { code, subject, count: total });
+    log.warn(
+      mode === 'enforce' ? 'The authorizer has refused requests' : 'The authorizer would refuse requests',
+      { event, reason: code, detail: `${subject}, ${total} times` },
+    );
+  }
+}
