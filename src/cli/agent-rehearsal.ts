@@ -33,7 +33,6 @@ export async function rehearse(
     version,
   } = await inspectAgent({ ...value.agent, args: [...args] }, process.env, nodeId);
   const deployment = await deploymentOf(settings);
-  refuseAnyTerms(settings, deployment);
   const chain = createChainClient({
     ...(await chainAccessOf(settings)),
     deployment,
@@ -41,6 +40,7 @@ export async function rehearse(
   });
   const wallet = await stakerOf(settings, { chain, nodeId });
   const cluster = await chain.cluster();
+  refuseAnyTerms(settings, deployment);
   const { plan, stop } = await previewStake({
     chain,
     wallet,

@@ -18,7 +18,6 @@ import { type Loaded, nodeIdOf } from './settings.ts';
 export async function openChainAccess(parts: Composition, settings: Loaded): Promise<ChainClient> {
   const log = parts.get(HostLog);
   const deployment = await deploymentOf(settings);
-  refuseAnyTerms(settings, deployment);
   sayTrust(deployment, log);
   return createChainClient({
     ...(await chainAccessOf(settings)),
@@ -31,13 +30,26 @@ export async function openChainAccess(parts: Composition, settings: Loaded): Pro
 export async function openStakeChain(parts: Composition, settings: Loaded): Promise<StakeChain> {
   const client = await parts.open(ChainAccess);
   const journal = parts.get(HostJournal).section('chain');
-  return createStakeChain({
+  const chain = createStakeChain({
     client,
     wallet: await stakerOf(settings, { chain: client, nodeId: nodeIdOf(settings), journal }),
     journal,
     log: parts.get(HostLog).child({ part: 'chain' }),
     gasBudgets: settings.value.chain.gasBudgets,
   });
+  // Only where a stake would be made: a node that has one is asked for no consent.
+  const named = () => refuseAnyTerms(settings, client.deployment);
+  return {
+    ...chain,
+    join: async (request, signal) => {
+      named();
+      return chain.join(request, signal);
+    },
+    stakeForNode: async (request, signal) => {
+      named();
+      return chain.stakeForNode(request, signal);
+    },
+  };
 }
 
 export async function openSigner(parts: Composition, settings: Loaded): Promise<NodeIdentity & ProofSigner> {
