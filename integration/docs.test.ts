@@ -190,6 +190,8 @@ describe('a cluster with a worker, as the page has it', () => {
     );
     const created = await operator.run(take(guide, '--slasher SLASHER_1'), [
       ...onServer(),
+      // Nobody waits an hour in a test: the vote that executes waits for the end of the challenge time.
+      ['--challenge 1h', '--challenge 2s'],
       ['SLASHER_1', slasher ?? ''],
       ['SLASHER_2', other ?? ''],
       ['TREASURY', await addressOf(join(operator.directory, 'admin.key'))],
