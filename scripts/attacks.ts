@@ -743,6 +743,14 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'the only full node hides a slash, and the slashed worker comes with its old token',
+        defence: 'alone it is believed only a stake that changed within 15 minutes; else two have to agree',
+        tests: [
+          'does not admit the worker whose slash it hides, by the old token; the honest ones of two show the slash',
+          'what the only full node hides behind has the time at which it was signed, and does not become newer',
+        ],
+      },
+      {
         attack: 'strangers keep the gateway busy with proofs',
         defence: 'two verifications a second for all together, before a body is read',
         tests: ['one address, and all together, may cost so many verifications; a body is not read before'],

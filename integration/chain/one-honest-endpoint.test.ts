@@ -113,6 +113,20 @@ test('a record from before a change that the cluster names counts as not read wh
   expect((await client.records([recordId])).get(recordId)).toBeUndefined();
 });
 
+test('what the only full node hides behind has the time at which it was signed, and does not become newer', async () => {
+  const { recordId } = await joined();
+  const client = await openClient(liars.map(({ url }) => url).slice(0, 1));
+  const before = await client.cluster();
+  const { writtenAtMs } = (await client.records([recordId])).get(recordId) ?? {};
+  expect(writtenAtMs).toBeGreaterThan(0);
+  expect(before.writtenAtMs).toBe(writtenAtMs);
+  hideChangesOf(recordId, world.deployment.clusterId);
+  await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+  expect(await client.cluster()).toMatchObject({ version: before.version, writtenAtMs });
+  expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'active', writtenAtMs });
+  expect(client.freshness()?.endpointsAgreed).toBe(1);
+});
+
 test('a full node whose validators are others, or that skips an epoch, proves nothing', async () => {
   const { recordId } = await joined();
   world.devnet.advanceEpoch();

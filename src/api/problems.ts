@@ -51,6 +51,7 @@ export const PROBLEMS = {
   name_claimed: kind(409, 'Somebody else may have a certificate of this name'),
   cluster_full: kind(409, 'The cluster has as many staked nodes as its operator admits', later),
   breaker_tripped: kind(503, 'Too many nodes went at once: the operator has to look', later),
+  proof_too_old: kind(503, 'One full node alone could hide what happened to this stake', later),
   chain_unavailable: kind(503, 'The facts on chain cannot be read now', later),
   cluster_unavailable: kind(503, 'The cluster cannot be reached now', later),
   storage_unavailable: kind(503, 'The gateway cannot write its state and audit file now', later),

@@ -66,6 +66,8 @@ export interface ClusterSnapshot {
   readonly version: bigint;
   /** The chain's clock when it was read. */
   readonly nowMs: number;
+  /** The chain's time of its last write; `undefined` where nothing is proven. */
+  readonly writtenAtMs: number | undefined;
 }
 export interface Balance {
   /** In coin objects: what this project spends. */
@@ -111,8 +113,8 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
       await clusterState(signal);
     },
     cluster: async (signal) => {
-      const { state, version, nowMs } = await clusterState(signal);
-      return clusterFacts(state, version, nowMs);
+      const { state, version, nowMs, writtenAtMs } = await clusterState(signal);
+      return { ...clusterFacts(state, version, nowMs), writtenAtMs };
     },
     records: (ids, signal) => readRecords(reading, ids, signal),
     tokens: (ids, signal) => readTokens(reading, ids, signal),
@@ -187,7 +189,7 @@ async function readCluster(reading: Reading, signal?: AbortSignal): Promise<Clus
     const state = decodeCluster(object.content);
     reading.recordsTable = state.nodes.id;
     if (proofs) reading.changes = changesIn(clusterFacts(state, object.version, nowMs));
-    return { state, version: object.version, nowMs };
+    return { state, version: object.version, nowMs, writtenAtMs: object.writtenAtMs };
   }, signal);
 }
 
@@ -212,8 +214,8 @@ function changesIn({ criticalRing, otherRing }: Cluster): ReadonlyMap<string, bi
 }
 
 function readRecords(reading: Reading, ids: readonly string[], signal?: AbortSignal) {
-  const decode = ({ content }: ReadObject): StakeRecord | undefined => {
-    const record = recordFacts(content);
+  const decode = ({ content, writtenAtMs }: ReadObject): StakeRecord | undefined => {
+    const record = { ...recordFacts(content), writtenAtMs };
     return record.cluster === reading.deployment.clusterId ? record : undefined;
   };
   const type = typeIn(reading.deployment, staking.MODULE, 'StakeRecord');

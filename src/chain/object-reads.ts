@@ -13,6 +13,8 @@ export interface ReadObject {
   /** A transaction names a shared object with the version at which it was shared. */
   readonly initialSharedVersion: bigint | undefined;
   readonly previousTransaction: string;
+  /** The chain's time of the checkpoint that it was written in; of proven objects alone. */
+  readonly writtenAtMs?: number;
 }
 
 /** Objects by id, in batches of 50 (the SDK's); those that do not exist are missing from the map. */

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Deployment } from '#chain';
 import type { RunnableGatewayConfig } from '#gateway';
 import {
+  GatewayAgreement,
   GatewayChain,
   GatewayClock,
   GatewayFigures,
@@ -32,6 +33,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayChain, () => chain)
     .register(GatewayFollower, () => follower)
     .register(GatewayFigures, () => () => ({}))
+    .register(GatewayAgreement, () => () => 2)
     .register(GatewayProofs, () => async () => ['0xa'])
     .register(GatewayKubernetes, () => kubernetes);
   const options = await gatewayOptions(parts, {
@@ -41,6 +43,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     isProven: true,
   });
   expect(options).toMatchObject({ config, clusterId: '0xcluster', endpoints: 1 });
+  expect(options.endpointsAgreed?.()).toBe(2);
   expect(await options.takeProof?.('')).toEqual(['0xa']);
   expect([options.chain, options.follower, options.kubernetes, options.clock, options.log]).toEqual([
     chain,

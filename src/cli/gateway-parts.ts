@@ -20,6 +20,8 @@ export const GatewayChain: Token<ChainReader> = token('gateway/chain');
 export const GatewayFollower: Token<ChangeFollower> = token('gateway/follower');
 /** The figures of the chain endpoints, for `/readyz`. */
 export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = token('gateway/figures');
+/** How many chain endpoints show nothing newer; `undefined`: nothing is proven. */
+export const GatewayAgreement: Token<GatewayOptions['endpointsAgreed']> = token('gateway/agreement');
 /** Takes the proofs that anybody brings. */
 export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
 /** The connection to the Kubernetes API server. */
@@ -57,6 +59,10 @@ export function gatewayParts({ config, deployment, access, log }: GatewayComposi
         chain_endpoints: chain.endpoints.status().map(endpointFigures),
         chain_proof: freshnessFigures(chain.freshness(), clock.nowMs()),
       });
+    })
+    .register(GatewayAgreement, (parts) => {
+      const chain = parts.get(client);
+      return () => chain.freshness()?.endpointsAgreed ?? 0;
     })
     .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
@@ -97,5 +103,6 @@ export async function gatewayOptions(
     log: parts.get(GatewayLog),
     figures: parts.get(GatewayFigures),
     takeProof: parts.get(GatewayProofs),
+    endpointsAgreed: parts.get(GatewayAgreement),
   };
 }

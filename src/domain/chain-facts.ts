@@ -35,6 +35,8 @@ export interface StakeRecord {
   readonly holdUntilMs: number;
   /** Its place in the cluster's rings: the sequence of its last change. */
   readonly lastSequence: bigint;
+  /** The chain's time of its last write, signed by validators; `undefined` where nothing is proven. */
+  readonly writtenAtMs?: number | undefined;
 }
 
 /** A slash proposal, as the record it is about notes it. */
@@ -132,6 +134,8 @@ export interface Cluster {
   readonly droppedOther: bigint;
   /** The `Table<String, ID>` of live records by node id. */
   readonly recordsTable: string;
+  /** The chain's time of its last write, signed by validators; `undefined` where nothing is proven. */
+  readonly writtenAtMs?: number | undefined;
 }
 
 export interface ChainPoint {

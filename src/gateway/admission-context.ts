@@ -44,6 +44,8 @@ export interface AdmissionOptions {
   readonly locks: Locks;
   /** Whether a certificate counts only while it is vouched for; a claimed name is not closed then. */
   readonly isVouchingEnforced?: () => boolean;
+  /** How many full nodes have just shown nothing newer of the cluster; `undefined`: nothing that is read is proven. */
+  readonly endpointsAgreed?: (() => number) | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly clones: Pick<Clones, 'examineRegistration' | 'registered'>;

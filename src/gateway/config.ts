@@ -80,6 +80,16 @@ export const GatewayConfig = z.strictObject({
         .max(100_000)
         .default(1000)
         .meta({ description: 'staked nodes in the cluster at the same time' }),
+      proofAgeMs: z
+        .number()
+        .int()
+        .min(60_000)
+        .max(365 * 86_400_000)
+        .default(900_000)
+        .meta({
+          description:
+            'while one full node alone answers: how old the last proven change of a stake may be for the first admission of its node',
+        }),
     })
     .prefault({}),
   heartbeatIntervalMs: z.number().int().min(100).max(600_000).default(10_000).meta({

@@ -36,6 +36,8 @@ export interface GatewayOptions {
   readonly random?: () => number;
   /** What `chain` reads is held to the validators’ signatures (a trust pin); without it the breaker counts everything. */
   readonly isProven?: boolean;
+  /** How many full nodes have just shown nothing newer of the cluster; `undefined`: nothing that `chain` reads is proven. */
+  readonly endpointsAgreed?: (() => number) | undefined;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
   /** Where contested names are noted; in the registry unless given. */
@@ -140,6 +142,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     reconciler,
     refusals,
     isVouchingEnforced,
+    endpointsAgreed: options.endpointsAgreed,
     clones,
   });
   const verifier = createVerifier({

@@ -28,6 +28,8 @@ export class World implements AsyncDisposable {
   gateway: RunningGateway | undefined;
   /** What the chain answers counts as signed by validators. */
   isProven = false;
+  /** How many full nodes show nothing newer; of one alone the age of a proof counts. */
+  endpointsAgreed = 2;
   /** Further options of the gateway. */
   options: Partial<GatewayOptions> = {};
   #link: Link | undefined;
@@ -73,6 +75,7 @@ export class World implements AsyncDisposable {
       config: this.config,
       clusterId: CLUSTER_ID,
       isProven: this.isProven,
+      endpointsAgreed: () => this.endpointsAgreed,
       ...this.options,
       chain: this.chain,
       follower: this.chain,

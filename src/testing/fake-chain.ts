@@ -184,6 +184,7 @@ export class FakeChain implements ChainReader, ChangeFollower {
       proposals: [],
       holdUntilMs: 0,
       lastSequence: BigInt(this.#count),
+      writtenAtMs: this.#clock.nowMs(),
       ...record,
     });
     return id;
@@ -217,7 +218,11 @@ export class FakeChain implements ChainReader, ChangeFollower {
 
   /** Changes a record as a transaction would, and reports it in the ring of urgent changes. */
   change(recordId: string, changes: Partial<StakeRecord>, { announce = true } = {}): void {
-    this.stakeRecords.set(recordId, { ...this.expectRecord(recordId), ...changes });
+    this.stakeRecords.set(recordId, {
+      ...this.expectRecord(recordId),
+      writtenAtMs: this.#clock.nowMs(),
+      ...changes,
+    });
     if (changes.status && changes.status !== 'active') this.criticalRecords.push(recordId);
     if (announce) this.report({ critical: [recordId] });
   }
