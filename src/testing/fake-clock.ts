@@ -31,9 +31,12 @@ export class FakeClock implements Clock {
     return this.#sleeps.size;
   }
 
-  /** Whether something sleeps for at least this long from now. */
-  isSleepingFor(ms: number): boolean {
-    return this.#sleeps.values().some(({ dueMs }) => dueMs >= this.#nowMs + ms);
+  /** How many sleep for at least this long from now. */
+  sleepersFor(ms: number): number {
+    return this.#sleeps
+      .values()
+      .filter(({ dueMs }) => dueMs >= this.#nowMs + ms)
+      .toArray().length;
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
