@@ -29,7 +29,7 @@ export async function runAct(
   io: Io,
   session: StakeSession,
   act: StakeAct,
-  options: StakeOptions,
+  options: Omit<StakeOptions, 'deployment'>,
   announcement: ActAnnouncement,
 ): Promise<ActOutcome> {
   const { chain } = session;
