@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { defaultSettings, operations } from '#chain';
 import { setupCluster } from '#cluster';
 import {
+  admitMallory,
   createdIn,
   expectUnproven,
   forge,
@@ -126,6 +127,8 @@ describe.skipIf(suiteWorld.isMissing)(`attacks by stake on ${suiteWorld.name}`, 
   });
 
   describe('a stake takes nobody’s name', () => {
+    beforeEach(admitMallory);
+
     test('the name of a server that was there before', async () => {
       const [before, password] = [await world.node('server'), await secretOf('server')];
       const squatter = await newStakeholder('server');
