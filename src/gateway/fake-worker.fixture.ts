@@ -85,15 +85,16 @@ export class FakeWorker {
 
   /** Registers while time passes, for what the gateway itself waits for. */
   async registerInTime(): Promise<Registration> {
+    const { clock } = this.world;
+    const others = clock.sleepersFor(2_500);
     const registered = this.register();
     let isDone = false;
     const done = registered.then(
       () => (isDone = true),
       () => (isDone = true),
     );
-    const { clock } = this.world;
-    // The loops of the gateway sleep for two seconds at most: a longer sleep is the admission's.
-    while (!isDone && !clock.isSleepingFor(2_500)) await Promise.race([done, settled(1)]);
+    // One more that sleeps for so long, while no time passes, is the admission.
+    while (!isDone && clock.sleepersFor(2_500) <= others) await Promise.race([done, settled(1)]);
     if (!isDone) await clock.advance(3_000);
     return registered;
   }

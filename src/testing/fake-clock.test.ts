@@ -46,5 +46,5 @@ test('the time of day may be set back while no time passes', async () => {
   clock.step(-5_000);
   expect(clock.nowMs()).toBe(5_000);
   expect(clock.monotonicMs()).toBe(before);
-  expect(clock.isSleepingFor(1)).toBe(false);
+  expect(clock.sleepersFor(1)).toBe(0);
 });

@@ -31,9 +31,9 @@ export class FakeClock implements Clock {
     return this.#sleeps.size;
   }
 
-  /** Whether something sleeps for at least this long from now. */
-  isSleepingFor(ms: number): boolean {
-    return this.#sleeps.values().some(({ dueMs }) => dueMs >= this.#nowMs + ms);
+  /** How many sleep for at least this long from now. */
+  sleepersFor(ms: number): number {
+    return this.#sleeps.values().reduce((count, { dueMs }) => count + Number(dueMs >= this.#nowMs + ms), 0);
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
