@@ -15,6 +15,7 @@ import { deploymentOf, walletOf } from './chain-settings.ts';
 import { type Io, table } from './io.ts';
 import { type Farewell, openFarewell, sayGoodbye } from './leave-gateway.ts';
 import { type Loaded, loadWorkerSettings, nodeIdOf } from './settings.ts';
+import { isUntold } from './stake-act.ts';
 import { type JournalOptions, openSessionOf, type StakeSession, withJournal } from './stake-session.ts';
 import { readWorkerStatus } from './status-source.ts';
 import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned } from './unsigned.ts';
@@ -131,8 +132,8 @@ async function openUnstake(
   const wallet = isFromSettings ? await walletOf(settings) : await openWalletOf(io, options);
   const actor: ClusterActor = { client, wallet, ...gasOf(options) };
   const session = await openSessionOf(io, actor, { ...options, nodeId }, life);
-  if (session.record.status === 'active')
-    await session.chain.prepareAct({ kind: 'unstake', recordId: session.record.id });
+  const act = { kind: 'unstake', recordId: session.record.id } as const;
+  if (!isUntold(session, act)) await session.chain.prepareAct(act);
   return session;
 }
 
@@ -157,13 +158,21 @@ async function announce(
     ],
     ['host', isHostUp ? 'ends with exit code 77, and its unit does not start it again' : 'does not run'],
     ['stake', record ? `${formatSui(record.stakeMist)} (record ${record.id})` : 'none that is active'],
-    [
-      'unstake',
-      session
-        ? `the stake ends: its coins unlock at ${unlocks}`
-        : `not asked for (--unstake): the stake stays. Asked for now, it would unlock at ${unlocks}`,
-    ],
+    ['unstake', unstakeRow(session ? 'asked' : record ? 'possible' : 'nothing', unlocks)],
   ];
+}
+
+function unstakeRow(unstake: 'asked' | 'possible' | 'nothing', unlocks: string): string {
+  switch (unstake) {
+    case 'asked':
+      return `the stake ends: its coins unlock at ${unlocks}`;
+    case 'possible':
+      return `not asked for (--unstake): the stake stays. Asked for now, it would unlock at ${unlocks}`;
+    case 'nothing':
+      return 'nothing to end: `k3s-daas stake list` shows what can be withdrawn';
+    default:
+      return unstake satisfies never;
+  }
 }
 
 /** Resolves with the URL of the gateway that removed the node. */

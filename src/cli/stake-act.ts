@@ -81,6 +81,11 @@ function intentOf(act: StakeAct): Record<string, string> {
   );
 }
 
+/** Whether an earlier run carried the act out, and was killed before it said so. */
+export function isUntold(session: StakeSession, act: StakeAct): boolean {
+  return earlierReceipt(session, act) !== undefined;
+}
+
 /** The receipt of an earlier run that wanted the same and did not come to show it. */
 function earlierReceipt({ chain, journal }: StakeSession, act: StakeAct): ChainReceipt | undefined {
   const intent = intents(journal).read(keyOf(act)) as Record<string, string> | undefined;
