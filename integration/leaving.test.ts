@@ -76,20 +76,28 @@ test('a worker that left keeps its stake and comes back on it', async () => {
   await again.stop();
 });
 
-test('a leave that is killed and asked for again ends once', async () => {
+test('a leave that is killed and asked for again ends node and stake once', async () => {
   const { worker, host } = await running('killed-leave');
+  const stake = await recordOf('killed-leave');
+  const flags = ['--yes', '--unstake', '--journal', join(worker.directory, 'leave.json')];
   const from = world.gateway.lines.length;
   const first = new Program({
     name: 'leave',
-    args: ['leave', '--config', worker.configFile, '--json', '--yes'],
+    args: ['leave', '--config', worker.configFile, '--json', ...flags],
     logFile: join(world.directory, 'commands.log'),
   });
   await world.gateway.event('node.evicting', { from });
   first.kill('SIGKILL');
   await first.exited;
-  expect(await leave(worker, '--yes')).toMatchObject({ code: 0 });
+  const again = await leave(worker, ...flags);
+  expect(again, again.tail).toMatchObject({ code: 0 });
+  expect(resultOf(again)).toMatchObject({ left: true, recordId: stake?.id, status: 'unbonding' });
   expect(await world.node('killed-leave')).toBeUndefined();
   expect(await host.exited).toMatchObject({ code: 77 });
+  // Nothing is left to do, and it is said before anything is.
+  const third = await leave(worker, ...flags);
+  expect(third.code).toBe(78);
+  expect(third.tail).toContain('DAAS_STAKE_NOT_ACTIVE');
 });
 
 test('a machine without the node key takes no node out', async () => {
