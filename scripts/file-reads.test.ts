@@ -16,7 +16,6 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/api/system-roots.ts': 'the CAs that the machine trusts: only ever refused for',
   'src/chain/contract-build.ts': 'this package',
   'plugins/notifier/webhook.ts': 'a plugin: sent to the webhook that the same configuration names',
-  'src/cli/cluster-gateway.ts': 'an attestation document counts by its signatures, which the chain verifies',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
   'src/cli/gateway-authorizer.ts':
     'files of the gateway’s user, read by root: no links, a size limit, strict forms',

@@ -86,15 +86,16 @@ export class FakeWorker {
   /** Registers while time passes, for what the gateway itself waits for. */
   async registerInTime(): Promise<Registration> {
     const { clock } = this.world;
-    const others = clock.sleepersFor(2_500);
+    const longSleepMs = 2_500;
+    const others = clock.sleepersFor(longSleepMs);
     const registered = this.register();
     let isDone = false;
     const done = registered.then(
       () => (isDone = true),
       () => (isDone = true),
     );
-    // One more that sleeps for so long, while no time passes, is the admission.
-    while (!isDone && clock.sleepersFor(2_500) <= others) await Promise.race([done, settled(1)]);
+    // One long sleep more than the gateway's own loops is the admission's.
+    while (!isDone && clock.sleepersFor(longSleepMs) <= others) await Promise.race([done, settled(1)]);
     if (!isDone) await clock.advance(3_000);
     return registered;
   }

@@ -33,7 +33,10 @@ export class FakeClock implements Clock {
 
   /** How many sleep for at least this long from now. */
   sleepersFor(ms: number): number {
-    return this.#sleeps.values().reduce((count, { dueMs }) => count + Number(dueMs >= this.#nowMs + ms), 0);
+    return this.#sleeps
+      .values()
+      .filter(({ dueMs }) => dueMs >= this.#nowMs + ms)
+      .toArray().length;
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
