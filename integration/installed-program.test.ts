@@ -29,6 +29,7 @@ test.each([
   'gateway',
   'install',
   'uninstall',
+  'leave',
   'doctor',
   'stake',
   'slash',

@@ -452,6 +452,17 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'asks a gateway to let another node leave, so that its pods and its Node are removed',
+        defence:
+          'a leave is signed with the node key over a fresh challenge, and by the machine that runs the node',
+        tests: [
+          'with another node key does not take a node out',
+          'with a stake of their own does not take another node out',
+          'with the stolen node key on another machine does not take the node out, whether its Node is Ready or silent',
+          'who replays the proof of a leave does nothing',
+        ],
+      },
+      {
         attack: "steals a node key and reports the agent as down, so that the victim's Node is deleted",
         defence: "the same; the caller's claim counts for nothing",
         tests: [

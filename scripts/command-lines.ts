@@ -9,6 +9,7 @@ import { doctorCommand } from '../src/cli/doctor.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
 import { installCommand } from '../src/cli/install.ts';
 import { createIo } from '../src/cli/io.ts';
+import { leaveCommand } from '../src/cli/leave.ts';
 import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
 import { slashCommand } from '../src/cli/slash.ts';
@@ -36,6 +37,7 @@ export const roots: readonly Command[] = [
   doctorCommand,
   gatewayCommand,
   installCommand,
+  leaveCommand,
   pluginsCommand,
   proofCommand,
   slashCommand,

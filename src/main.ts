@@ -26,6 +26,10 @@ const commands: Readonly<
     summary: 'end the stake of a node: its coins come out after the unbonding time',
     load: async () => (await import('./cli/unstake.ts')).unstakeCommand,
   },
+  leave: {
+    summary: 'take this worker out of its cluster, and end its stake if asked',
+    load: async () => (await import('./cli/leave.ts')).leaveCommand,
+  },
   withdraw: {
     summary: 'take the coins of an ended stake back to the wallet',
     load: async () => (await import('./cli/withdraw.ts')).withdrawCommand,

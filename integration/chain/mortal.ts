@@ -145,7 +145,7 @@ export async function carryOutNamed(
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const io = createIo({ json: true, stdout: silent, stderr: silent });
   const announcement = { question: `${name}?`, facts: [] };
-  await runAct(io, { ...session, record }, act, { yes: true, deployment: '' }, announcement);
+  await runAct(io, { ...session, record }, act, { yes: true }, announcement);
   await told(session, act);
 }
 

@@ -30,6 +30,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ].map(
     (line) => ['docs/install.md', line, 'integration/install runs it on a machine with systemd'] as const,
   ),
+  [
+    'docs/money.md',
+    'k3s-daas leave --dry-run',
+    'integration/leaving.test.ts runs these commands on a whole system',
+  ],
   ...[
     'k3s-daas stake list --network testnet --key-file wallet.key',
     'k3s-daas withdraw --network testnet --key-file wallet.key --node-id NAME',

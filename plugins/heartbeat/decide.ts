@@ -61,8 +61,16 @@ export function reactTo(directive: Directive, fact: OwnFact): Reaction {
   const { reason } = directive;
   // The Node, or the gateway's record of it, is gone while the stake is good.
   if (reason === 'not_admitted') return { kind: 'register-again' };
+  const recordId = fact.kind === 'read' ? fact.record.id : fact.recordId;
+  // Asked for with the node key, from this machine.
+  if (reason === 'left') {
+    const detail = '`k3s-daas leave` took it out of the cluster: start its host again to come back';
+    return {
+      kind: 'stop',
+      ending: { cause: { kind: 'left', recordId, detail }, status: reason, source: 'gateway' },
+    };
+  }
   if (reason === 'evicted' || reason === 'banned') {
-    const recordId = fact.kind === 'read' ? fact.record.id : fact.recordId;
     const detail = `${reason} by the operator of the cluster`;
     const cause = { kind: 'ended', recordId, detail } as const;
     return { kind: 'stop', ending: { cause, status: reason, source: 'gateway' } };

@@ -248,6 +248,16 @@ test.each(['evicted', 'banned'])(
   },
 );
 
+test('stop because the node left the cluster is followed without a latch', async () => {
+  const { loaded, recordId } = await registered();
+  await using _ = loaded;
+  loaded.gateways.directives = [{ kind: 'stop', reason: 'left' }];
+  await loaded.clock.advance(10_000);
+  expect(loaded.control.stops).toMatchObject([
+    { cause: { kind: 'left', recordId }, status: 'left', source: 'gateway' },
+  ]);
+});
+
 test('a ban that came of a slash is a slash', async () => {
   const { loaded, recordId } = await registered();
   await using _ = loaded;

@@ -7,6 +7,7 @@ import type {
   GatewayConnector,
   HeartbeatReply as Heartbeat,
   HeartbeatRequest,
+  LeaveRequest,
   RegisterRequest,
   Registration,
   ShowCertificatesRequest,
@@ -22,6 +23,8 @@ import {
   ChallengeReply,
   type HeartbeatBody,
   HeartbeatReply,
+  type LeaveBody,
+  LeaveReply,
   PATHS,
   Problem,
   type RegisterBody,
@@ -83,6 +86,7 @@ function createConnection(
     register: (request, signal) => register(context, request, signal),
     heartbeat: (request, signal) => heartbeat(context, request, signal),
     showCertificates: (request, signal) => showCertificates(context, request, signal),
+    leave: (request, signal) => leave(context, request, signal),
     async [Symbol.asyncDispose]() {
       transport.close();
     },
@@ -151,6 +155,18 @@ async function showCertificates(
   const asked = { path: PATHS.certificates, body, sealTokenId, freshness, schema };
   const { identities, in_force: isInForce } = await post(context, asked, signal);
   return { identities, isInForce };
+}
+
+async function leave(
+  context: ConnectionContext,
+  { challenge: { nonce }, sealTokenId }: LeaveRequest,
+  signal: Signal,
+): Promise<'leaving' | 'left'> {
+  const { signer, time } = context;
+  const freshness = { kind: 'nonce', nonce } as const;
+  const body: LeaveBody = { node_id: signer.nodeId, timestamp: time.nowMs() };
+  const asked = { path: PATHS.leave, body, sealTokenId, freshness, schema: LeaveReply };
+  return (await post(context, asked, signal)).status;
 }
 
 interface SignedPost<T> {

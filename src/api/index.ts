@@ -10,6 +10,8 @@ export {
   ChallengeReply,
   HeartbeatBody,
   HeartbeatReply,
+  LeaveBody,
+  LeaveReply,
   PATHS,
   PROBLEM_TYPE,
   Problem,

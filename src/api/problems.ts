@@ -28,6 +28,7 @@ export const PROBLEMS = {
   seal_token_invalid: kind(401, 'The Seal proof is not valid', unexpected),
   node_cloned: kind(409, 'Another machine uses the key of this node', lockedOut),
   node_in_use: kind(409, 'The Node runs on another machine', later),
+  node_left: kind(409, 'The process that registers has left the cluster', lockedOut),
   registration_superseded: kind(409, 'The node has registered again since', unexpected),
   node_id_mismatch: kind(403, 'The Seal token is bound to another node id'),
   record_not_found: kind(403, 'The Seal token has no stake record in this cluster'),

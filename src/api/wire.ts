@@ -12,6 +12,7 @@ export const PATHS = {
   register: '/api/v1/register-worker',
   heartbeat: '/api/v1/nodes/heartbeat',
   certificates: '/api/v1/nodes/certificates',
+  leave: '/api/v1/nodes/leave',
 } as const;
 
 /** Bodies beyond this are refused with 413 before they are read. */
@@ -121,6 +122,21 @@ export const CertificatesReply = z.object({
   in_force: z.boolean(),
 });
 export type CertificatesReply = z.infer<typeof CertificatesReply>;
+
+export const LeaveBody = z.strictObject({
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+  seal_token: SealTokenText.optional(),
+});
+export type LeaveBody = z.infer<typeof LeaveBody>;
+
+export const LeaveReply = z.object({
+  /** `leaving`: its pods, its Node and its name are being removed. `left`: all of that is done. */
+  status: z.enum(['leaving', 'left']),
+  node_id: NodeIdText,
+  timestamp: TimeMs,
+});
+export type LeaveReply = z.infer<typeof LeaveReply>;
 
 /** RFC 9457, with additional members. */
 export const Problem = z.object({

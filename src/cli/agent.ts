@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { AgentFlags } from './agent-run.ts';
+import { leaveSoon } from './exit-soon.ts';
 import type { Io } from './io.ts';
-import { leaveSoon } from './leave.ts';
 
 /** The command, with the flags of the installed k3s in its help when that is asked for. */
 export async function loadAgentCommand(argv: readonly string[]): Promise<(io: Io) => Command> {

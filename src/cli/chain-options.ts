@@ -109,7 +109,7 @@ export async function accessOf(io: Io, options: NetworkOptions) {
   return { urls, addresses, access: { clock: systemClock, allowInsecure } };
 }
 
-async function openWalletOf(io: Io, options: SpendOptions & UnsignedOptions): Promise<Wallet> {
+export async function openWalletOf(io: Io, options: SpendOptions & UnsignedOptions): Promise<Wallet> {
   const { unsigned, sender } = options;
   if (unsigned !== undefined && sender !== undefined) return walletWithoutKey(addressOf(sender, '--sender'));
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));

@@ -29,7 +29,7 @@ export async function runAct(
   io: Io,
   session: StakeSession,
   act: StakeAct,
-  options: StakeOptions,
+  options: Omit<StakeOptions, 'deployment'>,
   announcement: ActAnnouncement,
 ): Promise<ActOutcome> {
   const { chain } = session;
@@ -79,6 +79,11 @@ function intentOf(act: StakeAct): Record<string, string> {
       value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value),
     ]),
   );
+}
+
+/** Whether an earlier run carried the act out, and was killed before it said so. */
+export function isUntold(session: StakeSession, act: StakeAct): boolean {
+  return earlierReceipt(session, act) !== undefined;
 }
 
 /** The receipt of an earlier run that wanted the same and did not come to show it. */

@@ -77,11 +77,22 @@ export async function openStakeSession(
   io: Io,
   options: StakeOptions,
   life: Lifetime,
-  isWanted: (record: StakeRecord) => boolean = ({ status }) => status === 'active',
+  isWanted: (record: StakeRecord) => boolean = isActive,
 ): Promise<StakeSession> {
   judgeUnsignedFlags(options);
   const named = await openClusterActor(io, options);
   const actor = await inClusterOf(io, named, options);
+  return openSessionOf(io, actor, options, life, isWanted);
+}
+
+/** The same for an actor that is there already. */
+export async function openSessionOf(
+  io: Io,
+  actor: ClusterActor,
+  options: Omit<StakeOptions, 'deployment'>,
+  life: Lifetime,
+  isWanted: (record: StakeRecord) => boolean = isActive,
+): Promise<StakeSession> {
   const { chain, journal } = await openStakeChain(actor, options, life);
   if (!options.dryRun && options.unsigned === undefined) {
     const settled = await chain.settlePending();
@@ -90,6 +101,8 @@ export async function openStakeSession(
   const known = recordsIn(journal);
   return { actor, chain, journal, record: await recordOf(io, { actor, known }, options, isWanted) };
 }
+
+const isActive = ({ status }: StakeRecord) => status === 'active';
 
 /** The record may be of another cluster of the package than the deployment file names: then the command acts there. */
 async function inClusterOf(io: Io, named: ClusterActor, options: StakeOptions): Promise<ClusterActor> {
@@ -116,7 +129,7 @@ export function recordsIn(journal: Pick<Journal, 'keys' | 'read'>): string[] {
 async function recordOf(
   io: Io,
   { actor: { client, wallet }, known }: { readonly actor: ClusterActor; readonly known: readonly string[] },
-  options: StakeOptions,
+  options: Omit<StakeOptions, 'deployment'>,
   isWanted: (record: StakeRecord) => boolean,
 ): Promise<StakeRecord> {
   const { record: id } = options;

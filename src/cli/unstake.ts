@@ -18,7 +18,16 @@ export function unstakeCommand(io: Io): Command {
 
 async function unstake(io: Io, options: StakeOptions): Promise<void> {
   await using life = new Lifetime();
-  const session = await openStakeSession(io, options, life);
+  await unstakeIn(io, await openStakeSession(io, options, life), options);
+}
+
+/** Ends the stake of an open session; `more` goes into the JSON of the result. */
+export async function unstakeIn(
+  io: Io,
+  session: StakeSession,
+  options: Omit<StakeOptions, 'deployment'>,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
   const { record } = session;
   const act = { kind: 'unstake', recordId: record.id } as const;
   const { state, nowMs } = await session.actor.client.clusterState();
@@ -35,7 +44,7 @@ async function unstake(io: Io, options: StakeOptions): Promise<void> {
   });
   if (!outcome) return;
   const after = (await session.chain.records([record.id])).get(record.id) ?? record;
-  print(io, after, outcome.receipt.digest);
+  print(io, after, outcome.receipt.digest, more);
   await told(session, act);
 }
 
@@ -66,9 +75,14 @@ async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<
   ];
 }
 
-function print(io: Io, { id, nodeId, status, stakeMist, unlockAtMs }: StakeRecord, digest: string): void {
+function print(
+  io: Io,
+  { id, nodeId, status, stakeMist, unlockAtMs }: StakeRecord,
+  digest: string,
+  more: Readonly<Record<string, unknown>>,
+): void {
   io.result(
-    { digest, recordId: id, nodeId, status, stakeMist, unlockAtMs },
+    { ...more, digest, recordId: id, nodeId, status, stakeMist, unlockAtMs },
     table([
       ['record', id],
       ['status', status],

@@ -18,6 +18,7 @@ import { type ClaimGrounds, effectOf } from './claims.ts';
 import { cloned, unsaidMachine } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
+import { refuseAfterLeaving } from './leaving.ts';
 import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
 import { boundHolder, isHeldBy } from './name-history.ts';
@@ -184,6 +185,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   const { nodeId, holderKey } = applicant;
   const worker = registry.worker(nodeId);
   await judgeStake(context, applicant, worker);
+  if (worker) refuseAfterLeaving(worker, applicant.machine);
   const standing = standingOf(applicant.facts, worker);
   if (!standing)
     throw new ApiProblem('chain_unavailable', `nothing is known of the stake of node ${nodeId} yet`);

@@ -57,10 +57,11 @@ export function weighEviction(
   return { isHeld, isCounted: isHeld && hasBeenReady(worker) };
 }
 
-/** What the cluster's operator asked for is neither counted nor held. */
+/** What the cluster's operator or the host itself asked for is neither counted nor held. */
 function isReadOnChain(reason: EvictionReason): boolean {
   switch (reason) {
     case 'evicted':
+    case 'left':
     case 'banned':
     case 'not_admitted':
       return false;

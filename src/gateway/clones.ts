@@ -233,7 +233,7 @@ function forgetOldest(map: Map<string, unknown>): void {
   if (!oldest.done) map.delete(oldest.value);
 }
 
-function inUse(nodeId: string, retryAfterMs: number): ApiProblem {
+export function inUse(nodeId: string, retryAfterMs: number): ApiProblem {
   return new ApiProblem(
     'node_in_use',
     `the Node ${nodeId} is Ready with another machine or process that uses its key: stop that one, or wait until it is gone`,

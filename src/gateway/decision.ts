@@ -53,6 +53,8 @@ export type EvictionReason =
   | 'token_revoked'
   | 'stake_short_after_slash'
   | 'evicted'
+  /** Its own host asked for it. */
+  | 'left'
   | 'banned'
   | 'not_admitted';
 

@@ -126,6 +126,14 @@ export class FakeWorker {
     return vouched;
   }
 
+  async leave(): Promise<'leaving' | 'left'> {
+    await using connection = this.connection();
+    const challenge = await connection.challenge({ nodeId: this.nodeId, staker: this.staker });
+    const state = await connection.leave({ challenge, sealTokenId: this.tokenId });
+    await settled(60);
+    return state;
+  }
+
   async heartbeat(
     change: { incarnation?: number; sequence?: number; agentState?: 'ready' | 'starting' } = {},
   ): Promise<HeartbeatReply> {

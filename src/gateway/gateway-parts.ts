@@ -10,6 +10,7 @@ import type { RunnableGatewayConfig } from './config.ts';
 import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
+import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
@@ -75,6 +76,7 @@ export interface Deciders {
   readonly vouches: VouchTable;
   readonly contestedNames: ContestedNames;
   readonly certificates: CertificateDesk;
+  readonly departures: Departures;
 }
 
 /** Heartbeats that the gateway asks for itself must never be rate-limited: this many per interval are accepted. */
@@ -159,10 +161,11 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   });
   const vouches = createVouchTable(registry);
   const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
+  const departures = createDepartures({ registry, reconciler, audit });
   const enqueue = (nodeId: string) => reconciler.enqueue(nodeId);
   const contestedNames = createContestedNames({ registry, audit, clock, enqueue });
   const deciding = { locks, facts, reconciler, challenges, admission, verifier };
-  return { ...deciding, sight, isVouchingEnforced, vouches, contestedNames, certificates };
+  return { ...deciding, sight, isVouchingEnforced, vouches, contestedNames, certificates, departures };
 }
 
 function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {

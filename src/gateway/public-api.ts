@@ -1,6 +1,4 @@
 import type { ServerResponse } from 'node:http';
-import type { FastifyRequest } from 'fastify';
-import type { z } from 'zod';
 import {
   CertificatesBody,
   type CertificatesReply,
@@ -8,12 +6,14 @@ import {
   type ChallengeReply,
   HeartbeatBody,
   type HeartbeatReply,
+  LeaveBody,
+  type LeaveReply,
   PATHS,
   RegisterBody,
   type RegisterReply,
 } from '#api';
 import type { Clock, Log } from '#base';
-import { bodyDigest, MACHINE_CLAIMS, PROOF_HEADER } from '#seal';
+import { MACHINE_CLAIMS } from '#seal';
 import type { Admission } from './admission.ts';
 import type { Admitted } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
@@ -22,15 +22,15 @@ import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
 import { parseRequest, pathOf } from './http.ts';
+import type { Departures } from './leaving.ts';
 import { type ProofTaker, registerProofRoute } from './proof-route.ts';
+import { parseBody, provenRequest } from './proven-request.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
-import { addressKey } from './rate-limit.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import { LIVE_PATH } from './self-probe.ts';
 import type { CertificateDesk } from './show-certificates.ts';
 import type { TokenUsage } from './token-usage.ts';
-import type { ProvenRequest } from './verdict-refusals.ts';
 import type { Sender, Verifier } from './verifier.ts';
 
 export interface PublicApiOptions {
@@ -41,6 +41,7 @@ export interface PublicApiOptions {
   readonly verifier: Verifier;
   readonly admission: Admission;
   readonly certificates: CertificateDesk;
+  readonly departures: Departures;
   readonly challenges: Challenges;
   readonly facts: FactCache;
   readonly registry: Registry;
@@ -102,7 +103,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   });
 
   app.post(PATHS.certificates, async (request): Promise<CertificatesReply> => {
-    const worker = await verifier.holder(provenRequest(request, config.gatewayId));
+    const { worker } = await verifier.holder(provenRequest(request, config.gatewayId));
     connections.prove(request.raw.socket, worker.nodeId);
     const { nodeId } = worker;
     const body = parseBody(CertificatesBody, request, nodeId);
@@ -112,6 +113,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     return { status: 'vouched', ...said, in_force: isInForce };
   });
 
+  registerLeaveRoute(server, options);
   registerProofRoute(app, options);
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
@@ -128,6 +130,18 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   return server;
 }
 
+function registerLeaveRoute({ app, connections }: PublicServer, options: PublicApiOptions): void {
+  const { verifier, departures, config, clock } = options;
+  app.post(PATHS.leave, async (request): Promise<LeaveReply> => {
+    const holder = await verifier.holder(provenRequest(request, config.gatewayId));
+    const { nodeId } = holder.worker;
+    connections.prove(request.raw.socket, nodeId);
+    parseBody(LeaveBody, request, nodeId);
+    const status = await departures.leave(holder, request.id);
+    return { status, node_id: nodeId, timestamp: clock.nowMs() };
+  });
+}
+
 /** Aborts when the client closes the connection before it has its reply. */
 function untilGone(reply: ServerResponse): AbortSignal {
   const gone = new AbortController();
@@ -137,43 +151,6 @@ function untilGone(reply: ServerResponse): AbortSignal {
   if (reply.destroyed) leave();
   else reply.once('close', leave);
   return gone.signal;
-}
-
-function provenRequest(request: FastifyRequest, audience: string): ProvenRequest {
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  return {
-    proof: proofOf(request),
-    target: { audience, method: request.method, path: pathOf(request), bodyDigest: bodyDigest(body) },
-    address: addressKey(request.ip),
-    requestId: request.id,
-  };
-}
-
-/** The header, or the same as a bearer token; two that differ count as none. */
-function proofOf(request: FastifyRequest): string | undefined {
-  const header = request.headers[PROOF_HEADER];
-  const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  const given = [header, bearer].flat().filter((text) => text !== undefined && text !== '');
-  return new Set(given).size === 1 ? given[0] : undefined;
-}
-
-function parseBody<T extends { readonly node_id: string; readonly seal_token?: string | undefined }>(
-  schema: z.ZodType<T>,
-  request: FastifyRequest,
-  nodeId: string,
-): T {
-  let json: unknown;
-  try {
-    json = JSON.parse((request.body as Buffer).toString('utf8'));
-  } catch {
-    throw new ApiProblem('request_invalid', 'the body is not JSON');
-  }
-  const body = parseRequest(schema, json);
-  if (body.node_id !== nodeId)
-    throw new ApiProblem('request_invalid', 'node_id: differs from the node id of the proof');
-  if (body.seal_token !== undefined && body.seal_token !== proofOf(request))
-    throw new ApiProblem('request_invalid', 'seal_token: differs from the header');
-  return body;
 }
 
 function registerReply({ worker, join }: Admitted, options: PublicApiOptions): RegisterReply {

@@ -26,7 +26,7 @@ export interface Reconciler {
   enqueue(nodeId: string): void;
   /** The same for all nodes, in slices between which other work gets the thread. */
   enqueueAll(): void;
-  /** Takes a node out of the cluster at the operator's request. Resolves when it is decided; the work follows. */
+  /** Takes a node out of the cluster at the operator's request, or its host's. Resolves when it is decided; the work follows. */
   evict(nodeId: string, reason: EvictionReason, options: { readonly lock: boolean }): Promise<void>;
   /** The Nodes by the watch; `undefined` before the first list. */
   nodes(): ReadonlyMap<string, KubernetesNode> | undefined;

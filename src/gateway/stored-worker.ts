@@ -13,6 +13,7 @@ const EvictionReasons = z.enum([
   'token_revoked',
   'stake_short_after_slash',
   'evicted',
+  'left',
   'banned',
   'not_admitted',
 ] as const satisfies readonly EvictionReason[]);

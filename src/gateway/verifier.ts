@@ -7,6 +7,7 @@ import {
   examineTarget,
   examineTimes,
   isSignedBy,
+  type Machine,
   type ParsedProof,
   parseProof,
 } from '#seal';
@@ -37,6 +38,13 @@ export interface Sender {
   readonly sequence: number;
 }
 
+/** The registered worker whose node key signed over a challenge. */
+export interface Holder {
+  readonly worker: Worker;
+  /** Where it was signed, as the proof says. */
+  readonly machine: Machine | undefined;
+}
+
 /**
  * The verdicts of the public API. Each use of a token is a line of the audit file, refusals are counted. The caller
  * learns the reason only once the signature holds against the key that the chain names.
@@ -51,7 +59,7 @@ export interface Verifier {
    * the chain is away too.
    * @throws `ApiProblem`.
    */
-  holder(request: ProvenRequest): Promise<Worker>;
+  holder(request: ProvenRequest): Promise<Holder>;
 }
 
 export interface VerifierOptions {
@@ -232,7 +240,7 @@ async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest)
   return { worker: current, sequence };
 }
 
-async function verifyHolder(context: VerifierContext, request: ProvenRequest): Promise<Worker> {
+async function verifyHolder(context: VerifierContext, request: ProvenRequest): Promise<Holder> {
   const { registry, challenges, clock } = context;
   const proof = parseAndExamine(context, request);
   const worker = registry.worker(proof.nodeId);
@@ -248,7 +256,7 @@ async function verifyHolder(context: VerifierContext, request: ProvenRequest): P
   if (current.tokenId !== proof.tokenId)
     return refuseSuperseded(context, request, { proof, worker: current });
   spend(context, request, proof);
-  return current;
+  return { worker: current, machine: proof.machine };
 }
 
 interface HeartbeatClaim {

@@ -56,9 +56,9 @@ function ofFact(fact: StakeFact): readonly Advice[] {
       return [staker('stake again', 'k3s-daas agent --stake-again')];
     case 'stake_short_after_slash':
     case 'stake_too_low':
-      return [staker('top the stake up (docs/contracts.md#calls-without-a-command)')];
+      return [staker('top the stake up: k3s-daas stake top-up')];
     case 'token_expired':
-      return [staker('rotate the Seal token (docs/contracts.md#calls-without-a-command)')];
+      return [staker('rotate the Seal token: k3s-daas token rotate')];
     case 'token_superseded':
       return [
         staker('register with the newer Seal token: a restarted host does', 'systemctl restart k3s-agent'),

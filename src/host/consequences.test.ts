@@ -26,6 +26,11 @@ const table: ReadonlyArray<readonly [string, Cause, object]> = [
     { kind: 'end', undo: 'clear', error: { code: 'DAAS_STAKE_ENDED', exitCode: 77 } },
   ],
   [
+    'left by `k3s-daas leave`: clear without a latch, exit code 77',
+    { kind: 'left', recordId: '0x1', detail: 'left' },
+    { kind: 'end', undo: 'clear', error: { code: 'DAAS_NODE_LEFT', exitCode: 77 } },
+  ],
+  [
     'a passing failure while joining: ask again',
     { kind: 'failed', during: 'join', error: away },
     { kind: 'ask-again', atLeastMs: 0 },

@@ -54,6 +54,8 @@ export function consequenceOf(cause: Cause): Consequence {
       return lockedOut('latch', cause, 'DAAS_STAKE_SLASHED');
     case 'ended':
       return lockedOut('clear', cause, 'DAAS_STAKE_ENDED');
+    case 'left':
+      return lockedOut('clear', cause, 'DAAS_NODE_LEFT');
     case 'failed':
       return consequenceOfFailure(cause.during, cause.error);
     default:

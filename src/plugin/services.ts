@@ -154,6 +154,16 @@ export interface GatewayConnection extends AsyncDisposable {
   heartbeat(request: HeartbeatRequest, signal?: AbortSignal): Promise<HeartbeatReply>;
   /** Shows the agent's client certificates: each counts in the cluster only once the gateway has seen it. */
   showCertificates(request: ShowCertificatesRequest, signal?: AbortSignal): Promise<VouchedCertificates>;
+  /**
+   * Asks the gateway to take this node out of the cluster, its pods first. `left`: it is out. May be asked again and again; bans
+   * nothing.
+   */
+  leave(request: LeaveRequest, signal?: AbortSignal): Promise<'leaving' | 'left'>;
+}
+
+export interface LeaveRequest {
+  readonly challenge: Challenge;
+  readonly sealTokenId: string;
 }
 
 export interface ShowCertificatesRequest {
@@ -330,7 +340,7 @@ export interface HostControl {
 }
 /** Why a node must stop: what `stakeEnding` gives, and who said so. */
 export interface NodeEnding {
-  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `stake_short_after_slash`, `evicted`, `banned`. */
+  /** `slashed`, `unbonding`, `withdrawn`, `token_revoked`, `stake_short_after_slash`, `evicted`, `banned`, `left`. */
   readonly status: string;
   readonly cause: StopCause;
   /** Where the fact comes from: `chain`, `gateway`. */

@@ -97,6 +97,10 @@ export class FakeGateways implements GatewayConnector {
         this.shown.push(request);
         return { identities: request.certificates.map(() => 'kubelet'), isInForce: true };
       },
+      leave: async () => {
+        call('leave');
+        return 'left';
+      },
       [Symbol.asyncDispose]: async () => {
         if (isOpen) this.open -= 1;
         isOpen = false;
