@@ -73,6 +73,8 @@ export function passOn(
   request.pipe(upstream);
 }
 
+const credentialHeader = 'x-remote-extra-authentication.kubernetes.io%2fcredential-id';
+
 type Headers = Record<string, string | string[] | undefined>;
 
 function passedHeaders(request: IncomingMessage, identity: Identity | undefined): Headers {
@@ -83,6 +85,8 @@ function passedHeaders(request: IncomingMessage, identity: Identity | undefined)
   if (identity) {
     headers['x-remote-user'] = identity.username;
     headers['x-remote-group'] = identity.groups.filter((group) => group !== 'system:authenticated');
+    // What the API server itself would have added for this certificate, and what the policies ask for.
+    if (identity.fingerprint !== undefined) headers[credentialHeader] = `X509SHA256=${identity.fingerprint}`;
     delete headers.authorization;
   }
   return headers;

@@ -28,7 +28,7 @@ export interface SupervisorFront extends AsyncDisposable {
 /**
  * The stand-in's supervisor in front of a real API server, on one port, as k3s serves both: a join runs end to end, and
  * what decides on the Node is the real thing. Requests to the API are passed on for the identity of the caller's client
- * certificate through the API server's own proxy headers (only the certificate's fingerprint gets lost on the way).
+ * certificate, fingerprint included, through the API server's own proxy headers.
  */
 export async function startSupervisorFront(options: SupervisorFrontOptions): Promise<SupervisorFront> {
   const { serverCa, clientCa, dataDir, staticPassword } = options;
