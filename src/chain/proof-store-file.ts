@@ -1,8 +1,6 @@
-import { closeSync, constants, fchmodSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { ConfigurationError, messageOf } from '#base';
-import { makeTrustedDirectory, openTrustedSync, type TrustRules } from '#infrastructure';
+import { openTrustedDatabase } from '#infrastructure';
 import type { KeptProof, ProofStore, TrustPin } from './proof/index.ts';
 import { formatPin, TrustAnchors } from './proof/trust-pin.ts';
 
@@ -153,26 +151,15 @@ function keepProof(
 }
 
 function openDatabase(path: string): DatabaseSync {
-  const rules: TrustRules = { what: 'the file of proofs', origin: 'stateDir' };
-  makeTrustedDirectory(dirname(path), rules);
-  // sqlite would create it with the mode of the umask.
-  const file = openTrustedSync(path, rules, constants.O_RDWR | constants.O_CREAT);
-  try {
-    fchmodSync(file, 0o600);
-  } finally {
-    closeSync(file);
-  }
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(path, { timeout: 500 });
-    database.exec(SCHEMA);
-    return database;
-  } catch (cause) {
-    database?.close();
-    throw new ConfigurationError(
-      'DAAS_PROOF_STORE_DAMAGED',
-      `${path} is not a file of proofs, or it is damaged: move it away. Committees and proofs are then asked for again`,
-      { cause, details: { path } },
-    );
-  }
+  return openTrustedDatabase(path, {
+    what: 'the file of proofs',
+    origin: 'stateDir',
+    schema: SCHEMA,
+    failure: (cause) =>
+      new ConfigurationError(
+        'DAAS_PROOF_STORE_DAMAGED',
+        `${path} is not a file of proofs, or it is damaged: move it away. Committees and proofs are then asked for again`,
+        { cause, details: { path } },
+      ),
+  });
 }

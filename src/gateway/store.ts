@@ -1,8 +1,6 @@
-import { closeSync, constants, fchmodSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { ConfigurationError, DaasError } from '#base';
-import { makeTrustedDirectory, openTrustedSync, type TrustRules, writeFailure } from '#infrastructure';
+import { openTrustedDatabase, writeFailure } from '#infrastructure';
 
 /**
  * The gateway's state: JSON values under keys such as `/workers/<node_id>`. A `write` is one transaction, and durable when
@@ -68,42 +66,36 @@ export function openSqliteStore(path: string): Store {
   };
 }
 
+const SCHEMA = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+`;
+
 function openDatabase(path: string): DatabaseSync {
-  const rules: TrustRules = { what: 'the state file', origin: 'gateway.stateDir' };
-  makeTrustedDirectory(dirname(path), rules);
-  // sqlite would create it with the mode of the umask. Its -wal file takes the mode of the main file.
-  const file = openTrustedSync(path, rules, constants.O_RDWR | constants.O_CREAT);
-  try {
-    fchmodSync(file, 0o600);
-  } finally {
-    closeSync(file);
-  }
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(path, { timeout: 500 });
-    database.exec(`
-      PRAGMA locking_mode = EXCLUSIVE;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    `);
-    return database;
-  } catch (cause) {
-    database?.close();
-    if (cause instanceof Error && /locked|busy/i.test(cause.message))
-      throw new DaasError(
-        'DAAS_GATEWAY_STORE_BUSY',
-        `the state file ${path} is in use by another gateway: stop that gateway, or give this one its own stateDir`,
-        { cause },
-      );
-    if (cause instanceof Error && /disk is full/i.test(cause.message))
-      throw writeFailure(path, Object.assign(cause, { code: 'ENOSPC' }));
-    throw new ConfigurationError(
-      'DAAS_GATEWAY_STORE_DAMAGED',
-      `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,
+  return openTrustedDatabase(path, {
+    what: 'the state file',
+    origin: 'gateway.stateDir',
+    schema: SCHEMA,
+    failure: (cause) => failureToOpen(path, cause),
+  });
+}
+
+function failureToOpen(path: string, cause: unknown): Error {
+  if (cause instanceof Error && /locked|busy/i.test(cause.message))
+    return new DaasError(
+      'DAAS_GATEWAY_STORE_BUSY',
+      `the state file ${path} is in use by another gateway: stop that gateway, or give this one its own stateDir`,
       { cause },
     );
-  }
+  if (cause instanceof Error && /disk is full/i.test(cause.message))
+    return writeFailure(path, Object.assign(cause, { code: 'ENOSPC' }));
+  return new ConfigurationError(
+    'DAAS_GATEWAY_STORE_DAMAGED',
+    `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,
+    { cause },
+  );
 }
 
 function parseValue(key: string, text: unknown): unknown {

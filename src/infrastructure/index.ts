@@ -34,6 +34,7 @@ export {
 } from './settings.ts';
 export { findDocument } from './settings-file.ts';
 export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
+export { openTrustedDatabase } from './trusted-database.ts';
 export {
   makeTrustedDirectory,
   openTrusted,
