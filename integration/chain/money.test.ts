@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transaction } from '@mysten/sui/transactions';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Journal, type LogFields, messageOf, silentLog, systemClock } from '#base';
+import { type LogFields, silentLog, systemClock } from '#base';
 import {
   contracts,
   createChainClient,
@@ -14,7 +14,7 @@ import {
 } from '#chain';
 import { openJournal } from '#infrastructure';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
-import { dyingAfterWrite, impatientClock, isExecution, MOMENTS } from './mortal.ts';
+import { diesAtStep, dyingAfterWrite, isExecution, MOMENTS } from './mortal.ts';
 import { lifeOf } from './mortal-life.ts';
 
 let world: ChainWorld;
@@ -145,57 +145,16 @@ test.each([
 );
 
 /** Stakes and mints; at the given step of its journal and network nothing of it happens any more. */
-async function liveUntil(
+function liveUntil(
   step: number,
   { wallet, nodeId, isJoin }: { wallet: Wallet; nodeId: string; isJoin: boolean },
   journalFile: string,
 ): Promise<boolean> {
-  let left = step;
-  const pulse = () => {
-    left -= 1;
-    if (left <= 0) throw new Error('dead');
-  };
-  const mortal = (journal: Journal): Journal => ({
-    ...journal,
-    write: async (key, value) => {
-      pulse();
-      await journal.write(key, value);
-      pulse();
-    },
-    remove: async (key) => {
-      pulse();
-      await journal.remove(key);
-      pulse();
-    },
-    section: (name) => mortal(journal.section(name)),
+  return diesAtStep(step, { world, wallet, journalFile }, async ({ chain }) => {
+    if (isJoin) return void (await chain.join({ nodeId, stakeMist, holderKey }));
+    const { objectId: recordId } = await chain.stakeForNode({ nodeId, stakeMist });
+    await chain.createWorkerSealToken({ recordId, holderKey });
   });
-  const client = createChainClient({
-    endpoints: [world.url],
-    deployment: world.deployment,
-    // The dead wait for nothing.
-    clock: impatientClock(),
-    retryForMs: 0,
-    fetch: async (input, init) => {
-      pulse();
-      const response = await fetch(input, init);
-      const body = await response.arrayBuffer();
-      pulse();
-      return new Response(body, response);
-    },
-  });
-  const journal = mortal(await openJournal(journalFile));
-  const chain = createStakeChain({ client, wallet, journal, log: silentLog, settleForMs: 0 });
-  try {
-    if (isJoin) await chain.join({ nodeId, stakeMist, holderKey });
-    else {
-      const { objectId: recordId } = await chain.stakeForNode({ nodeId, stakeMist });
-      await chain.createWorkerSealToken({ recordId, holderKey });
-    }
-  } catch (error) {
-    if (messageOf(error).includes('dead')) return true;
-    throw error;
-  }
-  return false;
 }
 
 describe('signed bytes that never were sent', () => {

@@ -6,13 +6,14 @@
  */
 import { readFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
-import { type Clock, type Journal, silentLog, systemClock } from '#base';
-import { createChainClient, createStakeChain, readWallet, type StakeAct } from '#chain';
+import { type Clock, type Journal, messageOf, silentLog, systemClock } from '#base';
+import { createChainClient, createStakeChain, readWallet, type StakeAct, type Wallet } from '#chain';
 import { paidInMist } from '#domain';
 import { openJournal } from '#infrastructure';
 import { createIo } from '../../src/cli/io.ts';
 import { runAct, told } from '../../src/cli/stake-act.ts';
 import type { StakeSession } from '../../src/cli/stake-session.ts';
+import type { ChainWorld } from './chain-world.ts';
 
 export const MOMENTS = [
   'before it is written down',
@@ -149,8 +150,64 @@ export async function carryOutNamed(
   await told(session, act);
 }
 
+export interface MortalLife {
+  readonly world: Pick<ChainWorld, 'url' | 'deployment'>;
+  readonly wallet: Wallet;
+  readonly journalFile: string;
+}
+
+/** Resolves with `true` when the life ended at this step of its journal and network: from then on nothing of it happens. */
+export async function diesAtStep(
+  step: number,
+  { world, wallet, journalFile }: MortalLife,
+  live: (session: Session) => Promise<void>,
+): Promise<boolean> {
+  let left = step;
+  const pulse = () => {
+    left -= 1;
+    if (left <= 0) throw new Error('dead');
+  };
+  const mortal = (journal: Journal): Journal => ({
+    ...journal,
+    write: async (key, value) => {
+      pulse();
+      await journal.write(key, value);
+      pulse();
+    },
+    remove: async (key) => {
+      pulse();
+      await journal.remove(key);
+      pulse();
+    },
+    section: (name) => mortal(journal.section(name)),
+  });
+  const client = createChainClient({
+    endpoints: [world.url],
+    deployment: world.deployment,
+    // The dead wait for nothing.
+    clock: impatientClock(),
+    retryForMs: 0,
+    fetch: async (input, init) => {
+      pulse();
+      const response = await fetch(input, init);
+      const body = await response.arrayBuffer();
+      pulse();
+      return new Response(body, response);
+    },
+  });
+  const journal = mortal(await openJournal(journalFile));
+  const chain = createStakeChain({ client, wallet, journal, log: silentLog, settleForMs: 0 });
+  try {
+    await live({ actor: { client, wallet }, chain, journal });
+  } catch (error) {
+    if (messageOf(error).includes('dead')) return true;
+    throw error;
+  }
+  return false;
+}
+
 /** A clock on which every sleep is over at once. */
-export function impatientClock(): Clock {
+function impatientClock(): Clock {
   let waitedMs = 0;
   return {
     ...systemClock,

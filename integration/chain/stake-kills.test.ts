@@ -2,11 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Journal, messageOf, silentLog } from '#base';
-import { createChainClient, createStakeChain } from '#chain';
-import { openJournal } from '#infrastructure';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
-import { ACTS, type ActName, carryOutNamed, impatientClock, MOMENTS, TOP_UP_MIST } from './mortal.ts';
+import { ACTS, type ActName, carryOutNamed, diesAtStep, MOMENTS, TOP_UP_MIST } from './mortal.ts';
 import { lifeOf } from './mortal-life.ts';
 
 const DAY_MS = 86_400_000;
@@ -153,44 +150,11 @@ interface Life {
 }
 
 /** Stakes, mints, rotates, tops up, unstakes and withdraws; at the given step of its journal and network it dies. */
-async function liveUntil(step: number, life: Life): Promise<boolean> {
-  let left = step;
-  const pulse = () => {
-    left -= 1;
-    if (left <= 0) throw new Error('dead');
-  };
-  const mortal = (journal: Journal): Journal => ({
-    ...journal,
-    write: async (name, value) => {
-      pulse();
-      await journal.write(name, value);
-      pulse();
-    },
-    remove: async (name) => {
-      pulse();
-      await journal.remove(name);
-      pulse();
-    },
-    section: (name) => mortal(journal.section(name)),
-  });
-  const client = createChainClient({
-    endpoints: [world.url],
-    deployment: world.deployment,
-    clock: impatientClock(),
-    retryForMs: 0,
-    fetch: async (input, init) => {
-      pulse();
-      const response = await fetch(input, init);
-      const body = await response.arrayBuffer();
-      pulse();
-      return new Response(body, response);
-    },
-  });
+function liveUntil(step: number, life: Life): Promise<boolean> {
   const { wallet, nodeId } = life;
-  const journal = mortal(await openJournal(join(world.directory, `${nodeId}-journal.json`)));
-  const chain = createStakeChain({ client, wallet, journal, log: silentLog, settleForMs: 0 });
-  const session = { actor: { client, wallet }, chain, journal };
-  try {
+  const journalFile = join(world.directory, `${nodeId}-journal.json`);
+  return diesAtStep(step, { world, wallet, journalFile }, async (session) => {
+    const { chain, journal } = session;
     await chain.settlePending();
     const known = await recordOf(life);
     if (!known) {
@@ -210,11 +174,7 @@ async function liveUntil(step: number, life: Life): Promise<boolean> {
     if (record.status === 'active' || hasIntent('unstake')) await act('unstake');
     world.devnet.advanceClock(8 * DAY_MS);
     if (record.status !== 'withdrawn' || hasIntent('withdraw')) await act('withdraw');
-  } catch (error) {
-    if (messageOf(error).includes('dead')) return true;
-    throw error;
-  }
-  return false;
+  });
 }
 
 /** The record of the life, looked up without its mortal connection. */
