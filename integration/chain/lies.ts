@@ -14,6 +14,10 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+const { SealToken } = contracts.k8sGateway;
+const { StakeRecord } = contracts.staking;
+const { Cluster } = contracts.cluster;
+
 export const EVIL_URL = 'https://evil.example:8443';
 export const INVENTED_RECORD = `0x${'e'.repeat(64)}`;
 export const INVENTED_TOKEN = `0x${'f'.repeat(64)}`;
@@ -44,45 +48,27 @@ const LIES: Readonly<Record<string, Liar>> = {
   },
   'forge a stake': (node, stage) => {
     const { recordId } = pick(stage, stage.victims);
-    forgeRecord(
-      node,
-      stage,
-      recordId,
-      { nodeId: 'never-staked', status: 0, token: INVENTED_TOKEN },
-      INVENTED_RECORD,
-    );
+    const change = { nodeId: 'never-staked', status: 0, token: INVENTED_TOKEN };
+    forgeRecord(node, stage, recordId, change, INVENTED_RECORD);
   },
   'forge a token': (node, stage) => {
     const { tokenId } = pick(stage, stage.victims);
-    const object = served(stage, tokenId);
-    if (!object) return;
-    const token = contracts.k8sGateway.SealToken.parse(object.contents);
-    const contents = contracts.k8sGateway.SealToken.serialize({
-      ...token,
-      id: INVENTED_TOKEN,
-      stakeId: INVENTED_RECORD,
-    }).toBytes();
-    node.lies.objects.set(INVENTED_TOKEN, withDigest({ ...object, id: INVENTED_TOKEN, contents }));
+    const change = () => ({ id: INVENTED_TOKEN, stakeId: INVENTED_RECORD });
+    forge(node, stage, { id: tokenId, as: INVENTED_TOKEN, type: SealToken, change });
   },
   'forge the key of a token': (node, stage) => {
     const { tokenId } = pick(stage, stage.victims);
-    const object = served(stage, tokenId);
-    if (!object) return;
-    const token = contracts.k8sGateway.SealToken.parse(object.contents);
-    const contents = contracts.k8sGateway.SealToken.serialize({
-      ...token,
-      holderKey: FORGED_KEY,
-    }).toBytes();
-    node.lies.objects.set(tokenId, withDigest({ ...object, version: object.version + 1n, contents }));
+    forge(node, stage, { id: tokenId, type: SealToken, change: () => ({ holderKey: FORGED_KEY }) });
   },
   'forge the gateways': (node, stage) => {
     const { clusterId } = stage.world.deployment;
-    const object = served(stage, clusterId);
-    if (!object) return;
-    const cluster = contracts.cluster.Cluster.parse(object.contents);
-    const gateways = cluster.gateways.map((gateway) => ({ ...gateway, endpoint: EVIL_URL }));
-    const contents = contracts.cluster.Cluster.serialize({ ...cluster, gateways }).toBytes();
-    node.lies.objects.set(clusterId, withDigest({ ...object, version: object.version + 1n, contents }));
+    forge(node, stage, {
+      id: clusterId,
+      type: Cluster,
+      change: ({ gateways }) => ({
+        gateways: gateways.map((gateway) => ({ ...gateway, endpoint: EVIL_URL })),
+      }),
+    });
   },
   'serve another object in its place': (node, stage) => {
     const [one, other] = [pick(stage, stage.victims), pick(stage, stage.victims)];
@@ -139,14 +125,43 @@ export function tellLies(node: LyingNode, stage: Stage): string[] {
 }
 
 type ServedObject = Extract<StoredObject, { readonly kind: 'move' }>;
-type RecordFields = typeof contracts.staking.StakeRecord.$inferType;
+/** A type of the contracts, as its bindings read and write it. */
+interface ContractType<Read, Write> {
+  parse(bytes: Uint8Array): Read;
+  serialize(value: Write): { toBytes(): Uint8Array };
+}
 
-function forgeRecord(node: LyingNode, stage: Stage, recordId: string, change: object, id = recordId): void {
-  const object = served(stage, recordId);
+interface Forgery<Read, Write> {
+  readonly id: string;
+  /** Served under this id; default: its own. */
+  readonly as?: string;
+  readonly type: ContractType<Read, Write>;
+  readonly change: (value: Read) => Partial<Write>;
+}
+
+/** Serves a next version of an object, or one that never was, with some fields changed. */
+function forge<Read extends Write, Write extends object>(
+  node: LyingNode,
+  stage: Stage,
+  { id, as = id, type, change }: Forgery<Read, Write>,
+): void {
+  const object = served(stage, id);
   if (!object) return;
-  const record: RecordFields = { ...contracts.staking.StakeRecord.parse(object.contents), id, ...change };
-  const contents = contracts.staking.StakeRecord.serialize(record).toBytes();
-  node.lies.objects.set(id, withDigest({ ...object, id, version: object.version + 1n, contents }));
+  const value = type.parse(object.contents);
+  const contents = type.serialize({ ...value, ...change(value) }).toBytes();
+  node.lies.objects.set(as, withDigest({ ...object, id: as, version: object.version + 1n, contents }));
+}
+
+type RecordFields = typeof StakeRecord.$inferType;
+
+function forgeRecord(
+  node: LyingNode,
+  stage: Stage,
+  recordId: string,
+  change: Partial<RecordFields>,
+  as = recordId,
+): void {
+  forge(node, stage, { id: recordId, as, type: StakeRecord, change: () => ({ id: as, ...change }) });
 }
 
 function served({ world }: Stage, id: string): ServedObject | undefined {
