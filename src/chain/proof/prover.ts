@@ -85,6 +85,11 @@ export function createProver(options: ProverOptions): Prover {
   };
 }
 
+/** What a proof says of its objects; nothing of it is verified. */
+export function readObjects(proof: TransactionProof): readonly ProvenObject[] {
+  return objectsOf(proof, readSummary(proof.summary).contentDigest);
+}
+
 /** What a proof of this program's own store shows of its object; it was verified before it was kept. */
 export function readProof(proof: TransactionProof): Pick<Proven, 'object' | 'writtenAtMs'> | undefined {
   const { timestampMs, contentDigest } = readSummary(proof.summary);
