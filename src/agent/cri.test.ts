@@ -64,6 +64,13 @@ describe('pods over the CRI socket', () => {
   test.each([
     ['answers with an error', (stream: ServerHttp2Stream) => reply(stream, Buffer.alloc(0), '12')],
     ['answers with something else', (stream: ServerHttp2Stream) => reply(stream, Buffer.from([0x08, 0x01]))],
+    [
+      'ends well without a message',
+      (stream: ServerHttp2Stream) => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' });
+        stream.end();
+      },
+    ],
     ['goes away', (stream: ServerHttp2Stream) => stream.destroy()],
   ])('are unknown from a runtime that %s', async (_what, answer) => {
     await expect(criPods(await runtime(answer))).rejects.toThrow();

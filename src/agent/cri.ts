@@ -15,15 +15,14 @@ const mostBytes = 16 * 1024 * 1024;
 export async function criPods(socketPath: string, signal?: AbortSignal): Promise<number> {
   const session = connectHttp2('http://localhost', { createConnection: () => connect(socketPath) });
   try {
-    return itemsOf(
-      await call(session, AbortSignal.any([AbortSignal.timeout(deadlineMs), ...(signal ? [signal] : [])])),
-    );
+    const deadline = AbortSignal.any([AbortSignal.timeout(deadlineMs), ...(signal ? [signal] : [])]);
+    return itemsOf(messageOfFrame(await call(session, deadline)));
   } finally {
     session.destroy();
   }
 }
 
-/** One unary gRPC call: the message of its reply. */
+/** One unary gRPC call: the frame of its reply. */
 function call(session: ClientHttp2Session, signal: AbortSignal): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   session.on('error', reject);
@@ -51,7 +50,7 @@ function call(session: ClientHttp2Session, signal: AbortSignal): Promise<Buffer>
   });
   request.on('error', reject);
   request.on('close', () => {
-    if (status === '0') resolve(messageOfFrame(Buffer.concat(chunks)));
+    if (status === '0') resolve(Buffer.concat(chunks));
     else reject(new Error(`the container runtime answered with gRPC status ${String(status)}`));
   });
   request.end(frameOf(readySandboxes));

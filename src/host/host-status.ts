@@ -58,7 +58,7 @@ export function followStatus({ nodeId, events, clock, attention, health }: Statu
   return {
     async read(agent, signal) {
       const [runningPods, usage] = await Promise.all([
-        agent?.runningPods(signal),
+        agent?.runningPods(signal).catch(() => undefined),
         agent?.resourceUsage().catch(() => undefined),
       ]);
       return {
