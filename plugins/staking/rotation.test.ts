@@ -172,6 +172,17 @@ test('a directive to top up adds what the chain says is missing, within the allo
   expect(world.chain.sent).toHaveLength(1);
 });
 
+test('a gateway that asks for a top-up with each heartbeat keeps no token from its rotation', async () => {
+  const world = await registered();
+  await using loaded = world.loaded;
+  world.chain.epoch = 35n;
+  for (let heartbeat = 0; heartbeat < 4; heartbeat += 1) {
+    loaded.emit('gateway.directive', { directive: 'top_up', reason: 'stake_too_low' });
+    await world.clock.advance(checkMs / 2);
+  }
+  expect(world.chain.sent).toEqual(['rotate_seal_token']);
+});
+
 test('a token that an operator rotated to the successor key is registered; one for a strange key is an alarm', async () => {
   const world = await registered();
   await using loaded = world.loaded;

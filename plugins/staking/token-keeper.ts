@@ -100,11 +100,21 @@ export class TokenKeeper {
     try {
       const reading = await this.#read(signal);
       if (!reading) return;
-      if (asked?.directive === 'top_up') await this.#topUps.ask(reading.record, signal);
-      else await this.#keep(reading, asked?.directive === 'rotate', signal);
+      // Beside it: a gateway repeats the directive with each heartbeat, and the token ends all the same.
+      if (asked?.directive === 'top_up') await this.#answerTopUp(reading, signal);
+      await this.#keep(reading, asked?.directive === 'rotate', signal);
     } catch (error) {
       signal.throwIfAborted();
       this.#scope.log.warn('The Seal token could not be looked after', errorFields(error));
+    }
+  }
+
+  async #answerTopUp({ record }: Reading, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#topUps.ask(record, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#scope.log.warn('The stake could not be topped up', errorFields(error));
     }
   }
 

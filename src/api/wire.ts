@@ -96,7 +96,7 @@ export const HeartbeatReply = z.object({
   status: z.literal('acknowledged'),
   timestamp: TimeMs,
   message: z.string(),
-  directives: z.array(z.object({ kind: z.string(), reason: z.string() })),
+  directives: z.array(z.object({ kind: z.string().max(64), reason: z.string().max(256) })).max(16),
 });
 export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
 
