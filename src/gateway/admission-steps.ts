@@ -213,8 +213,12 @@ async function recordCredential(
     credential: credential.id,
     expires_at: new Date(credential.expiresAtMs).toISOString(),
   });
-  // A name that was reserved anew was listed with all that is known of it.
-  const listed = reservedAtMs === undefined ? next : { ...next, isListingDue: false };
+  // A name that was reserved anew was listed with all that was known of it then.
+  const { marks } = registry.history(next.nodeId);
+  const listed =
+    reservedAtMs === undefined
+      ? next
+      : { ...next, isListingDue: marks.some(({ atMs }) => atMs >= reservedAtMs) };
   const worker = withStatus(
     listed,
     reservedAtMs === undefined

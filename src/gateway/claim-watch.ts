@@ -36,6 +36,10 @@ interface ClaimWatch extends ClaimWatchOptions {
   /** Secrets that were seen beside their Node: when that goes, its password outlives it for two seconds. */
   readonly ofNodes: Set<string>;
   readonly counts: Map<string, number>;
+  /** The Secrets were listed, and have been followed since. */
+  isListed: boolean;
+  /** Of those known at the start: they may be expired before the Secrets are listed. */
+  readonly credentialsUntilMs: number;
   revocation: Promise<void> | undefined;
 }
 
@@ -52,6 +56,8 @@ export async function watchClaims(options: ClaimWatchOptions, signal: AbortSigna
     unjudged: new Map(),
     ofNodes: new Set(),
     counts: claimsByCredential(options.registry.claims().values()),
+    isListed: false,
+    credentialsUntilMs: lastExpiryMs(options.registry.workers()),
     revocation: undefined,
   };
   await Promise.all([follow(watch, signal), judgeLoop(watch, signal)]);
@@ -65,6 +71,7 @@ async function follow(watch: ClaimWatch, signal: AbortSignal): Promise<void> {
       await kubernetes.watchForeignPasswords((change) => takeChange(watch, change), signal);
     } catch (error) {
       if (signal.aborted) return;
+      watch.isListed = false;
       log.warn('The watch on the node passwords has failed', errorFields(error));
     }
     await clock.sleep(retryMs, signal).catch(() => undefined);
@@ -76,6 +83,7 @@ function takeChange(watch: ClaimWatch, change: ForeignPasswordChange): void {
   switch (change.kind) {
     case 'listed':
       noteGap(watch);
+      watch.isListed = true;
       passwords.clear();
       for (const password of change.passwords) {
         passwords.set(password.nodeId, password);
@@ -96,17 +104,22 @@ function takeChange(watch: ClaimWatch, change: ForeignPasswordChange): void {
 }
 
 /** While nobody watched, claims may have been made and swept away: any certificate may exist then. */
-function noteGap({ registry, contested, audit, clock, log }: ClaimWatch): void {
+function noteGap({ registry, contested, audit, clock, log, credentialsUntilMs }: ClaimWatch): void {
   const nowMs = clock.nowMs();
   const sinceMs = registry.moment('passwords-watched');
   if (sinceMs === undefined || nowMs - sinceMs <= UNWATCHED_MS) return;
   const workers = registry.workers();
-  if (!workers.some((worker) => (credentialOf(worker)?.expiresAtMs ?? 0) > sinceMs)) return;
+  if (Math.max(credentialsUntilMs, lastExpiryMs(workers)) <= sinceMs) return;
   log.warn('Node passwords were not watched while join credentials lived: every name counts as contested', {
     event: 'names.unwatched',
   });
   audit.recordLockOut('names.unwatched', { from: new Date(sinceMs).toISOString(), names: workers.length });
   for (const { nodeId } of workers) void markContested({ contested, log }, nodeId, 'unwatched');
+}
+
+/** When the last of the join credentials ends; 0 without one. */
+function lastExpiryMs(workers: readonly Worker[]): number {
+  return workers.reduce((last, worker) => Math.max(last, credentialOf(worker)?.expiresAtMs ?? 0), 0);
 }
 
 async function judgeLoop(watch: ClaimWatch, signal: AbortSignal): Promise<void> {
@@ -115,8 +128,9 @@ async function judgeLoop(watch: ClaimWatch, signal: AbortSignal): Promise<void> 
   while (!signal.aborted) {
     try {
       await judge(watch);
-      // Coarse: only gaps of minutes matter.
-      if (clock.monotonicMs() - writtenAtMs >= 60_000 && watch.unjudged.size === 0) {
+      // Coarse: only gaps of minutes matter. Before the first list this would write over the gap that the list is to find.
+      const isCovered = watch.isListed && watch.unjudged.size === 0;
+      if (isCovered && clock.monotonicMs() - writtenAtMs >= 60_000) {
         writtenAtMs = clock.monotonicMs();
         await registry.save({ moments: { 'passwords-watched': clock.nowMs() } });
       }

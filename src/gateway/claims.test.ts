@@ -187,6 +187,34 @@ describe('a name that is claimed with a join credential', () => {
     expect(await honest.join()).toEqual({ certificate: 200, node: 201 });
   }, 60_000);
 
+  test('a gap in the watch is found also when the first list of Secrets takes its time', async () => {
+    await using world = await World.create();
+    const noted: string[] = [];
+    const contested = {
+      async markContested(nodeId: string, reason: string) {
+        noted.push(`${nodeId} ${reason}`);
+      },
+    };
+    world.options = { contested };
+    await world.startGateway();
+    await joiner(world, 'worker', 1);
+    await judged(world);
+    await world.stopGateway();
+    await world.clock.advance(11 * 60_000);
+    const { kubernetes } = world;
+    const watch = kubernetes.watchForeignPasswords.bind(kubernetes);
+    const isListing = Promise.withResolvers<void>();
+    kubernetes.watchForeignPasswords = async (listener, signal) => {
+      await isListing.promise;
+      await watch(listener, signal);
+    };
+    await world.startGateway();
+    await world.clock.advance(5_000);
+    isListing.resolve();
+    await judged(world);
+    expect(noted).toEqual(['worker unwatched']);
+  }, 60_000);
+
   test('a claim is noted where vouching asks for it, and so is every name after a gap in the watch', async () => {
     await using world = await World.create();
     const noted: string[] = [];

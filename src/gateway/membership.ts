@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { revokeAccess } from './access.ts';
 import { afterReady } from './certificates.ts';
 import { admittedNameOf } from './contested-names.ts';
@@ -25,9 +26,12 @@ export async function listName(
   signal?: AbortSignal,
 ): Promise<void> {
   const { kubernetes, registry } = context;
-  await kubernetes.admitName(admittedNameOf(context, worker), signal);
+  const listed = admittedNameOf(context, worker);
+  await kubernetes.admitName(listed, signal);
   const now = registry.worker(worker.nodeId);
-  if (now) await registry.save({ worker: { ...now, isListingDue: false } });
+  // A mark may have come meanwhile: the name is listed once more then.
+  if (now && isDeepStrictEqual(admittedNameOf(context, now), listed))
+    await registry.save({ worker: { ...now, isListingDue: false } });
 }
 
 /** The Node is Ready on the newer certificates. Not a lock-out, but it admits nothing new either. */
