@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Clock, ConfigurationError, messageOf, systemClock } from '#base';
 import { AUTHORIZATION_FILE, authorizationFiles } from '#cluster';
 import { isNodeId } from '#domain';
 import { AUTHORIZER_FILES, authorizerDirectory, fingerprintOfPem, parseBannedFile } from '#gateway';
-import { replaceFile } from '#infrastructure';
+import { readBounded, replaceFile } from '#infrastructure';
 import { gatewaySection } from './gateway-config.ts';
 import type { Io } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
@@ -136,10 +136,7 @@ async function removeStale(directory: string): Promise<void> {
 
 async function readSmall(path: string): Promise<string> {
   try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    const { size } = await file.stat();
-    if (size > largestFileBytes) throw new RangeError(`it has ${size} bytes`);
-    return await file.readFile('utf8');
+    return (await readBounded(path, largestFileBytes, constants.O_NOFOLLOW)).toString('utf8');
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_GATEWAY_AUTHORIZER_FILE',

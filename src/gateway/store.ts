@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { ConfigurationError, DaasError } from '#base';
-import { openTrustedDatabase, writeFailure } from '#infrastructure';
+import { openTrustedDatabase } from '#infrastructure';
 
 /**
  * The gateway's state: JSON values under keys such as `/workers/<node_id>`. A `write` is one transaction, and durable when
@@ -89,8 +89,6 @@ function failureToOpen(path: string, cause: unknown): Error {
       `the state file ${path} is in use by another gateway: stop that gateway, or give this one its own stateDir`,
       { cause },
     );
-  if (cause instanceof Error && /disk is full/i.test(cause.message))
-    return writeFailure(path, Object.assign(cause, { code: 'ENOSPC' }));
   return new ConfigurationError(
     'DAAS_GATEWAY_STORE_DAMAGED',
     `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,

@@ -3,12 +3,12 @@ import { type FileHandle, open } from 'node:fs/promises';
 
 /**
  * Opens a file whose content counts by its signatures, whoever wrote it. A named pipe does not hold the program, and a device is
- * refused; what the caller's shell has opened (`/dev/stdin`, `<(command)`) is read as it is.
+ * refused; `flags` are further ones, such as O_NOFOLLOW. What the caller's shell has opened (`/dev/stdin`, `<(command)`) is read as it is.
  * @throws what the operating system says, and an Error for what is no regular file
  */
-export async function openRegular(path: string): Promise<FileHandle> {
+export async function openRegular(path: string, flags = 0): Promise<FileHandle> {
   if (/^\/dev\/(?:stdin|fd\/\d+)$|^\/proc\/self\/fd\/\d+$/.test(path)) return open(path);
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
   try {
     if ((await file.stat()).isFile()) return file;
     throw new Error('it is no regular file');
@@ -19,8 +19,8 @@ export async function openRegular(path: string): Promise<FileHandle> {
 }
 
 /** Reads such a file, of at most `longestBytes`. @throws as `openRegular`, and an Error for a longer file */
-export async function readBounded(path: string, longestBytes: number): Promise<Buffer> {
-  const file = await openRegular(path);
+export async function readBounded(path: string, longestBytes: number, flags = 0): Promise<Buffer> {
+  const file = await openRegular(path, flags);
   try {
     const chunks: Buffer[] = [];
     let length = 0;

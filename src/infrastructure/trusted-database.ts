@@ -2,17 +2,18 @@ import { closeSync, constants, fchmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeTrustedDirectory, openTrustedSync, type TrustRules } from './trusted-file.ts';
+import { isDiskFull, writeFailure } from './write-failure.ts';
 
 export interface DatabaseRules extends TrustRules {
   /** Run in it when it is opened. */
   readonly schema: string;
-  /** The error for what sqlite says. */
+  /** The error for what sqlite says, a full disk aside. */
   readonly failure: (cause: unknown) => Error;
 }
 
 /**
  * Opens a sqlite file of mode 0600, in a directory where others cannot write.
- * @throws as `openTrustedSync`, and `failure`
+ * @throws as `openTrustedSync`, `DAAS_DISK_FULL`, and `failure`
  */
 export function openTrustedDatabase(path: string, rules: DatabaseRules): DatabaseSync {
   makeTrustedDirectory(dirname(path), rules);
@@ -30,6 +31,6 @@ export function openTrustedDatabase(path: string, rules: DatabaseRules): Databas
     return database;
   } catch (cause) {
     database?.close();
-    throw rules.failure(cause);
+    throw isDiskFull(cause) ? writeFailure(path, cause) : rules.failure(cause);
   }
 }
