@@ -58,8 +58,10 @@ function nodeKeysOf(keyFile: string, opened: NodeKey): NodeKeys {
       if (adopted?.sealTokenId !== sealTokenId) return false;
       const { key } = adopted;
       await exchange(keyFile);
+      // The key is the new one from here on, also when the earlier one cannot be overwritten.
       current = key;
       adopted = undefined;
+      await endExchange(keyFile);
       return true;
     },
   };
@@ -70,10 +72,11 @@ function nodeKeysOf(keyFile: string, opened: NodeKey): NodeKeys {
  * after the exchange; killed at any point, `endExchange` does what is left.
  */
 async function exchange(keyFile: string): Promise<void> {
+  // One that could not be overwritten before would keep its name, and this key would go without being overwritten.
+  await endExchange(keyFile);
   await link(keyFile, retiredPath(keyFile)).catch(unless('EEXIST'));
   await rename(successorPath(keyFile), keyFile);
   await syncDirectory(keyFile);
-  await endExchange(keyFile);
 }
 
 /** Removes the earlier key. Before the exchange both names are one file, which must stay as it is. */
