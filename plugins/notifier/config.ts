@@ -8,7 +8,12 @@ export const NotifierConfig = z.strictObject({
   /** POSTs each notice as JSON. */
   webhook: z
     .strictObject({
-      url: z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' }),
+      url: z
+        .url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' })
+        // fetch refuses such a URL, and its message would carry the password into the log.
+        .refine((url) => !URL.canParse(url) || new URL(url).username + new URL(url).password === '', {
+          error: 'a URL with a user name or password: use tokenFile',
+        }),
       /** A file (0600) whose content is sent as `Authorization: Bearer …`. */
       tokenFile: z.string().startsWith('/', 'expected an absolute path').optional(),
     })

@@ -54,6 +54,8 @@ export function createWebhook({ tls, table, onDenial, onUnreadable }: WebhookOpt
       minVersion: 'TLSv1.2',
       // The API server keeps its connections: an idle one that we close could carry a question at that moment.
       keepAliveTimeout: 0,
+      // A connection that never shakes hands would hold one of the places.
+      handshakeTimeout: 5_000,
       headersTimeout: 5_000,
       requestTimeout: 5_000,
     },
