@@ -17,8 +17,6 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/chain/contract-build.ts': 'this package',
   'plugins/notifier/webhook.ts': 'a plugin: sent to the webhook that the same configuration names',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
-  'src/cli/gateway-authorizer.ts':
-    'files of the gateway’s user, read by root: no links, a size limit, strict forms',
   'src/cli/package-version.ts': 'this package',
   'src/cli/evidence.ts': 'its hash goes on chain, whatever is in it',
   'src/cli/status-source.ts': 'what it finds is shown, and decides nothing',
