@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { MultiSigPublicKey } from '@mysten/sui/multisig';
+import { Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
 import { readUnsignedTransaction, walletWithoutKey, withSignatures, writeDeployment } from '#chain';
@@ -124,6 +125,8 @@ describe.each([
   });
 });
 
+const STRANGER = `0x${'e'.repeat(64)}`;
+
 describe('a sponsor', () => {
   test('pays the gas of a wallet that has none, and the stake comes from the wallet', async () => {
     const [owner, sponsor] = [await account(2n), await account()];
@@ -137,6 +140,28 @@ describe('a sponsor', () => {
     const withdraw = ['withdraw', '--record', String(objectId), '--gas-owner', sponsor.address];
     await signedElsewhere([owner, sponsor], ...withdraw);
     expect(await world.balance(owner.address)).toBe(2n * SUI);
+  });
+
+  test('tops up from several coins of the wallet, also where the wallet pays its own gas, and revokes', async () => {
+    const [owner, sponsor] = [await account(4n), await account()];
+    for (let coin = 0; coin < 3; coin += 1) await world.devnet.faucet(owner.address, 4n * SUI);
+    const stake = [
+      'stake',
+      '--node-id',
+      nextNode(),
+      '--amount',
+      '2',
+      '--holder-key-file',
+      await nodeKeyFile(),
+    ];
+    const { objectId } = await signedElsewhere([owner], ...stake);
+    const topUp = ['stake', 'top-up', '--record', String(objectId), '--amount', '5'];
+    await signedElsewhere([owner], ...topUp);
+    await signedElsewhere([owner, sponsor], ...topUp, '--gas-owner', sponsor.address);
+    const record = (await world.client.records([String(objectId)])).get(String(objectId));
+    expect(record?.stakeMist).toBe(12n * SUI);
+    const revoke = ['token', 'revoke', '--record', String(objectId)];
+    expect(await signedElsewhere([owner], ...revoke)).toMatchObject({ kind: 'revoke' });
   });
 
   test('has to sign too', async () => {
@@ -169,7 +194,7 @@ describe('a file', () => {
 
   test('signed and killed before it is sent is carried out by the next run', async () => {
     const { file, owner, nodeId } = await unsignedStake();
-    const transaction = readUnsignedTransaction(await readFile(file, 'utf8'), file);
+    const transaction = await readUnsignedTransaction(await readFile(file, 'utf8'), file);
     const signed = await withSignatures(transaction, [await owner.sign(transaction.bytes)]);
     const wallet = walletWithoutKey(owner.address);
     const journal = await world.journal(wallet);
@@ -205,6 +230,32 @@ describe('a file', () => {
       await writeFile(file, JSON.stringify(change));
       expect(await refusal(send(file, [owner]))).toMatchObject({ code: 'DAAS_TRANSACTION_FILE_INVALID' });
     }
+  });
+
+  test('whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs', async () => {
+    const { file, owner } = await unsignedStake();
+    const content = JSON.parse(await readFile(file, 'utf8'));
+    const bytes = Uint8Array.from(Buffer.from(content.bytes, 'base64'));
+    const forgeries: Array<(tx: Transaction) => void> = [
+      (tx) => void tx.transferObjects([tx.splitCoins(tx.gas, [1_000_000n])], STRANGER),
+      (tx) => void tx.transferObjects([tx.gas], STRANGER),
+    ];
+    for (const forge of forgeries) {
+      const tx = Transaction.from(bytes);
+      forge(tx);
+      const forged = await tx.build();
+      const digest = TransactionDataBuilder.getDigestFromBytes(forged);
+      await writeFile(
+        file,
+        JSON.stringify({ ...content, digest, bytes: Buffer.from(forged).toString('base64') }),
+      );
+      expect(await refusal(json('transaction', 'show', file))).toMatchObject({
+        code: 'DAAS_TRANSACTION_FILE_INVALID',
+      });
+    }
+    const changed = { ...content.act, stakeMist: String(BigInt(content.act.stakeMist) - 1n) };
+    await writeFile(file, JSON.stringify({ ...content, act: changed }));
+    expect(await refusal(send(file, [owner]))).toMatchObject({ code: 'DAAS_TRANSACTION_FILE_INVALID' });
   });
 
   test('of an epoch that is over can no longer be sent', async () => {

@@ -217,7 +217,8 @@ interface Fixed {
 /** Of one command; Sui's limit is 512. */
 const MAX_ARGUMENTS = 500;
 
-function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Array> {
+/** The same request with the same facts gives the same bytes. Asks no node. */
+export function buildBytes(request: TransactionRequest, fixed: Fixed): Promise<Uint8Array> {
   const tx = new Transaction();
   tx.setSender(request.sender);
   if (request.gasOwner !== undefined) tx.setGasOwner(request.gasOwner);

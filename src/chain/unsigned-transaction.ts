@@ -4,6 +4,7 @@ import { isValidTransactionSignature } from '@mysten/sui/verify';
 import { z } from 'zod';
 import { ConfigurationError } from '#base';
 import type { PreparedTransaction, SignedTransaction } from './prepare-transaction.ts';
+import { rebuiltBytes } from './rebuild-transaction.ts';
 import type { MoneyAct } from './stake-acts.ts';
 
 const Mist = z
@@ -56,6 +57,8 @@ export interface UnsignedTransaction {
   /** Who pays the gas: the sender, or a sponsor, who signs too. */
   readonly gasOwner: string;
   readonly expirationEpoch: bigint;
+  /** The most gas that it may take. */
+  readonly budgetMist: bigint;
   /** The coins and other objects it takes. */
   readonly gas: SignedTransaction['gas'];
   readonly owned: SignedTransaction['gas'];
@@ -86,9 +89,9 @@ export const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toStri
 
 /**
  * Reads the text of a file. Throws `DAAS_TRANSACTION_FILE_INVALID` when it is another thing, when its bytes are not those of
- * its digest, or when they call something else than the act that it names.
+ * its digest, or when they do anything else than the act that it names.
  */
-export function readUnsignedTransaction(text: string, origin: string): UnsignedTransaction {
+export async function readUnsignedTransaction(text: string, origin: string): Promise<UnsignedTransaction> {
   const parsed = File.safeParse(jsonOf(text));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -96,7 +99,7 @@ export function readUnsignedTransaction(text: string, origin: string): UnsignedT
   }
   const { bytes: encoded, ...file } = parsed.data;
   const bytes = Uint8Array.from(Buffer.from(encoded, 'base64'));
-  return { ...file, bytes, ...factsOf(bytes, file, origin) };
+  return { ...file, bytes, ...(await factsOf(bytes, file, origin)) };
 }
 
 function jsonOf(text: string): unknown {
@@ -107,31 +110,35 @@ function jsonOf(text: string): unknown {
   }
 }
 
-type BytesFacts = Pick<UnsignedTransaction, 'sender' | 'gasOwner' | 'expirationEpoch' | 'gas' | 'owned'>;
+type BytesFacts = Pick<
+  UnsignedTransaction,
+  'sender' | 'gasOwner' | 'expirationEpoch' | 'budgetMist' | 'gas' | 'owned'
+>;
 
-function factsOf(
+async function factsOf(
   bytes: Uint8Array,
-  { act, packageId, digest }: Pick<UnsignedTransaction, 'act' | 'packageId' | 'digest'>,
+  {
+    act,
+    packageId,
+    clusterId,
+    digest,
+  }: Pick<UnsignedTransaction, 'act' | 'packageId' | 'clusterId' | 'digest'>,
   origin: string,
-): BytesFacts {
+): Promise<BytesFacts> {
   const data = dataOf(bytes, origin);
   if (TransactionDataBuilder.getDigestFromBytes(bytes) !== digest)
     throw invalid(origin, 'its bytes are not those of its digest');
-  const calls = data.commands.flatMap(({ MoveCall }) => (MoveCall ? [MoveCall] : []));
-  const named = calls.map(({ module, function: name }) => `${module}::${name}`).join(' ');
-  const isOurs = calls.every((call) => normalizeSuiAddress(call.package) === packageId);
-  if (!isOurs || named !== CALLS[act.kind](named))
-    throw invalid(
-      origin,
-      `it calls ${named || 'nothing'}, which is not a ${act.kind} of package ${packageId}`,
-    );
   const { sender, gasData, expiration } = data;
   if (!sender || !gasData.owner || !gasData.payment || expiration?.$kind !== 'Epoch')
     throw invalid(origin, 'it lacks a sender, gas coins or an epoch in which it expires');
+  const rebuilt = await rebuiltBytes({ packageId, clusterId }, act, data).catch(() => undefined);
+  if (!rebuilt || !Buffer.from(rebuilt).equals(bytes))
+    throw invalid(origin, `its bytes do not do exactly the ${act.kind} that it names`);
   return {
     sender: normalizeSuiAddress(sender),
     gasOwner: normalizeSuiAddress(gasData.owner),
     expirationEpoch: BigInt(expiration.Epoch),
+    budgetMist: BigInt(gasData.budget ?? 0),
     gas: gasData.payment.map(({ objectId, version }) => ({ objectId, version: String(version) })),
     owned: data.inputs.flatMap(({ Object: object }) =>
       object?.$kind === 'ImmOrOwnedObject'
@@ -145,21 +152,6 @@ function factsOf(
     ),
   };
 }
-
-/** The calls of each act, in order; an unstake deletes the token if there is one. */
-const CALLS: Readonly<Record<MoneyAct['kind'], (named: string) => string>> = {
-  stake: () => 'staking::stake_for_node staking::share',
-  join: () => 'staking::stake_for_node k8s_gateway::create_worker_seal_token staking::share',
-  mint: () => 'k8s_gateway::create_worker_seal_token',
-  rotate: () => 'k8s_gateway::rotate_seal_token',
-  revoke: () => 'k8s_gateway::revoke_seal_token',
-  'top-up': () => 'staking::top_up',
-  unstake: (named) =>
-    named.includes('k8s_gateway::')
-      ? 'staking::request_unstake k8s_gateway::revoke_seal_token'
-      : 'staking::request_unstake',
-  withdraw: () => 'staking::withdraw',
-};
 
 function dataOf(bytes: Uint8Array, origin: string) {
   try {

@@ -58,9 +58,9 @@ interface SendOptions extends NetworkOptions, DeploymentOptions, JournalOptions 
 
 async function show(io: Io, file: string): Promise<void> {
   const transaction = await readTransaction(file);
-  const { act, sender, gasOwner, digest, expirationEpoch, bytes } = transaction;
+  const { act, sender, gasOwner, digest, expirationEpoch, budgetMist, bytes } = transaction;
   io.result(
-    { ...actJson(act), sender, gasOwner, digest, expirationEpoch, bytes: base64Of(bytes) },
+    { ...actJson(act), sender, gasOwner, digest, expirationEpoch, budgetMist, bytes: base64Of(bytes) },
     table([...rowsOf(transaction), ['bytes', base64Of(bytes)]]),
   );
 }
@@ -132,6 +132,7 @@ function rowsOf({
   gasOwner,
   digest,
   expirationEpoch,
+  budgetMist,
   clusterId,
 }: UnsignedTransaction): string[][] {
   return [
@@ -142,6 +143,7 @@ function rowsOf({
     ['cluster', clusterId],
     ['signed by', sender],
     ...(gasOwner === sender ? [] : [['gas paid by', `${gasOwner}, which signs too`]]),
+    ['gas, at most', formatSui(budgetMist)],
     ['digest', digest],
     ['until', `epoch ${expirationEpoch} ends`],
   ];

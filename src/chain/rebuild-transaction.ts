@@ -1,0 +1,89 @@
+import type { TransactionDataBuilder } from '@mysten/sui/transactions';
+import { normalizeSuiAddress } from '@mysten/sui/utils';
+import type { CoinReference } from './coins.ts';
+import { buildBytes, type TransactionRequest } from './prepare-transaction.ts';
+import { actRequest, isStakeAct, type MoneyAct } from './stake-acts.ts';
+import { type Contract, mintRequest, stakeRequest } from './stake-requests.ts';
+
+type TransactionData = ReturnType<TransactionDataBuilder['snapshot']>;
+
+/**
+ * The bytes of the transaction that does an act, with sender, gas, coins, object versions and expiry of another one. Equal bytes
+ * do exactly that act; names of calls alone would let other commands, amounts and receivers pass.
+ * @throws whatever is said of data that are not those of such a transaction
+ */
+export async function rebuiltBytes(
+  contract: Contract,
+  act: MoneyAct,
+  data: TransactionData,
+): Promise<Uint8Array> {
+  const { sender, gasData, expiration } = data;
+  if (!sender || !gasData.owner || !gasData.payment || !gasData.budget || !gasData.price)
+    throw new Error('it lacks a sender or gas coins');
+  if (expiration?.$kind !== 'Epoch') throw new Error('it lacks an epoch in which it expires');
+  const owned = ownedInputs(data);
+  const tokenIds = tokensOf(act, data);
+  const coins = owned.filter(({ objectId }) => !tokenIds.includes(objectId));
+  const isSponsored = normalizeSuiAddress(gasData.owner) !== normalizeSuiAddress(sender);
+  const request = requestOf(contract, act, { sender, token: tokenIds[0] });
+  return buildBytes(
+    { ...request, gasOwner: gasData.owner },
+    {
+      versions: sharedVersions(data),
+      owned: new Map(owned.map((reference) => [reference.objectId, reference])),
+      spent: isSponsored ? coins : [],
+      payment: { gas: gasData.payment.map(referenceOf), merged: isSponsored ? [] : coins },
+      budgetMist: BigInt(gasData.budget),
+      gasPrice: BigInt(gasData.price),
+      expirationEpoch: BigInt(expiration.Epoch),
+    },
+  );
+}
+
+function requestOf(
+  contract: Contract,
+  act: MoneyAct,
+  { sender, token }: { readonly sender: string; readonly token: string | undefined },
+): TransactionRequest {
+  if (isStakeAct(act)) return actRequest(sender, contract, { act, record: { id: act.recordId, token } });
+  return act.kind === 'mint' ? mintRequest(sender, contract, act) : stakeRequest(sender, contract, act);
+}
+
+/** The Seal token that the act takes; that of an unstake is not named by the act. */
+function tokensOf(act: MoneyAct, { commands, inputs }: TransactionData): string[] {
+  if (act.kind === 'rotate' || act.kind === 'revoke') return [act.tokenId];
+  if (act.kind !== 'unstake') return [];
+  const taken = commands.flatMap(({ MoveCall }) => MoveCall?.arguments ?? []);
+  return taken.flatMap((argument) => {
+    const object = argument.$kind === 'Input' ? inputs[argument.Input]?.Object : undefined;
+    return object?.$kind === 'ImmOrOwnedObject' ? [object.ImmOrOwnedObject.objectId] : [];
+  });
+}
+
+function ownedInputs({ inputs }: TransactionData): CoinReference[] {
+  return inputs.flatMap(({ Object: object }) =>
+    object?.$kind === 'ImmOrOwnedObject' ? [referenceOf(object.ImmOrOwnedObject)] : [],
+  );
+}
+
+function sharedVersions({ inputs }: TransactionData): Map<string, bigint> {
+  return new Map(
+    inputs.flatMap(({ Object: object }) =>
+      object?.$kind === 'SharedObject'
+        ? [[object.SharedObject.objectId, BigInt(object.SharedObject.initialSharedVersion)] as const]
+        : [],
+    ),
+  );
+}
+
+function referenceOf({
+  objectId,
+  version,
+  digest,
+}: {
+  readonly objectId: string;
+  readonly version: string | number;
+  readonly digest: string;
+}): CoinReference {
+  return { objectId, version: String(version), digest };
+}
