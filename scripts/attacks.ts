@@ -1194,7 +1194,8 @@ export const ATTACKS: readonly AttackGroup[] = [
     by: 'Plugins, configuration, and a crash at the wrong moment',
     attacks: [
       {
-        attack: 'hands over a transaction file whose bytes do more than it says, for a wallet elsewhere to sign',
+        attack:
+          'hands over a transaction file whose bytes do more than it says, for a wallet elsewhere to sign',
         defence: 'the transaction is built anew from what the file says, and its bytes must be the same',
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
