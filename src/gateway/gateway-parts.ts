@@ -1,13 +1,12 @@
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, VouchTable } from '#domain';
+import type { ChainReader, ChangeFollower, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createDepartures, type Departures } from './leaving.ts';
@@ -41,8 +40,6 @@ export interface GatewayOptions {
   readonly endpointsAgreed?: (() => number) | undefined;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
-  /** Where contested names are noted; in the registry unless given. */
-  readonly contested?: ContestedNames;
   /** The certificates that live stakes vouch for; those in the registry unless given. */
   readonly vouches?: VouchTable;
   /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
@@ -74,7 +71,6 @@ export interface Deciders {
   /** Whether a claimed name is closed, or its certificate counts for nothing. */
   readonly isVouchingEnforced: () => boolean;
   readonly vouches: VouchTable;
-  readonly contestedNames: ContestedNames;
   readonly certificates: CertificateDesk;
   readonly departures: Departures;
 }
@@ -162,10 +158,8 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const vouches = createVouchTable(registry);
   const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
   const departures = createDepartures({ registry, reconciler, audit });
-  const enqueue = (nodeId: string) => reconciler.enqueue(nodeId);
-  const contestedNames = createContestedNames({ registry, audit, clock, enqueue });
   const deciding = { locks, facts, reconciler, challenges, admission, verifier };
-  return { ...deciding, sight, isVouchingEnforced, vouches, contestedNames, certificates, departures };
+  return { ...deciding, sight, isVouchingEnforced, vouches, certificates, departures };
 }
 
 function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {

@@ -90,6 +90,8 @@ export const ClaimEntry = z.object({
   at: z.number(),
   /** The join credentials that were alive: `<id> of <node id>`. */
   credentials: z.array(z.string()),
+  /** How many lived beside these. */
+  other_credentials: z.number().int().nonnegative().default(0),
   /** closed, contested (a live stake holds the name), noted (certificates are vouched for), over. */
   effect: z.string(),
   /** When the claim's certificate ends at the latest. */
