@@ -156,7 +156,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     clones,
   });
   const vouches = createVouchTable(registry);
-  const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
+  const certificates = createCertificateDesk({ ...shared, refusals, reconciler, vouches });
   const departures = createDepartures({ registry, reconciler, audit });
   const deciding = { locks, facts, reconciler, challenges, admission, verifier };
   return { ...deciding, sight, isVouchingEnforced, vouches, certificates, departures };

@@ -103,12 +103,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   });
 
   app.post(PATHS.certificates, async (request): Promise<CertificatesReply> => {
-    const { worker } = await verifier.holder(provenRequest(request, config.gatewayId));
-    connections.prove(request.raw.socket, worker.nodeId);
-    const { nodeId } = worker;
+    const holder = await verifier.holder(provenRequest(request, config.gatewayId));
+    const { nodeId } = holder.worker;
+    connections.prove(request.raw.socket, nodeId);
     const body = parseBody(CertificatesBody, request, nodeId);
     const pems = body.certificates;
-    const { identities, isInForce } = await certificates.show({ nodeId, pems, requestId: request.id });
+    const { identities, isInForce } = await certificates.show({ holder, pems, requestId: request.id });
     const said = { node_id: nodeId, timestamp: clock.nowMs(), identities: [...identities] };
     return { status: 'vouched', ...said, in_force: isInForce };
   });
