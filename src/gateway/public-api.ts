@@ -118,7 +118,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
-  for (const path of Object.values(PATHS))
+  for (const path of Object.values(PATHS).filter((one) => one !== PATHS.chainProof || options.takeProof))
     app.route({
       method:
         path === PATHS.challenge ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],
