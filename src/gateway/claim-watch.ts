@@ -281,7 +281,7 @@ async function revokeAll(watch: Watch, signal: AbortSignal): Promise<void> {
   const gate = createGate(REVOCATIONS_AT_ONCE, Number.POSITIVE_INFINITY);
   const revoke = (nodeId: string) => locks.run(nodeId, () => revokeOne(watch, nodeId, signal), signal);
   const outcomes = await Promise.allSettled(
-    due.map(({ nodeId }) => gate.enter(() => revoke(nodeId), signal)),
+    due.map(async ({ nodeId }) => gate.enter(() => revoke(nodeId), signal)),
   );
   const failed = outcomes.find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
