@@ -20,7 +20,7 @@ export interface Claim {
   /** Since when the operator has opened the name again. */
   readonly releasedAtMs: number | undefined;
 }
-export interface LiveCredential {
+interface LiveCredential {
   readonly id: string;
   readonly nodeId: string;
 }
