@@ -11,6 +11,7 @@ import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
@@ -46,6 +47,8 @@ export interface GatewayOptions {
   readonly authorizerProgram?: AuthorizerProgram;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
+  /** Of the program whose process this is, for `/metrics`. */
+  readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }
@@ -57,6 +60,7 @@ export interface Records {
   readonly audit: Audit;
   readonly refusals: RefusalTally;
   readonly usage: TokenUsage;
+  readonly metrics: Metrics;
 }
 
 /** The parts that decide and act. */
@@ -86,18 +90,29 @@ export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'
  * Opens state and audit file; `life` closes them, after the last lines are written.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
  */
-export async function openRecords({ config, clock, log }: GatewayOptions, life: Lifetime): Promise<Records> {
+export async function openRecords(
+  { config, clock, log, version }: GatewayOptions,
+  life: Lifetime,
+): Promise<Records> {
   const { stateDir, diskReserveBytes } = config;
   const nowMs = () => clock.nowMs();
   const store = life.use('the state file', openSqliteStore(join(stateDir, 'gateway.db')));
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
+  const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
+  for (const worker of registry.workers()) metrics.workerChanged(undefined, worker);
+  registry.onWorkerChange(metrics.workerChanged);
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
     'the audit file',
-    await openAudit(auditPathOf(config), nowMs, { reserve, maxFileBytes, maxFiles }),
+    await openAudit(auditPathOf(config), nowMs, {
+      reserve,
+      maxFileBytes,
+      maxFiles,
+      onEvent: metrics.decided,
+    }),
   );
-  const refusals = createRefusalTally({ audit, nowMs });
+  const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
@@ -110,7 +125,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { reserve, registry, audit, refusals, usage };
+  return { reserve, registry, audit, refusals, usage, metrics };
 }
 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {

@@ -16,6 +16,7 @@ import {
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { healthChecks } from './health-checks.ts';
 import { dialHost, listenOnPort, listenOnSocket, openDirectory, portOf } from './listeners.ts';
+import { scrape } from './metric-sources.ts';
 import { createOperatorApi } from './operator-api.ts';
 import { createPublicApi } from './public-api.ts';
 import type { PublicServer } from './public-server.ts';
@@ -92,7 +93,7 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   await listenForOperator(begun, socketPath);
   const publicServer = await listenForWorkers(begun);
   const checks = checksOf(begun, publicServer);
-  const health = await listenForHealth(begun, checks);
+  const health = await listenForHealth(begun, checks, publicServer);
   life.defer('what is in progress', () => begun.stop.abort(stopping()));
   records.audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   await records.audit.flush();
@@ -203,8 +204,17 @@ function checksOf(
   return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, claims, clock });
 }
 
-async function listenForHealth({ options, life }: Start, checks: Checks): Promise<Server> {
-  const health = createHealthApi(checks, options.figures);
+async function listenForHealth(
+  { options, life, records, deciders }: Start,
+  checks: Checks,
+  { connections: open }: PublicServer,
+): Promise<Server> {
+  const { figures, clock, config, version = '' } = options;
+  const { metrics } = records;
+  metrics.show('build', 1, { version, gateway: config.gatewayId });
+  const sources = { ...records, ...deciders, connections: open, checks, figures, clock };
+  const text = () => scrape(sources);
+  const health = createHealthApi(checks, { figures, metrics: { text, contentType: metrics.contentType } });
   const connections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, connections, 0));
   await listenOnPort(health, options.config.health, 'gateway.health');

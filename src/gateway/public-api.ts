@@ -23,6 +23,7 @@ import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
 import { parseRequest, pathOf } from './http.ts';
 import type { Departures } from './leaving.ts';
+import type { Metrics } from './metrics.ts';
 import { type ProofTaker, registerProofRoute } from './proof-route.ts';
 import { parseBody, provenRequest } from './proven-request.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
@@ -48,6 +49,7 @@ export interface PublicApiOptions {
   readonly reconciler: Reconciler;
   readonly usage: TokenUsage;
   readonly takeProof?: ProofTaker | undefined;
+  readonly metrics?: Metrics | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions in progress are taken back. */
