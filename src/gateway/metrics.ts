@@ -7,10 +7,10 @@ import type { Worker } from './worker.ts';
 /** What the parts of the gateway count as it happens; everything else is read when somebody scrapes. */
 export interface Metrics {
   /** A line for the audit file. */
-  decided(event: string): void;
-  refused(event: string, reason: string): void;
+  readonly decided: (event: string) => void;
+  readonly refused: (event: string, reason: string) => void;
   answered(reply: { readonly route: string; readonly status: number; readonly seconds: number }): void;
-  workerChanged(before: Worker | undefined, after: Worker | undefined): void;
+  readonly workerChanged: (before: Worker | undefined, after: Worker | undefined) => void;
   /** Sets a gauge, or a counter that another part keeps, to what it is now. */
   show(name: MetricName, value: number, labels?: Readonly<Record<string, string>>): void;
   /** In the text format of Prometheus. */
