@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ConfigurationError } from '#base';
 import { AUTHORIZATION_FILE, dropInConflicts, NOWHERE_FILE, SERVER_DROP_IN, serverDropIn } from '#cluster';
 import { AUTHORIZER_FILES, authorizerDirectory, webhookTls } from '#gateway';
@@ -28,7 +28,7 @@ export const placeOf = (
   k3sConfigDir: flags.k3sConfigDir,
   k3sDataDir: flags.k3sDataDir,
   unitDir: flags.unitDir,
-  configFile: flags.config,
+  configFile: flags.config === undefined ? undefined : resolve(flags.config),
 });
 
 /** A file of the server, as it is to be. */
