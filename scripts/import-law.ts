@@ -161,7 +161,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/authorizer/**',
     holds:
       'the authorizer webhook of the API server, in a process of its own: table, judgement, listener, watchdog',
-    doors: ['#base', '#domain'],
+    doors: ['#base', '#domain', '#infrastructure'],
     packages: [],
   },
   {

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +12,7 @@ import {
   makeWebhookKey,
   type NodeAccess,
 } from '#authorizer';
-import { AUTHORIZATION_FILE, authorizationFiles } from '#cluster';
+import { AUTHORIZATION_FILE, authorizationFiles, setupCluster } from '#cluster';
 import { type Caller, callerOf, nodeBody } from '../standin/kubernetes-calls.ts';
 import type { KeyPair } from '../standin/server/authority.ts';
 import type { ToGateway } from './authorizer-gateway.ts';
@@ -252,6 +252,54 @@ describe.skipIf(found.kind === 'missing')('the authorizer before a real kube-api
     expect(await readNodes(admin)).toBe(200);
     await writeConfiguration();
     await until('the ban is lifted', async () => (await readOwnNode(callAs(worker.kubelet))) === 200);
+  });
+
+  test('ten thousand banned names of full length are taken, refused, and cost others nothing to speak of', async () => {
+    gateway.kill('SIGKILL');
+    await until('nobody answers', async () => (await readOwnNode(callAs(minted.kubelet))) === 200);
+    const names = Array.from({ length: 9_999 }, (_, index) => `n${index}`.padEnd(63, 'x'));
+    const timeOf = async (caller: Caller) => {
+      const times: number[] = [];
+      for (let count = 0; count < 200; count += 1) {
+        const beganAtMs = performance.now();
+        await caller('GET', '/api/v1/nodes/worker');
+        times.push(performance.now() - beganAtMs);
+      }
+      return times.sort((one, other) => one - other)[100]?.toFixed(2);
+    };
+    const kubelet = callAs(await plane.clientCertificate('system:node:honest', ['system:nodes']));
+    const before = [await timeOf(admin), await timeOf(kubelet)];
+    await writeConfiguration([...names, 'worker']);
+    await until('the last of them is read', async () => (await readOwnNode(callAs(worker.kubelet))) === 500);
+    expect(await readNodes(admin)).toBe(200);
+    const after = [await timeOf(admin), await timeOf(kubelet)];
+    process.stdout.write(`p50 of a GET, ms (admin, kubelet): ${before.join()} without bans, ${after.join()} with 10 000\n`);
+  });
+
+  test('the check asks the API server which file it runs, and whether the webhook answers and enforces', async () => {
+    const check = async () =>
+      (
+        await setupCluster({
+          kubeconfig: { path: plane.adminKubeconfigPath },
+          check: true,
+          authorizer: { file: await readFile(configFile(), 'utf8') },
+        })
+      ).servers;
+    expect(await check()).toEqual([
+      expect.objectContaining({
+        server: new URL(plane.url).host,
+        state: 'ours',
+        isAnswered: true,
+        isEnforced: true,
+      }),
+    ]);
+    tell({ kind: 'rules', rules: { ...enforce, mode: 'observe' } });
+    await until('it observes', async () => (await readOwnNode(callAs(minted.kubelet))) === 200);
+    expect(await check()).toMatchObject([{ state: 'ours', isAnswered: true, isEnforced: false }]);
+    gateway.kill('SIGKILL');
+    await until('nobody answers', async () => (await check())[0]?.isAnswered === false);
+    await writeFile(configFile(), 'nothing that an API server reads');
+    await until('the file is not the one in force', async () => (await check())[0]?.state === 'none');
   });
 
   test('an authorizer that hangs is ended by the gateway, and refuses again', async () => {

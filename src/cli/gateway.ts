@@ -47,6 +47,13 @@ function setupCommand(io: Io): Command {
     )
     .option('--print', 'print the manifests, as kubectl takes them, and ask no cluster')
     .option('--remove', 'take everything that setup has written out of the cluster')
+    .option(
+      '--server-files',
+      'as root on a k3s server: also write what its API server needs for the authorizer; with --remove and --print these files alone',
+    )
+    .option('--k3s-config-dir <directory>', 'where k3s reads its configuration', '/etc/rancher/k3s')
+    .option('--k3s-data-dir <directory>', 'the data directory of k3s', '/var/lib/rancher/k3s')
+    .option('--unit-dir <directory>', 'where units of systemd go', '/etc/systemd/system')
     .option('--yes', 'do not ask before changing the cluster')
     .option('--json', 'print one JSON object')
     .action(async (flags: SetupFlags) => {

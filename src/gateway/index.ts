@@ -3,6 +3,7 @@ export {
   authorizerDirectory,
   fingerprintOfPem,
   parseBannedFile,
+  webhookTls,
 } from './authorizer-files.ts';
 export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
