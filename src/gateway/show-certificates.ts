@@ -1,9 +1,11 @@
 import { DaasError, errorFields, type Log } from '#base';
 import type { VouchTable } from '#domain';
+import type { Machine } from '#seal';
 import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
 import { examineCertificate } from './certificate-examination.ts';
 import { afterShowing, type ShownCertificate } from './certificates.ts';
+import { cloned } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import type { Locks } from './locks.ts';
 import { listName } from './membership.ts';
@@ -17,6 +19,8 @@ interface Showing {
   /** PEM each. */
   readonly pems: readonly string[];
   readonly requestId: string;
+  /** Where the proof was signed. */
+  readonly machine: Machine | undefined;
 }
 
 interface Vouching {
@@ -36,7 +40,7 @@ interface VouchingContext extends Pick<ReconcilerContext, 'kubernetes' | 'regist
 export interface CertificateDesk {
   /**
    * Vouches for the certificates of an admitted node: written down first, then told to the cluster.
-   * @throws `ApiProblem` certificate_refused, cluster_unavailable, seal_token_invalid.
+   * @throws `ApiProblem` certificate_refused, cluster_unavailable, seal_token_invalid, node_cloned.
    */
   show(showing: Showing): Promise<Vouching>;
 }
@@ -90,13 +94,15 @@ function examine(
 
 async function vouch(
   context: VouchingContext,
-  { nodeId, requestId }: Showing,
+  { nodeId, requestId, machine }: Showing,
   shown: readonly ShownCertificate[],
 ): Promise<Vouching> {
   const { registry, audit, clock } = context;
   const worker = registry.worker(nodeId);
   if (!worker || !isAdmitted(worker))
     throw new ApiProblem('name_taken', `node ${nodeId} is not admitted now: register again`);
+  // Of two that use the node key only the one that is served says which certificates count.
+  if (worker.clone && machine?.runId !== worker.clone.served.machine.runId) throw cloned(nodeId);
   const identities = shown.map(({ identity }) => identity);
   const certificates = afterShowing(worker.certificates, shown, clock.nowMs());
   if (certificates === worker.certificates && !worker.isListingDue) return { identities, isInForce: true };

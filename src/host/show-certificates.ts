@@ -5,7 +5,7 @@ import { factsOf } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 
 export interface ShowingParts {
-  readonly agent: Pick<AgentSupervisor, 'clientCertificates' | 'state'>;
+  readonly agent: Pick<AgentSupervisor, 'certificatesShown' | 'clientCertificates' | 'state'>;
   readonly chain: Pick<ChainReader, 'cluster'> & { readonly wallet: string };
   readonly gateways: GatewayConnector;
   readonly events: HostEventBus;
@@ -89,7 +89,7 @@ async function showIfNew(showing: Showing): Promise<number> {
 }
 
 async function show(
-  { chain, gateways, events, signal }: Showing,
+  { agent, chain, gateways, events, log, signal }: Showing,
   { nodeId, gatewayId, gatewayUrl, sealTokenId }: WorkerRegistered,
   certificates: readonly string[],
 ): Promise<void> {
@@ -101,5 +101,10 @@ async function show(
   const challenge = await connection.challenge({ nodeId, staker: chain.wallet }, signal);
   const request = { challenge, sealTokenId, certificates };
   const { identities, isInForce } = await connection.showCertificates(request, signal);
+  await agent.certificatesShown(certificates).catch((error: unknown) => {
+    log.warn('The kubelet’s key could not be kept: a reboot while registrations are frozen may need it', {
+      ...errorFields(error),
+    });
+  });
   events.emit('certificates.vouched', { identities, isInForce });
 }

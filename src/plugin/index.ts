@@ -51,6 +51,7 @@ export {
   HostControl,
   type JoinCredential,
   type KeyRotation,
+  type KubeletProof,
   type LeaveRequest,
   type NodeEnding,
   NodeIdentity,
