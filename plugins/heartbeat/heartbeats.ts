@@ -14,7 +14,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, noticeText, reactTo, spreadMs } from './decide.ts';
+import { afterFailure, judgeStop, noticeText, reactTo, spreadMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
 import { OwnStake } from './own-stake.ts';
 
@@ -268,7 +268,10 @@ export class Heartbeats {
     const { control } = this.#services;
     const { log } = this.#scope;
     const fields = { directive: directive.kind, reason: directive.reason };
-    const reaction = reactTo(directive, await this.#stake.readNow(recordId, signal));
+    const reaction =
+      directive.kind === 'stop'
+        ? judgeStop(directive, await this.#stake.readNow(recordId, signal))
+        : reactTo(directive);
     switch (reaction.kind) {
       case 'stop':
         log.warn('The gateway asks this node to stop', { ...fields, status: reaction.ending.status });
