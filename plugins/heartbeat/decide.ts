@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Directive, NodeEnding, StakeRecord } from 'k3s-daas/plugin';
-import { stakeEnding } from 'k3s-daas/plugin';
+import { drawOf, stakeEnding } from 'k3s-daas/plugin';
 
 /** What a failed heartbeat means for the host. */
 export type AfterFailure = 'wait' | 'register-again';
@@ -22,8 +21,7 @@ export function afterFailure(kind: 'refused' | 'silent', inARow: number): AfterF
  * and attempt, so that the hosts that lost a gateway do not all return to it at the same moment.
  */
 export function spreadMs(restMs: number, nodeId: string, attempt: number): number {
-  const drawn = createHash('sha256').update(`${nodeId} ${attempt}`).digest().readUInt32BE(0) / 2 ** 32;
-  return restMs * (0.5 + drawn / 2);
+  return restMs * (0.5 + drawOf(nodeId, attempt) / 2);
 }
 
 /** What the host knows about its stake when a directive arrives; `unread`: the chain does not answer. */

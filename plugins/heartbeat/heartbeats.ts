@@ -1,5 +1,6 @@
 import {
   type Agent,
+  aborted,
   type Clock,
   type Directive,
   errorFacts,
@@ -85,7 +86,7 @@ export class Heartbeats {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.race([this.#first.promise, abortOf(signal)]);
+    await Promise.race([this.#first.promise, aborted(signal)]);
     while (!signal.aborted && this.#registered) await this.#serve(this.#registered, signal);
   }
 
@@ -290,11 +291,4 @@ export class Heartbeats {
         return reaction satisfies never;
     }
   }
-}
-
-function abortOf(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
