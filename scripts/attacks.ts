@@ -427,6 +427,20 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack:
+          'keeps a rebooted machine out with the stolen node key: registers without end, names the boot of the Node, shows certificates',
+        defence:
+          'the kubelet’s client key signs the registration too, is accepted at once, and has a budget of its own; nothing less counts from then on',
+        tests: [
+          'after a reboot it is served at once, shows its new certificates, and is never refused; the thief gets nothing',
+          'it is not slowed down by a thief that registers as often as it can',
+          'a thief that is served while the machine reboots, because it names the boot of the Node, is out when the host is back',
+          'gains nothing by a kubelet certificate without its key, or by a key that no stake vouches for',
+          'says nothing about which certificates count',
+          'a thief of the node key registers, heartbeats and waits for a reboot: the node is never refused or stopped',
+        ],
+      },
+      {
         attack: 'runs a copy of a worker: state directory, snapshot, second process',
         defence: 'proofs say machine, boot and process; the copy is refused, and both are told',
         tests: [

@@ -64,6 +64,13 @@ export const ROOMS: readonly Room[] = [
     packages: ['cosmiconfig', 'fastest-levenshtein', 'picocolors', 'winston', 'yaml', 'zod'],
   },
   {
+    files: 'src/infrastructure/proxied-fetch.ts',
+    holds: 'the one file that sends calls through a proxy',
+    doors: ['#base'],
+    packages: ['undici'],
+    isDetail: true,
+  },
+  {
     files: 'src/plugin/**',
     holds: 'the published plugin contract (`k3s-daas/plugin`)',
     doors: ['#base', '#domain'],
@@ -111,13 +118,6 @@ export const ROOMS: readonly Room[] = [
     holds: 'Sui: reads, calls, journaled transactions, the change rings, generated bindings',
     doors: ['#base', '#domain', '#infrastructure', '#plugin'],
     packages: [SUI, '@mysten/move-bytecode-template', 'zod'],
-  },
-  {
-    files: 'src/chain/endpoints/node-fetch.ts',
-    holds: 'the one file that sends calls through a proxy',
-    doors: ['#base', '#infrastructure'],
-    packages: ['undici'],
-    isDetail: true,
   },
   {
     files: 'src/chain/endpoints/endpoint.test.ts',
@@ -234,6 +234,13 @@ export const ROOMS: readonly Room[] = [
     holds: '`staking`, `registration`, `heartbeat`, `slashing`, `notifier`: import what anybody’s plugin can',
     doors: ['k3s-daas/plugin'],
     packages: ['zod'],
+  },
+  {
+    files: 'plugins/notifier/**',
+    holds: '`notifier` runs a program, reads a secret and calls a webhook as the host itself does',
+    doors: ['#infrastructure', 'k3s-daas/plugin'],
+    packages: ['zod'],
+    isDetail: true,
   },
   {
     files: 'devnet/src/**',

@@ -1,5 +1,7 @@
 import {
+  aborted,
   type Clock,
+  drawOf,
   errorFacts,
   errorFields,
   formatSui,
@@ -15,7 +17,7 @@ import {
 } from 'k3s-daas/plugin';
 import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
-import { drawOf, epochsLeft, isRotationDue } from './rotation-due.ts';
+import { epochsLeft, isRotationDue } from './rotation-due.ts';
 import type { StandingServices } from './standing.ts';
 import { TopUps } from './top-ups.ts';
 
@@ -23,6 +25,9 @@ export interface KeeperServices extends StandingServices {
   readonly control: HostControl;
   readonly clock: Clock;
 }
+
+/** A gateway repeats what it asks for with each heartbeat: the chain is read for it no more often than this. */
+const shortestRestMs = 10_000;
 
 type GatewayDirective = HostEvents['gateway.directive'];
 
@@ -73,7 +78,7 @@ export class TokenKeeper {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.race([this.#registered.promise, abortOf(signal)]);
+    await Promise.race([this.#registered.promise, aborted(signal)]);
     const { checkMs } = this.#scope.config.rotation;
     // The hosts of a fleet that started together look again at different times.
     let delayMs = checkMs * drawOf(this.#services.identity.nodeId);
@@ -84,13 +89,15 @@ export class TokenKeeper {
     }
   }
 
-  /** Ends early when a gateway asks for something. */
+  /** Ends early when a gateway asks for something, and not before the shortest rest. */
   async #rest(delayMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#services;
+    const leastMs = Math.min(delayMs, shortestRestMs);
+    await clock.sleep(leastMs, signal).catch(() => undefined);
+    signal.throwIfAborted();
     if (this.#asked) return;
     this.#wake = new AbortController();
-    await this.#services.clock
-      .sleep(delayMs, AbortSignal.any([signal, this.#wake.signal]))
-      .catch(() => undefined);
+    await clock.sleep(delayMs - leastMs, AbortSignal.any([signal, this.#wake.signal])).catch(() => undefined);
     signal.throwIfAborted();
   }
 
@@ -253,11 +260,4 @@ export async function rotateToken(
   await identity.rotation.adopt(tokenId, holderKey);
   emit('seal.rotated', { tokenId, earlierTokenId, recordId, digest });
   return tokenId;
-}
-
-function abortOf(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -7,13 +7,21 @@ import type {
   GatewayConnector,
   HeartbeatReply as Heartbeat,
   HeartbeatRequest,
+  KubeletProof,
   LeaveRequest,
   RegisterRequest,
   Registration,
   ShowCertificatesRequest,
   VouchedCertificates,
 } from '#plugin';
-import { MACHINE_CLAIMS, type Machine, PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
+import {
+  kubeletStatement,
+  MACHINE_CLAIMS,
+  type Machine,
+  PROOF_HEADER,
+  type ProofFreshness,
+  type ProofSigner,
+} from '#seal';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
 import { createTransport, type HttpReply, type Transport } from './transport.ts';
@@ -36,6 +44,8 @@ export interface ConnectorOptions {
   readonly clock: Clock;
   /** Where this host runs; signed for gateways that read it. */
   readonly machine?: Machine | undefined;
+  /** Signs with the kubelet's client key; asked at registrations, for gateways that take it. */
+  readonly proveKubelet?: ((text: string) => Promise<KubeletProof | undefined>) | undefined;
   /** PEM; used only for gateways whose entry on chain has no TLS pin. */
   readonly ca?: string;
   /** For one request, the TLS handshake included. */
@@ -61,13 +71,15 @@ interface ConnectionContext {
   readonly transport: Transport;
   readonly time: GatewayTime;
   readonly machine: Machine | undefined;
-  /** Said by the last challenge. */
+  readonly proveKubelet: ConnectorOptions['proveKubelet'];
+  // Said by the last challenge.
   readsMachine: boolean;
+  takesKubeletProof: boolean;
 }
 
 function createConnection(
   gateway: GatewayEntry,
-  { signer, clock, ca, machine, timeoutMs = 10_000 }: ConnectorOptions,
+  { signer, clock, ca, machine, proveKubelet, timeoutMs = 10_000 }: ConnectorOptions,
 ): GatewayConnection {
   const transport = createTransport({ gateway, ca, timeoutMs });
   const time = createGatewayTime(clock);
@@ -78,7 +90,9 @@ function createConnection(
     transport,
     time,
     machine,
+    proveKubelet,
     readsMachine: false,
+    takesKubeletProof: false,
   };
   return {
     gateway,
@@ -107,6 +121,7 @@ async function challenge(
   const answer = await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal });
   const reply = read(context, answer, { schema: ChallengeReply, sentAtMs });
   context.readsMachine = MACHINE_CLAIMS.every((claim) => reply.proof_claims?.includes(claim));
+  context.takesKubeletProof = reply.kubelet_proof === true;
   return toChallenge(reply);
 }
 
@@ -118,10 +133,21 @@ async function register(
   const { signer, time, clock } = context;
   const { sealTokenId } = request;
   const freshness = { kind: 'nonce', nonce: request.challenge.nonce } as const;
-  const body = registerBody(signer.nodeId, time.nowMs(), request);
+  const kubelet = await kubeletProof(context, request);
+  const body = { ...registerBody(signer.nodeId, time.nowMs(), request), ...(kubelet && { kubelet }) };
   const schema = RegisterReply;
   const reply = await post(context, { path: PATHS.register, body, sealTokenId, freshness, schema }, signal);
   return toRegistration(reply, clock);
+}
+
+/** A host that cannot sign registers all the same: only a node whose key is used in two places needs it. */
+async function kubeletProof(
+  { signer, gateway, proveKubelet, takesKubeletProof }: ConnectionContext,
+  { challenge: { nonce } }: RegisterRequest,
+): Promise<KubeletProof | undefined> {
+  if (!proveKubelet || !takesKubeletProof) return undefined;
+  const text = kubeletStatement({ gatewayId: gateway.id, nodeId: signer.nodeId, nonce });
+  return proveKubelet(text).catch(() => undefined);
 }
 
 async function heartbeat(

@@ -1,10 +1,12 @@
 export type { Clock, ErrorField, Journal, LogFields, OpenLog as Log } from '#base';
 export {
+  aborted,
   type Backoff,
   backoffDelayMs,
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,
+  drawOf,
   type ErrorCode,
   EXIT,
   type ExitCode,
@@ -51,6 +53,7 @@ export {
   HostControl,
   type JoinCredential,
   type KeyRotation,
+  type KubeletProof,
   type LeaveRequest,
   type NodeEnding,
   NodeIdentity,

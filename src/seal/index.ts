@@ -10,6 +10,12 @@ export {
   PROOF_HEADER,
   PROOF_PREFIX,
 } from './claims.ts';
+export {
+  certificateFingerprint,
+  isSignedByCertificate,
+  type KubeletStatement,
+  kubeletStatement,
+} from './kubelet-statement.ts';
 export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
 export { type NodeKeys, openNodeKeys, successorPath } from './node-keys.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';
