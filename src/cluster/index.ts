@@ -25,6 +25,12 @@ export {
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
 export {
+  TOKEN_REVIEW_FILE,
+  type TokenReviewAddress,
+  tokenReviewFlags,
+  tokenReviewKubeconfig,
+} from './token-review-kubeconfig.ts';
+export {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,
   EVICTED_TAINT,

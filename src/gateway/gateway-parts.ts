@@ -4,6 +4,7 @@ import { type Clock, errorFields, type Lifetime, type Log } from '#base';
 import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
+import { isShutOut } from './bans.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -12,6 +13,7 @@ import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
+import { createLogins, type Logins } from './logins.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
@@ -70,6 +72,7 @@ export interface Deciders {
   readonly challenges: Challenges;
   readonly admission: Admission;
   readonly verifier: Verifier;
+  readonly logins: Logins;
   readonly sight: VouchingSight;
   /** Whether a claimed name is closed, or its certificate counts for nothing. */
   readonly isVouchingEnforced: () => boolean;
@@ -159,12 +162,21 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     startedAtMs,
     clones,
   });
+  const logins = createLogins({
+    clusterId,
+    facts,
+    isBanned: (wallet) => isShutOut(registry.bans(), wallet),
+    refusals,
+    clock,
+    factsGraceMs: config.factsGraceMs,
+    lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
+  });
   const vouches = createVouchTable(registry);
   const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
   const departures = createDepartures({ registry, reconciler, audit });
   const enqueue = (nodeId: string) => reconciler.enqueue(nodeId);
   const contestedNames = createContestedNames({ registry, audit, clock, enqueue });
-  const deciding = { locks, facts, reconciler, challenges, admission, verifier };
+  const deciding = { locks, facts, reconciler, challenges, admission, verifier, logins };
   return { ...deciding, sight, isVouchingEnforced, vouches, contestedNames, certificates, departures };
 }
 

@@ -19,6 +19,8 @@ interface RefusalKind {
   readonly path?: string;
   readonly address?: string;
   readonly nodeId?: string;
+  /** The wallet of a person whose login is signed by the key that the chain names for it. */
+  readonly wallet?: string;
 }
 
 export interface RefusalTallyOptions {
@@ -49,7 +51,8 @@ interface Tally {
 
 const minuteMs = 60_000;
 const others = 'others';
-const sortOf = ({ nodeId }: RefusalKind) => (nodeId === undefined ? 'unproven' : 'proven');
+const sortOf = ({ nodeId, wallet }: RefusalKind) =>
+  nodeId === undefined && wallet === undefined ? 'unproven' : 'proven';
 
 export function createRefusalTally({
   audit,
@@ -132,12 +135,13 @@ function write({ audit }: Tally, { event, kind, minute, more, lastRequestId }: C
     path: kind.path,
     address: kind.address,
     node_id: kind.nodeId,
+    wallet: kind.wallet,
     count: more,
     minute: new Date(minute * minuteMs).toISOString(),
     last_request_id: lastRequestId,
   });
 }
 
-function keyOf(event: string, { reason, path, address, nodeId }: RefusalKind): string {
-  return JSON.stringify([event, reason, path, address, nodeId]);
+function keyOf(event: string, { reason, path, address, nodeId, wallet }: RefusalKind): string {
+  return JSON.stringify([event, reason, path, address, nodeId, wallet]);
 }
