@@ -209,7 +209,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/*.ts',
     holds: 'the entry: finds the command and loads it, compiled from a cache',
-    doors: ['#base', './cli'],
+    doors: ['#base', '#login', './cli'],
     packages: ['commander'],
   },
   {

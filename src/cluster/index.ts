@@ -10,6 +10,12 @@ export { type Kubernetes, type KubernetesOptions, openKubernetes } from './kuber
 export { CERTIFICATES, LISTINGS, listingOfRole, NAMES_GROUP, NODE_NAMES } from './name-role.ts';
 export { nameNamespaces, namespaceOfName } from './name-shards.ts';
 export { canaryProbes, drawCanary, nodePolicies, policyProbes } from './node-policies.ts';
+export {
+  kubercLines,
+  mergeKubeconfig,
+  type PersonAccess,
+  personKubeconfig,
+} from './person-kubeconfig.ts';
 export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';

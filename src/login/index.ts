@@ -5,7 +5,7 @@ export {
   LOGIN_TYPE,
   LONGEST_LOGIN,
   LONGEST_LOGIN_LIFE_MS,
-  type LoginClaims,
-  type LoginHeader,
 } from './claims.ts';
-export { type LoginSubject, type SignedLogin, signLogin } from './sign-login.ts';
+export { type LoginFile, loginFileText, readLoginFile } from './login-file.ts';
+export { credentialFlags, printCredential } from './program.ts';
+export { type LoginSubject, signLogin } from './sign-login.ts';
