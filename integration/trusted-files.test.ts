@@ -16,7 +16,7 @@ import { AgentSettings } from '../src/agent/settings.ts';
 import { openTokenFile } from '../src/agent/token-file.ts';
 import { ensureGatewayKeys } from '../src/cli/gateway-keys.ts';
 import { loadWorkerSettings } from '../src/cli/settings.ts';
-import { readHolderKey } from '../src/cli/stake.ts';
+import { readHolderKey } from '../src/cli/holder-key.ts';
 import { loadKubeconfig } from '../src/cluster/kube-api.ts';
 import { openAudit } from '../src/gateway/audit.ts';
 import { joinTokenHead, readTls } from '../src/gateway/server-files.ts';
