@@ -1531,4 +1531,51 @@ export const ATTACKS: readonly AttackGroup[] = [
       },
     ],
   },
+  {
+    by: 'Somebody at the API server, with a login that is not theirs or counts no more',
+    attacks: [
+      {
+        attack:
+          'shows a login of another cluster, of another wallet, key or package, a worker’s token, or a public id',
+        defence:
+          'a login is signed for one cluster by the key that the chain names for the wallet; all others get the same answer',
+        tests: ['… is no login', '… is refused by its form'],
+      },
+      {
+        attack: 'goes on after a slash, a revocation, a rotation or the end of the token',
+        defence: 'the facts follow the change rings; the API server keeps an answer for 20 s at most',
+        tests: [
+          'a slash ends the login at the next question',
+          'a full node that lags behind a slash is asked once more',
+        ],
+      },
+      {
+        attack: 'replays a login that it has seen',
+        defence: 'it counts for ten minutes at most, in one cluster: documented',
+        tests: ['a login that was seen can be shown again within its life, and not beyond'],
+      },
+      {
+        attack: 'becomes a user or group of Kubernetes itself by a permission or a wallet',
+        defence: 'every name begins with seal:, and what is no permission grants nothing',
+        tests: [
+          'nothing that is on chain becomes a user or group of Kubernetes itself',
+          'a permission is resource:verb, as the contracts have it',
+        ],
+      },
+      {
+        attack: 'floods the gateway with logins, so that others wait or the chain is asked without end',
+        defence:
+          'unknown tokens share a budget of look-ups; those that counted once need none of it; nothing is answered but 200',
+        tests: [
+          'of a thousand strangers’ tokens a budget is looked up; who was let in before needs none of it',
+          '… is answered with 200 and no user',
+        ],
+      },
+      {
+        attack: 'asks the gateway itself, on the API server’s machine',
+        defence: 'the listener takes one client certificate, which root and the gateway alone can read',
+        tests: ['only the API server’s key opens the listener'],
+      },
+    ],
+  },
 ];

@@ -22,26 +22,10 @@ const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
 const ALL_DOORS = [
-  '#agent',
-  '#api',
-  '#authorizer',
-  '#base',
-  '#chain',
-  '#cluster',
-  '#composition',
-  '#domain',
-  '#gateway',
-  '#host',
-  '#infrastructure',
-  '#install',
-  '#plugin',
-  '#plugins',
-  '#proof',
-  '#seal',
-  '#tee',
-  '#testing',
-  '@k3s-daas/devnet',
-  'k3s-daas/plugin',
+  ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
+  ...'#infrastructure #install #login #plugin #plugins #proof #seal #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
+    ' ',
+  ),
 ];
 
 export const ROOMS: readonly Room[] = [
@@ -133,9 +117,15 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/bcs', '@noble/curves', '@noble/hashes', 'zod'],
   },
   {
+    files: 'src/login/**',
+    holds: 'a person’s login by kubectl: the proof, signed and printed; loads next to nothing',
+    doors: ['#base', '#infrastructure'],
+    packages: [],
+  },
+  {
     files: 'src/seal/**',
     holds: 'the Seal proof: claims, signing, verifying; node key and node password',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
+    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin'],
     packages: ['jose', 'zod'],
   },
   {
@@ -174,7 +164,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/gateway/**',
     holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin', '#seal', '#api', '#authorizer'],
+    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
     packages: [...X509, 'fastify', 'prom-client', 'zod'],
   },
   {
@@ -219,7 +209,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/*.ts',
     holds: 'the entry: finds the command and loads it, compiled from a cache',
-    doors: ['#base', './cli'],
+    doors: ['#base', '#login', './cli'],
     packages: ['commander'],
   },
   {

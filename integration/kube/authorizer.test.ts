@@ -273,7 +273,9 @@ describe.skipIf(found.kind === 'missing')('the authorizer before a real kube-api
     await until('the last of them is read', async () => (await readOwnNode(callAs(worker.kubelet))) === 500);
     expect(await readNodes(admin)).toBe(200);
     const after = [await timeOf(admin), await timeOf(kubelet)];
-    process.stdout.write(`p50 of a GET, ms (admin, kubelet): ${before.join()} without bans, ${after.join()} with 10 000\n`);
+    process.stdout.write(
+      `p50 of a GET, ms (admin, kubelet): ${before.join()} without bans, ${after.join()} with 10 000\n`,
+    );
   });
 
   test('the check asks the API server which file it runs, and whether the webhook answers and enforces', async () => {

@@ -24,6 +24,8 @@ interface RefusalKind {
   readonly nodeId?: string;
   /** The node name, or the user, of a refusal of the authorizer. */
   readonly subject?: string;
+  /** The wallet of a person whose login is signed by the key that the chain names for it. */
+  readonly wallet?: string;
 }
 
 export interface RefusalTallyOptions {
@@ -58,7 +60,8 @@ interface Tally {
 }
 
 const others = 'others';
-const sortOf = ({ nodeId }: RefusalKind) => (nodeId === undefined ? 'unproven' : 'proven');
+const sortOf = ({ nodeId, wallet }: RefusalKind) =>
+  nodeId === undefined && wallet === undefined ? 'unproven' : 'proven';
 
 export function createRefusalTally({
   audit,
@@ -147,12 +150,13 @@ function write({ audit, windowMs }: Tally, { event, kind, window, more, lastRequ
     address: kind.address,
     node_id: kind.nodeId,
     subject: kind.subject,
+    wallet: kind.wallet,
     count: more,
     minute: new Date(window * windowMs).toISOString(),
     last_request_id: lastRequestId,
   });
 }
 
-function keyOf(event: string, { reason, path, address, nodeId, subject }: RefusalKind): string {
-  return JSON.stringify([event, reason, path, address, nodeId, subject]);
+function keyOf(event: string, { reason, path, address, nodeId, subject, wallet }: RefusalKind): string {
+  return JSON.stringify([event, reason, path, address, nodeId, subject, wallet]);
 }
