@@ -73,9 +73,8 @@ const TASKS = {
   ],
   build: [
     ['node', 'scripts/bundle.ts'],
+    ['node', 'scripts/bundle-types.ts'],
     ['node', ...SOURCE, 'scripts/generate-man-page.ts'],
-    ['node', 'node_modules/typescript/bin/tsc', '-p', 'devnet/tsconfig.build.json'],
-    ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
   ],
   'contracts:build': [['node', ...SOURCE, 'contracts/test/build.ts', '...']],
   'contracts:test': [['node', ...SOURCE, 'contracts/test/run.ts', '...']],

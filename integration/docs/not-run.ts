@@ -4,7 +4,7 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ['README.md', 'k3s-daas agent --node-label disk=ssd', 'the worker of getting started runs this command'],
   [
     'docs/getting-started.md',
-    'npm run --silent build && npm pack --workspaces --include-workspace-root',
+    'npm pack --workspaces --include-workspace-root',
     'writes into the clone and installs as root',
   ],
   [
