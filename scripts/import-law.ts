@@ -21,9 +21,7 @@ export interface Room {
 const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
-/** What the scripts build packages with, and what the tests check them with. */
-const BUILDERS = ['@cyclonedx/cyclonedx-library', 'rolldown', 'rolldown-plugin-dts'];
-const PACKAGE_CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
+const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 const ALL_DOORS = [
   '#agent',
   '#api',
@@ -255,7 +253,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', ...BUILDERS],
+    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts'],
     reachesUp: true,
   },
   {
@@ -269,7 +267,7 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, ...PACKAGE_CHECKS, 'commander', 'jose', 'yaml', 'zod'],
+    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'yaml', 'zod'],
     reachesUp: true,
   },
   {
