@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -40,6 +41,7 @@ await build(
     },
   },
 );
+await writeFile(join(programDirectory, 'build.json'), `${JSON.stringify({ commit: commitOfClone() })}\n`);
 await build(
   { directory: devnetDirectory, packageDirectory: join(root, 'devnet') },
   {
@@ -47,6 +49,13 @@ await build(
     external: [MOVE_TEMPLATE],
   },
 );
+
+/** `undefined` where the sources are no clone, or are changed: no commit names them then. */
+function commitOfClone(): string | undefined {
+  const git = (...args: string[]) => spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout?.trim();
+  if (git('rev-parse', '--show-toplevel') !== root || git('status', '--porcelain') !== '') return undefined;
+  return git('rev-parse', 'HEAD');
+}
 
 interface OwnManifest {
   readonly name: string;

@@ -84,7 +84,7 @@ const TASKS = {
 TASKS.law = [['node', ...SOURCE, 'scripts/generate-import-law.ts', '...']];
 TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
 TASKS.attestation = [['node', ...SOURCE, 'scripts/generate-attestation.ts']];
-TASKS.release = [['node', ...SOURCE, 'scripts/release.ts']];
+TASKS.release = [...TASKS.build, ['node', ...SOURCE, 'scripts/release/main.ts', '...']];
 TASKS.units = [['node', ...SOURCE, 'scripts/generate-units.ts']];
 TASKS.generated = [
   [...TASKS.law[0].slice(0, -1), '--check'],
