@@ -17,6 +17,7 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/chain/contract-build.ts': 'this package',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
   'src/cli/package-version.ts': 'this package',
+  'src/cli/version.ts': 'what the build wrote into this package',
   'src/cli/evidence.ts': 'its hash goes on chain, whatever is in it',
   'src/cli/status-source.ts': 'what it finds is shown, and decides nothing',
   'src/install/machine.ts': 'compared with what would be written, and shown',

@@ -21,6 +21,7 @@ export interface Room {
 const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
+const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 const ALL_DOORS = [
   ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
   ...'#infrastructure #install #login #plugin #plugins #proof #seal #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
@@ -249,7 +250,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', 'rolldown'],
+    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts'],
     reachesUp: true,
   },
   {
@@ -263,7 +264,7 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, 'commander', 'jose', 'yaml', 'zod'],
+    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'yaml', 'zod'],
     reachesUp: true,
   },
   {
