@@ -37,7 +37,7 @@ export const initialRules: AccessRules = {
 };
 
 /** A certificate for which a live stake vouches. */
-export interface LiveVouch extends Pick<Vouch, 'nodeId' | 'identity'> {
+interface LiveVouch extends Pick<Vouch, 'nodeId' | 'identity'> {
   /** The user that its node is for the API server: `system:node:<node id>`. */
   readonly nodeUser: string;
 }

@@ -42,7 +42,7 @@ export interface ServerFile {
   readonly isSecret: boolean;
 }
 
-export const authorizationDirectory = ({ k3sDataDir }: Pick<ServerPlace, 'k3sDataDir'>): string =>
+const authorizationDirectory = ({ k3sDataDir }: Pick<ServerPlace, 'k3sDataDir'>): string =>
   join(k3sDataDir, 'server', 'k3s-daas');
 export const authorizationFile = (place: Pick<ServerPlace, 'k3sDataDir'>): string =>
   join(authorizationDirectory(place), AUTHORIZATION_FILE);

@@ -4,6 +4,7 @@ import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { watchClaims } from './claim-watch.ts';
+import { followFence } from './fence-feed.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -138,6 +139,9 @@ function runLoops({ options, life, records, deciders, authorizer, stop }: Start)
     watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
+    ...(options.config.fence === 'off'
+      ? []
+      : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
