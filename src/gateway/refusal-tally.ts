@@ -35,6 +35,8 @@ export interface RefusalTallyOptions {
   readonly mostKinds?: number;
   /** Kinds with one: counted apart, so that strangers cannot use up their number. */
   readonly mostProvenKinds?: number;
+  /** Called for each refusal. */
+  readonly onRefusal?: (event: string, reason: string) => void;
 }
 
 interface Count {
@@ -64,6 +66,7 @@ export function createRefusalTally({
   windowMs = 60_000,
   mostKinds = 32,
   mostProvenKinds = 256,
+  onRefusal,
 }: RefusalTallyOptions): RefusalTally {
   const tally: Tally = {
     windowMs,
@@ -75,6 +78,7 @@ export function createRefusalTally({
   const windowNow = () => Math.floor(nowMs() / windowMs);
   return {
     count(event, kind, facts, times = 1) {
+      onRefusal?.(event, kind.reason);
       const window = windowNow();
       const known = tally.counts.get(keyOf(event, kind));
       if (known && known.window !== window) flushBefore(tally, window);
