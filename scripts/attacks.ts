@@ -264,6 +264,63 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'fills the list of banned names, so that an API server no longer takes it',
+        defence:
+          'the names stand in expressions of bounded length; ten thousand are taken, and more leave the files as they are',
+        tests: [
+          'ten thousand banned names of full length are taken, refused, and cost others nothing to speak of',
+          'more banned names than an API server takes are refused, and well-formed ones alone get into its expressions',
+        ],
+      },
+      {
+        attack: 'as the gateway’s user writes keys, names or links that root would make files of',
+        defence:
+          'the root helper takes certificates that fit their keys, names that Nodes can have and addresses, follows no link, and has no other input',
+        tests: [
+          'with a … of which an API server would not start, its files stay as they are',
+          'follow no link that the gateway’s user has laid',
+          'the helper reads nothing from …',
+        ],
+      },
+      {
+        attack: 'impersonates with extras, and so shows the fingerprint of a certificate that is not there',
+        defence:
+          'the authorizer refuses the right to impersonate nodes and their credentials; `setup --check` names who has it',
+        tests: ['who may impersonate with extras forges a fingerprint, and the check names them'],
+      },
+      {
+        attack:
+          'goes on reading an open watch, or asks k3s’ supervisor for fresh certificates, after the slash',
+        defence:
+          'the fence drops its packets in both directions and ends its sockets, by addresses that the kernel has seen',
+        tests: [
+          'ends the open watch of a banned node, keeps it out, counts what it drops, and touches nobody else',
+        ],
+      },
+      {
+        attack: 'has the operator fence an honest node, by sharing its address',
+        defence:
+          'an address from which an admitted node connects too is left open, and the audit file says so',
+        tests: [
+          'an address that an admitted node connects from too is left open, also when that node comes later',
+          'spares the machine itself and what the operator names',
+        ],
+      },
+      {
+        attack: 'holds every place of the authorizer’s listener with connections that shake no hands',
+        defence: 'a new connection displaces the oldest of them; that of the API server is never displaced',
+        tests: [
+          'answers the API server beside a crowd of connections that shake no hands, and keeps its connection',
+        ],
+      },
+      {
+        attack:
+          'with a real k3s uses its certificates, fresh ones, a pod’s token and impersonation after a slash',
+        defence:
+          'refused at the next request, with the gateway up and hung; dead: by name, as the security page says',
+        tests: ['what a slashed worker has is refused at the next request: gateway up, hung and dead'],
+      },
+      {
         attack: 'brings a Node that is vouched for by nobody, so that the operator cannot enforce any longer',
         defence: 'enforcing is remembered: what comes later does not end it',
         tests: [

@@ -137,7 +137,9 @@ export class World implements AsyncDisposable {
 
   /** Starts the gateway again on its state, after `kill` or `stop`. */
   async restartGateway(): Promise<Program> {
-    this.gateway = this.#keep(runGateway(this.directory, this.gatewayConfigFile));
+    this.gateway = this.#keep(
+      runGateway(this.directory, this.gatewayConfigFile, this.k3s.gatewayMachine?.command),
+    );
     await this.gateway.event('gateway.ready');
     return this.gateway;
   }

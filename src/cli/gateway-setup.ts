@@ -72,6 +72,10 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   };
   const plan = await planSetup({ config, options, flags });
   for (const shortcoming of plan.cluster.shortcomings) io.warn(shortcoming);
+  for (const { subject, why } of plan.cluster.forgers)
+    io.warn(
+      `${subject} can forge the fingerprint of a certificate: ${why}. Take the right away, or trust it as an administrator`,
+    );
   if (flags.check || flags.dryRun) return showPlan(io, plan, { isCheck: flags.check === true });
   if (plan.cluster.changes.length + plan.serverFiles.length > 0) {
     io.note(planText(plan));
@@ -191,6 +195,7 @@ function showPlan(io: Io, plan: SetupPlan, { isCheck }: { readonly isCheck: bool
       missingFiles: missing,
       serverFiles: plan.serverFiles.map(({ path }) => path),
       servers: cluster.servers,
+      forgers: cluster.forgers,
       authorizerProblems: problems,
     },
     `${planText(plan)}\nNothing was changed: this was a dry run.`,

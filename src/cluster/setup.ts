@@ -2,6 +2,7 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Clock, ConfigurationError, type Log, type Secret, silentLog, systemClock } from '#base';
 import { proveAuthorization, type ServerAuthorization } from './authorization-proof.ts';
 import { createCertificateSight } from './certificate-sight.ts';
+import { type Forger, findForgers } from './forgers.ts';
 import { gatewayKubeconfig } from './gateway-kubeconfig.ts';
 import { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
@@ -68,6 +69,8 @@ export interface SetupResult {
   readonly shortcomings: readonly string[];
   /** What this version can do for the authorizer: nothing below 1.32, and without switches for its cache below 1.34. */
   readonly authorizerSupport: 'none' | 'cached' | 'full';
+  /** Who can make the API server believe in a certificate that is not there, besides `system:masters`. */
+  readonly forgers: readonly Forger[];
   /** With `authorizer`: what each API server runs. */
   readonly servers: readonly ServerAuthorization[];
   /** Kubeconfig of the gateway's ServiceAccount; undefined with `check`, or for a gateway with its own credentials. */
@@ -99,6 +102,7 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
     changes: steps.map(({ change }) => change),
     shortcomings: shortcomingsOf(version),
     authorizerSupport: authorizerSupportOf(version),
+    forgers: showsCertificates(version) ? await findForgers(context) : [],
     servers: options.authorizer ? await proveAuthorization(context, options.authorizer.file) : [],
     kubeconfig:
       check || gateway.kind === 'user' ? undefined : await gatewayKubeconfig(context, usernameOf(gateway)),

@@ -5,6 +5,7 @@ import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
 import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
+import { followFence } from './fence-feed.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -145,6 +146,9 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     claims.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
+    ...(options.config.fence === 'off'
+      ? []
+      : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.

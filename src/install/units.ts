@@ -226,6 +226,72 @@ WantedBy=multi-user.target
 `;
 }
 
+export interface FenceUnitOptions extends Pick<UnitOptions, 'program' | 'flags'> {
+  /** Where the gateway writes whom to keep out. */
+  readonly gatewayFiles?: string;
+  /** The gateway's configuration, unless it is at its default place. */
+  readonly configFile?: string | undefined;
+}
+
+/** The fence of a k3s server: root for the firewall, and nothing else. What it has built stays when it ends. */
+export function fenceUnit({
+  program = DEFAULT_PROGRAM,
+  flags = [],
+  gatewayFiles = `${DEFAULT_STATE_DIR}/fence`,
+  configFile,
+}: FenceUnitOptions = {}): string {
+  const words = [
+    program,
+    'gateway',
+    'fence',
+    ...(configFile === undefined ? [] : ['--config', configFile]),
+    ...flags,
+  ];
+  return `[Unit]
+Description=K3s-DaaS fence of the k3s server
+After=network-pre.target ${GATEWAY_UNIT}.service
+
+[Service]
+Type=exec
+ExecStart=${words.map(quoteWord).join(' ')}
+Restart=always
+RestartSec=5s
+LimitCORE=0
+UMask=0077
+ReadOnlyPaths=-${quoteWord(gatewayFiles)}
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_DAC_READ_SEARCH
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+TemporaryFileSystem=/var/lib/rancher:ro
+InaccessiblePaths=-/etc/rancher
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+LockPersonality=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+MemoryMax=256M
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
 /** systemd makes the default directory; another one has to be there. */
 function stateLines(stateDir: string): string {
   if (stateDir !== DEFAULT_STATE_DIR) return `ReadWritePaths=${quoteWord(stateDir)}`;
