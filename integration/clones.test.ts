@@ -45,6 +45,7 @@ const events = ({ lines }: Program, event: string) => lines.filter((line) => lin
 
 test.skipIf(!isRoot)(
   'a thief of the node key registers, heartbeats and waits for a reboot: the node is never refused or stopped',
+  { timeout: 300_000 },
   async () => {
     const bootId = randomUUID();
     const { worker, machine, host, agentPid, uid } = await running('robbed', bootId);
@@ -95,6 +96,7 @@ async function thieve(
 
 test.skipIf(!isRoot)(
   'a copied state directory on another machine: both sides are told, the copy ends, the node goes on',
+  { timeout: 300_000 },
   async () => {
     const { worker, host, uid } = await running('copied');
     const directory = join(world.directory, 'elsewhere');
@@ -113,6 +115,7 @@ test.skipIf(!isRoot)(
 
 test.skipIf(!isRoot)(
   'a restored snapshot, the same machine in another boot: both sides are told, the one without the Node ends',
+  { timeout: 300_000 },
   async () => {
     const { worker, host, uid } = await running('restored');
     const directory = join(world.directory, 'restored-elsewhere');

@@ -40,6 +40,7 @@ export class World implements AsyncDisposable {
   /** On tmpfs: join tokens. */
   readonly runtimeDir: string;
   gateway: Program;
+  readonly addGateway: WorldParts['addGateway'];
   readonly #life: Lifetime;
   readonly #programs: Program[] = [];
 
@@ -56,6 +57,7 @@ export class World implements AsyncDisposable {
     this.gatewayCaFile = parts.gatewayCaFile;
     this.runtimeDir = parts.runtimeDir;
     this.gateway = parts.gateway;
+    this.addGateway = parts.addGateway;
     this.#life = life;
   }
 

@@ -16,6 +16,7 @@ import { endedError, judgeAmount } from './judge.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
@@ -29,6 +30,7 @@ export class NodeStake implements SealTokenSource {
   readonly #scope: Scope<StakingConfig>;
   readonly #services: StakingServices;
   readonly #standing: Standing;
+  readonly #withdrawals: Withdrawals;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
@@ -36,6 +38,7 @@ export class NodeStake implements SealTokenSource {
     this.#scope = scope;
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
+    this.#withdrawals = new Withdrawals(scope, services.chain);
   }
 
   async find(signal: AbortSignal): Promise<SealedStake | undefined> {
@@ -141,6 +144,8 @@ export class NodeStake implements SealTokenSource {
     if (this.#scope.config.stakeAgain) return;
     const ended = await this.#standing.endedRecord(signal);
     if (!ended) return;
+    // The host ends now, and is started again with the machine: so it is said at each start.
+    await this.#withdrawals.tell([ended], signal).catch(() => undefined);
     const ending = stakeEnding(ended, false);
     if (ending) this.#services.control.stop({ ...ending, source: 'chain' });
     throw endedError(ended);

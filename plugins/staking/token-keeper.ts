@@ -18,8 +18,9 @@ import {
 import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
 import { epochsLeft, isRotationDue } from './rotation-due.ts';
-import type { StandingServices } from './standing.ts';
+import { Standing, type StandingServices } from './standing.ts';
 import { TopUps } from './top-ups.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface KeeperServices extends StandingServices {
   readonly control: HostControl;
@@ -49,6 +50,8 @@ export class TokenKeeper {
   readonly #services: KeeperServices;
   readonly #allowance: Allowance;
   readonly #topUps: TopUps;
+  readonly #standing: Standing;
+  readonly #withdrawals: Withdrawals;
   readonly #registered = Promise.withResolvers<void>();
   #current: WorkerRegistered | undefined;
   #asked: GatewayDirective | undefined;
@@ -61,6 +64,8 @@ export class TokenKeeper {
     this.#services = services;
     this.#allowance = new Allowance(services);
     this.#topUps = new TopUps(scope, services, this.#allowance);
+    this.#standing = new Standing(services, scope.config);
+    this.#withdrawals = new Withdrawals(scope, services.chain);
   }
 
   /** The gateway knows the key of this token: the earlier key is needed no longer. */
@@ -106,6 +111,7 @@ export class TokenKeeper {
     this.#asked = undefined;
     try {
       const reading = await this.#read(signal);
+      await this.#tellWithdrawals(signal);
       if (!reading) return;
       // Beside it: a gateway repeats the directive with each heartbeat, and the token ends all the same.
       if (asked?.directive === 'top_up') await this.#answerTopUp(reading, signal);
@@ -113,6 +119,15 @@ export class TokenKeeper {
     } catch (error) {
       signal.throwIfAborted();
       this.#scope.log.warn('The Seal token could not be looked after', errorFields(error));
+    }
+  }
+
+  async #tellWithdrawals(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#withdrawals.tell(await this.#standing.earlierRecords(signal), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#scope.log.warn('The earlier stakes could not be read', errorFields(error));
     }
   }
 

@@ -359,7 +359,10 @@ async function keepMember(
   return { worker: kept, join: undefined };
 }
 
-/** The store has lost this node, whose kubelet runs: its key alone must not get a second credential. */
+/**
+ * A node whose kubelet runs, and that this gateway does not know: its store was lost, or another gateway has admitted the node. Its key
+ * alone must not get a second credential.
+ */
 async function adoptRunning(context: AdmissionContext, candidate: Candidate): Promise<Admitted> {
   const isReserved = await isOwnPassword(context, candidate);
   await inClusterTerms(adoptNode(context, candidate, isReserved));

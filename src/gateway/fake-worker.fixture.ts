@@ -29,6 +29,8 @@ export class FakeWorker {
   machine: Machine | undefined;
   /** The client key of its kubelet, on its disk. */
   kubelet: { readonly certificates: readonly string[]; readonly key: KeyObject } | undefined;
+  /** The gateway that it talks to, if not that of its world. */
+  gateway: World | undefined;
   password = new Secret(randomBytes(16).toString('hex'));
   recordId = '';
   tokenId = '';
@@ -63,7 +65,7 @@ export class FakeWorker {
         signature: sign('sha256', Buffer.from(text), kubelet.key).toString('base64url'),
       };
     const options = { signer, clock, machine, proveKubelet, timeoutMs: 5_000 };
-    return createGatewayConnector(options).connect(this.world.entry());
+    return createGatewayConnector(options).connect((this.gateway ?? this.world).entry());
   }
 
   async register(signal?: AbortSignal): Promise<Registration> {

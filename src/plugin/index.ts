@@ -28,7 +28,7 @@ export type {
   StakeStatus,
   StakeType,
 } from '#domain';
-export { formatSui, isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
+export { formatSui, holdOf, isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
 export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
