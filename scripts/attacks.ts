@@ -754,6 +754,27 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'the only full node hides a slash or the newest cluster from a gateway that pays for probes',
+        defence:
+          'the effects of the probe, which the validators signed, name the newest versions; older ones count as not read, and an alarm says so',
+        tests: [
+          'a slash that the only full node hides behind fresh tips is seen by the next probe',
+          'what a probe has seen and nobody shows counts as not read, and an alarm names it',
+          'a full node that keeps the probe to itself is named by an alarm, and what was known stays',
+          'asks for a probe before it admits by an old token, and admits once the probe shows nothing newer',
+        ],
+      },
+      {
+        attack: 'strangers make a gateway pay for probes, again and again',
+        defence:
+          'those who ask at once share one; they are bounded a day, in number and in SUI, apart from the others',
+        tests: [
+          'are no more than 144 a day, however often somebody asks',
+          'do not delay those at an interval',
+          'never cost more than half a SUI a day, whatever one costs',
+        ],
+      },
+      {
         attack: 'the only full node hides a slash, and the slashed worker comes with its old token',
         defence: 'alone it is believed only a stake that changed within 15 minutes; else two have to agree',
         tests: [

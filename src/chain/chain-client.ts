@@ -25,6 +25,7 @@ import { createLookout, type Freshness, type Lookout } from './lookout.ts';
 import type { ObjectProofs } from './object-proofs.ts';
 import { CLOCK_ID, clockOf, type ReadObject, readEpoch, readObjects } from './object-reads.ts';
 import { openProofs, type ProofOptions } from './open-proofs.ts';
+import type { View, ViewOptions } from './proven-views.ts';
 import { takeProof } from './pushed-proof.ts';
 import { readTyped } from './typed-reads.ts';
 
@@ -56,6 +57,11 @@ export interface ChainClient extends ChainReader {
   proposal(id: string, signal?: AbortSignal): Promise<SlashProposal | undefined>;
   /** Takes a proof file that somebody brought; returns the ids of what is newer than what was known. */
   takeProof(text: string): Promise<readonly string[]>;
+  /**
+   * Takes what a transaction of this program's own has seen of shared objects; older versions count as not read from then on.
+   * `undefined` where nothing is proven.
+   */
+  takeView(transaction: string, options: ViewOptions): Promise<View | undefined>;
   /** How new what is proven is; `undefined` where nothing is proven. */
   freshness(): Freshness | undefined;
   /** Spendable SUI of an address. */
@@ -68,6 +74,8 @@ export interface ClusterSnapshot {
   readonly nowMs: number;
   /** The chain's time of its last write; `undefined` where nothing is proven. */
   readonly writtenAtMs: number | undefined;
+  /** The chain's time of the last probe that found this version to be the newest. */
+  readonly probedAtMs: number | undefined;
 }
 export interface Balance {
   /** In coin objects: what this project spends. */
@@ -113,8 +121,8 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
       await clusterState(signal);
     },
     cluster: async (signal) => {
-      const { state, version, nowMs, writtenAtMs } = await clusterState(signal);
-      return { ...clusterFacts(state, version, nowMs), writtenAtMs };
+      const { state, version, nowMs, ...times } = await clusterState(signal);
+      return { ...clusterFacts(state, version, nowMs), ...times };
     },
     records: (ids, signal) => readRecords(reading, ids, signal),
     tokens: (ids, signal) => readTokens(reading, ids, signal),
@@ -122,6 +130,7 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     liveRecordOf: (nodeId, signal) => readLiveRecord(reading, nodeId, signal),
     point: (signal) => readPoint(endpoints, signal),
     takeProof: async (text) => (reading.proofs ? takeProof(reading.proofs, deployment, text) : []),
+    takeView: async (transaction, view) => reading.proofs?.takeView(transaction, view),
     freshness: () => reading.lookout?.freshness(),
     balance: (address, signal) => readBalance(endpoints, address, signal),
   };
@@ -189,7 +198,8 @@ async function readCluster(reading: Reading, signal?: AbortSignal): Promise<Clus
     const state = decodeCluster(object.content);
     reading.recordsTable = state.nodes.id;
     if (proofs) reading.changes = changesIn(clusterFacts(state, object.version, nowMs));
-    return { state, version: object.version, nowMs, writtenAtMs: object.writtenAtMs };
+    const { version, writtenAtMs, probedAtMs } = object;
+    return { state, version, nowMs, writtenAtMs, probedAtMs };
   }, signal);
 }
 
@@ -214,8 +224,8 @@ function changesIn({ criticalRing, otherRing }: Cluster): ReadonlyMap<string, bi
 }
 
 function readRecords(reading: Reading, ids: readonly string[], signal?: AbortSignal) {
-  const decode = ({ content, writtenAtMs }: ReadObject): StakeRecord | undefined => {
-    const record = { ...recordFacts(content), writtenAtMs };
+  const decode = ({ content, writtenAtMs, probedAtMs }: ReadObject): StakeRecord | undefined => {
+    const record = { ...recordFacts(content), writtenAtMs, probedAtMs };
     return record.cluster === reading.deployment.clusterId ? record : undefined;
   };
   const type = typeIn(reading.deployment, staking.MODULE, 'StakeRecord');

@@ -49,6 +49,7 @@ export type { UnprovenListener } from './object-proofs.ts';
 export type { ProofOptions } from './open-proofs.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
+export { createProbing, type ProbeSchedule, type ProbeStatus, type Probing } from './probing.ts';
 export { openProofStore } from './proof-store-file.ts';
 export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';

@@ -111,7 +111,7 @@ test('what is kept of another chain is forgotten', async () => {
 });
 
 test('the oldest proofs make room for new ones', async () => {
-  using store = openProofStore(file(), CHAIN, 2);
+  using store = openProofStore(file(), CHAIN, { mostProofs: 2 });
   const kept = (provenAtMs: number) => ({ version: 5n, provenAtMs, proof: honestChain.write });
   for (const [name, atMs] of [
     ['0xa', 1],

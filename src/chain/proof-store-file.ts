@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { ConfigurationError, messageOf } from '#base';
-import { openTrustedDatabase } from '#infrastructure';
+import { isDiskFull, openTrustedDatabase, writeFailure } from '#infrastructure';
 import type { KeptProof, ProofStore, TrustPin } from './proof/index.ts';
 import { formatPin, TrustAnchors } from './proof/trust-pin.ts';
 
@@ -21,14 +21,23 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS proofs_by_age ON proofs (proven_at_ms);
 `;
 
+export interface ProofStoreOptions {
+  readonly mostProofs?: number;
+  /** Called with the first of several writes in a row that fail. */
+  readonly onFailure?: (detail: string) => void;
+}
+
 /**
  * Committees and proofs in one sqlite file (mode 0600). It holds nothing that is secret, and nothing that cannot be had
  * again from a full node that has not pruned it.
  * @throws `DAAS_PROOF_STORE_DAMAGED` (exit 78), `DAAS_FILE_UNTRUSTED`.
  */
-export function openProofStore(path: string, chainId: string, mostProofs = MOST_PROOFS): ProofStore {
-  const database = openDatabase(path);
-  ownChain(database, chainId);
+export function openProofStore(
+  path: string,
+  chainId: string,
+  { mostProofs = MOST_PROOFS, onFailure }: ProofStoreOptions = {},
+): ProofStore {
+  const database = openDatabase(path, chainId);
   let failure: string | undefined;
 
   function write(body: () => void): void {
@@ -39,7 +48,9 @@ export function openProofStore(path: string, chainId: string, mostProofs = MOST_
       failure = undefined;
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
+      const isFirst = failure === undefined;
       failure = messageOf(error);
+      if (isFirst) onFailure?.(failure);
     }
   }
   const note = (name: string) =>
@@ -150,16 +161,24 @@ function keepProof(
       .run(count - mostProofs);
 }
 
-function openDatabase(path: string): DatabaseSync {
-  return openTrustedDatabase(path, {
+function openDatabase(path: string, chainId: string): DatabaseSync {
+  const damaged = (cause: unknown) =>
+    new ConfigurationError(
+      'DAAS_PROOF_STORE_DAMAGED',
+      `${path} is not a file of proofs, or it is damaged: move it away. Committees and proofs are then asked for again`,
+      { cause, details: { path } },
+    );
+  const database = openTrustedDatabase(path, {
     what: 'the file of proofs',
     origin: 'stateDir',
     schema: SCHEMA,
-    failure: (cause) =>
-      new ConfigurationError(
-        'DAAS_PROOF_STORE_DAMAGED',
-        `${path} is not a file of proofs, or it is damaged: move it away. Committees and proofs are then asked for again`,
-        { cause, details: { path } },
-      ),
+    failure: damaged,
   });
+  try {
+    ownChain(database, chainId);
+    return database;
+  } catch (cause) {
+    database.close();
+    throw isDiskFull(cause) ? writeFailure(path, cause) : damaged(cause);
+  }
 }

@@ -138,6 +138,7 @@ function runLoops({ options, life, records, deciders, authorizer, stop }: Start)
     watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
+    ...(options.probe ? [options.probe.run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -196,10 +197,11 @@ function checksOf(
   { options, tls, records, deciders, authorizer }: Start,
   publicServer: PublicServer,
 ): Checks {
-  const { config, clock } = options;
+  const { config, clock, proofFailure } = options;
   const host = dialHost(config.listen.host);
   const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
-  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, clock });
+  return () =>
+    healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, proofFailure, clock });
 }
 
 async function listenForHealth({ options, life }: Start, checks: Checks): Promise<Server> {
