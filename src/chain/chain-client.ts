@@ -25,8 +25,10 @@ import { createLookout, type Freshness, type Lookout } from './lookout.ts';
 import type { ObjectProofs } from './object-proofs.ts';
 import { CLOCK_ID, clockOf, type ReadObject, readEpoch, readObjects } from './object-reads.ts';
 import { openProofs, type ProofOptions } from './open-proofs.ts';
+import type { ProofStore } from './proof/index.ts';
 import type { View, ViewOptions } from './proven-views.ts';
 import { takeProof } from './pushed-proof.ts';
+import { stakeProofs } from './stake-proofs.ts';
 import { readTyped } from './typed-reads.ts';
 
 export interface ChainClientOptions extends ProofOptions {
@@ -55,6 +57,8 @@ export interface ChainClient extends ChainReader {
   /** The cluster object as stored, with version and the chain's clock. */
   clusterState(signal?: AbortSignal): Promise<ClusterSnapshot>;
   proposal(id: string, signal?: AbortSignal): Promise<SlashProposal | undefined>;
+  /** The proofs of a token and its stake record that are kept, as proof files for a gateway that lacks them. */
+  stakeProofs(tokenId: string): Promise<readonly string[]>;
   /** Takes a proof file that somebody brought; returns the ids of what is newer than what was known. */
   takeProof(text: string): Promise<readonly string[]>;
   /**
@@ -95,6 +99,7 @@ interface Reading {
   readonly deployment: Deployment;
   readonly endpoints: Endpoints;
   readonly proofs: ObjectProofs | undefined;
+  readonly store: ProofStore | undefined;
   readonly lookout: Lookout | undefined;
   readonly clock: Clock;
   /** The sequence of the last change of each record that the newest cluster names. */
@@ -129,6 +134,7 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
     proposal: (id, signal) => readProposal(reading, id, signal),
     liveRecordOf: (nodeId, signal) => readLiveRecord(reading, nodeId, signal),
     point: (signal) => readPoint(endpoints, signal),
+    stakeProofs: (tokenId) => stakeProofs(reading, tokenId),
     takeProof: async (text) => (reading.proofs ? takeProof(reading.proofs, deployment, text) : []),
     takeView: async (transaction, view) => reading.proofs?.takeView(transaction, view),
     freshness: () => reading.lookout?.freshness(),
@@ -152,7 +158,9 @@ function startReading(options: ChainClientOptions): Reading {
   const { clock } = options;
   const { clusterId } = deployment;
   const lookout = proofs && createLookout({ endpoints, proofs, clusterId, nowMs: () => clock.monotonicMs() });
-  return { deployment, endpoints, proofs, lookout, clock, changes: new Map(), recordsTable: undefined };
+  const { proofStore: store } = options;
+  const shared = { deployment, endpoints, proofs, store, lookout, clock };
+  return { ...shared, changes: new Map(), recordsTable: undefined };
 }
 
 /** How long the first reading waits for endpoints that may know a newer cluster than the one that answered first. */
