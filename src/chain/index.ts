@@ -43,6 +43,7 @@ export {
 } from './follower.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
+export { readKeptProof } from './kept-proofs.ts';
 export type { Freshness } from './lookout.ts';
 export { openNetwork } from './network.ts';
 export type { UnprovenListener } from './object-proofs.ts';

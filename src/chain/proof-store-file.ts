@@ -53,8 +53,6 @@ export function openProofStore(
       if (isFirst) onFailure?.(failure);
     }
   }
-  const note = (name: string) =>
-    database.prepare('SELECT value FROM notes WHERE name = ?').get(name)?.value as string | undefined;
   const keepNote = (name: string, value: string) =>
     write(() => {
       database.prepare('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(name, value);
@@ -76,18 +74,25 @@ export function openProofStore(
       return row && keptProofOf(row);
     },
     keepProof: (objectId, kept) => write(() => keepProof(database, objectId, kept, mostProofs)),
-    firstUse: () => {
-      const text = note('first use');
-      return text === undefined ? undefined : TrustAnchors.parse(JSON.parse(text));
-    },
+    firstUse: () => firstUseOf(database),
     keepFirstUse: (anchors) => keepNote('first use', JSON.stringify(anchors)),
-    fork: () => note('fork'),
+    fork: () => noteOf(database, 'fork'),
     keepFork: (evidence) => keepNote('fork', evidence),
     failure: () => failure,
     [Symbol.dispose]() {
       if (database.isOpen) database.close();
     },
   };
+}
+
+function noteOf(database: DatabaseSync, name: string): string | undefined {
+  return database.prepare('SELECT value FROM notes WHERE name = ?').get(name)?.value as string | undefined;
+}
+
+/** What was believed at the first start without a trust pin. */
+export function firstUseOf(database: DatabaseSync): TrustAnchors | undefined {
+  const text = noteOf(database, 'first use');
+  return text === undefined ? undefined : TrustAnchors.parse(JSON.parse(text));
 }
 
 /** What is kept of another chain says nothing about this one. */
@@ -98,7 +103,7 @@ function ownChain(database: DatabaseSync, chainId: string): void {
   database.prepare("INSERT INTO notes VALUES ('chain', ?)").run(chainId);
 }
 
-function stepsOf(database: DatabaseSync, pin: TrustPin) {
+export function stepsOf(database: DatabaseSync, pin: TrustPin) {
   const row = database.prepare('SELECT bytes FROM pinned WHERE pin = ?').get(formatPin(pin));
   if (!row) return undefined;
   const steps = database.prepare('SELECT summary, signature FROM steps ORDER BY number').all();
@@ -111,7 +116,7 @@ function stepsOf(database: DatabaseSync, pin: TrustPin) {
   };
 }
 
-function keptProofOf(row: Record<string, SQLOutputValue>): KeptProof {
+export function keptProofOf(row: Record<string, SQLOutputValue>): KeptProof {
   const bytes = (name: string) => row[name] as Uint8Array;
   return {
     version: BigInt(String(row.version)),
