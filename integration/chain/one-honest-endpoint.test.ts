@@ -98,6 +98,16 @@ describe('one honest endpoint of three', () => {
     expect(client.freshness()).toMatchObject({ clusterVersion: version, endpointsAgreed: 1 });
   });
 
+  test('shows a slash that no ring names any more, whichever is asked first', async () => {
+    const { recordId } = await joined();
+    const client = await openClient(all());
+    await client.cluster();
+    hideChangesOf(recordId);
+    await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+    // The client has not read the cluster since: to it, nothing names the change.
+    expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
+  });
+
   test('shows a stake that the others say is not there', async () => {
     const { recordId, tokenId } = await joined();
     for (const { lies } of liars) {
@@ -215,8 +225,10 @@ test('a worker that hands over the proofs of its own mint is read where the only
   expect(handedOver).toHaveLength(2);
 
   const [pruned] = liars as [LyingNode];
-  pruned.lies.prunedBelow = world.devnet.ledger.tip.sequenceNumber + 1n;
   const gateway = open({ endpoints: [pruned.url] });
+  // It has followed the committees; the proof of the stake comes too late.
+  await gateway.cluster();
+  pruned.lies.prunedBelow = world.devnet.ledger.tip.sequenceNumber + 1n;
   expect((await gateway.records([recordId])).get(recordId)).toBeUndefined();
   expect((await gateway.tokens([tokenId])).get(tokenId)).toBeUndefined();
   const taken = [];

@@ -132,6 +132,40 @@ test('a slash that the only full node hides behind fresh tips is seen by the nex
   expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
 });
 
+test('a change that the cluster names and nobody shows is asked for, and one that is only left out of reads is found', async () => {
+  const recordId = await joined();
+  const asked: string[] = [];
+  const { deployment } = await openClient(systemClock);
+  const client = createChainClient({
+    endpoints: [liar.url],
+    deployment,
+    clock: systemClock,
+    retryForMs: 0,
+    onHidden: (id) => asked.push(id),
+  });
+  await client.records([recordId]);
+  hideChangesOf([recordId]);
+  await slash(recordId);
+  await client.cluster();
+  expect((await client.records([recordId])).get(recordId)).toBeUndefined();
+  expect(asked).toEqual([recordId]);
+  const wallet = await world.wallet(1n);
+  const made = createProbing({
+    client,
+    wallet,
+    schedule: { kind: 'admissions' },
+    clock: systemClock,
+    log: silentLog,
+  });
+  made.ask(recordId);
+  const stop = new AbortController();
+  const run = made.run(stop.signal);
+  while (made.status().seenAtMs === undefined) await systemClock.sleep(10);
+  stop.abort();
+  await run;
+  expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
+});
+
 test('a probe that was asked for covers the record, also where its proof was pruned', async () => {
   const recordId = await joined();
   await using watch = await Watch.open({ kind: 'admissions' });

@@ -42,6 +42,8 @@ export interface ChainClientOptions extends ProofOptions {
   readonly timeoutMs?: number;
   /** How long a failing read is retried, over all endpoints; default 2 s. With 0 each is asked once. */
   readonly retryForMs?: number;
+  /** Called with a stake record that has changed, as the cluster says, while no endpoint shows the change. */
+  readonly onHidden?: (recordId: string) => void;
   /** Allow http:// endpoints on other machines. */
   readonly allowInsecure?: boolean;
   /** For tests that cut a connection at a given moment. */
@@ -100,6 +102,7 @@ interface Reading {
   readonly endpoints: Endpoints;
   readonly proofs: ObjectProofs | undefined;
   readonly store: ProofStore | undefined;
+  readonly onHidden: ((recordId: string) => void) | undefined;
   readonly lookout: Lookout | undefined;
   readonly clock: Clock;
   /** The sequence of the last change of each record that the newest cluster names. */
@@ -158,8 +161,8 @@ function startReading(options: ChainClientOptions): Reading {
   const { clock } = options;
   const { clusterId } = deployment;
   const lookout = proofs && createLookout({ endpoints, proofs, clusterId, nowMs: () => clock.monotonicMs() });
-  const { proofStore: store } = options;
-  const shared = { deployment, endpoints, proofs, store, lookout, clock };
+  const { proofStore: store, onHidden } = options;
+  const shared = { deployment, endpoints, proofs, store, onHidden, lookout, clock };
   return { ...shared, changes: new Map(), recordsTable: undefined };
 }
 
@@ -239,7 +242,9 @@ function readRecords(reading: Reading, ids: readonly string[], signal?: AbortSig
   const type = typeIn(reading.deployment, staking.MODULE, 'StakeRecord');
   // A record from before the change that the proven cluster names: this endpoint is behind, or hides the change.
   const isStale = ({ id, lastSequence }: StakeRecord) => lastSequence < (reading.changes.get(id) ?? 0n);
-  return readTyped(reading, { what: 'stake records', ids, type, decode, isStale }, signal);
+  const { onHidden } = reading;
+  const read = { what: 'stake records', ids, type, decode, isStale, onHidden, isAskedOfAll: true };
+  return readTyped(reading, read, signal);
 }
 
 function readTokens(reading: Reading, ids: readonly string[], signal?: AbortSignal) {

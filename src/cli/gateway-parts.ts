@@ -61,7 +61,14 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayRandom, () => Math.random)
     .register(proofs, (parts) => proofsOf(config.stateDir, deployment, parts.get(GatewayLog)))
     .register(client, (parts) =>
-      createChainClient({ ...access, deployment, clock: parts.get(GatewayClock), ...parts.get(proofs) }),
+      createChainClient({
+        ...access,
+        deployment,
+        clock: parts.get(GatewayClock),
+        // Made with the first reading: it sends through this client.
+        onHidden: (recordId) => parts.get(GatewayProbing)?.ask(recordId),
+        ...parts.get(proofs),
+      }),
     )
     .register(GatewayProofFailure, (parts) => () => parts.get(proofs).proofStore.failure())
     .register(GatewayProbing, (parts) => {
