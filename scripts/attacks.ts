@@ -802,6 +802,8 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: "a full node forges a slash, a stake, a token's key or the cluster's gateways",
         defence: "with a trust pin, data counts only when Sui's validators signed it",
         tests: [
+          'evicts no node for a slash that its only full node forges',
+          'admits no stake that its only full node invents',
           'cannot show a slash that did not happen: the record counts as it was proven, or as unread',
           'cannot show a stake that was never made',
           'cannot show another key in a token',
@@ -818,10 +820,33 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'the highest proven version of all endpoints counts, and anybody may bring a proof',
         tests: [
           'is enough to see a slash that the others hide',
+          'shows a slash that no ring names any more, whichever is asked first',
           'is enough for a start: the first reading already shows the newest cluster',
           'shows a stake that the others say is not there',
           'a record from before a change that the cluster names counts as not read where nobody shows the newer one',
           'a proof that anybody brings shows what the only full node hides, and one of another package is not kept',
+        ],
+      },
+      {
+        attack: 'the only full node hides a slash or the newest cluster from a gateway that pays for probes',
+        defence:
+          'the effects of the probe, which the validators signed, name the newest versions; older ones count as not read, and an alarm says so',
+        tests: [
+          'a slash that the only full node hides behind fresh tips is seen by the next probe',
+          'what a probe has seen and nobody shows counts as not read, and an alarm names it',
+          'a full node that keeps the probe to itself is named by an alarm, and what was known stays',
+          'asks for a probe before it admits by an old token, and admits once the probe shows nothing newer',
+          'evicts a node for a slash that its only full node hides, once it pays for a probe',
+        ],
+      },
+      {
+        attack: 'strangers make a gateway pay for probes, again and again',
+        defence:
+          'those who ask at once share one; they are bounded a day, in number and in SUI, apart from the others',
+        tests: [
+          'are no more than 144 a day, however often somebody asks',
+          'do not delay those at an interval',
+          'never cost more than half a SUI a day, whatever one costs',
         ],
       },
       {

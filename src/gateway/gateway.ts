@@ -149,6 +149,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     ...(options.config.fence === 'off'
       ? []
       : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
+    ...(options.probe ? [options.probe.run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -224,10 +225,11 @@ function checksOf(
   { options, tls, records, deciders, authorizer, claims }: Start,
   publicServer: PublicServer,
 ): Checks {
-  const { config, clock } = options;
+  const { config, clock, proofFailure } = options;
   const host = dialHost(config.listen.host);
   const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
-  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, claims, clock });
+  const watched = { probe, publicServer, authorizer, claims, proofFailure, clock };
+  return () => healthChecks({ ...records, ...deciders, ...watched });
 }
 
 async function listenForHealth(
