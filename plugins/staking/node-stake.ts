@@ -1,7 +1,9 @@
 import {
   type ChainReceipt,
+  type Clock,
   type Cluster,
   ConfigurationError,
+  errorFacts,
   formatSui,
   type HostControl,
   type Scope,
@@ -11,15 +13,18 @@ import {
   type StakeRecord,
   stakeEnding,
 } from 'k3s-daas/plugin';
+import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
-import { endedError, judgeAmount } from './judge.ts';
+import { endedError, judgeAmount, notVisibleYet } from './judge.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
+import { TopUps } from './top-ups.ts';
 import { Withdrawals } from './withdrawals.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
+  readonly clock: Clock;
 }
 
 /**
@@ -31,6 +36,7 @@ export class NodeStake implements SealTokenSource {
   readonly #services: StakingServices;
   readonly #standing: Standing;
   readonly #withdrawals: Withdrawals;
+  readonly #topUps: TopUps;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
@@ -39,10 +45,11 @@ export class NodeStake implements SealTokenSource {
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
     this.#withdrawals = new Withdrawals(scope, services.chain);
+    this.#topUps = new TopUps(scope, services, new Allowance(services));
   }
 
   async find(signal: AbortSignal): Promise<SealedStake | undefined> {
-    const record = await this.#standing.liveRecord(signal);
+    const record = await this.#liveRecord(signal);
     if (!record) {
       await this.#refuseEnded(signal);
       return undefined;
@@ -55,7 +62,7 @@ export class NodeStake implements SealTokenSource {
   async obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake> {
     onPhase('stake');
     const settled = await this.#services.chain.settlePending(signal);
-    const existing = await this.#standing.liveRecord(signal);
+    const existing = await this.#liveRecord(signal);
     const made = existing ? settled : await this.#makeStake(signal);
     const record = existing ?? (await this.#standing.recordOf(made?.objectId ?? '', signal));
     if (settled?.objectId === record.id) this.#announceCreated(record, settled.digest);
@@ -65,6 +72,24 @@ export class NodeStake implements SealTokenSource {
     onPhase('seal');
     const tokenId = await this.#obtainToken(record, made, signal);
     return { recordId: record.id, tokenId, stakeMist: record.stakeMist };
+  }
+
+  /** A host that was away while the minimum was raised is asked by no gateway: it adds what is missing, as far as it may, and starts. */
+  async #liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
+    try {
+      return await this.#standing.liveRecord(signal);
+    } catch (error) {
+      const { code, details } = errorFacts(error);
+      if (code !== 'DAAS_STAKE_TOO_LOW') throw error;
+      const recordId = String(details.recordId);
+      // An earlier life may have been killed over it.
+      await this.#services.chain.settlePending(signal);
+      const record = await this.#standing.recordOf(recordId, signal);
+      const isToppedUp = await this.#topUps.ask(record, signal);
+      if (isToppedUp && (await this.#standing.recordOf(recordId, signal)).stakeMist === record.stakeMist)
+        throw notVisibleYet('top-up of the stake record', recordId);
+      return this.#standing.liveRecord(signal);
+    }
   }
 
   async preview(signal: AbortSignal): Promise<StakePreview> {
