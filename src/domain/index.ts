@@ -37,4 +37,4 @@ export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending
 export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
-export type { ContestedNames, ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';
+export type { ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';
