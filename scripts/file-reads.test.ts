@@ -17,7 +17,8 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/chain/contract-build.ts': 'this package',
   'plugins/notifier/webhook.ts': 'a plugin: sent to the webhook that the same configuration names',
   'src/cli/authorizer-proof.ts': 'compared by its hash with what the API server runs',
-  'src/cli/server-files.ts': 'compared with what would be written, and searched for arguments that exclude it',
+  'src/cli/server-files.ts':
+    'compared with what would be written, and searched for arguments that exclude it',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
   'src/cli/package-version.ts': 'this package',
   'src/cli/evidence.ts': 'its hash goes on chain, whatever is in it',
