@@ -21,7 +21,13 @@ const { SealToken } = contracts.k8sGateway;
 beforeAll(async () => {
   world = await World.start({ heartbeatIntervalMs: 500 });
   const pinned = await world.command(
-    ...['proof', 'pin', '--write', '--deployment', world.deploymentFile, '--endpoint', world.chain.url],
+    'proof',
+    'pin',
+    '--write',
+    '--deployment',
+    world.deploymentFile,
+    '--endpoint',
+    world.chain.url,
   );
   expect(pinned.code).toBe(0);
   const ca = await readFile(world.gatewayCaFile, 'utf8');
@@ -119,7 +125,10 @@ test('evicts a node for a slash that its only full node hides, once it pays for 
   await restartOnLiar(url, { probe: { mode: 'every', everyMs: 300_000, keyFile } });
   await world.nodeGone('worker-1');
   const nodes = await world.command(
-    ...['gateway', 'nodes', '--socket', join(world.directory, 'gateway', 'state', 'operator.sock')],
+    'gateway',
+    'nodes',
+    '--socket',
+    join(world.directory, 'gateway', 'state', 'operator.sock'),
   );
   expect(nodes.tail).toMatch(/probes every 5 min: the last one was/);
 });

@@ -19,6 +19,7 @@ import { OldProof } from './old-proof.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
@@ -33,6 +34,7 @@ export class NodeStake implements SealTokenSource {
   readonly #scope: Scope<StakingConfig>;
   readonly #services: StakingServices;
   readonly #standing: Standing;
+  readonly #withdrawals: Withdrawals;
   readonly #oldProof: OldProof;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
@@ -41,6 +43,7 @@ export class NodeStake implements SealTokenSource {
     this.#scope = scope;
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
+    this.#withdrawals = new Withdrawals(scope, services.chain);
     this.#oldProof = new OldProof(scope, services, new Allowance(services));
   }
 
@@ -152,6 +155,8 @@ export class NodeStake implements SealTokenSource {
     if (this.#scope.config.stakeAgain) return;
     const ended = await this.#standing.endedRecord(signal);
     if (!ended) return;
+    // The host ends now, and is started again with the machine: so it is said at each start.
+    await this.#withdrawals.tell([ended], signal).catch(() => undefined);
     const ending = stakeEnding(ended, false);
     if (ending) this.#services.control.stop({ ...ending, source: 'chain' });
     throw endedError(ended);

@@ -5,6 +5,7 @@ import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
 import type { GasCost } from './gas.ts';
+import { createPersonStakes, type PersonStakes } from './person-stake.ts';
 import type { PreparedTransaction, SignedTransaction, TransactionRequest } from './prepare-transaction.ts';
 import type { MoneyAct, StakeAct } from './stake-acts.ts';
 import { assertOwn } from './stake-judge.ts';
@@ -57,6 +58,8 @@ export interface WalletStakeChain extends StakeChain {
   simulateSigned(act: MoneyAct, signed: SignedTransaction, signal?: AbortSignal): Promise<GasCost>;
   /** The receipt of an act that this journal has carried out. */
   receiptOfAct(act: StakeAct): ChainReceipt | undefined;
+  /** What is done for people instead of nodes. */
+  readonly person: PersonStakes;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
@@ -77,6 +80,7 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
     simulateSigned: (asked, signed, signal) => simulateSigned(staker, asked, signed, signal),
     sendSigned: (asked, signed, signal) => exclusive(() => sendSigned(staker, asked, signed, signal)),
     receiptOfAct: (asked) => receiptOfAct(staker, asked),
+    person: createPersonStakes(staker, exclusive),
     rotateSealToken: (request, signal) => {
       assertHolderKey(request.holderKey);
       return act({ kind: 'rotate', ...request }, signal);

@@ -1,4 +1,4 @@
-import { type Clock, type Log, systemClock } from '#base';
+import { type Clock, isSingleExecutable, type Log, systemClock } from '#base';
 import {
   createChainClient,
   createChangeFollower,
@@ -119,7 +119,10 @@ export async function gatewayOptions(
     clusterId,
     endpoints,
     isProven,
-    authorizerProgram: { file: process.argv[1] ?? '', args: ['gateway', 'authorizer-process'] },
+    // `fork` puts the file before the arguments; the single executable is no file of Node's and takes its own words first.
+    authorizerProgram: isSingleExecutable
+      ? { file: 'gateway', args: ['authorizer-process'] }
+      : { file: process.argv[1] ?? '', args: ['gateway', 'authorizer-process'] },
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
     kubernetes: await parts.open(GatewayKubernetes),

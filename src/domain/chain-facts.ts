@@ -72,6 +72,8 @@ export interface ClusterParameters {
   readonly minimumTopUpMist: bigint;
   /** Lowest stake of the tiers, ascending: reads; worker (`nodes:write`); everything. */
   readonly tiersMist: readonly [bigint, bigint, bigint];
+  /** What each of them adds, as `resource:verb`; a stake has those of its tier and of all below. */
+  readonly tierPermissions: readonly [readonly string[], readonly string[], readonly string[]];
   readonly unbondingMs: number;
   readonly longestTokenLifeEpochs: bigint;
   readonly slashThreshold: number;

@@ -26,6 +26,8 @@ export interface Applicant {
   readonly requestId: string;
   /** Where it was signed, as the proof says. */
   readonly machine?: Machine | undefined;
+  /** The client key of the node's kubelet, whose certificate the stake vouches for, has signed the challenge, too. */
+  readonly hasKubelet?: boolean;
 }
 
 export interface Admitted {

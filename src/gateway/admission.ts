@@ -75,7 +75,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     async admit(applicant, { caller, gateway } = {}) {
       const { turns } = context;
       const until: Until = { reading: anyOf(caller, gateway), writing: gateway };
-      if (turns.waiting(applicant.nodeId) > 0)
+      // A place more for the host that has the kubelet's key: a thief of the node key may hold the others.
+      if (turns.waiting(applicant.nodeId) > (applicant.hasKubelet ? 1 : 0))
         throw new ApiProblem('rate_limited', 'a registration of this node waits already', {
           retryAfterMs: 2_000,
         });
@@ -167,15 +168,18 @@ async function amongClones(
 ): Promise<Candidate> {
   const { next, node, applicant } = candidate;
   if (next.tokenSequence > worker.tokenSequence || next.recordId !== worker.recordId) return candidate;
-  const { machine } = applicant;
-  const clone = await clones.examineRegistration({ worker, machine, node, isHeard });
+  const { machine, hasKubelet = false } = applicant;
+  const clone = await clones.examineRegistration({ worker, machine, node, isHeard, hasKubelet });
   if (!clone || !machine) return candidate;
   // The node key alone brings no join credential while two use it.
-  if (!isHeard || !isAdmitted(worker)) throw cloned(worker.nodeId);
+  if (!hasKubelet && (!isHeard || !isAdmitted(worker))) throw cloned(worker.nodeId);
   const { incarnation, registeredAtMs } = next;
   return {
     ...candidate,
-    next: { ...next, clone: { ...clone, served: { incarnation, registeredAtMs, machine } } },
+    next: {
+      ...next,
+      clone: { ...clone, served: { incarnation, registeredAtMs, machine, hasKubelet } },
+    },
   };
 }
 
@@ -335,7 +339,10 @@ async function keepMember(
   return { worker: kept, join: undefined };
 }
 
-/** The store has lost this node, whose kubelet runs: its key alone must not get a second credential. */
+/**
+ * A node whose kubelet runs, and that this gateway does not know: its store was lost, or another gateway has admitted the node. Its key
+ * alone must not get a second credential.
+ */
 async function adoptRunning(context: AdmissionContext, candidate: Candidate): Promise<Admitted> {
   const isReserved = await isOwnPassword(context, candidate);
   await inClusterTerms(adoptNode(context, candidate, isReserved));
