@@ -16,6 +16,7 @@ export {
   type PersonAccess,
   personKubeconfig,
 } from './person-kubeconfig.ts';
+export { roleOfPermission } from './person-roles.ts';
 export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
@@ -30,6 +31,7 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
+export { openTenants, type TenantOptions } from './tenants.ts';
 export {
   TOKEN_REVIEW_FILE,
   type TokenReviewAddress,

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Clock, ConfigurationError, type Log, type Secret, silentLog, systemClock } from '#base';
 import { createCertificateSight } from './certificate-sight.ts';
-import { gatewayKubeconfig } from './gateway-kubeconfig.ts';
+import { gatewayKubeconfig, keeperKubeconfig } from './gateway-kubeconfig.ts';
 import { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
 import { provePolicies } from './policy-proof.ts';
@@ -62,6 +62,8 @@ export interface SetupResult {
   readonly shortcomings: readonly string[];
   /** Kubeconfig of the gateway's ServiceAccount; undefined with `check`, or for a gateway with its own credentials. */
   readonly kubeconfig: Secret | undefined;
+  /** Kubeconfig of the keeper of people's namespaces; undefined with `check`. */
+  readonly keeperKubeconfig: Secret | undefined;
 }
 
 /**
@@ -90,6 +92,7 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
     shortcomings: shortcomingsOf(version),
     kubeconfig:
       check || gateway.kind === 'user' ? undefined : await gatewayKubeconfig(context, usernameOf(gateway)),
+    keeperKubeconfig: check ? undefined : await keeperKubeconfig(context),
   };
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
 import { ObjectId } from '#seal';
+import { TenantsConfig } from './tenants-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
 const count = z.number().int().positive();
@@ -183,6 +184,7 @@ export const GatewayConfig = z.strictObject({
       }),
     })
     .prefault({}),
+  tenants: TenantsConfig.prefault({}),
   diskReserveBytes: z
     .number()
     .int()

@@ -21,6 +21,7 @@ import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import { type CertificateDesk, createCertificateDesk } from './show-certificates.ts';
 import { openSqliteStore } from './store.ts';
+import type { TenantDeskOptions } from './tenant-desk.ts';
 import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { createVouchTable } from './vouch-table.ts';
@@ -49,6 +50,8 @@ export interface GatewayOptions {
   readonly vouches?: VouchTable;
   /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
   readonly authorizerProgram?: AuthorizerProgram;
+  /** Makes the namespaces of people; without it nobody gets one. */
+  readonly tenants?: Pick<TenantDeskOptions, 'keeper' | 'roleOf'> | undefined;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */

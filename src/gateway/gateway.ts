@@ -23,6 +23,7 @@ import type { PublicServer } from './public-server.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
 import { checkCluster, checkEntry } from './start-checks.ts';
+import { createTenantDesk } from './tenant-desk.ts';
 import { BEARER_CACHE_MS, createTokenReviewListener } from './token-review-listener.ts';
 
 export interface RunningGateway extends AsyncDisposable {
@@ -184,15 +185,22 @@ async function listenForOperator(
 }
 
 /** `undefined`: it is off. */
-async function listenForTokenReviews({ options, life, deciders }: Start): Promise<Server | undefined> {
-  const { config, clock, log } = options;
+async function listenForTokenReviews({
+  options,
+  life,
+  records,
+  deciders,
+}: Start): Promise<Server | undefined> {
+  const { config, clock, tenants } = options;
+  const log = options.log.child({ part: 'token-review' });
   const { enabled, port, cacheTtlMs } = config.tokenReview;
   if (!enabled) return undefined;
   const { server, connections } = createTokenReviewListener({
     tls: await webhookTls(config),
     logins: deciders.logins,
+    tenants: tenants && createTenantDesk({ ...tenants, audit: records.audit, clock, log }),
     clock,
-    log: log.child({ part: 'token-review' }),
+    log,
     revokedWithinMs: cacheTtlMs + BEARER_CACHE_MS,
   });
   life.defer('the listener for TokenReviews', () => closeListener(server, connections, 1_000));

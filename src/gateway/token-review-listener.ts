@@ -4,11 +4,14 @@ import type { WebhookTls } from '#authorizer';
 import { type Clock, errorFields, type Log } from '#base';
 import { type Connections, guardConnections } from '#infrastructure';
 import type { Logins } from './logins.ts';
+import type { TenantDesk } from './tenant-desk.ts';
 import { acceptedReview, readTokenReview, refusedReview, userOfPerson } from './token-review.ts';
 
 export interface TokenReviewOptions {
   readonly tls: WebhookTls;
   readonly logins: Logins;
+  /** Sees to the namespace of somebody before they use it; `undefined`: nobody gets one. */
+  readonly tenants?: TenantDesk | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** For how long an API server may go on with an answer. */
@@ -78,13 +81,14 @@ function take(options: TokenReviewOptions, request: IncomingMessage, response: S
 
 /** Never rejects: what fails in here is no login. */
 async function answer(
-  { logins, clock, log, revokedWithinMs }: TokenReviewOptions,
+  { logins, tenants, clock, log, revokedWithinMs }: TokenReviewOptions,
   text: string,
 ): Promise<string> {
   const review = readTokenReview(text);
   try {
     const person = review && (await logins.personOf(review.token));
     if (!review || !person) return refusedReview(review?.apiVersion);
+    await tenants?.welcome(person);
     return acceptedReview(
       review.apiVersion,
       userOfPerson(person, { checkedAtMs: clock.nowMs(), revokedWithinMs }),

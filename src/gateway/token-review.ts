@@ -1,3 +1,4 @@
+import { ownGroup } from '#domain';
 import type { Person } from './logins.ts';
 
 /** The versions of TokenReview that an API server can ask in; the answer is in the one that was asked. */
@@ -34,7 +35,7 @@ export function readTokenReview(text: string): TokenReview | undefined {
 
 const PREFIX = 'seal:';
 
-/** The user of a person: `seal:<wallet>`, a group for the tier and one for each permission. */
+/** The user of a person: `seal:<wallet>`, a group for the tier and two for each permission, everybody's and its own. */
 export function userOfPerson(
   { wallet, recordId, tier, permissions, proofId }: Person,
   { checkedAtMs, revokedWithinMs }: { readonly checkedAtMs: number; readonly revokedWithinMs: number },
@@ -42,7 +43,11 @@ export function userOfPerson(
   return {
     username: `${PREFIX}${wallet}`,
     uid: recordId,
-    groups: [`${PREFIX}tier:${tier}`, ...permissions.map((permission) => `${PREFIX}perm:${permission}`)],
+    groups: [
+      `${PREFIX}tier:${tier}`,
+      ...permissions.map((permission) => `${PREFIX}perm:${permission}`),
+      ...permissions.map((permission) => ownGroup(wallet, permission)),
+    ],
     extra: {
       'k3s-daas.io/stake-record': [recordId],
       'k3s-daas.io/tier': [tier],
