@@ -165,7 +165,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/gateway/**',
     holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
     doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
-    packages: [...X509, 'fastify', 'zod'],
+    packages: [...X509, 'fastify', 'prom-client', 'zod'],
   },
   {
     files: 'src/cluster/**',

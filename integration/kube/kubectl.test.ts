@@ -17,6 +17,7 @@ import { findKubectl } from './kubectl-binary.ts';
 const found = inject('controlPlane');
 const cacheTtlMs = 1_000;
 
+// oxlint-disable unicorn/no-useless-spread -- a flag and its value on one line
 describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real kube-apiserver', () => {
   let world: World;
   let directory = '';

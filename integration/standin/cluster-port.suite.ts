@@ -103,6 +103,7 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
       const seen: string[] = [];
       const stop = new AbortController();
       const watching = cluster.watchForeignPasswords((change) => {
+        if (change.kind === 'unwatched') return;
         const passwords = change.kind === 'listed' ? change.passwords : [change.password];
         seen.push(...passwords.map(({ nodeId }) => `${change.kind} ${nodeId}`));
       }, stop.signal);

@@ -9,9 +9,12 @@ const effects: Readonly<Record<string, string>> = {
 };
 
 /** When a name was claimed, with which credential perhaps, and what follows. */
-export function claimText({ at, credentials, effect }: ClaimEntry, nowMs: number): string {
-  const alive =
-    credentials.length === 0 ? 'no join credential of ours lived' : `while ${credentials.join(', ')} lived`;
+export function claimText(
+  { at, credentials, other_credentials: others, effect }: ClaimEntry,
+  nowMs: number,
+): string {
+  const lived = `${credentials.join(', ')}${others > 0 ? ` and ${others} others` : ''}`;
+  const alive = credentials.length === 0 ? 'no join credential of ours lived' : `while ${lived} lived`;
   return `${ageText(at, nowMs)}, ${alive}: ${effects[effect] ?? effect}`;
 }
 

@@ -7,6 +7,7 @@ import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import { type Token, token } from '#plugin';
 import { proofsOf } from './chain-trust.ts';
 import { endpointFigures, freshnessFigures } from './endpoint-figures.ts';
+import { packageVersion } from './package-version.ts';
 
 // The parts of a gateway, and the tokens to register others under.
 
@@ -115,6 +116,7 @@ export async function gatewayOptions(
     clock: parts.get(GatewayClock),
     random: parts.get(GatewayRandom),
     log: parts.get(GatewayLog),
+    version: packageVersion(),
     figures: parts.get(GatewayFigures),
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),

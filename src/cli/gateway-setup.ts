@@ -131,12 +131,10 @@ function refuseConflicts(config: GatewaySection, flags: SetupFlags): void {
 async function planSetup(config: GatewaySection, options: ClusterOptions): Promise<SetupPlan> {
   const { certFile, keyFile, signingKeyFile } = keyFilesOf(config.tls);
   const cluster = await setupCluster({ ...options, check: true });
+  const files = [certFile, keyFile, signingKeyFile, config.kubeconfig];
   return {
     cluster,
-    missingFiles: await missingFiles([
-      ...[certFile, keyFile, signingKeyFile, config.kubeconfig],
-      ...(config.tenants.enabled ? [config.tenants.kubeconfig] : []),
-    ]),
+    missingFiles: await missingFiles(config.tenants.enabled ? [...files, config.tenants.kubeconfig] : files),
   };
 }
 

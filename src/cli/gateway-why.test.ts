@@ -24,6 +24,7 @@ const reply: WhyReply = {
     node_id: 'worker-3',
     at: 940_000,
     credentials: ['abcdef of worker-1'],
+    other_credentials: 0,
     effect: 'closed',
     until: 0,
   },

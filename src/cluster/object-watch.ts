@@ -13,6 +13,8 @@ export interface WatchedKind<Object extends KubernetesObject, Change> {
   list(signal: AbortSignal): Promise<{ readonly items: Object[]; readonly version: string }>;
   listed(objects: readonly Object[]): Change;
   changed(phase: 'added' | 'modified' | 'deleted', object: Object): Change | undefined;
+  /** What a listener hears when the watch breaks; without it, nothing until the next list. */
+  readonly broken?: Change;
 }
 
 type Listener<Change> = (change: Change) => void;
@@ -42,6 +44,7 @@ export async function watchObjects<Object extends KubernetesObject, Change>(
       await watchUntilRelist({ context, kind, report, signal }, version);
     } catch (error) {
       if (signal.aborted) return;
+      if (kind.broken) report(kind.broken);
       const delayMs = backoffDelayMs(failures, retry, Math.random);
       failures += 1;
       log.warn(`The watch on the ${kind.what} has failed and starts over`, {

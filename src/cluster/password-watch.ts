@@ -30,6 +30,7 @@ export function watchForeignPasswords(
       );
       return { items: list.items, version: list.metadata?.resourceVersion ?? '' };
     },
+    broken: { kind: 'unwatched' },
     listed: (objects) => ({
       kind: 'listed',
       passwords: objects.map(foreignPasswordOf).filter((password) => password !== undefined),

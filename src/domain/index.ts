@@ -40,4 +40,4 @@ export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
 export { ownGroup, type Tenant, type TenantKeeper } from './tenants.ts';
-export type { ContestedNames, ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';
+export type { ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';

@@ -127,6 +127,8 @@ export interface ForeignPassword {
 
 export type ForeignPasswordChange =
   | { readonly kind: 'listed'; readonly passwords: readonly ForeignPassword[] }
+  /** The watch is broken: changes go unseen until the next list. */
+  | { readonly kind: 'unwatched' }
   | { readonly kind: 'added' | 'deleted'; readonly password: ForeignPassword };
 
 export interface NodePasswordSecret {

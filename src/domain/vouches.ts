@@ -29,11 +29,5 @@ export type ContestReason =
   | 'earlier-holder'
   /** A password Secret of the name was seen that is not the gateway's. */
   | 'claimed'
-  /** Password Secrets went unwatched while join credentials lived. */
+  /** Password Secrets went unwatched while join credentials lived, or more claims were seen than are remembered. */
   | 'unwatched';
-
-/** Where what is known of a name is noted. */
-export interface ContestedNames {
-  /** Idempotent; durable once it has resolved. A name without a worker is noted for the next one that takes it. */
-  markContested(nodeId: string, reason: ContestReason): Promise<void>;
-}

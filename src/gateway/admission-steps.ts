@@ -3,7 +3,7 @@ import type { KubernetesNode } from '#domain';
 import type { AdmissionOptions, Admitted, Candidate } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
 import { inClusterTerms } from './cluster-failures.ts';
-import { admittedNameOf, withMark } from './contested-names.ts';
+import { admittedNameOf, isSuspectSince, withMark } from './contested-names.ts';
 import { credentialOf, type IssuedCredential, isAdmitted, type Worker, withStatus } from './worker.ts';
 
 /** k3s deletes the password of a Node that is gone within two seconds. */
@@ -214,11 +214,10 @@ async function recordCredential(
     expires_at: new Date(credential.expiresAtMs).toISOString(),
   });
   // A name that was reserved anew was listed with all that was known of it then.
-  const { marks } = registry.history(next.nodeId);
   const listed =
     reservedAtMs === undefined
       ? next
-      : { ...next, isListingDue: marks.some(({ atMs }) => atMs >= reservedAtMs) };
+      : { ...next, isListingDue: isSuspectSince(registry, next.nodeId, reservedAtMs) };
   const worker = withStatus(
     listed,
     reservedAtMs === undefined

@@ -29,6 +29,8 @@ export interface AuditOptions extends Partial<AuditFilesOptions> {
   readonly reserve?: DiskReserve | undefined;
   /** Lines that wait for room at most, those of lock-outs twice as many; further ones are only counted. */
   readonly mostWaiting?: number;
+  /** Called for each line, written or not. */
+  readonly onEvent?: ((event: string) => void) | undefined;
 }
 
 interface Line extends AuditEntry {
@@ -49,6 +51,7 @@ interface AuditContext {
   readonly files: AuditFiles;
   readonly reserve: DiskReserve | undefined;
   readonly mostWaiting: number;
+  readonly onEvent: ((event: string) => void) | undefined;
   /** The time as lines have it. */
   readonly now: () => string;
   head: ChainHead;
@@ -67,7 +70,13 @@ const nothing: Dropped = { count: 0, fromAt: '', toAt: '' };
 export async function openAudit(
   path: string,
   nowMs: () => number,
-  { reserve, mostWaiting = 5_000, maxFileBytes = 64 * 1024 * 1024, maxFiles = 15 }: AuditOptions = {},
+  {
+    reserve,
+    mostWaiting = 5_000,
+    maxFileBytes = 64 * 1024 * 1024,
+    maxFiles = 15,
+    onEvent,
+  }: AuditOptions = {},
 ): Promise<Audit> {
   const files = await openAuditFiles(path, { maxFileBytes, maxFiles });
   const { last } = files;
@@ -76,6 +85,7 @@ export async function openAudit(
     files,
     reserve,
     mostWaiting,
+    onEvent,
     now: () => new Date(nowMs()).toISOString(),
     head: last ? { sequence: last.seq, hash: last.hash } : GENESIS,
     // The newline ends the fragment, so that the next line begins on its own.
@@ -102,6 +112,7 @@ export async function openAudit(
 }
 
 function lineOf(audit: AuditContext, event: string, facts: AuditFacts): Line {
+  audit.onEvent?.(event);
   return { at: audit.now(), event, facts, isLockOut: false, waiter: undefined };
 }
 

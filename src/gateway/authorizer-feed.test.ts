@@ -8,8 +8,8 @@ import type { KubernetesNode, VouchTable } from '#domain';
 import { settled } from '#testing';
 import { bannedNames } from './authorizer-files.ts';
 import { nodeAccessOf, obstaclesToEnforcing } from './authorizer-rules.ts';
-import { CERTIFICATE_LIFE_MS } from './claims.ts';
 import { staker } from './members.fixture.ts';
+import { CERTIFICATE_LIFE_MS } from './name-history.ts';
 import { aWorker } from './worker.fixture.ts';
 import { World } from './world.fixture.ts';
 

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { makeWebhookKey, type WebhookTls } from '#authorizer';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 import type { Ban } from './bans.ts';
-import { CERTIFICATE_LIFE_MS } from './claims.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { CERTIFICATE_LIFE_MS } from './name-history.ts';
 import type { Worker } from './worker.ts';
 
 /** The files that gateway and servers exchange, in `<stateDir>/authorizer`. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { isOperatorsName } from '#domain';
-import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
-import { isAdmitted, type Worker } from './worker.ts';
+import { canLive } from './name-history.ts';
+import { Millis, orDefault, orNull, readStored, storedRecord } from './stored-record.ts';
+import { type IssuedCredential, isAdmitted, type Worker } from './worker.ts';
 
 /**
  * A name that somebody with a join credential has taken at k3s' supervisor: a password Secret without our mark and without a
@@ -12,22 +13,24 @@ export interface Claim {
   /** Of the Secret: one that is released is not taken for a new claim. */
   readonly secretUid: string;
   readonly seenAtMs: number;
-  /** The join credentials that were alive, and for whom each was made: one of them was used. */
+  /** The newest join credentials that were alive, and for whom each was made; one of all that lived was used. */
   readonly credentials: readonly LiveCredential[];
+  /** How many lived beside these. */
+  readonly otherCredentials: number;
   /** Since when the operator has opened the name again. */
   readonly releasedAtMs: number | undefined;
 }
-export interface LiveCredential {
+interface LiveCredential {
   readonly id: string;
   readonly nodeId: string;
 }
 
-/** The longest life of a k3s client certificate, and a day for clocks that differ. */
-export const CERTIFICATE_LIFE_MS = 366 * 24 * 3_600_000;
 /** This many claims while a credential lives are no accident: all live credentials end. */
-export const CLAIMS_PER_CREDENTIAL = 3;
-/** Beyond this many the oldest are forgotten: a claim costs its maker one request. */
-export const MOST_CLAIMS = 50_000;
+const CLAIMS_PER_CREDENTIAL = 3;
+/** Beyond this many the oldest are forgotten, and every name counts as contested: a claim costs its maker one request. */
+const MOST_CLAIMS = 50_000;
+/** Beyond this many the credentials of a claim are only counted. */
+const MOST_CREDENTIALS = 16;
 
 export const claimKey = ({ nodeId }: Pick<Claim, 'nodeId'>) => `/claims/${nodeId}`;
 
@@ -39,6 +42,7 @@ const StoredClaim = storedRecord({
     'credentials',
     z.array(storedRecord({ id: ['id', z.string()], nodeId: ['node_id', z.string()] })).readonly(),
   ],
+  otherCredentials: ['other_credentials', orDefault(z.number().int().nonnegative(), 0)],
   releasedAtMs: ['released_at', orNull(Millis)],
 });
 
@@ -61,7 +65,7 @@ export function isClaim({
 
 /** Whether the claim still says anything: its certificate can live, and the operator has not opened the name. */
 export function isStanding(claim: Claim, nowMs: number): boolean {
-  return claim.releasedAtMs === undefined && nowMs < claim.seenAtMs + CERTIFICATE_LIFE_MS;
+  return claim.releasedAtMs === undefined && canLive(claim.seenAtMs, nowMs);
 }
 
 /**
@@ -88,11 +92,48 @@ export function effectOf(claim: Claim, grounds: ClaimGrounds): ClaimEffect {
   return isVouchingEnforced ? 'noted' : 'closed';
 }
 
-/** How many standing claims were made while each credential lived. */
-export function claimsByCredential(claims: Iterable<Claim>): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const { credentials, releasedAtMs } of claims)
-    if (releasedAtMs === undefined)
-      for (const { id } of credentials) counts.set(id, (counts.get(id) ?? 0) + 1);
-  return counts;
+/** What a claim remembers of the credentials that lived when it was made. */
+export function rememberedCredentials(
+  live: readonly LiveIssued[],
+): Pick<Claim, 'credentials' | 'otherCredentials'> {
+  const newest = live
+    .toSorted((left, right) => right.issuedAtMs - left.issuedAtMs)
+    .slice(0, MOST_CREDENTIALS);
+  return {
+    credentials: newest.map(({ id, nodeId }) => ({ id, nodeId })),
+    otherCredentials: live.length - newest.length,
+  };
+}
+
+export interface LiveIssued extends LiveCredential, Pick<IssuedCredential, 'issuedAtMs'> {}
+
+/** Whether one of these credentials has lived through so many claims that it is no accident. */
+export function isAbuse(claims: Iterable<Claim>, live: readonly LiveIssued[]): boolean {
+  const newest: number[] = [];
+  for (const { seenAtMs, releasedAtMs } of claims) {
+    if (releasedAtMs !== undefined || seenAtMs < (newest[CLAIMS_PER_CREDENTIAL - 1] ?? 0)) continue;
+    newest.push(seenAtMs);
+    newest.sort((left, right) => right - left);
+    newest.length = Math.min(newest.length, CLAIMS_PER_CREDENTIAL);
+  }
+  const sinceMs = newest.at(CLAIMS_PER_CREDENTIAL - 1);
+  return sinceMs !== undefined && live.some(({ issuedAtMs }) => issuedAtMs <= sinceMs);
+}
+
+/**
+ * The claims to forget when `more` are to be remembered: those whose certificates have ended, and of too many the oldest,
+ * whose certificates may live.
+ */
+export function forgottenClaims(
+  known: readonly Claim[],
+  more: number,
+  nowMs: number,
+): { readonly over: readonly Claim[]; readonly surplus: readonly Claim[] } {
+  const over = known.filter(({ seenAtMs }) => !canLive(seenAtMs, nowMs));
+  const most = Math.max(0, MOST_CLAIMS - more);
+  if (known.length - over.length <= most) return { over, surplus: [] };
+  const living = known
+    .filter(({ seenAtMs }) => canLive(seenAtMs, nowMs))
+    .toSorted((left, right) => left.seenAtMs - right.seenAtMs);
+  return { over, surplus: living.slice(0, living.length - most) };
 }

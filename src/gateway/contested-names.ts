@@ -1,18 +1,32 @@
 import type { Clock } from '#base';
-import type { AdmittedName, ContestedNames, ContestReason } from '#domain';
+import type { AdmittedName, ContestReason } from '#domain';
 import type { Audit } from './audit.ts';
-import { contestOf, type NameHistory } from './name-history.ts';
+import { contestOf, type NameHistory, type Suspicion } from './name-history.ts';
 import type { Registry } from './registry.ts';
 import { isAdmitted, vouchesOf, type Worker } from './worker.ts';
 
+type Known = Pick<Registry, 'history' | 'claims' | 'moment'>;
+
 /** A worker's name as the cluster is to know it now. */
 export function admittedNameOf(
-  { registry, clock }: { readonly registry: Registry; readonly clock: Clock },
+  { registry, clock }: { readonly registry: Known; readonly clock: Clock },
   worker: Worker,
 ): AdmittedName {
   const { nodeId, tier } = worker;
-  const contest = contestOf(registry.history(nodeId), worker, clock.nowMs());
-  return { nodeId, tier, vouches: vouchesOf(worker), isContested: contest !== undefined };
+  const suspicion = { ...suspicionOf(registry, nodeId), nowMs: clock.nowMs() };
+  const isContested = contestOf(registry.history(nodeId), worker, suspicion) !== undefined;
+  return { nodeId, tier, vouches: vouchesOf(worker), isContested };
+}
+
+function suspicionOf(registry: Known, nodeId: string): Suspicion {
+  return { claim: registry.claims().get(nodeId), unseenAtMs: registry.moment('names-unseen') };
+}
+
+/** Whether something has spoken against the name since then. */
+export function isSuspectSince(registry: Known, nodeId: string, sinceMs: number): boolean {
+  const { claim, unseenAtMs = 0 } = suspicionOf(registry, nodeId);
+  const marks = registry.history(nodeId).marks.map(({ atMs }) => atMs);
+  return Math.max(unseenAtMs, claim?.seenAtMs ?? 0, ...marks) >= sinceMs;
 }
 
 /** A mark of the same kind only becomes newer. */
@@ -20,24 +34,27 @@ export function withMark(history: NameHistory, reason: ContestReason, atMs: numb
   return { ...history, marks: [...history.marks.filter((mark) => mark.reason !== reason), { reason, atMs }] };
 }
 
-interface ContestContext {
+interface Relisting {
   readonly registry: Registry;
   readonly audit: Audit;
-  readonly clock: Clock;
-  /** Has the name listed anew. */
-  readonly enqueue: (nodeId: string) => void;
+  readonly reconciler: { enqueue(nodeId: string): void };
 }
 
-/** Where claims and blind moments are noted. A name that somebody holds is listed anew at once. */
-export function createContestedNames({ registry, audit, clock, enqueue }: ContestContext): ContestedNames {
-  return {
-    async markContested(nodeId, reason) {
-      const history = withMark(registry.history(nodeId), reason, clock.nowMs());
-      audit.recordLockOut('name.contested', { node_id: nodeId, reason });
-      const worker = registry.worker(nodeId);
-      const isHeld = worker !== undefined && isAdmitted(worker);
-      await registry.decide({ history, ...(isHeld && { worker: { ...worker, isListingDue: true } }) });
-      if (isHeld) enqueue(nodeId);
-    },
-  };
+/** Has names listed anew once they are contested; those that no worker holds are judged when one comes. */
+export async function relistContested(
+  { registry, audit, reconciler }: Relisting,
+  nodeIds: readonly string[],
+  reason: ContestReason,
+): Promise<void> {
+  const held = nodeIds
+    .map((nodeId) => registry.worker(nodeId))
+    .filter((worker) => worker !== undefined)
+    .filter(isAdmitted);
+  await Promise.all(
+    held.map((worker) => {
+      audit.recordLockOut('name.contested', { node_id: worker.nodeId, reason });
+      return registry.decide({ worker: { ...worker, isListingDue: true } });
+    }),
+  );
+  for (const { nodeId } of held) reconciler.enqueue(nodeId);
 }

@@ -1,6 +1,7 @@
 import { errorFields } from '#base';
 import { isOperatorsName } from '#domain';
 import { admittedNameOf } from './contested-names.ts';
+import { isHistoryOver } from './name-history.ts';
 import { dueListings } from './operator-names.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import { relistDue } from './relisting.ts';
@@ -50,6 +51,7 @@ async function fullPass(context: ReconcilerContext, signal: AbortSignal): Promis
     if (isAdmitted(worker) && !names.has(worker.nodeId)) await restoreName(context, worker.nodeId, signal);
     await forgetIfOver(context, worker.nodeId);
   });
+  await forgetHistories(context);
   sweep.askForAll();
 }
 
@@ -123,6 +125,17 @@ async function forgetIfOver(context: ReconcilerContext, nodeId: string): Promise
     await audit.note('name.unbound', { node_id: nodeId });
     await registry.forget(nodeId);
   });
+}
+
+/** What was remembered of a name without a worker goes once no certificate of it can live. */
+async function forgetHistories({ registry, clock }: ReconcilerContext): Promise<void> {
+  const over: string[] = [];
+  const nowMs = clock.nowMs();
+  await inSlicesOf(SWEEP_SLICE, [...registry.histories()], (history) => {
+    if (!registry.worker(history.nodeId) && isHistoryOver(history, nowMs)) over.push(history.nodeId);
+  });
+  const isStillFree = (nodeId: string) => !registry.worker(nodeId);
+  if (over.length > 0) await registry.save({ forgottenHistories: over.filter(isStillFree) });
 }
 
 function isOver({ readings, facts, clock }: ReconcilerContext, worker: Worker | undefined): boolean {

@@ -1,19 +1,19 @@
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, ContestedNames, KubernetesPort, VouchTable } from '#domain';
+import type { ChainReader, ChangeFollower, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { isShutOut } from './bans.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { createContestedNames } from './contested-names.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { createLogins, type Logins } from './logins.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
@@ -44,8 +44,6 @@ export interface GatewayOptions {
   readonly endpointsAgreed?: (() => number) | undefined;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
-  /** Where contested names are noted; in the registry unless given. */
-  readonly contested?: ContestedNames;
   /** The certificates that live stakes vouch for; those in the registry unless given. */
   readonly vouches?: VouchTable;
   /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
@@ -54,6 +52,8 @@ export interface GatewayOptions {
   readonly tenants?: Pick<TenantDeskOptions, 'keeper' | 'roleOf'> | undefined;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
+  /** Of the program whose process this is, for `/metrics`. */
+  readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
   readonly figures?: () => Readonly<Record<string, unknown>>;
 }
@@ -65,6 +65,7 @@ export interface Records {
   readonly audit: Audit;
   readonly refusals: RefusalTally;
   readonly usage: TokenUsage;
+  readonly metrics: Metrics;
 }
 
 /** The parts that decide and act. */
@@ -80,7 +81,6 @@ export interface Deciders {
   /** Whether a claimed name is closed, or its certificate counts for nothing. */
   readonly isVouchingEnforced: () => boolean;
   readonly vouches: VouchTable;
-  readonly contestedNames: ContestedNames;
   readonly certificates: CertificateDesk;
   readonly departures: Departures;
 }
@@ -96,18 +96,29 @@ export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'
  * Opens state and audit file; `life` closes them, after the last lines are written.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
  */
-export async function openRecords({ config, clock, log }: GatewayOptions, life: Lifetime): Promise<Records> {
+export async function openRecords(
+  { config, clock, log, version }: GatewayOptions,
+  life: Lifetime,
+): Promise<Records> {
   const { stateDir, diskReserveBytes } = config;
   const nowMs = () => clock.nowMs();
   const store = life.use('the state file', openSqliteStore(join(stateDir, 'gateway.db')));
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
+  const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
+  for (const worker of registry.workers()) metrics.workerChanged(undefined, worker);
+  registry.onWorkerChange(metrics.workerChanged);
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
     'the audit file',
-    await openAudit(auditPathOf(config), nowMs, { reserve, maxFileBytes, maxFiles }),
+    await openAudit(auditPathOf(config), nowMs, {
+      reserve,
+      maxFileBytes,
+      maxFiles,
+      onEvent: metrics.decided,
+    }),
   );
-  const refusals = createRefusalTally({ audit, nowMs });
+  const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
@@ -120,7 +131,7 @@ export async function openRecords({ config, clock, log }: GatewayOptions, life: 
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { reserve, registry, audit, refusals, usage };
+  return { reserve, registry, audit, refusals, usage, metrics };
 }
 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
@@ -175,12 +186,10 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
   });
   const vouches = createVouchTable(registry);
-  const certificates = createCertificateDesk({ ...shared, reconciler, vouches });
+  const certificates = createCertificateDesk({ ...shared, refusals, reconciler, vouches });
   const departures = createDepartures({ registry, reconciler, audit });
-  const enqueue = (nodeId: string) => reconciler.enqueue(nodeId);
-  const contestedNames = createContestedNames({ registry, audit, clock, enqueue });
   const deciding = { locks, facts, reconciler, challenges, admission, verifier, logins };
-  return { ...deciding, sight, isVouchingEnforced, vouches, contestedNames, certificates, departures };
+  return { ...deciding, sight, isVouchingEnforced, vouches, certificates, departures };
 }
 
 function rateLimitsOf({ limits, heartbeatIntervalMs }: RunnableGatewayConfig) {

@@ -4,7 +4,7 @@ import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
-import { watchClaims } from './claim-watch.ts';
+import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -17,6 +17,7 @@ import {
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { healthChecks } from './health-checks.ts';
 import { dialHost, listenOnPort, listenOnSocket, openDirectory, portOf } from './listeners.ts';
+import { scrape } from './metric-sources.ts';
 import { createOperatorApi } from './operator-api.ts';
 import { createPublicApi } from './public-api.ts';
 import type { PublicServer } from './public-server.ts';
@@ -55,6 +56,7 @@ interface Start {
   readonly records: Records;
   readonly deciders: Deciders;
   readonly authorizer: AuthorizerFeed | undefined;
+  readonly claims: ClaimWatch;
   readonly stop: AbortController;
 }
 
@@ -90,13 +92,14 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const deciders = createDeciders(options, records, startedAtMs);
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
-  const begun: Start = { options, life, tls, tokenHead, records, deciders, authorizer, stop };
+  const claims = createClaimWatch({ ...records, ...deciders, ...options });
+  const begun: Start = { options, life, tls, tokenHead, records, deciders, authorizer, claims, stop };
   const end = runLoops(begun);
   await listenForOperator(begun, socketPath);
   const tokenReviews = await listenForTokenReviews(begun);
   const publicServer = await listenForWorkers(begun);
   const checks = checksOf(begun, publicServer);
-  const health = await listenForHealth(begun, checks);
+  const health = await listenForHealth(begun, checks, publicServer);
   life.defer('what is in progress', () => begun.stop.abort(stopping()));
   records.audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   await records.audit.flush();
@@ -127,9 +130,8 @@ interface End {
 }
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
-function runLoops({ options, life, records, deciders, authorizer, stop }: Start): End {
-  const { clock, log, kubernetes } = options;
-  const contested = options.contested ?? deciders.contestedNames;
+function runLoops({ options, life, records, deciders, authorizer, claims, stop }: Start): End {
+  const { clock, log } = options;
   const { facts, reconciler } = deciders;
   const loops = [
     facts.follow(
@@ -141,7 +143,7 @@ function runLoops({ options, life, records, deciders, authorizer, stop }: Start)
     ),
     reconciler.run(stop.signal),
     deciders.sight.run(stop.signal),
-    watchClaims({ ...records, ...deciders, kubernetes, contested, clock, log }, stop.signal),
+    claims.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
   ];
@@ -223,17 +225,26 @@ async function listenForWorkers(begun: Start): Promise<PublicServer> {
 type Checks = () => Promise<readonly HealthCheck[]>;
 
 function checksOf(
-  { options, tls, records, deciders, authorizer }: Start,
+  { options, tls, records, deciders, authorizer, claims }: Start,
   publicServer: PublicServer,
 ): Checks {
   const { config, clock } = options;
   const host = dialHost(config.listen.host);
   const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
-  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, clock });
+  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, claims, clock });
 }
 
-async function listenForHealth({ options, life }: Start, checks: Checks): Promise<Server> {
-  const health = createHealthApi(checks, options.figures);
+async function listenForHealth(
+  { options, life, records, deciders }: Start,
+  checks: Checks,
+  { connections: open }: PublicServer,
+): Promise<Server> {
+  const { figures, clock, config, version = '' } = options;
+  const { metrics } = records;
+  metrics.show('build', 1, { version, gateway: config.gatewayId });
+  const sources = { ...records, ...deciders, connections: open, checks, figures, clock };
+  const text = () => scrape(sources);
+  const health = createHealthApi(checks, { figures, metrics: { text, contentType: metrics.contentType } });
   const connections = guardConnections(health, { most: 64, lifeMs: 30_000 });
   life.defer('the health port', () => closeListener(health, connections, 0));
   await listenOnPort(health, options.config.health, 'gateway.health');

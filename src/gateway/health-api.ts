@@ -8,13 +8,19 @@ export interface HealthCheck {
   readonly detail: string;
 }
 
+export interface HealthApiOptions {
+  readonly figures?: (() => Readonly<Record<string, unknown>>) | undefined;
+  /** What `/metrics` answers; without it there is no such path. */
+  readonly metrics?: { readonly text: () => Promise<string>; readonly contentType: string };
+}
+
 /**
  * `/livez` and `/readyz` on a port of their own, independent of load on the public one. `/readyz` answers 503 when the
- * gateway cannot decide, with the reason. `figures` are shown beside the checks and decide nothing.
+ * gateway cannot decide, with the reason. `figures` are shown beside the checks and decide nothing. `/metrics` is for Prometheus.
  */
 export function createHealthApi(
   checks: () => Promise<readonly HealthCheck[]>,
-  figures: () => Readonly<Record<string, unknown>> = () => ({}),
+  { figures = () => ({}), metrics }: HealthApiOptions = {},
 ): Server {
   const options = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
   return createServer(options, (request, response) => {
@@ -32,8 +38,17 @@ export function createHealthApi(
           ({ isReady, body }) => answer(isReady ? 200 : 503, body),
           (error: unknown) => answer(503, { status: 'not ready', detail: messageOf(error) }),
         );
+      case '/metrics':
+        if (!metrics) return answer(404, { status: 'there are no metrics' });
+        return void metrics.text().then(
+          (text) => {
+            response.writeHead(200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' });
+            response.end(text);
+          },
+          (error: unknown) => answer(500, { status: 'no metrics', detail: messageOf(error) }),
+        );
       default:
-        return answer(404, { status: 'there are /livez and /readyz' });
+        return answer(404, { status: 'there are /livez, /readyz and /metrics' });
     }
   });
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '#base';
 import type { Audit } from './audit.ts';
 import type { AuthorizerFeed } from './authorizer-feed.ts';
+import type { ClaimWatch } from './claim-watch.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import type { FactCache } from './fact-cache.ts';
 import { FACT_FRESH_MS } from './fact-context.ts';
@@ -18,6 +19,7 @@ export interface HealthSources {
   readonly audit: Audit;
   readonly registry: Registry;
   readonly reserve: DiskReserve;
+  readonly claims: Pick<ClaimWatch, 'failure'>;
   /** `undefined`: it is off. */
   readonly authorizer?: Pick<AuthorizerFeed, 'status'> | undefined;
   readonly clock: Clock;
@@ -25,11 +27,12 @@ export interface HealthSources {
 
 /** What `/readyz` reports: whether the gateway can decide, check by check. */
 export async function healthChecks(sources: HealthSources): Promise<readonly HealthCheck[]> {
-  const { audit, registry, reserve } = sources;
+  const { audit, registry, reserve, claims } = sources;
   return [
     await portCheck(sources),
     chainCheck(sources),
     clusterCheck(sources),
+    { name: 'claims', isOk: claims.failure() === undefined, detail: claims.failure() ?? 'names are watched' },
     writtenCheck('audit', audit.failure()),
     writtenCheck('state', registry.failure()),
     { name: 'disk', isOk: !reserve.isSpent(), detail: reserve.detail() },

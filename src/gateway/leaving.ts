@@ -1,8 +1,7 @@
-import type { KubernetesNode } from '#domain';
 import type { Machine } from '#seal';
 import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
-import { cloned, inUse } from './clones.ts';
+import { refuseElsewhere } from './elsewhere.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import type { Holder } from './verifier.ts';
@@ -23,17 +22,13 @@ export interface DeparturesOptions {
   readonly audit: Audit;
 }
 
-/** When somebody on another machine may ask again: it may be the host's machine after a restart. */
-const retryMs = 10_000;
-
 export function createDepartures({ registry, reconciler, audit }: DeparturesOptions): Departures {
   return {
     async leave({ worker, machine }, requestId) {
       const { nodeId } = worker;
       if (worker.status.kind === 'evicted') return 'left';
       if (isAdmitted(worker)) {
-        const isOut = isElsewhere(worker, machine, reconciler.nodes()?.get(nodeId));
-        if (isOut) throw worker.clone ? cloned(nodeId) : inUse(nodeId, retryMs);
+        refuseElsewhere(worker, machine, reconciler.nodes()?.get(nodeId));
         // A full disk does not keep a node in the cluster.
         audit.recordLockOut('node.leaves', { request_id: requestId, node_id: nodeId });
       }
@@ -41,22 +36,6 @@ export function createDepartures({ registry, reconciler, audit }: DeparturesOpti
       return registry.worker(nodeId)?.status.kind === 'evicted' ? 'left' : 'leaving';
     },
   };
-}
-
-/**
- * Whether the proof was made where the node does not run: a thief of the node key must not be able to end it. The machine may have been
- * restarted since, and its kubelet not.
- */
-function isElsewhere(
-  { machine: last, clone }: Worker,
-  machine: Machine | undefined,
-  node: KubernetesNode | undefined,
-): boolean {
-  const served = clone?.served.machine ?? last;
-  if (!served || machine?.bootId === served.bootId) return false;
-  const isRestarted =
-    !clone && !node?.isReady && served.machineId !== undefined && machine?.machineId === served.machineId;
-  return !isRestarted;
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   contestOf,
   emptyHistory,
   historyAfter,
+  isHistoryOver,
   type NameHistory,
 } from './name-history.ts';
 import { aWorker } from './worker.fixture.ts';
@@ -12,6 +13,7 @@ import type { Worker } from './worker.ts';
 
 const hourMs = 3_600_000;
 const first = aWorker({ registeredAtMs: 1_000, statusSinceMs: 1_000 });
+const unsuspected = { claim: undefined, unseenAtMs: undefined };
 const credential = { id: 'abcdef', issuedAtMs: 0, expiresAtMs: 0, nodeUid: undefined };
 
 /** The history after each of these was written in turn. */
@@ -76,17 +78,44 @@ test.each<[string, NameHistory, Worker, string | undefined]>([
     'unwatched',
   ],
 ])('contested or not: %s', (_what, history, holder, reason) => {
-  expect(contestOf(history, holder, 2 * hourMs)).toBe(reason);
+  expect(contestOf(history, holder, { ...unsuspected, nowMs: 2 * hourMs })).toBe(reason);
 });
 
 test('a name is no longer contested once no certificate from before can live', () => {
   const taken = later({ staker: '0xb', recordId: '0xr2' });
   const history = lived(first, taken);
   // The earlier one held it until the next one came.
-  expect(contestOf(history, taken, hourMs + CERTIFICATE_LIFE_MS - 1)).toBe('earlier-holder');
-  expect(contestOf(history, taken, hourMs + CERTIFICATE_LIFE_MS)).toBeUndefined();
+  expect(contestOf(history, taken, { ...unsuspected, nowMs: hourMs + CERTIFICATE_LIFE_MS - 1 })).toBe(
+    'earlier-holder',
+  );
+  expect(contestOf(history, taken, { ...unsuspected, nowMs: hourMs + CERTIFICATE_LIFE_MS })).toBeUndefined();
   const marked: NameHistory = { ...lived(first), marks: [{ reason: 'claimed', atMs: 0 }] };
-  expect(contestOf(marked, first, CERTIFICATE_LIFE_MS)).toBeUndefined();
+  expect(contestOf(marked, first, { ...unsuspected, nowMs: CERTIFICATE_LIFE_MS })).toBeUndefined();
+});
+
+test('a claim contests a name, also one that was released, and so do claims that could not be seen', () => {
+  const claim = { seenAtMs: hourMs };
+  expect(contestOf(lived(first), first, { ...unsuspected, claim, nowMs: 2 * hourMs })).toBe('claimed');
+  const seen = { claim: undefined, unseenAtMs: hourMs };
+  expect(contestOf(lived(first), first, { ...seen, nowMs: 2 * hourMs })).toBe('unwatched');
+  expect(contestOf(emptyHistory('new'), first, { ...seen, nowMs: 2 * hourMs })).toBe('unwatched');
+  const nowMs = hourMs + CERTIFICATE_LIFE_MS;
+  expect(contestOf(lived(first), first, { claim, unseenAtMs: hourMs, nowMs })).toBeUndefined();
+});
+
+test('of many holders the newest sixteen are remembered: they contest the name the longest', () => {
+  const workers = Array.from({ length: 30 }, (_, index) =>
+    later({ recordId: `0x${index}`, statusSinceMs: index * hourMs, registeredAtMs: index * hourMs }),
+  );
+  const { holders } = lived(...workers);
+  expect(holders.map(({ recordId }) => recordId)).toEqual(workers.slice(14).map(({ recordId }) => recordId));
+});
+
+test('a history is over once no certificate of any holder or claim can live', () => {
+  const history: NameHistory = { ...lived(first), marks: [{ reason: 'claimed', atMs: 2 * hourMs }] };
+  expect(isHistoryOver(history, 2 * hourMs + CERTIFICATE_LIFE_MS - 1)).toBe(false);
+  expect(isHistoryOver(history, 2 * hourMs + CERTIFICATE_LIFE_MS)).toBe(true);
+  expect(isHistoryOver(emptyHistory('w'), 0)).toBe(true);
 });
 
 test('a holder that left long after it came held the name until it left', () => {
@@ -97,7 +126,9 @@ test('a holder that left long after it came held the name until it left', () => 
   } as const;
   const taken = later({ staker: '0xb', registeredAtMs: 10 * hourMs, statusSinceMs: 10 * hourMs });
   const history = lived(first, left, taken);
-  expect(contestOf(history, taken, 9 * hourMs + CERTIFICATE_LIFE_MS)).toBe('earlier-holder');
+  expect(contestOf(history, taken, { ...unsuspected, nowMs: 9 * hourMs + CERTIFICATE_LIFE_MS })).toBe(
+    'earlier-holder',
+  );
 });
 
 test('what changes nothing is written nowhere', () => {

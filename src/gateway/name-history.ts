@@ -1,4 +1,5 @@
 import type { ContestReason } from '#domain';
+import type { Claim } from './claims.ts';
 import type { Worker } from './worker.ts';
 
 /** Who held a name; each of them may have a certificate of it that still lives. */
@@ -28,6 +29,8 @@ export interface NameHistory {
 
 /** k3s issues certificates for 365 days; a day more for clocks that differ. */
 export const CERTIFICATE_LIFE_MS = 366 * 86_400_000;
+/** The holders before these are forgotten: these many contest the name at least as long. */
+const MOST_HOLDERS = 16;
 
 export const emptyHistory = (nodeId: string): NameHistory => ({
   nodeId,
@@ -47,30 +50,50 @@ export function historyAfter(history: NameHistory, before: Worker | undefined, a
     .filter((holder) => !(before && isBefore(holder) && isRotation(before, after)))
     // The one before held the name until now.
     .map((holder) => (isBefore(holder) ? { ...holder, lastAtMs: atMs } : holder))
-    .filter(({ lastAtMs }) => lastAtMs + CERTIFICATE_LIFE_MS > atMs);
+    .filter(({ lastAtMs }) => canLive(lastAtMs, atMs));
   const { recordId, staker, holderKey } = after;
-  return { ...history, holders: [...earlier, { recordId, staker, holderKey, lastAtMs: atMs }] };
+  const holders = [...earlier, { recordId, staker, holderKey, lastAtMs: atMs }];
+  return { ...history, holders: holders.slice(-MOST_HOLDERS) };
+}
+
+/** What speaks against a name beside its holders. */
+export interface Suspicion {
+  /** Also one that the operator has released: its certificate lives on. */
+  readonly claim: Pick<Claim, 'seenAtMs'> | undefined;
+  /** When claims of any name may last have been missed. */
+  readonly unseenAtMs: number | undefined;
 }
 
 /**
- * Why somebody else than this holder may have a living certificate of the name; `undefined` when nobody can. An earlier
+ * Why somebody else than this holder may have a living certificate of the name; `undefined` when this cannot be. An earlier
  * record, staker or key had one, a claim of the name was seen, or claims could not be seen.
  */
 export function contestOf(
   { holders, marks }: NameHistory,
-  holder: Pick<Holder, 'recordId' | 'staker' | 'holderKey'>,
-  nowMs: number,
+  holder: HolderIds,
+  { claim, unseenAtMs, nowMs }: Suspicion & { readonly nowMs: number },
 ): ContestReason | undefined {
-  const isLive = (atMs: number) => atMs + CERTIFICATE_LIFE_MS > nowMs;
-  if (holders.some((other) => isLive(other.lastAtMs) && !isHeldBy(other, holder))) return 'earlier-holder';
-  return marks.find(({ atMs }) => isLive(atMs))?.reason;
+  if (holders.some((other) => canLive(other.lastAtMs, nowMs) && !isHeldBy(other, holder)))
+    return 'earlier-holder';
+  if (claim && canLive(claim.seenAtMs, nowMs)) return 'claimed';
+  if (unseenAtMs !== undefined && canLive(unseenAtMs, nowMs)) return 'unwatched';
+  return marks.find(({ atMs }) => canLive(atMs, nowMs))?.reason;
+}
+
+/** Whether a certificate that was issued at this time can still live. */
+export const canLive = (issuedAtMs: number, nowMs: number): boolean =>
+  issuedAtMs + CERTIFICATE_LIFE_MS > nowMs;
+
+/** Whether no certificate of the name can live any more, as far as its history says. */
+export function isHistoryOver({ holders, marks }: NameHistory, nowMs: number): boolean {
+  return ![...holders.map(({ lastAtMs }) => lastAtMs), ...marks.map(({ atMs }) => atMs)].some((atMs) =>
+    canLive(atMs, nowMs),
+  );
 }
 
 /** The last holder to whom a name stays bound where policies see no certificates; `undefined`: the name is free. */
 export function boundHolder({ holders, releasedAtMs = 0 }: NameHistory, nowMs: number): Holder | undefined {
-  return holders
-    .filter(({ lastAtMs }) => lastAtMs > releasedAtMs && lastAtMs + CERTIFICATE_LIFE_MS > nowMs)
-    .at(-1);
+  return holders.filter(({ lastAtMs }) => lastAtMs > releasedAtMs && canLive(lastAtMs, nowMs)).at(-1);
 }
 
 type HolderIds = Pick<Holder, 'recordId' | 'staker' | 'holderKey'>;

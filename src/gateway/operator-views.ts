@@ -8,8 +8,9 @@ import {
   removalsInWindow,
   stakersThatCount,
 } from './breaker.ts';
-import { CERTIFICATE_LIFE_MS, type Claim, effectOf, isStanding } from './claims.ts';
+import { type Claim, effectOf, isStanding } from './claims.ts';
 import type { FactCache } from './fact-cache.ts';
+import { CERTIFICATE_LIFE_MS } from './name-history.ts';
 import type {
   BanEntry,
   BansReply,
@@ -96,6 +97,7 @@ export function claimEntry(
     node_id: claim.nodeId,
     at: claim.seenAtMs,
     credentials: claim.credentials.map(({ id, nodeId }) => `${id} of ${nodeId}`),
+    other_credentials: claim.otherCredentials,
     effect: effectOf(claim, {
       worker,
       stakedAtMs: worker && facts.recordOf(worker)?.stakedAtMs,

@@ -90,6 +90,8 @@ export const ClaimEntry = z.object({
   at: z.number(),
   /** The join credentials that were alive: `<id> of <node id>`. */
   credentials: z.array(z.string()),
+  /** How many lived beside these. */
+  other_credentials: z.number().int().nonnegative().default(0),
   /** closed, contested (a live stake holds the name), noted (certificates are vouched for), over. */
   effect: z.string(),
   /** When the claim's certificate ends at the latest. */
@@ -98,7 +100,7 @@ export const ClaimEntry = z.object({
 export type ClaimEntry = z.infer<typeof ClaimEntry>;
 
 /** One full node of the pool, as `/readyz` shows it too. */
-const EndpointFigures = z.object({
+export const EndpointFigures = z.object({
   url: z.string(),
   state: z.string(),
   lag_ms: z.number(),
@@ -108,7 +110,7 @@ const EndpointFigures = z.object({
   contradiction: z.string().nullable(),
 });
 /** How new what is proven of the chain is. */
-const ChainProofFigures = z.object({
+export const ChainProofFigures = z.object({
   cluster_version: z.string().nullable(),
   /** The chain's time of the newest proven change, ms since the epoch. */
   proven_at: z.number().nullable(),

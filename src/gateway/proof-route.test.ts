@@ -61,6 +61,24 @@ test('one address, and all together, may cost so many verifications; a body is n
   expect((await push('{}')).statusCode).toBe(200);
 });
 
+test('a few addresses that bring what shows nothing new do not take the budget of all; one that brings news has its own', async () => {
+  let verified = 0;
+  const { clock, push } = open(async (text) => {
+    verified += 1;
+    if (text === '{"forged":1}') throw new DaasError('DAAS_PROOF_INVALID', 'no quorum');
+    return text === '{"new":1}' ? ['0xa'] : [];
+  });
+  for (let round = 0; round < 60; round += 1) {
+    await clock.advance(10_000);
+    for (let host = 1; host <= 10; host += 1)
+      await push(host % 2 === 0 ? '{}' : '{"forged":1}', `192.0.2.${host}`);
+    expect((await push('{"new":1}', '198.51.100.1')).json()).toMatchObject({ status: 'accepted' });
+  }
+  // Six at first, and one in ten minutes.
+  expect(verified - 60).toBeLessThanOrEqual(70);
+  expect((await push('{}', '192.0.2.1')).headers['retry-after']).toBeDefined();
+});
+
 test('a gateway that proves nothing has no such route', async () => {
   expect((await open(undefined).push('{}')).statusCode).toBe(404);
 });

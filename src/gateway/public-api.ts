@@ -23,6 +23,7 @@ import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
 import { parseRequest, pathOf } from './http.ts';
 import type { Departures } from './leaving.ts';
+import type { Metrics } from './metrics.ts';
 import { type ProofTaker, registerProofRoute } from './proof-route.ts';
 import { parseBody, provenRequest } from './proven-request.ts';
 import { createPublicServer, type PublicServer } from './public-server.ts';
@@ -48,6 +49,7 @@ export interface PublicApiOptions {
   readonly reconciler: Reconciler;
   readonly usage: TokenUsage;
   readonly takeProof?: ProofTaker | undefined;
+  readonly metrics?: Metrics | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions in progress are taken back. */
@@ -103,12 +105,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   });
 
   app.post(PATHS.certificates, async (request): Promise<CertificatesReply> => {
-    const { worker } = await verifier.holder(provenRequest(request, config.gatewayId));
-    connections.prove(request.raw.socket, worker.nodeId);
-    const { nodeId } = worker;
+    const holder = await verifier.holder(provenRequest(request, config.gatewayId));
+    const { nodeId } = holder.worker;
+    connections.prove(request.raw.socket, nodeId);
     const body = parseBody(CertificatesBody, request, nodeId);
     const pems = body.certificates;
-    const { identities, isInForce } = await certificates.show({ nodeId, pems, requestId: request.id });
+    const { identities, isInForce } = await certificates.show({ holder, pems, requestId: request.id });
     const said = { node_id: nodeId, timestamp: clock.nowMs(), identities: [...identities] };
     return { status: 'vouched', ...said, in_force: isInForce };
   });
@@ -118,7 +120,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
-  for (const path of Object.values(PATHS))
+  for (const path of Object.values(PATHS).filter((one) => one !== PATHS.chainProof || options.takeProof))
     app.route({
       method:
         path === PATHS.challenge ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],

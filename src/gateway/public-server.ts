@@ -8,6 +8,7 @@ import { closeListener } from '#infrastructure';
 import { ApiProblem } from './api-problem.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { answerProblem, answerWithProblems, newRequestId, type ReplyContext } from './http.ts';
+import type { Metrics } from './metrics.ts';
 import {
   guardPublicPort,
   keptIdleMs,
@@ -21,6 +22,7 @@ import { createShares, type Shares } from './shares.ts';
 export interface PublicServerOptions {
   readonly config: RunnableGatewayConfig;
   readonly tls: { readonly cert: string; readonly key: string };
+  readonly metrics?: Pick<Metrics, 'answered'> | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -58,7 +60,7 @@ const replyTimeoutMs = 5_000;
 const closeGraceMs = 2_000;
 
 /** HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. */
-export function createPublicServer({ config, tls, clock, log }: PublicServerOptions): PublicServer {
+export function createPublicServer({ config, tls, metrics, clock, log }: PublicServerOptions): PublicServer {
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
   const createOwnShares = () => createShares(limits.inFlight, limits.addressInFlight);
@@ -81,6 +83,7 @@ export function createPublicServer({ config, tls, clock, log }: PublicServerOpti
   };
   answerWithProblems(app, context);
   addHooks(app, context);
+  if (metrics) app.addHook('onResponse', async (request, reply) => count(metrics, request, reply));
   readBodiesRaw(app);
   refuseTunnels(app, context);
   return {
@@ -127,6 +130,11 @@ function addHooks(app: FastifyInstance, context: ServerContext): void {
   // The body is there: until then a request holds only its connection, which has limits of its own.
   app.addHook('preValidation', async (request, reply) => takePlace(context, request, reply));
   app.addHook('onSend', async (request, reply) => prepareReply(context, request, reply));
+}
+
+function count(metrics: Pick<Metrics, 'answered'>, request: FastifyRequest, reply: FastifyReply): void {
+  const route = request.routeOptions.url ?? '';
+  metrics.answered({ route, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
 }
 
 function admitRequest(context: ServerContext, request: FastifyRequest): void {

@@ -4,6 +4,10 @@ export interface RateLimit {
   take(key: string, nowMs: number): number;
   /** Tokens that the key has taken and not gained back. */
   spent(key: string, nowMs: number): number;
+  /** Tokens that the key has. */
+  left(key: string, nowMs: number): number;
+  /** Returns one token that was taken. */
+  giveBack(key: string, nowMs: number): void;
 }
 
 export interface RateLimitOptions {
@@ -22,6 +26,12 @@ export function createRateLimit({ ratePerSecond, burst, mostKeys = 20_000 }: Rat
   };
   return {
     spent: (key, nowMs) => burst - levelOf(key, nowMs),
+    left: levelOf,
+    giveBack(key, nowMs) {
+      // A key that was forgotten has a full bucket.
+      if (buckets.has(key))
+        buckets.set(key, { level: Math.min(burst, levelOf(key, nowMs) + 1), atMs: nowMs });
+    },
     take(key, nowMs) {
       const level = levelOf(key, nowMs);
       // Deleted and set again: a map keeps the order of insertion, so the first key is the one longest unused.

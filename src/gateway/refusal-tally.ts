@@ -30,6 +30,8 @@ export interface RefusalTallyOptions {
   readonly mostKinds?: number;
   /** Kinds with one: counted apart, so that strangers cannot use up their number. */
   readonly mostProvenKinds?: number;
+  /** Called for each refusal. */
+  readonly onRefusal?: (event: string, reason: string) => void;
 }
 
 interface Count {
@@ -59,6 +61,7 @@ export function createRefusalTally({
   nowMs,
   mostKinds = 32,
   mostProvenKinds = 256,
+  onRefusal,
 }: RefusalTallyOptions): RefusalTally {
   const tally: Tally = {
     audit,
@@ -69,6 +72,7 @@ export function createRefusalTally({
   const minuteNow = () => Math.floor(nowMs() / minuteMs);
   return {
     count(event, kind, facts) {
+      onRefusal?.(event, kind.reason);
       const minute = minuteNow();
       const known = tally.counts.get(keyOf(event, kind));
       if (known && known.minute !== minute) flushBefore(tally, minute);

@@ -29,6 +29,8 @@ export interface Registry {
   bans(): ReadonlyMap<string, Ban>;
   /** Who held this name, and what was seen of it; kept when the worker is forgotten. */
   history(nodeId: string): NameHistory;
+  /** Of all names that are remembered. */
+  histories(): Iterable<NameHistory>;
   breaker(): BreakerState;
   /** Names that others have claimed at the k3s server. */
   claims(): ReadonlyMap<string, Claim>;
@@ -51,8 +53,11 @@ export interface Registry {
   flush(): Promise<void>;
 }
 
-/** Until when node passwords were watched without a gap; since when the authorizer enforces. */
-type Moment = 'passwords-watched' | 'authorizer-enforced';
+/**
+ * Until when node passwords were watched without a gap; when claims of names may last have been missed; since when the
+ * authorizer enforces.
+ */
+type Moment = 'passwords-watched' | 'names-unseen' | 'authorizer-enforced';
 
 interface Decisions {
   readonly worker?: Worker;
@@ -64,6 +69,8 @@ interface Decisions {
   readonly claims?: readonly Claim[];
   /** Node ids. */
   readonly forgottenClaims?: readonly string[];
+  /** Node ids whose histories are over. */
+  readonly forgottenHistories?: readonly string[];
   /** `undefined` as a value: it is forgotten. */
   readonly moments?: Readonly<Partial<Record<Moment, number | undefined>>>;
 }
@@ -118,6 +125,7 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     lastHeartbeat: (nodeId) => lastHeartbeats.get(nodeId),
     bans: () => bans,
     history: (nodeId) => historyIn(memory, nodeId),
+    histories: () => memory.histories.values(),
     breaker: () => memory.breaker,
     claims: () => memory.claims,
     moment: (name) => memory.moments.get(name),
@@ -200,9 +208,10 @@ function newHistory(memory: Memory, { worker, history }: Decisions): NameHistory
 
 function changesOf(memory: Memory, decisions: Decisions): readonly Change[] {
   const { worker, bans: added = [], lifted = [], breaker } = decisions;
-  const { claims = [], forgottenClaims = [], moments = {} } = decisions;
+  const { claims = [], forgottenClaims = [], forgottenHistories = [], moments = {} } = decisions;
   const history = newHistory(memory, decisions);
   return [
+    ...forgottenHistories.map((nodeId) => ({ key: historyKey(nodeId), value: undefined })),
     ...forgottenClaims.map((nodeId) => ({ key: claimKey({ nodeId }), value: undefined })),
     ...claims.map((claim) => ({ key: claimKey(claim), value: storedClaim(claim) })),
     ...Object.entries(moments).map(([name, atMs]) => ({
@@ -225,6 +234,8 @@ function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<s
   const { worker, bans: added = [], lifted = [], breaker } = decisions;
   const { workers, bans, histories } = memory;
   const history = newHistory(memory, decisions);
+  for (const nodeId of decisions.forgottenHistories ?? [])
+    if (!overtaken.has(historyKey(nodeId))) histories.delete(nodeId);
   if (history && !overtaken.has(historyKey(history.nodeId))) histories.set(history.nodeId, history);
   if (worker && !overtaken.has(workerKey(worker.nodeId))) workers.set(worker);
   for (const ban of added) if (!overtaken.has(banKey(ban))) bans.set(banKey(ban), ban);

@@ -5,19 +5,26 @@ import type { Audit } from './audit.ts';
 import { examineCertificate } from './certificate-examination.ts';
 import { afterShowing, type ShownCertificate } from './certificates.ts';
 import { inClusterTerms } from './cluster-failures.ts';
+import { refuseElsewhere } from './elsewhere.ts';
 import type { Locks } from './locks.ts';
 import { listName } from './membership.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
+import type { RefusalTally } from './refusal-tally.ts';
+import type { Holder } from './verifier.ts';
 import { isAdmitted, type Worker } from './worker.ts';
 
 /** What a host shows of its agent. */
 interface Showing {
-  readonly nodeId: string;
+  readonly holder: Holder;
   /** PEM each. */
   readonly pems: readonly string[];
   readonly requestId: string;
 }
+
+/** Without a bound the requests of one node could pile up before a slow API server. */
+const mostWaiting = 3;
+const deadlineMs = 20_000;
 
 interface Vouching {
   readonly identities: readonly string[];
@@ -29,14 +36,15 @@ interface VouchingContext extends Pick<ReconcilerContext, 'kubernetes' | 'regist
   readonly audit: Audit;
   readonly locks: Locks;
   readonly vouches: VouchTable;
-  readonly reconciler: Pick<Reconciler, 'enqueue'>;
+  readonly refusals: RefusalTally;
+  readonly reconciler: Pick<Reconciler, 'enqueue' | 'nodes'>;
   readonly log: Log;
 }
 
 export interface CertificateDesk {
   /**
    * Vouches for the certificates of an admitted node: written down first, then told to the cluster.
-   * @throws `ApiProblem` certificate_refused, cluster_unavailable, seal_token_invalid.
+   * @throws `ApiProblem` certificate_refused, cluster_unavailable, name_taken, node_cloned, node_in_use, rate_limited.
    */
   show(showing: Showing): Promise<Vouching>;
 }
@@ -48,10 +56,25 @@ export function createCertificateDesk(context: VouchingContext): CertificateDesk
   const authorities = createAuthorities(context);
   return {
     async show(showing) {
+      const { locks } = context;
+      const { nodeId } = showing.holder.worker;
+      const until = AbortSignal.timeout(deadlineMs);
       // Outside the lock of the node, which an eviction waits for.
       const pem = await inClusterTerms(authorities());
       const shown = examine(context, showing, pem);
-      return context.locks.run(showing.nodeId, () => vouch(context, showing, shown));
+      if (locks.waiting(nodeId) >= mostWaiting)
+        throw new ApiProblem('rate_limited', `certificates of node ${nodeId} are being vouched for already`, {
+          retryAfterMs: 1_000,
+        });
+      try {
+        return await locks.run(nodeId, () => vouch(context, showing, shown, until), until);
+      } catch (cause) {
+        if (cause !== until.reason) throw cause;
+        throw new ApiProblem('cluster_unavailable', `node ${nodeId} is busy: show the certificates again`, {
+          cause,
+          retryAfterMs: 2_000,
+        });
+      }
     },
   };
 }
@@ -67,21 +90,25 @@ function createAuthorities({ kubernetes, clock }: VouchingContext): () => Promis
 }
 
 function examine(
-  { clock, vouches, audit }: VouchingContext,
-  { nodeId, pems, requestId }: Showing,
+  { clock, vouches, refusals }: VouchingContext,
+  { holder: { worker }, pems, requestId }: Showing,
   authorities: string,
 ): readonly ShownCertificate[] {
+  const { nodeId } = worker;
   const refuse = (why: string): never => {
-    audit.record('certificate.refused', { request_id: requestId, node_id: nodeId, reason: why });
-    throw new ApiProblem('certificate_refused', `a certificate of node ${nodeId} is refused: ${why}`);
+    // A subject is as long as its maker likes.
+    const detail = why.slice(0, 300);
+    const facts = { request_id: requestId, node_id: nodeId, detail };
+    refusals.count('certificate.refused', { reason: 'certificate_refused', nodeId }, facts);
+    throw new ApiProblem('certificate_refused', `a certificate of node ${nodeId} is refused: ${detail}`);
   };
   const set = new Map<string, ShownCertificate>();
   for (const pem of pems) {
     const outcome = examineCertificate(pem, { nodeId, authorities, nowMs: clock.nowMs() });
     if (outcome.kind === 'refused') return refuse(outcome.why);
     const { certificate } = outcome;
-    const holder = vouches.byFingerprint(certificate.fingerprint);
-    if (holder && holder.nodeId !== nodeId) return refuse('another node has shown it');
+    const known = vouches.byFingerprint(certificate.fingerprint);
+    if (known && known.nodeId !== nodeId) return refuse('another node has shown it');
     if (set.has(certificate.identity)) return refuse(`it is the second one of ${certificate.identity}`);
     set.set(certificate.identity, certificate);
   }
@@ -90,13 +117,16 @@ function examine(
 
 async function vouch(
   context: VouchingContext,
-  { nodeId, requestId }: Showing,
+  { holder, requestId }: Showing,
   shown: readonly ShownCertificate[],
+  until: AbortSignal,
 ): Promise<Vouching> {
-  const { registry, audit, clock } = context;
+  const { registry, audit, clock, reconciler } = context;
+  const { nodeId } = holder.worker;
   const worker = registry.worker(nodeId);
   if (!worker || !isAdmitted(worker))
     throw new ApiProblem('name_taken', `node ${nodeId} is not admitted now: register again`);
+  refuseElsewhere(worker, holder.machine, reconciler.nodes()?.get(nodeId));
   const identities = shown.map(({ identity }) => identity);
   const certificates = afterShowing(worker.certificates, shown, clock.nowMs());
   if (certificates === worker.certificates && !worker.isListingDue) return { identities, isInForce: true };
@@ -107,17 +137,17 @@ async function vouch(
     fingerprints: shown.map(({ identity, fingerprint }) => `${identity}=${fingerprint}`).join(','),
   });
   await registry.save({ worker: next });
-  return { identities, isInForce: await tellCluster(context, next) };
+  return { identities, isInForce: await tellCluster(context, next, until) };
 }
 
 /** What the cluster cannot be told now, the reconciler tells it later. */
-async function tellCluster(context: VouchingContext, worker: Worker): Promise<boolean> {
+async function tellCluster(context: VouchingContext, worker: Worker, until: AbortSignal): Promise<boolean> {
   const { reconciler, log } = context;
   try {
-    await listName(context, worker);
+    await listName(context, worker, until);
     return true;
   } catch (error) {
-    if (!(error instanceof DaasError && error.isRetryable)) throw error;
+    if (!until.aborted && !(error instanceof DaasError && error.isRetryable)) throw error;
     log.warn('The cluster does not know the certificates of a node yet', {
       nodeId: worker.nodeId,
       ...errorFields(error),

@@ -250,11 +250,7 @@ async function verifyHolder(context: VerifierContext, request: ProvenRequest): P
   await proveWorkersKey(context, request, { proof, worker });
   if (proof.nonce === undefined || !challenges.use(proof.nonce, clock.monotonicMs()))
     return refuseUnproven(context, request, { reason: 'nonce_used', proof });
-  const current = registry.worker(proof.nodeId);
-  if (!current || current.holderKey !== worker.holderKey)
-    return refuseUnproven(context, request, { reason: 'incarnation_mismatch', proof });
-  if (current.tokenId !== proof.tokenId)
-    return refuseSuperseded(context, request, { proof, worker: current });
+  const current = knownByToken(context, request, { proof, worker });
   spend(context, request, proof);
   return { worker: current, machine: proof.machine };
 }
@@ -274,6 +270,19 @@ async function proveWorkersKey(
   refuseUnproven(context, request, { reason, proof });
 }
 
+/** The worker as it is after the signature was checked: the node may have registered anew meanwhile. */
+function knownByToken(
+  context: VerifierContext,
+  request: ProvenRequest,
+  { proof, worker }: HeartbeatClaim,
+): Worker {
+  const known = context.registry.worker(worker.nodeId);
+  if (!known || known.holderKey !== worker.holderKey)
+    return refuseUnproven(context, request, { reason: 'incarnation_mismatch', proof });
+  if (known.tokenId !== proof.tokenId) return refuseSuperseded(context, request, { proof, worker: known });
+  return known;
+}
+
 /**
  * Asked again after the signature was checked: the same proof may have arrived on another connection meanwhile, and the
  * node may have registered anew.
@@ -283,10 +292,7 @@ async function stillRegistered(
   request: ProvenRequest,
   { proof, worker }: HeartbeatClaim,
 ): Promise<Worker> {
-  const known = context.registry.worker(worker.nodeId);
-  if (!known || known.holderKey !== worker.holderKey)
-    return refuseUnproven(context, request, { reason: 'incarnation_mismatch', proof });
-  if (known.tokenId !== proof.tokenId) return refuseSuperseded(context, request, { proof, worker: known });
+  const known = knownByToken(context, request, { proof, worker });
   const current = await context.clones.examineHeartbeat(known, proof);
   if (current.tokenId !== proof.tokenId || current.incarnation !== proof.incarnation)
     return refuseSuperseded(context, request, { proof, worker: current });

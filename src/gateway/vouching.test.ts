@@ -75,6 +75,18 @@ describe('a certificate counts once it was shown', () => {
     const thief = world.worker('worker-1', { staker: one.staker });
     thief.tokenId = one.tokenId;
     await expect(thief.show(pems)).rejects.toMatchObject(refused('seal_token_invalid'));
+    // One that has the key, on a machine of its own.
+    one.machine = { machineId: 'machine-a', bootId: 'boot-a', runId: 'run-a' };
+    await one.register();
+    const copy = world.worker('worker-1', { staker: one.staker, key: one.key });
+    Object.assign(copy, {
+      tokenId: one.tokenId,
+      machine: { machineId: 'machine-b', bootId: 'boot-b', runId: 'run-b' },
+    });
+    await expect(copy.show(await agentOf(one))).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NODE_IN_USE' });
+    copy.machine = undefined;
+    await expect(copy.show(await agentOf(one))).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NODE_IN_USE' });
+    expect(vouched(world, pems[0])).toBe(true);
     const nobody = world.worker('worker-9').stake();
     await expect(nobody.show(await agentOf(nobody))).rejects.toMatchObject(refused('seal_token_invalid'));
     await world.operator('/v1/evict', { node_id: 'worker-1', lock: false });

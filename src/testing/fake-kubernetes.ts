@@ -100,6 +100,15 @@ export class FakeKubernetes implements KubernetesPort {
     this.#passwordListeners.delete(listener);
   }
 
+  /** The watch on the password Secrets breaks, and does not come back before it is healed. */
+  breakPasswordWatch(): void {
+    for (const listener of this.#passwordListeners) listener({ kind: 'unwatched' });
+  }
+  healPasswordWatch(): void {
+    for (const listener of this.#passwordListeners)
+      listener({ kind: 'listed', passwords: [...this.#foreignPasswords.values()] });
+  }
+
   async nodePassword(nodeId: string) {
     await this.#enter('nodePassword', nodeId);
     return this.passwords.get(nodeId);
