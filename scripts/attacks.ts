@@ -1581,6 +1581,17 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'reads join credentials from the cluster, guesses one, or uses one that was revoked',
+        defence: 'with the webhook they are hashes in the gateway, which asks its workers at each use',
+        tests: [
+          'is answered as Kubernetes answers a bootstrap token, and is in no Secret',
+          'with … it is nobody’s',
+          'is dead at once when its node is Ready, when its stake is slashed, and at its end',
+          'a second registration ends the first one’s',
+          'a worker joins with a credential that is in no Secret, and that counts no longer once it is Ready',
+        ],
+      },
+      {
         attack: 'asks the gateway itself, on the API server’s machine',
         defence: 'the listener takes one client certificate, which root and the gateway alone can read',
         tests: ['only the API server’s key opens the listener'],

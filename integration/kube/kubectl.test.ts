@@ -105,6 +105,7 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
       gateway: {
         stateDir: file('state'),
         tokenReview: { enabled: true, port, cacheTtlMs },
+        joinCredential: 'webhook',
         tenants: { enabled: true, kubeconfig: file('tenants.kubeconfig') },
       },
     });
@@ -305,6 +306,21 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     expect(audit).toContain('stake_slashed');
     // Objects stay.
     expect((await world.kubernetes.get(`${path}/first`)).status).toBe(200);
+  });
+
+  test('a worker joins with a credential that is in no Secret, and that counts no longer once it is Ready', async () => {
+    const worker = await world.worker('worker-1');
+    const program = worker.start();
+    await world.nodeReady('worker-1');
+    const secrets = await world.kubernetes.get('/api/v1/namespaces/kube-system/secrets');
+    const types = (secrets.body.items as Array<{ type: string }>).map(({ type }) => type);
+    expect(types).not.toContain('bootstrap.kubernetes.io/token');
+    const audit = async () => readFile(file('state/audit.jsonl'), 'utf8');
+    expect(await audit()).toContain('"event":"join_credential.used"');
+    await until('the credential to be revoked', async () =>
+      (await audit()).includes('"event":"credential.revoked"') ? true : undefined,
+    );
+    await program.stop();
   });
 
   test('with the gateway dead nobody new logs in, and an administrator’s certificate is not asked about', async () => {

@@ -96,6 +96,10 @@ export const GatewayConfig = z.strictObject({
   heartbeatIntervalMs: z.number().int().min(100).max(600_000).default(10_000).meta({
     description: 'how often workers report',
   }),
+  joinCredential: z.enum(['secret', 'webhook']).default('secret').meta({
+    description:
+      'where join credentials are: as Secrets of the cluster, or nowhere but in this gateway, which the API server asks (needs tokenReview)',
+  }),
   joinCredentialLifeMs: z
     .number()
     .int()

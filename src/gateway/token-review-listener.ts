@@ -5,11 +5,20 @@ import { type Clock, errorFields, type Log } from '#base';
 import { type Connections, guardConnections } from '#infrastructure';
 import type { Logins } from './logins.ts';
 import type { TenantDesk } from './tenant-desk.ts';
-import { acceptedReview, readTokenReview, refusedReview, userOfPerson } from './token-review.ts';
+import {
+  acceptedReview,
+  joiningReview,
+  readTokenReview,
+  refusedReview,
+  userOfPerson,
+} from './token-review.ts';
+import { isJoinCredential, type WebhookCredentials } from './webhook-credentials.ts';
 
 export interface TokenReviewOptions {
   readonly tls: WebhookTls;
   readonly logins: Logins;
+  /** Answers for join credentials; `undefined`: they are Secrets of the cluster. */
+  readonly credentials?: Pick<WebhookCredentials, 'joiningWith'> | undefined;
   /** Sees to the namespace of somebody before they use it; `undefined`: nobody gets one. */
   readonly tenants?: TenantDesk | undefined;
   readonly clock: Clock;
@@ -80,14 +89,17 @@ function take(options: TokenReviewOptions, request: IncomingMessage, response: S
 }
 
 /** Never rejects: what fails in here is no login. */
-async function answer(
-  { logins, tenants, clock, log, revokedWithinMs }: TokenReviewOptions,
-  text: string,
-): Promise<string> {
+async function answer(options: TokenReviewOptions, text: string): Promise<string> {
+  const { logins, credentials, tenants, clock, log, revokedWithinMs } = options;
   const review = readTokenReview(text);
   try {
-    const person = review && (await logins.personOf(review.token));
-    if (!review || !person) return refusedReview(review?.apiVersion);
+    if (!review) return refusedReview();
+    if (credentials && isJoinCredential(review.token)) {
+      const joining = credentials.joiningWith(review.token);
+      return joining ? joiningReview(review.apiVersion, joining.id) : refusedReview(review.apiVersion);
+    }
+    const person = await logins.personOf(review.token);
+    if (!person) return refusedReview(review.apiVersion);
     await tenants?.welcome(person);
     return acceptedReview(
       review.apiVersion,

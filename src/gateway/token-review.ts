@@ -68,6 +68,16 @@ export function acceptedReview(apiVersion: Version, user: ReviewedUser): string 
   return reviewOf(apiVersion, { authenticated: true, user });
 }
 
+/**
+ * The answer for a join credential: what Kubernetes itself would say of a bootstrap token (user and group of
+ * bootstrap-token authentication). The one case in which a name of Kubernetes comes out, and nothing on chain is part of it.
+ */
+export function joiningReview(apiVersion: Version, id: string): string {
+  if (!/^[a-z0-9]{6}$/.test(id)) throw new RangeError('the id of a join credential has six characters');
+  const user = { username: `system:bootstrap:${id}`, groups: ['system:bootstrappers'] };
+  return reviewOf(apiVersion, { authenticated: true, user });
+}
+
 /** The one answer to every token that does not count: the reason is in the audit file. */
 export const refusedReview = (apiVersion: Version = VERSIONS[0]): string =>
   reviewOf(apiVersion, { authenticated: false });
