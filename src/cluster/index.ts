@@ -31,6 +31,7 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
+export { KEEPER_USER, keeperPolicy, placementPolicy } from './tenant-rights.ts';
 export { openTenants, type TenantOptions } from './tenants.ts';
 export {
   TOKEN_REVIEW_FILE,
@@ -46,5 +47,6 @@ export {
   NODE_PASSWORD_TYPE,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
+  TENANT_OWNER,
 } from './words.ts';
 export { workerNodesPolicy } from './worker-nodes-policy.ts';
