@@ -22,6 +22,7 @@ import { tokenCommand } from '../src/cli/token.ts';
 import { transactionCommand } from '../src/cli/transaction.ts';
 import { uninstallCommand } from '../src/cli/uninstall.ts';
 import { unstakeCommand } from '../src/cli/unstake.ts';
+import { versionCommand } from '../src/cli/version.ts';
 import { withdrawCommand } from '../src/cli/withdraw.ts';
 
 type Command = ReturnType<typeof agentCommand>;
@@ -52,6 +53,7 @@ export const roots: readonly Command[] = [
   transactionCommand,
   uninstallCommand,
   unstakeCommand,
+  versionCommand,
   withdrawCommand,
 ].map((make) => make(io));
 

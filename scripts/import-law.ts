@@ -21,6 +21,7 @@ export interface Room {
 const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
+const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 const ALL_DOORS = [
   ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
   ...'#infrastructure #install #login #plugin #plugins #proof #seal #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
@@ -46,6 +47,13 @@ export const ROOMS: readonly Room[] = [
     holds: 'the machine: settings, logger, journal, lock, trusted files, processes, connections, proxies',
     doors: ['#base'],
     packages: ['cosmiconfig', 'fastest-levenshtein', 'picocolors', 'winston', 'yaml', 'zod'],
+  },
+  {
+    files: 'src/infrastructure/proxied-fetch.ts',
+    holds: 'the one file that sends calls through a proxy',
+    doors: ['#base'],
+    packages: ['undici'],
+    isDetail: true,
   },
   {
     files: 'src/plugin/**',
@@ -97,13 +105,6 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/move-bytecode-template', 'zod'],
   },
   {
-    files: 'src/chain/endpoints/node-fetch.ts',
-    holds: 'the one file that sends calls through a proxy',
-    doors: ['#base', '#infrastructure'],
-    packages: ['undici'],
-    isDetail: true,
-  },
-  {
     files: 'src/chain/endpoints/endpoint.test.ts',
     holds: 'makes the certificate of a full node that is not trusted',
     doors: ['#base', '#infrastructure'],
@@ -151,7 +152,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/authorizer/**',
     holds:
       'the authorizer webhook of the API server, in a process of its own: table, judgement, listener, watchdog',
-    doors: ['#base', '#domain'],
+    doors: ['#base', '#domain', '#infrastructure'],
     packages: [],
   },
   {
@@ -226,6 +227,13 @@ export const ROOMS: readonly Room[] = [
     packages: ['zod'],
   },
   {
+    files: 'plugins/notifier/**',
+    holds: '`notifier` runs a program, reads a secret and calls a webhook as the host itself does',
+    doors: ['#infrastructure', 'k3s-daas/plugin'],
+    packages: ['zod'],
+    isDetail: true,
+  },
+  {
     files: 'devnet/src/**',
     holds: 'the dev chain, a package of its own (`@k3s-daas/devnet`); it knows nothing of K3s-DaaS',
     doors: [],
@@ -242,7 +250,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', 'rolldown'],
+    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts'],
     reachesUp: true,
   },
   {
@@ -256,7 +264,7 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, 'commander', 'jose', 'yaml', 'zod'],
+    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'yaml', 'zod'],
     reachesUp: true,
   },
   {

@@ -101,6 +101,10 @@ const commands: Readonly<
       return (io) => completionCommand(() => wholeProgram(io));
     },
   },
+  version: {
+    summary: 'print version, commit, and what this release was tested with',
+    load: async () => (await import('./cli/version.ts')).versionCommand,
+  },
   devnet: {
     summary: 'run a dev chain (for development)',
     load: async () => (await import('./cli/devnet.ts')).devnetCommand,

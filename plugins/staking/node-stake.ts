@@ -1,5 +1,6 @@
 import {
   type ChainReceipt,
+  type Clock,
   type Cluster,
   ConfigurationError,
   formatSui,
@@ -11,14 +12,18 @@ import {
   type StakeRecord,
   stakeEnding,
 } from 'k3s-daas/plugin';
+import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
 import { endedError, judgeAmount } from './judge.ts';
+import { OldProof } from './old-proof.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
+  readonly clock: Clock;
 }
 
 /**
@@ -29,6 +34,8 @@ export class NodeStake implements SealTokenSource {
   readonly #scope: Scope<StakingConfig>;
   readonly #services: StakingServices;
   readonly #standing: Standing;
+  readonly #withdrawals: Withdrawals;
+  readonly #oldProof: OldProof;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
@@ -36,6 +43,13 @@ export class NodeStake implements SealTokenSource {
     this.#scope = scope;
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
+    this.#withdrawals = new Withdrawals(scope, services.chain);
+    this.#oldProof = new OldProof(scope, services, new Allowance(services));
+  }
+
+  /** After each registration; `code` of its refusal, if it was refused. */
+  answered(code?: string): void {
+    this.#oldProof.answered(code);
   }
 
   async find(signal: AbortSignal): Promise<SealedStake | undefined> {
@@ -141,6 +155,8 @@ export class NodeStake implements SealTokenSource {
     if (this.#scope.config.stakeAgain) return;
     const ended = await this.#standing.endedRecord(signal);
     if (!ended) return;
+    // The host ends now, and is started again with the machine: so it is said at each start.
+    await this.#withdrawals.tell([ended], signal).catch(() => undefined);
     const ending = stakeEnding(ended, false);
     if (ending) this.#services.control.stop({ ...ending, source: 'chain' });
     throw endedError(ended);
@@ -155,8 +171,11 @@ export class NodeStake implements SealTokenSource {
     const { emit } = this.#scope;
     const { id: recordId, token } = record;
     if (token !== undefined) {
-      if ((await this.#standing.checkToken(token, signal)) === 'rotate')
-        return rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
+      const rotate = () =>
+        rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
+      if ((await this.#standing.checkToken(token, signal)) === 'rotate') return rotate();
+      const replaced = await this.#oldProof.replace(rotate);
+      if (replaced !== undefined) return replaced;
       const isMade = made?.objectId === token || made?.tokenId === token;
       if (made && isMade) emit('seal.minted', { tokenId: token, recordId, digest: made.digest });
       else emit('seal.found', { tokenId: token, recordId });

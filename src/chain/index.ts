@@ -43,6 +43,7 @@ export {
 } from './follower.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
+export { readKeptProof } from './kept-proofs.ts';
 export type { Freshness } from './lookout.ts';
 export { openNetwork } from './network.ts';
 export type { UnprovenListener } from './object-proofs.ts';
@@ -50,6 +51,7 @@ export type { ProofOptions } from './open-proofs.ts';
 export type { Actor, ClusterActor, Plan } from './operation.ts';
 export { operations } from './operations.ts';
 export type { PersonStakes, PersonStakeType } from './person-stake.ts';
+export { createProbing, type ProbeSchedule, type ProbeStatus, type Probing } from './probing.ts';
 export { openProofStore } from './proof-store-file.ts';
 export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';

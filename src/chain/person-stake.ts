@@ -27,13 +27,13 @@ interface PersonToken {
   /** Ed25519 public key of the person's login, 32 bytes. */
   readonly holderKey: Uint8Array;
 }
-export interface PersonStakeRequest extends PersonToken {
+interface PersonStakeRequest extends PersonToken {
   readonly stakeType: PersonStakeType;
   readonly stakeMist: bigint;
   /** The terms that were judged. Default: the newest. */
   readonly termsVersion?: bigint | undefined;
 }
-export interface PersonTokenRequest extends PersonToken {
+interface PersonTokenRequest extends PersonToken {
   readonly recordId: string;
 }
 

@@ -47,7 +47,7 @@ export function stakeCommand(io: Io): Command {
     .option(
       '--permission <resource:verb>',
       'for people: what the Seal token is to grant (repeatable; default: all that the stake grants)',
-      (value: string, earlier: string[] = []) => [...earlier, value],
+      (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value],
     )
     .option(
       '--login <file>',

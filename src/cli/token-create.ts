@@ -22,7 +22,7 @@ export function addCreateCommand(command: Command, io: Io): void {
     .option(
       '--permission <resource:verb>',
       'what it is to grant (repeatable; default: all that the stake grants)',
-      (value: string, earlier: string[] = []) => [...earlier, value],
+      (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value],
     )
     .option(
       '--login <file>',

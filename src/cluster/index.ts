@@ -2,7 +2,10 @@ export {
   AUTHORIZATION_FILE,
   type AuthorizationOptions,
   authorizationFiles,
+  MOST_BANNED_NAMES,
+  NOWHERE_FILE,
 } from './authorization-configuration.ts';
+export type { ServerAuthorization } from './authorization-proof.ts';
 export { base58OfId, idOfBase58 } from './base58.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
@@ -21,6 +24,7 @@ export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolic
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
 export { type RemovalOptions, removeSetup } from './removal.ts';
+export { dropInConflicts, SERVER_DROP_IN, serverDropIn } from './server-drop-in.ts';
 export { type SetupChange, type SetupOptions, type SetupResult, setupCluster } from './setup.ts';
 export { setupManifests } from './setup-manifests.ts';
 export { namesToList } from './setup-names.ts';

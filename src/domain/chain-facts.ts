@@ -37,6 +37,8 @@ export interface StakeRecord {
   readonly lastSequence: bigint;
   /** The chain's time of its last write, signed by validators; `undefined` where nothing is proven. */
   readonly writtenAtMs?: number | undefined;
+  /** The chain's time of the last probe that found this version to be the newest; `undefined`: none did. */
+  readonly probedAtMs?: number | undefined;
 }
 
 /** A slash proposal, as the record it is about notes it. */
@@ -138,6 +140,8 @@ export interface Cluster {
   readonly recordsTable: string;
   /** The chain's time of its last write, signed by validators; `undefined` where nothing is proven. */
   readonly writtenAtMs?: number | undefined;
+  /** The chain's time of the last probe that found this version to be the newest; `undefined`: none did. */
+  readonly probedAtMs?: number | undefined;
 }
 
 export interface ChainPoint {

@@ -189,6 +189,10 @@ export const GatewayConfig = z.strictObject({
     })
     .prefault({}),
   tenants: TenantsConfig.prefault({}),
+  fence: z.enum(['off', 'peers']).default('off').meta({
+    description:
+      'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
+  }),
   diskReserveBytes: z
     .number()
     .int()

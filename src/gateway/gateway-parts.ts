@@ -5,6 +5,7 @@ import type { ChainReader, ChangeFollower, KubernetesPort, VouchTable } from '#d
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { isShutOut } from './bans.ts';
+import type { ChainProbe } from './chain-probe.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -42,6 +43,10 @@ export interface GatewayOptions {
   readonly isProven?: boolean;
   /** How many full nodes have just shown nothing newer of the cluster; `undefined`: nothing that `chain` reads is proven. */
   readonly endpointsAgreed?: (() => number) | undefined;
+  /** Pays for transactions that show what a full node hides; without it nothing is paid. */
+  readonly probe?: ChainProbe | undefined;
+  /** Why what was proven is not written down; `undefined`: it is. */
+  readonly proofFailure?: (() => string | undefined) | undefined;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
   /** The certificates that live stakes vouch for; those in the registry unless given. */
@@ -162,6 +167,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     refusals,
     isVouchingEnforced,
     endpointsAgreed: options.endpointsAgreed,
+    probe: options.probe,
     clones,
   });
   const verifier = createVerifier({

@@ -5,6 +5,7 @@ import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
 import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
+import { followFence } from './fence-feed.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -162,6 +163,10 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     claims.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
+    ...(options.config.fence === 'off'
+      ? []
+      : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
+    ...(options.probe ? [options.probe.run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -260,10 +265,11 @@ function checksOf(
   { options, tls, records, deciders, authorizer, claims }: Start,
   publicServer: PublicServer,
 ): Checks {
-  const { config, clock } = options;
+  const { config, clock, proofFailure } = options;
   const host = dialHost(config.listen.host);
   const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
-  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, claims, clock });
+  const watched = { probe, publicServer, authorizer, claims, proofFailure, clock };
+  return () => healthChecks({ ...records, ...deciders, ...watched });
 }
 
 async function listenForHealth(

@@ -29,7 +29,7 @@ export interface Person {
 }
 
 /** Why a login is refused; only the audit file has it. */
-export type LoginRefusal = LoginReason | 'banned' | 'chain_unavailable' | 'rate_limited' | 'overloaded';
+type LoginRefusal = LoginReason | 'banned' | 'chain_unavailable' | 'rate_limited' | 'overloaded';
 
 /** Judges the login proofs that the API server passes on. */
 export interface Logins {

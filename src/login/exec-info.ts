@@ -9,7 +9,7 @@ export interface ExecInfo {
 }
 
 const GROUP = 'client.authentication.k8s.io';
-export const EXEC_VERSION = `${GROUP}/v1`;
+const EXEC_VERSION = `${GROUP}/v1`;
 const VERSIONS = [EXEC_VERSION, `${GROUP}/v1beta1`];
 
 /**

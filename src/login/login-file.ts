@@ -56,7 +56,7 @@ export function readLoginKey(path: string): KeyObject {
   if (key?.asymmetricKeyType === 'ed25519') return key;
   throw new ConfigurationError(
     'DAAS_LOGIN_KEY_INVALID',
-    `${path} holds no Ed25519 key in PKCS #8 PEM: \`k3s-daas stake --for user\` makes one`,
+    `${path} holds no Ed25519 key in PKCS #8 PEM: \`k3s-daas stake --for user --login FILE\` makes one`,
   );
 }
 

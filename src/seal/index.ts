@@ -10,6 +10,12 @@ export {
   PROOF_HEADER,
   PROOF_PREFIX,
 } from './claims.ts';
+export {
+  certificateFingerprint,
+  isSignedByCertificate,
+  type KubeletStatement,
+  kubeletStatement,
+} from './kubelet-statement.ts';
 export { type LoginParseOutcome, type ParsedLogin, parseLogin } from './login-proof.ts';
 export {
   examineLogin,
