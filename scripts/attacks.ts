@@ -1654,6 +1654,40 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'works in the namespace of another wallet, or beyond what the tier grants',
+        defence:
+          'bindings name a group that only the wallet is in, and only while its stake carries the permission',
+        tests: [
+          'another wallet sees nothing of it: the groups of a permission are bound in no namespace',
+          'what the tier does not grant is refused by name, in other namespaces everything',
+          'a partial slash takes a right back and a top-up gives it again, without a new login',
+        ],
+      },
+      {
+        attack: 'runs pods on a server of the operator’s, or as root',
+        defence: 'a policy on the label of the namespace, and Pod Security',
+        tests: ['a pod that would run on a server, or as root, is refused with what it needs'],
+      },
+      {
+        attack: 'takes over the identity that makes the namespaces',
+        defence:
+          'it binds shipped roles by name alone, a policy holds it to labelled namespaces, and it reads no Secret',
+        tests: [
+          'the keeper of the namespaces makes no other namespace, binds no other role, and reads no Secret',
+        ],
+      },
+      {
+        attack: 'reads join credentials from the cluster, guesses one, or uses one that was revoked',
+        defence: 'with the webhook they are hashes in the gateway, which asks its workers at each use',
+        tests: [
+          'is answered as Kubernetes answers a bootstrap token, and is in no Secret',
+          'with … it is nobody’s',
+          'is dead at once when its node is Ready, when its stake is slashed, and at its end',
+          'a second registration ends the first one’s',
+          'a worker joins with a credential that is in no Secret, and that counts no longer once it is Ready',
+        ],
+      },
+      {
         attack: 'asks the gateway itself, on the API server’s machine',
         defence: 'the listener takes one client certificate, which root and the gateway alone can read',
         tests: ['only the API server’s key opens the listener'],

@@ -34,6 +34,8 @@ export interface ControlPlane extends AsyncDisposable {
 export interface ControlPlaneOptions {
   /** An AuthorizationConfiguration in place of Node and RBAC. */
   readonly authorizationConfigFile?: string;
+  /** Further flags of the API server. */
+  readonly apiServerFlags?: readonly string[];
 }
 
 const readyWithinMs = 90_000;
@@ -179,7 +181,7 @@ async function startEtcd(site: Site): Promise<void> {
 async function startApiServer(
   site: Site,
   admin: KeyPair,
-  { authorizationConfigFile }: ControlPlaneOptions,
+  { authorizationConfigFile, apiServerFlags = [] }: ControlPlaneOptions,
 ): Promise<void> {
   const { binaries, tls, serverCa, etcdUrl, url, apiPort } = site;
   const apiServer = launch(site, `kube-apiserver-${apiPort}`, binaries.apiServer, [
@@ -206,6 +208,7 @@ async function startApiServer(
     '--enable-bootstrap-token-auth=true',
     '--anonymous-auth=false',
     '--allow-privileged=true',
+    ...apiServerFlags,
   ]);
   await until('kube-apiserver', apiServer, async () => {
     const answer = await send({ url: `${url}/readyz`, ca: serverCa.certificate, client: admin });

@@ -2,18 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 import { startSupervisorFront } from '../standin/server/supervisor-front.ts';
 import type { KubernetesWorld } from '../world/suite-worlds.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts';
 
 /** Starts the control plane that the global setup found. */
-async function startRealPlane(): Promise<ControlPlane> {
+async function startRealPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const found = inject('controlPlane');
   if (found.kind === 'missing') throw new Error(`there is no control plane: ${found.missing.join('; ')}`);
-  return startControlPlane(found.binaries);
+  return startControlPlane(found.binaries, options);
 }
 
 /** A real control plane, with the stand-in's supervisor in front, as a world that the shared suites can be run against. */
-export async function startRealWorld(): Promise<KubernetesWorld> {
-  const plane = await startRealPlane();
+export async function startRealWorld(options: ControlPlaneOptions = {}): Promise<KubernetesWorld> {
+  const plane = await startRealPlane(options);
   const front = await startSupervisorFront({
     apiUrl: plane.url,
     serverCa: plane.serverCa,

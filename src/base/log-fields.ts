@@ -29,6 +29,8 @@ export interface KnownLogFields {
   readonly latchedRecordId?: string | undefined;
   readonly tokenId?: string | undefined;
   readonly clusterId?: string | undefined;
+  /** A Sui address. */
+  readonly wallet?: string | undefined;
   readonly gatewayId?: string | undefined;
   readonly gatewayUrl?: string | undefined;
   /** The URL of a full node. */

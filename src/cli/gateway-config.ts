@@ -19,6 +19,7 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
     },
     stateDir: path('stateDir', gateway.stateDir),
     kubeconfig: path('kubeconfig', gateway.kubeconfig),
+    tenants: { ...gateway.tenants, kubeconfig: path('tenants.kubeconfig', gateway.tenants.kubeconfig) },
     ...(socketPath !== undefined && { socketPath: path('socketPath', socketPath) }),
     ...(serverCaFile !== undefined && { serverCaFile: path('serverCaFile', serverCaFile) }),
   };

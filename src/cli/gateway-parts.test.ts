@@ -12,6 +12,7 @@ import {
   GatewayLog,
   GatewayProofs,
   GatewayRandom,
+  GatewayTenants,
   gatewayOptions,
   gatewayParts,
 } from './gateway-parts.ts';
@@ -35,6 +36,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayFigures, () => () => ({}))
     .register(GatewayAgreement, () => () => 2)
     .register(GatewayProofs, () => async () => ['0xa'])
+    .register(GatewayTenants, () => undefined)
     .register(GatewayKubernetes, () => kubernetes);
   const options = await gatewayOptions(parts, {
     config,

@@ -7,7 +7,7 @@ import {
   type Probing,
   type ProofOptions,
 } from '#chain';
-import { openKubernetes } from '#cluster';
+import { openKubernetes, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
@@ -33,6 +33,8 @@ export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = tok
 export const GatewayAgreement: Token<GatewayOptions['endpointsAgreed']> = token('gateway/agreement');
 /** Takes the proofs that anybody brings. */
 export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
+/** What makes the namespaces of people, with credentials of its own; `undefined`: nobody gets one. */
+export const GatewayTenants: Token<GatewayOptions['tenants']> = token('gateway/tenants');
 /** Pays for probes; `undefined`: nothing is paid. */
 const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
@@ -91,12 +93,24 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     })
     .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
+    .register(GatewayTenants, () => tenantsOf(config))
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
         kubeconfig: { path: config.kubeconfig, isPrivate: true },
         log: parts.get(GatewayLog).child({ part: 'cluster' }),
       }),
     );
+}
+
+function tenantsOf({ tenants }: RunnableGatewayConfig): GatewayOptions['tenants'] {
+  if (!tenants.enabled) return undefined;
+  const { kubeconfig, placement, podSecurity, quota, roles } = tenants;
+  const source = { path: kubeconfig, isPrivate: true };
+  return {
+    keeper: openTenants({ kubeconfig: source, placement, podSecurity, quota }),
+    roleOf: (permission) =>
+      Object.hasOwn(roles, permission) ? (roles[permission] ?? undefined) : roleOfPermission(permission),
+  };
 }
 
 /** The options of `startGateway`, from the parts. */
@@ -133,6 +147,7 @@ export async function gatewayOptions(
     figures: parts.get(GatewayFigures),
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
+    tenants: await parts.open(GatewayTenants),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),
   };

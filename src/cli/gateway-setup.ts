@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ConfigurationError, EXIT } from '#base';
+import { ConfigurationError, EXIT, type Secret } from '#base';
 import { removeSetup, setupCluster, setupManifests } from '#cluster';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import { authorizationInPlace, authorizerProblems } from './authorizer-proof.ts';
@@ -86,7 +86,7 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   for (const file of keys.made) io.step('made a key', file);
   const done = await setupCluster(options);
   for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
-  await writeKubeconfig(io, config, done);
+  await writeKubeconfigs(io, config, done);
   if (flags.serverFiles) await putServerFiles(io, { config, place, support: done.authorizerSupport });
   showResult(io, { config, keys, done, endpoint: settings.value.chain.endpoints[0] });
 }
@@ -171,9 +171,10 @@ async function planSetup({
     check: true,
     ...(isAsked && { authorizer: { file: await authorizationInPlace(place) } }),
   });
+  const files = [certFile, keyFile, signingKeyFile, config.kubeconfig];
   return {
     cluster,
-    missingFiles: await missingFiles([certFile, keyFile, signingKeyFile, config.kubeconfig]),
+    missingFiles: await missingFiles(config.tenants.enabled ? [...files, config.tenants.kubeconfig] : files),
     serverFiles: flags.serverFiles
       ? await differingFiles(await serverFiles(config, place, supportedBy(cluster)))
       : [],
@@ -202,14 +203,20 @@ function showPlan(io: Io, plan: SetupPlan, { isCheck }: { readonly isCheck: bool
   );
 }
 
-async function writeKubeconfig(io: Io, config: GatewaySection, { kubeconfig }: SetupResult): Promise<void> {
-  if (!kubeconfig) return;
-  makeTrustedDirectory(dirname(config.kubeconfig), {
-    what: 'the directory of the kubeconfig',
-    origin: 'gateway.kubeconfig',
-  });
-  await replaceFile(config.kubeconfig, kubeconfig.reveal(), 0o600);
-  io.step("wrote the gateway's kubeconfig", config.kubeconfig);
+async function writeKubeconfigs(io: Io, config: GatewaySection, done: SetupResult): Promise<void> {
+  const { tenants } = config;
+  if (done.kubeconfig) {
+    await writeKubeconfig(config.kubeconfig, 'gateway.kubeconfig', done.kubeconfig);
+    io.step("wrote the gateway's kubeconfig", config.kubeconfig);
+  }
+  if (!tenants.enabled || !done.keeperKubeconfig) return;
+  await writeKubeconfig(tenants.kubeconfig, 'gateway.tenants.kubeconfig', done.keeperKubeconfig);
+  io.step('wrote the kubeconfig for the namespaces of people', tenants.kubeconfig);
+}
+
+async function writeKubeconfig(path: string, origin: string, text: Secret): Promise<void> {
+  makeTrustedDirectory(dirname(path), { what: 'the directory of the kubeconfig', origin });
+  await replaceFile(path, text.reveal(), 0o600);
 }
 
 function showResult(

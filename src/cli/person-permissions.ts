@@ -1,6 +1,6 @@
 import { ConfigurationError } from '#base';
 import { formatSui, type ParameterState, permissionsOf } from '#chain';
-import { isPermission } from '#seal';
+import { isPermission } from '#domain';
 
 const EVERYTHING = '*:*';
 /** `create_seal_token` takes no more. */

@@ -3,6 +3,7 @@ import { DaasError, Secret } from '#base';
 import { GATEWAY_TOKEN } from './gateway-rights.ts';
 import type { KubeApi } from './kube-api.ts';
 import type { SetupContext } from './setup.ts';
+import { KEEPER_TOKEN, KEEPER_USER } from './tenant-rights.ts';
 import { SYSTEM_NAMESPACE } from './words.ts';
 
 const deadlineMs = 15_000;
@@ -12,12 +13,25 @@ const pauseMs = 200;
  * The kubeconfig of the gateway's ServiceAccount: the administrator's address of the API server, the gateway's token.
  * @throws `DAAS_GATEWAY_TOKEN_MISSING` (retryable) when no controller has made the token within 15 s.
  */
-export async function gatewayKubeconfig({ api, clock, signal }: SetupContext, user: string): Promise<Secret> {
+export function gatewayKubeconfig(context: SetupContext, user: string): Promise<Secret> {
+  return kubeconfigOfToken(context, GATEWAY_TOKEN, user);
+}
+
+/** The same of the ServiceAccount that keeps the namespaces of people. */
+export function keeperKubeconfig(context: SetupContext): Promise<Secret> {
+  return kubeconfigOfToken(context, KEEPER_TOKEN, KEEPER_USER);
+}
+
+async function kubeconfigOfToken(
+  { api, clock, signal }: SetupContext,
+  name: string,
+  user: string,
+): Promise<Secret> {
   const endsAtMs = clock.monotonicMs() + deadlineMs;
   for (;;) {
     const secret = await api.call(
-      "read the gateway's token",
-      (given) => api.core.readNamespacedSecret({ name: GATEWAY_TOKEN, namespace: SYSTEM_NAMESPACE }, given),
+      `read the token in ${name}`,
+      (given) => api.core.readNamespacedSecret({ name, namespace: SYSTEM_NAMESPACE }, given),
       { signal },
     );
     const token = secret.data?.token;
@@ -26,7 +40,7 @@ export async function gatewayKubeconfig({ api, clock, signal }: SetupContext, us
     if (clock.monotonicMs() > endsAtMs)
       throw new DaasError(
         'DAAS_GATEWAY_TOKEN_MISSING',
-        `no controller has put a token into the Secret ${SYSTEM_NAMESPACE}/${GATEWAY_TOKEN}: check that kube-controller-manager runs`,
+        `no controller has put a token into the Secret ${SYSTEM_NAMESPACE}/${name}: check that kube-controller-manager runs`,
         { isRetryable: true },
       );
     await clock.sleep(pauseMs, signal);

@@ -15,6 +15,7 @@ import { nameNamespaces } from './name-shards.ts';
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
+import { keeperPolicy, placementPolicy } from './tenant-rights.ts';
 import { CLIENT_CA_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
 
 /** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
@@ -169,4 +170,6 @@ export const namesHomes = (): V1Namespace[] =>
 export const allPolicies = (identity: GatewayIdentity): PolicyPair[] => [
   ...nodePolicies(),
   gatewaySecretsPolicy(usernameOf(identity)),
+  keeperPolicy(),
+  placementPolicy(),
 ];

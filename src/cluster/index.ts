@@ -19,6 +19,7 @@ export {
   type PersonAccess,
   personKubeconfig,
 } from './person-kubeconfig.ts';
+export { roleOfPermission } from './person-roles.ts';
 export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
@@ -34,6 +35,8 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
+export { KEEPER_USER, keeperPolicy, placementPolicy } from './tenant-rights.ts';
+export { openTenants, type TenantOptions } from './tenants.ts';
 export {
   TOKEN_REVIEW_FILE,
   type TokenReviewAddress,
@@ -48,5 +51,6 @@ export {
   NODE_PASSWORD_TYPE,
   STAKED_TAINT,
   SYSTEM_NAMESPACE,
+  TENANT_OWNER,
 } from './words.ts';
 export { workerNodesPolicy } from './worker-nodes-policy.ts';

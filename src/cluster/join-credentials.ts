@@ -1,7 +1,6 @@
 import type { V1Secret } from '@kubernetes/client-node';
 import { Secret } from '#base';
-import type { IssuedJoinCredential, LiveJoinCredential } from '#domain';
-import { drawBootstrapToken } from './bootstrap-token.ts';
+import { drawBootstrapToken, type IssuedJoinCredential, type LiveJoinCredential } from '#domain';
 import { conflictIsFine } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { createSecret, deleteSecret, readSecret, textOf } from './secrets.ts';

@@ -5,6 +5,7 @@ import {
   CoordinationV1Api,
   CoreV1Api,
   KubeConfig,
+  NetworkingV1Api,
   type ObservableMiddleware,
   RbacAuthorizationV1Api,
   type RequestContext,
@@ -22,6 +23,7 @@ export interface KubeApi extends AsyncDisposable {
   readonly core: CoreV1Api;
   readonly coordination: CoordinationV1Api;
   readonly admission: AdmissionregistrationV1Api;
+  readonly networking: NetworkingV1Api;
   readonly rbac: RbacAuthorizationV1Api;
   readonly version: VersionApi;
   /**
@@ -189,6 +191,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
     core: config.makeApiClient(CoreV1Api),
     coordination: config.makeApiClient(CoordinationV1Api),
     admission: config.makeApiClient(AdmissionregistrationV1Api),
+    networking: config.makeApiClient(NetworkingV1Api),
     rbac: config.makeApiClient(RbacAuthorizationV1Api),
     version: config.makeApiClient(VersionApi),
     call,

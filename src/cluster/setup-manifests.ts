@@ -7,6 +7,7 @@ import {
   gatewayRights,
   namesHomes,
 } from './gateway-rights.ts';
+import { tenantObjects } from './tenant-rights.ts';
 
 /**
  * Everything that `setup` keeps in a cluster besides the names themselves, in the order in which it is written: by the time
@@ -18,6 +19,7 @@ export function setupObjects(gateway: GatewayIdentity): readonly KubernetesObjec
     ...allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]),
     ...gatewayAccount(gateway),
     ...gatewayRights(gateway),
+    ...tenantObjects(),
   ];
 }
 

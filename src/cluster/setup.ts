@@ -3,7 +3,7 @@ import { type Clock, ConfigurationError, type Log, type Secret, silentLog, syste
 import { proveAuthorization, type ServerAuthorization } from './authorization-proof.ts';
 import { createCertificateSight } from './certificate-sight.ts';
 import { type Forger, findForgers } from './forgers.ts';
-import { gatewayKubeconfig } from './gateway-kubeconfig.ts';
+import { gatewayKubeconfig, keeperKubeconfig } from './gateway-kubeconfig.ts';
 import { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
 import { provePolicies } from './policy-proof.ts';
@@ -75,6 +75,8 @@ export interface SetupResult {
   readonly servers: readonly ServerAuthorization[];
   /** Kubeconfig of the gateway's ServiceAccount; undefined with `check`, or for a gateway with its own credentials. */
   readonly kubeconfig: Secret | undefined;
+  /** Kubeconfig of the keeper of people's namespaces; undefined with `check`. */
+  readonly keeperKubeconfig: Secret | undefined;
 }
 
 /**
@@ -106,6 +108,7 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
     servers: options.authorizer ? await proveAuthorization(context, options.authorizer.file) : [],
     kubeconfig:
       check || gateway.kind === 'user' ? undefined : await gatewayKubeconfig(context, usernameOf(gateway)),
+    keeperKubeconfig: check ? undefined : await keeperKubeconfig(context),
   };
 }
 

@@ -19,6 +19,10 @@ export const CORDON_TAINT = 'k3s-daas.io/held';
 export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
 /** Node label with the tier of the stake: for selectors, since `k3s-daas.io/tier` says whatever its node says. */
 export const NODE_TIER = 'k3s-daas.node-restriction.kubernetes.io/tier';
+/** Namespace label: the wallet in base58 whose namespace it is. */
+export const TENANT_OWNER = 'k3s-daas.io/owner';
+/** Namespace label: where its pods may run, `staked` or `any`. */
+export const TENANT_PLACEMENT = 'k3s-daas.io/placement';
 /** Labels of the Secrets that the gateway makes. */
 const SECRET_STAKE = 'k3s-daas.io/stake';
 const SECRET_NODE = 'k3s-daas.io/node';

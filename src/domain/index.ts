@@ -1,4 +1,5 @@
 export { EXPECTED, isOperatorsName, ORDINARY, RESERVED, UNTAINTED } from './admitted-names.ts';
+export { type BootstrapToken, drawBootstrapToken } from './bootstrap-token.ts';
 export {
   type ChainPoint,
   type ChainReader,
@@ -34,8 +35,10 @@ export type {
 } from './kubernetes-port.ts';
 export { canaryName, isCanaryName, isNodeId } from './node-id.ts';
 export { namespaceOfWallet } from './owner-namespace.ts';
+export { isPermission } from './permission.ts';
 export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending.ts';
 export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
+export { ownGroup, type Tenant, type TenantKeeper } from './tenants.ts';
 export type { ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';

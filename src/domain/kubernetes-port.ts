@@ -144,6 +144,8 @@ export interface IssuedJoinCredential {
   /** `<id>.<secret>`; in a join token the CA hash comes before it. */
   readonly credential: Secret;
   readonly expiresAtMs: number;
+  /** SHA-256 of the secret in hex, of a credential that is in no Secret: whoever answers for it keeps this with the worker. */
+  readonly secretHash?: string | undefined;
 }
 
 export interface LiveJoinCredential {

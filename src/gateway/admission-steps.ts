@@ -30,6 +30,7 @@ export async function issueCredential(context: AdmissionOptions, candidate: Cand
         issuedAtMs: clock.nowMs(),
         expiresAtMs: credential.expiresAtMs,
         nodeUid: reservedAtMs === undefined ? candidate.node?.uid : undefined,
+        secretHash: credential.secretHash,
       },
     });
     return { worker, join: { credential: credential.credential, expiresAtMs: credential.expiresAtMs } };

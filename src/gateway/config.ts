@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
 import { ObjectId } from '#seal';
+import { TenantsConfig } from './tenants-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
 const count = z.number().int().positive();
@@ -95,6 +96,10 @@ export const GatewayConfig = z.strictObject({
   heartbeatIntervalMs: z.number().int().min(100).max(600_000).default(10_000).meta({
     description: 'how often workers report',
   }),
+  joinCredential: z.enum(['secret', 'webhook']).default('secret').meta({
+    description:
+      'where join credentials are: as Secrets of the cluster, or nowhere but in this gateway, which the API server asks (needs tokenReview)',
+  }),
   joinCredentialLifeMs: z
     .number()
     .int()
@@ -183,6 +188,7 @@ export const GatewayConfig = z.strictObject({
       }),
     })
     .prefault({}),
+  tenants: TenantsConfig.prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',

@@ -22,6 +22,7 @@ import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import { type CertificateDesk, createCertificateDesk } from './show-certificates.ts';
 import { openSqliteStore } from './store.ts';
+import type { TenantDeskOptions } from './tenant-desk.ts';
 import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { createVouchTable } from './vouch-table.ts';
@@ -52,6 +53,8 @@ export interface GatewayOptions {
   readonly vouches?: VouchTable;
   /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
   readonly authorizerProgram?: AuthorizerProgram;
+  /** Makes the namespaces of people; without it nobody gets one. */
+  readonly tenants?: Pick<TenantDeskOptions, 'keeper' | 'roleOf'> | undefined;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
   /** Of the program whose process this is, for `/metrics`. */

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
+import { ConfigurationError, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
@@ -25,7 +25,9 @@ import type { PublicServer } from './public-server.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
 import { checkCluster, checkEntry } from './start-checks.ts';
+import { createTenantDesk } from './tenant-desk.ts';
 import { BEARER_CACHE_MS, createTokenReviewListener } from './token-review-listener.ts';
+import { createWebhookCredentials, type WebhookCredentials } from './webhook-credentials.ts';
 
 export interface RunningGateway extends AsyncDisposable {
   /** Where this machine reaches it. */
@@ -56,6 +58,8 @@ interface Start {
   readonly records: Records;
   readonly deciders: Deciders;
   readonly authorizer: AuthorizerFeed | undefined;
+  /** Of join credentials that are in no Secret; `undefined`: they are in Secrets. */
+  readonly credentials: WebhookCredentials | undefined;
   readonly claims: ClaimWatch;
   readonly stop: AbortController;
 }
@@ -77,23 +81,36 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 }
 
-async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGateway> {
-  const { config, clusterId, clock, log, endpoints = 1 } = options;
+async function start(given: GatewayOptions, life: Lifetime): Promise<RunningGateway> {
+  const { config, clusterId, clock, log, endpoints = 1 } = given;
   const startedAtMs = clock.monotonicMs();
   const socketPath = config.socketPath ?? join(config.stateDir, 'operator.sock');
   openDirectory(config.stateDir, 'gateway.stateDir');
   const tls = await readTls(config.tls);
   const tokenHead = await joinTokenHead(config, log);
-  await checkEntry(options, tls.cert);
-  await checkCluster(options);
+  await checkEntry(given, tls.cert);
+  await checkCluster(given);
   warnOfLimits(log, endpoints, config.taintNodes);
 
-  const records = await openRecords(options, life);
+  const records = await openRecords(given, life);
+  const credentials = openCredentials(given, records);
+  const options = credentials ? { ...given, kubernetes: credentials.kubernetes } : given;
   const deciders = createDeciders(options, records, startedAtMs);
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
   const claims = createClaimWatch({ ...records, ...deciders, ...options });
-  const begun: Start = { options, life, tls, tokenHead, records, deciders, authorizer, claims, stop };
+  const begun: Start = {
+    options,
+    life,
+    tls,
+    tokenHead,
+    records,
+    deciders,
+    authorizer,
+    claims,
+    credentials,
+    stop,
+  };
   const end = runLoops(begun);
   await listenForOperator(begun, socketPath);
   const tokenReviews = await listenForTokenReviews(begun);
@@ -190,16 +207,39 @@ async function listenForOperator(
   await listenOnSocket(operator.server, socketPath);
 }
 
+/** @throws `DAAS_TOKEN_REVIEW_OFF` for credentials that nobody would answer for. */
+function openCredentials(
+  { config, kubernetes, clock }: GatewayOptions,
+  { registry, refusals }: Records,
+): WebhookCredentials | undefined {
+  if (config.joinCredential !== 'webhook') return undefined;
+  if (!config.tokenReview.enabled)
+    throw new ConfigurationError(
+      'DAAS_TOKEN_REVIEW_OFF',
+      'gateway.joinCredential is webhook and gateway.tokenReview.enabled is false: no API server could ask about a join credential. Set it to true',
+    );
+  return createWebhookCredentials({ kubernetes, registry, refusals, clock });
+}
+
 /** `undefined`: it is off. */
-async function listenForTokenReviews({ options, life, deciders }: Start): Promise<Server | undefined> {
-  const { config, clock, log } = options;
+async function listenForTokenReviews({
+  options,
+  life,
+  records,
+  deciders,
+  credentials,
+}: Start): Promise<Server | undefined> {
+  const { config, clock, tenants } = options;
+  const log = options.log.child({ part: 'token-review' });
   const { enabled, port, cacheTtlMs } = config.tokenReview;
   if (!enabled) return undefined;
   const { server, connections } = createTokenReviewListener({
     tls: await webhookTls(config),
     logins: deciders.logins,
+    credentials,
+    tenants: tenants && createTenantDesk({ ...tenants, audit: records.audit, clock, log }),
     clock,
-    log: log.child({ part: 'token-review' }),
+    log,
     revokedWithinMs: cacheTtlMs + BEARER_CACHE_MS,
   });
   life.defer('the listener for TokenReviews', () => closeListener(server, connections, 1_000));

@@ -14,7 +14,7 @@ import type { Worker } from './worker.ts';
 const hourMs = 3_600_000;
 const first = aWorker({ registeredAtMs: 1_000, statusSinceMs: 1_000 });
 const unsuspected = { claim: undefined, unseenAtMs: undefined };
-const credential = { id: 'abcdef', issuedAtMs: 0, expiresAtMs: 0, nodeUid: undefined };
+const credential = { id: 'abcdef', issuedAtMs: 0, expiresAtMs: 0, nodeUid: undefined, secretHash: undefined };
 
 /** The history after each of these was written in turn. */
 function lived(...workers: readonly Worker[]): NameHistory {

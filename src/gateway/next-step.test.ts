@@ -11,6 +11,7 @@ const credential: IssuedCredential = {
   issuedAtMs: nowMs - 1_000,
   expiresAtMs: nowMs + 1_000,
   nodeUid: undefined,
+  secretHash: undefined,
 };
 const expired = { ...credential, expiresAtMs: nowMs };
 

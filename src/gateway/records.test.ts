@@ -63,10 +63,20 @@ describe('the store', () => {
 });
 
 describe('a worker’s record', () => {
-  const credential = { id: 'abcdef', issuedAtMs: 1, expiresAtMs: 2, nodeUid: 'uid' };
+  const credential = {
+    id: 'abcdef',
+    issuedAtMs: 1,
+    expiresAtMs: 2,
+    nodeUid: 'uid',
+    secretHash: 'ab'.repeat(32),
+  };
   const statuses: readonly WorkerStatus[] = [
     { kind: 'admitting' },
-    { kind: 'joining', reservedAtMs: 3, credential: { ...credential, nodeUid: undefined } },
+    {
+      kind: 'joining',
+      reservedAtMs: 3,
+      credential: { ...credential, nodeUid: undefined, secretHash: undefined },
+    },
     { kind: 'member', credential },
     { kind: 'member', credential: undefined },
     { kind: 'lapsed', reason: 'node_deleted' },

@@ -31,6 +31,7 @@ const Credential = storedRecord({
   issuedAtMs: ['issued_at', Millis],
   expiresAtMs: ['expires_at', Millis],
   nodeUid: ['node_uid', orNull(z.string())],
+  secretHash: ['secret_hash', z.optional(z.string().regex(/^[0-9a-f]{64}$/))],
 });
 
 const Status = z.discriminatedUnion('kind', [

@@ -4,11 +4,23 @@ import type { WebhookTls } from '#authorizer';
 import { type Clock, errorFields, type Log } from '#base';
 import { type Connections, guardConnections } from '#infrastructure';
 import type { Logins } from './logins.ts';
-import { acceptedReview, readTokenReview, refusedReview, userOfPerson } from './token-review.ts';
+import type { TenantDesk } from './tenant-desk.ts';
+import {
+  acceptedReview,
+  joiningReview,
+  readTokenReview,
+  refusedReview,
+  userOfPerson,
+} from './token-review.ts';
+import { isJoinCredential, type WebhookCredentials } from './webhook-credentials.ts';
 
 export interface TokenReviewOptions {
   readonly tls: WebhookTls;
   readonly logins: Logins;
+  /** Answers for join credentials; `undefined`: they are Secrets of the cluster. */
+  readonly credentials?: Pick<WebhookCredentials, 'joiningWith'> | undefined;
+  /** Sees to the namespace of somebody before they use it; `undefined`: nobody gets one. */
+  readonly tenants?: TenantDesk | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** For how long an API server may go on with an answer. */
@@ -77,14 +89,18 @@ function take(options: TokenReviewOptions, request: IncomingMessage, response: S
 }
 
 /** Never rejects: what fails in here is no login. */
-async function answer(
-  { logins, clock, log, revokedWithinMs }: TokenReviewOptions,
-  text: string,
-): Promise<string> {
+async function answer(options: TokenReviewOptions, text: string): Promise<string> {
+  const { logins, credentials, tenants, clock, log, revokedWithinMs } = options;
   const review = readTokenReview(text);
   try {
-    const person = review && (await logins.personOf(review.token));
-    if (!review || !person) return refusedReview(review?.apiVersion);
+    if (!review) return refusedReview();
+    if (credentials && isJoinCredential(review.token)) {
+      const joining = credentials.joiningWith(review.token);
+      return joining ? joiningReview(review.apiVersion, joining.id) : refusedReview(review.apiVersion);
+    }
+    const person = await logins.personOf(review.token);
+    if (!person) return refusedReview(review.apiVersion);
+    await tenants?.welcome(person);
     return acceptedReview(
       review.apiVersion,
       userOfPerson(person, { checkedAtMs: clock.nowMs(), revokedWithinMs }),

@@ -1,3 +1,4 @@
+import { ownGroup } from '#domain';
 import type { Person } from './logins.ts';
 
 /** The versions of TokenReview that an API server can ask in; the answer is in the one that was asked. */
@@ -34,7 +35,7 @@ export function readTokenReview(text: string): TokenReview | undefined {
 
 const PREFIX = 'seal:';
 
-/** The user of a person: `seal:<wallet>`, a group for the tier and one for each permission. */
+/** The user of a person: `seal:<wallet>`, a group for the tier and two for each permission, everybody's and its own. */
 export function userOfPerson(
   { wallet, recordId, tier, permissions, proofId }: Person,
   { checkedAtMs, revokedWithinMs }: { readonly checkedAtMs: number; readonly revokedWithinMs: number },
@@ -42,7 +43,11 @@ export function userOfPerson(
   return {
     username: `${PREFIX}${wallet}`,
     uid: recordId,
-    groups: [`${PREFIX}tier:${tier}`, ...permissions.map((permission) => `${PREFIX}perm:${permission}`)],
+    groups: [
+      `${PREFIX}tier:${tier}`,
+      ...permissions.map((permission) => `${PREFIX}perm:${permission}`),
+      ...permissions.map((permission) => ownGroup(wallet, permission)),
+    ],
     extra: {
       'k3s-daas.io/stake-record': [recordId],
       'k3s-daas.io/tier': [tier],
@@ -60,6 +65,16 @@ export function userOfPerson(
 export function acceptedReview(apiVersion: Version, user: ReviewedUser): string {
   if ([user.username, ...user.groups].some((name) => !name.startsWith(PREFIX)))
     throw new RangeError(`a login is no user but ${PREFIX}…`);
+  return reviewOf(apiVersion, { authenticated: true, user });
+}
+
+/**
+ * The answer for a join credential: what Kubernetes itself would say of a bootstrap token (user and group of
+ * bootstrap-token authentication). The one case in which a name of Kubernetes comes out, and nothing on chain is part of it.
+ */
+export function joiningReview(apiVersion: Version, id: string): string {
+  if (!/^[a-z0-9]{6}$/.test(id)) throw new RangeError('the id of a join credential has six characters');
+  const user = { username: `system:bootstrap:${id}`, groups: ['system:bootstrappers'] };
   return reviewOf(apiVersion, { authenticated: true, user });
 }
 

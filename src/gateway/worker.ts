@@ -36,6 +36,8 @@ export interface IssuedCredential {
   readonly expiresAtMs: number;
   /** The Node that existed when it was issued. */
   readonly nodeUid: string | undefined;
+  /** SHA-256 of the secret in hex, when this gateway itself answers for it; undefined for one in a Secret of the cluster. */
+  readonly secretHash: string | undefined;
 }
 
 /** What the gateway has decided about a node id; it binds the name to its staker. */

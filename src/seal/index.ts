@@ -20,7 +20,6 @@ export { type LoginParseOutcome, type ParsedLogin, parseLogin } from './login-pr
 export {
   examineLogin,
   examinePerson,
-  isPermission,
   type LoginReason,
   type PersonReason,
   permissionsNow,

@@ -1,4 +1,10 @@
-import { type ClusterParameters, GATEWAY_TIERS, type GatewayTier, type SealToken } from '#domain';
+import {
+  type ClusterParameters,
+  GATEWAY_TIERS,
+  type GatewayTier,
+  isPermission,
+  type SealToken,
+} from '#domain';
 import { LOGIN_CLOCK_LEEWAY_MS, LONGEST_LOGIN_LIFE_MS } from '#login';
 import type { ParsedLogin } from './login-proof.ts';
 import type { FormReason } from './proof.ts';
@@ -86,8 +92,3 @@ export function permissionsNow(
 /** `cluster::covers` */
 const covers = (permissions: readonly string[], permission: string) =>
   permissions.includes(permission) || permissions.includes(EVERYTHING);
-
-/** `resource:verb` (`cluster::is_permission`). */
-export function isPermission(text: string): boolean {
-  return text.length <= 64 && /^(?:\*|[a-z0-9./-]+):(?:\*|[a-z0-9./-]+)$/.test(text);
-}

@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { isPermission } from '#domain';
 import { LONGEST_LOGIN_LIFE_MS, signLogin } from '#login';
 import { type ParsedLogin, parseLogin } from './login-proof.ts';
-import { examineLogin, examinePerson, isPermission, permissionsNow, tierOf } from './login-verdict.ts';
+import { examineLogin, examinePerson, permissionsNow, tierOf } from './login-verdict.ts';
 import { isSignedBy } from './proof.ts';
 import { chainFacts } from './verdict.fixture.ts';
 

@@ -3,6 +3,8 @@ import {
   CERTIFICATES,
   gatewaySecretsPolicy,
   isSameSpec,
+  KEEPER_USER,
+  keeperPolicy,
   LISTINGS,
   NODE_MARK,
   NODE_NAMES,
@@ -11,8 +13,10 @@ import {
   nodePolicies,
   nodeWritesPolicy,
   type PolicyPair,
+  placementPolicy,
   STAKED_TAINT,
   sharedIdentitiesPolicy,
+  TENANT_OWNER,
   workerNodesPolicy,
 } from '#cluster';
 import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
@@ -124,6 +128,7 @@ const knownPolicies: readonly KnownPolicy[] = [
   { pair: () => workerNodesPolicy(), judge: (_store, request) => judgeWorkerNode(request) },
   { pair: () => nodeMarksPolicy(), judge: judgeNodeMarks },
   { pair: ({ identity }) => gatewaySecretsPolicy(identity.username), judge: judgeGatewaySecret },
+  { pair: () => keeperPolicy(), judge: (_store, request) => judgeKeeper(request) },
 ];
 
 /** `k3s-daas-node-names`. */
@@ -199,6 +204,14 @@ function judgeGatewaySecret(
   return 'the gateway writes join credentials and node passwords only';
 }
 
+/** `k3s-daas-tenants`, as far as this stand-in has what it is about: namespaces alone. */
+function judgeKeeper({ identity, operation, resource, object }: AdmissionRequest): string | undefined {
+  if (identity.username !== KEEPER_USER) return undefined;
+  const isTenants = object?.metadata.name?.startsWith('seal-') && object.metadata.labels?.[TENANT_OWNER];
+  if (operation === 'CREATE' && resource === 'namespaces' && isTenants) return undefined;
+  return `only namespaces with the label ${TENANT_OWNER} are this account’s to write`;
+}
+
 function isInForce(store: Store, { policy, binding }: PolicyPair): boolean {
   const name = policy.metadata?.name ?? '';
   const [stored, bound] = [store.get(named.policy, '', name), store.get(named.binding, '', name)];
@@ -213,7 +226,9 @@ function refuseOtherPolicies({ operation, resource, name, object }: AdmissionReq
     return;
   const member = resource === named.policy.plural ? 'policy' : 'binding';
   const user = /request\.userInfo\.username == '([^'\\]*)'/.exec(JSON.stringify(object?.spec ?? {}))?.[1];
-  const known = [...nodePolicies(), gatewaySecretsPolicy(user ?? '')];
+  // Of the placement policy there is nothing to carry out: no scheduler and no tenant is here.
+  const tenants = [keeperPolicy(), placementPolicy()];
+  const known = [...nodePolicies(), gatewaySecretsPolicy(user ?? ''), ...tenants];
   const isKnown = known.some(
     (pair) => pair[member].metadata?.name === name && isSameSpec(pair[member].spec, object?.spec),
   );

@@ -1,6 +1,7 @@
 import type { Lifetime } from '#base';
 import type { Authority, KeyPair } from './authority.ts';
 import type { SecretData } from './credentials.ts';
+import type { Identity } from './identity.ts';
 import { at, decodedData, type KubeObject } from './objects.ts';
 import { Refusal } from './status.ts';
 import type { SupervisorCluster } from './supervisor-options.ts';
@@ -53,6 +54,13 @@ export function clusterOf(api: PlainApi): SupervisorCluster {
         isBeingDeleted: object.metadata.deletionTimestamp !== undefined,
         data: decodedData(object),
       };
+    },
+    async review(token) {
+      const apiVersion = 'authentication.k8s.io/v1';
+      const body = { apiVersion, kind: 'TokenReview', spec: { token } };
+      const { object } = await api('POST', `/apis/${apiVersion}/tokenreviews`, body);
+      const status = (object as { status?: { authenticated?: boolean; user?: Identity } }).status;
+      return status?.authenticated ? status.user : undefined;
     },
     async createNodePassword(name, hash) {
       const body = { metadata: { name }, type: passwordType, immutable: true, stringData: { hash } };

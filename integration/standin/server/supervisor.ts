@@ -39,8 +39,11 @@ async function identify(
     return { username: 'server', groups: ['k3s:server', 'system:authenticated'] };
   const certificate = certificateIdentity(request);
   if (certificate) return certificate;
-  const token = parseBootstrapToken(bearerToken(request) ?? '');
-  return token && bootstrapIdentity(token, await cluster.secret(`bootstrap-token-${token.id}`), nowMs());
+  const bearer = bearerToken(request) ?? '';
+  const token = parseBootstrapToken(bearer);
+  if (!token) return undefined;
+  const secret = await cluster.secret(`bootstrap-token-${token.id}`);
+  return secret ? bootstrapIdentity(token, secret, nowMs()) : cluster.review?.(bearer);
 }
 
 async function handle(
