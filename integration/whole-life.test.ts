@@ -204,8 +204,18 @@ const journalOf = ({ directory }: Worker) => join(directory, 'money.json');
 function money(worker: Worker): readonly string[] {
   const { keyFile } = worker.wallet as Worker['wallet'] & { readonly keyFile: string };
   return [
-    ...['--node-id', nodeId, '--yes', '--json', '--key-file', keyFile, '--journal', journalOf(worker)],
-    ...['--endpoint', world.chain.url, '--deployment', world.deploymentFile],
+    '--node-id',
+    nodeId,
+    '--yes',
+    '--json',
+    '--key-file',
+    keyFile,
+    '--journal',
+    journalOf(worker),
+    '--endpoint',
+    world.chain.url,
+    '--deployment',
+    world.deploymentFile,
   ];
 }
 

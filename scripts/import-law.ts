@@ -21,27 +21,12 @@ export interface Room {
 const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
+const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 const ALL_DOORS = [
-  '#agent',
-  '#api',
-  '#authorizer',
-  '#base',
-  '#chain',
-  '#cluster',
-  '#composition',
-  '#domain',
-  '#gateway',
-  '#host',
-  '#infrastructure',
-  '#install',
-  '#plugin',
-  '#plugins',
-  '#proof',
-  '#seal',
-  '#tee',
-  '#testing',
-  '@k3s-daas/devnet',
-  'k3s-daas/plugin',
+  ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
+  ...'#infrastructure #install #login #plugin #plugins #proof #seal #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
+    ' ',
+  ),
 ];
 
 export const ROOMS: readonly Room[] = [
@@ -133,9 +118,15 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/bcs', '@noble/curves', '@noble/hashes', 'zod'],
   },
   {
+    files: 'src/login/**',
+    holds: 'a person’s login by kubectl: the proof, signed and printed; loads next to nothing',
+    doors: ['#base', '#infrastructure'],
+    packages: [],
+  },
+  {
     files: 'src/seal/**',
     holds: 'the Seal proof: claims, signing, verifying; node key and node password',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
+    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin'],
     packages: ['jose', 'zod'],
   },
   {
@@ -161,7 +152,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/authorizer/**',
     holds:
       'the authorizer webhook of the API server, in a process of its own: table, judgement, listener, watchdog',
-    doors: ['#base', '#domain'],
+    doors: ['#base', '#domain', '#infrastructure'],
     packages: [],
   },
   {
@@ -174,7 +165,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/gateway/**',
     holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin', '#seal', '#api', '#authorizer'],
+    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
     packages: [...X509, 'fastify', 'prom-client', 'zod'],
   },
   {
@@ -219,7 +210,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/*.ts',
     holds: 'the entry: finds the command and loads it, compiled from a cache',
-    doors: ['#base', './cli'],
+    doors: ['#base', '#login', './cli'],
     packages: ['commander'],
   },
   {
@@ -259,7 +250,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', 'rolldown'],
+    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts', 'yaml'],
     reachesUp: true,
   },
   {
@@ -273,7 +264,7 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, 'commander', 'jose', 'yaml', 'zod'],
+    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'testcontainers', 'yaml', 'zod'],
     reachesUp: true,
   },
   {

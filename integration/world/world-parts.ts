@@ -128,14 +128,15 @@ async function startGateway(
   const port = await freePort();
   const gatewayDir = join(directory, name);
   await mkdir(gatewayDir, { mode: 0o700 });
-  const gatewayUrl = `https://${k3s.gatewayHost}:${port}`;
+  const gatewayHost = k3s.gatewayMachine?.host ?? k3s.gatewayHost;
+  const gatewayUrl = `https://${gatewayHost}:${port}`;
   const gatewayConfigFile = join(gatewayDir, 'k3s-daas.json');
   const gatewayCaFile = join(gatewayDir, 'tls.crt');
   const config = (gatewayId?: string) => ({
     nodeId: 'gateway',
     chain: chainSettings(chain, deploymentFile),
     gateway: {
-      listen: { host: k3s.gatewayHost, port },
+      listen: { host: gatewayHost, port },
       tls: { certFile: gatewayCaFile, keyFile: join(gatewayDir, 'tls.key') },
       health: { host: '127.0.0.1', port: 0 },
       stateDir: join(gatewayDir, 'state'),
@@ -160,7 +161,7 @@ async function startGateway(
   });
   // The gateway has its id only from the chain on.
   await writeConfig(gatewayId);
-  const gateway = runGateway(directory, gatewayConfigFile);
+  const gateway = runGateway(directory, gatewayConfigFile, k3s.gatewayMachine?.command);
   life.defer(`the first life of ${name}`, () => gateway.stop());
   await gateway.event('gateway.ready');
   onReady('gateway.ready', { url: gatewayUrl, gatewayId, pid: gateway.pid, caFile: gatewayCaFile });
@@ -191,9 +192,14 @@ async function setUpGateway(directory: string, configFile: string, adminKubeconf
   };
 }
 
-export function runGateway(directory: string, configFile: string): Program {
+export function runGateway(
+  directory: string,
+  configFile: string,
+  command?: readonly [string, ...string[]],
+): Program {
   return new Program({
     name: 'gateway',
+    ...(command && { command }),
     args: ['gateway', 'run', '--config', configFile, '--json'],
     logFile: join(directory, 'gateway.log'),
   });

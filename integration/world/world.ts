@@ -95,7 +95,7 @@ export class World implements AsyncDisposable {
       stateDir,
       chain: chainSettings(this.chain, this.deploymentFile),
       wallet: { keyFile: wallet.keyFile },
-      stake: { amountMist: stakeMist.toString(), acceptTerms: 'any' },
+      stake: { amountMist: stakeMist.toString(), acceptTerms: await termsOf(this.chain) },
       health: { host: '127.0.0.1', port: 0 },
       plugins: [
         { use: 'staking' },
@@ -139,7 +139,9 @@ export class World implements AsyncDisposable {
 
   /** Starts the gateway again on its state, after `kill` or `stop`. */
   async restartGateway(): Promise<Program> {
-    this.gateway = this.#keep(runGateway(this.directory, this.gatewayConfigFile));
+    this.gateway = this.#keep(
+      runGateway(this.directory, this.gatewayConfigFile, this.k3s.gatewayMachine?.command),
+    );
     await this.gateway.event('gateway.ready');
     return this.gateway;
   }
@@ -230,6 +232,11 @@ export interface Worker {
   readonly containerdAddress: string;
   /** A life of the host. */
   start(): Program;
+}
+
+/** A chain beyond loopback counts as a public network, where consent names the terms. */
+async function termsOf({ url, client }: ChainWorld): Promise<string> {
+  return new URL(url).hostname === '127.0.0.1' ? 'any' : (await client.cluster()).termsFingerprint;
 }
 
 function abortOf(signal: AbortSignal | undefined): Promise<never> {

@@ -16,6 +16,7 @@ import {
 import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
 import { endedError, judgeAmount, notVisibleYet } from './judge.ts';
+import { OldProof } from './old-proof.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
@@ -36,6 +37,7 @@ export class NodeStake implements SealTokenSource {
   readonly #services: StakingServices;
   readonly #standing: Standing;
   readonly #withdrawals: Withdrawals;
+  readonly #oldProof: OldProof;
   readonly #topUps: TopUps;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
@@ -45,7 +47,14 @@ export class NodeStake implements SealTokenSource {
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
     this.#withdrawals = new Withdrawals(scope, services.chain);
-    this.#topUps = new TopUps(scope, services, new Allowance(services));
+    const allowance = new Allowance(services);
+    this.#topUps = new TopUps(scope, services, allowance);
+    this.#oldProof = new OldProof(scope, services, allowance);
+  }
+
+  /** After each registration; `code` of its refusal, if it was refused. */
+  answered(code?: string): void {
+    this.#oldProof.answered(code);
   }
 
   async find(signal: AbortSignal): Promise<SealedStake | undefined> {
@@ -185,8 +194,11 @@ export class NodeStake implements SealTokenSource {
     const { emit } = this.#scope;
     const { id: recordId, token } = record;
     if (token !== undefined) {
-      if ((await this.#standing.checkToken(token, signal)) === 'rotate')
-        return rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
+      const rotate = () =>
+        rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
+      if ((await this.#standing.checkToken(token, signal)) === 'rotate') return rotate();
+      const replaced = await this.#oldProof.replace(rotate);
+      if (replaced !== undefined) return replaced;
       const isMade = made?.objectId === token || made?.tokenId === token;
       if (made && isMade) emit('seal.minted', { tokenId: token, recordId, digest: made.digest });
       else emit('seal.found', { tokenId: token, recordId });

@@ -23,7 +23,7 @@ export async function keepShownKubelet(dataDir: string, shown: readonly string[]
     readTrustedText(place(dataDir, 'client-kubelet.key'), rules),
   ]);
   if (!shown.includes(certificate) || !isPair(certificate, key)) return;
-  await replaceFile(place(dataDir, keptFile), `${new X509Certificate(certificate)}${key}`);
+  await replaceFile(place(dataDir, keptFile), `${new X509Certificate(certificate).toString()}${key}`);
 }
 
 /** Signs a text with the kept key, or with the one that k3s has now; undefined where there is neither. */

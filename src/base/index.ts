@@ -22,4 +22,5 @@ export { createMutex, type Mutex } from './mutex.ts';
 export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { printable } from './printable.ts';
 export { Secret } from './secret.ts';
+export { carriedFile, isSingleExecutable } from './single-executable.ts';
 export { createTally, type Tally } from './tally.ts';

@@ -1,5 +1,6 @@
 import type { ProblemCode } from '#api';
 import { UNTAINTED } from '#domain';
+import { ageProblem } from './admission-age.ts';
 import type { AdmissionOptions, Admitted, Applicant, Candidate, Until } from './admission-context.ts';
 import {
   type AdmissionRules,
@@ -22,7 +23,6 @@ import { refuseAfterLeaving } from './leaving.ts';
 import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
 import { boundHolder, isHeldBy } from './name-history.ts';
-import { isProofNewEnough } from './proof-age.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
 
@@ -205,31 +205,11 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
   throwIf(nameProblem({ worker, staker, node, listing, recordId }), nodeId);
-  throwIf(ageProblem(context, { applicant, worker, node, recordId }), nodeId);
+  throwIf(await ageProblem(context, { applicant, worker, node, recordId, until }), nodeId);
   if (!(await inClusterTerms(kubernetes.showsCertificates(until.reading))))
     throwIf(boundProblem(context, { staker, holderKey }, nodeId), nodeId);
   const next = nextWorker(context, { applicant, worker, standing });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
-}
-
-/** A first admission on a proof that one full node alone could have chosen to be old. A marked Node was admitted before. */
-function ageProblem(
-  { config, clock, endpointsAgreed }: AdmissionContext,
-  {
-    applicant: { facts },
-    worker,
-    node,
-    recordId,
-  }: Pick<Candidate, 'applicant' | 'worker' | 'node'> & { readonly recordId: string },
-): ProblemCode | undefined {
-  if (!facts?.record || !endpointsAgreed) return undefined;
-  const isKnown =
-    (worker && isAdmitted(worker) && worker.recordId === recordId) || node?.stakeRecordId === recordId;
-  if (isKnown) return undefined;
-  const { record, cluster } = facts;
-  const { proofAgeMs } = config.admit;
-  const age = { record, cluster, endpointsAgreed: endpointsAgreed(), nowMs: clock.nowMs(), proofAgeMs };
-  return isProofNewEnough(age) ? undefined : 'proof_too_old';
 }
 
 /** What follows from the facts. An applicant that shows a slashed stake is banned. */

@@ -16,6 +16,16 @@ export {
   type KubeletStatement,
   kubeletStatement,
 } from './kubelet-statement.ts';
+export { type LoginParseOutcome, type ParsedLogin, parseLogin } from './login-proof.ts';
+export {
+  examineLogin,
+  examinePerson,
+  isPermission,
+  type LoginReason,
+  type PersonReason,
+  permissionsNow,
+  tierOf,
+} from './login-verdict.ts';
 export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
 export { type NodeKeys, openNodeKeys, successorPath } from './node-keys.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';

@@ -11,7 +11,7 @@ export interface KubeletStatement {
 
 /** The text that the kubelet's key signs. No TLS handshake signs one that begins like this (RFC 8446, section 4.4.3: 64 spaces). */
 export function kubeletStatement({ gatewayId, nodeId, nonce }: KubeletStatement): string {
-  return ['k3s-daas kubelet statement 1', gatewayId, nodeId, nonce].join('\n');
+  return ['k3s-daas/kubelet-statement/1', gatewayId, nodeId, nonce].join('\n');
 }
 
 /** SHA-256 over the DER of the first certificate of a PEM text, 64 lower-case hex digits; undefined where there is none. */
