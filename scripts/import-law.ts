@@ -250,7 +250,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts'],
+    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts', 'yaml'],
     reachesUp: true,
   },
   {
@@ -264,7 +264,7 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'yaml', 'zod'],
+    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'testcontainers', 'yaml', 'zod'],
     reachesUp: true,
   },
   {
