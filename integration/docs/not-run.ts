@@ -14,14 +14,18 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ],
   ['docs/getting-started.md', 'systemctl daemon-reload', 'needs systemd and root'],
   ['docs/install.md', 'npm run release -- --dry-run', 'writes into the clone; CI runs it'],
-  ...['dpkg -i k3s-daas_0.1.0_amd64.deb', 'apt-get install libatomic1'].map(
-    (line) => ['docs/install.md', line, 'npm run release installs it in a bare Debian root'] as const,
-  ),
   ...[
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --dry-run',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh',
     'k3s-daas doctor',
     'kubectl delete role,rolebinding -A -l app.kubernetes.io/managed-by=k3s-daas --field-selector metadata.name=NAME',
+  ].map(
+    (line) => ['docs/install.md', line, 'integration/install runs it on a machine with systemd'] as const,
+  ),
+  ...['dpkg -i k3s-daas_0.1.0_amd64.deb', 'apt-get install libatomic1'].map(
+    (line) => ['docs/install.md', line, 'npm run release installs it in a bare Debian root'] as const,
+  ),
+  ...[
     'k3s-daas uninstall --restore-k3s',
     'k3s-daas gateway evict NAME',
     'k3s-daas uninstall',
