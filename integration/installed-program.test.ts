@@ -5,9 +5,12 @@ import { dirname, join } from 'node:path';
 import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { roots } from '../scripts/command-lines.ts';
 import { freePort } from './world/free-port.ts';
 import { type InstalledCopy, installCopy } from './world/installed-copy.ts';
 import { Program, projectRoot } from './world/program.ts';
+
+const commandNames = roots.map((command) => command.name());
 
 /** Both packages as a user installs them, and what then works without the clone. */
 let home: string;
@@ -15,7 +18,7 @@ let copy: InstalledCopy;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'k3s-daas-installed-'));
   copy = await installCopy(home);
-});
+}, 300_000);
 afterAll(() => rm(home, { recursive: true }));
 
 const environment = () => ({ PATH: `${dirname(process.execPath)}:${process.env.PATH}`, NO_COLOR: '1' });
@@ -24,21 +27,7 @@ function run(...args: string[]): SpawnSyncReturns<string> {
   return spawnSync(copy.program, args, { encoding: 'utf8', env: environment(), cwd: home });
 }
 
-test.each([
-  'agent',
-  'gateway',
-  'install',
-  'uninstall',
-  'leave',
-  'doctor',
-  'stake',
-  'slash',
-  'cluster',
-  'contracts',
-  'config',
-  'plugins',
-  'devnet',
-])('the installed program has the command %s', (command) => {
+test.each(commandNames)('the installed program has the command %s', (command) => {
   const { status, stdout, stderr } = run(command, '--help');
   expect(stderr).toBe('');
   expect(status).toBe(0);

@@ -4,6 +4,7 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { namespaceOfName } from '#cluster';
+import { makeTarball } from '../../scripts/release/tarball.ts';
 import { blocksOf, wordsOf } from '../docs/pages.ts';
 import { freePort } from '../world/free-port.ts';
 import { projectRoot } from '../world/program.ts';
@@ -21,7 +22,7 @@ export async function makeRelease(directory: string): Promise<void> {
   const run = promisify(execFile);
   const dist = join(directory, 'dist');
   await run(process.execPath, [join(projectRoot, 'scripts/bundle.ts'), dist, join(directory, 'dev-chain')]);
-  await run(process.execPath, [join(projectRoot, 'scripts/release.ts'), directory, dist]);
+  makeTarball(directory, { dist, architecture: process.arch as 'x64' | 'arm64' });
   await copyFile(join(projectRoot, 'deploy/install.sh'), join(directory, 'install.sh'));
 }
 

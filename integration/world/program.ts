@@ -21,12 +21,13 @@ export interface ProgramOptions {
   readonly command?: readonly [string, ...string[]];
 }
 
-/** How `k3s-daas` is run from a clone, as bin/k3s-daas does it while dist/ is not built. */
-export const ourProgram: readonly [string, ...string[]] = [
-  process.execPath,
-  '--conditions=source',
-  join(projectRoot, 'src', 'main.ts'),
-];
+/**
+ * How `k3s-daas` is run from a clone, as bin/k3s-daas does it while dist/ is not built; `K3S_DAAS_TEST_PROGRAM` is the path of an
+ * installed one instead.
+ */
+export const ourProgram: readonly [string, ...string[]] = process.env.K3S_DAAS_TEST_PROGRAM
+  ? [process.env.K3S_DAAS_TEST_PROGRAM]
+  : [process.execPath, '--conditions=source', join(projectRoot, 'src', 'main.ts')];
 
 /** What is still running when this process ends, however it ends, ends with it. */
 const running = new Set<ChildProcess>();

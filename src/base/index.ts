@@ -1,6 +1,8 @@
+export { aborted } from './aborted.ts';
 export { type Backoff, backoffDelayMs } from './backoff.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { displayJson, displayLines, displayText } from './display.ts';
+export { drawOf } from './draw.ts';
 export { ERROR_CODES, type ErrorCode, gatewayErrorCode, isErrorCode } from './error-codes.ts';
 export {
   ConfigurationError,
@@ -20,4 +22,5 @@ export { createMutex, type Mutex } from './mutex.ts';
 export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { printable } from './printable.ts';
 export { Secret } from './secret.ts';
+export { carriedFile, isSingleExecutable } from './single-executable.ts';
 export { createTally, type Tally } from './tally.ts';

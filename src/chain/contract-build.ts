@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { bcs } from '@mysten/sui/bcs';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { z } from 'zod';
-import { ConfigurationError, DaasError } from '#base';
+import { ConfigurationError, carriedFile, DaasError, isSingleExecutable } from '#base';
 import type { Endpoint } from './endpoints/index.ts';
 
 /** The compiled contracts, as `contracts/build/k3s_daas.json` has them (other members of the file are not used). */
@@ -17,9 +17,12 @@ export type ContractBuild = z.infer<typeof ContractBuild>;
 
 /** Reads a build file; without a path the one that came with this program. */
 export async function readContractBuild(path?: string): Promise<ContractBuild> {
-  const file = path ?? join(await packageRoot(), 'contracts', 'build', 'k3s_daas.json');
+  const own = 'contracts/build/k3s_daas.json';
+  const isCarried = path === undefined && isSingleExecutable;
+  const file = path ?? join(await packageRoot(), own);
   try {
-    return ContractBuild.parse(JSON.parse(await readFile(file, 'utf8')));
+    const text = isCarried ? carriedFile(own) : await readFile(file, 'utf8');
+    return ContractBuild.parse(JSON.parse(text));
   } catch (cause) {
     throw new ConfigurationError(
       'DAAS_CONTRACT_BUILD_UNREADABLE',

@@ -4,6 +4,7 @@ import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
+import { createPersonStakes, type PersonStakes } from './person-stake.ts';
 import type { PreparedTransaction, SignedTransaction, TransactionRequest } from './prepare-transaction.ts';
 import type { MoneyAct, StakeAct } from './stake-acts.ts';
 import { assertOwn } from './stake-judge.ts';
@@ -53,6 +54,8 @@ export interface WalletStakeChain extends StakeChain {
   sendSigned(act: MoneyAct, signed: SignedTransaction, signal?: AbortSignal): Promise<ChainReceipt>;
   /** The receipt of an act that this journal has carried out. */
   receiptOfAct(act: StakeAct): ChainReceipt | undefined;
+  /** What is done for people instead of nodes. */
+  readonly person: PersonStakes;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
@@ -72,6 +75,7 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
     prepareAct: (asked, unsigned, signal) => prepareAct(staker, asked, unsigned, signal),
     sendSigned: (asked, signed, signal) => exclusive(() => sendSigned(staker, asked, signed, signal)),
     receiptOfAct: (asked) => receiptOfAct(staker, asked),
+    person: createPersonStakes(staker, exclusive),
     rotateSealToken: (request, signal) => {
       assertHolderKey(request.holderKey);
       return act({ kind: 'rotate', ...request }, signal);

@@ -1,5 +1,5 @@
 import { findPackageJSON } from 'node:module';
-import { ConfigurationError } from '#base';
+import { ConfigurationError, isSingleExecutable } from '#base';
 import { packageVersion } from './package-version.ts';
 import { type Loaded, rowOf } from './settings.ts';
 
@@ -46,9 +46,16 @@ async function isAnswered(endpoint: string): Promise<boolean> {
 
 function missing(sentence: string): ConfigurationError {
   const version = packageVersion();
+  const details = { package: PACKAGE, version };
+  if (isSingleExecutable)
+    return new ConfigurationError(
+      'DAAS_DEVNET_MISSING',
+      `${sentence}. The single executable loads no dev chain: run \`npx ${PACKAGE}@${version}\`, or install k3s-daas with npm`,
+      { details },
+    );
   return new ConfigurationError(
     'DAAS_DEVNET_MISSING',
     `${sentence}. Install ${PACKAGE} ${version} beside k3s-daas (npm install --global ${PACKAGE}@${version}), then run \`k3s-daas devnet\``,
-    { details: { package: PACKAGE, version } },
+    { details },
   );
 }

@@ -4,6 +4,7 @@ import { operatorCommands } from './gateway-admin.ts';
 import type { AuthorizerFlags } from './gateway-authorizer.ts';
 import type { FenceFlags } from './gateway-fence.ts';
 import type { SetupFlags } from './gateway-setup.ts';
+import type { TokenReviewFlags } from './gateway-token-review.ts';
 import type { Io } from './io.ts';
 
 // Each command loads what it runs on when it runs: the Kubernetes client alone costs a second, and the operator's commands
@@ -15,6 +16,7 @@ export function gatewayCommand(io: Io): Command {
   gateway.addCommand(setupCommand(io));
   gateway.addCommand(runCommand(io));
   gateway.addCommand(authorizerCommand(io));
+  gateway.addCommand(tokenReviewCommand(io));
   gateway.addCommand(fenceCommand(io));
   gateway.addCommand(authorizerProcessCommand(), { hidden: true });
   for (const command of operatorCommands(io)) gateway.addCommand(command);
@@ -95,6 +97,21 @@ function authorizerCommand(io: Io): Command {
     .action(async (flags: AuthorizerFlags) => {
       const { serveAuthorizerFiles } = await import('./gateway-authorizer.ts');
       await serveAuthorizerFiles(io, flags);
+    });
+}
+
+function tokenReviewCommand(io: Io): Command {
+  return new Command('token-review')
+    .summary('let the API server of a k3s server ask whose kubectl it hears, as root')
+    .description(
+      'Writes the kubeconfig by which the API server asks the gateway about bearer tokens, and prints the flags of the API server that use it. Once on each server.',
+    )
+    .option('-c, --config <file>', 'the gateway’s configuration')
+    .option('--dir <directory>', 'where the API server’s file goes', '/var/lib/rancher/k3s/server/k3s-daas')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: TokenReviewFlags) => {
+      const { writeTokenReviewFile } = await import('./gateway-token-review.ts');
+      await writeTokenReviewFile(io, flags);
     });
 }
 

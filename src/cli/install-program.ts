@@ -1,14 +1,15 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isSingleExecutable } from '#base';
 import { packageRoot } from '#chain';
 import { trustedFile } from '#infrastructure';
 
 /**
  * The launcher that a unit runs: the one in `binDir` if it is this program, else that of this package. Root runs it at every
- * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`).
+ * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`). The single executable is its own launcher.
  */
 export async function programPath(binDir: string): Promise<string> {
-  const own = join(await packageRoot(), 'bin', 'k3s-daas');
+  const own = isSingleExecutable ? process.execPath : join(await packageRoot(), 'bin', 'k3s-daas');
   const linked = join(binDir, 'k3s-daas');
   const isLinked = (await realpath(linked).catch(() => undefined)) === (await realpath(own));
   const program = isLinked ? linked : own;
@@ -21,6 +22,7 @@ const INSTALLED_DIR = '/usr/local/lib/k3s-daas';
 
 /** What install.sh has put there, the link last; empty when the program came in another way. */
 export async function programFiles(binDir: string): Promise<readonly string[]> {
+  if (isSingleExecutable) return [];
   const root = await realpath(await packageRoot());
   if (!root.startsWith(`${INSTALLED_DIR}/`)) return [];
   return [INSTALLED_DIR, join(binDir, 'k3s-daas')];

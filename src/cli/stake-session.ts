@@ -120,7 +120,8 @@ export function recordsIn(journal: Pick<Journal, 'keys' | 'read'>): string[] {
   return journal.keys().flatMap((key) => {
     const [, , , kind, subject] = /(?:^|\/)receipt\/([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)/.exec(key) ?? [];
     if (kind === undefined) return [];
-    if (kind !== 'stake' && kind !== 'join') return subject === undefined ? [] : [subject];
+    if (kind !== 'stake' && kind !== 'join' && kind !== 'join-person')
+      return subject === undefined ? [] : [subject];
     const { objectId } = journal.read(key) as { readonly objectId?: string };
     return objectId === undefined ? [] : [objectId];
   });

@@ -54,13 +54,12 @@ async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<
   const hold = holdOf(record, slashers, nowMs);
   const unlockAtMs = nowMs + Number(unbondingMs);
   return [
-    ['ends', `the stake of node ${record.nodeId}, ${formatSui(record.stakeMist)}`],
-    ['record', record.id],
     [
-      'node',
-      'its Seal token is deleted: the gateway evicts it within seconds. Drain it first if its pods matter',
+      'ends',
+      `the stake of ${record.stakeType === 'node' ? `node ${record.nodeId}` : `the ${record.stakeType}`}, ${formatSui(record.stakeMist)}`,
     ],
-    ['name', `'${record.nodeId}' is free at once: any wallet can stake for it`],
+    ['record', record.id],
+    ...consequences(record),
     [
       'unlocks',
       `${formatTime(unlockAtMs)}, ${formatDuration(unbondingMs)} after you ask; until then ${slashThreshold} of ${slashers.length} slashers can still take it`,
@@ -72,6 +71,17 @@ async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<
         : 'nothing: no slash proposal is open',
     ],
     ['then', `k3s-daas withdraw --record ${record.id}`],
+  ];
+}
+
+function consequences({ stakeType, nodeId }: StakeRecord): ReadonlyArray<readonly [string, string]> {
+  if (stakeType !== 'node') return [['kubectl', 'its logins end within 20 seconds']];
+  return [
+    [
+      'node',
+      'its Seal token is deleted: the gateway evicts it within seconds. Drain it first if its pods matter',
+    ],
+    ['name', `'${nodeId}' is free at once: any wallet can stake for it`],
   ];
 }
 

@@ -13,6 +13,12 @@ export { type Kubernetes, type KubernetesOptions, openKubernetes } from './kuber
 export { CERTIFICATES, LISTINGS, listingOfRole, NAMES_GROUP, NODE_NAMES } from './name-role.ts';
 export { nameNamespaces, namespaceOfName } from './name-shards.ts';
 export { canaryProbes, drawCanary, nodePolicies, policyProbes } from './node-policies.ts';
+export {
+  kubercLines,
+  mergeKubeconfig,
+  type PersonAccess,
+  personKubeconfig,
+} from './person-kubeconfig.ts';
 export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
@@ -28,6 +34,12 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
+export {
+  TOKEN_REVIEW_FILE,
+  type TokenReviewAddress,
+  tokenReviewFlags,
+  tokenReviewKubeconfig,
+} from './token-review-kubeconfig.ts';
 export {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,

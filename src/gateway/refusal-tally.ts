@@ -24,6 +24,8 @@ interface RefusalKind {
   readonly nodeId?: string;
   /** The node name, or the user, of a refusal of the authorizer. */
   readonly subject?: string;
+  /** The wallet of a person whose login is signed by the key that the chain names for it. */
+  readonly wallet?: string;
 }
 
 export interface RefusalTallyOptions {
@@ -35,8 +37,8 @@ export interface RefusalTallyOptions {
   readonly mostKinds?: number;
   /** Kinds with one: counted apart, so that strangers cannot use up their number. */
   readonly mostProvenKinds?: number;
-  /** Called for each refusal. */
-  readonly onRefusal?: (event: string, reason: string) => void;
+  /** Called for each refusal, or for so many at once. */
+  readonly onRefusal?: (event: string, reason: string, times: number) => void;
 }
 
 interface Count {
@@ -58,7 +60,8 @@ interface Tally {
 }
 
 const others = 'others';
-const sortOf = ({ nodeId }: RefusalKind) => (nodeId === undefined ? 'unproven' : 'proven');
+const sortOf = ({ nodeId, wallet }: RefusalKind) =>
+  nodeId === undefined && wallet === undefined ? 'unproven' : 'proven';
 
 export function createRefusalTally({
   audit,
@@ -78,7 +81,7 @@ export function createRefusalTally({
   const windowNow = () => Math.floor(nowMs() / windowMs);
   return {
     count(event, kind, facts, times = 1) {
-      onRefusal?.(event, kind.reason);
+      onRefusal?.(event, kind.reason, times);
       const window = windowNow();
       const known = tally.counts.get(keyOf(event, kind));
       if (known && known.window !== window) flushBefore(tally, window);
@@ -147,12 +150,13 @@ function write({ audit, windowMs }: Tally, { event, kind, window, more, lastRequ
     address: kind.address,
     node_id: kind.nodeId,
     subject: kind.subject,
+    wallet: kind.wallet,
     count: more,
     minute: new Date(window * windowMs).toISOString(),
     last_request_id: lastRequestId,
   });
 }
 
-function keyOf(event: string, { reason, path, address, nodeId, subject }: RefusalKind): string {
-  return JSON.stringify([event, reason, path, address, nodeId, subject]);
+function keyOf(event: string, { reason, path, address, nodeId, subject, wallet }: RefusalKind): string {
+  return JSON.stringify([event, reason, path, address, nodeId, subject, wallet]);
 }

@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import { builtinModules, createRequire, registerHooks } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { ConfigurationError } from '#base';
+import { ConfigurationError, isSingleExecutable } from '#base';
 import { readTrustedSync, type TrustRules, trustedFile, trustedPath } from '#infrastructure';
+import * as contract from '#plugin';
 
 export const pluginRules = (use: string): TrustRules => ({ what: 'the plugin', origin: `plugins: ${use}` });
 const moduleRules: TrustRules = { what: 'a module of a plugin' };
@@ -86,6 +87,7 @@ export function prepareForPlugins(): void {
       return resolved;
     },
     load(url, context, next) {
+      if (url === EMBEDDED_URL) return { format: 'module', source: embeddedSource(), shortCircuit: true };
       const path = pathOf(url);
       if (path !== undefined && isForeign(path, ownDirectory)) trustedFile(path, moduleRules);
       if (path !== undefined) refuseChanged(path);
@@ -147,7 +149,19 @@ function isBuiltin(url: string): boolean {
   return url.startsWith('node:') || builtinModules.includes(url);
 }
 
+/** Where `k3s-daas/plugin` is in the single executable, which has no file of it. */
+const EMBEDDED_URL = 'k3s-daas:plugin';
+const embedded = Symbol.for('k3s-daas/plugin');
+
+/** A module that has the names of the contract that is built into this program: a plugin shares its classes. */
+function embeddedSource(): string {
+  Object.assign(globalThis, { [embedded]: contract });
+  const lines = Object.keys(contract).map((name) => `export const ${name} = contract.${name};`);
+  return [`const contract = globalThis[Symbol.for('${embedded.description}')];`, ...lines].join('\n');
+}
+
 function lentModules(own: NodeJS.Require): ReadonlyMap<string, string> {
+  if (isSingleExecutable) return new Map([['k3s-daas/plugin', EMBEDDED_URL]]);
   const lent = new Map<string, string>();
   for (const name of ['k3s-daas/plugin', 'k3s-daas/plugin/testing']) {
     try {

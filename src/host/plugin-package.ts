@@ -2,7 +2,7 @@ import { lstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import semver from 'semver';
-import { ConfigurationError } from '#base';
+import { ConfigurationError, carriedFile, isSingleExecutable } from '#base';
 import { readTrustedTextSync, trustedPath } from '#infrastructure';
 import { pluginRules } from './plugin-modules.ts';
 
@@ -94,7 +94,11 @@ export function refuseApi(use: string, api: unknown): never {
 /** `undefined`: a build that does not lie in its package. */
 function hostVersion(): string | undefined {
   try {
-    const { version } = createRequire(import.meta.url)('k3s-daas/package.json') as { version?: unknown };
+    const { version } = (
+      isSingleExecutable
+        ? JSON.parse(carriedFile('package.json'))
+        : createRequire(import.meta.url)('k3s-daas/package.json')
+    ) as { version?: unknown };
     return typeof version === 'string' ? version : undefined;
   } catch {
     return undefined;

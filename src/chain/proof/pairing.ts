@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { carriedFile, isSingleExecutable } from '#base';
 import type { VerifiedCheckpoint } from './certificate.ts';
 import {
   certified,
@@ -70,7 +71,9 @@ export interface PairingReply {
 
 /** A thread that keeps no process alive. */
 export function openPairingWorker(): PairingWorker {
-  const worker = new Worker(workerUrl());
+  const worker = isSingleExecutable
+    ? new Worker(carriedFile('pairing-worker.js'), { eval: true })
+    : new Worker(workerUrl());
   worker.unref();
   const waiting = new Map<number, PromiseWithResolvers<boolean>>();
   let count = 0;

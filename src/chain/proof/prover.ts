@@ -7,6 +7,8 @@ import { ProofError } from './proof-error.ts';
 import {
   objectsOf,
   type ProvenObject,
+  type ProvenTransaction,
+  readCertified,
   type TransactionProof,
   verifyTransactionBy,
 } from './transaction-proof.ts';
@@ -37,6 +39,10 @@ export interface Prover {
    * with the same `from` share one proof. A contradiction by one `from` is that node's own.
    */
   prove(wanted: ObjectVersion, from?: Nodes): Promise<Proven>;
+  /** A transaction by its digest, asked of all nodes. Throws as {@link prove}; one that failed proves nothing. */
+  transaction(digest: string): Promise<ProvenTransaction>;
+  /** The bytes of a version whose digest is proven already, as any node serves them. Throws `object-mismatch`. */
+  bytesOf(wanted: ObjectVersion): Promise<ProvenObject>;
   /** Verifies a proof that somebody brought; its objects are those of one transaction. */
   verify(proof: TransactionProof): Promise<readonly Proven[]>;
   /** Follows the committees to the newest one, so that the trust never grows old. */
@@ -58,7 +64,7 @@ export function createProver(options: ProverOptions): Prover {
         `the bytes of object ${id} do not have the digest that was named`,
       );
     }
-    const proof = await readTransaction(from, readObject(bytes).previousTransaction, bytes);
+    const proof = await readTransaction(from, readObject(bytes).previousTransaction, [bytes]);
     const [proven] = await verified(pairing, await follower.upTo(epochOf(proof), from), proof);
     if (proven?.object.id !== id || proven.object.version !== version) {
       throw new ProofError(
@@ -79,6 +85,19 @@ export function createProver(options: ProverOptions): Prover {
       const attempt = proveAnew(wanted, from).finally(() => shared.delete(key));
       shared.set(key, attempt);
       return attempt;
+    },
+    async transaction(digest) {
+      const proof = await readTransaction(nodes, digest, []);
+      return verifyTransactionBy(pairing, await follower.upTo(epochOf(proof), nodes), proof);
+    },
+    async bytesOf({ id, version, digest }) {
+      const bytes = await readObjectBytes(nodes, id, version);
+      const object = readCertified(bytes, digest);
+      if (object.id === id && object.version === version) return object;
+      throw new ProofError(
+        'object-mismatch',
+        `the bytes served for object ${id} are those of another object`,
+      );
     },
     verify: async (proof) => verified(pairing, await follower.upTo(epochOf(proof), nodes), proof),
     keepUp: () => follower.keepUp(),
