@@ -1,20 +1,9 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  type HandMadeKey,
-  HEARTBEAT,
-  heartbeatBody,
-  honestClaims,
-  type KnownGateway,
-  post,
-  register,
-  type Stakeholder,
-  signProof,
-} from './world/outsider.ts';
+import { type KnownGateway, register } from './world/outsider.ts';
 import type { Program } from './world/program.ts';
+import { heartbeatFrom, thiefOf, tokenOf } from './world/thief.ts';
 import { type Worker, World } from './world/world.ts';
 
 /** A worker's Seal token over its life, with a real chain program, gateway, host and agent process. */
@@ -58,13 +47,6 @@ async function rotated(host: Program): Promise<string> {
   return String(tokenId);
 }
 
-async function tokenOf(nodeId: string) {
-  const { client } = world.chain;
-  const recordId = (await client.liveRecordOf(nodeId)) ?? '';
-  const { token = '', tokenSequence } = (await client.records([recordId])).get(recordId) ?? {};
-  return { recordId, tokenId: token, tokenSequence, token: (await client.tokens([token])).get(token) };
-}
-
 test('a worker lives through 20 rotations of its token: one agent process, one Node, one key file', {
   timeout: 300_000,
 }, async () => {
@@ -74,7 +56,7 @@ test('a worker lives through 20 rotations of its token: one agent process, one N
   for (let count = 0; count < 20; count += 1) seen.add(await rotated(host));
   expect(seen.size).toBe(20);
 
-  const { tokenId, tokenSequence } = await tokenOf('rotating');
+  const { tokenId, tokenSequence } = await tokenOf(world, 'rotating');
   expect(seen.has(tokenId)).toBe(true);
   expect(tokenSequence).toBe(21n);
   expect((await readdir(worker.stateDir)).filter((name) => name.startsWith('node.key'))).toEqual([
@@ -105,7 +87,7 @@ test('killed at every step of a rotation, the worker has one token, one key, and
     await program.exited;
     program = worker.start();
     await program.event('heartbeat.acknowledged');
-    expect((await tokenOf('killed')).tokenSequence).toBe(BigInt(index + 2));
+    expect((await tokenOf(world, 'killed')).tokenSequence).toBe(BigInt(index + 2));
     const names = (await readdir(worker.stateDir)).filter((name) => name.startsWith('node.key'));
     expect(names).toEqual(['node.key']);
   }
@@ -114,12 +96,13 @@ test('killed at every step of a rotation, the worker has one token, one key, and
 
 test('a stolen node key gives access until its token is rotated, and none from then on', async () => {
   const { worker, host, uid } = await running('robbed');
-  const thief = await thiefOf(worker);
+  const thief = await thiefOf(world, worker);
   const { status, body } = await register(gateway, thief);
   expect(status).toBe(200);
   // The kubelet of the node is heard: the thief gets no credential for it.
   expect(body.join).toBeNull();
-  const beat = (sequence: number) => heartbeatOf(thief, Number(body.incarnation), sequence);
+  const beat = (sequence: number) =>
+    heartbeatFrom(gateway, thief, { incarnation: Number(body.incarnation), sequence });
   // Until the heartbeat of the node shows that two use its key.
   expect([200, 409]).toContain((await beat(1)).status);
 
@@ -149,39 +132,10 @@ test('a stolen node key gives access until its token is rotated, and none from t
   const again = await register(gateway, thief);
   // The earlier token is gone from the chain: named while the gateway still has it in memory, unknown from then on.
   expect(['token_superseded', 'seal_token_invalid']).toContain(again.body.code);
-  const other = { ...thief, tokenId: (await tokenOf('robbed')).tokenId };
+  const other = { ...thief, tokenId: (await tokenOf(world, 'robbed')).tokenId };
   expect((await register(gateway, other)).status).toBe(401);
   const from = host.lines.length;
   await host.event('heartbeat.acknowledged', { from });
   expect(await world.node('robbed')).toEqual({ uid, isReady: true });
   await host.stop();
 });
-
-/** What a thief has of a worker: a copy of its state directory and node password, and what the chain shows. */
-async function thiefOf(worker: Worker): Promise<Stakeholder> {
-  const privateKey = createPrivateKey(await readFile(join(worker.stateDir, 'node.key')));
-  const { x = '' } = createPublicKey(privateKey).export({ format: 'jwk' });
-  const nodeKey: HandMadeKey = { privateKey, publicKey: Buffer.from(x, 'base64url'), x };
-  const { recordId, tokenId } = await tokenOf(worker.nodeId);
-  return {
-    nodeId: worker.nodeId,
-    wallet: Ed25519Keypair.generate(),
-    nodeKey,
-    password: '',
-    passwordHash: `$1:${'0'.repeat(16)}:15:8:1:${'A'.repeat(86)}`,
-    recordId,
-    tokenId,
-    tokenHash: '',
-  };
-}
-
-async function heartbeatOf(who: Stakeholder, incarnation: number, sequence: number) {
-  const body = heartbeatBody(who.nodeId);
-  const claims = {
-    ...honestClaims(gateway, who.nodeId, { path: HEARTBEAT, body }),
-    inc: incarnation,
-    seq: sequence,
-  };
-  const proof = await signProof({ signer: who.nodeKey, kid: who.tokenId, claims });
-  return post(gateway, HEARTBEAT, { proof, body });
-}

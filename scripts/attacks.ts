@@ -264,6 +264,63 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'fills the list of banned names, so that an API server no longer takes it',
+        defence:
+          'the names stand in expressions of bounded length; ten thousand are taken, and more leave the files as they are',
+        tests: [
+          'ten thousand banned names of full length are taken, refused, and cost others nothing to speak of',
+          'more banned names than an API server takes are refused, and well-formed ones alone get into its expressions',
+        ],
+      },
+      {
+        attack: 'as the gateway’s user writes keys, names or links that root would make files of',
+        defence:
+          'the root helper takes certificates that fit their keys, names that Nodes can have and addresses, follows no link, and has no other input',
+        tests: [
+          'with a … of which an API server would not start, its files stay as they are',
+          'follow no link that the gateway’s user has laid',
+          'the helper reads nothing from …',
+        ],
+      },
+      {
+        attack: 'impersonates with extras, and so shows the fingerprint of a certificate that is not there',
+        defence:
+          'the authorizer refuses the right to impersonate nodes and their credentials; `setup --check` names who has it',
+        tests: ['who may impersonate with extras forges a fingerprint, and the check names them'],
+      },
+      {
+        attack:
+          'goes on reading an open watch, or asks k3s’ supervisor for fresh certificates, after the slash',
+        defence:
+          'the fence drops its packets in both directions and ends its sockets, by addresses that the kernel has seen',
+        tests: [
+          'ends the open watch of a banned node, keeps it out, counts what it drops, and touches nobody else',
+        ],
+      },
+      {
+        attack: 'has the operator fence an honest node, by sharing its address',
+        defence:
+          'an address from which an admitted node connects too is left open, and the audit file says so',
+        tests: [
+          'an address that an admitted node connects from too is left open, also when that node comes later',
+          'spares the machine itself and what the operator names',
+        ],
+      },
+      {
+        attack: 'holds every place of the authorizer’s listener with connections that shake no hands',
+        defence: 'a new connection displaces the oldest of them; that of the API server is never displaced',
+        tests: [
+          'answers the API server beside a crowd of connections that shake no hands, and keeps its connection',
+        ],
+      },
+      {
+        attack:
+          'with a real k3s uses its certificates, fresh ones, a pod’s token and impersonation after a slash',
+        defence:
+          'refused at the next request, with the gateway up and hung; dead: by name, as the security page says',
+        tests: ['what a slashed worker has is refused at the next request: gateway up, hung and dead'],
+      },
+      {
         attack: 'brings a Node that is vouched for by nobody, so that the operator cannot enforce any longer',
         defence: 'enforcing is remembered: what comes later does not end it',
         tests: [
@@ -424,6 +481,20 @@ export const ATTACKS: readonly AttackGroup[] = [
           'cannot forge a proof of an earlier registration that would stop the node',
           'does not outlive a restart of the gateway: the freeze is stored',
           'is out when the token is rotated, and the freeze with it',
+        ],
+      },
+      {
+        attack:
+          'keeps a rebooted machine out with the stolen node key: registers without end, names the boot of the Node, shows certificates',
+        defence:
+          'the kubelet’s client key signs the registration too, is accepted at once, and has a budget of its own; nothing less counts from then on',
+        tests: [
+          'after a reboot it is served at once, shows its new certificates, and is never refused; the thief gets nothing',
+          'it is not slowed down by a thief that registers as often as it can',
+          'a thief that is served while the machine reboots, because it names the boot of the Node, is out when the host is back',
+          'gains nothing by a kubelet certificate without its key, or by a key that no stake vouches for',
+          'says nothing about which certificates count',
+          'a thief of the node key registers, heartbeats and waits for a reboot: the node is never refused or stopped',
         ],
       },
       {
@@ -731,6 +802,8 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack: "a full node forges a slash, a stake, a token's key or the cluster's gateways",
         defence: "with a trust pin, data counts only when Sui's validators signed it",
         tests: [
+          'evicts no node for a slash that its only full node forges',
+          'admits no stake that its only full node invents',
           'cannot show a slash that did not happen: the record counts as it was proven, or as unread',
           'cannot show a stake that was never made',
           'cannot show another key in a token',
@@ -747,10 +820,33 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'the highest proven version of all endpoints counts, and anybody may bring a proof',
         tests: [
           'is enough to see a slash that the others hide',
+          'shows a slash that no ring names any more, whichever is asked first',
           'is enough for a start: the first reading already shows the newest cluster',
           'shows a stake that the others say is not there',
           'a record from before a change that the cluster names counts as not read where nobody shows the newer one',
           'a proof that anybody brings shows what the only full node hides, and one of another package is not kept',
+        ],
+      },
+      {
+        attack: 'the only full node hides a slash or the newest cluster from a gateway that pays for probes',
+        defence:
+          'the effects of the probe, which the validators signed, name the newest versions; older ones count as not read, and an alarm says so',
+        tests: [
+          'a slash that the only full node hides behind fresh tips is seen by the next probe',
+          'what a probe has seen and nobody shows counts as not read, and an alarm names it',
+          'a full node that keeps the probe to itself is named by an alarm, and what was known stays',
+          'asks for a probe before it admits by an old token, and admits once the probe shows nothing newer',
+          'evicts a node for a slash that its only full node hides, once it pays for a probe',
+        ],
+      },
+      {
+        attack: 'strangers make a gateway pay for probes, again and again',
+        defence:
+          'those who ask at once share one; they are bounded a day, in number and in SUI, apart from the others',
+        tests: [
+          'are no more than 144 a day, however often somebody asks',
+          'do not delay those at an interval',
+          'never cost more than half a SUI a day, whatever one costs',
         ],
       },
       {
@@ -1514,6 +1610,53 @@ export const ATTACKS: readonly AttackGroup[] = [
           'nobody_else_registers_a_gateway',
           'nobody_else_schedules',
         ],
+      },
+    ],
+  },
+  {
+    by: 'Somebody at the API server, with a login that is not theirs or counts no more',
+    attacks: [
+      {
+        attack:
+          'shows a login of another cluster, of another wallet, key or package, a worker’s token, or a public id',
+        defence:
+          'a login is signed for one cluster by the key that the chain names for the wallet; all others get the same answer',
+        tests: ['… is no login', '… is refused by its form'],
+      },
+      {
+        attack: 'goes on after a slash, a revocation, a rotation or the end of the token',
+        defence: 'the facts follow the change rings; the API server keeps an answer for 20 s at most',
+        tests: [
+          'a slash ends the login at the next question',
+          'a full node that lags behind a slash is asked once more',
+        ],
+      },
+      {
+        attack: 'replays a login that it has seen',
+        defence: 'it counts for ten minutes at most, in one cluster: documented',
+        tests: ['a login that was seen can be shown again within its life, and not beyond'],
+      },
+      {
+        attack: 'becomes a user or group of Kubernetes itself by a permission or a wallet',
+        defence: 'every name begins with seal:, and what is no permission grants nothing',
+        tests: [
+          'nothing that is on chain becomes a user or group of Kubernetes itself',
+          'a permission is resource:verb, as the contracts have it',
+        ],
+      },
+      {
+        attack: 'floods the gateway with logins, so that others wait or the chain is asked without end',
+        defence:
+          'unknown tokens share a budget of look-ups; those that counted once need none of it; nothing is answered but 200',
+        tests: [
+          'of a thousand strangers’ tokens a budget is looked up; who was let in before needs none of it',
+          '… is answered with 200 and no user',
+        ],
+      },
+      {
+        attack: 'asks the gateway itself, on the API server’s machine',
+        defence: 'the listener takes one client certificate, which root and the gateway alone can read',
+        tests: ['only the API server’s key opens the listener'],
       },
     ],
   },

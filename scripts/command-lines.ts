@@ -4,11 +4,13 @@ import { clusterCommand } from '../src/cli/cluster.ts';
 import { completionCommand } from '../src/cli/completion.ts';
 import { configCommand } from '../src/cli/config.ts';
 import { contractsCommand } from '../src/cli/contracts.ts';
+import { credentialCommand } from '../src/cli/credential.ts';
 import { devnetCommand } from '../src/cli/devnet.ts';
 import { doctorCommand } from '../src/cli/doctor.ts';
 import { gatewayCommand } from '../src/cli/gateway.ts';
 import { installCommand } from '../src/cli/install.ts';
 import { createIo } from '../src/cli/io.ts';
+import { kubeconfigCommand } from '../src/cli/kubeconfig.ts';
 import { leaveCommand } from '../src/cli/leave.ts';
 import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
@@ -34,10 +36,12 @@ export const roots: readonly Command[] = [
   () => completionCommand(async () => agentCommand(io)),
   configCommand,
   contractsCommand,
+  credentialCommand,
   devnetCommand,
   doctorCommand,
   gatewayCommand,
   installCommand,
+  kubeconfigCommand,
   leaveCommand,
   pluginsCommand,
   proofCommand,

@@ -15,7 +15,9 @@ const readOtherwise: Readonly<Record<string, string>> = {
   'src/agent/usage.ts': '/proc',
   'src/api/system-roots.ts': 'the CAs that the machine trusts: only ever refused for',
   'src/chain/contract-build.ts': 'this package',
-  'plugins/notifier/webhook.ts': 'a plugin: sent to the webhook that the same configuration names',
+  'src/cli/authorizer-proof.ts': 'compared by its hash with what the API server runs',
+  'src/cli/server-files.ts':
+    'compared with what would be written, and searched for arguments that exclude it',
   'src/cli/doctor-probes.ts': 'what it finds is shown, and decides nothing',
   'src/cli/package-version.ts': 'this package',
   'src/cli/version.ts': 'what the build wrote into this package',

@@ -23,26 +23,10 @@ const SUI = '@mysten/sui';
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
 const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 const ALL_DOORS = [
-  '#agent',
-  '#api',
-  '#authorizer',
-  '#base',
-  '#chain',
-  '#cluster',
-  '#composition',
-  '#domain',
-  '#gateway',
-  '#host',
-  '#infrastructure',
-  '#install',
-  '#plugin',
-  '#plugins',
-  '#proof',
-  '#seal',
-  '#tee',
-  '#testing',
-  '@k3s-daas/devnet',
-  'k3s-daas/plugin',
+  ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
+  ...'#infrastructure #install #login #plugin #plugins #proof #seal #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
+    ' ',
+  ),
 ];
 
 export const ROOMS: readonly Room[] = [
@@ -63,6 +47,13 @@ export const ROOMS: readonly Room[] = [
     holds: 'the machine: settings, logger, journal, lock, trusted files, processes, connections, proxies',
     doors: ['#base'],
     packages: ['cosmiconfig', 'fastest-levenshtein', 'picocolors', 'winston', 'yaml', 'zod'],
+  },
+  {
+    files: 'src/infrastructure/proxied-fetch.ts',
+    holds: 'the one file that sends calls through a proxy',
+    doors: ['#base'],
+    packages: ['undici'],
+    isDetail: true,
   },
   {
     files: 'src/plugin/**',
@@ -114,13 +105,6 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/move-bytecode-template', 'zod'],
   },
   {
-    files: 'src/chain/endpoints/node-fetch.ts',
-    holds: 'the one file that sends calls through a proxy',
-    doors: ['#base', '#infrastructure'],
-    packages: ['undici'],
-    isDetail: true,
-  },
-  {
     files: 'src/chain/endpoints/endpoint.test.ts',
     holds: 'makes the certificate of a full node that is not trusted',
     doors: ['#base', '#infrastructure'],
@@ -134,9 +118,15 @@ export const ROOMS: readonly Room[] = [
     packages: [SUI, '@mysten/bcs', '@noble/curves', '@noble/hashes', 'zod'],
   },
   {
+    files: 'src/login/**',
+    holds: 'a person’s login by kubectl: the proof, signed and printed; loads next to nothing',
+    doors: ['#base', '#infrastructure'],
+    packages: [],
+  },
+  {
     files: 'src/seal/**',
     holds: 'the Seal proof: claims, signing, verifying; node key and node password',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin'],
+    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin'],
     packages: ['jose', 'zod'],
   },
   {
@@ -162,7 +152,7 @@ export const ROOMS: readonly Room[] = [
     files: 'src/authorizer/**',
     holds:
       'the authorizer webhook of the API server, in a process of its own: table, judgement, listener, watchdog',
-    doors: ['#base', '#domain'],
+    doors: ['#base', '#domain', '#infrastructure'],
     packages: [],
   },
   {
@@ -175,7 +165,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/gateway/**',
     holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
-    doors: ['#base', '#domain', '#infrastructure', '#plugin', '#seal', '#api', '#authorizer'],
+    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
     packages: [...X509, 'fastify', 'prom-client', 'zod'],
   },
   {
@@ -220,7 +210,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/*.ts',
     holds: 'the entry: finds the command and loads it, compiled from a cache',
-    doors: ['#base', './cli'],
+    doors: ['#base', '#login', './cli'],
     packages: ['commander'],
   },
   {
@@ -237,6 +227,13 @@ export const ROOMS: readonly Room[] = [
     packages: ['zod'],
   },
   {
+    files: 'plugins/notifier/**',
+    holds: '`notifier` runs a program, reads a secret and calls a webhook as the host itself does',
+    doors: ['#infrastructure', 'k3s-daas/plugin'],
+    packages: ['zod'],
+    isDetail: true,
+  },
+  {
     files: 'devnet/src/**',
     holds: 'the dev chain, a package of its own (`@k3s-daas/devnet`); it knows nothing of K3s-DaaS',
     doors: [],
@@ -245,7 +242,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '@k3s-daas/devnet'],
+    doors: ['#base', '#proof', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },

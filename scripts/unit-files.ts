@@ -6,6 +6,8 @@ import { chartFiles } from './chart-files.ts';
 export const unitFiles: Readonly<Record<string, string>> = {
   'deploy/systemd/k3s-agent.service': units.workerUnit(),
   'deploy/systemd/k3s-daas-gateway.service': units.gatewayUnit(),
+  'deploy/systemd/k3s-daas-authorizer.service': units.authorizerUnit(),
+  'deploy/systemd/k3s-daas-fence.service': units.fenceUnit(),
   'deploy/openrc/k3s-agent': units.workerOpenrc(),
   'deploy/openrc/k3s-daas-gateway': units.gatewayOpenrc(),
   'deploy/kubernetes/k3s-daas.yaml': setupManifests(),

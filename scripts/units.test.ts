@@ -43,10 +43,10 @@ test.skipIf(systemd === 0)('systemd accepts the units (needs systemd-analyze)', 
 // 0 is a service that can do nothing, 10 one that can do everything; k3s' own unit has 9.6.
 const mostExposure = 2.5;
 
-test.skipIf(systemd < 250)(
-  `the gateway's unit is exposed by less than ${mostExposure} of 10 (needs systemd-analyze 250)`,
-  () => {
-    const path = 'deploy/systemd/k3s-daas-gateway.service';
+test.skipIf(systemd < 250).each(['gateway', 'authorizer', 'fence'])(
+  `the unit of the %s is exposed by less than ${mostExposure} of 10 (needs systemd-analyze 250)`,
+  (name) => {
+    const path = `deploy/systemd/k3s-daas-${name}.service`;
     const { status, stdout, stderr } = spawnSync(
       'systemd-analyze',
       ['security', '--offline=yes', `--threshold=${mostExposure * 10}`, join(root, path)],

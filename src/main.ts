@@ -38,6 +38,14 @@ const commands: Readonly<
     summary: 'show, rotate or revoke the Seal token of a node',
     load: async () => (await import('./cli/token.ts')).tokenCommand,
   },
+  kubeconfig: {
+    summary: 'write a kubeconfig that logs in by your Seal token',
+    load: async () => (await import('./cli/kubeconfig.ts')).kubeconfigCommand,
+  },
+  credential: {
+    summary: 'sign a login for kubectl (it runs this by itself)',
+    load: async () => (await import('./cli/credential.ts')).credentialCommand,
+  },
   transaction: {
     summary: 'show or send a transaction that was signed elsewhere',
     load: async () => (await import('./cli/transaction.ts')).transactionCommand,

@@ -12,4 +12,7 @@ const isSource = import.meta.filename.endsWith('.ts');
 compileInto(
   isSource ? join(dirname(here), 'node_modules', '.cache', 'k3s-daas') : join(here, 'compile-cache'),
 );
-await import('./main.ts');
+const argv = process.argv.slice(2);
+// kubectl waits for it.
+const isDone = argv[0] === 'credential' && (await import('./credential.ts')).runCredential(argv);
+if (!isDone) await import('./main.ts');

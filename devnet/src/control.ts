@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { messageOf } from './errors.ts';
 import { FAUCET_MIST, type Faucet } from './faucet.ts';
 import { readJson, sendJson } from './http-json.ts';
+import { LiesOrder } from './lies-order.ts';
 
 /** What can be changed by hand on a dev chain: its time and its epoch. */
 export interface ChainControl {
@@ -14,6 +15,14 @@ export interface ChainControl {
   /** Ends the epoch. */
   advanceEpoch(): void;
   status(): ChainStatus;
+}
+
+/** Who acts on what the control is sent. */
+export interface ControlTargets {
+  readonly control: ChainControl;
+  readonly faucet: Faucet;
+  /** Starts the lying node, if there is none yet, and has it lie; returns its URL. */
+  readonly lie: (order: z.infer<typeof LiesOrder>) => Promise<string>;
 }
 
 /** The chain now. Numbers that exceed 53 bits are text. */
@@ -39,11 +48,10 @@ const FaucetOrder = z.strictObject({
 /**
  * The same over HTTP, from this machine only:
  * `GET /devnet/status`, `POST /devnet/clock {advanceMs? , freeze?}`, `POST /devnet/epoch`,
- * `POST /devnet/faucet {recipient, mist?}`.
+ * `POST /devnet/faucet {recipient, mist?}`, `POST /devnet/lies {…}`.
  */
 export async function handleControl(
-  control: ChainControl,
-  faucet: Faucet,
+  targets: ControlTargets,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -59,7 +67,7 @@ export async function handleControl(
   try {
     const path = `${request.method} ${(request.url ?? '').split('?')[0]}`;
     const body = request.method === 'POST' ? await readJson(request) : {};
-    if (!(await act(path, body, control, faucet, response)))
+    if (!(await act(path, body, targets, response)))
       sendJson(response, 404, { error: `there is no ${path}` });
   } catch (error) {
     sendJson(response, 400, { error: messageOf(error) });
@@ -69,8 +77,7 @@ export async function handleControl(
 async function act(
   path: string,
   body: unknown,
-  control: ChainControl,
-  faucet: Faucet,
+  { control, faucet, lie }: ControlTargets,
   response: ServerResponse,
 ): Promise<boolean> {
   switch (path) {
@@ -91,6 +98,9 @@ async function act(
       sendJson(response, 200, await faucet.give(recipient, mist === undefined ? FAUCET_MIST : BigInt(mist)));
       return true;
     }
+    case 'POST /devnet/lies':
+      sendJson(response, 200, { url: await lie(LiesOrder.parse(body)) });
+      return true;
     default:
       return false;
   }

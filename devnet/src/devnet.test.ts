@@ -153,6 +153,20 @@ describe('control over HTTP', () => {
     expect(balance.balance).toBe('12345');
   });
 
+  test('starts a node that lies as it is told, and tells the truth again', async () => {
+    await using devnet = await start();
+    const lies = `${devnet.url}/devnet/lies`;
+    const answer = await post(lies, { absent: ['0x6'] });
+    const { url } = (await answer.json()) as { url: string };
+    const read = async (from: string) =>
+      (await clientOf(from).core.getObjects({ objectIds: ['0x6'] })).objects[0] instanceof Error;
+    expect([await read(url), await read(devnet.url)]).toEqual([true, false]);
+    expect(await (await post(lies, { honest: true })).json()).toEqual({ url });
+    expect(await read(url)).toBe(false);
+    expect((await post(lies, { forge: [{ id: '0xabc', contents: '' }] })).status).toBe(400);
+    expect((await post(lies, { lie: true })).status).toBe(400);
+  });
+
   test('refuses what it does not understand', async () => {
     await using devnet = await start();
     expect((await post(`${devnet.url}/devnet/clock`, { advanceMs: -1 })).status).toBe(400);

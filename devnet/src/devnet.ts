@@ -4,7 +4,7 @@ import { GrpcTypes } from '@mysten/sui/grpc';
 import { fromBase64 } from './base64.ts';
 import { ChainTime } from './chain-time.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { type ChainControl, handleControl } from './control.ts';
+import { type ChainControl, type ControlTargets, handleControl } from './control.ts';
 import { DevnetError } from './errors.ts';
 import { executionService } from './execution-service.ts';
 import { Faucet, type GivenCoin } from './faucet.ts';
@@ -12,7 +12,9 @@ import { GrpcWebServer, type Middleware } from './grpc-web.ts';
 import { sendJson } from './http-json.ts';
 import { Ledger } from './ledger.ts';
 import { ledgerService } from './ledger-service.ts';
+import { tellLies } from './lies-order.ts';
 import { listen } from './listener.ts';
+import { type LyingNode, startLyingNode } from './lying-node.ts';
 import { packageService } from './package-service.ts';
 import { missingFrameworkFunctions } from './packages.ts';
 import { stateService } from './state-service.ts';
@@ -77,6 +79,8 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   });
   faucet.connect(ledger);
   const control = controlOf(ledger, time);
+  const liar = lazyLiar(ledger);
+  const targets = { control, faucet, lie: liar.lie };
   const rpc = new GrpcWebServer({
     services: [
       [GrpcTypes.LedgerService, ledgerService(ledger)],
@@ -92,7 +96,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
     middleware: options.middleware,
   });
   const server = createServer((request, response) => {
-    void answer(request, response, rpc, faucet, control);
+    void answer(request, response, rpc, targets);
   });
   const listener = await listen(server, options.listen?.host ?? '127.0.0.1', options.listen?.port ?? 0);
   const stopTicking = keepTicking(ledger, clock, options.checkpointIntervalMs ?? 1_000);
@@ -100,7 +104,7 @@ export async function startDevnet(options: DevnetOptions = {}): Promise<Devnet> 
   let closing: Promise<void> | undefined;
   const close = () => {
     stopTicking();
-    closing ??= listener.close();
+    closing ??= Promise.all([listener.close(), liar.close()]).then(() => undefined);
     return closing;
   };
   return {
@@ -156,15 +160,29 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   rpc: GrpcWebServer,
-  faucet: Faucet,
-  control: ChainControl,
+  targets: ControlTargets,
 ): Promise<void> {
+  const { control, faucet } = targets;
   const path = (request.url ?? '').split('?')[0] ?? '';
   if (await rpc.handle(request, response)) return;
   if (path === '/health') sendJson(response, 200, { status: 'ok', ...control.status() });
   else if (request.method === 'POST' && path === FAUCET_PATH) await faucet.handle(request, response);
-  else if (path.startsWith(`${CONTROL_PATH}/`)) await handleControl(control, faucet, request, response);
+  else if (path.startsWith(`${CONTROL_PATH}/`)) await handleControl(targets, request, response);
   else sendJson(response, 404, { error: `there is no ${request.method} ${path}` });
+}
+
+/** A second node on a port of its own, which lies as it is told; started with the first lie. */
+function lazyLiar(ledger: Ledger): { lie: ControlTargets['lie']; close: () => Promise<void> } {
+  let starting: Promise<LyingNode> | undefined;
+  return {
+    async lie(order) {
+      starting ??= startLyingNode(ledger);
+      const node = await starting;
+      tellLies(node, ledger, order);
+      return node.url;
+    },
+    close: async () => (await starting)?.[Symbol.asyncDispose](),
+  };
 }
 
 /** What a node says of the chain with every answer. */

@@ -1,10 +1,13 @@
 import { createServer } from 'node:http';
-import { GrpcTypes } from '@mysten/sui/grpc';
-import { GrpcWebServer } from './grpc-web.ts';
+import { GrpcStatusCode, GrpcTypes } from '@mysten/sui/grpc';
+import { executionService } from './execution-service.ts';
+import { GrpcWebServer, type Handlers, type UnaryHandler } from './grpc-web.ts';
 import type { EpochRecord, Ledger } from './ledger.ts';
 import { ledgerService } from './ledger-service.ts';
 import { listen } from './listener.ts';
 import type { StoredObject } from './objects.ts';
+import { RpcStatus } from './rpc-error.ts';
+import { stateService } from './state-service.ts';
 import { Validators } from './validators.ts';
 
 /** What a full node says that is not so. All of it can be changed while the node runs. */
@@ -14,6 +17,10 @@ export interface Lies {
    * chain: a change is hidden behind them.
    */
   readonly objects: Map<string, StoredObject | 'absent'>;
+  /** Objects of which no version newer than the one above is shown, whoever names it. */
+  readonly withheld: Set<string>;
+  /** Transactions are refused, as by a node that is overloaded. */
+  refusesTransactions: boolean;
   /** Checkpoints are signed by validators that this chain does not have. */
   isSignedByOthers: boolean;
   /** Epochs whose last checkpoint is that of the next one. */
@@ -26,7 +33,7 @@ export interface Lies {
   busyForSeconds: number | undefined;
 }
 
-/** A full node of a dev chain that lies: reads alone, nothing can be sent to it. */
+/** A full node of a dev chain that lies. */
 export interface LyingNode extends AsyncDisposable {
   readonly url: string;
   readonly lies: Lies;
@@ -36,10 +43,19 @@ export interface LyingNode extends AsyncDisposable {
 
 /** Serves the chain of a running dev chain, with lies. */
 export async function startLyingNode(ledger: Ledger): Promise<LyingNode> {
-  const lies: Lies = { objects: new Map(), skippedEpochs: new Set(), ...noLies() };
+  const lies: Lies = {
+    objects: new Map(),
+    withheld: new Set(),
+    skippedEpochs: new Set(),
+    ...noLies(),
+  };
   const view = lyingView(ledger, lies);
   const rpc = new GrpcWebServer({
-    services: [[GrpcTypes.LedgerService, ledgerService(view)]],
+    services: [
+      [GrpcTypes.LedgerService, ledgerService(view)],
+      [GrpcTypes.StateService, stateService(ledger)],
+      [GrpcTypes.TransactionExecutionService, lyingExecution(ledger, lies)],
+    ],
     headers: () => headersOf(ledger, lies),
     middleware: undefined,
   });
@@ -54,6 +70,7 @@ export async function startLyingNode(ledger: Ledger): Promise<LyingNode> {
     lies,
     beHonest() {
       lies.objects.clear();
+      lies.withheld.clear();
       lies.skippedEpochs.clear();
       Object.assign(lies, noLies());
     },
@@ -61,8 +78,26 @@ export async function startLyingNode(ledger: Ledger): Promise<LyingNode> {
   };
 }
 
+/** Transactions are carried out in truth, or refused. */
+function lyingExecution(ledger: Ledger, lies: Lies): Handlers {
+  const { ExecuteTransaction: execute, ...others } = executionService(ledger);
+  return {
+    ...others,
+    ExecuteTransaction: ((...call) => {
+      if (lies.refusesTransactions) throw new RpcStatus(GrpcStatusCode.UNAVAILABLE, 'overloaded');
+      return (execute as UnaryHandler)(...call);
+    }) satisfies UnaryHandler,
+  };
+}
+
 function noLies() {
-  return { isSignedByOthers: false, prunedBelow: 0n, tip: undefined, busyForSeconds: undefined };
+  return {
+    refusesTransactions: false,
+    isSignedByOthers: false,
+    prunedBelow: 0n,
+    tip: undefined,
+    busyForSeconds: undefined,
+  };
 }
 
 /** The chain as this node shows it. */
@@ -78,6 +113,8 @@ function lyingView(ledger: Ledger, lies: Lies): Ledger {
       get: shown,
       at: (id: string, version: bigint) => {
         const lie = lies.objects.get(id);
+        if (lies.withheld.has(id) && lie !== 'absent' && lie !== undefined && version > lie.version)
+          return undefined;
         return lie !== undefined && lie !== 'absent' && lie.version === version
           ? lie
           : ledger.objects.at(id, version);

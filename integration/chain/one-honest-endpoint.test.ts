@@ -1,7 +1,15 @@
+import { join } from 'node:path';
 import { type LyingNode, startLyingNode } from '@k3s-daas/devnet';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { silentLog, systemClock } from '#base';
-import { type ChainClient, createChainClient, createStakeChain, openNetwork, operations } from '#chain';
+import {
+  type ChainClient,
+  createChainClient,
+  createStakeChain,
+  openNetwork,
+  openProofStore,
+  operations,
+} from '#chain';
 import { anchorsOnFirstUse, collectProof, currentPin, formatProofFile } from '#proof';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
@@ -88,6 +96,16 @@ describe('one honest endpoint of three', () => {
     const client = await openClient(all());
     expect((await client.cluster()).version).toBe(version);
     expect(client.freshness()).toMatchObject({ clusterVersion: version, endpointsAgreed: 1 });
+  });
+
+  test('shows a slash that no ring names any more, whichever is asked first', async () => {
+    const { recordId } = await joined();
+    const client = await openClient(all());
+    await client.cluster();
+    hideChangesOf(recordId);
+    await operations.proposeSlash.execute(world.actor, { recordId, amountMist: 2n * SUI, reason: 'real' });
+    // The client has not read the cluster since: to it, nothing names the change.
+    expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
   });
 
   test('shows a stake that the others say is not there', async () => {
@@ -180,11 +198,51 @@ test('a proof that anybody brings shows what the only full node hides, and one o
   expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
   const coin = [...world.devnet.ledger.objects.ownedBy(world.operator.address, world.devnet.ledger.code)][0];
   expect(await client.takeProof(await proofOf(coin?.id ?? ''))).toEqual([]);
+  const ahead = JSON.parse(proof);
+  // A summary begins with its epoch.
+  const summary = Buffer.from(ahead.checkpoint.summary, 'base64');
+  summary.writeBigUInt64LE(1_000_000n, 0);
+  ahead.checkpoint.summary = summary.toString('base64');
+  ahead.objects = [JSON.parse(await proofOf(world.deployment.clusterId)).objects[0]];
+  await expect(client.takeProof(JSON.stringify(ahead))).rejects.toMatchObject({ code: 'DAAS_PROOF_INVALID' });
   const forged = JSON.parse(proof);
   forged.objects[0] = Buffer.from('no object').toString('base64');
   await expect(client.takeProof(JSON.stringify(forged))).rejects.toMatchObject({
     code: 'DAAS_PROOF_INVALID',
   });
+});
+
+test('a worker that hands over the proofs of its own mint is read where the only full node has pruned them', async () => {
+  const { recordId, tokenId } = await joined();
+  using proofStore = openProofStore(join(world.directory, `proofs-${nodes}.db`), world.deployment.chainId);
+  const trust = await firstPin();
+  const open = (options: { endpoints: string[]; proofStore?: typeof proofStore }) =>
+    createChainClient({
+      ...options,
+      deployment: { ...world.deployment, trust },
+      clock: systemClock,
+      retryForMs: 0,
+      proofWaitMs: 200,
+    });
+  const worker = open({ endpoints: [world.url], proofStore });
+  expect(await worker.stakeProofs(tokenId)).toEqual([]);
+  await worker.tokens([tokenId]);
+  await worker.records([recordId]);
+  const handedOver = await worker.stakeProofs(tokenId);
+  expect(handedOver).toHaveLength(2);
+
+  const [pruned] = liars as [LyingNode];
+  const gateway = open({ endpoints: [pruned.url] });
+  // It has followed the committees; the proof of the stake comes too late.
+  await gateway.cluster();
+  pruned.lies.prunedBelow = world.devnet.ledger.tip.sequenceNumber + 1n;
+  expect((await gateway.records([recordId])).get(recordId)).toBeUndefined();
+  expect((await gateway.tokens([tokenId])).get(tokenId)).toBeUndefined();
+  const taken = [];
+  for (const proof of handedOver) taken.push(...(await gateway.takeProof(proof)));
+  expect(taken).toEqual([tokenId, recordId]);
+  expect((await gateway.records([recordId])).get(recordId)).toMatchObject({ status: 'active' });
+  expect((await gateway.tokens([tokenId])).get(tokenId)).toMatchObject({ stakeId: recordId });
 });
 
 test('what the endpoints have pruned is proven by an archive, whose word counts for nothing', async () => {

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
-import { decodeObject, openNetwork, operations } from '#chain';
+import { createChainClient, decodeObject, openNetwork, openProofStore, operations } from '#chain';
 import {
   collectProof,
   currentPin,
@@ -115,6 +115,41 @@ describe('k3s-daas proof', () => {
     const newest = await currentPin(nodes);
     expect(JSON.parse(replaced.stdout)).toMatchObject({ written: { recentTrust: newest } });
     expect(await pins()).toMatchObject({ trust, recentTrust: newest });
+  });
+
+  test('shows what a gateway has kept, without a network, by record, node or transaction', async () => {
+    const trust = pin;
+    await writeFile(deployment(), JSON.stringify({ ...world.deployment, trust }));
+    const path = join(world.directory, 'proofs.db');
+    {
+      using proofStore = openProofStore(path, world.deployment.chainId);
+      const client = createChainClient({
+        endpoints: [world.url],
+        deployment: { ...world.deployment, trust },
+        clock: systemClock,
+        proofStore,
+      });
+      expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
+      await client.cluster();
+      // Read while the gateway has it open.
+      expect(await run('show', recordId, '--from', path)).toMatchObject({ exitCode: 0 });
+    }
+    const byRecord = await run('show', recordId, '--from', path);
+    expect(await run('show', 'worker-1', '--from', path)).toMatchObject({ stdout: byRecord.stdout });
+    await writeFile(file(), byRecord.stdout);
+    const verified = await run('verify', file(), '--json');
+    const { transaction, objects } = JSON.parse(verified.stdout);
+    expect(objects).toMatchObject([{ id: recordId, facts: { status: 'slashed' } }]);
+    await writeFile(file(), (await run('show', transaction, '--from', path)).stdout);
+    expect(JSON.parse((await run('verify', file(), '--json')).stdout).objects).toHaveLength(2);
+    expect(await run('show', 'worker-9', '--from', path)).toMatchObject({
+      exitCode: 78,
+      stderr: expect.stringContaining('keeps no proof of worker-9'),
+    });
+    expect(await run('show', recordId, '--from', deployment())).toMatchObject({
+      exitCode: 78,
+      stderr: expect.stringContaining('DAAS_PROOF_UNREADABLE'),
+    });
   });
 
   test('refuses a file with one changed byte, and one for another pin', async () => {

@@ -26,6 +26,8 @@ export interface ControlPlane extends AsyncDisposable {
   kubeconfigFor(username: string, groups?: readonly string[]): Promise<string>;
   /** The kubeconfig of `system:node:<name>` in `system:nodes`. */
   nodeKubeconfig(name: string): Promise<string>;
+  /** Starts one more API server on the same etcd, with the same keys; resolves with its URL. */
+  anotherApiServer(options?: ControlPlaneOptions): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -85,6 +87,12 @@ async function start(
     clientCertificate,
     kubeconfigFor,
     nodeKubeconfig: (name) => kubeconfigFor(`system:node:${name}`, ['system:nodes']),
+    async anotherApiServer(others = {}) {
+      const [apiPort = 0] = await freePorts(1);
+      const beside = { ...site, apiPort, url: `https://127.0.0.1:${apiPort}` };
+      await startApiServer(beside, admin, others);
+      return beside.url;
+    },
     close: () => lifetime.close(),
     [Symbol.asyncDispose]: () => lifetime.close(),
   };
@@ -174,7 +182,7 @@ async function startApiServer(
   { authorizationConfigFile }: ControlPlaneOptions,
 ): Promise<void> {
   const { binaries, tls, serverCa, etcdUrl, url, apiPort } = site;
-  const apiServer = launch(site, 'kube-apiserver', binaries.apiServer, [
+  const apiServer = launch(site, `kube-apiserver-${apiPort}`, binaries.apiServer, [
     `--etcd-servers=${etcdUrl}`,
     '--bind-address=127.0.0.1',
     '--advertise-address=127.0.0.1',

@@ -139,4 +139,40 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
   );
 
   test('of kubelets', { timeout: 120_000 }, () => holds(workerNodesPolicy(), ofWorkers));
+
+  // The last one: setup lists every Node that is there as the operator's.
+  test('setup notices that the writes of an agent of the operator’s are refused, and names the policy and the answer', async () => {
+    const kubeconfig = { path: world.adminKubeconfigPath };
+    await admin('POST', '/api/v1/nodes', nodeBody('operators', joined.body('operators')));
+    await setupCluster({ kubeconfig });
+    const bindings = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings';
+    const metadata = { name: 'foreign' };
+    await admin('POST', policies, {
+      metadata,
+      spec: {
+        matchConstraints: {
+          resourceRules: [
+            { apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['nodes/status'] },
+          ],
+        },
+        validations: [
+          { expression: "request.userInfo.username != 'system:k3s-controller'", reason: 'Forbidden' },
+        ],
+      },
+    });
+    await admin('POST', bindings, { metadata, spec: { policyName: 'foreign', validationActions: ['Deny'] } });
+    await eventually(
+      'the foreign policy refuses',
+      20_000,
+      () => controller('PATCH', '/api/v1/nodes/operators/status', {}, merge),
+      ({ status }) => status === 403,
+    );
+    await expect(setupCluster({ kubeconfig, check: true })).rejects.toMatchObject({
+      code: 'DAAS_POLICY_NOT_IN_FORCE',
+      message: expect.stringMatching(/k3s-daas-shared-identities.*must let pass.*'foreign'/s),
+    });
+    await admin('DELETE', `${bindings}/foreign`);
+    await admin('DELETE', `${policies}/foreign`);
+    await setupCluster({ kubeconfig });
+  });
 });

@@ -14,6 +14,8 @@ export interface Identity {
   readonly cert?: string;
   readonly key?: string;
   readonly bearer?: string;
+  /** Sent with every request, such as those of impersonation. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** An outsider's client of the Kubernetes API: plain HTTPS with an identity, nothing of ours. */
@@ -51,7 +53,7 @@ export class KubernetesApi implements Disposable {
   }
 
   send(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Reply> {
-    const { server, bearer } = this.identity;
+    const { server, bearer, headers } = this.identity;
     return new Promise((resolve, reject) => {
       const call = request(
         new URL(path, server),
@@ -63,6 +65,7 @@ export class KubernetesApi implements Disposable {
             accept: 'application/json',
             ...(body === undefined ? {} : { 'content-type': contentType }),
             ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+            ...headers,
           },
         },
         (response) => {

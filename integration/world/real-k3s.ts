@@ -15,6 +15,8 @@ export interface RealK3sOptions {
   readonly isServerNode?: boolean;
   /** Routes, unless given: the machines share one network, and no kernel module is needed. */
   readonly flannelBackend?: 'host-gw' | 'vxlan';
+  /** The gateway runs on the server's machine, as the authorizer needs it: it listens on that machine's loopback. */
+  readonly isGatewayOnServer?: boolean;
 }
 
 /** A real k3s: the server and every worker on machines of their own, made of namespaces on this one. Needs root. */
@@ -44,7 +46,12 @@ export interface RealK3s extends K3s {
 
 async function start(
   binary: string,
-  { images = [], isServerNode = false, flannelBackend = 'host-gw' }: RealK3sOptions,
+  {
+    images = [],
+    isServerNode = false,
+    flannelBackend = 'host-gw',
+    isGatewayOnServer = false,
+  }: RealK3sOptions,
   directory: string,
   life: Lifetime,
 ): Promise<RealK3s> {
@@ -91,6 +98,9 @@ async function start(
     serverCaFile: serverMachine.file(`${dataDir}/server/tls/server-ca.crt`),
     kubeconfig,
     gatewayHost: network.host,
+    ...(isGatewayOnServer && {
+      gatewayMachine: { host: serverMachine.address, command: [...serverMachine.enter, ...ourProgram] },
+    }),
     serverMachine,
     async restartServer() {
       await program.stop();

@@ -15,6 +15,8 @@ export interface K3s {
   readonly kubeconfig: string;
   /** Where the gateway must listen for workers to reach it. */
   readonly gatewayHost: string;
+  /** The machine that the gateway runs on, where that is not this one. */
+  readonly gatewayMachine?: { readonly host: string; readonly command: readonly [string, ...string[]] };
   machine(nodeId: string, directory: string): Promise<Machine>;
 }
 

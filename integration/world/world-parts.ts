@@ -38,6 +38,8 @@ export interface WorldParts {
   readonly gatewayCaFile: string;
   readonly runtimeDir: string;
   readonly gateway: Program;
+  /** Another gateway of the cluster, with keys and a state of its own: set up, on the chain, and running. */
+  readonly addGateway: (name: string) => Promise<GatewayParts>;
 }
 
 /** What the steps of a start share. */
@@ -66,7 +68,8 @@ export async function startParts(life: Lifetime, options: WorldOptions): Promise
   onReady('cluster.ready', { server: k3s.server, kubeconfig: k3s.kubeconfig });
 
   const gatewayParts = await startGateway(start, { ...chainParts, k3s });
-  return { directory, runtimeDir, kubernetes, k3s, ...chainParts, ...gatewayParts };
+  const addGateway = (name: string) => startGateway(start, { ...chainParts, k3s }, name);
+  return { addGateway, directory, runtimeDir, kubernetes, k3s, ...chainParts, ...gatewayParts };
 }
 
 async function makeDirectories(life: Lifetime, options: WorldOptions): Promise<Start> {
@@ -120,18 +123,20 @@ type GatewayParts = Pick<
 async function startGateway(
   { life, options, directory, onReady }: Start,
   { chain, deploymentFile, k3s }: Pick<WorldParts, 'chain' | 'deploymentFile' | 'k3s'>,
+  name = 'gateway',
 ): Promise<GatewayParts> {
   const port = await freePort();
-  const gatewayDir = join(directory, 'gateway');
+  const gatewayDir = join(directory, name);
   await mkdir(gatewayDir, { mode: 0o700 });
-  const gatewayUrl = `https://${k3s.gatewayHost}:${port}`;
+  const gatewayHost = k3s.gatewayMachine?.host ?? k3s.gatewayHost;
+  const gatewayUrl = `https://${gatewayHost}:${port}`;
   const gatewayConfigFile = join(gatewayDir, 'k3s-daas.json');
   const gatewayCaFile = join(gatewayDir, 'tls.crt');
   const config = (gatewayId?: string) => ({
     nodeId: 'gateway',
     chain: chainSettings(chain, deploymentFile),
     gateway: {
-      listen: { host: k3s.gatewayHost, port },
+      listen: { host: gatewayHost, port },
       tls: { certFile: gatewayCaFile, keyFile: join(gatewayDir, 'tls.key') },
       health: { host: '127.0.0.1', port: 0 },
       stateDir: join(gatewayDir, 'state'),
@@ -156,8 +161,8 @@ async function startGateway(
   });
   // The gateway has its id only from the chain on.
   await writeConfig(gatewayId);
-  const gateway = runGateway(directory, gatewayConfigFile);
-  life.defer('the first gateway', () => gateway.stop());
+  const gateway = runGateway(directory, gatewayConfigFile, k3s.gatewayMachine?.command);
+  life.defer(`the first life of ${name}`, () => gateway.stop());
   await gateway.event('gateway.ready');
   onReady('gateway.ready', { url: gatewayUrl, gatewayId, pid: gateway.pid, caFile: gatewayCaFile });
   return { gateway, gatewayConfigFile, gatewayUrl, gatewayId, gatewayCaFile };
@@ -187,9 +192,14 @@ async function setUpGateway(directory: string, configFile: string, adminKubeconf
   };
 }
 
-export function runGateway(directory: string, configFile: string): Program {
+export function runGateway(
+  directory: string,
+  configFile: string,
+  command?: readonly [string, ...string[]],
+): Program {
   return new Program({
     name: 'gateway',
+    ...(command && { command }),
     args: ['gateway', 'run', '--config', configFile, '--json'],
     logFile: join(directory, 'gateway.log'),
   });

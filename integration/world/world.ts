@@ -6,6 +6,7 @@ import { type ChainWorld, SUI } from '../chain/chain-world.ts';
 import { type KubernetesApi, until } from './kubernetes.ts';
 import { endLeftovers } from './leftovers.ts';
 import { Program, runOnce } from './program.ts';
+import { type SeenMachine, seenBy } from './seen-machine.ts';
 import type { K3s } from './standin-k3s.ts';
 import { chainSettings, runGateway, startParts, type WorldOptions, type WorldParts } from './world-parts.ts';
 
@@ -17,6 +18,8 @@ export interface WorkerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The host and what it starts see this machine and boot instead of the real one (root is needed). */
+  readonly machine?: SeenMachine;
 }
 
 /**
@@ -37,6 +40,7 @@ export class World implements AsyncDisposable {
   /** On tmpfs: join tokens. */
   readonly runtimeDir: string;
   gateway: Program;
+  readonly addGateway: WorldParts['addGateway'];
   readonly #life: Lifetime;
   readonly #programs: Program[] = [];
 
@@ -53,6 +57,7 @@ export class World implements AsyncDisposable {
     this.gatewayCaFile = parts.gatewayCaFile;
     this.runtimeDir = parts.runtimeDir;
     this.gateway = parts.gateway;
+    this.addGateway = parts.addGateway;
     this.#life = life;
   }
 
@@ -78,7 +83,7 @@ export class World implements AsyncDisposable {
   async workerOf(
     nodeId: string,
     wallet: Wallet & { readonly keyFile: string },
-    { stakeMist = 2n * SUI, config = {}, args = [], env = {} }: WorkerOptions = {},
+    { stakeMist = 2n * SUI, config = {}, args = [], env = {}, machine: seen }: WorkerOptions = {},
   ): Promise<Worker> {
     const directory = join(this.directory, nodeId);
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -90,7 +95,7 @@ export class World implements AsyncDisposable {
       stateDir,
       chain: chainSettings(this.chain, this.deploymentFile),
       wallet: { keyFile: wallet.keyFile },
-      stake: { amountMist: stakeMist.toString(), acceptTerms: 'any' },
+      stake: { amountMist: stakeMist.toString(), acceptTerms: await termsOf(this.chain) },
       health: { host: '127.0.0.1', port: 0 },
       plugins: [
         { use: 'staking' },
@@ -125,6 +130,7 @@ export class World implements AsyncDisposable {
             logFile: join(this.directory, `${nodeId}.log`),
             env: { ...machine.env, ...env },
             ...(machine.command ? { command: machine.command } : {}),
+            ...(seen ? { command: seenBy(seen) } : {}),
           }),
         );
       },
@@ -133,7 +139,9 @@ export class World implements AsyncDisposable {
 
   /** Starts the gateway again on its state, after `kill` or `stop`. */
   async restartGateway(): Promise<Program> {
-    this.gateway = this.#keep(runGateway(this.directory, this.gatewayConfigFile));
+    this.gateway = this.#keep(
+      runGateway(this.directory, this.gatewayConfigFile, this.k3s.gatewayMachine?.command),
+    );
     await this.gateway.event('gateway.ready');
     return this.gateway;
   }
@@ -224,6 +232,11 @@ export interface Worker {
   readonly containerdAddress: string;
   /** A life of the host. */
   start(): Program;
+}
+
+/** A chain beyond loopback counts as a public network, where consent names the terms. */
+async function termsOf({ url, client }: ChainWorld): Promise<string> {
+  return new URL(url).hostname === '127.0.0.1' ? 'any' : (await client.cluster()).termsFingerprint;
 }
 
 function abortOf(signal: AbortSignal | undefined): Promise<never> {

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Directive, NodeEnding, StakeRecord } from 'k3s-daas/plugin';
-import { stakeEnding } from 'k3s-daas/plugin';
+import { drawOf, stakeEnding } from 'k3s-daas/plugin';
 
 /** What a failed heartbeat means for the host. */
 export type AfterFailure = 'wait' | 'register-again';
@@ -22,8 +21,7 @@ export function afterFailure(kind: 'refused' | 'silent', inARow: number): AfterF
  * and attempt, so that the hosts that lost a gateway do not all return to it at the same moment.
  */
 export function spreadMs(restMs: number, nodeId: string, attempt: number): number {
-  const drawn = createHash('sha256').update(`${nodeId} ${attempt}`).digest().readUInt32BE(0) / 2 ** 32;
-  return restMs * (0.5 + drawn / 2);
+  return restMs * (0.5 + drawOf(nodeId, attempt) / 2);
 }
 
 /** What the host knows about its stake when a directive arrives; `unread`: the chain does not answer. */
@@ -44,21 +42,23 @@ export type Reaction =
   /** The host does not follow it and runs on; `detail` is the reason. */
   | { readonly kind: 'doubt'; readonly detail: string };
 
+/** What the host does about a directive that is not `stop`: nothing has to be read for it. */
+export function reactTo({ kind }: Directive): Reaction {
+  if (kind === 'reregister') return { kind: 'register-again' };
+  if (kind === 'rotate' || kind === 'top_up') return { kind: 'pass-on' };
+  return { kind: 'doubt', detail: `this version does not know the directive '${kind}'` };
+}
+
 /**
- * What the host does about a directive.
+ * What the host does about a directive `stop`.
  *
- * A `stop` that names something on chain (slashed, unbonding, withdrawn, revoked, short after a slash) is followed only when the chain, read by
+ * One that names something on chain (slashed, unbonding, withdrawn, revoked, short after a slash) is followed only when the chain, read by
  * this host, agrees: a lying gateway must not end nodes. An eviction or a ban is the operator's decision and is not on
  * chain; a gateway that lies about it could delete the Node as well. It is followed and leaves no latch.
  */
-export function reactTo(directive: Directive, fact: OwnFact): Reaction {
-  if (directive.kind === 'reregister') return { kind: 'register-again' };
-  if (directive.kind === 'rotate' || directive.kind === 'top_up') return { kind: 'pass-on' };
-  if (directive.kind !== 'stop')
-    return { kind: 'doubt', detail: `this version does not know the directive '${directive.kind}'` };
+export function judgeStop({ reason }: Directive, fact: OwnFact): Reaction {
   const ending = fact.kind === 'read' ? stakeEnding(fact.record, true, fact.minimumMist) : undefined;
   if (ending) return { kind: 'stop', ending: { ...ending, source: 'gateway and chain' } };
-  const { reason } = directive;
   // The Node, or the gateway's record of it, is gone while the stake is good.
   if (reason === 'not_admitted') return { kind: 'register-again' };
   const recordId = fact.kind === 'read' ? fact.record.id : fact.recordId;

@@ -1,5 +1,6 @@
 import {
   type Agent,
+  aborted,
   type Clock,
   type Directive,
   errorFacts,
@@ -14,7 +15,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, noticeText, reactTo, spreadMs } from './decide.ts';
+import { afterFailure, judgeStop, noticeText, reactTo, spreadMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
 import { OwnStake } from './own-stake.ts';
 
@@ -85,7 +86,7 @@ export class Heartbeats {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.race([this.#first.promise, abortOf(signal)]);
+    await Promise.race([this.#first.promise, aborted(signal)]);
     while (!signal.aborted && this.#registered) await this.#serve(this.#registered, signal);
   }
 
@@ -268,7 +269,10 @@ export class Heartbeats {
     const { control } = this.#services;
     const { log } = this.#scope;
     const fields = { directive: directive.kind, reason: directive.reason };
-    const reaction = reactTo(directive, await this.#stake.readNow(recordId, signal));
+    const reaction =
+      directive.kind === 'stop'
+        ? judgeStop(directive, await this.#stake.readNow(recordId, signal))
+        : reactTo(directive);
     switch (reaction.kind) {
       case 'stop':
         log.warn('The gateway asks this node to stop', { ...fields, status: reaction.ending.status });
@@ -287,11 +291,4 @@ export class Heartbeats {
         return reaction satisfies never;
     }
   }
-}
-
-function abortOf(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isInsecure } from '#infrastructure';
 
 const Severity = z.enum(['info', 'warning', 'critical']);
 
@@ -16,6 +17,10 @@ export const NotifierConfig = z.strictObject({
         }),
       /** A file (0600) whose content is sent as `Authorization: Bearer …`. */
       tokenFile: z.string().startsWith('/', 'expected an absolute path').optional(),
+    })
+    .refine(({ url, tokenFile }) => tokenFile === undefined || !isInsecure(url), {
+      path: ['url'],
+      error: 'http:// to another machine sends the token in the clear: use https://, or no tokenFile',
     })
     .optional(),
   /** Runs a program, with the notice as JSON on its standard input. */

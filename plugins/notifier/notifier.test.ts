@@ -35,6 +35,7 @@ describePlugin(notifier, test, {
     { command: ['notify'] },
     { least: 'loud' },
     { webhooks: {} },
+    { webhook: { url: 'http://alerts.example.com/hook', tokenFile: '/etc/token' } },
   ],
 });
 
@@ -70,6 +71,21 @@ test('a webhook receives the whole notice, with the token of its file', async ()
   hook.close();
   expect(authorization).toBe('Bearer hook-token');
   expect(JSON.parse(body)).toEqual(notice);
+});
+
+test('a token that others can read is not sent, and a program that others can write is not run', async () => {
+  const hook = await receiver();
+  const tokenFile = join(directory, 'open-token');
+  await writeFile(tokenFile, 'hook-token\n', { mode: 0o644 });
+  await expect(notify({ webhook: { url: hook.url, tokenFile } })).rejects.toMatchObject({
+    code: 'PLUGIN_TOKEN_EXPOSED',
+    isRetryable: false,
+  });
+  hook.close();
+  const program = join(directory, 'anybodys');
+  await writeFile(program, '#!/bin/sh\n');
+  await chmod(program, 0o777);
+  await expect(notify({ command: [program] })).rejects.toMatchObject({ code: 'DAAS_FILE_UNTRUSTED' });
 });
 
 test('a webhook that refuses is a failure that may pass, and its path is not shown', async () => {

@@ -1,17 +1,26 @@
-import { readFile } from 'node:fs/promises';
-import { DaasError, messageOf, type SentNotice } from 'k3s-daas/plugin';
+import { DaasError, errorFacts, messageOf, type SentNotice } from 'k3s-daas/plugin';
+import { fetchByProxy, readTrustedText } from '#infrastructure';
 import type { NotifierConfig } from './config.ts';
+
+const tokenRules = {
+  what: 'the token of a webhook',
+  origin: 'webhook.tokenFile of the plugin notifier',
+  exposedCode: 'PLUGIN_TOKEN_EXPOSED',
+} as const;
 
 type Webhook = NonNullable<NotifierConfig['webhook']>;
 
-/** POSTs a notice as JSON; any 2xx will do. Throws `PLUGIN_WEBHOOK_FAILED`. */
+/**
+ * POSTs a notice as JSON, by the proxy of the environment; any 2xx will do. Throws `PLUGIN_WEBHOOK_FAILED`, `DAAS_PROXY_INVALID`, and
+ * for a token file that others can read or change `PLUGIN_TOKEN_EXPOSED`, `DAAS_FILE_UNTRUSTED`.
+ */
 export async function postNotice(
   { url, tokenFile }: Webhook,
   notice: SentNotice,
   signal: AbortSignal,
 ): Promise<void> {
-  const token = tokenFile === undefined ? undefined : (await readFile(tokenFile, 'utf8')).trim();
-  const response = await fetch(url, {
+  const token = tokenFile === undefined ? undefined : (await readTrustedText(tokenFile, tokenRules)).trim();
+  const response = await fetchByProxy(url, {
     method: 'POST',
     // A redirect would take the token elsewhere.
     redirect: 'error',
@@ -22,6 +31,7 @@ export async function postNotice(
     },
     body: JSON.stringify(notice),
   }).catch((cause: unknown) => {
+    if (errorFacts(cause).code !== undefined) throw cause;
     throw failed(url, messageOf(cause), cause);
   });
   await response.body?.cancel();

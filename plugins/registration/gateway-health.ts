@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { errorFacts, type GatewayEntry } from 'k3s-daas/plugin';
+import { drawOf, errorFacts, type GatewayEntry } from 'k3s-daas/plugin';
 
 const shortestRestMs = 5_000;
 const longestRestMs = 300_000;
@@ -37,8 +36,7 @@ export class GatewayHealth {
     }
     const failures = (this.#records.get(id)?.failures ?? 0) + 1;
     const restMs = Math.min(longestRestMs, shortestRestMs * 2 ** Math.min(failures - 1, 30));
-    const drawn =
-      createHash('sha256').update(`${this.#nodeId} ${id} ${failures}`).digest().readUInt32BE(0) / 2 ** 32;
+    const drawn = drawOf(this.#nodeId, id, failures);
     this.#records.set(id, { failures, restsUntilMs: nowMs + restMs * (0.5 + drawn / 2) });
   }
 

@@ -25,9 +25,12 @@ export default definePlugin({
     clock: HostClock,
   },
   setup(scope, services) {
-    scope.provide(SealTokenSource, new NodeStake(scope, services));
+    const stake = new NodeStake(scope, services);
+    scope.provide(SealTokenSource, stake);
+    scope.on('registration.failed', ({ error }) => stake.answered(error.code));
     const keeper = new TokenKeeper(scope, services);
     scope.on('worker.registered', (registered) => {
+      stake.answered();
       keeper
         .follow(registered)
         // The next registration, or the next start, completes the exchange.

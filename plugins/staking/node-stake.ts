@@ -1,7 +1,9 @@
 import {
   type ChainReceipt,
+  type Clock,
   type Cluster,
   ConfigurationError,
+  errorFacts,
   formatSui,
   type HostControl,
   type Scope,
@@ -11,14 +13,19 @@ import {
   type StakeRecord,
   stakeEnding,
 } from 'k3s-daas/plugin';
+import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
-import { endedError, judgeAmount } from './judge.ts';
+import { endedError, judgeAmount, notVisibleYet } from './judge.ts';
+import { OldProof } from './old-proof.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
+import { TopUps } from './top-ups.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface StakingServices extends StandingServices {
   readonly control: HostControl;
+  readonly clock: Clock;
 }
 
 /**
@@ -29,6 +36,9 @@ export class NodeStake implements SealTokenSource {
   readonly #scope: Scope<StakingConfig>;
   readonly #services: StakingServices;
   readonly #standing: Standing;
+  readonly #withdrawals: Withdrawals;
+  readonly #oldProof: OldProof;
+  readonly #topUps: TopUps;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
@@ -36,10 +46,19 @@ export class NodeStake implements SealTokenSource {
     this.#scope = scope;
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
+    this.#withdrawals = new Withdrawals(scope, services.chain);
+    const allowance = new Allowance(services);
+    this.#topUps = new TopUps(scope, services, allowance);
+    this.#oldProof = new OldProof(scope, services, allowance);
+  }
+
+  /** After each registration; `code` of its refusal, if it was refused. */
+  answered(code?: string): void {
+    this.#oldProof.answered(code);
   }
 
   async find(signal: AbortSignal): Promise<SealedStake | undefined> {
-    const record = await this.#standing.liveRecord(signal);
+    const record = await this.#liveRecord(signal);
     if (!record) {
       await this.#refuseEnded(signal);
       return undefined;
@@ -52,7 +71,7 @@ export class NodeStake implements SealTokenSource {
   async obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake> {
     onPhase('stake');
     const settled = await this.#services.chain.settlePending(signal);
-    const existing = await this.#standing.liveRecord(signal);
+    const existing = await this.#liveRecord(signal);
     const made = existing ? settled : await this.#makeStake(signal);
     const record = existing ?? (await this.#standing.recordOf(made?.objectId ?? '', signal));
     if (settled?.objectId === record.id) this.#announceCreated(record, settled.digest);
@@ -62,6 +81,24 @@ export class NodeStake implements SealTokenSource {
     onPhase('seal');
     const tokenId = await this.#obtainToken(record, made, signal);
     return { recordId: record.id, tokenId, stakeMist: record.stakeMist };
+  }
+
+  /** A host that was away while the minimum was raised is asked by no gateway: it adds what is missing, as far as it may, and starts. */
+  async #liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
+    try {
+      return await this.#standing.liveRecord(signal);
+    } catch (error) {
+      const { code, details } = errorFacts(error);
+      if (code !== 'DAAS_STAKE_TOO_LOW') throw error;
+      const recordId = String(details.recordId);
+      // An earlier life may have been killed over it.
+      await this.#services.chain.settlePending(signal);
+      const record = await this.#standing.recordOf(recordId, signal);
+      const isToppedUp = await this.#topUps.ask(record, signal);
+      if (isToppedUp && (await this.#standing.recordOf(recordId, signal)).stakeMist === record.stakeMist)
+        throw notVisibleYet('top-up of the stake record', recordId);
+      return this.#standing.liveRecord(signal);
+    }
   }
 
   async preview(signal: AbortSignal): Promise<StakePreview> {
@@ -141,6 +178,8 @@ export class NodeStake implements SealTokenSource {
     if (this.#scope.config.stakeAgain) return;
     const ended = await this.#standing.endedRecord(signal);
     if (!ended) return;
+    // The host ends now, and is started again with the machine: so it is said at each start.
+    await this.#withdrawals.tell([ended], signal).catch(() => undefined);
     const ending = stakeEnding(ended, false);
     if (ending) this.#services.control.stop({ ...ending, source: 'chain' });
     throw endedError(ended);
@@ -155,8 +194,11 @@ export class NodeStake implements SealTokenSource {
     const { emit } = this.#scope;
     const { id: recordId, token } = record;
     if (token !== undefined) {
-      if ((await this.#standing.checkToken(token, signal)) === 'rotate')
-        return rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
+      const rotate = () =>
+        rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
+      if ((await this.#standing.checkToken(token, signal)) === 'rotate') return rotate();
+      const replaced = await this.#oldProof.replace(rotate);
+      if (replaced !== undefined) return replaced;
       const isMade = made?.objectId === token || made?.tokenId === token;
       if (made && isMade) emit('seal.minted', { tokenId: token, recordId, digest: made.digest });
       else emit('seal.found', { tokenId: token, recordId });

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import type { SealToken } from 'k3s-daas/plugin';
+import { drawOf, type SealToken } from 'k3s-daas/plugin';
 
 /** Every token is rotated before less than this share of its life is left. */
 const leastShare = 0.2;
@@ -27,9 +26,4 @@ export function isRotationDue({ token, epoch, longestLifeEpochs }: Situation): b
   const lifeEpochs = Number(token.expiresAtEpoch - token.issuedEpoch);
   const share = leastShare + spreadShare * drawOf(token.nodeId);
   return Number(epochsLeft({ token, epoch })) <= Math.ceil(lifeEpochs * share);
-}
-
-/** 0 ≤ x < 1, the same for the same node. */
-export function drawOf(nodeId: string): number {
-  return createHash('sha256').update(nodeId).digest().readUInt32BE(0) / 2 ** 32;
 }

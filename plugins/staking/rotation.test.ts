@@ -1,5 +1,5 @@
 import type { HostEvents } from 'k3s-daas/plugin';
-import { SealTokenSource } from 'k3s-daas/plugin';
+import { gatewayErrorCode, SealTokenSource } from 'k3s-daas/plugin';
 import { FakeClock, FakeStakeChain, fakeIdentity, loadPlugin, memoryJournal } from 'k3s-daas/plugin/testing';
 import { describe, expect, test } from 'vitest';
 import staking from './index.ts';
@@ -99,6 +99,66 @@ test('killed after the rotation was executed, the next process registers with th
   await world.clock.advance(3 * checkMs);
   expect(world.identity.fill).toBe(10);
   expect(world.chain.sent).toHaveLength(1);
+});
+
+describe('a gateway that admits the node only with a new proof of its stake', () => {
+  const refusal = {
+    nodeId,
+    error: { code: gatewayErrorCode('proof_too_old'), message: 'the newest proof is too old' },
+  };
+
+  async function refusedFor(ms: number, config: Readonly<Record<string, unknown>> = {}) {
+    const world = await registered(config, false);
+    const source = world.loaded.provided(SealTokenSource);
+    const obtain = async () => (await source.obtain(() => undefined, signal)).tokenId;
+    world.loaded.emit('registration.failed', refusal);
+    await world.clock.advance(ms);
+    world.loaded.emit('registration.failed', refusal);
+    return { ...world, obtain };
+  }
+
+  test('gets a rotated token after a minute, once in 30 days', async () => {
+    const world = await refusedFor(60_000);
+    await using loaded = world.loaded;
+    const tokenId = await world.obtain();
+    expect(tokenId).not.toBe(world.tokenId);
+    expect(world.chain.sent).toEqual(['rotate_seal_token']);
+    loaded.emit('registration.failed', refusal);
+    await world.clock.advance(60_000);
+    expect(await world.obtain()).toBe(tokenId);
+    expect(world.chain.sent).toHaveLength(1);
+    expect(loaded.facts('attention.needed')).toMatchObject([{ kind: 'rotation_asked' }]);
+  });
+
+  test.each([
+    ['before the minute is over, in which a probe may help', 59_000, {}, 0],
+    ['where the operator rotates', 60_000, { rotation: { mode: 'ask', checkMs } }, 1],
+  ] as const)('gets none %s', async (_when, ms, config, notices) => {
+    const world = await refusedFor(ms, config);
+    await using loaded = world.loaded;
+    expect(await world.obtain()).toBe(world.tokenId);
+    expect(world.chain.sent).toEqual([]);
+    expect(loaded.facts('attention.needed')).toHaveLength(notices);
+  });
+
+  test('gets none once another answer came in between', async () => {
+    const world = await refusedFor(60_000);
+    await using loaded = world.loaded;
+    world.register(loaded);
+    expect(await world.obtain()).toBe(world.tokenId);
+  });
+
+  test('is asked again with the token that there is, where the wallet is elsewhere', async () => {
+    const world = await refusedFor(60_000);
+    await using loaded = world.loaded;
+    world.chain.rotateSealToken = async () => {
+      throw new Error('the key of the wallet is not on this machine');
+    };
+    expect(await world.obtain()).toBe(world.tokenId);
+    expect(loaded.facts('attention.needed')).toMatchObject([
+      { kind: 'rotation_asked', summary: expect.stringContaining('could not be rotated') },
+    ]);
+  });
 });
 
 test('a token that expired while the host was away is rotated at the start', async () => {

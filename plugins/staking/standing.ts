@@ -3,6 +3,9 @@ import type { StakingConfig } from './config.ts';
 import { expiredError, foreignKeyError, judgeLiveRecord, notVisibleYet, worstEnded } from './judge.ts';
 import type { Terms } from './terms.ts';
 
+/** What was withdrawn long ago is of no interest. */
+const mostEarlier = 20;
+
 export interface StandingServices {
   readonly chain: StakeChain;
   readonly identity: NodeIdentity;
@@ -72,9 +75,21 @@ export class Standing {
     return worstEnded(records, { nodeId: identity.nodeId, wallet: chain.wallet });
   }
 
-  /** Remembers the record of this node, so that the end of it is known without the cluster's ring. */
-  remember(recordId: string): Promise<void> {
-    return this.#services.journal.write(this.#key, recordId);
+  /** Remembers the record of this node, so that the end of it is known without the cluster's ring, and those before it. */
+  async remember(recordId: string): Promise<void> {
+    const { journal } = this.#services;
+    const known = this.#known;
+    if (known === recordId) return;
+    if (known !== undefined)
+      await journal.write(this.#earlierKey, [...this.#earlier, known].slice(-mostEarlier));
+    await journal.write(this.#key, recordId);
+  }
+
+  /** The records that this node had before, as far as the chain shows them. */
+  async earlierRecords(signal: AbortSignal): Promise<readonly StakeRecord[]> {
+    if (this.#earlier.length === 0) return [];
+    const found = await this.#services.chain.records(this.#earlier, signal);
+    return [...found.values()].filter((record) => record !== undefined);
   }
 
   /** Remembers the terms that are accepted with a stake, to show what has changed before the next one. */
@@ -93,6 +108,15 @@ export class Standing {
   get #known(): string | undefined {
     const known = this.#services.journal.read(this.#key);
     return typeof known === 'string' ? known : undefined;
+  }
+
+  get #earlier(): readonly string[] {
+    const known = this.#services.journal.read(this.#earlierKey);
+    return Array.isArray(known) ? known.filter((id) => typeof id === 'string') : [];
+  }
+
+  get #earlierKey(): string {
+    return `earlier/${this.#services.chain.clusterId}`;
   }
 
   /** By cluster: a state directory may be used with another one, where this record means nothing. */

@@ -1,5 +1,7 @@
 import {
+  aborted,
   type Clock,
+  drawOf,
   errorFacts,
   errorFields,
   formatSui,
@@ -15,14 +17,18 @@ import {
 } from 'k3s-daas/plugin';
 import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
-import { drawOf, epochsLeft, isRotationDue } from './rotation-due.ts';
-import type { StandingServices } from './standing.ts';
+import { epochsLeft, isRotationDue } from './rotation-due.ts';
+import { Standing, type StandingServices } from './standing.ts';
 import { TopUps } from './top-ups.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface KeeperServices extends StandingServices {
   readonly control: HostControl;
   readonly clock: Clock;
 }
+
+/** A gateway repeats what it asks for with each heartbeat: the chain is read for it no more often than this. */
+const shortestRestMs = 10_000;
 
 type GatewayDirective = HostEvents['gateway.directive'];
 
@@ -44,6 +50,8 @@ export class TokenKeeper {
   readonly #services: KeeperServices;
   readonly #allowance: Allowance;
   readonly #topUps: TopUps;
+  readonly #standing: Standing;
+  readonly #withdrawals: Withdrawals;
   readonly #registered = Promise.withResolvers<void>();
   #current: WorkerRegistered | undefined;
   #asked: GatewayDirective | undefined;
@@ -56,6 +64,8 @@ export class TokenKeeper {
     this.#services = services;
     this.#allowance = new Allowance(services);
     this.#topUps = new TopUps(scope, services, this.#allowance);
+    this.#standing = new Standing(services, scope.config);
+    this.#withdrawals = new Withdrawals(scope, services.chain);
   }
 
   /** The gateway knows the key of this token: the earlier key is needed no longer. */
@@ -73,7 +83,7 @@ export class TokenKeeper {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.race([this.#registered.promise, abortOf(signal)]);
+    await Promise.race([this.#registered.promise, aborted(signal)]);
     const { checkMs } = this.#scope.config.rotation;
     // The hosts of a fleet that started together look again at different times.
     let delayMs = checkMs * drawOf(this.#services.identity.nodeId);
@@ -84,13 +94,15 @@ export class TokenKeeper {
     }
   }
 
-  /** Ends early when a gateway asks for something. */
+  /** Ends early when a gateway asks for something, and not before the shortest rest. */
   async #rest(delayMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#services;
+    const leastMs = Math.min(delayMs, shortestRestMs);
+    await clock.sleep(leastMs, signal).catch(() => undefined);
+    signal.throwIfAborted();
     if (this.#asked) return;
     this.#wake = new AbortController();
-    await this.#services.clock
-      .sleep(delayMs, AbortSignal.any([signal, this.#wake.signal]))
-      .catch(() => undefined);
+    await clock.sleep(delayMs - leastMs, AbortSignal.any([signal, this.#wake.signal])).catch(() => undefined);
     signal.throwIfAborted();
   }
 
@@ -99,6 +111,7 @@ export class TokenKeeper {
     this.#asked = undefined;
     try {
       const reading = await this.#read(signal);
+      await this.#tellWithdrawals(signal);
       if (!reading) return;
       // Beside it: a gateway repeats the directive with each heartbeat, and the token ends all the same.
       if (asked?.directive === 'top_up') await this.#answerTopUp(reading, signal);
@@ -106,6 +119,15 @@ export class TokenKeeper {
     } catch (error) {
       signal.throwIfAborted();
       this.#scope.log.warn('The Seal token could not be looked after', errorFields(error));
+    }
+  }
+
+  async #tellWithdrawals(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#withdrawals.tell(await this.#standing.earlierRecords(signal), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#scope.log.warn('The earlier stakes could not be read', errorFields(error));
     }
   }
 
@@ -253,11 +275,4 @@ export async function rotateToken(
   await identity.rotation.adopt(tokenId, holderKey);
   emit('seal.rotated', { tokenId, earlierTokenId, recordId, digest });
   return tokenId;
-}
-
-function abortOf(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

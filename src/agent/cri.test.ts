@@ -162,9 +162,15 @@ describe('what a container allows', () => {
       cgroup: async () => ({ memory: { limitBytes: 1000, usedBytes: 250 }, cpu: { limitCpus: 2, usedMs } }),
     });
     await limited();
-    clock.nowMs = 1_000;
-    usedMs = 500;
+    clock.nowMs = 10_000;
+    usedMs = 5_000;
     expect(await limited()).toMatchObject({ cpuPercent: 25, memoryPercent: 25 });
+    // Who asks every second gets the last five.
+    for (let second = 11; second <= 20; second += 1) {
+      clock.nowMs = second * 1_000;
+      usedMs += 1_000;
+      expect(await limited()).toMatchObject({ cpuPercent: second < 15 ? expect.any(Number) : 50 });
+    }
     expect(limitedCpuPercent(undefined, { limitCpus: 1, usedMs: 1 }, 5)).toBeUndefined();
     const free = usageMeter({
       dataDir: () => directory,

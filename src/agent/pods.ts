@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '#base';
+import { fileIdentity } from '#infrastructure';
 import {
   isOwnProgram,
   killProcess,
@@ -52,27 +52,22 @@ function flagOf(words: readonly string[], name: string): string | undefined {
  * service manager may give every life of the host its own mount namespace (`PrivateTmp=`); the pods of an earlier life count.
  */
 async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
-  const [home, here] = await Promise.all([mountNamespace('self'), fileIdentity(dirname(address))]);
+  const [home, here] = await Promise.all([mountNamespace('self'), identityOf(dirname(address))]);
   const shims: PodShim[] = [];
   for (const process of all ?? (await runningProcesses())) {
     const sandboxId = podShimId(process.commandLine, address);
     if (sandboxId === undefined || !(await isOwnProgram(process, shimProgram))) continue;
     const isOurs =
       (await mountNamespace(process.pid)) === home ||
-      (here !== undefined && (await fileIdentity(`/proc/${process.pid}/root${dirname(address)}`)) === here);
+      (here !== undefined && (await identityOf(`/proc/${process.pid}/root${dirname(address)}`)) === here);
     if (isOurs) shims.push({ sandboxId, process });
   }
   return shims;
 }
 
-/** The identity of the file at a path; undefined when there is none, or it may not be read. */
-async function fileIdentity(path: string): Promise<string | undefined> {
-  try {
-    const { dev, ino } = await stat(path, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
-  }
+/** Undefined when there is no such file, or it may not be read. */
+function identityOf(path: string): Promise<string | undefined> {
+  return fileIdentity(path).catch(() => undefined);
 }
 
 /** How many pods run here, counted by sandbox. Needs no socket and no rights but a readable /proc. */

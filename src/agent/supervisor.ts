@@ -1,9 +1,10 @@
-import type { AgentStart, AgentState, AgentSupervisor, ResourceUsage } from '#plugin';
+import type { AgentStart, AgentState, AgentSupervisor, KubeletProof, ResourceUsage } from '#plugin';
 import { AgentContext, type SupervisorOptions } from './agent-context.ts';
 import { type Acceptance, inspectAgent } from './agent-plan.ts';
 import { type AgentRun, newRun, replaced, stopped } from './agent-run.ts';
 import { readClientCertificates } from './certificates.ts';
 import { criPods } from './cri.ts';
+import { keepShownKubelet, proveKubelet } from './kubelet-key.ts';
 import { nodePasswordFile } from './node-password.ts';
 import { countPods } from './pods.ts';
 import { probeReadiness } from './readiness.ts';
@@ -95,6 +96,14 @@ class K3sSupervisor implements AgentSupervisor {
 
   clientCertificates(): Promise<readonly string[]> {
     return readClientCertificates(this.#context.dataDir);
+  }
+
+  certificatesShown(certificates: readonly string[]): Promise<void> {
+    return keepShownKubelet(this.#context.dataDir, certificates);
+  }
+
+  async proveKubelet(text: string): Promise<KubeletProof | undefined> {
+    return proveKubelet((await this.#context.plan()).dataDir, text);
   }
 
   async needsCredential(signal: AbortSignal): Promise<boolean> {

@@ -52,16 +52,21 @@ interface Reading {
   readonly atMs: number;
 }
 
+/** CPU is measured over this time at least: several who ask must not shorten each other's. */
+const shortestWindowMs = 5_000;
+
 /**
- * Measures the machine, or the container around it where that has limits: CPU since the previous call (the first: since boot),
- * memory now, and the file system with k3s' data as an ordinary user sees it (df's "Use%").
+ * Measures the machine, or the container around it where that has limits: CPU since the newest earlier call that is five seconds
+ * old (the first: since boot), memory now, and the file system with k3s' data as an ordinary user sees it (df's "Use%").
  */
 export function usageMeter({
   dataDir,
   clock,
   cgroup = readCgroup,
 }: UsageSources): () => Promise<ResourceUsage> {
-  let before: Reading = { times: { busy: 0, total: 0 }, cgroup: undefined, atMs: 0 };
+  const boot: Reading = { times: { busy: 0, total: 0 }, cgroup: undefined, atMs: Number.NEGATIVE_INFINITY };
+  /** The oldest is that which the next call is measured against. */
+  let earlier: readonly Reading[] = [boot];
   return async () => {
     const [stat, meminfo, disk, limits] = await Promise.all([
       readFile('/proc/stat', 'utf8'),
@@ -70,9 +75,13 @@ export function usageMeter({
       cgroup(),
     ]);
     const now = { times: parseCpuTimes(stat), cgroup: limits, atMs: clock.monotonicMs() };
+    const known = earlier.findLastIndex(({ atMs }) => now.atMs - atMs >= shortestWindowMs);
+    earlier = earlier.slice(Math.max(0, known));
+    const [before = boot] = earlier;
+    // More often than once a second is of no use, and would be kept.
+    if (now.atMs - (earlier.at(-1) ?? boot).atMs >= 1_000) earlier = [...earlier, now];
     const limitedCpu = limitedCpuPercent(before.cgroup?.cpu, limits.cpu, now.atMs - before.atMs);
     const cpu = limitedCpu ?? cpuPercent(before.times, now.times);
-    before = now;
     const used = disk.blocks - disk.bfree;
     const { memory } = limits;
     return {

@@ -18,6 +18,7 @@ import {
   timestamp,
 } from './connector.fixture.ts';
 import { PROBLEMS } from './problems.ts';
+import { PATHS } from './wire.ts';
 
 closeAfterEach();
 
@@ -30,6 +31,53 @@ describe('what comes back', () => {
       isRetryable: kind.isRetryable,
       exitCode: kind.exitCode,
       details: { status: kind.status, reason: code, requestId: 'r1', retryAfterMs: 3_000 },
+    });
+  });
+
+  test.each([
+    ['seal_token_invalid', 'accepted', true],
+    ['record_not_found', 'accepted', true],
+    ['record_not_found', 'known', false],
+  ] as const)(
+    '%s: the gateway is shown the proofs of the stake once, which are %s there',
+    async (code, status, isRetryable) => {
+      const server = await serve((seen, response) =>
+        seen.request.url === PATHS.chainProof
+          ? reply(200, { status, objects: [] })(seen, response)
+          : reply(PROBLEMS[code].status, problem(code, PROBLEMS[code].status))(seen, response),
+      );
+      const asked: string[] = [];
+      const stakeProofs = async (id: string) => {
+        asked.push(id);
+        return ['{"proof":"of the token"}', '{"proof":"of the record"}'];
+      };
+      await using connection = connectTo(gatewayAt(server.url), { stakeProofs });
+      const refused = { code: `DAAS_GATEWAY_${code.toUpperCase()}` };
+      await expect(connection.register(registration)).rejects.toMatchObject({ ...refused, isRetryable });
+      await expect(connection.register(registration)).rejects.toMatchObject({
+        ...refused,
+        isRetryable: false,
+      });
+      expect(asked).toEqual([registration.sealTokenId]);
+      expect(server.seen.map(({ request }) => request.url)).toEqual([
+        PATHS.register,
+        PATHS.chainProof,
+        PATHS.chainProof,
+        PATHS.register,
+      ]);
+      expect(server.seen[1]?.body).toBe('{"proof":"of the token"}');
+      // Nothing of the host goes there: the route is open to anybody.
+      expect(server.seen[1]?.request.headers['x-seal-token']).toBeUndefined();
+    },
+  );
+
+  test('a gateway that takes no proofs refuses as before', async () => {
+    const code = 'seal_token_invalid';
+    const server = await serve(reply(401, problem(code, 401)));
+    await using connection = connectTo(gatewayAt(server.url), { stakeProofs: async () => ['{}'] });
+    await expect(connection.register(registration)).rejects.toMatchObject({
+      code: 'DAAS_GATEWAY_SEAL_TOKEN_INVALID',
+      isRetryable: false,
     });
   });
 

@@ -10,7 +10,7 @@ import { Secret, systemClock } from '#base';
 import type { GatewayEntry } from '#domain';
 import type { Challenge } from '#plugin';
 import { createProofSigner, nodeKeyFromSeed } from '#seal';
-import { createGatewayConnector } from './connector.ts';
+import { type ConnectorOptions, createGatewayConnector } from './connector.ts';
 import { spkiPin } from './tls.ts';
 
 export const tls = await makeTls();
@@ -93,7 +93,7 @@ export function gatewayAt(url: string, tlsPins: readonly Uint8Array[] = [spkiPin
   };
 }
 
-export function connectTo(gateway: GatewayEntry, options: { ca?: string; timeoutMs?: number } = {}) {
+export function connectTo(gateway: GatewayEntry, options: Partial<ConnectorOptions> = {}) {
   return createGatewayConnector({ signer, clock: systemClock, timeoutMs: 3_000, ...options }).connect(
     gateway,
   );

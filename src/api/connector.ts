@@ -7,15 +7,24 @@ import type {
   GatewayConnector,
   HeartbeatReply as Heartbeat,
   HeartbeatRequest,
+  KubeletProof,
   LeaveRequest,
   RegisterRequest,
   Registration,
   ShowCertificatesRequest,
   VouchedCertificates,
 } from '#plugin';
-import { MACHINE_CLAIMS, type Machine, PROOF_HEADER, type ProofFreshness, type ProofSigner } from '#seal';
+import {
+  kubeletStatement,
+  MACHINE_CLAIMS,
+  type Machine,
+  PROOF_HEADER,
+  type ProofFreshness,
+  type ProofSigner,
+} from '#seal';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
+import { handOverProofs, isStakeUnseen, type StakeProofs } from './stake-proofs.ts';
 import { createTransport, type HttpReply, type Transport } from './transport.ts';
 import {
   type CertificatesBody,
@@ -36,6 +45,10 @@ export interface ConnectorOptions {
   readonly clock: Clock;
   /** Where this host runs; signed for gateways that read it. */
   readonly machine?: Machine | undefined;
+  /** Signs with the kubelet's client key; asked at registrations, for gateways that take it. */
+  readonly proveKubelet?: ((text: string) => Promise<KubeletProof | undefined>) | undefined;
+  /** Shown to a gateway that does not find the stake. */
+  readonly stakeProofs?: StakeProofs | undefined;
   /** PEM; used only for gateways whose entry on chain has no TLS pin. */
   readonly ca?: string;
   /** For one request, the TLS handshake included. */
@@ -50,7 +63,8 @@ export interface ConnectorOptions {
  * `DAAS_GATEWAY_PIN_MISMATCH`, `DAAS_GATEWAY_UNPINNED`, `DAAS_GATEWAY_URL_INSECURE`, `DAAS_GATEWAY_REPLY_INVALID`.
  */
 export function createGatewayConnector(options: ConnectorOptions): GatewayConnector {
-  return { connect: (gateway) => createConnection(gateway, options) };
+  const shown = new Set<string>();
+  return { connect: (gateway) => createConnection(gateway, options, shown) };
 }
 
 /** What every request of a connection works with. */
@@ -61,13 +75,19 @@ interface ConnectionContext {
   readonly transport: Transport;
   readonly time: GatewayTime;
   readonly machine: Machine | undefined;
+  readonly proveKubelet: ConnectorOptions['proveKubelet'];
+  readonly stakeProofs: StakeProofs | undefined;
+  /** Gateway and token of the proofs that were handed over: a gateway takes few of one address. */
+  readonly shown: Set<string>;
   /** Said by the last challenge. */
   readsMachine: boolean;
+  takesKubeletProof: boolean;
 }
 
 function createConnection(
   gateway: GatewayEntry,
-  { signer, clock, ca, machine, timeoutMs = 10_000 }: ConnectorOptions,
+  { signer, clock, ca, machine, proveKubelet, stakeProofs, timeoutMs = 10_000 }: ConnectorOptions,
+  shown: Set<string>,
 ): GatewayConnection {
   const transport = createTransport({ gateway, ca, timeoutMs });
   const time = createGatewayTime(clock);
@@ -78,7 +98,11 @@ function createConnection(
     transport,
     time,
     machine,
+    proveKubelet,
+    stakeProofs,
+    shown,
     readsMachine: false,
+    takesKubeletProof: false,
   };
   return {
     gateway,
@@ -107,6 +131,7 @@ async function challenge(
   const answer = await transport.send({ method: 'GET', path, isAnsweredAtOnce: true, signal });
   const reply = read(context, answer, { schema: ChallengeReply, sentAtMs });
   context.readsMachine = MACHINE_CLAIMS.every((claim) => reply.proof_claims?.includes(claim));
+  context.takesKubeletProof = reply.kubelet_proof === true;
   return toChallenge(reply);
 }
 
@@ -118,10 +143,37 @@ async function register(
   const { signer, time, clock } = context;
   const { sealTokenId } = request;
   const freshness = { kind: 'nonce', nonce: request.challenge.nonce } as const;
-  const body = registerBody(signer.nodeId, time.nowMs(), request);
+  const kubelet = await kubeletProof(context, request);
+  const body = { ...registerBody(signer.nodeId, time.nowMs(), request), ...(kubelet && { kubelet }) };
   const schema = RegisterReply;
-  const reply = await post(context, { path: PATHS.register, body, sealTokenId, freshness, schema }, signal);
+  const asked = { path: PATHS.register, body, sealTokenId, freshness, schema };
+  const reply = await post(context, asked, signal).catch(async (refusal: unknown) => {
+    throw await shownProofs(context, refusal, sealTokenId, signal);
+  });
   return toRegistration(reply, clock);
+}
+
+/** A host that cannot sign registers all the same: only a node whose key is used in two places needs it. */
+async function kubeletProof(
+  { signer, gateway, proveKubelet, takesKubeletProof }: ConnectionContext,
+  { challenge: { nonce } }: RegisterRequest,
+): Promise<KubeletProof | undefined> {
+  if (!proveKubelet || !takesKubeletProof) return undefined;
+  const text = kubeletStatement({ gatewayId: gateway.id, nodeId: signer.nodeId, nonce });
+  return proveKubelet(text).catch(() => undefined);
+}
+
+/** Once for each gateway and token: what did not help is not shown again. */
+async function shownProofs(
+  { gateway, transport, stakeProofs, shown }: ConnectionContext,
+  refusal: unknown,
+  sealTokenId: string,
+  signal: Signal,
+): Promise<unknown> {
+  const name = `${gateway.id} ${sealTokenId}`;
+  if (!stakeProofs || shown.has(name) || !isStakeUnseen(refusal)) return refusal;
+  shown.add(name);
+  return handOverProofs(refusal, await stakeProofs(sealTokenId).catch(() => []), transport, signal);
 }
 
 async function heartbeat(

@@ -42,6 +42,8 @@ export const ChallengeReply = z.object({
   reason: z.string().nullable(),
   /** Claims that this gateway reads beyond those that every gateway does: others reject what they do not know. */
   proof_claims: z.array(z.string()).optional(),
+  /** This gateway takes `kubelet` in a registration: others reject what they do not know. */
+  kubelet_proof: z.boolean().optional(),
 });
 export type ChallengeReply = z.infer<typeof ChallengeReply>;
 
@@ -49,6 +51,15 @@ export type ChallengeReply = z.infer<typeof ChallengeReply>;
 const HostFacts = z
   .record(z.string().min(1).max(64), z.union([z.string().max(256), z.number()]))
   .refine((facts) => Object.keys(facts).length <= 32, 'must have at most 32 members');
+
+/** PEM; k3s writes a certificate and the authorities above it. */
+const CertificatePem = z.string().min(1).max(16_384);
+
+/** Who else than a thief of the node key has this: the client key of the node's kubelet has signed the challenge. */
+const KubeletProof = z.strictObject({
+  certificate: CertificatePem,
+  signature: z.string().regex(/^[A-Za-z0-9_-]{1,1024}$/, 'must be base64url'),
+});
 
 export const RegisterBody = z.strictObject({
   node_id: NodeIdText,
@@ -58,6 +69,7 @@ export const RegisterBody = z.strictObject({
     .string()
     .refine(isNodePasswordHash, "must have the form of k3s' node password hash, `$1:<salt>:15:8:1:<key>`"),
   host: HostFacts,
+  kubelet: KubeletProof.optional(),
 });
 export type RegisterBody = z.infer<typeof RegisterBody>;
 
@@ -101,9 +113,6 @@ export const HeartbeatReply = z.object({
   directives: z.array(z.object({ kind: z.string().max(64), reason: z.string().max(256) })).max(16),
 });
 export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
-
-/** PEM; k3s writes a certificate and the authorities above it. */
-const CertificatePem = z.string().min(1).max(16_384);
 
 export const CertificatesBody = z.strictObject({
   node_id: NodeIdText,

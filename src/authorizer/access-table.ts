@@ -36,18 +36,31 @@ export const initialRules: AccessRules = {
   isSettling: true,
 };
 
-/** The decision table, held by fingerprint: a question costs three look-ups. */
+/** A certificate for which a live stake vouches. */
+interface LiveVouch extends Pick<Vouch, 'nodeId' | 'identity'> {
+  /** The user that its node is for the API server: `system:node:<node id>`. */
+  readonly nodeUser: string;
+}
+
+/**
+ * The decision table. Certificates are held by what the API server calls them, `X509SHA256=<hex>`: nearly every question is one
+ * look-up with a string that came with it, and nothing is cut or joined.
+ */
 export interface AccessTable {
   rules(): AccessRules;
   isOperators(nodeName: string): boolean;
-  isServers(fingerprint: string): boolean;
+  isServers(credentialId: string): boolean;
   isImpersonator(user: string): boolean;
   standingOf(nodeName: string): NodeAccess['standing'] | undefined;
-  vouchOf(fingerprint: string): Pick<Vouch, 'nodeId' | 'identity'> | undefined;
+  vouchOf(credentialId: string): LiveVouch | undefined;
   setRules(rules: AccessRules): void;
   setNode(node: NodeAccess): void;
   forget(nodeId: string): void;
 }
+
+export const NODE_USER = 'system:node:';
+
+const credentialIdOf = (fingerprint: string): string => `X509SHA256=${fingerprint}`;
 
 export function createAccessTable(): AccessTable {
   let rules = initialRules;
@@ -55,34 +68,38 @@ export function createAccessTable(): AccessTable {
   let servers: ReadonlySet<string> = new Set();
   let impersonators: ReadonlySet<string> = new Set();
   const nodes = new Map<string, NodeAccess>();
-  const vouches = new Map<string, Pick<Vouch, 'nodeId' | 'identity'>>();
+  const vouches = new Map<string, LiveVouch>();
 
   function forget(nodeId: string): void {
     // Another node may have shown it since.
-    for (const { fingerprint } of nodes.get(nodeId)?.vouches ?? [])
-      if (vouches.get(fingerprint)?.nodeId === nodeId) vouches.delete(fingerprint);
+    for (const { fingerprint } of nodes.get(nodeId)?.vouches ?? []) {
+      const id = credentialIdOf(fingerprint);
+      if (vouches.get(id)?.nodeId === nodeId) vouches.delete(id);
+    }
     nodes.delete(nodeId);
   }
 
   return {
     rules: () => rules,
     isOperators: (nodeName) => operators.has(nodeName),
-    isServers: (fingerprint) => servers.has(fingerprint),
+    isServers: (credentialId) => servers.has(credentialId),
     isImpersonator: (user) => impersonators.has(user),
     standingOf: (nodeName) => nodes.get(nodeName)?.standing,
-    vouchOf: (fingerprint) => vouches.get(fingerprint),
+    vouchOf: (credentialId) => vouches.get(credentialId),
     setRules(next) {
       rules = next;
       operators = new Set(next.operatorsNames);
-      servers = new Set(next.serverFingerprints);
+      servers = new Set(next.serverFingerprints.map(credentialIdOf));
       impersonators = new Set(next.impersonators);
     },
     setNode(node) {
       forget(node.nodeId);
       nodes.set(node.nodeId, node);
       if (node.standing !== 'live') return;
+      const { nodeId } = node;
+      const nodeUser = NODE_USER + nodeId;
       for (const { fingerprint, identity } of node.vouches)
-        vouches.set(fingerprint, { nodeId: node.nodeId, identity });
+        vouches.set(credentialIdOf(fingerprint), { nodeId, identity, nodeUser });
     },
     forget,
   };

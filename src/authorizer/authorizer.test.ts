@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
@@ -51,7 +52,11 @@ class Bench implements AsyncDisposable {
     while (!(await isDone())) await systemClock.sleep(20);
   }
 
-  async ask(body: unknown, client: KeyAndCertificate | undefined = this.client) {
+  async ask(
+    body: unknown,
+    client: KeyAndCertificate | undefined = this.client,
+    agent: Agent | false = false,
+  ) {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; json: unknown }>();
     const outgoing = request(
       {
@@ -60,7 +65,7 @@ class Bench implements AsyncDisposable {
         method: 'POST',
         ca: this.server.cert,
         ...(client && { cert: client.cert, key: client.key }),
-        agent: false,
+        agent,
         timeout: 5_000,
       },
       (incoming) => {
@@ -153,6 +158,26 @@ describe('the authorizer in its own process', () => {
     await expect(bench.ask(review(), { ...server })).rejects.toThrow();
   });
 
+  test('answers the API server beside a crowd of connections that shake no hands, and keeps its connection', async () => {
+    await using bench = await Bench.start();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    using crowd = new DisposableStack();
+    crowd.defer(() => agent.destroy());
+    let cut = 0;
+    expect((await bench.ask(review(), bench.client, agent)).status).toBe(200);
+    for (let count = 0; count < 300; count += 1) {
+      const socket = connect(bench.authorizer.port() ?? 0, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.once('close', () => (cut += 1));
+      crowd.defer(() => socket.destroy());
+    }
+    await bench.until(() => cut > 200);
+    expect((await bench.ask(review())).status).toBe(200);
+    const [before] = Object.values(agent.freeSockets).flat();
+    expect((await bench.ask(review(), bench.client, agent)).status).toBe(200);
+    expect(Object.values(agent.freeSockets).flat()).toEqual([before]);
+  });
+
   test('that hangs is ended by the watchdog, and the next one starts with everything', async () => {
     await using bench = await Bench.start(500);
     bench.authorizer.setNodes([live]);
@@ -164,7 +189,7 @@ describe('the authorizer in its own process', () => {
     expect(await bench.ask(review('v1', undefined, ['b'.repeat(64)]))).toMatchObject({
       json: denied('not-vouched'),
     });
-  }, 30_000);
+  }, 60_000);
 
   test('that is killed is started again', async () => {
     await using bench = await Bench.start();
@@ -179,5 +204,5 @@ describe('the authorizer in its own process', () => {
     await bench.until(() => bench.authorizer.port() !== before);
     await bench.until(() => bench.authorizer.port() !== undefined);
     expect((await bench.ask(review())).status).toBe(200);
-  }, 30_000);
+  }, 60_000);
 });

@@ -48,6 +48,8 @@ interface State extends AuthorizerOptions {
 
 const restart = { baseMs: 100, maxMs: 5_000 };
 const pingEveryMs = 1_000;
+/** Until it listens nobody waits for it: a busy machine may take long to load it. */
+const startPatienceMs = 60_000;
 
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const state: State = {
@@ -140,7 +142,7 @@ async function watch(state: State, child: ChildProcess, signal: AbortSignal): Pr
       silentSinceMs = clock.monotonicMs();
       id += 1;
       send(state, { kind: 'ping', id });
-    } else if (clock.monotonicMs() - silentSinceMs > patienceMs) {
+    } else if (clock.monotonicMs() - silentSinceMs > (isListening(state) ? patienceMs : startPatienceMs)) {
       log.error('The authorizer does not answer and is ended', { event: 'authorizer.stuck' });
       child.kill('SIGKILL');
       return;
@@ -148,6 +150,8 @@ async function watch(state: State, child: ChildProcess, signal: AbortSignal): Pr
     await clock.sleep(Math.min(pingEveryMs, patienceMs), signal).catch(() => undefined);
   }
 }
+
+const isListening = ({ listeningPort }: State): boolean => listeningPort !== undefined;
 
 function take(state: State, message: FromAuthorizer): void {
   const { log, onDenials, rules } = state;

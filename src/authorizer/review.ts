@@ -71,5 +71,10 @@ function membersOf(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const textsOf = (value: unknown): readonly string[] =>
-  Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+/** The array itself where it holds nothing else, as that of an API server does: a copy of each would cost more than the answer. */
+function textsOf(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) return [];
+  return value.every(isText) ? value : value.filter(isText);
+}

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import { guardConnections } from '#infrastructure';
 import type { AccessTable } from './access-table.ts';
 import { type Denial, judgeAccess } from './judge-access.ts';
 import { noOpinionOf, readReview, refusalOf } from './review.ts';
@@ -21,6 +22,8 @@ export interface WebhookOptions {
   readonly onUnreadable: () => void;
 }
 
+/** Connections that have not shown the API server's certificate. */
+const mostStrangers = 64;
 /** What an API server sends has a few kilobytes; groups and extras of a user can add some. */
 const bodyLimitBytes = 256 * 1024;
 
@@ -54,14 +57,16 @@ export function createWebhook({ tls, table, onDenial, onUnreadable }: WebhookOpt
       minVersion: 'TLSv1.2',
       // The API server keeps its connections: an idle one that we close could carry a question at that moment.
       keepAliveTimeout: 0,
-      // A connection that never shakes hands would hold one of the places.
-      handshakeTimeout: 5_000,
       headersTimeout: 5_000,
       requestTimeout: 5_000,
     },
     (request, response) => take(request, response, answer),
   );
-  server.maxConnections = 512;
+  // Anything on this machine can connect: what is not the API server makes room for it, and is gone when it shakes no hands.
+  const connections = guardConnections(server, { most: mostStrangers, handshakeMs: 5_000 });
+  server.on('secureConnection', (socket) => {
+    if (socket.authorized) connections.of(socket)?.keepFor('the API server');
+  });
   return server;
 }
 

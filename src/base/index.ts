@@ -1,6 +1,8 @@
+export { aborted } from './aborted.ts';
 export { type Backoff, backoffDelayMs } from './backoff.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { displayJson, displayLines, displayText } from './display.ts';
+export { drawOf } from './draw.ts';
 export { ERROR_CODES, type ErrorCode, gatewayErrorCode, isErrorCode } from './error-codes.ts';
 export {
   ConfigurationError,

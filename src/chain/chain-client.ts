@@ -25,7 +25,10 @@ import { createLookout, type Freshness, type Lookout } from './lookout.ts';
 import type { ObjectProofs } from './object-proofs.ts';
 import { CLOCK_ID, clockOf, type ReadObject, readEpoch, readObjects } from './object-reads.ts';
 import { openProofs, type ProofOptions } from './open-proofs.ts';
+import type { ProofStore } from './proof/index.ts';
+import type { View, ViewOptions } from './proven-views.ts';
 import { takeProof } from './pushed-proof.ts';
+import { stakeProofs } from './stake-proofs.ts';
 import { readTyped } from './typed-reads.ts';
 
 export interface ChainClientOptions extends ProofOptions {
@@ -39,6 +42,8 @@ export interface ChainClientOptions extends ProofOptions {
   readonly timeoutMs?: number;
   /** How long a failing read is retried, over all endpoints; default 2 s. With 0 each is asked once. */
   readonly retryForMs?: number;
+  /** Called with a stake record that has changed, as the cluster says, while no endpoint shows the change. */
+  readonly onHidden?: (recordId: string) => void;
   /** Allow http:// endpoints on other machines. */
   readonly allowInsecure?: boolean;
   /** For tests that cut a connection at a given moment. */
@@ -54,8 +59,15 @@ export interface ChainClient extends ChainReader {
   /** The cluster object as stored, with version and the chain's clock. */
   clusterState(signal?: AbortSignal): Promise<ClusterSnapshot>;
   proposal(id: string, signal?: AbortSignal): Promise<SlashProposal | undefined>;
+  /** The proofs of a token and its stake record that are kept, as proof files for a gateway that lacks them. */
+  stakeProofs(tokenId: string): Promise<readonly string[]>;
   /** Takes a proof file that somebody brought; returns the ids of what is newer than what was known. */
   takeProof(text: string): Promise<readonly string[]>;
+  /**
+   * Takes what a transaction of this program's own has seen of shared objects; older versions count as not read from then on.
+   * `undefined` where nothing is proven.
+   */
+  takeView(transaction: string, options: ViewOptions): Promise<View | undefined>;
   /** How new what is proven is; `undefined` where nothing is proven. */
   freshness(): Freshness | undefined;
   /** Spendable SUI of an address. */
@@ -68,6 +80,8 @@ export interface ClusterSnapshot {
   readonly nowMs: number;
   /** The chain's time of its last write; `undefined` where nothing is proven. */
   readonly writtenAtMs: number | undefined;
+  /** The chain's time of the last probe that found this version to be the newest. */
+  readonly probedAtMs: number | undefined;
 }
 export interface Balance {
   /** In coin objects: what this project spends. */
@@ -87,6 +101,8 @@ interface Reading {
   readonly deployment: Deployment;
   readonly endpoints: Endpoints;
   readonly proofs: ObjectProofs | undefined;
+  readonly store: ProofStore | undefined;
+  readonly onHidden: ((recordId: string) => void) | undefined;
   readonly lookout: Lookout | undefined;
   readonly clock: Clock;
   /** The sequence of the last change of each record that the newest cluster names. */
@@ -113,15 +129,17 @@ export function createChainClient(options: ChainClientOptions): ChainClient {
       await clusterState(signal);
     },
     cluster: async (signal) => {
-      const { state, version, nowMs, writtenAtMs } = await clusterState(signal);
-      return { ...clusterFacts(state, version, nowMs), writtenAtMs };
+      const { state, version, nowMs, ...times } = await clusterState(signal);
+      return { ...clusterFacts(state, version, nowMs), ...times };
     },
     records: (ids, signal) => readRecords(reading, ids, signal),
     tokens: (ids, signal) => readTokens(reading, ids, signal),
     proposal: (id, signal) => readProposal(reading, id, signal),
     liveRecordOf: (nodeId, signal) => readLiveRecord(reading, nodeId, signal),
     point: (signal) => readPoint(endpoints, signal),
+    stakeProofs: (tokenId) => stakeProofs(reading, tokenId),
     takeProof: async (text) => (reading.proofs ? takeProof(reading.proofs, deployment, text) : []),
+    takeView: async (transaction, view) => reading.proofs?.takeView(transaction, view),
     freshness: () => reading.lookout?.freshness(),
     balance: (address, signal) => readBalance(endpoints, address, signal),
   };
@@ -143,7 +161,9 @@ function startReading(options: ChainClientOptions): Reading {
   const { clock } = options;
   const { clusterId } = deployment;
   const lookout = proofs && createLookout({ endpoints, proofs, clusterId, nowMs: () => clock.monotonicMs() });
-  return { deployment, endpoints, proofs, lookout, clock, changes: new Map(), recordsTable: undefined };
+  const { proofStore: store, onHidden } = options;
+  const shared = { deployment, endpoints, proofs, store, onHidden, lookout, clock };
+  return { ...shared, changes: new Map(), recordsTable: undefined };
 }
 
 /** How long the first reading waits for endpoints that may know a newer cluster than the one that answered first. */
@@ -189,7 +209,8 @@ async function readCluster(reading: Reading, signal?: AbortSignal): Promise<Clus
     const state = decodeCluster(object.content);
     reading.recordsTable = state.nodes.id;
     if (proofs) reading.changes = changesIn(clusterFacts(state, object.version, nowMs));
-    return { state, version: object.version, nowMs, writtenAtMs: object.writtenAtMs };
+    const { version, writtenAtMs, probedAtMs } = object;
+    return { state, version, nowMs, writtenAtMs, probedAtMs };
   }, signal);
 }
 
@@ -214,14 +235,16 @@ function changesIn({ criticalRing, otherRing }: Cluster): ReadonlyMap<string, bi
 }
 
 function readRecords(reading: Reading, ids: readonly string[], signal?: AbortSignal) {
-  const decode = ({ content, writtenAtMs }: ReadObject): StakeRecord | undefined => {
-    const record = { ...recordFacts(content), writtenAtMs };
+  const decode = ({ content, writtenAtMs, probedAtMs }: ReadObject): StakeRecord | undefined => {
+    const record = { ...recordFacts(content), writtenAtMs, probedAtMs };
     return record.cluster === reading.deployment.clusterId ? record : undefined;
   };
   const type = typeIn(reading.deployment, staking.MODULE, 'StakeRecord');
   // A record from before the change that the proven cluster names: this endpoint is behind, or hides the change.
   const isStale = ({ id, lastSequence }: StakeRecord) => lastSequence < (reading.changes.get(id) ?? 0n);
-  return readTyped(reading, { what: 'stake records', ids, type, decode, isStale }, signal);
+  const { onHidden } = reading;
+  const read = { what: 'stake records', ids, type, decode, isStale, onHidden, isAskedOfAll: true };
+  return readTyped(reading, read, signal);
 }
 
 function readTokens(reading: Reading, ids: readonly string[], signal?: AbortSignal) {

@@ -146,10 +146,12 @@ function lastDropped(rings: readonly clusterModule.Ring[]): bigint {
 
 function parameterFacts(state: ParameterState): ClusterParameters {
   const [reads = 0n, worker = 0n, everything = 0n] = state.tiers.map(({ stakeMist }) => stakeMist);
+  const [basic = [], standard = [], premium = []] = state.tiers.map(({ permissions }) => permissions);
   return {
     minimumWorkerStakeMist: state.minimumStakeMist,
     minimumTopUpMist: state.minimumTopUpMist,
     tiersMist: [reads, worker, everything],
+    tierPermissions: [basic, standard, premium],
     unbondingMs: Number(state.unbondingMs),
     longestTokenLifeEpochs: state.maximumTokenEpochs,
     slashThreshold: Number(state.slashThreshold),

@@ -1,5 +1,5 @@
 import { normalizeSuiAddress } from '@mysten/sui/utils';
-import { backoffDelayMs, type Clock, DaasError, EXIT, messageOf } from '#base';
+import { type Clock, DaasError, EXIT, messageOf } from '#base';
 import type { ReadObject } from './object-reads.ts';
 import type {
   KeptProof,
@@ -11,7 +11,9 @@ import type {
   TransactionProof,
   TrustAnchors,
 } from './proof/index.ts';
-import { createProvenObjects, type ProvenObjects, type ProvenRead } from './proven-objects.ts';
+import { isContradiction, isFinal, withRetry } from './proof-failures.ts';
+import { createProvenObjects, type ProvenRead } from './proven-objects.ts';
+import { newestShown, takeView, unhide, type View, type Viewing, type ViewOptions } from './proven-views.ts';
 
 /** An object that was served and not proven: nothing is decided on it. */
 interface Unproven {
@@ -63,19 +65,23 @@ export interface ObjectProofs {
   newest(id: string): ProvenRead | undefined;
   /** Takes a proof that somebody brought. Returns the objects that it proves; throws `ProofError`. */
   accept(proof: TransactionProof): Promise<readonly ProvenRead[]>;
+  /**
+   * Takes what a transaction of this program's own has seen of shared objects: from then on an older version of one counts
+   * as not read. Waits until the transaction is certified, and throws what kept it from being proven.
+   */
+  takeView(transaction: string, options: ViewOptions): Promise<View>;
   /** The newest checkpoint time of all that was proven. */
   newestWrittenAtMs(): number | undefined;
 }
 
 const DEFAULT_WAIT_MS = 5_000;
-const RETRY = { baseMs: 100, maxMs: 1_000 };
+/** Proofs of one reading under way: each is three calls to a full node. */
+const MOST_AT_ONCE = 16;
 /** How often the committees are followed to the newest while nothing needs it: an epoch lasts a day. */
 const KEEP_UP_MS = 3_600_000;
 
 /** What all proofs of one client share. */
-interface Proving extends ObjectProofsOptions {
-  readonly objects: ProvenObjects;
-  readonly openProver: () => Promise<Prover>;
+interface Proving extends ObjectProofsOptions, Viewing {
   writtenAtMs: number | undefined;
   keptUpAtMs: number | undefined;
   /** The evidence of two signed checkpoints of one height. */
@@ -87,6 +93,7 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
   const { openProver, module } = proverOf(options);
   const proving: Proving = {
     ...options,
+    keep: (proven) => keep(proving, proven),
     objects: createProvenObjects(
       store,
       (kept) => restored(kept, module()),
@@ -96,11 +103,14 @@ export function createObjectProofs(options: ObjectProofsOptions): ObjectProofs {
     writtenAtMs: undefined,
     keptUpAtMs: undefined,
     fork: store?.fork(),
+    hidden: new Map(),
   };
   return {
     proven: (asked, source, signal) => provenOf(proving, asked, source, signal),
-    newest: (id) => proving.objects.get(normalizeSuiAddress(id)),
-    accept: (proof) => accept(proving, proof),
+    newest: (id) => newestShown(proving, normalizeSuiAddress(id)),
+    accept: (proof) => stoppingAtFork(proving, () => accept(proving, proof)),
+    takeView: (transaction, options) =>
+      stoppingAtFork(proving, () => takeView(proving, transaction, options)),
     newestWrittenAtMs: () => proving.writtenAtMs,
   };
 }
@@ -111,16 +121,21 @@ async function provenOf(
   source: Source,
   signal?: AbortSignal,
 ): Promise<Map<string, ProvenRead>> {
-  const entries = await Promise.all(
-    [...asked].map(async ([id, object]) => {
+  const proven = new Map<string, ProvenRead>();
+  // One iterator for all of them: each takes the next that nobody has taken.
+  const waiting = asked.entries();
+  const proveNext = async () => {
+    for (const [id, object] of waiting) {
       // A genuine object under the id of another one proves nothing of the one that was asked for.
       const isAsked = normalizeSuiAddress(id) === normalizeSuiAddress(object.id);
       if (!isAsked) refuseOther(proving, id, object, source);
-      return [id, isAsked ? await prove(proving, object, source, signal) : undefined] as const;
-    }),
-  );
+      const shown = isAsked ? await prove(proving, object, source, signal) : undefined;
+      if (shown) proven.set(id, shown);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(MOST_AT_ONCE, asked.size) }, proveNext));
   keepUp(proving);
-  return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
+  return proven;
 }
 
 async function prove(proving: Proving, object: ReadObject, source: Source, signal?: AbortSignal) {
@@ -128,13 +143,19 @@ async function prove(proving: Proving, object: ReadObject, source: Source, signa
   let isBySource = true;
   try {
     const prover = await proving.openProver();
+    const hidden = proving.hidden.get(normalizeSuiAddress(object.id));
+    if (hidden && hidden.version >= object.version) return await unhide(proving, hidden);
     const known = proving.objects.get(object.id);
     if (known && (known.version > object.version || known.digest === object.digest)) return known;
     let proven = await proveBy(prover, object, nodesBehind(source));
     isBySource = false;
     if (proving.archive) proven ??= await proveFromArchive(prover, object, proving.archive);
-    proven ??= await withRetry(() => prover.prove(object), proving, signal);
-    return keep(proving, proven);
+    proven ??= await withRetry(() => prover.prove(object), {
+      ...proving,
+      waitForMs: proving.waitForMs ?? DEFAULT_WAIT_MS,
+      signal,
+    });
+    return proving.keep(proven);
   } catch (error) {
     signal?.throwIfAborted();
     stopAtFork(proving, error);
@@ -151,17 +172,24 @@ async function prove(proving: Proving, object: ReadObject, source: Source, signa
 }
 
 async function accept(proving: Proving, proof: TransactionProof): Promise<readonly ProvenRead[]> {
+  const prover = await proving.openProver();
+  return (await prover.verify(proof)).map(proving.keep);
+}
+
+async function stoppingAtFork<T>(proving: Proving, body: () => Promise<T>): Promise<T> {
   assertNoFork(proving);
   try {
-    const prover = await proving.openProver();
-    return (await prover.verify(proof)).map((proven) => keep(proving, proven));
+    return await body();
   } catch (error) {
     stopAtFork(proving, error);
     throw error;
   }
 }
 
-function keep(proving: Proving, { object, writtenAtMs, proof }: Proven): ProvenRead {
+function keep(
+  proving: Proving,
+  { object, writtenAtMs, proof }: Pick<Proven, 'object' | 'writtenAtMs'> & Partial<Proven>,
+): ProvenRead {
   proving.writtenAtMs = Math.max(proving.writtenAtMs ?? 0, writtenAtMs);
   return proving.objects.keep(readOf({ object, writtenAtMs }), proof);
 }
@@ -247,31 +275,6 @@ function forkMessage(evidence: string): string {
   return `nothing of this chain is believed any more: ${evidence}. Ask the operators of Sui what happened; when it is settled, move away proofs.db in the state directory`;
 }
 
-/** Nothing that another node could mend, and nothing to go on with. */
-function isFinal(error: unknown): boolean {
-  return (
-    error instanceof DaasError &&
-    (error.details.reason === 'fork' || error.details.reason === 'trust-too-old')
-  );
-}
-
-async function withRetry<T>(
-  body: () => Promise<T>,
-  { clock, random = Math.random, waitForMs = DEFAULT_WAIT_MS }: ObjectProofsOptions,
-  signal?: AbortSignal,
-): Promise<T> {
-  const giveUpAtMs = clock.monotonicMs() + waitForMs;
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await body();
-    } catch (error) {
-      const delayMs = backoffDelayMs(attempt, RETRY, random);
-      if (!isPassing(error) || clock.monotonicMs() + delayMs > giveUpAtMs) throw error;
-      await clock.sleep(delayMs, signal);
-    }
-  }
-}
-
 /** One for each source: readers of the same endpoint share a proof. */
 const nodesOf = new WeakMap<Source, Nodes>();
 
@@ -299,25 +302,4 @@ async function proveFromArchive(prover: Prover, object: ReadObject, archive: Nod
     if (isFinal(error)) throw error;
     return undefined;
   }
-}
-
-/** Reasons that say that something was served which the validators did not sign; others say that the proof is missing. */
-const CONTRADICTIONS: ReadonlySet<unknown> = new Set([
-  'object-mismatch',
-  'object-not-written',
-  'contents-mismatch',
-  'effects-mismatch',
-  'events-mismatch',
-  'transaction-missing',
-  'signature-invalid',
-  'no-quorum',
-]);
-
-function isContradiction(error: unknown): boolean {
-  return error instanceof DaasError && CONTRADICTIONS.has(error.details.reason);
-}
-
-/** Not certified yet, or the node is away: the same question may be answered in a moment. */
-function isPassing(error: unknown): boolean {
-  return error instanceof DaasError && (error.isRetryable || error.details.reason === 'incomplete');
 }

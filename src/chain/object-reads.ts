@@ -15,6 +15,8 @@ export interface ReadObject {
   readonly previousTransaction: string;
   /** The chain's time of the checkpoint that it was written in; of proven objects alone. */
   readonly writtenAtMs?: number;
+  /** The chain's time of the last probe that found this version to be the newest; of proven objects alone. */
+  readonly probedAtMs?: number;
 }
 
 /** Objects by id, in batches of 50 (the SDK's); those that do not exist are missing from the map. */

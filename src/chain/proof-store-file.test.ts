@@ -1,6 +1,7 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { createObjectProofs } from './object-proofs.ts';
@@ -111,7 +112,7 @@ test('what is kept of another chain is forgotten', async () => {
 });
 
 test('the oldest proofs make room for new ones', async () => {
-  using store = openProofStore(file(), CHAIN, 2);
+  using store = openProofStore(file(), CHAIN, { mostProofs: 2 });
   const kept = (provenAtMs: number) => ({ version: 5n, provenAtMs, proof: honestChain.write });
   for (const [name, atMs] of [
     ['0xa', 1],
@@ -153,4 +154,30 @@ test('a file that is none is named, and not overwritten', async () => {
   expect(() => openProofStore(file(), CHAIN)).toThrow(
     expect.objectContaining({ code: 'DAAS_PROOF_STORE_DAMAGED', exitCode: 78 }),
   );
+});
+
+test('a database of something else is named too, and stays as it is', async () => {
+  {
+    using database = new DatabaseSync(file());
+    database.exec('CREATE TABLE notes (title TEXT)');
+  }
+  await chmod(file(), 0o600);
+  expect(() => openProofStore(file(), CHAIN)).toThrow(
+    expect.objectContaining({ code: 'DAAS_PROOF_STORE_DAMAGED', exitCode: 78 }),
+  );
+});
+
+test('a write that fails is said once, until one succeeds', () => {
+  const said: string[] = [];
+  using store = openProofStore(file(), CHAIN, { onFailure: (detail) => said.push(detail) });
+  const keep = () => store.keepFork('evidence');
+  const lock = new DatabaseSync(file());
+  lock.exec('BEGIN IMMEDIATE');
+  keep();
+  keep();
+  expect(said).toEqual([store.failure()]);
+  lock.exec('ROLLBACK');
+  lock.close();
+  keep();
+  expect(store.failure()).toBeUndefined();
 });

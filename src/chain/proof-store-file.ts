@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { ConfigurationError, messageOf } from '#base';
-import { openTrustedDatabase } from '#infrastructure';
+import { isDiskFull, openTrustedDatabase, writeFailure } from '#infrastructure';
 import type { KeptProof, ProofStore, TrustPin } from './proof/index.ts';
 import { formatPin, TrustAnchors } from './proof/trust-pin.ts';
 
@@ -21,14 +21,23 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS proofs_by_age ON proofs (proven_at_ms);
 `;
 
+export interface ProofStoreOptions {
+  readonly mostProofs?: number;
+  /** Called with the first of several writes in a row that fail. */
+  readonly onFailure?: (detail: string) => void;
+}
+
 /**
  * Committees and proofs in one sqlite file (mode 0600). It holds nothing that is secret, and nothing that cannot be had
  * again from a full node that has not pruned it.
  * @throws `DAAS_PROOF_STORE_DAMAGED` (exit 78), `DAAS_FILE_UNTRUSTED`.
  */
-export function openProofStore(path: string, chainId: string, mostProofs = MOST_PROOFS): ProofStore {
-  const database = openDatabase(path);
-  ownChain(database, chainId);
+export function openProofStore(
+  path: string,
+  chainId: string,
+  { mostProofs = MOST_PROOFS, onFailure }: ProofStoreOptions = {},
+): ProofStore {
+  const database = openDatabase(path, chainId);
   let failure: string | undefined;
 
   function write(body: () => void): void {
@@ -39,11 +48,11 @@ export function openProofStore(path: string, chainId: string, mostProofs = MOST_
       failure = undefined;
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
+      const isFirst = failure === undefined;
       failure = messageOf(error);
+      if (isFirst) onFailure?.(failure);
     }
   }
-  const note = (name: string) =>
-    database.prepare('SELECT value FROM notes WHERE name = ?').get(name)?.value as string | undefined;
   const keepNote = (name: string, value: string) =>
     write(() => {
       database.prepare('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(name, value);
@@ -65,18 +74,25 @@ export function openProofStore(path: string, chainId: string, mostProofs = MOST_
       return row && keptProofOf(row);
     },
     keepProof: (objectId, kept) => write(() => keepProof(database, objectId, kept, mostProofs)),
-    firstUse: () => {
-      const text = note('first use');
-      return text === undefined ? undefined : TrustAnchors.parse(JSON.parse(text));
-    },
+    firstUse: () => firstUseOf(database),
     keepFirstUse: (anchors) => keepNote('first use', JSON.stringify(anchors)),
-    fork: () => note('fork'),
+    fork: () => noteOf(database, 'fork'),
     keepFork: (evidence) => keepNote('fork', evidence),
     failure: () => failure,
     [Symbol.dispose]() {
       if (database.isOpen) database.close();
     },
   };
+}
+
+function noteOf(database: DatabaseSync, name: string): string | undefined {
+  return database.prepare('SELECT value FROM notes WHERE name = ?').get(name)?.value as string | undefined;
+}
+
+/** What was believed at the first start without a trust pin. */
+export function firstUseOf(database: DatabaseSync): TrustAnchors | undefined {
+  const text = noteOf(database, 'first use');
+  return text === undefined ? undefined : TrustAnchors.parse(JSON.parse(text));
 }
 
 /** What is kept of another chain says nothing about this one. */
@@ -87,7 +103,7 @@ function ownChain(database: DatabaseSync, chainId: string): void {
   database.prepare("INSERT INTO notes VALUES ('chain', ?)").run(chainId);
 }
 
-function stepsOf(database: DatabaseSync, pin: TrustPin) {
+export function stepsOf(database: DatabaseSync, pin: TrustPin) {
   const row = database.prepare('SELECT bytes FROM pinned WHERE pin = ?').get(formatPin(pin));
   if (!row) return undefined;
   const steps = database.prepare('SELECT summary, signature FROM steps ORDER BY number').all();
@@ -100,7 +116,7 @@ function stepsOf(database: DatabaseSync, pin: TrustPin) {
   };
 }
 
-function keptProofOf(row: Record<string, SQLOutputValue>): KeptProof {
+export function keptProofOf(row: Record<string, SQLOutputValue>): KeptProof {
   const bytes = (name: string) => row[name] as Uint8Array;
   return {
     version: BigInt(String(row.version)),
@@ -150,16 +166,24 @@ function keepProof(
       .run(count - mostProofs);
 }
 
-function openDatabase(path: string): DatabaseSync {
-  return openTrustedDatabase(path, {
+function openDatabase(path: string, chainId: string): DatabaseSync {
+  const damaged = (cause: unknown) =>
+    new ConfigurationError(
+      'DAAS_PROOF_STORE_DAMAGED',
+      `${path} is not a file of proofs, or it is damaged: move it away. Committees and proofs are then asked for again`,
+      { cause, details: { path } },
+    );
+  const database = openTrustedDatabase(path, {
     what: 'the file of proofs',
     origin: 'stateDir',
     schema: SCHEMA,
-    failure: (cause) =>
-      new ConfigurationError(
-        'DAAS_PROOF_STORE_DAMAGED',
-        `${path} is not a file of proofs, or it is damaged: move it away. Committees and proofs are then asked for again`,
-        { cause, details: { path } },
-      ),
+    failure: damaged,
   });
+  try {
+    ownChain(database, chainId);
+    return database;
+  } catch (cause) {
+    database.close();
+    throw isDiskFull(cause) ? writeFailure(path, cause) : damaged(cause);
+  }
 }

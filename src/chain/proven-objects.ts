@@ -3,7 +3,7 @@ import type { KeptProof, ProofStore } from './proof/index.ts';
 
 /** An object as the validators signed it. */
 export interface ProvenRead extends ReadObject {
-  /** The chain's time of the checkpoint that it was written in. */
+  /** The chain's time of the checkpoint that it was written in; of what only a probe proves, that of the probe. */
   readonly writtenAtMs: number;
 }
 
@@ -12,6 +12,8 @@ export interface ProvenObjects {
   get(id: string): ProvenRead | undefined;
   /** Returns the newest: what is given, or a newer one that is known. */
   keep(object: ProvenRead, proof?: KeptProof['proof']): ProvenRead;
+  /** Notes that this version was the newest one at that time of the chain. */
+  confirm(id: string, version: bigint, atMs: number): void;
 }
 
 /** Of the contents kept in memory; a cluster object has up to 50 kB, a record 300 B. */
@@ -62,6 +64,10 @@ export function createProvenObjects(
       if (known && known.version >= object.version) return known;
       if (proof) store?.keepProof(object.id, { version: object.version, provenAtMs: nowMs(), proof });
       return set(object);
+    },
+    confirm(id, version, atMs) {
+      const known = get(id);
+      if (known?.version === version) set({ ...known, probedAtMs: Math.max(known.probedAtMs ?? 0, atMs) });
     },
   };
 }

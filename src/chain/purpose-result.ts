@@ -34,10 +34,9 @@ type Result = Omit<Receipt, 'digest'> | undefined;
 const READERS: Readonly<Record<Purpose['kind'], (events: Events) => Result>> = {
   stake: recordOf,
   mint: mintedOf,
-  join: (events) => {
-    const [record, token] = [recordOf(events), mintedOf(events)];
-    return record && token && { ...record, tokenId: token.objectId };
-  },
+  join: joinedOf,
+  'join-person': joinedOf,
+  'mint-person': mintedOf,
   rotate: ({ tokens }) => {
     const bytes = tokens('SealTokenRotated');
     return bytes && { objectId: k8sGateway.SealTokenRotated.parse(bytes).token };
@@ -57,6 +56,11 @@ const READERS: Readonly<Record<Purpose['kind'], (events: Events) => Result>> = {
 function recordOf({ staking: read }: Events): Result {
   const bytes = read('StakeCreated');
   return bytes && { objectId: staking.StakeCreated.parse(bytes).record };
+}
+
+function joinedOf(events: Events): Result {
+  const [record, token] = [recordOf(events), mintedOf(events)];
+  return record && token && { ...record, tokenId: token.objectId };
 }
 
 function mintedOf({ tokens }: Events): Result {

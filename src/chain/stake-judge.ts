@@ -21,12 +21,12 @@ export interface ActFacts {
 export function judgeAct(act: StakeAct, { record, wallet, cluster, nowMs }: ActFacts): StakeRecord {
   assertOwn(record, act.recordId, wallet);
   const hold = holdOf(record, cluster.slashers, nowMs);
-  const { minimumWorkerStakeMist, minimumTopUpMist } = cluster.parameters;
+  const { minimumTopUpMist } = cluster.parameters;
   switch (act.kind) {
     case 'rotate':
       assertActive(record);
       assertToken(record, act.tokenId);
-      assertEnough(record, minimumWorkerStakeMist);
+      assertEnough(record, minimumOf(record.stakeType, cluster.parameters));
       return record;
     case 'revoke':
       return record;
@@ -45,6 +45,23 @@ export function judgeAct(act: StakeAct, { record, wallet, cluster, nowMs }: ActF
       return record;
     default:
       return act satisfies never;
+  }
+}
+
+/** The least stake of a type (`staking::minimum_mist`). */
+export function minimumOf(
+  stakeType: StakeRecord['stakeType'],
+  { minimumWorkerStakeMist, tiersMist: [basic, , premium] }: Cluster['parameters'],
+): bigint {
+  switch (stakeType) {
+    case 'node':
+      return minimumWorkerStakeMist;
+    case 'user':
+      return basic;
+    case 'admin':
+      return premium;
+    default:
+      return stakeType satisfies never;
   }
 }
 

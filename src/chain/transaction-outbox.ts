@@ -7,7 +7,18 @@ import { executionError } from './execution-error.ts';
 import type { ObjectVersion, SignedTransaction } from './prepare-transaction.ts';
 import { resultOf } from './purpose-result.ts';
 
-const PURPOSES = ['stake', 'mint', 'join', 'rotate', 'revoke', 'top-up', 'unstake', 'withdraw'] as const;
+const PURPOSES = [
+  'stake',
+  'mint',
+  'join',
+  'join-person',
+  'mint-person',
+  'rotate',
+  'revoke',
+  'top-up',
+  'unstake',
+  'withdraw',
+] as const;
 
 /** What a transaction is for. Of two transactions for one purpose, at most one may land. */
 export interface Purpose {
@@ -17,7 +28,8 @@ export interface Purpose {
   readonly wallet: string;
   readonly clusterId: string;
   /**
-   * Stake: the node id; mint: the stake record and the node key; join: the node id and the node key. What changes a record
+   * Stake: the node id; mint: the stake record and the node key; join: the node id and the node key. For people: the type of
+   * the stake, or the record and the permissions, and the key. What changes a record
    * names the record and the state that it starts from, which it ends: it can land once.
    */
   readonly subject: string;

@@ -1,3 +1,4 @@
+import type { Clock } from '#base';
 import type { Endpoint, Endpoints } from './endpoints/index.ts';
 import type { ObjectProofs } from './object-proofs.ts';
 import { type ReadObject, readObjects } from './object-reads.ts';
@@ -10,15 +11,29 @@ export interface TypedRead<T> {
   readonly decode: (object: ReadObject) => T | undefined;
   /** Whether something newer is known to be there. */
   readonly isStale?: (fact: T) => boolean;
+  /** All endpoints are asked, and the newest proven version counts: one of them alone could hide a change. */
+  readonly isAskedOfAll?: boolean;
+  /** Called for each that has changed, as is known, and whose change no endpoint shows. */
+  readonly onHidden?: ((id: string) => void) | undefined;
 }
+
+/** What reads share. */
+interface Sources {
+  readonly endpoints: Endpoints;
+  readonly proofs: ObjectProofs | undefined;
+  readonly clock: Clock;
+}
+
+/** How long the others are waited for, so that one that hangs does not hold every read up. */
+const OTHERS_WAIT_MS = 2_000;
 
 /** Objects of one type by id. With proofs, what is doubtful is asked of the other endpoints too. */
 export async function readTyped<T>(
-  { endpoints, proofs }: { readonly endpoints: Endpoints; readonly proofs: ObjectProofs | undefined },
+  { endpoints, proofs, clock }: Sources,
   read: TypedRead<T>,
   signal?: AbortSignal,
 ): Promise<Map<string, T | undefined>> {
-  const { what, ids } = read;
+  const { what, ids, isAskedOfAll, onHidden } = read;
   if (ids.length === 0) return new Map();
   const { source, objects, facts } = await endpoints.readFromOne(
     (endpoint, ended) =>
@@ -34,11 +49,29 @@ export async function readTyped<T>(
     signal,
   );
   if (!proofs) return facts;
-  const proven = factsOf(read, await proofs.proven(objects, source, signal));
-  const doubtful = ids.filter((id) => isDoubtful(read, proven.get(id)));
-  if (doubtful.length === 0) return proven;
-  const others = await readElsewhere({ endpoints, proofs }, { ...read, ids: doubtful }, source);
-  return new Map([...proven, ...others]);
+  const elsewhere = (some: readonly string[]) =>
+    readElsewhere({ endpoints, proofs, clock }, { what, ids: some, source }, signal);
+  const [own, others] = await Promise.all([
+    proofs.proven(objects, source, signal),
+    isAskedOfAll ? elsewhere(ids) : [],
+  ]);
+  const newest = newestOf([own, ...others]);
+  const doubtful = ids.filter((id) => isDoubtful(read, factsOf(read, newest).get(id)));
+  if (doubtful.length === 0) return factsOf(read, newest);
+  const all = isAskedOfAll ? newest : newestOf([newest, ...(await elsewhere(doubtful))]);
+  return new Map(
+    [...factsOf(read, all)].map(([id, fact]) => {
+      if (fact !== undefined && read.isStale?.(fact)) onHidden?.(id);
+      return [id, isDoubtful(read, fact) ? undefined : fact];
+    }),
+  );
+}
+
+function newestOf(shown: ReadonlyArray<ReadonlyMap<string, ReadObject>>): Map<string, ReadObject> {
+  const newest = new Map<string, ReadObject>();
+  for (const [id, object] of shown.flatMap((objects) => [...objects]))
+    if (object.version >= (newest.get(id)?.version ?? 0n)) newest.set(id, object);
+  return newest;
 }
 
 function factsOf<T>({ ids, type, decode }: TypedRead<T>, objects: ReadonlyMap<string, ReadObject>) {
@@ -54,19 +87,26 @@ function isDoubtful<T>({ isStale }: TypedRead<T>, fact: T | undefined): boolean 
   return fact === undefined || isStale?.(fact) === true;
 }
 
-/** What the other endpoints serve and prove of them, the newest; what stays doubtful counts as not read. */
-async function readElsewhere<T>(
-  { endpoints, proofs }: { readonly endpoints: Endpoints; readonly proofs: ObjectProofs },
-  read: TypedRead<T>,
-  source: Endpoint,
-): Promise<Map<string, T | undefined>> {
-  const shown = await endpoints.aside(source.url, async (endpoint) => {
-    const objects = await endpoint.call(read.what, (client, ended) => readObjects(client, read.ids, ended));
-    return proofs.proven(objects, endpoint);
+/** What each of the other endpoints serves and proves of them, in time. */
+async function readElsewhere(
+  { endpoints, proofs, clock }: Sources & { readonly proofs: ObjectProofs },
+  {
+    what,
+    ids,
+    source,
+  }: { readonly what: string; readonly ids: readonly string[]; readonly source: Endpoint },
+  signal?: AbortSignal,
+): Promise<ReadonlyArray<ReadonlyMap<string, ReadObject>>> {
+  if (endpoints.all.length < 2) return [];
+  const shown: Array<ReadonlyMap<string, ReadObject>> = [];
+  const asking = endpoints.aside(source.url, async (endpoint) => {
+    const objects = await endpoint.call(what, (client, ended) => readObjects(client, ids, ended), signal);
+    shown.push(await proofs.proven(objects, endpoint, signal));
   });
-  const newest = new Map<string, ReadObject>();
-  for (const object of shown.flatMap((objects) => [...objects.values()]))
-    if (object.version >= (newest.get(object.id)?.version ?? 0n)) newest.set(object.id, object);
-  const facts = factsOf(read, newest);
-  return new Map([...facts].map(([id, fact]) => [id, isDoubtful(read, fact) ? undefined : fact]));
+  const waited = new AbortController();
+  const ended = AbortSignal.any(signal ? [signal, waited.signal] : [waited.signal]);
+  await Promise.race([asking, clock.sleep(OTHERS_WAIT_MS, ended).catch(() => undefined)]);
+  waited.abort();
+  signal?.throwIfAborted();
+  return shown;
 }

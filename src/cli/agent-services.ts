@@ -62,10 +62,13 @@ export async function openSigner(parts: Composition, settings: Loaded): Promise<
 }
 
 export async function openConnector(parts: Composition): Promise<GatewayConnector> {
+  const agent = await parts.open(HostAgent);
   return createGatewayConnector({
+    stakeProofs: async (sealTokenId) => (await parts.open(ChainAccess)).stakeProofs(sealTokenId),
     signer: await parts.open(NodeSigner),
     clock: parts.get(HostClock),
     machine: { machineId: await machineId(), bootId: await bootId(), runId: randomUUID() },
+    proveKubelet: (text) => agent.proveKubelet(text),
   });
 }
 

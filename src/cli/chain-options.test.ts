@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatDuration, parseCount, parseDuration, parseHex } from './chain-options.ts';
-import { readHolderKey } from './stake.ts';
+import { readHolderKey } from './holder-key.ts';
 
 test.each([
   ['500ms', 500n],

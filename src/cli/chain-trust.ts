@@ -22,7 +22,13 @@ export function proofsOf(
   log: Log,
 ): Omit<Required<ProofOptions>, 'pairing' | 'proofWaitMs'> {
   return {
-    proofStore: openProofStore(join(stateDir, 'proofs.db'), chainId),
+    proofStore: openProofStore(join(stateDir, 'proofs.db'), chainId, {
+      onFailure: (detail) =>
+        log.error('What was proven cannot be written down: after a restart it is proven again', {
+          event: 'chain.proofs-unwritten',
+          detail,
+        }),
+    }),
     onUnproven: warnUnproven(log),
     onFirstUse: ({ trust, recentTrust }, isFirst) =>
       log.warn(isFirst ? 'Trusted on first use' : 'Trusted since the first use', {

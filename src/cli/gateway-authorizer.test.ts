@@ -97,14 +97,16 @@ describe('the files of an API server', () => {
     expect(authorizers.map(({ name }) => name)).toEqual(['k3s-daas', 'k3s-daas-banned', 'node', 'rbac']);
     const banned = authorizers[1]?.webhook;
     expect(banned?.failurePolicy).toBe('Deny');
-    expect(banned?.matchConditions[0]?.expression).toContain("request.user in ['system:node:worker-1']");
+    expect(banned?.matchConditions[0]?.expression).toContain("exists(n, n in ['worker-1'])");
     expect(banned?.matchConditions[0]?.expression).not.toContain('true');
   });
 
   test('lead to another kubeconfig when it changes: a comment would not be noticed', async () => {
     await run('--once');
     const before = (await configuration()).authorizers[0]?.webhook?.connectionInfo.kubeConfigFile;
-    await writeFile(stateFile('api-server.crt'), (await makeWebhookKey('client')).cert);
+    const { cert, key } = await makeWebhookKey('client');
+    await writeFile(stateFile('api-server.crt'), cert);
+    await writeFile(stateFile('api-server.key'), key);
     await run('--once');
     expect((await configuration()).authorizers[0]?.webhook?.connectionInfo.kubeConfigFile).not.toBe(before);
   });

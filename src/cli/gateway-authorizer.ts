@@ -1,11 +1,15 @@
-import { constants } from 'node:fs';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Clock, ConfigurationError, messageOf, systemClock } from '#base';
-import { AUTHORIZATION_FILE, authorizationFiles } from '#cluster';
-import { isNodeId } from '#domain';
-import { AUTHORIZER_FILES, authorizerDirectory, fingerprintOfPem, parseBannedFile } from '#gateway';
-import { readBounded, replaceFile } from '#infrastructure';
+import { type Clock, messageOf, systemClock } from '#base';
+import { AUTHORIZATION_FILE } from '#cluster';
+import { fingerprintOfPem } from '#gateway';
+import { replaceFile } from '#infrastructure';
+import {
+  type AuthorizationSite,
+  authorizationFilesOf,
+  isWebhookKubeconfig,
+  readSmall,
+} from './authorizer-files.ts';
 import { gatewaySection } from './gateway-config.ts';
 import type { Io } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
@@ -25,8 +29,6 @@ export interface AuthorizerFlags {
 const lookEveryMs = 1_000;
 /** A kubeconfig with an older name: the API server has long read the newer one. */
 const staleAfterMs = 10 * 60_000;
-/** What the gateway's user wrote is read by root: nothing large, nothing that is a link. */
-const largestFileBytes = 1024 * 1024;
 
 /**
  * `k3s-daas gateway authorizer`, as root on each k3s server: keeps the API server's authorization files as the gateway's
@@ -34,7 +36,13 @@ const largestFileBytes = 1024 * 1024;
  */
 export async function serveAuthorizerFiles(io: Io, flags: AuthorizerFlags): Promise<void> {
   const config = gatewaySection(await loadGatewaySettings({ file: flags.config }));
-  const site: Site = { ...flags, config, gatewayFiles: authorizerDirectory(config), written: new Map() };
+  const site: Site = {
+    config,
+    directory: flags.dir,
+    certificates: flags.certificates,
+    isOldServer: flags.oldServer === true,
+    written: new Map(),
+  };
   if (flags.print) return printFiles(io, site);
   await look(io, site);
   if (flags.once) {
@@ -45,10 +53,9 @@ export async function serveAuthorizerFiles(io: Io, flags: AuthorizerFlags): Prom
   await keepLooking(io, site, systemClock);
 }
 
-interface Site extends Omit<AuthorizerFlags, 'config'> {
-  readonly config: ReturnType<typeof gatewaySection>;
-  /** The directory that the gateway writes into. */
-  readonly gatewayFiles: string;
+interface Site extends AuthorizationSite {
+  /** The agent directory of the k3s server. */
+  readonly certificates: string;
   readonly written: Map<string, string>;
 }
 
@@ -73,34 +80,20 @@ async function keepLooking(io: Io, site: Site, clock: Clock): Promise<void> {
 }
 
 async function look(io: Io, site: Site): Promise<void> {
-  await mkdir(site.dir, { recursive: true, mode: 0o700 });
-  for (const { path, text } of await filesOf(site))
+  await mkdir(site.directory, { recursive: true, mode: 0o700 });
+  for (const { path, text } of await authorizationFilesOf(site))
     await writeIfChanged(io, site, { path, text, mode: 0o600 });
   await writeFingerprints(io, site);
-  await removeStale(site.dir);
+  await removeStale(site.directory);
 }
 
 async function printFiles(io: Io, site: Site): Promise<void> {
-  const files = await filesOf(site);
+  const files = await authorizationFilesOf(site);
   const configuration = files.at(-1)?.text ?? '';
-  io.result({ directory: site.dir, authorization: configuration }, `${configuration}\n${nextStep(site.dir)}`);
-}
-
-async function filesOf({ dir, gatewayFiles, config, oldServer }: Site) {
-  const read = (name: keyof typeof AUTHORIZER_FILES) => readSmall(join(gatewayFiles, AUTHORIZER_FILES[name]));
-  const [cert, clientCert, clientKey, banned] = await Promise.all([
-    read('serverCert'),
-    read('clientCert'),
-    read('clientKey'),
-    read('banned'),
-  ]);
-  return authorizationFiles({
-    directory: dir,
-    webhook: { port: config.authorizer.port, cert, clientCert, clientKey },
-    // They become part of an expression.
-    bannedNames: parseBannedFile(banned).filter(isNodeId),
-    hasCacheSwitches: oldServer !== true,
-  });
+  io.result(
+    { directory: site.directory, authorization: configuration },
+    `${configuration}\n${nextStep(site.directory)}`,
+  );
 }
 
 async function writeFingerprints(io: Io, site: Site): Promise<void> {
@@ -125,23 +118,11 @@ async function writeIfChanged(
 }
 
 async function removeStale(directory: string): Promise<void> {
-  const names = (await readdir(directory)).filter((name) => /^webhook-[0-9a-f]{16}\.kubeconfig$/.test(name));
+  const names = (await readdir(directory)).filter(isWebhookKubeconfig);
   const aged = await Promise.all(
     names.map(async (name) => ({ name, mtimeMs: (await stat(join(directory, name))).mtimeMs })),
   );
   const newest = Math.max(0, ...aged.map(({ mtimeMs }) => mtimeMs));
   for (const { name, mtimeMs } of aged)
     if (mtimeMs < newest - staleAfterMs) await rm(join(directory, name), { force: true });
-}
-
-async function readSmall(path: string): Promise<string> {
-  try {
-    return (await readBounded(path, largestFileBytes, constants.O_NOFOLLOW)).toString('utf8');
-  } catch (cause) {
-    throw new ConfigurationError(
-      'DAAS_GATEWAY_AUTHORIZER_FILE',
-      `${path} cannot be read (${messageOf(cause)}): set gateway.authorizer.mode to observe or enforce, start the gateway once, and run this as root on the k3s server`,
-      { cause },
-    );
-  }
 }

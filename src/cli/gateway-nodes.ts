@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { ConfigurationError, displayText } from '#base';
+import { formatSui } from '#domain';
 import type { NodeEntry, NodesReply } from '#gateway';
 import { ageText, durationText } from './gateway-views.ts';
 import { table } from './io.ts';
@@ -92,6 +93,7 @@ function listText(
 /** What the list rests on: how new the proven state is, and the full nodes that serve it. */
 function chainLines({
   chain_proof: proof,
+  chain_probe: probe,
   chain_endpoints: endpoints,
 }: z.infer<typeof NodesReply>): string[] {
   const age = proof?.age_ms;
@@ -110,9 +112,31 @@ function chainLines({
       `${failures} of ${calls} calls failed`,
     ],
   );
-  return ['', ...proven, ...(pool.length > 0 ? ['endpoints:', table(pool)] : [])].slice(
-    proven.length + pool.length > 0 ? 0 : 1,
-  );
+  const lines = [
+    ...proven,
+    ...(probe ? probeLines(probe) : []),
+    ...(pool.length > 0 ? ['endpoints:', table(pool)] : []),
+  ];
+  return lines.length > 0 ? ['', ...lines] : [];
+}
+
+/** When the chain was last probed, and what it costs. */
+function probeLines(probe: NonNullable<z.infer<typeof NodesReply>['chain_probe']>): string[] {
+  const { mode, every_ms: everyMs, age_ms: ageMs, cost_mist: costMist, balance_mist: balanceMist } = probe;
+  const when = everyMs === null ? `for ${mode}` : `every ${durationText(everyMs)}`;
+  const last = ageMs === null ? 'none has been answered yet' : `the last one was ${durationText(ageMs)} ago`;
+  const aDay =
+    costMist === null || everyMs === null
+      ? ''
+      : `, about ${formatSui((BigInt(costMist) * 86_400_000n) / BigInt(everyMs))} a day`;
+  const spent = `${probe.sent_today} within 24 hours for ${formatSui(BigInt(probe.spent_today_mist))}${aDay}`;
+  const left = balanceMist === null ? [] : [`its wallet has ${formatSui(BigInt(balanceMist))}`];
+  return [
+    [`probes ${when}: ${last}; ${spent}`, ...left].join('; '),
+    ...(probe.gas_low ? ['  low gas: the wallet of the probes lasts for less than a week'] : []),
+    ...(probe.failure === null ? [] : [`  the last probe failed: ${displayText(probe.failure)}`]),
+    ...probe.hidden.map((id) => `  no full node shows the newest version of ${displayText(id)}`),
+  ];
 }
 
 function nodeRow(node: NodeEntry, nowMs: number): string[] {

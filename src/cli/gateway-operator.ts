@@ -103,6 +103,7 @@ export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & N
       claimsCount,
       chainEndpoints: reply.chain_endpoints.map(camelCased),
       chainProof: reply.chain_proof && camelCased(reply.chain_proof),
+      chainProbe: reply.chain_probe && camelCased(reply.chain_probe),
     },
     claims === undefined ? text : `${text}\n\n${claims}`,
   );

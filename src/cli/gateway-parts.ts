@@ -1,10 +1,18 @@
 import { type Clock, isSingleExecutable, type Log, systemClock } from '#base';
-import { createChainClient, createChangeFollower, type Deployment, type ProofOptions } from '#chain';
+import {
+  createChainClient,
+  createChangeFollower,
+  createProbing,
+  type Deployment,
+  type Probing,
+  type ProofOptions,
+} from '#chain';
 import { openKubernetes } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import { type Token, token } from '#plugin';
+import { type ProbeSettings, probeFigures } from './chain-probe.ts';
 import { proofsOf } from './chain-trust.ts';
 import { endpointFigures, freshnessFigures } from './endpoint-figures.ts';
 import { packageVersion } from './package-version.ts';
@@ -25,6 +33,11 @@ export const GatewayFigures: Token<NonNullable<GatewayOptions['figures']>> = tok
 export const GatewayAgreement: Token<GatewayOptions['endpointsAgreed']> = token('gateway/agreement');
 /** Takes the proofs that anybody brings. */
 export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
+/** Pays for probes; `undefined`: nothing is paid. */
+const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
+/** Why what was proven is not written down. */
+const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
+  token('gateway/proof-failure');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -34,24 +47,34 @@ export interface GatewayComposition {
   readonly config: RunnableGatewayConfig;
   readonly deployment: Deployment;
   readonly access: ChainAccess;
+  readonly probe?: ProbeSettings | undefined;
   readonly log: Log;
 }
 
 /** The composition root of `k3s-daas gateway run`: a factory for every part that the gateway works on. */
-export function gatewayParts({ config, deployment, access, log }: GatewayComposition): Composition {
+export function gatewayParts({ config, deployment, access, probe, log }: GatewayComposition): Composition {
   const client = token<ReturnType<typeof createChainClient>>('gateway/chain-client');
+  const proofs = token<ReturnType<typeof proofsOf>>('gateway/proof-options');
   return new Composition()
     .register(GatewayLog, () => log)
     .register(GatewayClock, () => systemClock)
     .register(GatewayRandom, () => Math.random)
+    .register(proofs, (parts) => proofsOf(config.stateDir, deployment, parts.get(GatewayLog)))
     .register(client, (parts) =>
       createChainClient({
         ...access,
         deployment,
         clock: parts.get(GatewayClock),
-        ...proofsOf(config.stateDir, deployment, parts.get(GatewayLog)),
+        // Made with the first reading: it sends through this client.
+        onHidden: (recordId) => parts.get(GatewayProbing)?.ask(recordId),
+        ...parts.get(proofs),
       }),
     )
+    .register(GatewayProofFailure, (parts) => () => parts.get(proofs).proofStore.failure())
+    .register(GatewayProbing, (parts) => {
+      const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog).child({ part: 'probe' })];
+      return probe && createProbing({ client: parts.get(client), ...probe, clock, log });
+    })
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {
       const chain = parts.get(client);
@@ -59,6 +82,7 @@ export function gatewayParts({ config, deployment, access, log }: GatewayComposi
       return () => ({
         chain_endpoints: chain.endpoints.status().map(endpointFigures),
         chain_proof: freshnessFigures(chain.freshness(), clock.nowMs()),
+        chain_probe: probeFigures(parts.get(GatewayProbing)?.status(), clock.nowMs()),
       });
     })
     .register(GatewayAgreement, (parts) => {
@@ -109,5 +133,7 @@ export async function gatewayOptions(
     figures: parts.get(GatewayFigures),
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
+    probe: parts.get(GatewayProbing),
+    proofFailure: parts.get(GatewayProofFailure),
   };
 }

@@ -3,6 +3,7 @@ import type { openKubernetes } from '#cluster';
 import { type RunningGateway, startGateway } from '#gateway';
 import { createLogger } from '#infrastructure';
 import { chainAccessOf } from './chain-access.ts';
+import { probeOf } from './chain-probe.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { sayTrust } from './chain-trust.ts';
 import { gatewaySection, withGatewayId } from './gateway-config.ts';
@@ -26,7 +27,8 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
   for (const detail of foreignVariableWarnings(settings)) log.warn('Configuration warning', { detail });
   const config = withGatewayId(gatewaySection(settings));
   const deployment = await deploymentOf(settings);
-  const parts = gatewayParts({ config, deployment, access: await chainAccessOf(settings), log });
+  const access = await chainAccessOf(settings);
+  const parts = gatewayParts({ config, deployment, access, probe: await probeOf(settings), log });
   // A wrong endpoint is an error before the cluster is asked.
   await parts.open(GatewayChain);
   sayTrust(deployment, log);

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { ConfigurationError, EXIT } from '#base';
 import { removeSetup, setupCluster, setupManifests } from '#cluster';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
+import { authorizationInPlace, authorizerProblems } from './authorizer-proof.ts';
 import {
   type GatewaySection,
   gatewaySection,
@@ -12,6 +13,14 @@ import {
 } from './gateway-config.ts';
 import { ensureGatewayKeys, type GatewayKeys } from './gateway-keys.ts';
 import { type Io, notConfirmed, table } from './io.ts';
+import { differingFiles, placeOf, type ServerFile, serverFiles } from './server-files.ts';
+import {
+  printServerFiles,
+  putServerFiles,
+  refuseServerFiles,
+  removeFromServer,
+  supportedBy,
+} from './server-setup.ts';
 import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
 
 export interface SetupFlags {
@@ -24,6 +33,11 @@ export interface SetupFlags {
   readonly print?: boolean;
   readonly remove?: boolean;
   readonly yes?: boolean;
+  /** The files of this k3s server, too. */
+  readonly serverFiles?: boolean;
+  readonly k3sConfigDir: string;
+  readonly k3sDataDir: string;
+  readonly unitDir: string;
 }
 
 type SetupResult = Awaited<ReturnType<typeof setupCluster>>;
@@ -32,27 +46,38 @@ type ClusterOptions = Parameters<typeof setupCluster>[0];
 interface SetupPlan {
   readonly cluster: SetupResult;
   readonly missingFiles: readonly string[];
+  /** Files of this server that differ from what they are to be. */
+  readonly serverFiles: readonly ServerFile[];
+  /** What speaks against the authorizer being in force, as sentences. */
+  readonly authorizerProblems: readonly string[];
 }
 
 /** `k3s-daas gateway setup`: shows what it would change, asks, and changes it. */
 export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   refuseTwoTasks(flags);
-  if (flags.print) return printManifests(io);
-  if (flags.remove) return removeFromCluster(io, flags);
+  if (flags.print && !flags.serverFiles) return printManifests(io);
+  if (flags.remove) return flags.serverFiles ? removeFromServer(io, flags) : removeFromCluster(io, flags);
   const settings = await loadGatewaySettings({ file: flags.config });
   for (const warning of foreignVariableWarnings(settings)) io.warn(warning);
   const config = gatewaySection(settings);
   refuseConflicts(config, flags);
+  const place = placeOf(flags);
+  if (flags.serverFiles) await refuseServerFiles(config, place);
+  if (flags.print) return printServerFiles(io, await serverFiles(config, place, 'full'));
   const options: ClusterOptions = {
     kubeconfig: { path: flags.adminKubeconfig },
     ordinaryNames: flags.ordinary ?? [],
     reservedNames: flags.reserve ?? [],
     allowUnboundNames: config.allowUnboundNames,
   };
-  const plan = await planSetup(config, options);
+  const plan = await planSetup({ config, options, flags });
   for (const shortcoming of plan.cluster.shortcomings) io.warn(shortcoming);
+  for (const { subject, why } of plan.cluster.forgers)
+    io.warn(
+      `${subject} can forge the fingerprint of a certificate: ${why}. Take the right away, or trust it as an administrator`,
+    );
   if (flags.check || flags.dryRun) return showPlan(io, plan, { isCheck: flags.check === true });
-  if (plan.cluster.changes.length > 0) {
+  if (plan.cluster.changes.length + plan.serverFiles.length > 0) {
     io.note(planText(plan));
     if (!flags.yes && !(await io.confirm(`Change the cluster ${config.server} like this?`)))
       throw notConfirmed('nothing was changed: the answer was no');
@@ -62,6 +87,7 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   const done = await setupCluster(options);
   for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
   await writeKubeconfig(io, config, done);
+  if (flags.serverFiles) await putServerFiles(io, { config, place, support: done.authorizerSupport });
   showResult(io, { config, keys, done, endpoint: settings.value.chain.endpoints[0] });
 }
 
@@ -128,25 +154,49 @@ function refuseConflicts(config: GatewaySection, flags: SetupFlags): void {
     );
 }
 
-async function planSetup(config: GatewaySection, options: ClusterOptions): Promise<SetupPlan> {
+async function planSetup({
+  config,
+  options,
+  flags,
+}: {
+  readonly config: GatewaySection;
+  readonly options: ClusterOptions;
+  readonly flags: SetupFlags;
+}): Promise<SetupPlan> {
   const { certFile, keyFile, signingKeyFile } = keyFilesOf(config.tls);
-  const cluster = await setupCluster({ ...options, check: true });
+  const place = placeOf(flags);
+  const isAsked = flags.check === true && config.authorizer.mode !== 'off';
+  const cluster = await setupCluster({
+    ...options,
+    check: true,
+    ...(isAsked && { authorizer: { file: await authorizationInPlace(place) } }),
+  });
   return {
     cluster,
     missingFiles: await missingFiles([certFile, keyFile, signingKeyFile, config.kubeconfig]),
+    serverFiles: flags.serverFiles
+      ? await differingFiles(await serverFiles(config, place, supportedBy(cluster)))
+      : [],
+    authorizerProblems: isAsked ? authorizerProblems(cluster.servers, config.authorizer.mode) : [],
   };
 }
 
 /** `--check` exits with 1 when something is missing. */
 function showPlan(io: Io, plan: SetupPlan, { isCheck }: { readonly isCheck: boolean }): void {
-  const { cluster, missingFiles: missing } = plan;
-  if (isCheck && cluster.changes.length + missing.length > 0) process.exitCode = EXIT.unexpected;
+  const { cluster, missingFiles: missing, authorizerProblems: problems } = plan;
+  const count = cluster.changes.length + missing.length + plan.serverFiles.length + problems.length;
+  if (isCheck && count > 0) process.exitCode = EXIT.unexpected;
+  for (const problem of problems) io.warn(problem);
   io.result(
     {
       dryRun: true,
       kubernetesVersion: cluster.kubernetesVersion,
       changes: cluster.changes,
       missingFiles: missing,
+      serverFiles: plan.serverFiles.map(({ path }) => path),
+      servers: cluster.servers,
+      forgers: cluster.forgers,
+      authorizerProblems: problems,
     },
     `${planText(plan)}\nNothing was changed: this was a dry run.`,
   );
@@ -207,11 +257,19 @@ async function missingFiles(paths: readonly string[]): Promise<readonly string[]
   return paths.filter((_, index) => !found[index]);
 }
 
-function planText({ cluster: { changes }, missingFiles: missing }: SetupPlan): string {
-  if (changes.length + missing.length === 0) return 'Everything is in place.';
-  return table([
+function planText({
+  cluster: { changes, servers },
+  missingFiles: missing,
+  serverFiles: files,
+}: SetupPlan): string {
+  const asked = servers.map(({ server, detail }) => `API server ${server}: ${detail}`);
+  if (changes.length + missing.length + files.length === 0)
+    return ['Everything is in place.', ...asked].join('\n');
+  const rows = table([
     ['ACTION', 'WHAT', 'WHY'],
     ...changes.map(({ action, what, why }) => [action, what, why]),
     ...missing.map((path) => ['make', path, 'the gateway needs it']),
+    ...files.map(({ path, why }) => ['write', path, why]),
   ]);
+  return [rows, ...asked].join('\n');
 }

@@ -2,7 +2,9 @@ import { Command } from 'commander';
 import { ConfigurationError } from '#base';
 import { operatorCommands } from './gateway-admin.ts';
 import type { AuthorizerFlags } from './gateway-authorizer.ts';
+import type { FenceFlags } from './gateway-fence.ts';
 import type { SetupFlags } from './gateway-setup.ts';
+import type { TokenReviewFlags } from './gateway-token-review.ts';
 import type { Io } from './io.ts';
 
 // Each command loads what it runs on when it runs: the Kubernetes client alone costs a second, and the operator's commands
@@ -14,6 +16,8 @@ export function gatewayCommand(io: Io): Command {
   gateway.addCommand(setupCommand(io));
   gateway.addCommand(runCommand(io));
   gateway.addCommand(authorizerCommand(io));
+  gateway.addCommand(tokenReviewCommand(io));
+  gateway.addCommand(fenceCommand(io));
   gateway.addCommand(authorizerProcessCommand(), { hidden: true });
   for (const command of operatorCommands(io)) gateway.addCommand(command);
   return gateway;
@@ -47,6 +51,13 @@ function setupCommand(io: Io): Command {
     )
     .option('--print', 'print the manifests, as kubectl takes them, and ask no cluster')
     .option('--remove', 'take everything that setup has written out of the cluster')
+    .option(
+      '--server-files',
+      'as root on a k3s server: also write what its API server needs for the authorizer; with --remove and --print these files alone',
+    )
+    .option('--k3s-config-dir <directory>', 'where k3s reads its configuration', '/etc/rancher/k3s')
+    .option('--k3s-data-dir <directory>', 'the data directory of k3s', '/var/lib/rancher/k3s')
+    .option('--unit-dir <directory>', 'where units of systemd go', '/etc/systemd/system')
     .option('--yes', 'do not ask before changing the cluster')
     .option('--json', 'print one JSON object')
     .action(async (flags: SetupFlags) => {
@@ -87,6 +98,56 @@ function authorizerCommand(io: Io): Command {
       const { serveAuthorizerFiles } = await import('./gateway-authorizer.ts');
       await serveAuthorizerFiles(io, flags);
     });
+}
+
+function tokenReviewCommand(io: Io): Command {
+  return new Command('token-review')
+    .summary('let the API server of a k3s server ask whose kubectl it hears, as root')
+    .description(
+      'Writes the kubeconfig by which the API server asks the gateway about bearer tokens, and prints the flags of the API server that use it. Once on each server.',
+    )
+    .option('-c, --config <file>', 'the gateway’s configuration')
+    .option('--dir <directory>', 'where the API server’s file goes', '/var/lib/rancher/k3s/server/k3s-daas')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: TokenReviewFlags) => {
+      const { writeTokenReviewFile } = await import('./gateway-token-review.ts');
+      await writeTokenReviewFile(io, flags);
+    });
+}
+
+function fenceCommand(io: Io): Command {
+  const each = (text: string, before?: readonly string[]) => [...(before ?? []), text];
+  return new Command('fence')
+    .summary('keep banned nodes away from the ports of a k3s server, as root')
+    .description(
+      'Drops what comes from, and goes to, the addresses from which banned nodes have connected to the gateway (gateway.fence: peers), by nftables or a program of yours, and ends their connections; then follows changes.',
+    )
+    .option('-c, --config <file>', 'the gateway’s configuration')
+    .option(
+      '--port <number>',
+      'a TCP port of this server (repeatable; default: that of gateway.server)',
+      ports,
+    )
+    .option('--spare <address>', 'an address or a range that is never fenced (repeatable)', each)
+    .option('--command <program>', 'tell this program the addresses, in place of nftables')
+    .option('--once', 'build the fence and end')
+    .option('--print', 'print the rules, build nothing')
+    .option('--counters', 'show what was dropped, and end')
+    .option('--remove', 'take the fence away')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: FenceFlags) => {
+      const { serveFence } = await import('./gateway-fence.ts');
+      await serveFence(io, flags);
+    });
+}
+
+function ports(text: string, before?: readonly number[]): readonly number[] {
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return [...(before ?? []), port];
+  throw new ConfigurationError(
+    'DAAS_COMMAND_LINE_INVALID',
+    `--port: '${text}' is no TCP port: give one from 1 to 65535`,
+  );
 }
 
 /** Started by the gateway itself, which feeds it. */

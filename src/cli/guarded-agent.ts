@@ -14,6 +14,8 @@ export function guardedAgent(
     k3sVersion: () => agent.k3sVersion(),
     preflight: (signal) => agent.preflight(signal),
     nodePasswordFile: () => agent.nodePasswordFile(),
+    certificatesShown: (certificates) => agent.certificatesShown(certificates),
+    proveKubelet: (text) => agent.proveKubelet(text),
     async start(request, signal) {
       starts += 1;
       const own = starts;

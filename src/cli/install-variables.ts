@@ -6,6 +6,7 @@ const PREFIX = 'INSTALL_K3S_DAAS_';
 /** What k3s' installer calls INSTALL_K3S_…; those of deploy/install.sh alone are known here too, and ignored. */
 const known = {
   EXEC: 'flags of `k3s agent` for the unit, as one text',
+  POOL_FILE: 'the file that `k3s-daas token pool make` wrote for this machine',
   SKIP_DOWNLOAD: 'true: the k3s binary is there already',
   SKIP_START: 'true: install, and start nothing',
   SKIP_ENABLE: 'true: not at boot',

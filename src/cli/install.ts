@@ -18,6 +18,7 @@ import {
   stepJson,
   thisMachine,
 } from '#install';
+import { pooledUnit } from './install-pool.ts';
 import { programPath } from './install-program.ts';
 import { type InstallVariables, installVariables } from './install-variables.ts';
 import { type Io, notConfirmed } from './io.ts';
@@ -25,6 +26,7 @@ import { type Io, notConfirmed } from './io.ts';
 interface InstallFlags {
   readonly gateway?: boolean;
   readonly config?: string;
+  readonly poolFile?: string;
   readonly keys?: KeyMode;
   readonly skipStart?: boolean;
   readonly skipEnable?: boolean;
@@ -46,6 +48,10 @@ export function installCommand(io: Io): Command {
     )
     .option('--gateway', 'the service of a gateway')
     .option('-c, --config <file>', 'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas)')
+    .option(
+      '--pool-file <file>',
+      'the file that `k3s-daas token pool make` wrote for this machine: its node, key and stake',
+    )
     .addOption(
       new Option(
         '--keys <how>',
@@ -81,9 +87,13 @@ async function workerPlan(
   variables: InstallVariables,
 ): Promise<Plan> {
   const binDir = variables.text('BIN_DIR') ?? '/usr/local/bin';
-  const given = [...splitWords(variables.text('EXEC') ?? ''), ...words];
+  const pool = await pooledUnit(flags.poolFile ?? variables.text('POOL_FILE'), [
+    ...splitWords(variables.text('EXEC') ?? ''),
+    ...words,
+  ]);
+  const given = pool.words;
   const skipStart = flags.skipStart === true || variables.flag('SKIP_START');
-  const environment = environmentOf(flags);
+  const environment = { ...environmentOf(flags), ...pool.environment };
   const settings = await workerSettings(installedVariables(facts, 'worker', environment), skipStart);
   return planWorker(facts, {
     program: await programOf(flags, variables),

@@ -6,6 +6,7 @@ import {
   type Endpoints,
   openNetwork,
   readDeployment,
+  readKeptProof,
   writeDeployment,
 } from '#chain';
 import { readBounded } from '#infrastructure';
@@ -53,6 +54,10 @@ export function proofCommand(io: Io): Command {
       'Write a proof of an object’s last change to standard output; <object> is a stake record, token or cluster id.',
     )
     .option(
+      '--from <file>',
+      'what a gateway or a host has kept, without a network: its proofs.db; <object> may be a node or a transaction too',
+    )
+    .option(
       '--pin <pin>',
       'the trust pin that the proof starts from (default: the one in the deployment file)',
     )
@@ -71,6 +76,7 @@ interface PinOptions extends NetworkOptions, DeploymentOptions {
 }
 interface ShowOptions extends NetworkOptions, DeploymentOptions {
   readonly pin?: string;
+  readonly from?: string;
 }
 interface VerifyOptions extends DeploymentOptions {
   readonly pin?: string;
@@ -146,13 +152,22 @@ async function firstPins(nodes: Endpoints, { trust, clusterId }: Deployment, fil
 }
 
 async function show(io: Io, objectId: string, options: ShowOptions): Promise<void> {
-  const trust = await trustOf(options);
-  const { nodes, chainId } = await openNode(io, options);
-  const document = await collectProof(nodes, { objectId, pin: trust, chainId });
+  const { document, pin: trust } = await documentOf(io, objectId, options);
   // A node that serves rubbish is found out here, not by the reader of the file.
   const proven = verifyProofDocument(document, trust);
   io.step(`proven in checkpoint ${proven.checkpoint.height}`, proven.digest);
   process.stdout.write(formatProofFile(document));
+}
+
+async function documentOf(io: Io, name: string, options: ShowOptions) {
+  if (options.from !== undefined) {
+    const deployment = await deploymentOf(options);
+    const pin = options.pin === undefined ? deployment?.trust : parsePin(options.pin, '--pin');
+    return readKeptProof(options.from, { name, packageId: deployment?.packageId, pin });
+  }
+  const pin = await trustOf(options);
+  const { nodes, chainId } = await openNode(io, options);
+  return { pin, document: await collectProof(nodes, { objectId: name, pin, chainId }) };
 }
 
 async function verify(io: Io, file: string, options: VerifyOptions): Promise<void> {

@@ -41,7 +41,7 @@ async function list(io: Io, options: ListOptions): Promise<void> {
   const found = await stakesOf({ endpoints, packageId: deployment.packageId }, wallet, known);
   if (!found.isComplete)
     io.warn(
-      'the full node lists no events: stakes without a Seal token that this machine did not make are missing. Use another --endpoint, or name them by --record',
+      'the full node does not list all events of this wallet: stakes without a Seal token that this machine did not make may be missing. Use another --endpoint, or name them by --record',
     );
   const isShown = ({ record }: ListedStake) => options.all || record.stakeMist > 0n;
   const stakes = found.stakes.filter(isShown);
@@ -75,6 +75,7 @@ function rowsOf(stake: ListedStake, now: Now): string[][] {
     ['stake', `${formatSui(record.stakeMist)}${slashedNote(record)}`],
     ['status', statusOf(stake, now)],
     ...(token ? [['Seal token', `${token.id}, ${lifeOf(token.expiresAtEpoch, now.epoch)}`]] : []),
+    ...(token && record.stakeType !== 'node' ? [['permissions', token.permissions.join(' ')]] : []),
     ['now', nextSteps(stake, now).join('; ')],
   ];
 }
@@ -94,7 +95,8 @@ const lifeOf = (expiresAtEpoch: bigint, epoch: bigint) =>
 
 /** What can be done with a stake now, in words; the commands are named. */
 export function nextSteps({ record, token, cluster }: ListedStake, { nowMs, epoch }: Now): string[] {
-  const { slashers, minimumStakeMist } = parametersAt(cluster, nowMs);
+  const { slashers } = parametersAt(cluster, nowMs);
+  const minimumMist = leastOf(record, cluster, nowMs);
   const hold = holdOf(record, slashers, nowMs);
   const held = hold && `a slash proposal holds it until ${formatTime(hold.untilMs)} (slash answer)`;
   if (record.stakeMist === 0n) return ['nothing is left'];
@@ -104,12 +106,27 @@ export function nextSteps({ record, token, cluster }: ListedStake, { nowMs, epoc
     return ['withdraw'];
   }
   const steps: string[] = [];
-  if (record.stakeMist < minimumStakeMist)
-    steps.push(`it is ${formatSui(minimumStakeMist - record.stakeMist)} below the minimum: stake top-up`);
+  if (record.stakeMist < minimumMist)
+    steps.push(`it is ${formatSui(minimumMist - record.stakeMist)} below the minimum: stake top-up`);
   if (held) steps.push(held);
-  if (record.token === undefined) steps.push('no Seal token: stake --holder-key-file');
+  if (record.token === undefined)
+    steps.push(
+      record.stakeType === 'node'
+        ? 'no Seal token: stake --holder-key-file'
+        : 'no Seal token: token create --permission …',
+    );
   else if (token && epoch >= token.expiresAtEpoch) steps.push('the Seal token has expired: token rotate');
   return [...steps, ...(held ? [] : ['stake top-up']), 'token rotate', 'unstake'];
+}
+
+function leastOf(
+  { stakeType }: ListedStake['record'],
+  cluster: ListedStake['cluster'],
+  nowMs: number,
+): bigint {
+  const { minimumStakeMist, tiers } = parametersAt(cluster, nowMs);
+  if (stakeType === 'node') return minimumStakeMist;
+  return tiers[stakeType === 'admin' ? 2 : 0]?.stakeMist ?? 0n;
 }
 
 function stakeJson(stake: ListedStake, now: Now) {

@@ -21,14 +21,17 @@ export function printStanding(
 ): void {
   const rows = [
     ['record', record?.id ?? 'not shown by the endpoint yet'],
-    ['node', record?.nodeId ?? ''],
+    record && record.stakeType !== 'node' ? ['for', record.stakeType] : ['node', record?.nodeId ?? ''],
     ['staker', record?.staker ?? ''],
     ['status', record?.status ?? ''],
     ['stake', record ? formatSui(record.stakeMist) : ''],
     ['Seal token', token?.id ?? record?.token ?? 'none'],
     ...(token
       ? [
-          ['node key', Buffer.from(token.holderKey).toString('hex')],
+          [
+            record?.stakeType === 'node' ? 'node key' : 'login key',
+            Buffer.from(token.holderKey).toString('hex'),
+          ],
           ['permissions', token.permissions.join(' ')],
           ['token life', tokenLife(token, epoch)],
         ]

@@ -22,6 +22,7 @@ import {
   withSpending,
 } from './chain-options.ts';
 import type { Io } from './io.ts';
+import { idOf } from './sui-address.ts';
 import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned } from './unsigned.ts';
 
 export interface JournalOptions {
@@ -45,7 +46,11 @@ export function withJournal(command: Command): Command {
 export function withStake(command: Command): Command {
   return withUnsigned(withJournal(withDeployment(withSpending(command))))
     .option('--node-id <id>', 'the node whose stake it is')
-    .option('--record <id>', 'the stake record, instead of --node-id; of any cluster of the package');
+    .option(
+      '--record <id>',
+      'the stake record, instead of --node-id; of any cluster of the package',
+      idOf('--record'),
+    );
 }
 
 /**
@@ -120,7 +125,8 @@ export function recordsIn(journal: Pick<Journal, 'keys' | 'read'>): string[] {
   return journal.keys().flatMap((key) => {
     const [, , , kind, subject] = /(?:^|\/)receipt\/([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)/.exec(key) ?? [];
     if (kind === undefined) return [];
-    if (kind !== 'stake' && kind !== 'join') return subject === undefined ? [] : [subject];
+    if (kind !== 'stake' && kind !== 'join' && kind !== 'join-person')
+      return subject === undefined ? [] : [subject];
     const { objectId } = journal.read(key) as { readonly objectId?: string };
     return objectId === undefined ? [] : [objectId];
   });
@@ -191,6 +197,6 @@ export async function holdJournal(file: string, life: Lifetime): Promise<Journal
 
 /** One journal a wallet, so that a command that is run again after a crash finds what it had sent. */
 export function defaultJournal(address: string): string {
-  const state = process.env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state');
+  const state = process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state');
   return join(state, 'k3s-daas', `stake-${address.slice(2, 18)}.json`);
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Lifetime } from '#base';
-import { formatSui, parametersAt, parseSui } from '#chain';
+import { formatSui, minimumOf, parseSui } from '#chain';
 import { paidInMist } from '#domain';
 import { ask } from './chain-options.ts';
 import { type Io, table } from './io.ts';
@@ -32,7 +32,7 @@ async function topUp(io: Io, options: TopUpOptions): Promise<void> {
   const session = await openStakeSession(io, options, life);
   const { record, actor } = session;
   const snapshot = await actor.client.clusterState();
-  const { minimumStakeMist } = parametersAt(snapshot.state, snapshot.nowMs);
+  const minimumMist = minimumOf(record.stakeType, (await actor.client.cluster()).parameters);
   const { termsVersion } = snapshot.state;
   const act = {
     kind: 'top-up',
@@ -45,11 +45,14 @@ async function topUp(io: Io, options: TopUpOptions): Promise<void> {
   const outcome = await runAct(io, session, act, options, {
     question: 'Add this under these terms?',
     facts: [
-      ['adds', `${formatSui(amountMist)} to the stake of node ${record.nodeId}`],
+      [
+        'adds',
+        `${formatSui(amountMist)} to the stake of ${record.stakeType === 'node' ? `node ${record.nodeId}` : `the ${record.stakeType}`}`,
+      ],
       ['record', record.id],
       [
         'stake',
-        `${formatSui(record.stakeMist)} now, ${formatSui(newMist)} then (minimum ${formatSui(minimumStakeMist)})`,
+        `${formatSui(record.stakeMist)} now, ${formatSui(newMist)} then (minimum ${formatSui(minimumMist)})`,
       ],
       ...termsRows(snapshot),
     ],

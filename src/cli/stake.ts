@@ -1,6 +1,5 @@
-import { createPublicKey } from 'node:crypto';
-import { Command } from 'commander';
-import { ConfigurationError, Lifetime, messageOf } from '#base';
+import { Command, Option } from 'commander';
+import { ConfigurationError, Lifetime } from '#base';
 import {
   type ClusterActor,
   type ClusterSnapshot,
@@ -11,7 +10,6 @@ import {
   type WalletStakeChain,
 } from '#chain';
 import type { StakeRecord } from '#domain';
-import { readTrustedText } from '#infrastructure';
 import type { ChainReceipt, StakeChain, StakeTerms } from '#plugin';
 import { judgeAmount } from '#plugins';
 import {
@@ -25,6 +23,7 @@ import {
   withDeployment,
   withSpending,
 } from './chain-options.ts';
+import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
 import { addListCommand } from './stake-list.ts';
 import { printStanding, type Standing } from './stake-result.ts';
@@ -38,7 +37,21 @@ import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned, writeUnsigned }
 export function stakeCommand(io: Io): Command {
   const command = withUnsigned(withJournal(withDeployment(withSpending(new Command('stake')))))
     .description(
-      'Stake for a node and, if you pass its node key, mint the Seal token in the same transaction. An existing stake or token is shown and not changed.',
+      'Stake for a node and, if you pass its node key, mint the Seal token in the same transaction; or for the use of kubectl (--for user, --for admin). An existing stake or token is shown and not changed.',
+    )
+    .addOption(
+      new Option('--for <whom>', 'what the stake is for: a node, or a person’s kubectl')
+        .choices(['node', 'user', 'admin'])
+        .default('node'),
+    )
+    .option(
+      '--permission <resource:verb>',
+      'for people: what the Seal token is to grant (repeatable; default: all that the stake grants)',
+      (value: string, earlier: string[] | undefined) => [...(earlier ?? []), value],
+    )
+    .option(
+      '--login <file>',
+      'for people: where the login file goes, with its key beside it (default: ~/.config/k3s-daas/login.json)',
     )
     .option('--node-id <id>', 'the Kubernetes node name to stake for')
     .option('--amount <amount>', 'how much to stake (default: the minimum of the cluster)')
@@ -50,7 +63,12 @@ export function stakeCommand(io: Io): Command {
       '--holder-key-file <file>',
       'file with the node key: Ed25519, public (PEM, JWK, 32 bytes in hex or base64) or private (PEM)',
     )
-    .action((options: StakeOptions) => stake(io, options));
+    .action(async (options: StakeOptions & { readonly for: string }) => {
+      if (options.for === 'node') return stake(io, options);
+      refuseNodeFlags(options);
+      const { stakeForPerson } = await import('./stake-person.ts');
+      await stakeForPerson(io, options as StakeOptions & { readonly for: 'user' | 'admin' });
+    });
   addTopUpCommand(command, io);
   addListCommand(command, io);
   return command;
@@ -62,6 +80,16 @@ interface StakeOptions extends SpendOptions, DeploymentOptions, UnsignedOptions 
   readonly acceptTerms?: string;
   readonly holderKeyFile?: string;
   readonly journal?: string;
+}
+
+/** A person has no node, and its transaction is not signed elsewhere yet. */
+function refuseNodeFlags({ nodeId, unsigned }: StakeOptions): void {
+  const flag = nodeId !== undefined ? '--node-id' : unsigned !== undefined ? '--unsigned' : undefined;
+  if (flag === undefined) return;
+  throw new ConfigurationError(
+    'DAAS_FLAGS_CONFLICT',
+    `${flag} is for a node's stake, and --for names a person: leave one of them out`,
+  );
 }
 
 async function stake(io: Io, options: StakeOptions): Promise<void> {
@@ -244,36 +272,4 @@ async function standing(chain: StakeChain, recordId: string, mintedId?: string):
 async function liveRecord(chain: StakeChain, nodeId: string): Promise<StakeRecord | undefined> {
   const id = await chain.liveRecordOf(nodeId);
   return id === undefined ? undefined : (await chain.records([id])).get(id);
-}
-
-/** The 32 bytes of an Ed25519 public key; of a private PEM, its public half. */
-export async function readHolderKey(file: string): Promise<Uint8Array> {
-  let text: string;
-  try {
-    text = (await readTrustedText(file, { what: 'the node key', origin: '--holder-key' })).trim();
-  } catch (cause) {
-    if (cause instanceof ConfigurationError) throw cause;
-    throw invalidHolderKey(file, `it cannot be read: ${messageOf(cause)}`);
-  }
-  if (/^(?:0x)?[0-9a-fA-F]{64}$/.test(text))
-    return Uint8Array.from(Buffer.from(text.replace(/^0x/, ''), 'hex'));
-  if (/^[A-Za-z0-9+/]{43}=$/.test(text)) return Uint8Array.from(Buffer.from(text, 'base64'));
-  try {
-    const key = text.startsWith('{')
-      ? createPublicKey({ key: JSON.parse(text), format: 'jwk' })
-      : createPublicKey(text);
-    const jwk = key.export({ format: 'jwk' });
-    if (jwk.crv === 'Ed25519' && jwk.x) return Uint8Array.from(Buffer.from(jwk.x, 'base64url'));
-  } catch {
-    // Said below; the cause might quote a private key.
-  }
-  throw invalidHolderKey(file, 'it holds no Ed25519 key');
-}
-
-function invalidHolderKey(file: string, why: string): ConfigurationError {
-  return new ConfigurationError(
-    'DAAS_HOLDER_KEY_INVALID',
-    `the node key file ${file} cannot be used: ${why}. Give a PEM, a JWK, or 32 bytes in hex or base64`,
-    { details: { file } },
-  );
 }

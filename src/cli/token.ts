@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, Lifetime } from '#base';
@@ -12,22 +13,23 @@ import {
   withDeployment,
   withNetwork,
 } from './chain-options.ts';
+import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
-import { readHolderKey } from './stake.ts';
+import { assertLoginFree, existingLogin, keyFileOf, writeLogin } from './login-files.ts';
 import { runAct, told } from './stake-act.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
+import { idOf } from './sui-address.ts';
+import { addCreateCommand } from './token-create.ts';
 import { addPoolCommand } from './token-pool.ts';
 
 /** `k3s-daas token show | rotate | revoke`. */
 export function tokenCommand(io: Io): Command {
-  const command = new Command('token').description(
-    'The Seal token of a stake: which node key speaks for it.',
-  );
+  const command = new Command('token').description('The Seal token of a stake: which key speaks for it.');
   withDeployment(withNetwork(command.command('show')))
     .description('Show the Seal token of a node: its key, its permissions, its life. Needs no key.')
     .option('--node-id <id>', 'the node')
-    .option('--record <id>', 'the stake record, instead of --node-id')
+    .option('--record <id>', 'the stake record, instead of --node-id', idOf('--record'))
     .action((options: ShowOptions) => show(io, options));
   withStake(command.command('rotate'))
     .description(
@@ -38,6 +40,7 @@ export function tokenCommand(io: Io): Command {
       'the node key that the token is for: Ed25519, public (PEM, JWK, 32 bytes in hex or base64) or private (PEM). Default: the key it is for now',
     )
     .option('--new-key-file <file>', 'make a new node key in this file (0600), or use the one that is in it')
+    .option('--login <file>', 'the login file of a person, which then names the new token')
     .action((options: RotateOptions) => rotate(io, options));
   withStake(command.command('revoke'))
     .description(
@@ -45,6 +48,7 @@ export function tokenCommand(io: Io): Command {
     )
     .action((options: StakeOptions) => revoke(io, options));
   addPoolCommand(command, io);
+  addCreateCommand(command, io);
   command
     .command('node-key')
     .description(
@@ -89,12 +93,15 @@ const askNode = (io: Io) => ask(io, 'Node id', '--node-id (or --record)');
 interface RotateOptions extends StakeOptions {
   readonly holderKeyFile?: string;
   readonly newKeyFile?: string;
+  readonly login?: string;
 }
 
 async function rotate(io: Io, options: RotateOptions): Promise<void> {
   await using life = new Lifetime();
   const session = await openStakeSession(io, options, life);
   const { record, token } = await tokenOf(session);
+  if (options.login !== undefined)
+    assertLoginFree(options.login, session.actor.client.deployment, session.chain.wallet);
   const holderKey = (await newKeyOf(options)) ?? token.holderKey;
   const isSameKey = Buffer.from(holderKey).equals(token.holderKey);
   const act = { kind: 'rotate', recordId: record.id, tokenId: token.id, holderKey } as const;
@@ -104,12 +111,7 @@ async function rotate(io: Io, options: RotateOptions): Promise<void> {
       ...tokenRows(record, token),
       ['new key', isSameKey ? 'the same: it gets its full life again' : hex(holderKey)],
       ['life', await lifeOfNext(session.actor)],
-      [
-        'then',
-        isSameKey
-          ? 'the host goes on with the key it has'
-          : `the old key counts no longer; the host of ${record.nodeId} needs the new one`,
-      ],
+      ['then', isSameKey ? `${holderOf(record)} goes on with the key it has` : newKeyNote(record)],
     ],
     json: { nodeId: record.nodeId, tokenId: token.id, holderKey: hex(holderKey), isSameKey },
   });
@@ -122,7 +124,30 @@ async function rotate(io: Io, options: RotateOptions): Promise<void> {
     { record: after, token: made.get(outcome.receipt.objectId), epoch },
     { rotateDigest: outcome.receipt.digest },
   );
+  const renewed = made.get(outcome.receipt.objectId);
+  if (options.login !== undefined && renewed) await renewLogin(io, options.login, session, renewed, options);
   await told(session, act);
+}
+
+const holderOf = ({ stakeType }: StakeRecord) => (stakeType === 'node' ? 'the host' : 'kubectl');
+
+function newKeyNote({ stakeType, nodeId }: StakeRecord): string {
+  return stakeType === 'node'
+    ? `the old key counts no longer; the host of ${nodeId} needs the new one`
+    : 'the old key counts no longer; the login file has to name the new one (--login)';
+}
+
+/** The login file names the new token, and the new key if there is one. */
+async function renewLogin(
+  io: Io,
+  login: string,
+  { actor }: StakeSession,
+  token: SealToken,
+  { newKeyFile }: RotateOptions,
+): Promise<void> {
+  const keyFile = newKeyFile ?? existingLogin(login)?.keyFile ?? keyFileOf(login);
+  await writeLogin(login, actor.client.deployment, token, keyFile);
+  io.step('login file', login);
 }
 
 async function newKeyOf(options: RotateOptions): Promise<Uint8Array | undefined> {
@@ -134,8 +159,9 @@ async function newKeyOf(options: RotateOptions): Promise<Uint8Array | undefined>
     );
   if (holderKeyFile !== undefined) return readHolderKey(holderKeyFile);
   if (newKeyFile === undefined) return undefined;
-  // A dry run writes no file; any key serves to simulate with.
-  return dryRun ? new Uint8Array(32) : (await openNodeKey(newKeyFile)).publicKey;
+  // A dry run writes no file; where there is none yet, any key serves to simulate with.
+  const isNew = dryRun && !existsSync(newKeyFile);
+  return isNew ? new Uint8Array(32) : (await openNodeKey(newKeyFile)).publicKey;
 }
 
 async function lifeOfNext({ client }: ClusterActor): Promise<string> {
@@ -153,7 +179,9 @@ async function revoke(io: Io, options: StakeOptions): Promise<void> {
     question: 'Revoke the Seal token?',
     facts: [
       ...tokenRows(record, token),
-      ['node', 'the gateway evicts it within seconds'],
+      record.stakeType === 'node'
+        ? ['node', 'the gateway evicts it within seconds']
+        : ['kubectl', 'its logins end within 20 seconds; `token create` makes another token'],
       ['stake', `${formatSui(record.stakeMist)} stay locked: k3s-daas unstake ends the stake`],
     ],
     json: { nodeId: record.nodeId, tokenId: token.id },
@@ -164,7 +192,7 @@ async function revoke(io: Io, options: StakeOptions): Promise<void> {
     { digest, recordId: record.id, tokenId: objectId, nodeId: record.nodeId },
     table([
       ['revoked', objectId],
-      ['node', record.nodeId],
+      ...(record.stakeType === 'node' ? [['node', record.nodeId]] : []),
       ['stake', `${formatSui(record.stakeMist)} (record ${record.id})`],
     ]),
   );
@@ -182,10 +210,13 @@ async function tokenOf({ chain, record }: StakeSession): Promise<{ record: Stake
   );
 }
 
-function tokenRows({ id, nodeId }: StakeRecord, token: SealToken): Array<readonly [string, string]> {
+function tokenRows(
+  { id, nodeId, stakeType }: StakeRecord,
+  token: SealToken,
+): Array<readonly [string, string]> {
   return [
     ['Seal token', token.id],
-    ['node', nodeId],
+    stakeType === 'node' ? ['node', nodeId] : ['grants', token.permissions.join(' ')],
     ['record', id],
     ['key', hex(token.holderKey)],
   ];

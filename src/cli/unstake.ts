@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { Lifetime } from '#base';
-import { formatSui, parametersAt } from '#chain';
+import { formatSui, type ParameterState, parametersAt } from '#chain';
 import { holdOf, type StakeRecord } from '#domain';
 import { formatDuration, formatTime } from './chain-options.ts';
 import { type Io, table } from './io.ts';
@@ -31,10 +31,11 @@ export async function unstakeIn(
   const { record } = session;
   const act = { kind: 'unstake', recordId: record.id } as const;
   const { state, nowMs } = await session.actor.client.clusterState();
-  const { unbondingMs } = parametersAt(state, nowMs);
+  const parameters = parametersAt(state, nowMs);
+  const { unbondingMs } = parameters;
   const outcome = await runAct(io, session, act, options, {
     question: 'End this stake?',
-    facts: await announce(session),
+    facts: announce(record, parameters, nowMs),
     json: {
       nodeId: record.nodeId,
       stakeMist: record.stakeMist,
@@ -48,19 +49,20 @@ export async function unstakeIn(
   await told(session, act);
 }
 
-async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<readonly [string, string]>> {
-  const { state, nowMs } = await actor.client.clusterState();
-  const { unbondingMs, slashers, slashThreshold } = parametersAt(state, nowMs);
+function announce(
+  record: StakeRecord,
+  { unbondingMs, slashers, slashThreshold }: ParameterState,
+  nowMs: number,
+): ReadonlyArray<readonly [string, string]> {
   const hold = holdOf(record, slashers, nowMs);
   const unlockAtMs = nowMs + Number(unbondingMs);
   return [
-    ['ends', `the stake of node ${record.nodeId}, ${formatSui(record.stakeMist)}`],
-    ['record', record.id],
     [
-      'node',
-      'its Seal token is deleted: the gateway evicts it within seconds. Drain it first if its pods matter',
+      'ends',
+      `the stake of ${record.stakeType === 'node' ? `node ${record.nodeId}` : `the ${record.stakeType}`}, ${formatSui(record.stakeMist)}`,
     ],
-    ['name', `'${record.nodeId}' is free at once: any wallet can stake for it`],
+    ['record', record.id],
+    ...consequences(record),
     [
       'unlocks',
       `${formatTime(unlockAtMs)}, ${formatDuration(unbondingMs)} after you ask; until then ${slashThreshold} of ${slashers.length} slashers can still take it`,
@@ -72,6 +74,17 @@ async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<
         : 'nothing: no slash proposal is open',
     ],
     ['then', `k3s-daas withdraw --record ${record.id}`],
+  ];
+}
+
+function consequences({ stakeType, nodeId }: StakeRecord): ReadonlyArray<readonly [string, string]> {
+  if (stakeType !== 'node') return [['kubectl', 'its logins end within 20 seconds']];
+  return [
+    [
+      'node',
+      'its Seal token is deleted: the gateway evicts it within seconds. Drain it first if its pods matter',
+    ],
+    ['name', `'${nodeId}' is free at once: any wallet can stake for it`],
   ];
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 
 /** The name of our authorizer in metrics and dashboards. It must not change. */
-const AUTHORIZER = 'k3s-daas';
+export const AUTHORIZER = 'k3s-daas';
 const BANNED_AUTHORIZER = 'k3s-daas-banned';
 
 /** How the API server reaches the webhook. */
@@ -20,15 +20,23 @@ export interface AuthorizationOptions {
   /** Absolute; only root may write into it. */
   readonly directory: string;
   readonly webhook: WebhookAddress;
-  /** Node names whose certificates are refused also while the webhook is away. */
+  /**
+   * Node names whose certificates are refused also while the webhook is away; at most `MOST_BANNED_NAMES`. They become part
+   * of an expression: only names of Nodes.
+   */
   readonly bannedNames: readonly string[];
   /** Kubernetes 1.34 can leave answers uncached; before that they are kept for a millisecond. */
   readonly hasCacheSwitches: boolean;
 }
 
+/** The API server reads the whole file at its start: beyond this it is too large to be useful. */
+export const MOST_BANNED_NAMES = 10_000;
+/** CEL takes an expression of at most 100 000 characters: this many names of 63 fit. */
+const bannedInOneExpression = 1_000;
+
 /** The file for `--authorization-config`. */
 export const AUTHORIZATION_FILE = 'authorization.yaml';
-const NOWHERE_FILE = 'nowhere.kubeconfig';
+export const NOWHERE_FILE = 'nowhere.kubeconfig';
 
 /** The files of one server, in the order in which they are to be written: what leads to a file is written after it. */
 export function authorizationFiles(
@@ -76,19 +84,15 @@ function authorizationConfiguration(options: AuthorizationFiles): string {
         matchConditions: [{ expression: notOurs }, { expression: ofNodes }],
       },
     },
-    ...(bannedNames.length === 0
-      ? []
-      : [
-          {
-            type: 'Webhook',
-            name: BANNED_AUTHORIZER,
-            webhook: {
-              ...callOf(options, nowhereFile),
-              failurePolicy: 'Deny',
-              matchConditions: [{ expression: ofBanned(bannedNames) }],
-            },
-          },
-        ]),
+    ...chunksOf(bannedNames, bannedInOneExpression).map((names, index) => ({
+      type: 'Webhook',
+      name: index === 0 ? BANNED_AUTHORIZER : `${BANNED_AUTHORIZER}-${index + 1}`,
+      webhook: {
+        ...callOf(options, nowhereFile),
+        failurePolicy: 'Deny',
+        matchConditions: [{ expression: ofBanned(names) }],
+      },
+    })),
     { type: 'Node', name: 'node' },
     { type: 'RBAC', name: 'rbac' },
   ];
@@ -125,10 +129,18 @@ const ofNodes = [
   "(has(request.resourceAttributes) && has(request.resourceAttributes.verb) && request.resourceAttributes.verb.startsWith('impersonate'))",
 ].join(' || ');
 
+/** The node that a kubelet names by its user, and the nodes that a pod's token names. The list stands there once: it is long. */
+const namedNodes =
+  "((request.user.startsWith('system:node:') ? [request.user.substring(12)] : []) + (has(request.extra) && 'authentication.kubernetes.io/node-name' in request.extra ? request.extra['authentication.kubernetes.io/node-name'] : []))";
+
 function ofBanned(names: readonly string[]): string {
-  const users = names.map((name) => `'system:node:${name}'`).join(', ');
-  const nodes = names.map((name) => `'${name}'`).join(', ');
-  return `request.user in [${users}] || (has(request.extra) && 'authentication.kubernetes.io/node-name' in request.extra && request.extra['authentication.kubernetes.io/node-name'].exists(n, n in [${nodes}]))`;
+  return `${namedNodes}.exists(n, n in [${names.map((name) => `'${name}'`).join(', ')}])`;
+}
+
+function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
 }
 
 function webhookKubeconfig(webhook: WebhookAddress): string {

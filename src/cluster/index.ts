@@ -2,7 +2,10 @@ export {
   AUTHORIZATION_FILE,
   type AuthorizationOptions,
   authorizationFiles,
+  MOST_BANNED_NAMES,
+  NOWHERE_FILE,
 } from './authorization-configuration.ts';
+export type { ServerAuthorization } from './authorization-proof.ts';
 export { base58OfId, idOfBase58 } from './base58.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
@@ -10,10 +13,17 @@ export { type Kubernetes, type KubernetesOptions, openKubernetes } from './kuber
 export { CERTIFICATES, LISTINGS, listingOfRole, NAMES_GROUP, NODE_NAMES } from './name-role.ts';
 export { nameNamespaces, namespaceOfName } from './name-shards.ts';
 export { canaryProbes, drawCanary, nodePolicies, policyProbes } from './node-policies.ts';
+export {
+  kubercLines,
+  mergeKubeconfig,
+  type PersonAccess,
+  personKubeconfig,
+} from './person-kubeconfig.ts';
 export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
 export { type RemovalOptions, removeSetup } from './removal.ts';
+export { dropInConflicts, SERVER_DROP_IN, serverDropIn } from './server-drop-in.ts';
 export { type SetupChange, type SetupOptions, type SetupResult, setupCluster } from './setup.ts';
 export { setupManifests } from './setup-manifests.ts';
 export { namesToList } from './setup-names.ts';
@@ -24,6 +34,12 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
+export {
+  TOKEN_REVIEW_FILE,
+  type TokenReviewAddress,
+  tokenReviewFlags,
+  tokenReviewKubeconfig,
+} from './token-review-kubeconfig.ts';
 export {
   ADMITTED_CONFIG_MAP,
   BOOTSTRAP_TOKEN_TYPE,

@@ -1,8 +1,17 @@
 import { DaasError } from '#base';
-import { UNTAINTED } from '#domain';
-import { admitName, removeName } from './admitted-names.ts';
+import { ORDINARY, UNTAINTED } from '#domain';
+import { admitName, readAdmittedNames, removeName } from './admitted-names.ts';
 import { type KubeApi, KubeStatusError } from './kube-api.ts';
-import { type Canary, canaryProbes, drawCanary, type PolicyProbe, policyProbes } from './node-policies.ts';
+import {
+  type Canary,
+  canaryProbes,
+  drawCanary,
+  nodeProbesThatFail,
+  nodeProbesThatPass,
+  type PolicyProbe,
+  policyProbes,
+} from './node-policies.ts';
+import { listNodeObjects } from './nodes.ts';
 import type { SetupContext } from './setup.ts';
 
 const deadlineMs = 15_000;
@@ -11,7 +20,8 @@ const pauseMs = 200;
 /**
  * Proves that the policies are in force and read the names: requests as dry runs, as a worker would make them, under a
  * name that is listed for this moment. Each has to pass while the name is listed, and to be refused when it is not: a
- * policy that refuses everything, or one that decides on an old list, shows itself.
+ * policy that refuses everything, or one that decides on an old list, shows itself. The policies on updates are tried out on a
+ * Node of the operator's, where there is one.
  * @throws `DAAS_POLICY_NOT_IN_FORCE` when an answer is not the right one within 15 s.
  */
 export async function provePolicies(context: SetupContext): Promise<void> {
@@ -25,6 +35,17 @@ export async function provePolicies(context: SetupContext): Promise<void> {
   }
   for (const probe of [...canaryProbes(canary), ...policyProbes(canary)])
     await untilAnswer(context, probe, 'is refused');
+  const node = await operatorsNode(context);
+  if (node === undefined) return;
+  for (const probe of nodeProbesThatPass(node)) await untilAnswer(context, probe, 'passes');
+  for (const probe of nodeProbesThatFail(node)) await untilAnswer(context, probe, 'is refused');
+}
+
+/** A Node of the operator's, such as a k3s server: what agents write on it passes without a certificate. */
+async function operatorsNode(context: SetupContext): Promise<string | undefined> {
+  const { items } = await listNodeObjects(context.api, context.signal);
+  const listed = await readAdmittedNames(context, context.signal);
+  return items.map(({ metadata }) => metadata?.name ?? '').find((name) => listed.get(name) === ORDINARY);
 }
 
 function listCanary(context: SetupContext, { name, fingerprint }: Canary): Promise<void> {
@@ -57,6 +78,7 @@ async function ask({ api, signal }: SetupContext, probe: PolicyProbe): Promise<s
     await api.call(`try out the policy ${probe.policy}`, (given) => requestOf(api, probe)(given), {
       signal,
       impersonate: probe.impersonate,
+      ...(probe.kind === 'NodeStatus' && { patch: 'merge' }),
     });
     return undefined;
   } catch (error) {
@@ -70,6 +92,9 @@ function requestOf({ core }: KubeApi, { kind, metadata }: PolicyProbe) {
   if (kind === 'Node')
     return (given: Options): Promise<unknown> =>
       core.createNode({ dryRun: 'All', body: { metadata } }, given);
+  if (kind === 'NodeStatus')
+    return (given: Options): Promise<unknown> =>
+      core.patchNodeStatus({ name: metadata.name, dryRun: 'All', body: { metadata } }, given);
   const body = { metadata, involvedObject: { kind: 'Node', name: metadata.name }, reason: 'Probe' };
   return (given: Options): Promise<unknown> =>
     core.createNamespacedEvent({ namespace: 'default', dryRun: 'All', body }, given);

@@ -1,6 +1,8 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Clock, ConfigurationError, type Log, type Secret, silentLog, systemClock } from '#base';
+import { proveAuthorization, type ServerAuthorization } from './authorization-proof.ts';
 import { createCertificateSight } from './certificate-sight.ts';
+import { type Forger, findForgers } from './forgers.ts';
 import { gatewayKubeconfig } from './gateway-kubeconfig.ts';
 import { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
@@ -26,6 +28,11 @@ export interface SetupOptions extends KubeApiOptions {
   readonly ordinaryNames?: readonly string[];
   /** Names under which no node may register: servers without a Node, nodes that are switched off. */
   readonly reservedNames?: readonly string[];
+  /**
+   * Asks each API server whether it runs the authorizer (`proveAuthorization`); `file` has the bytes of this machine's
+   * AuthorizationConfiguration, if it is a server.
+   */
+  readonly authorizer?: { readonly file: string | undefined };
   /** Continues without policies on Kubernetes older than 1.30: join credentials are then bound to no name. */
   readonly allowUnboundNames?: boolean;
   readonly clock?: Clock;
@@ -60,6 +67,12 @@ export interface SetupResult {
   readonly changes: readonly SetupChange[];
   /** What this cluster cannot do, for the operator to know. */
   readonly shortcomings: readonly string[];
+  /** What this version can do for the authorizer: nothing below 1.32, and without switches for its cache below 1.34. */
+  readonly authorizerSupport: 'none' | 'cached' | 'full';
+  /** Who can make the API server believe in a certificate that is not there, besides `system:masters`. */
+  readonly forgers: readonly Forger[];
+  /** With `authorizer`: what each API server runs. */
+  readonly servers: readonly ServerAuthorization[];
   /** Kubeconfig of the gateway's ServiceAccount; undefined with `check`, or for a gateway with its own credentials. */
   readonly kubeconfig: Secret | undefined;
 }
@@ -88,6 +101,9 @@ export async function setupCluster(options: SetupOptions): Promise<SetupResult> 
     kubernetesVersion: version.text,
     changes: steps.map(({ change }) => change),
     shortcomings: shortcomingsOf(version),
+    authorizerSupport: authorizerSupportOf(version),
+    forgers: showsCertificates(version) ? await findForgers(context) : [],
+    servers: options.authorizer ? await proveAuthorization(context, options.authorizer.file) : [],
     kubeconfig:
       check || gateway.kind === 'user' ? undefined : await gatewayKubeconfig(context, usernameOf(gateway)),
   };
@@ -144,17 +160,22 @@ function tooOld(version: KubernetesVersion): ConfigurationError {
   );
 }
 
+function authorizerSupportOf(version: KubernetesVersion): SetupResult['authorizerSupport'] {
+  if (!showsCertificates(version)) return 'none';
+  return hasCacheSwitches(version) ? 'full' : 'cached';
+}
+
 function shortcomingsOf(version: KubernetesVersion): string[] {
   const missing: string[] = [];
   if (!admitsByBootstrapToken(version))
     missing.push(`k3s ${version.text} does not admit agents by bootstrap token (1.26.2 and newer do)`);
   if (!hasAdmissionPolicies(version))
     missing.push(
-      `Kubernetes ${version.text} has no ValidatingAdmissionPolicy (1.30 and newer do): names are not bound`,
+      `Kubernetes ${version.text} has no ValidatingAdmissionPolicy (1.30 and newer do): names are not bound. It cannot run the authorizer either (1.32)`,
     );
   else if (!showsCertificates(version))
     missing.push(
-      `Kubernetes ${version.text} does not show its policies which certificate a request came with (1.32 and newer do): a name stays bound to its last staker and node key for as long as a certificate lives, and 'k3s-daas gateway release NAME' frees it at your risk`,
+      `Kubernetes ${version.text} does not show its policies which certificate a request came with (1.32 and newer do): a name stays bound to its last staker and node key for as long as a certificate lives, and 'k3s-daas gateway release NAME' frees it at your risk. It cannot run the authorizer either`,
     );
   else if (!hasCacheSwitches(version))
     missing.push(

@@ -9,7 +9,7 @@ export const SHARED_IDENTITIES = ['system:kube-proxy', 'system:k3s-controller'] 
 const flannel = (key: string) => `flannel.alpha.coreos.com/${key}`;
 /** Addresses to which the other nodes send what is meant for this one's pods. */
 const publicAddressKeys = [flannel('public-ip'), flannel('public-ipv6')];
-const managedKey = flannel('kube-subnet-manager');
+export const managedKey = flannel('kube-subnet-manager');
 /** All that flannel writes. No prefix: `public-ip-overwrite` would move the address at the Node's next start. */
 export const FLANNEL_KEYS = [
   flannel('backend-type'),

@@ -37,6 +37,8 @@ export interface StakeRecord {
   readonly lastSequence: bigint;
   /** The chain's time of its last write, signed by validators; `undefined` where nothing is proven. */
   readonly writtenAtMs?: number | undefined;
+  /** The chain's time of the last probe that found this version to be the newest; `undefined`: none did. */
+  readonly probedAtMs?: number | undefined;
 }
 
 /** A slash proposal, as the record it is about notes it. */
@@ -70,6 +72,8 @@ export interface ClusterParameters {
   readonly minimumTopUpMist: bigint;
   /** Lowest stake of the tiers, ascending: reads; worker (`nodes:write`); everything. */
   readonly tiersMist: readonly [bigint, bigint, bigint];
+  /** What each of them adds, as `resource:verb`; a stake has those of its tier and of all below. */
+  readonly tierPermissions: readonly [readonly string[], readonly string[], readonly string[]];
   readonly unbondingMs: number;
   readonly longestTokenLifeEpochs: bigint;
   readonly slashThreshold: number;
@@ -136,6 +140,8 @@ export interface Cluster {
   readonly recordsTable: string;
   /** The chain's time of its last write, signed by validators; `undefined` where nothing is proven. */
   readonly writtenAtMs?: number | undefined;
+  /** The chain's time of the last probe that found this version to be the newest; `undefined`: none did. */
+  readonly probedAtMs?: number | undefined;
 }
 
 export interface ChainPoint {

@@ -32,7 +32,8 @@ export type {
   NodeChange,
   NodePasswordSecret,
 } from './kubernetes-port.ts';
-export { isNodeId } from './node-id.ts';
+export { canaryName, isCanaryName, isNodeId } from './node-id.ts';
+export { namespaceOfWallet } from './owner-namespace.ts';
 export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending.ts';
 export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';

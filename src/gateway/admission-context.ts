@@ -2,6 +2,7 @@ import type { Clock, Log, Secret } from '#base';
 import type { ChainReader, KubernetesNode, KubernetesPort } from '#domain';
 import type { ChainFacts, Machine } from '#seal';
 import type { Audit } from './audit.ts';
+import type { ChainProbe } from './chain-probe.ts';
 import type { Clones } from './clones.ts';
 import type { GatewayConfig } from './config.ts';
 import type { StakeFact } from './decision.ts';
@@ -25,6 +26,8 @@ export interface Applicant {
   readonly requestId: string;
   /** Where it was signed, as the proof says. */
   readonly machine?: Machine | undefined;
+  /** The client key of the node's kubelet, whose certificate the stake vouches for, has signed the challenge, too. */
+  readonly hasKubelet?: boolean;
 }
 
 export interface Admitted {
@@ -46,6 +49,8 @@ export interface AdmissionOptions {
   readonly isVouchingEnforced?: () => boolean;
   /** How many full nodes have just shown nothing newer of the cluster; `undefined`: nothing that is read is proven. */
   readonly endpointsAgreed?: (() => number) | undefined;
+  /** Asked for what such a full node could hide. */
+  readonly probe?: Pick<ChainProbe, 'ask'> | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly clones: Pick<Clones, 'examineRegistration' | 'registered'>;

@@ -133,7 +133,7 @@ const explanations: Partial<Record<ProblemCode, string>> = {
   name_claimed:
     'somebody with a join credential has claimed this name and may have a certificate of it: choose another node id, or ask the operator to release it',
   proof_too_old:
-    'the newest proof of its stake is older than gateway.admit.proofAgeMs, and the only full node that answers could hide what happened since. What lets it in: a second endpoint in the gateway’s chain.endpoints, or a new token (`k3s-daas token rotate`)',
+    'the newest proof of its stake is older than gateway.admit.proofAgeMs, and the only full node that answers could hide what happened since. What lets it in: a probe of the gateway (chain.probe), which has been asked for where it is on; a second endpoint in its chain.endpoints; or a new token (`k3s-daas token rotate`)',
   name_not_ours: 'a node of this name is in the cluster that no stake admitted: choose another node id',
 };
 

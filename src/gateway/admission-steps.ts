@@ -88,12 +88,12 @@ async function revokeEarlier(
 }
 
 /**
- * Takes over a Node that carries this record's mark and password, and whose worker the store has lost.
+ * Takes over a Node that carries this record's mark and password, and whose worker this store does not have.
  * @throws `ApiProblem` name_not_ours for a Node with another password.
  */
 export async function adoptNode(
   context: AdmissionOptions,
-  { next, until }: Candidate,
+  { next, isListed, until }: Candidate,
   isReserved: boolean,
 ): Promise<undefined> {
   const { kubernetes, registry, audit, clock } = context;
@@ -102,10 +102,12 @@ export async function adoptNode(
     throw new ApiProblem('name_not_ours', `the Node ${nodeId} was made with another node password`);
   await audit.note('node.adopted', { node_id: nodeId, stake_record: recordId });
   const status = { kind: 'member', credential: undefined } as const;
-  // Whoever held the name before is lost with the store.
+  // Whoever held the name before is in another store.
   const history = withMark(registry.history(nodeId), 'earlier-holder', clock.nowMs());
   await registry.save({ worker: withStatus(next, status, clock.nowMs()), history });
-  await kubernetes.admitName(admittedNameOf(context, next), until.writing);
+  // A listing that is there counts until the host shows its certificates here: this gateway knows none, and a running kubelet would be
+  // refused for as long.
+  if (!isListed) await kubernetes.admitName(admittedNameOf(context, next), until.writing);
 }
 
 type Step = (context: AdmissionOptions, candidate: Candidate) => Promise<void>;

@@ -1,5 +1,6 @@
 import type { ProblemCode } from '#api';
 import { UNTAINTED } from '#domain';
+import { ageProblem } from './admission-age.ts';
 import type { AdmissionOptions, Admitted, Applicant, Candidate, Until } from './admission-context.ts';
 import {
   type AdmissionRules,
@@ -22,7 +23,6 @@ import { refuseAfterLeaving } from './leaving.ts';
 import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
 import { boundHolder, isHeldBy } from './name-history.ts';
-import { isProofNewEnough } from './proof-age.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
 
@@ -75,7 +75,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     async admit(applicant, { caller, gateway } = {}) {
       const { turns } = context;
       const until: Until = { reading: anyOf(caller, gateway), writing: gateway };
-      if (turns.waiting(applicant.nodeId) > 0)
+      // A place more for the host that has the kubelet's key: a thief of the node key may hold the others.
+      if (turns.waiting(applicant.nodeId) > (applicant.hasKubelet ? 1 : 0))
         throw new ApiProblem('rate_limited', 'a registration of this node waits already', {
           retryAfterMs: 2_000,
         });
@@ -167,15 +168,18 @@ async function amongClones(
 ): Promise<Candidate> {
   const { next, node, applicant } = candidate;
   if (next.tokenSequence > worker.tokenSequence || next.recordId !== worker.recordId) return candidate;
-  const { machine } = applicant;
-  const clone = await clones.examineRegistration({ worker, machine, node, isHeard });
+  const { machine, hasKubelet = false } = applicant;
+  const clone = await clones.examineRegistration({ worker, machine, node, isHeard, hasKubelet });
   if (!clone || !machine) return candidate;
   // The node key alone brings no join credential while two use it.
-  if (!isHeard || !isAdmitted(worker)) throw cloned(worker.nodeId);
+  if (!hasKubelet && (!isHeard || !isAdmitted(worker))) throw cloned(worker.nodeId);
   const { incarnation, registeredAtMs } = next;
   return {
     ...candidate,
-    next: { ...next, clone: { ...clone, served: { incarnation, registeredAtMs, machine } } },
+    next: {
+      ...next,
+      clone: { ...clone, served: { incarnation, registeredAtMs, machine, hasKubelet } },
+    },
   };
 }
 
@@ -201,31 +205,11 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
   throwIf(nameProblem({ worker, staker, node, listing, recordId }), nodeId);
-  throwIf(ageProblem(context, { applicant, worker, node, recordId }), nodeId);
+  throwIf(await ageProblem(context, { applicant, worker, node, recordId, until }), nodeId);
   if (!(await inClusterTerms(kubernetes.showsCertificates(until.reading))))
     throwIf(boundProblem(context, { staker, holderKey }, nodeId), nodeId);
   const next = nextWorker(context, { applicant, worker, standing });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
-}
-
-/** A first admission on a proof that one full node alone could have chosen to be old. A marked Node was admitted before. */
-function ageProblem(
-  { config, clock, endpointsAgreed }: AdmissionContext,
-  {
-    applicant: { facts },
-    worker,
-    node,
-    recordId,
-  }: Pick<Candidate, 'applicant' | 'worker' | 'node'> & { readonly recordId: string },
-): ProblemCode | undefined {
-  if (!facts?.record || !endpointsAgreed) return undefined;
-  const isKnown =
-    (worker && isAdmitted(worker) && worker.recordId === recordId) || node?.stakeRecordId === recordId;
-  if (isKnown) return undefined;
-  const { record, cluster } = facts;
-  const { proofAgeMs } = config.admit;
-  const age = { record, cluster, endpointsAgreed: endpointsAgreed(), nowMs: clock.nowMs(), proofAgeMs };
-  return isProofNewEnough(age) ? undefined : 'proof_too_old';
 }
 
 /** What follows from the facts. An applicant that shows a slashed stake is banned. */
@@ -355,7 +339,10 @@ async function keepMember(
   return { worker: kept, join: undefined };
 }
 
-/** The store has lost this node, whose kubelet runs: its key alone must not get a second credential. */
+/**
+ * A node whose kubelet runs, and that this gateway does not know: its store was lost, or another gateway has admitted the node. Its key
+ * alone must not get a second credential.
+ */
 async function adoptRunning(context: AdmissionContext, candidate: Candidate): Promise<Admitted> {
   const isReserved = await isOwnPassword(context, candidate);
   await inClusterTerms(adoptNode(context, candidate, isReserved));

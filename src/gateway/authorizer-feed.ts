@@ -12,6 +12,7 @@ import { bannedNames, serverFingerprints, webhookTls, writeBannedFile } from './
 import { nodeAccessOf, obstaclesToEnforcing, rulesOf } from './authorizer-rules.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import type { Reconciler } from './reconciler.ts';
+import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 
 export interface AuthorizerFeedOptions {
@@ -42,17 +43,23 @@ interface Feed extends AuthorizerFeedOptions {
   readonly settledAtMs: number;
   /** Nodes to tell about in this turn of the loop. */
   readonly due: Set<string>;
-  /** When a kind of refusal was last written down. */
-  readonly noted: Map<string, { atMs: number; count: number }>;
+  /** A kubelet repeats what was refused every few seconds: a line for a kind and hour. */
+  readonly refusals: RefusalTally;
+  /** A worker or a ban may have changed since the last look. */
+  isDue: boolean;
+  lookedAtMs: number;
   obstacles: readonly string[];
   fingerprints: readonly string[];
   lastRules: string;
   lastBanned: string | undefined;
 }
 
-const lookEveryMs = 1_000;
+const tickMs = 1_000;
+/** What nobody reports: the server's own certificates, listed names, and bans that were lifted. */
+const lookEveryMs = 5_000;
 const noteEveryMs = 3_600_000;
-const mostNoted = 10_000;
+/** Subjects that are told apart within an hour: they are names that callers choose. */
+const mostNoted = 1_000;
 /** An honest agent shows its certificates with a heartbeat at the latest. */
 const settlingHeartbeats = 3;
 
@@ -73,7 +80,14 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
     authorizer,
     settledAtMs: clock.monotonicMs() + settlingHeartbeats * config.heartbeatIntervalMs,
     due: new Set(),
-    noted: new Map(),
+    refusals: createRefusalTally({
+      audit: options.audit,
+      nowMs: () => clock.nowMs(),
+      windowMs: noteEveryMs,
+      mostKinds: mostNoted,
+    }),
+    isDue: true,
+    lookedAtMs: Number.NEGATIVE_INFINITY,
     obstacles: [],
     fingerprints: [],
     lastRules: '',
@@ -84,6 +98,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
     async run(signal) {
       authorizer.setNodes(registry.workers().map((worker) => nodeAccessOf(worker, options.vouches)));
       await Promise.all([authorizer.run(signal), lookAround(feed, signal)]);
+      feed.refusals.flush({ isLast: true });
     },
     status: () => statusOf(feed),
     port: () => authorizer.port(),
@@ -94,6 +109,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
 
 /** In the next turn: whoever keeps the vouches hears of the same change. */
 function changed(feed: Feed, nodeId: string): void {
+  feed.isDue = true;
   if (feed.due.size === 0) setImmediate(() => tellDue(feed));
   feed.due.add(nodeId);
 }
@@ -109,14 +125,21 @@ function tellDue({ due, registry, vouches, authorizer }: Feed): void {
 }
 
 async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
-  const { clock, log } = feed;
+  const { clock, log, refusals } = feed;
   while (!signal.aborted) {
-    try {
-      await look(feed);
-    } catch (error) {
-      log.warn('The authorizer could not be told what has changed', errorFields(error));
+    const nowMs = clock.monotonicMs();
+    if (feed.isDue || nowMs - feed.lookedAtMs >= lookEveryMs) {
+      feed.isDue = false;
+      feed.lookedAtMs = nowMs;
+      try {
+        await look(feed);
+      } catch (error) {
+        feed.isDue = true;
+        log.warn('The authorizer could not be told what has changed', errorFields(error));
+      }
     }
-    await clock.sleep(lookEveryMs, signal).catch(() => undefined);
+    refusals.flush();
+    await clock.sleep(tickMs, signal).catch(() => undefined);
   }
 }
 
@@ -182,25 +205,16 @@ function statusOf({ authorizer, config, obstacles }: Feed): { isOk: boolean; det
   return { isOk: true, detail: config.authorizer.mode === 'enforce' ? 'enforces' : 'observes' };
 }
 
-/** One line for a kind of refusal and hour: a kubelet repeats what was refused every few seconds. */
-function noteDenials(feed: Feed, denials: readonly CountedDenial[], mode: AccessRules['mode']): void {
-  const { noted, audit, log, clock } = feed;
-  const nowMs = clock.monotonicMs();
+function noteDenials(
+  { refusals, log }: Feed,
+  denials: readonly CountedDenial[],
+  mode: AccessRules['mode'],
+): void {
+  const isEnforced = mode === 'enforce';
+  const event = isEnforced ? 'access.refused' : 'access.would_be_refused';
+  const message = isEnforced ? 'The authorizer has refused requests' : 'The authorizer would refuse requests';
   for (const { code, subject, count } of denials) {
-    const key = `${mode} ${code} ${subject}`;
-    const before = noted.get(key);
-    const total = (before?.count ?? 0) + count;
-    if (before && nowMs - before.atMs < noteEveryMs) {
-      noted.set(key, { atMs: before.atMs, count: total });
-      continue;
-    }
-    if (noted.size >= mostNoted) noted.clear();
-    noted.set(key, { atMs: nowMs, count: 0 });
-    const event = mode === 'enforce' ? 'access.refused' : 'access.would_be_refused';
-    audit.record(event, { code, subject, count: total });
-    log.warn(
-      mode === 'enforce' ? 'The authorizer has refused requests' : 'The authorizer would refuse requests',
-      { event, reason: code, detail: `${subject}, ${total} times` },
-    );
+    const isFirst = refusals.count(event, { reason: code, subject }, { code, subject, count }, count);
+    if (isFirst) log.warn(message, { event, reason: code, detail: `${subject}, ${count} times` });
   }
 }

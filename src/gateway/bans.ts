@@ -51,6 +51,12 @@ export function banOf(bans: ReadonlyMap<string, Ban>, who: Bannable): Ban | unde
   );
 }
 
+/** Whether the operator has banned a wallet: a slash bans its staker from new node names alone, not from what other stakes are for. */
+export function isShutOut(bans: ReadonlyMap<string, Ban>, wallet: string): boolean {
+  const ban = bans.get(banKey({ subject: 'staker', value: wallet }));
+  return ban !== undefined && ban.recordId === undefined;
+}
+
 /**
  * What a slash bans: the node id, the key that signed an admitted registration for the record, and new names of the
  * staker. The staker's other nodes are judged by their own facts.

@@ -1,6 +1,6 @@
 // @peculiar/x509 resolves its parts through tsyringe, which asks for this polyfill first.
 import 'reflect-metadata';
-import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { KeyObject, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -21,6 +21,10 @@ export interface ClientCa {
   below(name: string): Promise<ClientCa>;
   /** The three that k3s writes for a node, the kubelet's first. */
   agent(nodeId: string): Promise<readonly [kubelet: string, proxy: string, controller: string]>;
+  /** The same, with the key of the kubelet's certificate. */
+  agentWithKey(
+    nodeId: string,
+  ): Promise<{ readonly certificates: readonly string[]; readonly key: KeyObject }>;
 }
 
 export const fingerprintOf = (pem: string): string =>
@@ -33,11 +37,19 @@ export async function newClientCa(name = 'k3s-client-ca'): Promise<ClientCa> {
 
 function caOf(name: string, by: Keys, certificate: string): ClientCa {
   const issuer = `CN=${name}`;
-  const issue = async (commonName: string, options: LeafOptions = {}) => {
+  const issueFor = (keys: Keys, commonName: string, options: LeafOptions = {}) => {
     const { organizations = [], usage = 'client', endsInMs } = options;
     const subject = [...organizations.map((value) => ({ O: [value] })), { CN: [commonName] }];
-    return certify({ subject, keys: await newKeys(), issuer, by, usage, endsInMs });
+    return certify({ subject, keys, issuer, by, usage, endsInMs });
   };
+  const issue = async (commonName: string, options: LeafOptions = {}) =>
+    issueFor(await newKeys(), commonName, options);
+  const agentOf = (nodeId: string, keys: Keys) =>
+    Promise.all([
+      issueFor(keys, `system:node:${nodeId}`, { organizations: ['system:nodes'] }),
+      issue('system:kube-proxy'),
+      issue('system:k3s-controller'),
+    ]);
   return {
     certificate,
     issue,
@@ -45,12 +57,11 @@ function caOf(name: string, by: Keys, certificate: string): ClientCa {
       const keys = await newKeys();
       return caOf(other, keys, await certify({ subject: `CN=${other}`, keys, issuer, by }));
     },
-    agent: (nodeId) =>
-      Promise.all([
-        issue(`system:node:${nodeId}`, { organizations: ['system:nodes'] }),
-        issue('system:kube-proxy'),
-        issue('system:k3s-controller'),
-      ]),
+    agent: async (nodeId) => agentOf(nodeId, await newKeys()),
+    async agentWithKey(nodeId) {
+      const keys = await newKeys();
+      return { certificates: await agentOf(nodeId, keys), key: KeyObject.from(keys.privateKey) };
+    },
   };
 }
 

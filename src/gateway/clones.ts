@@ -27,6 +27,8 @@ interface Served {
   readonly incarnation: number;
   readonly registeredAtMs: number;
   readonly machine: Machine;
+  /** Its registration showed the kubelet's key: nothing less takes its place. */
+  readonly hasKubelet: boolean;
 }
 
 export interface ClonesOptions {
@@ -46,6 +48,8 @@ export interface CloneCase {
   readonly node: KubernetesNode | undefined;
   /** The API server hears the kubelet of the Node. */
   readonly isHeard: boolean;
+  /** The applicant has the key of a kubelet certificate that the stake vouches for. */
+  readonly hasKubelet: boolean;
 }
 
 interface Contenders {
@@ -58,7 +62,8 @@ type Standing = Clone | undefined;
 
 /**
  * Finds clones, and decides which of two is served: the one whose boot id is that of the Ready Node, which is its kubelet's word and
- * no thief's of a node key. While a clone is known, nothing that the node key alone proves brings a join credential.
+ * no thief's of a node key. While a clone is known, nothing that the node key alone proves brings a join credential; a signature of
+ * the kubelet's client key, which the thief of a node key does not have either, lets the node in at once.
  */
 export class Clones {
   readonly #options: ClonesOptions;
@@ -94,7 +99,12 @@ export class Clones {
     if (this.#isElsewhere(found)) return this.#refuseRival(worker, worker.machine, machine);
     if (!this.#cameBack(worker, machine)) return undefined;
     const served = servedOf(worker, worker.machine);
-    const comer = { incarnation: worker.incarnation + 1, registeredAtMs: this.#nowMs, machine };
+    const comer = {
+      incarnation: worker.incarnation + 1,
+      registeredAtMs: this.#nowMs,
+      machine,
+      hasKubelet: false,
+    };
     const clone = await this.#prove(worker, { newer: served, older: comer });
     if (clone.served !== comer) throw cloned(worker.nodeId);
     return clone;
@@ -126,7 +136,12 @@ export class Clones {
     return {
       newer: servedOf(worker, machine),
       // Its own time, so that its sequence is not taken for that of the newer one.
-      older: { incarnation: proof.incarnation, registeredAtMs: registeredAtMs - 1, machine: older },
+      older: {
+        incarnation: proof.incarnation,
+        registeredAtMs: registeredAtMs - 1,
+        machine: older,
+        hasKubelet: false,
+      },
     };
   }
 
@@ -174,15 +189,38 @@ export class Clones {
     throw cloned(nodeId);
   }
 
-  async #examineFrozen({ worker, machine, node, isHeard }: CloneCase, clone: Clone): Promise<Clone> {
+  async #examineFrozen(found: CloneCase, clone: Clone): Promise<Clone> {
+    const { worker, machine, node, isHeard, hasKubelet } = found;
     const { served } = clone;
     // Its kubelet is the one thing that the holder of a stolen node key does not have.
-    if (!machine || !isHeard) throw cloned(worker.nodeId);
+    if (!machine || !(isHeard || hasKubelet)) throw cloned(worker.nodeId);
     if (machine.runId === served.machine.runId) return clone;
+    // The boot of the Node is public, and for a while after a reboot still the one before: a thief can say that.
+    if (served.hasKubelet && !hasKubelet) throw cloned(worker.nodeId);
+    const bootId = isHeard && node?.isReady ? node.bootId : undefined;
+    if (bootId !== machine.bootId) return this.#examineKubelet(found, { clone, machine, bootId });
     // After a reboot the kubelet comes back on its certificate, before any registration.
-    if (!node?.isReady || node.bootId !== machine.bootId) throw cloned(worker.nodeId);
     if (machine.bootId === served.machine.bootId && !this.#isSilent(worker))
       this.#refuseWhileHeard(worker, machine);
+    return clone;
+  }
+
+  /** One that the Ready Node does not speak for. `bootId` is that of the Ready Node, if there is one. */
+  #examineKubelet(
+    { worker, hasKubelet }: CloneCase,
+    {
+      clone,
+      machine,
+      bootId,
+    }: { readonly clone: Clone; readonly machine: Machine; readonly bootId?: string | undefined },
+  ): Clone {
+    const { served } = clone;
+    // Between copies of a whole disk, which all have the kubelet's key, the Ready Node decides.
+    const isCopy = served.hasKubelet === true && this.#cameBack(worker, machine);
+    if (!hasKubelet || isCopy) throw cloned(worker.nodeId);
+    const isReboot = machine.machineId !== undefined && machine.machineId === served.machine.machineId;
+    const runsElsewhere = bootId !== undefined && bootId === served.machine.bootId && !isReboot;
+    if (runsElsewhere && !this.#isSilent(worker)) this.#refuseWhileHeard(worker, machine);
     return clone;
   }
 
@@ -224,7 +262,7 @@ export class Clones {
 }
 
 function servedOf({ incarnation, registeredAtMs }: Worker, machine: Machine): Served {
-  return { incarnation, registeredAtMs, machine };
+  return { incarnation, registeredAtMs, machine, hasKubelet: false };
 }
 
 function forgetOldest(map: Map<string, unknown>): void {

@@ -171,6 +171,22 @@ export const GatewayConfig = z.strictObject({
       }),
     })
     .prefault({}),
+  tokenReview: z
+    .strictObject({
+      enabled: z.boolean().default(false).meta({
+        description: 'kubectl with a Seal token: the API server asks this gateway whose login it was shown',
+      }),
+      port: port.default(8447).meta({ description: 'on 127.0.0.1; the API server asks there' }),
+      cacheTtlMs: z.number().int().min(1_000).max(120_000).default(10_000).meta({
+        description:
+          'the API server’s --authentication-token-webhook-cache-ttl: a login that ended lives on for this and 10 s more',
+      }),
+    })
+    .prefault({}),
+  fence: z.enum(['off', 'peers']).default('off').meta({
+    description:
+      'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
+  }),
   diskReserveBytes: z
     .number()
     .int()

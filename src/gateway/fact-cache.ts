@@ -4,7 +4,14 @@ import { type ChainFacts, endedStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import { createFactContext, FACT_FRESH_MS, type FactCacheOptions, type FactContext } from './fact-context.ts';
 import type { FactEntry } from './fact-entries.ts';
-import { isGoodFor, isOwnAct, judgeWorker, proposedUntilMs, unknownSince } from './fact-judgement.ts';
+import {
+  isGoodFor,
+  isGoodPerson,
+  isOwnAct,
+  judgeWorker,
+  proposedUntilMs,
+  unknownSince,
+} from './fact-judgement.ts';
 import { confirmedAtMs, isUsable, loadFacts, takeWorkerChange } from './fact-loading.ts';
 import { type FactListener, followLoop, refreshLoop } from './fact-refresh.ts';
 import type { Worker } from './worker.ts';
@@ -20,6 +27,10 @@ export interface FactCache {
    * @throws `DAAS_CHAIN_UNAVAILABLE`.
    */
   read(tokenId: string, nodeId: string, signal?: AbortSignal): Promise<ChainFacts>;
+  /** The same for the token of a person's stake. */
+  readPerson(tokenId: string, wallet: string): Promise<ChainFacts>;
+  /** What was last read of such a token and is not known to have changed, however old it is; asks nobody. */
+  rememberedPerson(tokenId: string): { readonly facts: ChainFacts; readonly ageMs: number } | undefined;
   /** Whether `read` would answer without asking the chain for this token. */
   knows(tokenId: string): boolean;
   /** A worker's stake, from memory. `goodAtMs`: when it was last known to be good. */
@@ -54,7 +65,9 @@ export function createFactCache(options: FactCacheOptions): FactCache {
   const { entries, registry } = context;
   registry.onWorkerChange((before, after) => takeWorkerChange(context, before, after));
   return {
-    read: (tokenId, nodeId, signal) => read(context, { tokenId, nodeId }, signal),
+    read: (tokenId, nodeId, signal) => read(context, tokenId, (facts) => isGoodFor(facts, nodeId), signal),
+    readPerson: (tokenId, wallet) => read(context, tokenId, (facts) => isGoodPerson(facts, wallet)),
+    rememberedPerson: (tokenId) => remembered(context, tokenId),
     knows: (tokenId) => {
       const entry = entries.get(tokenId);
       return entry !== undefined && isUsable(context, entry, entry.token !== undefined);
@@ -75,8 +88,9 @@ export function createFactCache(options: FactCacheOptions): FactCache {
 
 async function read(
   context: FactContext,
-  { tokenId, nodeId }: { readonly tokenId: string; readonly nodeId: string },
-  signal: AbortSignal | undefined,
+  tokenId: string,
+  isGood: (facts: ChainFacts) => boolean,
+  signal?: AbortSignal,
 ): Promise<ChainFacts> {
   signal?.throwIfAborted();
   const { entries, registry } = context;
@@ -84,10 +98,21 @@ async function read(
   const known = entries.get(tokenId);
   if (known) {
     const facts = factsOf(known, at);
-    if (isUsable(context, known, isGoodFor(facts, nodeId))) return facts;
+    if (isUsable(context, known, isGood(facts))) return facts;
   }
   const recordId = known?.record?.id ?? registry.workerOfToken(tokenId)?.recordId;
   return factsOf(await loadFacts(context, tokenId, recordId), at);
+}
+
+function remembered(context: FactContext, tokenId: string): ReturnType<FactCache['rememberedPerson']> {
+  const { entries, cluster, clock } = context;
+  const entry = entries.get(tokenId);
+  const point = context.point.known();
+  if (!entry || entry.isDirty || !cluster || !point) return undefined;
+  return {
+    facts: factsOf(entry, { cluster, point }),
+    ageMs: clock.monotonicMs() - confirmedAtMs(context, entry),
+  };
 }
 
 async function clusterContext(context: FactContext): Promise<ClusterContext> {

@@ -1,5 +1,5 @@
 import { type Cluster, isShortAfterSlash, type StakeRecord } from '#domain';
-import { type ChainFacts, endedStake, examineStake, type StakeReason } from '#seal';
+import { type ChainFacts, endedStake, examinePerson, examineStake, type StakeReason } from '#seal';
 import type { StakeFact } from './decision.ts';
 import type { Worker } from './worker.ts';
 
@@ -26,6 +26,11 @@ export function judgeWorker(
 /** Whether the facts admit this node id. */
 export function isGoodFor(facts: ChainFacts, nodeId: string): boolean {
   return facts.token !== undefined && examineStake(nodeId, facts) === undefined;
+}
+
+/** Whether the facts let this wallet in. */
+export function isGoodPerson(facts: ChainFacts, wallet: string): boolean {
+  return facts.token !== undefined && examinePerson(wallet, facts) === undefined;
 }
 
 /** `goodAtMs`: when the stake was last known to be good. */

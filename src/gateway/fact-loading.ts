@@ -124,6 +124,8 @@ export function isUsable(context: FactContext, entry: FactEntry, isGood: boolean
   const nowMs = context.clock.monotonicMs();
   const ageMs = nowMs - entry.readAtMs;
   if (entry.isDirty) return false;
+  // The second look at a worker's token is scheduled; at a stranger's it is taken when the token is used.
+  if (entry.lookAgainAtMs !== undefined && nowMs >= entry.lookAgainAtMs) return false;
   if (!isGood) return ageMs < REFUSAL_LIFE_MS;
   return ageMs < FACT_LIFE_MS && nowMs - confirmedAtMs(context, entry) < FACT_FRESH_MS;
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes, sign } from 'node:crypto';
 import { createGatewayConnector } from '#api';
 import { Secret } from '#base';
 import type { GatewayConnection, HeartbeatReply, Registration, VouchedCertificates } from '#plugin';
@@ -27,6 +27,10 @@ export class FakeWorker {
   readonly signer: ProofSigner;
   /** What its host says of where it runs. */
   machine: Machine | undefined;
+  /** The client key of its kubelet, on its disk. */
+  kubelet: { readonly certificates: readonly string[]; readonly key: KeyObject } | undefined;
+  /** The gateway that it talks to, if not that of its world. */
+  gateway: World | undefined;
   password = new Secret(randomBytes(16).toString('hex'));
   recordId = '';
   tokenId = '';
@@ -54,8 +58,14 @@ export class FakeWorker {
 
   connection(): GatewayConnection {
     const { clock } = this.world;
-    const { signer, machine } = this;
-    return createGatewayConnector({ signer, clock, machine, timeoutMs: 5_000 }).connect(this.world.entry());
+    const { signer, machine, kubelet } = this;
+    const proveKubelet = async (text: string) =>
+      kubelet && {
+        certificate: kubelet.certificates[0] ?? '',
+        signature: sign('sha256', Buffer.from(text), kubelet.key).toString('base64url'),
+      };
+    const options = { signer, clock, machine, proveKubelet, timeoutMs: 5_000 };
+    return createGatewayConnector(options).connect((this.gateway ?? this.world).entry());
   }
 
   async register(signal?: AbortSignal): Promise<Registration> {

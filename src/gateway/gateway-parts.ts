@@ -4,6 +4,8 @@ import { type Clock, errorFields, type Lifetime, type Log } from '#base';
 import type { ChainReader, ChangeFollower, KubernetesPort, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import { type Audit, openAudit } from './audit.ts';
+import { isShutOut } from './bans.ts';
+import type { ChainProbe } from './chain-probe.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
 import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -11,6 +13,7 @@ import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
+import { createLogins, type Logins } from './logins.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
@@ -39,6 +42,10 @@ export interface GatewayOptions {
   readonly isProven?: boolean;
   /** How many full nodes have just shown nothing newer of the cluster; `undefined`: nothing that `chain` reads is proven. */
   readonly endpointsAgreed?: (() => number) | undefined;
+  /** Pays for transactions that show what a full node hides; without it nothing is paid. */
+  readonly probe?: ChainProbe | undefined;
+  /** Why what was proven is not written down; `undefined`: it is. */
+  readonly proofFailure?: (() => string | undefined) | undefined;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
   readonly endpoints?: number;
   /** The certificates that live stakes vouch for; those in the registry unless given. */
@@ -71,6 +78,7 @@ export interface Deciders {
   readonly challenges: Challenges;
   readonly admission: Admission;
   readonly verifier: Verifier;
+  readonly logins: Logins;
   readonly sight: VouchingSight;
   /** Whether a claimed name is closed, or its certificate counts for nothing. */
   readonly isVouchingEnforced: () => boolean;
@@ -156,6 +164,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     refusals,
     isVouchingEnforced,
     endpointsAgreed: options.endpointsAgreed,
+    probe: options.probe,
     clones,
   });
   const verifier = createVerifier({
@@ -170,10 +179,19 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     startedAtMs,
     clones,
   });
+  const logins = createLogins({
+    clusterId,
+    facts,
+    isBanned: (wallet) => isShutOut(registry.bans(), wallet),
+    refusals,
+    clock,
+    factsGraceMs: config.factsGraceMs,
+    lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
+  });
   const vouches = createVouchTable(registry);
   const certificates = createCertificateDesk({ ...shared, refusals, reconciler, vouches });
   const departures = createDepartures({ registry, reconciler, audit });
-  const deciding = { locks, facts, reconciler, challenges, admission, verifier };
+  const deciding = { locks, facts, reconciler, challenges, admission, verifier, logins };
   return { ...deciding, sight, isVouchingEnforced, vouches, certificates, departures };
 }
 

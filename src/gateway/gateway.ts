@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
+import { webhookTls } from './authorizer-files.ts';
 import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
+import { followFence } from './fence-feed.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -23,6 +25,7 @@ import type { PublicServer } from './public-server.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
 import { checkCluster, checkEntry } from './start-checks.ts';
+import { BEARER_CACHE_MS, createTokenReviewListener } from './token-review-listener.ts';
 
 export interface RunningGateway extends AsyncDisposable {
   /** Where this machine reaches it. */
@@ -33,6 +36,8 @@ export interface RunningGateway extends AsyncDisposable {
   readonly socketPath: string;
   /** Where the authorizer listens; `undefined`: it does not. */
   authorizerPort(): number | undefined;
+  /** Where it answers TokenReviews; `undefined`: it does not. */
+  tokenReviewPort(): number | undefined;
   /** What `/readyz` reports, check by check. */
   health(): Promise<readonly HealthCheck[]>;
   /** Resolves when `/readyz` answers 200 for the first time; rejects when the gateway stops before. */
@@ -91,13 +96,14 @@ async function start(options: GatewayOptions, life: Lifetime): Promise<RunningGa
   const begun: Start = { options, life, tls, tokenHead, records, deciders, authorizer, claims, stop };
   const end = runLoops(begun);
   await listenForOperator(begun, socketPath);
+  const tokenReviews = await listenForTokenReviews(begun);
   const publicServer = await listenForWorkers(begun);
   const checks = checksOf(begun, publicServer);
   const health = await listenForHealth(begun, checks, publicServer);
   life.defer('what is in progress', () => begun.stop.abort(stopping()));
   records.audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   await records.audit.flush();
-  return running(begun, { publicServer, health, socketPath, checks, end });
+  return running(begun, { publicServer, tokenReviews, health, socketPath, checks, end });
 }
 
 /** `undefined`: it is off. */
@@ -140,6 +146,10 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     claims.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
+    ...(options.config.fence === 'off'
+      ? []
+      : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
+    ...(options.probe ? [options.probe.run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -180,6 +190,23 @@ async function listenForOperator(
   await listenOnSocket(operator.server, socketPath);
 }
 
+/** `undefined`: it is off. */
+async function listenForTokenReviews({ options, life, deciders }: Start): Promise<Server | undefined> {
+  const { config, clock, log } = options;
+  const { enabled, port, cacheTtlMs } = config.tokenReview;
+  if (!enabled) return undefined;
+  const { server, connections } = createTokenReviewListener({
+    tls: await webhookTls(config),
+    logins: deciders.logins,
+    clock,
+    log: log.child({ part: 'token-review' }),
+    revokedWithinMs: cacheTtlMs + BEARER_CACHE_MS,
+  });
+  life.defer('the listener for TokenReviews', () => closeListener(server, connections, 1_000));
+  await listenOnPort(server, { host: '127.0.0.1', port }, 'gateway.tokenReview.port');
+  return server;
+}
+
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, stop } = begun;
   const { config, clock, log } = options;
@@ -198,10 +225,11 @@ function checksOf(
   { options, tls, records, deciders, authorizer, claims }: Start,
   publicServer: PublicServer,
 ): Checks {
-  const { config, clock } = options;
+  const { config, clock, proofFailure } = options;
   const host = dialHost(config.listen.host);
   const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
-  return () => healthChecks({ ...records, ...deciders, probe, publicServer, authorizer, claims, clock });
+  const watched = { probe, publicServer, authorizer, claims, proofFailure, clock };
+  return () => healthChecks({ ...records, ...deciders, ...watched });
 }
 
 async function listenForHealth(
@@ -223,6 +251,7 @@ async function listenForHealth(
 
 interface Listening {
   readonly publicServer: PublicServer;
+  readonly tokenReviews: Server | undefined;
   readonly health: Server;
   readonly socketPath: string;
   readonly checks: Checks;
@@ -231,7 +260,7 @@ interface Listening {
 
 function running(
   { options, life, authorizer, stop }: Start,
-  { publicServer, health, socketPath, checks, end }: Listening,
+  { publicServer, tokenReviews, health, socketPath, checks, end }: Listening,
 ): RunningGateway {
   const { config, clock } = options;
   const { server } = publicServer.app;
@@ -241,6 +270,7 @@ function running(
     healthUrl: `http://${hostPort(dialHost(config.health.host), portOf(health))}`,
     socketPath,
     authorizerPort: () => authorizer?.port(),
+    tokenReviewPort: () => tokenReviews && portOf(tokenReviews),
     health: checks,
     async untilReady() {
       while (!(await checks()).every(({ isOk }) => isOk)) await clock.sleep(200, stop.signal);

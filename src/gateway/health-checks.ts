@@ -22,6 +22,8 @@ export interface HealthSources {
   readonly claims: Pick<ClaimWatch, 'failure'>;
   /** `undefined`: it is off. */
   readonly authorizer?: Pick<AuthorizerFeed, 'status'> | undefined;
+  /** Why what was proven is not written down; `undefined`: it is, or nothing is kept. */
+  readonly proofFailure?: (() => string | undefined) | undefined;
   readonly clock: Clock;
 }
 
@@ -35,6 +37,7 @@ export async function healthChecks(sources: HealthSources): Promise<readonly Hea
     { name: 'claims', isOk: claims.failure() === undefined, detail: claims.failure() ?? 'names are watched' },
     writtenCheck('audit', audit.failure()),
     writtenCheck('state', registry.failure()),
+    ...(sources.proofFailure ? [proofsCheck(sources.proofFailure())] : []),
     { name: 'disk', isOk: !reserve.isSpent(), detail: reserve.detail() },
     breakerCheck(sources),
     ...(sources.authorizer ? [{ name: 'authorizer', ...sources.authorizer.status() }] : []),
@@ -67,6 +70,13 @@ function clusterCheck({ reconciler }: HealthSources): HealthCheck {
 
 function writtenCheck(name: string, failure: string | undefined): HealthCheck {
   return { name, isOk: failure === undefined, detail: failure ?? 'is written' };
+}
+
+/** Said, and no reason to be asked nothing: the next start proves again. */
+function proofsCheck(failure: string | undefined): HealthCheck {
+  const detail =
+    failure === undefined ? 'are written' : `are not written, a restart proves again: ${failure}`;
+  return { name: 'proofs', isOk: true, detail };
 }
 
 function breakerCheck({ registry }: HealthSources): HealthCheck {

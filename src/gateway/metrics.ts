@@ -8,7 +8,7 @@ import type { Worker } from './worker.ts';
 export interface Metrics {
   /** A line for the audit file. */
   readonly decided: (event: string) => void;
-  readonly refused: (event: string, reason: string) => void;
+  readonly refused: (event: string, reason: string, times?: number) => void;
   answered(reply: { readonly route: string; readonly status: number; readonly seconds: number }): void;
   readonly workerChanged: (before: Worker | undefined, after: Worker | undefined) => void;
   /** Sets a gauge, or a counter that another part keeps, to what it is now. */
@@ -38,7 +38,7 @@ export function createMetrics({ isOwnProcess = false } = {}): Metrics {
   const metrics: Metrics = {
     contentType: registry.contentType,
     decided: (event) => counter('decisions').inc({ event }),
-    refused: (event, reason) => counter('refusals').inc({ event, reason }),
+    refused: (event, reason, times = 1) => counter('refusals').inc({ event, reason }, times),
     answered: ({ route, status, seconds }) =>
       histogram('requests').observe({ route: routeLabel(route), status: String(status) }, seconds),
     workerChanged(before, after) {

@@ -39,7 +39,7 @@ const mostClaimsShown = 100;
 /** Nodes and claimed names; what is known of the chain is added by the caller. */
 export function nodesView(
   sources: ViewSources,
-): Omit<z.infer<typeof NodesReply>, 'chain_endpoints' | 'chain_proof'> {
+): Omit<z.infer<typeof NodesReply>, 'chain_endpoints' | 'chain_proof' | 'chain_probe'> {
   const { registry, clock } = sources;
   const claims = [...registry.claims().values()].filter((claim) => isStanding(claim, clock.nowMs()));
   const newest = claims.toSorted((left, right) => right.seenAtMs - left.seenAtMs);

@@ -118,6 +118,22 @@ export const ChainProofFigures = z.object({
   /** How many endpoints show nothing newer. */
   endpoints_agreed: z.number(),
 });
+/** How the paid probes stand. */
+const ChainProbeFigures = z.object({
+  mode: z.string(),
+  every_ms: z.number().nullable(),
+  /** The chain's time of the last one, ms since the epoch. */
+  seen_at: z.number().nullable(),
+  age_ms: z.number().nullable(),
+  cost_mist: z.string().nullable(),
+  sent_today: z.number(),
+  spent_today_mist: z.string(),
+  balance_mist: z.string().nullable(),
+  gas_low: z.boolean(),
+  /** Objects of which it has seen a version that no full node shows. */
+  hidden: z.array(z.string()),
+  failure: z.string().nullable(),
+});
 export const NodesReply = z.object({
   timestamp: z.number(),
   nodes: z.array(NodeEntry),
@@ -126,6 +142,7 @@ export const NodesReply = z.object({
   claims_count: z.number().default(0),
   chain_endpoints: z.array(EndpointFigures).default([]),
   chain_proof: ChainProofFigures.nullable().default(null),
+  chain_probe: ChainProbeFigures.nullable().default(null),
 });
 export const BanEntry = z.object({
   subject: z.enum(BAN_SUBJECTS),

@@ -49,6 +49,22 @@ describe('a proven record is new enough for a first admission', () => {
       { ...alone, cluster: named, endpointsAgreed: 3 },
       false,
     ],
+    [
+      'old, which a probe has found to be the newest',
+      { ...alone, record: { ...record, probedAtMs: recent } },
+      true,
+    ],
+    [
+      'old, under a cluster that a probe has found to be the newest',
+      { ...alone, cluster: { ...cluster, probedAtMs: recent } },
+      true,
+    ],
+    [
+      'old, under a probed cluster from whose rings a change of it may have fallen',
+      { ...alone, cluster: { ...cluster, probedAtMs: recent, droppedCritical: 8n } },
+      false,
+    ],
+    ['old, which was probed long ago', { ...alone, record: { ...record, probedAtMs: old } }, false],
     ['which no full node shows now', { ...alone, endpointsAgreed: 0 }, false],
     ['without a time', { ...alone, record: { ...record, writtenAtMs: undefined } }, false],
     [
@@ -66,7 +82,7 @@ const tooOld = { code: 'DAAS_GATEWAY_PROOF_TOO_OLD', isRetryable: true };
 /** A stake whose last change is older than the limit. */
 async function oldStake(world: World) {
   const worker = world.worker('worker-1').stake();
-  await world.pass(proofAgeMs + 1_000);
+  await world.pass(world.config.admit.proofAgeMs + 1_000);
   return worker;
 }
 
@@ -96,6 +112,36 @@ describe('a gateway that hears one full node alone', () => {
     });
     world.endpointsAgreed = 2;
     expect((await worker.register()).join).toBeDefined();
+  });
+
+  test('asks for a probe before it admits by an old token, and admits once the probe shows nothing newer', async () => {
+    const asked: string[] = [];
+    await using world = await World.create({ admit: { proofAgeMs: 60_000 } });
+    world.options = { probe: { run: async () => undefined, ask: (id) => asked.push(id) } };
+    world.endpointsAgreed = 1;
+    await world.startGateway();
+    const worker = await oldStake(world);
+    await expect(worker.register()).rejects.toMatchObject({
+      ...tooOld,
+      message: expect.stringContaining('chain.probe'),
+    });
+    expect(asked).toEqual([worker.recordId]);
+    world.chain.change(worker.recordId, { probedAtMs: world.clock.nowMs() }, { announce: false });
+    expect((await worker.register()).join).toBeDefined();
+    expect(asked).toHaveLength(1);
+  });
+
+  test('does not admit by a record that a probe has found to have changed', async () => {
+    await using world = await World.create({ admit: { proofAgeMs: 60_000 } });
+    world.options = { probe: { run: async () => undefined, ask: () => undefined } };
+    world.endpointsAgreed = 1;
+    await world.startGateway();
+    const worker = await oldStake(world);
+    await expect(worker.register()).rejects.toMatchObject(tooOld);
+    const change = { probedAtMs: world.clock.nowMs(), lastSequence: 99n, status: 'slashed' } as const;
+    world.chain.change(worker.recordId, change, { announce: false });
+    await expect(worker.register()).rejects.toMatchObject(tooOld);
+    expect(world.kubernetes.names.size).toBe(0);
   });
 
   test('admits an old stake with a new token', async () => {

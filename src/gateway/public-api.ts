@@ -21,6 +21,7 @@ import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
 import type { FactCache } from './fact-cache.ts';
+import { hasKubelet, kubeletIn } from './has-kubelet.ts';
 import { parseRequest, pathOf } from './http.ts';
 import type { Departures } from './leaving.ts';
 import type { Metrics } from './metrics.ts';
@@ -75,12 +76,15 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       admissible: reason === undefined,
       reason: reason ?? null,
       proof_claims: [...MACHINE_CLAIMS],
+      kubelet_proof: true,
     };
   });
 
   app.post(PATHS.register, async (request, reply): Promise<RegisterReply> => {
     const proven = provenRequest(request, config.gatewayId);
-    const registrant = await verifier.registration(proven);
+    const registrant = await verifier.registration(proven, (proof) =>
+      hasKubelet(kubeletIn(request), { ...proof, config, registry: options.registry, clock }),
+    );
     const body = parseBody(RegisterBody, request, registrant.nodeId);
     const admitted = await admission.admit(
       { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },

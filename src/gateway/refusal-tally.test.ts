@@ -54,6 +54,35 @@ test('strangers cannot hide the refusals of a node whose key is proven', () => {
   expect(lines.at(-1)).toMatchObject({ address: '192.0.2.9', reason: 'registration_superseded' });
 });
 
+test('a window of another length, and refusals that come counted already', () => {
+  let nowMs = 0;
+  const lines: object[] = [];
+  const tally = createRefusalTally({
+    audit: { record: (event, facts) => void lines.push({ event, ...facts }) },
+    nowMs: () => nowMs,
+    windowMs: 60 * minuteMs,
+    mostKinds: 2,
+  });
+  const refuse = (subject: string, times: number) =>
+    tally.count('access.refused', { reason: 'not-vouched', subject }, { subject, count: times }, times);
+  expect([refuse('a', 3), refuse('a', 4), refuse('b', 1), refuse('c', 5), refuse('d', 6)]).toEqual([
+    true,
+    false,
+    true,
+    false,
+    false,
+  ]);
+  nowMs = 59 * minuteMs;
+  tally.flush();
+  expect(lines).toHaveLength(2);
+  nowMs = 60 * minuteMs;
+  tally.flush();
+  expect(lines.slice(2)).toMatchObject([
+    { event: 'access.refused.more', subject: 'a', count: 4 },
+    { event: 'access.refused.more', address: 'others', count: 11 },
+  ]);
+});
+
 test('at the end of the gateway what was counted is written', () => {
   const { lines, tally, refuse } = tallied();
   refuse('192.0.2.1');

@@ -124,7 +124,7 @@ describe('with many workers', () => {
         expireAdmission: async () => undefined,
       } as unknown as Reconciler,
       audit: { note: async () => undefined, failure: () => undefined } as never,
-      refusals: { count: () => undefined, flush: () => undefined },
+      refusals: { count: () => false, flush: () => undefined },
       clones: { examineRegistration: async () => undefined, registered: () => undefined },
       locks: createLocks(),
       clock,

@@ -4,6 +4,7 @@ import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
 import { examineCertificate } from './certificate-examination.ts';
 import { afterShowing, type ShownCertificate } from './certificates.ts';
+import { cloned } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { refuseElsewhere } from './elsewhere.ts';
 import type { Locks } from './locks.ts';
@@ -126,6 +127,9 @@ async function vouch(
   const worker = registry.worker(nodeId);
   if (!worker || !isAdmitted(worker))
     throw new ApiProblem('name_taken', `node ${nodeId} is not admitted now: register again`);
+  // Of two that use the node key only the one that is served says which certificates count; its boot is public.
+  const { clone } = worker;
+  if (clone && holder.machine?.runId !== clone.served.machine.runId) throw cloned(nodeId);
   refuseElsewhere(worker, holder.machine, reconciler.nodes()?.get(nodeId));
   const identities = shown.map(({ identity }) => identity);
   const certificates = afterShowing(worker.certificates, shown, clock.nowMs());

@@ -93,6 +93,7 @@ const StoredClone = storedRecord({
       incarnation: ['incarnation', z.number().int().nonnegative()],
       registeredAtMs: ['registered_at', Millis],
       machine: ['machine', StoredMachine],
+      hasKubelet: ['has_kubelet', orDefault(z.boolean(), false)],
     }),
   ],
   other: ['other', StoredMachine],

@@ -30,7 +30,15 @@ import type { Worker } from './worker.ts';
 type Registrant = Pick<
   Applicant,
   'nodeId' | 'holderKey' | 'tokenId' | 'facts' | 'fact' | 'requestId' | 'machine'
->;
+> & {
+  /** Of the challenge that was used up. */
+  readonly nonce: string;
+  /** The client key of the node's kubelet has signed the challenge, too. */
+  readonly hasKubelet: boolean;
+};
+
+/** Asked once the node key has signed: whether the kubelet's key has, too. */
+type KubeletCheck = (proven: { readonly nodeId: string; readonly nonce: string }) => boolean;
 
 /** The sender of a heartbeat; its sequence is used up. */
 export interface Sender {
@@ -51,7 +59,7 @@ export interface Holder {
  */
 export interface Verifier {
   /** @throws `ApiProblem`. */
-  registration(request: ProvenRequest): Promise<Registrant>;
+  registration(request: ProvenRequest, isKubelets?: KubeletCheck): Promise<Registrant>;
   /** @throws `ApiProblem`. */
   heartbeat(request: ProvenRequest): Promise<Sender>;
   /**
@@ -98,13 +106,17 @@ export function createVerifier(options: VerifierOptions): Verifier {
     keys: createPublicKeys(mostKeys),
   };
   return {
-    registration: (request) => verifyRegistration(context, request),
+    registration: (request, isKubelets = () => false) => verifyRegistration(context, request, isKubelets),
     heartbeat: (request) => verifyHeartbeat(context, request),
     holder: (request) => verifyHolder(context, request),
   };
 }
 
-async function verifyRegistration(context: VerifierContext, request: ProvenRequest): Promise<Registrant> {
+async function verifyRegistration(
+  context: VerifierContext,
+  request: ProvenRequest,
+  isKubelets: KubeletCheck,
+): Promise<Registrant> {
   const { registry, audit } = context;
   const proof = parseAndExamine(context, request);
   const { nodeId, tokenId } = proof;
@@ -116,8 +128,12 @@ async function verifyRegistration(context: VerifierContext, request: ProvenReque
   const impostor = facts && examineHolder(facts, presentedKey);
   if (impostor) return refuseUnproven(context, request, { reason: impostor, proof });
   const fact = facts ? factOfReading(facts, nodeId) : factWithoutChain(context, worker);
-  spend(context, request, proof);
-  if (isKnown) spendRegistration(context, request, proof);
+  const { machine, nonce = '' } = proof;
+  const hasKubelet = isKubelets({ nodeId, nonce });
+  // A budget of its own: a thief of the node key spends the other.
+  const payer = hasKubelet ? 'kubelet' : 'node key';
+  spend(context, request, proof, payer);
+  if (isKnown) spendRegistration(context, request, proof, payer);
   await audit.note('token.used', {
     request_id: request.requestId,
     path: request.target.path,
@@ -126,8 +142,8 @@ async function verifyRegistration(context: VerifierContext, request: ProvenReque
     seal_token: tokenId,
     verdict: fact.kind === 'bad' ? fact.reason : fact.kind,
   });
-  const { machine } = proof;
-  return { nodeId, holderKey, tokenId, facts, fact, requestId: request.requestId, machine };
+  const { requestId } = request;
+  return { nodeId, holderKey, tokenId, facts, fact, requestId, machine, nonce, hasKubelet };
 }
 
 /** Form, times and target: what needs neither memory nor cryptography. */
@@ -196,17 +212,30 @@ function spendLookUp(context: VerifierContext, request: ProvenRequest, proof: Pa
   });
 }
 
+/** Whose budget a use is taken from. */
+type Payer = 'node key' | 'kubelet';
+
 /** One use of a token, from its budget. */
-function spend(context: VerifierContext, request: ProvenRequest, proof: ParsedProof): void {
-  const waitMs = context.tokens.take(proof.tokenId, context.clock.monotonicMs());
+function spend(
+  context: VerifierContext,
+  request: ProvenRequest,
+  proof: ParsedProof,
+  payer: Payer = 'node key',
+): void {
+  const waitMs = context.tokens.take(`${payer} ${proof.tokenId}`, context.clock.monotonicMs());
   if (waitMs === 0) return;
   countRefusal(context, request, { reason: 'rate_limited', proof, provenNodeId: proof.nodeId });
   throw new ApiProblem('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
 }
 
 /** Two hosts with one key register in turn for ever: slower and slower, so that neither costs the cluster anything. */
-function spendRegistration(context: VerifierContext, request: ProvenRequest, proof: ParsedProof): void {
-  const waitMs = context.registrations.take(proof.nodeId, context.clock.monotonicMs());
+function spendRegistration(
+  context: VerifierContext,
+  request: ProvenRequest,
+  proof: ParsedProof,
+  payer: Payer,
+): void {
+  const waitMs = context.registrations.take(`${payer} ${proof.nodeId}`, context.clock.monotonicMs());
   if (waitMs === 0) return;
   countRefusal(context, request, { reason: 'rate_limited', proof, provenNodeId: proof.nodeId });
   throw new ApiProblem('rate_limited', `node ${proof.nodeId} registers too often`, { retryAfterMs: waitMs });

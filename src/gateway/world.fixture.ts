@@ -11,15 +11,15 @@ import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { FakeWorker, newKey } from './fake-worker.fixture.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
-import { CLUSTER_ID, GATEWAY_ID, STAKER } from './ids.fixture.ts';
+import { CLUSTER_ID, GATEWAY_ID, SECOND_GATEWAY_ID, STAKER } from './ids.fixture.ts';
 import { type Link, linkTo } from './link.fixture.ts';
 import { testTls } from './tls.fixture.ts';
 
 /** A gateway with real doors, a chain and a cluster in memory, and a clock turned by hand. */
 export class World implements AsyncDisposable {
-  readonly clock = new FakeClock();
-  readonly chain = new FakeChain({ clock: this.clock, clusterId: CLUSTER_ID, staker: STAKER });
-  readonly kubernetes = new FakeKubernetes(this.clock);
+  readonly clock: FakeClock;
+  readonly chain: FakeChain;
+  readonly kubernetes: FakeKubernetes;
   readonly logged: LogRecord[] = [];
   readonly #log = new RecordingLog(this.logged);
   readonly directory: string;
@@ -35,13 +35,32 @@ export class World implements AsyncDisposable {
   #link: Link | undefined;
   readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
-  private constructor(directory: string, config: RunnableGatewayConfig, tls: { cert: string; key: string }) {
+  private constructor(
+    directory: string,
+    config: RunnableGatewayConfig,
+    tls: { cert: string; key: string },
+    beside?: World,
+  ) {
+    this.clock = beside?.clock ?? new FakeClock();
+    const { clock } = this;
+    this.chain = beside?.chain ?? new FakeChain({ clock, clusterId: CLUSTER_ID, staker: STAKER });
+    this.kubernetes = beside?.kubernetes ?? new FakeKubernetes(clock);
     this.directory = directory;
     this.config = config;
     this.tls = tls;
   }
 
-  static async create(change: Partial<Record<keyof GatewayConfig, unknown>> = {}): Promise<World> {
+  /** Another gateway of the same cluster and chain, with a state of its own. */
+  static async beside(other: World): Promise<World> {
+    const world = await World.create({}, other);
+    await world.startGateway();
+    return world;
+  }
+
+  static async create(
+    change: Partial<Record<keyof GatewayConfig, unknown>> = {},
+    beside?: World,
+  ): Promise<World> {
     const directory = await mkdtemp(join(tmpdir(), 'gateway-'));
     const tls = await testTls();
     const file = async (name: string, content: string) => {
@@ -58,7 +77,8 @@ export class World implements AsyncDisposable {
       diskReserveBytes: 4_096,
       ...change,
     });
-    return new World(directory, { ...config, gatewayId: GATEWAY_ID }, tls);
+    const gatewayId = beside ? SECOND_GATEWAY_ID : GATEWAY_ID;
+    return new World(directory, { ...config, gatewayId }, tls, beside);
   }
 
   static async start(change: Partial<Record<keyof GatewayConfig, unknown>> = {}): Promise<World> {
@@ -68,7 +88,8 @@ export class World implements AsyncDisposable {
   }
 
   async startGateway(): Promise<RunningGateway> {
-    this.chain.gateways = [this.entry('https://127.0.0.1:1')];
+    const others = this.chain.gateways.filter(({ id }) => id !== this.config.gatewayId);
+    this.chain.gateways = [...others, this.entry('https://127.0.0.1:1')];
     const link = linkTo(this.kubernetes);
     this.#link = link;
     const gateway = await startGateway({
@@ -120,7 +141,7 @@ export class World implements AsyncDisposable {
 
   entry(url = this.gateway?.publicUrl ?? ''): GatewayEntry {
     return {
-      id: GATEWAY_ID,
+      id: this.config.gatewayId,
       url,
       tlsPins: [spkiPin(this.tls.cert)],
       attestationKind: 'none',

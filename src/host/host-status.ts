@@ -48,19 +48,20 @@ interface StatusParts {
   readonly health: () => HostHealth;
 }
 
-/** Follows the events of a host; `read` adds what the agent measures now. */
+/** How long figures are shown again, instead of asking the container runtime once more. */
+const figuresForMs = 2_000;
+
+/** Follows the events of a host; `read` adds what the agent measures. */
 export function followStatus({ nodeId, events, clock, attention, health }: StatusParts): {
   read(agent: AgentSupervisor | undefined, signal?: AbortSignal): Promise<HostStatus>;
 } {
   const known = startOfStatus(nodeId, clock.nowMs());
   followLife(known, events, clock);
   followStake(known, events);
+  const figuresOf = rareFigures(clock);
   return {
     async read(agent, signal) {
-      const [runningPods, usage] = await Promise.all([
-        agent?.runningPods(signal).catch(() => undefined),
-        agent?.resourceUsage().catch(() => undefined),
-      ]);
+      const [runningPods, usage] = await figuresOf(agent, signal);
       return {
         ...known,
         nowMs: clock.nowMs(),
@@ -118,4 +119,22 @@ function followStake(known: Mutable<Known>, events: HostEventBus): void {
     known.stake = { recordId, stakeMist };
     known.token = { tokenId, expiresAtEpoch, epoch };
   });
+}
+
+type Figures = readonly [number | undefined, ResourceUsage | undefined];
+
+/** Whoever asks often gets the same figures for a moment. */
+function rareFigures(clock: Clock) {
+  let last: { readonly atMs: number; readonly figures: Figures } | undefined;
+  return async (agent: AgentSupervisor | undefined, signal: AbortSignal | undefined): Promise<Figures> => {
+    if (!agent) return [undefined, undefined];
+    if (last && clock.monotonicMs() - last.atMs < figuresForMs) return last.figures;
+    const figures = await Promise.all([
+      agent.runningPods(signal).catch(() => undefined),
+      agent.resourceUsage().catch(() => undefined),
+    ]);
+    // A caller that has gone away leaves figures that nobody should be shown.
+    if (!signal?.aborted) last = { atMs: clock.monotonicMs(), figures };
+    return figures;
+  };
 }

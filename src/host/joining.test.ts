@@ -1,6 +1,6 @@
 import { fakeRegistration } from 'k3s-daas/plugin/testing';
 import { expect, test, vi } from 'vitest';
-import { DaasError } from '#base';
+import { DaasError, gatewayErrorCode } from '#base';
 import { away, makeWorld, sealed } from './host-world.fixture.ts';
 import type { JoinedBefore } from './joined-before.ts';
 import { firstStart } from './joining.ts';
@@ -97,6 +97,23 @@ test('a passing failure is asked again after growing delays', async () => {
   await world.clock.advance(500 + 1_000 + 2_000);
   await world.arrived('run');
   expect(world.asked.filter((what) => what === 'register')).toHaveLength(4);
+  world.host.stop('test');
+  await ended;
+});
+
+test('a gateway that finds the proof of the stake too old is asked again with what the source has then', async () => {
+  const world = makeWorld();
+  let answers = 0;
+  world.script.register = async () => {
+    answers += 1;
+    if (answers > 1) return fakeRegistration();
+    throw new DaasError(gatewayErrorCode('proof_too_old'), 'too old', { isRetryable: true });
+  };
+  const ended = world.host.run();
+  await world.arrived('register');
+  await world.clock.advance(500);
+  await world.arrived('run');
+  expect(world.asked).toEqual(['find', 'preflight', 'obtain', 'register', 'obtain', 'register']);
   world.host.stop('test');
   await ended;
 });

@@ -1,4 +1,4 @@
-import { errorFields } from '#base';
+import { aborted, errorFields } from '#base';
 import type { Registration } from '#plugin';
 import { isAtHome, isSameNode, type JoinedBefore, readJoin, startOf } from './joined-before.ts';
 import type { NodeContext } from './life-context.ts';
@@ -113,11 +113,4 @@ async function useWhenRegistered(
   } catch (error) {
     end.fail(error);
   }
-}
-
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -1,11 +1,11 @@
-import { DaasError, EXIT, type ExitCode } from '#base';
+import { aborted, DaasError, EXIT, type ExitCode } from '#base';
 import { AgentArguments, type Health, type HostControl, type HostPhase, type NodeEnding } from '#plugin';
 import { AgentStarts } from './agent-starts.ts';
 import type { Ending } from './consequences.ts';
 import { factsOf } from './errors.ts';
 import { HostEnd } from './host-end.ts';
 import { endsForClone, isAtHome, type JoinedBefore, readJoin, startOf } from './joined-before.ts';
-import { aborted, join } from './joining.ts';
+import { join } from './joining.ts';
 import { readLatch } from './latch.ts';
 import type {
   LifeContext,

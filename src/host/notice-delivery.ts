@@ -1,5 +1,6 @@
 import { type Backoff, backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 import type { Notifier, SentNotice } from '#plugin';
+import { factsOf } from './errors.ts';
 
 export interface NamedNotifier {
   readonly plugin: string;
@@ -95,7 +96,7 @@ class Queue {
       } catch (error) {
         const fields = { plugin, attempt, kind: notice.kind, ...errorFields(error) };
         log.warn('A notice could not be delivered', fields);
-        if (attempt + 1 === mostAttempts) return;
+        if (attempt + 1 === mostAttempts || isInVain(error)) return;
         await clock.sleep(backoffDelayMs(attempt, retry, random), this.#stop).catch(() => undefined);
       }
     }
@@ -119,4 +120,10 @@ class Queue {
       done.abort();
     }
   }
+}
+
+/** The error says itself that another attempt is of no use; one that says nothing may pass. */
+function isInVain(error: unknown): boolean {
+  const { code, isRetryable } = factsOf(error);
+  return code !== 'DAAS_PLUGIN_FAILED' && !isRetryable;
 }

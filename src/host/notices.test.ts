@@ -1,5 +1,6 @@
 import { FakeClock, RecordingLog } from 'k3s-daas/plugin/testing';
 import { beforeEach, expect, test } from 'vitest';
+import { DaasError } from '#base';
 import type { Notice, SentNotice } from '#plugin';
 import { type Attention, followAttention } from './attention.ts';
 import { createEventBus, type HostEventBus } from './events.ts';
@@ -109,6 +110,20 @@ test('a notifier that fails is asked again, five times at most, and told to stop
   await clock.advance(10 * 60_000);
   expect({ failures, aborted }).toEqual({ failures: 5, aborted: 5 });
   expect(log.messages('warn')).toContain('A notice could not be delivered');
+});
+
+test('a notice is not sent again when its error says that this is of no use', async () => {
+  const notices = delivery();
+  let attempts = 0;
+  notices.deliverTo([
+    named('refuses', async () => {
+      attempts += 1;
+      throw new DaasError('DAAS_FILE_UNTRUSTED', 'others can write it');
+    }),
+  ]);
+  notices.tell(sent);
+  await clock.advance(10 * 60_000);
+  expect(attempts).toBe(1);
 });
 
 test('an endless stream of notices is bounded, and the newest are kept', async () => {

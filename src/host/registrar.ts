@@ -1,4 +1,4 @@
-import { errorFields, messageOf } from '#base';
+import { errorFields, gatewayErrorCode, messageOf } from '#base';
 import { JoinCredentialSource, type Registration, type SealedStake, SealTokenSource } from '#plugin';
 import { factsOf } from './errors.ts';
 import { asError } from './host-end.ts';
@@ -8,6 +8,8 @@ import { liftLatch } from './lock-out.ts';
 
 /** How often a node that the server refuses registers again while it gets no credential. */
 const recoveryPauseMs = 10_000;
+/** What a gateway answers that hears one full node alone, to a stake whose last change is old. */
+const proofTooOld = gatewayErrorCode('proof_too_old');
 
 /** Stakes for this node and registers it, one registration at a time: two at once would revoke each other's credential. */
 export class Registrar {
@@ -76,7 +78,12 @@ export class Registrar {
     if (latch) await liftLatch(latch, stake.recordId, this.#context);
     this.#stake = stake;
     phases.enterJoining('register');
-    return ask('register', credentialPlugin, () => credentials.register(stake, end.signal));
+    return ask('register', credentialPlugin, async () => {
+      // The source may replace a token by which the gateway admits nobody.
+      if (factsOf(questions.lastProblem).code === proofTooOld)
+        this.#stake = await tokens.obtain(() => undefined, end.signal);
+      return credentials.register(this.#stake ?? stake, end.signal);
+    });
   }
 
   #occupy(registering: Promise<boolean>): Promise<boolean> {

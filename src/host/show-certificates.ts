@@ -5,7 +5,7 @@ import { factsOf } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 
 export interface ShowingParts {
-  readonly agent: Pick<AgentSupervisor, 'clientCertificates' | 'state'>;
+  readonly agent: Pick<AgentSupervisor, 'certificatesShown' | 'clientCertificates' | 'state'>;
   readonly chain: Pick<ChainReader, 'cluster'> & { readonly wallet: string };
   readonly gateways: GatewayConnector;
   readonly events: HostEventBus;
@@ -29,6 +29,8 @@ interface Showing extends ShowingParts {
   registered: WorkerRegistered | undefined;
   /** The registration and certificates that were shown last. */
   shown: string;
+  /** What a gateway has refused for a reason, and until when it is not shown again. */
+  refused: { readonly key: string; readonly untilMs: number } | undefined;
   failures: number;
 }
 
@@ -38,7 +40,7 @@ interface Showing extends ShowingParts {
  */
 export async function showCertificates(parts: ShowingParts): Promise<void> {
   const { events, clock, signal } = parts;
-  const showing: Showing = { ...parts, registered: undefined, shown: '', failures: 0 };
+  const showing: Showing = { ...parts, registered: undefined, shown: '', refused: undefined, failures: 0 };
   let wake = Promise.withResolvers<void>();
   const stopListening = [
     events.on('worker.registered', (registered) => {
@@ -60,36 +62,48 @@ export async function showCertificates(parts: ShowingParts): Promise<void> {
 
 /** Resolves with how long to wait before the next look. */
 async function showIfNew(showing: Showing): Promise<number> {
-  const { agent, registered, log } = showing;
+  const { agent, clock, registered } = showing;
   if (!registered) return runningMs;
+  const certificates = await agent.clientCertificates();
+  const isComplete = certificates.length === allOfThem;
+  const isStarting = agent.state().kind === 'starting';
+  const calmMs = isStarting ? startingMs : isComplete ? runningMs : incompleteMs;
+  const key = JSON.stringify([registered.incarnation, registered.gatewayId, certificates]);
+  if (key === showing.shown || certificates.length === 0) return calmMs;
+  // Those that k3s writes meanwhile are not held up by the refusal of these.
+  if (key === showing.refused?.key && clock.monotonicMs() < showing.refused.untilMs) return calmMs;
   try {
-    const certificates = await agent.clientCertificates();
-    const isComplete = certificates.length === allOfThem;
-    const isStarting = agent.state().kind === 'starting';
-    const calmMs = isStarting ? startingMs : isComplete ? runningMs : incompleteMs;
-    const key = JSON.stringify([registered.incarnation, registered.gatewayId, certificates]);
-    if (key === showing.shown || certificates.length === 0) return calmMs;
     await show(showing, registered, certificates);
     showing.shown = key;
     showing.failures = 0;
     return calmMs;
   } catch (error) {
-    if (showing.signal.aborted) return 0;
-    const delayMs = factsOf(error).isRetryable
-      ? backoffDelayMs(showing.failures, retry, Math.random)
-      : refusedMs;
-    if (showing.failures === 0)
-      log.warn('The agent’s certificates could not be shown to the gateway', {
-        ...errorFields(error),
-        delayMs,
-      });
-    showing.failures += 1;
-    return delayMs;
+    return afterFailure(showing, { key, calmMs, error });
   }
 }
 
+function afterFailure(
+  showing: Showing,
+  { key, calmMs, error }: { readonly key: string; readonly calmMs: number; readonly error: unknown },
+): number {
+  const { clock, log, signal } = showing;
+  if (signal.aborted) return 0;
+  const { isRetryable } = factsOf(error);
+  const delayMs = isRetryable ? backoffDelayMs(showing.failures, retry, Math.random) : refusedMs;
+  const isNews = showing.failures === 0 || (!isRetryable && showing.refused?.key !== key);
+  if (isNews)
+    log.warn('The agent’s certificates could not be shown to the gateway', {
+      ...errorFields(error),
+      delayMs,
+    });
+  showing.failures += 1;
+  if (isRetryable) return delayMs;
+  showing.refused = { key, untilMs: clock.monotonicMs() + refusedMs };
+  return calmMs;
+}
+
 async function show(
-  { chain, gateways, events, signal }: Showing,
+  { agent, chain, gateways, events, log, signal }: Showing,
   { nodeId, gatewayId, gatewayUrl, sealTokenId }: WorkerRegistered,
   certificates: readonly string[],
 ): Promise<void> {
@@ -101,5 +115,10 @@ async function show(
   const challenge = await connection.challenge({ nodeId, staker: chain.wallet }, signal);
   const request = { challenge, sealTokenId, certificates };
   const { identities, isInForce } = await connection.showCertificates(request, signal);
+  await agent.certificatesShown(certificates).catch((error: unknown) => {
+    log.warn('The kubelet’s key could not be kept: a reboot while registrations are frozen may need it', {
+      ...errorFields(error),
+    });
+  });
   events.emit('certificates.vouched', { identities, isInForce });
 }

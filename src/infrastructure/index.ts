@@ -1,3 +1,4 @@
+export { askProgram, type ProgramCall } from './ask-program.ts';
 export { readBody } from './bounded-body.ts';
 export { openRegular, readBounded } from './bounded-file.ts';
 export { caHash, readCaBundle } from './ca-hash.ts';
@@ -9,6 +10,7 @@ export {
   closeListener,
   guardConnections,
 } from './connections.ts';
+export { fileIdentity } from './file-identity.ts';
 export { isHalfWritten, openJournal, readJournal, replaceFile } from './journal-file.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
@@ -22,6 +24,7 @@ export {
   parseStat,
   processIdentity,
 } from './process-identity.ts';
+export { fetchByProxy, fetchThrough } from './proxied-fetch.ts';
 export { type HttpProxy, isInsecure, isLoopbackHost, parseProxy, proxyFor, proxyText } from './proxy.ts';
 export {
   type DefaultValue,
@@ -34,6 +37,7 @@ export {
 } from './settings.ts';
 export { findDocument } from './settings-file.ts';
 export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
+export { syncDirectory } from './sync-directory.ts';
 export { openTrustedDatabase } from './trusted-database.ts';
 export {
   makeTrustedDirectory,

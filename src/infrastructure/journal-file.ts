@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ConfigurationError, createMutex, DaasError, type Journal } from '#base';
+import { syncDirectory } from './sync-directory.ts';
 import { makeTrustedDirectory, readTrustedText } from './trusted-file.ts';
 import { writeFailure } from './write-failure.ts';
 
@@ -140,10 +141,5 @@ async function replace(path: string, content: string | Uint8Array, mode: number)
     await unlink(temporary).catch(() => undefined);
     throw error;
   }
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await syncDirectory(directory);
 }

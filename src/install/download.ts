@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Dispatcher, EnvHttpProxyAgent, fetch, type Response } from 'undici';
 import { DaasError, describeNetworkFailure } from '#base';
-import { writeFailure } from '#infrastructure';
+import { syncDirectory, writeFailure } from '#infrastructure';
 import type { DownloadStep } from './steps.ts';
 
 /** A list of checksums has a few lines. */
@@ -78,15 +78,6 @@ async function save(path: string, body: AsyncIterable<Uint8Array>): Promise<stri
     await file.close();
   }
   return hash.digest('hex');
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory: FileHandle = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
 
 async function writing<Result>(path: string, write: () => Promise<Result>): Promise<Result> {

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { quoteWord } from './unit-words.ts';
 
 /**
@@ -8,6 +9,7 @@ import { quoteWord } from './unit-words.ts';
 /** k3s' own name: k3s-killall.sh stops `k3s*.service` before it kills the pods, and would miss another one. */
 export const WORKER_UNIT = 'k3s-agent';
 export const GATEWAY_UNIT = 'k3s-daas-gateway';
+export const AUTHORIZER_UNIT = 'k3s-daas-authorizer';
 
 export const DEFAULT_PROGRAM = '/usr/local/bin/k3s-daas';
 export const SYSTEMD_DIR = '/etc/systemd/system';
@@ -126,6 +128,164 @@ SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+export interface AuthorizerUnitOptions extends Pick<UnitOptions, 'program'> {
+  /** Where the API server's files go; it has to be there. */
+  readonly directory?: string;
+  /** The agent directory of the k3s server. */
+  readonly certificates?: string;
+  /** `gateway.authorizer.serverCertificates` */
+  readonly fingerprintsFile?: string;
+  /** Where the gateway writes keys and bans. */
+  readonly gatewayFiles?: string;
+  /** The gateway's configuration, unless it is at its default place. */
+  readonly configFile?: string | undefined;
+  /** Kubernetes 1.32 or 1.33. */
+  readonly isOldServer?: boolean;
+}
+
+const DEFAULT_AUTHORIZATION_DIR = '/var/lib/rancher/k3s/server/k3s-daas';
+const DEFAULT_AGENT_DIR = '/var/lib/rancher/k3s/agent';
+
+/**
+ * The helper that follows the gateway's bans on a k3s server: root, because only root may write what the API server asks and read
+ * the server's certificates, and nothing more. It writes two directories, reads one of another user, and has no network.
+ */
+export function authorizerUnit({
+  program = DEFAULT_PROGRAM,
+  directory = DEFAULT_AUTHORIZATION_DIR,
+  certificates = DEFAULT_AGENT_DIR,
+  fingerprintsFile = '/run/k3s-daas/server-certificates.json',
+  gatewayFiles = `${DEFAULT_STATE_DIR}/authorizer`,
+  configFile,
+  isOldServer = false,
+}: AuthorizerUnitOptions = {}): string {
+  const words = [
+    program,
+    'gateway',
+    'authorizer',
+    ...(configFile === undefined ? [] : ['--config', configFile]),
+    ...(directory === DEFAULT_AUTHORIZATION_DIR ? [] : ['--dir', directory]),
+    ...(certificates === DEFAULT_AGENT_DIR ? [] : ['--certificates', certificates]),
+    ...(isOldServer ? ['--old-server'] : []),
+  ];
+  const fingerprintsDirectory = dirname(fingerprintsFile);
+  return `[Unit]
+Description=K3s-DaaS authorization files of the k3s server
+After=${GATEWAY_UNIT}.service
+
+[Service]
+Type=exec
+ExecStart=${words.map(quoteWord).join(' ')}
+Restart=always
+RestartSec=5s
+LimitCORE=0
+UMask=0077
+${
+  fingerprintsDirectory === '/run/k3s-daas'
+    ? 'RuntimeDirectory=k3s-daas\nRuntimeDirectoryMode=0755\nRuntimeDirectoryPreserve=yes'
+    : `ReadWritePaths=${quoteWord(fingerprintsDirectory)}`
+}
+ReadWritePaths=${quoteWord(directory)}
+ReadOnlyPaths=${quoteWord(certificates)} -${quoteWord(gatewayFiles)}
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateNetwork=yes
+IPAddressDeny=any
+DevicePolicy=closed
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+LockPersonality=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+MemoryMax=256M
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+export interface FenceUnitOptions extends Pick<UnitOptions, 'program' | 'flags'> {
+  /** Where the gateway writes whom to keep out. */
+  readonly gatewayFiles?: string;
+  /** The gateway's configuration, unless it is at its default place. */
+  readonly configFile?: string | undefined;
+}
+
+/** The fence of a k3s server: root for the firewall, and nothing else. What it has built stays when it ends. */
+export function fenceUnit({
+  program = DEFAULT_PROGRAM,
+  flags = [],
+  gatewayFiles = `${DEFAULT_STATE_DIR}/fence`,
+  configFile,
+}: FenceUnitOptions = {}): string {
+  const words = [
+    program,
+    'gateway',
+    'fence',
+    ...(configFile === undefined ? [] : ['--config', configFile]),
+    ...flags,
+  ];
+  return `[Unit]
+Description=K3s-DaaS fence of the k3s server
+After=network-pre.target ${GATEWAY_UNIT}.service
+
+[Service]
+Type=exec
+ExecStart=${words.map(quoteWord).join(' ')}
+Restart=always
+RestartSec=5s
+LimitCORE=0
+UMask=0077
+ReadOnlyPaths=-${quoteWord(gatewayFiles)}
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_DAC_READ_SEARCH
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+TemporaryFileSystem=/var/lib/rancher:ro
+InaccessiblePaths=-/etc/rancher
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+LockPersonality=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+MemoryMax=256M
 
 [Install]
 WantedBy=multi-user.target

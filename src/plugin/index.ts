@@ -1,10 +1,12 @@
 export type { Clock, ErrorField, Journal, LogFields, OpenLog as Log } from '#base';
 export {
+  aborted,
   type Backoff,
   backoffDelayMs,
   ConfigurationError,
   DaasError,
   type DaasErrorOptions,
+  drawOf,
   type ErrorCode,
   EXIT,
   type ExitCode,
@@ -26,7 +28,7 @@ export type {
   StakeStatus,
   StakeType,
 } from '#domain';
-export { formatSui, isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
+export { formatSui, holdOf, isNodeId, type StakeEnding, type StopCause, stakeEnding } from '#domain';
 export { AgentArguments } from './agent-arguments.ts';
 export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
@@ -51,6 +53,7 @@ export {
   HostControl,
   type JoinCredential,
   type KeyRotation,
+  type KubeletProof,
   type LeaveRequest,
   type NodeEnding,
   NodeIdentity,

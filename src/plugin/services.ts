@@ -277,6 +277,14 @@ export interface AgentStart {
   readonly arguments: readonly string[];
 }
 
+/** A signature by the key of a kubelet's client certificate, which a thief of the node key does not have. */
+export interface KubeletProof {
+  /** PEM */
+  readonly certificate: string;
+  /** With SHA-256, base64url. */
+  readonly signature: string;
+}
+
 /**
  * The agent as the host's life cycle drives it. It reports `agent.*` events through the `emit` it was made with.
  * One at a time: `start` waits for a `stop` in progress, a second `start` replaces the first.
@@ -310,6 +318,10 @@ export interface AgentSupervisor extends Agent, AsyncDisposable {
    * are there. k3s makes new ones at every start.
    */
   clientCertificates(): Promise<readonly string[]>;
+  /** The gateway knows these certificates (PEM) now: the kubelet's key among them counts for `proveKubelet` from then on. */
+  certificatesShown(certificates: readonly string[]): Promise<void>;
+  /** Signs a text with the client key of this node's kubelet; undefined where there is none yet. */
+  proveKubelet(text: string): Promise<KubeletProof | undefined>;
   /**
    * Whether it cannot go on without a join credential: it does not run, its Node is gone, or the server refuses what it has.
    * Reads the current state each time; unknown counts as no.

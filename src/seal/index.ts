@@ -10,6 +10,22 @@ export {
   PROOF_HEADER,
   PROOF_PREFIX,
 } from './claims.ts';
+export {
+  certificateFingerprint,
+  isSignedByCertificate,
+  type KubeletStatement,
+  kubeletStatement,
+} from './kubelet-statement.ts';
+export { type LoginParseOutcome, type ParsedLogin, parseLogin } from './login-proof.ts';
+export {
+  examineLogin,
+  examinePerson,
+  isPermission,
+  type LoginReason,
+  type PersonReason,
+  permissionsNow,
+  tierOf,
+} from './login-verdict.ts';
 export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
 export { type NodeKeys, openNodeKeys, successorPath } from './node-keys.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';

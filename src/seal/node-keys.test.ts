@@ -1,4 +1,4 @@
-import { link, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -64,4 +64,11 @@ test('killed between any two steps of an exchange, the next start ends it', asyn
   const afterRename = await openNodeKeys(keyFile);
   expect(afterRename.current().publicKey).toEqual(next);
   expect(await readdir(directory)).toEqual(['node.key']);
+});
+
+test('an earlier key that cannot be overwritten or removed does not stop a node whose key is good', async () => {
+  const { publicKey } = (await openNodeKeys(keyFile)).current();
+  // A directory in its place can be neither.
+  await mkdir(`${keyFile}.retired`);
+  expect((await openNodeKeys(keyFile)).current().publicKey).toEqual(publicKey);
 });

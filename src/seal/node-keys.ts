@@ -1,5 +1,6 @@
-import { link, open, rename, stat, unlink } from 'node:fs/promises';
+import { link, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fileIdentity, syncDirectory } from '#infrastructure';
 import { createNodeKey, type NodeKey, openNodeKey, readNodeKey } from './node-key.ts';
 
 /** Where the successor waits while a Seal token is rotated to it. */
@@ -32,7 +33,8 @@ export interface NodeKeys {
 
 /** Opens the key in this file, or makes one, and ends an exchange that was interrupted. */
 export async function openNodeKeys(keyFile: string): Promise<NodeKeys> {
-  await endExchange(keyFile);
+  // What is left of an earlier key must not stop a node whose key is good; the next exchange says what is wrong.
+  await endExchange(keyFile).catch(() => undefined);
   return nodeKeysOf(keyFile, await openNodeKey(keyFile));
 }
 
@@ -76,7 +78,7 @@ async function exchange(keyFile: string): Promise<void> {
   await endExchange(keyFile);
   await link(keyFile, retiredPath(keyFile)).catch(unless('EEXIST'));
   await rename(successorPath(keyFile), keyFile);
-  await syncDirectory(keyFile);
+  await syncDirectory(dirname(keyFile));
 }
 
 /** Removes the earlier key. Before the exchange both names are one file, which must stay as it is. */
@@ -84,9 +86,13 @@ async function endExchange(keyFile: string): Promise<void> {
   const retired = retiredPath(keyFile);
   const [kept, earlier] = await Promise.all([identityOf(keyFile), identityOf(retired)]);
   if (earlier === undefined) return;
-  if (kept !== earlier) await overwrite(retired);
-  await unlink(retired);
-  await syncDirectory(keyFile);
+  try {
+    if (kept !== earlier) await overwrite(retired);
+  } finally {
+    // Removed also when it cannot be overwritten: a name more would be one more way to it.
+    await unlink(retired);
+    await syncDirectory(dirname(keyFile));
+  }
 }
 
 function retiredPath(keyFile: string): string {
@@ -106,20 +112,10 @@ async function overwrite(path: string): Promise<void> {
 
 async function identityOf(path: string): Promise<string | undefined> {
   try {
-    const { dev, ino } = await stat(path, { bigint: true });
-    return `${dev}:${ino}`;
+    return await fileIdentity(path);
   } catch (error) {
     unless('ENOENT')(error);
     return undefined;
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -9,6 +9,7 @@ import {
   ProofClaims,
   ProofHeader,
 } from './claims.ts';
+import { splitCompactJws } from './compact-jws.ts';
 import { importPublicKey } from './public-keys.ts';
 
 /** A proof that has the right form; nothing in it is believed yet. */
@@ -44,23 +45,19 @@ export type ParseOutcome =
   | { readonly ok: true; readonly proof: ParsedProof }
   | { readonly ok: false; readonly reason: FormReason };
 
-const compactJws = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
-
 /** The cheapest checks, before any cryptography: size, form, algorithm, type. Never throws. */
 export function parseProof(text: string | undefined): ParseOutcome {
   if (text === undefined || text === '') return refuse('proof_missing');
   if (text.length > LONGEST_PROOF) return refuse('proof_too_long');
-  if (!text.startsWith(PROOF_PREFIX)) return refuse('proof_malformed');
-  const jws = text.slice(PROOF_PREFIX.length);
-  const [, encodedHeader, encodedClaims] = compactJws.exec(jws) ?? [];
-  if (encodedHeader === undefined || encodedClaims === undefined) return refuse('proof_malformed');
-  const header = ProofHeader.safeParse(decodeJson(encodedHeader));
+  const parts = splitCompactJws(text, PROOF_PREFIX);
+  if (!parts) return refuse('proof_malformed');
+  const header = ProofHeader.safeParse(parts.header);
   if (!header.success) return refuse('proof_malformed');
   if (header.data.alg !== PROOF_ALGORITHM) return refuse('algorithm_refused');
   if (header.data.typ !== PROOF_TYPE) return refuse('type_refused');
-  const claims = ProofClaims.safeParse(decodeJson(encodedClaims));
+  const claims = ProofClaims.safeParse(parts.claims);
   if (!claims.success) return refuse('proof_malformed');
-  return { ok: true, proof: toProof(jws, header.data, claims.data) };
+  return { ok: true, proof: toProof(parts.jws, header.data, claims.data) };
 }
 
 function toProof(jws: string, header: ProofHeader, claims: ProofClaims): ParsedProof {
@@ -87,7 +84,7 @@ function toProof(jws: string, header: ProofHeader, claims: ProofClaims): ParsedP
 
 /** Whether the proof was signed by this Ed25519 public key: 32 bytes, or imported. Never throws. */
 export async function isSignedBy(
-  { jws }: ParsedProof,
+  { jws }: Pick<ParsedProof, 'jws'>,
   publicKey: Uint8Array | (() => KeyObject),
 ): Promise<boolean> {
   try {
@@ -110,14 +107,6 @@ function verifySignature(signed: Buffer, key: KeyObject, signature: Buffer): Pro
   return new Promise((resolve) => {
     verify(null, signed, key, signature, (error, isValid) => resolve(error === null && isValid));
   });
-}
-
-function decodeJson(encoded: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 function refuse(reason: FormReason): ParseOutcome {

@@ -79,6 +79,7 @@ const clusterFacts = (): ChainFacts['cluster'] => ({
     minimumWorkerStakeMist: 1000n,
     minimumTopUpMist: 1n,
     tiersMist: [100n, 1000n, 10_000n],
+    tierPermissions: [['pods:read', 'services:read'], ['nodes:write', 'pods:write'], ['*:*']],
     unbondingMs: 1,
     longestTokenLifeEpochs: 100n,
     slashThreshold: 1,

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DaasError } from '#base';
-import { askProgram } from './ask-program.ts';
+import { askProgram } from '#infrastructure';
 import type { Evidence } from './evidence.ts';
 import {
   type EvidenceProvider,

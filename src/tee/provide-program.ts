@@ -1,5 +1,5 @@
 import { DaasError } from '#base';
-import { askProgram } from './ask-program.ts';
+import { askProgram } from '#infrastructure';
 import { toHex } from './bytes.ts';
 import { parseEvidence } from './evidence-file.ts';
 import {

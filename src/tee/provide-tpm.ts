@@ -3,8 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DaasError } from '#base';
-import { readBounded } from '#infrastructure';
-import { askProgram } from './ask-program.ts';
+import { askProgram, readBounded } from '#infrastructure';
 import { toHex } from './bytes.ts';
 import { Refusal } from './examination.ts';
 import {

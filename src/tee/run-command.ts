@@ -1,5 +1,5 @@
 import { messageOf } from '#base';
-import { askProgram } from './ask-program.ts';
+import { askProgram } from '#infrastructure';
 import { toHex } from './bytes.ts';
 import type { CommandOutcome } from './command.ts';
 import type { Evidence } from './evidence.ts';

@@ -1,4 +1,5 @@
 import { DaasError, messageOf } from '#base';
+import { fetchByProxy, readBody } from '#infrastructure';
 import { derOfPem, pemOf } from './certificate.ts';
 import type { CollateralItem } from './evidence.ts';
 
@@ -27,24 +28,18 @@ export interface Reply {
 export async function get(url: string, { signal, nowMs }: RequestOptions): Promise<Reply> {
   try {
     // A vendor's service that sends its callers elsewhere is not the one that was named.
-    const response = await fetch(url, { signal, redirect: 'error' });
+    const response = await fetchByProxy(url, { signal, redirect: 'error' });
     if (!response.ok) throw unreachable(url, `it replied ${response.status}`);
-    return { url, body: await bodyOf(response), headers: response.headers, fetchedAtMs: nowMs };
+    return {
+      url,
+      body: await readBody(response.body ?? [], LONGEST_BYTES),
+      headers: response.headers,
+      fetchedAtMs: nowMs,
+    };
   } catch (error) {
     if (error instanceof DaasError) throw error;
     throw unreachable(url, messageOf(error), error);
   }
-}
-
-async function bodyOf(response: Response): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > LONGEST_BYTES) throw new Error(`the reply is longer than ${LONGEST_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 export function itemOf(name: CollateralItem['name'], { url, body, fetchedAtMs }: Reply): CollateralItem {

@@ -26,6 +26,7 @@ export const fakeParameters: ClusterParameters = {
   minimumWorkerStakeMist: 1_000n,
   minimumTopUpMist: 100n,
   tiersMist: [100n, 1_000n, 10_000n],
+  tierPermissions: [['pods:read', 'services:read'], ['nodes:write', 'pods:write'], ['*:*']],
   unbondingMs: 86_400_000,
   longestTokenLifeEpochs: 30n,
   slashThreshold: 1,

@@ -37,8 +37,8 @@ async function handle(
   const call = callOf(context, request, url, identity);
   refuseForbidden(call);
   const body = await bodyOf(request);
-  if (call.query.has('dryRun') && call.verb !== 'create')
-    throw badRequest('this stand-in has dry runs of creations only');
+  if (call.query.has('dryRun') && call.verb === 'delete')
+    throw badRequest('this stand-in has no dry runs of deletions');
   if (call.verb === 'watch') return watch(call, response);
   sendJson(response, call.verb === 'create' ? 201 : 200, resultOf(call, request, body));
 }

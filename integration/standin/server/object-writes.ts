@@ -49,7 +49,7 @@ function nameNew({ kind }: Resource, metadata: ObjectMeta): string {
   return name;
 }
 
-/** Replaces the object and returns it as stored; throws a `Refusal`. */
+/** Replaces the object and returns it as stored; a dry run stores nothing. Throws a `Refusal`. */
 export function update(call: ApiCall, body: unknown): KubeObject {
   const { target } = call;
   const current = existing(call);
@@ -72,7 +72,11 @@ export function patch(call: ApiCall, contentType: string, body: unknown): KubeOb
 }
 
 /** The common end of update and patch: the part that the subresource may change, admission, the store. */
-function write({ store, identity, target }: ApiCall, current: KubeObject, given: KubeObject): KubeObject {
+function write(
+  { store, identity, target, query }: ApiCall,
+  current: KubeObject,
+  given: KubeObject,
+): KubeObject {
   const { resource, namespace, name, subresource } = target;
   const object = writablePart(target, current, given);
   prepare(resource, object);
@@ -84,6 +88,7 @@ function write({ store, identity, target }: ApiCall, current: KubeObject, given:
     object,
     oldObject: current,
   });
+  if (query.has('dryRun')) return object;
   const written = store.replace(resource, object);
   // A pod waits for its kubelet, everything else for its finalizers.
   const isReleased = written.metadata.deletionTimestamp !== undefined && !written.metadata.finalizers?.length;

@@ -1,5 +1,5 @@
-import { messageOf, printable, type Secret } from '#base';
-import { type HttpProxy, proxyFor, proxyText } from '#infrastructure';
+import { printable, type Secret } from '#base';
+import { fetchThrough, type HttpProxy, proxyFor } from '#infrastructure';
 import { retryAfterMs, type Tip } from './health.ts';
 
 type Fetch = typeof globalThis.fetch;
@@ -161,34 +161,4 @@ async function beginningOf(response: Response): Promise<string> {
 function proxyOf({ url, proxy }: EndpointSettings, { environment }: NodeFetchOptions): HttpProxy | undefined {
   if (proxy === 'direct') return undefined;
   return proxy ?? proxyFor(new URL(url), environment);
-}
-
-/** The built-in `fetch` of Node takes only dispatchers of its built-in undici, which Node does not export. */
-function fetchThrough(proxy: HttpProxy): Fetch {
-  const opened = import('undici').then(({ fetch, ProxyAgent }) => ({
-    fetch,
-    dispatcher: new ProxyAgent({
-      uri: proxy.url.href,
-      ...(proxy.authorization && { token: proxy.authorization.reveal() }),
-    }),
-  }));
-  // Loaded only where there is a proxy; the first call reports a failure to load.
-  opened.catch(() => undefined);
-  return async (input, init) => {
-    const { fetch, dispatcher } = await opened;
-    try {
-      return (await fetch(input as string, { ...(init as object), dispatcher })) as unknown as Response;
-    } catch (error) {
-      throw tunnelFailure(error, proxy);
-    }
-  };
-}
-
-/** Says whether the proxy or the node behind it failed. */
-function tunnelFailure(error: unknown, proxy: HttpProxy): unknown {
-  const refusal = /Proxy response \((\d+)\)/.exec(messageOf(error))?.[1];
-  if (refusal === undefined) return error;
-  const why =
-    refusal === '407' ? 'it wants a user and a password in its URL' : 'it opens no connection there';
-  return new Error(`${proxyText(proxy)} answered with HTTP status ${refusal}: ${why}`);
 }

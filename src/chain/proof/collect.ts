@@ -50,7 +50,7 @@ export async function collectProof(
 ): Promise<ProofDocument> {
   const object = await readObjectBytes(nodes, objectId, version, signal);
   const digest = readObject(object).previousTransaction;
-  const transaction = await readTransaction(nodes, digest, object, signal);
+  const transaction = await readTransaction(nodes, digest, [object], signal);
   const epoch = BigInt(readSummary(transaction.summary).epoch);
   const { pinned, first } = await readPinned(nodes, pin, signal);
   const committees: CertifiedCheckpoint[] = [];
@@ -88,7 +88,7 @@ export async function readObjectBytes(
 export async function readTransaction(
   nodes: Nodes,
   digest: string,
-  object: Uint8Array,
+  objects: readonly Uint8Array[],
   signal?: AbortSignal,
 ): Promise<TransactionProof> {
   const executed = await nodes.read(
@@ -108,7 +108,7 @@ export async function readTransaction(
     transaction: digest,
     effects: present(executed?.effects?.bcs?.value, `the effects of transaction ${digest}`),
     ...(events && events.length > 0 && { events }),
-    objects: [object],
+    objects,
   };
 }
 

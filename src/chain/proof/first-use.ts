@@ -64,7 +64,12 @@ async function epochOfCreation(
   for (const version of [first, undefined]) {
     try {
       const bytes = version === undefined ? now : await readObjectBytes(nodes, objectId, version, signal);
-      const { summary } = await readTransaction(nodes, readObject(bytes).previousTransaction, bytes, signal);
+      const { summary } = await readTransaction(
+        nodes,
+        readObject(bytes).previousTransaction,
+        [bytes],
+        signal,
+      );
       return BigInt(readSummary(summary).epoch);
     } catch (error) {
       if (!isPruned(error)) throw error;

@@ -1,5 +1,6 @@
 export { collectProof, currentPin, type Nodes } from './collect.ts';
 export { agreedPin, anchorsOnFirstUse } from './first-use.ts';
+export { type KeptSource, keptDocument } from './kept-document.ts';
 export { createPairing, type Pairing } from './pairing.ts';
 export { ProofError } from './proof-error.ts';
 export { formatProofFile, type ProofDocument, parseProofFile, verifyProofDocument } from './proof-file.ts';

@@ -60,6 +60,14 @@ export interface ProvenTransaction {
   readonly events: readonly ChainEvent[];
   /** Objects that are gone since this transaction: `0x` ids. */
   readonly deleted: readonly string[];
+  /** Shared objects that it was given and did not change, by id: the version that each had when it ran. */
+  readonly seen: ReadonlyMap<string, SeenVersion>;
+}
+
+/** The version of a shared object when a transaction ran, as its effects name it. */
+interface SeenVersion {
+  readonly version: bigint;
+  readonly digest: string;
 }
 
 /**
@@ -67,10 +75,9 @@ export interface ProvenTransaction {
  * objects, signature. A failed transaction proves nothing here: it is refused with `transaction-failed`.
  */
 export function verifyTransaction(committees: Committees, proof: TransactionProof): ProvenTransaction {
-  const { prepared, transaction } = prepareTransaction(committees, proof);
-  if (!committees.isVerified(prepared.checkpoint)) verifySignature(prepared, committees.keys);
-  committees.remember(prepared.checkpoint);
-  return transaction;
+  const prepared = prepareTransaction(committees, proof);
+  if (prepared.isSignatureDue) verifySignature(prepared.checkpoint, committees.keys);
+  return prepared.taken();
 }
 
 /** The same, with the pairing check somewhere else. */
@@ -79,16 +86,21 @@ export async function verifyTransactionBy(
   committees: Committees,
   proof: TransactionProof,
 ): Promise<ProvenTransaction> {
-  const { prepared, transaction } = prepareTransaction(committees, proof);
-  if (!committees.isVerified(prepared.checkpoint)) await pairing(prepared);
-  committees.remember(prepared.checkpoint);
-  return transaction;
+  const prepared = prepareTransaction(committees, proof);
+  if (prepared.isSignatureDue) await pairing(prepared.checkpoint);
+  return prepared.taken();
 }
 
-function prepareTransaction(
-  committees: Committees,
-  proof: TransactionProof,
-): { readonly prepared: PreparedCheckpoint; readonly transaction: ProvenTransaction } {
+/** Everything but the pairing check. */
+interface PreparedTransaction {
+  readonly checkpoint: PreparedCheckpoint;
+  /** The signature was not verified before with another transaction of the checkpoint. */
+  readonly isSignatureDue: boolean;
+  /** To be called once the signature holds. */
+  readonly taken: () => ProvenTransaction;
+}
+
+function prepareTransaction(committees: Committees, proof: TransactionProof): PreparedTransaction {
   const committee = committees.of(BigInt(readSummary(proof.summary).epoch));
   const prepared = prepareCheckpoint(committee, proof);
   const { summary } = prepared.checkpoint;
@@ -97,7 +109,15 @@ function prepareTransaction(
   const objects = proof.objects.map((bytes) => objectOf(bytes, effects));
   const { checkpoint } = prepared;
   const { transaction: digest } = proof;
-  return { prepared, transaction: { checkpoint, digest, objects, events, deleted: effects.deleted } };
+  const { deleted, seen } = effects;
+  return {
+    checkpoint: prepared,
+    isSignatureDue: !committees.isVerified(checkpoint),
+    taken: () => {
+      committees.remember(checkpoint);
+      return { checkpoint, digest, objects, events, deleted, seen };
+    },
+  };
 }
 
 /** The objects of a proof whose checkpoint has these contents, without a look at its signature. */
@@ -112,6 +132,7 @@ interface Effects {
   /** `<id>@<version>` → digest. */
   readonly written: ReadonlyMap<string, string>;
   readonly deleted: readonly string[];
+  readonly seen: ReadonlyMap<string, SeenVersion>;
 }
 
 function effectsOf(proof: TransactionProof, contentDigest: string): Effects {
@@ -138,21 +159,25 @@ function effectsOf(proof: TransactionProof, contentDigest: string): Effects {
   return { eventsDigest: version.eventsDigest, ...writesOf(effects) };
 }
 
-function writesOf(effects: TransactionEffects): Pick<Effects, 'written' | 'deleted'> {
+type Writes = Pick<Effects, 'written' | 'deleted' | 'seen'>;
+
+function writesOf(effects: TransactionEffects): Writes {
   return effects.V2 ? writesOfV2(effects.V2) : writesOfV1(effects.V1);
 }
 
-function writesOfV1(effects: NonNullable<TransactionEffects['V1']>): Pick<Effects, 'written' | 'deleted'> {
+/** Version 1 does not tell what was read from what was written, and no chain of today writes it: it shows nothing as read. */
+function writesOfV1(effects: NonNullable<TransactionEffects['V1']>): Writes {
   const references = [...effects.created, ...effects.mutated, ...effects.unwrapped].map(
     ([reference]) => reference,
   );
   return {
     written: new Map(references.map(({ objectId, version, digest }) => [placeOf(objectId, version), digest])),
     deleted: effects.deleted.map(({ objectId }) => objectId),
+    seen: new Map(),
   };
 }
 
-function writesOfV2(effects: NonNullable<TransactionEffects['V2']>): Pick<Effects, 'written' | 'deleted'> {
+function writesOfV2(effects: NonNullable<TransactionEffects['V2']>): Writes {
   const written = new Map<string, string>();
   const deleted: string[] = [];
   for (const [id, { outputState, idOperation }] of effects.changedObjects) {
@@ -161,7 +186,25 @@ function writesOfV2(effects: NonNullable<TransactionEffects['V2']>): Pick<Effect
       written.set(placeOf(id, outputState.PackageWrite[0]), outputState.PackageWrite[1]);
     if (outputState.NotExist && idOperation.Deleted) deleted.push(normalizeSuiAddress(id));
   }
-  return { written, deleted };
+  return { written, deleted, seen: seenIn(effects) };
+}
+
+/** sui `effects_v2.rs`: every shared object that was given read-only is named, whether a command uses it or not. */
+function seenIn({
+  unchangedConsensusObjects,
+}: NonNullable<TransactionEffects['V2']>): ReadonlyMap<string, SeenVersion> {
+  return new Map(
+    unchangedConsensusObjects.flatMap(([id, kind]) =>
+      kind.ReadOnlyRoot
+        ? [
+            [
+              normalizeSuiAddress(id),
+              { version: BigInt(kind.ReadOnlyRoot[0]), digest: kind.ReadOnlyRoot[1] },
+            ] as const,
+          ]
+        : [],
+    ),
+  );
 }
 
 function eventsOf(proof: TransactionProof, eventsDigest: string | null): readonly ChainEvent[] {
@@ -173,13 +216,20 @@ function eventsOf(proof: TransactionProof, eventsDigest: string | null): readonl
   return readEvents(proof.events);
 }
 
+/** The bytes of an object whose digest is proven. Throws `object-mismatch`. */
+export function readCertified(bytes: Uint8Array, certified: string): ProvenObject {
+  assertSize('object', bytes);
+  const digest = digestOf('Object', bytes);
+  if (digest !== certified)
+    throw new ProofError('object-mismatch', `the bytes of an object do not have the digest ${certified}`);
+  return factsOf(readUncertified(bytes), digest);
+}
+
 function objectOf(bytes: Uint8Array, effects: Effects): ProvenObject {
   assertSize('object', bytes);
   const digest = digestOf('Object', bytes);
-  const object = readUncertified(bytes);
-  const id = idOf(object);
-  const version = BigInt(object.data.Move?.version ?? object.data.Package?.version ?? 0);
-  const { owner } = object;
+  const object = factsOf(readUncertified(bytes), digest);
+  const { id, version } = object;
   const certified = effects.written.get(placeOf(id, version));
   if (certified === undefined) {
     throw new ProofError(
@@ -193,9 +243,14 @@ function objectOf(bytes: Uint8Array, effects: Effects): ProvenObject {
       `the bytes of object ${id} are not those that the transaction wrote`,
     );
   }
+  return object;
+}
+
+function factsOf(object: SuiObject, digest: string): ProvenObject {
+  const { owner } = object;
   return {
-    id,
-    version,
+    id: idOf(object),
+    version: BigInt(object.data.Move?.version ?? object.data.Package?.version ?? 0),
     digest,
     type: typeOf(object),
     contents: object.data.Move?.contents ?? new Uint8Array(),

@@ -22,6 +22,8 @@ export class FakeAgent implements AgentSupervisor {
   isInNeed = false;
   /** What `clientCertificates` answers. */
   certificates: readonly string[] = [];
+  /** What `certificatesShown` was called with. */
+  readonly shown: Array<readonly string[]> = [];
   pods: number | undefined = 3;
   current: AgentState = { kind: 'idle' };
   readonly #failed = Promise.withResolvers<Error>();
@@ -61,6 +63,12 @@ export class FakeAgent implements AgentSupervisor {
   }
   async clientCertificates(): Promise<readonly string[]> {
     return this.certificates;
+  }
+  async certificatesShown(certificates: readonly string[]): Promise<void> {
+    this.shown.push(certificates);
+  }
+  async proveKubelet(): Promise<undefined> {
+    return undefined;
   }
   async needsCredential(): Promise<boolean> {
     return this.isInNeed;

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import { trustedFile } from '#infrastructure';
+import { trustedFile } from './trusted-file.ts';
 
 const LONGEST_OUTPUT = 65_536;
 
-/** One call of a program that makes or reads evidence. */
+/** One call of a program that a setting names. */
 export interface ProgramCall {
   /** Absolute path. */
   readonly program: string;
@@ -30,6 +30,9 @@ export async function askProgram(call: ProgramCall, signal?: AbortSignal): Promi
   const env = { PATH: process.env.PATH ?? '', ...call.env };
   // A group of its own, which ends as a whole.
   const child = spawn(call.program, call.arguments, { env, detached: true });
+  child.once('error', reject);
+  // Without a free file descriptor (EMFILE) there are no pipes; the error follows.
+  if (!(child as Partial<typeof child>).stdout) return promise;
   const end = (why: string) => {
     reject(new Error(why));
     // Its pipes may be held open by a child that has left the group.
@@ -53,7 +56,6 @@ export async function askProgram(call: ProgramCall, signal?: AbortSignal): Promi
   };
   child.stdout.on('data', collect(output, call.longestOutput ?? LONGEST_OUTPUT));
   child.stderr.on('data', collect(complaint, LONGEST_OUTPUT));
-  child.once('error', reject);
   child.once('close', (exitCode, killedBy) => {
     if (exitCode === 0) return resolve(Buffer.concat(output));
     const last = Buffer.concat(complaint).toString().trim().slice(-500);

@@ -1,0 +1,161 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { writeDeployment } from '#chain';
+import { readLoginFile } from '#login';
+import { stakeCommand } from '../../src/cli/stake.ts';
+import { tokenCommand } from '../../src/cli/token.ts';
+import { unstakeCommand } from '../../src/cli/unstake.ts';
+import { world } from './open-chain.ts';
+import { runInProcess } from './run-command.ts';
+
+const deploymentFile = () => join(world.directory, 'person-deployment.json');
+beforeAll(() => writeDeployment(deploymentFile(), world.deployment));
+
+const run = (...args: string[]) =>
+  runInProcess(
+    [stakeCommand, unstakeCommand, tokenCommand],
+    [...args, '--endpoint', world.url, '--deployment', deploymentFile()],
+  );
+
+type Wallet = Awaited<ReturnType<typeof world.wallet>>;
+interface Shown {
+  readonly record: { readonly id: string; readonly stakeType: string; readonly token: string };
+  readonly token: {
+    readonly id: string;
+    readonly permissions: readonly string[];
+    readonly holderKey: string;
+  };
+  readonly [other: string]: unknown;
+}
+const loginOf = ({ address }: Wallet) => join(world.directory, `login-${address}.json`);
+
+async function spend({ address, keyFile }: Wallet, ...args: string[]): Promise<Shown> {
+  const journal = join(world.directory, `person-${address}.json`);
+  return JSON.parse(await run(...args, '--key-file', keyFile, '--journal', journal, '--json')) as Shown;
+}
+
+const terms = async () => (await world.client.cluster()).termsFingerprint;
+const agreed = async () => ['--yes', '--accept-terms', await terms()];
+
+describe('a stake for the use of kubectl, by commands alone', () => {
+  let wallet: Wallet;
+  let made: Shown;
+  const login = () => loginOf(wallet);
+
+  beforeAll(async () => {
+    wallet = await world.wallet(100n);
+    made = await spend(wallet, 'stake', '--for', 'user', '--login', login(), ...(await agreed()));
+  });
+
+  test('stake and token are there, with what the tier grants, and the login names them', async () => {
+    expect(made.record).toMatchObject({ stakeType: 'user', nodeId: '', token: made.token.id });
+    expect(made.token.permissions).toEqual(['pods:read', 'services:read']);
+    const { keyFile, ...file } = readLoginFile(login());
+    const { chainId, clusterId } = world.deployment;
+    expect(file).toMatchObject({ chainId, clusterId, wallet: wallet.address, sealTokenId: made.token.id });
+    expect((await stat(keyFile)).mode & 0o777).toBe(0o600);
+    expect((await stat(login())).mode & 0o777).toBe(0o600);
+  });
+
+  test('the same command again stakes nothing, and writes the login that was lost', async () => {
+    const before = await world.balance(wallet.address);
+    await writeFile(login(), '');
+    await expect(
+      spend(wallet, 'stake', '--for', 'user', '--login', login(), ...(await agreed())),
+    ).rejects.toMatchObject({ code: 'DAAS_LOGIN_FILE_INVALID' });
+    const { rm } = await import('node:fs/promises');
+    await rm(login());
+    const again = await spend(wallet, 'stake', '--for', 'user', '--login', login(), ...(await agreed()));
+    expect(again.record.id).toBe(made.record.id);
+    expect(readLoginFile(login()).sealTokenId).toBe(made.token.id);
+    expect(await world.balance(wallet.address)).toBe(before);
+  });
+
+  test('a dry run shows what it grants and costs, and writes nothing', async () => {
+    const other = await world.wallet(100n);
+    const shown = await spend(other, 'stake', '--for', 'user', '--login', loginOf(other), '--dry-run');
+    expect(shown).toMatchObject({ dryRun: true, permissions: ['pods:read', 'services:read'] });
+    await expect(readFile(loginOf(other))).rejects.toThrow();
+  });
+
+  test('a permission above the tier is refused with the amount that grants it, before coins move', async () => {
+    const other = await world.wallet(100n);
+    const before = await world.balance(other.address);
+    const asked = (permission: string) =>
+      spend(other, 'stake', '--for', 'user', '--login', loginOf(other), '--permission', permission, '--yes');
+    await expect(asked('pods:write')).rejects.toMatchObject({
+      code: 'DAAS_PERMISSION_ABOVE_TIER',
+      message: expect.stringContaining('begins at') as string,
+    });
+    await expect(asked('system:masters:all')).rejects.toMatchObject({ code: 'DAAS_PERMISSION_INVALID' });
+    expect(await world.balance(other.address)).toBe(before);
+  });
+
+  test('a login of another wallet is not written over', async () => {
+    const other = await world.wallet(100n);
+    await expect(
+      spend(other, 'stake', '--for', 'user', '--login', login(), ...(await agreed())),
+    ).rejects.toMatchObject({ code: 'DAAS_LOGIN_FILE_TAKEN' });
+  });
+
+  test('the list tells people’s stakes from nodes’', async () => {
+    const shown = JSON.parse(await run('stake', 'list', '--wallet', wallet.address, '--json')) as {
+      readonly stakes: ReadonlyArray<{ readonly next: readonly string[] }>;
+    };
+    expect(shown.stakes).toMatchObject([{ next: ['stake top-up', 'token rotate', 'unstake'] }]);
+    const text = await run('stake', 'list', '--wallet', wallet.address);
+    expect(text).toContain('of type user');
+    expect(text).toContain('pods:read services:read');
+  });
+
+  test('a rotation keeps the key and renews the login; another key goes into it too', async () => {
+    const rotated = await spend(
+      wallet,
+      'token',
+      'rotate',
+      '--record',
+      made.record.id,
+      '--login',
+      login(),
+      '--yes',
+    );
+    expect(rotated.token.id).not.toBe(made.token.id);
+    expect(rotated.token.holderKey).toBe(made.token.holderKey);
+    expect(readLoginFile(login()).sealTokenId).toBe(rotated.token.id);
+    const newKey = join(world.directory, `next-${wallet.address}.key`);
+    const moved = await spend(
+      wallet,
+      ...`token rotate --record ${made.record.id} --yes --new-key-file ${newKey} --login`.split(' '),
+      login(),
+    );
+    expect(moved.token.holderKey).not.toBe(made.token.holderKey);
+    expect(readLoginFile(login())).toMatchObject({ sealTokenId: moved.token.id, keyFile: newKey });
+  });
+
+  test('more permissions after a top-up: revoke, create', async () => {
+    const { id } = made.record;
+    await spend(wallet, 'stake', 'top-up', '--record', id, '--amount', '2', ...(await agreed()));
+    await expect(
+      spend(wallet, 'token', 'create', '--record', id, '--login', login(), '--yes'),
+    ).rejects.toMatchObject({ code: 'DAAS_TOKEN_EXISTS' });
+    await spend(wallet, 'token', 'revoke', '--record', id, '--yes');
+    const created = await spend(
+      wallet,
+      ...`token create --record ${id} --yes --permission pods:read --permission pods:write --login`.split(
+        ' ',
+      ),
+      login(),
+    );
+    expect(created.token.permissions).toEqual(['pods:read', 'pods:write']);
+    expect(readLoginFile(login()).sealTokenId).toBe(created.token.id);
+  });
+
+  test('flags of nodes are refused, and unstake ends it', async () => {
+    await expect(
+      spend(wallet, 'stake', '--for', 'user', '--node-id', 'x', '--login', login()),
+    ).rejects.toMatchObject({ code: 'DAAS_FLAGS_CONFLICT' });
+    const ended = await spend(wallet, 'unstake', '--record', made.record.id, '--yes');
+    expect(ended).toMatchObject({ status: 'unbonding' });
+  });
+});

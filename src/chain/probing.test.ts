@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest';
+import { silentLog } from '#base';
+import { FakeClock, settled } from '#testing';
+import { ChainError } from './endpoints/index.ts';
+import type { SignedTransaction } from './prepare-transaction.ts';
+import type { ProbeResult } from './probe.ts';
+import { createProbing, MOST_MIST_A_DAY, type ProbeSchedule } from './probing.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/** Probes of a chain that is made up, by a clock that is turned by hand. */
+class Stage implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly sent: Array<readonly string[]> = [];
+  costMist = 1_010_000n;
+  failure: ChainError | undefined;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  readonly probing;
+
+  constructor(schedule: ProbeSchedule) {
+    const signed = { digest: 'probe' } as SignedTransaction;
+    this.probing = createProbing({
+      client: { balance: async () => ({ coinsMist: 10n ** 10n, addressBalanceMist: 0n }) } as never,
+      wallet: { address: '0x1', signTransaction: async () => '' },
+      schedule,
+      clock: this.clock,
+      log: silentLog,
+      transactions: {
+        sign: async (_prober, recordIds) => {
+          this.sent.push(recordIds);
+          return signed;
+        },
+        send: async (): Promise<ProbeResult> => {
+          if (this.failure) throw this.failure;
+          const { costMist, clock } = this;
+          return { digest: 'probe', costMist, seenAtMs: clock.nowMs(), seen: new Map(), hidden: [] };
+        },
+      },
+    });
+    this.#running = this.probing.run(this.#stop.signal);
+  }
+
+  async pass(ms: number, stepMs = MINUTE_MS): Promise<void> {
+    for (let left = ms; left > 0; left -= stepMs) {
+      await this.clock.advance(Math.min(stepMs, left));
+      await settled();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+}
+
+describe('probes at an interval', () => {
+  test('are sent at once and then every ten minutes, 144 a day', async () => {
+    await using stage = new Stage({ kind: 'every', everyMs: 10 * MINUTE_MS });
+    await settled();
+    expect(stage.sent).toHaveLength(1);
+    await stage.pass(DAY_MS - MINUTE_MS, 10 * MINUTE_MS);
+    expect(stage.sent).toHaveLength(144);
+    expect(stage.probing.status()).toMatchObject({ sentToday: 144, spentTodayMist: 144n * 1_010_000n });
+  });
+
+  test('are tried again after a minute when one brought nothing', async () => {
+    await using stage = new Stage({ kind: 'every', everyMs: 10 * MINUTE_MS });
+    stage.failure = new ChainError('DAAS_CHAIN_UNAVAILABLE', 'away', { isRetryable: true });
+    await stage.pass(10 * MINUTE_MS);
+    expect(stage.probing.status().failure).toBe('away');
+    // What was signed is settled first: nothing else is signed for the same coin.
+    expect(stage.sent).toHaveLength(1);
+    stage.failure = undefined;
+    await stage.pass(MINUTE_MS);
+    expect(stage.probing.status()).toMatchObject({ failure: undefined });
+  });
+
+  test('never cost more than half a SUI a day, whatever one costs', async () => {
+    await using stage = new Stage({ kind: 'every', everyMs: 5 * MINUTE_MS });
+    stage.costMist = 9_000_000n;
+    await stage.pass(DAY_MS - MINUTE_MS, 5 * MINUTE_MS);
+    expect(stage.probing.status().spentTodayMist).toBeLessThanOrEqual(MOST_MIST_A_DAY);
+    expect(stage.sent.length).toBeLessThan(60);
+    await stage.pass(DAY_MS, 5 * MINUTE_MS);
+    expect(stage.sent.length).toBeGreaterThan(60);
+  });
+});
+
+describe('probes for admissions', () => {
+  test('are sent when they are asked for, and those who ask at once share one', async () => {
+    await using stage = new Stage({ kind: 'admissions' });
+    await stage.pass(DAY_MS, DAY_MS);
+    expect(stage.sent).toEqual([]);
+    stage.probing.ask('0xa');
+    stage.probing.ask('0xb');
+    stage.probing.ask('0xa');
+    await settled();
+    expect(stage.sent).toEqual([['0xa', '0xb']]);
+    stage.probing.ask('0xc');
+    await settled();
+    expect(stage.sent).toHaveLength(1);
+    await stage.pass(10_000, 10_000);
+    expect(stage.sent).toHaveLength(2);
+  });
+
+  test('are no more than 144 a day, however often somebody asks', async () => {
+    await using stage = new Stage({ kind: 'admissions' });
+    for (let count = 0; count < 160; count += 1) {
+      stage.probing.ask(`0x${count}`);
+      await stage.pass(10_000, 10_000);
+    }
+    expect(stage.sent).toHaveLength(144);
+  });
+
+  test('do not delay those at an interval', async () => {
+    await using stage = new Stage({ kind: 'every', everyMs: 10 * MINUTE_MS });
+    for (let count = 0; count < 160; count += 1) {
+      stage.probing.ask(`0x${count}`);
+      await stage.pass(10_000, 10_000);
+    }
+    const before = stage.sent.length;
+    await stage.pass(60 * MINUTE_MS, 10 * MINUTE_MS);
+    expect(stage.sent.length - before).toBe(6);
+  });
+});

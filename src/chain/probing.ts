@@ -1,0 +1,248 @@
+import { type Clock, DaasError, errorFields, type Log, messageOf } from '#base';
+import type { ChainClient } from './chain-client.ts';
+import type { SignedTransaction } from './prepare-transaction.ts';
+import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
+
+/** When a gateway pays for a probe: never, for admissions that need one, or at an interval too. */
+export type ProbeSchedule =
+  | { readonly kind: 'admissions' }
+  | { readonly kind: 'every'; readonly everyMs: number };
+
+export interface ProbingOptions {
+  readonly client: Prober['client'] & Pick<ChainClient, 'balance'>;
+  readonly wallet: Prober['wallet'];
+  readonly schedule: ProbeSchedule;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** For tests of when they are sent. */
+  readonly transactions?: { readonly sign: typeof signProbe; readonly send: typeof sendProbe };
+}
+
+/** How the probes of a gateway stand. */
+export interface ProbeStatus {
+  readonly schedule: ProbeSchedule;
+  /** The chain's time of the last one that was proven. */
+  readonly seenAtMs: number | undefined;
+  /** What the last one cost. */
+  readonly costMist: bigint | undefined;
+  /** How many were sent within the last 24 hours, and what they cost; one whose outcome is not known counts in full. */
+  readonly sentToday: number;
+  readonly spentTodayMist: bigint;
+  readonly balanceMist: bigint | undefined;
+  /** What the wallet holds lasts for less than a week. */
+  readonly isGasLow: boolean;
+  /** Objects of which the last one has seen a version that no full node shows. */
+  readonly hidden: readonly string[];
+  /** Why the last attempt brought nothing. */
+  readonly failure: string | undefined;
+}
+
+export interface Probing {
+  /** Probes when one is due, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Asks for one that covers this record; several share a transaction. */
+  ask(recordId: string): void;
+  status(): ProbeStatus;
+}
+
+const DAY_MS = 86_400_000;
+/** Callers who ask for probes can cause no more than this. */
+const MOST_ASKED_A_DAY = 144;
+export const MOST_MIST_A_DAY = 500_000_000n;
+/** Between two of them, so that those who ask at once share one. */
+const PAUSE_MS = 10_000;
+const RETRY_MS = 60_000;
+/** Records in one transaction. */
+const MOST_RECORDS = 50;
+const LOW_GAS_DAYS = 7;
+
+interface Sent {
+  readonly atMs: number;
+  readonly wasAsked: boolean;
+  mist: bigint;
+}
+
+interface State extends ProbingOptions {
+  readonly transactions: NonNullable<ProbingOptions['transactions']>;
+  readonly asked: Set<string>;
+  /** Of the last 24 hours. */
+  sent: Sent[];
+  /** Signed and sent, with an unknown outcome: it is settled before another takes the same coin. */
+  pending: { readonly signed: SignedTransaction; readonly sent: Sent } | undefined;
+  /** By the monotonic clock. */
+  endedAtMs: number | undefined;
+  last: ProbeResult | undefined;
+  balanceMist: bigint | undefined;
+  failure: string | undefined;
+  isLowGasSaid: boolean;
+  wake: PromiseWithResolvers<void>;
+}
+
+export function createProbing(options: ProbingOptions): Probing {
+  const state: State = {
+    transactions: { sign: signProbe, send: sendProbe },
+    ...options,
+    asked: new Set(),
+    sent: [],
+    pending: undefined,
+    endedAtMs: undefined,
+    last: undefined,
+    balanceMist: undefined,
+    failure: undefined,
+    isLowGasSaid: false,
+    wake: Promise.withResolvers(),
+  };
+  return {
+    run: (signal) => run(state, signal),
+    ask(recordId) {
+      if (state.asked.size < MOST_RECORDS) state.asked.add(recordId);
+      state.wake.resolve();
+    },
+    status: () => statusOf(state),
+  };
+}
+
+async function run(state: State, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const dueInMs = dueAtMs(state) - state.clock.monotonicMs();
+    if (dueInMs <= 0) await probe(state, signal);
+    else await pause(state, dueInMs, signal);
+  }
+}
+
+/** Until the time has come, or somebody asks. */
+async function pause(state: State, delayMs: number, signal: AbortSignal): Promise<void> {
+  state.wake = Promise.withResolvers();
+  const woken = new AbortController();
+  const asleep = state.clock
+    .sleep(Math.min(delayMs, DAY_MS), AbortSignal.any([signal, woken.signal]))
+    .catch(() => undefined);
+  await Promise.race([asleep, state.wake.promise]);
+  woken.abort();
+  await asleep;
+}
+
+/** By the monotonic clock; never, while nothing asks for one. */
+function dueAtMs(state: State): number {
+  const { schedule, asked, endedAtMs = Number.NEGATIVE_INFINITY, failure } = state;
+  const pauseMs = failure === undefined ? PAUSE_MS : RETRY_MS;
+  const everyMs = schedule.kind === 'every' ? schedule.everyMs : Number.POSITIVE_INFINITY;
+  const wanted = [
+    ...(asked.size > 0 ? [Math.max(endedAtMs + pauseMs, askedAgainAtMs(state))] : []),
+    ...(schedule.kind === 'every' ? [endedAtMs + (failure === undefined ? everyMs : RETRY_MS)] : []),
+  ];
+  return Math.max(Math.min(...wanted, Number.POSITIVE_INFINITY), affordableAtMs(state));
+}
+
+/** When one may be asked for again: what strangers can cause is bounded apart, so that they never delay the others. */
+function askedAgainAtMs(state: State): number {
+  const asked = recent(state).filter(({ wasAsked }) => wasAsked);
+  const oldest = asked[asked.length - MOST_ASKED_A_DAY];
+  return oldest === undefined ? Number.NEGATIVE_INFINITY : oldest.atMs + DAY_MS;
+}
+
+function affordableAtMs(state: State): number {
+  const sent = recent(state);
+  let mist = sent.reduce((sum, one) => sum + one.mist, 0n);
+  let freeAtMs = Number.NEGATIVE_INFINITY;
+  for (const one of sent) {
+    if (mist + PROBE_BUDGET_MIST <= MOST_MIST_A_DAY) break;
+    mist -= one.mist;
+    freeAtMs = one.atMs + DAY_MS;
+  }
+  return freeAtMs;
+}
+
+function recent(state: State): readonly Sent[] {
+  const sinceMs = state.clock.monotonicMs() - DAY_MS;
+  state.sent = state.sent.filter(({ atMs }) => atMs > sinceMs);
+  return state.sent;
+}
+
+async function probe(state: State, signal: AbortSignal): Promise<void> {
+  const recordIds = [...state.asked];
+  state.asked.clear();
+  try {
+    await settlePending(state, signal);
+    const signed = await state.transactions.sign(state, recordIds, signal);
+    const wasAsked = state.schedule.kind === 'admissions' || recordIds.length > 0;
+    const sent = { atMs: state.clock.monotonicMs(), wasAsked, mist: PROBE_BUDGET_MIST };
+    state.sent.push(sent);
+    state.pending = { signed, sent };
+    const isShown = (await settlePending(state, signal)) !== undefined;
+    state.failure = isShown ? undefined : 'its coin was used by another transaction';
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof DaasError)) throw error;
+    if (state.failure === undefined)
+      state.log.error('A probe of the chain brought nothing: what the full nodes show may be old', {
+        event: 'chain.probe-failed',
+        ...errorFields(error),
+      });
+    state.failure = messageOf(error);
+  } finally {
+    state.endedAtMs = state.clock.monotonicMs();
+  }
+  await lookAtGas(state, signal);
+}
+
+/** `undefined`: there is none, or it can no longer be executed. */
+async function settlePending(state: State, signal: AbortSignal): Promise<ProbeResult | undefined> {
+  const { pending, log } = state;
+  if (!pending) return undefined;
+  const result = await state.transactions.send(state, pending.signed, signal);
+  state.pending = undefined;
+  pending.sent.mist = result?.costMist ?? 0n;
+  if (!result) return undefined;
+  state.last = result;
+  log.debug('A probe has shown the newest state of the chain', { digest: result.digest });
+  for (const objectId of result.hidden)
+    log.error('A probe has seen a newer version of an object, which no full node shows', {
+      event: 'chain.change-hidden',
+      objectId,
+      version: result.seen.get(objectId)?.version,
+    });
+  return result;
+}
+
+async function lookAtGas(state: State, signal: AbortSignal): Promise<void> {
+  const { client, wallet, log } = state;
+  try {
+    state.balanceMist = (await client.balance(wallet.address, signal)).coinsMist;
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof DaasError)) throw error;
+    return;
+  }
+  const isLow = isGasLow(state);
+  if (isLow && !state.isLowGasSaid)
+    log.warn('The wallet that pays for probes has little gas left', {
+      event: 'chain.probe-gas-low',
+      detail: `${wallet.address} has ${state.balanceMist} MIST, which lasts less than ${LOW_GAS_DAYS} days`,
+    });
+  state.isLowGasSaid = isLow;
+}
+
+/** A gateway that probes for admissions alone is taken to need one an hour. */
+function isGasLow({ schedule, balanceMist, last }: State): boolean {
+  if (balanceMist === undefined) return false;
+  const aDay = BigInt(Math.ceil(DAY_MS / (schedule.kind === 'every' ? schedule.everyMs : 3_600_000)));
+  const costMist = last?.costMist ?? 1_010_000n;
+  return balanceMist < costMist * aDay * BigInt(LOW_GAS_DAYS) || balanceMist < PROBE_BUDGET_MIST;
+}
+
+function statusOf(state: State): ProbeStatus {
+  const { schedule, last, balanceMist, failure } = state;
+  const sent = recent(state);
+  return {
+    schedule,
+    seenAtMs: last?.seenAtMs,
+    costMist: last?.costMist,
+    sentToday: sent.length,
+    spentTodayMist: sent.reduce((sum, { mist }) => sum + mist, 0n),
+    balanceMist,
+    isGasLow: isGasLow(state),
+    hidden: last?.hidden ?? [],
+    failure,
+  };
+}

@@ -1,0 +1,75 @@
+import type { Person } from './logins.ts';
+
+/** The versions of TokenReview that an API server can ask in; the answer is in the one that was asked. */
+const VERSIONS = ['authentication.k8s.io/v1', 'authentication.k8s.io/v1beta1'] as const;
+type Version = (typeof VERSIONS)[number];
+
+export interface TokenReview {
+  readonly apiVersion: Version;
+  readonly token: string;
+}
+
+/** A user as the API server is told of it (authentication.k8s.io, UserInfo). */
+export interface ReviewedUser {
+  readonly username: string;
+  readonly uid: string;
+  readonly groups: readonly string[];
+  readonly extra: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Reads a TokenReview; `undefined` for anything else. */
+export function readTokenReview(text: string): TokenReview | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { apiVersion, kind, spec } = membersOf(json);
+  const version = VERSIONS.find((known) => known === apiVersion);
+  const { token } = membersOf(spec);
+  if (kind !== 'TokenReview' || version === undefined || typeof token !== 'string') return undefined;
+  return { apiVersion: version, token };
+}
+
+const PREFIX = 'seal:';
+
+/** The user of a person: `seal:<wallet>`, a group for the tier and one for each permission. */
+export function userOfPerson(
+  { wallet, recordId, tier, permissions, proofId }: Person,
+  { checkedAtMs, revokedWithinMs }: { readonly checkedAtMs: number; readonly revokedWithinMs: number },
+): ReviewedUser {
+  return {
+    username: `${PREFIX}${wallet}`,
+    uid: recordId,
+    groups: [`${PREFIX}tier:${tier}`, ...permissions.map((permission) => `${PREFIX}perm:${permission}`)],
+    extra: {
+      'k3s-daas.io/stake-record': [recordId],
+      'k3s-daas.io/tier': [tier],
+      'k3s-daas.io/proof-id': [proofId],
+      'k3s-daas.io/checked-at': [new Date(checkedAtMs).toISOString()],
+      'k3s-daas.io/revoked-within': [`${Math.ceil(revokedWithinMs / 1_000)}s`],
+    },
+  };
+}
+
+/**
+ * The answer for a user. It names no audience, so the API server takes its own: a login is for nothing else.
+ * @throws `RangeError` for a name or group of Kubernetes itself (`system:…`): nothing on chain may become one.
+ */
+export function acceptedReview(apiVersion: Version, user: ReviewedUser): string {
+  if ([user.username, ...user.groups].some((name) => !name.startsWith(PREFIX)))
+    throw new RangeError(`a login is no user but ${PREFIX}…`);
+  return reviewOf(apiVersion, { authenticated: true, user });
+}
+
+/** The one answer to every token that does not count: the reason is in the audit file. */
+export const refusedReview = (apiVersion: Version = VERSIONS[0]): string =>
+  reviewOf(apiVersion, { authenticated: false });
+
+const reviewOf = (apiVersion: Version, status: object): string =>
+  JSON.stringify({ apiVersion, kind: 'TokenReview', status });
+
+function membersOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}

@@ -1,0 +1,34 @@
+import { DaasError, EXIT, messageOf } from '#base';
+import { makeCredential } from './credential.ts';
+
+/** The flags of `k3s-daas credential`, or `undefined` for what the command tree has to explain (`--help`, an unknown flag). */
+export function credentialFlags(
+  args: readonly string[],
+): { readonly loginFile: string; readonly anyCaller: boolean } | undefined {
+  const rest = [...args];
+  let loginFile: string | undefined;
+  let anyCaller = false;
+  while (rest.length > 0) {
+    const flag = rest.shift();
+    if (flag === '--any-caller') anyCaller = true;
+    else if (flag === '--login' && rest[0] !== undefined) loginFile = rest.shift();
+    else return undefined;
+  }
+  return loginFile === undefined ? undefined : { loginFile, anyCaller };
+}
+
+/**
+ * Prints the credential. kubectl runs a plugin that fails five times and prints its error output each time, so that is one line:
+ * code first, fix last. Resolves with the exit code.
+ */
+export function printCredential(flags: { readonly loginFile: string; readonly anyCaller: boolean }): number {
+  try {
+    const execInfo = process.env.KUBERNETES_EXEC_INFO;
+    process.stdout.write(`${makeCredential({ ...flags, execInfo, nowMs: Date.now() })}\n`);
+    return EXIT.ok;
+  } catch (error) {
+    const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';
+    process.stderr.write(`${code}: ${messageOf(error).replaceAll(/\s+/g, ' ')}\n`);
+    return error instanceof DaasError ? error.exitCode : EXIT.unexpected;
+  }
+}
