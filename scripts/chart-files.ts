@@ -88,7 +88,7 @@ const values = `# Where the gateway's image is; nothing publishes it yet (npm ru
 image:
   repository: ${IMAGE}
   # The version of the chart unless set.
-  tag: ''
+  tag: ""
   pullPolicy: IfNotPresent
 # On each k3s server, owned by user and group ${USER_ID}: configuration, keys, kubeconfig and state.
 directory: ${HOME}
