@@ -242,7 +242,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '@k3s-daas/devnet'],
+    doors: ['#base', '#proof', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },

@@ -34,9 +34,9 @@ export const GatewayAgreement: Token<GatewayOptions['endpointsAgreed']> = token(
 /** Takes the proofs that anybody brings. */
 export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
 /** Pays for probes; `undefined`: nothing is paid. */
-export const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
+const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
-export const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
+const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
