@@ -26,6 +26,7 @@ const realK3s = ['integration/real-*.test.ts', 'integration/world/real-machine.t
  * - `unit`: everything that needs no other process; beside the code it describes. Chain suites run on the dev chain.
  * - `integration`: worlds of real processes on loopback, on the stand-ins.
  * - `kube`: a real API server (`npm run test:kube`).
+ * - `containers`: containers on a Docker network (`npm run test:containers`).
  * - `real`: a real k3s (`K3S_BIN`).
  * - `sui`: a real Sui full node (`K3S_DAAS_TEST_SUI_RPC_ENDPOINT`).
  */
@@ -49,7 +50,7 @@ export default defineConfig({
           ...processes,
           name: 'integration',
           include: ['integration/**/*.test.ts', ...clusterSuites],
-          exclude: ['integration/kube/**', ...realK3s],
+          exclude: ['integration/kube/**', 'integration/containers/**', ...realK3s],
           provide: { world: 'standin' },
         },
       },
@@ -63,6 +64,21 @@ export default defineConfig({
           provide: { world: 'kube' },
           fileParallelism: false,
           hookTimeout: 900_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...processes,
+          name: 'containers',
+          include: ['integration/containers/**/*.test.ts'],
+          globalSetup: ['integration/containers/setup.ts'],
+          // Its image cannot be pulled everywhere; the tests remove what they start.
+          env: { TESTCONTAINERS_RYUK_DISABLED: 'true' },
+          // Upgrading waits for two containers and a join.
+          testTimeout: 240_000,
+          fileParallelism: false,
+          hookTimeout: 300_000,
         },
       },
       {

@@ -139,6 +139,14 @@ gateway:
     await fence(undefined, '--remove');
     const { stdout } = await call(...inside.server, '/usr/sbin/nft', 'list', 'ruleset');
     expect(stdout).toBe('');
+    expect((await fence(undefined, '--counters')).counters).toEqual([]);
+  });
+
+  test('a file that is missing opens nothing', async () => {
+    await fence([bad], '--once');
+    await rm(join(directory, 'state', 'fence', 'peers.json'));
+    expect((await fence(undefined, '--once')).counters).toMatchObject([{ address: bad }]);
+    await fence(undefined, '--remove');
   });
 
   test('a program in its place gets the addresses', async () => {

@@ -318,7 +318,7 @@ describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', () =>
     expect((await setup('--check').exited).code).toBe(1);
     const [one] = hosts;
     expect(await world.nodeReady(one?.worker.nodeId ?? '')).toMatchObject({ isReady: true });
-  });
+  }, 300_000);
 
   /** The token of a pod on this node: what whoever owns the machine can read. */
   async function tokenOfPod(nodeId: string): Promise<string> {

@@ -242,7 +242,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'contracts/**',
     holds: 'the Move package, its tests and generators',
-    doors: ['#base', '@k3s-daas/devnet'],
+    doors: ['#base', '#proof', '@k3s-daas/devnet'],
     packages: [SUI, '@mysten/move-bytecode-template', '@zktx.io/sui-move-builder', 'zod'],
     reachesUp: true,
   },
@@ -250,7 +250,7 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts'],
+    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts', 'yaml'],
     reachesUp: true,
   },
   {
@@ -264,7 +264,7 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'yaml', 'zod'],
+    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'testcontainers', 'yaml', 'zod'],
     reachesUp: true,
   },
   {

@@ -44,6 +44,7 @@ const TASKS = {
     ],
   ],
   'test:kube': [['node', VITEST, 'run', '--project', 'kube', '...']],
+  'test:containers': [['node', VITEST, 'run', '--project', 'containers', '...']],
   types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],
   lint: [
     ['node', 'node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
@@ -86,6 +87,7 @@ TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
 TASKS.metrics = [['node', ...SOURCE, 'scripts/generate-metrics.ts']];
 TASKS.attestation = [['node', ...SOURCE, 'scripts/generate-attestation.ts']];
 TASKS.release = [...TASKS.build, ['node', ...SOURCE, 'scripts/release/main.ts', '...']];
+TASKS.images = [...TASKS.build, ['node', ...SOURCE, 'scripts/images/main.ts', '...']];
 TASKS.units = [['node', ...SOURCE, 'scripts/generate-units.ts']];
 TASKS.generated = [
   [...TASKS.law[0].slice(0, -1), '--check'],

@@ -1,5 +1,6 @@
 import { setupManifests } from '../src/cluster/index.ts';
 import { units } from '../src/install/index.ts';
+import { chartFiles } from './chart-files.ts';
 
 /** Every file of deploy/ that is made from source, by its path. */
 export const unitFiles: Readonly<Record<string, string>> = {
@@ -10,6 +11,7 @@ export const unitFiles: Readonly<Record<string, string>> = {
   'deploy/openrc/k3s-agent': units.workerOpenrc(),
   'deploy/openrc/k3s-daas-gateway': units.gatewayOpenrc(),
   'deploy/kubernetes/k3s-daas.yaml': setupManifests(),
+  ...chartFiles,
 };
 
 export const unitsPage = 'docs/getting-started.md';

@@ -198,6 +198,13 @@ test('a proof that anybody brings shows what the only full node hides, and one o
   expect((await client.records([recordId])).get(recordId)).toMatchObject({ status: 'slashed' });
   const coin = [...world.devnet.ledger.objects.ownedBy(world.operator.address, world.devnet.ledger.code)][0];
   expect(await client.takeProof(await proofOf(coin?.id ?? ''))).toEqual([]);
+  const ahead = JSON.parse(proof);
+  // A summary begins with its epoch.
+  const summary = Buffer.from(ahead.checkpoint.summary, 'base64');
+  summary.writeBigUInt64LE(1_000_000n, 0);
+  ahead.checkpoint.summary = summary.toString('base64');
+  ahead.objects = [JSON.parse(await proofOf(world.deployment.clusterId)).objects[0]];
+  await expect(client.takeProof(JSON.stringify(ahead))).rejects.toMatchObject({ code: 'DAAS_PROOF_INVALID' });
   const forged = JSON.parse(proof);
   forged.objects[0] = Buffer.from('no object').toString('base64');
   await expect(client.takeProof(JSON.stringify(forged))).rejects.toMatchObject({

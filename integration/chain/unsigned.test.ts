@@ -142,6 +142,20 @@ describe('a sponsor', () => {
     expect(await world.balance(owner.address)).toBe(2n * SUI);
   });
 
+  test('pays in a dry run too: the signed bytes are what is simulated', async () => {
+    const [owner, sponsor] = [await account(2n), await account()];
+    const file = nextFile();
+    const stake = ['stake', '--node-id', nextNode(), '--amount', '2', '--gas-owner', sponsor.address];
+    await json(...stake, '--unsigned', file, '--sender', owner.address);
+    const { digest, bytes } = await json('transaction', 'show', file);
+    const signatures = await Promise.all([owner, sponsor].map((signer) => signer.sign(bytesOf({ bytes }))));
+    const signed = signatures.flatMap((signature) => ['--signature', signature]);
+    const tried = await json('transaction', 'send', file, '--dry-run', ...signed);
+    expect(tried).toMatchObject({ dryRun: true, digest });
+    expect(BigInt(String(tried.gasMist))).toBeGreaterThan(0n);
+    expect(await world.balance(owner.address)).toBe(2n * SUI);
+  });
+
   test('tops up from several coins of the wallet, also where the wallet pays its own gas, and revokes', async () => {
     const [owner, sponsor] = [await account(4n), await account()];
     for (let coin = 0; coin < 3; coin += 1) await world.devnet.faucet(owner.address, 4n * SUI);

@@ -401,4 +401,19 @@ describe.skipIf(found.kind === 'missing')('the authorizer before a real kube-api
     await writeConfiguration();
     await until('it is asked there', async () => (await readOwnNode(callAs(minted.kubelet))) === 403);
   });
+
+  // The last one: setup lists every Node that is there as the operator's.
+  test('setup and its check try the policies out while the authorizer enforces', async () => {
+    const kubeconfig = { path: plane.adminKubeconfigPath };
+    await setupCluster({ kubeconfig });
+    const { changes, servers } = await setupCluster({
+      kubeconfig,
+      check: true,
+      authorizer: { file: await readFile(configFile(), 'utf8') },
+    });
+    expect({ changes, servers }).toMatchObject({
+      changes: [],
+      servers: [{ state: 'ours', isEnforced: true }],
+    });
+  });
 });

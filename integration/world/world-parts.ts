@@ -114,7 +114,7 @@ async function startChain(
   return { chain, slashers, deploymentFile };
 }
 
-export type GatewayParts = Pick<
+type GatewayParts = Pick<
   WorldParts,
   'gateway' | 'gatewayConfigFile' | 'gatewayUrl' | 'gatewayId' | 'gatewayCaFile'
 >;

@@ -3,6 +3,7 @@ import {
   type Clock,
   type Cluster,
   ConfigurationError,
+  errorFacts,
   formatSui,
   type HostControl,
   type Scope,
@@ -14,11 +15,12 @@ import {
 } from 'k3s-daas/plugin';
 import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
-import { endedError, judgeAmount } from './judge.ts';
+import { endedError, judgeAmount, notVisibleYet } from './judge.ts';
 import { OldProof } from './old-proof.ts';
 import { Standing, type StandingServices } from './standing.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
+import { TopUps } from './top-ups.ts';
 import { Withdrawals } from './withdrawals.ts';
 
 export interface StakingServices extends StandingServices {
@@ -36,6 +38,7 @@ export class NodeStake implements SealTokenSource {
   readonly #standing: Standing;
   readonly #withdrawals: Withdrawals;
   readonly #oldProof: OldProof;
+  readonly #topUps: TopUps;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
@@ -44,7 +47,9 @@ export class NodeStake implements SealTokenSource {
     this.#services = services;
     this.#standing = new Standing(services, scope.config);
     this.#withdrawals = new Withdrawals(scope, services.chain);
-    this.#oldProof = new OldProof(scope, services, new Allowance(services));
+    const allowance = new Allowance(services);
+    this.#topUps = new TopUps(scope, services, allowance);
+    this.#oldProof = new OldProof(scope, services, allowance);
   }
 
   /** After each registration; `code` of its refusal, if it was refused. */
@@ -53,7 +58,7 @@ export class NodeStake implements SealTokenSource {
   }
 
   async find(signal: AbortSignal): Promise<SealedStake | undefined> {
-    const record = await this.#standing.liveRecord(signal);
+    const record = await this.#liveRecord(signal);
     if (!record) {
       await this.#refuseEnded(signal);
       return undefined;
@@ -66,7 +71,7 @@ export class NodeStake implements SealTokenSource {
   async obtain(onPhase: (phase: 'stake' | 'seal') => void, signal: AbortSignal): Promise<SealedStake> {
     onPhase('stake');
     const settled = await this.#services.chain.settlePending(signal);
-    const existing = await this.#standing.liveRecord(signal);
+    const existing = await this.#liveRecord(signal);
     const made = existing ? settled : await this.#makeStake(signal);
     const record = existing ?? (await this.#standing.recordOf(made?.objectId ?? '', signal));
     if (settled?.objectId === record.id) this.#announceCreated(record, settled.digest);
@@ -76,6 +81,24 @@ export class NodeStake implements SealTokenSource {
     onPhase('seal');
     const tokenId = await this.#obtainToken(record, made, signal);
     return { recordId: record.id, tokenId, stakeMist: record.stakeMist };
+  }
+
+  /** A host that was away while the minimum was raised is asked by no gateway: it adds what is missing, as far as it may, and starts. */
+  async #liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
+    try {
+      return await this.#standing.liveRecord(signal);
+    } catch (error) {
+      const { code, details } = errorFacts(error);
+      if (code !== 'DAAS_STAKE_TOO_LOW') throw error;
+      const recordId = String(details.recordId);
+      // An earlier life may have been killed over it.
+      await this.#services.chain.settlePending(signal);
+      const record = await this.#standing.recordOf(recordId, signal);
+      const isToppedUp = await this.#topUps.ask(record, signal);
+      if (isToppedUp && (await this.#standing.recordOf(recordId, signal)).stakeMist === record.stakeMist)
+        throw notVisibleYet('top-up of the stake record', recordId);
+      return this.#standing.liveRecord(signal);
+    }
   }
 
   async preview(signal: AbortSignal): Promise<StakePreview> {

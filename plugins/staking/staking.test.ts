@@ -203,6 +203,23 @@ test('an expired token and a stake below the minimum are refused', async () => {
   await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_TOO_LOW' });
 });
 
+test('a host that was away while the minimum was raised tops up at its start, as far as the operator allows, and once', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  const { recordId } = chain.stake(nodeId, holderKey, { stakeMist: 5000n });
+  chain.parameters = { ...chain.parameters, minimumWorkerStakeMist: 6000n };
+  const services = { clock, chain, journal: memoryJournal() };
+  await using strict = await loadPlugin(staking, { config, services });
+  await expect(find(strict)).rejects.toMatchObject({ code: 'DAAS_STAKE_TOO_LOW' });
+  expect(strict.facts('attention.needed')).toMatchObject([{ kind: 'stake_below_minimum' }]);
+  const allowing = { ...config, directives: { topUpMist: '100000000' } };
+  await using loaded = await loadPlugin(staking, { config: allowing, services });
+  expect(await find(loaded)).toMatchObject({ recordId });
+  expect(chain.expectRecord(recordId).stakeMist).toBeGreaterThanOrEqual(6000n);
+  expect(await find(loaded)).toMatchObject({ recordId });
+  expect(chain.sent).toEqual(['top_up']);
+});
+
 test('without an amount nothing is ever staked', async () => {
   await using loaded = await loadPlugin(staking);
   await expect(obtain(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_AMOUNT_MISSING', exitCode: 78 });

@@ -24,28 +24,33 @@ export class TopUps {
     this.#allowance = allowance;
   }
 
-  /** A gateway asks for a larger stake. The chain says how much is missing; the gateway is not believed. */
-  async ask(record: StakeRecord, signal: AbortSignal): Promise<void> {
+  /**
+   * Adds what is missing, as far as the operator allows: the chain says how much, a gateway that asks is not believed. Whether it
+   * was added.
+   */
+  async ask(record: StakeRecord, signal: AbortSignal): Promise<boolean> {
     const cluster = await this.#chain.cluster(signal);
     this.warn(record, cluster);
     const missingMist = cluster.parameters.minimumWorkerStakeMist - record.stakeMist;
-    if (missingMist <= 0n) return;
+    if (missingMist <= 0n) return false;
     const { minimumTopUpMist } = cluster.parameters;
     const amountMist = atLeast(missingMist, minimumTopUpMist);
     const { config, log } = this.#scope;
     try {
       judgeTerms(cluster, { acceptTerms: config.acceptTerms, setting: 'stake.acceptTerms' });
-      if (!(await this.#allowance.takeTopUp(amountMist, config.directives.topUpMist))) return;
+      if (!(await this.#allowance.takeTopUp(amountMist, config.directives.topUpMist))) return false;
       const { termsVersion } = cluster;
       const paidInMist = record.stakeMist + record.slashedMist;
       const request = { recordId: record.id, amountMist, paidInMist, termsVersion };
       const { digest } = await this.#chain.topUp(request, signal);
       log.info('The stake was topped up', { recordId: record.id, amountMist, digest });
       this.warn({ ...record, stakeMist: record.stakeMist + amountMist }, cluster);
+      return true;
     } catch (error) {
       signal.throwIfAborted();
       log.warn('The stake could not be topped up', { recordId: record.id, ...errorFields(error) });
       this.#raise('stake_below_minimum', `the stake could not be topped up: ${messageOf(error)}`);
+      return false;
     }
   }
 

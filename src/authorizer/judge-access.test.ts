@@ -194,3 +194,31 @@ test('a node that is replaced, goes out or is forgotten takes its certificates a
   made.forget('good');
   expect(judgeAccess(asked(node('good', credential('e'))), made)?.code).toBe('not-vouched');
 });
+
+describe('what setup tries the policies out with', () => {
+  const canary = 'k3s-daas-canary-0123456789ab';
+  const creates = (name: string, resource: string, verb = 'create') =>
+    codeOf(
+      asked({
+        ...node(name, credential('9')),
+        resource: { verb, group: '', resource, subresource: '', name: '' },
+      }),
+    );
+
+  test('reaches them: it makes a Node and an event', () => {
+    expect([creates(canary, 'nodes'), creates(canary, 'events')]).toEqual([undefined, undefined]);
+  });
+
+  test('and nothing else, whoever has claimed a certificate of such a name', () => {
+    expect(creates(canary, 'nodes', 'get')).toBe('not-vouched');
+    expect(creates(canary, 'pods')).toBe('not-vouched');
+    expect(creates(`${canary}c`, 'nodes')).toBe('not-vouched');
+    const claimed = table();
+    claimed.setNode({ nodeId: canary, standing: 'out', vouches: [] });
+    const request = asked({
+      ...node(canary, credential('9')),
+      resource: { verb: 'create', group: '', resource: 'nodes', subresource: '', name: '' },
+    });
+    expect(judgeAccess(request, claimed)?.code).toBe('node-out');
+  });
+});

@@ -75,6 +75,8 @@ export interface ObjectProofs {
 }
 
 const DEFAULT_WAIT_MS = 5_000;
+/** Proofs of one reading under way: each is three calls to a full node. */
+const MOST_AT_ONCE = 16;
 /** How often the committees are followed to the newest while nothing needs it: an epoch lasts a day. */
 const KEEP_UP_MS = 3_600_000;
 
@@ -119,16 +121,21 @@ async function provenOf(
   source: Source,
   signal?: AbortSignal,
 ): Promise<Map<string, ProvenRead>> {
-  const entries = await Promise.all(
-    [...asked].map(async ([id, object]) => {
+  const proven = new Map<string, ProvenRead>();
+  // One iterator for all of them: each takes the next that nobody has taken.
+  const waiting = asked.entries();
+  const proveNext = async () => {
+    for (const [id, object] of waiting) {
       // A genuine object under the id of another one proves nothing of the one that was asked for.
       const isAsked = normalizeSuiAddress(id) === normalizeSuiAddress(object.id);
       if (!isAsked) refuseOther(proving, id, object, source);
-      return [id, isAsked ? await prove(proving, object, source, signal) : undefined] as const;
-    }),
-  );
+      const shown = isAsked ? await prove(proving, object, source, signal) : undefined;
+      if (shown) proven.set(id, shown);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(MOST_AT_ONCE, asked.size) }, proveNext));
   keepUp(proving);
-  return new Map(entries.flatMap(([id, object]) => (object ? [[id, object] as const] : [])));
+  return proven;
 }
 
 async function prove(proving: Proving, object: ReadObject, source: Source, signal?: AbortSignal) {

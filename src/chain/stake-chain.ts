@@ -4,6 +4,7 @@ import type { ChainReceipt, SimulatedCost, StakeChain } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
+import type { GasCost } from './gas.ts';
 import { createPersonStakes, type PersonStakes } from './person-stake.ts';
 import type { PreparedTransaction, SignedTransaction, TransactionRequest } from './prepare-transaction.ts';
 import type { MoneyAct, StakeAct } from './stake-acts.ts';
@@ -14,6 +15,7 @@ import {
   prepareAct,
   receiptOfAct,
   sendSigned,
+  simulateSigned,
   type Unsigned,
 } from './stake-life.ts';
 import {
@@ -52,6 +54,8 @@ export interface WalletStakeChain extends StakeChain {
   prepareAct(act: MoneyAct, unsigned?: Unsigned, signal?: AbortSignal): Promise<PreparedTransaction>;
   /** Sends what was signed elsewhere, once. Judges it first, as the wallet itself would be. */
   sendSigned(act: MoneyAct, signed: SignedTransaction, signal?: AbortSignal): Promise<ChainReceipt>;
+  /** What an act that was signed elsewhere would cost now; judges and simulates it, sends nothing. */
+  simulateSigned(act: MoneyAct, signed: SignedTransaction, signal?: AbortSignal): Promise<GasCost>;
   /** The receipt of an act that this journal has carried out. */
   receiptOfAct(act: StakeAct): ChainReceipt | undefined;
   /** What is done for people instead of nodes. */
@@ -73,6 +77,7 @@ export function createStakeChain(options: StakeChainOptions): WalletStakeChain {
   return {
     carryOut: act,
     prepareAct: (asked, unsigned, signal) => prepareAct(staker, asked, unsigned, signal),
+    simulateSigned: (asked, signed, signal) => simulateSigned(staker, asked, signed, signal),
     sendSigned: (asked, signed, signal) => exclusive(() => sendSigned(staker, asked, signed, signal)),
     receiptOfAct: (asked) => receiptOfAct(staker, asked),
     person: createPersonStakes(staker, exclusive),

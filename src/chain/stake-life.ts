@@ -1,6 +1,7 @@
 import type { ChainReceipt } from '#plugin';
 import type { ChainClient } from './chain-client.ts';
 import { findTransaction, whyDead } from './deliver-transaction.ts';
+import type { GasCost } from './gas.ts';
 import { readObjects } from './object-reads.ts';
 import { overtaken } from './operation.ts';
 import {
@@ -59,7 +60,7 @@ export async function sendSigned(
   signal?: AbortSignal,
 ): Promise<ChainReceipt> {
   const { client, outbox } = staker;
-  const { endpoints, deployment } = client;
+  const { endpoints } = client;
   const purpose = purposeOf(staker, act);
   await settleEarlier(staker, signal);
   const done = outbox.receiptOf(purpose);
@@ -69,18 +70,30 @@ export async function sendSigned(
     signal,
   );
   // What another program has sent already needs no judgement: the same bytes return the same effects.
-  if (!landed) {
-    const reason = await endpoints.withOne((endpoint) => whyDead(endpoint, signed, signal), signal);
-    if (reason !== undefined) throw overtaken(signed.digest, reason);
-    if (isStakeAct(act)) await judgedRequest(staker, act, signal);
-    await endpoints.withOne(
-      (endpoint) => simulateBytes(endpoint, signed.bytes, deployment.packageId, signal),
-      signal,
-    );
-  }
+  if (!landed) await simulateSigned(staker, act, signed, signal);
   const settled = await outbox.send(purpose, signed, signal);
   if (settled.kind === 'done') return settled.receipt;
   throw overtaken(settled.digest, settled.reason);
+}
+
+/**
+ * What an act that was signed elsewhere would cost now: these very bytes are simulated, with the gas of the wallet that pays for
+ * them. Judges it as `carryOutAct` does, and throws `DAAS_TRANSACTION_OVERTAKEN` when it can no longer be executed.
+ */
+export async function simulateSigned(
+  staker: Judging,
+  act: MoneyAct,
+  signed: SignedTransaction,
+  signal?: AbortSignal,
+): Promise<GasCost> {
+  const { endpoints, deployment } = staker.client;
+  const reason = await endpoints.withOne((endpoint) => whyDead(endpoint, signed, signal), signal);
+  if (reason !== undefined) throw overtaken(signed.digest, reason);
+  if (isStakeAct(act)) await judgedRequest(staker, act, signal);
+  return endpoints.withOne(
+    (endpoint) => simulateBytes(endpoint, signed.bytes, deployment.packageId, signal),
+    signal,
+  );
 }
 
 /** The receipt of an act that this journal has carried out. */

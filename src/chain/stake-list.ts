@@ -20,7 +20,7 @@ export interface StakeList {
   /** The chain's clock and epoch. */
   readonly nowMs: number;
   readonly epoch: bigint;
-  /** False when the endpoint does not list events: then those without a Seal token are missing, unless they were known. */
+  /** False when the endpoint lists no events, or more of them than are read: then those without a Seal token may be missing, unless they were known. */
   readonly isComplete: boolean;
 }
 
@@ -45,15 +45,15 @@ export async function stakesOf(
     createdBy({ endpoints, packageId }, wallet, signal),
     tokensOf({ endpoints, packageId }, wallet, signal),
   ]);
-  const ids = [...new Set([...(created ?? []), ...tokens.map(({ stakeId }) => stakeId), ...known])];
-  const records = await readTyped(
+  const ids = [...new Set([...created.records, ...tokens.map(({ stakeId }) => stakeId), ...known])];
+  const records = await readListed(
     { endpoints, ids, type: `${packageId}::${staking.MODULE}::StakeRecord`, decode: recordFacts },
     signal,
   );
   const own = records.filter(({ staker }) => staker === wallet);
   const clusters = new Map(
     (
-      await readTyped(
+      await readListed(
         {
           endpoints,
           ids: [...new Set(own.map((record) => record.cluster))],
@@ -71,7 +71,7 @@ export async function stakesOf(
     return state ? [{ record, token, cluster: state }] : [];
   });
   stakes.sort((a, b) => a.record.stakedAtMs - b.record.stakedAtMs);
-  return { stakes, nowMs, epoch, isComplete: created !== undefined };
+  return { stakes, nowMs, epoch, isComplete: created.isComplete };
 }
 
 /** A stake record of any cluster of the package; `undefined` when there is none. */
@@ -81,22 +81,32 @@ export async function stakeRecordOf(
   signal?: AbortSignal,
 ): Promise<StakeRecord | undefined> {
   const type = `${packageId}::${staking.MODULE}::StakeRecord`;
-  return (await readTyped({ endpoints, ids: [id], type, decode: recordFacts }, signal))[0];
+  return (await readListed({ endpoints, ids: [id], type, decode: recordFacts }, signal))[0];
 }
 
 /** A wallet that makes more stakes than this has them listed by its tokens. */
 const MAX_PAGES = 20;
 
-async function createdBy(at: Package, wallet: string, signal?: AbortSignal): Promise<string[] | undefined> {
+interface Created {
+  readonly records: readonly string[];
+  readonly isComplete: boolean;
+}
+
+async function createdBy(at: Package, wallet: string, signal?: AbortSignal): Promise<Created> {
   try {
     return await listCreated(at, wallet, signal);
   } catch (error) {
-    if (error instanceof DaasError && error.code === 'DAAS_CHAIN_REFUSED') return undefined;
+    if (error instanceof DaasError && error.code === 'DAAS_CHAIN_REFUSED')
+      return { records: [], isComplete: false };
     throw error;
   }
 }
 
-function listCreated({ endpoints, packageId }: Package, wallet: string, signal?: AbortSignal) {
+function listCreated(
+  { endpoints, packageId }: Package,
+  wallet: string,
+  signal?: AbortSignal,
+): Promise<Created> {
   const type = normalizeStructTag(`${packageId}::${staking.MODULE}::StakeCreated`);
   return endpoints.read(
     'the events of the wallet',
@@ -112,10 +122,10 @@ function listCreated({ endpoints, packageId }: Package, wallet: string, signal?:
         for (const event of reply.events)
           if (normalizeStructTag(event.eventType) === type)
             records.push(staking.StakeCreated.parse(event.bcs).record);
-        if (!reply.hasNextPage || reply.endCursor === null) break;
+        if (!reply.hasNextPage || reply.endCursor === null) return { records, isComplete: true };
         after = reply.endCursor;
       }
-      return records;
+      return { records, isComplete: false };
     },
     signal,
   );
@@ -150,15 +160,16 @@ async function tokensOf(
   );
 }
 
-interface TypedRead<T> {
+interface ListedRead<T> {
   readonly endpoints: Endpoints;
   readonly ids: readonly string[];
   readonly type: string;
   readonly decode: (content: Uint8Array) => T;
 }
 
-async function readTyped<T>(
-  { endpoints, ids, type, decode }: TypedRead<T>,
+/** As the endpoint serves them: a list decides nothing. */
+async function readListed<T>(
+  { endpoints, ids, type, decode }: ListedRead<T>,
   signal?: AbortSignal,
 ): Promise<T[]> {
   if (ids.length === 0) return [];

@@ -91,7 +91,9 @@ async function keepLooking(site: Site): Promise<void> {
 
 async function look(site: Site): Promise<void> {
   const { io, fence, file, spared, clock } = site;
-  const text = await readSmall(file, '{"peers":[]}');
+  // The gateway writes an empty list when the last ban is lifted: a file that is missing opens nothing.
+  const text = await readSmall(file, '');
+  if (text === '') return;
   const nowMs = clock.monotonicMs();
   if (text === site.applied && nowMs - site.appliedAtMs < assertEveryMs) return;
   const peers = peersIn(text, file);

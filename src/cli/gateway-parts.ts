@@ -36,9 +36,9 @@ export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = to
 /** What makes the namespaces of people, with credentials of its own; `undefined`: nobody gets one. */
 export const GatewayTenants: Token<GatewayOptions['tenants']> = token('gateway/tenants');
 /** Pays for probes; `undefined`: nothing is paid. */
-export const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
+const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
-export const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
+const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');

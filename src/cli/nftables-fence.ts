@@ -82,7 +82,11 @@ const Ruleset = z.object({
 });
 
 async function readCounters(): Promise<readonly FenceCounter[]> {
-  const text = await run('nft', ['-j', 'list', 'table', 'inet', FENCE_TABLE]);
+  const text = await run('nft', ['-j', 'list', 'table', 'inet', FENCE_TABLE]).catch((error: unknown) => {
+    // No table: nothing was fenced here yet.
+    if (messageOf(error).includes('No such file or directory')) return '{"nftables":[]}';
+    throw error;
+  });
   return Ruleset.parse(JSON.parse(text)).nftables.flatMap(({ set }) =>
     (set?.elem ?? []).map(({ elem: { val, counter } }) => ({ address: val, ...counter })),
   );

@@ -31,6 +31,7 @@ import {
   proposalRows,
 } from './slash-proposal.ts';
 import { untilExecutable } from './slash-watch.ts';
+import { idOf } from './sui-address.ts';
 
 /** `k3s-daas slash propose | vote | execute | retract | cancel | answer | expire`. */
 export function slashCommand(io: Io): Command {
@@ -40,7 +41,7 @@ export function slashCommand(io: Io): Command {
       'Open a proposal and vote for it. If one vote is enough and there is no challenge time, the slash is executed at once.',
     )
     .option('--node <id>', 'node id of the live stake to slash')
-    .option('--record <id>', 'stake record to slash, instead of --node')
+    .option('--record <id>', 'stake record to slash, instead of --node', idOf('--record'))
     .option('--amount <amount>', 'how much to take; `all` for the whole stake', 'all')
     .option('--reason <text>', 'why; public on chain (1 to 256 bytes)')
     .option(

@@ -41,7 +41,7 @@ async function list(io: Io, options: ListOptions): Promise<void> {
   const found = await stakesOf({ endpoints, packageId: deployment.packageId }, wallet, known);
   if (!found.isComplete)
     io.warn(
-      'the full node lists no events: stakes without a Seal token that this machine did not make are missing. Use another --endpoint, or name them by --record',
+      'the full node does not list all events of this wallet: stakes without a Seal token that this machine did not make may be missing. Use another --endpoint, or name them by --record',
     );
   const isShown = ({ record }: ListedStake) => options.all || record.stakeMist > 0n;
   const stakes = found.stakes.filter(isShown);

@@ -22,6 +22,7 @@ import {
   withSpending,
 } from './chain-options.ts';
 import type { Io } from './io.ts';
+import { idOf } from './sui-address.ts';
 import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned } from './unsigned.ts';
 
 export interface JournalOptions {
@@ -45,7 +46,11 @@ export function withJournal(command: Command): Command {
 export function withStake(command: Command): Command {
   return withUnsigned(withJournal(withDeployment(withSpending(command))))
     .option('--node-id <id>', 'the node whose stake it is')
-    .option('--record <id>', 'the stake record, instead of --node-id; of any cluster of the package');
+    .option(
+      '--record <id>',
+      'the stake record, instead of --node-id; of any cluster of the package',
+      idOf('--record'),
+    );
 }
 
 /**
@@ -192,6 +197,6 @@ export async function holdJournal(file: string, life: Lifetime): Promise<Journal
 
 /** One journal a wallet, so that a command that is run again after a crash finds what it had sent. */
 export function defaultJournal(address: string): string {
-  const state = process.env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state');
+  const state = process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state');
   return join(state, 'k3s-daas', `stake-${address.slice(2, 18)}.json`);
 }

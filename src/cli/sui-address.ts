@@ -10,3 +10,6 @@ export function addressOf(text: string, origin: string): string {
     { details: { origin, value: text } },
   );
 }
+
+/** An id as the value of a flag, for commander. */
+export const idOf = (flag: string) => (text: string) => addressOf(text, flag);

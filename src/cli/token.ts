@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, Lifetime } from '#base';
@@ -18,6 +19,7 @@ import { assertLoginFree, existingLogin, keyFileOf, writeLogin } from './login-f
 import { runAct, told } from './stake-act.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
+import { idOf } from './sui-address.ts';
 import { addCreateCommand } from './token-create.ts';
 import { addPoolCommand } from './token-pool.ts';
 
@@ -27,7 +29,7 @@ export function tokenCommand(io: Io): Command {
   withDeployment(withNetwork(command.command('show')))
     .description('Show the Seal token of a node: its key, its permissions, its life. Needs no key.')
     .option('--node-id <id>', 'the node')
-    .option('--record <id>', 'the stake record, instead of --node-id')
+    .option('--record <id>', 'the stake record, instead of --node-id', idOf('--record'))
     .action((options: ShowOptions) => show(io, options));
   withStake(command.command('rotate'))
     .description(
@@ -157,8 +159,9 @@ async function newKeyOf(options: RotateOptions): Promise<Uint8Array | undefined>
     );
   if (holderKeyFile !== undefined) return readHolderKey(holderKeyFile);
   if (newKeyFile === undefined) return undefined;
-  // A dry run writes no file; any key serves to simulate with.
-  return dryRun ? new Uint8Array(32) : (await openNodeKey(newKeyFile)).publicKey;
+  // A dry run writes no file; where there is none yet, any key serves to simulate with.
+  const isNew = dryRun && !existsSync(newKeyFile);
+  return isNew ? new Uint8Array(32) : (await openNodeKey(newKeyFile)).publicKey;
 }
 
 async function lifeOfNext({ client }: ClusterActor): Promise<string> {

@@ -76,10 +76,11 @@ async function send(io: Io, file: string, options: SendOptions): Promise<void> {
   const chain = createStakeChain({ client, wallet: walletWithoutKey(sender), journal, log: silentLog });
   const rows = table(rowsOf(transaction));
   if (options.dryRun) {
-    await chain.prepareAct(act);
+    // The signed bytes themselves: what would be built now could differ, and its gas may be paid by another wallet.
+    const { totalMist } = await chain.simulateSigned(act, signed);
     io.result(
-      { dryRun: true, ...actJson(act), sender, digest: signed.digest },
-      `${rows}\nNothing was sent: this was a dry run.`,
+      { dryRun: true, ...actJson(act), sender, digest: signed.digest, gasMist: totalMist },
+      `${rows}\n${table([['gas now', formatSui(totalMist)]])}\nNothing was sent: this was a dry run.`,
     );
     return;
   }

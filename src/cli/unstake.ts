@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { Lifetime } from '#base';
-import { formatSui, parametersAt } from '#chain';
+import { formatSui, type ParameterState, parametersAt } from '#chain';
 import { holdOf, type StakeRecord } from '#domain';
 import { formatDuration, formatTime } from './chain-options.ts';
 import { type Io, table } from './io.ts';
@@ -31,10 +31,11 @@ export async function unstakeIn(
   const { record } = session;
   const act = { kind: 'unstake', recordId: record.id } as const;
   const { state, nowMs } = await session.actor.client.clusterState();
-  const { unbondingMs } = parametersAt(state, nowMs);
+  const parameters = parametersAt(state, nowMs);
+  const { unbondingMs } = parameters;
   const outcome = await runAct(io, session, act, options, {
     question: 'End this stake?',
-    facts: await announce(session),
+    facts: announce(record, parameters, nowMs),
     json: {
       nodeId: record.nodeId,
       stakeMist: record.stakeMist,
@@ -48,9 +49,11 @@ export async function unstakeIn(
   await told(session, act);
 }
 
-async function announce({ actor, record }: StakeSession): Promise<ReadonlyArray<readonly [string, string]>> {
-  const { state, nowMs } = await actor.client.clusterState();
-  const { unbondingMs, slashers, slashThreshold } = parametersAt(state, nowMs);
+function announce(
+  record: StakeRecord,
+  { unbondingMs, slashers, slashThreshold }: ParameterState,
+  nowMs: number,
+): ReadonlyArray<readonly [string, string]> {
   const hold = holdOf(record, slashers, nowMs);
   const unlockAtMs = nowMs + Number(unbondingMs);
   return [

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { canaryName } from '#domain';
 import type { Impersonation } from './kube-api.ts';
 import { nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
@@ -35,7 +36,7 @@ export interface Canary {
 }
 
 export const drawCanary = (): Canary => ({
-  name: `k3s-daas-canary-${randomBytes(6).toString('hex')}`,
+  name: canaryName(randomBytes(6).toString('hex')),
   fingerprint: randomBytes(32).toString('hex'),
 });
 

@@ -33,7 +33,7 @@ export type {
   NodeChange,
   NodePasswordSecret,
 } from './kubernetes-port.ts';
-export { isNodeId } from './node-id.ts';
+export { canaryName, isCanaryName, isNodeId } from './node-id.ts';
 export { namespaceOfWallet } from './owner-namespace.ts';
 export { isPermission } from './permission.ts';
 export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending.ts';

@@ -7,3 +7,9 @@ const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 export function isNodeId(text: string): boolean {
   return label.test(text);
 }
+
+/** Names under which `setup` tries the policies out; no Node has one. */
+const CANARY = /^k3s-daas-canary-[0-9a-f]{12}$/;
+
+export const canaryName = (twelveHexDigits: string): string => `k3s-daas-canary-${twelveHexDigits}`;
+export const isCanaryName = (name: string): boolean => CANARY.test(name);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Nodes } from './collect.ts';
 import { createCommitteeFollower } from './committee-follower.ts';
 import { DAY_MS, epochChain, FIRST_END_MS, lastOf } from './epochs.fixture.ts';
 import { signingCommittee } from './signed-chain.fixture.ts';
@@ -73,4 +74,22 @@ test('a node of the pool that withholds a step keeps nobody from the proof of a 
     nowMs: () => timeOf(ENDED),
   });
   expect((await following.upTo(BigInt(ENDED), honest.nodes)).newestEpoch).toBe(BigInt(ENDED));
+});
+
+test('what is known is answered while another step hangs: a claimed epoch holds nobody else up', async () => {
+  const honest = epochChain(ENDED - 5);
+  const hanging = Promise.withResolvers<never>();
+  let hangs = false;
+  const nodes: Nodes = { read: (...asked) => (hangs ? hanging.promise : honest.nodes.read(...asked)) };
+  const following = createCommitteeFollower({
+    nodes,
+    anchors: { trust: honest.pinOf(ENDED - 10) },
+    nowMs: () => timeOf(ENDED - 5),
+  });
+  await following.upTo(BigInt(ENDED - 6), nodes);
+  hangs = true;
+  const far = following.upTo(1_000_000n, nodes);
+  expect((await following.upTo(BigInt(ENDED - 8), nodes)).newestEpoch).toBe(BigInt(ENDED - 6));
+  hanging.reject(new Error('it never came'));
+  await expect(far).rejects.toThrow('it never came');
 });

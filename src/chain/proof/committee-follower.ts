@@ -25,6 +25,8 @@ export interface CommitteeFollower {
    * withholds a step or serves one that the validators did not sign. Throws {@link ProofError} and what the nodes throw.
    */
   upTo(epoch: bigint, from: Nodes): Promise<Committees>;
+  /** Epoch of the newest committee that was followed to; opens what is kept, and goes no further. */
+  newestEpoch(): Promise<bigint>;
   /** Goes on to the newest committee that the nodes can show. */
   keepUp(): Promise<void>;
 }
@@ -51,6 +53,8 @@ export function createCommitteeFollower(options: CommitteeFollowerOptions): Comm
   const followed = (by: Nodes, epoch: bigint) => exclusive(() => follow(state, by, epoch));
   return {
     async upTo(epoch, from) {
+      const known = followedAlready(state, epoch);
+      if (known) return known;
       try {
         return await followed(nodes, epoch);
       } catch (error) {
@@ -59,6 +63,7 @@ export function createCommitteeFollower(options: CommitteeFollowerOptions): Comm
         return followed(from, epoch);
       }
     },
+    newestEpoch: async () => (await followed(nodes, 0n)).newestEpoch,
     async keepUp() {
       try {
         await followed(nodes, FAR_EPOCH);
@@ -68,6 +73,16 @@ export function createCommitteeFollower(options: CommitteeFollowerOptions): Comm
       }
     },
   };
+}
+
+/** Without the queue: what is known needs no step, and a claimed epoch that does must hold nobody else up. */
+function followedAlready(
+  { committees, isRecent, anchors: { recentTrust } }: Following,
+  epoch: bigint,
+): Committees | undefined {
+  if (!committees || !isRecent) return undefined;
+  const isPastRecentPin = !recentTrust || committees.newestEpoch > BigInt(recentTrust.epoch);
+  return isPastRecentPin && epoch <= committees.newestEpoch ? committees : undefined;
 }
 
 const FAR_EPOCH = 2n ** 63n;

@@ -6,6 +6,8 @@ import { isSamePin, TrustPin } from './trust-pin.ts';
 
 /** 40 000 epochs would be a century; a file is read whole. */
 const MAX_STEPS = 40_000;
+/** A transaction of this project writes fewer than ten; each is hashed and parsed before the pairing. */
+const MAX_OBJECTS = 64;
 const Bytes = z
   .base64()
   .max(24 * 1024 * 1024)
@@ -30,7 +32,7 @@ const ProofFile = z.strictObject({
   transaction: z.string(),
   effects: Bytes,
   events: Bytes.optional(),
-  objects: z.array(Bytes).max(1024),
+  objects: z.array(Bytes).max(MAX_OBJECTS),
 });
 
 /** The same with its parts named as the verifier takes them. */

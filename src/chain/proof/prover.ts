@@ -55,6 +55,12 @@ export function createProver(options: ProverOptions): Prover {
   const underway = new WeakMap<Nodes, Map<string, Promise<Proven>>>();
   const follower = createCommitteeFollower({ ...options, pairing });
 
+  const reading = new WeakMap<Nodes, Map<string, Promise<TransactionProof>>>();
+
+  /** Its proof without objects: a join writes record, token and cluster in one transaction, which is read once for all. */
+  const transactionOf = (from: Nodes, digest: string) =>
+    shared(reading, from, digest, () => readTransaction(from, digest, []));
+
   // Without the caller's signal: several may wait for one proof.
   async function proveAnew({ id, version, digest }: ObjectVersion, from: Nodes): Promise<Proven> {
     const bytes = await readObjectBytes(from, id, version);
@@ -64,7 +70,8 @@ export function createProver(options: ProverOptions): Prover {
         `the bytes of object ${id} do not have the digest that was named`,
       );
     }
-    const proof = await readTransaction(from, readObject(bytes).previousTransaction, [bytes]);
+    const written = await transactionOf(from, readObject(bytes).previousTransaction);
+    const proof = { ...written, objects: [bytes] };
     const [proven] = await verified(pairing, await follower.upTo(epochOf(proof), from), proof);
     if (proven?.object.id !== id || proven.object.version !== version) {
       throw new ProofError(
@@ -78,13 +85,7 @@ export function createProver(options: ProverOptions): Prover {
   return {
     prove(wanted, from = nodes) {
       const key = `${wanted.id}@${wanted.version}#${wanted.digest}`;
-      const shared = underway.get(from) ?? new Map<string, Promise<Proven>>();
-      underway.set(from, shared);
-      const running = shared.get(key);
-      if (running) return running;
-      const attempt = proveAnew(wanted, from).finally(() => shared.delete(key));
-      shared.set(key, attempt);
-      return attempt;
+      return shared(underway, from, key, () => proveAnew(wanted, from));
     },
     async transaction(digest) {
       const proof = await readTransaction(nodes, digest, []);
@@ -99,9 +100,35 @@ export function createProver(options: ProverOptions): Prover {
         `the bytes served for object ${id} are those of another object`,
       );
     },
-    verify: async (proof) => verified(pairing, await follower.upTo(epochOf(proof), nodes), proof),
+    async verify(proof) {
+      const epoch = epochOf(proof);
+      const newest = await follower.newestEpoch();
+      // Whoever brings it could name any epoch, and each is a read of all nodes.
+      if (epoch > newest + 1n)
+        throw new ProofError(
+          'committee-unknown',
+          `the proof is of epoch ${epoch}; the newest committee that is known is that of epoch ${newest}`,
+        );
+      return verified(pairing, await follower.upTo(epoch, nodes), proof);
+    },
     keepUp: () => follower.keepUp(),
   };
+}
+
+/** What is asked of the same nodes while the same question is open gets its answer. */
+function shared<T>(
+  open: WeakMap<Nodes, Map<string, Promise<T>>>,
+  from: Nodes,
+  key: string,
+  ask: () => Promise<T>,
+): Promise<T> {
+  const byKey = open.get(from) ?? new Map<string, Promise<T>>();
+  open.set(from, byKey);
+  const running = byKey.get(key);
+  if (running) return running;
+  const attempt = ask().finally(() => byKey.delete(key));
+  byKey.set(key, attempt);
+  return attempt;
 }
 
 /** What a proof says of its objects; nothing of it is verified. */

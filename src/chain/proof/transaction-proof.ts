@@ -65,7 +65,7 @@ export interface ProvenTransaction {
 }
 
 /** The version of a shared object when a transaction ran, as its effects name it. */
-export interface SeenVersion {
+interface SeenVersion {
   readonly version: bigint;
   readonly digest: string;
 }
