@@ -106,15 +106,14 @@ export function placementPolicy(): PolicyPair {
   const base = strict(['pods'], ['CREATE']);
   return pair('k3s-daas-tenant-placement', {
     ...base,
-    matchConstraints: {
-      ...base.matchConstraints,
+    matchConstraints: Object.assign({}, base.matchConstraints, {
       namespaceSelector: { matchLabels: { [TENANT_PLACEMENT]: 'staked' } },
-    },
+    }),
     validations: [
       forbid(
         'pods of this namespace run on staked nodes',
         `has(object.spec.nodeSelector) && '${NODE_TIER}' in object.spec.nodeSelector && (!has(object.spec.nodeName) || object.spec.nodeName == '')`,
-        `'pods of this namespace run on staked nodes: add nodeSelector {"${NODE_TIER}": "standard"} (or another tier), the toleration of the taint k3s-daas.io/staked, and no nodeName'`,
+        `'pods of this namespace run on staked nodes: add nodeSelector ${NODE_TIER}=standard (or another tier), the toleration of the taint k3s-daas.io/staked, and no nodeName'`,
       ),
     ],
   });

@@ -103,7 +103,9 @@ async function ensureQuota({ api, options, signal }: Context, namespace: string,
   if (!found)
     return create(at, what, (given) => api.core.createNamespacedResourceQuota({ namespace, body }, given));
   if (isSameSpec(found.spec?.hard, spec.hard)) return false;
-  const next = { ...body, metadata: { ...found.metadata, labels } };
+  // The version that was read must still be the newest.
+  const resourceVersion = found.metadata?.resourceVersion ?? '';
+  const next: V1ResourceQuota = { metadata: { name, namespace, labels, resourceVersion }, spec };
   await api.call(
     `replace ${what}`,
     (given) => api.core.replaceNamespacedResourceQuota({ name, namespace, body: next }, given),
@@ -136,18 +138,18 @@ async function ensureLimits({ api, signal }: Context, namespace: string): Promis
   return create(at, what, (given) => api.core.createNamespacedLimitRange({ namespace, body }, given));
 }
 
+type NetworkPolicySpec = NonNullable<V1NetworkPolicy['spec']>;
+
 /** Nothing in or out, but within the namespace and to the cluster's DNS. */
 function networkPolicies(namespace: string): V1NetworkPolicy[] {
-  const policy = (name: string, spec: V1NetworkPolicy['spec']): V1NetworkPolicy => ({
+  const policy = (name: string, rules: Pick<NetworkPolicySpec, 'ingress' | 'egress'>): V1NetworkPolicy => ({
     metadata: { name, namespace, labels },
-    spec: { policyTypes: ['Ingress', 'Egress'], podSelector: {}, ...spec } as V1NetworkPolicy['spec'] &
-      object,
+    spec: { policyTypes: ['Ingress', 'Egress'], podSelector: {}, ...rules },
   });
   const dns = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } } };
   return [
-    policy('k3s-daas-deny', { podSelector: {} }),
+    policy('k3s-daas-deny', {}),
     policy('k3s-daas-within', {
-      podSelector: {},
       ingress: [{ _from: [{ podSelector: {} }] }],
       egress: [
         { to: [{ podSelector: {} }] },

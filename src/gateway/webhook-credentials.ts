@@ -6,7 +6,7 @@ import type { Registry } from './registry.ts';
 import { credentialOf, type Worker } from './worker.ts';
 
 /** Who joins with a credential. */
-export interface Joining {
+interface Joining {
   /** Of the credential: six characters, public. */
   readonly id: string;
   readonly nodeId: string;
