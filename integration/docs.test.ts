@@ -121,7 +121,7 @@ test('the commands on a dev chain work, from an empty directory to a slash and i
   expect(slashed.output).toMatch(/result +executed/);
 
   const [, recordId = ''] = /record +(0x\w+)/.exec(slashed.output) ?? [];
-  const proven = await newcomer.run(take('docs/proofs.md', 'proof verify'), [...table, ['0x…', recordId]]);
+  const proven = await newcomer.run(take('docs/proofs.md', 'proof show 0x'), [...table, ['0x…', recordId]]);
   expect(proven.exitCode, proven.output).toBe(0);
   expect(proven.output).toContain('The proof holds');
 });
@@ -379,10 +379,10 @@ describe('what is not run', () => {
   const analyze = spawnSync('systemd-analyze', ['--version']).status === 0;
   test.skipIf(!analyze)('systemd accepts the units (needs systemd-analyze)', async () => {
     const units = blocks.filter(({ language, text }) => language === 'ini' && text.includes('[Unit]'));
-    expect(units).toHaveLength(2);
+    expect(units).toHaveLength(4);
     const files = units.map((_, index) => join(directory, `k3s-daas-${index}.service`));
     for (const [index, { text }] of units.entries())
-      await writeFile(files[index] ?? '', text.replace('/usr/local/bin/k3s-daas', '/bin/true'));
+      await writeFile(files[index] ?? '', text.replaceAll('/usr/local/bin/k3s-daas', '/bin/true'));
     const { status, stderr } = spawnSync('systemd-analyze', ['verify', ...files], { encoding: 'utf8' });
     const said = stderr.split('\n').filter((line) => line.includes('k3s-daas-'));
     expect({ status, said }).toEqual({ status: 0, said: [] });

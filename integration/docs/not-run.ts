@@ -55,6 +55,16 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'integration/chain/unsigned.test.ts runs these commands on the dev chain',
   ],
   [
+    'docs/operations.md',
+    'k3s-daas gateway setup --server-files --dry-run      # --print shows the files themselves',
+    'integration/kube/authorizer.test.ts and integration/real-lockout.test.ts run it on API servers',
+  ],
+  [
+    'docs/proofs.md',
+    'sudo k3s-daas proof show worker-7 --from /var/lib/k3s-daas-gateway/proofs.db > ban.json',
+    'needs the state directory of a gateway',
+  ],
+  [
     'docs/proofs.md',
     'k3s-daas proof pin --network testnet                     # shows pin and fingerprint',
     'the tests of the command run it on a dev chain',
