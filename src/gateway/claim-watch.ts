@@ -179,16 +179,15 @@ async function judgeLoop(watch: Watch, signal: AbortSignal): Promise<void> {
 }
 
 async function judge(watch: Watch): Promise<void> {
-  const { reconciler, unjudged, ofNodes, passwords, registry, clock } = watch;
+  const { reconciler, kubernetes, unjudged, ofNodes, passwords, registry, clock } = watch;
   const nodes = reconciler.nodes();
   const names = reconciler.names();
   if (!nodes || !names || (unjudged.size === 0 && !watch.isStale)) return;
   const due = [...unjudged.values()];
-  unjudged.clear();
   watch.isStale = false;
   const uids = new Set([...passwords.values()].map(({ uid }) => uid));
   for (const uid of ofNodes) if (!uids.has(uid)) ofNodes.delete(uid);
-  const claimed: ForeignPassword[] = [];
+  let claimed: ForeignPassword[] = [];
   await inSlicesOf(500, due, (password) => {
     const { nodeId, uid } = password;
     const hasNode = nodes.has(nodeId);
@@ -198,6 +197,11 @@ async function judge(watch: Watch): Promise<void> {
     if (registry.claims().get(nodeId)?.secretUid === uid) return;
     claimed.push(password);
   });
+  // What the operator has listed since the last full pass: a claim of it would be none.
+  const listed = claimed.length > 0 ? await kubernetes.admittedNames() : names;
+  claimed = claimed.filter(({ nodeId }) => isClaim({ hasNode: false, listing: listed.get(nodeId) }));
+  for (const password of due)
+    if (unjudged.get(password.nodeId) === password) unjudged.delete(password.nodeId);
   if (claimed.length > 0)
     await takeClaims(watch, claimed, liveCredentials(registry.workers(), clock.nowMs()));
 }
@@ -253,7 +257,9 @@ async function rememberClaims(watch: Watch, claims: readonly Claim[], nowMs: num
   });
   const names = claims.map(({ nodeId }) => nodeId);
   await relistContested(watch, names, 'claimed');
-  if (surplus.length > 0) await contestAll(watch, registry.workers());
+  // What was forgotten before the last time is covered by it.
+  const unseenAtMs = registry.moment('names-unseen') ?? 0;
+  if (surplus.some(({ seenAtMs }) => seenAtMs > unseenAtMs)) await contestAll(watch, registry.workers());
 }
 
 function revokeWhenDue(watch: Watch, signal: AbortSignal): void {
