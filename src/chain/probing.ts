@@ -172,8 +172,8 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
     const isShown = (await settlePending(state, signal)) !== undefined;
     state.failure = isShown ? undefined : 'its coin was used by another transaction';
   } catch (error) {
+    // Whatever a full node has served: a probe that fails must not end the gateway, and evictions with it.
     if (signal.aborted) return;
-    if (!(error instanceof DaasError)) throw error;
     if (state.failure === undefined)
       state.log.error('A probe of the chain brought nothing: what the full nodes show may be old', {
         event: 'chain.probe-failed',
@@ -209,9 +209,7 @@ async function lookAtGas(state: State, signal: AbortSignal): Promise<void> {
   const { client, wallet, log } = state;
   try {
     state.balanceMist = (await client.balance(wallet.address, signal)).coinsMist;
-  } catch (error) {
-    if (signal.aborted) return;
-    if (!(error instanceof DaasError)) throw error;
+  } catch {
     return;
   }
   const isLow = isGasLow(state);
