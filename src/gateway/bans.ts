@@ -54,7 +54,18 @@ export function banOf(bans: ReadonlyMap<string, Ban>, who: Bannable): Ban | unde
 /** Whether the operator has banned a wallet: a slash bans its staker from new node names alone, not from what other stakes are for. */
 export function isShutOut(bans: ReadonlyMap<string, Ban>, wallet: string): boolean {
   const ban = bans.get(banKey({ subject: 'staker', value: wallet }));
-  return ban !== undefined && ban.recordId === undefined;
+  return ban !== undefined && isOperators(ban);
+}
+
+/** Set by the operator, not by a slash. */
+export const isOperators = ({ recordId }: Pick<Ban, 'recordId'>): boolean => recordId === undefined;
+
+/** Of new bans those that count: what a slash bans does not take the place of the operator's ban. */
+export function settingBans(standing: ReadonlyMap<string, Ban>, added: readonly Ban[]): readonly Ban[] {
+  return added.filter((ban) => {
+    const earlier = standing.get(banKey(ban));
+    return isOperators(ban) || !earlier || !isOperators(earlier);
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { ApiProblem } from './api-problem.ts';
-import { type Ban, banKey } from './bans.ts';
+import { type Ban, banKey, isOperators } from './bans.ts';
 import { BREAKER_LOCK, resetBreaker } from './breaker.ts';
 import { isStanding } from './claims.ts';
 import type { Locks } from './locks.ts';
@@ -47,10 +47,13 @@ export function prepareBan(
     .workers()
     .filter((worker) => isAdmitted(worker) && isHit(ban, worker))
     .map((worker) => worker.nodeId);
+  const standing = registry.bans().get(banKey(ban));
   return {
-    actions: registry.bans().has(banKey(ban))
-      ? []
-      : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
+    // One that a slash has set means less (`isShutOut`), and gives way.
+    actions:
+      standing && isOperators(standing)
+        ? []
+        : [`ban ${ban.subject} ${ban.value}`, ...running.map((nodeId) => `evict ${nodeId}`)],
     async carryOut() {
       await registry.decide({ bans: [ban] });
       for (const nodeId of running) reconciler.enqueue(nodeId);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Ban, banKey, readBan, storedBan } from './bans.ts';
+import { type Ban, banKey, readBan, settingBans, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
 import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
@@ -207,7 +207,8 @@ function newHistory(memory: Memory, { worker, history }: Decisions): NameHistory
 }
 
 function changesOf(memory: Memory, decisions: Decisions): readonly Change[] {
-  const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { worker, lifted = [], breaker } = decisions;
+  const added = settingBans(memory.bans, decisions.bans ?? []);
   const { claims = [], forgottenClaims = [], forgottenHistories = [], moments = {} } = decisions;
   const history = newHistory(memory, decisions);
   return [
@@ -231,8 +232,9 @@ function changeOf({ lastHeartbeats }: Memory, worker: Worker): Change {
 }
 
 function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<string> = none): void {
-  const { worker, bans: added = [], lifted = [], breaker } = decisions;
+  const { worker, lifted = [], breaker } = decisions;
   const { workers, bans, histories } = memory;
+  const added = settingBans(bans, decisions.bans ?? []);
   const history = newHistory(memory, decisions);
   for (const nodeId of decisions.forgottenHistories ?? [])
     if (!overtaken.has(historyKey(nodeId))) histories.delete(nodeId);
