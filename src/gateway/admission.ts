@@ -174,11 +174,17 @@ async function amongClones(
   // The node key alone brings no join credential while two use it.
   if (!hasKubelet && (!isHeard || !isAdmitted(worker))) throw cloned(worker.nodeId);
   const { incarnation, registeredAtMs } = next;
+  // The process that has shown the kubelet's key keeps that standing, whatever it can show now.
+  const isSame = machine.runId === clone.served.machine.runId;
+  const served = { incarnation, registeredAtMs, machine };
   return {
     ...candidate,
     next: {
       ...next,
-      clone: { ...clone, served: { incarnation, registeredAtMs, machine, hasKubelet } },
+      clone: {
+        ...clone,
+        served: { ...served, hasKubelet: hasKubelet || (isSame && clone.served.hasKubelet === true) },
+      },
     },
   };
 }
