@@ -172,8 +172,10 @@ async function shownProofs(
 ): Promise<unknown> {
   const name = `${gateway.id} ${sealTokenId}`;
   if (!stakeProofs || shown.has(name) || !isStakeUnseen(refusal)) return refusal;
-  shown.add(name);
-  return handOverProofs(refusal, await stakeProofs(sealTokenId).catch(() => []), transport, signal);
+  const proofs = await stakeProofs(sealTokenId).catch(() => []);
+  const { answer, areAnswered } = await handOverProofs(refusal, proofs, transport, signal);
+  if (areAnswered) shown.add(name);
+  return answer;
 }
 
 async function heartbeat(

@@ -12,38 +12,45 @@ export function isStakeUnseen(refusal: unknown): refusal is DaasError {
   return refusal instanceof DaasError && CODES.some((code) => code === refusal.code);
 }
 
-/**
- * Shows a gateway the proofs of a stake that it does not find. Returns what the registration is refused with: the same, as one that is
- * asked again about where the gateway has learned something.
- */
+interface HandOver {
+  /** What the registration is refused with: the same, as one that is asked again about where the gateway has learned something. */
+  readonly answer: DaasError;
+  /** Whether the gateway has judged every proof; one that is busy is shown them again. */
+  readonly areAnswered: boolean;
+}
+
+/** Shows a gateway the proofs of a stake that it does not find. */
 export async function handOverProofs(
   refusal: DaasError,
   proofs: readonly string[],
   transport: Transport,
   signal: AbortSignal | undefined,
-): Promise<DaasError> {
-  let hasLearned = false;
-  for (const body of proofs) hasLearned = (await isTaken(transport, body, signal)) || hasLearned;
+): Promise<HandOver> {
+  const outcomes: Outcome[] = [];
+  for (const body of proofs) outcomes.push(await show(transport, body, signal));
+  const areAnswered = !outcomes.includes('unanswered');
   const code = CODES.find((known) => known === refusal.code);
-  if (!hasLearned || code === undefined) return refusal;
-  return new DaasError(code, `${refusal.message} (the gateway has been shown the proof of the stake)`, {
-    cause: refusal,
-    isRetryable: true,
-    details: refusal.details,
-  });
+  if (!outcomes.includes('taken') || code === undefined) return { answer: refusal, areAnswered };
+  const answer = new DaasError(
+    code,
+    `${refusal.message} (the gateway has been shown the proof of the stake)`,
+    { cause: refusal, isRetryable: true, details: refusal.details },
+  );
+  return { answer, areAnswered };
 }
 
-/** Whether the proof was new to the gateway. One that it does not take is no reason to fail: the refusal stands. */
-async function isTaken(
-  transport: Transport,
-  body: string,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
+/** `known`: not new to the gateway, or not one that it takes. That is no reason to fail: the refusal stands. */
+type Outcome = 'taken' | 'known' | 'unanswered';
+
+async function show(transport: Transport, body: string, signal: AbortSignal | undefined): Promise<Outcome> {
   try {
     const reply = await transport.send({ method: 'POST', path: PATHS.chainProof, body, signal });
-    return reply.status === 200 && (JSON.parse(reply.body) as { status?: unknown }).status === 'accepted';
+    if (reply.status === 429 || reply.status >= 500) return 'unanswered';
+    const isNew =
+      reply.status === 200 && (JSON.parse(reply.body) as { status?: unknown }).status === 'accepted';
+    return isNew ? 'taken' : 'known';
   } catch {
     signal?.throwIfAborted();
-    return false;
+    return 'unanswered';
   }
 }

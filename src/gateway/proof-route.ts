@@ -47,7 +47,10 @@ export function registerProofRoute(
       // Paid before the work: many at once count each, and news gives it back.
       const address = addressKey(request.ip);
       inVain.take(address, clock.monotonicMs());
-      const objects = await taken(takeProof, text);
+      const objects = await taken(takeProof, text).catch((error: unknown) => {
+        if (!(error instanceof ApiProblem)) inVain.giveBack(address, clock.monotonicMs());
+        throw error;
+      });
       if (objects.length > 0) inVain.giveBack(address, clock.monotonicMs());
       return { status: objects.length > 0 ? 'accepted' : 'known', timestamp: clock.nowMs(), objects };
     },
