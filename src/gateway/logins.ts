@@ -89,7 +89,7 @@ async function judge(context: LoginContext, token: string): Promise<Person | und
   const impostor = examineHolder(facts, login.presentedKey);
   if (impostor) return refuse(context, impostor, login);
   const unfit = examinePerson(login.wallet, facts);
-  if (unfit) return refuse(context, unfit, login, { isProven: unfit !== 'owner_mismatch' });
+  if (unfit) return refuse(context, unfit, login, { isProven: facts.token?.owner === login.wallet });
   if (context.isBanned(login.wallet)) return refuse(context, 'banned', login, { isProven: true });
   return accept(context, login, facts);
 }

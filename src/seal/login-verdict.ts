@@ -47,8 +47,9 @@ export function examinePerson(
 ): PersonReason | undefined {
   if (!record || !token || record.cluster !== cluster.id || record.id !== token.stakeId)
     return 'record_not_found';
-  if (record.stakeType === 'node') return 'not_a_person_stake';
+  // First: up to here the wallet is what a stranger says.
   if (token.owner !== wallet || record.staker !== wallet) return 'owner_mismatch';
+  if (record.stakeType === 'node') return 'not_a_person_stake';
   const ended = endedStake(record);
   if (ended) return ended;
   if (record.token === undefined) return 'token_revoked';
