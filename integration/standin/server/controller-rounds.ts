@@ -37,7 +37,7 @@ export function runControllersOf(
   });
 }
 
-const releaseAfterMs = 15;
+const releaseAfterMs = 100;
 
 /** k3s' own controller of Nodes, which does not wait for a round. */
 export function holdNodes(store: Store, lifetime: Lifetime): void {
