@@ -1,4 +1,4 @@
-import { DaasError, errorFields, type Log, messageOf } from '#base';
+import { type Clock, errorFields, type Log, messageOf } from '#base';
 import type { ChainClient } from './chain-client.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
