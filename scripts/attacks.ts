@@ -121,6 +121,18 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['does not hold when a claim is changed'],
       },
       {
+        attack: 'a gateway runs something else than its cluster wants, or shows evidence of another machine',
+        defence:
+          'a worker that demands evidence sends nothing before it holds, bound to the TLS key of its connection',
+        tests: [
+          'nothing but the question for evidence is sent to a gateway whose evidence is refused',
+          'a gateway whose evidence stops verifying is sent nothing more, over a kept connection neither',
+          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own',
+          'a worker leaves the gateway that runs something else, and registers with the one whose evidence holds',
+          'a worker that is told to attest registers nowhere when no evidence holds, and says why',
+        ],
+      },
+      {
         attack: 'asks for challenges, to learn which names belong to the operator',
         defence: 'the answer does not depend on them, unless `gateway.admit.tellTakenNames` is set',
         tests: ['a challenge tells nobody which names are the operator’s'],

@@ -42,6 +42,8 @@ const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
 const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
+/** Makes evidence of what the gateway runs. */
+export const GatewayEvidenceDesk: Token<GatewayOptions['evidence']> = token('gateway/evidence');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -97,6 +99,11 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
     .register(GatewayTenants, () => tenantsOf(config))
+    .register(GatewayEvidenceDesk, async (parts) => {
+      const { openGatewayEvidence } = await import('./gateway-evidence.ts');
+      const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
+      return openGatewayEvidence({ config, chainId: deployment.chainId, nowMs: () => clock.nowMs(), log });
+    })
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
         kubeconfig: { path: config.kubeconfig, isPrivate: true },
@@ -151,6 +158,7 @@ export async function gatewayOptions(
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
     tenants: await parts.open(GatewayTenants),
+    evidence: await parts.open(GatewayEvidenceDesk),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),
   };

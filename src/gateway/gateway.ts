@@ -250,8 +250,8 @@ async function listenForTokenReviews({
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, stop } = begun;
   const { config, clock, log } = options;
-  const { takeProof } = options;
-  const own = { config, tls, tokenHead, takeProof, clock, log, signal: stop.signal };
+  const { takeProof, evidence } = options;
+  const own = { config, tls, tokenHead, takeProof, evidence, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   life.defer('the public port', () => publicServer.close());
   await publicServer.app.ready();
