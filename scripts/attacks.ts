@@ -852,6 +852,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'a full node hides a stake for kubectl that was just paid, so that it is paid again',
+        defence: 'a stake that the journal has paid for has to be shown before another is paid',
+        tests: ['is not paid again, for another key neither, and is found once it is shown'],
+      },
+      {
         attack: 'strangers make a gateway pay for probes, again and again',
         defence:
           'those who ask at once share one; they are bounded a day, in number and in SUI, apart from the others',
@@ -859,6 +864,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'are no more than 144 a day, however often somebody asks',
           'do not delay those at an interval',
           'never cost more than half a SUI a day, whatever one costs',
+          'spends no more than half a SUI a day all the same',
         ],
       },
       {

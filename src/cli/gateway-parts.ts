@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type Clock, isSingleExecutable, type Log, systemClock } from '#base';
 import {
   createChainClient,
@@ -11,6 +12,7 @@ import { openKubernetes, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
+import { openJournal } from '#infrastructure';
 import { type Token, token } from '#plugin';
 import { type ProbeSettings, probeFigures } from './chain-probe.ts';
 import { proofsOf } from './chain-trust.ts';
@@ -75,7 +77,8 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProofFailure, (parts) => () => parts.get(proofs).proofStore.failure())
     .register(GatewayProbing, (parts) => {
       const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog).child({ part: 'probe' })];
-      return probe && createProbing({ client: parts.get(client), ...probe, clock, log });
+      const journal = () => openJournal(join(config.stateDir, 'probes.json'));
+      return probe && createProbing({ client: parts.get(client), ...probe, clock, log, journal });
     })
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {
