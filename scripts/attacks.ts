@@ -290,8 +290,9 @@ export const ATTACKS: readonly AttackGroup[] = [
           'the root helper takes certificates that fit their keys, names that Nodes can have and addresses, follows no link, and has no other input',
         tests: [
           'with a … of which an API server would not start, its files stay as they are',
+          'nothing of the gateway’s text gets into a file of root’s but its certificates and keys, encoded anew',
           'follow no link that the gateway’s user has laid',
-          'the helper reads nothing from …',
+          'the helper reads nothing from …, and what is beside it',
         ],
       },
       {
@@ -307,13 +308,24 @@ export const ATTACKS: readonly AttackGroup[] = [
           'the fence drops its packets in both directions and ends its sockets, by addresses that the kernel has seen',
         tests: [
           'ends the open watch of a banned node, keeps it out, counts what it drops, and touches nobody else',
+          'keeps IPv6 peers out beside those of IPv4, whatever else the list has',
         ],
       },
       {
-        attack: 'has the operator fence an honest node, by sharing its address',
+        attack: 'takes the list of bans away, or bans so many names that the servers follow no longer',
         defence:
-          'an address from which an admitted node connects too is left open, and the audit file says so',
+          'a list that is missing is no empty one; the latest 10 000 names are written, and the rest is said',
         tests: [
+          'a list of banned names that is missing lifts no ban: it is an empty one at the first setup alone',
+          'of more banned names than a server takes the latest are written, whose certificates live longest',
+        ],
+      },
+      {
+        attack: 'has the operator fence an honest node, or one of the operator’s, by sharing its address',
+        defence:
+          'an address that an admitted node, an ordinary Node or a server has too is left open; audit file and `gateway fence` say so',
+        tests: [
+          'leaves open what a Node of the operator’s, the gateway or a server has too, and says who',
           'an address that an admitted node connects from too is left open, also when that node comes later',
           'spares the machine itself and what the operator names',
         ],

@@ -165,7 +165,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
     ...(options.config.fence === 'off'
       ? []
-      : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
+      : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
     ...(options.probe ? [options.probe.run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();

@@ -94,7 +94,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       { caller: untilGone(reply.raw), gateway: signal },
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
-    options.usage.registered(admitted.worker.nodeId, proven.address);
+    options.usage.registered(admitted.worker.nodeId, proven);
     log.info('Registered a worker', {
       event: 'worker.registered',
       nodeId: admitted.worker.nodeId,
