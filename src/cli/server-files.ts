@@ -8,6 +8,7 @@ import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import { units } from '#install';
 import { authorizationFilesOf, isWebhookKubeconfig } from './authorizer-files.ts';
 import type { GatewaySection } from './gateway-config.ts';
+import { linkedProgram } from './install-program.ts';
 
 /** Where a k3s server keeps what it reads. */
 export interface ServerPlace {
@@ -73,6 +74,7 @@ export async function serverFiles(
           {
             path: unitPath(place),
             text: units.authorizerUnit({
+              program: (await linkedProgram()) ?? units.DEFAULT_PROGRAM,
               directory,
               certificates: join(place.k3sDataDir, 'agent'),
               fingerprintsFile: config.authorizer.serverCertificates,
