@@ -34,6 +34,17 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
     expect(worker.count('agent.started')).toBe(1);
   };
 
+  test('the image of the gateway says version, commit, packages and the tested k3s', () => {
+    if (engine.kind === 'missing') return;
+    const home = '/usr/lib/k3s-daas';
+    const program = [`${home}/dist/k3s-daas.js`, 'version', '--json'];
+    const { run } = docker(engine.host);
+    const said = run('run', '--rm', '--entrypoint', `${home}/node`, engine.images.gateway, ...program);
+    expect(Object.keys(JSON.parse(said) as object)).toEqual(
+      expect.arrayContaining(['version', 'commit', 'packages', 'k3sTested']),
+    );
+  });
+
   test('two workers stake, join and are Ready', async () => {
     [first, second] = await Promise.all([world.worker('worker-1'), world.worker('worker-2')]);
     await Promise.all([first.event('heartbeat.acknowledged'), second.event('heartbeat.acknowledged')]);

@@ -42,7 +42,8 @@ export class LoggedContainer {
       `the event ${name}`,
       async () => this.lines.slice(from).find((line) => line.event === name),
       {
-        withinMs: 90_000,
+        // A host that registers again pauses its heartbeats for up to a minute.
+        withinMs: 150_000,
       },
     ).catch((error: unknown) => {
       throw new Error(`${String(error)}; its last lines:\n${this.#text.slice(-15).join('\n')}`);

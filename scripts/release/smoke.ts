@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { type Artefact, version } from './artefact.ts';
 import { inBareRoot } from './bare-root.ts';
 import { type ChildOutcome, MINUTE_MS, outcomeOfChild } from './child.ts';
+import { PLUGIN_ON_DISK, settingsWithPlugin } from './plugin-on-disk.ts';
 
 export interface Smoke {
   readonly result: 'passed' | 'failed' | 'not run';
@@ -12,29 +13,6 @@ export interface Smoke {
   /** CPU seconds of `k3s-daas --version`, the median of ten. */
   readonly startSeconds?: number;
 }
-
-/** A third-party plugin on disk, which needs the classes of the program that loads it. */
-const PLUGIN = `import { ConfigurationError, definePlugin } from 'k3s-daas/plugin';
-export default definePlugin({
-  name: 'mine', api: 1, setup() {},
-  config: { '~standard': { version: 1, vendor: 'mine', validate: (value) => {
-    if (value.code) throw new ConfigurationError('DAAS_CONFIG_INVALID', 'said by the plugin');
-    return { value };
-  } } },
-});
-`;
-
-const settings = (config: object) =>
-  JSON.stringify({
-    nodeId: 'worker-1',
-    chain: { endpoints: ['https://node.example'] },
-    plugins: [
-      { use: 'staking' },
-      { use: 'registration' },
-      { use: 'heartbeat' },
-      { use: './mine.mjs', config },
-    ],
-  });
 
 /** What every installation has to do, after the lines that install it. Prints the CPU times of ten starts at the end. */
 const checks = (commit: string | undefined) => `
@@ -52,11 +30,11 @@ for command in agent gateway install doctor stake config contracts; do
 done
 mkdir -p /etc/k3s-daas && cd /etc/k3s-daas
 cat >mine.mjs <<'END'
-${PLUGIN}END
-echo '${settings({})}' >k3s-daas.json
+${PLUGIN_ON_DISK}END
+echo '${settingsWithPlugin({})}' >k3s-daas.json
 chmod 600 k3s-daas.json
 k3s-daas config --check --config k3s-daas.json >&2
-echo '${settings({ code: true })}' >k3s-daas.json
+echo '${settingsWithPlugin({ code: true })}' >k3s-daas.json
 code=0
 said=$(k3s-daas config --check --config k3s-daas.json 2>&1) || code=$?
 [ "$code" = 78 ] && case $said in *'said by the plugin'*) ;; *) echo "$said"; exit 1 ;; esac
@@ -88,8 +66,8 @@ export function emulatedTest({ file }: Artefact): Smoke {
   const [program, directory] = [basename(file), mkdtempSync(join(tmpdir(), 'k3s-daas-emulated-'))];
   try {
     for (const [name, text] of [
-      ['mine.mjs', PLUGIN],
-      ['k3s-daas.json', settings({})],
+      ['mine.mjs', PLUGIN_ON_DISK],
+      ['k3s-daas.json', settingsWithPlugin({})],
     ] as const)
       writeFileSync(join(directory, name), text, { mode: 0o600 });
     for (const args of [
