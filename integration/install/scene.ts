@@ -26,17 +26,21 @@ export async function makeRelease(directory: string): Promise<void> {
   await copyFile(join(projectRoot, 'deploy/install.sh'), join(directory, 'install.sh'));
 }
 
-/** The lines of the one block of docs/install.md that has these words, for this machine's architecture. */
-export function documented(words: RegExp): string {
-  const found = blocksOf('docs/install.md').filter(({ text }) => words.test(text));
+/** The lines of the one block of the page that has these words, for this machine's architecture. */
+export function documented(words: RegExp, page = 'docs/install.md'): string {
+  const found = blocksOf(page).filter(({ text }) => words.test(text));
   const [block] = found;
-  if (!block || found.length > 1) throw new Error(`docs/install.md has ${found.length} blocks with ${words}`);
+  if (!block || found.length > 1) throw new Error(`${page} has ${found.length} blocks with ${words}`);
   return block.text
     .replaceAll('NAME', name)
     .replaceAll('linux-amd64', process.arch === 'x64' ? 'linux-amd64' : `linux-${process.arch}`);
 }
 
-export async function writeWorkerConfiguration(machine: SystemdMachine, world: World): Promise<string> {
+export async function writeWorkerConfiguration(
+  machine: SystemdMachine,
+  world: World,
+  more: object = {},
+): Promise<string> {
   const wallet = await world.chain.wallet(100n);
   await machine.write('/etc/k3s-daas/deployment.json', await readFile(world.deploymentFile, 'utf8'));
   await machine.write('/etc/k3s-daas/wallet.key', await readFile(wallet.keyFile, 'utf8'), '0600');
@@ -53,8 +57,42 @@ export async function writeWorkerConfiguration(machine: SystemdMachine, world: W
       { use: 'slashing', config: { intervalMs: 1000 } },
     ],
   };
-  await machine.write('/etc/k3s-daas/k3s-daas.json', JSON.stringify(settings));
+  await machine.write('/etc/k3s-daas/k3s-daas.json', JSON.stringify({ ...settings, ...more }));
   return wallet.keyFile;
+}
+
+/** Configuration, keys and kubeconfig to where an operator has them; what is none of the gateway's lies beside its CA. */
+export async function moveGateway(machine: SystemdMachine, world: World, healthPort: number): Promise<void> {
+  const settings = JSON.parse(await readFile(world.gatewayConfigFile, 'utf8')) as {
+    chain: Record<string, unknown>;
+    gateway: { tls: { certFile: string; keyFile: string }; kubeconfig: string } & Record<string, unknown>;
+  };
+  const { gateway } = settings;
+  const etc = '/etc/k3s-daas';
+  const ca = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
+  const kubeconfig = '/var/lib/k3s-daas-gateway/kubeconfig';
+  const copy = async (from: string, to: string, mode: string) =>
+    machine.write(to, await readFile(from, 'utf8'), mode);
+  await copy(world.deploymentFile, `${etc}/deployment.json`, '0644');
+  await copy(gateway.tls.certFile, `${etc}/gateway.crt`, '0644');
+  await copy(gateway.tls.keyFile, `${etc}/gateway.key`, '0600');
+  await copy(gateway.kubeconfig, kubeconfig, '0600');
+  await copy(world.k3s.serverCaFile, ca, '0644');
+  await machine.write('/var/lib/rancher/k3s/server/cred/admin.kubeconfig', 'secret', '0600');
+  await machine.write('/etc/rancher/k3s/k3s.yaml', 'secret', '0600');
+  const { stateDir: _, ...rest } = gateway;
+  const moved = {
+    ...settings,
+    chain: { ...settings.chain, deployment: `${etc}/deployment.json` },
+    gateway: {
+      ...rest,
+      tls: { certFile: `${etc}/gateway.crt`, keyFile: `${etc}/gateway.key` },
+      kubeconfig,
+      serverCaFile: ca,
+      health: { host: '127.0.0.1', port: healthPort },
+    },
+  };
+  await machine.write(`${etc}/k3s-daas.json`, JSON.stringify(moved), '0600');
 }
 
 /** Joins as an ordinary node whose name the operator has opened, with a bootstrap token of the operator's. */

@@ -11,11 +11,12 @@ import { projectRoot } from '../world/program.ts';
 const root = process.env.K3S_DAAS_TEST_ROOT ?? '/';
 
 /** Why no systemd can be booted here; undefined: it can. */
-export const noSystemd: string | undefined = lacking();
+export const noSystemd: string | undefined = problemOf(root);
 
-function lacking(): string | undefined {
+/** Why no systemd of this root directory can be booted. */
+export function problemOf(directory: string): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
-  if (!existsSync(join(root, 'lib/systemd/systemd')))
+  if (!existsSync(join(directory, 'lib/systemd/systemd')))
     return 'needs systemd, or K3S_DAAS_TEST_ROOT: a directory made by debootstrap --include=systemd-sysv,perl,procps';
   // The mounts of systemd-machine.sh: a container may allow namespaces and yet none of these.
   const mounts = [
@@ -27,7 +28,9 @@ function lacking(): string | undefined {
     'rmdir "/mnt/cgroup/k3s-daas-try.$$"',
   ].join(' && ');
   const namespaces = ['--mount', '--propagation=private', '--pid', '--fork', '--cgroup'];
-  const { status } = spawnSync('unshare', [...namespaces, 'sh', '-c', mounts, root]);
+  const { status } = spawnSync('unshare', [...namespaces, 'sh', '-c', mounts, directory], {
+    timeout: 60_000,
+  });
   return status === 0
     ? undefined
     : 'needs rights to make namespaces and to mount overlay and cgroup2 in them';
@@ -45,12 +48,13 @@ export class SystemdMachine implements AsyncDisposable {
     this.#work = work;
   }
 
-  static async boot(directories: readonly string[] = []): Promise<SystemdMachine> {
+  /** `directories` are seen inside, read-only; `from` is a root directory other than that of `K3S_DAAS_TEST_ROOT`. */
+  static async boot(directories: readonly string[] = [], from = root): Promise<SystemdMachine> {
     const work = await mkdtemp(join(tmpdir(), 'k3s-daas-systemd-'));
     const script = join(projectRoot, 'integration', 'install', 'systemd-machine.sh');
     const holder = spawn(
       'unshare',
-      ['--mount', '--propagation=private', script, root, work, projectRoot, ...directories],
+      ['--mount', '--propagation=private', script, from, work, projectRoot, ...directories],
       { stdio: ['pipe', 'pipe', 'pipe'] },
     );
     let said = '';
