@@ -4,12 +4,17 @@ import { isSingleExecutable } from '#base';
 import { packageRoot } from '#chain';
 import { trustedFile } from '#infrastructure';
 
+/** This program, by a path that another program can run. The single executable is its own launcher. */
+export async function ownProgram(isSingle = isSingleExecutable): Promise<string> {
+  return isSingle ? process.execPath : join(await packageRoot(), 'bin', 'k3s-daas');
+}
+
 /**
  * The launcher that a unit runs: the one in `binDir` if it is this program, else that of this package. Root runs it at every
- * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`). The single executable is its own launcher.
+ * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`).
  */
 export async function programPath(binDir: string): Promise<string> {
-  const own = isSingleExecutable ? process.execPath : join(await packageRoot(), 'bin', 'k3s-daas');
+  const own = await ownProgram();
   const linked = join(binDir, 'k3s-daas');
   const isLinked = (await realpath(linked).catch(() => undefined)) === (await realpath(own));
   const program = isLinked ? linked : own;
