@@ -10,7 +10,8 @@ import {
 
 /**
  * Answers of the authorizer webhook beside a bare Node HTTPS server that sends as many bytes, by turns, each in a process of its
- * own; then how long an answer takes at rest and under a flood.
+ * own; then how long an answer of each takes at rest and under a flood, which comes from a process of its own too: what its
+ * sender costs is no part of the answer.
  *
  * usage: node --conditions=source bench/authorizer.ts [requests a turn] [nodes in the table] [turns]
  */
@@ -18,9 +19,14 @@ const [requests = 1_500, nodes = 5_000, turns = 24] = process.argv.slice(2, 5).m
 const fingerprint = (index: number) => index.toString(16).padStart(64, '0');
 
 interface Start {
-  readonly kind: 'webhook' | 'bare';
+  readonly kind: 'webhook' | 'bare' | 'flood';
   readonly server: KeyAndCertificate;
   readonly client: KeyAndCertificate;
+}
+/** To a flood: the port to ask and how often a second; 0: rest. */
+interface Flood {
+  readonly port: number;
+  readonly perSecond: number;
 }
 
 const reviewBody = (index: number) =>
@@ -40,11 +46,27 @@ const reviewBody = (index: number) =>
 if (process.send) process.once('message', serve);
 else await measure();
 
-function serve({ kind, server, client }: Start): void {
+function serve(start: Start): void {
+  if (start.kind === 'flood') {
+    flood(start);
+    return;
+  }
+  const { kind, server, client } = start;
   const tls = { ...server, clientCert: client.cert };
   const listener = kind === 'bare' ? bare(tls) : webhook(tls);
   listener.listen(0, '127.0.0.1', () => process.send?.(listener.address()));
   process.on('message', () => process.send?.(process.cpuUsage()));
+}
+
+function flood({ server, client }: Start): void {
+  const agent = new Agent({ keepAlive: true, maxSockets: 16, ca: server.cert, ...client });
+  let stop = new AbortController();
+  process.on('message', ({ port, perSecond }: Flood) => {
+    stop.abort();
+    stop = new AbortController();
+    if (perSecond > 0) void floodAt(agent, { port }, perSecond, stop.signal);
+  });
+  process.send?.({ port: 0 });
 }
 
 function bare({ cert, key, clientCert }: KeyAndCertificate & { readonly clientCert: string }) {
@@ -77,9 +99,10 @@ function webhook(tls: KeyAndCertificate & { readonly clientCert: string }) {
 
 async function measure(): Promise<void> {
   const [server, client] = await Promise.all([makeWebhookKey('server'), makeWebhookKey('client')]);
-  const [tested, control] = await Promise.all([
+  const [tested, control, flooding] = await Promise.all([
     launch({ kind: 'webhook', server, client }),
     launch({ kind: 'bare', server, client }),
+    launch({ kind: 'flood', server, client }),
   ]);
   const agent = new Agent({
     keepAlive: true,
@@ -102,35 +125,44 @@ async function measure(): Promise<void> {
       `CPU of an answer, quantile ${part}: webhook ${own.toFixed(1)} µs, bare ${other.toFixed(1)} µs; bare : webhook ${(other / own).toFixed(2)} (${nodes} nodes in the table)`,
     );
   }
-  const slow = new Agent({
-    keepAlive: true,
-    maxSockets: 1,
-    ca: server.cert,
-    cert: client.cert,
-    key: client.key,
-  });
-  const rest: number[] = [];
-  const busy: number[] = [];
-  // By turns as well: what a neighbour takes falls on both.
-  for (let turn = 0; turn < 8; turn += 1) {
-    rest.push(...(await latencies(slow, tested, 150)));
-    const stop = new AbortController();
-    // 1 000 a second, as an API server under load asks.
-    const flood = floodAt(agent, tested, 1_000, stop.signal);
-    busy.push(...(await latencies(slow, tested, 150)));
-    stop.abort();
-    await flood;
-  }
-  for (const [name, times] of [
-    ['at rest', rest],
-    ['1 000 a second', busy],
-  ] as const)
-    console.log(
-      `${name}: p50 ${quantile(times, 0.5).toFixed(2)} ms, p99 ${quantile(times, 0.99).toFixed(2)} ms`,
-    );
-  for (const target of [tested, control]) target.child.kill();
+  await measureLatencies({ tested, control, flooding, server, client });
+  for (const { child } of [tested, control, flooding]) child.kill();
   agent.destroy();
+}
+
+interface Latencies extends Omit<Start, 'kind'> {
+  readonly tested: Target;
+  readonly control: Target;
+  readonly flooding: Target;
+}
+
+async function measureLatencies({ tested, control, flooding, server, client }: Latencies): Promise<void> {
+  const slow = new Agent({ keepAlive: true, maxSockets: 1, ca: server.cert, ...client });
+  const kinds = [
+    { name: 'webhook', target: tested, rest: [] as number[], busy: [] as number[] },
+    { name: 'bare', target: control, rest: [] as number[], busy: [] as number[] },
+  ];
+  // By turns as well: what a neighbour takes falls on all four.
+  for (let turn = 0; turn < 12; turn += 1)
+    for (const { target, rest, busy } of kinds) {
+      rest.push(...(await latencies(slow, target, 120)));
+      // 1 000 a second, as an API server under load asks.
+      flooding.child.send({ port: target.port, perSecond: 1_000 } satisfies Flood);
+      await latencies(slow, target, 20);
+      busy.push(...(await latencies(slow, target, 120)));
+      flooding.child.send({ port: target.port, perSecond: 0 } satisfies Flood);
+      await latencies(slow, target, 20);
+    }
+  for (const { name, rest, busy } of kinds)
+    console.log(
+      `${name}: p50 ${figures(rest, busy, 0.5)}, p90 ${figures(rest, busy, 0.9)}, p99 ${figures(rest, busy, 0.99)} (at rest → 1 000 a second)`,
+    );
   slow.destroy();
+}
+
+function figures(rest: readonly number[], busy: readonly number[], part: number): string {
+  const [idle, flooded] = [quantile(rest, part), quantile(busy, part)];
+  return `${idle.toFixed(2)} → ${flooded.toFixed(2)} ms (${(flooded / idle).toFixed(1)} times)`;
 }
 
 interface Target {
@@ -174,7 +206,7 @@ async function rate(agent: Agent, target: Target, count: number): Promise<void> 
   );
 }
 
-async function latencies(agent: Agent, target: Target, count: number): Promise<number[]> {
+async function latencies(agent: Agent, target: Pick<Target, 'port'>, count: number): Promise<number[]> {
   const times: number[] = [];
   for (let index = 0; index < count; index += 1) {
     const beganAtMs = performance.now();
@@ -185,7 +217,12 @@ async function latencies(agent: Agent, target: Target, count: number): Promise<n
   return times;
 }
 
-async function floodAt(agent: Agent, target: Target, perSecond: number, signal: AbortSignal): Promise<void> {
+async function floodAt(
+  agent: Agent,
+  target: Pick<Target, 'port'>,
+  perSecond: number,
+  signal: AbortSignal,
+): Promise<void> {
   const under = new Set<Promise<void>>();
   while (!signal.aborted) {
     for (let index = 0; index < perSecond / 100; index += 1) {
@@ -197,7 +234,7 @@ async function floodAt(agent: Agent, target: Target, perSecond: number, signal: 
   await Promise.all(under);
 }
 
-function ask(agent: Agent, { port }: Target, index: number): Promise<void> {
+function ask(agent: Agent, { port }: Pick<Target, 'port'>, index: number): Promise<void> {
   const body = reviewBody(index);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };

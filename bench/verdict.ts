@@ -102,7 +102,13 @@ for (let round = 1; round <= 5; round += 1) {
     );
   }
   const verdictUs = await cpuOf((index) =>
-    verifier.heartbeat({ proof: proofs[index], target, address: '192.0.2.1', requestId: 'r' }),
+    verifier.heartbeat({
+      proof: proofs[index],
+      target,
+      address: '192.0.2.1',
+      peer: undefined,
+      requestId: 'r',
+    }),
   );
   const bareUs = await cpuOf(() => verifyBare(bare.publicKey));
   const round1 = (us: number) => Math.round(us * 10) / 10;

@@ -121,6 +121,18 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['does not hold when a claim is changed'],
       },
       {
+        attack: 'a gateway runs something else than its cluster wants, or shows evidence of another machine',
+        defence:
+          'a worker that demands evidence sends nothing before it holds, bound to the TLS key of its connection',
+        tests: [
+          'nothing but the question for evidence is sent to a gateway whose evidence is refused',
+          'a gateway whose evidence stops verifying is sent nothing more, over a kept connection neither',
+          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own',
+          'a worker leaves the gateway that runs something else, and registers with the one whose evidence holds',
+          'a worker that is told to attest registers nowhere when no evidence holds, and says why',
+        ],
+      },
+      {
         attack: 'asks for challenges, to learn which names belong to the operator',
         defence: 'the answer does not depend on them, unless `gateway.admit.tellTakenNames` is set',
         tests: ['a challenge tells nobody which names are the operator’s'],
@@ -278,8 +290,9 @@ export const ATTACKS: readonly AttackGroup[] = [
           'the root helper takes certificates that fit their keys, names that Nodes can have and addresses, follows no link, and has no other input',
         tests: [
           'with a … of which an API server would not start, its files stay as they are',
+          'nothing of the gateway’s text gets into a file of root’s but its certificates and keys, encoded anew',
           'follow no link that the gateway’s user has laid',
-          'the helper reads nothing from …',
+          'the helper reads nothing from …, and what is beside it',
         ],
       },
       {
@@ -295,13 +308,24 @@ export const ATTACKS: readonly AttackGroup[] = [
           'the fence drops its packets in both directions and ends its sockets, by addresses that the kernel has seen',
         tests: [
           'ends the open watch of a banned node, keeps it out, counts what it drops, and touches nobody else',
+          'keeps IPv6 peers out beside those of IPv4, whatever else the list has',
         ],
       },
       {
-        attack: 'has the operator fence an honest node, by sharing its address',
+        attack: 'takes the list of bans away, or bans so many names that the servers follow no longer',
         defence:
-          'an address from which an admitted node connects too is left open, and the audit file says so',
+          'a list that is missing is no empty one; the latest 10 000 names are written, and the rest is said',
         tests: [
+          'a list of banned names that is missing lifts no ban: it is an empty one at the first setup alone',
+          'of more banned names than a server takes the latest are written, whose certificates live longest',
+        ],
+      },
+      {
+        attack: 'has the operator fence an honest node, or one of the operator’s, by sharing its address',
+        defence:
+          'an address that an admitted node, an ordinary Node or a server has too is left open; audit file and `gateway fence` say so',
+        tests: [
+          'leaves open what a Node of the operator’s, the gateway or a server has too, and says who',
           'an address that an admitted node connects from too is left open, also when that node comes later',
           'spares the machine itself and what the operator names',
         ],
@@ -840,6 +864,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'a full node hides a stake for kubectl that was just paid, so that it is paid again',
+        defence: 'a stake that the journal has paid for has to be shown before another is paid',
+        tests: ['is not paid again, for another key neither, and is found once it is shown'],
+      },
+      {
         attack: 'strangers make a gateway pay for probes, again and again',
         defence:
           'those who ask at once share one; they are bounded a day, in number and in SUI, apart from the others',
@@ -847,6 +876,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'are no more than 144 a day, however often somebody asks',
           'do not delay those at an interval',
           'never cost more than half a SUI a day, whatever one costs',
+          'spends no more than half a SUI a day all the same',
         ],
       },
       {

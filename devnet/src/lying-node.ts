@@ -125,6 +125,7 @@ function lyingView(ledger: Ledger, lies: Lies): Ledger {
         const found = ledger.transactions.get(digest);
         return found && found.checkpoint >= lies.prunedBelow ? found : undefined;
       },
+      values: () => [...ledger.transactions.values()].filter(({ checkpoint }) => checkpoint >= lies.prunedBelow),
     }),
     checkpoints: () =>
       ledger.checkpoints.map((checkpoint) =>

@@ -1,12 +1,16 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startLyingNode } from '@k3s-daas/devnet';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { writeDeployment } from '#chain';
+import { systemClock } from '#base';
+import { createChainClient, writeDeployment } from '#chain';
 import { readLoginFile } from '#login';
+import { openNodeKey } from '#seal';
 import { stakeCommand } from '../../src/cli/stake.ts';
 import { tokenCommand } from '../../src/cli/token.ts';
 import { unstakeCommand } from '../../src/cli/unstake.ts';
-import { world } from './open-chain.ts';
+import { SUI } from './chain-world.ts';
+import { holderKey, world } from './open-chain.ts';
 import { runInProcess } from './run-command.ts';
 
 const deploymentFile = () => join(world.directory, 'person-deployment.json');
@@ -131,10 +135,15 @@ describe('a stake for the use of kubectl, by commands alone', () => {
     );
     expect(moved.token.holderKey).not.toBe(made.token.holderKey);
     expect(readLoginFile(login())).toMatchObject({ sealTokenId: moved.token.id, keyFile: newKey });
+    const again = await spend(wallet, 'stake', '--for', 'user', '--login', login(), ...(await agreed()));
+    expect(again.token.id).toBe(moved.token.id);
+    expect(readLoginFile(login()).keyFile).toBe(newKey);
   });
 
-  test('more permissions after a top-up: revoke, create', async () => {
+  test('more permissions after a top-up: revoke, create, for the key that the login names', async () => {
     const { id } = made.record;
+    const { keyFile } = readLoginFile(login());
+    const holderKey = Buffer.from((await openNodeKey(keyFile)).publicKey).toString('hex');
     await spend(wallet, 'stake', 'top-up', '--record', id, '--amount', '2', ...(await agreed()));
     await expect(
       spend(wallet, 'token', 'create', '--record', id, '--login', login(), '--yes'),
@@ -148,7 +157,8 @@ describe('a stake for the use of kubectl, by commands alone', () => {
       login(),
     );
     expect(created.token.permissions).toEqual(['pods:read', 'pods:write']);
-    expect(readLoginFile(login()).sealTokenId).toBe(created.token.id);
+    expect(created.token.holderKey).toBe(holderKey);
+    expect(readLoginFile(login())).toMatchObject({ sealTokenId: created.token.id, keyFile });
   });
 
   test('flags of nodes are refused, and unstake ends it', async () => {
@@ -157,5 +167,40 @@ describe('a stake for the use of kubectl, by commands alone', () => {
     ).rejects.toMatchObject({ code: 'DAAS_FLAGS_CONFLICT' });
     const ended = await spend(wallet, 'unstake', '--record', made.record.id, '--yes');
     expect(ended).toMatchObject({ status: 'unbonding' });
+  });
+});
+
+describe('a stake that the endpoint hides', () => {
+  test('is not paid again, for another key neither, and is found once it is shown', async () => {
+    await using liar = await startLyingNode(world.devnet.ledger);
+    const wallet = await world.wallet(100n);
+    const client = createChainClient({
+      endpoints: [liar.url],
+      deployment: world.deployment,
+      clock: systemClock,
+      retryForMs: 0,
+    });
+    const chain = await world.stakeChain(wallet, { client, settleForMs: 0 });
+    const { termsVersion } = (await client.clusterState()).state;
+    const request = {
+      stakeType: 'user' as const,
+      stakeMist: 2n * SUI,
+      permissions: ['pods:read'],
+      holderKey: holderKey(),
+      termsVersion,
+    };
+    const { objectId } = await chain.person.stake(request);
+    const before = await world.balance(wallet.address);
+    liar.lies.objects.set(objectId, 'absent');
+    for (const again of [request, { ...request, holderKey: holderKey() }])
+      await expect(chain.person.stake(again)).rejects.toMatchObject({
+        code: 'DAAS_CHAIN_UNAVAILABLE',
+        isRetryable: true,
+        message: expect.stringContaining(objectId) as string,
+      });
+    expect(await world.balance(wallet.address)).toBe(before);
+    liar.beHonest();
+    expect(await chain.person.stake(request)).toMatchObject({ objectId });
+    expect(await world.balance(wallet.address)).toBe(before);
   });
 });

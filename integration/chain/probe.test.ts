@@ -13,7 +13,7 @@ import {
   type Probing,
 } from '#chain';
 import { currentPin } from '#proof';
-import { type LogRecord, RecordingLog } from '#testing';
+import { type LogRecord, memoryJournal, RecordingLog } from '#testing';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 
 /** One full node alone is asked, and it hides changes behind fresh tips. */
@@ -86,7 +86,11 @@ class Watch implements AsyncDisposable {
     const logged: LogRecord[] = [];
     const wallet = await world.wallet(sui);
     const log = new RecordingLog(logged);
-    return new Watch(client, createProbing({ client, wallet, schedule, clock, log }), logged);
+    return new Watch(
+      client,
+      createProbing({ client, wallet, schedule, clock, log, journal: async () => memoryJournal() }),
+      logged,
+    );
   }
 
   /** Resolves after the first probe. */
@@ -156,6 +160,7 @@ test('a change that the cluster names and nobody shows is asked for, and one tha
     schedule: { kind: 'admissions' },
     clock: systemClock,
     log: silentLog,
+    journal: async () => memoryJournal(),
   });
   made.ask(recordId);
   const stop = new AbortController();
@@ -197,6 +202,24 @@ test('what a probe has seen and nobody shows counts as not read, and an alarm na
   await expect(client.cluster()).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE' });
   liar.beHonest();
   expect((await client.cluster()).criticalRing.map(({ record }) => record)).toContain(recordId);
+});
+
+test('a newer version ends the alarm over a hidden one: an old one that is shown afterwards takes nothing back', async () => {
+  const recordId = await joined();
+  await using watch = await Watch.open(EVERY);
+  const { client } = watch;
+  const { clusterId } = world.deployment;
+  hideChangesOf([clusterId], { withheld: true });
+  await slash(recordId);
+  await watch.begin();
+  await expect(client.cluster()).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE' });
+  const old = liar.lies.objects.get(clusterId) ?? 'absent';
+  await slash(await joined());
+  // The version that the probe has seen stays hidden; the next one is shown.
+  hideChangesOf([clusterId], { withheld: true });
+  const { version } = await client.cluster();
+  liar.lies.objects.set(clusterId, old);
+  expect(await client.cluster()).toMatchObject({ version });
 });
 
 test('a full node that keeps the probe to itself is named by an alarm, and what was known stays', async () => {

@@ -2,6 +2,7 @@ import type { SuiClientTypes } from '@mysten/sui/client';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
 import { ConfigurationError } from '#base';
 import { formatSui } from './amounts.ts';
+import { assertReference } from './object-reads.ts';
 
 export interface CoinReference {
   readonly objectId: string;
@@ -48,8 +49,10 @@ export async function readCoins(client: SuiGrpcClient, owner: string, signal: Ab
       limit: PAGE_SIZE,
       signal,
     });
-    for (const { objectId, version, digest, balance } of reply.objects)
+    for (const { objectId, version, digest, balance } of reply.objects) {
+      assertReference({ objectId, digest });
       coins.push({ objectId, version, digest, balanceMist: BigInt(balance) });
+    }
     cursor = reply.hasNextPage ? reply.cursor : null;
     if (cursor === null) break;
   }

@@ -191,7 +191,11 @@ function keep(
   { object, writtenAtMs, proof }: Pick<Proven, 'object' | 'writtenAtMs'> & Partial<Proven>,
 ): ProvenRead {
   proving.writtenAtMs = Math.max(proving.writtenAtMs ?? 0, writtenAtMs);
-  return proving.objects.keep(readOf({ object, writtenAtMs }), proof);
+  const kept = proving.objects.keep(readOf({ object, writtenAtMs }), proof);
+  const id = normalizeSuiAddress(kept.id);
+  // What is newer than the hidden version is the answer that was missing.
+  if ((proving.hidden.get(id)?.version ?? kept.version) < kept.version) proving.hidden.delete(id);
+  return kept;
 }
 
 function refuseOther(

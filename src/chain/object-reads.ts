@@ -1,6 +1,6 @@
 import { bcs } from '@mysten/sui/bcs';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
-import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { isValidSuiObjectId, isValidTransactionDigest, normalizeSuiAddress } from '@mysten/sui/utils';
 
 export interface ReadObject {
   readonly id: string;
@@ -38,6 +38,7 @@ export async function readObjects(
       throw object;
     }
     const { owner } = object;
+    assertReference(object);
     found.set(id, {
       id: object.objectId,
       version: BigInt(object.version),
@@ -50,6 +51,14 @@ export async function readObjects(
     });
   });
   return found;
+}
+
+/** Throws inside the call, so that it counts as a failure of the node: no transaction can be built of anything else. */
+export function assertReference(served: { readonly objectId: string; readonly digest: string }): void {
+  const { objectId, digest } = served;
+  // A digest of an object is as long as one of a transaction: 32 bytes in base58.
+  if (!isValidSuiObjectId(objectId) || !isValidTransactionDigest(digest))
+    throw new Error(`the node names an object '${objectId}' with the digest '${digest}', which is none`);
 }
 
 export interface EpochFacts {

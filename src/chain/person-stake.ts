@@ -2,6 +2,7 @@ import type { Mutex } from '#base';
 import type { StakeRecord } from '#domain';
 import type { ChainReceipt } from '#plugin';
 import { balanceTooLow } from './coins.ts';
+import { ChainError } from './endpoints/index.ts';
 import type { GasCost } from './gas.ts';
 import { k8sGateway, staking } from './generated/index.ts';
 import { prepareTransaction, type TransactionRequest } from './prepare-transaction.ts';
@@ -15,7 +16,7 @@ import {
   type UnderTerms,
   underTerms,
 } from './stake-requests.ts';
-import { carryOut, type Staker } from './staker.ts';
+import { carryOut, type Staker, VISIBLE_AFTER_MS } from './staker.ts';
 import type { Purpose } from './transaction-outbox.ts';
 
 /** The stakes of people: they give no node its name, but somebody their rights in Kubernetes. */
@@ -59,19 +60,50 @@ export function createPersonStakes(staker: Staker, exclusive: Mutex): PersonStak
 }
 
 async function findStake(
-  { client, wallet }: Staker,
+  staker: Staker,
   stakeType: PersonStakeType,
   known: readonly string[],
 ): Promise<StakeRecord | undefined> {
+  const { client, wallet } = staker;
   const { endpoints, deployment } = client;
   const { packageId, clusterId } = deployment;
-  const { stakes } = await stakesOf({ endpoints, packageId }, wallet.address, known);
-  return stakes
-    .map(({ record }) => record)
-    .findLast(
-      (record) =>
-        record.stakeType === stakeType && record.cluster === clusterId && record.status === 'active',
-    );
+  const made = await madeHere(staker, stakeType);
+  const { stakes } = await stakesOf({ endpoints, packageId }, wallet.address, [...known, ...made.keys()]);
+  return [...stakes.map(({ record }) => record), ...made.values()].findLast(
+    (record) => record.stakeType === stakeType && record.cluster === clusterId && record.status === 'active',
+  );
+}
+
+/**
+ * The records that this journal has paid for, as they are now. Throws while the endpoint does not show one of them: without
+ * it the same stake would be paid twice.
+ */
+async function madeHere(
+  { client, wallet, outbox, settleForMs }: Staker,
+  stakeType: PersonStakeType,
+): Promise<ReadonlyMap<string, StakeRecord>> {
+  const { clusterId } = client.deployment;
+  const ids = outbox
+    .receiptsOf({ kind: 'join-person', wallet: wallet.address, clusterId })
+    .filter(({ subject }) => subject.startsWith(`${stakeType}/`))
+    .map(({ receipt }) => receipt.objectId);
+  if (ids.length === 0) return new Map();
+  return client.endpoints.withOne(
+    async () => {
+      const records = await client.records(ids);
+      return new Map(ids.map((id) => [id, records.get(id) ?? notShown(id)]));
+    },
+    undefined,
+    Math.min(settleForMs, VISIBLE_AFTER_MS),
+  );
+}
+
+function notShown(id: string): never {
+  throw new ChainError(
+    'DAAS_CHAIN_UNAVAILABLE',
+    `this journal has paid for the stake record ${id}, and the endpoint does not show it: nothing is paid until it does. Try again, or ask another endpoint`,
+    { isRetryable: true, details: { recordId: id } },
+  );
 }
 
 async function stake(staker: Staker, request: PersonStakeRequest): Promise<ChainReceipt> {
@@ -80,12 +112,12 @@ async function stake(staker: Staker, request: PersonStakeRequest): Promise<Chain
   return carryOut(staker, {
     purpose,
     found: async () => {
-      const receipt = outbox.receiptOf(purpose);
-      const record = await findStake(staker, request.stakeType, receipt ? [receipt.objectId] : []);
+      const record = await findStake(staker, request.stakeType, []);
       if (!record) {
         await assertAffordable(staker, request.stakeMist);
         return undefined;
       }
+      const receipt = outbox.receiptOf(purpose);
       if (receipt?.objectId === record.id) return receipt;
       return { objectId: record.id, digest: await lastDigestOf(client, record.id) };
     },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { silentLog } from '#base';
-import { FakeClock, settled } from '#testing';
+import { type Journal, silentLog } from '#base';
+import { FakeClock, memoryJournal, settled } from '#testing';
 import { ChainError } from './endpoints/index.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import type { ProbeResult } from './probe.ts';
@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000;
 
 /** Probes of a chain that is made up, by a clock that is turned by hand. */
 class Stage implements AsyncDisposable {
-  readonly clock = new FakeClock();
+  readonly clock: FakeClock;
   readonly sent: Array<readonly string[]> = [];
   costMist = 1_010_000n;
   failure: ChainError | undefined;
@@ -19,7 +19,8 @@ class Stage implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly probing;
 
-  constructor(schedule: ProbeSchedule) {
+  constructor(schedule: ProbeSchedule, journal: Journal = memoryJournal(), startedAfterMs = 0) {
+    this.clock = new FakeClock(startedAfterMs);
     const signed = { digest: 'probe' } as SignedTransaction;
     this.probing = createProbing({
       client: { balance: async () => ({ coinsMist: 10n ** 10n, addressBalanceMist: 0n }) } as never,
@@ -27,6 +28,7 @@ class Stage implements AsyncDisposable {
       schedule,
       clock: this.clock,
       log: silentLog,
+      journal: async () => journal,
       transactions: {
         sign: async (_prober, recordIds) => {
           this.sent.push(recordIds);
@@ -85,6 +87,33 @@ describe('probes at an interval', () => {
     expect(stage.sent.length).toBeLessThan(60);
     await stage.pass(DAY_MS, 5 * MINUTE_MS);
     expect(stage.sent.length).toBeGreaterThan(60);
+  });
+});
+
+describe('a gateway that starts again and again', () => {
+  test('spends no more than half a SUI a day all the same', async () => {
+    const journal = memoryJournal();
+    let sent = 0;
+    for (let start = 0; start < 500; start += 1) {
+      await using stage = new Stage(
+        { kind: 'every', everyMs: 10 * MINUTE_MS },
+        journal,
+        start * 2 * MINUTE_MS,
+      );
+      await settled();
+      sent += stage.sent.length;
+    }
+    expect(sent).toBeGreaterThan(450);
+    expect(BigInt(sent) * 1_010_000n).toBeLessThanOrEqual(MOST_MIST_A_DAY);
+  });
+
+  test('sends none for a day when it cannot read what was spent', async () => {
+    const journal = memoryJournal(new Map([['sent', 'lots']]));
+    await using stage = new Stage({ kind: 'every', everyMs: 10 * MINUTE_MS }, journal);
+    await stage.pass(DAY_MS - MINUTE_MS, 10 * MINUTE_MS);
+    expect(stage.sent).toEqual([]);
+    await stage.pass(2 * MINUTE_MS);
+    expect(stage.sent).toHaveLength(1);
   });
 });
 

@@ -1,4 +1,5 @@
-import { type Clock, errorFields, type Log, messageOf } from '#base';
+import { z } from 'zod';
+import { type Clock, errorFields, type Journal, type Log, messageOf } from '#base';
 import type { ChainClient } from './chain-client.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
@@ -14,6 +15,8 @@ export interface ProbingOptions {
   readonly schedule: ProbeSchedule;
   readonly clock: Clock;
   readonly log: Log;
+  /** Keeps what was spent, so that a gateway that starts again and again stays within its limits too. */
+  readonly journal: () => Promise<Pick<Journal, 'read' | 'write'>>;
   /** For tests of when they are sent. */
   readonly transactions?: { readonly sign: typeof signProbe; readonly send: typeof sendProbe };
 }
@@ -65,6 +68,7 @@ interface Sent {
 interface State extends ProbingOptions {
   readonly transactions: NonNullable<ProbingOptions['transactions']>;
   readonly asked: Set<string>;
+  kept: Pick<Journal, 'read' | 'write'> | undefined;
   /** Of the last 24 hours. */
   sent: Sent[];
   /** Signed and sent, with an unknown outcome: it is settled before another takes the same coin. */
@@ -83,6 +87,7 @@ export function createProbing(options: ProbingOptions): Probing {
     transactions: { sign: signProbe, send: sendProbe },
     ...options,
     asked: new Set(),
+    kept: undefined,
     sent: [],
     pending: undefined,
     endedAtMs: undefined,
@@ -103,6 +108,7 @@ export function createProbing(options: ProbingOptions): Probing {
 }
 
 async function run(state: State, signal: AbortSignal): Promise<void> {
+  await recall(state);
   while (!signal.aborted) {
     const dueInMs = dueAtMs(state) - state.clock.monotonicMs();
     if (dueInMs <= 0) await probe(state, signal);
@@ -159,6 +165,56 @@ function recent(state: State): readonly Sent[] {
   return state.sent;
 }
 
+const Spending = z.array(
+  z.strictObject({
+    sentAtMs: z.int(),
+    wasAsked: z.boolean(),
+    mist: z
+      .string()
+      .regex(/^\d{1,20}$/)
+      .transform((mist) => BigInt(mist)),
+  }),
+);
+
+/** What earlier processes have sent within the last 24 hours. A journal that cannot be read counts as a day that is spent. */
+async function recall(state: State): Promise<void> {
+  const { clock, log } = state;
+  const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()];
+  try {
+    state.kept = await state.journal();
+    const kept = Spending.parse(state.kept.read('sent') ?? []);
+    state.sent = kept.map(({ sentAtMs, wasAsked, mist }) => ({
+      // A clock that was put back must not hold probes up for longer than a day.
+      atMs: monotonicMs - Math.max(nowMs - sentAtMs, 0),
+      wasAsked,
+      mist,
+    }));
+    const lastAtMs = state.sent.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
+    // A start is a good time for a probe, unless they follow one another.
+    if (lastAtMs > monotonicMs - RETRY_MS) state.endedAtMs = lastAtMs;
+  } catch (error) {
+    log.error('What was spent on probes cannot be read: none is sent for a day', {
+      event: 'chain.probe-failed',
+      ...errorFields(error),
+    });
+    state.failure = messageOf(error);
+    state.sent = [{ atMs: monotonicMs, wasAsked: false, mist: MOST_MIST_A_DAY }];
+  }
+}
+
+async function keepSpending(state: State): Promise<void> {
+  const { clock } = state;
+  const bootedAtMs = clock.nowMs() - clock.monotonicMs();
+  await state.kept?.write(
+    'sent',
+    recent(state).map(({ atMs, wasAsked, mist }) => ({
+      sentAtMs: Math.round(bootedAtMs + atMs),
+      wasAsked,
+      mist: mist.toString(),
+    })),
+  );
+}
+
 async function probe(state: State, signal: AbortSignal): Promise<void> {
   const recordIds = [...state.asked];
   state.asked.clear();
@@ -169,6 +225,8 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
     const sent = { atMs: state.clock.monotonicMs(), wasAsked, mist: PROBE_BUDGET_MIST };
     state.sent.push(sent);
     state.pending = { signed, sent };
+    // Before it is sent: what is not written down would be spent again after a crash.
+    await keepSpending(state);
     const isShown = (await settlePending(state, signal)) !== undefined;
     state.failure = isShown ? undefined : 'its coin was used by another transaction';
   } catch (error) {
@@ -193,6 +251,7 @@ async function settlePending(state: State, signal: AbortSignal): Promise<ProbeRe
   const result = await state.transactions.send(state, pending.signed, signal);
   state.pending = undefined;
   pending.sent.mist = result?.costMist ?? 0n;
+  await keepSpending(state);
   if (!result) return undefined;
   state.last = result;
   log.debug('A probe has shown the newest state of the chain', { digest: result.digest });

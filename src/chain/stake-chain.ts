@@ -27,7 +27,14 @@ import {
   stakeRequest,
   underTerms,
 } from './stake-requests.ts';
-import { carryOut, DEFAULT_GAS_BUDGETS, type GasBudgets, type Staker, settleEarlier } from './staker.ts';
+import {
+  carryOut,
+  DEFAULT_GAS_BUDGETS,
+  type GasBudgets,
+  type Staker,
+  settleEarlier,
+  VISIBLE_AFTER_MS,
+} from './staker.ts';
 import { openTransactionOutbox, type Purpose } from './transaction-outbox.ts';
 import type { Wallet } from './wallet.ts';
 
@@ -63,8 +70,6 @@ export interface WalletStakeChain extends StakeChain {
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
-/** Every honest endpoint shows an executed transaction within this time. */
-const VISIBLE_AFTER_MS = 10_000;
 /**
  * Reads and writes of one wallet's stake. Writes run one after the other. Which stake is good enough is not decided here:
  * the staking plugin judges it before a write, the contracts at the simulation.

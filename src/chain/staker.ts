@@ -30,6 +30,9 @@ export interface Staker {
   readonly settleForMs: number;
 }
 
+/** Every honest endpoint shows an executed transaction within this time. */
+export const VISIBLE_AFTER_MS = 10_000;
+
 /** So many attempts in one call fail only when another program uses the wallet's coins each time. */
 const MAX_ATTEMPTS = 5;
 

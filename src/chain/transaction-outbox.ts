@@ -58,6 +58,10 @@ export interface TransactionOutbox {
   send(purpose: Purpose, signed: SignedTransaction, signal?: AbortSignal): Promise<Settled>;
   /** The last receipt for a purpose. */
   receiptOf(purpose: Purpose): Receipt | undefined;
+  /** The receipts for all purposes of a kind, by their subjects. */
+  receiptsOf(
+    purposes: Omit<Purpose, 'subject'>,
+  ): ReadonlyArray<{ readonly subject: string; readonly receipt: Receipt }>;
 }
 
 export interface OutboxOptions {
@@ -119,9 +123,16 @@ export function openTransactionOutbox(options: OutboxOptions): TransactionOutbox
       await journal.write('pending', pending);
       return finish(outbox, pending, signal);
     },
-    receiptOf: (purpose) => {
-      const entry = journal.read(receiptKey(purpose));
-      return entry === undefined ? undefined : parsed(ReceiptEntry, entry, 'a receipt');
+    receiptOf: (purpose) => receiptAt(journal, receiptKey(purpose)),
+    receiptsOf: (purposes) => {
+      const prefix = receiptKey({ ...purposes, subject: '' });
+      return journal
+        .keys()
+        .filter((key) => key.startsWith(prefix))
+        .flatMap((key) => {
+          const receipt = receiptAt(journal, key);
+          return receipt ? [{ subject: key.slice(prefix.length), receipt }] : [];
+        });
     },
   };
 }
@@ -130,6 +141,11 @@ type Outbox = Pick<OutboxOptions, 'endpoints' | 'journal' | 'log' | 'retryForMs'
 
 function receiptKey({ kind, wallet, clusterId, subject }: Purpose): string {
   return `receipt/${clusterId}/${wallet}/${kind}/${subject}`;
+}
+
+function receiptAt(journal: Journal, key: string): Receipt | undefined {
+  const entry = journal.read(key);
+  return entry === undefined ? undefined : parsed(ReceiptEntry, entry, 'a receipt');
 }
 
 function pendingEntry(journal: Journal): Pending | undefined {

@@ -49,12 +49,10 @@ export async function readTyped<T>(
     signal,
   );
   if (!proofs) return facts;
+  const proving = proofs.proven(objects, source, signal);
   const elsewhere = (some: readonly string[]) =>
-    readElsewhere({ endpoints, proofs, clock }, { what, ids: some, source }, signal);
-  const [own, others] = await Promise.all([
-    proofs.proven(objects, source, signal),
-    isAskedOfAll ? elsewhere(ids) : [],
-  ]);
+    readElsewhere({ endpoints, proofs, clock }, { what, ids: some, source, after: proving }, signal);
+  const [own, others] = await Promise.all([proving, isAskedOfAll ? elsewhere(ids) : []]);
   const newest = newestOf([own, ...others]);
   const doubtful = ids.filter((id) => isDoubtful(read, factsOf(read, newest).get(id)));
   if (doubtful.length === 0) return factsOf(read, newest);
@@ -87,20 +85,27 @@ function isDoubtful<T>({ isStale }: TypedRead<T>, fact: T | undefined): boolean 
   return fact === undefined || isStale?.(fact) === true;
 }
 
+interface ReadElsewhere {
+  readonly what: string;
+  readonly ids: readonly string[];
+  /** It has been asked. */
+  readonly source: Endpoint;
+  /** The proofs of what it served. */
+  readonly after: Promise<unknown>;
+}
+
 /** What each of the other endpoints serves and proves of them, in time. */
 async function readElsewhere(
   { endpoints, proofs, clock }: Sources & { readonly proofs: ObjectProofs },
-  {
-    what,
-    ids,
-    source,
-  }: { readonly what: string; readonly ids: readonly string[]; readonly source: Endpoint },
+  { what, ids, source, after }: ReadElsewhere,
   signal?: AbortSignal,
 ): Promise<ReadonlyArray<ReadonlyMap<string, ReadObject>>> {
   if (endpoints.all.length < 2) return [];
   const shown: Array<ReadonlyMap<string, ReadObject>> = [];
   const asking = endpoints.aside(source.url, async (endpoint) => {
     const objects = await endpoint.call(what, (client, ended) => readObjects(client, ids, ended), signal);
+    // What several serve alike is proven once.
+    await after.catch(() => undefined);
     shown.push(await proofs.proven(objects, endpoint, signal));
   });
   const waited = new AbortController();

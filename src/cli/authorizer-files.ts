@@ -1,9 +1,9 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigurationError, messageOf } from '#base';
-import { authorizationFiles, MOST_BANNED_NAMES } from '#cluster';
-import { isNodeId } from '#domain';
+import { AUTHORIZATION_FILE, authorizationFiles, hasBannedNames } from '#cluster';
+import { isNodeId, MOST_BANNED_NAMES } from '#domain';
 import { AUTHORIZER_FILES, authorizerDirectory, parseBannedFile } from '#gateway';
 import { readBounded } from '#infrastructure';
 import type { GatewaySection } from './gateway-config.ts';
@@ -24,7 +24,8 @@ export interface AuthorizationSite {
 
 /**
  * The API server's files as the gateway's keys and bans ask for. Whatever the gateway's user wrote, the files are ones with
- * which an API server starts: certificates and keys that can be read and fit, names that Nodes can have, a bounded number.
+ * which an API server starts: certificates and keys that fit, encoded here anew so that no other text of theirs gets in;
+ * names that Nodes can have, a bounded number.
  * @throws `DAAS_GATEWAY_AUTHORIZER_FILE`
  */
 export async function authorizationFilesOf({ config, directory, isOldServer }: AuthorizationSite) {
@@ -34,35 +35,60 @@ export async function authorizationFilesOf({ config, directory, isOldServer }: A
     readSmall(path('serverCert')),
     readSmall(path('clientCert')),
     readSmall(path('clientKey')),
-    readSmall(path('banned'), '{"names":[]}'),
+    readBanned(path('banned'), directory),
   ]);
-  certificateIn(cert, path('serverCert'));
-  keyOf(certificateIn(clientCert, path('clientCert')), clientKey, path('clientKey'));
+  const client = certificateIn(clientCert, path('clientCert'));
   return authorizationFiles({
     directory,
-    webhook: { port: config.authorizer.port, cert, clientCert, clientKey },
+    webhook: {
+      port: config.authorizer.port,
+      cert: certificateIn(cert, path('serverCert')).toString(),
+      clientCert: client.toString(),
+      clientKey: keyOf(client, clientKey, path('clientKey')),
+    },
     bannedNames: bannedNamesIn(banned, path('banned')),
     hasCacheSwitches: !isOldServer,
   });
 }
 
+/** The list of banned names. Once the server refuses names, a list that is missing is not an empty one: that would lift all bans. */
+async function readBanned(path: string, directory: string): Promise<string> {
+  const inForce = await readSmall(join(directory, AUTHORIZATION_FILE), '');
+  const banned = await readSmall(path, hasBannedNames(inForce) ? '' : '{"names":[]}');
+  if (banned === '')
+    throw unusable(path, 'it is missing or empty, so it is not known which names are banned');
+  return banned;
+}
+
+/** The first certificate of the file, of the one kind that the gateway makes. */
 function certificateIn(pem: string, path: string): X509Certificate {
+  let certificate: X509Certificate;
   try {
-    return new X509Certificate(pem);
+    certificate = new X509Certificate(pem);
   } catch (cause) {
     throw unusable(path, 'it holds no certificate', cause);
   }
+  if (!isOnCurve(certificate.publicKey)) throw unusable(path, `its key is not one of ${curve}`);
+  return certificate;
 }
 
-function keyOf(certificate: X509Certificate, pem: string, path: string): void {
-  let fits = false;
+/** PKCS#8 PEM, as Node encodes it. */
+function keyOf(certificate: X509Certificate, pem: string, path: string): string {
+  let key: KeyObject;
   try {
-    fits = certificate.checkPrivateKey(createPrivateKey(pem));
+    key = createPrivateKey(pem);
   } catch (cause) {
     throw unusable(path, 'it holds no private key', cause);
   }
-  if (!fits) throw unusable(path, 'it is not the key of its certificate');
+  if (!isOnCurve(key)) throw unusable(path, `it is not a key of ${curve}`);
+  if (!certificate.checkPrivateKey(key)) throw unusable(path, 'it is not the key of its certificate');
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
 }
+
+/** `makeWebhookKey` */
+const curve = 'prime256v1';
+const isOnCurve = ({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean =>
+  asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === curve;
 
 /** What is no name of a Node is left out: it would become part of an expression. */
 function bannedNamesIn(text: string, path: string): readonly string[] {

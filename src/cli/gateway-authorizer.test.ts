@@ -127,6 +127,12 @@ describe('the files of an API server', () => {
     await expect(run('--once')).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUTHORIZER_FILE' });
   });
 
+  test('come after the fingerprints for the gateway, which are written whatever is wrong with its own files', async () => {
+    await writeFile(stateFile('banned.json'), 'no list');
+    await expect(run('--once')).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUTHORIZER_FILE' });
+    expect(await readdir(join(directory, 'run'))).toEqual(['server-certificates.json']);
+  });
+
   test('a gateway that has not started yet is named as the cause', async () => {
     await rm(join(directory, 'state'), { recursive: true });
     await expect(run('--once')).rejects.toMatchObject({

@@ -80,10 +80,11 @@ async function keepLooking(io: Io, site: Site, clock: Clock): Promise<void> {
 }
 
 async function look(io: Io, site: Site): Promise<void> {
+  // First: the gateway does not enforce without them, whatever is wrong with its files.
+  await writeFingerprints(io, site);
   await mkdir(site.directory, { recursive: true, mode: 0o700 });
   for (const { path, text } of await authorizationFilesOf(site))
     await writeIfChanged(io, site, { path, text, mode: 0o600 });
-  await writeFingerprints(io, site);
   await removeStale(site.directory);
 }
 

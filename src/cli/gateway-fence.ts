@@ -96,22 +96,44 @@ async function look(site: Site): Promise<void> {
   if (text === '') return;
   const nowMs = clock.monotonicMs();
   if (text === site.applied && nowMs - site.appliedAtMs < assertEveryMs) return;
-  const peers = peersIn(text, file);
-  const addresses = [...new Set(peers.map(({ address }) => address))].filter(
-    (address) => !spared.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'),
-  );
+  const orders = ordersIn(text, file);
+  const isSpared = ({ address }: { readonly address: string }) =>
+    spared.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  const addresses = [
+    ...new Set(orders.peers.filter((peer) => !isSpared(peer)).map(({ address }) => address)),
+  ];
   await fence.apply({ addresses });
-  if (text !== site.applied)
-    io.step(
-      `fenced ${addresses.length} addresses`,
-      peers.map(({ nodeId, address }) => `${nodeId} ${address}`).join(', '),
-    );
+  if (text !== site.applied) report(io, orders, { addresses, isSpared });
   site.applied = text;
   site.appliedAtMs = nowMs;
 }
 
+/** What is fenced, and what of banned nodes is not, and why. */
+function report(
+  io: Io,
+  { peers, shared, unusable }: ReturnType<typeof ordersIn>,
+  {
+    addresses,
+    isSpared,
+  }: {
+    readonly addresses: readonly string[];
+    readonly isSpared: (peer: { readonly address: string }) => boolean;
+  },
+): void {
+  const words = ({ nodeId, address }: { readonly nodeId: string; readonly address: string }) =>
+    `${nodeId} ${address}`;
+  const fenced = peers.filter((peer) => !isSpared(peer));
+  io.step(`fenced ${addresses.length} addresses`, fenced.map(words).join(', '));
+  const open = [
+    ...peers.filter(isSpared).map((peer) => `${words(peer)} (spared here)`),
+    ...shared.map((peer) => `${words(peer)} (${peer.sharedWith} has it too)`),
+  ];
+  if (open.length > 0) io.step(`left ${open.length} addresses of banned nodes open`, open.join(', '));
+  if (unusable > 0) io.warn(`${unusable} entries of the gateway's list are no addresses: left out`);
+}
+
 /** The gateway's user wrote it: nothing of it may become part of a rule but addresses. */
-function peersIn(text: string, file: string) {
+function ordersIn(text: string, file: string) {
   try {
     return parseFenceFile(text);
   } catch (cause) {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type Clock, isSingleExecutable, type Log, systemClock } from '#base';
 import {
   createChainClient,
@@ -11,6 +12,7 @@ import { openKubernetes, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
+import { openJournal } from '#infrastructure';
 import { type Token, token } from '#plugin';
 import { type ProbeSettings, probeFigures } from './chain-probe.ts';
 import { proofsOf } from './chain-trust.ts';
@@ -41,6 +43,8 @@ const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
 const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
+/** Makes evidence of what the gateway runs. */
+export const GatewayEvidenceDesk: Token<GatewayOptions['evidence']> = token('gateway/evidence');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -76,7 +80,8 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProofFailure, (parts) => () => parts.get(proofs).proofStore.failure())
     .register(GatewayProbing, (parts) => {
       const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog).child({ part: 'probe' })];
-      return probe && createProbing({ client: parts.get(client), ...probe, clock, log });
+      const journal = () => openJournal(join(config.stateDir, 'probes.json'));
+      return probe && createProbing({ client: parts.get(client), ...probe, clock, log, journal });
     })
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {
@@ -95,6 +100,11 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
     .register(GatewayTenants, () => tenantsOf(config))
+    .register(GatewayEvidenceDesk, async (parts) => {
+      const { openGatewayEvidence } = await import('./gateway-evidence.ts');
+      const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
+      return openGatewayEvidence({ config, chainId: deployment.chainId, nowMs: () => clock.nowMs(), log });
+    })
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
         kubeconfig: { path: config.kubeconfig, isPrivate: true },
@@ -155,6 +165,7 @@ export async function gatewayOptions(
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
     tenants: await parts.open(GatewayTenants),
+    evidence: await parts.open(GatewayEvidenceDesk),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),
   };

@@ -13,7 +13,14 @@ import {
 } from './gateway-config.ts';
 import { ensureGatewayKeys, type GatewayKeys } from './gateway-keys.ts';
 import { type Io, notConfirmed, table } from './io.ts';
-import { differingFiles, placeOf, type ServerFile, serverFiles } from './server-files.ts';
+import {
+  differingFiles,
+  placeOf,
+  type ServerFile,
+  type ServerProgram,
+  serverFiles,
+  serverProgram,
+} from './server-files.ts';
 import {
   printServerFiles,
   putServerFiles,
@@ -63,7 +70,10 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   refuseConflicts(config, flags);
   const place = placeOf(flags);
   if (flags.serverFiles) await refuseServerFiles(config, place);
-  if (flags.print) return printServerFiles(io, await serverFiles(config, place, 'full'));
+  // Before anything is changed: others may be able to change this program.
+  const program = flags.serverFiles ? await serverProgram(settings.file) : undefined;
+  if (flags.print && program)
+    return printServerFiles(io, await serverFiles({ config, place, program, support: 'full' }));
   const options: ClusterOptions = {
     kubeconfig: { path: flags.adminKubeconfig },
     ordinaryNames: flags.ordinary ?? [],
@@ -71,7 +81,7 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
     allowUnboundNames: config.allowUnboundNames,
     tenants: tenantTerms(config.tenants),
   };
-  const plan = await planSetup({ config, options, flags });
+  const plan = await planSetup({ config, options, flags, program });
   for (const shortcoming of plan.cluster.shortcomings) io.warn(shortcoming);
   for (const { subject, why } of plan.cluster.forgers)
     io.warn(
@@ -88,7 +98,7 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   const done = await setupCluster(options);
   for (const change of done.changes) io.step(`${change.action} ${change.what}`, change.why);
   await writeKubeconfigs(io, config, done);
-  if (flags.serverFiles) await putServerFiles(io, { config, place, support: done.authorizerSupport });
+  if (program) await putServerFiles(io, { config, place, program, support: done.authorizerSupport });
   showResult(io, { config, keys, done, endpoint: settings.value.chain.endpoints[0] });
 }
 
@@ -165,10 +175,13 @@ async function planSetup({
   config,
   options,
   flags,
+  program,
 }: {
   readonly config: GatewaySection;
   readonly options: ClusterOptions;
   readonly flags: SetupFlags;
+  /** `undefined`: not this server's files. */
+  readonly program: ServerProgram | undefined;
 }): Promise<SetupPlan> {
   const { certFile, keyFile, signingKeyFile } = keyFilesOf(config.tls);
   const place = placeOf(flags);
@@ -182,8 +195,8 @@ async function planSetup({
   return {
     cluster,
     missingFiles: await missingFiles(config.tenants.enabled ? [...files, config.tenants.kubeconfig] : files),
-    serverFiles: flags.serverFiles
-      ? await differingFiles(await serverFiles(config, place, supportedBy(cluster)))
+    serverFiles: program
+      ? await differingFiles(await serverFiles({ config, place, program, support: supportedBy(cluster) }))
       : [],
     authorizerProblems: isAsked ? authorizerProblems(cluster.servers, config.authorizer.mode) : [],
   };

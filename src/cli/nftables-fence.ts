@@ -94,8 +94,10 @@ async function readCounters(): Promise<readonly FenceCounter[]> {
 
 /** The fence holds without it: what is left of a connection just gets no packets any more. */
 async function endSockets(address: string, ports: readonly number[]): Promise<void> {
+  // ss takes what follows the last colon for a port.
+  const peer = isIPv6(address) ? `[${address}]` : address;
   for (const port of ports)
-    await run('ss', ['-K', 'dst', address, 'sport', '=', `:${port}`]).catch(() => undefined);
+    await run('ss', ['-K', 'dst', peer, 'sport', '=', `:${port}`]).catch(() => undefined);
 }
 
 const nft = (script: string) => run('nft', ['-f', '-'], script);

@@ -8,6 +8,7 @@ import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import { units } from '#install';
 import { authorizationFilesOf, isWebhookKubeconfig } from './authorizer-files.ts';
 import type { GatewaySection } from './gateway-config.ts';
+import { programPath } from './install-program.ts';
 
 /** Where a k3s server keeps what it reads. */
 export interface ServerPlace {
@@ -17,19 +18,36 @@ export interface ServerPlace {
   readonly k3sDataDir: string;
   /** `/etc/systemd/system`: where it is missing, no unit is written. */
   readonly unitDir: string;
-  /** The gateway's configuration, if it was named. */
-  readonly configFile: string | undefined;
 }
 
 /** As the flags of `gateway setup` name it. */
-export const placeOf = (
-  flags: Omit<ServerPlace, 'configFile'> & { readonly config?: string },
-): ServerPlace => ({
-  k3sConfigDir: flags.k3sConfigDir,
-  k3sDataDir: flags.k3sDataDir,
-  unitDir: flags.unitDir,
-  configFile: flags.config === undefined ? undefined : resolve(flags.config),
+export const placeOf = ({ k3sConfigDir, k3sDataDir, unitDir }: ServerPlace): ServerPlace => ({
+  k3sConfigDir,
+  k3sDataDir,
+  unitDir,
 });
+
+/** What the unit of the helper runs. */
+export interface ServerProgram {
+  readonly program: string;
+  /** The gateway's configuration, as it was found: the unit runs in another directory, with other variables. */
+  readonly configFile: string | undefined;
+}
+
+/** @throws `DAAS_FILE_UNTRUSTED` where others than root can change what root would run at each boot. */
+export async function serverProgram(configFile: string | undefined): Promise<ServerProgram> {
+  return {
+    program: await programPath(dirname(units.DEFAULT_PROGRAM)),
+    configFile: configFile === undefined ? undefined : resolve(configFile),
+  };
+}
+
+export interface ServerSetup {
+  readonly config: GatewaySection;
+  readonly place: ServerPlace;
+  readonly program: ServerProgram;
+  readonly support: 'cached' | 'full';
+}
 
 /** A file of the server, as it is to be. */
 export interface ServerFile {
@@ -52,15 +70,16 @@ export const authorizationFile = (place: Pick<ServerPlace, 'k3sDataDir'>): strin
  * starts in between finds everything, or nothing.
  * @throws `DAAS_SERVER_FILES_REFUSED` where this is no k3s server, not root asks, or its settings exclude ours.
  */
-export async function serverFiles(
-  config: GatewaySection,
-  place: ServerPlace,
-  support: 'cached' | 'full',
-): Promise<readonly ServerFile[]> {
+export async function serverFiles({
+  config,
+  place,
+  program,
+  support,
+}: ServerSetup): Promise<readonly ServerFile[]> {
   await refuseConflicts(place);
   const directory = authorizationDirectory(place);
   return [
-    ...(await authorizationPart(config, place, support)),
+    ...(await authorizationPart({ config, place, support })),
     {
       path: join(place.k3sConfigDir, SERVER_DROP_IN),
       text: serverDropIn(directory),
@@ -73,11 +92,11 @@ export async function serverFiles(
           {
             path: unitPath(place),
             text: units.authorizerUnit({
+              ...program,
               directory,
               certificates: join(place.k3sDataDir, 'agent'),
               fingerprintsFile: config.authorizer.serverCertificates,
               gatewayFiles: authorizerDirectory(config),
-              configFile: place.configFile,
               isOldServer: support === 'cached',
             }),
             mode: 0o644,
@@ -91,11 +110,11 @@ export async function serverFiles(
 
 const unitPath = ({ unitDir }: ServerPlace) => join(unitDir, `${units.AUTHORIZER_UNIT}.service`);
 
-async function authorizationPart(
-  config: GatewaySection,
-  place: ServerPlace,
-  support: 'cached' | 'full',
-): Promise<readonly ServerFile[]> {
+async function authorizationPart({
+  config,
+  place,
+  support,
+}: Omit<ServerSetup, 'program'>): Promise<readonly ServerFile[]> {
   const why = 'whom the API server asks, and which names it refuses by itself';
   const key = join(authorizerDirectory(config), AUTHORIZER_FILES.clientKey);
   const directory = authorizationDirectory(place);

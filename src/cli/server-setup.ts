@@ -11,6 +11,7 @@ import {
   removeServerFiles,
   type ServerFile,
   type ServerPlace,
+  type ServerSetup,
   serverFiles,
   writeServerFiles,
 } from './server-files.ts';
@@ -49,18 +50,13 @@ export function printServerFiles(io: Io, files: readonly ServerFile[]): void {
 export async function putServerFiles(
   io: Io,
   {
-    config,
-    place,
     support,
-  }: {
-    readonly config: GatewaySection;
-    readonly place: ServerPlace;
-    readonly support: SetupResult['authorizerSupport'];
-  },
+    ...setup
+  }: Omit<ServerSetup, 'support'> & { readonly support: SetupResult['authorizerSupport'] },
 ): Promise<void> {
   if (support === 'none') return;
-  await ensureWebhookKeys(config);
-  const written = await writeServerFiles(await serverFiles(config, place, support));
+  await ensureWebhookKeys(setup.config);
+  const written = await writeServerFiles(await serverFiles({ ...setup, support }));
   for (const path of written) io.step('wrote a file of the server', path);
   if (written.length === 0) return;
   io.note(

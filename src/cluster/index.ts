@@ -2,7 +2,7 @@ export {
   AUTHORIZATION_FILE,
   type AuthorizationOptions,
   authorizationFiles,
-  MOST_BANNED_NAMES,
+  hasBannedNames,
   NOWHERE_FILE,
 } from './authorization-configuration.ts';
 export type { ServerAuthorization } from './authorization-proof.ts';

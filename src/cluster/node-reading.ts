@@ -16,6 +16,9 @@ export function kubernetesNodeOf(node: V1Node): KubernetesNode {
     staker: idOfBase58(node.metadata?.labels?.[NODE_OWNER] ?? ''),
     createdAtMs: timeOf(node.metadata?.creationTimestamp) ?? 0,
     readyChangedAtMs: timeOf(ready?.lastTransitionTime),
+    addresses: (node.status?.addresses ?? [])
+      .filter(({ type }) => type === 'InternalIP' || type === 'ExternalIP')
+      .map(({ address }) => address),
     bootId: node.status?.nodeInfo?.bootID || undefined,
     isUnschedulable: node.spec?.unschedulable === true,
     cordonedFor: node.spec?.taints?.find(({ key }) => key === CORDON_TAINT)?.value,

@@ -116,6 +116,8 @@ export interface KubernetesNode {
   /** When the Ready condition last changed. */
   readonly readyChangedAtMs: number | undefined;
   readonly isUnschedulable: boolean;
+  /** `status.addresses` of the types InternalIP and ExternalIP: the kubelet's word. */
+  readonly addresses: readonly string[];
   /** `status.nodeInfo.bootID`: the kubelet's word. */
   readonly bootId: string | undefined;
   /** Reason of the taint `k3s-daas.io/held`, if the Node carries it. */

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { KubernetesNode, VouchTable } from '#domain';
 import { settled } from '#testing';
-import { bannedNames } from './authorizer-files.ts';
+import { bannedNames, namesForServers } from './authorizer-files.ts';
 import { nodeAccessOf, obstaclesToEnforcing } from './authorizer-rules.ts';
 import { staker } from './members.fixture.ts';
 import { CERTIFICATE_LIFE_MS } from './name-history.ts';
@@ -73,6 +73,19 @@ test('banned names stand as long as a certificate can live, unless the node is a
   ];
   const workerOf = (nodeId: string) => (nodeId === 'in' ? aWorker({ nodeId }) : undefined);
   expect(bannedNames(bans, workerOf, CERTIFICATE_LIFE_MS)).toEqual(['a', 'b']);
+});
+
+test('of more banned names than a server takes the latest are written, whose certificates live longest', () => {
+  const bans = Array.from({ length: 10_002 }, (_, index) => ({
+    subject: 'node_id' as const,
+    value: `worker-${index}`,
+    reason: 'slashed',
+    sinceMs: 10_002 - index,
+    recordId: undefined,
+  }));
+  const { names, leftOut } = namesForServers(bannedNames(bans, () => undefined, 10_002));
+  expect([names.length, leftOut, names.at(-1)]).toEqual([10_000, 2, 'worker-0']);
+  expect(names).not.toContain('worker-10001');
 });
 
 describe('a gateway with an authorizer', () => {
@@ -151,7 +164,12 @@ describe('a gateway with an authorizer', () => {
     await settled(60);
     await until(world, async () => (await ask(world, 'worker-1')).includes('k3s-daas/node-out worker-1'));
     const banned = join(world.config.stateDir, 'authorizer', 'banned.json');
-    await until(world, async () => (await readFile(banned, 'utf8')) === '{"names":["worker-1"]}\n');
+    const isWritten = async () =>
+      (await readFile(banned, 'utf8').catch(() => '')) === '{"names":["worker-1"]}\n';
+    await until(world, isWritten);
+    // The helpers of the servers would wait for it.
+    await rm(banned);
+    await until(world, isWritten);
   }, 60_000);
 
   test('does not enforce before every Ready Node is vouched for, says which is not, and does not fall back later', async () => {

@@ -6,9 +6,16 @@ import {
   createAuthorizer,
 } from '#authorizer';
 import { type Clock, errorFields, type Log, systemClock } from '#base';
-import type { VouchTable } from '#domain';
+import { MOST_BANNED_NAMES, type VouchTable } from '#domain';
 import type { Audit } from './audit.ts';
-import { bannedNames, serverFingerprints, webhookTls, writeBannedFile } from './authorizer-files.ts';
+import {
+  bannedNames,
+  hasBannedFile,
+  namesForServers,
+  serverFingerprints,
+  webhookTls,
+  writeBannedFile,
+} from './authorizer-files.ts';
 import { nodeAccessOf, obstaclesToEnforcing, rulesOf } from './authorizer-rules.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -52,6 +59,8 @@ interface Feed extends AuthorizerFeedOptions {
   fingerprints: readonly string[];
   lastRules: string;
   lastBanned: string | undefined;
+  /** Banned names that the servers are not given: they would be too many. */
+  leftOut: number;
 }
 
 const tickMs = 1_000;
@@ -92,6 +101,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
     fingerprints: [],
     lastRules: '',
     lastBanned: undefined,
+    leftOut: 0,
   };
   registry.onWorkerChange((before, after) => changed(feed, (after ?? before)?.nodeId ?? ''));
   return {
@@ -160,12 +170,36 @@ async function look(feed: Feed): Promise<void> {
     feed.lastRules = text;
     authorizer.setRules(rules);
   }
-  const banned = bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs());
-  const bannedText = banned.join(' ');
-  if (bannedText === feed.lastBanned) return;
-  await writeBannedFile(config, banned);
-  feed.lastBanned = bannedText;
+  await tellBanned(
+    feed,
+    bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs()),
+  );
 }
+
+async function tellBanned(feed: Feed, banned: readonly string[]): Promise<void> {
+  const { config } = feed;
+  const { names, leftOut } = namesForServers(banned);
+  noteLeftOut(feed, leftOut);
+  const text = names.join(' ');
+  // Somebody may have removed it: no server takes a missing list for an empty one, and none would follow.
+  if (text === feed.lastBanned && (await hasBannedFile(config))) return;
+  await writeBannedFile(config, names);
+  feed.lastBanned = text;
+}
+
+function noteLeftOut(feed: Feed, leftOut: number): void {
+  const isNew = leftOut > 0 && feed.leftOut === 0;
+  feed.leftOut = leftOut;
+  if (!isNew) return;
+  feed.audit.record('bans.left_out', { count: leftOut, most: MOST_BANNED_NAMES });
+  feed.log.error('More names are banned than the servers refuse by themselves', {
+    event: 'authorizer.bans-left-out',
+    detail: leftOutText(leftOut),
+  });
+}
+
+const leftOutText = (count: number) =>
+  `the ${count} names that were banned first are refused only while a gateway runs: a server takes ${MOST_BANNED_NAMES}`;
 
 /**
  * Enforcing begins when nothing speaks against it, and does not end by what comes later: a Node without a vouched
@@ -196,13 +230,15 @@ async function mayEnforce(feed: Feed): Promise<boolean> {
   return true;
 }
 
-function statusOf({ authorizer, config, obstacles }: Feed): { isOk: boolean; detail: string } {
+function statusOf({ authorizer, config, obstacles, leftOut }: Feed): { isOk: boolean; detail: string } {
   const failure = authorizer.failure();
   if (failure !== undefined) return { isOk: false, detail: failure };
   const [obstacle] = obstacles;
   if (obstacle !== undefined)
     return { isOk: false, detail: `observes, and cannot enforce yet: ${obstacles.join('; ')}` };
-  return { isOk: true, detail: config.authorizer.mode === 'enforce' ? 'enforces' : 'observes' };
+  const state = config.authorizer.mode === 'enforce' ? 'enforces' : 'observes';
+  // Said, and no reason to take the gateway out of service: it refuses them all.
+  return { isOk: true, detail: leftOut === 0 ? state : `${state}; ${leftOutText(leftOut)}` };
 }
 
 function noteDenials(

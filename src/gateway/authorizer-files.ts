@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeWebhookKey, type WebhookTls } from '#authorizer';
+import { MOST_BANNED_NAMES } from '#domain';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 import type { Ban } from './bans.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -56,16 +57,30 @@ export async function writeBannedFile(
   await replaceFile(join(authorizerDirectory(config), AUTHORIZER_FILES.banned), text, 0o644);
 }
 
-/** The names of banned nodes whose certificates can still live, sorted. A worker that is admitted again is not one. */
+/** The names of banned nodes whose certificates can still live, the latest ban last. A worker that is admitted again is not one. */
 export function bannedNames(
   bans: Iterable<Ban>,
   workerOf: (nodeId: string) => Worker | undefined,
   nowMs: number,
 ): readonly string[] {
-  const names = [...bans].flatMap(({ subject, value, sinceMs }) =>
-    subject === 'node_id' && sinceMs + CERTIFICATE_LIFE_MS > nowMs ? [value] : [],
-  );
-  return names.filter((name) => !isIn(workerOf(name))).sort();
+  return [...bans]
+    .filter(({ subject, sinceMs }) => subject === 'node_id' && sinceMs + CERTIFICATE_LIFE_MS > nowMs)
+    .filter(({ value }) => !isIn(workerOf(value)))
+    .sort((one, other) => one.sinceMs - other.sinceMs || (one.value < other.value ? -1 : 1))
+    .map(({ value }) => value);
+}
+
+/** What is written for the servers: the names that were banned last, since the certificates of the others expire first. */
+export function namesForServers(banned: readonly string[]): {
+  readonly names: readonly string[];
+  readonly leftOut: number;
+} {
+  const names = banned.slice(-MOST_BANNED_NAMES);
+  return { names, leftOut: banned.length - names.length };
+}
+
+export function hasBannedFile(config: Pick<RunnableGatewayConfig, 'stateDir'>): Promise<boolean> {
+  return exists(join(authorizerDirectory(config), AUTHORIZER_FILES.banned));
 }
 
 const isIn = (worker: Worker | undefined): boolean =>

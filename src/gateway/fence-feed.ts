@@ -1,24 +1,46 @@
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { type Clock, errorFields, type Log } from '#base';
+import { isOperatorsName } from '#domain';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 import type { Audit } from './audit.ts';
 import { bannedNames } from './authorizer-files.ts';
+import { banKey } from './bans.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { type FencedPeer, fenceFile, fenceText, MOST_FENCED_PEERS, parseFenceFile } from './fence-file.ts';
+import { type FenceOrders, fenceFile, fenceText, noFence, parseFenceFile } from './fence-file.ts';
+import { peerAddress } from './peer-address.ts';
+import { peerKey, peersToFence } from './peers-to-fence.ts';
+import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
 import type { TokenUsage } from './token-usage.ts';
 import { isAdmitted } from './worker.ts';
 
 export interface FenceFeedOptions {
-  readonly config: Pick<RunnableGatewayConfig, 'stateDir'>;
-  readonly registry: Pick<Registry, 'bans' | 'worker' | 'workers'>;
-  readonly usage: Pick<TokenUsage, 'of'>;
+  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'server'>;
+  readonly registry: Pick<Registry, 'bans' | 'worker' | 'onBanChange' | 'onWorkerChange'>;
+  readonly reconciler: Pick<Reconciler, 'nodes' | 'names'>;
+  readonly usage: Pick<TokenUsage, 'peersOf' | 'usersOf' | 'onNewPeer'>;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of this machine. */
+  readonly ownAddresses?: () => readonly string[];
 }
 
-const lookEveryMs = 1_000;
+interface Feed extends FenceFeedOptions {
+  readonly path: string;
+  orders: FenceOrders;
+  /** Addresses of `orders.peers`. */
+  fenced: ReadonlySet<string>;
+  /** Something that the fence depends on has changed. */
+  isDue: boolean;
+  lookedAtMs: number;
+}
+
+const tickMs = 1_000;
+/** What nobody reports: uses that are an hour old, bans whose certificates have expired, Nodes with another address. */
+const lookEveryMs = 60_000;
 
 /**
  * Keeps the file that names the peers of banned nodes: addresses of sockets that the kernel has accepted for the gateway and
@@ -28,78 +50,121 @@ export async function followFence(options: FenceFeedOptions, signal: AbortSignal
   const { config, clock, log } = options;
   const path = fenceFile(config);
   makeTrustedDirectory(dirname(path), { what: 'the directory of the fence', origin: 'gateway.stateDir' });
-  // A gateway that has restarted knows no addresses, and those from before count on.
-  let peers = await earlierPeers(path, log);
+  const orders = await earlierOrders(path, log);
+  const fenced = new Set<string>();
+  const feed: Feed = { ...options, path, orders, fenced, isDue: true, lookedAtMs: clock.monotonicMs() };
+  setOrders(feed, orders);
+  watchChanges(feed);
   while (!signal.aborted) {
-    try {
-      peers = await look(options, path, peers);
-    } catch (error) {
-      log.warn('The peers of banned nodes could not be written', errorFields(error));
+    const nowMs = clock.monotonicMs();
+    if (feed.isDue || nowMs - feed.lookedAtMs >= lookEveryMs) {
+      feed.isDue = false;
+      feed.lookedAtMs = nowMs;
+      await look(feed).catch((error: unknown) => {
+        feed.isDue = true;
+        log.warn('The peers of banned nodes could not be written', errorFields(error));
+      });
     }
-    await clock.sleep(lookEveryMs, signal).catch(() => undefined);
+    await clock.sleep(tickMs, signal).catch(() => undefined);
   }
 }
 
-async function look(
-  { registry, usage, audit, clock }: FenceFeedOptions,
-  path: string,
-  before: readonly FencedPeer[],
-): Promise<readonly FencedPeer[]> {
-  const banned = bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs());
-  if (banned.length === 0 && before.length === 0) return before;
-  const addressesOf = (nodeId: string) => usage.of(nodeId).addresses;
-  const live = new Set(
-    registry
-      .workers()
-      .filter(isAdmitted)
-      .flatMap(({ nodeId }) => addressesOf(nodeId)),
-  );
-  const { peers, shared } = peersToFence({ banned, before, addressesOf, live });
-  const text = fenceText(peers);
-  if (text === fenceText(before)) return before;
-  await replaceFile(path, text, 0o644);
-  const known = new Set(before.map(keyOf));
-  for (const peer of peers)
-    if (!known.has(keyOf(peer))) audit.record('fence.peer', { node_id: peer.nodeId, address: peer.address });
-  for (const peer of shared) audit.record('fence.shared', { node_id: peer.nodeId, address: peer.address });
-  return peers;
+function setOrders(feed: Feed, orders: FenceOrders): void {
+  feed.orders = orders;
+  feed.fenced = new Set(orders.peers.map(({ address }) => address));
 }
 
-const keyOf = ({ nodeId, address }: FencedPeer) => `${nodeId} ${address}`;
+/** Marks a look as due: each report costs the same, however many workers there are. */
+function watchChanges(feed: Feed): void {
+  const { registry, usage } = feed;
+  const isBanned = (nodeId: string) => registry.bans().has(banKey({ subject: 'node_id', value: nodeId }));
+  const concern = (nodeId: string, peers: readonly string[]) => {
+    if (isBanned(nodeId) || peers.some((peer) => feed.fenced.has(peer))) feed.isDue = true;
+  };
+  registry.onBanChange(() => {
+    feed.isDue = true;
+  });
+  registry.onWorkerChange((before, after) => {
+    const nodeId = (after ?? before)?.nodeId ?? '';
+    concern(nodeId, usage.peersOf(nodeId));
+  });
+  usage.onNewPeer((nodeId, peer) => concern(nodeId, [peer]));
+}
+
+async function look(feed: Feed): Promise<void> {
+  const { path, registry, usage, audit, clock, orders: before } = feed;
+  const banned = bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs());
+  if (banned.length === 0 && before.peers.length + before.shared.length === 0) return;
+  const operators = operatorsAddresses(feed, new Set(banned));
+  // Before the Nodes are read, an address of the operator's could be among the new ones.
+  if (!operators && banned.length > 0) {
+    feed.isDue = true;
+    return;
+  }
+  const sharerOf = (address: string) => {
+    const nodeId = usage.usersOf(address).find((one) => isLive(feed, one));
+    return nodeId === undefined ? operators?.get(address) : `node ${nodeId}`;
+  };
+  const orders = peersToFence({ banned, before, peersOf: (nodeId) => usage.peersOf(nodeId), sharerOf });
+  const text = fenceText(orders);
+  if (text === fenceText(before)) return;
+  // Before it is written: an admitted node that comes meanwhile makes another look due.
+  setOrders(feed, orders);
+  try {
+    await replaceFile(path, text, 0o644);
+  } catch (error) {
+    setOrders(feed, before);
+    throw error;
+  }
+  recordChange(audit, before, orders);
+}
+
+function isLive({ registry }: Feed, nodeId: string): boolean {
+  const worker = registry.worker(nodeId);
+  return worker !== undefined && isAdmitted(worker);
+}
 
 /**
- * Which peers to keep out: those of the banned names, known before or seen within the hour. An address from which an admitted
- * node connects too is left open, since the fence cannot tell two machines behind one NAT apart. Pure.
+ * Addresses of Nodes without a stake and of the servers, as far as the gateway knows them, with who has them; `undefined`: not
+ * read yet. What a staked Node says of itself does not count: it could have a slashed one spared.
  */
-export function peersToFence({
-  banned,
-  before,
-  addressesOf,
-  live,
-}: {
-  readonly banned: readonly string[];
-  readonly before: readonly FencedPeer[];
-  readonly addressesOf: (nodeId: string) => readonly string[];
-  readonly live: ReadonlySet<string>;
-}): { readonly peers: readonly FencedPeer[]; readonly shared: readonly FencedPeer[] } {
-  const names = new Set(banned);
-  const kept = before.filter(({ nodeId }) => names.has(nodeId));
-  const seen = banned.flatMap((nodeId) =>
-    addressesOf(nodeId).map((address) => ({ nodeId, address: plainAddress(address) })),
-  );
-  const all = [...new Map([...kept, ...seen].map((peer) => [keyOf(peer), peer])).values()];
-  const isShared = ({ address }: FencedPeer) => live.has(address) || live.has(`::ffff:${address}`);
-  return {
-    // The latest, where there are too many.
-    peers: all.filter((peer) => !isShared(peer)).slice(-MOST_FENCED_PEERS),
-    shared: all.filter(isShared),
+function operatorsAddresses(
+  { config, reconciler, ownAddresses = addressesOfThisMachine }: Feed,
+  banned: ReadonlySet<string>,
+): ReadonlyMap<string, string> | undefined {
+  const [nodes, names] = [reconciler.nodes(), reconciler.names()];
+  if (!nodes || !names) return undefined;
+  const known = new Map<string, string>();
+  const add = (given: string, who: string) => {
+    const address = peerAddress(given);
+    if (address !== undefined) known.set(address, who);
   };
+  for (const { name, addresses } of nodes.values())
+    if (isOperatorsName(names.get(name)) && !banned.has(name))
+      for (const address of addresses) add(address, `node ${name}`);
+  for (const address of ownAddresses()) add(address, 'the gateway');
+  const host = new URL(config.server).hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) !== 0) add(host, 'gateway.server');
+  return known;
 }
 
-/** A listener for both families calls an IPv4 peer `::ffff:192.0.2.1`; the firewall does not. */
-const plainAddress = (address: string) => address.replace(/^::ffff:(?=\d+\.)/, '');
+const addressesOfThisMachine = (): readonly string[] =>
+  Object.values(networkInterfaces()).flatMap((one) => (one ?? []).map(({ address }) => address));
 
-async function earlierPeers(path: string, log: Log): Promise<readonly FencedPeer[]> {
+function recordChange(audit: Pick<Audit, 'record'>, before: FenceOrders, after: FenceOrders): void {
+  const [fenced, shared] = [before.peers, before.shared].map((peers) => new Set(peers.map(peerKey)));
+  for (const peer of after.peers)
+    if (!fenced?.has(peerKey(peer)))
+      audit.record('fence.peer', { node_id: peer.nodeId, address: peer.address });
+  for (const peer of after.shared)
+    if (!shared?.has(peerKey(peer))) {
+      const { nodeId, address, sharedWith } = peer;
+      audit.record('fence.shared', { node_id: nodeId, address, shared_with: sharedWith });
+    }
+}
+
+/** A gateway that has restarted knows no addresses, and those from before count on. */
+async function earlierOrders(path: string, log: Log): Promise<FenceOrders> {
   try {
     return parseFenceFile(
       await readTrustedText(path, { what: 'the peers of banned nodes', origin: 'gateway.stateDir' }),
@@ -107,6 +172,6 @@ async function earlierPeers(path: string, log: Log): Promise<readonly FencedPeer
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
       log.warn('The peers of banned nodes from before cannot be read', errorFields(error));
-    return [];
+    return noFence;
   }
 }

@@ -3,6 +3,7 @@ import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
 import type { ChainReader, ChangeFollower, KubernetesPort, TenantKeeper, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
+import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { isShutOut } from './bans.ts';
 import type { ChainProbe } from './chain-probe.ts';
@@ -58,6 +59,8 @@ export interface GatewayOptions {
   readonly tenants?: (Pick<TenantDeskOptions, 'roleOf'> & { readonly keeper: TenantKeeper }) | undefined;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
+  /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */
+  readonly evidence?: EvidenceDesk | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */

@@ -167,7 +167,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
     ...(options.config.fence === 'off'
       ? []
-      : [followFence({ config: options.config, ...records, clock, log }, stop.signal)]),
+      : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
     ...(options.probe ? [options.probe.run(stop.signal)] : []),
     ...(options.tenants ? [tenantRounds(options, options.tenants, records).run(stop.signal)] : []),
   ];
@@ -257,8 +257,8 @@ async function listenForTokenReviews({
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, stop } = begun;
   const { config, clock, log } = options;
-  const { takeProof } = options;
-  const own = { config, tls, tokenHead, takeProof, clock, log, signal: stop.signal };
+  const { takeProof, evidence } = options;
+  const own = { config, tls, tokenHead, takeProof, evidence, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   life.defer('the public port', () => publicServer.close());
   await publicServer.app.ready();

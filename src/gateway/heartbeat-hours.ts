@@ -14,6 +14,8 @@ export interface HeartbeatUse {
   readonly incarnation: number;
   readonly sequence: number;
   readonly address: string;
+  /** `ProvenRequest.peer` */
+  readonly peer: string | undefined;
   readonly requestId: string;
   readonly path: string;
 }

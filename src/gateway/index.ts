@@ -7,7 +7,7 @@ export {
 } from './authorizer-files.ts';
 export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
-export { type FencedPeer, fenceFile, MOST_FENCED_PEERS, parseFenceFile } from './fence-file.ts';
+export { type FenceOrders, fenceFile, MOST_FENCED_PEERS, parseFenceFile } from './fence-file.ts';
 export { type RunningGateway, startGateway } from './gateway.ts';
 export type { GatewayOptions } from './gateway-parts.ts';
 export {

@@ -27,6 +27,7 @@ function node(change: Partial<KubernetesNode> = {}): KubernetesNode {
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,
     isUnschedulable: false,
+    addresses: [],
     bootId: undefined,
     cordonedFor: undefined,
     ...change,

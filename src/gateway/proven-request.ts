@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { bodyDigest, PROOF_HEADER } from '#seal';
 import { ApiProblem } from './api-problem.ts';
 import { parseRequest, pathOf } from './http.ts';
+import { peerAddress } from './peer-address.ts';
 import { addressKey } from './rate-limit.ts';
 import type { ProvenRequest } from './verdict-refusals.ts';
 
@@ -13,6 +14,7 @@ export function provenRequest(request: FastifyRequest, audience: string): Proven
     proof: proofOf(request),
     target: { audience, method: request.method, path: pathOf(request), bodyDigest: bodyDigest(body) },
     address: addressKey(request.ip),
+    peer: peerAddress(request.ip),
     requestId: request.id,
   };
 }

@@ -25,6 +25,8 @@ export interface Registry {
   admittedCount(): number;
   /** Called at every change of a worker, once it counts. */
   onWorkerChange(listener: WorkerChange): void;
+  /** Called at every ban and every ban that is lifted, once it counts. */
+  onBanChange(listener: () => void): void;
   lastHeartbeat(nodeId: string): LastHeartbeat | undefined;
   bans(): ReadonlyMap<string, Ban>;
   /** Who held this name, and what was seen of it; kept when the worker is forgotten. */
@@ -80,6 +82,7 @@ interface Memory {
   readonly workers: WorkerIndex;
   readonly lastHeartbeats: Map<string, LastHeartbeat>;
   readonly bans: Map<string, Ban>;
+  readonly banListeners: Array<() => void>;
   readonly histories: Map<string, NameHistory>;
   breaker: BreakerState;
   readonly claims: Map<string, Claim>;
@@ -122,6 +125,7 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     workerOfToken: (tokenId) => workers.ofToken(tokenId),
     admittedCount: () => workers.admittedCount(),
     onWorkerChange: (listener) => workers.onChange(listener),
+    onBanChange: (listener) => void memory.banListeners.push(listener),
     lastHeartbeat: (nodeId) => lastHeartbeats.get(nodeId),
     bans: () => bans,
     history: (nodeId) => historyIn(memory, nodeId),
@@ -162,6 +166,7 @@ async function remembered(store: Store): Promise<Memory> {
     workers: createWorkerIndex(),
     lastHeartbeats: new Map(),
     bans: new Map(),
+    banListeners: [],
     histories: new Map(),
     breaker: readBreaker(await store.read(breakerKey)),
     claims: new Map(),
@@ -243,6 +248,7 @@ function remember(memory: Memory, decisions: Decisions, overtaken: ReadonlySet<s
   for (const ban of added) if (!overtaken.has(banKey(ban))) bans.set(banKey(ban), ban);
   for (const ban of lifted) if (!overtaken.has(banKey(ban))) bans.delete(banKey(ban));
   if (breaker && !overtaken.has(breakerKey)) memory.breaker = breaker;
+  if (added.length + lifted.length > 0) for (const listener of memory.banListeners) listener();
   rememberClaims(memory, decisions, overtaken);
 }
 

@@ -83,6 +83,7 @@ describe('the hour of a cluster that is larger than what the audit file lets wai
     incarnation: 1,
     sequence: 1,
     address: '192.0.2.7',
+    peer: '192.0.2.7',
     requestId: 'r',
     path: '/',
   };

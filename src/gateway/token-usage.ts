@@ -1,6 +1,7 @@
 import { forgetOldest } from '#base';
 import type { Audit } from './audit.ts';
 import { createHeartbeatHours, type HeartbeatUse, HOUR_MS, MOST_ADDRESSES } from './heartbeat-hours.ts';
+import { createPeerUses } from './peer-uses.ts';
 import type { Worker } from './worker.ts';
 
 /**
@@ -11,13 +12,22 @@ export interface TokenUsage {
   /** An accepted heartbeat. */
   heard(worker: Worker, use: HeartbeatUse): void;
   /** A registration that was admitted. */
-  registered(nodeId: string, address: string): void;
+  registered(nodeId: string, origin: Origin): void;
   /** A heartbeat that the node's key has signed for a registration that is over. */
-  heardSuperseded(nodeId: string, address: string): void;
+  heardSuperseded(nodeId: string, origin: Origin): void;
   of(nodeId: string): NodeUsage;
+  /** Addresses from which the node has connected in the last hour, as a firewall takes them. */
+  peersOf(nodeId: string): readonly string[];
+  /** Nodes that have connected from this address in the last hour. */
+  usersOf(peer: string): readonly string[];
+  /** Told of each address from which a node had not connected before. */
+  onNewPeer(listener: (nodeId: string, peer: string) => void): void;
   /** Writes some of the hours that are over, or, with `isLast`, of all of them. Whether some are left. */
   flush(options?: { readonly isLast?: boolean }): boolean;
 }
+
+/** Where a request came from: `ProvenRequest`. */
+type Origin = Pick<HeartbeatUse, 'address' | 'peer'>;
 
 /** The last hour of a node. */
 interface NodeUsage {
@@ -44,28 +54,44 @@ interface Uses {
 }
 
 const mostRegistrations = 64;
+/** It looks at every node. */
+const forgetEveryMs = 60_000;
 
 export function createTokenUsage({ audit, nowMs, heartbeats }: TokenUsageOptions): TokenUsage {
   const hours = createHeartbeatHours(audit);
   const uses = new Map<string, Uses>();
-  const use = (nodeId: string, address: string) => noteUse(uses, { nodeId, address, atMs: nowMs() });
+  const peers = createPeerUses();
+  const use = (nodeId: string, { address, peer }: Origin) => {
+    const atMs = nowMs();
+    if (peer !== undefined) peers.note(nodeId, peer, atMs);
+    return noteUse(uses, { nodeId, address, atMs });
+  };
+  const anHourAgoMs = () => nowMs() - HOUR_MS;
+  let forgottenAtMs = nowMs();
   const hourNow = () => Math.floor(nowMs() / HOUR_MS);
   return {
     heard(worker, heartbeat) {
-      use(worker.nodeId, heartbeat.address);
+      use(worker.nodeId, heartbeat);
       if (heartbeats === 'full') recordHeartbeat(audit, worker, heartbeat);
       else hours.count(hourNow(), worker, heartbeat);
     },
-    registered(nodeId, address) {
-      const own = use(nodeId, address);
+    registered(nodeId, origin) {
+      const own = use(nodeId, origin);
       own.registeredAtMs = [...own.registeredAtMs, nowMs()].slice(-mostRegistrations);
     },
-    heardSuperseded(nodeId, address) {
-      use(nodeId, address).supersededAtMs = nowMs();
+    heardSuperseded(nodeId, origin) {
+      use(nodeId, origin).supersededAtMs = nowMs();
     },
-    of: (nodeId) => usageSince(uses.get(nodeId), nowMs() - HOUR_MS),
+    of: (nodeId) => usageSince(uses.get(nodeId), anHourAgoMs()),
+    peersOf: (nodeId) => peers.of(nodeId, anHourAgoMs()),
+    usersOf: (peer) => peers.usersOf(peer, anHourAgoMs()),
+    onNewPeer: (listener) => peers.onNew(listener),
     flush({ isLast = false } = {}) {
-      forgetUnused(uses, nowMs() - HOUR_MS);
+      if (nowMs() - forgottenAtMs >= forgetEveryMs) {
+        forgottenAtMs = nowMs();
+        forgetUnused(uses, anHourAgoMs());
+        peers.forget(anHourAgoMs());
+      }
       return hours.flush(isLast ? undefined : hourNow());
     },
   };

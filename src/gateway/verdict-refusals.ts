@@ -9,8 +9,10 @@ export interface ProvenRequest {
   /** The proof that the caller sent; two different ones count as none. */
   readonly proof: string | undefined;
   readonly target: ProofTarget;
-  /** The budget that the caller's chain look-ups are taken from. */
+  /** The budget that the caller's chain look-ups are taken from: an IPv6 network of a machine counts as one address. */
   readonly address: string;
+  /** The address itself, as the kernel has it; `undefined` where the connection has gone. */
+  readonly peer: string | undefined;
   readonly requestId: string;
 }
 
@@ -60,7 +62,7 @@ export function refuseSuperseded(
   { proof, worker }: { readonly proof: ParsedProof; readonly worker: Worker },
 ): never {
   const { nodeId, incarnation, registeredAtMs } = worker;
-  context.usage.heardSuperseded(nodeId, request.address);
+  context.usage.heardSuperseded(nodeId, request);
   countRefusal(context, request, { reason: 'registration_superseded', proof, provenNodeId: nodeId });
   throw new ApiProblem(
     'registration_superseded',

@@ -263,6 +263,7 @@ async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest)
     incarnation,
     sequence,
     address: request.address,
+    peer: request.peer,
     requestId: request.requestId,
     path: request.target.path,
   });

@@ -243,6 +243,7 @@ export class FakeKubernetes implements KubernetesPort {
       createdAtMs: this.#clock.nowMs(),
       readyChangedAtMs: this.#clock.nowMs(),
       isUnschedulable: false,
+      addresses: [],
       bootId: undefined,
       cordonedFor: undefined,
       ...change,
