@@ -36,7 +36,8 @@ export const GatewayAgreement: Token<GatewayOptions['endpointsAgreed']> = token(
 /** Takes the proofs that anybody brings. */
 export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
 /** What makes the namespaces of people, with credentials of its own; `undefined`: nobody gets one. */
-export const GatewayTenants: Token<GatewayOptions['tenants']> = token('gateway/tenants');
+export const GatewayTenants: Token<(NonNullable<GatewayOptions['tenants']> & AsyncDisposable) | undefined> =
+  token('gateway/tenants');
 /** Pays for probes; `undefined`: nothing is paid. */
 const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
@@ -112,15 +113,21 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     );
 }
 
-function tenantsOf({ tenants }: RunnableGatewayConfig): GatewayOptions['tenants'] {
+function tenantsOf({ tenants }: RunnableGatewayConfig) {
   if (!tenants.enabled) return undefined;
   const { kubeconfig, placement, podSecurity, quota, roles } = tenants;
   const source = { path: kubeconfig, isPrivate: true };
-  return {
-    keeper: openTenants({ kubeconfig: source, placement, podSecurity, quota }),
-    roleOf: (permission) =>
-      Object.hasOwn(roles, permission) ? (roles[permission] ?? undefined) : roleOfPermission(permission),
-  };
+  const roleOf = (permission: string) => roleInForce(roles, permission);
+  const keeper = openTenants({ kubeconfig: source, placement, podSecurity, quota, roleOf });
+  return { keeper, roleOf, [Symbol.asyncDispose]: () => keeper[Symbol.asyncDispose]() };
+}
+
+/** The ClusterRole of a permission by the configuration; `undefined`: it grants nothing. */
+export function roleInForce(
+  roles: RunnableGatewayConfig['tenants']['roles'],
+  permission: string,
+): string | undefined {
+  return Object.hasOwn(roles, permission) ? (roles[permission] ?? undefined) : roleOfPermission(permission);
 }
 
 /** The options of `startGateway`, from the parts. */

@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { packageRoot } from '#chain';
-import { linkedProgram } from './install-program.ts';
+import { linkedProgram, ownProgram } from './install-program.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -23,4 +24,11 @@ test('a unit runs the program by the first link on the path that leads to it', a
 
 test('without a link there is none', async () => {
   expect(await linkedProgram([join(directory, 'nowhere')])).toBeUndefined();
+});
+
+test('other programs run this one by its launcher, and a single executable by itself', async () => {
+  const launcher = await ownProgram(false);
+  expect(launcher).toMatch(/\/bin\/k3s-daas$/);
+  await access(launcher);
+  expect(await ownProgram(true)).toBe(process.execPath);
 });

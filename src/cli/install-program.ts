@@ -4,9 +4,14 @@ import { isSingleExecutable } from '#base';
 import { packageRoot } from '#chain';
 import { trustedFile } from '#infrastructure';
 
+/** This program, by a path that another program can run. The single executable is its own launcher. */
+export async function ownProgram(isSingle = isSingleExecutable): Promise<string> {
+  return isSingle ? process.execPath : join(await packageRoot(), 'bin', 'k3s-daas');
+}
+
 /**
  * The launcher that a unit runs: the one in `binDir` if it is this program, else that of this package. Root runs it at every
- * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`). The single executable is its own launcher.
+ * boot: one that others can write is refused (`DAAS_FILE_UNTRUSTED`).
  */
 export async function programPath(binDir: string): Promise<string> {
   const program = (await linkedProgram([binDir, DEBIAN_BIN_DIR])) ?? (await ownProgram());
@@ -26,9 +31,6 @@ export async function linkedProgram(
     if ((await realpath(linked).catch(() => undefined)) === own) return linked;
   return undefined;
 }
-
-const ownProgram = async (): Promise<string> =>
-  isSingleExecutable ? process.execPath : join(await packageRoot(), 'bin', 'k3s-daas');
 
 /** Where deploy/install.sh unpacks the program. */
 const INSTALLED_DIR = '/usr/local/lib/k3s-daas';
