@@ -64,6 +64,7 @@ export class ContainerWorld {
     life: Lifetime,
     api: ApiServer = { kind: 'standin' },
   ): Promise<ContainerWorld> {
+    const startedAtMs = performance.now();
     const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-containers-'));
     life.defer('directory', () => rm(directory, { recursive: true, force: true }));
     const network = await new Network().start();
@@ -76,8 +77,13 @@ export class ContainerWorld {
     life.defer('the Kubernetes client', () => kubernetes[Symbol.dispose]());
     const parts = { images, network, directory, life, k3s, kubernetes, ...chain };
     const world = new ContainerWorld(parts);
+    const serving = secondsSince(startedAtMs);
     await setUpGateway(parts);
+    const setUp = secondsSince(startedAtMs);
     await world.startGateway(images.gateway);
+    process.stderr.write(
+      `world started: chain with a cluster and server after ${serving} s, gateway set up after ${setUp} s, ready after ${secondsSince(startedAtMs)} s\n`,
+    );
     return world;
   }
 
@@ -187,6 +193,8 @@ interface Parts extends Place, Chain {
   readonly life: Lifetime;
   readonly k3s: Server;
 }
+
+const secondsSince = (startedAtMs: number) => Math.round((performance.now() - startedAtMs) / 1000);
 
 /** No root, no capabilities, nothing to write but what is mounted. */
 class HardenedContainer extends GenericContainer {

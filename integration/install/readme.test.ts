@@ -23,7 +23,7 @@ const { version } = JSON.parse(await readFile(join(projectRoot, 'package.json'),
   version: string;
 };
 
-describe('the installation section of the README, in a bare Debian', { timeout: 400_000 }, () => {
+describe('the installation section of the README, in a bare Debian', { timeout: 900_000 }, () => {
   const life = new Lifetime();
   let missing: string | undefined;
   let world: World;

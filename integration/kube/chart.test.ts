@@ -9,8 +9,8 @@ import { makeChart } from '../../scripts/release/chart.ts';
 import { KubernetesApi } from '../world/kubernetes.ts';
 import { projectRoot } from '../world/program.ts';
 import { findTools } from './helm.ts';
-import { prometheusSchemas } from './prometheus-crds.ts';
 import { startRealWorld } from './real-world.ts';
+import { findSchemas } from './schemas.ts';
 
 const tools = findTools();
 const plane = inject('controlPlane');
@@ -107,10 +107,10 @@ describe.skipIf(missing !== '')(
       expect(manifestsIn(rendered)).toEqual(manifestsIn(template()));
     });
 
-    test('what watches the gateway is what deploy/ has, and the API server takes it by the operator’s schemas', async ({
+    test('what watches the gateway is what deploy/ has, and the API server takes it and the HelmChart by their makers’ schemas', async ({
       skip,
     }) => {
-      const schemas = prometheusSchemas(['servicemonitors', 'prometheusrules']);
+      const schemas = findSchemas();
       if ('missing' in schemas) skip(schemas.missing);
       const labels = ['--set', 'monitoring.labels.release=prometheus'];
       const enabled = ['monitoring', 'dashboard'].flatMap((name) => ['--set', `${name}.enabled=true`]);
@@ -128,7 +128,10 @@ describe.skipIf(missing !== '')(
       for (const file of 'files' in schemas ? schemas.files : [])
         run('kubectl', ['create', '--filename', file]);
       run('kubectl', ['wait', '--for=condition=Established', '--timeout=60s', 'crd', '--all']);
-      run('kubectl', ['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], rendered);
+      const judge = ['apply', '--dry-run=server', '--validate=strict', '--filename'];
+      run('kubectl', [...judge, '-'], rendered);
+      // k3s' own HelmChart, too.
+      run('kubectl', [...judge, makeChart(home)[1] ?? '']);
       expect(manifestsIn(template('--set', 'setup=false')).map(({ kind }) => kind)).toEqual(['DaemonSet']);
     });
 

@@ -45,7 +45,8 @@ const artefacts: Artefact[] = [];
 for (const kind of kinds) artefacts.push(...(await make(kind)));
 copyFileSync(join(root, 'deploy', 'install.sh'), join(directory, 'install.sh'));
 copyFileSync(join(values.dist, 'sbom.cdx.json'), join(directory, 'sbom.cdx.json'));
-const sums = artefacts.map(({ file }) => `${sha256(file)}  ${basename(file)}\n`);
+const files = [...artefacts.map(({ file }) => basename(file)), 'install.sh', 'sbom.cdx.json'];
+const sums = files.map((file) => `${sha256(join(directory, file))}  ${file}\n`);
 writeFileSync(join(directory, 'SHA256SUMS'), sums.join(''));
 
 const smokes = testAll(artefacts);

@@ -23,9 +23,7 @@ export async function programPath(binDir: string): Promise<string> {
 const DEBIAN_BIN_DIR = '/usr/bin';
 
 /** The first of these directories whose `k3s-daas` is this program: a path that stays when the program is updated. */
-export async function linkedProgram(
-  binDirs: readonly string[] = ['/usr/local/bin', DEBIAN_BIN_DIR],
-): Promise<string | undefined> {
+export async function linkedProgram(binDirs: readonly string[]): Promise<string | undefined> {
   const own = await realpath(await ownProgram());
   for (const linked of binDirs.map((directory) => join(directory, 'k3s-daas')))
     if ((await realpath(linked).catch(() => undefined)) === own) return linked;
