@@ -888,7 +888,8 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
-        attack: 'stakes under a node’s name in a cluster of their own, of the same package, and brings the proof',
+        attack:
+          'stakes under a node’s name in a cluster of their own, of the same package, and brings the proof',
         defence: 'proofs of another cluster are not kept, and none is shown for a node of ours',
         tests: [
           'a proof of another cluster of the same package is not kept: it would crowd out the own ones',
