@@ -35,7 +35,8 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ),
   ...[
     'k3s-daas uninstall --restore-k3s',
-    'k3s-daas gateway evict NAME',
+    'kubectl delete node NAME',
+    'systemctl restart k3s-agent',
     'k3s-daas uninstall',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --gateway',
   ].map(

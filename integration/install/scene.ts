@@ -8,7 +8,8 @@ import { makeTarball } from '../../scripts/release/tarball.ts';
 import { blocksOf, wordsOf } from '../docs/pages.ts';
 import { freePort } from '../world/free-port.ts';
 import { projectRoot } from '../world/program.ts';
-import type { World } from '../world/world.ts';
+import { termsOf, type World } from '../world/world.ts';
+import { chainSettings } from '../world/world-parts.ts';
 import { plainAgent } from './plain-agent.ts';
 import type { SystemdMachine } from './systemd-machine.ts';
 
@@ -46,9 +47,9 @@ export async function writeWorkerConfiguration(
   await machine.write('/etc/k3s-daas/wallet.key', await readFile(wallet.keyFile, 'utf8'), '0600');
   const settings = {
     nodeId: name,
-    chain: { endpoints: [world.chain.url], deployment: '/etc/k3s-daas/deployment.json' },
+    chain: chainSettings(world.chain, '/etc/k3s-daas/deployment.json'),
     wallet: { keyFile: '/etc/k3s-daas/wallet.key' },
-    stake: { amountMist: '2000000000', acceptTerms: 'any' },
+    stake: { amountMist: '2000000000', acceptTerms: await termsOf(world.chain) },
     health: { host: '127.0.0.1', port: 0 },
     plugins: [
       { use: 'staking' },
@@ -95,10 +96,18 @@ export async function moveGateway(machine: SystemdMachine, world: World, healthP
   await machine.write(`${etc}/k3s-daas.json`, JSON.stringify(moved), '0600');
 }
 
+/** The stand-in's quick agent, which makes two pods of its own. */
+const standin = async () => ({
+  isStandin: true,
+  flags: ['--lb-server-port', String(await freePort()), `--kubelet-arg=healthz-port=${await freePort()}`],
+  variables: { K3S_STANDIN_SPEED: '10', K3S_STANDIN_PODS: '2' },
+});
+
 /** Joins as an ordinary node whose name the operator has opened, with a bootstrap token of the operator's. */
 export async function startPlainAgent(
   machine: SystemdMachine,
   world: World,
+  real?: { readonly flags: readonly string[] },
 ): Promise<Readonly<Record<string, string>>> {
   await openName(world);
   await world.kubernetes.send('POST', '/api/v1/namespaces/kube-system/secrets', {
@@ -117,8 +126,7 @@ export async function startPlainAgent(
   const files = plainAgent({
     server: world.k3s.server,
     token: `K10${hash}::abcdef.0123456789abcdef`,
-    flags: ['--lb-server-port', String(await freePort()), `--kubelet-arg=healthz-port=${await freePort()}`],
-    variables: { K3S_STANDIN_SPEED: '10', K3S_STANDIN_PODS: '2' },
+    ...(real ? { ...real, isStandin: false, variables: {} } : await standin()),
   });
   for (const [path, text] of Object.entries(files))
     await machine.write(path, text, path.endsWith('.env') ? '0600' : '0644');
@@ -145,7 +153,7 @@ async function openName(world: World): Promise<void> {
 
 /** "Take over": the operator's two lines of kubectl, sent without it. */
 export async function freeName(world: World): Promise<void> {
-  const [free = '', remove = ''] = documented(/kubectl delete node/)
+  const [free = '', remove = ''] = documented(/kubectl delete role/)
     .split('\n')
     .map((line) => line.trim());
   const [, listed = ''] = /^kubectl delete role,rolebinding -A .* metadata\.name=(\S+)$/.exec(free) ?? [];
@@ -154,19 +162,27 @@ export async function freeName(world: World): Promise<void> {
     const freed = await world.kubernetes.send('DELETE', `${home}/${kind}/${listed}`);
     if (freed.status !== 200) throw new Error(`${free}: ${freed.status}`);
   }
-  const [, node] = /^kubectl delete node (\S+)$/.exec(remove) ?? [];
-  const removed = await world.kubernetes.send('DELETE', `/api/v1/nodes/${node}`);
-  if (removed.status !== 200) throw new Error(`${remove}: ${removed.status}`);
+  await removeNode(world, remove);
 }
 
-/** "Roll back": the operator's two lines. */
-export async function giveNameBack(world: World): Promise<void> {
+/** "Roll back": the operator's lines, and the restart of plain k3s after them. */
+export async function giveNameBack(world: World, machine: SystemdMachine): Promise<void> {
   const socket = join(world.directory, 'gateway', 'state', 'operator.sock');
-  for (const line of documented(/gateway evict/).split('\n')) {
+  const [remove = '', ...lines] = documented(/gateway evict/).split('\n');
+  await removeNode(world, remove);
+  for (const line of lines) {
     const words = wordsOf(line).slice(1);
     const more = words[1] === 'setup' ? setupOf(world) : ['--socket', socket, '--yes', '--json'];
     const { code, tail } = await world.command(...words, ...more);
     if (code !== 0) throw new Error(`${line}: ${tail}`);
     if (words[1] === 'evict') await world.nodeGone(name);
   }
+  await machine.run('sh', '-ec', documented(/^systemctl restart k3s-agent$/));
+}
+
+/** `kubectl delete node …`, without kubectl. */
+async function removeNode(world: World, line: string): Promise<void> {
+  const [, node] = /^kubectl delete node (\S+)$/.exec(line) ?? [];
+  const removed = await world.kubernetes.send('DELETE', `/api/v1/nodes/${node}`);
+  if (removed.status !== 200) throw new Error(`${line}: ${removed.status}`);
 }
