@@ -1,9 +1,13 @@
-import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SUI } from './chain/chain-world.ts';
 import type { Program } from './world/program.ts';
+import {
+  OTHER_MEASUREMENT,
+  STAND_IN_EVIDENCE,
+  STAND_IN_MEASUREMENT,
+  writeStandInPolicy,
+} from './world/stand-in-tee.ts';
 import { type Worker, World } from './world/world.ts';
 
 /**
@@ -11,7 +15,6 @@ import { type Worker, World } from './world/world.ts';
  * gateway than the one it shows: it runs something else than what its cluster wants.
  */
 const withinMs = 120_000;
-const MEASUREMENT = Buffer.alloc(48, 0x5a);
 let world: World;
 let second: Awaited<ReturnType<World['addGateway']>>;
 let policyFile: string;
@@ -19,36 +22,15 @@ let policyFile: string;
 beforeAll(async () => {
   world = await World.start({
     heartbeatIntervalMs: 300,
-    gateway: { attestation: { provider: 'dev' } },
-    attestation: { kind: 'sev-snp', measurement: Buffer.alloc(48, 0x11) },
+    gateway: STAND_IN_EVIDENCE,
+    attestation: { kind: 'sev-snp', measurement: OTHER_MEASUREMENT },
   });
-  second = await world.addGateway('second', { kind: 'sev-snp', measurement: MEASUREMENT });
-  policyFile = join(world.directory, 'tee-policy.json');
-  await writeFile(policyFile, JSON.stringify(await policy()), { mode: 0o600 });
+  second = await world.addGateway('second', { kind: 'sev-snp', measurement: STAND_IN_MEASUREMENT });
+  policyFile = await writeStandInPolicy(join(world.directory, 'tee-policy.json'), {
+    gateways: [world, second],
+  });
 });
 afterAll(() => world?.close());
-
-/** SHA-256 of the root of a gateway's stand-in: made with its first evidence. */
-async function rootOf(configFile: string): Promise<string> {
-  const file = join(dirname(configFile), 'state', 'tee-dev-sev-snp.json');
-  const { certificate } = JSON.parse(await readFile(file, 'utf8')) as { readonly certificate: string };
-  return createHash('sha256').update(Buffer.from(certificate, 'base64')).digest('hex');
-}
-
-async function policy(change: Readonly<Record<string, unknown>> = {}) {
-  return {
-    format: 'k3s-daas-tee-policy/1',
-    mode: 'dev',
-    devRoots: await Promise.all([world.gatewayConfigFile, second.gatewayConfigFile].map(rootOf)),
-    accept: {
-      'sev-snp': {
-        measurements: [{ name: 'release', measurement: MEASUREMENT.toString('hex'), covers: 'application' }],
-        minimumTcb: { Milan: { bootloader: 4, tee: 0, snp: 23, microcode: 213 } },
-      },
-    },
-    ...change,
-  };
-}
 
 const worker = (nodeId: string, config: Readonly<Record<string, unknown>>) =>
   world.worker(nodeId, {
@@ -88,8 +70,10 @@ test('a worker leaves the gateway that runs something else, and registers with t
 test('a worker that is told to attest registers nowhere when no evidence holds, and says why', {
   timeout: 300_000,
 }, async () => {
-  const strict = join(world.directory, 'strict.json');
-  await writeFile(strict, JSON.stringify(await policy({ devRoots: ['00'.repeat(32)] })), { mode: 0o600 });
+  const strict = await writeStandInPolicy(join(world.directory, 'strict.json'), {
+    gateways: [],
+    change: { devRoots: ['00'.repeat(32)] },
+  });
   const joining = await worker('strict', {
     teeMode: 'dev',
     attestation: { policyFile: strict },

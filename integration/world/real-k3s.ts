@@ -38,8 +38,11 @@ export function startRealServer(binary: string): (directory: string, life: Lifet
 
 export interface RealK3s extends K3s {
   readonly serverMachine: RealMachine;
-  /** Ends `k3s server` and starts it again on what it has kept; resolves when it serves. */
-  restartServer(): Promise<void>;
+  /**
+   * Ends `k3s server` and starts it again on what it has kept, as a Node of another address if one is given; resolves when it
+   * serves.
+   */
+  restartServer(nodeAddress?: string): Promise<void>;
   /** A machine that was made by `machine`. */
   realMachine(nodeId: string): RealMachine;
 }
@@ -63,13 +66,13 @@ async function start(
   if (isServerNode) await writeDropIns(serverMachine);
   const server = `https://${serverMachine.address}:6443`;
   const kubeconfig = join(directory, 'admin.kubeconfig');
-  async function startServer(): Promise<Program> {
+  async function startServer(nodeAddress: string): Promise<Program> {
     const program = new Program({
       name: 'k3s server',
       command: [...serverMachine.enter, binary],
       args: [
         'server',
-        ...serverFlags(serverMachine, flannelBackend),
+        ...serverFlags(nodeAddress, flannelBackend),
         ...(isServerNode ? [] : ['--disable-agent']),
       ],
       logFile: join(directory, 'k3s-server.log'),
@@ -79,7 +82,7 @@ async function start(
     if (isServerNode) await untilNode(kubeconfig, serverMachine.name);
     return program;
   }
-  let program = await startServer();
+  let program = await startServer(serverMachine.address);
 
   const machines = new Map<string, Promise<RealMachine>>();
   const settled = new Map<string, RealMachine>();
@@ -102,9 +105,9 @@ async function start(
       gatewayMachine: { host: serverMachine.address, command: [...serverMachine.enter, ...ourProgram] },
     }),
     serverMachine,
-    async restartServer() {
+    async restartServer(nodeAddress = serverMachine.address) {
       await program.stop();
-      program = await startServer();
+      program = await startServer(nodeAddress);
     },
     realMachine(nodeId) {
       const machine = settled.get(nodeId);
@@ -136,14 +139,14 @@ async function checkBinary(binary: string): Promise<void> {
 }
 
 /** Nothing that needs an image from a registry. */
-function serverFlags({ address }: RealMachine, flannelBackend: string): readonly string[] {
+function serverFlags(nodeAddress: string, flannelBackend: string): readonly string[] {
   return [
     '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
     '--disable-helm-controller',
     '--disable-network-policy',
     `--flannel-backend=${flannelBackend}`,
     '--node-name=server',
-    `--node-ip=${address}`,
+    `--node-ip=${nodeAddress}`,
     '--write-kubeconfig-mode=600',
   ];
 }
@@ -164,7 +167,7 @@ async function untilServes(
       const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
       return status === 200 ? true : undefined;
     },
-    { withinMs: 120_000, everyMs: 250 },
+    { withinMs: 240_000, everyMs: 250 },
   );
   const ended = program.exited.then(() => {
     throw new Error(`k3s server ended before it served joins:\n${program.tail(30)}`);

@@ -58,7 +58,7 @@ function turnedClock() {
   let aheadMs = 0;
   return {
     clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs },
-    turn(ms: number) {
+    turn: (ms: number) => {
       aheadMs += ms;
     },
   };
@@ -154,16 +154,12 @@ test('behind one address, a machine with another key is sent nothing until it ha
   await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve));
   closing.push(async () => void balancer.close());
   const url = `https://127.0.0.1:${(balancer.address() as AddressInfo).port}`;
-  const { attestor, shown } = attestorOf();
+  // The first machine answers the question for evidence, the second one everything after.
+  const { attestor, shown } = attestorOf(() => {
+    target = second.url;
+  });
   const pins = [spkiPin(tls.cert), spkiPin(otherTls.cert)];
   await using connection = connectTo(gatewayAt(url, pins), { attestor });
-  target = first.url;
-  // The first machine answers the question for evidence, the second one everything after.
-  const { judge } = attestor;
-  attestor.judge = async (...args) => {
-    target = second.url;
-    await judge(...args);
-  };
   await connection.challenge(who);
   expect(shown.map(({ spki }) => Buffer.from(spki).equals(spkiOf(tls.cert)))).toEqual([true, false]);
   expect(first.seen.every(isQuestion)).toBe(true);

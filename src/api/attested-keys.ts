@@ -19,7 +19,7 @@ export interface Attestor {
   /** How long a key counts after its evidence was judged. It is asked anew after half of that. */
   readonly maxAgeMs: number;
   /** @throws `DAAS_GATEWAY_NOT_ATTESTED` */
-  judge(shown: ShownEvidence, signal?: AbortSignal): Promise<void>;
+  readonly judge: (shown: ShownEvidence, signal?: AbortSignal) => Promise<void>;
 }
 
 /** One request on a connection of its own, with the key of its peer. */
@@ -40,7 +40,7 @@ export interface AttestedKeysOptions {
  * only over connections whose peer has proven one of them. A resumed connection proves none.
  */
 export interface AttestedKeys {
-  has(spki: Uint8Array): boolean;
+  readonly has: (spki: Uint8Array) => boolean;
   /** Resolves once a key counts. @throws `DAAS_GATEWAY_NOT_ATTESTED`, and what kept the gateway from being asked */
   ensure(signal?: AbortSignal): Promise<void>;
   /** Asks the gateway anew, whatever is known. */

@@ -11,12 +11,9 @@ export const AttestationConfig = z.strictObject({
   kind: z.string().min(1).optional().meta({
     description: 'for program: the kind of what it makes, where that does not show; for dev: sev-snp or tdx',
   }),
-  program: file
-    .startsWith('/', 'expected an absolute path')
-    .optional()
-    .meta({
-      description: 'for nitro and program: what makes the evidence; others must not be able to write it',
-    }),
+  program: file.startsWith('/', 'expected an absolute path').optional().meta({
+    description: 'for nitro and program: what makes the evidence; others must not be able to write it',
+  }),
   format: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'expected a name of a-z, 0-9 and hyphen')

@@ -95,7 +95,7 @@ describe('the file', () => {
       const stop = new AbortController();
       const running = followFence(
         {
-          config: { stateDir, server: 'https://[2001:db8::53]:6443' },
+          config: { stateDir, server: 'https://[2001:db8::53]:6443', heartbeatIntervalMs: 1_000 },
           registry: {
             bans: () => bans,
             worker: (nodeId) => {
@@ -132,7 +132,7 @@ describe('the file', () => {
       orders,
       lines,
       looks: () => looks,
-      ban(value: string) {
+      ban: (value: string) => {
         const ban: Ban = {
           subject: 'node_id',
           value,
@@ -143,7 +143,7 @@ describe('the file', () => {
         bans.set(banKey(ban), ban);
         banChanged();
       },
-      lift() {
+      lift: () => {
         bans.clear();
         banChanged();
       },
@@ -157,11 +157,14 @@ describe('the file', () => {
       },
       comesTo: (addresses: readonly string[]) =>
         expect
-          .poll(async () => {
-            await clock.advance(1_000);
-            await settled();
-            return (await orders().catch(() => noFence)).peers.map(({ address }) => address);
-          })
+          .poll(
+            async () => {
+              await clock.advance(1_000);
+              await settled();
+              return (await orders().catch(() => noFence)).peers.map(({ address }) => address);
+            },
+            { timeout: 15_000, interval: 20 },
+          )
           .toEqual(addresses),
     };
   }
@@ -209,6 +212,27 @@ describe('the file', () => {
     connect('good', '2001:db8::7');
     await comesTo([]);
     await end();
+  });
+
+  test('after a restart fences nothing before every node could be heard: not what was left open, nor what is new', async () => {
+    const { start, ban, comesTo, orders, pass } = await world();
+    const first = start();
+    for (const nodeId of ['bad', 'good']) first.connect(nodeId, '192.0.2.7');
+    first.connect('bad', '192.0.2.8');
+    ban('bad');
+    await comesTo(['192.0.2.8']);
+    await first.end();
+    const second = start();
+    second.connect('bad', '192.0.2.9');
+    await pass(2_000);
+    expect(await orders()).toMatchObject({
+      peers: [{ address: '192.0.2.8' }],
+      shared: [{ address: '192.0.2.7', sharedWith: 'node good' }],
+    });
+    second.connect('good', '192.0.2.7');
+    await comesTo(['192.0.2.8', '192.0.2.9']);
+    expect((await orders()).shared).toHaveLength(1);
+    await second.end();
   });
 
   test('costs nothing while nothing changes that it depends on, however many workers there are', async () => {

@@ -17,7 +17,7 @@ import type { TokenUsage } from './token-usage.ts';
 import { isAdmitted } from './worker.ts';
 
 export interface FenceFeedOptions {
-  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'server'>;
+  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'server' | 'heartbeatIntervalMs'>;
   readonly registry: Pick<Registry, 'bans' | 'worker' | 'onBanChange' | 'onWorkerChange'>;
   readonly reconciler: Pick<Reconciler, 'nodes' | 'names'>;
   readonly usage: Pick<TokenUsage, 'peersOf' | 'usersOf' | 'onNewPeer'>;
@@ -30,6 +30,8 @@ export interface FenceFeedOptions {
 
 interface Feed extends FenceFeedOptions {
   readonly path: string;
+  /** By then every honest node has been heard, and it is known who has an address. */
+  readonly settledAtMs: number;
   orders: FenceOrders;
   /** Addresses of `orders.peers`. */
   fenced: ReadonlySet<string>;
@@ -38,6 +40,7 @@ interface Feed extends FenceFeedOptions {
   lookedAtMs: number;
 }
 
+const settlingHeartbeats = 3;
 const tickMs = 1_000;
 /** What nobody reports: uses that are an hour old, bans whose certificates have expired, Nodes with another address. */
 const lookEveryMs = 60_000;
@@ -52,7 +55,9 @@ export async function followFence(options: FenceFeedOptions, signal: AbortSignal
   makeTrustedDirectory(dirname(path), { what: 'the directory of the fence', origin: 'gateway.stateDir' });
   const orders = await earlierOrders(path, log);
   const fenced = new Set<string>();
-  const feed: Feed = { ...options, path, orders, fenced, isDue: true, lookedAtMs: clock.monotonicMs() };
+  const nowMs = clock.monotonicMs();
+  const settledAtMs = nowMs + settlingHeartbeats * config.heartbeatIntervalMs;
+  const feed: Feed = { ...options, path, settledAtMs, orders, fenced, isDue: true, lookedAtMs: nowMs };
   setOrders(feed, orders);
   watchChanges(feed);
   while (!signal.aborted) {
@@ -96,16 +101,22 @@ async function look(feed: Feed): Promise<void> {
   const banned = bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs());
   if (banned.length === 0 && before.peers.length + before.shared.length === 0) return;
   const operators = operatorsAddresses(feed, new Set(banned));
-  // Before the Nodes are read, an address of the operator's could be among the new ones.
-  if (!operators && banned.length > 0) {
-    feed.isDue = true;
-    return;
-  }
+  const isSettled = operators !== undefined && clock.monotonicMs() >= feed.settledAtMs;
+  if (!isSettled) feed.isDue = true;
   const sharerOf = (address: string) => {
     const nodeId = usage.usersOf(address).find((one) => isLive(feed, one));
     return nodeId === undefined ? operators?.get(address) : `node ${nodeId}`;
   };
-  const orders = peersToFence({ banned, before, peersOf: (nodeId) => usage.peersOf(nodeId), sharerOf });
+  // Before it is settled who has an address, none is fenced that was not, and what was left open stays so.
+  const orders = isSettled
+    ? peersToFence({ banned, before, peersOf: (nodeId) => usage.peersOf(nodeId), sharerOf })
+    : peersToFence({
+        banned,
+        before,
+        peersOf: () => [],
+        sharerOf: (address) =>
+          sharerOf(address) ?? before.shared.find((peer) => peer.address === address)?.sharedWith,
+      });
   const text = fenceText(orders);
   if (text === fenceText(before)) return;
   // Before it is written: an admitted node that comes meanwhile makes another look due.

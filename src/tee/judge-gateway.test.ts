@@ -20,6 +20,7 @@ async function judged(name: string, registered: (measurement: Buffer) => Registe
   });
 }
 
+const BASIC = { tier: 'basic' } as const;
 const kindOf = async (name: string) => (await sample(name)).evidence.kind;
 const checks = ({ reasons }: Awaited<ReturnType<typeof judged>>) => reasons.map(({ check }) => check);
 
@@ -27,25 +28,35 @@ const checks = ({ reasons }: Awaited<ReturnType<typeof judged>>) => reasons.map(
 for (const name of SAMPLES.filter((one) => /SNP|TDX|SGX/.test(one))) {
   test(`${name} is good where the chain names its kind and its measurement, or its kind alone`, async () => {
     const attestationKind = await kindOf(name);
-    const exact = await judged(name, (measurement) => ({ attestationKind, measurement }));
+    const exact = await judged(name, (measurement) => ({ ...BASIC, attestationKind, measurement }));
     expect([exact.accepted, checks(exact), exact.isBound]).toEqual([true, [], true]);
-    const any = await judged(name, () => ({ attestationKind, measurement: new Uint8Array() }));
+    const any = await judged(name, () => ({ ...BASIC, attestationKind, measurement: new Uint8Array() }));
     expect(any.accepted).toBe(true);
   });
 
   test(`${name} is refused where the chain names another kind, another measurement, or nothing`, async () => {
     const attestationKind = await kindOf(name);
     const other = await judged(name, (measurement) => ({
+      ...BASIC,
       attestationKind,
       measurement: measurement.map((byte) => byte ^ 1),
     }));
     expect([other.accepted, checks(other)]).toEqual([false, ['measurement-not-registered']]);
-    const kind = await judged(name, (measurement) => ({ attestationKind: 'arm-cca', measurement }));
+    const kind = await judged(name, (measurement) => ({ ...BASIC, attestationKind: 'arm-cca', measurement }));
     expect([kind.accepted, checks(kind)]).toEqual([false, ['kind-not-registered']]);
-    const none = await judged(name, (measurement) => ({ attestationKind: 'none', measurement }));
+    const none = await judged(name, (measurement) => ({ ...BASIC, attestationKind: 'none', measurement }));
     expect([none.accepted, checks(none)]).toEqual([false, ['not-registered']]);
   });
 }
+
+test('a premium gateway has to show its application, whatever the policy demands', async () => {
+  const name = 'a report of SEV-SNP';
+  const at = (tier: RegisteredGateway['tier']) =>
+    judged(name, (measurement) => ({ attestationKind: 'sev-snp', measurement, tier }));
+  expect((await at('standard')).accepted).toBe(true);
+  const premium = await at('premium');
+  expect([premium.accepted, checks(premium)]).toEqual([false, ['tier-not-covered']]);
+});
 
 test('what was made for another connection is refused', async () => {
   const { evidence, policy } = await sample('a report of SEV-SNP');
@@ -53,7 +64,7 @@ test('what was made for another connection is refused', async () => {
     policy,
     nowMs: NOW,
     reportData: Buffer.alloc(64, 7),
-    registered: { attestationKind: 'sev-snp', measurement: new Uint8Array() },
+    registered: { ...BASIC, attestationKind: 'sev-snp', measurement: new Uint8Array() },
   });
   expect([accepted, reasons.map(({ check }) => check)]).toEqual([false, ['report-data-mismatch']]);
 });

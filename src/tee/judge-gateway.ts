@@ -2,7 +2,7 @@ import { asBuffer, toHex } from './bytes.ts';
 import type { Evidence } from './evidence.ts';
 import type { Policy } from './policy.ts';
 import { registeredMeasurement } from './registered-measurement.ts';
-import type { Verdict } from './verdict.ts';
+import { coversAtLeast, type Verdict } from './verdict.ts';
 import { type Circumstances, verify } from './verify.ts';
 
 /** What the cluster on chain says of a gateway. */
@@ -11,10 +11,18 @@ export interface RegisteredGateway {
   readonly attestationKind: string;
   /** Empty: any that the policy accepts. */
   readonly measurement: Uint8Array;
+  readonly tier: 'basic' | 'standard' | 'premium';
 }
 
 /** Why a gateway is not the one that the chain names; docs/attestation.md lists them. */
-export type RegistrationCheck = 'not-registered' | 'kind-not-registered' | 'measurement-not-registered';
+export type RegistrationCheck =
+  | 'not-registered'
+  | 'kind-not-registered'
+  | 'measurement-not-registered'
+  | 'tier-not-covered';
+
+/** A premium gateway shows what it runs itself, not only on which platform. */
+const LEAST_COVERAGE = { basic: 'platform only', standard: 'platform only', premium: 'application' } as const;
 
 export interface GatewayVerdict extends Omit<Verdict, 'reasons'> {
   readonly reasons: ReadonlyArray<{ readonly check: string; readonly message: string }>;
@@ -46,8 +54,8 @@ interface Fault {
 
 function registrationFaults(
   { kind }: Evidence,
-  { claims }: Verdict,
-  { attestationKind, measurement }: RegisteredGateway,
+  { claims, covers }: Verdict,
+  { attestationKind, measurement, tier }: RegisteredGateway,
 ): readonly Fault[] {
   if (attestationKind === 'none')
     return [{ check: 'not-registered', message: 'the chain names no kind of evidence for this gateway' }];
@@ -56,6 +64,14 @@ function registrationFaults(
       {
         check: 'kind-not-registered',
         message: `the chain names '${attestationKind}', the evidence is '${kind}'`,
+      },
+    ];
+  const least = LEAST_COVERAGE[tier];
+  if (claims && !coversAtLeast(covers, least))
+    return [
+      {
+        check: 'tier-not-covered',
+        message: `what was measured covers: ${covers}; a gateway of the tier ${tier} has to show: ${least}`,
       },
     ];
   if (measurement.length === 0 || !claims) return [];
