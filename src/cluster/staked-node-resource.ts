@@ -52,7 +52,7 @@ const schema = object({
 });
 
 /** `kubectl get sn`. Complete, as the API server writes it back, so that `setup` sees no difference. */
-export function stakedNodeDefinition(): V1CustomResourceDefinition {
+function stakedNodeDefinition(): V1CustomResourceDefinition {
   const column = (name: string, type: string, jsonPath: string) => ({ name, type, jsonPath });
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
