@@ -121,7 +121,7 @@ test('the commands on a dev chain work, from an empty directory to a slash and i
   expect(slashed.output).toMatch(/result +executed/);
 
   const [, recordId = ''] = /record +(0x\w+)/.exec(slashed.output) ?? [];
-  const proven = await newcomer.run(take('docs/proofs.md', 'proof show 0x'), [...table, ['0x…', recordId]]);
+  const proven = await newcomer.run(take('docs/proofs.md', 'proof show 0x…'), [...table, ['0x…', recordId]]);
   expect(proven.exitCode, proven.output).toBe(0);
   expect(proven.output).toContain('The proof holds');
 });

@@ -6,6 +6,7 @@ import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { roots } from '../scripts/command-lines.ts';
+import { PLUGIN_ON_DISK, settingsWithPlugin } from '../scripts/release/plugin-on-disk.ts';
 import { freePort } from './world/free-port.ts';
 import { type InstalledCopy, installCopy } from './world/installed-copy.ts';
 import { Program, projectRoot } from './world/program.ts';
@@ -34,37 +35,20 @@ test.each(commandNames)('the installed program has the command %s', (command) =>
   expect(stdout).toContain(`Usage: k3s-daas ${command}`);
 });
 
-test('the installed program knows its version', () => {
+test('the installed program knows its version, and what it was tested with', () => {
   expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+/);
+  const facts = JSON.parse(run('version', '--json').stdout) as Record<string, unknown>;
+  // The copy that is packed is no clone, so no commit is known of it.
+  expect(facts).toMatchObject({ commit: null, packages: {}, isSingleExecutable: false });
+  expect(facts.k3sTested).toContainEqual(expect.stringMatching(/^v1\./));
 });
 
 test('a plugin gets the classes of the installed program, and the built-ins are there', async () => {
-  const plugin = `
-    import { ConfigurationError, definePlugin } from 'k3s-daas/plugin';
-    export default definePlugin({
-      name: 'mine',
-      api: 1,
-      config: { '~standard': { version: 1, vendor: 'mine', validate: (value) => {
-        if (value.code) throw new ConfigurationError('DAAS_CONFIG_INVALID', 'said by the plugin');
-        return { value };
-      } } },
-      setup() {},
-    });`;
-  await writeFile(join(copy.directory, 'mine.mjs'), plugin);
-  const settings = (config: object) => ({
-    nodeId: 'worker-1',
-    chain: { endpoints: ['https://node.example'] },
-    plugins: [
-      { use: 'staking' },
-      { use: 'registration' },
-      { use: 'heartbeat' },
-      { use: './mine.mjs', config },
-    ],
-  });
+  await writeFile(join(copy.directory, 'mine.mjs'), PLUGIN_ON_DISK);
   const file = join(copy.directory, 'k3s-daas.json');
-  await writeFile(file, JSON.stringify(settings({})), { mode: 0o600 });
+  await writeFile(file, settingsWithPlugin({}), { mode: 0o600 });
   expect(run('config', '--check', '--config', file)).toMatchObject({ status: 0, stderr: '' });
-  await writeFile(file, JSON.stringify(settings({ code: true })));
+  await writeFile(file, settingsWithPlugin({ code: true }));
   const refused = run('config', '--check', '--config', file);
   expect(refused.status).toBe(78);
   expect(refused.stderr).toContain('said by the plugin');

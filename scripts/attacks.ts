@@ -121,6 +121,18 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['does not hold when a claim is changed'],
       },
       {
+        attack: 'a gateway runs something else than its cluster wants, or shows evidence of another machine',
+        defence:
+          'a worker that demands evidence sends nothing before it holds, bound to the TLS key of its connection',
+        tests: [
+          'nothing but the question for evidence is sent to a gateway whose evidence is refused',
+          'a gateway whose evidence stops verifying is sent nothing more, over a kept connection neither',
+          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own',
+          'a worker leaves the gateway that runs something else, and registers with the one whose evidence holds',
+          'a worker that is told to attest registers nowhere when no evidence holds, and says why',
+        ],
+      },
+      {
         attack: 'asks for challenges, to learn which names belong to the operator',
         defence: 'the answer does not depend on them, unless `gateway.admit.tellTakenNames` is set',
         tests: ['a challenge tells nobody which names are the operator’s'],
@@ -1665,9 +1677,12 @@ export const ATTACKS: readonly AttackGroup[] = [
       {
         attack: 'floods the gateway with logins, so that others wait or the chain is asked without end',
         defence:
-          'unknown tokens share a budget of look-ups; those that counted once need none of it; nothing is answered but 200',
+          'unknown tokens share a budget of look-ups; those that counted once need none of it, also after a restart; a known token under another key is refused from memory; nothing is answered but 200',
         tests: [
           'of a thousand strangers’ tokens a budget is looked up; who was let in before needs none of it',
+          'a stranger who signs with a key of their own makes no look-up by a token that is known, whoever holds it',
+          'who was let in before a restart needs no budget after it, however many strangers come first',
+          'logins that count take no place of proven refusals in the audit file',
           '… is answered with 200 and no user',
         ],
       },
@@ -1692,6 +1707,33 @@ export const ATTACKS: readonly AttackGroup[] = [
           'it binds shipped roles by name alone, a policy holds it to labelled namespaces, and it reads no Secret',
         tests: [
           'the keeper of the namespaces makes no other namespace, binds no other role, and reads no Secret',
+          'the keeper binds nobody but the owner of a namespace, and no role that is not shipped',
+          'the keeper takes no namespace that is not a wallet’s, and weakens none',
+        ],
+      },
+      {
+        attack: 'takes the traffic of others by a Service with external addresses or a port of the nodes',
+        defence: 'a policy: Services of people are of type ClusterIP, without externalIPs',
+        tests: [
+          'an owner opens no port of the nodes and takes no address, whatever they may do in their namespace',
+        ],
+      },
+      {
+        attack: 'takes off the limits of their own namespace, or opens its network, as its admin',
+        defence:
+          'a policy keeps what the gateway has made, and network policies that lead out; the gateway restores what is missing',
+        tests: [
+          'an owner takes off none of their limits, and opens their network to nobody outside',
+          'what an administrator has deleted or changed is restored, without a login',
+        ],
+      },
+      {
+        attack: 'keeps a right that the operator has mapped away',
+        defence:
+          'a binding to another role than the permission is mapped to now is deleted, in all namespaces',
+        tests: [
+          'another role of a permission, or none, takes back what namespaces have',
+          'another placement and level of Pod Security reach the namespaces that are there',
         ],
       },
       {
@@ -1701,6 +1743,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'is answered as Kubernetes answers a bootstrap token, and is in no Secret',
           'with … it is nobody’s',
           'is dead at once when its node is Ready, when its stake is slashed, and at its end',
+          'is written down as revoked when its node is evicted, once',
           'a second registration ends the first one’s',
           'a worker joins with a credential that is in no Secret, and that counts no longer once it is Ready',
         ],

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { setupManifests } from '../src/cluster/index.ts';
+import { alertRules, dashboard } from './metrics-page.ts';
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as {
   version: string;
@@ -96,6 +97,89 @@ directory: ${HOME}
 configuration: k3s-daas.yaml
 # Rights, policies and names' namespaces of the gateway, as \`k3s-daas gateway setup --print\` has them. false where setup was run.
 setup: true
+# For the Prometheus operator: a ServiceMonitor, its Service, and the alerts as a PrometheusRule. The health port has to listen where
+# Prometheus reaches it (gateway.health.host); it answers without a password, so keep the world away from it.
+monitoring:
+  enabled: false
+  # gateway.health.port
+  port: 8444
+  interval: 30s
+  # What the operator selects by, such as release: prometheus.
+  labels: {}
+# The dashboard as a ConfigMap that Grafana's sidecar finds.
+dashboard:
+  enabled: false
+  labels:
+    grafana_dashboard: "1"
+`;
+
+/**
+ * What watches the gateways. The Service has no address of its own: each gateway is asked by itself. Written as text, since YAML has no
+ * place for Helm's conditions and lists of labels.
+ */
+const monitoring = `{{- if .Values.monitoring.enabled }}
+apiVersion: v1
+kind: Service
+metadata:
+  name: ${IMAGE}-metrics
+  namespace: "{{ .Release.Namespace }}"
+  labels:
+    app.kubernetes.io/name: ${IMAGE}
+    app.kubernetes.io/part-of: k3s-daas
+spec:
+  clusterIP: None
+  selector:
+    app.kubernetes.io/name: ${IMAGE}
+  ports:
+    - name: metrics
+      port: {{ .Values.monitoring.port }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata:
+  name: ${IMAGE}
+  namespace: "{{ .Release.Namespace }}"
+  labels:
+    app.kubernetes.io/part-of: k3s-daas
+{{- with .Values.monitoring.labels }}
+{{ toYaml . | indent 4 }}
+{{- end }}
+spec:
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: ${IMAGE}
+  endpoints:
+    - port: metrics
+      interval: "{{ .Values.monitoring.interval }}"
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: ${IMAGE}
+  namespace: "{{ .Release.Namespace }}"
+  labels:
+    app.kubernetes.io/part-of: k3s-daas
+{{- with .Values.monitoring.labels }}
+{{ toYaml . | indent 4 }}
+{{- end }}
+spec:
+{{ .Files.Get "files/rules.yaml" | indent 2 }}
+{{- end }}
+`;
+
+const dashboardTemplate = `{{- if .Values.dashboard.enabled }}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: ${IMAGE}-dashboard
+  namespace: "{{ .Release.Namespace }}"
+  labels:
+    app.kubernetes.io/part-of: k3s-daas
+{{ toYaml .Values.dashboard.labels | indent 4 }}
+data:
+  k3s-daas.json: |
+{{ .Files.Get "files/dashboard.json" | indent 4 }}
+{{- end }}
 `;
 
 const yaml = (object: object) => stringify(object, { lineWidth: 0 });
@@ -113,6 +197,10 @@ export const chartFiles: Readonly<Record<string, string>> = {
   }),
   'deploy/chart/values.yaml': values,
   'deploy/chart/files/setup.yaml': setupManifests(),
+  'deploy/chart/files/rules.yaml': alertRules(),
+  'deploy/chart/files/dashboard.json': dashboard(),
+  'deploy/chart/templates/monitoring.yaml': monitoring,
+  'deploy/chart/templates/dashboard.yaml': dashboardTemplate,
   'deploy/chart/templates/setup.yaml':
     '{{- if .Values.setup }}\n{{ .Files.Get "files/setup.yaml" }}\n{{- end }}\n',
   'deploy/chart/templates/gateway.yaml': yaml(

@@ -40,7 +40,7 @@ export const roots: readonly Command[] = [
   devnetCommand,
   doctorCommand,
   gatewayCommand,
-  installCommand,
+  () => installCommand(io, async () => agentCommand(io)),
   kubeconfigCommand,
   leaveCommand,
   pluginsCommand,

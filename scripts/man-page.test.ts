@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import { manPage } from '../src/cli/man-page.ts';
 import { roots } from './command-lines.ts';
-import { manPage } from './man-page.ts';
 
 const hasGroff = spawnSync('groff', ['--version']).status === 0;
 
 test('the manual page names every command and flag', () => {
-  const page = manPage('1.2.3').replaceAll('\\-', '-');
+  const page = manPage('1.2.3', roots).replaceAll('\\-', '-');
   for (const command of roots) {
     expect(page).toContain(`.SS k3s-daas ${command.name()}`);
     for (const { flags } of command.options) expect(page).toContain(`.B ${flags}`);
@@ -19,7 +19,7 @@ test.skipIf(!hasGroff)('groff takes it without a warning, and nothing is lost in
     'groff',
     ['-man', '-Tutf8', '-P-c', '-P-b', '-P-u', '-ww', '-rLL=200n'],
     {
-      input: manPage('1.2.3'),
+      input: manPage('1.2.3', roots),
       encoding: 'utf8',
     },
   );

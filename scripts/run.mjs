@@ -87,6 +87,8 @@ TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
 TASKS.metrics = [['node', ...SOURCE, 'scripts/generate-metrics.ts']];
 TASKS.attestation = [['node', ...SOURCE, 'scripts/generate-attestation.ts']];
 TASKS.release = [...TASKS.build, ['node', ...SOURCE, 'scripts/release/main.ts', '...']];
+// npm runs it within `npm version`.
+TASKS.version = [['node', ...SOURCE, 'scripts/release/set-version.ts']];
 TASKS.images = [...TASKS.build, ['node', ...SOURCE, 'scripts/images/main.ts', '...']];
 TASKS.units = [['node', ...SOURCE, 'scripts/generate-units.ts']];
 TASKS.generated = [

@@ -80,7 +80,10 @@ const commands: Readonly<
   },
   install: {
     summary: 'install the service of a worker or a gateway, or take over a plain k3s agent',
-    load: async () => (await import('./cli/install.ts')).installCommand,
+    load: async () => {
+      const { installCommand } = await import('./cli/install.ts');
+      return (io) => installCommand(io, () => wholeProgram(io));
+    },
   },
   uninstall: {
     summary: 'remove the service, or bring plain k3s back',

@@ -125,7 +125,8 @@ function lyingView(ledger: Ledger, lies: Lies): Ledger {
         const found = ledger.transactions.get(digest);
         return found && found.checkpoint >= lies.prunedBelow ? found : undefined;
       },
-      values: () => [...ledger.transactions.values()].filter(({ checkpoint }) => checkpoint >= lies.prunedBelow),
+      values: () =>
+        [...ledger.transactions.values()].filter(({ checkpoint }) => checkpoint >= lies.prunedBelow),
     }),
     checkpoints: () =>
       ledger.checkpoints.map((checkpoint) =>

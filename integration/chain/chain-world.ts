@@ -3,25 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDevnet } from '@k3s-daas/devnet';
 import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { type Journal, Lifetime, Secret, silentLog, systemClock } from '#base';
+import { type Journal, Lifetime, silentLog } from '#base';
 import {
   type Actor,
   type ChainClient,
   type ClusterActor,
   type ClusterSettings,
   type ContractBuild,
-  createChainClient,
   createStakeChain,
   type Deployment,
-  defaultSettings,
-  openNetwork,
-  openWallet,
-  operations,
   readContractBuild,
   type Wallet,
   type WalletStakeChain,
 } from '#chain';
 import { openJournal } from '#infrastructure';
+import { deployCluster, testWallet } from './deploy.ts';
 
 export const SUI = 1_000_000_000n;
 
@@ -81,26 +77,14 @@ async function start(
     const keyFile = join(directory, `${keypair.toSuiAddress().slice(2, 10)}.key`);
     await writeFile(keyFile, `${secretKey}\n`, { mode: 0o600 });
     if (sui > 0n) await devnet.faucet(keypair.toSuiAddress(), sui * SUI);
-    return { ...openWallet({ key: new Secret(secretKey), origin: keyFile }), keyFile, secretKey };
+    return { ...testWallet(secretKey, keyFile), keyFile, secretKey };
   }
 
   const operator = await wallet(100n);
   // On its own network it is as near as loopback, but cannot be seen to be.
   const allowInsecure = host !== undefined;
-  const { endpoints, chainId } = await openNetwork([devnet.url], { clock: systemClock, allowInsecure });
-  const publisher = { endpoints, wallet: operator };
-  const { packageId } = await operations.publish.execute(publisher, { build });
-  const { clusterId } = await operations.createCluster.execute(publisher, {
-    packageId,
-    settings: { ...defaultSettings(operator.address), ...settings },
-  });
-  const deployment = { chainId, packageId, clusterId };
-  const client = createChainClient({
-    endpoints: [devnet.url],
-    deployment,
-    clock: systemClock,
-    allowInsecure,
-  });
+  const deploying = deployCluster({ url: devnet.url, operator, build, settings, allowInsecure });
+  const { deployment, client, publisher } = await deploying;
   const journal = (of: Wallet) => openJournal(join(directory, `journal-${of.address}.json`));
   return {
     url: devnet.url,

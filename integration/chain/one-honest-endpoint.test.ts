@@ -6,6 +6,7 @@ import {
   type ChainClient,
   createChainClient,
   createStakeChain,
+  defaultSettings,
   openNetwork,
   openProofStore,
   operations,
@@ -210,6 +211,17 @@ test('a proof that anybody brings shows what the only full node hides, and one o
   await expect(client.takeProof(JSON.stringify(forged))).rejects.toMatchObject({
     code: 'DAAS_PROOF_INVALID',
   });
+});
+
+test('a proof of another cluster of the same package is not kept: it would crowd out the own ones', async () => {
+  const client = await openClient([world.url]);
+  await client.cluster();
+  const { packageId } = world.deployment;
+  const settings = defaultSettings(world.operator.address);
+  const { clusterId } = await operations.createCluster.execute(world.publisher, { packageId, settings });
+  const { endpoints, chainId } = await openNetwork([world.url], { clock: systemClock });
+  const document = await collectProof(endpoints, { objectId: clusterId, pin: await firstPin(), chainId });
+  expect(await client.takeProof(formatProofFile(document))).toEqual([]);
 });
 
 test('a worker that hands over the proofs of its own mint is read where the only full node has pruned them', async () => {

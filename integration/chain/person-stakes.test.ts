@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#base';
 import { createChainClient, writeDeployment } from '#chain';
 import { readLoginFile } from '#login';
+import { openNodeKey } from '#seal';
 import { stakeCommand } from '../../src/cli/stake.ts';
 import { tokenCommand } from '../../src/cli/token.ts';
 import { unstakeCommand } from '../../src/cli/unstake.ts';
@@ -134,10 +135,15 @@ describe('a stake for the use of kubectl, by commands alone', () => {
     );
     expect(moved.token.holderKey).not.toBe(made.token.holderKey);
     expect(readLoginFile(login())).toMatchObject({ sealTokenId: moved.token.id, keyFile: newKey });
+    const again = await spend(wallet, 'stake', '--for', 'user', '--login', login(), ...(await agreed()));
+    expect(again.token.id).toBe(moved.token.id);
+    expect(readLoginFile(login()).keyFile).toBe(newKey);
   });
 
-  test('more permissions after a top-up: revoke, create', async () => {
+  test('more permissions after a top-up: revoke, create, for the key that the login names', async () => {
     const { id } = made.record;
+    const { keyFile } = readLoginFile(login());
+    const holderKey = Buffer.from((await openNodeKey(keyFile)).publicKey).toString('hex');
     await spend(wallet, 'stake', 'top-up', '--record', id, '--amount', '2', ...(await agreed()));
     await expect(
       spend(wallet, 'token', 'create', '--record', id, '--login', login(), '--yes'),
@@ -151,7 +157,8 @@ describe('a stake for the use of kubectl, by commands alone', () => {
       login(),
     );
     expect(created.token.permissions).toEqual(['pods:read', 'pods:write']);
-    expect(readLoginFile(login()).sealTokenId).toBe(created.token.id);
+    expect(created.token.holderKey).toBe(holderKey);
+    expect(readLoginFile(login())).toMatchObject({ sealTokenId: created.token.id, keyFile });
   });
 
   test('flags of nodes are refused, and unstake ends it', async () => {

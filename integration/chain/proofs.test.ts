@@ -1,8 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '#base';
-import { createChainClient, decodeObject, openNetwork, openProofStore, operations } from '#chain';
+import { silentLog, systemClock } from '#base';
+import {
+  createChainClient,
+  createStakeChain,
+  decodeObject,
+  defaultSettings,
+  openNetwork,
+  openProofStore,
+  operations,
+} from '#chain';
 import {
   collectProof,
   currentPin,
@@ -150,6 +158,43 @@ describe('k3s-daas proof', () => {
       exitCode: 78,
       stderr: expect.stringContaining('DAAS_PROOF_UNREADABLE'),
     });
+  });
+
+  test('shows the newest stake of a node in this cluster, whatever a stranger has staked under its name in another', async () => {
+    const trust = pin;
+    await writeFile(deployment(), JSON.stringify({ ...world.deployment, trust }));
+    const chain = await world.stakeChain(await world.wallet());
+    const ours = await chain.stakeForNode({ nodeId: 'worker-1', stakeMist: 2n * SUI });
+    const { packageId } = world.deployment;
+    const settings = defaultSettings(world.operator.address);
+    const { clusterId } = await operations.createCluster.execute(world.publisher, { packageId, settings });
+    const stranger = await world.wallet();
+    const theirs = { ...world.deployment, clusterId, trust };
+    const open = (deployment: typeof theirs, proofStore?: ReturnType<typeof openProofStore>) =>
+      createChainClient({
+        endpoints: [world.url],
+        deployment,
+        clock: systemClock,
+        ...(proofStore && { proofStore }),
+      });
+    const strangers = createStakeChain({
+      client: open(theirs),
+      wallet: stranger,
+      journal: await world.journal(stranger),
+      log: silentLog,
+    });
+    const foreign = await strangers.stakeForNode({ nodeId: 'worker-1', stakeMist: 2n * SUI });
+    const path = join(world.directory, 'several.db');
+    const ids = [ours.objectId, recordId, foreign.objectId];
+    {
+      using proofStore = openProofStore(path, world.deployment.chainId);
+      const client = open({ ...world.deployment, trust }, proofStore);
+      // The newest of the node is read first, the stranger's last.
+      for (const id of ids) await client.records([id]);
+    }
+    const ofNode = await run('show', 'worker-1', '--from', path);
+    expect(ofNode).toMatchObject({ exitCode: 0 });
+    expect(ofNode.stdout).toBe((await run('show', ours.objectId, '--from', path)).stdout);
   });
 
   test('refuses a file with one changed byte, and one for another pin', async () => {

@@ -9,41 +9,45 @@ import {
   type StartedTestContainer,
   Wait,
 } from 'testcontainers';
-import { type Lifetime, Secret, systemClock } from '#base';
+import type { Lifetime } from '#base';
 import {
   type ChainClient,
-  createChainClient,
   type Deployment,
-  defaultSettings,
-  openNetwork,
-  openWallet,
   operations,
   readContractBuild,
   type Wallet,
   writeDeployment,
 } from '#chain';
 import type { ImageNames } from '../../scripts/images/images.ts';
+import { deployCluster, testWallet } from '../chain/deploy.ts';
 import { KubernetesApi, until } from '../world/kubernetes.ts';
 import { projectRoot } from '../world/program.ts';
+import {
+  type ApiServer,
+  NODE,
+  type Place,
+  type Running,
+  type Server,
+  startServer,
+} from './container-server.ts';
+import { GATEWAY_HOME, gatewaySettings, HEALTH_PORT, SUI, workerSettings } from './container-settings.ts';
+import { cut } from './cut.ts';
 import { LoggedContainer } from './logged-container.ts';
 
-const SUI = 1_000_000_000n;
 /** The user of the gateway's image. */
 const GATEWAY_USER = 65_532;
-const GATEWAY_HOME = '/var/lib/k3s-daas-gateway';
-/** In the container of a worker: its Node runs the stand-in of the agent. */
-const NODE = `/usr/local/lib/k3s-daas/node_modules/node-linux-${process.arch}/bin/node`;
-const STANDIN = join(projectRoot, 'integration', 'standin');
 
 /**
- * A whole system in containers on one Docker network: dev chain and gateway from their images, workers from the image of a test, and
- * the stand-ins of k3s from the clone, which is mounted.
+ * A whole system in containers on one Docker network: dev chain and gateway from their images, workers from the image of a test, the
+ * server as `ApiServer` says, and the stand-ins of k3s from the clone, which is mounted.
  */
 export class ContainerWorld {
   readonly network: StartedNetwork;
   readonly client: ChainClient;
   readonly kubernetes: KubernetesApi;
   gateway!: LoggedContainer;
+  readonly chain: Running;
+  readonly server: Running;
   readonly #parts: Parts;
 
   private constructor(parts: Parts & { readonly kubernetes: KubernetesApi }) {
@@ -51,23 +55,35 @@ export class ContainerWorld {
     this.network = parts.network;
     this.client = parts.client;
     this.kubernetes = parts.kubernetes;
+    this.chain = parts.chain;
+    this.server = parts.k3s;
   }
 
-  static async start(images: ImageNames, life: Lifetime): Promise<ContainerWorld> {
+  static async start(
+    images: ImageNames,
+    life: Lifetime,
+    api: ApiServer = { kind: 'standin' },
+  ): Promise<ContainerWorld> {
+    const startedAtMs = performance.now();
     const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-containers-'));
     life.defer('directory', () => rm(directory, { recursive: true, force: true }));
     const network = await new Network().start();
     life.defer('the network', async () => void (await network.stop()));
     const [chain, k3s] = await Promise.all([
       startChain(life, { images, network, directory }),
-      startServer(life, { images, network, directory }),
+      startServer(life, { images, network, directory }, api),
     ]);
     const kubernetes = await KubernetesApi.fromKubeconfig(k3s.kubeconfig);
     life.defer('the Kubernetes client', () => kubernetes[Symbol.dispose]());
     const parts = { images, network, directory, life, k3s, kubernetes, ...chain };
     const world = new ContainerWorld(parts);
+    const serving = secondsSince(startedAtMs);
     await setUpGateway(parts);
+    const setUp = secondsSince(startedAtMs);
     await world.startGateway(images.gateway);
+    process.stderr.write(
+      `world started: chain with a cluster and server after ${serving} s, gateway set up after ${setUp} s, ready after ${secondsSince(startedAtMs)} s\n`,
+    );
     return world;
   }
 
@@ -137,6 +153,24 @@ export class ContainerWorld {
     return conditions.some(({ type, status: value }) => type === 'Ready' && value === 'True');
   }
 
+  /** The checks of the gateway's `/readyz` that do not hold. */
+  async failingChecks(): Promise<readonly string[]> {
+    const address = this.gateway.container.getIpAddress(this.network.getName());
+    const response = await fetch(`http://${address}:${HEALTH_PORT}/readyz`);
+    const { checks } = (await response.json()) as { checks: Array<{ name: string; ok: boolean }> };
+    return checks.filter(({ ok }) => !ok).map(({ name }) => name);
+  }
+
+  /** Runs the steps while every packet between two containers is dropped. */
+  async whileCut<T>(one: Running, other: Running, steps: () => Promise<T>): Promise<T> {
+    const mend = await cut(one, other, this.network.getName());
+    try {
+      return await steps();
+    } finally {
+      mend();
+    }
+  }
+
   becomes(name: string, isReady: boolean | undefined): Promise<true> {
     const what = isReady === undefined ? 'gone' : isReady ? 'Ready' : 'not Ready';
     return until(`Node ${name} to be ${what}`, async () =>
@@ -145,13 +179,8 @@ export class ContainerWorld {
   }
 }
 
-interface Place {
-  readonly images: ImageNames;
-  readonly network: StartedNetwork;
-  readonly directory: string;
-}
-
 interface Chain {
+  readonly chain: Running;
   readonly client: ChainClient;
   readonly deployment: Deployment;
   readonly admin: Wallet;
@@ -160,16 +189,12 @@ interface Chain {
   readonly faucet: () => Promise<Wallet & { readonly secretKey: string }>;
 }
 
-interface Server {
-  readonly url: string;
-  readonly kubeconfig: string;
-  readonly caFile: string;
-}
-
 interface Parts extends Place, Chain {
   readonly life: Lifetime;
   readonly k3s: Server;
 }
+
+const secondsSince = (startedAtMs: number) => Math.round((performance.now() - startedAtMs) / 1000);
 
 /** No root, no capabilities, nothing to write but what is mounted. */
 class HardenedContainer extends GenericContainer {
@@ -196,51 +221,23 @@ async function startChain(life: Lifetime, { images, network, directory }: Place)
     const headers = { 'content-type': 'application/json' };
     const { ok } = await fetch(`${url}/v2/gas`, { method: 'POST', headers, body: JSON.stringify(request) });
     if (!ok) throw new Error(`the faucet of ${url} gave nothing`);
-    return { ...openWallet({ key: new Secret(secretKey), origin: 'a test' }), secretKey };
+    return { ...testWallet(secretKey, 'a test'), secretKey };
   };
   const [admin, first, second] = [await faucet(), await faucet(), await faucet()];
-  const allowInsecure = true;
-  const { endpoints, chainId } = await openNetwork([url], { clock: systemClock, allowInsecure });
-  const publisher = { endpoints, wallet: admin };
-  const { packageId } = await operations.publish.execute(publisher, { build: await readContractBuild() });
-  const { clusterId } = await operations.createCluster.execute(publisher, {
-    packageId,
+  const { deployment, client } = await deployCluster({
+    url,
+    operator: admin,
+    build: await readContractBuild(),
+    allowInsecure: true,
     settings: {
-      ...defaultSettings(admin.address),
       slashers: [first.address, second.address],
       slashThreshold: 2n,
       unbondingMs: 600_000n,
       proposalLifeMs: 60_000n,
     },
   });
-  const deployment = { chainId, packageId, clusterId };
   await writeDeployment(join(directory, 'deployment.json'), deployment);
-  const client = createChainClient({ endpoints: [url], deployment, clock: systemClock, allowInsecure });
-  return { client, deployment, admin, slashers: [first, second], faucet };
-}
-
-async function startServer(life: Lifetime, { images, network, directory }: Place): Promise<Server> {
-  const data = join(directory, 'server');
-  await mkdir(data);
-  const main = join(STANDIN, 'server', 'main.ts');
-  // Its certificate is for the address that it listens on.
-  const line = `exec ${NODE} --conditions=source ${main} server --data-dir ${data} --bind-address "$(hostname -i)" --node-grace-ms 8000`;
-  const container = await new GenericContainer(images.worker)
-    .withNetwork(network)
-    .withBindMounts([
-      { source: data, target: data },
-      { source: projectRoot, target: projectRoot, mode: 'ro' },
-    ])
-    .withEntrypoint(['/bin/sh', '-c'])
-    .withCommand([line])
-    .withWaitStrategy(Wait.forLogMessage('k3s is up and running'))
-    .start();
-  life.defer('the k3s server', async () => void (await container.stop()));
-  return {
-    url: `https://${container.getIpAddress(network.getName())}:6443`,
-    kubeconfig: join(data, 'server', 'cred', 'admin.kubeconfig'),
-    caFile: join(data, 'server', 'tls', 'server-ca.crt'),
-  };
+  return { chain: { container }, client, deployment, admin, slashers: [first, second], faucet };
 }
 
 /** `gateway setup` in a container, and its keys on the chain. */
@@ -255,7 +252,7 @@ async function setUpGateway({ images, network, directory, k3s, client, admin }: 
   await put('deployment.json', await readFile(join(directory, 'deployment.json'), 'utf8'));
   await put('server-ca.crt', await readFile(k3s.caFile, 'utf8'));
   await put('admin.kubeconfig', await readFile(k3s.kubeconfig, 'utf8'));
-  await put('k3s-daas.json', JSON.stringify(gatewaySettings(k3s)));
+  await put('k3s-daas.json', JSON.stringify(gatewaySettings(k3s.url)));
   const settings = ['--config', `${GATEWAY_HOME}/k3s-daas.json`];
   const lines: string[] = [];
   const setup: StartedTestContainer = await new HardenedContainer(images.gateway)
@@ -291,47 +288,5 @@ async function setUpGateway({ images, network, directory, k3s, client, admin }: 
       signingKey: Buffer.from(signingKey, 'hex'),
     },
   );
-  await put('k3s-daas.json', JSON.stringify(gatewaySettings(k3s, gatewayId)));
+  await put('k3s-daas.json', JSON.stringify(gatewaySettings(k3s.url, gatewayId)));
 }
-
-const chainSettings = (home: string) => ({
-  endpoints: ['http://chain:9000'],
-  allowInsecure: true,
-  deployment: `${home}/deployment.json`,
-});
-
-const gatewaySettings = ({ url }: Server, gatewayId?: string) => ({
-  nodeId: 'gateway',
-  chain: chainSettings(GATEWAY_HOME),
-  gateway: {
-    listen: { host: '0.0.0.0', port: 8443 },
-    tls: { certFile: `${GATEWAY_HOME}/tls.crt`, keyFile: `${GATEWAY_HOME}/tls.key` },
-    health: { host: '127.0.0.1', port: 0 },
-    stateDir: `${GATEWAY_HOME}/state`,
-    kubeconfig: `${GATEWAY_HOME}/kubeconfig`,
-    server: url,
-    serverCaFile: `${GATEWAY_HOME}/server-ca.crt`,
-    heartbeatIntervalMs: 1000,
-    ...(gatewayId === undefined ? {} : { gatewayId }),
-  },
-});
-
-const workerSettings = (nodeId: string, acceptTerms: string) => ({
-  nodeId,
-  stateDir: '/etc/k3s-daas/state',
-  chain: chainSettings('/etc/k3s-daas'),
-  wallet: { keyFile: '/etc/k3s-daas/wallet.key' },
-  stake: { amountMist: String(2n * SUI), acceptTerms },
-  health: { host: '127.0.0.1', port: 0 },
-  plugins: [
-    { use: 'staking' },
-    { use: 'registration' },
-    { use: 'heartbeat' },
-    { use: 'slashing', config: { intervalMs: 1000 } },
-  ],
-  agent: {
-    binary: join(STANDIN, 'agent', 'k3s'),
-    args: ['--rootless', '--config=/etc/k3s-daas/k3s.yaml', '--data-dir=/var/lib/k3s'],
-    containerdAddress: '/run/containerd.sock',
-  },
-});

@@ -1,23 +1,31 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Lifetime } from '#base';
 import { docker } from '../../scripts/images/images.ts';
+import { until } from '../world/kubernetes.ts';
 import { ContainerWorld } from './container-world.ts';
+import { noCuts } from './cut.ts';
 import type { LoggedContainer } from './logged-container.ts';
 
 const engine = inject('engine');
-const name = engine.kind === 'found' ? 'the images are real, k3s is a stand-in' : engine.reason;
+const API = {
+  standin: 'all of k3s is a stand-in',
+  kube: 'the API server is a real kube-apiserver with etcd, k3s’ supervisor and agents are stand-ins',
+  k3s: 'the server is a real k3s, the agents are stand-ins',
+};
+const name = engine.kind === 'found' ? `real images; ${API[engine.api.kind]}` : engine.reason;
 
 describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network (${name})`, () => {
   const life = new Lifetime();
   let world: ContainerWorld;
   let first: LoggedContainer;
   let second: LoggedContainer;
+  let third: LoggedContainer;
 
   beforeAll(async () => {
     if (engine.kind === 'missing') return;
     process.env.DOCKER_HOST = engine.host;
-    world = await ContainerWorld.start(engine.images, life);
-  }, 180_000);
+    world = await ContainerWorld.start(engine.images, life, engine.api);
+  }, 300_000);
   afterAll(() => life.close(), 60_000);
 
   /** Its host goes on: heartbeats of now are acknowledged, by the agent that it started first. */
@@ -25,6 +33,17 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
     await worker.event('heartbeat.acknowledged', { from: worker.lines.length });
     expect(worker.count('agent.started')).toBe(1);
   };
+
+  test('the image of the gateway says version, commit, packages and the tested k3s', () => {
+    if (engine.kind === 'missing') return;
+    const home = '/usr/lib/k3s-daas';
+    const program = [`${home}/dist/k3s-daas.js`, 'version', '--json'];
+    const { run } = docker(engine.host);
+    const said = run('run', '--rm', '--entrypoint', `${home}/node`, engine.images.gateway, ...program);
+    expect(Object.keys(JSON.parse(said) as object)).toEqual(
+      expect.arrayContaining(['version', 'commit', 'packages', 'k3sTested']),
+    );
+  });
 
   test('two workers stake, join and are Ready', async () => {
     [first, second] = await Promise.all([world.worker('worker-1'), world.worker('worker-2')]);
@@ -48,7 +67,8 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
     const joining = world.worker('worker-3');
     await world.gateway.stop(15_000);
     await world.startGateway(next);
-    await (await joining).event('heartbeat.acknowledged');
+    third = await joining;
+    await third.event('heartbeat.acknowledged');
     await world.becomes('worker-3', true);
     await Promise.all([goesOn(first), goesOn(second)]);
     run('rmi', next);
@@ -63,9 +83,64 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
     await world.becomes('worker-1', true);
   });
 
+  describe.skipIf(noCuts !== undefined)(
+    `every packet between two parts is dropped (${noCuts ?? 'nft'})`,
+    () => {
+      test('worker and gateway: agent and Node go on, and so do the heartbeats afterwards', async () => {
+        await world.whileCut(first, world.gateway, async () => {
+          await first.event('heartbeat.failed', { from: first.lines.length });
+          expect(await world.isReady('worker-1')).toBe(true);
+          // The others are none of it.
+          await goesOn(second);
+        });
+        await goesOn(first);
+      });
+
+      test('gateway and API server: heartbeats are answered, and what was slashed meanwhile is removed afterwards', async () => {
+        await world.whileCut(world.gateway, world.server, async () => {
+          await world.slash('worker-3');
+          // Its host looks at the chain by itself.
+          expect(await third.exitCode()).toBe(77);
+          await goesOn(first);
+        });
+        await world.becomes('worker-3', undefined);
+        await world.becomes('worker-1', true);
+      });
+
+      test('gateway and chain: members go on, whoever is new waits, and is admitted afterwards', async () => {
+        const arriving = await world.whileCut(world.gateway, world.chain, async () => {
+          await until('the gateway to say that it does not hear the chain', async () =>
+            (await world.failingChecks()).includes('chain') ? true : undefined,
+          );
+          const worker = await world.worker('worker-4');
+          await worker.event('registration.failed');
+          await Promise.all([goesOn(first), goesOn(second)]);
+          expect(await world.isReady('worker-4')).toBeUndefined();
+          return worker;
+        });
+        await arriving.event('heartbeat.acknowledged');
+        await world.becomes('worker-4', true);
+        expect(await world.failingChecks()).toEqual([]);
+        await arriving.remove();
+        // Its Node is looked at below: the node controller takes its time.
+      });
+
+      test('worker and chain: its Node is removed by the gateway, and its host ends when it has read the slash itself', async () => {
+        await world.whileCut(second, world.chain, async () => {
+          await world.slash('worker-2');
+          await world.becomes('worker-2', undefined);
+          // A gateway's word alone ends no host: it could lie.
+          expect(await second.isRunning()).toBe(true);
+        });
+        expect(await second.exitCode()).toBe(77);
+        await goesOn(first);
+      });
+    },
+  );
+
   test('a worker that is removed without goodbye is no longer Ready, and the others never notice', async () => {
-    await second.remove();
-    await world.becomes('worker-2', false);
+    if (noCuts !== undefined) await second.remove();
+    await world.becomes(noCuts === undefined ? 'worker-4' : 'worker-2', false);
     await goesOn(first);
   });
 

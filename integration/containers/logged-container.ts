@@ -42,7 +42,8 @@ export class LoggedContainer {
       `the event ${name}`,
       async () => this.lines.slice(from).find((line) => line.event === name),
       {
-        withinMs: 90_000,
+        // A host that registers again pauses its heartbeats for up to a minute.
+        withinMs: 150_000,
       },
     ).catch((error: unknown) => {
       throw new Error(`${String(error)}; its last lines:\n${this.#text.slice(-15).join('\n')}`);
@@ -54,12 +55,19 @@ export class LoggedContainer {
   }
 
   async exitCode(): Promise<number> {
-    const { container } = await getContainerRuntimeClient();
-    const one = container.getById(this.container.getId());
     return until('the container to end', async () => {
-      const { State } = await container.inspect(one);
-      return State.Running ? undefined : State.ExitCode;
+      const state = await this.#state();
+      return state.Running ? undefined : state.ExitCode;
     });
+  }
+
+  async isRunning(): Promise<boolean> {
+    return (await this.#state()).Running;
+  }
+
+  async #state(): Promise<{ readonly Running: boolean; readonly ExitCode: number }> {
+    const { container } = await getContainerRuntimeClient();
+    return (await container.inspect(container.getById(this.container.getId()))).State;
   }
 
   /** Takes it off its network, or puts it back. */

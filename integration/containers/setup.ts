@@ -5,11 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { buildImages, docker, type ImageNames, importBase } from '../../scripts/images/images.ts';
+import { MINUTE_MS, outputOf } from '../../scripts/release/child.ts';
+import { findBinaries } from '../kube/binaries.ts';
 import { until } from '../world/kubernetes.ts';
 import { projectRoot } from '../world/program.ts';
+import type { ApiServer } from './container-server.ts';
 
 export type FoundEngine =
-  | { readonly kind: 'found'; readonly host: string; readonly images: ImageNames }
+  | {
+      readonly kind: 'found';
+      readonly host: string;
+      readonly images: ImageNames;
+      readonly api: ApiServer;
+    }
   | { readonly kind: 'missing'; readonly reason: string };
 
 declare module 'vitest' {
@@ -36,12 +44,20 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     process.stderr.write(
       `images built in ${Math.round((performance.now() - startedAt) / 1000)} s: ${listed(engine.host, images)}\n`,
     );
-    project.provide('engine', { kind: 'found', host: engine.host, images });
+    project.provide('engine', { kind: 'found', host: engine.host, images, api: await findApiServer() });
   } catch (error) {
     await engine.stop();
     throw error;
   }
   return engine.stop;
+}
+
+/** The most real that is there: `K3S_BIN`, a kube-apiserver (docs/testing.md), or else the stand-in. */
+async function findApiServer(): Promise<ApiServer> {
+  const binary = process.env.K3S_BIN;
+  if (binary) return { kind: 'k3s', binary };
+  const found = await findBinaries((line) => process.stderr.write(`${line}\n`));
+  return found.kind === 'found' ? { kind: 'kube', binaries: found.binaries } : { kind: 'standin' };
 }
 
 interface Engine {
@@ -112,7 +128,7 @@ async function startEngine(
 async function problemOf(host: string): Promise<string | undefined> {
   const engine = docker(host);
   try {
-    engine.run('run', '--rm', await importBase(engine), 'true');
+    engine.run('run', '--rm', importBase(engine), 'true');
     return undefined;
   } catch (error) {
     return `no container runs here: ${String(error).slice(0, 300)}`;
@@ -124,9 +140,8 @@ async function build(host: string): Promise<ImageNames> {
   try {
     const [dist, devnetDist] = [join(builds, 'dist'), join(builds, 'devnet')];
     const bundle = join(projectRoot, 'scripts', 'bundle.ts');
-    const { status, stderr } = spawnSync(process.execPath, [bundle, dist, devnetDist], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`the program cannot be built: ${stderr}`);
-    return await buildImages({ engine: docker(host), dist, devnetDist, tag: 'test' });
+    outputOf(process.execPath, [bundle, dist, devnetDist], { withinMs: 10 * MINUTE_MS });
+    return buildImages({ engine: docker(host), dist, devnetDist, tag: 'test' });
   } finally {
     await rm(builds, { recursive: true });
   }

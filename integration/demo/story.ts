@@ -4,14 +4,22 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { KubernetesApi } from '../world/kubernetes.ts';
 import type { Line, Program } from '../world/program.ts';
+import { STAND_IN_EVIDENCE, STAND_IN_MEASUREMENT } from '../world/stand-in-tee.ts';
 import { SUI, type Worker, World } from '../world/world.ts';
 import type { WorldOptions } from '../world/world-parts.ts';
+import { type Attesting, addImpostor, refusalShown } from './attesting.ts';
 import type { Reporter } from './reporter.ts';
 
 const STAKE_MIST = 2n * SUI;
 
 /** Runs the demo of the README. Returns the exit code: 0 only if all of it happened. */
-export async function runDemo(reporter: Reporter, { keep }: { readonly keep: boolean }): Promise<number> {
+interface DemoOptions {
+  readonly keep: boolean;
+  /** Gateways show evidence of a stand-in, and workers ask for it. */
+  readonly isAttesting: boolean;
+}
+
+export async function runDemo(reporter: Reporter, { keep, isAttesting }: DemoOptions): Promise<number> {
   let world: World | undefined;
   const interrupt = new AbortController();
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
@@ -26,9 +34,9 @@ export async function runDemo(reporter: Reporter, { keep }: { readonly keep: boo
       interrupted.resolve(signal);
     });
   try {
-    const started = await startWorld(reporter, interrupt.signal);
+    const started = await startWorld(reporter, interrupt.signal, isAttesting);
     world = started;
-    const ending = await Promise.race([story(started, reporter), interrupted.promise]);
+    const ending = await Promise.race([story(started, reporter, isAttesting), interrupted.promise]);
     if (ending !== undefined) return exitCodeOf(ending);
     if (keep) {
       reportConnections(started, reporter);
@@ -56,7 +64,7 @@ export async function runDemo(reporter: Reporter, { keep }: { readonly keep: boo
 
 const exitCodeOf = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
 
-async function startWorld(reporter: Reporter, signal: AbortSignal): Promise<World> {
+async function startWorld(reporter: Reporter, signal: AbortSignal, isAttesting: boolean): Promise<World> {
   reporter.chapter('A world');
   const binary = process.env.K3S_BIN;
   const sentences: Record<string, (facts: Record<string, unknown>) => string> = {
@@ -67,6 +75,10 @@ async function startWorld(reporter: Reporter, signal: AbortSignal): Promise<Worl
   };
   const options: WorldOptions = {
     signal,
+    ...(isAttesting && {
+      gateway: STAND_IN_EVIDENCE,
+      attestation: { kind: 'sev-snp', measurement: STAND_IN_MEASUREMENT },
+    }),
     onReady: (event, facts) =>
       reporter.happened({ event, facts, sentence: sentences[event]?.({ ...facts }) ?? event }),
     ...(binary ? { startK3s: (await import('../world/real-k3s.ts')).startRealK3s(binary) } : {}),
@@ -74,13 +86,16 @@ async function startWorld(reporter: Reporter, signal: AbortSignal): Promise<Worl
   return World.start(options);
 }
 
-async function story(world: World, reporter: Reporter): Promise<void> {
+async function story(world: World, reporter: Reporter, isAttesting: boolean): Promise<void> {
+  const attesting = isAttesting ? await addImpostor(world, reporter) : undefined;
   reporter.chapter('Two workers stake, prove and join');
   const workers = [
-    await world.worker('worker-1', { stakeMist: STAKE_MIST }),
-    await world.worker('worker-2', { stakeMist: STAKE_MIST }),
+    await world.worker('worker-1', { stakeMist: STAKE_MIST, config: attesting?.config ?? {} }),
+    await world.worker('worker-2', { stakeMist: STAKE_MIST, config: attesting?.config ?? {} }),
   ];
-  const joined = await Promise.all(workers.map((worker) => joinCluster(world, worker, reporter)));
+  const joined = await Promise.all(
+    workers.map((worker) => joinCluster(world, worker, { reporter, attesting })),
+  );
   const [first, second] = joined;
   if (!first || !second) throw new Error('two workers were to join');
 
@@ -153,13 +168,19 @@ interface Joined {
   readonly readyAfterMs: number;
 }
 
-async function joinCluster(world: World, worker: Worker, reporter: Reporter): Promise<Joined> {
+interface Showing {
+  readonly reporter: Reporter;
+  readonly attesting: Attesting | undefined;
+}
+
+async function joinCluster(world: World, worker: Worker, { reporter, attesting }: Showing): Promise<Joined> {
   const startedAtMs = performance.now();
   const program = worker.start();
   const { nodeId } = worker;
   const say = (event: string, facts: Record<string, unknown>, sentence: string) =>
     reporter.happened({ event, worker: nodeId, facts, sentence });
 
+  if (attesting) await refusalShown(program, attesting, say);
   const stake = await program.event('stake.created');
   say(
     'stake.created',

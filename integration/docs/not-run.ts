@@ -1,6 +1,14 @@
 /** Blocks of commands that no test runs, with the reason that their page gives. Keep it short: readers run these first. */
 export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
   ['README.md', 'git clone … && cd k3s-daas', 'needs the network; CI runs both commands'],
+  ...[
+    'apt-get install --yes curl ca-certificates',
+    'k3s-daas install --gateway',
+    'k3s-daas install --dry-run',
+  ].map(
+    (line) =>
+      ['README.md', line, 'integration/install/readme.test.ts runs it in a bare Debian root'] as const,
+  ),
   ['README.md', 'k3s-daas agent --node-label disk=ssd', 'the worker of getting started runs this command'],
   [
     'docs/getting-started.md',
@@ -27,7 +35,8 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ),
   ...[
     'k3s-daas uninstall --restore-k3s',
-    'k3s-daas gateway evict NAME',
+    'kubectl delete node NAME',
+    'systemctl restart k3s-agent',
     'k3s-daas uninstall',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --gateway',
   ].map(

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { Lifetime } from '#base';
 import { freePort } from '../world/free-port.ts';
 import { until } from '../world/kubernetes.ts';
 import { World } from '../world/world.ts';
-import { documented, makeRelease } from './scene.ts';
+import { documented, makeRelease, moveGateway } from './scene.ts';
 import { noSystemd, SystemdMachine } from './systemd-machine.ts';
 
 const unit = 'k3s-daas-gateway';
@@ -34,7 +34,7 @@ describe.skipIf(noSystemd !== undefined)(
     test('it is installed, admits a worker, and can do little else', async () => {
       await world.gateway.stop();
       const health = await freePort();
-      await moveGateway(health);
+      await moveGateway(machine, world, health);
       const installed = await machine.run('sh', '-ec', `cd ${directory}; ${documented(/--gateway/)}`);
       expect(installed.exitCode, installed.output).toBe(0);
       await until('the gateway to be ready', async () => {
@@ -73,39 +73,5 @@ describe.skipIf(noSystemd !== undefined)(
       expect(await machine.unit(unit, 'LoadState')).toBe('not-found');
       expect((await machine.run('ls', '/var/lib/k3s-daas-gateway')).output).toContain('gateway.db');
     });
-
-    /** Configuration, keys and kubeconfig to where an operator has them; what is none of the gateway's lies beside its CA. */
-    async function moveGateway(healthPort: number): Promise<void> {
-      const settings = JSON.parse(await readFile(world.gatewayConfigFile, 'utf8')) as {
-        chain: Record<string, unknown>;
-        gateway: { tls: { certFile: string; keyFile: string }; kubeconfig: string } & Record<string, unknown>;
-      };
-      const { gateway } = settings;
-      const etc = '/etc/k3s-daas';
-      const ca = '/var/lib/rancher/k3s/server/tls/server-ca.crt';
-      const kubeconfig = '/var/lib/k3s-daas-gateway/kubeconfig';
-      const copy = async (from: string, to: string, mode: string) =>
-        machine.write(to, await readFile(from, 'utf8'), mode);
-      await copy(world.deploymentFile, `${etc}/deployment.json`, '0644');
-      await copy(gateway.tls.certFile, `${etc}/gateway.crt`, '0644');
-      await copy(gateway.tls.keyFile, `${etc}/gateway.key`, '0600');
-      await copy(gateway.kubeconfig, kubeconfig, '0600');
-      await copy(world.k3s.serverCaFile, ca, '0644');
-      await machine.write('/var/lib/rancher/k3s/server/cred/admin.kubeconfig', 'secret', '0600');
-      await machine.write('/etc/rancher/k3s/k3s.yaml', 'secret', '0600');
-      const { stateDir: _, ...rest } = gateway;
-      const moved = {
-        ...settings,
-        chain: { ...settings.chain, deployment: `${etc}/deployment.json` },
-        gateway: {
-          ...rest,
-          tls: { certFile: `${etc}/gateway.crt`, keyFile: `${etc}/gateway.key` },
-          kubeconfig,
-          serverCaFile: ca,
-          health: { host: '127.0.0.1', port: healthPort },
-        },
-      };
-      await machine.write(`${etc}/k3s-daas.json`, JSON.stringify(moved), '0600');
-    }
   },
 );

@@ -101,6 +101,13 @@ describe.skipIf(noSystemd !== undefined)(
       const variables = '/etc/systemd/system/k3s-agent.service.env';
       expect(await machine.read(variables)).not.toContain('K3S_TOKEN');
       expect((await machine.run('stat', '-c', '%a', variables)).output).toBe('600\n');
+      expect(await machine.read('/usr/local/share/man/man1/k3s-daas.1')).toContain('.SS k3s\\-daas install');
+      const completed = await machine.run(
+        'bash',
+        '-c',
+        '. /usr/local/share/bash-completion/completions/k3s-daas; COMP_WORDS=(k3s-daas token ro); COMP_CWORD=2; _k3s_daas; echo $COMPREPLY',
+      );
+      expect(completed.output).toBe('rotate\n');
       // Again, it finds everything in place: no restart.
       const pid = await machine.unit(unit, 'MainPID');
       const lock = '/var/lib/k3s-daas-install/lock';
@@ -159,7 +166,7 @@ describe.skipIf(noSystemd !== undefined)(
       await until('plain k3s to be back', async () =>
         (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent') ? true : undefined,
       );
-      await giveNameBack(world);
+      await giveNameBack(world, machine);
       await expectOk(await restoring);
       await until('its Node to be Ready', async () =>
         (await machine.unit(unit, 'ActiveState')) === 'active' ? true : undefined,
@@ -191,6 +198,8 @@ describe.skipIf(noSystemd !== undefined)(
         '/etc/systemd/system/k3s-agent.service.env',
         '/usr/local/bin/k3s-daas',
         '/usr/local/lib/k3s-daas',
+        '/usr/local/share/man/man1/k3s-daas.1',
+        '/usr/local/share/bash-completion/completions/k3s-daas',
       ];
       const left = await machine.run('ls', ...files);
       expect(left.output.match(/No such file/g)).toHaveLength(files.length);

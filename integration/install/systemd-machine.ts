@@ -1,21 +1,23 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../world/kubernetes.ts';
 import { type Outcome, outcomeOf } from '../world/outcome.ts';
 import { projectRoot } from '../world/program.ts';
+import type { RealMachine } from '../world/real-machine.ts';
 
 /** Debian's root directory (`debootstrap --include=systemd-sysv,perl`), or else that of this machine. */
 const root = process.env.K3S_DAAS_TEST_ROOT ?? '/';
 
 /** Why no systemd can be booted here; undefined: it can. */
-export const noSystemd: string | undefined = lacking();
+export const noSystemd: string | undefined = problemOf(root);
 
-function lacking(): string | undefined {
+/** Why no systemd of this root directory can be booted. */
+export function problemOf(directory: string): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
-  if (!existsSync(join(root, 'lib/systemd/systemd')))
+  if (!existsSync(join(directory, 'lib/systemd/systemd')))
     return 'needs systemd, or K3S_DAAS_TEST_ROOT: a directory made by debootstrap --include=systemd-sysv,perl,procps';
   // The mounts of systemd-machine.sh: a container may allow namespaces and yet none of these.
   const mounts = [
@@ -27,32 +29,55 @@ function lacking(): string | undefined {
     'rmdir "/mnt/cgroup/k3s-daas-try.$$"',
   ].join(' && ');
   const namespaces = ['--mount', '--propagation=private', '--pid', '--fork', '--cgroup'];
-  const { status } = spawnSync('unshare', [...namespaces, 'sh', '-c', mounts, root]);
+  const { status } = spawnSync('unshare', [...namespaces, 'sh', '-c', mounts, directory], {
+    timeout: 60_000,
+  });
   return status === 0
     ? undefined
     : 'needs rights to make namespaces and to mount overlay and cgroup2 in them';
 }
 
+const scriptAt = (name: string) => join(projectRoot, 'integration', 'install', name);
+
 /** A machine whose first process is a real systemd, booted from a root directory that is not written to. */
 export class SystemdMachine implements AsyncDisposable {
   readonly #holder: ChildProcess;
-  readonly #pid: number;
-  readonly #work: string;
+  /** Of its first process, as the machine that the tests run on numbers it. */
+  readonly pid: number;
 
-  private constructor(holder: ChildProcess, pid: number, work: string) {
+  private constructor(holder: ChildProcess, pid: number) {
     this.#holder = holder;
-    this.#pid = pid;
-    this.#work = work;
+    this.pid = pid;
   }
 
-  static async boot(directories: readonly string[] = []): Promise<SystemdMachine> {
+  /** `directories` are seen inside, read-only; `from` is a root directory other than that of `K3S_DAAS_TEST_ROOT`. */
+  static async boot(directories: readonly string[] = [], from = root): Promise<SystemdMachine> {
     const work = await mkdtemp(join(tmpdir(), 'k3s-daas-systemd-'));
-    const script = join(projectRoot, 'integration', 'install', 'systemd-machine.sh');
-    const holder = spawn(
-      'unshare',
-      ['--mount', '--propagation=private', script, root, work, projectRoot, ...directories],
-      { stdio: ['pipe', 'pipe', 'pipe'] },
-    );
+    const namespaces = ['--mount', '--propagation=private'];
+    const script = scriptAt('systemd-machine.sh');
+    const args = [...namespaces, script, from, work, projectRoot, ...directories];
+    const machine = await SystemdMachine.#started('unshare', args);
+    machine.#holder.once('exit', () => rmSync(work, { recursive: true, force: true }));
+    return machine;
+  }
+
+  /** On a machine of namespaces, whose network and state directories it has; `scratch` is that machine's own directory of copies. */
+  static bootIn(
+    { enter }: RealMachine,
+    scratch: string,
+    directories: readonly string[],
+  ): Promise<SystemdMachine> {
+    const [program, ...args] = enter;
+    return SystemdMachine.#started(program, [
+      ...args,
+      scriptAt('systemd-in-machine.sh'),
+      scratch,
+      ...directories,
+    ]);
+  }
+
+  static async #started(program: string, args: readonly string[]): Promise<SystemdMachine> {
+    const holder = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     let said = '';
     for (const stream of [holder.stdout, holder.stderr])
       stream?.on('data', (chunk) => {
@@ -67,7 +92,7 @@ export class SystemdMachine implements AsyncDisposable {
       const first = Number(children.split(' ')[0]);
       return first && readFileSync(`/proc/${first}/comm`, 'utf8') === 'systemd\n' ? first : undefined;
     });
-    const machine = new SystemdMachine(holder, pid, work);
+    const machine = new SystemdMachine(holder, pid);
     await until('systemd to be up', async () => {
       const { output } = await machine.run('systemctl', 'is-system-running');
       return /^(?:running|degraded)$/m.test(output) ? true : undefined;
@@ -82,7 +107,7 @@ export class SystemdMachine implements AsyncDisposable {
 
   runWith(env: Readonly<Record<string, string>>, ...argv: readonly string[]): Promise<Outcome> {
     return outcomeOf(
-      spawn('nsenter', ['--target', String(this.#pid), '--all', '--wd', ...argv], {
+      spawn('nsenter', ['--target', String(this.pid), '--all', '--wd', ...argv], {
         stdio: ['ignore', 'pipe', 'pipe'],
         env: {
           PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -129,6 +154,5 @@ export class SystemdMachine implements AsyncDisposable {
       if (this.#holder.exitCode !== null) resolve(undefined);
       else this.#holder.once('exit', resolve);
     });
-    await rm(this.#work, { recursive: true, force: true });
   }
 }

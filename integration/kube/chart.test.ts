@@ -10,6 +10,7 @@ import { KubernetesApi } from '../world/kubernetes.ts';
 import { projectRoot } from '../world/program.ts';
 import { findTools } from './helm.ts';
 import { startRealWorld } from './real-world.ts';
+import { findSchemas } from './schemas.ts';
 
 const tools = findTools();
 const plane = inject('controlPlane');
@@ -104,6 +105,34 @@ describe.skipIf(missing !== '')(
         '1.36.3',
       ]);
       expect(manifestsIn(rendered)).toEqual(manifestsIn(template()));
+    });
+
+    test('what watches the gateway is what deploy/ has, and the API server takes it and the HelmChart by their makers’ schemas', async ({
+      skip,
+    }) => {
+      const schemas = findSchemas();
+      if ('missing' in schemas) skip(schemas.missing);
+      const labels = ['--set', 'monitoring.labels.release=prometheus'];
+      const enabled = ['monitoring', 'dashboard'].flatMap((name) => ['--set', `${name}.enabled=true`]);
+      const rendered = template('--set', 'setup=false', ...enabled, ...labels);
+      const found = manifestsIn(rendered) as Array<
+        Manifest & { spec?: object; data?: Record<string, string> }
+      >;
+      const read = (path: string) => readFileSync(join(projectRoot, 'deploy', path), 'utf8');
+      const of = (kind: string) => found.find((one) => one.kind === kind);
+      expect(of('PrometheusRule')?.spec).toEqual(parse(read('prometheus/k3s-daas.rules.yaml')));
+      expect(JSON.parse(of('ConfigMap')?.data?.['k3s-daas.json'] ?? '')).toEqual(
+        JSON.parse(read('grafana/k3s-daas.json')),
+      );
+      expect(of('ServiceMonitor')?.metadata).toMatchObject({ labels: { release: 'prometheus' } });
+      for (const file of 'files' in schemas ? schemas.files : [])
+        run('kubectl', ['create', '--filename', file]);
+      run('kubectl', ['wait', '--for=condition=Established', '--timeout=60s', 'crd', '--all']);
+      const judge = ['apply', '--dry-run=server', '--validate=strict', '--filename'];
+      run('kubectl', [...judge, '-'], rendered);
+      // k3s' own HelmChart, too.
+      run('kubectl', [...judge, makeChart(home)[1] ?? '']);
+      expect(manifestsIn(template('--set', 'setup=false')).map(({ kind }) => kind)).toEqual(['DaemonSet']);
     });
 
     test('the API server takes every field of it, and helm installs, upgrades and removes it', async () => {

@@ -36,6 +36,8 @@ export interface ControlPlaneOptions {
   readonly authorizationConfigFile?: string;
   /** Further flags of the API server. */
   readonly apiServerFlags?: readonly string[];
+  /** Further flags of the controller manager. */
+  readonly controllerFlags?: readonly string[];
 }
 
 const readyWithinMs = 90_000;
@@ -73,7 +75,7 @@ async function start(
   await startApiServer(site, admin, options);
   await mkdir(join(directory, 'cred'), { mode: 0o700 });
   const adminKubeconfigPath = await writeKubeconfig(site, 'admin.kubeconfig', admin);
-  await startControllers(site, admin);
+  await startControllers(site, admin, options);
 
   const clientCertificate = (username: string, groups: readonly string[] = []) =>
     clientCa.issue({ commonName: username, organizations: groups, usage: 'client' });
@@ -216,7 +218,11 @@ async function startApiServer(
   });
 }
 
-async function startControllers(site: Site, admin: KeyPair): Promise<void> {
+async function startControllers(
+  site: Site,
+  admin: KeyPair,
+  { controllerFlags = [] }: ControlPlaneOptions,
+): Promise<void> {
   const { binaries, tls, serverCa, clientCa, url, managerPort } = site;
   const manager = await clientCa.issue({ commonName: 'system:kube-controller-manager', usage: 'client' });
   const kubeconfig = await writeKubeconfig(site, 'controller.kubeconfig', manager);
@@ -233,6 +239,7 @@ async function startControllers(site: Site, admin: KeyPair): Promise<void> {
     '--use-service-account-credentials=true',
     '--controllers=*,tokencleaner',
     '--leader-elect=false',
+    ...controllerFlags,
   ]);
   // The controllers work once the default namespace has its service account.
   await until('kube-controller-manager', controllers, async () => {

@@ -32,6 +32,7 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by KubernetesPort on ${suiteWorld.n
         readyChangedAtMs: undefined,
         isUnschedulable: false,
         cordonedFor: undefined,
+        addresses: [],
       });
       await admin('PATCH', `/api/v1/nodes/${node}/status`, readyStatus('True'), strategic);
       await cluster.markNode({ nodeId: node, recordId, tier: 'basic' });

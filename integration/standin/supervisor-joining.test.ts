@@ -135,7 +135,7 @@ test('without a credential and without an earlier join there is nothing to start
 
 test('a credential that the server rejects ends in exit 75 with the words of k3s', async () => {
   await using world = await startAgentWorld();
-  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 2500 } });
+  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 6_000 } });
   const supervisor = await worker.supervisor();
   const credential = world.mintCredential();
   world.deleteCredentials();
@@ -157,7 +157,7 @@ test('a credential that the server rejects ends in exit 75 with the words of k3s
 test('a server whose CA is another one is not joined', async () => {
   await using world = await startAgentWorld();
   await using other = await startAgentWorld();
-  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 2500 } });
+  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 6_000 } });
   const supervisor = await worker.supervisor();
   const join = { ...world.mintCredential(), server: other.server.url };
   await expect(supervisor.start({ join, ...noLabels }, forever)).rejects.toMatchObject({

@@ -167,7 +167,7 @@ async function untilServes(
       const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
       return status === 200 ? true : undefined;
     },
-    { withinMs: 120_000, everyMs: 250 },
+    { withinMs: 240_000, everyMs: 250 },
   );
   const ended = program.exited.then(() => {
     throw new Error(`k3s server ended before it served joins:\n${program.tail(30)}`);

@@ -21,6 +21,8 @@ export interface RealMachine {
   readonly enter: readonly [string, ...string[]];
   /** Its file system, as long as it is there: `/proc/<pid>/root`. */
   readonly root: string;
+  /** Its directory in memory of what it may not change: copies of the kernel's settings, and layers over system directories. */
+  readonly scratch: string;
   /** Where a file that is kept inside (`/etc/rancher`, `/var/lib/rancher`, …) is seen from outside. */
   file(path: string): string;
 }
@@ -96,6 +98,7 @@ export async function startNetwork(life: Lifetime): Promise<RealNetwork> {
         mountNamespace: await readlink(`/proc/${holder.pid}/ns/mnt`),
         root: `/proc/${holder.pid}/root`,
         enter: [script, 'enter', id, holder.pid],
+        scratch: join(home, 'scratch'),
         file: (path) => join(home, 'files', path),
       };
     },

@@ -14,7 +14,9 @@ export interface SeenProcess {
 }
 
 /** What runs in a machine's mount namespace: agent, containerd, shims; containers have namespaces of their own. */
-export async function processesOf({ mountNamespace }: RealMachine): Promise<SeenProcess[]> {
+export async function processesOf({
+  mountNamespace,
+}: Pick<RealMachine, 'mountNamespace'>): Promise<SeenProcess[]> {
   const seen: SeenProcess[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     try {
@@ -29,7 +31,7 @@ export async function processesOf({ mountNamespace }: RealMachine): Promise<Seen
 }
 
 /** The shims of a machine's pods and everything below them, containers included. */
-export async function podProcessesOf(machine: RealMachine): Promise<SeenProcess[]> {
+export async function podProcessesOf(machine: Pick<RealMachine, 'mountNamespace'>): Promise<SeenProcess[]> {
   const shims = (await processesOf(machine)).filter(({ commandLine }) =>
     commandLine[0]?.endsWith('containerd-shim-runc-v2'),
   );

@@ -12,6 +12,8 @@ import { Program, runOnce } from './program.ts';
 import { type K3s, startStandinK3s } from './standin-k3s.ts';
 
 export interface WorldOptions {
+  /** What the chain says of the evidence of the first gateway; none unless given. */
+  readonly attestation?: Attestation;
   /** Members of the `gateway` section that differ. */
   readonly gateway?: Readonly<Record<string, unknown>>;
   /** Starts the cluster and gives the agents their machines; the stand-ins unless given. */
@@ -23,6 +25,16 @@ export interface WorldOptions {
   readonly signal?: AbortSignal;
   /** Called as things become ready. */
   readonly onReady?: (event: string, facts: Readonly<Record<string, unknown>>) => void;
+}
+
+interface Attestation {
+  readonly kind: string;
+  readonly measurement: Uint8Array;
+}
+
+interface Named {
+  readonly name?: string;
+  readonly attestation?: Attestation | undefined;
 }
 
 export interface WorldParts {
@@ -39,7 +51,7 @@ export interface WorldParts {
   readonly runtimeDir: string;
   readonly gateway: Program;
   /** Another gateway of the cluster, with keys and a state of its own: set up, on the chain, and running. */
-  readonly addGateway: (name: string) => Promise<GatewayParts>;
+  readonly addGateway: (name: string, attestation?: Attestation) => Promise<GatewayParts>;
 }
 
 /** What the steps of a start share. */
@@ -68,7 +80,8 @@ export async function startParts(life: Lifetime, options: WorldOptions): Promise
   onReady('cluster.ready', { server: k3s.server, kubeconfig: k3s.kubeconfig });
 
   const gatewayParts = await startGateway(start, { ...chainParts, k3s });
-  const addGateway = (name: string) => startGateway(start, { ...chainParts, k3s }, name);
+  const addGateway = (name: string, attestation?: Attestation) =>
+    startGateway(start, { ...chainParts, k3s }, { name, attestation });
   return { addGateway, directory, runtimeDir, kubernetes, k3s, ...chainParts, ...gatewayParts };
 }
 
@@ -123,7 +136,7 @@ type GatewayParts = Pick<
 async function startGateway(
   { life, options, directory, onReady }: Start,
   { chain, deploymentFile, k3s }: Pick<WorldParts, 'chain' | 'deploymentFile' | 'k3s'>,
-  name = 'gateway',
+  { name = 'gateway', attestation = options.attestation }: Named = {},
 ): Promise<GatewayParts> {
   const port = await freePort();
   const gatewayDir = join(directory, name);
@@ -154,8 +167,8 @@ async function startGateway(
   const keys = await setUpGateway(directory, gatewayConfigFile, k3s.kubeconfig);
   const { gatewayId } = await operations.addGateway.execute(chain.actor, {
     url: gatewayUrl,
-    attestationKind: 'none',
-    measurement: new Uint8Array(),
+    attestationKind: attestation?.kind ?? 'none',
+    measurement: attestation?.measurement ?? new Uint8Array(),
     tier: 'basic',
     ...keys,
   });

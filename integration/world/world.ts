@@ -235,7 +235,7 @@ export interface Worker {
 }
 
 /** A chain beyond loopback counts as a public network, where consent names the terms. */
-async function termsOf({ url, client }: ChainWorld): Promise<string> {
+export async function termsOf({ url, client }: ChainWorld): Promise<string> {
   return new URL(url).hostname === '127.0.0.1' ? 'any' : (await client.cluster()).termsFingerprint;
 }
 

@@ -1,4 +1,4 @@
-import { DaasError } from 'k3s-daas/plugin';
+import { DaasError, gatewayErrorCode } from 'k3s-daas/plugin';
 import { describePlugin, fakeIdentity, loadPlugin, unreachable } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import { afterFailure, spreadMs } from './decide.ts';
@@ -332,3 +332,35 @@ test('a gateway that is away for five minutes is told, and when it is back', asy
   await loaded.clock.advance(20_000);
   expect(loaded.facts('attention.ended')).toEqual([{ kind: 'gateway_unreachable' }]);
 });
+
+test.each([
+  [
+    'a heartbeat',
+    (loaded: Loaded) => loaded.gateways.failOnce(new DaasError(gatewayErrorCode('node_cloned'), 'cloned')),
+  ],
+  [
+    'a registration',
+    (loaded: Loaded) =>
+      loaded.emit('registration.failed', {
+        nodeId: 'worker-1',
+        error: { code: gatewayErrorCode('node_cloned'), message: 'cloned' },
+      }),
+  ],
+  [
+    'a notice of the gateway',
+    (loaded: Loaded) => {
+      loaded.gateways.directives = [{ kind: 'notice', reason: 'node_cloned' }];
+    },
+  ],
+])(
+  'a clone that %s has shown is over with the next acknowledgement that does not repeat it',
+  async (_what, show) => {
+    const { loaded } = await registered();
+    await using _ = loaded;
+    show(loaded);
+    await loaded.clock.advance(10_000);
+    loaded.gateways.directives = [];
+    await loaded.clock.advance(20_000);
+    expect(loaded.facts('attention.ended')).toEqual([{ kind: 'clone_suspected' }]);
+  },
+);

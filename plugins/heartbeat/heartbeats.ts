@@ -2,6 +2,7 @@ import {
   type Agent,
   aborted,
   type Clock,
+  challengeGateway,
   type Directive,
   errorFacts,
   errorFields,
@@ -14,9 +15,10 @@ import {
   type StakeChain,
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
-import { connectToGateway, isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, judgeStop, noticeText, reactTo, spreadMs } from './decide.ts';
+import { isConnectionLost, lazyConnection } from './connection.ts';
+import { afterFailure, judgeStop, reactTo, spreadMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
+import { Notices } from './notices.ts';
 import { OwnStake } from './own-stake.ts';
 
 /** From this many failures in a row on the plugin is not ready. A single lost heartbeat is normal. */
@@ -25,8 +27,6 @@ const toleratedFailures = 2;
 const longestRegistrationMs = 60_000;
 /** Another machine or process with this node's key runs its Node. */
 const clonedRefusal = gatewayErrorCode('node_cloned');
-/** The notice of a gateway that is away for long. */
-const unreachable = 'gateway_unreachable';
 
 interface HeartbeatConfig {
   readonly intervalMs?: number | undefined;
@@ -46,6 +46,7 @@ export class Heartbeats {
   readonly #scope: Scope<HeartbeatConfig>;
   readonly #services: HeartbeatServices;
   readonly #stake: OwnStake;
+  readonly #notices: Notices;
   readonly #first = Promise.withResolvers<void>();
   #registered: WorkerRegistered | undefined;
   /** Set while the host registers: its end. */
@@ -55,15 +56,12 @@ export class Heartbeats {
   #lastProblem = '';
   /** When the first of the failures in a row was, by the monotonic clock. */
   #failingSinceMs = 0;
-  #isUnreachable = false;
-  #isCloned = false;
-  /** The notices of the last reply. */
-  #notices: ReadonlySet<string> = new Set();
 
   constructor(scope: Scope<HeartbeatConfig>, services: HeartbeatServices) {
     this.#scope = scope;
     this.#services = services;
     this.#stake = new OwnStake(services.chain);
+    this.#notices = new Notices(scope);
   }
 
   /** A registration is under way: the gateway refuses the heartbeats of the one before from the moment it has it. */
@@ -74,6 +72,12 @@ export class Heartbeats {
   resume(): void {
     this.#registration?.resolve();
     this.#registration = undefined;
+  }
+
+  /** A registration was refused with this code: the heartbeats of the one before go on. */
+  registrationFailed(code: string): void {
+    if (code === clonedRefusal) this.#notices.refusedAsClone();
+    this.resume();
   }
 
   /** From now on the heartbeats are those of this registration. */
@@ -104,7 +108,8 @@ export class Heartbeats {
   /** Heartbeats of one registration, until there is another. Throws only what no retry would mend. */
   async #serve(registered: WorkerRegistered, signal: AbortSignal): Promise<void> {
     await using connection = lazyConnection(async () => {
-      const opened = await connectToGateway(registered, this.#services, signal);
+      // Proofs are dated in the gateway's time, which the challenge gives: with a wrong clock the first heartbeat is refused.
+      const { connection: opened } = await challengeGateway(registered, this.#services, signal);
       await this.#stake.refresh(signal);
       return opened;
     });
@@ -191,7 +196,6 @@ export class Heartbeats {
       signal,
     );
     this.#recordAnswer(sequence, directives);
-    this.#tellNotices(directives);
     for (const directive of directives)
       if (directive.kind !== 'notice') await this.#handleDirective(directive, registered.recordId, signal);
   }
@@ -200,9 +204,8 @@ export class Heartbeats {
     if (this.#failures >= toleratedFailures)
       this.#scope.log.info('Heartbeats are acknowledged again', { failures: this.#failures });
     this.#failures = 0;
-    if (this.#isUnreachable) this.#scope.emit('attention.ended', { kind: unreachable });
-    this.#isUnreachable = false;
     this.#scope.emit('heartbeat.acknowledged', { sequence, directives: directives.map(({ kind }) => kind) });
+    this.#notices.answered(directives);
   }
 
   /** Whether the gateway did not answer. */
@@ -214,55 +217,18 @@ export class Heartbeats {
     const { code, message } = fields.error;
     this.#lastProblem = message;
     this.#scope.emit('heartbeat.failed', fields);
-    if (nowMs - this.#failingSinceMs >= this.#scope.config.unreachableAfterMs) this.#raiseUnreachable();
+    const { unreachableAfterMs } = this.#scope.config;
+    const { gatewayUrl = 'the gateway' } = this.#registered ?? {};
+    if (nowMs - this.#failingSinceMs >= unreachableAfterMs)
+      this.#notices.unreachable(gatewayUrl, unreachableAfterMs, message);
     if (code === clonedRefusal) {
-      this.#isCloned = true;
+      this.#notices.refusedAsClone();
       this.#services.control.cloned(message);
     }
     const isSilent = errorFacts(error).isRetryable;
     if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
       this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
     return isSilent;
-  }
-
-  #raiseUnreachable(): void {
-    this.#isUnreachable = true;
-    const { gatewayUrl = 'the gateway' } = this.#registered ?? {};
-    this.#scope.emit('attention.needed', {
-      kind: unreachable,
-      severity: 'warning',
-      summary: `${gatewayUrl} has acknowledged no heartbeat for ${Math.round(this.#scope.config.unreachableAfterMs / 1_000)} s: ${this.#lastProblem}`,
-      remedy: 'pods run on; check the network to the gateway, and ask its operator',
-    });
-  }
-
-  /** Once each, however many heartbeats repeat it. */
-  #tellNotices(directives: readonly Directive[]): void {
-    const { log } = this.#scope;
-    const now = new Set(directives.flatMap(({ kind, reason }) => (kind === 'notice' ? [reason] : [])));
-    for (const reason of now)
-      if (!this.#notices.has(reason))
-        log.warn('The gateway gives notice', { reason, detail: noticeText(reason) });
-    for (const reason of this.#notices)
-      if (!now.has(reason)) log.info('A notice of the gateway is over', { reason });
-    this.#tellClone(now.has('node_cloned'));
-    this.#notices = now;
-  }
-
-  /** This node is the one that is served: it lives on, and the operator has to end the other. */
-  #tellClone(isCloned: boolean): void {
-    const { emit } = this.#scope;
-    if (!isCloned) {
-      if (this.#isCloned) emit('attention.ended', { kind: 'clone_suspected' });
-    } else if (!this.#isCloned)
-      emit('attention.needed', {
-        kind: 'clone_suspected',
-        severity: 'critical',
-        summary: `another machine or process uses the key of this node; the gateway serves this one, and registrations are frozen`,
-        remedy:
-          'end the other, or rotate the Seal token if the key may be stolen (docs/operations.md, "Two machines with one node key")',
-      });
-    this.#isCloned = isCloned;
   }
 
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {

@@ -27,7 +27,7 @@ export default definePlugin({
   setup(scope, services) {
     const heartbeats = new Heartbeats(scope, services);
     scope.on('registration.begun', () => heartbeats.pause());
-    scope.on('registration.failed', () => heartbeats.resume());
+    scope.on('registration.failed', ({ error }) => heartbeats.registrationFailed(error.code));
     scope.on('worker.registered', (registered) => heartbeats.follow(registered));
     scope.run('beat', (signal) => heartbeats.run(signal));
     scope.health(() => heartbeats.health());

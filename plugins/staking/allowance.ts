@@ -7,9 +7,24 @@ interface Spent {
   readonly sinceMs: number;
   readonly rotations: number;
   readonly topUpMist: string;
+  /** The token that the last rotation was taken for. */
+  readonly rotationOf?: string;
+  /** What the last top-up was taken for, and how much of it. */
+  readonly topUpOf?: string;
+  readonly topUpOfMist?: string;
 }
 
-/** What a gateway's directives have spent within 30 days. It is written before the money moves, and survives a restart. */
+/** A top-up of a record that this much was paid into before: once it has happened, that is another amount. */
+export interface TopUpPurpose {
+  readonly recordId: string;
+  readonly paidInMist: bigint;
+  readonly amountMist: bigint;
+}
+
+/**
+ * What a gateway's directives have spent within 30 days. It is written before the money moves, and survives a restart. An attempt
+ * that failed, or whose process was killed, is tried again for the same purpose and not charged again.
+ */
 export class Allowance {
   readonly #journal: Journal;
   readonly #clock: Clock;
@@ -19,20 +34,24 @@ export class Allowance {
     this.#clock = clock;
   }
 
-  /** Takes one rotation, if `most` allows it. */
-  async takeRotation(most: number): Promise<boolean> {
+  /** Takes the rotation of this token, if `most` allows it. */
+  async takeRotation(tokenId: string, most: number): Promise<boolean> {
     const spent = this.#spent();
+    if (spent.rotationOf === tokenId) return spent.rotations <= most;
     if (spent.rotations >= most) return false;
-    await this.#journal.write(key, { ...spent, rotations: spent.rotations + 1 });
+    await this.#journal.write(key, { ...spent, rotations: spent.rotations + 1, rotationOf: tokenId });
     return true;
   }
 
-  /** Takes an amount for a top-up, if `mostMist` allows the whole of it. */
-  async takeTopUp(amountMist: bigint, mostMist: bigint): Promise<boolean> {
+  /** Takes the amount of a top-up, if `mostMist` allows the whole of it. */
+  async takeTopUp({ recordId, paidInMist, amountMist }: TopUpPurpose, mostMist: bigint): Promise<boolean> {
     const spent = this.#spent();
-    const sumMist = BigInt(spent.topUpMist) + amountMist;
+    const topUpOf = `${recordId} ${paidInMist}`;
+    const takenMist = spent.topUpOf === topUpOf ? BigInt(spent.topUpOfMist ?? 0) : 0n;
+    const sumMist = BigInt(spent.topUpMist) - takenMist + amountMist;
     if (sumMist > mostMist) return false;
-    await this.#journal.write(key, { ...spent, topUpMist: String(sumMist) });
+    const topUp = { topUpMist: String(sumMist), topUpOf, topUpOfMist: String(amountMist) };
+    if (amountMist !== takenMist) await this.#journal.write(key, { ...spent, ...topUp });
     return true;
   }
 

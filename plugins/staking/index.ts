@@ -10,6 +10,7 @@ import {
 } from 'k3s-daas/plugin';
 import { StakingConfig } from './config.ts';
 import { NodeStake } from './node-stake.ts';
+import { stakingParts } from './parts.ts';
 import { TokenKeeper } from './token-keeper.ts';
 
 /** Finds or makes the stake record and the Seal token of this node, and rotates the token before it ends. */
@@ -25,10 +26,11 @@ export default definePlugin({
     clock: HostClock,
   },
   setup(scope, services) {
-    const stake = new NodeStake(scope, services);
+    const parts = stakingParts(scope, services);
+    const stake = new NodeStake(scope, services, parts);
     scope.provide(SealTokenSource, stake);
     scope.on('registration.failed', ({ error }) => stake.answered(error.code));
-    const keeper = new TokenKeeper(scope, services);
+    const keeper = new TokenKeeper(scope, services, parts);
     scope.on('worker.registered', (registered) => {
       stake.answered();
       keeper

@@ -1,11 +1,9 @@
 import {
   type ChainReceipt,
-  type Clock,
   type Cluster,
   ConfigurationError,
   errorFacts,
   formatSui,
-  type HostControl,
   type Scope,
   type SealedStake,
   type SealTokenSource,
@@ -13,20 +11,15 @@ import {
   type StakeRecord,
   stakeEnding,
 } from 'k3s-daas/plugin';
-import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
 import { endedError, judgeAmount, notVisibleYet } from './judge.ts';
 import { OldProof } from './old-proof.ts';
-import { Standing, type StandingServices } from './standing.ts';
+import type { StakingParts, StakingServices } from './parts.ts';
 import { judgeTerms, termsOf } from './terms.ts';
 import { rotateToken } from './token-keeper.ts';
-import { TopUps } from './top-ups.ts';
-import { Withdrawals } from './withdrawals.ts';
 
-export interface StakingServices extends StandingServices {
-  readonly control: HostControl;
-  readonly clock: Clock;
-}
+/** How long a host whose stake has ended reads on chain what to say of it, before it ends. */
+const longestLookMs = 2_000;
 
 /**
  * The stake of this node. Every step asks the chain what stands before it sends anything, and `StakeChain` journals what is
@@ -35,21 +28,16 @@ export interface StakingServices extends StandingServices {
 export class NodeStake implements SealTokenSource {
   readonly #scope: Scope<StakingConfig>;
   readonly #services: StakingServices;
-  readonly #standing: Standing;
-  readonly #withdrawals: Withdrawals;
+  readonly #parts: StakingParts;
   readonly #oldProof: OldProof;
-  readonly #topUps: TopUps;
   /** Records with an event: a stake that was just created is not also announced as found. */
   readonly #announced = new Set<string>();
 
-  constructor(scope: Scope<StakingConfig>, services: StakingServices) {
+  constructor(scope: Scope<StakingConfig>, services: StakingServices, parts: StakingParts) {
     this.#scope = scope;
     this.#services = services;
-    this.#standing = new Standing(services, scope.config);
-    this.#withdrawals = new Withdrawals(scope, services.chain);
-    const allowance = new Allowance(services);
-    this.#topUps = new TopUps(scope, services, allowance);
-    this.#oldProof = new OldProof(scope, services, allowance);
+    this.#parts = parts;
+    this.#oldProof = new OldProof(scope, services, parts.allowance);
   }
 
   /** After each registration; `code` of its refusal, if it was refused. */
@@ -64,7 +52,7 @@ export class NodeStake implements SealTokenSource {
       return undefined;
     }
     if (record.token === undefined) return undefined;
-    if ((await this.#standing.checkToken(record.token, signal)) === 'rotate') return undefined;
+    if ((await this.#parts.standing.checkToken(record.token, signal)) === 'rotate') return undefined;
     return { recordId: record.id, tokenId: record.token, stakeMist: record.stakeMist };
   }
 
@@ -73,10 +61,10 @@ export class NodeStake implements SealTokenSource {
     const settled = await this.#services.chain.settlePending(signal);
     const existing = await this.#liveRecord(signal);
     const made = existing ? settled : await this.#makeStake(signal);
-    const record = existing ?? (await this.#standing.recordOf(made?.objectId ?? '', signal));
+    const record = existing ?? (await this.#parts.standing.recordOf(made?.objectId ?? '', signal));
     if (settled?.objectId === record.id) this.#announceCreated(record, settled.digest);
     else this.#announceFound(record);
-    await this.#standing.remember(record.id);
+    await this.#parts.standing.remember(record.id);
 
     onPhase('seal');
     const tokenId = await this.#obtainToken(record, made, signal);
@@ -86,23 +74,26 @@ export class NodeStake implements SealTokenSource {
   /** A host that was away while the minimum was raised is asked by no gateway: it adds what is missing, as far as it may, and starts. */
   async #liveRecord(signal: AbortSignal): Promise<StakeRecord | undefined> {
     try {
-      return await this.#standing.liveRecord(signal);
+      return await this.#parts.standing.liveRecord(signal);
     } catch (error) {
       const { code, details } = errorFacts(error);
       if (code !== 'DAAS_STAKE_TOO_LOW') throw error;
       const recordId = String(details.recordId);
       // An earlier life may have been killed over it.
       await this.#services.chain.settlePending(signal);
-      const record = await this.#standing.recordOf(recordId, signal);
-      const isToppedUp = await this.#topUps.ask(record, signal);
-      if (isToppedUp && (await this.#standing.recordOf(recordId, signal)).stakeMist === record.stakeMist)
+      const record = await this.#parts.standing.recordOf(recordId, signal);
+      const isToppedUp = await this.#parts.topUps.ask(record, signal);
+      if (
+        isToppedUp &&
+        (await this.#parts.standing.recordOf(recordId, signal)).stakeMist === record.stakeMist
+      )
         throw notVisibleYet('top-up of the stake record', recordId);
-      return this.#standing.liveRecord(signal);
+      return this.#parts.standing.liveRecord(signal);
     }
   }
 
   async preview(signal: AbortSignal): Promise<StakePreview> {
-    const record = await this.#standing.liveRecord(signal);
+    const record = await this.#parts.standing.liveRecord(signal);
     const plan = record ? this.#planWithRecord(record, signal) : this.#planWithoutRecord(signal);
     return { plan: await plan };
   }
@@ -110,7 +101,7 @@ export class NodeStake implements SealTokenSource {
   async #planWithRecord(record: StakeRecord, signal: AbortSignal): Promise<string> {
     const stands = `record ${record.id} stands (${record.status}) with ${formatSui(record.stakeMist)}`;
     if (record.token !== undefined) {
-      const verdict = await this.#standing.checkToken(record.token, signal);
+      const verdict = await this.#parts.standing.checkToken(record.token, signal);
       return `${stands} and token ${record.token}${verdict === 'rotate' ? ', which has expired; would rotate it' : ''}`;
     }
     const { chain, identity } = this.#services;
@@ -144,12 +135,12 @@ export class NodeStake implements SealTokenSource {
     const stakeMist = this.#expectAmount();
     const cluster = await chain.cluster(signal);
     this.#judgeCluster(cluster, stakeMist);
-    await this.#standing.rememberTerms(termsOf(cluster));
+    await this.#parts.standing.rememberTerms(termsOf(cluster));
     this.#scope.log.info('Staking', { nodeId, stakeMist, termsFingerprint: cluster.termsFingerprint });
     const { termsVersion } = cluster;
     const receipt = await chain.join({ nodeId, stakeMist, holderKey, termsVersion }, signal);
     // Remembered before anything can fail: a machine that lost this would have to find it on chain.
-    await this.#standing.remember(receipt.objectId);
+    await this.#parts.standing.remember(receipt.objectId);
     this.#announceCreated({ id: receipt.objectId, stakeMist }, receipt.digest);
     return receipt;
   }
@@ -159,7 +150,7 @@ export class NodeStake implements SealTokenSource {
     judgeAmount(stakeMist, { nodeId: this.#services.identity.nodeId, parameters: cluster.parameters });
     judgeTerms(cluster, {
       acceptTerms: this.#scope.config.acceptTerms,
-      accepted: this.#standing.acceptedTerms,
+      accepted: this.#parts.standing.acceptedTerms,
       setting: 'stake.acceptTerms',
     });
   }
@@ -176,13 +167,22 @@ export class NodeStake implements SealTokenSource {
   /** Never makes a second record for the same node and wallet unasked: a slashed worker would pay again at every restart. */
   async #refuseEnded(signal: AbortSignal): Promise<void> {
     if (this.#scope.config.stakeAgain) return;
-    const ended = await this.#standing.endedRecord(signal);
+    const ended = await this.#parts.standing.endedRecord(signal);
     if (!ended) return;
     // The host ends now, and is started again with the machine: so it is said at each start.
-    await this.#withdrawals.tell([ended], signal).catch(() => undefined);
+    await this.#tellWithdrawable(ended, signal);
     const ending = stakeEnding(ended, false);
     if (ending) this.#services.control.stop({ ...ending, source: 'chain' });
     throw endedError(ended);
+  }
+
+  /** A silent chain must not hold the end of the host up: what can be withdrawn is said at the next start then. */
+  async #tellWithdrawable(ended: StakeRecord, signal: AbortSignal): Promise<void> {
+    const done = new AbortController();
+    const either = AbortSignal.any([signal, done.signal]);
+    const telling = this.#parts.withdrawals.tell([ended], either);
+    await Promise.race([telling, this.#services.clock.sleep(longestLookMs, either)]).catch(() => undefined);
+    done.abort();
   }
 
   async #obtainToken(
@@ -196,8 +196,8 @@ export class NodeStake implements SealTokenSource {
     if (token !== undefined) {
       const rotate = () =>
         rotateToken(this.#scope, this.#services, { recordId, earlierTokenId: token }, signal);
-      if ((await this.#standing.checkToken(token, signal)) === 'rotate') return rotate();
-      const replaced = await this.#oldProof.replace(rotate);
+      if ((await this.#parts.standing.checkToken(token, signal)) === 'rotate') return rotate();
+      const replaced = await this.#oldProof.replace(token, rotate);
       if (replaced !== undefined) return replaced;
       const isMade = made?.objectId === token || made?.tokenId === token;
       if (made && isMade) emit('seal.minted', { tokenId: token, recordId, digest: made.digest });

@@ -17,6 +17,7 @@ export class OldProof {
   readonly #allowance: Allowance;
   /** By the monotonic clock; `undefined`: the last registration was not refused for this. */
   #refusedSinceMs: number | undefined;
+  #isTold = false;
 
   constructor(scope: Scope<StakingConfig>, { clock }: { readonly clock: Clock }, allowance: Allowance) {
     this.#scope = scope;
@@ -26,19 +27,20 @@ export class OldProof {
 
   /** After each registration; `code` of its refusal, if it was refused. */
   answered(code?: string): void {
+    if (code === undefined) this.#endNotice();
     if (code !== proofTooOld) this.#refusedSinceMs = undefined;
     else this.#refusedSinceMs ??= this.#clock.monotonicMs();
   }
 
   /** Rotates, if a gateway has asked for that long enough and it is allowed. Returns the new token. */
-  async replace(rotate: () => Promise<string>): Promise<string | undefined> {
+  async replace(tokenId: string, rotate: () => Promise<string>): Promise<string | undefined> {
     const { rotation, directives } = this.#scope.config;
     const sinceMs = this.#refusedSinceMs;
     if (sinceMs === undefined || this.#clock.monotonicMs() - sinceMs < patienceMs) return undefined;
     this.#refusedSinceMs = undefined;
     const isAllowed =
       rotation.mode === 'automatic' &&
-      (await this.#allowance.takeRotation(Math.max(1, directives.rotations)));
+      (await this.#allowance.takeRotation(tokenId, Math.max(1, directives.rotations)));
     if (!isAllowed) return this.#say('and this host may rotate its Seal token no more');
     try {
       this.#scope.log.info('Rotating the Seal token, so that the gateway gets a new proof of the stake');
@@ -51,6 +53,7 @@ export class OldProof {
   }
 
   #say(why: string): undefined {
+    this.#isTold = true;
     this.#scope.emit('attention.needed', {
       kind: 'rotation_asked',
       severity: 'warning',
@@ -58,5 +61,11 @@ export class OldProof {
       remedy:
         'run `k3s-daas token rotate` with the wallet of the stake, or ask the operator of the cluster for a second endpoint (chain.endpoints)',
     });
+  }
+
+  /** A gateway has taken the node. */
+  #endNotice(): void {
+    if (this.#isTold) this.#scope.emit('attention.ended', { kind: 'rotation_asked' });
+    this.#isTold = false;
   }
 }

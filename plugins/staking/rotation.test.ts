@@ -128,6 +128,9 @@ describe('a gateway that admits the node only with a new proof of its stake', ()
     expect(await world.obtain()).toBe(tokenId);
     expect(world.chain.sent).toHaveLength(1);
     expect(loaded.facts('attention.needed')).toMatchObject([{ kind: 'rotation_asked' }]);
+    expect(loaded.facts('attention.ended')).toEqual([]);
+    world.register(loaded);
+    expect(loaded.facts('attention.ended')).toEqual([{ kind: 'rotation_asked' }]);
   });
 
   test.each([
@@ -199,6 +202,27 @@ test('a directive to rotate is followed as often as the operator allows, over re
   await world.clock.advance(2 * checkMs);
   expect(world.chain.sent).toHaveLength(1);
   expect(again.facts('attention.needed')).toMatchObject([{ kind: 'rotation_asked' }]);
+});
+
+test('a rotation that failed is tried again for the same token, and taken from the allowance once', async () => {
+  const world = await registered({ directives: { rotations: 1 } });
+  await using loaded = world.loaded;
+  const { chain } = world;
+  const rotate = chain.rotateSealToken.bind(chain);
+  chain.rotateSealToken = async () => {
+    throw new Error('the chain is busy');
+  };
+  const ask = async () => {
+    loaded.emit('gateway.directive', { directive: 'rotate', reason: 'asked' });
+    await world.clock.advance(2 * checkMs);
+  };
+  await ask();
+  chain.rotateSealToken = rotate;
+  await ask();
+  expect(chain.sent).toEqual(['rotate_seal_token']);
+  world.register();
+  await ask();
+  expect(chain.sent).toHaveLength(1);
 });
 
 test('by default a directive spends nothing: the operator is asked', async () => {

@@ -1,4 +1,4 @@
-import { JoinCredentialSource, SealTokenSource } from 'k3s-daas/plugin';
+import { DaasError, JoinCredentialSource, SealTokenSource } from 'k3s-daas/plugin';
 import {
   describePlugin,
   FakeClock,
@@ -218,6 +218,35 @@ test('a host that was away while the minimum was raised tops up at its start, as
   expect(chain.expectRecord(recordId).stakeMist).toBeGreaterThanOrEqual(6000n);
   expect(await find(loaded)).toMatchObject({ recordId });
   expect(chain.sent).toEqual(['top_up']);
+});
+
+test('a top-up at the start that may pass is tried again, and charged to the allowance once', async () => {
+  const clock = new FakeClock();
+  const chain = new FakeStakeChain(clock);
+  const { recordId } = chain.stake(nodeId, holderKey, { stakeMist: 5000n });
+  chain.parameters = { ...chain.parameters, minimumWorkerStakeMist: 6000n };
+  const { minimumTopUpMist } = chain.parameters;
+  const services = { clock, chain, journal: memoryJournal() };
+  // Enough for one top-up and not for two.
+  const directives = { topUpMist: String(minimumTopUpMist + 1_000n) };
+  await using loaded = await loadPlugin(staking, { config: { ...config, directives }, services });
+  const topUp = chain.topUp.bind(chain);
+  chain.topUp = async () => {
+    throw new DaasError('DAAS_CHAIN_UNAVAILABLE', 'the chain is busy', { isRetryable: true });
+  };
+  for (let attempt = 0; attempt < 3; attempt += 1)
+    await expect(find(loaded)).rejects.toMatchObject({
+      code: 'DAAS_CHAIN_UNAVAILABLE',
+      isRetryable: true,
+      exitCode: 75,
+    });
+  chain.topUp = topUp;
+  expect(await find(loaded)).toMatchObject({ recordId });
+  expect(chain.sent).toEqual(['top_up']);
+  // What was topped up is spent: the next one is another.
+  chain.parameters = { ...chain.parameters, minimumWorkerStakeMist: 9_000_000n };
+  await expect(find(loaded)).rejects.toMatchObject({ code: 'DAAS_STAKE_TOO_LOW', exitCode: 78 });
+  expect(chain.sent).toHaveLength(1);
 });
 
 test('without an amount nothing is ever staked', async () => {

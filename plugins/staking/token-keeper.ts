@@ -1,11 +1,9 @@
 import {
   aborted,
-  type Clock,
   drawOf,
   errorFacts,
   errorFields,
   formatSui,
-  type HostControl,
   type HostEvents,
   messageOf,
   type NodeIdentity,
@@ -15,17 +13,9 @@ import {
   type StakeRecord,
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
-import { Allowance } from './allowance.ts';
 import type { StakingConfig } from './config.ts';
+import type { StakingParts, StakingServices } from './parts.ts';
 import { epochsLeft, isRotationDue } from './rotation-due.ts';
-import { Standing, type StandingServices } from './standing.ts';
-import { TopUps } from './top-ups.ts';
-import { Withdrawals } from './withdrawals.ts';
-
-export interface KeeperServices extends StandingServices {
-  readonly control: HostControl;
-  readonly clock: Clock;
-}
 
 /** A gateway repeats what it asks for with each heartbeat: the chain is read for it no more often than this. */
 const shortestRestMs = 10_000;
@@ -47,11 +37,8 @@ interface Reading {
  */
 export class TokenKeeper {
   readonly #scope: Scope<StakingConfig>;
-  readonly #services: KeeperServices;
-  readonly #allowance: Allowance;
-  readonly #topUps: TopUps;
-  readonly #standing: Standing;
-  readonly #withdrawals: Withdrawals;
+  readonly #services: StakingServices;
+  readonly #parts: StakingParts;
   readonly #registered = Promise.withResolvers<void>();
   #current: WorkerRegistered | undefined;
   #asked: GatewayDirective | undefined;
@@ -59,13 +46,10 @@ export class TokenKeeper {
   #warned = false;
   #wasGasLow = false;
 
-  constructor(scope: Scope<StakingConfig>, services: KeeperServices) {
+  constructor(scope: Scope<StakingConfig>, services: StakingServices, parts: StakingParts) {
     this.#scope = scope;
     this.#services = services;
-    this.#allowance = new Allowance(services);
-    this.#topUps = new TopUps(scope, services, this.#allowance);
-    this.#standing = new Standing(services, scope.config);
-    this.#withdrawals = new Withdrawals(scope, services.chain);
+    this.#parts = parts;
   }
 
   /** The gateway knows the key of this token: the earlier key is needed no longer. */
@@ -124,7 +108,8 @@ export class TokenKeeper {
 
   async #tellWithdrawals(signal: AbortSignal): Promise<void> {
     try {
-      await this.#withdrawals.tell(await this.#standing.earlierRecords(signal), signal);
+      const { withdrawals, standing } = this.#parts;
+      await withdrawals.tell(await standing.earlierRecords(signal), signal);
     } catch (error) {
       signal.throwIfAborted();
       this.#scope.log.warn('The earlier stakes could not be read', errorFields(error));
@@ -133,7 +118,7 @@ export class TokenKeeper {
 
   async #answerTopUp({ record }: Reading, signal: AbortSignal): Promise<void> {
     try {
-      await this.#topUps.ask(record, signal);
+      await this.#parts.topUps.ask(record, signal);
     } catch (error) {
       signal.throwIfAborted();
       this.#scope.log.warn('The stake could not be topped up', errorFields(error));
@@ -162,14 +147,13 @@ export class TokenKeeper {
       epoch,
       expiresAtEpoch: token.expiresAtEpoch,
     });
-    this.#topUps.warn(record, await this.#services.chain.cluster(signal));
+    this.#parts.topUps.warn(record, await this.#services.chain.cluster(signal));
     await this.#watchGas(signal);
     if (token.id !== this.#current?.sealTokenId) return this.#registerWith(token);
     const isDue = isRotationDue(reading);
     if (!isDue && !isAsked) return this.#calm();
     if (isDue && this.#scope.config.rotation.mode === 'ask') return this.#warn(reading);
-    if (!isDue && !(await this.#allowance.takeRotation(this.#scope.config.directives.rotations)))
-      return this.#sayAsked();
+    if (!isDue && !(await this.#mayRotate(token))) return this.#sayAsked();
     try {
       await this.#rotate(record, token, signal);
       this.#calm();
@@ -178,6 +162,10 @@ export class TokenKeeper {
       await this.#warn(reading, error);
       throw error;
     }
+  }
+
+  #mayRotate({ id }: SealToken): Promise<boolean> {
+    return this.#parts.allowance.takeRotation(id, this.#scope.config.directives.rotations);
   }
 
   /** The record has another token than the one that was registered: this host, or an operator, has rotated it. */

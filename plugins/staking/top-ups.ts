@@ -1,5 +1,6 @@
 import {
   type Cluster,
+  errorFacts,
   errorFields,
   formatSui,
   messageOf,
@@ -26,7 +27,7 @@ export class TopUps {
 
   /**
    * Adds what is missing, as far as the operator allows: the chain says how much, a gateway that asks is not believed. Whether it
-   * was added.
+   * was added. Throws what may pass: the same top-up is tried again then, and charged once.
    */
   async ask(record: StakeRecord, signal: AbortSignal): Promise<boolean> {
     const cluster = await this.#chain.cluster(signal);
@@ -38,16 +39,17 @@ export class TopUps {
     const { config, log } = this.#scope;
     try {
       judgeTerms(cluster, { acceptTerms: config.acceptTerms, setting: 'stake.acceptTerms' });
-      if (!(await this.#allowance.takeTopUp(amountMist, config.directives.topUpMist))) return false;
-      const { termsVersion } = cluster;
       const paidInMist = record.stakeMist + record.slashedMist;
-      const request = { recordId: record.id, amountMist, paidInMist, termsVersion };
-      const { digest } = await this.#chain.topUp(request, signal);
+      const purpose = { recordId: record.id, amountMist, paidInMist };
+      if (!(await this.#allowance.takeTopUp(purpose, config.directives.topUpMist))) return false;
+      const { termsVersion } = cluster;
+      const { digest } = await this.#chain.topUp({ ...purpose, termsVersion }, signal);
       log.info('The stake was topped up', { recordId: record.id, amountMist, digest });
       this.warn({ ...record, stakeMist: record.stakeMist + amountMist }, cluster);
       return true;
     } catch (error) {
       signal.throwIfAborted();
+      if (errorFacts(error).isRetryable) throw error;
       log.warn('The stake could not be topped up', { recordId: record.id, ...errorFields(error) });
       this.#raise('stake_below_minimum', `the stake could not be topped up: ${messageOf(error)}`);
       return false;

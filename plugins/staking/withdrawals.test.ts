@@ -56,3 +56,28 @@ test('a host that ends because its stake has ended says that the coins can be wi
   });
   expect(loaded.facts('attention.needed')).toMatchObject([{ kind: 'withdrawable', subject: recordId }]);
 });
+
+test.each([
+  ['slashed', 'DAAS_STAKE_SLASHED'],
+  ['unbonding', 'DAAS_STAKE_ENDED'],
+] as const)(
+  'a chain that falls silent holds the end of a host whose stake is %s up for two seconds',
+  async (status, code) => {
+    const { clock, chain, services, recordId } = await unbonded();
+    chain.change(recordId, { status });
+    await using loaded = await loadPlugin(staking, { config, services });
+    const cluster = chain.cluster.bind(chain);
+    let reads = 0;
+    // The first read finds the ended record; what can be withdrawn is the second.
+    chain.cluster = () => {
+      reads += 1;
+      return reads === 1 ? cluster() : new Promise(() => undefined);
+    };
+    const finding = loaded.provided(SealTokenSource).find(signal);
+    finding.catch(() => undefined);
+    await clock.advance(2_000);
+    expect(loaded.control.stops).toHaveLength(1);
+    await expect(finding).rejects.toMatchObject({ code });
+    expect(clock.sleepers).toBe(0);
+  },
+);

@@ -1,15 +1,15 @@
-import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../release/artefact.ts';
 import { bareRoot } from '../release/bare-root.ts';
+import { MINUTE_MS, outputOf } from '../release/child.ts';
 import { type Architecture, node24 } from '../release/node-packages.ts';
 import { stageProgram } from '../release/tarball.ts';
 
 /** A Docker engine, by its command. */
 export interface Docker {
-  /** Runs the command; what it wrote to standard output. */
+  /** Runs the command, for ten minutes at most; what it wrote to standard output. */
   readonly run: (...args: readonly string[]) => string;
   /** The command as a shell has it. */
   readonly command: readonly [string, ...string[]];
@@ -21,8 +21,7 @@ export function docker(host = process.env.DOCKER_HOST): Docker {
   const [program, ...first] = command;
   return {
     command,
-    run: (...args) =>
-      execFileSync(program, [...first, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
+    run: (...args) => outputOf(program, [...first, ...args], { withinMs: 10 * MINUTE_MS }),
   };
 }
 
@@ -44,8 +43,8 @@ export interface ImageOptions {
 }
 
 /** Builds the gateway's image, that of the dev chain, and that of a test's worker. */
-export async function buildImages(options: ImageOptions): Promise<ImageNames> {
-  const base = options.base ?? (await importBase(options.engine));
+export function buildImages(options: ImageOptions): ImageNames {
+  const base = options.base ?? importBase(options.engine);
   const [architecture, stage] = [
     process.arch as Architecture,
     mkdtempSync(join(tmpdir(), 'k3s-daas-images-')),
@@ -95,16 +94,13 @@ export async function buildImages(options: ImageOptions): Promise<ImageNames> {
 const BASE = 'k3s-daas-base:bookworm';
 
 /** The bare Debian root of this machine as an image: no registry is needed. Made once for an engine. */
-export async function importBase({ run, command }: Docker): Promise<string> {
+export function importBase({ run, command }: Docker): string {
   if (run('images', '--quiet', BASE).trim() !== '') return BASE;
   const bare = bareRoot();
   if ('missing' in bare) throw new Error(`there is no base for images: ${bare.missing}`);
-  const line = `tar -C "$1" -c . | "\${@:2}" import - ${BASE}`;
-  const child = spawn('bash', ['-o', 'pipefail', '-c', line, 'bash', bare.directory, ...command], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const exitCode = await new Promise<number | null>((resolve) => child.on('exit', resolve));
-  if (exitCode !== 0)
-    throw new Error(`the base ${bare.directory} cannot be imported: exit code ${exitCode ?? 'none'}`);
+  // The archives are for pages that a test follows without a network.
+  const line = `tar -C "$1" --exclude=./var/cache/apt/archives --exclude=./var/lib/apt/lists -c . | "\${@:2}" import - ${BASE}`;
+  const args = ['-o', 'pipefail', '-c', line, 'bash', bare.directory, ...command];
+  outputOf('bash', args, { withinMs: 10 * MINUTE_MS });
   return BASE;
 }

@@ -12,7 +12,7 @@ const { values } = parseArgs({
 });
 const engine = docker();
 const [dist, devnetDist] = [join(root, 'dist'), join(root, 'devnet', 'dist')];
-const names = await buildImages({ engine, dist, devnetDist, tag: values.tag, base: values.base });
+const names = buildImages({ engine, dist, devnetDist, tag: values.tag, base: values.base });
 for (const image of Object.values(names)) {
   const bytes = Number(engine.run('image', 'inspect', '--format', '{{.Size}}', image));
   process.stdout.write(`${image.padEnd(32)}  ${(bytes / 1e6).toFixed(0)} MB\n`);

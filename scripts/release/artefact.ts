@@ -13,6 +13,8 @@ export interface Artefact {
   readonly file: string;
   /** How a test installs it in an empty Debian root, where the release lies in /mnt; then `k3s-daas` is on the PATH. */
   readonly install?: string;
+  /** The test that installs it, where that is not the one of the release. */
+  readonly testedBy?: string;
 }
 
 export function sha256(file: string): string {

@@ -1,4 +1,3 @@
-import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   lstatSync,
@@ -16,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { units } from '../../src/install/index.ts';
 import { root, version } from './artefact.ts';
+import { MINUTE_MS, outcomeOfChild, outputOf } from './child.ts';
 import { debianName } from './node-packages.ts';
 import { type ProgramOptions, stageProgram } from './tarball.ts';
 
@@ -84,11 +84,8 @@ export function makeDebianPackage(directory: string, options: ProgramOptions): s
     };
     mkdirSync(join(stage, dirname(PROGRAM)), { recursive: true });
     symlinkSync('../lib/k3s-daas/bin/k3s-daas', join(stage, PROGRAM));
-    put('/lib/systemd/system/k3s-agent.service', withSettings(units.workerUnit({ program: PROGRAM })));
-    put(
-      '/lib/systemd/system/k3s-daas-gateway.service',
-      withSettings(units.gatewayUnit({ program: PROGRAM })),
-    );
+    for (const [name, text] of Object.entries(debianUnits()))
+      put(`/lib/systemd/system/${name}.service`, withSettings(text));
     put('/etc/default/k3s-daas', settings);
     putDocuments(put, join(stage, LIBRARY));
     put('/usr/share/lintian/overrides/k3s-daas', overrides);
@@ -99,25 +96,39 @@ export function makeDebianPackage(directory: string, options: ProgramOptions): s
     setModes(join(stage, 'DEBIAN'));
     const file = join(directory, `k3s-daas_${version}_${architecture}.deb`);
     mkdirSync(directory, { recursive: true });
-    const environment = { ...process.env, SOURCE_DATE_EPOCH: String(MADE_AT) };
+    const env = { SOURCE_DATE_EPOCH: String(MADE_AT) };
     const args = ['--root-owner-group', '-Zxz', '-z1', '--build', stage, file];
-    execFileSync('dpkg-deb', args, { env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
+    outputOf('dpkg-deb', args, { env, withinMs: 10 * MINUTE_MS });
     return file;
   } finally {
     rmSync(stage, { recursive: true });
   }
 }
 
+export const LINTIAN_MISSING = 'lintian is not installed';
+
 /** What lintian has to say about a package, or why it was not asked. */
 export function lintianFindings(file: string): string | undefined {
-  const { status, stdout, error } = spawnSync('lintian', ['--fail-on', 'error,warning', '--no-cfg', file], {
-    encoding: 'utf8',
-  });
-  if (error) return 'lintian is not installed';
-  return status === 0 ? undefined : stdout.trim();
+  const isThere = outcomeOfChild('lintian', ['--version'], { withinMs: MINUTE_MS }).exitCode === 0;
+  if (!isThere) return LINTIAN_MISSING;
+  const args = ['--fail-on', 'error,warning', '--no-cfg', file];
+  const { exitCode, output } = outcomeOfChild('lintian', args, { withinMs: 10 * MINUTE_MS });
+  return exitCode === 0 ? undefined : output.trim();
 }
 
-/** Both units read the conffile before the variables of `k3s-daas install`. */
+/** Every unit of the program, by its name; they run the program where the package puts it. */
+function debianUnits(): Readonly<Record<string, string>> {
+  const program = PROGRAM;
+  return {
+    [units.WORKER_UNIT]: units.workerUnit({ program }),
+    [units.GATEWAY_UNIT]: units.gatewayUnit({ program }),
+    // The root helpers beside a gateway (docs/operations.md).
+    [units.AUTHORIZER_UNIT]: units.authorizerUnit({ program }),
+    [units.FENCE_UNIT]: units.fenceUnit({ program }),
+  };
+}
+
+/** Units with variables read the conffile before those of `k3s-daas install`. */
 function withSettings(unit: string): string {
   return unit.replace('EnvironmentFile=-/etc/default/%N', 'EnvironmentFile=-/etc/default/k3s-daas\n$&');
 }
@@ -171,7 +182,7 @@ function sumsOf(stage: string): string {
   const names = filesIn(stage)
     .map((path) => path.slice(stage.length + 1))
     .filter((name) => !name.startsWith('etc/'));
-  return execFileSync('md5sum', names, { cwd: stage, encoding: 'utf8' });
+  return outputOf('md5sum', names, { cwd: stage, withinMs: 5 * MINUTE_MS });
 }
 
 function kibibytes(stage: string): number {

@@ -1,19 +1,21 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Artefact, root, sha256, version } from './artefact.ts';
 import { bareRoot } from './bare-root.ts';
 import { makeChart } from './chart.ts';
-import { lintianFindings, makeDebianPackage } from './debian.ts';
+import { MINUTE_MS, outputOf } from './child.ts';
+import { LINTIAN_MISSING, lintianFindings, makeDebianPackage } from './debian.ts';
 import { makeExecutable } from './executable.ts';
 import { ARCHITECTURES, type Architecture, debianName } from './node-packages.ts';
 import { emulatedTest, type Smoke, smokeTest } from './smoke.ts';
 import { makeTarball } from './tarball.ts';
+import { problemsOf } from './verdict.ts';
 
 /**
  * `npm run release -- --dry-run`: makes every artefact of a release into `dist-release/`, installs each in a bare Debian root, and
- * prints what it made. Publishes nothing. Without `--dry-run` it does the same, but only from a clean clone at the version's tag.
+ * prints what it made. Publishes nothing. Without `--dry-run` it does the same, but only from a clean clone at the version's tag, and it
+ * fails where something for this architecture cannot be tested.
  *
  *   --only npm,tarball,executable,debian,chart   fewer kinds
  *   --architecture x64                     one architecture
@@ -38,16 +40,20 @@ if (!values['dry-run']) expectTagged();
 
 rmSync(directory, { recursive: true, force: true });
 mkdirSync(directory, { recursive: true });
+const { commit } = JSON.parse(readFileSync(join(values.dist, 'build.json'), 'utf8')) as { commit?: string };
 const artefacts: Artefact[] = [];
 for (const kind of kinds) artefacts.push(...(await make(kind)));
 copyFileSync(join(root, 'deploy', 'install.sh'), join(directory, 'install.sh'));
 copyFileSync(join(values.dist, 'sbom.cdx.json'), join(directory, 'sbom.cdx.json'));
-const sums = artefacts.map(({ file }) => `${sha256(file)}  ${basename(file)}\n`);
+const files = [...artefacts.map(({ file }) => basename(file)), 'install.sh', 'sbom.cdx.json'];
+const sums = files.map((file) => `${sha256(join(directory, file))}  ${file}\n`);
 writeFileSync(join(directory, 'SHA256SUMS'), sums.join(''));
 
 const smokes = testAll(artefacts);
 print(artefacts, smokes);
-process.exitCode = smokes.some(({ result }) => result === 'failed') ? 1 : 0;
+const problems = problemsOf(artefacts, smokes, { isDryRun: values['dry-run'] });
+for (const problem of problems) process.stderr.write(`not fit for a release: ${problem}\n`);
+process.exitCode = problems.length > 0 ? 1 : 0;
 
 function chosen<T extends string>(words: string, known: readonly T[], flag: string): readonly T[] {
   const asked = words.split(',');
@@ -58,7 +64,7 @@ function chosen<T extends string>(words: string, known: readonly T[], flag: stri
 
 /** What is released has to be found again by its tag. */
 function expectTagged(): void {
-  const git = (...args: string[]) => spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout.trim();
+  const git = (...args: string[]) => outputOf('git', args, { cwd: root, withinMs: MINUTE_MS }).trim();
   if (git('status', '--porcelain') !== '' || git('tag', '--points-at', 'HEAD') !== `v${version}`)
     throw new Error(
       `this is not a clean clone at the tag v${version}: run \`npm version\` first (docs/releasing.md), or pass --dry-run`,
@@ -67,7 +73,7 @@ function expectTagged(): void {
 
 async function make(kind: Kind): Promise<readonly Artefact[]> {
   if (kind === 'npm') return npmPackages();
-  if (kind === 'chart') return makeChart(directory).map((file) => ({ file }));
+  if (kind === 'chart') return makeChart(directory).map((file) => ({ file, testedBy: 'npm run test:kube' }));
   const made: Artefact[] = [];
   for (const architecture of architectures) {
     process.stderr.write(`${kind} for ${architecture} …\n`);
@@ -92,7 +98,7 @@ async function makeOne(kind: Exclude<Kind, 'npm' | 'chart'>, architecture: Archi
   if (kind === 'executable')
     return artefact(
       await makeExecutable(directory, options),
-      `dpkg -i /var/cache/apt/archives/*.deb >&2; install -m 755 /mnt/${name} /usr/local/bin/k3s-daas`,
+      `apt-get install --yes libatomic1 >&2; install -m 755 /mnt/${name} /usr/local/bin/k3s-daas`,
     );
   const file = makeDebianPackage(directory, options);
   return artefact(file, `dpkg -i /mnt/${basename(file)} >&2`);
@@ -102,10 +108,9 @@ async function makeOne(kind: Exclude<Kind, 'npm' | 'chart'>, architecture: Archi
 function npmPackages(): readonly Artefact[] {
   return [root, join(root, 'devnet')].map((from) => {
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', directory];
-    const reply = JSON.parse(
-      execFileSync('npm', args, { cwd: from, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
-    ) as [{ filename: string }];
-    return { file: join(directory, reply[0].filename) };
+    const written = outputOf('npm', args, { cwd: from, withinMs: 10 * MINUTE_MS });
+    const reply = JSON.parse(written) as [{ filename: string }];
+    return { file: join(directory, reply[0].filename), testedBy: 'integration/installed-packages.test.ts' };
   });
 }
 
@@ -113,18 +118,14 @@ function testAll(made: readonly Artefact[]): readonly Smoke[] {
   const bare = bareRoot();
   return made.map((artefact) => {
     process.stderr.write(`tests ${basename(artefact.file)} …\n`);
-    if (artefact.file.endsWith('.deb')) {
-      const findings = lintianFindings(artefact.file);
-      if (findings !== undefined && findings !== 'lintian is not installed')
-        return { result: 'failed', reason: findings };
-    }
-    if (basename(artefact.file).startsWith('k3s-daas-gateway-'))
-      return { result: 'not run', reason: 'npm run test:kube installs it by helm' };
-    if (artefact.file.endsWith('.tgz'))
-      return { result: 'not run', reason: 'npm test installs it from a registry of its own' };
+    if (artefact.testedBy !== undefined)
+      return { result: 'not run', reason: `${artefact.testedBy} installs it` };
+    const findings = artefact.file.endsWith('.deb') ? lintianFindings(artefact.file) : undefined;
+    if (findings === LINTIAN_MISSING && !values['dry-run']) return { result: 'not run', reason: findings };
+    if (findings !== undefined && findings !== LINTIAN_MISSING) return { result: 'failed', reason: findings };
     if (artefact.install === undefined && artefact.file.endsWith('-arm64')) return emulatedTest(artefact);
     if ('missing' in bare) return { result: 'not run', reason: bare.missing };
-    return smokeTest(artefact, bare.directory);
+    return smokeTest(artefact, { root: bare.directory, commit });
   });
 }
 

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './artefact.ts';
+import { MINUTE_MS, outputOf } from './child.ts';
 
 /** Node's own releases as npm packages: the SHA-512 of each is pinned, here or in the lockfile. */
 
@@ -55,22 +55,15 @@ function fetchNode({ name, version, integrity }: NodePackage): string {
   const partial = mkdtempSync(join(cache, 'partial-'));
   try {
     const packing = ['pack', '--silent', '--pack-destination', partial, `${name}@${version}`];
-    execFileSync('npm', packing, { stdio: ['ignore', 'ignore', 'inherit'] });
+    outputOf('npm', packing, { withinMs: 10 * MINUTE_MS });
     const file = join(partial, `${name}-${version}.tgz`);
     const found = `sha512-${createHash('sha512').update(readFileSync(file)).digest('base64')}`;
     if (found !== integrity)
       throw new Error(
         `${name}@${version} from the registry is ${found}, expected ${integrity}: nothing was unpacked`,
       );
-    execFileSync('tar', [
-      '-xzf',
-      file,
-      '-C',
-      partial,
-      'package/bin',
-      'package/package.json',
-      'package/LICENSE',
-    ]);
+    const parts = ['bin', 'package.json', 'LICENSE'].map((part) => `package/${part}`);
+    outputOf('tar', ['-xzf', file, '-C', partial, ...parts], { withinMs: 5 * MINUTE_MS });
     renameSync(join(partial, 'package'), directory);
     return directory;
   } finally {

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { root, sha256 } from './artefact.ts';
 import { type Architecture, debianName, node24 } from './node-packages.ts';
+import { packSameTar } from './same-tar.ts';
 
 const parts = ['bin', 'package.json', 'config.example.json', 'CHANGELOG.md', 'LICENSE', 'deploy'];
 const contracts = ['sources', 'build', 'Move.toml'].map((name) => join('contracts', name));
@@ -42,15 +42,7 @@ export function makeTarball(directory: string, options: ProgramOptions): string 
     stageProgram(join(stage, 'k3s-daas'), options);
     const file = join(directory, `k3s-daas-linux-${debianName(options.architecture)}.tar.gz`);
     mkdirSync(directory, { recursive: true });
-    const same = [
-      '--sort=name',
-      '--owner=0',
-      '--group=0',
-      '--numeric-owner',
-      '--mtime=@0',
-      '--mode=u=rwX,go=rX',
-    ];
-    execFileSync('tar', ['-C', stage, ...same, '--use-compress-program=gzip -n -6', '-cf', file, 'k3s-daas']);
+    packSameTar(file, { from: stage, name: 'k3s-daas', level: 6 });
     writeFileSync(`${file}.sha256`, `${sha256(file)}  ${basename(file)}\n`);
     return file;
   } finally {

@@ -94,9 +94,11 @@ export function gatewayAt(url: string, tlsPins: readonly Uint8Array[] = [spkiPin
 }
 
 export function connectTo(gateway: GatewayEntry, options: Partial<ConnectorOptions> = {}) {
-  return createGatewayConnector({ signer, clock: systemClock, timeoutMs: 3_000, ...options }).connect(
-    gateway,
-  );
+  return connectorWith(options).connect(gateway);
+}
+
+export function connectorWith(options: Partial<ConnectorOptions>) {
+  return createGatewayConnector({ signer, clock: systemClock, timeoutMs: 3_000, ...options });
 }
 
 export const challengeReply = {

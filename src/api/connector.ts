@@ -22,10 +22,11 @@ import {
   type ProofFreshness,
   type ProofSigner,
 } from '#seal';
+import { type AttestedKeys, type Attestor, createAttestedKeys } from './attested-keys.ts';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
 import { handOverProofs, isStakeUnseen, type StakeProofs } from './stake-proofs.ts';
-import { createTransport, type HttpReply, type Transport } from './transport.ts';
+import { asker, createTransport, type HttpReply, type Transport } from './transport.ts';
 import {
   type CertificatesBody,
   CertificatesReply,
@@ -53,18 +54,43 @@ export interface ConnectorOptions {
   readonly ca?: string;
   /** For one request, the TLS handshake included. */
   readonly timeoutMs?: number;
+  /** Judges what a gateway runs before anything is sent to it. Left out: gateways are not asked for evidence. */
+  readonly attestor?: Attestor | undefined;
 }
+
+const TIMEOUT_MS = 10_000;
 
 /**
  * The worker's client of the gateway's API (docs/api.md).
  *
  * Its connections throw `DaasError`s: `DAAS_GATEWAY_<CODE>` for a problem reply (`DAAS_GATEWAY_BANNED`; details `status`,
  * `reason`, `requestId`, `retryAfterMs`), `DAAS_GATEWAY_UNREACHABLE` and `DAAS_GATEWAY_TIMEOUT` (retryable),
- * `DAAS_GATEWAY_PIN_MISMATCH`, `DAAS_GATEWAY_UNPINNED`, `DAAS_GATEWAY_URL_INSECURE`, `DAAS_GATEWAY_REPLY_INVALID`.
+ * `DAAS_GATEWAY_PIN_MISMATCH`, `DAAS_GATEWAY_NOT_ATTESTED`, `DAAS_GATEWAY_UNPINNED`, `DAAS_GATEWAY_URL_INSECURE`, `DAAS_GATEWAY_REPLY_INVALID`.
  */
 export function createGatewayConnector(options: ConnectorOptions): GatewayConnector {
   const shown = new Set<string>();
-  return { connect: (gateway) => createConnection(gateway, options, shown) };
+  const attested = new Map<string, AttestedKeys>();
+  return {
+    connect: (gateway) =>
+      createConnection(gateway, options, { shown, keys: keysOf(gateway, options, attested) }),
+  };
+}
+
+/** Kept over connections: a gateway makes evidence for each question. */
+function keysOf(
+  gateway: GatewayEntry,
+  { attestor, clock, ca, timeoutMs = TIMEOUT_MS }: ConnectorOptions,
+  attested: Map<string, AttestedKeys>,
+): AttestedKeys | undefined {
+  if (!attestor) return undefined;
+  const { id, url, attestationKind, measurement, tlsPins } = gateway;
+  // What the chain says of it is part of what was judged.
+  const name = JSON.stringify([id, url, attestationKind, [...measurement], tlsPins.map((pin) => [...pin])]);
+  const known = attested.get(name);
+  if (known) return known;
+  const keys = createAttestedKeys({ gateway, attestor, clock, ask: asker({ gateway, ca, timeoutMs }) });
+  attested.set(name, keys);
+  return keys;
 }
 
 /** What every request of a connection works with. */
@@ -86,10 +112,10 @@ interface ConnectionContext {
 
 function createConnection(
   gateway: GatewayEntry,
-  { signer, clock, ca, machine, proveKubelet, stakeProofs, timeoutMs = 10_000 }: ConnectorOptions,
-  shown: Set<string>,
+  { signer, clock, ca, machine, proveKubelet, stakeProofs, timeoutMs = TIMEOUT_MS }: ConnectorOptions,
+  { shown, keys }: { readonly shown: Set<string>; readonly keys: AttestedKeys | undefined },
 ): GatewayConnection {
-  const transport = createTransport({ gateway, ca, timeoutMs });
+  const transport = createTransport({ gateway, ca, timeoutMs, keys });
   const time = createGatewayTime(clock);
   const context: ConnectionContext = {
     gateway,

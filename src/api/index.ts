@@ -1,8 +1,11 @@
+export { type Attestor, notAttested, type ShownEvidence } from './attested-keys.ts';
 export { type ConnectorOptions, createGatewayConnector } from './connector.ts';
 export { isProblemCode, PROBLEMS, type ProblemCode, type ProblemKind } from './problems.ts';
 export { checkPinnedServer, createServerGuard, type PinnedServer, type ServerGuard } from './server-guard.ts';
 export { isPinned, spkiPin, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
 export {
+  AttestationQuery,
+  AttestationReply,
   BODY_LIMIT_BYTES,
   CertificatesBody,
   CertificatesReply,

@@ -52,6 +52,8 @@ export const PROBLEMS = {
   name_claimed: kind(409, 'Somebody else may have a certificate of this name'),
   cluster_full: kind(409, 'The cluster has as many staked nodes as its operator admits', later),
   breaker_tripped: kind(503, 'Too many nodes went at once: the operator has to look', later),
+  attestation_missing: kind(404, 'This gateway makes no evidence of what it runs'),
+  attestation_unavailable: kind(503, 'The machine of the gateway makes no evidence now', later),
   proof_too_old: kind(503, 'One full node alone could hide what happened to this stake', later),
   chain_unavailable: kind(503, 'The facts on chain cannot be read now', later),
   cluster_unavailable: kind(503, 'The cluster cannot be reached now', later),

@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net';
 import { connect } from 'node:tls';
 import { DaasError, describeNetworkFailure, type ErrorCode, EXIT, type Log, messageOf } from '#base';
 import type { Cluster } from '#domain';
-import { proxyFor, readCaBundle } from '#infrastructure';
+import { proxyFor, readBody, readCaBundle } from '#infrastructure';
 import type { JoinCredential } from '#plugin';
 import { systemRoots } from './system-roots.ts';
 import { openTunnel } from './tunnel.ts';
@@ -230,17 +230,9 @@ async function fetchBundle(server: URL, dial: Dial, signal: AbortSignal): Promis
   });
   asked.once('error', reject);
   asked.once('response', (reply) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
     if (reply.statusCode !== 200)
       return void asked.destroy(new Error(`/cacerts: HTTP status ${reply.statusCode}`));
-    reply.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > LONGEST_BUNDLE_BYTES) asked.destroy(new Error('/cacerts does not end'));
-      else chunks.push(chunk);
-    });
-    reply.once('error', reject);
-    reply.once('end', () => resolve(Buffer.concat(chunks)));
+    readBody(reply, LONGEST_BUNDLE_BYTES).then(resolve, reject);
   });
   asked.end();
   return promise;

@@ -1,12 +1,10 @@
 import type { ClientRequest } from 'node:http';
-import { Agent, type RequestOptions, request } from 'node:https';
-import type { Duplex } from 'node:stream';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type Agent, request } from 'node:https';
 import { DaasError, describeNetworkFailure, innermostCause, maskUserInfo } from '#base';
 import type { GatewayEntry } from '#domain';
-import { proxyFor, readBody } from '#infrastructure';
-import { isPinned, TLS_GROUPS, TLS_MINIMUM } from './tls.ts';
-import { openTunnel } from './tunnel.ts';
+import { readBody } from '#infrastructure';
+import type { AskOnce, AttestedKeys } from './attested-keys.ts';
+import { KEY_NOT_ATTESTED, PinningAgent } from './pinning-agent.ts';
 
 /** Longer than any reply of the API. */
 const longestReplyBytes = 256 * 1024;
@@ -34,6 +32,8 @@ export interface TransportOptions {
   /** PEM of the CA that gateways without a pin on chain must be certified by. */
   readonly ca: string | undefined;
   readonly timeoutMs: number;
+  /** The TLS keys of the gateway that evidence was bound to; left out: it is not asked for any. */
+  readonly keys?: AttestedKeys | undefined;
 }
 
 /** One HTTPS request to one gateway; nothing is sent before its TLS key was found to be the one the chain names. */
@@ -46,7 +46,7 @@ export interface Transport {
  * @throws `DAAS_GATEWAY_URL_INSECURE` for anything but https, `DAAS_GATEWAY_UNPINNED` for a gateway that has neither a
  * pin on chain nor a configured CA.
  */
-export function createTransport({ gateway, ca, timeoutMs }: TransportOptions): Transport {
+export function createTransport({ gateway, ca, timeoutMs, keys }: TransportOptions): Transport {
   const base = baseUrl(gateway);
   if (gateway.tlsPins.length === 0 && ca === undefined)
     throw new DaasError(
@@ -54,10 +54,54 @@ export function createTransport({ gateway, ca, timeoutMs }: TransportOptions): T
       `gateway ${gateway.id} has no TLS pin on chain and no CA is configured: ask the cluster's operator to register a pin, or set the CA file`,
       { details: { gateway: gateway.id, url: gateway.url } },
     );
-  const agent = new PinningAgent(gateway, ca, timeoutMs);
+  const peer = { gateway, ca, timeoutMs };
+  const agent = new PinningAgent({ ...peer, isAttested: keys?.has });
+  // A kept connection may be one with a key that counts no longer.
+  const unsubscribe = keys?.onEnded(() => agent.destroy());
   return {
-    send: (asked) => sendOrRepeat(asked, base, agent, timeoutMs),
-    close: () => agent.destroy(),
+    send: (asked) =>
+      keys
+        ? sendToAttested(keys, asked, () => sendOrRepeat(asked, base, agent, timeoutMs))
+        : sendOrRepeat(asked, base, agent, timeoutMs),
+    close() {
+      unsubscribe?.();
+      agent.destroy();
+    },
+  };
+}
+
+async function sendToAttested(
+  keys: AttestedKeys,
+  { signal }: HttpRequest,
+  send: () => Promise<HttpReply>,
+): Promise<HttpReply> {
+  await keys.ensure(signal);
+  try {
+    return await send();
+  } catch (error) {
+    // The gateway has another key than a moment ago: its connection was closed before anything was sent over it.
+    if (!(error instanceof DaasError) || error.code !== KEY_NOT_ATTESTED) throw error;
+    await keys.renew(signal);
+    return send();
+  }
+}
+
+/** One request on a connection of its own: until its answer is judged, nothing else is sent. */
+export function asker({ gateway, ca, timeoutMs }: Omit<TransportOptions, 'keys'>): AskOnce {
+  const base = baseUrl(gateway);
+  return async (path, signal) => {
+    let spki: Uint8Array | undefined;
+    const isAttested = (shown: Uint8Array) => {
+      spki = shown;
+      return true;
+    };
+    const agent = new PinningAgent({ gateway, ca, timeoutMs, isAttested });
+    try {
+      const { status, body } = await send({ method: 'GET', path, signal }, base, agent, timeoutMs);
+      return { status, body, spki };
+    } finally {
+      agent.destroy();
+    }
   };
 }
 
@@ -72,96 +116,6 @@ function baseUrl(gateway: GatewayEntry): URL {
     );
   }
   return url;
-}
-
-/** How often the kernel probes whether the peer of an idle connection is alive. */
-const aliveProbeMs = 15_000;
-
-/**
- * Hands out a connection only after its peer was checked, and keeps it for the next request: a handshake costs a gateway
- * more than three heartbeats. An idle one may be used for as long as the gateway allows (`Keep-Alive`), less a second.
- */
-class PinningAgent extends Agent {
-  readonly #gateway: GatewayEntry;
-  readonly #ca: string | undefined;
-  readonly #timeoutMs: number;
-
-  constructor(gateway: GatewayEntry, ca: string | undefined, timeoutMs: number) {
-    super({ keepAlive: true, keepAliveMsecs: aliveProbeMs, maxFreeSockets: 1 });
-    this.#gateway = gateway;
-    this.#ca = ca;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  override createConnection(
-    options: RequestOptions,
-    callback?: (error: Error | null, stream: Duplex) => void,
-  ): undefined {
-    const { host, port } = peerOf(options);
-    const proxy = proxyFor(new URL(this.#gateway.url));
-    if (!proxy) return this.#shakeHands(options, undefined, callback);
-    openTunnel(proxy, { host, port }, this.#timeoutMs).then(
-      (tunnel) => this.#shakeHands(options, tunnel, callback),
-      callback as (error: Error) => void,
-    );
-    return undefined;
-  }
-
-  /** TLS to the gateway, over the tunnel of a proxy if there is one: the pin is held against the gateway's own key. */
-  #shakeHands(
-    options: RequestOptions,
-    tunnel: Duplex | undefined,
-    callback?: (error: Error | null, stream: Duplex) => void,
-  ): undefined {
-    const isPinnedGateway = this.#gateway.tlsPins.length > 0;
-    const { host, port } = peerOf(options);
-    const socket = connect({
-      ...(tunnel ? { socket: tunnel } : { host, port }),
-      servername: serverName(options.host ?? ''),
-      minVersion: TLS_MINIMUM,
-      ecdhCurve: TLS_GROUPS,
-      // A pin names the key itself: who certified it does not matter then.
-      rejectUnauthorized: !isPinnedGateway,
-      ...(!isPinnedGateway && this.#ca !== undefined && { ca: this.#ca }),
-    } as ConnectionOptions);
-    const give = callback as ((error: Error | null, stream?: Duplex) => void) | undefined;
-    const fail = (error: Error) => {
-      clearTimeout(timer);
-      socket.destroy();
-      give?.(error);
-    };
-    const timer = setTimeout(() => fail(new Error('the TLS handshake took too long')), this.#timeoutMs);
-    socket.once('error', fail);
-    socket.once('secureConnect', () => {
-      clearTimeout(timer);
-      socket.off('error', fail);
-      if (isPinnedGateway && !hasPinnedKey(socket, this.#gateway.tlsPins)) fail(pinMismatch(this.#gateway));
-      else give?.(null, socket);
-    });
-    return undefined;
-  }
-}
-
-function peerOf({ host, port }: RequestOptions): { host: string; port: number } {
-  return { host: host ?? 'localhost', port: Number(port ?? 443) };
-}
-
-/** SNI names no IP addresses (RFC 6066, section 3). */
-function serverName(host: string): string {
-  return /^[\d.]+$|:/.test(host) ? '' : host;
-}
-
-function hasPinnedKey(socket: TLSSocket, pins: readonly Uint8Array[]): boolean {
-  const certificate = socket.getPeerX509Certificate();
-  return certificate !== undefined && isPinned(certificate, pins);
-}
-
-function pinMismatch(gateway: GatewayEntry): DaasError {
-  return new DaasError(
-    'DAAS_GATEWAY_PIN_MISMATCH',
-    `${gateway.url} does not hold the TLS key that the chain names for gateway ${gateway.id}: nothing was sent to it; if its key was changed, its operator has to register the new pin`,
-    { details: { gateway: gateway.id, url: gateway.url } },
-  );
 }
 
 /** A request that changes nothing is repeated once when a kept connection turns out to be closed. */

@@ -15,6 +15,8 @@ export const PATHS = {
   leave: '/api/v1/nodes/leave',
   /** Where anybody may bring a proof of what happened on chain: `k3s-daas proof show` writes one. */
   chainProof: '/api/v1/chain-proof',
+  /** What the gateway runs, by evidence of its machine. */
+  attestation: '/api/v1/attestation',
 } as const;
 
 /** Bodies beyond this are refused with 413 before they are read. */
@@ -148,6 +150,21 @@ export const LeaveReply = z.object({
   timestamp: TimeMs,
 });
 export type LeaveReply = z.infer<typeof LeaveReply>;
+
+export const AttestationQuery = z.strictObject({
+  /** Of the asker, fresh: 32 bytes. */
+  nonce: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be 32 bytes in base64url'),
+});
+export type AttestationQuery = z.infer<typeof AttestationQuery>;
+
+export const AttestationReply = z.object({
+  gateway_id: z.string().min(1).max(128),
+  chain_id: z.string().min(1).max(128),
+  timestamp: TimeMs,
+  /** An evidence file of this project (docs/attestation.md), bound to TLS key, gateway, chain and nonce. */
+  evidence: z.record(z.string(), z.unknown()),
+});
+export type AttestationReply = z.infer<typeof AttestationReply>;
 
 /** RFC 9457, with additional members. */
 export const Problem = z.object({

@@ -1,3 +1,4 @@
+import { membersOf } from '#base';
 import { type AccessRequest, type Denial, EXTRA_KEYS } from './judge-access.ts';
 
 /** The versions of SubjectAccessReview that an API server can ask in; the answer is in the one that was asked. */
@@ -64,10 +65,6 @@ function extraOf(extra: Readonly<Record<string, unknown>>): AccessRequest['extra
   const known: Record<string, readonly string[]> = {};
   for (const key of EXTRA_KEYS) if (key in extra) known[key] = textsOf(extra[key]);
   return known;
-}
-
-function membersOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');

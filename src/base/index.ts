@@ -12,12 +12,14 @@ export {
   type ExitCode,
   messageOf,
 } from './errors.ts';
+export { forgetOldest } from './forget-oldest.ts';
 export { hostPort, urlHost } from './host-port.ts';
 export { httpsOriginProblem, maskUserInfo } from './https-origin.ts';
 export type { Journal } from './journal.ts';
 export { Lifetime } from './lifetime.ts';
 export { type Log, type LogFields, type OpenLog, silentLog } from './log.ts';
 export { type ErrorField, errorFields, type KnownLogFields } from './log-fields.ts';
+export { membersOf } from './members-of.ts';
 export { createMutex, type Mutex } from './mutex.ts';
 export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { printable } from './printable.ts';

@@ -245,6 +245,23 @@ export function decodeObject(
   return decode ? { ...decode(contents) } : undefined;
 }
 
+/**
+ * Whether an object of our package is one of this cluster: the package is shared, and anybody makes a cluster of it, with stake
+ * records of any name. Bytes that are no such object belong to none.
+ */
+export function isOfCluster(
+  { packageId, clusterId }: { readonly packageId: string; readonly clusterId: string },
+  type: string,
+  contents: Uint8Array,
+): boolean {
+  try {
+    const { id, cluster = id } = decodeObject(packageId, type, contents) ?? {};
+    return cluster === clusterId;
+  } catch {
+    return false;
+  }
+}
+
 /** A slash proposal as it is stored. */
 export interface SlashProposal {
   readonly id: string;

@@ -1,15 +1,16 @@
 import { DatabaseSync } from 'node:sqlite';
 import { isValidTransactionDigest, normalizeSuiAddress } from '@mysten/sui/utils';
 import { ConfigurationError, messageOf } from '#base';
-import { decodeObject } from './contract-objects.ts';
+import { isOfCluster, recordFacts } from './contract-objects.ts';
+import type { Deployment } from './deployment.ts';
 import type { KeptProof, ProofDocument, TrustPin } from './proof/index.ts';
 import { firstUseOf, keptProofOf, stepsOf } from './proof-store-file.ts';
 
 /** What is asked for: an object's id, a transaction's digest, or the name of a node. */
 export interface KeptRequest {
   readonly name: string;
-  /** Of the contracts; needed to find a stake record by the name of its node. */
-  readonly packageId: string | undefined;
+  /** Needed to find a stake record by the name of its node: other clusters have nodes of that name. */
+  readonly cluster: Pick<Deployment, 'packageId' | 'clusterId'> | undefined;
   /** Left out: what was trusted on first use. */
   readonly pin: TrustPin | undefined;
 }
@@ -67,20 +68,23 @@ function ofTransaction(database: DatabaseSync, digest: string): Transaction | un
   return first && { ...first, objects: proofs.flatMap(({ objects }) => objects) };
 }
 
-/** The newest stake record of the node. */
+/** The newest stake record of the node in our cluster. */
 async function ofNode(
   database: DatabaseSync,
-  { name, packageId }: KeptRequest,
+  { name, cluster }: KeptRequest,
 ): Promise<Transaction | undefined> {
-  if (packageId === undefined) return undefined;
+  if (cluster === undefined) return undefined;
   const { readProof } = await import('./proof/index.ts');
-  for (const row of database.prepare('SELECT * FROM proofs ORDER BY proven_at_ms DESC').iterate()) {
+  let newest: { readonly stakedAtMs: number; readonly proof: Transaction } | undefined;
+  for (const row of database.prepare('SELECT * FROM proofs').iterate()) {
     const { proof } = keptProofOf(row);
     const { type = '', contents = new Uint8Array() } = readProof(proof)?.object ?? {};
     if (!type.endsWith('::staking::StakeRecord')) continue;
-    if (decodeObject(packageId, type, contents)?.nodeId === name) return proof;
+    if (!isOfCluster(cluster, type, contents)) continue;
+    const { nodeId, stakedAtMs } = recordFacts(contents);
+    if (nodeId === name && stakedAtMs >= (newest?.stakedAtMs ?? 0)) newest = { stakedAtMs, proof };
   }
-  return undefined;
+  return newest?.proof;
 }
 
 function openReadOnly(path: string): DatabaseSync {

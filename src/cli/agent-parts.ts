@@ -30,7 +30,7 @@ export function agentParts(
     .register(StakeChain, async (parts) => (await services()).openStakeChain(parts, settings))
     .register(NodeSigner, async (parts) => (await services()).openSigner(parts, settings))
     .register(NodeIdentity, (parts) => parts.open(NodeSigner))
-    .register(GatewayConnector, async (parts) => (await services()).openConnector(parts));
+    .register(GatewayConnector, async (parts) => (await services()).openConnector(parts, settings));
 }
 
 function superviseAgent(parts: Composition, settings: Loaded, args: readonly string[]): AgentSupervisor {

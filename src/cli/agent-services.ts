@@ -7,6 +7,7 @@ import { HostAgent, HostJournal, HostLog } from '#host';
 import { bootId, machineId } from '#infrastructure';
 import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from '#plugin';
 import { openNodeIdentity, type ProofSigner } from '#seal';
+import { openAttestor } from './agent-attestor.ts';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
@@ -61,12 +62,15 @@ export async function openSigner(parts: Composition, settings: Loaded): Promise<
   });
 }
 
-export async function openConnector(parts: Composition): Promise<GatewayConnector> {
+export async function openConnector(parts: Composition, settings: Loaded): Promise<GatewayConnector> {
   const agent = await parts.open(HostAgent);
+  const clock = parts.get(HostClock);
+  const { chainId } = await deploymentOf(settings);
   return createGatewayConnector({
     stakeProofs: async (sealTokenId) => (await parts.open(ChainAccess)).stakeProofs(sealTokenId),
     signer: await parts.open(NodeSigner),
-    clock: parts.get(HostClock),
+    attestor: await openAttestor(settings, { chainId, clock }),
+    clock,
     machine: { machineId: await machineId(), bootId: await bootId(), runId: randomUUID() },
     proveKubelet: (text) => agent.proveKubelet(text),
   });

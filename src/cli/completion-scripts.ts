@@ -84,7 +84,8 @@ ${places.map(({ path, words }) => `    ('${path}') found=(${described(words)}) ;
   esac
   _describe 'command or flag' found || _files
 }
-compdef _${identifier(name)} ${name}
+# A file of $fpath is called for the first completion, a sourced one is not.
+if [ "$funcstack[1]" = '_${name}' ]; then _${identifier(name)}; else compdef _${identifier(name)} ${name}; fi
 `;
 }
 

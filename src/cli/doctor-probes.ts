@@ -118,15 +118,18 @@ async function askGateway(
 ): Promise<GatewayAnswer> {
   const { url } = gateway;
   try {
-    const [{ createGatewayConnector }, { stakerOf }] = await Promise.all([
+    const [{ createGatewayConnector }, { stakerOf }, { openAttestor }] = await Promise.all([
       import('#api'),
       import('./chain-settings.ts'),
+      import('./agent-attestor.ts'),
     ]);
     // Nothing is signed: the challenge comes before that.
     const nodeId = nodeIdOf(settings);
     const sign = () => Promise.reject(new Error('the doctor signs nothing'));
     const signer = { nodeId, holderKey: new Uint8Array(32), sign };
-    const connector = createGatewayConnector({ signer, clock: systemClock, timeoutMs: patienceMs });
+    const { chainId } = chain.deployment;
+    const attestor = await openAttestor(settings, { chainId, clock: systemClock });
+    const connector = createGatewayConnector({ signer, clock: systemClock, timeoutMs: patienceMs, attestor });
     const staker = (await stakerOf(settings, { chain, nodeId })).address;
     await using connection = connector.connect(gateway);
     const before = Date.now();

@@ -10,7 +10,8 @@ export type GatewaySection = GatewaySettings['gateway'];
 export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySection {
   const { gateway } = settings.value;
   const path = (name: string, value: string) => pathOf(settings, `gateway.${name}`) ?? value;
-  const { socketPath, serverCaFile } = gateway;
+  const { socketPath, serverCaFile, attestation } = gateway;
+  const { collateralFile } = attestation;
   return {
     ...gateway,
     tls: {
@@ -20,6 +21,12 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
     stateDir: path('stateDir', gateway.stateDir),
     kubeconfig: path('kubeconfig', gateway.kubeconfig),
     tenants: { ...gateway.tenants, kubeconfig: path('tenants.kubeconfig', gateway.tenants.kubeconfig) },
+    attestation: {
+      ...attestation,
+      ...(collateralFile !== undefined && {
+        collateralFile: path('attestation.collateralFile', collateralFile),
+      }),
+    },
     ...(socketPath !== undefined && { socketPath: path('socketPath', socketPath) }),
     ...(serverCaFile !== undefined && { serverCaFile: path('serverCaFile', serverCaFile) }),
   };

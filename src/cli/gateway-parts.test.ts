@@ -6,6 +6,7 @@ import {
   GatewayAgreement,
   GatewayChain,
   GatewayClock,
+  GatewayEvidenceDesk,
   GatewayFigures,
   GatewayFollower,
   GatewayKubernetes,
@@ -37,6 +38,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayAgreement, () => () => 2)
     .register(GatewayProofs, () => async () => ['0xa'])
     .register(GatewayTenants, () => undefined)
+    .register(GatewayEvidenceDesk, () => undefined)
     .register(GatewayKubernetes, () => kubernetes);
   const options = await gatewayOptions(parts, {
     config,

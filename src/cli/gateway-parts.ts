@@ -36,12 +36,15 @@ export const GatewayAgreement: Token<GatewayOptions['endpointsAgreed']> = token(
 /** Takes the proofs that anybody brings. */
 export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = token('gateway/proofs');
 /** What makes the namespaces of people, with credentials of its own; `undefined`: nobody gets one. */
-export const GatewayTenants: Token<GatewayOptions['tenants']> = token('gateway/tenants');
+export const GatewayTenants: Token<(NonNullable<GatewayOptions['tenants']> & AsyncDisposable) | undefined> =
+  token('gateway/tenants');
 /** Pays for probes; `undefined`: nothing is paid. */
 const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
 const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
+/** Makes evidence of what the gateway runs. */
+export const GatewayEvidenceDesk: Token<GatewayOptions['evidence']> = token('gateway/evidence');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -97,6 +100,11 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
     .register(GatewayTenants, () => tenantsOf(config))
+    .register(GatewayEvidenceDesk, async (parts) => {
+      const { openGatewayEvidence } = await import('./gateway-evidence.ts');
+      const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
+      return openGatewayEvidence({ config, chainId: deployment.chainId, nowMs: () => clock.nowMs(), log });
+    })
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
         kubeconfig: { path: config.kubeconfig, isPrivate: true },
@@ -105,15 +113,21 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     );
 }
 
-function tenantsOf({ tenants }: RunnableGatewayConfig): GatewayOptions['tenants'] {
+function tenantsOf({ tenants }: RunnableGatewayConfig) {
   if (!tenants.enabled) return undefined;
   const { kubeconfig, placement, podSecurity, quota, roles } = tenants;
   const source = { path: kubeconfig, isPrivate: true };
-  return {
-    keeper: openTenants({ kubeconfig: source, placement, podSecurity, quota }),
-    roleOf: (permission) =>
-      Object.hasOwn(roles, permission) ? (roles[permission] ?? undefined) : roleOfPermission(permission),
-  };
+  const roleOf = (permission: string) => roleInForce(roles, permission);
+  const keeper = openTenants({ kubeconfig: source, placement, podSecurity, quota, roleOf });
+  return { keeper, roleOf, [Symbol.asyncDispose]: () => keeper[Symbol.asyncDispose]() };
+}
+
+/** The ClusterRole of a permission by the configuration; `undefined`: it grants nothing. */
+export function roleInForce(
+  roles: RunnableGatewayConfig['tenants']['roles'],
+  permission: string,
+): string | undefined {
+  return Object.hasOwn(roles, permission) ? (roles[permission] ?? undefined) : roleOfPermission(permission);
 }
 
 /** The options of `startGateway`, from the parts. */
@@ -151,6 +165,7 @@ export async function gatewayOptions(
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
     tenants: await parts.open(GatewayTenants),
+    evidence: await parts.open(GatewayEvidenceDesk),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),
   };

@@ -7,7 +7,13 @@ import { probeOf } from './chain-probe.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { sayTrust } from './chain-trust.ts';
 import { gatewaySection, withGatewayId } from './gateway-config.ts';
-import { GatewayChain, GatewayKubernetes, gatewayOptions, gatewayParts } from './gateway-parts.ts';
+import {
+  GatewayChain,
+  GatewayKubernetes,
+  GatewayTenants,
+  gatewayOptions,
+  gatewayParts,
+} from './gateway-parts.ts';
 import type { Io } from './io.ts';
 import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
 
@@ -33,6 +39,7 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
   await parts.open(GatewayChain);
   sayTrust(deployment, log);
   await using kubernetes = await parts.open(GatewayKubernetes);
+  await using _tenants = await parts.open(GatewayTenants);
   if (!config.allowUnboundNames) await refuseWithoutPolicy(kubernetes);
   const { clusterId } = deployment;
   const options = await gatewayOptions(parts, {

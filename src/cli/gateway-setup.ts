@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ConfigurationError, EXIT, type Secret } from '#base';
-import { removeSetup, setupCluster, setupManifests } from '#cluster';
+import { removeSetup, setupCluster, setupManifests, type TenantTerms } from '#cluster';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
 import { authorizationInPlace, authorizerProblems } from './authorizer-proof.ts';
 import {
@@ -79,6 +79,7 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
     ordinaryNames: flags.ordinary ?? [],
     reservedNames: flags.reserve ?? [],
     allowUnboundNames: config.allowUnboundNames,
+    tenants: tenantTerms(config.tenants),
   };
   const plan = await planSetup({ config, options, flags, program });
   for (const shortcoming of plan.cluster.shortcomings) io.warn(shortcoming);
@@ -99,6 +100,12 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
   await writeKubeconfigs(io, config, done);
   if (program) await putServerFiles(io, { config, place, program, support: done.authorizerSupport });
   showResult(io, { config, keys, done, endpoint: settings.value.chain.endpoints[0] });
+}
+
+/** What the keeper of people's namespaces may do: its policy is no weaker than the configuration. */
+function tenantTerms({ placement, podSecurity, roles, ended }: GatewaySection['tenants']): TenantTerms {
+  const ownRoles = Object.values(roles).filter((role) => role !== null);
+  return { placement, podSecurity, ownRoles, removesNamespaces: ended.remove };
 }
 
 function refuseTwoTasks({ print, remove, check, ordinary, reserve }: SetupFlags): void {

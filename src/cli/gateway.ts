@@ -3,6 +3,7 @@ import { ConfigurationError } from '#base';
 import { operatorCommands } from './gateway-admin.ts';
 import type { AuthorizerFlags } from './gateway-authorizer.ts';
 import type { FenceFlags } from './gateway-fence.ts';
+import type { RightsFlags } from './gateway-rights.ts';
 import type { SetupFlags } from './gateway-setup.ts';
 import type { TokenReviewFlags } from './gateway-token-review.ts';
 import type { Io } from './io.ts';
@@ -17,6 +18,7 @@ export function gatewayCommand(io: Io): Command {
   gateway.addCommand(runCommand(io));
   gateway.addCommand(authorizerCommand(io));
   gateway.addCommand(tokenReviewCommand(io));
+  gateway.addCommand(rightsCommand(io));
   gateway.addCommand(fenceCommand(io));
   gateway.addCommand(authorizerProcessCommand(), { hidden: true });
   for (const command of operatorCommands(io)) gateway.addCommand(command);
@@ -112,6 +114,21 @@ function tokenReviewCommand(io: Io): Command {
     .action(async (flags: TokenReviewFlags) => {
       const { writeTokenReviewFile } = await import('./gateway-token-review.ts');
       await writeTokenReviewFile(io, flags);
+    });
+}
+
+function rightsCommand(io: Io): Command {
+  return new Command('rights')
+    .summary('show what a wallet may do in Kubernetes today')
+    .description(
+      'Shows for each permission of the Seal tokens of a wallet which role it is mapped to, where it counts, and what is missing if it does not: by the stakes on chain now and this configuration.',
+    )
+    .requiredOption('--wallet <address>', 'the wallet')
+    .option('-c, --config <file>', 'the gateway’s configuration')
+    .option('--json', 'print one JSON object')
+    .action(async (flags: RightsFlags) => {
+      const { showRights } = await import('./gateway-rights.ts');
+      await showRights(io, flags);
     });
 }
 

@@ -5,6 +5,7 @@ import {
   carryOut,
   describeStep,
   expectManaged,
+  type HelpTexts,
   installedVariables,
   KEY_MODES,
   type KeyMode,
@@ -22,6 +23,7 @@ import { pooledUnit } from './install-pool.ts';
 import { programPath } from './install-program.ts';
 import { type InstallVariables, installVariables } from './install-variables.ts';
 import { type Io, notConfirmed } from './io.ts';
+import { packageVersion } from './package-version.ts';
 
 interface InstallFlags {
   readonly gateway?: boolean;
@@ -36,7 +38,7 @@ interface InstallFlags {
 }
 
 /** `k3s-daas install`: the service of a worker or a gateway, in k3s' own manners. */
-export function installCommand(io: Io): Command {
+export function installCommand(io: Io, load: () => Promise<Command>): Command {
   return new Command('install')
     .description(
       'Installs the service of a worker (or, with --gateway, of a gateway) and starts it. On a machine that runs a plain k3s agent it takes its place; the pods run on, and `k3s-daas uninstall --restore-k3s` brings plain k3s back. Safe to run again: it changes only what differs. Variables INSTALL_K3S_DAAS_…: docs/install.md.',
@@ -64,28 +66,57 @@ export function installCommand(io: Io): Command {
     .option('--dry-run', 'print every file, every difference and every command; change nothing')
     .option('--yes', 'do not ask')
     .option('--json', 'print one JSON object')
-    .action((words: readonly string[], flags: InstallFlags) => install(io, words, flags));
+    .action((words: readonly string[], flags: InstallFlags) => install({ io, load }, words, flags));
 }
 
-async function install(io: Io, words: readonly string[], flags: InstallFlags): Promise<void> {
+interface Installing {
+  readonly io: Io;
+  /** Gives the whole program, for its manual page and completions. */
+  readonly load: () => Promise<Command>;
+}
+
+async function install(
+  { io, load }: Installing,
+  words: readonly string[],
+  flags: InstallFlags,
+): Promise<void> {
   const variables = installVariables(process.env);
   const role = flags.gateway ? 'gateway' : 'worker';
   const machine = thisMachine();
   const binDir = variables.text('BIN_DIR') ?? '/usr/local/bin';
   await using _lock = await lockInstallation(machine, flags);
   const facts = await lookAtMachine(machine, role, { binDir, environment: process.env });
+  const help = await helpTexts(load);
   const plan = flags.gateway
-    ? await gatewayPlan(facts, flags, variables)
-    : await workerPlan(facts, words, flags, variables);
+    ? await gatewayPlan({ facts, help, flags, variables })
+    : await workerPlan({ facts, help, flags, variables }, words);
   await carryOutPlan(io, { plan, flags, facts, role, doing: 'Install' }, machine);
 }
 
-async function workerPlan(
-  facts: MachineFacts,
-  words: readonly string[],
-  flags: InstallFlags,
-  variables: InstallVariables,
-): Promise<Plan> {
+async function helpTexts(load: () => Promise<Command>): Promise<HelpTexts> {
+  const [program, { manPage }, { completionScript }] = await Promise.all([
+    load(),
+    import('./man-page.ts'),
+    import('./completion-scripts.ts'),
+  ]);
+  const commands = program.commands.filter((command) => command.name() !== 'help');
+  return {
+    manual: manPage(packageVersion(), commands),
+    bash: completionScript(program, 'bash'),
+    zsh: completionScript(program, 'zsh'),
+    fish: completionScript(program, 'fish'),
+  };
+}
+
+/** What a plan is made from. */
+interface Asked {
+  readonly facts: MachineFacts;
+  readonly help: HelpTexts;
+  readonly flags: InstallFlags;
+  readonly variables: InstallVariables;
+}
+
+async function workerPlan({ facts, help, flags, variables }: Asked, words: readonly string[]): Promise<Plan> {
   const binDir = variables.text('BIN_DIR') ?? '/usr/local/bin';
   const pool = await pooledUnit(flags.poolFile ?? variables.text('POOL_FILE'), [
     ...splitWords(variables.text('EXEC') ?? ''),
@@ -102,6 +133,7 @@ async function workerPlan(
     environment,
     ...settings,
     keyMode: flags.keys,
+    help,
     k3s: {
       binDir,
       skipDownload: variables.flag('SKIP_DOWNLOAD'),
@@ -130,11 +162,7 @@ async function workerSettings(
   }
 }
 
-async function gatewayPlan(
-  facts: MachineFacts,
-  flags: InstallFlags,
-  variables: InstallVariables,
-): Promise<Plan> {
+async function gatewayPlan({ facts, help, flags, variables }: Asked): Promise<Plan> {
   const { loadGatewaySettings, pathOf } = await import('./settings.ts');
   const environment = environmentOf(flags);
   const settings = await loadGatewaySettings({ env: installedVariables(facts, 'gateway', environment) });
@@ -146,6 +174,7 @@ async function gatewayPlan(
     serverCaFile: pathOf(settings, 'gateway.serverCaFile'),
     tlsKeyFile: pathOf(settings, 'gateway.tls.keyFile') ?? gateway.tls.keyFile,
     keyMode: flags.keys,
+    help,
     skipStart: flags.skipStart === true || variables.flag('SKIP_START'),
     skipEnable: flags.skipEnable === true || variables.flag('SKIP_ENABLE'),
   });

@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeWebhookKey } from '#authorizer';
 import { loginFileText } from '#login';
+import { ownProgram } from './install-program.ts';
 import { createIo } from './io.ts';
 import { kubeconfigCommand } from './kubeconfig.ts';
 
@@ -31,6 +32,7 @@ test('it is printed, or written for its owner alone, with the namespace of the w
   const printed = await run(...server, '--ca-file', file('ca.crt'));
   expect(printed).toMatchObject({ name: 'k3s-daas-cccccccc', namespace: `seal-${'1'.repeat(40)}` });
   expect(printed.command).toMatch(/^\/.*\/bin\/k3s-daas$/);
+  expect(printed.command).toBe(await ownProgram());
   const out = file('new/config');
   await run(...server, '--ca-file', file('ca.crt'), '--out', out);
   expect(await readFile(out, 'utf8')).toBe(printed.kubeconfig);
@@ -46,6 +48,18 @@ test('it is merged into a file that is there, or makes it', async () => {
   expect(text).toContain('current-context: k3s-daas-cccccccc');
   expect(text).toContain('name: second');
   expect(text).not.toContain('certificate-authority-data');
+});
+
+test.each([
+  ['to a file', (target: string) => writeFile(target, 'kind: Config\ncurrent-context: work\n')],
+  ['to nothing yet', () => Promise.resolve()],
+])('it is merged into what a symbolic link leads %s, and the link stays', async (_name, prepare) => {
+  await prepare(file('dotfiles'));
+  await symlink('dotfiles', file('config'));
+  const merged = await run(...server, '--system-ca', '--merge', file('config'));
+  expect(merged).toMatchObject({ file: file('dotfiles'), merged: true });
+  expect((await lstat(file('config'))).isSymbolicLink()).toBe(true);
+  expect(await readFile(file('dotfiles'), 'utf8')).toContain('k3s-daas-cccccccc');
 });
 
 test.each([

@@ -1,8 +1,8 @@
+import { readlink, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, httpsOriginProblem } from '#base';
-import { packageRoot } from '#chain';
 import { kubercLines, mergeKubeconfig, type PersonAccess, personKubeconfig } from '#cluster';
 import { namespaceOfWallet } from '#domain';
 import { makeTrustedDirectory, readCaBundle, readTrustedText, replaceFile } from '#infrastructure';
@@ -14,6 +14,7 @@ import {
   withDeployment,
   withNetwork,
 } from './chain-options.ts';
+import { ownProgram } from './install-program.ts';
 import type { Io } from './io.ts';
 
 interface KubeconfigOptions extends NetworkOptions, DeploymentOptions {
@@ -66,7 +67,8 @@ async function kubeconfig(io: Io, options: KubeconfigOptions): Promise<void> {
     command: access.command,
   };
   if (options.merge !== undefined) {
-    const file = resolve(options.merge === true ? join(homedir(), '.kube', 'config') : options.merge);
+    const named = resolve(options.merge === true ? join(homedir(), '.kube', 'config') : options.merge);
+    const file = await targetOf(named);
     const before = await readExisting(file);
     await write(file, mergeKubeconfig(before, access, { file, use: options.use === true }));
     io.result({ ...facts, file, merged: true }, `${file} has the context ${access.name} now.\n${hint}`);
@@ -103,7 +105,7 @@ async function accessOf(io: Io, options: KubeconfigOptions): Promise<PersonAcces
     namespace: options.namespace ?? namespaceOfWallet(wallet),
     chainId,
     clusterId,
-    command: join(await packageRoot(), 'bin', 'k3s-daas'),
+    command: await ownProgram(),
     args: ['credential', '--login', loginFile],
   };
 }
@@ -145,6 +147,16 @@ async function readExisting(file: string): Promise<string> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw cause;
+  }
+}
+
+/** What a symbolic link leads to, also where there is nothing yet: to replace the link would part it from its target. */
+async function targetOf(file: string): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch {
+    const target = await readlink(file).catch(() => undefined);
+    return target === undefined ? file : resolve(dirname(file), target);
   }
 }
 

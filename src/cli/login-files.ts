@@ -13,9 +13,14 @@ export function defaultLoginFile(): string {
   return join(config, 'k3s-daas', 'login.json');
 }
 
-/** The key that goes with a login file unless another is named: beside it. */
-export const keyFileOf = (loginFile: string): string =>
-  join(dirname(loginFile), `${basename(loginFile).replace(/\.json$/, '')}.key`);
+/**
+ * The key file of a login: the one that it names, and for a login that is to be made the one beside it. After a rotation to another
+ * file the one beside it may be leaked.
+ */
+export function keyFileInForce(loginFile: string): string {
+  const beside = `${basename(loginFile).replace(/\.json$/, '')}.key`;
+  return existingLogin(loginFile)?.keyFile ?? join(dirname(loginFile), beside);
+}
 
 /** The public half of a login's key; makes the key if there is none, mode 0600. In a dry run any key serves. */
 export async function loginKey(keyFile: string, isDryRun: boolean): Promise<Uint8Array> {
@@ -24,7 +29,7 @@ export async function loginKey(keyFile: string, isDryRun: boolean): Promise<Uint
 }
 
 /** The login file that is there; `undefined`: none. */
-export function existingLogin(loginFile: string): LoginFile | undefined {
+function existingLogin(loginFile: string): LoginFile | undefined {
   try {
     return readLoginFile(loginFile);
   } catch (error) {

@@ -163,7 +163,7 @@ async function documentOf(io: Io, name: string, options: ShowOptions) {
   if (options.from !== undefined) {
     const deployment = await deploymentOf(options);
     const pin = options.pin === undefined ? deployment?.trust : parsePin(options.pin, '--pin');
-    return readKeptProof(options.from, { name, packageId: deployment?.packageId, pin });
+    return readKeptProof(options.from, { name, cluster: deployment, pin });
   }
   const pin = await trustOf(options);
   const { nodes, chainId } = await openNode(io, options);

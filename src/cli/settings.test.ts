@@ -98,7 +98,7 @@ test('a configuration in the words of the seed is read', async () => {
     stake: { amountMist: 1_000_000_000n, minimumMist: 1_000_000_000n },
     join: { gatewayUrl: 'https://nautilus-tee.example.com:8080' },
     containerRuntime: 'containerd',
-    teeMode: 'none',
+    teeMode: 'dev',
   });
   expect(settings.value.wallet.key?.reveal()).toBe(key);
   expect(settings.rows.find((row) => row.name === 'stake.amountMist')?.origin).toBe(
@@ -181,7 +181,7 @@ test('mock mode is the preset of the dev chain here, and is refused with any oth
 });
 
 test.each([
-  [{ TEE_MODE: 'production' }, 'teeMode is "production" (environment TEE_MODE)'],
+  [{ TEE_MODE: 'certified' }, 'teeMode is "certified" (environment TEE_MODE)'],
   [{ K3S_DAAS_NODE_ID: 'Worker_1' }, 'nodeId is "Worker_1" (environment K3S_DAAS_NODE_ID)'],
   [{ K3S_DAAS_STAKE_AMOUNT_MIST: '1.5' }, 'expected a whole number of MIST'],
   [{ K3S_DAAS_NODEID: 'w' }, 'did you mean K3S_DAAS_NODE_ID?'],
@@ -190,6 +190,17 @@ test.each([
   const error = (await load({ env: { ...endpoint, ...environment } }).catch((thrown) => thrown)) as DaasError;
   expect(error).toMatchObject({ code: 'DAAS_CONFIG_INVALID', exitCode: 78 });
   expect(error.message).toContain(sentence);
+});
+
+test.each([
+  ['production', 'production'],
+  ['simulation', 'dev'],
+  ['Development', 'dev'],
+  ['mock', 'none'],
+  ['disabled', 'none'],
+])('TEE_MODE=%s means teeMode %s', async (mode, teeMode) => {
+  const { value } = await load({ env: { ...endpoint, TEE_MODE: mode } });
+  expect(value.teeMode).toBe(teeMode);
 });
 
 test('an amount that JSON has already rounded is refused', async () => {

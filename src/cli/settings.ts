@@ -120,12 +120,23 @@ const common = {
     description:
       'the preset for the dev chain of this machine (`k3s-daas devnet`); refused with any other chain',
   }),
-  teeMode: z
-    .literal('none', {
-      error: 'this version verifies no attestation. Use none',
+  teeMode: z.enum(['none', 'dev', 'production']).default('none').meta({
+    description:
+      'production: a worker registers only with a gateway whose evidence attestation.policyFile accepts; dev: the same, with the roots of a stand-in; none: no evidence is asked for',
+  }),
+  attestation: z
+    .strictObject({
+      policyFile: z
+        .string()
+        .min(1)
+        .optional()
+        .meta({ description: 'what evidence a gateway has to show; others must not be able to write it' }),
+      maxAgeMs: DurationMs.default(3_600_000).meta({
+        description:
+          'how long a gateway counts after its evidence was judged; it is asked anew after half of that',
+      }),
     })
-    .default('none')
-    .meta({ description: 'none: the gateway runs without a trusted execution environment' }),
+    .prefault({}),
   plugins: Plugins.default([
     { use: 'staking' },
     { use: 'registration' },
@@ -162,7 +173,14 @@ export interface SettingSources {
 const zeroAddress = /^0x0*$/;
 /** The first example configuration has the zero address in mock mode: it counts as not set. */
 const unlessZero = (id: unknown) => (typeof id === 'string' && zeroAddress.test(id) ? undefined : id);
-const developmentTees = new Set(['none', 'simulation', 'development', 'dev', 'mock', 'disabled', 'false']);
+const noTees = new Set(['none', 'mock', 'disabled', 'false']);
+const standInTees = new Set(['simulation', 'development', 'dev']);
+
+function teeModeOf(mode: unknown): unknown {
+  const text = String(mode).toLowerCase();
+  if (noTees.has(text)) return 'none';
+  return standInTees.has(text) ? 'dev' : mode;
+}
 
 /** Setting names of the first specification, accepted as aliases. */
 export const seedAliases: readonly SettingAlias[] = [
@@ -187,7 +205,7 @@ export const seedAliases: readonly SettingAlias[] = [
     kind: 'environment',
     from: 'TEE_MODE',
     to: 'teeMode',
-    convert: (mode) => (developmentTees.has(String(mode).toLowerCase()) ? 'none' : mode),
+    convert: teeModeOf,
   },
 ];
 

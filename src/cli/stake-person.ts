@@ -20,7 +20,7 @@ import {
 } from './chain-options.ts';
 import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
-import { assertLoginFree, defaultLoginFile, keyFileOf, loginKey, writeLogin } from './login-files.ts';
+import { assertLoginFree, defaultLoginFile, keyFileInForce, loginKey, writeLogin } from './login-files.ts';
 import { judgePermissions } from './person-permissions.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeChain, recordsIn } from './stake-session.ts';
@@ -77,7 +77,7 @@ export async function stakeForPerson(io: Io, options: PersonOptions): Promise<vo
   if (!outcome) return;
   const { record, token, digest } = outcome;
   if (loginFile !== undefined) {
-    await writeLogin(loginFile, deployment, token, keyFileOf(loginFile));
+    await writeLogin(loginFile, deployment, token, keyFileInForce(loginFile));
     io.step('login file', loginFile);
     io.note(`Next: k3s-daas kubeconfig --login ${loginFile} --ca-file SERVER-CA --merge`);
   }
@@ -193,7 +193,7 @@ export async function keyOf(
   loginFile: string | undefined,
 ): Promise<Uint8Array> {
   if (loginFile === undefined) return readHolderKey(holderKeyFile ?? '');
-  return loginKey(keyFileOf(loginFile), dryRun === true);
+  return loginKey(keyFileInForce(loginFile), dryRun === true);
 }
 
 function leastOf(stakeType: PersonStakeType, { state, nowMs }: ClusterSnapshot): bigint {

@@ -81,8 +81,8 @@ function usageOf({ usage }: ShownStatus): string {
 
 function healthOf({ health }: ShownStatus): readonly Row[] {
   return Object.entries(health.details).map(([name, { ready, live, detail }]) => {
-    const state = ready ? 'ok  ' : live ? 'not ready' : 'BROKEN';
-    return [name, `${state}  ${detail}`] as const;
+    const state = ready ? 'ok' : live ? 'not ready' : 'BROKEN';
+    return [name, `${state.padEnd('not ready'.length)}  ${detail}`] as const;
   });
 }
 

@@ -62,7 +62,7 @@ heartbeat  acknowledged 1 min 10 s ago; 2 failed since: the gateway does not ans
 pods       7
 machine    CPU 12 %, memory 34 %, disk 56 %
 
-host       ok    degraded
+host       ok         degraded
 heartbeat  not ready  away
 
 Needs you

@@ -31,6 +31,10 @@ export function teeEvidenceCommand(io: Io): Command {
     .option('--format <name>', 'for `program` with the kind `command`: the name of the format')
     .option('--attestation-key <key>', 'for `tpm`: persistent handle, or context file of tpm2-tools')
     .option('--pcrs <list>', 'for `tpm`: the registers, such as 0,4,11')
+    .option(
+      '--dev-directory <dir>',
+      'for `dev`: where its root is kept, such as the state directory of a gateway',
+    )
     .option('--json', 'print one JSON object and nothing else')
     .action((options: EvidenceOptions) => makeEvidence(io, options));
 }
@@ -44,6 +48,7 @@ interface EvidenceOptions {
   readonly format?: string;
   readonly attestationKey?: string;
   readonly pcrs?: string;
+  readonly devDirectory?: string;
 }
 
 type Sighting = Found & { readonly name: ProviderName };
@@ -127,7 +132,7 @@ async function choose(
 }
 
 function providerOptions(options: EvidenceOptions): ProviderOptions {
-  const { program, kind, format, attestationKey, pcrs } = options;
+  const { program, kind, format, attestationKey, pcrs, devDirectory } = options;
   if (program !== undefined && !program.startsWith('/'))
     throw new ConfigurationError('DAAS_COMMAND_LINE_INVALID', `'${program}' is no absolute path (--program)`);
   return {
@@ -135,6 +140,7 @@ function providerOptions(options: EvidenceOptions): ProviderOptions {
     kind,
     format,
     attestationKey,
+    devDirectory,
     ...(pcrs !== undefined && { pcrs: registersOf(pcrs) }),
     tcti: process.env.TPM2TOOLS_TCTI,
     nowMs: Date.now(),

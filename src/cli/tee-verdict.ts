@@ -1,4 +1,4 @@
-import { timeText, type Verdict } from '#tee';
+import { registeredMeasurement, timeText, type Verdict } from '#tee';
 import { table } from './io.ts';
 
 /** What the verdict is shown for; a stand-in's evidence proves nothing, whatever it passes. */
@@ -11,6 +11,7 @@ export function verdictText(verdict: Verdict, by: Asked): string {
   const rows = [
     ['kind', verdict.kind],
     ...(claims ? claimRows(claims) : []),
+    ...(claims ? registrationRows(verdict.kind, claims) : []),
     ...(by === 'verify' ? decisionRows(verdict) : []),
   ];
   const faults = reasons.map(({ check, message }) => [check, message]);
@@ -49,6 +50,12 @@ function claimRows({ platform, measurements, reportData, madeAtMs, tcb, advisori
   ];
 }
 
+/** What `cluster gateway add --measurement` takes. */
+function registrationRows(kind: Verdict['kind'], { measurements }: Claims): string[][] {
+  const measurement = registeredMeasurement(kind, measurements);
+  return measurement ? [['measurement for the chain', hex(measurement)]] : [];
+}
+
 /** A register that nothing was measured into is named, not written out: documents of Nitro have a dozen of them. */
 function measurementRows(measurements: Claims['measurements']): string[][] {
   const all = Object.entries(measurements);
@@ -69,8 +76,10 @@ function valueText(value: unknown): string {
 }
 
 export function verdictJson({ claims, ...verdict }: Verdict): Record<string, unknown> {
+  const measurement = claims && registeredMeasurement(verdict.kind, claims.measurements);
   return {
     ...verdict,
+    measurementForChain: measurement ? hex(measurement) : null,
     claims: claims && { ...claims, reportData: claims.reportData ? hex(claims.reportData) : null },
   };
 }

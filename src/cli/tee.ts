@@ -26,6 +26,7 @@ export function teeCommand(io: Io): Command {
   withEvidence(command.command('show <file>'))
     .description('Show what evidence contains, and what is wrong with it whatever a policy says.')
     .option(...PROGRAM)
+    .option(...DEV_ROOT)
     .action((file: string, options: LookOptions) => show(io, file, options));
   withEvidence(command.command('verify <file>'))
     .description('Judge evidence by a policy. No network is used.')
@@ -35,6 +36,7 @@ export function teeCommand(io: Io): Command {
   withEvidence(command.command('policy <file>'))
     .description('Write a policy that accepts exactly what evidence shows, to standard output.')
     .option(...PROGRAM)
+    .option(...DEV_ROOT)
     .action((file: string, options: LookOptions) => policy(io, file, options));
   command.addCommand(teeEvidenceCommand(io));
   command.addCommand(teeCollateralCommand(io));
@@ -49,11 +51,16 @@ interface EvidenceOptions {
 }
 interface LookOptions extends EvidenceOptions {
   readonly program?: string;
+  readonly devRoot?: string;
 }
 interface VerifyOptions extends EvidenceOptions {
   readonly policy: string;
   readonly reportData?: string;
 }
+const DEV_ROOT = [
+  '--dev-root <hex>',
+  'SHA-256 of the root of a stand-in, for the mode dev: it proves nothing',
+] as const;
 const PROGRAM = [
   '--program <file>',
   'for the kind `command`: the program that reads it (absolute path)',
@@ -100,13 +107,18 @@ async function verifyFile(io: Io, file: string, options: VerifyOptions): Promise
 
 /** Evidence of the kind `command` says nothing without its program. */
 function looked(evidence: Evidence, options: LookOptions): Promise<Verdict> {
-  const { program } = options;
+  const { program, devRoot } = options;
+  if (devRoot !== undefined && !/^[0-9a-fA-F]{64}$/.test(devRoot))
+    throw new ConfigurationError(
+      'DAAS_HEX_INVALID',
+      `'${devRoot}' is no SHA-256 in hexadecimal (--dev-root)`,
+    );
   if (evidence.kind === 'command' && (evidence.format === undefined || !program?.startsWith('/')))
     throw new ConfigurationError(
       'DAAS_COMMAND_LINE_INVALID',
       'evidence of the kind `command` is read by a program of yours: pass its absolute path (--program), and the name of the format (--format) where the file does not have it',
     );
-  return look(evidence, { nowMs: timeOf(options), program });
+  return look(evidence, { nowMs: timeOf(options), program, devRoot: devRoot?.toLowerCase() });
 }
 
 async function policy(io: Io, file: string, options: LookOptions): Promise<void> {
@@ -119,7 +131,10 @@ async function policy(io: Io, file: string, options: LookOptions): Promise<void>
       { exitCode: EXIT.unexpected, details: { file, reasons } },
     );
   }
-  const suggested = suggestPolicy(evidence, claims, options.program);
+  const suggested = suggestPolicy(evidence, claims, {
+    program: options.program,
+    devRoot: options.devRoot?.toLowerCase(),
+  });
   for (const { check, message } of reasons) io.warn(`${check}: ${message}`);
   io.note('Compare the measurement with one computed from the image before you trust this policy.');
   if (evidence.kind === 'tpm')

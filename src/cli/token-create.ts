@@ -3,7 +3,7 @@ import { ConfigurationError, Lifetime } from '#base';
 import { formatSui, parametersAt } from '#chain';
 import { confirm, costJson, costLines } from './chain-options.ts';
 import { type Io, table } from './io.ts';
-import { assertLoginFree, keyFileOf, writeLogin } from './login-files.ts';
+import { assertLoginFree, keyFileInForce, writeLogin } from './login-files.ts';
 import { judgePermissions } from './person-permissions.ts';
 import { keyOf, type LoginOptions, loginFileOf } from './stake-person.ts';
 import { printStanding } from './stake-result.ts';
@@ -76,7 +76,7 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   io.step('Seal token minted', digest);
   const token = (await chain.tokens([objectId])).get(objectId);
   if (loginFile !== undefined && token) {
-    await writeLogin(loginFile, deployment, token, keyFileOf(loginFile));
+    await writeLogin(loginFile, deployment, token, keyFileInForce(loginFile));
     io.step('login file', loginFile);
   }
   const { epoch } = await chain.point();

@@ -15,7 +15,7 @@ import {
 } from './chain-options.ts';
 import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
-import { assertLoginFree, existingLogin, keyFileOf, writeLogin } from './login-files.ts';
+import { assertLoginFree, keyFileInForce, writeLogin } from './login-files.ts';
 import { runAct, told } from './stake-act.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
@@ -145,7 +145,7 @@ async function renewLogin(
   token: SealToken,
   { newKeyFile }: RotateOptions,
 ): Promise<void> {
-  const keyFile = newKeyFile ?? existingLogin(login)?.keyFile ?? keyFileOf(login);
+  const keyFile = newKeyFile ?? keyFileInForce(login);
   await writeLogin(login, actor.client.deployment, token, keyFile);
   io.step('login file', login);
 }

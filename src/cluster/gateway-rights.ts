@@ -15,7 +15,8 @@ import { nameNamespaces } from './name-shards.ts';
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
-import { keeperPolicy, placementPolicy } from './tenant-rights.ts';
+import { tenantPolicies } from './tenant-policies.ts';
+import type { TenantTerms } from './tenant-terms.ts';
 import { CLIENT_CA_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
 
 /** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
@@ -167,9 +168,8 @@ export const namesHomes = (): V1Namespace[] =>
   nameNamespaces().map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }));
 
 /** The policies of a set-up cluster. */
-export const allPolicies = (identity: GatewayIdentity): PolicyPair[] => [
+export const allPolicies = (identity: GatewayIdentity, terms?: TenantTerms): PolicyPair[] => [
   ...nodePolicies(),
   gatewaySecretsPolicy(usernameOf(identity)),
-  keeperPolicy(),
-  placementPolicy(),
+  ...tenantPolicies(terms),
 ];

@@ -8,6 +8,7 @@ export {
 export type { ServerAuthorization } from './authorization-proof.ts';
 export { base58OfId, idOfBase58 } from './base58.ts';
 export { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
+export { keeperPolicy } from './keeper-policy.ts';
 export { type KubeApiOptions, type KubeconfigSource, KubeStatusError } from './kube-api.ts';
 export { type Kubernetes, type KubernetesOptions, openKubernetes } from './kubernetes.ts';
 export { CERTIFICATES, LISTINGS, listingOfRole, NAMES_GROUP, NODE_NAMES } from './name-role.ts';
@@ -35,8 +36,11 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
-export { KEEPER_USER, keeperPolicy, placementPolicy } from './tenant-rights.ts';
-export { openTenants, type TenantOptions } from './tenants.ts';
+export type { TenantOptions } from './tenant-keeping.ts';
+export { tenantPolicies } from './tenant-policies.ts';
+export { KEEPER_USER } from './tenant-rights.ts';
+export { PLACEMENTS, POD_SECURITY_LEVELS, type TenantTerms } from './tenant-terms.ts';
+export { openTenants } from './tenants.ts';
 export {
   TOKEN_REVIEW_FILE,
   type TokenReviewAddress,

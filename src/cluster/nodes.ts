@@ -1,10 +1,10 @@
 import type { V1Node } from '@kubernetes/client-node';
-import type { KubernetesNode } from '#domain';
+import type { KubernetesNode, KubernetesPort } from '#domain';
 import { base58OfId } from './base58.ts';
 import { absentIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { kubernetesNodeOf } from './node-reading.ts';
-import { NODE_MARK, NODE_TIER } from './words.ts';
+import { NODE_MARK, NODE_OWNER, NODE_TIER } from './words.ts';
 
 type Signal = AbortSignal | undefined;
 
@@ -47,12 +47,15 @@ export async function patchNode(
   );
 }
 
-/** Sets the labels that name stake record and tier of a Node. */
+/** Sets the labels that name stake record, tier and staker of a Node. */
 export function markNode(
   { api }: KubernetesContext,
-  { nodeId, recordId, tier }: { readonly nodeId: string; readonly recordId: string; readonly tier: string },
+  { nodeId, recordId, tier, staker }: Parameters<KubernetesPort['markNode']>[0],
   signal: Signal,
 ): Promise<void> {
-  const body = { metadata: { labels: { [NODE_MARK]: base58OfId(recordId), [NODE_TIER]: tier } } };
+  const owner = staker === undefined ? {} : { [NODE_OWNER]: base58OfId(staker) };
+  const body = {
+    metadata: { labels: { [NODE_MARK]: base58OfId(recordId), [NODE_TIER]: tier, ...owner } },
+  };
   return patchNode(api, { what: `mark node ${nodeId}`, name: nodeId, body }, signal);
 }

@@ -17,12 +17,34 @@ const named = (object: KubernetesObject) => ({ name: nameOf(object) });
 const placed = (object: KubernetesObject) => ({ name: nameOf(object), namespace: namespaceOf(object) });
 const inPlace = (body: KubernetesObject) => ({ namespace: namespaceOf(body), body: body as never });
 
-/** The verbs of the kinds that `setup` writes. */
+/** The verbs of the kinds that the project writes. */
 export function verbsOf(api: KubeApi, kind: string): ObjectVerbs {
-  const verbs = { ...coreVerbs(api), ...roleVerbs(api), ...clusterRoleVerbs(api), ...policyVerbs(api) }[kind];
-  if (!verbs) throw new RangeError(`setup writes no ${kind}`);
+  const roles = { ...roleVerbs(api), ...clusterRoleVerbs(api) };
+  const verbs = { ...coreVerbs(api), ...roles, ...policyVerbs(api), ...limitVerbs(api) }[kind];
+  if (!verbs) throw new RangeError(`the project writes no ${kind}`);
   return verbs;
 }
+
+const limitVerbs = ({ core, networking }: KubeApi): VerbsByKind => ({
+  ResourceQuota: {
+    read: (object, options) => core.readNamespacedResourceQuota(placed(object), options),
+    create: (body, options) => core.createNamespacedResourceQuota(inPlace(body), options),
+    replace: (body, options) => core.replaceNamespacedResourceQuota({ ...placed(body), body }, options),
+    remove: (object, options) => core.deleteNamespacedResourceQuota(placed(object), options),
+  },
+  LimitRange: {
+    read: (object, options) => core.readNamespacedLimitRange(placed(object), options),
+    create: (body, options) => core.createNamespacedLimitRange(inPlace(body), options),
+    replace: (body, options) => core.replaceNamespacedLimitRange({ ...placed(body), body }, options),
+    remove: (object, options) => core.deleteNamespacedLimitRange(placed(object), options),
+  },
+  NetworkPolicy: {
+    read: (object, options) => networking.readNamespacedNetworkPolicy(placed(object), options),
+    create: (body, options) => networking.createNamespacedNetworkPolicy(inPlace(body), options),
+    replace: (body, options) => networking.replaceNamespacedNetworkPolicy({ ...placed(body), body }, options),
+    remove: (object, options) => networking.deleteNamespacedNetworkPolicy(placed(object), options),
+  },
+});
 
 const coreVerbs = ({ core }: KubeApi): VerbsByKind => ({
   Namespace: {

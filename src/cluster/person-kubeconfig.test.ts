@@ -99,9 +99,28 @@ contexts:
     ['a list', '- a\n'],
     ['another kind', 'kind: Secret\n'],
     ['broken', 'a: [b\n'],
+    ['one with an empty entry', 'kind: Config\nusers:\n  -\n  - name: work\n'],
+    ['one with an entry without a name', 'kind: Config\nclusters: [{cluster: {}}]\n'],
+    ['one whose list is a mapping', 'kind: Config\ncontexts: {name: work}\n'],
+    ['one with an alias for a list', 'kind: Config\nclusters: &all [{name: a}]\nusers: *all\n'],
+    ['one with an alias of nothing', 'kind: Config\nusers: *nobody\n'],
+    [
+      'one whose aliases grow without end',
+      `kind: Config\na: &a [x, x]\n${'bcdefghi'.replaceAll(/./g, (name) => `${name}: &${name} [${`*${String.fromCharCode(name.charCodeAt(0) - 1)},`.repeat(9)}]\n`)}`,
+    ],
   ])('an existing file that is %s is left alone', (_name, text) => {
     expect(() => mergeKubeconfig(text, access, target)).toThrow(
-      expect.objectContaining({ code: 'DAAS_KUBECONFIG_INVALID' }),
+      expect.objectContaining({
+        code: 'DAAS_KUBECONFIG_INVALID',
+        message: expect.stringContaining(target.file) as string,
+      }),
     );
+  });
+
+  test('an alias within an entry stays one', () => {
+    const text = 'kind: Config\nusers:\n  - name: a\n    user: &me {token: t}\n  - name: b\n    user: *me\n';
+    const merged = mergeKubeconfig(text, access, target);
+    expect(merged).toContain('user: *me');
+    expect(read(merged).users.map(({ name }) => name)).toEqual(['a', 'b', access.name]);
   });
 });

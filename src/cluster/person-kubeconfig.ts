@@ -1,4 +1,4 @@
-import { parseDocument, stringify } from 'yaml';
+import { type Document, isAlias, parseDocument, stringify } from 'yaml';
 import { ConfigurationError } from '#base';
 
 /** What a person's kubeconfig is made of. */
@@ -68,16 +68,13 @@ export function mergeKubeconfig(
   { file, use }: { readonly file: string; readonly use: boolean },
 ): string {
   const document = parseDocument(text);
-  const kept = document.toJS() as Readonly<Record<string, unknown>> | null;
-  const isMapping = typeof kept === 'object' && kept !== null && !Array.isArray(kept);
+  const kept = plainValue(document, file);
   if (text.trim() === '' || kept === null) return personKubeconfig(access);
+  const isMapping = typeof kept === 'object' && !Array.isArray(kept);
   if (document.errors.length > 0 || !isMapping || (kept.kind !== undefined && kept.kind !== 'Config'))
-    throw new ConfigurationError(
-      'DAAS_KUBECONFIG_INVALID',
-      `${file} is no kubeconfig, so nothing is merged into it: name another file, or write a new one with --out`,
-    );
+    throw unmergeable(file, 'it is no kubeconfig');
   for (const [list, [entry]] of Object.entries(entriesOf(access) as unknown as Record<string, [Named]>)) {
-    const before = Array.isArray(kept[list]) ? (kept[list] as Named[]) : [];
+    const before = listOf(document, kept, { list, file });
     const place = before.findIndex(({ name }) => name === access.name);
     const index = place === -1 ? before.length : place;
     if (before.length === 0) document.set(list, document.createNode([entry]));
@@ -86,6 +83,37 @@ export function mergeKubeconfig(
   const current = kept['current-context'];
   if (use || current === undefined || current === '') document.set('current-context', access.name);
   return document.toString({ lineWidth: 0 });
+}
+
+const unmergeable = (file: string, why: string, cause?: unknown) =>
+  new ConfigurationError(
+    'DAAS_KUBECONFIG_INVALID',
+    `nothing is merged into ${file}: ${why}. Correct it, name another file, or write a new one with --out`,
+    { cause },
+  );
+
+/** Aliases can name what is not there, and each other without end. */
+function plainValue(document: Document, file: string): Readonly<Record<string, unknown>> | null {
+  try {
+    return document.toJS() as Readonly<Record<string, unknown>> | null;
+  } catch (cause) {
+    throw unmergeable(file, 'its YAML aliases cannot be followed', cause);
+  }
+}
+
+/** The entries of one list, each with a name; none where there is no list. */
+function listOf(
+  document: Document,
+  kept: Readonly<Record<string, unknown>>,
+  { list, file }: { readonly list: string; readonly file: string },
+): readonly Named[] {
+  if (isAlias(document.get(list, true)))
+    throw unmergeable(file, `'${list}' is a YAML alias of another part, which would change with it`);
+  const value = kept[list] ?? [];
+  if (!Array.isArray(value)) throw unmergeable(file, `'${list}' is no list`);
+  const spoilt = value.findIndex((entry) => typeof (entry as Named | null)?.name !== 'string');
+  if (spoilt !== -1) throw unmergeable(file, `entry ${spoilt + 1} of '${list}' has no name`);
+  return value as Named[];
 }
 
 /** What kuberc needs when its owner allows listed plugins alone (`credentialPluginPolicy: Allowlist`, kubectl 1.35). */

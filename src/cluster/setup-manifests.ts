@@ -8,18 +8,19 @@ import {
   namesHomes,
 } from './gateway-rights.ts';
 import { tenantObjects } from './tenant-rights.ts';
+import type { TenantTerms } from './tenant-terms.ts';
 
 /**
  * Everything that `setup` keeps in a cluster besides the names themselves, in the order in which it is written: by the time
  * the gateway gets its rights, it is already bound.
  */
-export function setupObjects(gateway: GatewayIdentity): readonly KubernetesObject[] {
+export function setupObjects(gateway: GatewayIdentity, terms?: TenantTerms): readonly KubernetesObject[] {
   return [
     ...namesHomes(),
-    ...allPolicies(gateway).flatMap(({ policy, binding }) => [policy, binding]),
+    ...allPolicies(gateway, terms).flatMap(({ policy, binding }) => [policy, binding]),
     ...gatewayAccount(gateway),
     ...gatewayRights(gateway),
-    ...tenantObjects(),
+    ...tenantObjects(terms),
   ];
 }
 

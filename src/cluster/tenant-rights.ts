@@ -7,8 +7,8 @@ import type {
   V1ServiceAccount,
 } from '@kubernetes/client-node';
 import { bindableRoles, personRoles } from './person-roles.ts';
-import { celText, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
-import { MANAGED_BY, NODE_TIER, OURS, SYSTEM_NAMESPACE, TENANT_OWNER, TENANT_PLACEMENT } from './words.ts';
+import { strictTerms, type TenantTerms } from './tenant-terms.ts';
+import { MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
 
 const KEEPER = 'k3s-daas-tenants';
 /** The Secret that holds the keeper's token. */
@@ -18,20 +18,29 @@ export const KEEPER_USER = `system:serviceaccount:${SYSTEM_NAMESPACE}:${KEEPER}`
 const rbac = 'rbac.authorization.k8s.io';
 const labels = { [MANAGED_BY]: OURS };
 
-/** Makes namespaces and what is in them, and changes a quota; binds the shipped roles alone. It reads no Secret and no pod. */
-const keeperRules: V1PolicyRule[] = [
-  { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'create'] },
-  { apiGroups: [''], resources: ['resourcequotas', 'limitranges'], verbs: ['get', 'create', 'update'] },
-  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['get', 'create'] },
-  { apiGroups: [rbac], resources: ['rolebindings'], verbs: ['get', 'create'] },
-  { apiGroups: [rbac], resources: ['clusterroles'], resourceNames: bindableRoles(), verbs: ['bind'] },
-];
+/**
+ * Makes namespaces and what limits them, and keeps it so; binds the shipped roles, and those that the operator maps, alone. It
+ * reads no Secret and no pod. `tenantPolicies` narrows all of it to namespaces of people.
+ */
+function keeperRules({ ownRoles, removesNamespaces }: TenantTerms): V1PolicyRule[] {
+  const keep = ['get', 'list', 'create', 'update'];
+  const namespaces = removesNamespaces ? [...keep, 'delete'] : keep;
+  const resourceNames = [...new Set([...bindableRoles(), ...ownRoles])];
+  return [
+    { apiGroups: [''], resources: ['namespaces'], verbs: namespaces },
+    { apiGroups: [''], resources: ['resourcequotas', 'limitranges'], verbs: keep },
+    { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+    { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: keep },
+    { apiGroups: [rbac], resources: ['rolebindings'], verbs: [...keep, 'delete'] },
+    { apiGroups: [rbac], resources: ['clusterroles'], resourceNames, verbs: ['bind'] },
+  ];
+}
 
 /**
  * The keeper of people's namespaces: an identity apart from that of the gateway's public part, bound to namespaces with our
  * label by a policy.
  */
-export function tenantObjects(): KubernetesObject[] {
+export function tenantObjects(terms: TenantTerms = strictTerms): KubernetesObject[] {
   const account: V1ServiceAccount = {
     apiVersion: 'v1',
     kind: 'ServiceAccount',
@@ -53,7 +62,7 @@ export function tenantObjects(): KubernetesObject[] {
     apiVersion: `${rbac}/v1`,
     kind: 'ClusterRole',
     metadata: { name: KEEPER, labels },
-    rules: keeperRules,
+    rules: keeperRules(terms),
   };
   const binding: V1ClusterRoleBinding = {
     apiVersion: `${rbac}/v1`,
@@ -63,58 +72,4 @@ export function tenantObjects(): KubernetesObject[] {
     subjects: [{ kind: 'ServiceAccount', name: KEEPER, namespace: SYSTEM_NAMESPACE }],
   };
   return [account, token, ...personRoles(), role, binding];
-}
-
-const isOwned = (object: string) =>
-  `has(${object}.metadata.labels) && '${TENANT_OWNER}' in ${object}.metadata.labels`;
-
-/** The keeper writes in namespaces of people alone: RBAC cannot say so. */
-export function keeperPolicy(): PolicyPair {
-  return pair('k3s-daas-tenants', {
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: {},
-      objectSelector: {},
-      resourceRules: [
-        {
-          apiGroups: ['*'],
-          apiVersions: ['*'],
-          operations: ['CREATE', 'UPDATE', 'DELETE'],
-          resources: ['*/*'],
-          scope: '*',
-        },
-      ],
-    },
-    matchConditions: [
-      {
-        name: 'by-the-keeper',
-        expression: `request.userInfo.username == ${celText(KEEPER_USER)}`,
-      },
-    ],
-    validations: [
-      forbid(
-        `only namespaces with the label ${TENANT_OWNER} are this account’s to write`,
-        `request.operation != 'DELETE' && (request.resource.resource == 'namespaces' ? object.metadata.name.startsWith('seal-') && ${isOwned('object')} : namespaceObject != null && ${isOwned('namespaceObject')})`,
-      ),
-    ],
-  });
-}
-
-/** Pods of people run on staked nodes, where the operator wants it so: never on a server, nor where no taint keeps them off. */
-export function placementPolicy(): PolicyPair {
-  const base = strict(['pods'], ['CREATE']);
-  return pair('k3s-daas-tenant-placement', {
-    ...base,
-    matchConstraints: Object.assign({}, base.matchConstraints, {
-      namespaceSelector: { matchLabels: { [TENANT_PLACEMENT]: 'staked' } },
-    }),
-    validations: [
-      forbid(
-        'pods of this namespace run on staked nodes',
-        `has(object.spec.nodeSelector) && '${NODE_TIER}' in object.spec.nodeSelector && (!has(object.spec.nodeName) || object.spec.nodeName == '')`,
-        `'pods of this namespace run on staked nodes: add nodeSelector ${NODE_TIER}=standard (or another tier), the toleration of the taint k3s-daas.io/staked, and no nodeName'`,
-      ),
-    ],
-  });
 }

@@ -19,10 +19,22 @@ export const CORDON_TAINT = 'k3s-daas.io/held';
 export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
 /** Node label with the tier of the stake: for selectors, since `k3s-daas.io/tier` says whatever its node says. */
 export const NODE_TIER = 'k3s-daas.node-restriction.kubernetes.io/tier';
+/** Node label with the wallet of its staker in base58: what `placement: own` selects. */
+export const NODE_OWNER = 'k3s-daas.node-restriction.kubernetes.io/owner';
 /** Namespace label: the wallet in base58 whose namespace it is. */
 export const TENANT_OWNER = 'k3s-daas.io/owner';
-/** Namespace label: where its pods may run, `staked` or `any`. */
+/** Namespace label: where its pods may run, `own`, `staked` or `any`. */
 export const TENANT_PLACEMENT = 'k3s-daas.io/placement';
+/** Namespace annotation: the wallet as Sui writes it. */
+export const TENANT_WALLET = 'k3s-daas.io/wallet';
+/** Namespace annotation: the stake records whose logins were seen, separated by commas, the last one last. */
+export const TENANT_RECORDS = 'k3s-daas.io/stake-records';
+/** Namespace annotation: the tier by which its quota is kept. */
+export const TENANT_TIER = 'k3s-daas.io/tier';
+/** Namespace annotation: since when none of these stakes counts any more (RFC 3339). */
+export const TENANT_ENDED = 'k3s-daas.io/stake-ended-at';
+/** Namespace annotation: until when the namespace is kept after that (RFC 3339). */
+export const TENANT_KEPT_UNTIL = 'k3s-daas.io/kept-until';
 /** Labels of the Secrets that the gateway makes. */
 const SECRET_STAKE = 'k3s-daas.io/stake';
 const SECRET_NODE = 'k3s-daas.io/node';

@@ -41,5 +41,5 @@ export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending
 export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
-export { ownGroup, type Tenant, type TenantKeeper } from './tenants.ts';
+export { ownGroup, type Tenant, type TenantKeeper, type TenantNamespace } from './tenants.ts';
 export type { ContestReason, Vouch, VouchTable, WorkerIdentity } from './vouches.ts';

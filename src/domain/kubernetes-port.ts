@@ -66,8 +66,14 @@ export interface KubernetesPort {
   /** The join credentials that this gateway made and that still exist. */
   joinCredentials(signal?: AbortSignal): Promise<readonly LiveJoinCredential[]>;
 
-  /** Sets the labels `stake` (record id in base58) and `tier` of `k3s-daas.node-restriction.kubernetes.io/` on the Node. */
-  markNode(request: { nodeId: string; recordId: string; tier: string }, signal?: AbortSignal): Promise<void>;
+  /**
+   * Sets the labels `stake` (record id in base58), `tier` and `owner` (wallet of the staker in base58) of
+   * `k3s-daas.node-restriction.kubernetes.io/` on the Node.
+   */
+  markNode(
+    request: { nodeId: string; recordId: string; tier: string; staker?: string },
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
   cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
   /** Sets the taint `k3s-daas.io/held=<reason>:NoSchedule`: the Node gets no new pods, those that run go on. */
@@ -104,6 +110,8 @@ export interface KubernetesNode {
   readonly stakeRecordId: string | undefined;
   /** The tier by the gateway's label, which no node sets on itself. */
   readonly tier: string | undefined;
+  /** The wallet (0x…) by the gateway's label. */
+  readonly staker?: string | undefined;
   readonly createdAtMs: number;
   /** When the Ready condition last changed. */
   readonly readyChangedAtMs: number | undefined;

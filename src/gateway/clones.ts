@@ -1,4 +1,4 @@
-import type { Clock, Log } from '#base';
+import { type Clock, forgetOldest, type Log } from '#base';
 import type { KubernetesNode } from '#domain';
 import type { Machine, ParsedProof } from '#seal';
 import { ApiProblem } from './api-problem.ts';
@@ -117,7 +117,7 @@ export class Clones {
     const before = (this.#seen.get(nodeId) ?? []).filter(({ runId }) => runId !== machine.runId);
     this.#seen.delete(nodeId);
     this.#seen.set(nodeId, [...before, machine].slice(-mostRemembered));
-    forgetOldest(this.#seen);
+    forgetOldest(this.#seen, mostNodes);
   }
 
   get #nowMs(): number {
@@ -170,7 +170,7 @@ export class Clones {
     const known = this.#rivals.get(nodeId);
     const rival = known?.runId === runId ? known : { runId, atMs: this.#nowMs };
     this.#rivals.set(nodeId, rival);
-    forgetOldest(this.#rivals);
+    forgetOldest(this.#rivals, mostNodes);
     return this.#heardAtMs(worker) > rival.atMs;
   }
 
@@ -263,12 +263,6 @@ export class Clones {
 
 function servedOf({ incarnation, registeredAtMs }: Worker, machine: Machine): Served {
   return { incarnation, registeredAtMs, machine, hasKubelet: false };
-}
-
-function forgetOldest(map: Map<string, unknown>): void {
-  if (map.size <= mostNodes) return;
-  const oldest = map.keys().next();
-  if (!oldest.done) map.delete(oldest.value);
 }
 
 export function inUse(nodeId: string, retryAfterMs: number): ApiProblem {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
 import { ObjectId } from '#seal';
+import { AttestationConfig } from './attestation-config.ts';
 import { TenantsConfig } from './tenants-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -189,6 +190,7 @@ export const GatewayConfig = z.strictObject({
     })
     .prefault({}),
   tenants: TenantsConfig.prefault({}),
+  attestation: AttestationConfig.prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',

@@ -31,6 +31,8 @@ export interface FactCache {
   readPerson(tokenId: string, wallet: string): Promise<ChainFacts>;
   /** What was last read of such a token and is not known to have changed, however old it is; asks nobody. */
   rememberedPerson(tokenId: string): { readonly facts: ChainFacts; readonly ageMs: number } | undefined;
+  /** The key that this token names, if it was ever read: it never names another one. */
+  holderKeyOf(tokenId: string): Uint8Array | undefined;
   /** Whether `read` would answer without asking the chain for this token. */
   knows(tokenId: string): boolean;
   /** A worker's stake, from memory. `goodAtMs`: when it was last known to be good. */
@@ -68,6 +70,7 @@ export function createFactCache(options: FactCacheOptions): FactCache {
     read: (tokenId, nodeId, signal) => read(context, tokenId, (facts) => isGoodFor(facts, nodeId), signal),
     readPerson: (tokenId, wallet) => read(context, tokenId, (facts) => isGoodPerson(facts, wallet)),
     rememberedPerson: (tokenId) => remembered(context, tokenId),
+    holderKeyOf: (tokenId) => entries.get(tokenId)?.token?.holderKey,
     knows: (tokenId) => {
       const entry = entries.get(tokenId);
       return entry !== undefined && isUsable(context, entry, entry.token !== undefined);

@@ -1,3 +1,4 @@
+import { forgetOldest } from '#base';
 import type { ChainChanges } from '#domain';
 import {
   FACT_FRESH_MS,
@@ -75,7 +76,7 @@ export function markChanged(context: FactContext, report: ChainChanges): Readonl
   const { entries } = context;
   const changed = new Set([...report.critical, ...report.others]);
   for (const recordId of changed) announce(context, recordId);
-  forgetOldest(context.announced);
+  forgetOldest(context.announced, MOST_ENTRIES);
   if (report.isFullPassNeeded)
     for (const [tokenId, entry] of entries.all()) markDirty(context, tokenId, entry);
   else
@@ -94,13 +95,6 @@ function announce(context: FactContext, recordId: string): void {
   announced.delete(recordId);
   announced.set(recordId, context.announcements);
   records.forget(recordId);
-}
-
-function forgetOldest(announced: Map<string, number>): void {
-  for (const oldest of announced.keys()) {
-    if (announced.size <= MOST_ENTRIES) return;
-    announced.delete(oldest);
-  }
 }
 
 function markDirty(

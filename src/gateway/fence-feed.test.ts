@@ -132,7 +132,7 @@ describe('the file', () => {
       orders,
       lines,
       looks: () => looks,
-      ban(value: string) {
+      ban: (value: string) => {
         const ban: Ban = {
           subject: 'node_id',
           value,
@@ -143,7 +143,7 @@ describe('the file', () => {
         bans.set(banKey(ban), ban);
         banChanged();
       },
-      lift() {
+      lift: () => {
         bans.clear();
         banChanged();
       },

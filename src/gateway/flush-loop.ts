@@ -10,6 +10,7 @@ export interface Written {
   readonly registry: Registry;
   readonly audit: Audit;
   readonly refusals: RefusalTally;
+  readonly acceptances: RefusalTally;
   readonly usage: TokenUsage;
   readonly reserve: DiskReserve;
   readonly clock: Clock;
@@ -38,8 +39,10 @@ export async function flushLoop(written: Written, signal: AbortSignal): Promise<
 }
 
 /** Resolves with what could not be written, if anything. */
-async function flush({ registry, audit, refusals, usage, reserve }: Written): Promise<string | undefined> {
-  refusals.flush();
+async function flush(written: Written): Promise<string | undefined> {
+  const { registry, audit, usage, reserve } = written;
+  written.refusals.flush();
+  written.acceptances.flush();
   usage.flush();
   await reserve.restore();
   await audit.flush();

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, KubernetesPort, VouchTable } from '#domain';
+import type { ChainReader, ChangeFollower, KubernetesPort, TenantKeeper, VouchTable } from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
+import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { isShutOut } from './bans.ts';
 import type { ChainProbe } from './chain-probe.ts';
@@ -11,6 +12,7 @@ import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
+import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { createLogins, type Logins } from './logins.ts';
@@ -54,9 +56,11 @@ export interface GatewayOptions {
   /** The program of the authorizer's process; needed when `config.authorizer.mode` is not off. */
   readonly authorizerProgram?: AuthorizerProgram;
   /** Makes the namespaces of people; without it nobody gets one. */
-  readonly tenants?: Pick<TenantDeskOptions, 'keeper' | 'roleOf'> | undefined;
+  readonly tenants?: (Pick<TenantDeskOptions, 'roleOf'> & { readonly keeper: TenantKeeper }) | undefined;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
+  /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */
+  readonly evidence?: EvidenceDesk | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -69,6 +73,9 @@ export interface Records {
   readonly registry: Registry;
   readonly audit: Audit;
   readonly refusals: RefusalTally;
+  /** Logins and join credentials that counted. */
+  readonly acceptances: RefusalTally;
+  readonly known: KnownLogins;
   readonly usage: TokenUsage;
   readonly metrics: Metrics;
 }
@@ -124,6 +131,8 @@ export async function openRecords(
     }),
   );
   const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
+  const acceptances = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
+  const known = await openKnownLogins({ store, log });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
@@ -132,16 +141,17 @@ export async function openRecords(
   );
   life.defer('the last audit line', async () => {
     refusals.flush({ isLast: true });
+    acceptances.flush({ isLast: true });
     while (usage.flush({ isLast: true })) await audit.flush();
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { reserve, registry, audit, refusals, usage, metrics };
+  return { reserve, registry, audit, refusals, acceptances, known, usage, metrics };
 }
 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
-  const { registry, audit, refusals, usage } = records;
+  const { registry, audit, refusals, acceptances, known, usage } = records;
   const { gatewayId, cordonGraceMs, onProposal } = config;
   const { isProven = false } = options;
   const sight = createVouchingSight(kubernetes, clock);
@@ -187,9 +197,12 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     facts,
     isBanned: (wallet) => isShutOut(registry.bans(), wallet),
     refusals,
+    acceptances,
+    known,
     clock,
     factsGraceMs: config.factsGraceMs,
     lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
+    ownLookUps: createRateLimit({ ratePerSecond: config.limits.tokenRate, burst: config.limits.tokenBurst }),
   });
   const vouches = createVouchTable(registry);
   const certificates = createCertificateDesk({ ...shared, refusals, reconciler, vouches });

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { ConfigurationError, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
+import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
@@ -24,8 +24,9 @@ import { createPublicApi } from './public-api.ts';
 import type { PublicServer } from './public-server.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
-import { checkCluster, checkEntry } from './start-checks.ts';
+import { checkCluster, checkEntry, checkTokenReview } from './start-checks.ts';
 import { createTenantDesk } from './tenant-desk.ts';
+import { createTenantRounds } from './tenant-rounds.ts';
 import { BEARER_CACHE_MS, createTokenReviewListener } from './token-review-listener.ts';
 import { createWebhookCredentials, type WebhookCredentials } from './webhook-credentials.ts';
 
@@ -86,6 +87,7 @@ async function start(given: GatewayOptions, life: Lifetime): Promise<RunningGate
   const startedAtMs = clock.monotonicMs();
   const socketPath = config.socketPath ?? join(config.stateDir, 'operator.sock');
   openDirectory(config.stateDir, 'gateway.stateDir');
+  checkTokenReview(config);
   const tls = await readTls(config.tls);
   const tokenHead = await joinTokenHead(config, log);
   await checkEntry(given, tls.cert);
@@ -167,6 +169,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
     ...(options.probe ? [options.probe.run(stop.signal)] : []),
+    ...(options.tenants ? [tenantRounds(options, options.tenants, records).run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -181,6 +184,15 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     await Promise.allSettled(loops);
   });
   return { ended, resolve };
+}
+
+function tenantRounds(
+  { chain, config, clock, log }: GatewayOptions,
+  { keeper }: NonNullable<GatewayOptions['tenants']>,
+  { audit }: Records,
+) {
+  const own = log.child({ part: 'tenants' });
+  return createTenantRounds({ keeper, chain, audit, clock, log: own, ...config.tenants.ended });
 }
 
 async function listenForOperator(
@@ -207,18 +219,13 @@ async function listenForOperator(
   await listenOnSocket(operator.server, socketPath);
 }
 
-/** @throws `DAAS_TOKEN_REVIEW_OFF` for credentials that nobody would answer for. */
+/** `undefined`: they are Secrets of the cluster. */
 function openCredentials(
   { config, kubernetes, clock }: GatewayOptions,
-  { registry, refusals }: Records,
+  { registry, refusals, acceptances: uses, audit }: Records,
 ): WebhookCredentials | undefined {
   if (config.joinCredential !== 'webhook') return undefined;
-  if (!config.tokenReview.enabled)
-    throw new ConfigurationError(
-      'DAAS_TOKEN_REVIEW_OFF',
-      'gateway.joinCredential is webhook and gateway.tokenReview.enabled is false: no API server could ask about a join credential. Set it to true',
-    );
-  return createWebhookCredentials({ kubernetes, registry, refusals, clock });
+  return createWebhookCredentials({ kubernetes, registry, refusals, uses, audit, clock });
 }
 
 /** `undefined`: it is off. */
@@ -250,8 +257,8 @@ async function listenForTokenReviews({
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, stop } = begun;
   const { config, clock, log } = options;
-  const { takeProof } = options;
-  const own = { config, tls, tokenHead, takeProof, clock, log, signal: stop.signal };
+  const { takeProof, evidence } = options;
+  const own = { config, tls, tokenHead, takeProof, evidence, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   life.defer('the public port', () => publicServer.close());
   await publicServer.app.ready();

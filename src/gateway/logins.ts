@@ -14,6 +14,7 @@ import {
   tierOf,
 } from '#seal';
 import type { FactCache } from './fact-cache.ts';
+import type { KnownLogins } from './known-logins.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RefusalTally } from './refusal-tally.ts';
 
@@ -39,30 +40,33 @@ export interface Logins {
 
 export interface LoginsOptions {
   readonly clusterId: string;
-  readonly facts: Pick<FactCache, 'knows' | 'readPerson' | 'rememberedPerson'>;
+  readonly facts: Pick<FactCache, 'knows' | 'holderKeyOf' | 'readPerson' | 'rememberedPerson'>;
   readonly isBanned: (wallet: string) => boolean;
   readonly refusals: Pick<RefusalTally, 'count'>;
+  /** Counts the logins that count, apart from refusals: neither takes the other's place in the audit file. */
+  readonly acceptances: Pick<RefusalTally, 'count'>;
+  /** Tokens that counted once: their look-ups are their own. */
+  readonly known: KnownLogins;
   readonly clock: Clock;
   /** How old the facts of somebody who was let in before may be while the chain is away. */
   readonly factsGraceMs: number;
-  /** Chain look-ups that tokens which this gateway does not know may cause. */
+  /** Chain look-ups that tokens which this gateway does not know may cause, all together. */
   readonly lookUps: RateLimit;
+  /** Those that the holder of a token which it knows may cause, by token. */
+  readonly ownLookUps: RateLimit;
 }
 
 interface LoginContext extends LoginsOptions {
-  /** Tokens that counted once, the one longest unused first: their look-ups are their own. */
-  readonly known: Set<string>;
   inWork: number;
 }
 
 /** More at once are refused: the API server asks again when its caller does. */
 const mostInWork = 512;
-const mostKnown = 10_000;
 /** The API server waits for 30 s, and its caller with it. */
 const patienceMs = 8_000;
 
 export function createLogins(options: LoginsOptions): Logins {
-  const context: LoginContext = { ...options, known: new Set(), inWork: 0 };
+  const context: LoginContext = { ...options, inWork: 0 };
   return {
     async personOf(token) {
       if (context.inWork >= mostInWork) return refuse(context, 'overloaded');
@@ -89,7 +93,10 @@ async function judge(context: LoginContext, token: string): Promise<Person | und
   const impostor = examineHolder(facts, login.presentedKey);
   if (impostor) return refuse(context, impostor, login);
   const unfit = examinePerson(login.wallet, facts);
-  if (unfit) return refuse(context, unfit, login, { isProven: facts.token?.owner === login.wallet });
+  if (unfit) {
+    if (isForGood(unfit)) context.known.remove(login.tokenId);
+    return refuse(context, unfit, login, { isProven: facts.token?.owner === login.wallet });
+  }
   if (context.isBanned(login.wallet)) return refuse(context, 'banned', login, { isProven: true });
   return accept(context, login, facts);
 }
@@ -97,20 +104,50 @@ async function judge(context: LoginContext, token: string): Promise<Person | und
 /** The facts, or why there are none. */
 async function factsOf(
   context: LoginContext,
-  { tokenId, wallet }: ParsedLogin,
-): Promise<ChainFacts | 'chain_unavailable' | 'rate_limited'> {
-  const { facts, known, lookUps, clock, factsGraceMs } = context;
-  if (!known.has(tokenId) && !facts.knows(tokenId) && lookUps.take('', clock.monotonicMs()) > 0)
-    return 'rate_limited';
+  login: ParsedLogin,
+): Promise<ChainFacts | 'chain_unavailable' | 'holder_key_mismatch' | 'rate_limited'> {
+  const { facts, clock, factsGraceMs } = context;
+  const { tokenId, wallet } = login;
+  const refusal = refusedBeforeReading(context, login);
+  if (refusal) return refusal;
   try {
     return await inTime(clock, facts.readPerson(tokenId, wallet));
   } catch {
     const remembered = facts.rememberedPerson(tokenId);
-    return remembered && known.has(tokenId) && remembered.ageMs <= factsGraceMs
+    return remembered && isKnown(context, login) && remembered.ageMs <= factsGraceMs
       ? remembered.facts
       : 'chain_unavailable';
   }
 }
+
+const isKnown = ({ known }: LoginContext, { tokenId, presentedKey }: ParsedLogin) =>
+  known.has(tokenId, presentedKey);
+
+/**
+ * Ids of tokens are public, and anybody can sign with a key of their own: only the holder of a token that is known is spared
+ * the budget of strangers. A token never names another key, so a wrong one is refused from memory.
+ */
+function refusedBeforeReading(
+  context: LoginContext,
+  login: ParsedLogin,
+): 'holder_key_mismatch' | 'rate_limited' | undefined {
+  const { facts, lookUps, ownLookUps, clock } = context;
+  const { tokenId, presentedKey } = login;
+  const holderKey = facts.holderKeyOf(tokenId);
+  if (holderKey && !isSameKey(holderKey, presentedKey)) return 'holder_key_mismatch';
+  if (facts.knows(tokenId)) return undefined;
+  const isHolder = holderKey !== undefined || isKnown(context, login);
+  const waitMs = isHolder
+    ? ownLookUps.take(tokenId, clock.monotonicMs())
+    : lookUps.take('', clock.monotonicMs());
+  return waitMs > 0 ? 'rate_limited' : undefined;
+}
+
+const isSameKey = (one: Uint8Array, other: Uint8Array) => Buffer.compare(one, other) === 0;
+
+/** What no later change on chain can make good for this token. */
+const isForGood = (reason: LoginRefusal) =>
+  ['stake_slashed', 'stake_withdrawn', 'token_superseded', 'token_revoked'].includes(reason);
 
 /** The chain may take longer than the API server waits. */
 async function inTime<T>(clock: Clock, reading: Promise<T>): Promise<T> {
@@ -136,7 +173,7 @@ function accept(
   const tier = record && tierOf(cluster.parameters, record.stakeMist);
   // `examinePerson` has seen all three.
   if (!token || !record || !tier) return refuse(context, 'stake_too_low', login);
-  remember(context.known, login.tokenId);
+  context.known.add(login.tokenId, login.presentedKey);
   const person: Person = {
     wallet: login.wallet,
     recordId: record.id,
@@ -144,7 +181,7 @@ function accept(
     permissions: permissionsNow(token, cluster.parameters, record.stakeMist),
     proofId: proofIdOf(login),
   };
-  context.refusals.count(
+  context.acceptances.count(
     'login.accepted',
     { reason: tier, wallet: login.wallet },
     {
@@ -156,16 +193,6 @@ function accept(
     },
   );
   return person;
-}
-
-function remember(known: Set<string>, tokenId: string): void {
-  known.delete(tokenId);
-  known.add(tokenId);
-  if (known.size <= mostKnown) return;
-  for (const oldest of known) {
-    known.delete(oldest);
-    return;
-  }
 }
 
 /** `isProven`: the key that the chain names for the wallet has signed; strangers could name any wallet. */

@@ -23,6 +23,7 @@ function node(change: Partial<KubernetesNode> = {}): KubernetesNode {
     isKubeletSilent: false,
     stakeRecordId: id('b1'),
     tier: 'basic',
+    staker: aWorker().staker,
     createdAtMs: nowMs - 500,
     readyChangedAtMs: nowMs - 400,
     isUnschedulable: false,
@@ -96,6 +97,8 @@ describe('a member', () => {
   test('gets its mark, and gets it back', () => {
     for (const stakeRecordId of [undefined, id('b2')])
       expect(nextStep(view(member, { node: node({ stakeRecordId }) }))).toEqual({ kind: 'mark' });
+    // Of an earlier version, which did not name the wallet.
+    expect(nextStep(view(member, { node: node({ staker: undefined }) }))).toEqual({ kind: 'mark' });
   });
   test('expires when its Node is deleted', () => {
     expect(nextStep(view(member))).toEqual({ kind: 'expire-admission', reason: 'node_deleted' });

@@ -152,7 +152,8 @@ function besideNode(view: WorkerView, node: KubernetesNode): Step | undefined {
   const { worker } = view;
   if (worker.isListingDue) return { kind: 'list-name' };
   if (worker.status.kind === 'joining') return { kind: 'confirm-joined' };
-  const isMarked = node.stakeRecordId === worker.recordId && node.tier === worker.tier;
+  const isMarked =
+    node.stakeRecordId === worker.recordId && node.tier === worker.tier && node.staker === worker.staker;
   if (!isMarked) return { kind: 'mark' };
   if (isReadyOnShown(view, node)) return { kind: 'confirm-certificates' };
   if (node.isReady && worker.firstReadyAtMs === undefined) return { kind: 'note-ready' };

@@ -17,6 +17,7 @@ import { MACHINE_CLAIMS } from '#seal';
 import type { Admission } from './admission.ts';
 import type { Admitted } from './admission-context.ts';
 import { ApiProblem } from './api-problem.ts';
+import { type EvidenceDesk, registerAttestationRoute } from './attestation-route.ts';
 import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
@@ -50,6 +51,8 @@ export interface PublicApiOptions {
   readonly reconciler: Reconciler;
   readonly usage: TokenUsage;
   readonly takeProof?: ProofTaker | undefined;
+  /** Makes evidence of what this gateway runs. */
+  readonly evidence?: EvidenceDesk | undefined;
   readonly metrics?: Metrics | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -121,13 +124,16 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
 
   registerLeaveRoute(server, options);
   registerProofRoute(app, options);
+  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: options.tls.cert });
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
   for (const path of Object.values(PATHS).filter((one) => one !== PATHS.chainProof || options.takeProof))
     app.route({
       method:
-        path === PATHS.challenge ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],
+        path === PATHS.challenge || path === PATHS.attestation
+          ? ['POST', 'PUT', 'PATCH', 'DELETE']
+          : ['GET', 'PUT', 'PATCH', 'DELETE'],
       url: path,
       handler: async (request) => {
         throw new ApiProblem('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);

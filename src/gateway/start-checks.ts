@@ -1,6 +1,29 @@
-import { DaasError, errorFields } from '#base';
+import { ConfigurationError, DaasError, errorFields } from '#base';
+import type { RunnableGatewayConfig } from './config.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
 import { checkOwnEntry } from './server-files.ts';
+
+/**
+ * What only an API server that asks this gateway makes use of.
+ * @throws `DAAS_TOKEN_REVIEW_OFF`.
+ */
+export function checkTokenReview({
+  joinCredential,
+  tenants,
+  tokenReview,
+}: Pick<RunnableGatewayConfig, 'joinCredential' | 'tenants' | 'tokenReview'>): void {
+  if (tokenReview.enabled) return;
+  if (joinCredential === 'webhook')
+    throw new ConfigurationError(
+      'DAAS_TOKEN_REVIEW_OFF',
+      'gateway.joinCredential is webhook and gateway.tokenReview.enabled is false: no API server could ask about a join credential. Set it to true',
+    );
+  if (tenants.enabled)
+    throw new ConfigurationError(
+      'DAAS_TOKEN_REVIEW_OFF',
+      'gateway.tenants.enabled is true and gateway.tokenReview.enabled is false: nobody could log in, and no namespace would be made. Set gateway.tokenReview.enabled to true',
+    );
+}
 
 /**
  * Compares this gateway with its entry on chain. A chain that is away does not prevent a start: the nodes that run must

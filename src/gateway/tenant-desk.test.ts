@@ -45,7 +45,12 @@ describe('the namespace of somebody who logs in', () => {
     await desk.welcome(person());
     await desk.welcome(person({ proofId: 'q' }));
     expect(asked).toEqual([
-      { wallet: '0x71', tier: 'basic', roles: [{ permission: 'pods:read', role: 'reader' }] },
+      {
+        wallet: '0x71',
+        recordId: '0xb1',
+        tier: 'basic',
+        roles: [{ permission: 'pods:read', role: 'reader' }],
+      },
     ]);
     expect(audit).toEqual(['tenant.made']);
   });

@@ -1,4 +1,4 @@
-import { type Clock, errorFields, type Log } from '#base';
+import { type Clock, errorFields, forgetOldest, type Log } from '#base';
 import type { Tenant, TenantKeeper } from '#domain';
 import type { Audit } from './audit.ts';
 import type { Person } from './logins.ts';
@@ -10,7 +10,7 @@ export interface TenantDesk {
 }
 
 export interface TenantDeskOptions {
-  readonly keeper: TenantKeeper;
+  readonly keeper: Pick<TenantKeeper, 'ensure'>;
   /** The ClusterRole of a permission; `undefined`: it grants nothing. */
   readonly roleOf: (permission: string) => string | undefined;
   readonly audit: Pick<Audit, 'record'>;
@@ -40,8 +40,8 @@ export function createTenantDesk(options: TenantDeskOptions): TenantDesk {
 
 async function welcome(context: DeskContext, person: Person): Promise<void> {
   const { known, underway, clock } = context;
-  const { wallet, tier, permissions } = person;
-  const state = [tier, ...permissions].join(' ');
+  const { wallet, recordId, tier, permissions } = person;
+  const state = [recordId, tier, ...permissions].join(' ');
   const last = known.get(wallet);
   if (last?.state === state && clock.monotonicMs() < last.atMs) return;
   let work = underway.get(wallet);
@@ -58,8 +58,8 @@ async function welcome(context: DeskContext, person: Person): Promise<void> {
 
 async function ensure(context: DeskContext, person: Person, state: string): Promise<void> {
   const { keeper, audit, log, clock } = context;
-  const { wallet, tier } = person;
-  const tenant: Tenant = { wallet, tier, roles: rolesOf(context, person) };
+  const { wallet, recordId, tier } = person;
+  const tenant: Tenant = { wallet, recordId, tier, roles: rolesOf(context, person) };
   let validMs = lookAgainMs;
   try {
     const made = await keeper.ensure(tenant);
@@ -83,9 +83,5 @@ function rolesOf({ roleOf, log }: DeskContext, { permissions, wallet }: Person):
 function remember(known: DeskContext['known'], wallet: string, entry: { state: string; atMs: number }): void {
   known.delete(wallet);
   known.set(wallet, entry);
-  if (known.size <= mostKnown) return;
-  for (const oldest of known.keys()) {
-    known.delete(oldest);
-    return;
-  }
+  forgetOldest(known, mostKnown);
 }

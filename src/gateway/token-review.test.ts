@@ -296,6 +296,66 @@ describe('the API server asks whose login it was shown', () => {
     expect(lines.length).toBeLessThan(20);
   });
 
+  const looked = () => world.chain.asked.tokens.flat().length;
+
+  test('a stranger who signs with a key of their own makes no look-up by a token that is known, whoever holds it', async () => {
+    const worker = await world.member('worker-1');
+    const staker = person().stake();
+    expect(await ask(staker.login())).toMatchObject({ authenticated: true });
+    const before = looked();
+    for (const tokenId of [worker.tokenId, staker.tokenId])
+      for (let round = 0; round < 20; round += 1) {
+        const thief = new FakePerson(world, id('73'));
+        thief.tokenId = tokenId;
+        world.chain.report({ others: [worker.recordId, staker.recordId] });
+        expect(await ask(thief.login())).toEqual(refused);
+      }
+    const ownReadings = looked() - before;
+    await world.pass(61_000);
+    const thief = new FakePerson(world, id('73'));
+    thief.tokenId = staker.tokenId;
+    const then = looked();
+    for (let round = 0; round < 20; round += 1) await ask(thief.login());
+    expect(looked() - then).toBeLessThanOrEqual(2);
+    // What the announcements themselves have read again.
+    expect(ownReadings).toBeLessThanOrEqual(42);
+    const reasons = (await events('login.refused')).map(({ reason }) => reason);
+    expect(new Set(reasons)).toEqual(new Set(['holder_key_mismatch']));
+  });
+
+  test('who was let in before a restart needs no budget after it, however many strangers come first', async () => {
+    const staker = person().stake();
+    expect(await ask(staker.login())).toMatchObject({ authenticated: true });
+    await world.restartGateway();
+    agent.destroy();
+    await connect();
+    const strangers = Array.from({ length: 300 }, (_, index) => {
+      const stranger = new FakePerson(world, id('73'));
+      stranger.tokenId = id(`e${index.toString(16).padStart(4, '0')}`.slice(0, 5));
+      return stranger.login();
+    });
+    await Promise.all(strangers.map((token) => ask(token)));
+    expect((await events('login.refused')).map(({ reason }) => reason)).toContain('rate_limited');
+    expect(await ask(staker.login())).toMatchObject({ authenticated: true });
+    // The key counts too: the id of the token is public.
+    const thief = new FakePerson(world, WALLET, newKey());
+    thief.tokenId = staker.tokenId;
+    expect(await ask(thief.login())).toEqual(refused);
+  });
+
+  test('logins that count take no place of proven refusals in the audit file', async () => {
+    for (let index = 0; index < 260; index += 1) {
+      const many = new FakePerson(world, id(`9${index.toString(16).padStart(3, '0')}`)).stake();
+      expect(await ask(many.login())).toMatchObject({ authenticated: true });
+      // Within the budget of strangers, and within the window of the tally.
+      if (index % 20 === 0) await world.pass(1_000);
+    }
+    const staker = person().stake();
+    world.chain.slash(staker.recordId);
+    expect(await ask(staker.login())).toEqual(refused);
+    expect(await events('login.refused')).toMatchObject([{ reason: 'stake_slashed', wallet: WALLET }]);
+  });
+
   test('while the chain is away, who was let in before is let in by what was read last, for the grace', async () => {
     const staker = person().stake();
     expect(await ask(staker.login())).toMatchObject({ authenticated: true });

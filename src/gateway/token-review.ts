@@ -1,3 +1,4 @@
+import { membersOf } from '#base';
 import { ownGroup } from '#domain';
 import type { Person } from './logins.ts';
 
@@ -84,7 +85,3 @@ export const refusedReview = (apiVersion: Version = VERSIONS[0]): string =>
 
 const reviewOf = (apiVersion: Version, status: object): string =>
   JSON.stringify({ apiVersion, kind: 'TokenReview', status });
-
-function membersOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}

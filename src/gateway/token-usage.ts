@@ -1,3 +1,4 @@
+import { forgetOldest } from '#base';
 import type { Audit } from './audit.ts';
 import { createHeartbeatHours, type HeartbeatUse, HOUR_MS, MOST_ADDRESSES } from './heartbeat-hours.ts';
 import { createPeerUses } from './peer-uses.ts';
@@ -108,10 +109,7 @@ function noteUse(
   uses.set(nodeId, own);
   own.addresses.delete(address);
   own.addresses.set(address, atMs);
-  for (const oldest of own.addresses.keys()) {
-    if (own.addresses.size <= MOST_ADDRESSES) break;
-    own.addresses.delete(oldest);
-  }
+  forgetOldest(own.addresses, MOST_ADDRESSES);
   return own;
 }
 

@@ -64,6 +64,17 @@ describe('a join credential that exists nowhere but in the gateway', () => {
     expect(await events('join_credential.used')).toEqual([]);
   });
 
+  test('is written down as revoked when its node is evicted, once', async () => {
+    const { worker, token } = await registered();
+    const [credential] = token.split('.');
+    world.chain.slash(worker.recordId);
+    await world.pass(5_000);
+    expect(await ask(token)).toMatchObject({ authenticated: false });
+    expect(await events('credential.revoked')).toMatchObject([
+      { node_id: 'worker-1', credential, reason: 'lost_with_worker' },
+    ]);
+  });
+
   test('is dead at once when its node is Ready, when its stake is slashed, and at its end', async () => {
     const first = await registered('worker-1');
     world.kubernetes.createNodeAs('worker-1');

@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { type Clock, Secret } from '#base';
+import { type Clock, forgetOldest, Secret } from '#base';
 import { drawBootstrapToken, type KubernetesPort, type LiveJoinCredential } from '#domain';
+import type { Audit } from './audit.ts';
 import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
-import { credentialOf, type Worker } from './worker.ts';
+import { credentialOf, isAdmitted, type Worker } from './worker.ts';
 
 /** Who joins with a credential. */
 interface Joining {
@@ -25,6 +26,9 @@ export interface WebhookCredentialsOptions {
   readonly kubernetes: KubernetesPort;
   readonly registry: Pick<Registry, 'workers' | 'onWorkerChange'>;
   readonly refusals: Pick<RefusalTally, 'count'>;
+  /** Counts the uses, apart from refusals. */
+  readonly uses: Pick<RefusalTally, 'count'>;
+  readonly audit: Pick<Audit, 'recordLockOut'>;
   readonly clock: Clock;
 }
 
@@ -43,7 +47,10 @@ export function createWebhookCredentials(options: WebhookCredentialsOptions): We
   const context: CredentialsContext = { ...options, holders: new Map(), revoked: new Set() };
   const { kubernetes, registry, holders } = context;
   for (const worker of registry.workers()) follow(holders, undefined, worker);
-  registry.onWorkerChange((before, after) => follow(holders, before, after));
+  registry.onWorkerChange((before, after) => {
+    follow(holders, before, after);
+    noteLoss(context, before, after);
+  });
   const own: Pick<KubernetesPort, 'createJoinCredential' | 'revokeJoinCredential' | 'joinCredentials'> = {
     createJoinCredential: async ({ expiresAtMs }) => issue(expiresAtMs),
     revokeJoinCredential: async (id, signal) => {
@@ -80,6 +87,20 @@ function follow(holders: Map<string, Worker>, before: Worker | undefined, after:
   if (after && credential?.secretHash !== undefined) holders.set(credential.id, after);
 }
 
+/** An eviction takes the credential by the decision alone: there is no Secret that is deleted later. */
+function noteLoss(
+  { audit, revoked }: CredentialsContext,
+  before: Worker | undefined,
+  after: Worker | undefined,
+): void {
+  const lost = before && credentialOf(before);
+  if (lost?.secretHash === undefined || revoked.has(lost.id)) return;
+  if (after && credentialOf(after)?.id === lost.id) return;
+  revoke(revoked, lost.id);
+  const reason = after && isAdmitted(after) ? 'replaced' : 'lost_with_worker';
+  audit.recordLockOut('credential.revoked', { node_id: before?.nodeId, credential: lost.id, reason });
+}
+
 function issue(expiresAtMs: number) {
   const { id, secret } = drawBootstrapToken();
   return {
@@ -92,11 +113,7 @@ function issue(expiresAtMs: number) {
 
 function revoke(revoked: Set<string>, id: string): void {
   revoked.add(id);
-  if (revoked.size <= mostRevoked) return;
-  for (const oldest of revoked) {
-    revoked.delete(oldest);
-    return;
-  }
+  forgetOldest(revoked, mostRevoked);
 }
 
 function liveOf({ revoked }: CredentialsContext, id: string, worker: Worker): LiveJoinCredential[] {
@@ -106,7 +123,7 @@ function liveOf({ revoked }: CredentialsContext, id: string, worker: Worker): Li
 }
 
 function joiningWith(context: CredentialsContext, token: string): Joining | undefined {
-  const { holders, revoked, refusals, clock } = context;
+  const { holders, revoked, refusals, uses, clock } = context;
   const [, id = '', secret = ''] = form.exec(token) ?? [];
   const worker = holders.get(id);
   const credential = worker && credentialOf(worker);
@@ -121,7 +138,7 @@ function joiningWith(context: CredentialsContext, token: string): Joining | unde
     refusals.count('join_credential.refused', { reason, nodeId }, facts);
     return undefined;
   }
-  refusals.count('join_credential.used', { reason: 'live', nodeId }, facts);
+  uses.count('join_credential.used', { reason: 'live', nodeId }, facts);
   return { id, nodeId, recordId };
 }
 

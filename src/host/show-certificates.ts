@@ -1,6 +1,11 @@
 import { backoffDelayMs, type Clock, errorFields, type Log } from '#base';
 import type { ChainReader } from '#domain';
-import type { AgentSupervisor, GatewayConnector, WorkerRegistered } from '#plugin';
+import {
+  type AgentSupervisor,
+  challengeGateway,
+  type GatewayConnector,
+  type WorkerRegistered,
+} from '#plugin';
 import { factsOf } from './errors.ts';
 import type { HostEventBus } from './events.ts';
 
@@ -104,16 +109,13 @@ function afterFailure(
 
 async function show(
   { agent, chain, gateways, events, log, signal }: Showing,
-  { nodeId, gatewayId, gatewayUrl, sealTokenId }: WorkerRegistered,
+  registered: WorkerRegistered,
   certificates: readonly string[],
 ): Promise<void> {
-  const { gateways: entries } = await chain.cluster(signal);
-  const entry = entries.find(({ id }) => id === gatewayId);
-  // A gateway that the chain names no longer: the registration with another one shows them there.
-  if (!entry) throw new Error(`the chain names the gateway ${gatewayUrl} no longer`);
-  await using connection = gateways.connect(entry);
-  const challenge = await connection.challenge({ nodeId, staker: chain.wallet }, signal);
-  const request = { challenge, sealTokenId, certificates };
+  // Fails for a gateway that the chain names no longer: the registration with another one shows them there.
+  const { connection: opened, challenge } = await challengeGateway(registered, { chain, gateways }, signal);
+  await using connection = opened;
+  const request = { challenge, sealTokenId: registered.sealTokenId, certificates };
   const { identities, isInForce } = await connection.showCertificates(request, signal);
   await agent.certificatesShown(certificates).catch((error: unknown) => {
     log.warn('The kubelet’s key could not be kept: a reboot while registrations are frozen may need it', {

@@ -1,5 +1,5 @@
 export { askProgram, type ProgramCall } from './ask-program.ts';
-export { readBody } from './bounded-body.ts';
+export { boundedBody, readBody } from './bounded-body.ts';
 export { openRegular, readBounded } from './bounded-file.ts';
 export { caHash, readCaBundle } from './ca-hash.ts';
 export { coloursFor } from './colours.ts';

@@ -88,6 +88,10 @@ async function take(machine: Machine, step: Step, watcher: Watcher): Promise<boo
     await change(machine, step, place);
     return true;
   } catch (cause) {
+    if (step.kind === 'write' && step.isHelp) {
+      watcher.onSkipped?.(step, messageOf(cause));
+      return false;
+    }
     if (cause instanceof DaasError) throw cause;
     throw new DaasError('DAAS_INSTALL_STEP_FAILED', `${step.kind} ${step.path} failed`, { cause });
   }

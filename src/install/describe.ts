@@ -5,7 +5,7 @@ import type { Step } from './steps.ts';
 /** A step for people: one line that says what and why, then content or difference, indented. */
 export function describeStep(step: Step): string {
   const first = headline(step);
-  if (step.kind !== 'write') return first;
+  if (step.kind !== 'write' || step.isHelp) return first;
   const lines =
     step.before === undefined
       ? maskedFile(step.path, step.content).trimEnd().split('\n')
@@ -38,8 +38,8 @@ function headline(step: Step): string {
 /** The same for machines; contents are as for people, without secrets. */
 export function stepJson(step: Step): Readonly<Record<string, unknown>> {
   if (step.kind === 'write') {
-    const { content, before: _, owner: _owner, mode, ...rest } = step;
-    return { ...rest, mode: octal(mode), content: maskedFile(step.path, content) };
+    const { content, before: _, owner: _owner, isHelp, mode, ...rest } = step;
+    return { ...rest, mode: octal(mode), ...(!isHelp && { content: maskedFile(step.path, content) }) };
   }
   if (step.kind === 'run') return { kind: step.kind, argv: maskedWords(step.argv), why: step.why };
   return { ...step };

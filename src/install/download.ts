@@ -3,7 +3,7 @@ import { chmod, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Dispatcher, EnvHttpProxyAgent, fetch, type Response } from 'undici';
 import { DaasError, describeNetworkFailure } from '#base';
-import { syncDirectory, writeFailure } from '#infrastructure';
+import { boundedBody, syncDirectory, writeFailure } from '#infrastructure';
 import type { DownloadStep } from './steps.ts';
 
 /** A list of checksums has a few lines. */
@@ -103,18 +103,11 @@ async function listedSum(
   return sum.toLowerCase();
 }
 
-/** A reply without end is given up, before it fills the memory or the disk. */
 async function* bodyOf({ body }: Response, url: string, longestBytes: number): AsyncGenerator<Uint8Array> {
   if (!body) throw failed(url, 'the answer is empty');
-  let length = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
-      length += chunk.length;
-      if (length > longestBytes) throw failed(url, `it is longer than ${longestBytes} bytes`);
-      yield chunk;
-    }
+    yield* boundedBody(body as AsyncIterable<Uint8Array>, longestBytes);
   } catch (cause) {
-    if (cause instanceof DaasError) throw cause;
     throw failed(url, describeNetworkFailure(cause), cause);
   }
 }

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { parseEnvironmentFile, serviceVariables } from './environment-file.ts';
+import { HELP_PATHS } from './help-files.ts';
 import { carryFlags } from './k3s-setup.ts';
 import {
   type FileFact,
@@ -95,6 +96,7 @@ export async function lookAtMachine(machine: Machine, role: Role, places: Places
   const unit = await note(unitPath(role, kind));
   const variables = await note(environmentFileOf(unitOf(role), kind));
   await note(dropInPath(role));
+  for (const path of HELP_PATHS) await note(path, false);
   const k3sConfigFiles = await configFilesOf(
     machine,
     unit?.text ?? '',

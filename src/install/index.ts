@@ -1,6 +1,7 @@
 export { carryOut, type Watcher } from './carry-out.ts';
 export { describeStep, stepJson } from './describe.ts';
 export { installedVariables, lookAtMachine, type MachineFacts } from './facts.ts';
+export type { HelpTexts } from './help-files.ts';
 export { lockInstallation } from './installation-lock.ts';
 export { KEY_MODES, type KeyMode } from './keys.ts';
 export { type Finished, type Machine, thisMachine } from './machine.ts';

@@ -1,5 +1,6 @@
 import { formatEnvironmentFile, parseEnvironmentFile, serviceVariables } from './environment-file.ts';
 import { dropInPath, type MachineFacts, unitPath } from './facts.ts';
+import { type HelpTexts, helpSteps } from './help-files.ts';
 import { type KeyMode, keySteps } from './keys.ts';
 import {
   changes,
@@ -21,6 +22,7 @@ export interface GatewayRequest {
   readonly tlsKeyFile: string;
   /** undefined: as it is. */
   readonly keyMode: KeyMode | undefined;
+  readonly help: HelpTexts;
   readonly skipStart: boolean;
   readonly skipEnable: boolean;
 }
@@ -75,6 +77,7 @@ export function planGateway(facts: MachineFacts, request: GatewayRequest): Plan 
       ...(request.skipEnable || facts.isEnabled ? [] : [service.enable()]),
       ...start,
       ...kept.end,
+      ...helpSteps(facts, request.help),
     ],
     undo: [],
     notes: [],

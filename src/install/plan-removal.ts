@@ -1,5 +1,6 @@
 import { ConfigurationError } from '#base';
 import { dropInPath, type MachineFacts, unitOf, unitPath } from './facts.ts';
+import { removeHelp } from './help-files.ts';
 import { expectManager, forgetCertificate, forgetRecord, putBack, serviceOf } from './plan-parts.ts';
 import type { Role } from './record.ts';
 import type { Plan, Step } from './steps.ts';
@@ -42,7 +43,8 @@ function planRestore(facts: MachineFacts, { role }: RemovalRequest): Plan {
     undo: [],
     notes: [
       'the stake, if there is one, stays locked',
-      'its Node is a staked one as long as the operator has not given the name back (docs/install.md): until then plain k3s waits for its registration, and pods run on',
+      'its Node is a staked one as long as the operator has not given the name back (docs/install.md): until then plain k3s waits, and pods run on',
+      `right after the operator has done that, restart ${unitOf(role)}: a kubelet makes its Node when it starts, and the pods of a Node that is gone are kept for 40 seconds`,
     ],
   };
 }
@@ -70,6 +72,7 @@ function planPlainRemoval(facts: MachineFacts, { role, programFiles }: RemovalRe
     ...(record ? putBack(facts, record, (one) => !own.includes(one)) : []),
     ...(manager.isRunning && present.length > 0 ? service.reload : []),
     ...(record ? forgetRecord(record) : []),
+    ...removeHelp(facts),
     ...programFiles.map((one): Step => ({ kind: 'remove', path: one, why: 'the program itself' })),
   ];
   return { steps, undo: [], notes: notesOf(role) };

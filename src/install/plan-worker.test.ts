@@ -2,15 +2,19 @@ import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { carryOut } from './carry-out.ts';
+import { describeStep } from './describe.ts';
 import { lookAtMachine } from './facts.ts';
 import { PretendedMachine, plainAgent } from './machine.fixture.ts';
 import { planWorker } from './plan-worker.ts';
 import {
+  helpOfTests,
+  helpWrites,
   workerPlan as plan,
   workerRemoval as removal,
   workerRequest as request,
   short,
 } from './request.fixture.ts';
+import type { Step } from './steps.ts';
 import { workerUnit } from './units.ts';
 
 const unit = '/etc/systemd/system/k3s-agent.service';
@@ -30,6 +34,7 @@ test('a bare machine gets k3s, unit, variables and a start, in this order', asyn
     'systemctl enable k3s-agent',
     'systemctl restart k3s-agent',
     'write /var/lib/k3s-daas-install/worker.json',
+    ...helpWrites,
   ]);
   expect(undo).toEqual([]);
 });
@@ -73,6 +78,7 @@ test('a plain k3s agent is taken over: rehearsed while it runs, its flags kept, 
     'systemctl daemon-reload',
     'systemctl restart k3s-agent',
     'write /var/lib/k3s-daas-install/worker.json',
+    ...helpWrites,
   ]);
   expect(notes.join()).toContain('K3S_TOKEN');
   await carryOut(machine, await plan(machine));
@@ -233,5 +239,38 @@ pidfile="/var/run/k3s-agent.pid"
     'rc-update add k3s-agent default',
     'rc-service k3s-agent restart',
     'write /var/lib/k3s-daas-install/worker.json',
+    ...helpWrites,
   ]);
+});
+
+test('the manual page and the completions come last, restart nothing when they change, and go with the service', async () => {
+  await using machine = await PretendedMachine.withSystemd();
+  await carryOut(machine, await plan(machine));
+  expect(await machine.text('/usr/local/share/man/man1/k3s-daas.1')).toBe('a manual');
+  expect(await machine.text('/usr/local/share/zsh/site-functions/_k3s-daas')).toBe('for zsh');
+  const { steps } = await plan(machine, { help: { ...helpOfTests, bash: 'for a newer bash' } });
+  expect(steps.map(short)).toEqual(['write /usr/local/share/bash-completion/completions/k3s-daas']);
+  expect(describeStep(steps[0] as Step)).not.toContain('\n');
+  await carryOut(machine, await removal(machine, false));
+  for (const write of helpWrites) expect(await machine.text(write.slice('write '.length))).toBeUndefined();
+});
+
+test('where the package of the program has brought the manual page, it is not written again', async () => {
+  const manual = '/usr/share/man/man1/k3s-daas.1.gz';
+  await using machine = await PretendedMachine.withSystemd({ [manual]: 'packed' });
+  const { steps } = await plan(machine);
+  expect(steps.map(short)).toEqual(expect.not.arrayContaining([helpWrites[0]]));
+  expect(steps.map(short)).toContain(helpWrites[1]);
+});
+
+test('a /usr/local that cannot be written takes no installation back', async () => {
+  await using machine = await PretendedMachine.withSystemd({
+    ...plainAgent,
+    '/usr/local/share': 'no directory',
+  });
+  const skipped: string[] = [];
+  const made = await plan(machine);
+  await carryOut(machine, made, { onSkipped: (step) => skipped.push(short(step)) });
+  expect(skipped).toEqual(helpWrites);
+  expect(machine.active).toContain('k3s-agent');
 });

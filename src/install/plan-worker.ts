@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { ConfigurationError } from '#base';
 import { formatEnvironmentFile, parseEnvironmentFile, serviceVariables } from './environment-file.ts';
 import { dropInPath, k3sTools, type MachineFacts, type ServiceManager, unitPath } from './facts.ts';
+import { type HelpTexts, helpSteps } from './help-files.ts';
 import { type K3sSource, k3sDownload } from './k3s-release.ts';
 import { carryFlags, cleanK3sConfig } from './k3s-setup.ts';
 import { type KeyFile, type KeyMode, keySteps } from './keys.ts';
@@ -33,6 +34,7 @@ export interface WorkerRequest {
   readonly keyMode: KeyMode | undefined;
   readonly walletKeyFile: string | undefined;
   readonly k3s: K3sSource;
+  readonly help: HelpTexts;
   readonly skipStart: boolean;
   readonly skipEnable: boolean;
   readonly startDeadlineMs: number;
@@ -81,6 +83,7 @@ export function planWorker(facts: MachineFacts, request: WorkerRequest): Plan {
     ...(enable ? [enable] : []),
     ...(start ? [start] : []),
     ...kept.end,
+    ...helpSteps(facts, request.help),
   ];
   const undo =
     pending === 'take-over' ? wayBack(facts, manager, kept.record, { found, stop, enable, start }) : [];

@@ -4,6 +4,16 @@ import { planRemoval } from './plan-removal.ts';
 import { planWorker, type WorkerRequest } from './plan-worker.ts';
 import type { Step } from './steps.ts';
 
+export const helpOfTests = { manual: 'a manual', bash: 'for bash', zsh: 'for zsh', fish: 'for fish' };
+
+/** The steps that write it. */
+export const helpWrites = [
+  'write /usr/local/share/man/man1/k3s-daas.1',
+  'write /usr/local/share/bash-completion/completions/k3s-daas',
+  'write /usr/local/share/zsh/site-functions/_k3s-daas',
+  'write /usr/local/share/fish/vendor_completions.d/k3s-daas.fish',
+];
+
 /** A request of a worker that is named worker-1, on a machine that has k3s. */
 export const workerRequest = (change: Partial<WorkerRequest> = {}): WorkerRequest => ({
   program: '/usr/local/bin/k3s-daas',
@@ -19,6 +29,7 @@ export const workerRequest = (change: Partial<WorkerRequest> = {}): WorkerReques
     baseUrl: undefined,
     sha256: undefined,
   },
+  help: helpOfTests,
   skipStart: false,
   skipEnable: false,
   startDeadlineMs: 60_000,

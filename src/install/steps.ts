@@ -18,6 +18,8 @@ export interface WriteStep {
   readonly why: string;
   /** What is there now. */
   readonly before?: string | undefined;
+  /** Manual page or completion: its text is not shown, and a failure changes nothing that matters. */
+  readonly isHelp?: true;
 }
 
 export interface RunStep {

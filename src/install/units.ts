@@ -10,6 +10,7 @@ import { quoteWord } from './unit-words.ts';
 export const WORKER_UNIT = 'k3s-agent';
 export const GATEWAY_UNIT = 'k3s-daas-gateway';
 export const AUTHORIZER_UNIT = 'k3s-daas-authorizer';
+export const FENCE_UNIT = 'k3s-daas-fence';
 
 export const DEFAULT_PROGRAM = '/usr/local/bin/k3s-daas';
 export const SYSTEMD_DIR = '/etc/systemd/system';

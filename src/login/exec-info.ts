@@ -1,4 +1,4 @@
-import { ConfigurationError } from '#base';
+import { ConfigurationError, membersOf } from '#base';
 
 /** What the caller of an exec plugin says (client.authentication.k8s.io, ExecCredential). */
 export interface ExecInfo {
@@ -36,8 +36,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function membersOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

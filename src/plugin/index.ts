@@ -32,6 +32,7 @@ export { formatSui, holdOf, isNodeId, type StakeEnding, type StopCause, stakeEnd
 export { AgentArguments } from './agent-arguments.ts';
 export { type ErrorFacts, errorFacts } from './error-facts.ts';
 export type { HostEvents, HostPhase, WorkerRegistered } from './events.ts';
+export { challengeGateway, type GatewaySession } from './gateway-session.ts';
 export { JoinCredentialSource } from './join-credential-source.ts';
 export { type Notice, Notifier, type SentNotice } from './notifier.ts';
 export { definePlugin, type Health, type Needs, type Plugin, type Scope, type Services } from './plugin.ts';

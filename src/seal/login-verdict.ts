@@ -76,7 +76,13 @@ const EVERYTHING = '*:*';
  */
 export function permissionsNow(
   { permissions: asked }: Pick<SealToken, 'permissions'>,
-  { tiersMist, tierPermissions }: Pick<ClusterParameters, 'tiersMist' | 'tierPermissions'>,
+  {
+    tiersMist,
+    tierPermissions,
+  }: {
+    readonly tiersMist: readonly bigint[];
+    readonly tierPermissions: ReadonlyArray<readonly string[]>;
+  },
   stakeMist: bigint,
 ): readonly string[] {
   const carried = tierPermissions.filter(

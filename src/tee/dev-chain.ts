@@ -35,6 +35,8 @@ export interface DevChainOptions {
   readonly caAlgorithm: Algorithm;
   readonly leafAlgorithm: Algorithm;
   readonly leafExtensions?: readonly Extension[];
+  /** The root to use; made unless given. */
+  readonly root?: DevIdentity | undefined;
   /** What a test makes wrong with it. */
   readonly fault?: ChainFault | undefined;
 }
@@ -51,13 +53,15 @@ export const DEV_VALIDITY_MS = 3 * HOUR_MS;
 
 export async function devChain(options: DevChainOptions): Promise<DevChain> {
   const { names, caAlgorithm, leafAlgorithm, fault, nowMs } = options;
-  const root = await issue({
-    nowMs,
-    name: names.root,
-    algorithm: caAlgorithm,
-    isCa: true,
-    ...(fault === 'path too long' && { pathLength: 0 }),
-  });
+  const root =
+    options.root ??
+    (await issue({
+      nowMs,
+      name: names.root,
+      algorithm: caAlgorithm,
+      isCa: true,
+      ...(fault === 'path too long' && { pathLength: 0 }),
+    }));
   const isCa = fault !== 'intermediate is no CA';
   const intermediate = await issue({
     nowMs,
@@ -96,11 +100,13 @@ export interface Request {
   readonly isCa: boolean;
   readonly pathLength?: number;
   readonly issuer?: DevIdentity;
+  /** From now on. */
+  readonly validityMs?: number;
   readonly extensions?: readonly Extension[];
 }
 
 export async function issue(request: Request): Promise<DevIdentity> {
-  const { name, algorithm, isCa, issuer, nowMs } = request;
+  const { name, algorithm, isCa, issuer, nowMs, validityMs = DEV_VALIDITY_MS } = request;
   const { keys } = await keysOf(name, algorithm);
   const serial = createHash('sha256').update(`${name}${nowMs}`).digest('hex').slice(0, 30);
   const signer = issuer ?? { name, algorithm, key: KeyObject.from(keys.privateKey) };
@@ -115,7 +121,7 @@ export async function issue(request: Request): Promise<DevIdentity> {
     signingKey: signer.key.toCryptoKey(importAlgorithm(signer.algorithm), true, ['sign']),
     signingAlgorithm: signingAlgorithm(signer.algorithm),
     notBefore: new Date(nowMs - DEV_VALIDITY_MS),
-    notAfter: new Date(nowMs + DEV_VALIDITY_MS),
+    notAfter: new Date(nowMs + validityMs),
     extensions: [
       ...(isCa ? [new x509.BasicConstraintsExtension(true, request.pathLength, true)] : []),
       new x509.KeyUsagesExtension(usage, true),

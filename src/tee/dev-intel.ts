@@ -12,6 +12,7 @@ export interface DevQuoteOptions {
   readonly version?: 3 | 4 | 5;
   readonly reportData?: Buffer;
   readonly fault?: ChainFault | undefined;
+  readonly root?: DevIdentity | undefined;
   /** Changes header and body (offsets of the whole quote) before they are signed. */
   readonly alter?: (signed: Buffer) => void;
   /** Changes the quoting enclave's report before it is signed. */
@@ -36,7 +37,7 @@ const BODY = { 3: 384, 4: 584, 5: 648 } as const;
 
 /** A quote of the development PKI, in the form of Intel SGX or TDX, with its collateral. */
 export async function devQuote(options: DevQuoteOptions): Promise<Evidence & { readonly root: Buffer }> {
-  const { version = 4, nowMs, fault } = options;
+  const { version = 4, nowMs, fault, root } = options;
   const chain = await devChain({
     nowMs,
     names: { root: 'dev-SGX-root', intermediate: 'dev-SGX-PCK-CA', leaf: 'dev-SGX-PCK' },
@@ -44,6 +45,7 @@ export async function devQuote(options: DevQuoteOptions): Promise<Evidence & { r
     leafAlgorithm: 'P-256',
     leafExtensions: [{ oid: SGX_EXTENSION, value: sgxExtension() }],
     fault,
+    root,
   });
   const signed = signedPart(options, version);
   options.alter?.(signed);

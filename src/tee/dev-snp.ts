@@ -1,6 +1,6 @@
 import { sign } from 'node:crypto';
 import { FIXED_HALVES } from './bytes.ts';
-import { type ChainFault, type DevChain, devChain, devCrl } from './dev-chain.ts';
+import { type ChainFault, type DevChain, type DevIdentity, devChain, devCrl } from './dev-chain.ts';
 import { der, derInteger } from './dev-der.ts';
 import type { CollateralItem, Evidence } from './evidence.ts';
 import type { Product } from './policy.ts';
@@ -11,6 +11,7 @@ export interface DevSnpOptions {
   readonly version?: 2 | 3 | 4 | 5;
   readonly reportData?: Buffer;
   readonly fault?: ChainFault | undefined;
+  readonly root?: DevIdentity | undefined;
   /** Another chip, TCB or product in the VCEK than in the report. */
   readonly certified?: Partial<Certified>;
   readonly collateral?: (
@@ -57,7 +58,7 @@ export async function devSnp(options: DevSnpOptions): Promise<Evidence & { reado
   return { kind: 'sev-snp', bytes: report, collateral, root: chain.root.certificate };
 }
 
-function snpChain({ nowMs, fault, certified }: DevSnpOptions, product: Product): Promise<DevChain> {
+function snpChain({ nowMs, fault, certified, root }: DevSnpOptions, product: Product): Promise<DevChain> {
   const isTurin = product === 'Turin';
   const [fmc, bootloader, tee, snp, microcode] = certified?.tcb ?? DEV_SNP_TCB;
   const parts = {
@@ -80,6 +81,7 @@ function snpChain({ nowMs, fault, certified }: DevSnpOptions, product: Product):
       { oid: `${ARC}.4`, value: certified?.hardwareId ?? CHIP_ID.subarray(0, isTurin ? 8 : 64) },
     ],
     fault,
+    root,
   });
 }
 

@@ -1,4 +1,5 @@
 import { readCertificate } from './certificate.ts';
+import type { DevIdentity } from './dev-chain.ts';
 import { devQuote } from './dev-intel.ts';
 import { devSnp } from './dev-snp.ts';
 import type { CollateralItem, Evidence } from './evidence.ts';
@@ -15,6 +16,8 @@ export interface DevTsm extends TsmFolder {
 export interface DevTsmOptions {
   readonly kind: 'sev-snp' | 'tdx';
   readonly nowMs: number;
+  /** Made for each report unless given. */
+  readonly authority?: DevIdentity | undefined;
   /** The driver’s lowest privilege level. */
   readonly floor?: number;
   /** What happens to a request between its writes and its reads: another process writes, a host is slow. */
@@ -100,8 +103,13 @@ export function devTsm(options: DevTsmOptions): DevTsm {
   return folder;
 }
 
-async function evidenceOf({ kind, nowMs }: DevTsmOptions, reportData: Buffer): Promise<Made> {
-  return kind === 'sev-snp' ? devSnp({ nowMs, reportData, version: 3 }) : devQuote({ nowMs, reportData });
+async function evidenceOf(
+  { kind, nowMs, authority: root }: DevTsmOptions,
+  reportData: Buffer,
+): Promise<Made> {
+  return kind === 'sev-snp'
+    ? devSnp({ nowMs, reportData, version: 3, root })
+    : devQuote({ nowMs, reportData, root });
 }
 
 /** VCEK, ASK, ARK: GUIDs of AMD 56421. */

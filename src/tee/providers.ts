@@ -10,8 +10,10 @@ export interface ProviderOptions {
   readonly kind?: string | undefined;
   readonly format?: string | undefined;
   readonly attestationKey?: string | undefined;
-  readonly pcrs?: readonly number[];
+  readonly pcrs?: readonly number[] | undefined;
   readonly tcti?: string | undefined;
+  /** For `dev`: where its root is kept. */
+  readonly devDirectory?: string | undefined;
   /** For the certificates of the stand-in. */
   readonly nowMs: number;
 }
@@ -32,12 +34,12 @@ export function evidenceProviders(
 }
 
 /** The development PKI is read when it is asked for: no other provider needs it. */
-function standIn({ kind = 'sev-snp', nowMs }: ProviderOptions): EvidenceProvider {
+function standIn({ kind = 'sev-snp', nowMs, devDirectory: directory }: ProviderOptions): EvidenceProvider {
   const load = async (): Promise<EvidenceProvider> => {
     if (kind !== 'sev-snp' && kind !== 'tdx')
       throw missing('the stand-in', `it has no evidence of the kind ${kind}: use sev-snp or tdx`);
     const { devProvider } = await import('./provide-dev.ts');
-    return devProvider({ kind, nowMs });
+    return devProvider({ kind, nowMs, directory });
   };
   return {
     name: 'dev',

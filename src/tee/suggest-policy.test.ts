@@ -15,7 +15,10 @@ import { verify } from './verify.ts';
 
 /** As `tee policy` writes it, and `tee verify` reads it. */
 function suggested(evidence: Evidence, claims: Claims, more: object = {}, program?: string): Policy {
-  return parsePolicy(JSON.stringify({ ...suggestPolicy(evidence, claims, program), ...more }), 'the test');
+  return parsePolicy(
+    JSON.stringify({ ...suggestPolicy(evidence, claims, { program }), ...more }),
+    'the test',
+  );
 }
 
 test.each(SAMPLES)('%s is accepted by the policy that is suggested for it', async (name) => {

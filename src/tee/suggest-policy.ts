@@ -6,17 +6,17 @@ import type { Claims } from './verdict.ts';
 /**
  * A policy to begin with, as JSON: production, accepting exactly what this evidence shows. An operator compares the
  * measurement with one that was computed from the image, before the policy is worth anything.
- * @param program what reads evidence of the kind `command`
+ * @param options `program`: what reads evidence of the kind `command`; `devRoot`: SHA-256 of a stand-in's root, for the mode `dev`
  * @throws DaasError `DAAS_TEE_EVIDENCE_REFUSED`, when nothing was measured that a policy could name
  */
 export function suggestPolicy(
   evidence: Evidence,
   claims: Claims,
-  program?: string,
+  { program, devRoot }: { readonly program?: string | undefined; readonly devRoot?: string | undefined } = {},
 ): Readonly<Record<string, unknown>> {
   return {
     format: 'k3s-daas-tee-policy/1',
-    mode: 'production',
+    ...(devRoot === undefined ? { mode: 'production' } : { mode: 'dev', devRoots: [devRoot] }),
     minimumCoverage: 'platform only',
     accept: { [evidence.kind]: acceptOf(evidence, claims, program) },
   };

@@ -186,9 +186,9 @@ export class FakeKubernetes implements KubernetesPort {
     }));
   }
 
-  async markNode({ nodeId, recordId, tier }: { nodeId: string; recordId: string; tier: string }) {
+  async markNode({ nodeId, recordId, tier, staker }: Parameters<KubernetesPort['markNode']>[0]) {
     await this.#enter('markNode', nodeId);
-    this.updateNode(nodeId, { stakeRecordId: recordId, tier });
+    this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker });
   }
   async cordonNode({ nodeId, reason }: { nodeId: string; reason: string }) {
     await this.#enter('cordonNode', nodeId);

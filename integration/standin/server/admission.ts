@@ -13,10 +13,10 @@ import {
   nodePolicies,
   nodeWritesPolicy,
   type PolicyPair,
-  placementPolicy,
   STAKED_TAINT,
   sharedIdentitiesPolicy,
   TENANT_OWNER,
+  tenantPolicies,
   workerNodesPolicy,
 } from '#cluster';
 import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
@@ -226,9 +226,8 @@ function refuseOtherPolicies({ operation, resource, name, object }: AdmissionReq
     return;
   const member = resource === named.policy.plural ? 'policy' : 'binding';
   const user = /request\.userInfo\.username == '([^'\\]*)'/.exec(JSON.stringify(object?.spec ?? {}))?.[1];
-  // Of the placement policy there is nothing to carry out: no scheduler and no tenant is here.
-  const tenants = [keeperPolicy(), placementPolicy()];
-  const known = [...nodePolicies(), gatewaySecretsPolicy(user ?? ''), ...tenants];
+  // Of the policies on what tenants do there is nothing to carry out: no scheduler and no tenant is here.
+  const known = [...nodePolicies(), gatewaySecretsPolicy(user ?? ''), ...tenantPolicies()];
   const isKnown = known.some(
     (pair) => pair[member].metadata?.name === name && isSameSpec(pair[member].spec, object?.spec),
   );

@@ -1,9 +1,7 @@
-import { roots } from './command-lines.ts';
-
-type Command = (typeof roots)[number];
+import type { Command } from 'commander';
 
 /** The manual page of the program in man(7), from its tree of commands. */
-export function manPage(version: string): string {
+export function manPage(version: string, commands: readonly Command[]): string {
   return [
     `.TH K3S\\-DAAS 1 "" "k3s\\-daas ${escaped(version)}"`,
     '.SH NAME',
@@ -16,7 +14,7 @@ export function manPage(version: string): string {
     'Every command has',
     '.BR \\-\\-help .',
     '.SH COMMANDS',
-    ...roots.flatMap((command) => describe(command, '')),
+    ...commands.flatMap((command) => describe(command, '')),
     '.SH EXIT STATUS',
     ...exitCodes.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, meaning]),
     '.SH FILES',

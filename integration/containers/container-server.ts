@@ -1,0 +1,107 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GenericContainer, type StartedNetwork, type StartedTestContainer, Wait } from 'testcontainers';
+import type { Lifetime } from '#base';
+import type { ImageNames } from '../../scripts/images/images.ts';
+import type { ControlPlaneBinaries } from '../kube/binaries.ts';
+import { projectRoot } from '../world/program.ts';
+import { STANDIN } from './container-settings.ts';
+
+/** In the container of a worker and a server: its Node runs the stand-ins. */
+export const NODE = `/usr/local/lib/k3s-daas/node_modules/node-linux-${process.arch}/bin/node`;
+
+/** What keeps the Kubernetes API: the stand-in, a real kube-apiserver with etcd, or a real `k3s server`. */
+export type ApiServer =
+  | { readonly kind: 'standin' }
+  | { readonly kind: 'kube'; readonly binaries: ControlPlaneBinaries }
+  | { readonly kind: 'k3s'; readonly binary: string };
+
+export interface Running {
+  readonly container: StartedTestContainer;
+}
+
+export interface Server extends Running {
+  readonly url: string;
+  readonly kubeconfig: string;
+  readonly caFile: string;
+}
+
+export interface Place {
+  readonly images: ImageNames;
+  readonly network: StartedNetwork;
+  /** Everything of the test, on this machine. */
+  readonly directory: string;
+}
+
+/** Starts the container of the k3s server. */
+export async function startServer(
+  life: Lifetime,
+  { images, network, directory }: Place,
+  api: ApiServer,
+): Promise<Server> {
+  const data = join(directory, 'server');
+  await mkdir(data);
+  const { line, mounts, kubeconfig, caFile } = serverOf(api, data);
+  const container = await new GenericContainer(images.worker)
+    .withNetwork(network)
+    .withBindMounts([
+      { source: data, target: data },
+      ...[projectRoot, ...mounts].map((path) => ({ source: path, target: path, mode: 'ro' as const })),
+    ])
+    .withEntrypoint(['/bin/sh', '-c'])
+    .withCommand([`address=$(hostname -i); ${line}`])
+    .withWaitStrategy(Wait.forLogMessage('k3s is up and running'))
+    .withStartupTimeout(180_000)
+    .start();
+  life.defer('the k3s server', async () => void (await container.stop()));
+  const url = `https://${container.getIpAddress(network.getName())}:6443`;
+  if (api.kind === 'k3s') {
+    const written = await readFile(kubeconfig, 'utf8');
+    await writeFile(kubeconfig, written.replace('https://127.0.0.1:6443', url));
+  }
+  return { container, url, kubeconfig, caFile };
+}
+
+interface ServerProgram {
+  /** For a shell in which `$address` is the container's. */
+  readonly line: string;
+  /** What it needs of this machine besides the clone. */
+  readonly mounts: readonly string[];
+  readonly kubeconfig: string;
+  readonly caFile: string;
+}
+
+function serverOf(api: ApiServer, data: string): ServerProgram {
+  const node = `exec ${NODE} --conditions=source`;
+  const files = {
+    kubeconfig: join(data, 'server', 'cred', 'admin.kubeconfig'),
+    caFile: join(data, 'server', 'tls', 'server-ca.crt'),
+  };
+  if (api.kind === 'standin') {
+    // Its certificate is for the address that it listens on.
+    const main = join(STANDIN, 'server', 'main.ts');
+    const flags = `--data-dir ${data} --bind-address "$address" --node-grace-ms 8000`;
+    return { ...files, line: `${node} ${main} server ${flags}`, mounts: [] };
+  }
+  if (api.kind === 'kube') {
+    const { etcd, apiServer, controllerManager } = api.binaries;
+    const main = join(projectRoot, 'integration', 'containers', 'kube-server.ts');
+    const programs = `--etcd ${etcd} --api-server ${apiServer} --controller-manager ${controllerManager}`;
+    const line = `${node} ${main} --data-dir ${data} --bind-address "$address" ${programs}`;
+    return {
+      ...files,
+      line,
+      mounts: Object.values(api.binaries).filter((path) => !path.startsWith(projectRoot)),
+    };
+  }
+  // No Node of its own, and nothing that needs an image.
+  const disabled = '--disable-agent --disable=coredns,local-storage,metrics-server,servicelb,traefik';
+  const others = '--disable-helm-controller --disable-network-policy --flannel-backend=host-gw';
+  const grace = '--kube-controller-manager-arg=node-monitor-grace-period=8s';
+  const place = `--data-dir ${data} --write-kubeconfig ${files.kubeconfig} --node-ip "$address"`;
+  return {
+    ...files,
+    line: `mkdir -p ${join(data, 'server', 'cred')}; exec ${api.binary} server ${disabled} ${others} ${grace} ${place}`,
+    mounts: [api.binary],
+  };
+}

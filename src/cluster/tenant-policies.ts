@@ -1,0 +1,154 @@
+import type { V1RuleWithOperations, V1ValidatingAdmissionPolicySpec } from '@kubernetes/client-node';
+import { keeperPolicy } from './keeper-policy.ts';
+import { celText, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
+import { KEEPER_USER } from './tenant-rights.ts';
+import { strictTerms, type TenantTerms } from './tenant-terms.ts';
+import { NODE_OWNER, NODE_TIER, OURS, TENANT_OWNER, TENANT_PLACEMENT } from './words.ts';
+
+const rbac = 'rbac.authorization.k8s.io';
+
+/** All policies about the namespaces of people. */
+export const tenantPolicies = (terms: TenantTerms = strictTerms): PolicyPair[] => [
+  keeperPolicy(terms),
+  placementPolicy(),
+  ownPlacementPolicy(),
+  tenantServicesPolicy(),
+  tenantNetworksPolicy(),
+  tenantLimitsPolicy(),
+];
+
+type Matching = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
+
+const rule = (group: string, resources: string[], operations: string[]): V1RuleWithOperations => ({
+  apiGroups: [group],
+  apiVersions: ['v1'],
+  operations,
+  resources,
+  scope: '*',
+});
+
+function inTenants(...resourceRules: V1RuleWithOperations[]): Matching {
+  return {
+    failurePolicy: 'Fail',
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: { matchExpressions: [{ key: TENANT_OWNER, operator: 'Exists' }] },
+      objectSelector: {},
+      resourceRules,
+    },
+  };
+}
+
+/**
+ * Everybody but the keeper and who may delete every namespace: administrators, and the controllers that end a namespace. A
+ * role that the operator binds within the namespace, `cluster-admin` too, is no exemption.
+ */
+const byOthers = [
+  {
+    name: 'not-the-keeper',
+    expression: `request.userInfo.username != ${celText(KEEPER_USER)}`,
+  },
+  {
+    name: 'not-an-administrator',
+    expression: "!authorizer.group('').resource('namespaces').check('delete').allowed()",
+  },
+];
+
+/** An external address, or a port of every node, takes traffic that is meant for others (CVE-2020-8554). */
+export function tenantServicesPolicy(): PolicyPair {
+  const type = (object: string) => `(has(${object}.spec.type) ? ${object}.spec.type : 'ClusterIP')`;
+  const addresses = (object: string) => `(has(${object}.spec.externalIPs) ? ${object}.spec.externalIPs : [])`;
+  return pair('k3s-daas-tenant-services', {
+    ...inTenants(rule('', ['services'], ['CREATE', 'UPDATE'])),
+    matchConditions: byOthers,
+    validations: [
+      forbid(
+        'services in the namespace of a wallet are of type ClusterIP: what is to be reached from outside, the operator of the cluster makes',
+        `${type('object')} == 'ClusterIP' || (oldObject != null && ${type('oldObject')} == ${type('object')})`,
+      ),
+      forbid(
+        'services in the namespace of a wallet have no externalIPs: they would take the traffic of others',
+        `${addresses('object')}.all(a, oldObject != null && a in ${addresses('oldObject')})`,
+      ),
+    ],
+  });
+}
+
+/** Network policies add up: one that opens the namespace would undo those of the keeper. */
+export function tenantNetworksPolicy(): PolicyPair {
+  const within = (member: string, peers: string) =>
+    `(!has(object.spec.${member}) || object.spec.${member}.all(r, has(r.${peers}) && size(r.${peers}) > 0 && r.${peers}.all(p, has(p.podSelector) && !has(p.namespaceSelector) && !has(p.ipBlock))))`;
+  return pair('k3s-daas-tenant-networks', {
+    ...inTenants(rule('networking.k8s.io', ['networkpolicies'], ['CREATE', 'UPDATE'])),
+    matchConditions: byOthers,
+    validations: [
+      forbid(
+        'network policies in the namespace of a wallet name pods of that namespace alone: what leads out of it, the operator of the cluster opens',
+        `${within('ingress', 'from')} && ${within('egress', 'to')}`,
+      ),
+    ],
+  });
+}
+
+const isOthers = (object: string) =>
+  `(${object} == null || !has(${object}.metadata.name) || !${object}.metadata.name.startsWith('${OURS}'))`;
+
+/** What the keeper has made: its owner could take off their own limits. */
+export function tenantLimitsPolicy(): PolicyPair {
+  const operations = ['CREATE', 'UPDATE', 'DELETE'];
+  return pair('k3s-daas-tenant-limits', {
+    ...inTenants(
+      rule('', ['resourcequotas', 'limitranges'], operations),
+      rule('networking.k8s.io', ['networkpolicies'], operations),
+      rule(rbac, ['rolebindings'], operations),
+    ),
+    matchConditions: byOthers,
+    validations: [
+      forbid(
+        'what begins with k3s-daas in the namespace of a wallet is kept by the gateway',
+        // The name of the request is empty when a collection is deleted.
+        `${isOthers('object')} && ${isOthers('oldObject')}`,
+      ),
+    ],
+  });
+}
+
+const hasNoNode = "(!has(object.spec.nodeName) || object.spec.nodeName == '')";
+
+function podsOf(placement: 'own' | 'staked') {
+  const base = strict(['pods'], ['CREATE']);
+  return {
+    ...base,
+    matchConstraints: Object.assign({}, base.matchConstraints, {
+      namespaceSelector: { matchLabels: { [TENANT_PLACEMENT]: placement } },
+    }),
+  };
+}
+
+/** Pods of people run on staked nodes, where the operator wants it so: never on a server, nor where no taint keeps them off. */
+export function placementPolicy(): PolicyPair {
+  return pair('k3s-daas-tenant-placement', {
+    ...podsOf('staked'),
+    validations: [
+      forbid(
+        'pods of this namespace run on staked nodes',
+        `has(object.spec.nodeSelector) && '${NODE_TIER}' in object.spec.nodeSelector && ${hasNoNode}`,
+        `'pods of this namespace run on staked nodes: add nodeSelector ${NODE_TIER}=standard (or another tier), the toleration of the taint k3s-daas.io/staked, and no nodeName'`,
+      ),
+    ],
+  });
+}
+
+/** With `placement: own` they run on the staked nodes of their own wallet. */
+export function ownPlacementPolicy(): PolicyPair {
+  return pair('k3s-daas-tenant-own-placement', {
+    ...podsOf('own'),
+    validations: [
+      forbid(
+        'pods of this namespace run on the staked nodes of its own wallet',
+        `has(object.spec.nodeSelector) && '${NODE_OWNER}' in object.spec.nodeSelector && object.spec.nodeSelector['${NODE_OWNER}'] == namespaceObject.metadata.labels['${TENANT_OWNER}'] && ${hasNoNode}`,
+        `'pods of this namespace run on the staked nodes of its own wallet: add nodeSelector ${NODE_OWNER}=' + namespaceObject.metadata.labels['${TENANT_OWNER}'] + ', the toleration of the taint k3s-daas.io/staked, and no nodeName'`,
+      ),
+    ],
+  });
+}
