@@ -1737,6 +1737,13 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'writes a StakedNode, so that a stake looks better than it is',
+        defence: 'a policy: the gateway alone writes them, and nothing reads them',
+        tests: [
+          'kubectl get sn shows stake and state of the workers, and nobody but the gateway writes them',
+        ],
+      },
+      {
         attack: 'keeps a right that the operator has mapped away',
         defence:
           'a binding to another role than the permission is mapped to now is deleted, in all namespaces',

@@ -11,6 +11,7 @@ import { gatewayCommand } from '../src/cli/gateway.ts';
 import { installCommand } from '../src/cli/install.ts';
 import { createIo } from '../src/cli/io.ts';
 import { kubeconfigCommand } from '../src/cli/kubeconfig.ts';
+import { kubectlCommand } from '../src/cli/kubectl.ts';
 import { leaveCommand } from '../src/cli/leave.ts';
 import { pluginsCommand } from '../src/cli/plugins.ts';
 import { proofCommand } from '../src/cli/proof.ts';
@@ -42,6 +43,7 @@ export const roots: readonly Command[] = [
   gatewayCommand,
   () => installCommand(io, async () => agentCommand(io)),
   kubeconfigCommand,
+  kubectlCommand,
   leaveCommand,
   pluginsCommand,
   proofCommand,

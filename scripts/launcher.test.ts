@@ -49,6 +49,18 @@ async function* linesOf(child: ChildProcess): AsyncGenerator<Record<string, unkn
   for await (const line of createInterface({ input: child.stdout })) yield JSON.parse(line);
 }
 
+test('under the name kubectl-daas it is the plugin of kubectl', async () => {
+  await symlink(launcher, join(root, 'own', 'kubectl-daas'));
+  const child = spawn(join(root, 'own', 'kubectl-daas'), ['whoami'], {
+    env: withNode(),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  for await (const line of linesOf(child)) {
+    expect(line).toMatchObject({ argv: ['kubectl', 'whoami'] });
+    child.kill('SIGKILL');
+  }
+});
+
 test('the launcher becomes the program: what a service manager kills is the host itself', async () => {
   const child = spawn(launcher, ['--json', 'agent', 'two words', '--flag='], {
     env: withNode(),

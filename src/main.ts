@@ -46,6 +46,10 @@ const commands: Readonly<
     summary: 'sign a login for kubectl (it runs this by itself)',
     load: async () => (await import('./cli/credential.ts')).credentialCommand,
   },
+  kubectl: {
+    summary: 'show stakes beside what kubectl shows (as `kubectl daas`)',
+    load: async () => (await import('./cli/kubectl.ts')).kubectlCommand,
+  },
   transaction: {
     summary: 'show or send a transaction that was signed elsewhere',
     load: async () => (await import('./cli/transaction.ts')).transactionCommand,

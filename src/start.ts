@@ -1,4 +1,5 @@
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { isSea } from 'node:sea';
 import { compileInto } from './cli/compile-cache.ts';
 
 // From the launcher, and read by now: k3s and its containerd are to do as they would.
@@ -12,6 +13,8 @@ const isSource = import.meta.filename.endsWith('.ts');
 compileInto(
   isSource ? join(dirname(here), 'node_modules', '.cache', 'k3s-daas') : join(here, 'compile-cache'),
 );
+// The launcher does the same; a single executable has none.
+if (isSea() && basename(process.argv0) === 'kubectl-daas') process.argv.splice(2, 0, 'kubectl');
 const argv = process.argv.slice(2);
 // kubectl waits for it.
 const isDone = argv[0] === 'credential' && (await import('./credential.ts')).runCredential(argv);

@@ -43,6 +43,19 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     (line) => ['docs/install.md', line, 'integration/install runs it on a machine with systemd'] as const,
   ),
   [
+    'docs/kubectl.md',
+    'k3s-daas stake --for user --network testnet --key-file wallet.key',
+    'integration/kube/kubectl.test.ts runs it on a real API server',
+  ],
+  ...[
+    'k3s-daas kubeconfig --login ~/.config/k3s-daas/login.json --ca-file server-ca.crt --merge',
+    '$ kubectl get sn',
+    'ln -s "$(command -v k3s-daas)" ~/.local/bin/kubectl-daas',
+  ].map(
+    (line) =>
+      ['docs/kubectl.md', line, 'integration/kube/kubectl.test.ts runs it on a real API server'] as const,
+  ),
+  [
     'docs/money.md',
     'k3s-daas leave --dry-run',
     'integration/leaving.test.ts runs these commands on a whole system',

@@ -18,6 +18,7 @@ export const pages = [
   ...[
     'getting-started',
     'install',
+    'kubectl',
     'money',
     'operations',
     'configuration',

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { makeWebhookKey } from '#authorizer';
 import { tokenReviewFlags, tokenReviewKubeconfig } from '#cluster';
@@ -10,6 +10,7 @@ import { callerOf } from '../standin/kubernetes-calls.ts';
 import { freePort } from '../world/free-port.ts';
 import { until } from '../world/kubernetes.ts';
 import { type Outcome, outcomeOf } from '../world/outcome.ts';
+import { projectRoot } from '../world/program.ts';
 import { SUI, World } from '../world/world.ts';
 import { startKubeK3s } from './kube-world.ts';
 import { findTools } from './kubectl-binary.ts';
@@ -108,6 +109,7 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
         tokenReview: { enabled: true, port, cacheTtlMs },
         joinCredential: 'webhook',
         tenants: { enabled: true, kubeconfig: file('tenants.kubeconfig') },
+        stakedNodes: true,
       },
     });
     wallet = await world.chain.wallet(100n);
@@ -380,6 +382,65 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
       (await audit()).includes('"event":"credential.revoked"') ? true : undefined,
     );
     await program.stop();
+  });
+
+  test('kubectl get sn shows stake and state of the workers, and nobody but the gateway writes them', async () => {
+    const admin = world.k3s.kubeconfig;
+    const shown = await until('the worker to be shown as a member', async () => {
+      const { stdout } = await kubectl(['get', 'sn'], admin);
+      return /worker-1 .* Member/.test(stdout) ? stdout : undefined;
+    });
+    process.stderr.write(shown);
+    const [head = '', line = ''] = shown.split('\n');
+    expect(head.trim().split(/ {2,}/)).toEqual(['NAME', 'STAKE', 'STATE', 'TIER', 'EXPIRES', 'AGE']);
+    expect(line).toMatch(/^worker-1 +\d+ SUI +Member +\w+ +epoch \d+ +\d+[ms]/);
+    const listed = await kubectl(['get', 'k3s-daas', '-o', 'name'], admin);
+    expect(listed.stdout).toBe('stakednode.k3s-daas.io/worker-1\n');
+    const waited = await kubectl(['wait', 'sn/worker-1', '--for=condition=Staked', '--timeout=5s'], admin);
+    expect(waited.stdout).toContain('condition met');
+    for (const act of [
+      ['delete', 'sn', 'worker-1'],
+      ['label', 'sn', 'worker-1', 'a=b'],
+      ['patch', 'sn', 'worker-1', '--type=merge', '-p', '{"status":{"stake":"1000000 SUI"}}'],
+    ])
+      expect((await kubectl(act, admin)).stderr).toContain('the gateway alone writes them');
+  });
+
+  test('kubectl daas shows who this is, and the stake beside each node', async () => {
+    await mkdir(file('plugins'));
+    await symlink(join(projectRoot, 'bin', 'k3s-daas'), file('plugins/kubectl-daas'));
+    const daas = (args: readonly string[], config: string) =>
+      outcomeOf(
+        spawn(programs.kubectl, ['daas', ...args], {
+          cwd: directory,
+          stdio: ['ignore', 'pipe', 'pipe'],
+          env: {
+            PATH: `${file('plugins')}:${dirname(programs.kubectl)}:/usr/bin:/bin`,
+            HOME: directory,
+            KUBECONFIG: config,
+          },
+        }),
+      );
+    const me = await daas(['whoami'], file('admin-kubeconfig'));
+    process.stderr.write(me.stdout);
+    expect(me.stdout).toMatch(/^permissions .*\*:\*/m);
+    const nodes = await daas(['nodes'], world.k3s.kubeconfig);
+    process.stderr.write(nodes.stdout);
+    expect(nodes.stdout).toMatch(/^worker-1 +\w+ +2 SUI +\w+ +standard +epoch \d+ +0x/m);
+    expect((await daas(['why', 'worker-1'], world.k3s.kubeconfig)).stdout).toContain('(StakeGood)');
+    const refused = await daas(['nodes'], file('admin-kubeconfig'));
+    expect(refused.stderr).toContain('DAAS_KUBECTL_FAILED');
+    expect(refused.stderr).toContain('cannot list resource "nodes"');
+  });
+
+  test('without the definition of StakedNodes workers join and people log in as before', async () => {
+    const gone = await kubectl(['delete', 'crd', 'stakednodes.k3s-daas.io'], world.k3s.kubeconfig);
+    expect(gone.exitCode).toBe(0);
+    const worker = await world.worker('worker-2');
+    const program = worker.start();
+    await world.nodeReady('worker-2');
+    await program.stop();
+    expect(await kubectl(['get', 'configmaps'], file('admin-kubeconfig'))).toMatchObject({ exitCode: 0 });
   });
 
   test('with the gateway dead nobody new logs in, and an administrator’s certificate is not asked about', async () => {

@@ -13,6 +13,7 @@ import {
   GatewayLog,
   GatewayProofs,
   GatewayRandom,
+  GatewayStakedNodes,
   GatewayTenants,
   gatewayOptions,
   gatewayParts,
@@ -37,6 +38,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayFigures, () => () => ({}))
     .register(GatewayAgreement, () => () => 2)
     .register(GatewayProofs, () => async () => ['0xa'])
+    .register(GatewayStakedNodes, () => undefined)
     .register(GatewayTenants, () => undefined)
     .register(GatewayEvidenceDesk, () => undefined)
     .register(GatewayKubernetes, () => kubernetes);

@@ -8,7 +8,7 @@ import {
   type Probing,
   type ProofOptions,
 } from '#chain';
-import { openKubernetes, openTenants, roleOfPermission } from '#cluster';
+import { openKubernetes, openStakedNodes, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
@@ -38,6 +38,9 @@ export const GatewayProofs: Token<NonNullable<GatewayOptions['takeProof']>> = to
 /** What makes the namespaces of people, with credentials of its own; `undefined`: nobody gets one. */
 export const GatewayTenants: Token<(NonNullable<GatewayOptions['tenants']> & AsyncDisposable) | undefined> =
   token('gateway/tenants');
+/** Where the workers are shown; `undefined`: nowhere. */
+export const GatewayStakedNodes: Token<ReturnType<typeof openStakedNodes> | undefined> =
+  token('gateway/staked-nodes');
 /** Pays for probes; `undefined`: nothing is paid. */
 const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
 /** Why what was proven is not written down. */
@@ -100,6 +103,11 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProofs, (parts) => (text) => parts.get(client).takeProof(text))
     .register(GatewayFollower, (parts) => createChangeFollower(parts.get(client), parts.get(GatewayClock)))
     .register(GatewayTenants, () => tenantsOf(config))
+    .register(GatewayStakedNodes, () =>
+      config.stakedNodes
+        ? openStakedNodes({ kubeconfig: { path: config.kubeconfig, isPrivate: true } })
+        : undefined,
+    )
     .register(GatewayEvidenceDesk, async (parts) => {
       const { openGatewayEvidence } = await import('./gateway-evidence.ts');
       const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
@@ -165,6 +173,7 @@ export async function gatewayOptions(
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
     tenants: await parts.open(GatewayTenants),
+    stakedNodes: await parts.open(GatewayStakedNodes),
     evidence: await parts.open(GatewayEvidenceDesk),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),

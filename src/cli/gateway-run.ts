@@ -10,6 +10,7 @@ import { gatewaySection, withGatewayId } from './gateway-config.ts';
 import {
   GatewayChain,
   GatewayKubernetes,
+  GatewayStakedNodes,
   GatewayTenants,
   gatewayOptions,
   gatewayParts,
@@ -40,6 +41,7 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
   sayTrust(deployment, log);
   await using kubernetes = await parts.open(GatewayKubernetes);
   await using _tenants = await parts.open(GatewayTenants);
+  await using _stakedNodes = await parts.open(GatewayStakedNodes);
   if (!config.allowUnboundNames) await refuseWithoutPolicy(kubernetes);
   const { clusterId } = deployment;
   const options = await gatewayOptions(parts, {

@@ -80,6 +80,7 @@ export async function setupGateway(io: Io, flags: SetupFlags): Promise<void> {
     reservedNames: flags.reserve ?? [],
     allowUnboundNames: config.allowUnboundNames,
     tenants: tenantTerms(config.tenants),
+    stakedNodes: config.stakedNodes,
   };
   const plan = await planSetup({ config, options, flags, program });
   for (const shortcoming of plan.cluster.shortcomings) io.warn(shortcoming);

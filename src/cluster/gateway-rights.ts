@@ -15,6 +15,7 @@ import { nameNamespaces } from './name-shards.ts';
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
+import { stakedNodeObjects, stakedNodesPolicy } from './staked-node-resource.ts';
 import { tenantPolicies } from './tenant-policies.ts';
 import type { TenantTerms } from './tenant-terms.ts';
 import { CLIENT_CA_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
@@ -23,6 +24,14 @@ import { CLIENT_CA_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPA
 export type GatewayIdentity =
   | { readonly kind: 'service-account' }
   | { readonly kind: 'user'; readonly name: string };
+
+/** What the operator's configuration adds to a set-up. */
+export interface SetupTerms {
+  /** What the keeper of people's namespaces may do; the strictest unless given. */
+  readonly tenants?: TenantTerms | undefined;
+  /** The definition of StakedNodes too. */
+  readonly stakedNodes?: boolean | undefined;
+}
 
 const GATEWAY_NAME = 'k3s-daas-gateway';
 const NAMES_ROLE = 'k3s-daas-gateway-names';
@@ -112,13 +121,19 @@ export function gatewayAccount(identity: GatewayIdentity): KubernetesObject[] {
   return [account, token];
 }
 
+const subjectsOf = (identity: GatewayIdentity): RbacV1Subject[] => [
+  identity.kind === 'user'
+    ? { kind: 'User', apiGroup: rbac, name: identity.name }
+    : { kind: 'ServiceAccount', name: GATEWAY_NAME, namespace: SYSTEM_NAMESPACE },
+];
+
+/** The definition of StakedNodes, and the gateway's right to write them. */
+export const gatewayStakedNodes = (identity: GatewayIdentity): KubernetesObject[] =>
+  stakedNodeObjects(subjectsOf(identity));
+
 /** Roles and bindings: the least that `KubernetesPort` needs. */
 export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
-  const subjects: RbacV1Subject[] = [
-    identity.kind === 'user'
-      ? { kind: 'User', apiGroup: rbac, name: identity.name }
-      : { kind: 'ServiceAccount', name: GATEWAY_NAME, namespace: SYSTEM_NAMESPACE },
-  ];
+  const subjects = subjectsOf(identity);
   const metadata = { name: GATEWAY_NAME, labels };
   const apiVersion = `${rbac}/v1`;
   const clusterRole: V1ClusterRole = { apiVersion, kind: 'ClusterRole', metadata, rules: clusterRules };
@@ -168,8 +183,12 @@ export const namesHomes = (): V1Namespace[] =>
   nameNamespaces().map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }));
 
 /** The policies of a set-up cluster. */
-export const allPolicies = (identity: GatewayIdentity, terms?: TenantTerms): PolicyPair[] => [
+export const allPolicies = (
+  identity: GatewayIdentity,
+  { tenants, stakedNodes }: SetupTerms = {},
+): PolicyPair[] => [
   ...nodePolicies(),
   gatewaySecretsPolicy(usernameOf(identity)),
-  ...tenantPolicies(terms),
+  ...tenantPolicies(tenants),
+  ...(stakedNodes ? [stakedNodesPolicy(usernameOf(identity))] : []),
 ];

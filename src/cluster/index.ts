@@ -36,6 +36,7 @@ export {
   SHARED_IDENTITIES,
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
+export { openStakedNodes } from './staked-nodes.ts';
 export type { TenantOptions } from './tenant-keeping.ts';
 export { tenantPolicies } from './tenant-policies.ts';
 export { KEEPER_USER } from './tenant-rights.ts';

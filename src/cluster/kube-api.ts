@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import {
   AdmissionregistrationV1Api,
   ApiException,
+  ApiextensionsV1Api,
   CoordinationV1Api,
   CoreV1Api,
   KubeConfig,
@@ -25,6 +26,7 @@ export interface KubeApi extends AsyncDisposable {
   readonly admission: AdmissionregistrationV1Api;
   readonly networking: NetworkingV1Api;
   readonly rbac: RbacAuthorizationV1Api;
+  readonly extensions: ApiextensionsV1Api;
   readonly version: VersionApi;
   /**
    * Runs one request. Throws `KubeStatusError` when the API server refused it, and a retryable `DaasError` with code
@@ -193,6 +195,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
     admission: config.makeApiClient(AdmissionregistrationV1Api),
     networking: config.makeApiClient(NetworkingV1Api),
     rbac: config.makeApiClient(RbacAuthorizationV1Api),
+    extensions: config.makeApiClient(ApiextensionsV1Api),
     version: config.makeApiClient(VersionApi),
     call,
     [Symbol.asyncDispose]: () => pool.close(),

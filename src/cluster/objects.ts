@@ -20,10 +20,26 @@ const inPlace = (body: KubernetesObject) => ({ namespace: namespaceOf(body), bod
 /** The verbs of the kinds that the project writes. */
 export function verbsOf(api: KubeApi, kind: string): ObjectVerbs {
   const roles = { ...roleVerbs(api), ...clusterRoleVerbs(api) };
-  const verbs = { ...coreVerbs(api), ...roles, ...policyVerbs(api), ...limitVerbs(api) }[kind];
+  const verbs = {
+    ...coreVerbs(api),
+    ...roles,
+    ...policyVerbs(api),
+    ...limitVerbs(api),
+    ...definitionVerbs(api),
+  }[kind];
   if (!verbs) throw new RangeError(`the project writes no ${kind}`);
   return verbs;
 }
+
+const definitionVerbs = ({ extensions }: KubeApi): VerbsByKind => ({
+  CustomResourceDefinition: {
+    read: (object, options) => extensions.readCustomResourceDefinition(named(object), options),
+    create: (body, options) => extensions.createCustomResourceDefinition({ body: body as never }, options),
+    replace: (body, options) =>
+      extensions.replaceCustomResourceDefinition({ ...named(body), body: body as never }, options),
+    remove: (object, options) => extensions.deleteCustomResourceDefinition(named(object), options),
+  },
+});
 
 const limitVerbs = ({ core, networking }: KubeApi): VerbsByKind => ({
   ResourceQuota: {

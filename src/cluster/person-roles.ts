@@ -48,7 +48,7 @@ export const PERMISSION_RULES: Readonly<Record<string, readonly V1PolicyRule[]>>
   'pods/portforward:create': [rule('', ['pods'], ['get']), rule('', ['pods/portforward'], ['create', 'get'])],
   'events:read': [rule('', ['events'], READ), rule('events.k8s.io', ['events'], READ)],
   // Nodes are in no namespace: only a ClusterRoleBinding of the operator's own makes this count.
-  'nodes:read': [rule('', ['nodes'], READ)],
+  'nodes:read': [rule('', ['nodes'], READ), rule('k3s-daas.io', ['stakednodes'], READ)],
 };
 
 /** Kubernetes' own role for all of a namespace: everything but its quota and itself. */

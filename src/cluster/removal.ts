@@ -27,7 +27,7 @@ export async function removeSetup(options: RemovalOptions): Promise<readonly Set
   await using api = openKubeApi(options);
   const removed: SetupChange[] = [];
   // In the reverse order of setup: rights, bindings before their policies, namespaces with their names.
-  for (const object of [...setupObjects(gateway)].reverse()) {
+  for (const object of [...setupObjects(gateway, { stakedNodes: true })].reverse()) {
     if (!(await isThere(api, object, signal))) continue;
     const change = { action: 'remove', what: describeObject(object), why: 'setup has written it' } as const;
     if (!check) {

@@ -5,22 +5,24 @@ import {
   type GatewayIdentity,
   gatewayAccount,
   gatewayRights,
+  gatewayStakedNodes,
   namesHomes,
+  type SetupTerms,
 } from './gateway-rights.ts';
 import { tenantObjects } from './tenant-rights.ts';
-import type { TenantTerms } from './tenant-terms.ts';
 
 /**
  * Everything that `setup` keeps in a cluster besides the names themselves, in the order in which it is written: by the time
  * the gateway gets its rights, it is already bound.
  */
-export function setupObjects(gateway: GatewayIdentity, terms?: TenantTerms): readonly KubernetesObject[] {
+export function setupObjects(gateway: GatewayIdentity, terms: SetupTerms = {}): readonly KubernetesObject[] {
   return [
     ...namesHomes(),
     ...allPolicies(gateway, terms).flatMap(({ policy, binding }) => [policy, binding]),
     ...gatewayAccount(gateway),
     ...gatewayRights(gateway),
-    ...tenantObjects(terms),
+    ...tenantObjects(terms.tenants),
+    ...(terms.stakedNodes ? gatewayStakedNodes(gateway) : []),
   ];
 }
 

@@ -4,13 +4,12 @@ import { proveAuthorization, type ServerAuthorization } from './authorization-pr
 import { createCertificateSight } from './certificate-sight.ts';
 import { type Forger, findForgers } from './forgers.ts';
 import { gatewayKubeconfig, keeperKubeconfig } from './gateway-kubeconfig.ts';
-import { type GatewayIdentity, usernameOf } from './gateway-rights.ts';
+import { type GatewayIdentity, type SetupTerms, usernameOf } from './gateway-rights.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
 import { provePolicies } from './policy-proof.ts';
 import { setupObjects } from './setup-manifests.ts';
 import { planEarlierNamesRemoval, planNames } from './setup-names.ts';
 import { planObject } from './setup-objects.ts';
-import type { TenantTerms } from './tenant-terms.ts';
 import {
   admitsByBootstrapToken,
   hasAdmissionPolicies,
@@ -20,13 +19,11 @@ import {
   showsCertificates,
 } from './version.ts';
 
-export interface SetupOptions extends KubeApiOptions {
+export interface SetupOptions extends KubeApiOptions, SetupTerms {
   /** Reports what would be done; when that is nothing, proves the policies. */
   readonly check?: boolean;
   /** The identity of the gateway at the API server; a ServiceAccount of its own unless given. */
   readonly gateway?: GatewayIdentity;
-  /** What the keeper of people's namespaces may do; the strictest unless given. */
-  readonly tenants?: TenantTerms;
   /** Names of ordinary nodes that are about to register. The gateway reserves those that do not. */
   readonly ordinaryNames?: readonly string[];
   /** Names under which no node may register: servers without a Node, nodes that are switched off. */
@@ -126,7 +123,7 @@ async function planSteps(
 ): Promise<SetupStep[]> {
   const { gateway = { kind: 'service-account' } } = options;
   const isPolicy = ({ kind }: KubernetesObject) => kind?.startsWith('ValidatingAdmissionPolicy') ?? false;
-  const wanted = setupObjects(gateway, options.tenants).filter((object) => hasPolicies || !isPolicy(object));
+  const wanted = setupObjects(gateway, options).filter((object) => hasPolicies || !isPolicy(object));
   const isHome = ({ kind }: KubernetesObject) => kind === 'Namespace';
   const steps: SetupStep[] = [];
   for (const object of wanted.filter(isHome)) steps.push(...(await planObject(context, object)));

@@ -190,6 +190,10 @@ export const GatewayConfig = z.strictObject({
     })
     .prefault({}),
   tenants: TenantsConfig.prefault({}),
+  stakedNodes: z.boolean().default(false).meta({
+    description:
+      'show the workers as StakedNodes in the cluster (`kubectl get sn`); `gateway setup` defines them',
+  }),
   attestation: AttestationConfig.prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:

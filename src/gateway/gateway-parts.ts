@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
-import type { ChainReader, ChangeFollower, KubernetesPort, TenantKeeper, VouchTable } from '#domain';
+import type {
+  ChainReader,
+  ChangeFollower,
+  KubernetesPort,
+  StakedNodeBoard,
+  TenantKeeper,
+  VouchTable,
+} from '#domain';
 import { type Admission, createAdmission } from './admission.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
@@ -57,6 +64,8 @@ export interface GatewayOptions {
   readonly authorizerProgram?: AuthorizerProgram;
   /** Makes the namespaces of people; without it nobody gets one. */
   readonly tenants?: (Pick<TenantDeskOptions, 'roleOf'> & { readonly keeper: TenantKeeper }) | undefined;
+  /** Where the workers are shown as StakedNodes; without it they are not. */
+  readonly stakedNodes?: StakedNodeBoard | undefined;
   /** Takes proofs that anybody brings; without it there is no such route. */
   readonly takeProof?: ProofTaker;
   /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */

@@ -24,6 +24,7 @@ import { createPublicApi } from './public-api.ts';
 import type { PublicServer } from './public-server.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
+import { createStakedNodeProjection } from './staked-node-projection.ts';
 import { checkCluster, checkEntry, checkTokenReview } from './start-checks.ts';
 import { createTenantDesk } from './tenant-desk.ts';
 import { createTenantRounds } from './tenant-rounds.ts';
@@ -152,11 +153,19 @@ interface End {
 function runLoops({ options, life, records, deciders, authorizer, claims, stop }: Start): End {
   const { clock, log } = options;
   const { facts, reconciler } = deciders;
+  const board = options.stakedNodes;
+  const shown = board && createStakedNodeProjection({ board, ...records, facts, clock, log });
   const loops = [
     facts.follow(
       {
-        changed: (nodeId) => reconciler.enqueue(nodeId),
-        allChanged: () => reconciler.enqueueAll(),
+        changed: (nodeId) => {
+          reconciler.enqueue(nodeId);
+          shown?.changed(nodeId);
+        },
+        allChanged: () => {
+          reconciler.enqueueAll();
+          shown?.allChanged();
+        },
       },
       stop.signal,
     ),
@@ -169,6 +178,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
     ...(options.probe ? [options.probe.run(stop.signal)] : []),
+    ...(shown ? [shown.run(stop.signal)] : []),
     ...(options.tenants ? [tenantRounds(options, options.tenants, records).run(stop.signal)] : []),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
