@@ -37,13 +37,14 @@ const schema = object({
       x_kubernetes_list_type: 'map',
       x_kubernetes_list_map_keys: ['type'],
       items: {
-        ...object({
+        type: 'object',
+        properties: {
           type: text,
           status: { type: 'string', _enum: ['True', 'False', 'Unknown'] },
           reason: text,
           message: text,
           lastTransitionTime: { type: 'string', format: 'date-time' },
-        }),
+        },
         required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
       },
     },
@@ -51,7 +52,7 @@ const schema = object({
 });
 
 /** `kubectl get sn`. Complete, as the API server writes it back, so that `setup` sees no difference. */
-export function stakedNodeDefinition(): V1CustomResourceDefinition {
+function stakedNodeDefinition(): V1CustomResourceDefinition {
   const column = (name: string, type: string, jsonPath: string) => ({ name, type, jsonPath });
   return {
     apiVersion: 'apiextensions.k8s.io/v1',

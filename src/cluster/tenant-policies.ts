@@ -55,7 +55,7 @@ const byOthers = [
 ];
 
 /** An external address, or a port of every node, takes traffic that is meant for others (CVE-2020-8554). */
-export function tenantServicesPolicy(): PolicyPair {
+function tenantServicesPolicy(): PolicyPair {
   const type = (object: string) => `(has(${object}.spec.type) ? ${object}.spec.type : 'ClusterIP')`;
   const addresses = (object: string) => `(has(${object}.spec.externalIPs) ? ${object}.spec.externalIPs : [])`;
   return pair('k3s-daas-tenant-services', {
@@ -75,7 +75,7 @@ export function tenantServicesPolicy(): PolicyPair {
 }
 
 /** Network policies add up: one that opens the namespace would undo those of the keeper. */
-export function tenantNetworksPolicy(): PolicyPair {
+function tenantNetworksPolicy(): PolicyPair {
   const within = (member: string, peers: string) =>
     `(!has(object.spec.${member}) || object.spec.${member}.all(r, has(r.${peers}) && size(r.${peers}) > 0 && r.${peers}.all(p, has(p.podSelector) && !has(p.namespaceSelector) && !has(p.ipBlock))))`;
   return pair('k3s-daas-tenant-networks', {
@@ -94,7 +94,7 @@ const isOthers = (object: string) =>
   `(${object} == null || !has(${object}.metadata.name) || !${object}.metadata.name.startsWith('${OURS}'))`;
 
 /** What the keeper has made: its owner could take off their own limits. */
-export function tenantLimitsPolicy(): PolicyPair {
+function tenantLimitsPolicy(): PolicyPair {
   const operations = ['CREATE', 'UPDATE', 'DELETE'];
   return pair('k3s-daas-tenant-limits', {
     ...inTenants(
@@ -126,7 +126,7 @@ function podsOf(placement: 'own' | 'staked') {
 }
 
 /** Pods of people run on staked nodes, where the operator wants it so: never on a server, nor where no taint keeps them off. */
-export function placementPolicy(): PolicyPair {
+function placementPolicy(): PolicyPair {
   return pair('k3s-daas-tenant-placement', {
     ...podsOf('staked'),
     validations: [
@@ -140,7 +140,7 @@ export function placementPolicy(): PolicyPair {
 }
 
 /** With `placement: own` they run on the staked nodes of their own wallet. */
-export function ownPlacementPolicy(): PolicyPair {
+function ownPlacementPolicy(): PolicyPair {
   return pair('k3s-daas-tenant-own-placement', {
     ...podsOf('own'),
     validations: [
