@@ -73,7 +73,9 @@ test.skipIf(!isRoot)(
     const answers = await refusals;
     expect(events(back, 'registration.failed')).toEqual([]);
     expect(events(back, 'host.ended')).toEqual([]);
-    expect(new Set(answers)).toEqual(new Set([409, 429]));
+    // 0: the connection was cut, by the limit on strangers or because the thief came too early.
+    expect([...new Set(answers)].filter((status) => ![0, 409, 429].includes(status))).toEqual([]);
+    expect(answers).toContain(409);
     await back.stop();
   },
 );

@@ -888,6 +888,15 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack:
+          'stakes under a node’s name in a cluster of their own, of the same package, and brings the proof',
+        defence: 'proofs of another cluster are not kept, and none is shown for a node of ours',
+        tests: [
+          'a proof of another cluster of the same package is not kept: it would crowd out the own ones',
+          'shows the newest stake of a node in this cluster, whatever a stranger has staked under its name in another',
+        ],
+      },
+      {
         attack: 'strangers keep the gateway busy with proofs',
         defence: 'two verifications a second for all together, before a body is read',
         tests: ['one address, and all together, may cost so many verifications; a body is not read before'],

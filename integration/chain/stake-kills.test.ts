@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ChainWorld, SUI, startChainWorld } from './chain-world.ts';
 import { ACTS, type ActName, carryOutNamed, diesAtStep, MOMENTS, TOP_UP_MIST } from './mortal.ts';
 import { lifeOf } from './mortal-life.ts';
+import { sentBy, tokensOf } from './sent-by.ts';
 
 const DAY_MS = 86_400_000;
 const stakeMist = 2n * SUI;
@@ -23,30 +24,6 @@ const nextNode = () => {
 };
 
 type Wallet = Awaited<ReturnType<ChainWorld['wallet']>>;
-
-/** What a wallet has sent, and what that took in gas. */
-async function sentBy({ address }: Wallet): Promise<{ count: number; gasMist: bigint }> {
-  const { transactions } = await world.client.endpoints.read('the transactions', (client, signal) =>
-    client.core.listTransactions({ filter: { sender: address }, include: { effects: true }, signal }),
-  );
-  let gasMist = 0n;
-  for (const result of transactions) {
-    const { gasUsed } = (result.Transaction ?? result.FailedTransaction).effects;
-    gasMist += BigInt(gasUsed.computationCost) + BigInt(gasUsed.storageCost) - BigInt(gasUsed.storageRebate);
-  }
-  return { count: transactions.length, gasMist };
-}
-
-async function tokensOf({ address }: Wallet): Promise<number> {
-  const { objects } = await world.client.endpoints.read('the tokens', (client, signal) =>
-    client.core.listOwnedObjects({
-      owner: address,
-      type: `${world.deployment.packageId}::k8s_gateway::SealToken`,
-      signal,
-    }),
-  );
-  return objects.length;
-}
 
 /** A stake with its token, ready for the act. */
 async function readyFor(act: ActName): Promise<{ wallet: Wallet; nodeId: string; recordId: string }> {
@@ -111,8 +88,8 @@ test.each(deaths)('kill -9 during the %s, %s: it happens once', async (act, mome
   expect(await lifeOf(plan)).toBe(0);
   const { record, tokens, lockedMist, transactions } = LEFT[act];
   expect((await world.client.records([recordId])).get(recordId)).toMatchObject(record);
-  expect(await tokensOf(wallet)).toBe(tokens);
-  const { count, gasMist } = await sentBy(wallet);
+  expect(await tokensOf(world, wallet.address)).toBe(tokens);
+  const { count, gasMist } = await sentBy(world, wallet.address);
   expect(count).toBe(transactions);
   expect(await world.balance(wallet.address)).toBe(100n * SUI - lockedMist - gasMist);
 });
@@ -128,11 +105,11 @@ test('a whole life that dies again and again, at any call or write, ends with it
     const died = await liveUntil(step, life);
     await liveUntil(Number.POSITIVE_INFINITY, life);
     lives += 1;
-    const { count, gasMist } = await sentBy(wallet);
+    const { count, gasMist } = await sentBy(world, wallet.address);
     expect({
       step,
       count,
-      tokens: await tokensOf(wallet),
+      tokens: await tokensOf(world, wallet.address),
       left: await world.balance(wallet.address),
     }).toEqual({ step, count: 5, tokens: 0, left: 100n * SUI - gasMist });
     if (!died) break;

@@ -4,6 +4,7 @@ import { createChainClient, defaultSettings, operations, stakesOf } from '#chain
 import { recordsIn } from '../../src/cli/stake-session.ts';
 import { SUI } from './chain-world.ts';
 import { anotherCluster, holderKey, staked, world } from './open-chain.ts';
+import { sentBy, tokensOf } from './sent-by.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -67,14 +68,7 @@ test('a whole life: the balance is what it was, minus the gas, to the MIST', asy
   await expect(chain.withdraw({ recordId })).rejects.toMatchObject({ code: 'DAAS_STAKE_NOT_UNBONDING' });
   await done(chain.requestUnstake({ recordId }));
   expect(await world.client.liveRecordOf(nodeId)).toBeUndefined();
-  const owned = await world.client.endpoints.read('the tokens', (client, signal) =>
-    client.core.listOwnedObjects({
-      owner: wallet.address,
-      type: `${world.deployment.packageId}::k8s_gateway::SealToken`,
-      signal,
-    }),
-  );
-  expect(owned.objects).toEqual([]);
+  expect(await tokensOf(world, wallet.address)).toBe(0);
   const { unlockAtMs } = await recordOf(recordId);
   await expect(chain.withdraw({ recordId })).rejects.toMatchObject({
     code: 'DAAS_STAKE_LOCKED',
@@ -84,8 +78,8 @@ test('a whole life: the balance is what it was, minus the gas, to the MIST', asy
   world.devnet.advanceClock(8 * DAY_MS);
   await done(chain.withdraw({ recordId }));
   expect(await recordOf(recordId)).toMatchObject({ status: 'withdrawn', stakeMist: 0n });
-  let gasMist = 0n;
-  for (const digest of digests) gasMist += await gasOf(digest);
+  const { count, gasMist } = await sentBy(world, wallet.address);
+  expect(count).toBe(new Set(digests).size);
   expect(await world.balance(wallet.address)).toBe(100n * SUI - gasMist);
 });
 
@@ -124,15 +118,8 @@ test('a year: 20 rotations, new parameters, a top-up, and out: start minus gas, 
   await chain.requestUnstake({ recordId });
   world.devnet.advanceClock(7 * DAY_MS);
   await chain.withdraw({ recordId });
-  const { transactions } = await client.endpoints.read('the transactions', (sui, signal) =>
-    sui.core.listTransactions({ filter: { sender: wallet.address }, include: { effects: true }, signal }),
-  );
-  expect(transactions).toHaveLength(24);
-  const gasMist = transactions.reduce((sum, result) => {
-    const { gasUsed } = (result.Transaction ?? result.FailedTransaction).effects;
-    const { computationCost, storageCost, storageRebate } = gasUsed;
-    return sum + BigInt(computationCost) + BigInt(storageCost) - BigInt(storageRebate);
-  }, 0n);
+  const { count, gasMist } = await sentBy({ client }, wallet.address);
+  expect(count).toBe(24);
   expect(await world.balance(wallet.address)).toBe(100n * SUI - gasMist);
 });
 
@@ -200,12 +187,3 @@ test('a full node that lists no events shows the stakes with a token, and those 
   await chain.createWorkerSealToken({ recordId, holderKey: holderKey() });
   expect(await shown()).toEqual({ ids: [recordId], isComplete: false });
 });
-
-async function gasOf(digest: string): Promise<bigint> {
-  const { Transaction } = await world.client.endpoints.read('a transaction', (client, signal) =>
-    client.core.getTransaction({ digest, include: { effects: true }, signal }),
-  );
-  const used = Transaction?.effects.gasUsed;
-  if (!used) throw new Error(`no effects of ${digest}`);
-  return BigInt(used.computationCost) + BigInt(used.storageCost) - BigInt(used.storageRebate);
-}

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GenericContainer, type StartedNetwork, type StartedTestContainer, Wait } from 'testcontainers';
 import type { Lifetime } from '#base';
@@ -10,11 +10,10 @@ import { STANDIN } from './container-settings.ts';
 /** In the container of a worker and a server: its Node runs the stand-ins. */
 export const NODE = `/usr/local/lib/k3s-daas/node_modules/node-linux-${process.arch}/bin/node`;
 
-/** What keeps the Kubernetes API: the stand-in, a real kube-apiserver with etcd, or a real `k3s server`. */
+/** What keeps the Kubernetes API: the stand-in, or a real kube-apiserver with etcd. */
 export type ApiServer =
   | { readonly kind: 'standin' }
-  | { readonly kind: 'kube'; readonly binaries: ControlPlaneBinaries }
-  | { readonly kind: 'k3s'; readonly binary: string };
+  | { readonly kind: 'kube'; readonly binaries: ControlPlaneBinaries };
 
 export interface Running {
   readonly container: StartedTestContainer;
@@ -55,10 +54,6 @@ export async function startServer(
     .start();
   life.defer('the k3s server', async () => void (await container.stop()));
   const url = `https://${container.getIpAddress(network.getName())}:6443`;
-  if (api.kind === 'k3s') {
-    const written = await readFile(kubeconfig, 'utf8');
-    await writeFile(kubeconfig, written.replace('https://127.0.0.1:6443', url));
-  }
   return { container, url, kubeconfig, caFile };
 }
 
@@ -83,25 +78,10 @@ function serverOf(api: ApiServer, data: string): ServerProgram {
     const flags = `--data-dir ${data} --bind-address "$address" --node-grace-ms 8000`;
     return { ...files, line: `${node} ${main} server ${flags}`, mounts: [] };
   }
-  if (api.kind === 'kube') {
-    const { etcd, apiServer, controllerManager } = api.binaries;
-    const main = join(projectRoot, 'integration', 'containers', 'kube-server.ts');
-    const programs = `--etcd ${etcd} --api-server ${apiServer} --controller-manager ${controllerManager}`;
-    const line = `${node} ${main} --data-dir ${data} --bind-address "$address" ${programs}`;
-    return {
-      ...files,
-      line,
-      mounts: Object.values(api.binaries).filter((path) => !path.startsWith(projectRoot)),
-    };
-  }
-  // No Node of its own, and nothing that needs an image.
-  const disabled = '--disable-agent --disable=coredns,local-storage,metrics-server,servicelb,traefik';
-  const others = '--disable-helm-controller --disable-network-policy --flannel-backend=host-gw';
-  const grace = '--kube-controller-manager-arg=node-monitor-grace-period=8s';
-  const place = `--data-dir ${data} --write-kubeconfig ${files.kubeconfig} --node-ip "$address"`;
-  return {
-    ...files,
-    line: `mkdir -p ${join(data, 'server', 'cred')}; exec ${api.binary} server ${disabled} ${others} ${grace} ${place}`,
-    mounts: [api.binary],
-  };
+  const { etcd, apiServer, controllerManager } = api.binaries;
+  const main = join(projectRoot, 'integration', 'containers', 'kube-server.ts');
+  const programs = `--etcd ${etcd} --api-server ${apiServer} --controller-manager ${controllerManager}`;
+  const line = `${node} ${main} --data-dir ${data} --bind-address "$address" ${programs}`;
+  const mounts = Object.values(api.binaries).filter((path) => !path.startsWith(projectRoot));
+  return { ...files, line, mounts };
 }

@@ -10,7 +10,6 @@ const engine = inject('engine');
 const API = {
   standin: 'all of k3s is a stand-in',
   kube: 'the API server is a real kube-apiserver with etcd, k3s’ supervisor and agents are stand-ins',
-  k3s: 'the server is a real k3s, the agents are stand-ins',
 };
 const name = engine.kind === 'found' ? `real images; ${API[engine.api.kind]}` : engine.reason;
 

@@ -52,10 +52,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   return engine.stop;
 }
 
-/** The most real that is there: `K3S_BIN`, a kube-apiserver (docs/testing.md), or else the stand-in. */
+/** A real kube-apiserver (docs/testing.md), or else the stand-in. */
 async function findApiServer(): Promise<ApiServer> {
-  const binary = process.env.K3S_BIN;
-  if (binary) return { kind: 'k3s', binary };
   const found = await findBinaries((line) => process.stderr.write(`${line}\n`));
   return found.kind === 'found' ? { kind: 'kube', binaries: found.binaries } : { kind: 'standin' };
 }

@@ -46,6 +46,17 @@ export async function podProcessesOf(machine: Pick<RealMachine, 'mountNamespace'
   return found;
 }
 
+/** Ends everything that runs on a machine, its pods too; the machine itself stays. */
+export async function killAll(machine: RealMachine): Promise<void> {
+  const own = (await processesOf(machine)).filter(({ commandLine }) => commandLine[0] !== 'sleep');
+  for (const { pid } of [...(await podProcessesOf(machine)), ...own])
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has ended with another one.
+    }
+}
+
 /** Whether exactly this process still runs; one that nobody has waited for yet has ended. */
 export async function isRunning({ pid, startTicks }: SeenProcess): Promise<boolean> {
   return (await lookAt(pid))?.startTicks === startTicks;

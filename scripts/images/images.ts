@@ -9,7 +9,7 @@ import { stageProgram } from '../release/tarball.ts';
 
 /** A Docker engine, by its command. */
 export interface Docker {
-  /** Runs the command, for ten minutes at most; what it wrote to standard output. */
+  /** Runs the command, for twenty minutes at most; what it wrote to standard output. */
   readonly run: (...args: readonly string[]) => string;
   /** The command as a shell has it. */
   readonly command: readonly [string, ...string[]];
@@ -21,7 +21,7 @@ export function docker(host = process.env.DOCKER_HOST): Docker {
   const [program, ...first] = command;
   return {
     command,
-    run: (...args) => outputOf(program, [...first, ...args], { withinMs: 10 * MINUTE_MS }),
+    run: (...args) => outputOf(program, [...first, ...args], { withinMs: 20 * MINUTE_MS }),
   };
 }
 

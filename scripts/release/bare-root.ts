@@ -115,7 +115,7 @@ export function inBareRoot(directory: string, release: string, script: string): 
     const namespaces = ['--mount', '--pid', '--fork', '--uts', '--ipc', '--net', '--kill-child=KILL'];
     const program = join(import.meta.dirname, 'bare-root.sh');
     const args = [...namespaces, program, directory, work, release, script];
-    return outcomeOfChild('unshare', args, { withinMs: 2 * MINUTE_MS });
+    return outcomeOfChild('unshare', args, { withinMs: 10 * MINUTE_MS });
   } finally {
     rmdirSync(work);
   }

@@ -48,7 +48,7 @@ export async function makeExecutable(
     writeFileSync(file, JSON.stringify(configuration));
     const builder = join(node26(process.arch as Architecture), 'bin', 'node');
     // Without a seed V8 writes another code cache each time.
-    outputOf(builder, ['--random-seed=1', '--build-sea', file], { cwd: stage, withinMs: 5 * MINUTE_MS });
+    outputOf(builder, ['--random-seed=1', '--build-sea', file], { cwd: stage, withinMs: 20 * MINUTE_MS });
     return output;
   } finally {
     rmSync(stage, { recursive: true });

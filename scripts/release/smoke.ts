@@ -76,7 +76,7 @@ export function emulatedTest({ file }: Artefact): Smoke {
     ]) {
       const emulated = ['-L', libraries, file, ...args];
       const { exitCode, output } = outcomeOfChild('qemu-aarch64-static', emulated, {
-        withinMs: 2 * MINUTE_MS,
+        withinMs: 10 * MINUTE_MS,
       });
       if (/ENOENT|could not open|cannot open shared/i.test(output))
         return {

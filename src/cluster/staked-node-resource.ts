@@ -17,9 +17,10 @@ const labels = { [MANAGED_BY]: OURS };
 const rbac = 'rbac.authorization.k8s.io';
 
 const text: V1JSONSchemaProps = { type: 'string' };
-const object = (properties: Record<string, V1JSONSchemaProps>): V1JSONSchemaProps => ({
+const object = (properties: Record<string, V1JSONSchemaProps>, required?: string[]): V1JSONSchemaProps => ({
   type: 'object',
   properties,
+  ...(required && { required }),
 });
 
 const schema = object({
@@ -36,17 +37,16 @@ const schema = object({
       type: 'array',
       x_kubernetes_list_type: 'map',
       x_kubernetes_list_map_keys: ['type'],
-      items: {
-        type: 'object',
-        properties: {
+      items: object(
+        {
           type: text,
           status: { type: 'string', _enum: ['True', 'False', 'Unknown'] },
           reason: text,
           message: text,
           lastTransitionTime: { type: 'string', format: 'date-time' },
         },
-        required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
-      },
+        ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
+      ),
     },
   }),
 });
