@@ -194,7 +194,9 @@ describe.skipIf(found.kind === 'missing')('the namespaces of people on a real ku
     const kept = 'is kept by the gateway';
     refused(await owner('DELETE', `${networks}/k3s-daas-deny`), kept);
     refused(await owner('DELETE', networks), kept);
-    refused(await owner('PATCH', `${networks}/k3s-daas-within`, { spec: { egress: [{}] } }, merge), kept);
+    // Nothing but its name forbids this change: of two policies that refuse, either may answer.
+    const note = { metadata: { annotations: { note: 'mine' } } };
+    refused(await owner('PATCH', `${networks}/k3s-daas-within`, note, merge), kept);
     refused(await owner('DELETE', `${bindings}/k3s-daas:*:*:admin`), kept);
     const policy = (name: string, spec: object) => ({
       metadata: { name },
