@@ -123,7 +123,8 @@ test('evicts a node for a slash that its only full node hides, once it pays for 
   await world.slash(recordId, 2n * SUI, 'real');
   const { keyFile } = await world.chain.wallet(5n);
   await restartOnLiar(url, { probe: { mode: 'every', everyMs: 300_000, keyFile } });
-  await world.nodeGone('worker-1');
+  // A probe that brought nothing is sent again after a minute.
+  await world.nodeGone('worker-1', 150_000);
   const nodes = await world.command(
     'gateway',
     'nodes',

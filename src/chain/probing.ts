@@ -189,9 +189,9 @@ async function recall(state: State): Promise<void> {
       wasAsked,
       mist,
     }));
-    const lastAtMs = state.sent.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
-    // A start is a good time for a probe, unless they follow one another.
-    if (lastAtMs > monotonicMs - RETRY_MS) state.endedAtMs = lastAtMs;
+    const last = state.sent.at(-1);
+    // A start is a good time for a probe: what an earlier process has seen of hidden changes is lost with it.
+    if (last) state.endedAtMs = last.atMs - Math.max(0, intervalMs(state) - PAUSE_MS);
   } catch (error) {
     log.error('What was spent on probes cannot be read: none is sent for a day', {
       event: 'chain.probe-failed',
@@ -201,6 +201,9 @@ async function recall(state: State): Promise<void> {
     state.sent = [{ atMs: monotonicMs, wasAsked: false, mist: MOST_MIST_A_DAY }];
   }
 }
+
+/** Between two that nobody asks for; 0: there are none. */
+const intervalMs = ({ schedule }: State) => (schedule.kind === 'every' ? schedule.everyMs : 0);
 
 async function keepSpending(state: State): Promise<void> {
   const { clock } = state;
