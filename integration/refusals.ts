@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SuiGrpcClient } from '@mysten/sui/grpc';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chainClient } from './world/outsider.ts';
 import type { Line, Program } from './world/program.ts';
 import { type Worker, type WorkerOptions, World } from './world/world.ts';
@@ -111,11 +110,8 @@ export const chainOf = (change: Record<string, unknown>) => ({
   config: { chain: { endpoints: [world.chain.url], deployment: world.deploymentFile, ...change } },
 });
 
-export async function directoryOf(name: string): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), `k3s-daas-${name}-`));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  return directory;
-}
+/** It goes with the world: of tests that run at once, none knows when another one has finished. */
+export const directoryOf = (name: string) => mkdtemp(join(world.directory, `${name}-`));
 
 export async function fileOf(name: string, content: string, file = 'wallet.key'): Promise<string> {
   const path = join(await directoryOf(name), file);
