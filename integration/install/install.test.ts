@@ -162,10 +162,14 @@ describe.skipIf(noSystemd !== undefined)(
       expect(refused.exitCode).toBe(78);
       expect(refused.output).toContain('DAAS_INSTALL_STAKE_ACTIVE');
       expect(refused.output).toContain('k3s-daas unstake');
+      const hostPid = await machine.unit(unit, 'MainPID');
       const restoring = follow(/uninstall --restore-k3s/, ' --yes');
-      await until('plain k3s to be back', async () =>
-        (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent') ? true : undefined,
-      );
+      // Its process, not only its unit: a restart before that one would be overtaken by it.
+      await until('plain k3s to be back', async () => {
+        const isPlain = (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent');
+        const pid = await machine.unit(unit, 'MainPID');
+        return isPlain && pid !== hostPid && pid !== '0' ? true : undefined;
+      });
       await giveNameBack(world, machine);
       await expectOk(await restoring);
       await until('its Node to be Ready', async () =>
