@@ -73,9 +73,7 @@ test.skipIf(!isRoot)(
     const answers = await refusals;
     expect(events(back, 'registration.failed')).toEqual([]);
     expect(events(back, 'host.ended')).toEqual([]);
-    // 0: the connection was cut, by the limit on strangers or because the thief came too early.
-    expect([...new Set(answers)].filter((status) => ![0, 409, 429].includes(status))).toEqual([]);
-    expect(answers).toContain(409);
+    expect(new Set(answers)).toEqual(new Set([409, 429]));
     await back.stop();
   },
 );
@@ -88,10 +86,15 @@ async function thieve(
 ): Promise<number[]> {
   const answers: number[] = [];
   for (let sequence = 1; !signal.aborted; sequence += 1) {
-    const { status } = await registerFrom(gateway, thief, machine).catch(() => ({ status: 0 }));
     const beat = { incarnation: 2, sequence, machine };
-    const { status: second } = await heartbeatFrom(gateway, thief, beat).catch(() => ({ status: 0 }));
-    answers.push(status, second);
+    for (const ask of [
+      () => registerFrom(gateway, thief, machine),
+      () => heartbeatFrom(gateway, thief, beat),
+    ]) {
+      // A connection that is cut is no answer: the gateway has limits for strangers, and is busy.
+      const reply = await ask().catch(() => undefined);
+      if (reply) answers.push(reply.status);
+    }
   }
   return answers;
 }

@@ -180,6 +180,22 @@ test('connections of one connector share what was judged', async () => {
   expect(questions(seen)).toBe(2);
 });
 
+test('one who gives up waiting does not end the question of the others', async () => {
+  const held = Promise.withResolvers<void>();
+  const { url } = await serve(
+    gatewayWith((...args) => void held.promise.then(() => reply(200, evidenceReply)(...args))),
+  );
+  await using connection = connectTo(gatewayAt(url), { attestor: attestorOf().attestor });
+  const impatient = new AbortController();
+  const first = connection.challenge(who, impatient.signal);
+  first.catch(() => undefined);
+  const second = connection.challenge(who);
+  impatient.abort(new Error('enough'));
+  await expect(first).rejects.toThrow('enough');
+  held.resolve();
+  await second;
+});
+
 test('without a policy no gateway is asked for evidence', async () => {
   const { url, seen } = await serve(gatewayWith(reply(404, problem('attestation_missing', 404))));
   await using connection = connectTo(gatewayAt(url));

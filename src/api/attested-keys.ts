@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, DaasError } from '#base';
+import { aborted, type Clock, DaasError } from '#base';
 import type { GatewayEntry } from '#domain';
 import { AttestationReply, PATHS } from './wire.ts';
 
@@ -19,13 +19,12 @@ export interface Attestor {
   /** How long a key counts after its evidence was judged. It is asked anew after half of that. */
   readonly maxAgeMs: number;
   /** @throws `DAAS_GATEWAY_NOT_ATTESTED` */
-  readonly judge: (shown: ShownEvidence, signal?: AbortSignal) => Promise<void>;
+  readonly judge: (shown: ShownEvidence) => Promise<void>;
 }
 
 /** One request on a connection of its own, with the key of its peer. */
 export type AskOnce = (
   path: string,
-  signal: AbortSignal | undefined,
 ) => Promise<{ readonly status: number; readonly body: string; readonly spki: Uint8Array | undefined }>;
 
 export interface AttestedKeysOptions {
@@ -56,9 +55,9 @@ export function createAttestedKeys(options: AttestedKeysOptions): AttestedKeys {
   const ageMs = (atMs: number) => clock.monotonicMs() - atMs;
   let renewing: Promise<void> | undefined;
 
-  async function renewOnce(signal: AbortSignal | undefined): Promise<void> {
+  async function renewOnce(): Promise<void> {
     try {
-      const spki = await attestedKey(options, signal);
+      const spki = await attestedKey(options);
       judgedAtMs.set(hex(spki), clock.monotonicMs());
       endOld();
     } catch (error) {
@@ -76,12 +75,12 @@ export function createAttestedKeys(options: AttestedKeysOptions): AttestedKeys {
     if (keys.length > 0) for (const listener of listeners) listener();
   }
 
-  /** Those who ask at once share one. */
+  /** Those who ask at once share one, which ends by its own time-out: one of them that gives up does not end it for the others. */
   function renew(signal?: AbortSignal): Promise<void> {
-    renewing ??= renewOnce(signal).finally(() => {
+    renewing ??= renewOnce().finally(() => {
       renewing = undefined;
     });
-    return renewing;
+    return unlessAborted(renewing, signal);
   }
 
   return {
@@ -106,18 +105,15 @@ export function createAttestedKeys(options: AttestedKeysOptions): AttestedKeys {
 }
 
 /** The key that the gateway holds, once its evidence was judged. */
-async function attestedKey(
-  { gateway, attestor, ask }: AttestedKeysOptions,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
+async function attestedKey({ gateway, attestor, ask }: AttestedKeysOptions): Promise<Uint8Array> {
   const nonce = randomBytes(32);
   const path = `${PATHS.attestation}?nonce=${nonce.toString('base64url')}`;
-  const { status, body, spki } = await ask(path, signal);
+  const { status, body, spki } = await ask(path);
   if (status === 429 || status >= 500) throw unavailable(gateway, status);
   const reply = AttestationReply.safeParse(status === 200 ? json(body) : undefined);
   if (!reply.success || !spki)
     throw notAttested(gateway, status === 404 ? MAKES_NONE : 'its reply is no evidence');
-  await attestor.judge({ gateway, spki, nonce, evidence: reply.data.evidence }, signal);
+  await attestor.judge({ gateway, spki, nonce, evidence: reply.data.evidence });
   return spki;
 }
 
@@ -141,6 +137,11 @@ function unavailable(gateway: GatewayEntry, status: number): DaasError {
     `the gateway ${gateway.id} at ${gateway.url} makes no evidence now (HTTP ${status}): it is asked again`,
     { isRetryable: true, details: { gateway: gateway.id, url: gateway.url, status } },
   );
+}
+
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  await (signal ? Promise.race([work, aborted(signal)]) : work);
+  signal?.throwIfAborted();
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

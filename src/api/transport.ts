@@ -89,7 +89,7 @@ async function sendToAttested(
 /** One request on a connection of its own: until its answer is judged, nothing else is sent. */
 export function asker({ gateway, ca, timeoutMs }: Omit<TransportOptions, 'keys'>): AskOnce {
   const base = baseUrl(gateway);
-  return async (path, signal) => {
+  return async (path) => {
     let spki: Uint8Array | undefined;
     const isAttested = (shown: Uint8Array) => {
       spki = shown;
@@ -97,7 +97,7 @@ export function asker({ gateway, ca, timeoutMs }: Omit<TransportOptions, 'keys'>
     };
     const agent = new PinningAgent({ gateway, ca, timeoutMs, isAttested });
     try {
-      const { status, body } = await send({ method: 'GET', path, signal }, base, agent, timeoutMs);
+      const { status, body } = await send({ method: 'GET', path }, base, agent, timeoutMs);
       return { status, body, spki };
     } finally {
       agent.destroy();

@@ -37,7 +37,7 @@ export async function openAttestor(
     );
   return {
     maxAgeMs: attestation.maxAgeMs,
-    judge: (shown, signal) => judge(tee, { policy, chainId, nowMs: clock.nowMs() }, shown, signal),
+    judge: (shown) => judge(tee, { policy, chainId, nowMs: clock.nowMs() }, shown),
   };
 }
 
@@ -53,14 +53,13 @@ async function judge(
   tee: Tee,
   { policy, chainId, nowMs }: Judging,
   { gateway, spki, nonce, evidence: shown }: ShownEvidence,
-  signal?: AbortSignal,
 ): Promise<void> {
   const evidence = parsed(() => tee.parseEvidence(Buffer.from(JSON.stringify(shown)), gateway.url));
   if (!evidence.isRead) throw notAttested(gateway, evidence.why);
   const reportData = tee.reportDataOf({ spki, gatewayId: gateway.id, chainId, nonce });
   const outcome =
     evidence.value.kind === 'command'
-      ? await tee.runCommand(evidence.value, policy, { nowMs, reportData }, signal)
+      ? await tee.runCommand(evidence.value, policy, { nowMs, reportData })
       : undefined;
   const { accepted, reasons } = tee.judgeGateway(evidence.value, {
     policy,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ConfigurationError, type Log } from '#base';
-import type { RunnableGatewayConfig } from '#gateway';
+import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import {
   type CollateralItem,
   type Evidence,
@@ -22,28 +22,17 @@ export interface GatewayEvidenceOptions {
   readonly log: Log;
 }
 
-/** What `GET /api/v1/attestation` answers with. */
-export interface GatewayEvidence {
-  readonly chainId: string;
-  make(asked: {
-    readonly spki: Uint8Array;
-    readonly gatewayId: string;
-    readonly nonce: Uint8Array;
-    readonly signal: AbortSignal;
-  }): Promise<Readonly<Record<string, unknown>>>;
-}
-
 const TRY_WITHIN_MS = 60_000;
 /** A stand-in's certificates end after three hours: another one is made before. */
 const PROVIDER_LIFE_MS = 3_600_000;
 
 /**
  * Evidence of this machine for the workers that ask; `undefined`: `gateway.attestation.provider` is none.
- * @throws `DAAS_TEE_DEVICE_MISSING` when the provider of the configuration has no device here
+ * @throws `DAAS_TEE_DEVICE_MISSING` when the provider of the configuration has no device here, and what makes the collateral file none
  */
 export async function openGatewayEvidence(
   options: GatewayEvidenceOptions,
-): Promise<GatewayEvidence | undefined> {
+): Promise<GatewayOptions['evidence']> {
   const { config, chainId, log } = options;
   const { provider: name } = config.attestation;
   if (name === 'none') {
@@ -62,6 +51,7 @@ export async function openGatewayEvidence(
       `gateway.attestation.provider is ${name}, and nothing makes such evidence here: ${what}`,
       { details: { device: name } },
     );
+  await collateralOf(config.attestation.collateralFile);
   await tryOut(open(), options);
   return {
     chainId,

@@ -31,12 +31,22 @@ export async function askKubectl(
     ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
   ];
   const { code, stdout, stderr } = await run('kubectl', [...args, '-o', 'json', ...which]);
-  if (code === 0) return membersOf(JSON.parse(stdout));
+  if (code === 0) return membersOf(parsed(stdout, args));
   if (/doesn't have a resource type|\(NotFound\)/.test(stderr)) return undefined;
   const why = stderr.trim().split('\n').at(-1) ?? '';
   throw new DaasError('DAAS_KUBECTL_FAILED', `kubectl ${args.join(' ')} failed: ${why}`, {
     details: { code },
   });
+}
+
+function parsed(stdout: string, args: readonly string[]): unknown {
+  try {
+    return JSON.parse(stdout);
+  } catch (cause) {
+    throw new DaasError('DAAS_KUBECTL_FAILED', `kubectl ${args.join(' ')} printed something else than JSON`, {
+      cause,
+    });
+  }
 }
 
 interface Ended {

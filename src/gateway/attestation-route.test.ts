@@ -3,6 +3,7 @@ import Fastify from 'fastify';
 import { FakeClock } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import { silentLog } from '#base';
+import { type LogRecord, RecordingLog } from '#testing';
 import { type EvidenceDesk, registerAttestationRoute } from './attestation-route.ts';
 import { answerWithProblems } from './http.ts';
 import { createRateLimit } from './rate-limit.ts';
@@ -13,14 +14,16 @@ const { cert } = await testTls();
 
 function open(evidence: EvidenceDesk | undefined) {
   const clock = new FakeClock();
+  const logged: LogRecord[] = [];
+  const log = new RecordingLog(logged);
   const app = Fastify();
   const lines = createRateLimit({ ratePerSecond: 1, burst: 1_000 });
   answerWithProblems(app, { clock, log: silentLog, lines });
   const signal = new AbortController().signal;
-  registerAttestationRoute(app, { evidence, gatewayId: '0xg', cert, clock, log: silentLog, signal });
+  registerAttestationRoute(app, { evidence, gatewayId: '0xg', cert, clock, log, signal });
   const ask = (nonce = NONCE, remoteAddress = '192.0.2.1') =>
     app.inject({ method: 'GET', url: `/api/v1/attestation?nonce=${nonce}`, remoteAddress });
-  return { clock, ask };
+  return { clock, ask, logged };
 }
 
 type Asked = Parameters<EvidenceDesk['make']>[0];
@@ -72,6 +75,22 @@ test('the device is asked one question at a time, and a device that fails tells 
   expect(replies.map(({ statusCode }) => statusCode)).toEqual([200, 503, 200]);
   expect(replies[1]?.json()).toMatchObject({ code: 'attestation_unavailable' });
   expect(replies[1]?.body).not.toContain('sev-guest');
+});
+
+test('while the device fails one line says so, however often strangers ask', async () => {
+  let isFailing = true;
+  const make = async () => {
+    if (isFailing) throw new Error('EIO');
+    return {};
+  };
+  const { ask, logged } = open({ chainId: 'chain', make });
+  for (let count = 0; count < 5; count += 1) await ask();
+  expect(logged).toMatchObject([{ level: 'error', fields: { event: 'gateway.evidence-failed' } }]);
+  isFailing = false;
+  await ask();
+  isFailing = true;
+  await ask();
+  expect(logged).toHaveLength(2);
 });
 
 test('an address has few questions, all together a bounded number, and none of them is made in vain', async () => {

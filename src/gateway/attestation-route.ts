@@ -46,6 +46,7 @@ export function registerAttestationRoute(app: FastifyInstance, options: Attestat
   const ofAddress = createRateLimit({ ratePerSecond: 0.5, burst: 20 });
   const ofAll = createRateLimit({ ratePerSecond: 20, burst: 100 });
   const exclusive = createMutex();
+  let isFailing = false;
 
   app.get(PATHS.attestation, async (request): Promise<AttestationReply> => {
     if (!evidence)
@@ -67,6 +68,7 @@ export function registerAttestationRoute(app: FastifyInstance, options: Attestat
         within.throwIfAborted();
         return evidence.make({ ...asked, signal: within });
       });
+      isFailing = false;
       return {
         gateway_id: gatewayId,
         chain_id: evidence.chainId,
@@ -74,7 +76,13 @@ export function registerAttestationRoute(app: FastifyInstance, options: Attestat
         evidence: { ...made },
       };
     } catch (cause) {
-      log.error('The machine made no evidence', { event: 'gateway.evidence-failed', ...errorFields(cause) });
+      // Anybody may ask: while it fails, one line says so.
+      if (!isFailing)
+        log.error('The machine made no evidence', {
+          event: 'gateway.evidence-failed',
+          ...errorFields(cause),
+        });
+      isFailing = true;
       throw new ApiProblem(
         'attestation_unavailable',
         'the machine of this gateway made no evidence in time',

@@ -8,10 +8,15 @@ class FakeBoard implements StakedNodeBoard {
   readonly nodes = new Map<string, StakedNode>();
   writes = 0;
   isDown = false;
+  /** Called once, while a write is under way. */
+  during: (() => Promise<void>) | undefined;
   list() {
     return this.#answer(() => [...this.nodes.values()]);
   }
-  write(node: StakedNode) {
+  async write(node: StakedNode) {
+    const { during } = this;
+    this.during = undefined;
+    await during?.();
     return this.#answer(() => {
       this.writes += 1;
       this.nodes.set(node.nodeId, node);
@@ -66,6 +71,17 @@ describe('the StakedNodes of a cluster', () => {
         { status: 'False', reason: 'Slashed' },
       ],
     });
+  });
+
+  test('are written again when their worker changes while they are written', async () => {
+    const worker = await world.member('worker-1');
+    board.during = async () => {
+      world.chain.slash(worker.recordId);
+      await world.pass(5_000);
+    };
+    await world.pass(10_000);
+    expect(board.during).toBeUndefined();
+    expect(board.nodes.get('worker-1')?.status.state).toBe('Evicted');
   });
 
   test('that belong to no worker are removed', async () => {

@@ -76,9 +76,10 @@ async function run(context: ProjectionContext, signal: AbortSignal): Promise<voi
 async function tick(context: ProjectionContext, signal: AbortSignal): Promise<void> {
   const written = context.written ?? (await begin(context, signal));
   context.written = written;
-  for (const nodeId of [...context.due].slice(0, mostInTick)) {
-    await writeOne(context, written, nodeId, signal);
+  for (const nodeId of context.due.values().take(mostInTick).toArray()) {
+    // Before it is read: a change meanwhile makes it due again, and after a failure all are.
     context.due.delete(nodeId);
+    await writeOne(context, written, nodeId, signal);
   }
 }
 
