@@ -315,10 +315,10 @@ describe.concurrent('the command line', () => {
 describe('at last, without a gateway', () => {
   test('a gateway that does not answer before the deadline: nothing is staked, exit 75', async () => {
     await world.gateway.stop();
-    await expectRefused(await world.worker('alone', { config: { join: { deadlineMs: 2000 } } }), {
+    await expectRefused(await world.worker('alone', { config: { join: { deadlineMs: 8_000 } } }), {
       exitCode: 75,
       code: 'DAAS_JOIN_DEADLINE',
-      says: () => ['2000 ms', 'join.deadlineMs', world.gatewayUrl],
+      says: () => ['8000 ms', 'join.deadlineMs', world.gatewayUrl],
     });
   });
 });

@@ -157,8 +157,7 @@ describe.skipIf(noSystemd !== undefined)(
       await expectOk(await daas('install', '--keys', 'file', '--yes'));
     });
 
-    // Hangs on an idle machine: the restart after the name was given back overtakes the one of `uninstall`.
-    test.skip('uninstall refuses while the stake is active, and one command brings plain k3s back', async () => {
+    test('uninstall refuses while the stake is active, and one command brings plain k3s back', async () => {
       const refused = await follow(/^k3s-daas uninstall$/, ' --yes');
       expect(refused.exitCode).toBe(78);
       expect(refused.output).toContain('DAAS_INSTALL_STAKE_ACTIVE');
@@ -184,8 +183,7 @@ describe.skipIf(noSystemd !== undefined)(
       expect((await machine.run('ls', '-A', '/var/lib/k3s-daas-install')).output).toBe('');
     });
 
-    // Begins where the one above ends.
-    test.skip('installed again and slashed, the service ends with 77 and systemd leaves it at that', async () => {
+    test('installed again and slashed, the service ends with 77 and systemd leaves it at that', async () => {
       await freeName(world);
       await expectOk(await installed());
       expect(await machine.shims()).toEqual(pods);

@@ -177,7 +177,7 @@ export async function giveNameBack(world: World, machine: SystemdMachine): Promi
     if (code !== 0) throw new Error(`${line}: ${tail}`);
     if (words[1] === 'evict') await world.nodeGone(name);
   }
-  await machine.run('sh', '-ec', documented(/^systemctl restart k3s-agent$/));
+  await machine.run('sh', '-ec', documented(/^systemctl restart k3s-agent$/m));
 }
 
 /** `kubectl delete node …`, without kubectl. */

@@ -44,7 +44,7 @@ function planRestore(facts: MachineFacts, { role }: RemovalRequest): Plan {
     notes: [
       'the stake, if there is one, stays locked',
       'its Node is a staked one as long as the operator has not given the name back (docs/install.md): until then plain k3s waits, and pods run on',
-      `right after the operator has done that, restart ${unitOf(role)}: a kubelet makes its Node when it starts, and the pods of a Node that is gone are kept for 40 seconds`,
+      `right after the operator has done that, remove ${facts.dataDir}/agent/client-kubelet.crt and .key, and restart ${unitOf(role)}: a kubelet makes its Node when it starts, with a certificate of one that is gone it never does, and the pods of such a Node are kept for 40 seconds`,
     ],
   };
 }
