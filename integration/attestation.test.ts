@@ -8,6 +8,7 @@ import {
   STAND_IN_MEASUREMENT,
   writeStandInPolicy,
 } from './world/stand-in-tee.ts';
+import { workerPlugins } from './world/worker-plugins.ts';
 import { type Worker, World } from './world/world.ts';
 
 /**
@@ -35,12 +36,7 @@ afterAll(() => world?.close());
 const worker = (nodeId: string, config: Readonly<Record<string, unknown>>) =>
   world.worker(nodeId, {
     config: {
-      plugins: [
-        { use: 'staking' },
-        { use: 'registration', config: { gatewayUrl: world.gatewayUrl } },
-        { use: 'heartbeat' },
-        { use: 'slashing', config: { intervalMs: 1000 } },
-      ],
+      plugins: workerPlugins(world.gatewayUrl),
       ...config,
     },
   });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
+import { workerPlugins } from './world/worker-plugins.ts';
 import { type Worker, World } from './world/world.ts';
 
 /** Workers of a cluster with two gateways that have a state of their own each, when the one they use is gone. */
@@ -22,12 +23,7 @@ interface Running {
 
 /** Of a worker that prefers the first gateway. */
 async function running(nodeId: string): Promise<Running> {
-  const plugins = [
-    { use: 'staking' },
-    { use: 'registration', config: { gatewayUrl: world.gatewayUrl } },
-    { use: 'heartbeat' },
-    { use: 'slashing', config: { intervalMs: 1000 } },
-  ];
+  const plugins = workerPlugins(world.gatewayUrl);
   const worker = await world.worker(nodeId, { config: { plugins } });
   const host = worker.start();
   await host.event('agent.ready', { withinMs });

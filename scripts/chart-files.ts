@@ -113,6 +113,16 @@ dashboard:
     grafana_dashboard: "1"
 `;
 
+/** Metadata of what Prometheus looks for by labels of the operator’s. */
+const monitored = `metadata:
+  name: ${IMAGE}
+  namespace: "{{ .Release.Namespace }}"
+  labels:
+    app.kubernetes.io/part-of: k3s-daas
+{{- with .Values.monitoring.labels }}
+{{ toYaml . | indent 4 }}
+{{- end }}`;
+
 /**
  * What watches the gateways. The Service has no address of its own: each gateway is asked by itself. Written as text, since YAML has no
  * place for Helm's conditions and lists of labels.
@@ -136,14 +146,7 @@ spec:
 ---
 apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor
-metadata:
-  name: ${IMAGE}
-  namespace: "{{ .Release.Namespace }}"
-  labels:
-    app.kubernetes.io/part-of: k3s-daas
-{{- with .Values.monitoring.labels }}
-{{ toYaml . | indent 4 }}
-{{- end }}
+${monitored}
 spec:
   selector:
     matchLabels:
@@ -154,14 +157,7 @@ spec:
 ---
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
-metadata:
-  name: ${IMAGE}
-  namespace: "{{ .Release.Namespace }}"
-  labels:
-    app.kubernetes.io/part-of: k3s-daas
-{{- with .Values.monitoring.labels }}
-{{ toYaml . | indent 4 }}
-{{- end }}
+${monitored}
 spec:
 {{ .Files.Get "files/rules.yaml" | indent 2 }}
 {{- end }}

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { projectRoot } from '../world/program.ts';
+import { workerPlugins } from '../world/worker-plugins.ts';
 
 /** What the configurations of a test's containers say. */
 
@@ -38,12 +39,7 @@ export const workerSettings = (nodeId: string, acceptTerms: string) => ({
   wallet: { keyFile: '/etc/k3s-daas/wallet.key' },
   stake: { amountMist: String(2n * SUI), acceptTerms },
   health: { host: '127.0.0.1', port: 0 },
-  plugins: [
-    { use: 'staking' },
-    { use: 'registration' },
-    { use: 'heartbeat' },
-    { use: 'slashing', config: { intervalMs: 1000 } },
-  ],
+  plugins: workerPlugins(),
   agent: {
     binary: join(STANDIN, 'agent', 'k3s'),
     args: ['--rootless', '--config=/etc/k3s-daas/k3s.yaml', '--data-dir=/var/lib/k3s'],

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startControlPlane } from '../kube/control-plane.ts';
+import { startFrontOf } from '../kube/plane-front.ts';
 import { kubeconfigText } from '../standin/server/kubeconfig.ts';
-import { startSupervisorFront } from '../standin/server/supervisor-front.ts';
 
 /**
  * A k3s server in a container: the real etcd, kube-apiserver and kube-controller-manager, and in front of them, on one port, the
@@ -25,17 +24,7 @@ const plane = await startControlPlane(
   // A silent Node is noticed after 8 s, as in the stand-in of these tests, and not after 50.
   { controllerFlags: ['--node-monitor-grace-period=8s', '--node-monitor-period=2s'] },
 );
-const front = await startSupervisorFront({
-  apiUrl: plane.url,
-  serverCa: plane.serverCa,
-  clientCa: plane.clientCa,
-  frontProxy: plane.frontProxy,
-  admin: await plane.clientCertificate('system:k3s-supervisor', ['system:masters']),
-  dataDir: plane.directory,
-  staticPassword: randomBytes(16).toString('hex'),
-  host: values['bind-address'],
-  port: 6443,
-});
+const front = await startFrontOf(plane, { host: values['bind-address'], port: 6443 });
 const admin = await plane.clientCertificate('system:admin', ['system:masters']);
 for (const folder of ['cred', 'tls']) await mkdir(join(dataDir, 'server', folder), { recursive: true });
 const files = {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Program } from '../world/program.ts';
 import { OTHER_MEASUREMENT, writeStandInPolicy } from '../world/stand-in-tee.ts';
+import { workerPlugins } from '../world/worker-plugins.ts';
 import type { World } from '../world/world.ts';
 import type { Reporter } from './reporter.ts';
 
@@ -24,12 +25,7 @@ export async function addImpostor(world: World, reporter: Reporter): Promise<Att
     sentence:
       'the chain names another measurement for it than its evidence shows (a stand-in makes it: nothing is proven here)',
   });
-  const plugins = [
-    { use: 'staking' },
-    { use: 'registration', config: { gatewayUrl: impostor.gatewayUrl } },
-    { use: 'heartbeat' },
-    { use: 'slashing' },
-  ];
+  const plugins = workerPlugins(impostor.gatewayUrl);
   const config = { teeMode: 'dev', attestation: { policyFile }, log: { level: 'debug' }, plugins };
   return { config, impostorUrl: impostor.gatewayUrl };
 }

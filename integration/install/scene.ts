@@ -8,6 +8,7 @@ import { makeTarball } from '../../scripts/release/tarball.ts';
 import { blocksOf, wordsOf } from '../docs/pages.ts';
 import { freePort } from '../world/free-port.ts';
 import { projectRoot } from '../world/program.ts';
+import { workerPlugins } from '../world/worker-plugins.ts';
 import { termsOf, type World } from '../world/world.ts';
 import { chainSettings } from '../world/world-parts.ts';
 import { plainAgent } from './plain-agent.ts';
@@ -51,12 +52,7 @@ export async function writeWorkerConfiguration(
     wallet: { keyFile: '/etc/k3s-daas/wallet.key' },
     stake: { amountMist: '2000000000', acceptTerms: await termsOf(world.chain) },
     health: { host: '127.0.0.1', port: 0 },
-    plugins: [
-      { use: 'staking' },
-      { use: 'registration' },
-      { use: 'heartbeat' },
-      { use: 'slashing', config: { intervalMs: 1000 } },
-    ],
+    plugins: workerPlugins(),
   };
   await machine.write('/etc/k3s-daas/k3s-daas.json', JSON.stringify({ ...settings, ...more }));
   return wallet.keyFile;

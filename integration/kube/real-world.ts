@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { startSupervisorFront } from '../standin/server/supervisor-front.ts';
 import type { KubernetesWorld } from '../world/suite-worlds.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts';
+import { startFrontOf } from './plane-front.ts';
 
 /** Starts the control plane that the global setup found. */
 async function startRealPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
@@ -14,15 +13,7 @@ async function startRealPlane(options: ControlPlaneOptions): Promise<ControlPlan
 /** A real control plane, with the stand-in's supervisor in front, as a world that the shared suites can be run against. */
 export async function startRealWorld(options: ControlPlaneOptions = {}): Promise<KubernetesWorld> {
   const plane = await startRealPlane(options);
-  const front = await startSupervisorFront({
-    apiUrl: plane.url,
-    serverCa: plane.serverCa,
-    clientCa: plane.clientCa,
-    frontProxy: plane.frontProxy,
-    admin: await plane.clientCertificate('system:k3s-supervisor', ['system:masters']),
-    dataDir: plane.directory,
-    staticPassword: randomBytes(16).toString('hex'),
-  });
+  const front = await startFrontOf(plane);
   return {
     url: plane.url,
     supervisorUrl: front.url,

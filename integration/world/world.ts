@@ -8,6 +8,7 @@ import { endLeftovers } from './leftovers.ts';
 import { Program, runOnce } from './program.ts';
 import { type SeenMachine, seenBy } from './seen-machine.ts';
 import type { K3s } from './standin-k3s.ts';
+import { workerPlugins } from './worker-plugins.ts';
 import { chainSettings, runGateway, startParts, type WorldOptions, type WorldParts } from './world-parts.ts';
 
 export { SUI } from '../chain/chain-world.ts';
@@ -97,12 +98,7 @@ export class World implements AsyncDisposable {
       wallet: { keyFile: wallet.keyFile },
       stake: { amountMist: stakeMist.toString(), acceptTerms: await termsOf(this.chain) },
       health: { host: '127.0.0.1', port: 0 },
-      plugins: [
-        { use: 'staking' },
-        { use: 'registration' },
-        { use: 'heartbeat' },
-        { use: 'slashing', config: { intervalMs: 1000 } },
-      ],
+      plugins: workerPlugins(),
       ...config,
       agent: {
         binary: machine.binary,

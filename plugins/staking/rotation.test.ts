@@ -3,6 +3,7 @@ import { gatewayErrorCode, SealTokenSource } from 'k3s-daas/plugin';
 import { FakeClock, FakeStakeChain, fakeIdentity, loadPlugin, memoryJournal } from 'k3s-daas/plugin/testing';
 import { describe, expect, test } from 'vitest';
 import staking from './index.ts';
+import { registeredWith } from './registered.fixture.ts';
 import { isRotationDue } from './rotation-due.ts';
 
 const signal = new AbortController().signal;
@@ -32,16 +33,7 @@ async function registered(config: Readonly<Record<string, unknown>> = {}, isRegi
   return { ...services, recordId, tokenId, loaded: first, load, register };
 }
 
-const registration: HostEvents['worker.registered'] = {
-  nodeId,
-  recordId: '',
-  sealTokenId: '',
-  gatewayId: '0xgateway',
-  gatewayUrl: 'https://gateway.example.com:8443',
-  incarnation: 1,
-  heartbeatIntervalMs: 10_000,
-  hasJoinCredential: false,
-};
+const registration: HostEvents['worker.registered'] = registeredWith({ recordId: '', tokenId: '' });
 
 describe('when a rotation is due', () => {
   const token = { issuedEpoch: 0n, expiresAtEpoch: 30n, nodeId };

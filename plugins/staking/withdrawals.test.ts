@@ -2,6 +2,7 @@ import { SealTokenSource } from 'k3s-daas/plugin';
 import { FakeClock, FakeStakeChain, loadPlugin, memoryJournal } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import staking from './index.ts';
+import { registeredWith } from './registered.fixture.ts';
 
 const signal = new AbortController().signal;
 const checkMs = 1_000;
@@ -22,16 +23,7 @@ test('a host that runs on another stake says when an earlier one can be withdraw
   const { clock, chain, services, recordId } = await unbonded();
   await using loaded = await loadPlugin(staking, { config: { ...config, stakeAgain: true }, services });
   const stake = await loaded.provided(SealTokenSource).obtain(() => undefined, signal);
-  loaded.emit('worker.registered', {
-    nodeId: 'worker-1',
-    recordId: stake.recordId,
-    sealTokenId: stake.tokenId,
-    gatewayId: '0xgateway',
-    gatewayUrl: 'https://gateway.example.com:8443',
-    incarnation: 1,
-    heartbeatIntervalMs: 10_000,
-    hasJoinCredential: false,
-  });
+  loaded.emit('worker.registered', registeredWith(stake));
   const told = () => loaded.facts('attention.needed').filter(({ kind }) => kind === 'withdrawable');
   await clock.advance(5 * checkMs);
   expect(told()).toEqual([]);

@@ -2,6 +2,7 @@ import { SealTokenSource } from 'k3s-daas/plugin';
 import { FakeClock, FakeStakeChain, fakeIdentity, loadPlugin, memoryJournal } from 'k3s-daas/plugin/testing';
 import { expect, test } from 'vitest';
 import staking from './index.ts';
+import { registeredWith } from './registered.fixture.ts';
 
 const signal = new AbortController().signal;
 const nodeId = 'worker-1';
@@ -30,16 +31,7 @@ async function bornHost() {
     const source = loaded.provided(SealTokenSource);
     const stake = (await source.find(signal)) ?? (await source.obtain(() => undefined, signal));
     registered = loaded.control.reregistrations.length;
-    loaded.emit('worker.registered', {
-      nodeId,
-      recordId: stake.recordId,
-      sealTokenId: stake.tokenId,
-      gatewayId: '0xgateway',
-      gatewayUrl: 'https://gateway.example.com:8443',
-      incarnation: 1,
-      heartbeatIntervalMs: 10_000,
-      hasJoinCredential: false,
-    });
+    loaded.emit('worker.registered', registeredWith(stake));
     return stake.recordId;
   };
   return {

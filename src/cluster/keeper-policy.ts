@@ -1,5 +1,5 @@
 import { bindableRoles } from './person-roles.ts';
-import { celList, celText, forbid, type PolicyPair, pair } from './policy-pair.ts';
+import { celList, celText, everywhere, forbid, type PolicyPair, pair } from './policy-pair.ts';
 import { LIMITS_NAME, NETWORK_POLICY_NAMES, QUOTA_NAME, ROLE_BINDING_PREFIX } from './tenant-objects.ts';
 import { KEEPER_USER } from './tenant-rights.ts';
 import { atLeast, PLACEMENTS, POD_SECURITY_LEVELS, strictTerms, type TenantTerms } from './tenant-terms.ts';
@@ -76,21 +76,7 @@ export function keeperPolicy(terms: TenantTerms = strictTerms): PolicyPair {
   ];
   const kinds = ['/namespaces', '/events', `${rbac}/rolebindings`, ...names.map(([kind]) => kind)];
   return pair('k3s-daas-tenants', {
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: {},
-      objectSelector: {},
-      resourceRules: [
-        {
-          apiGroups: ['*'],
-          apiVersions: ['*'],
-          operations: ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'],
-          resources: ['*/*'],
-          scope: '*',
-        },
-      ],
-    },
+    ...everywhere(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']),
     matchConditions: [
       { name: 'by-the-keeper', expression: `request.userInfo.username == ${celText(KEEPER_USER)}` },
     ],

@@ -1,4 +1,6 @@
 import type {
+  V1LabelSelector,
+  V1RuleWithOperations,
   V1ValidatingAdmissionPolicy,
   V1ValidatingAdmissionPolicyBinding,
   V1ValidatingAdmissionPolicySpec,
@@ -17,17 +19,28 @@ const managed = { [MANAGED_BY]: OURS };
 type StrictBase = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
 
 /** Matching in full, with the values that the API server would fill in, so that what is read back can be compared. */
-export function strict(resources: string[], operations: string[]): StrictBase {
+export function matching(
+  rules: ReadonlyArray<Omit<V1RuleWithOperations, 'scope'>>,
+  namespaceSelector: V1LabelSelector = {},
+): StrictBase {
   return {
     failurePolicy: 'Fail',
     matchConstraints: {
       matchPolicy: 'Equivalent',
-      namespaceSelector: {},
+      namespaceSelector,
       objectSelector: {},
-      resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations, resources, scope: '*' }],
+      resourceRules: rules.map((rule) => ({ ...rule, scope: '*' })),
     },
   };
 }
+
+/** Of Kubernetes' first group. */
+export const strict = (resources: string[], operations: string[]): StrictBase =>
+  matching([{ apiGroups: [''], apiVersions: ['v1'], operations, resources }]);
+
+/** Every resource of every group. */
+export const everywhere = (operations: string[]): StrictBase =>
+  matching([{ apiGroups: ['*'], apiVersions: ['*'], operations, resources: ['*/*'] }]);
 
 /** No parameter: its informer can die for good, and an old list stays in force (kubernetes#133827). */
 export function pair(name: string, spec: V1ValidatingAdmissionPolicySpec): PolicyPair {

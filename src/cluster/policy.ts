@@ -2,7 +2,7 @@ import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
 import { CERTIFICATES, LISTINGS, NODE_NAMES } from './name-role.ts';
 import { celNamespaceOfName } from './name-shards.ts';
 import { allowed, credentialVariable } from './policy-authority.ts';
-import { byKubelet, celText, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
+import { byKubelet, celText, everywhere, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
 import { BOOTSTRAP_TOKEN_TYPE, NODE_MARK, NODE_PASSWORD_TYPE, STAKED_TAINT } from './words.ts';
 
 /** Head of the refusals for want of a vouch: stable, so that logs can be searched for it. */
@@ -92,21 +92,7 @@ export function nodeWritesPolicy(): PolicyPair {
     isExpression: true,
   });
   return pair('k3s-daas-node-writes', {
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: {},
-      objectSelector: {},
-      resourceRules: [
-        {
-          apiGroups: ['*'],
-          apiVersions: ['*'],
-          operations: ['CREATE', 'UPDATE', 'DELETE'],
-          resources: ['*/*'],
-          scope: '*',
-        },
-      ],
-    },
+    ...everywhere(['CREATE', 'UPDATE', 'DELETE']),
     matchConditions: [
       { name: 'by-a-kubelet', expression: byKubelet },
       {

@@ -6,7 +6,7 @@ import type {
   V1CustomResourceDefinition,
   V1JSONSchemaProps,
 } from '@kubernetes/client-node';
-import { celText, forbid, type PolicyPair, pair } from './policy-pair.ts';
+import { celText, forbid, matching, type PolicyPair, pair } from './policy-pair.ts';
 import { MANAGED_BY, OURS } from './words.ts';
 
 export const STAKED_NODE_GROUP = 'k3s-daas.io';
@@ -118,21 +118,14 @@ export function stakedNodeObjects(gatewaySubjects: RbacV1Subject[]): KubernetesO
 /** What others wrote there would look like the gateway's word. */
 export function stakedNodesPolicy(gatewayUser: string): PolicyPair {
   return pair(NAME, {
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: {},
-      objectSelector: {},
-      resourceRules: [
-        {
-          apiGroups: [STAKED_NODE_GROUP],
-          apiVersions: ['*'],
-          operations: ['CREATE', 'UPDATE', 'DELETE'],
-          resources: [STAKED_NODE_PLURAL, `${STAKED_NODE_PLURAL}/*`],
-          scope: '*',
-        },
-      ],
-    },
+    ...matching([
+      {
+        apiGroups: [STAKED_NODE_GROUP],
+        apiVersions: ['*'],
+        operations: ['CREATE', 'UPDATE', 'DELETE'],
+        resources: [STAKED_NODE_PLURAL, `${STAKED_NODE_PLURAL}/*`],
+      },
+    ]),
     validations: [
       forbid(
         'StakedNodes show what the gateway knows of stakes: the gateway alone writes them',

@@ -1,6 +1,6 @@
-import type { V1RuleWithOperations, V1ValidatingAdmissionPolicySpec } from '@kubernetes/client-node';
+import type { V1RuleWithOperations } from '@kubernetes/client-node';
 import { keeperPolicy } from './keeper-policy.ts';
-import { celText, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
+import { celText, forbid, matching, type PolicyPair, pair, strict } from './policy-pair.ts';
 import { KEEPER_USER } from './tenant-rights.ts';
 import { strictTerms, type TenantTerms } from './tenant-terms.ts';
 import { NODE_OWNER, NODE_TIER, OURS, TENANT_OWNER, TENANT_PLACEMENT } from './words.ts';
@@ -17,27 +17,15 @@ export const tenantPolicies = (terms: TenantTerms = strictTerms): PolicyPair[] =
   tenantLimitsPolicy(),
 ];
 
-type Matching = Pick<V1ValidatingAdmissionPolicySpec, 'failurePolicy' | 'matchConstraints'>;
-
 const rule = (group: string, resources: string[], operations: string[]): V1RuleWithOperations => ({
   apiGroups: [group],
   apiVersions: ['v1'],
   operations,
   resources,
-  scope: '*',
 });
 
-function inTenants(...resourceRules: V1RuleWithOperations[]): Matching {
-  return {
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      matchPolicy: 'Equivalent',
-      namespaceSelector: { matchExpressions: [{ key: TENANT_OWNER, operator: 'Exists' }] },
-      objectSelector: {},
-      resourceRules,
-    },
-  };
-}
+const inTenants = (...rules: V1RuleWithOperations[]) =>
+  matching(rules, { matchExpressions: [{ key: TENANT_OWNER, operator: 'Exists' }] });
 
 /**
  * Everybody but the keeper and who may delete every namespace: administrators, and the controllers that end a namespace. A
