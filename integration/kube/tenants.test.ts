@@ -196,7 +196,7 @@ describe.skipIf(found.kind === 'missing')('the namespaces of people on a real ku
     refused(await owner('DELETE', networks), kept);
     // Nothing but its name forbids this change: of two policies that refuse, either may answer.
     const note = { metadata: { annotations: { note: 'mine' } } };
-    refused(await owner('PATCH', `${networks}/k3s-daas-within`, note, merge), kept);
+    refused(await owner('PATCH', `${networks}/k3s-daas-deny`, note, merge), kept);
     const open = { spec: { egress: [{}] } };
     expect((await owner('PATCH', `${networks}/k3s-daas-within`, open, merge)).status).toBe(403);
     refused(await owner('DELETE', `${bindings}/k3s-daas:*:*:admin`), kept);

@@ -32,8 +32,9 @@ async function createEvent(
   namespace: string,
   { at, reason, message }: { readonly at: Date; readonly reason: string; readonly message: string },
 ): Promise<void> {
+  // Its name is that of the end: a call whose answer was lost is made again, and must not announce it twice.
   const body: CoreV1Event = {
-    metadata: { generateName: 'k3s-daas-', namespace },
+    metadata: { name: `${namespace}.${at.getTime().toString(16)}`, namespace },
     involvedObject: { apiVersion: 'v1', kind: 'Namespace', name: namespace, namespace },
     type: 'Warning',
     source: { component: 'k3s-daas-gateway' },
@@ -43,11 +44,12 @@ async function createEvent(
     reason,
     message,
   };
-  await api.call(
-    `announce the end of ${namespace}`,
-    (given) => api.core.createNamespacedEvent({ namespace, body }, given),
-    { signal },
-  );
+  const what = `announce the end of ${namespace}`;
+  try {
+    await api.call(what, (given) => api.core.createNamespacedEvent({ namespace, body }, given), { signal });
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+  }
 }
 
 /** Not if somebody has logged in since: the version that was read must still be the newest. */
