@@ -17,7 +17,8 @@ let gateway: KnownGateway;
 beforeAll(async () => {
   world = await World.start({ heartbeatIntervalMs, gateway: { limits: { tokenRate: 50, tokenBurst: 200 } } });
   const ca = await readFile(world.gatewayCaFile, 'utf8');
-  gateway = { url: world.gatewayUrl, id: world.gatewayId, ca };
+  // The thief's own address: what the gateway allows an address, the node and its thief would share.
+  gateway = { url: world.gatewayUrl, id: world.gatewayId, ca, localAddress: '127.0.0.9' };
 });
 afterAll(() => world?.close());
 

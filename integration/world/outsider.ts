@@ -27,13 +27,19 @@ export interface HttpAsk {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
+  readonly localAddress?: string | undefined;
 }
 
 /** One HTTPS request on a connection of its own. */
 export function ask(url: string | URL, options: HttpAsk = {}): Promise<HttpAnswer> {
-  const { method = 'GET', headers = {}, body, ca, cert, key } = options;
+  const { method = 'GET', headers = {}, body, ca, cert, key, localAddress } = options;
   return new Promise((resolve, reject) => {
-    const agent = new Agent({ keepAlive: false, ...(ca && { ca }), ...(cert && key && { cert, key }) });
+    const agent = new Agent({
+      keepAlive: false,
+      ...(localAddress && { localAddress }),
+      ...(ca && { ca }),
+      ...(cert && key && { cert, key }),
+    });
     const call = request(new URL(url), { method, headers, agent, timeout: 20_000 }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -206,12 +212,15 @@ export interface KnownGateway {
   readonly url: string;
   readonly id: string;
   readonly ca: string;
+  /** Where the outsider connects from. */
+  readonly localAddress?: string;
 }
 
 export async function challenge(gateway: KnownGateway, { nodeId, wallet }: Stakeholder): Promise<string> {
   const query = new URLSearchParams({ node_id: nodeId, staker: wallet.toSuiAddress() });
   const { status, body, text } = await ask(`${gateway.url}/api/v1/challenge?${query.toString()}`, {
     ca: gateway.ca,
+    localAddress: gateway.localAddress,
   });
   if (status !== 200) throw new Error(`challenge: ${status} ${text}`);
   return body.nonce as string;
@@ -267,6 +276,7 @@ export function post(
   return ask(gateway.url + path, {
     method: 'POST',
     ca: gateway.ca,
+    localAddress: gateway.localAddress,
     body,
     headers: {
       'content-type': 'application/json',
