@@ -24,7 +24,7 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
   beforeAll(async () => {
     if (engine.kind === 'missing') return;
     process.env.DOCKER_HOST = engine.host;
-    world = await ContainerWorld.start(engine.images, life, engine.api);
+    world = await ContainerWorld.start(engine.images, life, { api: engine.api });
   }, 300_000);
   afterAll(() => life.close(), 60_000);
 
@@ -74,7 +74,7 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
     run('rmi', next);
   });
 
-  // Two workers lose the gateway at once, in two ways: what takes time is the time-out of a request.
+  // Three workers lose something at once: what takes time is the time-out of a request.
   test('a worker that is cut off keeps its agent, and its heartbeats go on when the network is back', {
     concurrent: true,
   }, async () => {
@@ -97,6 +97,18 @@ describe.skipIf(engine.kind === 'missing')(`in containers on a Docker network ($
       await goesOn(third);
     });
     await goesOn(second);
+  });
+
+  test(`every packet between worker and API server is dropped (${cuts}): the Node is not Ready, the gateway keeps its member, and afterwards the same agent is Ready`, {
+    concurrent: true,
+    skip: noCuts !== undefined,
+  }, async () => {
+    await world.whileCut(third, world.server, async () => {
+      await world.becomes('worker-3', false);
+      await goesOn(third);
+    });
+    await world.becomes('worker-3', true);
+    await goesOn(third);
   });
 
   describe.skipIf(noCuts !== undefined)(`every packet between two parts is dropped (${cuts})`, () => {
