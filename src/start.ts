@@ -17,5 +17,5 @@ compileInto(
 if (isSea() && basename(process.argv0) === 'kubectl-daas') process.argv.splice(2, 0, 'kubectl');
 const argv = process.argv.slice(2);
 // kubectl waits for it.
-const isDone = argv[0] === 'credential' && (await import('./credential.ts')).runCredential(argv);
+const isDone = argv[0] === 'credential' && (await (await import('./credential.ts')).runCredential(argv));
 if (!isDone) await import('./main.ts');

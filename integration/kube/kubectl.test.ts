@@ -334,7 +334,7 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     };
     const { makeCredential } = await import('../../src/login/credential.ts');
     const credential = JSON.parse(
-      makeCredential({
+      await makeCredential({
         loginFile: file('login.json'),
         execInfo: JSON.stringify(info),
         anyCaller: false,
