@@ -266,6 +266,23 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack:
+          'claims a reserved name with its join credential, and keeps the certificate for after the slash',
+        defence:
+          'no agent runs under a reserved name that has no Node: the authorizer knows no certificate of it',
+        tests: [
+          'the operator’s names are not judged, but for a reserved one without a Node: any join credential gets its certificate',
+          'knows no certificate of a reserved name without a Node, and every one of a Node of the operator’s',
+        ],
+      },
+      {
+        attack:
+          'held a name, and waits for a restart of the gateway to read with the old certificate what the next holder may',
+        defence:
+          'a contested name has no grace after a start: a certificate that nobody has shown counts for nothing',
+        tests: ['a certificate of a contested name counts only when it is vouched for, as at any other time'],
+      },
+      {
         attack: 'waits until the gateway hangs or is dead',
         defence:
           'the authorizer answers from a process of its own; banned names are refused by each server itself while nobody answers',

@@ -4,8 +4,9 @@ import {
   type AuthorizerProgram,
   type CountedDenial,
   createAuthorizer,
+  type NodeAccess,
 } from '#authorizer';
-import { type Clock, errorFields, type Log, systemClock } from '#base';
+import { type Clock, type Log, systemClock } from '#base';
 import { MOST_BANNED_NAMES, type VouchTable } from '#domain';
 import type { Audit } from './audit.ts';
 import {
@@ -18,9 +19,12 @@ import {
 } from './authorizer-files.ts';
 import { nodeAccessOf, obstaclesToEnforcing, rulesOf } from './authorizer-rules.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { isContested } from './contested-names.ts';
+import { createFailureLog } from './failure-log.ts';
 import type { Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
+import type { Worker } from './worker.ts';
 
 export interface AuthorizerFeedOptions {
   readonly config: RunnableGatewayConfig;
@@ -106,7 +110,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
   registry.onWorkerChange((before, after) => changed(feed, (after ?? before)?.nodeId ?? ''));
   return {
     async run(signal) {
-      authorizer.setNodes(registry.workers().map((worker) => nodeAccessOf(worker, options.vouches)));
+      authorizer.setNodes(registry.workers().map((worker) => accessOf(feed, worker)));
       await Promise.all([authorizer.run(signal), lookAround(feed, signal)]);
       feed.refusals.flush({ isLast: true });
     },
@@ -124,18 +128,27 @@ function changed(feed: Feed, nodeId: string): void {
   feed.due.add(nodeId);
 }
 
-function tellDue({ due, registry, vouches, authorizer }: Feed): void {
+function tellDue(feed: Feed): void {
+  const { due, registry, authorizer } = feed;
   const nodeIds = [...due];
   due.clear();
   const workers = nodeIds.flatMap((nodeId) => registry.worker(nodeId) ?? []);
   authorizer.setNodes(
-    workers.map((worker) => nodeAccessOf(worker, vouches)),
+    workers.map((worker) => accessOf(feed, worker)),
     nodeIds.filter((nodeId) => registry.worker(nodeId) === undefined),
   );
 }
 
+function accessOf(feed: Feed, worker: Worker): NodeAccess {
+  return nodeAccessOf(worker, { vouches: feed.vouches, isContested: isContested(feed, worker) });
+}
+
 async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
-  const { clock, log, refusals } = feed;
+  const { clock, refusals } = feed;
+  const failures = createFailureLog(feed, {
+    failed: 'The authorizer could not be told what has changed',
+    worked: 'The authorizer knows again what has changed',
+  });
   while (!signal.aborted) {
     const nowMs = clock.monotonicMs();
     if (feed.isDue || nowMs - feed.lookedAtMs >= lookEveryMs) {
@@ -143,9 +156,10 @@ async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
       feed.lookedAtMs = nowMs;
       try {
         await look(feed);
+        failures.worked();
       } catch (error) {
         feed.isDue = true;
-        log.warn('The authorizer could not be told what has changed', errorFields(error));
+        failures.failed(error);
       }
     }
     refusals.flush();
@@ -156,10 +170,11 @@ async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
 async function look(feed: Feed): Promise<void> {
   const { config, registry, reconciler, authorizer, clock } = feed;
   feed.fingerprints = await serverFingerprints(config.authorizer.serverCertificates);
-  const names = reconciler.names();
+  const [nodes, names] = [reconciler.nodes(), reconciler.names()];
   const isEnforced = await mayEnforce(feed);
   const isSettling = clock.monotonicMs() < feed.settledAtMs;
   const rules = rulesOf(config.authorizer, {
+    nodes,
     names,
     serverFingerprints: feed.fingerprints,
     isEnforced,
