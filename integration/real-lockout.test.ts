@@ -124,7 +124,9 @@ describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', () =>
     });
     programs.push(agent);
     const startedAtMs = performance.now();
-    await world.nodeReady(nodeId, patiently.withinMs);
+    await world.nodeReady(nodeId, patiently.withinMs).catch((cause: unknown) => {
+      throw new Error(`the plain agent ${nodeId} is not Ready:\n${agent.tail(40)}`, { cause });
+    });
     const readyMs = performance.now() - startedAtMs;
     await agent.stop();
     await admin().send('DELETE', `/api/v1/nodes/${nodeId}`);

@@ -215,6 +215,18 @@ describe('a gateway with an authorizer', () => {
     await until(world, async () => (await ask(world, 'deleted')).includes('"allowed":false}'));
   }, 60_000);
 
+  test('a node of the operator’s does not wait for the next pass over all names: the one that is refused is read', async () => {
+    await using world = await start('enforce', new Set(), 'server');
+    world.kubernetes.names.set('server', 'ordinary');
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+    // No pass finds it.
+    const { kubernetes } = world;
+    kubernetes.admittedNames = async () => new Map([['server', 'ordinary']]);
+    await until(world, async () => (await ask(world, 'opened')).includes('k3s-daas/not-vouched opened'));
+    kubernetes.names.set('opened', 'expected');
+    await until(world, async () => (await ask(world, 'opened')).includes('"allowed":false}'));
+  }, 60_000);
+
   test('in observe refuses nothing, and writes down what it would refuse', async () => {
     await using world = await start('observe', new Set());
     await until(world, async () => (await check(world))?.detail === 'observes');

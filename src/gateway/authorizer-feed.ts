@@ -30,7 +30,7 @@ export interface AuthorizerFeedOptions {
   readonly config: RunnableGatewayConfig;
   readonly program: AuthorizerProgram;
   readonly registry: Registry;
-  readonly reconciler: Pick<Reconciler, 'nodes' | 'names'>;
+  readonly reconciler: Pick<Reconciler, 'nodes' | 'names' | 'readName'>;
   readonly vouches: VouchTable | undefined;
   readonly audit: Audit;
   readonly clock: Clock;
@@ -56,6 +56,8 @@ interface Feed extends AuthorizerFeedOptions {
   readonly due: Set<string>;
   /** A kubelet repeats what was refused every few seconds: a line for a kind and hour. */
   readonly refusals: RefusalTally;
+  /** A node that is refused and no worker: the operator may have opened its name a moment ago. */
+  unknownName: string | undefined;
   /** A worker or a ban may have changed since the last look. */
   isDue: boolean;
   lookedAtMs: number;
@@ -99,6 +101,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
       windowMs: noteEveryMs,
       mostKinds: mostNoted,
     }),
+    unknownName: undefined,
     isDue: true,
     lookedAtMs: Number.NEGATIVE_INFINITY,
     obstacles: [],
@@ -170,6 +173,7 @@ async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
 async function look(feed: Feed): Promise<void> {
   const { config, registry, reconciler, authorizer, clock } = feed;
   feed.fingerprints = await serverFingerprints(config.authorizer.serverCertificates);
+  await readUnknownName(feed);
   const [nodes, names] = [reconciler.nodes(), reconciler.names()];
   const isEnforced = await mayEnforce(feed);
   const isSettling = clock.monotonicMs() < feed.settledAtMs;
@@ -189,6 +193,13 @@ async function look(feed: Feed): Promise<void> {
     feed,
     bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs()),
   );
+}
+
+/** One a second at most: who has claimed a thousand names costs the API server no more. */
+async function readUnknownName(feed: Feed): Promise<void> {
+  const { unknownName, reconciler } = feed;
+  feed.unknownName = undefined;
+  if (unknownName !== undefined) await reconciler.readName(unknownName);
 }
 
 async function tellBanned(feed: Feed, banned: readonly string[]): Promise<void> {
@@ -256,11 +267,13 @@ function statusOf({ authorizer, config, obstacles, leftOut }: Feed): { isOk: boo
   return { isOk: true, detail: leftOut === 0 ? state : `${state}; ${leftOutText(leftOut)}` };
 }
 
-function noteDenials(
-  { refusals, log }: Feed,
-  denials: readonly CountedDenial[],
-  mode: AccessRules['mode'],
-): void {
+function noteDenials(feed: Feed, denials: readonly CountedDenial[], mode: AccessRules['mode']): void {
+  const { refusals, log, registry } = feed;
+  const unknown = denials.find(({ code, subject }) => code === 'not-vouched' && isUnknown(registry, subject));
+  if (unknown) {
+    feed.unknownName = unknown.subject;
+    feed.isDue = true;
+  }
   const isEnforced = mode === 'enforce';
   const event = isEnforced ? 'access.refused' : 'access.would_be_refused';
   const message = isEnforced ? 'The authorizer has refused requests' : 'The authorizer would refuse requests';
@@ -268,4 +281,11 @@ function noteDenials(
     const isFirst = refusals.count(event, { reason: code, subject }, { code, subject, count }, count);
     if (isFirst) log.warn(message, { event, reason: code, detail: `${subject}, ${count} times` });
   }
+}
+
+/** Names of Nodes alone: shared identities are refused by their user's name. */
+const NODE_NAME = /^[a-z0-9][a-z0-9.-]{0,252}$/;
+
+function isUnknown(registry: Pick<Registry, 'worker'>, subject: string): boolean {
+  return NODE_NAME.test(subject) && registry.worker(subject) === undefined;
 }

@@ -32,6 +32,8 @@ export interface Reconciler {
   nodes(): ReadonlyMap<string, KubernetesNode> | undefined;
   /** The admitted names as last read; `undefined` before that. */
   names(): ReadonlyMap<string, string> | undefined;
+  /** Reads one of them anew: an administrator may have listed it since. Resolves with its listing. */
+  readName(name: string, signal?: AbortSignal): Promise<string | undefined>;
   /** Takes back what an admission has done so far. The caller holds the node's lock. */
   expireAdmission(worker: Worker, reason: ExpiryReason, signal?: AbortSignal): Promise<void>;
   /** Watches and reconciles until the signal aborts. */
@@ -80,6 +82,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     evict: (nodeId, reason, { lock }) => evictByCommand(context, nodeId, reason, lock),
     nodes: () => context.readings.nodes,
     names: () => context.readings.names,
+    readName: (name, signal) => readName(context, name, signal),
     expireAdmission: (worker, reason, signal) => expireAdmission(context, worker, reason, signal),
     async run(signal) {
       const onChange = (nodeId: string) => enqueue(context, nodeId);
@@ -90,6 +93,17 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
     },
   };
+}
+
+async function readName(
+  { kubernetes, readings }: ReconcilerContext,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const listing = await kubernetes.admittedName(name, signal);
+  // Before the first pass nothing is known of the others.
+  if (listing !== undefined && readings.names) readings.names = new Map(readings.names).set(name, listing);
+  return listing;
 }
 
 /** What the watch knows shows cheaply whether a closer look is worth a question to the API server. */
