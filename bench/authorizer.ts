@@ -52,6 +52,8 @@ if (process.send) process.once('message', serve);
 else await measure();
 
 function serve(start: Start): void {
+  // It lives no longer than what measures it.
+  process.once('disconnect', () => process.exit());
   if (start.kind === 'flood') {
     flood(start);
     return;
