@@ -17,6 +17,8 @@ export interface RealK3sOptions {
   readonly isServerNode?: boolean;
   /** Routes, unless given: the machines share one network, and no kernel module is needed. */
   readonly flannelBackend?: FlannelBackend;
+  /** Further ones of `k3s server`. */
+  readonly serverArgs?: readonly string[];
   /** The gateway runs on the server's machine, as the authorizer needs it: it listens on that machine's loopback. */
   readonly isGatewayOnServer?: boolean;
 }
@@ -55,6 +57,7 @@ async function start(
     images = [],
     isServerNode = false,
     flannelBackend = 'host-gw',
+    serverArgs = [],
     isGatewayOnServer = false,
   }: RealK3sOptions,
   directory: string,
@@ -75,6 +78,7 @@ async function start(
       args: [
         'server',
         ...serverFlags(nodeAddress, flannelBackend),
+        ...serverArgs,
         ...(isServerNode ? [] : ['--disable-agent']),
       ],
       logFile: join(directory, 'k3s-server.log'),
