@@ -283,6 +283,17 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a certificate of a contested name counts only when it is vouched for, as at any other time'],
       },
       {
+        attack:
+          'reports the address of another Node, so that k3s sends it what is meant for that kubelet (exec, logs)',
+        defence:
+          'open with the tunnels of k3s: the audit file names it; none of it where the server connects to kubelets itself (security page)',
+        tests: [
+          'gets what the API server sends to the server’s kubelet: this is open',
+          'gets nothing of it where the server connects to kubelets itself',
+          'writes down a worker that reports the address of another Node, also when it does so for a moment',
+        ],
+      },
+      {
         attack: 'waits until the gateway hangs or is dead',
         defence:
           'the authorizer answers from a process of its own; banned names are refused by each server itself while nobody answers',

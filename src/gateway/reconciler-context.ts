@@ -5,6 +5,8 @@ import { banOf } from './bans.ts';
 import type { FactCache } from './fact-cache.ts';
 import type { Locks } from './locks.ts';
 import { nextLookAtMs, type WorkerView } from './next-step.ts';
+import type { NodeAddresses } from './node-addresses.ts';
+import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import type { Sightings } from './sightings.ts';
 import type { Sweep } from './sweep.ts';
@@ -24,6 +26,9 @@ export interface ReconcilerContext {
   readonly onProposal: 'ignore' | 'quarantine';
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
+  readonly addresses: NodeAddresses;
+  /** A Node can change its address as often as it likes: a line for a Node, address and hour. */
+  readonly sharedAddresses: RefusalTally;
   readonly sweep: Sweep;
   readonly queue: WorkQueue;
 }

@@ -8,14 +8,16 @@ import { runPasses } from './full-pass.ts';
 import type { Locks } from './locks.ts';
 import { expireAdmission } from './membership.ts';
 import { nextStep, type Step } from './next-step.ts';
+import { createNodeAddresses } from './node-addresses.ts';
 import { reconcileWorker } from './reconcile-worker.ts';
 import { type ReconcilerContext, scheduleNextLook, viewOf } from './reconciler-context.ts';
+import { createRefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import { watchNodes } from './seen-nodes.ts';
 import { createSightings } from './sightings.ts';
 import { createSweep } from './sweep.ts';
 import { createWorkQueue } from './work-queue.ts';
-import type { ExpiryReason, Worker } from './worker.ts';
+import { type ExpiryReason, isAdmitted, type Worker } from './worker.ts';
 
 /**
  * Brings the cluster to the state that facts and decisions ask for, driven by levels: facts that changed, Nodes that
@@ -63,6 +65,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     ...options,
     readings: { nodes: undefined, names: undefined, expectedSinceMs: new Map(), isPassDue: true },
     sightings: createSightings(),
+    addresses: createNodeAddresses((name) => isStaked(registry, name)),
+    sharedAddresses: createRefusalTally({
+      audit: options.audit,
+      nowMs: () => clock.nowMs(),
+      windowMs: 3_600_000,
+      mostKinds: 1_000,
+    }),
     sweep: createSweep(
       () => registry.workers(),
       (nodeId) => enqueue(context, nodeId),
@@ -89,10 +98,16 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       try {
         await Promise.all([watchNodes(context, onChange, signal), runPasses(context, fullPassMs, signal)]);
       } finally {
+        context.sharedAddresses.flush({ isLast: true });
         await context.queue.close();
       }
     },
   };
+}
+
+function isStaked(registry: Registry, name: string): boolean {
+  const worker = registry.worker(name);
+  return worker !== undefined && isAdmitted(worker);
 }
 
 async function readName(
