@@ -1728,6 +1728,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'takes the traffic of another’s host by an Ingress that names it, or none',
+        defence: 'a policy: hosts in Ingresses of people have the name of their namespace as a label',
+        tests: ['an owner takes no host of an ingress that is not of their namespace'],
+      },
+      {
         attack: 'takes off the limits of their own namespace, or opens its network, as its admin',
         defence:
           'a policy keeps what the gateway has made, and network policies that lead out; the gateway restores what is missing',
