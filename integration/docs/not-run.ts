@@ -1,5 +1,10 @@
 /** Blocks of commands that no test runs, with the reason that their page gives. Keep it short: readers run these first. */
 export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
+  [
+    'docs/operations.md',
+    "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
+    'audit.test.ts runs the commands',
+  ],
   ['README.md', 'git clone … && cd k3s-daas', 'needs the network; CI runs both commands'],
   ...[
     'apt-get install --yes curl ca-certificates',

@@ -6,7 +6,7 @@ import { chainAccessOf } from './chain-access.ts';
 import { probeOf } from './chain-probe.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { sayTrust } from './chain-trust.ts';
-import { gatewaySection, withGatewayId } from './gateway-config.ts';
+import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
 import {
   GatewayChain,
   GatewayKubernetes,
@@ -17,6 +17,7 @@ import {
 } from './gateway-parts.ts';
 import type { Io } from './io.ts';
 import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
+import { signingKeyIfMade } from './signing-key.ts';
 
 /** systemd and Kubernetes kill later than that. */
 const stopDeadlineMs = 20_000;
@@ -49,6 +50,7 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
     clusterId,
     endpoints: value.chain.endpoints.length,
     isProven: deployment.trust !== undefined,
+    signingKey: await signingKeyIfMade(keyFilesOf(config.tls).signingKeyFile, log),
   });
   await using gateway = await startGateway(options);
   reportStart(gateway, log, { gatewayId: config.gatewayId, clusterId });
