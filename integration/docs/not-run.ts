@@ -1,10 +1,5 @@
 /** Blocks of commands that no test runs, with the reason that their page gives. Keep it short: readers run these first. */
 export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string, reason: string]> = [
-  [
-    'docs/operations.md',
-    "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
-    'audit.test.ts runs the commands',
-  ],
   ['README.md', 'git clone … && cd k3s-daas', 'needs the network; CI runs both commands'],
   ...[
     'apt-get install --yes curl ca-certificates',
@@ -85,6 +80,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'docs/operations.md',
     'k3s-daas gateway setup --server-files --dry-run      # --print shows the files themselves',
     'integration/kube/authorizer.test.ts and integration/real-lockout.test.ts run it on API servers',
+  ],
+  [
+    'docs/operations.md',
+    "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
+    'audit.test.ts runs the commands',
   ],
   [
     'docs/proofs.md',
