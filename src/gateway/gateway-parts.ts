@@ -174,14 +174,14 @@ export async function openRecords(
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, acceptances, known, usage } = records;
-  const { gatewayId, cordonGraceMs, onProposal } = config;
+  const { gatewayId } = config;
   const { isProven = false } = options;
   const sight = createVouchingSight(kubernetes, clock);
   const isVouchingEnforced = () => sight.isEnforced();
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
+  const reconciler = createReconciler({ ...shared, facts, random, config });
   const challenges = createChallenges(gatewayId);
   const clones = new Clones({
     registry,
@@ -222,7 +222,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     acceptances,
     known,
     clock,
-    factsGraceMs: config.factsGraceMs,
+    factsGraceMs: () => config.factsGraceMs,
     lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
     ownLookUps: createRateLimit({ ratePerSecond: config.limits.tokenRate, burst: config.limits.tokenBurst }),
   });

@@ -25,4 +25,6 @@ export {
   NodesReply,
   OPERATOR_PATHS,
 } from './operator-wire.ts';
+export { rehearsed, rehearseStart } from './rehearsal.ts';
+export { differences } from './reload.ts';
 export { WhyReply } from './why-wire.ts';
