@@ -1284,9 +1284,14 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
-        attack: 'replaces the audit file',
-        defence: 'each line carries the hash of the one before, so a new chain shows',
+        attack: 'replaces the audit file, changes or removes lines, or chains it anew',
+        defence:
+          'each line carries the hash of the one before and a keyed hash, checkpoints are signed: `audit verify` names the line',
         tests: [
+          'finds a chain that somebody without the key has made anew',
+          'finds a chain that somebody has signed with another key',
+          'finds that the end is lost, and the gateway says so at its next start',
+          'names the line after which one is lost',
           'is a chain: each line carries the hash of the one before, over restarts',
           'begins a new chain on a file it cannot read, and says so by its number',
         ],

@@ -199,6 +199,10 @@ export const GatewayConfig = z.strictObject({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
   }),
+  drainMs: z.number().int().min(0).max(10_000).default(0).meta({
+    description:
+      'how long it goes on answering after it was asked to stop, with /readyz red and connections closed after their reply',
+  }),
   diskReserveBytes: z
     .number()
     .int()

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
@@ -12,6 +13,7 @@ import type {
 import { type Admission, createAdmission } from './admission.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
+import { createAuditSigner } from './audit-signer.ts';
 import { isShutOut } from './bans.ts';
 import type { ChainProbe } from './chain-probe.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -70,6 +72,8 @@ export interface GatewayOptions {
   readonly takeProof?: ProofTaker;
   /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */
   readonly evidence?: EvidenceDesk | undefined;
+  /** Ed25519, the key that the chain names for this gateway: signs the audit file; without it nothing does. */
+  readonly signingKey?: KeyObject | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -118,7 +122,7 @@ export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
  */
 export async function openRecords(
-  { config, clock, log, version }: GatewayOptions,
+  { config, clock, log, version, signingKey }: GatewayOptions,
   life: Lifetime,
 ): Promise<Records> {
   const { stateDir, diskReserveBytes } = config;
@@ -137,6 +141,15 @@ export async function openRecords(
       maxFileBytes,
       maxFiles,
       onEvent: metrics.decided,
+      signer: signingKey && createAuditSigner(signingKey, config.gatewayId),
+      onLoss: (lines) =>
+        log.error(
+          'The audit file has lost lines at its end: somebody has shortened it, or it is an old copy',
+          {
+            event: 'gateway.audit-shortened',
+            detail: `${lines} lines that a checkpoint covers are not there`,
+          },
+        ),
     }),
   );
   const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
@@ -161,14 +174,14 @@ export async function openRecords(
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, acceptances, known, usage } = records;
-  const { gatewayId, cordonGraceMs, onProposal } = config;
+  const { gatewayId } = config;
   const { isProven = false } = options;
   const sight = createVouchingSight(kubernetes, clock);
   const isVouchingEnforced = () => sight.isEnforced();
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
+  const reconciler = createReconciler({ ...shared, facts, random, config });
   const challenges = createChallenges(gatewayId);
   const clones = new Clones({
     registry,
@@ -209,7 +222,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     acceptances,
     known,
     clock,
-    factsGraceMs: config.factsGraceMs,
+    factsGraceMs: () => config.factsGraceMs,
     lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
     ownLookUps: createRateLimit({ ratePerSecond: config.limits.tokenRate, burst: config.limits.tokenBurst }),
   });
