@@ -264,7 +264,17 @@ export const ROOMS: readonly Room[] = [
     files: 'integration/**',
     holds: 'stand-ins, worlds of real processes, the real API server',
     doors: ALL_DOORS,
-    packages: [SUI, ...X509, ...CHECKS, 'commander', 'jose', 'testcontainers', 'yaml', 'zod'],
+    packages: [
+      SUI,
+      ...X509,
+      ...CHECKS,
+      'commander',
+      'jose',
+      'testcontainers',
+      '@testcontainers/k3s',
+      'yaml',
+      'zod',
+    ],
     reachesUp: true,
   },
   {
