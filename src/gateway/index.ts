@@ -20,4 +20,11 @@ export {
   NodesReply,
   OPERATOR_PATHS,
 } from './operator-wire.ts';
+export {
+  backUpState,
+  openBackup,
+  type StateFigures,
+  type StatePlace,
+  verifyState,
+} from './state-maintenance.ts';
 export { WhyReply } from './why-wire.ts';
