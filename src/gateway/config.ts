@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
 import { ObjectId } from '#seal';
 import { AttestationConfig } from './attestation-config.ts';
+import { StateConfig } from './state-config.ts';
 import { TenantsConfig } from './tenants-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -189,6 +190,7 @@ export const GatewayConfig = z.strictObject({
       }),
     })
     .prefault({}),
+  state: StateConfig.prefault({}),
   tenants: TenantsConfig.prefault({}),
   stakedNodes: z.boolean().default(false).meta({
     description:
