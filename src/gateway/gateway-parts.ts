@@ -36,6 +36,7 @@ import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { createVouchTable } from './vouch-table.ts';
 import { createVouchingSight, type VouchingSight } from './vouching-sight.ts';
+import type { MachineJudge } from './worker-attestation.ts';
 
 export interface GatewayOptions {
   readonly config: RunnableGatewayConfig;
@@ -70,6 +71,8 @@ export interface GatewayOptions {
   readonly takeProof?: ProofTaker;
   /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */
   readonly evidence?: EvidenceDesk | undefined;
+  /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
+  readonly machines?: MachineJudge | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -187,6 +190,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     isVouchingEnforced,
     endpointsAgreed: options.endpointsAgreed,
     probe: options.probe,
+    machines: options.machines,
     clones,
   });
   const verifier = createVerifier({

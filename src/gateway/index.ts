@@ -21,3 +21,4 @@ export {
   OPERATOR_PATHS,
 } from './operator-wire.ts';
 export { WhyReply } from './why-wire.ts';
+export type { MachineJudge, MachineVerdict, ShownMachine } from './worker-attestation.ts';
