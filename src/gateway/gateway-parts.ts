@@ -38,6 +38,7 @@ import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { createVouchTable } from './vouch-table.ts';
 import { createVouchingSight, type VouchingSight } from './vouching-sight.ts';
+import type { MachineJudge } from './worker-attestation.ts';
 
 export interface GatewayOptions {
   readonly config: RunnableGatewayConfig;
@@ -76,6 +77,8 @@ export interface GatewayOptions {
   readonly signingKey?: KeyObject | undefined;
   /** The state, opened; the configuration says which it is unless given. */
   readonly state?: GatewayState | undefined;
+  /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
+  readonly machines?: MachineJudge | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -202,6 +205,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     isVouchingEnforced,
     endpointsAgreed: options.endpointsAgreed,
     probe: options.probe,
+    machines: options.machines,
     clones,
   });
   const verifier = createVerifier({

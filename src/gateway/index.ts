@@ -35,3 +35,4 @@ export {
   verifyState,
 } from './state-maintenance.ts';
 export { WhyReply } from './why-wire.ts';
+export type { MachineJudge, MachineVerdict, ShownMachine } from './worker-attestation.ts';

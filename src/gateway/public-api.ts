@@ -80,6 +80,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       reason: reason ?? null,
       proof_claims: [...MACHINE_CLAIMS],
       kubelet_proof: true,
+      ...evidenceAsked(config),
     };
   });
 
@@ -90,7 +91,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     );
     const body = parseBody(RegisterBody, request, registrant.nodeId);
     const admitted = await admission.admit(
-      { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },
+      {
+        ...registrant,
+        nodePasswordHash: body.node_password_hash,
+        host: body.host,
+        machineEvidence: body.evidence && { evidence: body.evidence, nonce: registrant.nonce },
+      },
       { caller: untilGone(reply.raw), gateway: signal },
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
@@ -141,6 +147,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       },
     });
   return server;
+}
+
+/** Hosts of an earlier version do not know it, and show nothing. */
+function evidenceAsked({ admit }: RunnableGatewayConfig): Pick<ChallengeReply, 'worker_evidence'> {
+  const { mode } = admit.attestation;
+  return mode === 'off' ? {} : { worker_evidence: mode === 'require' ? 'required' : 'taken' };
 }
 
 function registerLeaveRoute({ app, connections }: PublicServer, options: PublicApiOptions): void {
