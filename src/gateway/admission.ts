@@ -25,6 +25,7 @@ import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
 import { boundHolder, isHeldBy } from './name-history.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
+import { examineMachine, type WorkerAttestation } from './worker-attestation.ts';
 
 export interface Admission {
   /** Whether (node id, staker) would be admitted, from memory alone; asked before money is staked. */
@@ -44,7 +45,7 @@ interface AdmissionSignals {
 }
 
 interface AdmissionContext extends AdmissionOptions {
-  readonly rules: AdmissionRules;
+  readonly rules: () => AdmissionRules;
   /** Records that an applicant was banned for. */
   readonly bannedRecords: Set<string>;
   /** Names on their way in: several at once must not take the same last place. */
@@ -61,10 +62,10 @@ interface AdmissionContext extends AdmissionOptions {
 const admissionDeadlineMs = 30_000;
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { admit, limits } = options.config;
+  const { limits } = options.config;
   const context: AdmissionContext = {
     ...options,
-    rules: { ...admit, nodeIdPattern: new RegExp(`^(?:${admit.nodeIdPattern})$`, 'u') },
+    rules: rulesOf(options.config),
     bannedRecords: new Set(),
     entering: new Set(),
     gate: createGate(limits.admissions, limits.admissionsWaiting),
@@ -82,6 +83,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
         });
       return turns.run(applicant.nodeId, () => enter(context, applicant, until), until.reading);
     },
+  };
+}
+
+/** A reload of the configuration replaces `admit`. */
+function rulesOf(config: AdmissionOptions['config']): () => AdmissionRules {
+  let made: { readonly of: unknown; readonly rules: AdmissionRules } | undefined;
+  return () => {
+    const { admit } = config;
+    if (made?.of !== admit)
+      made = {
+        of: admit,
+        rules: { ...admit, nodeIdPattern: new RegExp(`^(?:${admit.nodeIdPattern})$`, 'u') },
+      };
+    return made.rules;
   };
 }
 
@@ -207,6 +222,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
   const stakedAtMs = applicant.facts?.record?.stakedAtMs;
   throwIf(claimProblem(context, { nodeId, worker, stakedAtMs }), nodeId);
+  const attestation = await examineMachine(context, { applicant, worker, recordId });
   const [node, listing] = await inClusterTerms(
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
@@ -214,7 +230,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(await ageProblem(context, { applicant, worker, node, recordId, until }), nodeId);
   if (!(await inClusterTerms(kubernetes.showsCertificates(until.reading))))
     throwIf(boundProblem(context, { staker, holderKey }, nodeId), nodeId);
-  const next = nextWorker(context, { applicant, worker, standing });
+  const next = nextWorker(context, { applicant, worker, standing, attestation });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
 }
 
@@ -247,7 +263,7 @@ function operatorProblem(
   };
   // No more than the gate lets in at once.
   const pending = [...entering].filter(isPending).length;
-  return ruleProblem(rules, { ...subject, places: registry.admittedCount() + pending });
+  return ruleProblem(rules(), { ...subject, places: registry.admittedCount() + pending });
 }
 
 /**
@@ -288,7 +304,13 @@ function nextWorker(
     applicant,
     worker,
     standing,
-  }: { readonly applicant: Applicant; readonly worker: Worker | undefined; readonly standing: Standing },
+    attestation,
+  }: {
+    readonly applicant: Applicant;
+    readonly worker: Worker | undefined;
+    readonly standing: Standing;
+    readonly attestation: WorkerAttestation | undefined;
+  },
 ): Worker {
   const nowMs = clock.nowMs();
   const { recordId, staker } = standing;
@@ -314,6 +336,7 @@ function nextWorker(
     certificates: isSameHolder && worker ? worker.certificates : noCertificates,
     isListingDue: worker !== undefined && (worker.isListingDue || !isSameHolder),
     machine: applicant.machine ?? (worker?.machine && unsaidMachine),
+    attestation,
   };
 }
 
@@ -371,6 +394,7 @@ async function noteRegistered(
     seal_token: worker.tokenId,
     incarnation: worker.incarnation,
     credential: hasCredential,
+    attestation: worker.attestation?.kind,
   });
 }
 
