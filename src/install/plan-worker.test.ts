@@ -5,6 +5,7 @@ import { carryOut } from './carry-out.ts';
 import { describeStep } from './describe.ts';
 import { lookAtMachine } from './facts.ts';
 import { PretendedMachine, plainAgent } from './machine.fixture.ts';
+import { planReturn } from './plan-removal.ts';
 import { planWorker } from './plan-worker.ts';
 import {
   helpOfTests,
