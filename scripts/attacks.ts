@@ -1398,6 +1398,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'the transaction is built anew from what the file says, and its bytes must be the same',
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
+          'signs no file that says another thing than its bytes do',
         ],
       },
       {
