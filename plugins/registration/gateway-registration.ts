@@ -117,6 +117,8 @@ export class GatewayRegistration implements JoinCredentialSource {
       incarnation: registration.incarnation,
       heartbeatIntervalMs: registration.heartbeatIntervalMs,
       hasJoinCredential: registration.join !== undefined,
+      gatewayEvidence: registration.gatewayEvidence,
+      machineEvidence: registration.machineEvidence,
     });
   }
 

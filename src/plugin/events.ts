@@ -87,4 +87,7 @@ export interface WorkerRegistered {
   readonly heartbeatIntervalMs: number;
   /** false: the node is known and running, the agent restarts on the certificates it has. */
   readonly hasJoinCredential: boolean;
+  /** As in `Registration`. */
+  readonly gatewayEvidence?: string | undefined;
+  readonly machineEvidence?: string | undefined;
 }
