@@ -1284,9 +1284,14 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
-        attack: 'replaces the audit file',
-        defence: 'each line carries the hash of the one before, so a new chain shows',
+        attack: 'replaces the audit file, changes or removes lines, or chains it anew',
+        defence:
+          'each line carries the hash of the one before and a keyed hash, checkpoints are signed: `audit verify` names the line',
         tests: [
+          'finds a chain that somebody without the key has made anew',
+          'finds a chain that somebody has signed with another key',
+          'finds that the end is lost, and the gateway says so at its next start',
+          'names the line after which one is lost',
           'is a chain: each line carries the hash of the one before, over restarts',
           'begins a new chain on a file it cannot read, and says so by its number',
         ],
@@ -1322,6 +1327,37 @@ export const ATTACKS: readonly AttackGroup[] = [
           'of many that race for a stale lock exactly one gets it, every time',
           'two programs with one wallet and two journals make one record',
         ],
+      },
+    ],
+  },
+  {
+    by: 'Somebody who can read or write the gateway’s state',
+    attacks: [
+      {
+        attack: 'copies the state file, or a backup',
+        defence: 'every value is sealed; the keys are elsewhere',
+        tests: [
+          'a stolen state file shows nothing without the key',
+          'a state is verified, backed up and restored, and only somebody with the keys reads the backup',
+        ],
+      },
+      {
+        attack: 'puts one record in the place of another, or one of another cluster',
+        defence: 'a value opens only for its record, engine and cluster',
+        tests: [
+          'a swapped record is found at the start',
+          'a record of another cluster does not count, although the same key sealed it',
+        ],
+      },
+      {
+        attack: 'alters or cuts a record, or puts in one that is not sealed',
+        defence: 'authenticated encryption',
+        tests: ['a record that was … is found at the start'],
+      },
+      {
+        attack: 'takes a ban away, or puts a record back to what it was',
+        defence: 'a sealed sum over all records is written with each change',
+        tests: ['a record that was removed, or put back to what it was earlier, is found at the start'],
       },
     ],
   },
@@ -1726,6 +1762,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'an owner opens no port of the nodes and takes no address, whatever they may do in their namespace',
         ],
+      },
+      {
+        attack: 'takes the traffic of another’s host by an Ingress that names it, or none',
+        defence: 'a policy: hosts in Ingresses of people have the name of their namespace as a label',
+        tests: ['an owner takes no host of an ingress that is not of their namespace'],
       },
       {
         attack: 'takes off the limits of their own namespace, or opens its network, as its admin',

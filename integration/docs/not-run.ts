@@ -82,6 +82,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'integration/kube/authorizer.test.ts and integration/real-lockout.test.ts run it on API servers',
   ],
   [
+    'docs/operations.md',
+    "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
+    'audit.test.ts runs the commands',
+  ],
+  [
     'docs/proofs.md',
     'sudo k3s-daas proof show worker-7 --from /var/lib/k3s-daas-gateway/proofs.db > ban.json',
     'needs the state directory of a gateway',

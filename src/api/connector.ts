@@ -327,6 +327,7 @@ function toRegistration(reply: RegisterReply, clock: Clock): Registration {
     nodeId: reply.node_id,
     message: reply.message,
     incarnation: reply.incarnation,
+    requestId: reply.request_id,
     join: reply.join
       ? {
           server: reply.join.server,

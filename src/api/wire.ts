@@ -91,6 +91,8 @@ export const RegisterReply = z.object({
   timestamp: TimeMs,
   message: z.string(),
   incarnation: z.number().int().positive(),
+  /** What the gateway's log and audit file know it by; an older gateway does not say. */
+  request_id: z.string().max(64).optional(),
   /** null: the API server hears the Node's kubelet, the agent goes on with the certificates it has. */
   join: z.object({ server: ServerUrl, token: z.string().min(1), expires_at: TimeMs }).nullable(),
   heartbeat: z.object({ interval_ms: z.number().int().positive() }),

@@ -51,6 +51,9 @@ export interface KnownLogFields {
   /** Of a stake record: `active`, `unbonding`, `slashed`, … */
   readonly status?: string | undefined;
 
+  /** Names of settings. */
+  readonly settings?: readonly string[] | undefined;
+
   // The agent's process.
   readonly pid?: number | undefined;
   readonly exitCode?: number | undefined;

@@ -154,11 +154,13 @@ export async function gatewayOptions(
     clusterId,
     endpoints,
     isProven,
+    signingKey,
   }: {
     readonly config: RunnableGatewayConfig;
     readonly clusterId: string;
     readonly endpoints: number;
     readonly isProven: boolean;
+    readonly signingKey?: GatewayOptions['signingKey'];
   },
 ): Promise<GatewayOptions> {
   return {
@@ -166,6 +168,7 @@ export async function gatewayOptions(
     clusterId,
     endpoints,
     isProven,
+    signingKey,
     // `fork` puts the file before the arguments; the single executable is no file of Node's and takes its own words first.
     authorizerProgram: isSingleExecutable
       ? { file: 'gateway', args: ['authorizer-process'] }

@@ -45,7 +45,7 @@ interface AdmissionSignals {
 }
 
 interface AdmissionContext extends AdmissionOptions {
-  readonly rules: AdmissionRules;
+  readonly rules: () => AdmissionRules;
   /** Records that an applicant was banned for. */
   readonly bannedRecords: Set<string>;
   /** Names on their way in: several at once must not take the same last place. */
@@ -62,10 +62,10 @@ interface AdmissionContext extends AdmissionOptions {
 const admissionDeadlineMs = 30_000;
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { admit, limits } = options.config;
+  const { limits } = options.config;
   const context: AdmissionContext = {
     ...options,
-    rules: { ...admit, nodeIdPattern: new RegExp(`^(?:${admit.nodeIdPattern})$`, 'u') },
+    rules: rulesOf(options.config),
     bannedRecords: new Set(),
     entering: new Set(),
     gate: createGate(limits.admissions, limits.admissionsWaiting),
@@ -83,6 +83,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
         });
       return turns.run(applicant.nodeId, () => enter(context, applicant, until), until.reading);
     },
+  };
+}
+
+/** A reload of the configuration replaces `admit`. */
+function rulesOf(config: AdmissionOptions['config']): () => AdmissionRules {
+  let made: { readonly of: unknown; readonly rules: AdmissionRules } | undefined;
+  return () => {
+    const { admit } = config;
+    if (made?.of !== admit)
+      made = {
+        of: admit,
+        rules: { ...admit, nodeIdPattern: new RegExp(`^(?:${admit.nodeIdPattern})$`, 'u') },
+      };
+    return made.rules;
   };
 }
 
@@ -249,7 +263,7 @@ function operatorProblem(
   };
   // No more than the gate lets in at once.
   const pending = [...entering].filter(isPending).length;
-  return ruleProblem(rules, { ...subject, places: registry.admittedCount() + pending });
+  return ruleProblem(rules(), { ...subject, places: registry.admittedCount() + pending });
 }
 
 /**

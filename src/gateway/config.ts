@@ -3,6 +3,7 @@ import { httpsOriginProblem } from '#base';
 import { EvidenceSettings } from '#infrastructure';
 import { ObjectId } from '#seal';
 import { AdmitAttestationConfig } from './attestation-config.ts';
+import { StateConfig } from './state-config.ts';
 import { TenantsConfig } from './tenants-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -191,6 +192,7 @@ export const GatewayConfig = z.strictObject({
       }),
     })
     .prefault({}),
+  state: StateConfig.prefault({}),
   tenants: TenantsConfig.prefault({}),
   stakedNodes: z.boolean().default(false).meta({
     description:
@@ -200,6 +202,10 @@ export const GatewayConfig = z.strictObject({
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
+  }),
+  drainMs: z.number().int().min(0).max(10_000).default(0).meta({
+    description:
+      'how long it goes on answering after it was asked to stop, with /readyz red and connections closed after their reply',
   }),
   diskReserveBytes: z
     .number()

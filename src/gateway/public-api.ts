@@ -103,11 +103,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     options.usage.registered(admitted.worker.nodeId, proven);
     log.info('Registered a worker', {
       event: 'worker.registered',
+      requestId: request.id,
       nodeId: admitted.worker.nodeId,
       incarnation: admitted.worker.incarnation,
       hasJoinCredential: admitted.join !== undefined,
     });
-    return registerReply(admitted, options);
+    return registerReply(admitted, request.id, options);
   });
 
   app.post(PATHS.heartbeat, async (request): Promise<HeartbeatReply> => {
@@ -130,7 +131,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
 
   registerLeaveRoute(server, options);
   registerProofRoute(app, options);
-  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: options.tls.cert });
+  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
@@ -177,7 +178,11 @@ function untilGone(reply: ServerResponse): AbortSignal {
   return gone.signal;
 }
 
-function registerReply({ worker, join }: Admitted, options: PublicApiOptions): RegisterReply {
+function registerReply(
+  { worker, join }: Admitted,
+  requestId: string,
+  options: PublicApiOptions,
+): RegisterReply {
   const { config, tokenHead, clock } = options;
   return {
     status: 'registered',
@@ -187,6 +192,7 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
       ? 'admitted: join with this credential before it expires'
       : 'known: the cluster hears the kubelet of this node, continue with the certificates it has',
     incarnation: worker.incarnation,
+    request_id: requestId,
     join: join
       ? {
           server: config.server,

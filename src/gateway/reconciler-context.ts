@@ -2,6 +2,7 @@ import type { Clock, Log } from '#base';
 import { isOperatorsName, type KubernetesNode, type KubernetesPort } from '#domain';
 import type { Audit } from './audit.ts';
 import { banOf } from './bans.ts';
+import type { RunnableGatewayConfig } from './config.ts';
 import type { FactCache } from './fact-cache.ts';
 import type { Locks } from './locks.ts';
 import { nextLookAtMs, type WorkerView } from './next-step.ts';
@@ -20,8 +21,8 @@ export interface ReconcilerContext {
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
-  readonly cordonGraceMs: number;
-  readonly onProposal: 'ignore' | 'quarantine';
+  /** A reload replaces its members. */
+  readonly config: Pick<RunnableGatewayConfig, 'cordonGraceMs' | 'onProposal'>;
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
   readonly sweep: Sweep;
@@ -46,7 +47,8 @@ export function viewOf(
   worker: Worker,
   node: KubernetesNode | undefined,
 ): WorkerView {
-  const { registry, facts, clock, readings, cordonGraceMs, onProposal } = context;
+  const { registry, facts, clock, readings } = context;
+  const { cordonGraceMs, onProposal } = context.config;
   const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
   return {
     worker,

@@ -1,6 +1,7 @@
 import type { Clock, Log } from '#base';
 import type { KubernetesNode, KubernetesPort } from '#domain';
 import type { Audit } from './audit.ts';
+import type { RunnableGatewayConfig } from './config.ts';
 import type { EvictionReason } from './decision.ts';
 import { decideEviction } from './eviction.ts';
 import type { FactCache } from './fact-cache.ts';
@@ -48,10 +49,8 @@ export interface ReconcilerOptions {
   /** 0 ≤ x < 1; spreads retries over time. */
   readonly random: () => number;
   readonly log: Log;
-  /** After how long a node is cordoned whose stake is not good, but does not evict it either. */
-  readonly cordonGraceMs: number;
-  /** Whether an open slash proposal keeps new pods from a node. */
-  readonly onProposal: 'ignore' | 'quarantine';
+  /** A reload replaces its members: read them where they are used. */
+  readonly config: Pick<RunnableGatewayConfig, 'cordonGraceMs' | 'onProposal'>;
   readonly fullPassMs?: number;
 }
 

@@ -90,4 +90,6 @@ export interface WorkerRegistered {
   /** As in `Registration`. */
   readonly gatewayEvidence?: string | undefined;
   readonly machineEvidence?: string | undefined;
+  /** What the gateway's log and audit file know the registration by; an older gateway does not say. */
+  readonly requestId?: string | undefined;
 }

@@ -202,6 +202,8 @@ export interface Registration {
   readonly nodeId: string;
   readonly message: string;
   readonly incarnation: number;
+  /** What the gateway's log and audit file know the registration by; an older gateway does not say. */
+  readonly requestId?: string | undefined;
   /** Absent while the API server hears the Node's kubelet: the agent goes on with what it has. */
   readonly join: JoinCredential | undefined;
   readonly heartbeatIntervalMs: number;
