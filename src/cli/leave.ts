@@ -109,7 +109,7 @@ async function lookAt({ config }: LeaveOptions): Promise<Standing> {
   const gateways = (await client.cluster()).gateways.filter(({ isLive }) => isLive);
   const farewell =
     record && token
-      ? await openFarewell(settings.value.stateDir, { nodeId, token, staker: record.staker, gateways })
+      ? await openFarewell(settings, { nodeId, token, staker: record.staker, gateways })
       : undefined;
   const status = await readWorkerStatus(settings);
   const runningPods = status.running ? status.status.runningPods : undefined;
