@@ -1331,6 +1331,37 @@ export const ATTACKS: readonly AttackGroup[] = [
     ],
   },
   {
+    by: 'Somebody who can read or write the gateway’s state',
+    attacks: [
+      {
+        attack: 'copies the state file, or a backup',
+        defence: 'every value is sealed; the keys are elsewhere',
+        tests: [
+          'a stolen state file shows nothing without the key',
+          'a state is verified, backed up and restored, and only somebody with the keys reads the backup',
+        ],
+      },
+      {
+        attack: 'puts one record in the place of another, or one of another cluster',
+        defence: 'a value opens only for its record, engine and cluster',
+        tests: [
+          'a swapped record is found at the start',
+          'a record of another cluster does not count, although the same key sealed it',
+        ],
+      },
+      {
+        attack: 'alters or cuts a record, or puts in one that is not sealed',
+        defence: 'authenticated encryption',
+        tests: ['a record that was … is found at the start'],
+      },
+      {
+        attack: 'takes a ban away, or puts a record back to what it was',
+        defence: 'a sealed sum over all records is written with each change',
+        tests: ['a record that was removed, or put back to what it was earlier, is found at the start'],
+      },
+    ],
+  },
+  {
     by: 'Plugins, configuration, and a crash at the wrong moment',
     attacks: [
       {
@@ -1731,6 +1762,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'an owner opens no port of the nodes and takes no address, whatever they may do in their namespace',
         ],
+      },
+      {
+        attack: 'takes the traffic of another’s host by an Ingress that names it, or none',
+        defence: 'a policy: hosts in Ingresses of people have the name of their namespace as a label',
+        tests: ['an owner takes no host of an ingress that is not of their namespace'],
       },
       {
         attack: 'takes off the limits of their own namespace, or opens its network, as its admin',

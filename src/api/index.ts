@@ -23,3 +23,4 @@ export {
   RegisterBody,
   RegisterReply,
 } from './wire.ts';
+export type { WorkerEvidence, WorkerEvidenceRequest } from './worker-evidence.ts';

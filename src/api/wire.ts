@@ -49,6 +49,8 @@ export const ChallengeReply = z.object({
   proof_claims: z.array(z.string()).optional(),
   /** This gateway takes `kubelet` in a registration: others reject what they do not know. */
   kubelet_proof: z.boolean().optional(),
+  /** This gateway takes `evidence` in a registration, or admits nothing without it: others reject what they do not know. */
+  worker_evidence: z.enum(['taken', 'required']).optional(),
 });
 export type ChallengeReply = z.infer<typeof ChallengeReply>;
 
@@ -66,6 +68,9 @@ const KubeletProof = z.strictObject({
   signature: z.string().regex(/^[A-Za-z0-9_-]{1,1024}$/, 'must be base64url'),
 });
 
+/** An evidence file of this project (docs/attestation.md). */
+const EvidenceFile = z.record(z.string(), z.unknown());
+
 export const RegisterBody = z.strictObject({
   node_id: NodeIdText,
   timestamp: TimeMs,
@@ -75,6 +80,8 @@ export const RegisterBody = z.strictObject({
     .refine(isNodePasswordHash, "must have the form of k3s' node password hash, `$1:<salt>:15:8:1:<key>`"),
   host: HostFacts,
   kubelet: KubeletProof.optional(),
+  /** Of the machine, bound to node key, node id, gateway, chain and nonce. */
+  evidence: EvidenceFile.optional(),
 });
 export type RegisterBody = z.infer<typeof RegisterBody>;
 
@@ -167,7 +174,7 @@ export const AttestationReply = z.object({
   chain_id: z.string().min(1).max(128),
   timestamp: TimeMs,
   /** An evidence file of this project (docs/attestation.md), bound to TLS key, gateway, chain and nonce. */
-  evidence: z.record(z.string(), z.unknown()),
+  evidence: EvidenceFile,
 });
 export type AttestationReply = z.infer<typeof AttestationReply>;
 

@@ -48,6 +48,8 @@ const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
 /** Makes evidence of what the gateway runs. */
 export const GatewayEvidenceDesk: Token<GatewayOptions['evidence']> = token('gateway/evidence');
+/** Judges what workers show of their machines. */
+export const GatewayMachines: Token<GatewayOptions['machines']> = token('gateway/machines');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -112,6 +114,12 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
       const { openGatewayEvidence } = await import('./gateway-evidence.ts');
       const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
       return openGatewayEvidence({ config, chainId: deployment.chainId, nowMs: () => clock.nowMs(), log });
+    })
+    .register(GatewayMachines, async (parts) => {
+      if (config.admit.attestation.mode === 'off') return undefined;
+      const { openMachineJudge } = await import('./gateway-machines.ts');
+      const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
+      return openMachineJudge({ config, chainId: deployment.chainId, clock, log });
     })
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
@@ -178,6 +186,7 @@ export async function gatewayOptions(
     tenants: await parts.open(GatewayTenants),
     stakedNodes: await parts.open(GatewayStakedNodes),
     evidence: await parts.open(GatewayEvidenceDesk),
+    machines: await parts.open(GatewayMachines),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),
   };

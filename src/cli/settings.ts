@@ -6,7 +6,13 @@ import { AgentSettings } from '#agent';
 import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
 import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
-import { type FlagValue, loadSettings, type SettingAlias, type Settings } from '#infrastructure';
+import {
+  EvidenceSettings,
+  type FlagValue,
+  loadSettings,
+  type SettingAlias,
+  type Settings,
+} from '#infrastructure';
 import { chain, DurationMs, MistAmount, ObjectId } from './chain-section.ts';
 import { namedFile, searchPlaces } from './configuration-file.ts';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
@@ -135,6 +141,7 @@ const common = {
         description:
           'how long a gateway counts after its evidence was judged; it is asked anew after half of that',
       }),
+      evidence: EvidenceSettings.prefault({}),
     })
     .prefault({}),
   plugins: Plugins.default([

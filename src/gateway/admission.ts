@@ -25,6 +25,7 @@ import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
 import { boundHolder, isHeldBy } from './name-history.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
+import { examineMachine, type WorkerAttestation } from './worker-attestation.ts';
 
 export interface Admission {
   /** Whether (node id, staker) would be admitted, from memory alone; asked before money is staked. */
@@ -221,6 +222,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
   const stakedAtMs = applicant.facts?.record?.stakedAtMs;
   throwIf(claimProblem(context, { nodeId, worker, stakedAtMs }), nodeId);
+  const attestation = await examineMachine(context, { applicant, worker, recordId });
   const [node, listing] = await inClusterTerms(
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
@@ -228,7 +230,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(await ageProblem(context, { applicant, worker, node, recordId, until }), nodeId);
   if (!(await inClusterTerms(kubernetes.showsCertificates(until.reading))))
     throwIf(boundProblem(context, { staker, holderKey }, nodeId), nodeId);
-  const next = nextWorker(context, { applicant, worker, standing });
+  const next = nextWorker(context, { applicant, worker, standing, attestation });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
 }
 
@@ -302,7 +304,13 @@ function nextWorker(
     applicant,
     worker,
     standing,
-  }: { readonly applicant: Applicant; readonly worker: Worker | undefined; readonly standing: Standing },
+    attestation,
+  }: {
+    readonly applicant: Applicant;
+    readonly worker: Worker | undefined;
+    readonly standing: Standing;
+    readonly attestation: WorkerAttestation | undefined;
+  },
 ): Worker {
   const nowMs = clock.nowMs();
   const { recordId, staker } = standing;
@@ -328,6 +336,7 @@ function nextWorker(
     certificates: isSameHolder && worker ? worker.certificates : noCertificates,
     isListingDue: worker !== undefined && (worker.isListingDue || !isSameHolder),
     machine: applicant.machine ?? (worker?.machine && unsaidMachine),
+    attestation,
   };
 }
 
@@ -385,6 +394,7 @@ async function noteRegistered(
     seal_token: worker.tokenId,
     incarnation: worker.incarnation,
     credential: hasCredential,
+    attestation: worker.attestation?.kind,
   });
 }
 

@@ -184,6 +184,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
     deciders.sight.run(stop.signal),
     claims.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
+    records.state.keepSealed(stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
     ...(options.config.fence === 'off'
       ? []

@@ -27,4 +27,12 @@ export {
 } from './operator-wire.ts';
 export { rehearsed, rehearseStart } from './rehearsal.ts';
 export { differences } from './reload.ts';
+export {
+  backUpState,
+  openBackup,
+  type StateFigures,
+  type StatePlace,
+  verifyState,
+} from './state-maintenance.ts';
 export { WhyReply } from './why-wire.ts';
+export type { MachineJudge, MachineVerdict, ShownMachine } from './worker-attestation.ts';

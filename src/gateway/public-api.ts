@@ -82,6 +82,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       reason: reason ?? null,
       proof_claims: [...MACHINE_CLAIMS],
       kubelet_proof: true,
+      ...evidenceAsked(config),
     };
   });
 
@@ -92,7 +93,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     );
     const body = parseBody(RegisterBody, request, registrant.nodeId);
     const admitted = await admission.admit(
-      { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },
+      {
+        ...registrant,
+        nodePasswordHash: body.node_password_hash,
+        host: body.host,
+        machineEvidence: body.evidence && { evidence: body.evidence, nonce: registrant.nonce },
+      },
       { caller: untilGone(reply.raw), gateway: signal },
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
@@ -153,6 +159,12 @@ function registerOpenApiRoute(app: PublicServer['app']): void {
     text ??= JSON.stringify(openApiDocument());
     return reply.type('application/json').send(text);
   });
+}
+
+/** Hosts of an earlier version do not know it, and show nothing. */
+function evidenceAsked({ admit }: RunnableGatewayConfig): Pick<ChallengeReply, 'worker_evidence'> {
+  const { mode } = admit.attestation;
+  return mode === 'off' ? {} : { worker_evidence: mode === 'require' ? 'required' : 'taken' };
 }
 
 function registerLeaveRoute({ app, connections }: PublicServer, options: PublicApiOptions): void {

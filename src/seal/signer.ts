@@ -44,12 +44,15 @@ export interface ProofSigner {
   readonly nodeId: string;
   /** Ed25519 public key, 32 bytes. */
   readonly holderKey: Uint8Array;
+  /** The public key that signs proofs for a Seal token: during a rotation two are in use. */
+  keyFor(sealTokenId: string): Uint8Array;
   /** The proof as it goes into the header: `seal_<compact JWS>`. */
   sign(request: ProofRequest): Promise<string>;
 }
 
 export function createProofSigner(nodeId: string, key: NodeKey): ProofSigner {
-  return { nodeId, holderKey: key.publicKey, sign: (request) => signProof(nodeId, key, request) };
+  const { publicKey: holderKey } = key;
+  return { nodeId, holderKey, keyFor: () => holderKey, sign: (request) => signProof(nodeId, key, request) };
 }
 
 /** Signs with the key that belongs to the Seal token of each proof. */
@@ -59,6 +62,7 @@ function signerOfKeys(nodeId: string, keys: NodeKeys): ProofSigner {
     get holderKey() {
       return keys.current().publicKey;
     },
+    keyFor: (sealTokenId) => keys.keyFor(sealTokenId).publicKey,
     sign: (request) => signProof(nodeId, keys.keyFor(request.sealTokenId), request),
   };
 }
@@ -119,6 +123,7 @@ export async function openNodeIdentity(options: {
     get holderKey() {
       return signer.holderKey;
     },
+    keyFor: (sealTokenId) => signer.keyFor(sealTokenId),
     sign: (request) => signer.sign(request),
     rotation: {
       prepare: () => keys.prepare(),
