@@ -266,7 +266,15 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts', 'yaml'],
+    packages: [
+      SUI,
+      '@mysten/move-bytecode-template',
+      ...CHECKS,
+      'ajv',
+      'rolldown',
+      'rolldown-plugin-dts',
+      'yaml',
+    ],
     reachesUp: true,
   },
   {

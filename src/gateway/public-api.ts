@@ -8,6 +8,8 @@ import {
   type HeartbeatReply,
   LeaveBody,
   type LeaveReply,
+  OPENAPI_PATH,
+  openApiDocument,
   PATHS,
   RegisterBody,
   type RegisterReply,
@@ -132,6 +134,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
   registerLeaveRoute(server, options);
   registerProofRoute(app, options);
   registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
+  registerOpenApiRoute(app);
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
@@ -147,6 +150,15 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       },
     });
   return server;
+}
+
+/** Made when it is first asked for: few ask. */
+function registerOpenApiRoute(app: PublicServer['app']): void {
+  let text: string | undefined;
+  app.get(OPENAPI_PATH, async (_request, reply) => {
+    text ??= JSON.stringify(openApiDocument());
+    return reply.type('application/json').send(text);
+  });
 }
 
 /** Hosts of an earlier version do not know it, and show nothing. */
