@@ -6,11 +6,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spkiPin } from '#api';
 import { silentLog, systemClock } from '#base';
+import { type Change, createStore, openSqliteEngine } from '#state';
 import { FakeChain, FakeKubernetes } from '#testing';
 import { GatewayConfig } from '../src/gateway/config.ts';
 import { startGateway } from '../src/gateway/gateway.ts';
 import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
-import { type Change, openSqliteStore } from '../src/gateway/store.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
@@ -55,7 +55,7 @@ chain.gateways = [
 ];
 const key = new Uint8Array(32).fill(7);
 
-const store = openSqliteStore(join(config.stateDir, 'gateway.db'));
+const store = createStore(openSqliteEngine(join(config.stateDir, 'gateway.db')));
 let changes: Change[] = [];
 for (let index = 0; index < members; index += 1) {
   const nodeId = `worker-${index}`;

@@ -1,14 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createStore, openSqliteEngine, type Store } from '#state';
 import { openRegistry } from '../src/gateway/registry.ts';
-import { openSqliteStore, type Store } from '../src/gateway/store.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
 
 /** Durable decisions, 64 in flight, as registrations make them: time, CPU, and how often the disk was waited for. */
 const count = Number(process.argv[2] ?? 2_000);
 const directory = await mkdtemp(join(tmpdir(), 'bench-registry-'));
-const disk = openSqliteStore(join(directory, 'state.db'));
+const disk = createStore(openSqliteEngine(join(directory, 'state.db')));
 let transactions = 0;
 const store: Store = {
   ...disk,

@@ -9,6 +9,7 @@ import { readDeployment, readWallet } from '#chain';
 import { discoverPlugin, readLatch } from '#host';
 import { acquireLock, openJournal } from '#infrastructure';
 import { openNodePassword, readNodeKey } from '#seal';
+import { openSqliteEngine } from '#state';
 import { checkRights, readPlan } from '../src/agent/agent-plan.ts';
 import { findBinary } from '../src/agent/binary.ts';
 import { readK3sConfig } from '../src/agent/k3s-config.ts';
@@ -20,7 +21,6 @@ import { loadWorkerSettings } from '../src/cli/settings.ts';
 import { loadKubeconfig } from '../src/cluster/kube-api.ts';
 import { openAudit } from '../src/gateway/audit.ts';
 import { joinTokenHead, readTls } from '../src/gateway/server-files.ts';
-import { openSqliteStore } from '../src/gateway/store.ts';
 import { ourProgram } from './world/program.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -190,7 +190,7 @@ const files: readonly TrustedFile[] = [
   {
     what: 'the state file of the gateway',
     content: '',
-    read: async (path) => openSqliteStore(path)[Symbol.asyncDispose](),
+    read: async (path) => openSqliteEngine(path)[Symbol.asyncDispose](),
   },
   {
     what: 'the audit file of the gateway',
@@ -299,7 +299,7 @@ describe.each([
   ['the runtime directory', (path: string) => openTokenFile(join(path, 'w1', 'join-token'), silentLog)],
   [
     'the directory of the gateway’s state',
-    async (path: string) => openSqliteStore(join(path, 'gateway.db'))[Symbol.asyncDispose](),
+    async (path: string) => openSqliteEngine(join(path, 'gateway.db'))[Symbol.asyncDispose](),
   ],
 ])('%s', (_what, open) => {
   test('is refused when others can write into it', async () => {

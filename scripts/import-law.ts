@@ -24,7 +24,7 @@ const X509 = ['@peculiar/x509', 'reflect-metadata'];
 const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 const ALL_DOORS = [
   ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
-  ...'#infrastructure #install #login #plugin #plugins #proof #seal #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
+  ...'#infrastructure #install #login #plugin #plugins #proof #seal #state #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
     ' ',
   ),
 ];
@@ -163,9 +163,25 @@ export const ROOMS: readonly Room[] = [
     isDetail: true,
   },
   {
+    files: 'src/state/**',
+    holds: 'where the gateway’s state is: engines, sealed values, keys, backup, who leads',
+    doors: ['#base', '#domain', '#infrastructure'],
+    packages: [],
+  },
+  {
+    files: 'src/state/etcd-client.ts',
+    holds: 'the one file that speaks to etcd',
+    doors: ['#base', '#infrastructure'],
+    packages: ['undici'],
+    isDetail: true,
+  },
+  {
     files: 'src/gateway/**',
-    holds: 'the service: verdicts, admission, decisions, eviction, store, audit',
-    doors: ['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
+    holds: 'the service: verdicts, admission, decisions, eviction, audit',
+    doors: [
+      ...['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
+      '#state',
+    ],
     packages: [...X509, 'fastify', 'prom-client', 'zod'],
   },
   {
@@ -250,7 +266,15 @@ export const ROOMS: readonly Room[] = [
     files: 'scripts/**',
     holds: 'the npm scripts and their generators',
     doors: [],
-    packages: [SUI, '@mysten/move-bytecode-template', ...CHECKS, 'rolldown', 'rolldown-plugin-dts', 'yaml'],
+    packages: [
+      SUI,
+      '@mysten/move-bytecode-template',
+      ...CHECKS,
+      'ajv',
+      'rolldown',
+      'rolldown-plugin-dts',
+      'yaml',
+    ],
     reachesUp: true,
   },
   {
@@ -280,7 +304,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#authorizer', '#base', '#seal', '#testing'],
+    doors: ['#api', '#authorizer', '#base', '#seal', '#state', '#testing'],
     packages: [],
     reachesUp: true,
   },

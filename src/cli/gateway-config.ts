@@ -10,8 +10,9 @@ export type GatewaySection = GatewaySettings['gateway'];
 export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySection {
   const { gateway } = settings.value;
   const path = (name: string, value: string) => pathOf(settings, `gateway.${name}`) ?? value;
-  const { socketPath, serverCaFile, attestation } = gateway;
+  const { socketPath, serverCaFile, attestation, state } = gateway;
   const { collateralFile } = attestation;
+  const { policyFile, collateralFile: workersCollateral } = gateway.admit.attestation;
   return {
     ...gateway,
     tls: {
@@ -20,7 +21,22 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
     },
     stateDir: path('stateDir', gateway.stateDir),
     kubeconfig: path('kubeconfig', gateway.kubeconfig),
+    state: {
+      ...state,
+      keys: absolute(path, 'state.keys', state.keys, ['file']),
+      etcd: absolute(path, 'state.etcd', state.etcd, ['caFile', 'certFile', 'keyFile']),
+    },
     tenants: { ...gateway.tenants, kubeconfig: path('tenants.kubeconfig', gateway.tenants.kubeconfig) },
+    admit: {
+      ...gateway.admit,
+      attestation: {
+        ...gateway.admit.attestation,
+        ...(policyFile !== undefined && { policyFile: path('admit.attestation.policyFile', policyFile) }),
+        ...(workersCollateral !== undefined && {
+          collateralFile: path('admit.attestation.collateralFile', workersCollateral),
+        }),
+      },
+    },
     attestation: {
       ...attestation,
       ...(collateralFile !== undefined && {
@@ -30,6 +46,20 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
     ...(socketPath !== undefined && { socketPath: path('socketPath', socketPath) }),
     ...(serverCaFile !== undefined && { serverCaFile: path('serverCaFile', serverCaFile) }),
   };
+}
+
+/** A part of the section whose members of these names are paths, or not set. */
+function absolute<Part extends object>(
+  path: (name: string, value: string) => string,
+  at: string,
+  part: Part,
+  names: ReadonlyArray<keyof Part & string>,
+): Part {
+  const paths = names.flatMap((name) => {
+    const value = part[name];
+    return typeof value === 'string' ? [[name, path(`${at}.${name}`, value)]] : [];
+  });
+  return { ...part, ...Object.fromEntries(paths) };
 }
 
 /** Throws `DAAS_GATEWAY_ID_MISSING`. */

@@ -5,13 +5,14 @@ import type { AuthorizerFlags } from './gateway-authorizer.ts';
 import type { FenceFlags } from './gateway-fence.ts';
 import type { RightsFlags } from './gateway-rights.ts';
 import type { SetupFlags } from './gateway-setup.ts';
+import { stateCommand } from './gateway-state.ts';
 import type { TokenReviewFlags } from './gateway-token-review.ts';
 import type { Io } from './io.ts';
 
 // Each command loads what it runs on when it runs: the Kubernetes client alone costs a second, and the operator's commands
 // are a request to a socket.
 
-/** `k3s-daas gateway setup | run | nodes | evict | ban | unban | bans | release | unlock | breaker`. */
+/** `k3s-daas gateway setup | run | state | nodes | evict | ban | unban | bans | release | unlock | breaker`. */
 export function gatewayCommand(io: Io): Command {
   const gateway = new Command('gateway').description('The Nautilus gateway beside the k3s server.');
   gateway.addCommand(setupCommand(io));
@@ -20,6 +21,7 @@ export function gatewayCommand(io: Io): Command {
   gateway.addCommand(tokenReviewCommand(io));
   gateway.addCommand(rightsCommand(io));
   gateway.addCommand(fenceCommand(io));
+  gateway.addCommand(stateCommand(io));
   gateway.addCommand(authorizerProcessCommand(), { hidden: true });
   for (const command of operatorCommands(io)) gateway.addCommand(command);
   return gateway;
@@ -71,13 +73,19 @@ function setupCommand(io: Io): Command {
 function runCommand(io: Io): Command {
   return new Command('run')
     .summary('admit workers and watch their stakes')
-    .description('Runs the gateway in the foreground. Stop it with Ctrl-C or SIGTERM.')
+    .description(
+      'Runs the gateway in the foreground. Stop it with Ctrl-C or SIGTERM; SIGHUP reloads certificate and configuration.',
+    )
     .option(
       '-c, --config <file>',
       'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
-    .option('--json', 'log JSON lines even on a terminal')
-    .action(async (flags: { config?: string }) => {
+    .option(
+      '--check',
+      'only check: configuration, keys, chain, cluster; exit with 1 when something prevents a start',
+    )
+    .option('--json', 'log JSON lines even on a terminal; with --check: print one JSON object')
+    .action(async (flags: { config?: string; check?: boolean }) => {
       const { runGateway } = await import('./gateway-run.ts');
       await runGateway(io, flags);
     });

@@ -43,8 +43,12 @@ async function write(name: string, content: unknown, mode = 0o600): Promise<stri
 test('config.example.json is read, names every key, and gives each that has a default its default', async () => {
   const example = await loadGatewaySettings({ file: 'config.example.json', env: {} });
   const given = new Set(example.rows.filter((row) => row.origin.startsWith('file ')).map((row) => row.name));
-  // The key itself stands in for its file, as do the headers, and the three ids for the deployment file.
-  const instead = ['chain.chainId', 'chain.packageId', 'chain.clusterId', 'chain.headers', 'wallet.key'];
+  // The key itself stands in for its file, as do the headers, the three ids for the deployment file, and other
+  // sources of the keys of the state.
+  const instead = [
+    ...['chain.chainId', 'chain.packageId', 'chain.clusterId', 'chain.headers', 'wallet.key'],
+    ...['gateway.state.keys.command', 'gateway.state.keys.credential'],
+  ];
   expect(example.rows.map((row) => row.name).filter((name) => !given.has(name))).toEqual(instead);
   const { gateway } = example.value;
   const required = {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '#base';
 import { EXPECTED, ORDINARY, RESERVED } from '#domain';
+import { createStore, openSqliteEngine } from '#state';
 import { settled } from '#testing';
 import {
   type Claim,
@@ -16,7 +17,6 @@ import type { FakeWorker } from './fake-worker.fixture.ts';
 import { staker } from './members.fixture.ts';
 import { CERTIFICATE_LIFE_MS } from './name-history.ts';
 import { call, command } from './operator.fixture.ts';
-import { openSqliteStore } from './store.ts';
 import { aWorker } from './worker.fixture.ts';
 import { World } from './world.fixture.ts';
 
@@ -344,7 +344,7 @@ test('what is remembered of a name goes once no certificate of it can live', asy
   await joiner(world, 'gone', 1);
   const remembered = async () => {
     await world.stopGateway();
-    await using store = openSqliteStore(join(world.config.stateDir, 'gateway.db'));
+    await using store = createStore(openSqliteEngine(join(world.config.stateDir, 'gateway.db')));
     return (await store.list('/names/')).map(([key]) => key);
   };
   await command(world, '/v1/evict', { node_id: 'gone' });

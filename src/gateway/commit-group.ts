@@ -1,4 +1,4 @@
-import type { Change } from './store.ts';
+import type { Change } from '#state';
 
 /** One write on its way to the disk. */
 export interface Commit {

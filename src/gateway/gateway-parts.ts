@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
@@ -12,6 +13,7 @@ import type {
 import { type Admission, createAdmission } from './admission.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
+import { createAuditSigner } from './audit-signer.ts';
 import { isShutOut } from './bans.ts';
 import type { ChainProbe } from './chain-probe.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -19,6 +21,7 @@ import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
+import { type GatewayState, openGatewayState } from './gateway-state.ts';
 import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
@@ -30,12 +33,12 @@ import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import { type CertificateDesk, createCertificateDesk } from './show-certificates.ts';
-import { openSqliteStore } from './store.ts';
 import type { TenantDeskOptions } from './tenant-desk.ts';
 import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { createVouchTable } from './vouch-table.ts';
 import { createVouchingSight, type VouchingSight } from './vouching-sight.ts';
+import type { MachineJudge } from './worker-attestation.ts';
 
 export interface GatewayOptions {
   readonly config: RunnableGatewayConfig;
@@ -70,6 +73,12 @@ export interface GatewayOptions {
   readonly takeProof?: ProofTaker;
   /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */
   readonly evidence?: EvidenceDesk | undefined;
+  /** Ed25519, the key that the chain names for this gateway: signs the audit file; without it nothing does. */
+  readonly signingKey?: KeyObject | undefined;
+  /** The state, opened; the configuration says which it is unless given. */
+  readonly state?: GatewayState | undefined;
+  /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
+  readonly machines?: MachineJudge | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -78,6 +87,7 @@ export interface GatewayOptions {
 
 /** Everything that is written: state, audit file, and the counts that become audit lines. */
 export interface Records {
+  readonly state: GatewayState;
   readonly reserve: DiskReserve;
   readonly registry: Registry;
   readonly audit: Audit;
@@ -115,15 +125,14 @@ export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'
 
 /**
  * Opens state and audit file; `life` closes them, after the last lines are written.
- * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
+ * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`, `DAAS_STATE_…`
  */
-export async function openRecords(
-  { config, clock, log, version }: GatewayOptions,
-  life: Lifetime,
-): Promise<Records> {
+export async function openRecords(options: GatewayOptions, life: Lifetime): Promise<Records> {
+  const { config, clock, log, version, signingKey } = options;
   const { stateDir, diskReserveBytes } = config;
   const nowMs = () => clock.nowMs();
-  const store = life.use('the state file', openSqliteStore(join(stateDir, 'gateway.db')));
+  const state = life.use('the state', options.state ?? (await openGatewayState(options)));
+  const { store } = state;
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
   const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
@@ -137,6 +146,15 @@ export async function openRecords(
       maxFileBytes,
       maxFiles,
       onEvent: metrics.decided,
+      signer: signingKey && createAuditSigner(signingKey, config.gatewayId),
+      onLoss: (lines) =>
+        log.error(
+          'The audit file has lost lines at its end: somebody has shortened it, or it is an old copy',
+          {
+            event: 'gateway.audit-shortened',
+            detail: `${lines} lines that a checkpoint covers are not there`,
+          },
+        ),
     }),
   );
   const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
@@ -155,20 +173,20 @@ export async function openRecords(
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+  return { state, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
 }
 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, acceptances, known, usage } = records;
-  const { gatewayId, cordonGraceMs, onProposal } = config;
+  const { gatewayId } = config;
   const { isProven = false } = options;
   const sight = createVouchingSight(kubernetes, clock);
   const isVouchingEnforced = () => sight.isEnforced();
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal });
+  const reconciler = createReconciler({ ...shared, facts, random, config });
   const challenges = createChallenges(gatewayId);
   const clones = new Clones({
     registry,
@@ -187,6 +205,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     isVouchingEnforced,
     endpointsAgreed: options.endpointsAgreed,
     probe: options.probe,
+    machines: options.machines,
     clones,
   });
   const verifier = createVerifier({
@@ -209,7 +228,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     acceptances,
     known,
     clock,
-    factsGraceMs: config.factsGraceMs,
+    factsGraceMs: () => config.factsGraceMs,
     lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
     ownLookUps: createRateLimit({ ratePerSecond: config.limits.tokenRate, burst: config.limits.tokenBurst }),
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { silentLog } from '#base';
+import type { Change } from '#state';
 import { openKnownLogins } from './known-logins.ts';
-import type { Change } from './store.ts';
 
 function memoryStore() {
   const values = new Map<string, unknown>();

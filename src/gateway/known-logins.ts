@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { errorFields, forgetOldest, type Log } from '#base';
-import type { Store } from './store.ts';
+import type { Store } from '#state';
 import { readStored } from './stored-record.ts';
 
 /**

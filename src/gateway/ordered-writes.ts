@@ -1,8 +1,8 @@
 import { messageOf } from '#base';
 import { isDiskFull } from '#infrastructure';
+import type { Change, Store } from '#state';
 import { createCommitGroup } from './commit-group.ts';
 import type { DiskReserve } from './disk-reserve.ts';
-import type { Change, Store } from './store.ts';
 
 /**
  * The registry's way to the disk. Three kinds of writes meet here: a save counts once it is durable, a decision counts

@@ -2,8 +2,8 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createStore, openSqliteEngine } from '#state';
 import { openRegistry } from './registry.ts';
-import { openSqliteStore } from './store.ts';
 import { fromStored, toStored, workerKey } from './stored-worker.ts';
 import { aWorker } from './worker.fixture.ts';
 import type { LastHeartbeat, WorkerStatus } from './worker.ts';
@@ -30,7 +30,7 @@ describe('the store', () => {
   test('keeps what was written, in the order of keys, over a restart', async () => {
     const path = join(directory, 'state.db');
     {
-      await using store = openSqliteStore(path);
+      await using store = createStore(openSqliteEngine(path));
       await store.write([
         { key: '/workers/b', value: { n: 2 } },
         { key: '/workers/a', value: { n: 1 } },
@@ -39,7 +39,7 @@ describe('the store', () => {
       ]);
       await store.write([{ key: '/bans/a', value: undefined }]);
     }
-    await using store = openSqliteStore(path);
+    await using store = createStore(openSqliteEngine(path));
     expect(await store.list('/workers/')).toEqual([
       ['/workers/a', { n: 1 }],
       ['/workers/b', { n: 2 }],
@@ -49,7 +49,7 @@ describe('the store', () => {
   });
 
   test('writes all of a change or nothing', async () => {
-    await using store = openSqliteStore(join(directory, 'state.db'));
+    await using store = createStore(openSqliteEngine(join(directory, 'state.db')));
     await expect(
       store.write([
         { key: '/a', value: 1 },
@@ -112,7 +112,7 @@ describe('the registry', () => {
   test('writes decisions at once and heartbeats when it flushes', async () => {
     const path = join(directory, 'state.db');
     {
-      await using store = openSqliteStore(path);
+      await using store = createStore(openSqliteEngine(path));
       const registry = await openRegistry(store);
       await registry.save({ worker: aWorker() });
       registry.recordHeartbeat('worker-1', lastHeartbeat);
@@ -120,14 +120,14 @@ describe('the registry', () => {
       await registry.flush();
       expect(await store.read('/workers/worker-1')).toMatchObject({ heartbeat: { sequence: 5 } });
     }
-    await using store = openSqliteStore(path);
+    await using store = createStore(openSqliteEngine(path));
     const registry = await openRegistry(store);
     expect(registry.worker('worker-1')).toEqual(aWorker());
     expect(registry.lastHeartbeat('worker-1')).toEqual(lastHeartbeat);
   });
 
   test('counts a decision only once it is written', async () => {
-    const store = openSqliteStore(join(directory, 'state.db'));
+    const store = createStore(openSqliteEngine(join(directory, 'state.db')));
     const registry = await openRegistry(store);
     await store[Symbol.asyncDispose]();
     await expect(registry.save({ worker: aWorker() })).rejects.toThrow();
@@ -135,7 +135,7 @@ describe('the registry', () => {
   });
 
   test('keeps the order of asking: no save that was asked for earlier takes back what locks out', async () => {
-    await using store = openSqliteStore(join(directory, 'state.db'));
+    await using store = createStore(openSqliteEngine(join(directory, 'state.db')));
     const registry = await openRegistry(store);
     const write = store.write.bind(store);
     const begun = Promise.withResolvers<void>();
@@ -172,7 +172,7 @@ describe('the registry', () => {
   });
 
   test('writes a lock-out although what was to be written with it cannot be', async () => {
-    await using store = openSqliteStore(join(directory, 'state.db'));
+    await using store = createStore(openSqliteEngine(join(directory, 'state.db')));
     const registry = await openRegistry(store);
     const write = store.write.bind(store);
     store.write = async (changes) => {
@@ -190,7 +190,7 @@ describe('the registry', () => {
   });
 
   test('flushes many heartbeats in chunks, and keeps what could not be written', async () => {
-    await using store = openSqliteStore(join(directory, 'state.db'));
+    await using store = createStore(openSqliteEngine(join(directory, 'state.db')));
     const registry = await openRegistry(store);
     for (let index = 0; index < 450; index += 1) {
       await registry.save({ worker: aWorker({ nodeId: `worker-${index}` }) });
@@ -214,7 +214,7 @@ describe('the registry', () => {
   });
 
   test('a ban or a breaker that cannot be read does not count as none', async () => {
-    await using store = openSqliteStore(join(directory, 'state.db'));
+    await using store = createStore(openSqliteEngine(join(directory, 'state.db')));
     await store.write([{ key: '/bans/node_id/worker-1', value: { subject: 'node_id', value: 'worker-2' } }]);
     await expect(openRegistry(store)).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STORE_DAMAGED' });
     await store.write([

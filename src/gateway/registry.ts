@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import type { Change, Store } from '#state';
 import { type Ban, banKey, readBan, settingBans, storedBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
 import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
-import type { Change, Store } from './store.ts';
 import { historyKey, readHistory, storedHistory } from './stored-history.ts';
 import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 import { fromStored, toStored, workerKey } from './stored-worker.ts';

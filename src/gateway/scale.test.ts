@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '#base';
+import type { Change, Store } from '#state';
 import { FakeChain, FakeClock, FakeKubernetes, settled } from '#testing';
 import { createAdmission } from './admission.ts';
 import { createCommitGroup } from './commit-group.ts';
@@ -12,7 +13,6 @@ import { CLUSTER_ID, GATEWAY_ID, id, STAKER } from './ids.fixture.ts';
 import { createGate, createLocks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import { openRegistry, type Registry } from './registry.ts';
-import type { Change, Store } from './store.ts';
 import { toStored, workerKey } from './stored-worker.ts';
 import { createWorkQueue } from './work-queue.ts';
 import { aWorker } from './worker.fixture.ts';
@@ -21,6 +21,7 @@ const key = new Uint8Array(32).fill(7);
 
 /** A store in memory that counts its transactions. */
 class MemoryStore implements Store {
+  readonly isLocal = true;
   readonly values = new Map<string, unknown>();
   readonly writes: Array<readonly Change[]> = [];
   async read(name: string): Promise<unknown> {
@@ -35,6 +36,7 @@ class MemoryStore implements Store {
       if (value === undefined) this.values.delete(name);
       else this.values.set(name, value);
   }
+  async follow(): Promise<void> {}
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 

@@ -56,7 +56,9 @@ describe.skipIf(!hasOpenSsh)('a real ssh-agent (needs openssh-client)', () => {
       readonly status: { readonly token: string };
     };
     const [head = '', claims = '', signature = ''] = made.status.token.slice('seal_'.length).split('.');
-    const { jwk } = JSON.parse(Buffer.from(head, 'base64url').toString()) as { readonly jwk: JsonWebKey };
+    const { jwk } = JSON.parse(Buffer.from(head, 'base64url').toString()) as {
+      readonly jwk: Readonly<Record<string, string>>;
+    };
     expect(jwk.x).toBe(Buffer.from(publicKey).toString('base64url'));
     const { createPublicKey } = await import('node:crypto');
     const signer = createPublicKey({ key: { ...jwk }, format: 'jwk' });

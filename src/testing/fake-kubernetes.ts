@@ -186,9 +186,9 @@ export class FakeKubernetes implements KubernetesPort {
     }));
   }
 
-  async markNode({ nodeId, recordId, tier, staker }: Parameters<KubernetesPort['markNode']>[0]) {
+  async markNode({ nodeId, recordId, tier, staker, attestation }: Parameters<KubernetesPort['markNode']>[0]) {
     await this.#enter('markNode', nodeId);
-    this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker });
+    this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker, attestation });
   }
   async cordonNode({ nodeId, reason }: { nodeId: string; reason: string }) {
     await this.#enter('cordonNode', nodeId);

@@ -1,29 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { ConfigurationError, DaasError } from '#base';
+import { aborted, ConfigurationError, DaasError } from '#base';
+import type { StateEngine, TextChange } from '#domain';
 import { openTrustedDatabase } from '#infrastructure';
-
-/**
- * The gateway's state: JSON values under keys such as `/workers/<node_id>`. A `write` is one transaction, and durable when
- * it resolves.
- */
-export interface Store extends AsyncDisposable {
-  read(key: string): Promise<unknown>;
-  /** Everything whose key has this prefix, in the order of the keys. */
-  list(prefix: string): Promise<ReadonlyArray<readonly [key: string, value: unknown]>>;
-  /** `value: undefined` removes. */
-  write(changes: readonly Change[]): Promise<void>;
-}
-export interface Change {
-  readonly key: string;
-  readonly value: unknown;
-}
 
 /**
  * One sqlite file (mode 0600) in write-ahead mode, locked exclusively: a second gateway on the same file would decide on
  * outdated state.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`.
  */
-export function openSqliteStore(path: string): Store {
+export function openSqliteEngine(path: string): StateEngine {
   const database = openDatabase(path);
   const select = database.prepare('SELECT value FROM records WHERE key = ?');
   // Keys are ASCII: 0x7f is greater than every character in them.
@@ -35,31 +20,40 @@ export function openSqliteStore(path: string): Store {
   );
   const remove = database.prepare('DELETE FROM records WHERE key = ?');
 
+  function writeAll(changes: readonly TextChange[]): void {
+    database.exec('BEGIN IMMEDIATE');
+    for (const { key, text } of changes)
+      if (text === undefined) remove.run(key);
+      else upsert.run(key, text);
+    database.exec('COMMIT');
+  }
+
   return {
+    kind: 'sqlite',
+    mostChanges: Number.POSITIVE_INFINITY,
+    isLocal: true,
     async read(key) {
       const row = select.get(key);
-      return row === undefined ? undefined : parseValue(key, row.value);
+      return row === undefined ? undefined : String(row.value);
     },
     async list(prefix) {
       return selectPrefix
         .all(prefix, `${prefix}\u007f`)
-        .map((row) => [String(row.key), parseValue(String(row.key), row.value)] as const);
+        .map((row) => [String(row.key), String(row.value)] as const);
     },
     async write(changes) {
       if (changes.length === 0) return;
-      database.exec('BEGIN IMMEDIATE');
       try {
-        for (const { key, value } of changes)
-          if (value === undefined) remove.run(key);
-          else upsert.run(key, JSON.stringify(value));
-        database.exec('COMMIT');
+        writeAll(changes);
       } catch (cause) {
-        if (database.isTransaction) database.exec('ROLLBACK');
+        if (database.isOpen && database.isTransaction) database.exec('ROLLBACK');
         throw new DaasError('DAAS_GATEWAY_STORE_FAILED', `the state file ${path} cannot be written`, {
           cause,
         });
       }
     },
+    // The lock keeps everybody else out.
+    follow: (_listener, signal) => aborted(signal),
     async [Symbol.asyncDispose]() {
       if (database.isOpen) database.close();
     },
@@ -94,16 +88,4 @@ function failureToOpen(path: string, cause: unknown): Error {
     `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,
     { cause },
   );
-}
-
-function parseValue(key: string, text: unknown): unknown {
-  try {
-    return JSON.parse(String(text));
-  } catch (cause) {
-    throw new ConfigurationError(
-      'DAAS_GATEWAY_STORE_DAMAGED',
-      `the state record ${key} is not JSON: restore the state file from a backup`,
-      { cause },
-    );
-  }
 }

@@ -1,0 +1,122 @@
+import { join } from 'node:path';
+import { type Clock, DaasError, errorFields, type Log } from '#base';
+import {
+  createStore,
+  type KeyRing,
+  type Leadership,
+  openKeyRing,
+  openSqliteEngine,
+  refuseSealed,
+  refuseUnfinished,
+  type SealedEngine,
+  type Store,
+  sealEngine,
+  soleLeadership,
+} from '#state';
+import type { RunnableGatewayConfig } from './config.ts';
+
+/** The gateway's state, and whether this gateway may change it. */
+export interface GatewayState extends AsyncDisposable {
+  readonly store: Store;
+  readonly leadership: Leadership;
+  /** Seals with another key as soon as there is one, until the signal aborts. */
+  keepSealed(signal: AbortSignal): Promise<void>;
+}
+
+export interface GatewayStateOptions {
+  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state' | 'gatewayId'>;
+  readonly clusterId: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Programs that print keys may be slow, and ask for a password. */
+const refreshEveryMs = { file: 10_000, command: 60_000 };
+
+/**
+ * Opens the state that the configuration names, and examines it.
+ * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`, `DAAS_STATE_…`
+ */
+export async function openGatewayState(options: GatewayStateOptions): Promise<GatewayState> {
+  const { config, clusterId } = options;
+  const ring = await keysOf(config);
+  const engine = openSqliteEngine(statePath(config));
+  try {
+    await refuseUnfinished(engine);
+    const sealed = ring && (await sealEngine(engine, ring, clusterId));
+    if (!sealed) await refuseSealed(engine);
+    const store = createStore(sealed ?? engine);
+    const leadership = soleLeadership(config.gatewayId);
+    return {
+      store,
+      leadership,
+      keepSealed: (signal) => keepSealed(options, { ring, sealed, leadership }, signal),
+      [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await engine[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export const statePath = ({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string =>
+  join(stateDir, 'gateway.db');
+
+/** `undefined`: values are not sealed. */
+export async function keysOf({
+  state: { keys },
+}: Pick<RunnableGatewayConfig, 'state'>): Promise<KeyRing | undefined> {
+  const isSet = Object.values(keys).some((source) => source !== undefined);
+  return isSet ? openKeyRing(keys) : undefined;
+}
+
+interface Kept {
+  readonly ring: KeyRing | undefined;
+  readonly sealed: SealedEngine | undefined;
+  readonly leadership: Leadership;
+}
+
+async function keepSealed(
+  { config, clock, log }: GatewayStateOptions,
+  { ring, sealed, leadership }: Kept,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!ring || !sealed) return;
+  const everyMs = config.state.keys.command ? refreshEveryMs.command : refreshEveryMs.file;
+  let isDue = true;
+  let reported: string | undefined;
+  while (!signal.aborted) {
+    try {
+      // A key that came while another gateway led is used by the one that leads next.
+      if (await ring.refresh()) isDue = true;
+      if (isDue && leadership.isLeading()) {
+        await sealAnew({ ring, sealed, log });
+        isDue = false;
+      }
+      reported = undefined;
+    } catch (error) {
+      const code = error instanceof DaasError ? error.code : 'unexpected';
+      // Once: it is tried again and again.
+      if (code !== reported) log.error('The keys of the state cannot be read or used', errorFields(error));
+      reported = code;
+    }
+    await clock.sleep(everyMs, signal).catch(() => undefined);
+  }
+}
+
+async function sealAnew({
+  ring,
+  sealed,
+  log,
+}: {
+  readonly ring: KeyRing;
+  readonly sealed: SealedEngine;
+  readonly log: Log;
+}): Promise<void> {
+  const count = await sealed.reseal();
+  if (count > 0)
+    log.info('The state is sealed with another key: the earlier ones can go', {
+      event: 'state.resealed',
+      detail: `${count} records, key ${ring.current().id}`,
+    });
+}

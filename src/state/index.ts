@@ -1,0 +1,6 @@
+export { type Backup, backupText, readBackup, refuseUnfinished, replaceAll } from './backup.ts';
+export { addKey, type KeyRing, type KeySource, openKeyRing } from './key-ring.ts';
+export { type Leadership, soleLeadership } from './leadership.ts';
+export { isUnsealed, refuseSealed, type SealedEngine, sealAll, sealEngine } from './sealed-engine.ts';
+export { openSqliteEngine } from './sqlite-engine.ts';
+export { type Change, createStore, type Store, type StoredRecord, type StoreNews } from './store.ts';
