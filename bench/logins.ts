@@ -111,7 +111,7 @@ async function measure(): Promise<void> {
     clock: systemClock,
     log: silentLog,
   };
-  const gateway = await startGateway({ config, ...parts });
+  const gateway = await startGateway({ config: { ...config, gatewayId: GATEWAY_ID }, ...parts });
   const heard = setInterval(() => chain.report(), 1_000);
   const port = gateway.tokenReviewPort() ?? 0;
   const [cert, key] = await Promise.all(

@@ -295,18 +295,24 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     expect(refused.stderr).toContain('cannot create resource "deployments" in API group "apps"');
     expect((await admin('create', 'deployment', 'web', image)).stdout).toBe('deployment.apps/web created\n');
     const failure = `jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}`;
-    await until('the Deployment to say why it has no pods', async () => {
-      const { stdout } = await admin('get', 'deployment', 'web', '-o', failure);
-      return stdout.includes('pods of this namespace run on staked nodes: add nodeSelector') || undefined;
-    });
-    const spec = (JSON.parse(pod('web')) as { spec: Record<string, unknown> }).spec;
-    const { nodeSelector, securityContext } = spec;
+    const says = (reason: string) =>
+      until(`the Deployment to say ${reason}`, async () => {
+        const { stdout, stderr } = await admin('get', 'deployment', 'web', '-o', failure);
+        if (stdout.includes(reason)) return true;
+        throw new Error(`it says: ${stdout}${stderr}`);
+      });
+    const patch = (spec: object) =>
+      admin('patch', 'deployment', 'web', '-p', JSON.stringify({ spec: { template: { spec } } }));
+    await says('violates PodSecurity "restricted');
+    const { nodeSelector, securityContext } = (JSON.parse(pod('web')) as { spec: Record<string, unknown> })
+      .spec;
     const container = {
       name: 'app',
       securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
     };
-    const template = { spec: { nodeSelector, securityContext, containers: [container] } };
-    await admin('patch', 'deployment', 'web', '-p', JSON.stringify({ spec: { template } }));
+    await patch({ securityContext, containers: [container] });
+    await says('pods of this namespace run on staked nodes: add nodeSelector');
+    await patch({ nodeSelector });
     await until('its pod', async () => {
       const { stdout } = await admin('get', 'pods', '-l', 'app=web', '-o', 'name');
       return stdout.startsWith('pod/web-') || undefined;
