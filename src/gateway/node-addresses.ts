@@ -17,6 +17,11 @@ export interface NodeAddresses {
   keep(names: ReadonlySet<string>): void;
 }
 
+/** An address by which one machine reaches another: a loopback address is every machine's own. */
+function isOfANetwork(address: string | undefined): address is string {
+  return address !== undefined && address !== '::1' && !address.startsWith('127.');
+}
+
 /**
  * k3s looks up the tunnel to a kubelet by the address that a Node reports, and the latest report counts
  * (pkg/daemons/control/tunnel.go, `onChangeNode`): a worker that reports another Node's address gets what the API server
@@ -51,7 +56,7 @@ export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAd
   return {
     note({ name, addresses }) {
       const before = addressesOf.get(name);
-      const now = new Set(addresses.map(peerAddress).filter((address) => address !== undefined));
+      const now = new Set(addresses.map(peerAddress).filter(isOfANetwork));
       for (const address of before ?? []) if (!now.has(address)) drop(name, address);
       addressesOf.set(name, now);
       const shared: SharedAddress[] = [];
