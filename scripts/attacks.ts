@@ -560,6 +560,28 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'copies the disk of a node whose key its TPM seals to another machine',
+        defence:
+          'the TPM of that machine does not open the key, and evidence of the record comes from its own TPM',
+        tests: [
+          'its disk in another machine opens no key and registers nothing',
+          'another TPM does not open it',
+          'the policy of its registers cannot be gone round by an empty password',
+        ],
+      },
+      {
+        attack:
+          'registers with a stolen node key and the evidence of another machine, or evidence that was made before',
+        defence:
+          'where evidence is required, it is bound to node key, node id, gateway, chain and challenge, and a stake record to its first TPM',
+        tests: [
+          'a thief who has got the key itself registers nothing with another TPM, though the policy knows that TPM',
+          'a copy of the disk in another machine has another TPM, and is refused, whether the policy names that one or not',
+          'evidence that was made for another … is refused',
+          'a stake record stays bound to its first TPM over refusals and restarts, until the operator releases the name',
+        ],
+      },
+      {
         attack: 'uses a stolen node key after its Seal token was rotated',
         defence: 'the chain names the new key, and the registration with it ends every earlier one',
         tests: ['a stolen node key gives access until its token is rotated, and none from then on'],
@@ -1398,6 +1420,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'the transaction is built anew from what the file says, and its bytes must be the same',
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
+          'signs no file that says another thing than its bytes do',
         ],
       },
       {

@@ -23,7 +23,10 @@ export const PATHS = {
 export const BODY_LIMIT_BYTES = 64 * 1024;
 export const PROBLEM_TYPE = 'application/problem+json';
 
-const NodeIdText = z.string().refine(isNodeId, 'must be one lower-case DNS label of at most 63 characters');
+const NodeIdText = z
+  .string()
+  .refine(isNodeId, 'must be one lower-case DNS label of at most 63 characters')
+  .meta({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' });
 const TimeMs = z.number().int().nonnegative().max(8_640_000_000_000_000);
 const Mist = z.string().regex(/^(0|[1-9][0-9]{0,19})$/, 'must be a decimal string of MIST');
 const Percent = z.number().min(0).max(100);
@@ -99,6 +102,8 @@ export const RegisterReply = z.object({
   node_labels: z.record(z.string(), z.string()),
   /** `key=value:Effect` each. */
   taints: z.array(z.string()),
+  /** What the evidence of the machine was judged to be, where some is asked for: its kind, or `none` and why. */
+  evidence: z.object({ kind: z.string(), problem: z.string().nullable() }).optional(),
 });
 export type RegisterReply = z.infer<typeof RegisterReply>;
 
@@ -174,6 +179,15 @@ export const AttestationReply = z.object({
   evidence: EvidenceFile,
 });
 export type AttestationReply = z.infer<typeof AttestationReply>;
+
+export const ChainProofReply = z.object({
+  /** `accepted`: it proved something new. */
+  status: z.enum(['accepted', 'known']),
+  timestamp: TimeMs,
+  /** What it proved news of. */
+  objects: z.array(z.string()),
+});
+export type ChainProofReply = z.infer<typeof ChainProofReply>;
 
 /** RFC 9457, with additional members. */
 export const Problem = z.object({
