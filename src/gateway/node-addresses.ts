@@ -2,7 +2,7 @@ import type { KubernetesNode } from '#domain';
 import { peerAddress } from './peer-address.ts';
 
 /** A staked Node that reports an address which another Node reports too. */
-export interface SharedAddress {
+interface SharedAddress {
   readonly nodeId: string;
   readonly address: string;
   readonly sharedWith: string;
