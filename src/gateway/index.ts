@@ -24,7 +24,7 @@ export {
   backUpState,
   openBackup,
   type StateFigures,
-  type StatePlace,
   verifyState,
 } from './state-maintenance.ts';
+export type { StateSite } from './gateway-state.ts';
 export { WhyReply } from './why-wire.ts';

@@ -22,6 +22,8 @@ export interface ReconcilerContext {
   readonly log: Log;
   readonly cordonGraceMs: number;
   readonly onProposal: 'ignore' | 'quarantine';
+  /** Whether this gateway changes the cluster. */
+  readonly isActing: () => boolean;
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
   readonly sweep: Sweep;

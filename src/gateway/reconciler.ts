@@ -53,12 +53,15 @@ export interface ReconcilerOptions {
   /** Whether an open slash proposal keeps new pods from a node. */
   readonly onProposal: 'ignore' | 'quarantine';
   readonly fullPassMs?: number;
+  /** Whether this gateway changes the cluster; it reads it in any case. Always, unless given. */
+  readonly isActing?: () => boolean;
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { registry, clock, random, log, fullPassMs = 60_000 } = options;
+  const { registry, clock, random, log, fullPassMs = 60_000, isActing = () => true } = options;
   const context: ReconcilerContext = {
     ...options,
+    isActing,
     readings: { nodes: undefined, names: undefined, expectedSinceMs: new Map(), isPassDue: true },
     sightings: createSightings(),
     sweep: createSweep(
@@ -95,7 +98,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 /** What the watch knows shows cheaply whether a closer look is worth a question to the API server. */
 function enqueue(context: ReconcilerContext, nodeId: string): void {
   const worker = context.registry.worker(nodeId);
-  if (!worker) return;
+  if (!worker || !context.isActing()) return;
   const { nodes } = context.readings;
   const view = viewOf(context, worker, nodes?.get(nodeId));
   const step = nextStep(view);
