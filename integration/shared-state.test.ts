@@ -25,7 +25,7 @@ beforeAll(async () => {
   const state = { engine: 'etcd', keys: { file }, etcd: { endpoints: [etcd.url], leaseSeconds: 8 } };
   world = await World.start({ heartbeatIntervalMs: 300, gateway: { state } });
   second = await world.addGateway('second');
-});
+}, 300_000);
 afterAll(async () => {
   await world?.close();
   await etcd?.[Symbol.asyncDispose]();

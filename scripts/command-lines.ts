@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { agentCommand } from '../src/cli/agent.ts';
+import { auditCommand } from '../src/cli/audit.ts';
 import { clusterCommand } from '../src/cli/cluster.ts';
 import { completionCommand } from '../src/cli/completion.ts';
 import { configCommand } from '../src/cli/config.ts';
@@ -33,6 +34,7 @@ const io = createIo({ json: false, stdout: nowhere, stderr: nowhere });
 /** Every command of the program. */
 export const roots: readonly Command[] = [
   agentCommand,
+  auditCommand,
   clusterCommand,
   () => completionCommand(async () => agentCommand(io)),
   configCommand,

@@ -18,6 +18,10 @@ const commands: Readonly<
     summary: 'set up, run and operate the Nautilus gateway beside the k3s server',
     load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
   },
+  audit: {
+    summary: 'verify, show and export the audit files of a gateway',
+    load: async () => (await import('./cli/audit.ts')).auditCommand,
+  },
   stake: {
     summary: 'stake for a node without running a worker; list and top up stakes',
     load: async () => (await import('./cli/stake.ts')).stakeCommand,

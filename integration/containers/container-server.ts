@@ -6,14 +6,21 @@ import type { ImageNames } from '../../scripts/images/images.ts';
 import type { ControlPlaneBinaries } from '../kube/binaries.ts';
 import { projectRoot } from '../world/program.ts';
 import { STANDIN } from './container-settings.ts';
+import { type RealK3sProgram, startK3sServer } from './k3s-server.ts';
 
 /** In the container of a worker and a server: its Node runs the stand-ins. */
 export const NODE = `/usr/local/lib/k3s-daas/node_modules/node-linux-${process.arch}/bin/node`;
 
-/** What keeps the Kubernetes API: the stand-in, or a real kube-apiserver with etcd. */
-export type ApiServer =
+/** What keeps the Kubernetes API behind the stand-in of k3s' supervisor: the stand-in too, or a real kube-apiserver with etcd. */
+export type ApiBehindStandin =
   | { readonly kind: 'standin' }
   | { readonly kind: 'kube'; readonly binaries: ControlPlaneBinaries };
+
+/** What the server of a cluster is. */
+export type ApiServer =
+  | ApiBehindStandin
+  /** A real k3s. */
+  | { readonly kind: 'k3s'; readonly program: RealK3sProgram };
 
 export interface Running {
   readonly container: StartedTestContainer;
@@ -33,11 +40,9 @@ export interface Place {
 }
 
 /** Starts the container of the k3s server. */
-export async function startServer(
-  life: Lifetime,
-  { images, network, directory }: Place,
-  api: ApiServer,
-): Promise<Server> {
+export async function startServer(life: Lifetime, place: Place, api: ApiServer): Promise<Server> {
+  if (api.kind === 'k3s') return startK3sServer(life, place, api.program);
+  const { images, network, directory } = place;
   const data = join(directory, 'server');
   await mkdir(data);
   const { line, mounts, kubeconfig, caFile } = serverOf(api, data);
@@ -66,7 +71,7 @@ interface ServerProgram {
   readonly caFile: string;
 }
 
-function serverOf(api: ApiServer, data: string): ServerProgram {
+function serverOf(api: ApiBehindStandin, data: string): ServerProgram {
   const node = `exec ${NODE} --conditions=source`;
   const files = {
     kubeconfig: join(data, 'server', 'cred', 'admin.kubeconfig'),

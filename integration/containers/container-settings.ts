@@ -32,7 +32,14 @@ export const gatewaySettings = (serverUrl: string, gatewayId?: string) => ({
   },
 });
 
-export const workerSettings = (nodeId: string, acceptTerms: string) => ({
+/** The stand-in of k3s, from the clone. */
+export const standinAgent = {
+  binary: join(STANDIN, 'agent', 'k3s'),
+  args: ['--rootless', '--config=/etc/k3s-daas/k3s.yaml', '--data-dir=/var/lib/k3s'],
+  containerdAddress: '/run/containerd.sock',
+};
+
+export const workerSettings = (nodeId: string, acceptTerms: string, agent: object) => ({
   nodeId,
   stateDir: '/etc/k3s-daas/state',
   chain: chainSettings('/etc/k3s-daas'),
@@ -40,9 +47,5 @@ export const workerSettings = (nodeId: string, acceptTerms: string) => ({
   stake: { amountMist: String(2n * SUI), acceptTerms },
   health: { host: '127.0.0.1', port: 0 },
   plugins: workerPlugins(),
-  agent: {
-    binary: join(STANDIN, 'agent', 'k3s'),
-    args: ['--rootless', '--config=/etc/k3s-daas/k3s.yaml', '--data-dir=/var/lib/k3s'],
-    containerdAddress: '/run/containerd.sock',
-  },
+  agent,
 });

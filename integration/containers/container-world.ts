@@ -30,8 +30,16 @@ import {
   type Server,
   startServer,
 } from './container-server.ts';
-import { GATEWAY_HOME, gatewaySettings, HEALTH_PORT, SUI, workerSettings } from './container-settings.ts';
+import {
+  GATEWAY_HOME,
+  gatewaySettings,
+  HEALTH_PORT,
+  SUI,
+  standinAgent,
+  workerSettings,
+} from './container-settings.ts';
 import { cut } from './cut.ts';
+import { type RealAgent, realAgent, realWorkerContainer } from './k3s-worker.ts';
 import { LoggedContainer } from './logged-container.ts';
 
 /** The user of the gateway's image. */
@@ -59,23 +67,20 @@ export class ContainerWorld {
     this.server = parts.k3s;
   }
 
-  static async start(
-    images: ImageNames,
-    life: Lifetime,
-    api: ApiServer = { kind: 'standin' },
-  ): Promise<ContainerWorld> {
+  static async start(images: ImageNames, life: Lifetime, options: WorldOptions): Promise<ContainerWorld> {
+    const { api, agent } = options;
     const startedAtMs = performance.now();
     const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-containers-'));
     life.defer('directory', () => rm(directory, { recursive: true, force: true }));
     const network = await new Network().start();
     life.defer('the network', async () => void (await network.stop()));
     const [chain, k3s] = await Promise.all([
-      startChain(life, { images, network, directory }),
+      startChain(life, { images, network, directory }, options.sui),
       startServer(life, { images, network, directory }, api),
     ]);
     const kubernetes = await KubernetesApi.fromKubeconfig(k3s.kubeconfig);
     life.defer('the Kubernetes client', () => kubernetes[Symbol.dispose]());
-    const parts = { images, network, directory, life, k3s, kubernetes, ...chain };
+    const parts = { images, network, directory, life, k3s, kubernetes, agent, ...chain };
     const world = new ContainerWorld(parts);
     const serving = secondsSince(startedAtMs);
     await setUpGateway(parts);
@@ -103,30 +108,22 @@ export class ContainerWorld {
   }
 
   async worker(nodeId: string): Promise<LoggedContainer> {
-    const { directory, network, life, images, faucet } = this.#parts;
+    const { directory, network, life, images, faucet, agent } = this.#parts;
     const home = join(directory, nodeId);
     await mkdir(home, { mode: 0o700 });
     const wallet = await faucet();
     const { termsFingerprint } = await this.client.cluster();
+    const settings = workerSettings(nodeId, termsFingerprint, agent ? realAgent : standinAgent);
     await writeFile(join(home, 'wallet.key'), wallet.secretKey, { mode: 0o600 });
     await copyFile(join(directory, 'deployment.json'), join(home, 'deployment.json'));
     await writeFile(join(home, 'k3s.yaml'), '{}\n');
-    await writeFile(join(home, 'k3s-daas.json'), JSON.stringify(workerSettings(nodeId, termsFingerprint)), {
-      mode: 0o600,
-    });
+    await writeFile(join(home, 'k3s-daas.json'), JSON.stringify(settings), { mode: 0o600 });
+    const container = agent
+      ? await realWorkerContainer(agent, { home, bundle: join(directory, 'k3s-server', 'data') })
+      : standinWorkerContainer(images.worker, home);
     return LoggedContainer.start(
-      new GenericContainer(images.worker)
+      container
         .withNetwork(network)
-        .withBindMounts([
-          { source: home, target: '/etc/k3s-daas' },
-          { source: projectRoot, target: projectRoot, mode: 'ro' },
-        ])
-        .withEnvironment({
-          K3S_STANDIN_NODE: NODE,
-          K3S_STANDIN_SPEED: '10',
-          K3S_STANDIN_CONTAINERD_ADDRESS: '/run/containerd.sock',
-          K3S_STANDIN_PODS: '2',
-        })
         .withCommand(['agent', '--config', '/etc/k3s-daas/k3s-daas.json', '--json']),
       life,
     );
@@ -189,12 +186,36 @@ interface Chain {
   readonly faucet: () => Promise<Wallet & { readonly secretKey: string }>;
 }
 
+/** What is real in a world. */
+interface WorldOptions {
+  readonly api: ApiServer;
+  /** What workers run; left out: the stand-in of k3s. */
+  readonly agent?: RealAgent | undefined;
+  /** An image of Sui's own tools, whose local network is the chain; left out: the dev chain. */
+  readonly sui?: string;
+}
+
 interface Parts extends Place, Chain {
   readonly life: Lifetime;
+  readonly agent: RealAgent | undefined;
   readonly k3s: Server;
 }
 
 const secondsSince = (startedAtMs: number) => Math.round((performance.now() - startedAtMs) / 1000);
+
+function standinWorkerContainer(image: string, home: string): GenericContainer {
+  return new GenericContainer(image)
+    .withBindMounts([
+      { source: home, target: '/etc/k3s-daas' },
+      { source: projectRoot, target: projectRoot, mode: 'ro' },
+    ])
+    .withEnvironment({
+      K3S_STANDIN_NODE: NODE,
+      K3S_STANDIN_SPEED: '10',
+      K3S_STANDIN_CONTAINERD_ADDRESS: '/run/containerd.sock',
+      K3S_STANDIN_PODS: '2',
+    });
+}
 
 /** No root, no capabilities, nothing to write but what is mounted. */
 class HardenedContainer extends GenericContainer {
@@ -206,21 +227,40 @@ class HardenedContainer extends GenericContainer {
   }
 }
 
-async function startChain(life: Lifetime, { images, network, directory }: Place): Promise<Chain> {
-  const container = await new HardenedContainer(images.devnet)
+const devnetContainer = (image: string) =>
+  new HardenedContainer(image).withWaitStrategy(Wait.forLogMessage('devnet.ready'));
+
+/** A validator, a full node and a faucet, as `sui start` makes them. */
+const suiContainer = (image: string) =>
+  new GenericContainer(image)
+    .withCommand(['sui', 'start', '--force-regenesis', '--with-faucet=0.0.0.0:9123'])
+    .withWaitStrategy(Wait.forSuccessfulCommand('true'));
+
+async function startChain(
+  life: Lifetime,
+  { images, network, directory }: Place,
+  sui: string | undefined,
+): Promise<Chain> {
+  const container = await (sui === undefined ? devnetContainer(images.devnet) : suiContainer(sui))
     .withNetwork(network)
     .withNetworkAliases('chain')
-    .withWaitStrategy(Wait.forLogMessage('devnet.ready'))
     .start();
   life.defer('the chain', async () => void (await container.stop()));
-  const url = `http://${container.getIpAddress(network.getName())}:9000`;
+  const address = container.getIpAddress(network.getName());
+  const url = `http://${address}:9000`;
+  const faucetUrl = sui === undefined ? url : `http://${address}:9123`;
+  if (sui !== undefined) await until('the faucet', async () => (await fetch(faucetUrl)).ok || undefined);
   const faucet = async () => {
     const keypair = new Ed25519Keypair();
     const secretKey = keypair.getSecretKey();
     const request = { FixedAmountRequest: { recipient: keypair.toSuiAddress() } };
     const headers = { 'content-type': 'application/json' };
-    const { ok } = await fetch(`${url}/v2/gas`, { method: 'POST', headers, body: JSON.stringify(request) });
-    if (!ok) throw new Error(`the faucet of ${url} gave nothing`);
+    const { ok } = await fetch(`${faucetUrl}/v2/gas`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(request),
+    });
+    if (!ok) throw new Error(`the faucet of ${faucetUrl} gave nothing`);
     return { ...testWallet(secretKey, 'a test'), secretKey };
   };
   const [admin, first, second] = [await faucet(), await faucet(), await faucet()];

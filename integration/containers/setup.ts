@@ -9,14 +9,14 @@ import { MINUTE_MS, outputOf } from '../../scripts/release/child.ts';
 import { findBinaries } from '../kube/binaries.ts';
 import { until } from '../world/kubernetes.ts';
 import { projectRoot } from '../world/program.ts';
-import type { ApiServer } from './container-server.ts';
+import type { ApiBehindStandin } from './container-server.ts';
 
 export type FoundEngine =
   | {
       readonly kind: 'found';
       readonly host: string;
       readonly images: ImageNames;
-      readonly api: ApiServer;
+      readonly api: ApiBehindStandin;
     }
   | { readonly kind: 'missing'; readonly reason: string };
 
@@ -53,7 +53,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 }
 
 /** A real kube-apiserver (docs/testing.md), or else the stand-in. */
-async function findApiServer(): Promise<ApiServer> {
+async function findApiServer(): Promise<ApiBehindStandin> {
   const found = await findBinaries((line) => process.stderr.write(`${line}\n`));
   return found.kind === 'found' ? { kind: 'kube', binaries: found.binaries } : { kind: 'standin' };
 }

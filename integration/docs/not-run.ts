@@ -36,7 +36,6 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ...[
     'k3s-daas uninstall --restore-k3s',
     'kubectl delete node NAME',
-    'rm -f /var/lib/rancher/k3s/agent/client-kubelet.crt /var/lib/rancher/k3s/agent/client-kubelet.key',
     'k3s-daas uninstall',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --gateway',
   ].map(
@@ -80,6 +79,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'docs/operations.md',
     'k3s-daas gateway setup --server-files --dry-run      # --print shows the files themselves',
     'integration/kube/authorizer.test.ts and integration/real-lockout.test.ts run it on API servers',
+  ],
+  [
+    'docs/operations.md',
+    "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
+    'audit.test.ts runs the commands',
   ],
   [
     'docs/proofs.md',

@@ -190,6 +190,32 @@ describe.skipIf(found.kind === 'missing')('the namespaces of people on a real ku
     expect((await owner('PATCH', `${inNamespace}/services/mine`, labels, merge)).status).toBe(200);
   });
 
+  test('an owner takes no host of an ingress that is not of their namespace', async () => {
+    const ingresses = `/apis/networking.k8s.io/v1/namespaces/${namespace}/ingresses`;
+    const http = {
+      paths: [
+        { path: '/', pathType: 'Prefix', backend: { service: { name: 'mine', port: { number: 80 } } } },
+      ],
+    };
+    const ingress = (spec: object) => ({ metadata: { name: 'mine' }, spec });
+    const post = (spec: object) => owner('POST', ingresses, ingress(spec));
+    const mine = `app.${namespace}.example.com`;
+    const sentence = 'has the name of the namespace as one of its labels';
+    for (const host of ['api.example.com', `${namespace}x.example.com`, '*.example.com', undefined])
+      refused(await post({ rules: [{ host, http }] }), sentence);
+    refused(await post({ rules: [{ host: mine, http }, { http }] }), sentence);
+    refused(await post({ rules: [{ host: mine, http }], tls: [{ hosts: ['api.example.com'] }] }), sentence);
+    const defaultBackend = { service: { name: 'mine', port: { number: 80 } } };
+    refused(await post({ rules: [{ host: mine, http }], defaultBackend }), 'has no default backend');
+    expect((await post({ rules: [{ host: mine, http }], tls: [{ hosts: [mine] }] })).status).toBe(201);
+    const rules = (host: string) => ({ spec: { rules: [{ host, http }] } });
+    refused(await owner('PATCH', `${ingresses}/mine`, rules('api.example.com'), merge), sentence);
+    // The operator gives the host, and its owner can still work on the rest of it.
+    expect((await admin('PATCH', `${ingresses}/mine`, rules('shop.example.com'), merge)).status).toBe(200);
+    const labels = { metadata: { labels: { a: 'b' } } };
+    expect((await owner('PATCH', `${ingresses}/mine`, labels, merge)).status).toBe(200);
+  });
+
   test('an owner takes off none of their limits, and opens their network to nobody outside', async () => {
     const kept = 'is kept by the gateway';
     refused(await owner('DELETE', `${networks}/k3s-daas-deny`), kept);

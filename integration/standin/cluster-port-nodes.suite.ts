@@ -44,6 +44,15 @@ describe.skipIf(suiteWorld.isMissing)(`Nodes by KubernetesPort on ${suiteWorld.n
       await cluster.markNode({ nodeId: 'nobody', recordId, tier: 'basic' });
     });
 
+    test('the label of the evidence comes, changes and goes with what the gateway has judged', async () => {
+      const [node, recordId] = [uniqueName('attested'), drawRecord()];
+      await admin('POST', '/api/v1/nodes', nodeBody(node));
+      for (const attestation of ['tpm', 'none', undefined]) {
+        await cluster.markNode({ nodeId: node, recordId, tier: 'basic', attestation });
+        expect(await cluster.node(node)).toMatchObject({ attestation, stakeRecordId: recordId });
+      }
+    });
+
     test('cordon and taint keep the taints of others, also under contention', async () => {
       const node = uniqueName('cordoned');
       const taints = [{ key: 'example.com/keep', effect: 'NoSchedule' }];

@@ -8,13 +8,17 @@ import { type K3s, type Machine, standinMachines } from './standin-k3s.ts';
 
 const dataDir = '/var/lib/rancher/k3s';
 
+export type FlannelBackend = 'host-gw' | 'vxlan' | 'wireguard-native';
+
 export interface RealK3sOptions {
   /** Image archives for every worker: without a registry, pods need at least the pause image. */
   readonly images?: readonly string[];
   /** Whether the server is a Node too, as k3s has it unless told otherwise. */
   readonly isServerNode?: boolean;
   /** Routes, unless given: the machines share one network, and no kernel module is needed. */
-  readonly flannelBackend?: 'host-gw' | 'vxlan';
+  readonly flannelBackend?: FlannelBackend;
+  /** Further ones of `k3s server`. */
+  readonly serverArgs?: readonly string[];
   /** The gateway runs on the server's machine, as the authorizer needs it: it listens on that machine's loopback. */
   readonly isGatewayOnServer?: boolean;
 }
@@ -53,6 +57,7 @@ async function start(
     images = [],
     isServerNode = false,
     flannelBackend = 'host-gw',
+    serverArgs = [],
     isGatewayOnServer = false,
   }: RealK3sOptions,
   directory: string,
@@ -73,6 +78,7 @@ async function start(
       args: [
         'server',
         ...serverFlags(nodeAddress, flannelBackend),
+        ...serverArgs,
         ...(isServerNode ? [] : ['--disable-agent']),
       ],
       logFile: join(directory, 'k3s-server.log'),
@@ -88,11 +94,7 @@ async function start(
   const settled = new Map<string, RealMachine>();
   async function furnished(nodeId: string, home: string): Promise<RealMachine> {
     const machine = await network.machine(nodeId, join(home, 'machine'), bundle);
-    await writeDropIns(machine);
-    if (!(await importsDropIns(bundle))) await writeContainerdTemplate(machine);
-    await mkdir(machine.file(`${dataDir}/agent/images`), { recursive: true });
-    for (const image of images)
-      await copyFile(image, machine.file(`${dataDir}/agent/images/${basename(image)}`));
+    await furnishAgent(machine, bundle, images);
     settled.set(nodeId, machine);
     return machine;
   }
@@ -129,6 +131,18 @@ async function start(
       };
     },
   };
+}
+
+/** A machine's files, seen from outside. */
+type Files = Pick<RealMachine, 'file'>;
+
+/** What an agent finds on its machine: drop-ins for this kernel, and images. `bundle` is where k3s unpacks itself, and has. */
+export async function furnishAgent(machine: Files, bundle: string, images: readonly string[]): Promise<void> {
+  await writeDropIns(machine);
+  if (!(await importsDropIns(bundle))) await writeContainerdTemplate(machine);
+  await mkdir(machine.file(`${dataDir}/agent/images`), { recursive: true });
+  for (const image of images)
+    await copyFile(image, machine.file(`${dataDir}/agent/images/${basename(image)}`));
 }
 
 async function checkBinary(binary: string): Promise<void> {
@@ -185,7 +199,7 @@ async function untilNode(kubeconfig: string, name: string): Promise<void> {
 }
 
 /** What this machine's kernel does not grant, said in k3s' own drop-in files. */
-async function writeDropIns(machine: RealMachine): Promise<void> {
+async function writeDropIns(machine: Files): Promise<void> {
   // 0x63677270: cgroup2. The kubelet refuses version 1 since 1.35 unless it is told not to, and has no flag for it.
   if ((await stat('/sys/fs/cgroup/cgroup.controllers').catch(() => undefined)) === undefined)
     await writeDropIn(machine, 'kubelet.conf.d/10-cgroup-v1.conf', [
@@ -209,13 +223,13 @@ async function importsDropIns(bundle: string): Promise<boolean> {
   return (await readFile(join(bundle, unpacked, 'bin', 'k3s'))).includes('imports = ');
 }
 
-const writeContainerdTemplate = (machine: RealMachine) =>
+const writeContainerdTemplate = (machine: Files) =>
   writeDropIn(machine, 'containerd/config-v3.toml.tmpl', [
     `imports = ["${dataDir}/agent/etc/containerd/config-v3.toml.d/*.toml"]`,
     '{{ template "base" . }}',
   ]);
 
-async function writeDropIn(machine: RealMachine, name: string, lines: readonly string[]): Promise<void> {
+async function writeDropIn(machine: Files, name: string, lines: readonly string[]): Promise<void> {
   const file = machine.file(`${dataDir}/agent/etc/${name}`);
   await mkdir(join(file, '..'), { recursive: true });
   await writeFile(file, `${lines.join('\n')}\n`);

@@ -115,8 +115,11 @@ export class GatewayRegistration implements JoinCredentialSource {
       gatewayId: gateway.id,
       gatewayUrl: gateway.url,
       incarnation: registration.incarnation,
+      requestId: registration.requestId,
       heartbeatIntervalMs: registration.heartbeatIntervalMs,
       hasJoinCredential: registration.join !== undefined,
+      gatewayEvidence: registration.gatewayEvidence,
+      machineEvidence: registration.machineEvidence,
     });
   }
 

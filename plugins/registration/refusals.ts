@@ -46,6 +46,9 @@ const reasons: Readonly<Record<string, Reason>> = {
   node_id_not_admitted: wrong(
     'has a name that the operator of the cluster does not admit: choose another nodeId',
   ),
+  evidence_missing: wrong(
+    'comes to a gateway that admits only machines that prove what they run: set attestation.evidence.provider',
+  ),
   banned: out('or its wallet is banned: the operator of the cluster has to lift that'),
   locked: out('is locked: the operator of the cluster has to unlock it'),
   cluster_full: later('finds the cluster full'),

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Artefact, root, sha256, version } from './artefact.ts';
@@ -7,6 +7,7 @@ import { makeChart } from './chart.ts';
 import { MINUTE_MS, outputOf } from './child.ts';
 import { LINTIAN_MISSING, lintianFindings, makeDebianPackage } from './debian.ts';
 import { makeExecutable } from './executable.ts';
+import { krewManifest } from './krew.ts';
 import { ARCHITECTURES, type Architecture, debianName } from './node-packages.ts';
 import { emulatedTest, type Smoke, smokeTest } from './smoke.ts';
 import { makeTarball } from './tarball.ts';
@@ -20,6 +21,7 @@ import { problemsOf } from './verdict.ts';
  *   --only npm,tarball,executable,debian,chart   fewer kinds
  *   --architecture x64                     one architecture
  *   --to DIRECTORY, --dist DIRECTORY       other places of the artefacts and of the build
+ *   --releases URL                         where releases can be had, as in install.sh: for krew
  */
 const KINDS = ['npm', 'tarball', 'executable', 'debian', 'chart'] as const;
 type Kind = (typeof KINDS)[number];
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     architecture: { type: 'string', default: ARCHITECTURES.join(',') },
     to: { type: 'string', default: join(root, 'dist-release') },
     dist: { type: 'string', default: join(root, 'dist') },
+    releases: { type: 'string', default: 'https://RELEASES' },
   },
 });
 const directory = values.to;
@@ -45,7 +48,8 @@ const artefacts: Artefact[] = [];
 for (const kind of kinds) artefacts.push(...(await make(kind)));
 copyFileSync(join(root, 'deploy', 'install.sh'), join(directory, 'install.sh'));
 copyFileSync(join(values.dist, 'sbom.cdx.json'), join(directory, 'sbom.cdx.json'));
-const files = [...artefacts.map(({ file }) => basename(file)), 'install.sh', 'sbom.cdx.json'];
+const others = ['install.sh', 'sbom.cdx.json', ...writeKrewManifest()];
+const files = [...artefacts.map(({ file }) => basename(file)), ...others];
 const sums = files.map((file) => `${sha256(join(directory, file))}  ${file}\n`);
 writeFileSync(join(directory, 'SHA256SUMS'), sums.join(''));
 
@@ -62,8 +66,24 @@ function chosen<T extends string>(words: string, known: readonly T[], flag: stri
   return known.filter((one) => asked.includes(one));
 }
 
+/** `daas.yaml`, the name that krew expects; no file without a tarball. */
+function writeKrewManifest(): readonly string[] {
+  const tarballs = Object.fromEntries(
+    architectures
+      .map(debianName)
+      .map((name) => [name, join(directory, `k3s-daas-linux-${name}.tar.gz`)] as const)
+      .filter(([, file]) => existsSync(file)),
+  );
+  if (Object.keys(tarballs).length === 0) return [];
+  const baseUrl = `${values.releases}/v${version}`;
+  writeFileSync(join(directory, 'daas.yaml'), krewManifest({ version, baseUrl, tarballs }));
+  return ['daas.yaml'];
+}
+
 /** What is released has to be found again by its tag. */
 function expectTagged(): void {
+  if (!values.releases.startsWith('https://') || values.releases === 'https://RELEASES')
+    throw new Error('pass --releases https://…: krew fetches the tarballs from there');
   const git = (...args: string[]) => outputOf('git', args, { cwd: root, withinMs: MINUTE_MS }).trim();
   if (git('status', '--porcelain') !== '' || git('tag', '--points-at', 'HEAD') !== `v${version}`)
     throw new Error(

@@ -28,6 +28,9 @@ done
 for command in agent gateway install doctor stake config contracts; do
   k3s-daas "$command" --help | grep -F "Usage: k3s-daas $command" >&2
 done
+# As krew and people link it.
+ln -s "$(command -v k3s-daas)" /usr/local/bin/kubectl-daas
+kubectl-daas --help | grep -F 'Usage: k3s-daas kubectl' >&2
 mkdir -p /etc/k3s-daas && cd /etc/k3s-daas
 cat >mine.mjs <<'END'
 ${PLUGIN_ON_DISK}END

@@ -25,21 +25,21 @@ import {
 import { type AttestedKeys, type Attestor, createAttestedKeys } from './attested-keys.ts';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
+import { heartbeatBody, registerBody } from './request-bodies.ts';
 import { handOverProofs, isStakeUnseen, type StakeProofs } from './stake-proofs.ts';
 import { asker, createTransport, type HttpReply, type Transport } from './transport.ts';
 import {
   type CertificatesBody,
   CertificatesReply,
   ChallengeReply,
-  type HeartbeatBody,
   HeartbeatReply,
   type LeaveBody,
   LeaveReply,
   PATHS,
   Problem,
-  type RegisterBody,
   RegisterReply,
 } from './wire.ts';
+import { evidenceFor, type WorkerEvidence, withoutEvidence } from './worker-evidence.ts';
 
 export interface ConnectorOptions {
   readonly signer: ProofSigner;
@@ -56,6 +56,8 @@ export interface ConnectorOptions {
   readonly timeoutMs?: number;
   /** Judges what a gateway runs before anything is sent to it. Left out: gateways are not asked for evidence. */
   readonly attestor?: Attestor | undefined;
+  /** Makes evidence of this machine, for gateways that ask for it. */
+  readonly evidence?: WorkerEvidence | undefined;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -103,32 +105,37 @@ interface ConnectionContext {
   readonly machine: Machine | undefined;
   readonly proveKubelet: ConnectorOptions['proveKubelet'];
   readonly stakeProofs: StakeProofs | undefined;
+  readonly evidence: WorkerEvidence | undefined;
+  readonly isGatewayAttested: boolean;
   /** Gateway and token of the proofs that were handed over: a gateway takes few of one address. */
   readonly shown: Set<string>;
   /** Said by the last challenge. */
   readsMachine: boolean;
   takesKubeletProof: boolean;
+  evidenceAsked: ChallengeReply['worker_evidence'];
 }
 
 function createConnection(
   gateway: GatewayEntry,
-  { signer, clock, ca, machine, proveKubelet, stakeProofs, timeoutMs = TIMEOUT_MS }: ConnectorOptions,
+  { ca, timeoutMs = TIMEOUT_MS, ...options }: ConnectorOptions,
   { shown, keys }: { readonly shown: Set<string>; readonly keys: AttestedKeys | undefined },
 ): GatewayConnection {
   const transport = createTransport({ gateway, ca, timeoutMs, keys });
-  const time = createGatewayTime(clock);
   const context: ConnectionContext = {
     gateway,
-    signer,
-    clock,
+    signer: options.signer,
+    clock: options.clock,
     transport,
-    time,
-    machine,
-    proveKubelet,
-    stakeProofs,
+    time: createGatewayTime(options.clock),
+    machine: options.machine,
+    proveKubelet: options.proveKubelet,
+    stakeProofs: options.stakeProofs,
+    evidence: options.evidence,
+    isGatewayAttested: keys !== undefined,
     shown,
     readsMachine: false,
     takesKubeletProof: false,
+    evidenceAsked: undefined,
   };
   return {
     gateway,
@@ -158,7 +165,10 @@ async function challenge(
   const reply = read(context, answer, { schema: ChallengeReply, sentAtMs });
   context.readsMachine = MACHINE_CLAIMS.every((claim) => reply.proof_claims?.includes(claim));
   context.takesKubeletProof = reply.kubelet_proof === true;
-  return toChallenge(reply);
+  context.evidenceAsked = reply.worker_evidence;
+  const told = toChallenge(reply);
+  if (!told.admissible || !withoutEvidence(context)) return told;
+  return { ...told, admissible: false, reason: 'evidence_missing' };
 }
 
 async function register(
@@ -170,13 +180,20 @@ async function register(
   const { sealTokenId } = request;
   const freshness = { kind: 'nonce', nonce: request.challenge.nonce } as const;
   const kubelet = await kubeletProof(context, request);
-  const body = { ...registerBody(signer.nodeId, time.nowMs(), request), ...(kubelet && { kubelet }) };
+  const evidence = await evidenceFor(context, request, signal);
+  const body = {
+    ...registerBody(signer.nodeId, time.nowMs(), request),
+    ...(kubelet && { kubelet }),
+    ...(evidence && { evidence }),
+  };
   const schema = RegisterReply;
   const asked = { path: PATHS.register, body, sealTokenId, freshness, schema };
   const reply = await post(context, asked, signal).catch(async (refusal: unknown) => {
     throw await shownProofs(context, refusal, sealTokenId, signal);
   });
-  return toRegistration(reply, clock);
+  // Over a connection to a key that evidence is bound to, or none at all.
+  const gatewayEvidence = context.isGatewayAttested ? context.gateway.attestationKind : undefined;
+  return { ...toRegistration(reply, clock), gatewayEvidence };
 }
 
 /** A host that cannot sign registers all the same: only a node whose key is used in two places needs it. */
@@ -294,37 +311,6 @@ function read<T>(
   return parsed.data;
 }
 
-function registerBody(nodeId: string, timestamp: number, request: RegisterRequest): RegisterBody {
-  return {
-    node_id: nodeId,
-    timestamp,
-    node_password_hash: request.nodePasswordHash,
-    host: { ...request.host },
-  };
-}
-
-function heartbeatBody(nodeId: string, timestamp: number, request: HeartbeatRequest): HeartbeatBody {
-  const { cpuPercent, memoryPercent, diskPercent } = request.resourceUsage;
-  return {
-    node_id: nodeId,
-    timestamp,
-    stake_status: request.stakeStatus,
-    stake_amount: request.stakeMist.toString(),
-    agent_state: request.agentState,
-    running_pods: request.runningPods ?? null,
-    resource_usage: {
-      cpu_percent: percent(cpuPercent),
-      memory_percent: percent(memoryPercent),
-      disk_percent: percent(diskPercent),
-    },
-  };
-}
-
-/** A figure that is not a number must not prevent the heartbeat. */
-function percent(value: number): number {
-  return Number.isFinite(value) ? Math.min(100, Math.max(0, Math.round(value * 10) / 10)) : 0;
-}
-
 function toChallenge(reply: ChallengeReply): Challenge {
   return {
     nonce: reply.nonce,
@@ -341,6 +327,7 @@ function toRegistration(reply: RegisterReply, clock: Clock): Registration {
     nodeId: reply.node_id,
     message: reply.message,
     incarnation: reply.incarnation,
+    requestId: reply.request_id,
     join: reply.join
       ? {
           server: reply.join.server,
@@ -352,6 +339,7 @@ function toRegistration(reply: RegisterReply, clock: Clock): Registration {
     heartbeatIntervalMs: reply.heartbeat.interval_ms,
     nodeLabels: reply.node_labels,
     taints: reply.taints,
+    machineEvidence: reply.evidence && [reply.evidence.kind, reply.evidence.problem ?? []].flat().join(': '),
   };
 }
 

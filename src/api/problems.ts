@@ -46,6 +46,8 @@ export const PROBLEMS = {
   locked: kind(403, 'The operator has locked registrations of this node', lockedOut),
   staker_not_admitted: kind(403, 'The operator does not admit this staker'),
   node_id_not_admitted: kind(403, 'The operator does not admit node ids of this form'),
+  evidence_missing: kind(403, 'The operator admits only machines that prove what they run'),
+  evidence_refused: kind(403, 'The evidence of the machine is refused', later),
   certificate_refused: kind(409, 'A certificate is not one of this node', unexpected),
   name_not_ours: kind(409, 'The name belongs to a node that was not admitted by a stake'),
   name_taken: kind(409, 'The name is still bound to another staker', later),

@@ -23,7 +23,10 @@ export const PATHS = {
 export const BODY_LIMIT_BYTES = 64 * 1024;
 export const PROBLEM_TYPE = 'application/problem+json';
 
-const NodeIdText = z.string().refine(isNodeId, 'must be one lower-case DNS label of at most 63 characters');
+const NodeIdText = z
+  .string()
+  .refine(isNodeId, 'must be one lower-case DNS label of at most 63 characters')
+  .meta({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' });
 const TimeMs = z.number().int().nonnegative().max(8_640_000_000_000_000);
 const Mist = z.string().regex(/^(0|[1-9][0-9]{0,19})$/, 'must be a decimal string of MIST');
 const Percent = z.number().min(0).max(100);
@@ -46,6 +49,8 @@ export const ChallengeReply = z.object({
   proof_claims: z.array(z.string()).optional(),
   /** This gateway takes `kubelet` in a registration: others reject what they do not know. */
   kubelet_proof: z.boolean().optional(),
+  /** This gateway takes `evidence` in a registration, or admits nothing without it: others reject what they do not know. */
+  worker_evidence: z.enum(['taken', 'required']).optional(),
 });
 export type ChallengeReply = z.infer<typeof ChallengeReply>;
 
@@ -63,6 +68,9 @@ const KubeletProof = z.strictObject({
   signature: z.string().regex(/^[A-Za-z0-9_-]{1,1024}$/, 'must be base64url'),
 });
 
+/** An evidence file of this project (docs/attestation.md). */
+const EvidenceFile = z.record(z.string(), z.unknown());
+
 export const RegisterBody = z.strictObject({
   node_id: NodeIdText,
   timestamp: TimeMs,
@@ -72,6 +80,8 @@ export const RegisterBody = z.strictObject({
     .refine(isNodePasswordHash, "must have the form of k3s' node password hash, `$1:<salt>:15:8:1:<key>`"),
   host: HostFacts,
   kubelet: KubeletProof.optional(),
+  /** Of the machine, bound to node key, node id, gateway, chain and nonce. */
+  evidence: EvidenceFile.optional(),
 });
 export type RegisterBody = z.infer<typeof RegisterBody>;
 
@@ -84,12 +94,16 @@ export const RegisterReply = z.object({
   timestamp: TimeMs,
   message: z.string(),
   incarnation: z.number().int().positive(),
+  /** What the gateway's log and audit file know it by; an older gateway does not say. */
+  request_id: z.string().max(64).optional(),
   /** null: the API server hears the Node's kubelet, the agent goes on with the certificates it has. */
   join: z.object({ server: ServerUrl, token: z.string().min(1), expires_at: TimeMs }).nullable(),
   heartbeat: z.object({ interval_ms: z.number().int().positive() }),
   node_labels: z.record(z.string(), z.string()),
   /** `key=value:Effect` each. */
   taints: z.array(z.string()),
+  /** What the evidence of the machine was judged to be, where some is asked for: its kind, or `none` and why. */
+  evidence: z.object({ kind: z.string(), problem: z.string().nullable() }).optional(),
 });
 export type RegisterReply = z.infer<typeof RegisterReply>;
 
@@ -162,9 +176,18 @@ export const AttestationReply = z.object({
   chain_id: z.string().min(1).max(128),
   timestamp: TimeMs,
   /** An evidence file of this project (docs/attestation.md), bound to TLS key, gateway, chain and nonce. */
-  evidence: z.record(z.string(), z.unknown()),
+  evidence: EvidenceFile,
 });
 export type AttestationReply = z.infer<typeof AttestationReply>;
+
+export const ChainProofReply = z.object({
+  /** `accepted`: it proved something new. */
+  status: z.enum(['accepted', 'known']),
+  timestamp: TimeMs,
+  /** What it proved news of. */
+  objects: z.array(z.string()),
+});
+export type ChainProofReply = z.infer<typeof ChainProofReply>;
 
 /** RFC 9457, with additional members. */
 export const Problem = z.object({

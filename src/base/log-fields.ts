@@ -33,6 +33,8 @@ export interface KnownLogFields {
   readonly wallet?: string | undefined;
   readonly gatewayId?: string | undefined;
   readonly gatewayUrl?: string | undefined;
+  readonly gatewayEvidence?: string | undefined;
+  readonly machineEvidence?: string | undefined;
   /** The URL of a full node. */
   readonly endpoint?: string | undefined;
   /** The servers and CA hashes that the cluster names on chain. */
@@ -48,6 +50,9 @@ export interface KnownLogFields {
   readonly hasJoinCredential?: boolean | undefined;
   /** Of a stake record: `active`, `unbonding`, `slashed`, … */
   readonly status?: string | undefined;
+
+  /** Names of settings. */
+  readonly settings?: readonly string[] | undefined;
 
   // The agent's process.
   readonly pid?: number | undefined;

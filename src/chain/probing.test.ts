@@ -9,21 +9,46 @@ import { createProbing, MOST_MIST_A_DAY, type ProbeSchedule } from './probing.ts
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
+interface Start {
+  readonly startedAfterMs?: number;
+  readonly failure?: ChainError;
+  readonly chainId?: string;
+}
+
+const signedProbe = (digest: string): SignedTransaction => ({
+  digest,
+  bytes: new Uint8Array([1, 2, 3]),
+  signature: 'signature',
+  sponsorSignature: undefined,
+  expirationEpoch: 7n,
+  gas: [{ objectId: '0x9', version: '4' }],
+  owned: [],
+});
+
 /** Probes of a chain that is made up, by a clock that is turned by hand. */
 class Stage implements AsyncDisposable {
   readonly clock: FakeClock;
   readonly sent: Array<readonly string[]> = [];
+  /** Digests of what was given to the full nodes, in order. */
+  readonly delivered: string[] = [];
   costMist = 1_010_000n;
   failure: ChainError | undefined;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly probing;
 
-  constructor(schedule: ProbeSchedule, journal: Journal = memoryJournal(), startedAfterMs = 0) {
+  constructor(
+    schedule: ProbeSchedule,
+    journal: Journal = memoryJournal(),
+    { startedAfterMs = 0, failure, chainId = 'chain' }: Start = {},
+  ) {
     this.clock = new FakeClock(startedAfterMs);
-    const signed = { digest: 'probe' } as SignedTransaction;
+    this.failure = failure;
     this.probing = createProbing({
-      client: { balance: async () => ({ coinsMist: 10n ** 10n, addressBalanceMist: 0n }) } as never,
+      client: {
+        balance: async () => ({ coinsMist: 10n ** 10n, addressBalanceMist: 0n }),
+        deployment: { chainId },
+      } as never,
       wallet: { address: '0x1', signTransaction: async () => '' },
       schedule,
       clock: this.clock,
@@ -32,12 +57,13 @@ class Stage implements AsyncDisposable {
       transactions: {
         sign: async (_prober, recordIds) => {
           this.sent.push(recordIds);
-          return signed;
+          return signedProbe(`probe at ${this.clock.nowMs()}`);
         },
-        send: async (): Promise<ProbeResult> => {
+        send: async (_prober, signed): Promise<ProbeResult> => {
+          this.delivered.push(signed.digest);
           if (this.failure) throw this.failure;
           const { costMist, clock } = this;
-          return { digest: 'probe', costMist, seenAtMs: clock.nowMs(), seen: new Map(), hidden: [] };
+          return { digest: signed.digest, costMist, seenAtMs: clock.nowMs(), seen: new Map(), hidden: [] };
         },
       },
     });
@@ -95,16 +121,52 @@ describe('a gateway that starts again and again', () => {
     const journal = memoryJournal();
     let sent = 0;
     for (let start = 0; start < 500; start += 1) {
-      await using stage = new Stage(
-        { kind: 'every', everyMs: 10 * MINUTE_MS },
-        journal,
-        start * 2 * MINUTE_MS,
-      );
+      await using stage = new Stage({ kind: 'every', everyMs: 10 * MINUTE_MS }, journal, {
+        startedAfterMs: start * 2 * MINUTE_MS,
+      });
       await settled();
       sent += stage.sent.length;
     }
     expect(sent).toBeGreaterThan(450);
     expect(BigInt(sent) * 1_010_000n).toBeLessThanOrEqual(MOST_MIST_A_DAY);
+  });
+
+  test('settles the probe of before, unchanged, before it takes the same coin for another', async () => {
+    const journal = memoryJournal();
+    const schedule = { kind: 'every', everyMs: 10 * MINUTE_MS } as const;
+    const failure = new ChainError('DAAS_CHAIN_UNAVAILABLE', 'away', { isRetryable: true });
+    let first: string | undefined;
+    {
+      await using killed = new Stage(schedule, journal, { failure });
+      await settled();
+      [first] = killed.delivered;
+    }
+    await using next = new Stage(schedule, journal, { startedAfterMs: MINUTE_MS });
+    await settled();
+    expect(next.delivered[0]).toBe(first);
+    expect(next.delivered).toHaveLength(2);
+    expect(next.probing.status()).toMatchObject({ sentToday: 2, spentTodayMist: 2n * 1_010_000n });
+    await using last = new Stage(schedule, journal, { startedAfterMs: 2 * MINUTE_MS });
+    await settled();
+    expect(last.delivered).not.toContain(first);
+  });
+
+  test('gives the probe of another chain to no full node', async () => {
+    const journal = memoryJournal();
+    const failure = new ChainError('DAAS_CHAIN_UNAVAILABLE', 'away', { isRetryable: true });
+    let first: string | undefined;
+    {
+      await using elsewhere = new Stage({ kind: 'every', everyMs: MINUTE_MS }, journal, { failure });
+      await settled();
+      [first] = elsewhere.delivered;
+    }
+    await using stage = new Stage({ kind: 'every', everyMs: MINUTE_MS }, journal, {
+      startedAfterMs: MINUTE_MS,
+      chainId: 'another',
+    });
+    await settled();
+    expect(stage.delivered).toHaveLength(1);
+    expect(stage.delivered).not.toContain(first);
   });
 
   test('sends none for a day when it cannot read what was spent', async () => {

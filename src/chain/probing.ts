@@ -3,6 +3,7 @@ import { type Clock, errorFields, type Journal, type Log, messageOf } from '#bas
 import type { ChainClient } from './chain-client.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
+import { entryOf, SignedEntry, signedOf } from './signed-entry.ts';
 
 /** When a gateway pays for a probe: never, for admissions that need one, or at an interval too. */
 export type ProbeSchedule =
@@ -15,11 +16,16 @@ export interface ProbingOptions {
   readonly schedule: ProbeSchedule;
   readonly clock: Clock;
   readonly log: Log;
-  /** Keeps what was spent, so that a gateway that starts again and again stays within its limits too. */
-  readonly journal: () => Promise<Pick<Journal, 'read' | 'write'>>;
+  /**
+   * Keeps what was spent, so that a gateway that starts again and again stays within its limits too, and the probe whose
+   * outcome is not known: two that take one coin would lock it until the epoch ends.
+   */
+  readonly journal: () => Promise<ProbeJournal>;
   /** For tests of when they are sent. */
   readonly transactions?: { readonly sign: typeof signProbe; readonly send: typeof sendProbe };
 }
+
+type ProbeJournal = Pick<Journal, 'read' | 'write' | 'remove'>;
 
 /** How the probes of a gateway stand. */
 export interface ProbeStatus {
@@ -68,7 +74,7 @@ interface Sent {
 interface State extends ProbingOptions {
   readonly transactions: NonNullable<ProbingOptions['transactions']>;
   readonly asked: Set<string>;
-  kept: Pick<Journal, 'read' | 'write'> | undefined;
+  kept: ProbeJournal | undefined;
   /** Of the last 24 hours. */
   sent: Sent[];
   /** Signed and sent, with an unknown outcome: it is settled before another takes the same coin. */
@@ -165,6 +171,7 @@ function recent(state: State): readonly Sent[] {
   return state.sent;
 }
 
+const Pending = z.strictObject({ chainId: z.string(), sentAtMs: z.int(), signed: SignedEntry });
 const Spending = z.array(
   z.strictObject({
     sentAtMs: z.int(),
@@ -189,6 +196,7 @@ async function recall(state: State): Promise<void> {
       wasAsked,
       mist,
     }));
+    recallPending(state, kept);
     const last = state.sent.at(-1);
     // A start is a good time for a probe: what an earlier process has seen of hidden changes is lost with it.
     if (last) state.endedAtMs = last.atMs - Math.max(0, intervalMs(state) - PAUSE_MS);
@@ -202,21 +210,45 @@ async function recall(state: State): Promise<void> {
   }
 }
 
+/** Its cost counts in full until its outcome is known. */
+function recallPending(state: State, kept: z.infer<typeof Spending>): void {
+  const entry = state.kept?.read('pending');
+  if (entry === undefined) return;
+  const { chainId, sentAtMs, signed } = Pending.parse(entry);
+  // Another chain does not know its coins, and would never end it.
+  if (chainId !== state.client.deployment.chainId) return;
+  const sent = state.sent[kept.findIndex((one) => one.sentAtMs === sentAtMs)];
+  state.pending = {
+    signed: signedOf(signed),
+    sent: sent ?? { atMs: Number.NEGATIVE_INFINITY, wasAsked: false, mist: 0n },
+  };
+}
+
 /** Between two that nobody asks for; 0: there are none. */
 const intervalMs = ({ schedule }: State) => (schedule.kind === 'every' ? schedule.everyMs : 0);
 
 async function keepSpending(state: State): Promise<void> {
-  const { clock } = state;
-  const bootedAtMs = clock.nowMs() - clock.monotonicMs();
   await state.kept?.write(
     'sent',
-    recent(state).map(({ atMs, wasAsked, mist }) => ({
-      sentAtMs: Math.round(bootedAtMs + atMs),
-      wasAsked,
-      mist: mist.toString(),
+    recent(state).map((sent) => ({
+      sentAtMs: sentAtMs(state, sent),
+      wasAsked: sent.wasAsked,
+      mist: sent.mist.toString(),
     })),
   );
 }
+
+async function keepPending(state: State, { signed, sent }: NonNullable<State['pending']>): Promise<void> {
+  const { chainId } = state.client.deployment;
+  await state.kept?.write('pending', {
+    chainId,
+    sentAtMs: sentAtMs(state, sent),
+    signed: entryOf(signed),
+  });
+}
+
+/** By the wall clock, which another process has too. */
+const sentAtMs = ({ clock }: State, { atMs }: Sent) => Math.round(clock.nowMs() - clock.monotonicMs() + atMs);
 
 async function probe(state: State, signal: AbortSignal): Promise<void> {
   const recordIds = [...state.asked];
@@ -230,6 +262,7 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
     state.pending = { signed, sent };
     // Before it is sent: what is not written down would be spent again after a crash.
     await keepSpending(state);
+    await keepPending(state, state.pending);
     const isShown = (await settlePending(state, signal)) !== undefined;
     state.failure = isShown ? undefined : 'its coin was used by another transaction';
   } catch (error) {
@@ -255,6 +288,7 @@ async function settlePending(state: State, signal: AbortSignal): Promise<ProbeRe
   state.pending = undefined;
   pending.sent.mist = result?.costMist ?? 0n;
   await keepSpending(state);
+  await state.kept?.remove('pending');
   if (!result) return undefined;
   state.last = result;
   log.debug('A probe has shown the newest state of the chain', { digest: result.digest });

@@ -4,8 +4,9 @@ import { deliver } from './deliver-transaction.ts';
 import type { Endpoints } from './endpoints/index.ts';
 import { failureOf } from './executed-transaction.ts';
 import { executionError } from './execution-error.ts';
-import type { ObjectVersion, SignedTransaction } from './prepare-transaction.ts';
+import type { SignedTransaction } from './prepare-transaction.ts';
 import { resultOf } from './purpose-result.ts';
+import { entryOf, SignedEntry, signedOf } from './signed-entry.ts';
 
 const PURPOSES = [
   'stake',
@@ -80,18 +81,7 @@ const Purpose = z.strictObject({
   clusterId: z.string(),
   subject: z.string(),
 });
-const ObjectVersions = z.array(z.strictObject({ objectId: z.string(), version: z.string().regex(/^\d+$/) }));
-const Pending = z.strictObject({
-  purpose: Purpose,
-  packageId: z.string(),
-  digest: z.string(),
-  bytes: z.base64(),
-  signature: z.string(),
-  sponsorSignature: z.string().optional(),
-  expirationEpoch: z.string().regex(/^\d+$/),
-  gas: ObjectVersions,
-  owned: ObjectVersions.optional(),
-});
+const Pending = SignedEntry.extend({ purpose: Purpose, packageId: z.string() });
 type Pending = z.infer<typeof Pending>;
 const ReceiptEntry = z.strictObject({
   digest: z.string(),
@@ -119,7 +109,7 @@ export function openTransactionOutbox(options: OutboxOptions): TransactionOutbox
     send: async (purpose, signed, signal) => {
       const earlier = pendingEntry(journal);
       if (earlier) throw new Error(`the transaction ${earlier.digest} must be settled first`);
-      const pending = pendingOf(purpose, signed, options.packageId);
+      const pending = { purpose, packageId: options.packageId, ...entryOf(signed) };
       await journal.write('pending', pending);
       return finish(outbox, pending, signal);
     },
@@ -181,34 +171,6 @@ async function finish(
   await journal.remove('pending');
   log.info('A transaction has landed', { ...purpose, ...receipt });
   return { kind: 'done', purpose, receipt };
-}
-
-function pendingOf(purpose: Purpose, signed: SignedTransaction, packageId: string): Pending {
-  return {
-    purpose,
-    packageId,
-    digest: signed.digest,
-    bytes: Buffer.from(signed.bytes).toString('base64'),
-    signature: signed.signature,
-    ...(signed.sponsorSignature !== undefined && { sponsorSignature: signed.sponsorSignature }),
-    expirationEpoch: signed.expirationEpoch.toString(),
-    gas: signed.gas.map(versionOf),
-    owned: (signed.owned ?? []).map(versionOf),
-  };
-}
-
-const versionOf = ({ objectId, version }: ObjectVersion): ObjectVersion => ({ objectId, version });
-
-function signedOf(pending: Pending): SignedTransaction {
-  return {
-    bytes: Uint8Array.from(Buffer.from(pending.bytes, 'base64')),
-    signature: pending.signature,
-    sponsorSignature: pending.sponsorSignature,
-    digest: pending.digest,
-    expirationEpoch: BigInt(pending.expirationEpoch),
-    gas: pending.gas,
-    owned: pending.owned ?? [],
-  };
 }
 
 function parsed<T>(schema: z.ZodType<T>, entry: unknown, what: string): T {

@@ -8,10 +8,12 @@ import { bootId, machineId } from '#infrastructure';
 import { type GatewayConnector, HostClock, type NodeIdentity, StakeChain } from '#plugin';
 import { openNodeIdentity, type ProofSigner } from '#seal';
 import { openAttestor } from './agent-attestor.ts';
+import { openAgentEvidence } from './agent-evidence.ts';
 import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { proofsOf, sayTrust } from './chain-trust.ts';
+import { nodeKeySealer } from './node-key-sealer.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
 // Factories of the parts that are slow to load: Sui's client, the certificate library.
@@ -59,6 +61,7 @@ export async function openSigner(parts: Composition, settings: Loaded): Promise<
     nodeId: nodeIdOf(settings),
     keyFile: join(settings.value.stateDir, 'node.key'),
     passwordFile: await agent.nodePasswordFile(),
+    sealer: await nodeKeySealer(settings),
   });
 }
 
@@ -70,6 +73,11 @@ export async function openConnector(parts: Composition, settings: Loaded): Promi
     stakeProofs: async (sealTokenId) => (await parts.open(ChainAccess)).stakeProofs(sealTokenId),
     signer: await parts.open(NodeSigner),
     attestor: await openAttestor(settings, { chainId, clock }),
+    evidence: await openAgentEvidence(settings, {
+      chainId,
+      nowMs: () => clock.nowMs(),
+      log: parts.get(HostLog),
+    }),
     clock,
     machine: { machineId: await machineId(), bootId: await bootId(), runId: randomUUID() },
     proveKubelet: (text) => agent.proveKubelet(text),

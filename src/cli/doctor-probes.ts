@@ -7,6 +7,7 @@ import type { GatewayEntry } from '#domain';
 import { caHash, readBody, readJournal } from '#infrastructure';
 import { isOurs, thisMachine } from '#install';
 import type { GatewayAnswer, Probes, ServerCa, UnitState, WorkerFacts } from './doctor-check.ts';
+import { teeState } from './doctor-tee.ts';
 import {
   type Loaded,
   loadWorkerSettings,
@@ -53,6 +54,7 @@ export function probesOf(sources: SettingSources): Probes {
       const { readLatch } = await import('#host');
       return readLatch((await settings()).value.stateDir);
     }),
+    tee: once(async () => teeState(await settings())),
     unit: once(unitState),
     text: (path) => readFile(path, 'utf8').catch(() => undefined),
     listening: once(listeningPorts),
@@ -126,10 +128,14 @@ async function askGateway(
     // Nothing is signed: the challenge comes before that.
     const nodeId = nodeIdOf(settings);
     const sign = () => Promise.reject(new Error('the doctor signs nothing'));
-    const signer = { nodeId, holderKey: new Uint8Array(32), sign };
+    const signer = { nodeId, holderKey: new Uint8Array(32), keyFor: () => new Uint8Array(32), sign };
     const { chainId } = chain.deployment;
     const attestor = await openAttestor(settings, { chainId, clock: systemClock });
-    const connector = createGatewayConnector({ signer, clock: systemClock, timeoutMs: patienceMs, attestor });
+    // Asked for by no challenge: whether the host makes any is enough here.
+    const makesNone = settings.value.attestation.evidence.provider === 'none';
+    const evidence = makesNone ? undefined : { make: sign };
+    const options = { signer, clock: systemClock, timeoutMs: patienceMs, attestor, evidence };
+    const connector = createGatewayConnector(options);
     const staker = (await stakerOf(settings, { chain, nodeId })).address;
     await using connection = connector.connect(gateway);
     const before = Date.now();

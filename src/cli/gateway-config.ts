@@ -12,6 +12,7 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
   const path = (name: string, value: string) => pathOf(settings, `gateway.${name}`) ?? value;
   const { socketPath, serverCaFile, attestation, state } = gateway;
   const { collateralFile } = attestation;
+  const { policyFile, collateralFile: workersCollateral } = gateway.admit.attestation;
   return {
     ...gateway,
     tls: {
@@ -26,6 +27,16 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
       etcd: absolute(path, 'state.etcd', state.etcd, ['caFile', 'certFile', 'keyFile']),
     },
     tenants: { ...gateway.tenants, kubeconfig: path('tenants.kubeconfig', gateway.tenants.kubeconfig) },
+    admit: {
+      ...gateway.admit,
+      attestation: {
+        ...gateway.admit.attestation,
+        ...(policyFile !== undefined && { policyFile: path('admit.attestation.policyFile', policyFile) }),
+        ...(workersCollateral !== undefined && {
+          collateralFile: path('admit.attestation.collateralFile', workersCollateral),
+        }),
+      },
+    },
     attestation: {
       ...attestation,
       ...(collateralFile !== undefined && {

@@ -8,6 +8,7 @@ import * as x509 from '@peculiar/x509';
 import { spkiPin } from '#api';
 import { ConfigurationError } from '#base';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
+import { readSigningKey } from './signing-key.ts';
 
 /** The files of a gateway's own keys. */
 export interface GatewayKeyFiles {
@@ -66,19 +67,7 @@ export async function ensureGatewayKeys(
 
 /** Reads the public halves of a gateway's keys. */
 async function readGatewayKeys(files: GatewayKeyFiles): Promise<Omit<GatewayKeys, 'made'>> {
-  const signing = createPublicKey(
-    createPrivateKey(
-      await readTrustedText(files.signingKeyFile, {
-        what: 'the signing key of the gateway',
-        exposedCode: 'DAAS_GATEWAY_KEY_EXPOSED',
-      }),
-    ),
-  );
-  if (signing.asymmetricKeyType !== 'ed25519')
-    throw new ConfigurationError(
-      'DAAS_GATEWAY_SIGNING_KEY',
-      `${files.signingKeyFile} holds a key of type ${signing.asymmetricKeyType}: an Ed25519 key in PKCS#8 PEM is needed; remove the file to have one made`,
-    );
+  const signing = createPublicKey(await readSigningKey(files.signingKeyFile));
   return {
     tlsPin: spkiPin(
       await readTrustedText(files.certFile, {

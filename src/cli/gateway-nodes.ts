@@ -84,8 +84,13 @@ function listText(
     'ADDRESS',
   ];
   const lines: string[] = [];
-  if (shown.length > 0) lines.push(table([heading, ...shown.map((node) => nodeRow(node, timestamp))]));
-  else if (hidden === 0) lines.push(isFiltered ? 'no such nodes' : 'no staked nodes');
+  if (shown.length > 0) {
+    const rows = [heading, ...shown.map((node) => nodeRow(node, timestamp))];
+    // Where no evidence is asked for, there is nothing to show.
+    const isAsked = shown.some(({ attestation }) => attestation !== null);
+    const evidence = ['EVIDENCE', ...shown.map((node) => node.attestation?.kind ?? '-')];
+    lines.push(table(isAsked ? rows.map((row, index) => [...row, evidence[index] ?? '']) : rows));
+  } else if (hidden === 0) lines.push(isFiltered ? 'no such nodes' : 'no staked nodes');
   if (hidden > 0) lines.push(`${hidden} left more than an hour ago: --all shows them`);
   return lines.join('\n');
 }
@@ -200,6 +205,8 @@ function nodeText(node: NodeEntry, nowMs: number): string {
     ['pods', node.running_pods === null ? undefined : String(node.running_pods)],
     ['Node', node.node ? `${node.node.ready ? 'Ready' : 'not Ready'}, uid ${node.node.uid}` : 'none'],
     ['host', hostText(node) || undefined],
+    ['evidence', node.attestation ? evidenceText(node.attestation, at) : undefined],
+    ['TPM key', node.attestation?.bound_key ?? undefined],
   ];
   return table(rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value]])));
 }
@@ -207,6 +214,15 @@ function nodeText(node: NodeEntry, nowMs: number): string {
 function stakeText(stake: NonNullable<NodeEntry['stake']>): string {
   if (stake.slashed_mist === '0') return `${stake.status}, ${stake.stake_mist} MIST`;
   return `${stake.status}: ${stake.slashed_mist} MIST taken, ${stake.stake_mist} MIST left (reason: ${stake.slash_reason})`;
+}
+
+/** What its machine has shown, and what that covers. */
+function evidenceText(
+  { kind, measurement, covers, problem, judged_at: judgedAtMs }: NonNullable<NodeEntry['attestation']>,
+  at: (ms: number) => string,
+): string {
+  if (problem !== null) return `none: ${displayText(problem)}, judged ${at(judgedAtMs)}`;
+  return `${kind}: '${displayText(measurement ?? 'any')}' (${covers}), judged ${at(judgedAtMs)}`;
 }
 
 function hostText({ host }: NodeEntry): string {

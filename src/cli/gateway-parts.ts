@@ -51,6 +51,8 @@ const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
 export const GatewayEvidenceDesk: Token<GatewayOptions['evidence']> = token('gateway/evidence');
 /** Keeps the cluster from what a gateway would write that does not lead. */
 const GatewayFence: Token<{ leadership: Leadership | undefined }> = token('gateway/fence');
+/** Judges what workers show of their machines. */
+export const GatewayMachines: Token<GatewayOptions['machines']> = token('gateway/machines');
 /** The connection to the Kubernetes API server. */
 export const GatewayKubernetes: Token<ReturnType<typeof openKubernetes>> = token('gateway/kubernetes');
 
@@ -117,6 +119,12 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
       return openGatewayEvidence({ config, chainId: deployment.chainId, nowMs: () => clock.nowMs(), log });
     })
     .register(GatewayFence, () => ({ leadership: undefined }))
+    .register(GatewayMachines, async (parts) => {
+      if (config.admit.attestation.mode === 'off') return undefined;
+      const { openMachineJudge } = await import('./gateway-machines.ts');
+      const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
+      return openMachineJudge({ config, chainId: deployment.chainId, clock, log });
+    })
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
         mayWrite: () => parts.get(GatewayFence).leadership?.isLeading() ?? true,
@@ -151,11 +159,13 @@ export async function gatewayOptions(
     clusterId,
     endpoints,
     isProven,
+    signingKey,
   }: {
     readonly config: RunnableGatewayConfig;
     readonly clusterId: string;
     readonly endpoints: number;
     readonly isProven: boolean;
+    readonly signingKey?: GatewayOptions['signingKey'];
   },
 ): Promise<GatewayOptions> {
   return {
@@ -163,6 +173,7 @@ export async function gatewayOptions(
     clusterId,
     endpoints,
     isProven,
+    signingKey,
     // `fork` puts the file before the arguments; the single executable is no file of Node's and takes its own words first.
     authorizerProgram: isSingleExecutable
       ? { file: 'gateway', args: ['authorizer-process'] }
@@ -183,6 +194,7 @@ export async function gatewayOptions(
     tenants: await parts.open(GatewayTenants),
     stakedNodes: await parts.open(GatewayStakedNodes),
     evidence: await parts.open(GatewayEvidenceDesk),
+    machines: await parts.open(GatewayMachines),
     probe: parts.get(GatewayProbing),
     proofFailure: parts.get(GatewayProofFailure),
   };

@@ -1,12 +1,11 @@
-import { ConfigurationError, EXIT, type Log, type LogFields } from '#base';
-import type { openKubernetes } from '#cluster';
+import { EXIT, type Log, type LogFields } from '#base';
 import { type RunningGateway, startGateway } from '#gateway';
 import { createLogger } from '#infrastructure';
 import { chainAccessOf } from './chain-access.ts';
 import { probeOf } from './chain-probe.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { sayTrust } from './chain-trust.ts';
-import { gatewaySection, withGatewayId } from './gateway-config.ts';
+import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
 import {
   GatewayChain,
   GatewayKubernetes,
@@ -15,16 +14,27 @@ import {
   gatewayOptions,
   gatewayParts,
 } from './gateway-parts.ts';
+import { refuseWithoutPolicy } from './gateway-policy.ts';
+import { catchHangups, createReloader } from './gateway-reload.ts';
 import type { Io } from './io.ts';
 import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
+import { signingKeyIfMade } from './signing-key.ts';
 
 /** systemd and Kubernetes kill later than that. */
 const stopDeadlineMs = 20_000;
 /** After this time the log names what keeps the gateway from being ready. */
 const patienceMs = 10_000;
 
-/** `k3s-daas gateway run`: until SIGTERM, SIGINT or the gateway's own end. */
-export async function runGateway(io: Io, flags: { readonly config?: string }): Promise<void> {
+/** `k3s-daas gateway run`: until SIGTERM, SIGINT or the gateway's own end; SIGHUP reloads. */
+export async function runGateway(
+  io: Io,
+  flags: { readonly config?: string; readonly check?: boolean },
+): Promise<void> {
+  if (flags.check) {
+    const { checkGateway } = await import('./gateway-check.ts');
+    return checkGateway(io, flags);
+  }
+  const hangups = catchHangups();
   const settings = await loadGatewaySettings({ file: flags.config });
   const { value } = settings;
   const log = createLogger({
@@ -49,25 +59,15 @@ export async function runGateway(io: Io, flags: { readonly config?: string }): P
     clusterId,
     endpoints: value.chain.endpoints.length,
     isProven: deployment.trust !== undefined,
+    signingKey: await signingKeyIfMade(keyFilesOf(config.tls).signingKeyFile, log),
   });
   await using gateway = await startGateway(options);
   reportStart(gateway, log, { gatewayId: config.gatewayId, clusterId });
+  hangups.act = createReloader({ gateway, settings, file: flags.config, log });
   const reason = await untilStopped(gateway);
   log.info('Gateway stops', { event: 'gateway.stopping', reason });
+  await gateway.drain();
   exitAfter(stopDeadlineMs, log);
-}
-
-/** Throws `DAAS_POLICY_NOT_IN_PLACE` unless the cluster binds a join credential to its node name. */
-async function refuseWithoutPolicy(
-  kubernetes: Pick<ReturnType<typeof openKubernetes>, 'policyState'>,
-): Promise<void> {
-  const policy = await kubernetes.policyState();
-  if (policy.kind !== 'not-in-place') return;
-  throw new ConfigurationError(
-    'DAAS_POLICY_NOT_IN_PLACE',
-    `the policy that binds node names is not in force, so a join credential would admit any name: run 'k3s-daas gateway setup' (${policy.problems.join('; ')})`,
-    { details: { problems: policy.problems } },
-  );
 }
 
 function reportStart(gateway: RunningGateway, log: Log, ids: LogFields): void {

@@ -73,13 +73,19 @@ function setupCommand(io: Io): Command {
 function runCommand(io: Io): Command {
   return new Command('run')
     .summary('admit workers and watch their stakes')
-    .description('Runs the gateway in the foreground. Stop it with Ctrl-C or SIGTERM.')
+    .description(
+      'Runs the gateway in the foreground. Stop it with Ctrl-C or SIGTERM; SIGHUP reloads certificate and configuration.',
+    )
     .option(
       '-c, --config <file>',
       'the configuration (default: k3s-daas.{json,yaml} in /etc/k3s-daas; users other than root: first here)',
     )
-    .option('--json', 'log JSON lines even on a terminal')
-    .action(async (flags: { config?: string }) => {
+    .option(
+      '--check',
+      'only check: configuration, keys, chain, cluster; exit with 1 when something prevents a start',
+    )
+    .option('--json', 'log JSON lines even on a terminal; with --check: print one JSON object')
+    .action(async (flags: { config?: string; check?: boolean }) => {
       const { runGateway } = await import('./gateway-run.ts');
       await runGateway(io, flags);
     });

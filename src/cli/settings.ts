@@ -6,7 +6,13 @@ import { AgentSettings } from '#agent';
 import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
 import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
-import { type FlagValue, loadSettings, type SettingAlias, type Settings } from '#infrastructure';
+import {
+  EvidenceSettings,
+  type FlagValue,
+  loadSettings,
+  type SettingAlias,
+  type Settings,
+} from '#infrastructure';
 import { chain, DurationMs, MistAmount, ObjectId } from './chain-section.ts';
 import { namedFile, searchPlaces } from './configuration-file.ts';
 import { describeK3sFile, isServiceLink } from './foreign-settings.ts';
@@ -134,6 +140,19 @@ const common = {
       maxAgeMs: DurationMs.default(3_600_000).meta({
         description:
           'how long a gateway counts after its evidence was judged; it is asked anew after half of that',
+      }),
+      evidence: EvidenceSettings.prefault({}),
+    })
+    .prefault({}),
+  nodeKey: z
+    .strictObject({
+      sealing: z.enum(['none', 'tpm']).default('none').meta({
+        description:
+          'tpm: the node key is kept so that the TPM of this machine alone opens it (needs tpm2-tools); none: in clear text, mode 0600',
+      }),
+      pcrs: z.array(z.int().min(0).max(23)).default([7]).meta({
+        description:
+          'for tpm: registers that must have the values of now for the key to open; []: any boot of this machine',
       }),
     })
     .prefault({}),

@@ -1,7 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { KubernetesNode } from '#domain';
 import { idOfBase58 } from './base58.ts';
-import { CORDON_TAINT, NODE_MARK, NODE_OWNER, NODE_TIER } from './words.ts';
+import { CORDON_TAINT, NODE_ATTESTATION, NODE_MARK, NODE_OWNER, NODE_TIER } from './words.ts';
 
 /** What the gateway decides on, read from a Node. */
 export function kubernetesNodeOf(node: V1Node): KubernetesNode {
@@ -13,6 +13,7 @@ export function kubernetesNodeOf(node: V1Node): KubernetesNode {
     isKubeletSilent: ready?.status === 'Unknown',
     stakeRecordId: idOfBase58(node.metadata?.labels?.[NODE_MARK] ?? ''),
     tier: node.metadata?.labels?.[NODE_TIER],
+    attestation: node.metadata?.labels?.[NODE_ATTESTATION],
     staker: idOfBase58(node.metadata?.labels?.[NODE_OWNER] ?? ''),
     createdAtMs: timeOf(node.metadata?.creationTimestamp) ?? 0,
     readyChangedAtMs: timeOf(ready?.lastTransitionTime),

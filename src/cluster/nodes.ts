@@ -4,7 +4,7 @@ import { base58OfId } from './base58.ts';
 import { absentIsFine, conflictIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { kubernetesNodeOf } from './node-reading.ts';
-import { NODE_MARK, NODE_OWNER, NODE_TIER } from './words.ts';
+import { NODE_ATTESTATION, NODE_MARK, NODE_OWNER, NODE_TIER } from './words.ts';
 
 type Signal = AbortSignal | undefined;
 
@@ -47,18 +47,24 @@ export async function patchNode(
   );
 }
 
-/** Sets the labels that name stake record, tier and staker of a Node. */
+/** Sets the labels that name stake record, tier, staker and evidence of a Node. */
 export async function markNode(
   { api }: KubernetesContext,
-  { nodeId, recordId, tier, staker }: Parameters<KubernetesPort['markNode']>[0],
+  { nodeId, recordId, tier, staker, attestation }: Parameters<KubernetesPort['markNode']>[0],
   signal: Signal,
 ): Promise<void> {
   const owner = staker === undefined ? {} : { [NODE_OWNER]: base58OfId(staker) };
   const found = await readNodeObject(api, nodeId, signal);
   if (!found) return;
+  const labels = {
+    [NODE_MARK]: base58OfId(recordId),
+    [NODE_TIER]: tier,
+    ...owner,
+    // A merge patch removes what is null.
+    [NODE_ATTESTATION]: attestation ?? null,
+  };
   // Another Node of the same name is another holder's.
   const uid = found.metadata?.uid;
-  const labels = { [NODE_MARK]: base58OfId(recordId), [NODE_TIER]: tier, ...owner };
   const body = { metadata: { ...(uid !== undefined && { uid }), labels } };
   await conflictIsFine(patchNode(api, { what: `mark node ${nodeId}`, name: nodeId, body }, signal));
 }

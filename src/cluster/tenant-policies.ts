@@ -13,6 +13,7 @@ export const tenantPolicies = (terms: TenantTerms = strictTerms): PolicyPair[] =
   placementPolicy(),
   ownPlacementPolicy(),
   tenantServicesPolicy(),
+  tenantIngressesPolicy(),
   tenantNetworksPolicy(),
   tenantLimitsPolicy(),
 ];
@@ -57,6 +58,34 @@ function tenantServicesPolicy(): PolicyPair {
       forbid(
         'services in the namespace of a wallet have no externalIPs: they would take the traffic of others',
         `${addresses('object')}.all(a, oldObject != null && a in ${addresses('oldObject')})`,
+      ),
+    ],
+  });
+}
+
+/**
+ * Ingress controllers merge the rules of all namespaces: one that names another's host, or none, takes its traffic. A host with
+ * the namespace among its labels is nobody else's, whatever the domain.
+ */
+function tenantIngressesPolicy(): PolicyPair {
+  const rules = (object: string) => `(has(${object}.spec.rules) ? ${object}.spec.rules : [])`;
+  const tls = (object: string) =>
+    `(has(${object}.spec.tls) ? ${object}.spec.tls.filter(t, has(t.hosts)) : [])`;
+  const named = (object: string, host: string) =>
+    `(${rules(object)}.exists(o, has(o.host) ? o.host == ${host} : ${host} == '') || ${tls(object)}.exists(o, ${host} in o.hosts))`;
+  const allowed = (host: string) =>
+    `(request.namespace in ${host}.split('.') || (oldObject != null && ${named('oldObject', host)}))`;
+  return pair('k3s-daas-tenant-ingresses', {
+    ...inTenants(rule('networking.k8s.io', ['ingresses'], ['CREATE', 'UPDATE'])),
+    matchConditions: byOthers,
+    validations: [
+      forbid(
+        'every host of an ingress in the namespace of a wallet has the name of the namespace as one of its labels, as app.NAMESPACE.example.com: other hosts, the operator of the cluster gives',
+        `${rules('object')}.map(r, has(r.host) ? r.host : '').all(h, ${allowed('h')}) && ${tls('object')}.all(t, t.hosts.all(h, ${allowed('h')}))`,
+      ),
+      forbid(
+        'an ingress in the namespace of a wallet has no default backend: it would take the traffic of hosts that are nobody’s',
+        '!has(object.spec.defaultBackend) || (oldObject != null && has(oldObject.spec.defaultBackend))',
       ),
     ],
   });

@@ -21,6 +21,8 @@ export const NODE_MARK = 'k3s-daas.node-restriction.kubernetes.io/stake';
 export const NODE_TIER = 'k3s-daas.node-restriction.kubernetes.io/tier';
 /** Node label with the wallet of its staker in base58: what `placement: own` selects. */
 export const NODE_OWNER = 'k3s-daas.node-restriction.kubernetes.io/owner';
+/** Node label with the kind of the evidence that its machine has shown, or `none`. */
+export const NODE_ATTESTATION = 'k3s-daas.node-restriction.kubernetes.io/attestation';
 /** Namespace label: the wallet in base58 whose namespace it is. */
 export const TENANT_OWNER = 'k3s-daas.io/owner';
 /** Namespace label: where its pods may run, `own`, `staked` or `any`. */

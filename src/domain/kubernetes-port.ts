@@ -73,13 +73,10 @@ export interface KubernetesPort {
   joinCredentials(signal?: AbortSignal): Promise<readonly LiveJoinCredential[]>;
 
   /**
-   * Sets the labels `stake` (record id in base58), `tier` and `owner` (wallet of the staker in base58) of
-   * `k3s-daas.node-restriction.kubernetes.io/` on the Node.
+   * Sets the labels `stake` (record id in base58), `tier`, `owner` (wallet of the staker in base58) and `attestation` (kind of
+   * the accepted evidence, or `none`; left out: the label is removed) of `k3s-daas.node-restriction.kubernetes.io/` on the Node.
    */
-  markNode(
-    request: { nodeId: string; recordId: string; tier: string; staker?: string },
-    signal?: AbortSignal,
-  ): Promise<void>;
+  markNode(request: NodeMark, signal?: AbortSignal): Promise<void>;
   /** Unschedulable, and the taint `k3s-daas.io/evicted=<reason>:NoExecute`. */
   cordonAndTaint(request: { nodeId: string; reason: string }, signal?: AbortSignal): Promise<void>;
   /** Sets the taint `k3s-daas.io/held=<reason>:NoSchedule`: the Node gets no new pods, those that run go on. */
@@ -93,6 +90,15 @@ export interface KubernetesPort {
    * somebody else than k3s had set them: they would have kept the Node.
    */
   deleteNode(request: { nodeId: string; uid?: string }, signal?: AbortSignal): Promise<readonly string[]>;
+}
+
+/** What the gateway's labels say of a Node. */
+export interface NodeMark {
+  readonly nodeId: string;
+  readonly recordId: string;
+  readonly tier: string;
+  readonly staker?: string;
+  readonly attestation?: string | undefined;
 }
 
 /** A staked name as the cluster is to know it. */
@@ -118,6 +124,8 @@ export interface KubernetesNode {
   readonly tier: string | undefined;
   /** The wallet (0x…) by the gateway's label. */
   readonly staker?: string | undefined;
+  /** Kind of the evidence of its machine by the gateway's label, or `none`; `undefined`: it was asked for none. */
+  readonly attestation?: string | undefined;
   readonly createdAtMs: number;
   /** When the Ready condition last changed. */
   readonly readyChangedAtMs: number | undefined;

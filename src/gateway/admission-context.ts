@@ -11,6 +11,7 @@ import type { Reconciler } from './reconciler.ts';
 import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import type { Worker } from './worker.ts';
+import type { MachineJudge, ShownMachine } from './worker-attestation.ts';
 
 /** A caller whose Seal proof holds: the key that signed is the one that the chain names for the token. */
 export interface Applicant {
@@ -28,6 +29,8 @@ export interface Applicant {
   readonly machine?: Machine | undefined;
   /** The client key of the node's kubelet, whose certificate the stake vouches for, has signed the challenge, too. */
   readonly hasKubelet?: boolean;
+  /** What it shows of its machine, with the challenge that it used up. */
+  readonly machineEvidence?: Pick<ShownMachine, 'evidence' | 'nonce'> | undefined;
 }
 
 export interface Admitted {
@@ -51,6 +54,8 @@ export interface AdmissionOptions {
   readonly endpointsAgreed?: (() => number) | undefined;
   /** Asked for what such a full node could hide. */
   readonly probe?: Pick<ChainProbe, 'ask'> | undefined;
+  /** Judges what workers show of their machines. */
+  readonly machines?: MachineJudge | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly clones: Pick<Clones, 'examineRegistration' | 'registered'>;

@@ -1,5 +1,4 @@
 import type { ProblemCode } from '#api';
-import { UNTAINTED } from '#domain';
 import { ageProblem } from './admission-age.ts';
 import type { AdmissionOptions, Admitted, Applicant, Candidate, Until } from './admission-context.ts';
 import {
@@ -9,22 +8,23 @@ import {
   explainProblem,
   nameProblem,
   ruleProblem,
-  type Standing,
   standingOf,
 } from './admission-policy.ts';
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
 import { noCertificates } from './certificates.ts';
 import { type ClaimGrounds, effectOf } from './claims.ts';
-import { cloned, unsaidMachine } from './clones.ts';
+import { cloned } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { refuseAfterLeaving } from './leaving.ts';
 import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
-import { boundHolder, isHeldBy } from './name-history.ts';
+import { boundHolder } from './name-history.ts';
+import { nextWorker } from './next-worker.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
+import { examineMachine } from './worker-attestation.ts';
 
 export interface Admission {
   /** Whether (node id, staker) would be admitted, from memory alone; asked before money is staked. */
@@ -44,7 +44,7 @@ interface AdmissionSignals {
 }
 
 interface AdmissionContext extends AdmissionOptions {
-  readonly rules: AdmissionRules;
+  readonly rules: () => AdmissionRules;
   /** Records that an applicant was banned for. */
   readonly bannedRecords: Set<string>;
   /** Names on their way in: several at once must not take the same last place. */
@@ -61,10 +61,10 @@ interface AdmissionContext extends AdmissionOptions {
 const admissionDeadlineMs = 30_000;
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { admit, limits } = options.config;
+  const { limits } = options.config;
   const context: AdmissionContext = {
     ...options,
-    rules: { ...admit, nodeIdPattern: new RegExp(`^(?:${admit.nodeIdPattern})$`, 'u') },
+    rules: rulesOf(options.config),
     bannedRecords: new Set(),
     entering: new Set(),
     gate: createGate(limits.admissions, limits.admissionsWaiting),
@@ -82,6 +82,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
         });
       return turns.run(applicant.nodeId, () => enter(context, applicant, until), until.reading);
     },
+  };
+}
+
+/** A reload of the configuration replaces `admit`. */
+function rulesOf(config: AdmissionOptions['config']): () => AdmissionRules {
+  let made: { readonly of: unknown; readonly rules: AdmissionRules } | undefined;
+  return () => {
+    const { admit } = config;
+    if (made?.of !== admit)
+      made = {
+        of: admit,
+        rules: { ...admit, nodeIdPattern: new RegExp(`^(?:${admit.nodeIdPattern})$`, 'u') },
+      };
+    return made.rules;
   };
 }
 
@@ -207,6 +221,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(bindingProblem(registry.bans(), { nodeId, staker, holderKey, worker }), nodeId);
   const stakedAtMs = applicant.facts?.record?.stakedAtMs;
   throwIf(claimProblem(context, { nodeId, worker, stakedAtMs }), nodeId);
+  const attestation = await examineMachine(context, { applicant, worker, recordId });
   const [node, listing] = await inClusterTerms(
     Promise.all([kubernetes.node(nodeId, until.reading), kubernetes.admittedName(nodeId, until.reading)]),
   );
@@ -214,7 +229,7 @@ async function examine(context: AdmissionContext, applicant: Applicant, until: U
   throwIf(await ageProblem(context, { applicant, worker, node, recordId, until }), nodeId);
   if (!(await inClusterTerms(kubernetes.showsCertificates(until.reading))))
     throwIf(boundProblem(context, { staker, holderKey }, nodeId), nodeId);
-  const next = nextWorker(context, { applicant, worker, standing });
+  const next = nextWorker(context, { applicant, worker, standing, attestation });
   return { applicant, worker, next, node, isListed: listing === next.tier, until };
 }
 
@@ -247,7 +262,7 @@ function operatorProblem(
   };
   // No more than the gate lets in at once.
   const pending = [...entering].filter(isPending).length;
-  return ruleProblem(rules, { ...subject, places: registry.admittedCount() + pending });
+  return ruleProblem(rules(), { ...subject, places: registry.admittedCount() + pending });
 }
 
 /**
@@ -280,41 +295,6 @@ function claimProblem(
 
 function throwIf(problem: ProblemCode | undefined, nodeId: string): void {
   if (problem) throw new ApiProblem(problem, `node ${nodeId} is not admitted: ${explainProblem(problem)}`);
-}
-
-function nextWorker(
-  { config, clock }: AdmissionContext,
-  {
-    applicant,
-    worker,
-    standing,
-  }: { readonly applicant: Applicant; readonly worker: Worker | undefined; readonly standing: Standing },
-): Worker {
-  const nowMs = clock.nowMs();
-  const { recordId, staker } = standing;
-  const isSameHolder =
-    worker !== undefined && isHeldBy(worker, { recordId, staker, holderKey: applicant.holderKey });
-  return {
-    nodeId: applicant.nodeId,
-    recordId: standing.recordId,
-    tokenId: applicant.tokenId,
-    tokenSequence: standing.tokenSequence,
-    staker: standing.staker,
-    holderKey: applicant.holderKey,
-    tier: config.taintNodes ? standing.tier : UNTAINTED,
-    incarnation: (worker?.incarnation ?? 0) + 1,
-    registeredAtMs: nowMs,
-    status: worker?.status ?? { kind: 'admitting' },
-    statusSinceMs: worker?.statusSinceMs ?? nowMs,
-    lockedAtMs: undefined,
-    firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
-    heldFor: worker?.heldFor,
-    host: applicant.host,
-    // Of the same holder; another machine may have come with another one.
-    certificates: isSameHolder && worker ? worker.certificates : noCertificates,
-    isListingDue: worker !== undefined && (worker.isListingDue || !isSameHolder),
-    machine: applicant.machine ?? (worker?.machine && unsaidMachine),
-  };
 }
 
 async function hearsKubelet(
@@ -371,6 +351,7 @@ async function noteRegistered(
     seal_token: worker.tokenId,
     incarnation: worker.incarnation,
     credential: hasCredential,
+    attestation: worker.attestation?.kind,
   });
 }
 

@@ -2,36 +2,17 @@ import { z } from 'zod';
 
 const file = z.string().min(1);
 
-/** `gateway.attestation`: how the gateway proves to workers what it runs (docs/attestation.md). */
-export const AttestationConfig = z.strictObject({
-  provider: z.enum(['none', 'tsm', 'nitrotpm', 'nitro', 'tpm', 'program', 'dev']).default('none').meta({
+/** `gateway.admit.attestation`: what a machine has to prove to be admitted. */
+export const AdmitAttestationConfig = z.strictObject({
+  mode: z.enum(['off', 'record', 'require']).default('off').meta({
     description:
-      'what makes evidence of the machine: none; tsm (SEV-SNP, TDX), nitrotpm, nitro, tpm, program; dev is a stand-in that proves nothing',
+      'off: workers are asked for no evidence; record: what they show is judged and shown, and decides nothing; require: a worker is admitted only with evidence that policyFile accepts',
   }),
-  kind: z.string().min(1).optional().meta({
-    description: 'for program: the kind of what it makes, where that does not show; for dev: sev-snp or tdx',
+  policyFile: file.optional().meta({
+    description: 'what evidence a worker has to show; others must not be able to write it',
   }),
-  program: file.startsWith('/', 'expected an absolute path').optional().meta({
-    description: 'for nitro and program: what makes the evidence; others must not be able to write it',
-  }),
-  format: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'expected a name of a-z, 0-9 and hyphen')
-    .optional()
-    .meta({ description: 'for program with the kind command: the name of the format' }),
-  attestationKey: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({ description: 'for tpm: the persistent handle of the key, such as 0x81010002' }),
-  pcrs: z
-    .array(z.int().min(0).max(23))
-    .min(1)
-    .optional()
-    .meta({ description: 'for tpm: the registers that are quoted; unset: 0, 2, 4, 7, 8, 9, 11' }),
   collateralFile: file.optional().meta({
     description:
-      'what the vendor has published, from `k3s-daas tee collateral fetch`: handed on to workers, so that none of them asks the vendor',
+      'what the vendors have published, from `k3s-daas tee collateral fetch`, beside what workers bring along',
   }),
 });
-export type AttestationConfig = z.infer<typeof AttestationConfig>;

@@ -20,7 +20,7 @@ function open(evidence: EvidenceDesk | undefined) {
   const lines = createRateLimit({ ratePerSecond: 1, burst: 1_000 });
   answerWithProblems(app, { clock, log: silentLog, lines });
   const signal = new AbortController().signal;
-  registerAttestationRoute(app, { evidence, gatewayId: '0xg', cert, clock, log, signal });
+  registerAttestationRoute(app, { evidence, gatewayId: '0xg', cert: () => cert, clock, log, signal });
   const ask = (nonce = NONCE, remoteAddress = '192.0.2.1') =>
     app.inject({ method: 'GET', url: `/api/v1/attestation?nonce=${nonce}`, remoteAddress });
   return { clock, ask, logged };

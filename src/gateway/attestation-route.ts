@@ -25,8 +25,8 @@ export interface AttestationRouteOptions {
   /** Left out: the gateway makes no evidence, and says so. */
   readonly evidence?: EvidenceDesk | undefined;
   readonly gatewayId: string;
-  /** PEM, of the public port. */
-  readonly cert: string;
+  /** PEM, of the public port now. */
+  readonly cert: () => string;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops. */
@@ -42,7 +42,6 @@ const MAKE_WITHIN_MS = 8_000;
  */
 export function registerAttestationRoute(app: FastifyInstance, options: AttestationRouteOptions): void {
   const { evidence, gatewayId, cert, clock, log, signal } = options;
-  const spki = new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' });
   const ofAddress = createRateLimit({ ratePerSecond: 0.5, burst: 20 });
   const ofAll = createRateLimit({ ratePerSecond: 20, burst: 100 });
   const exclusive = createMutex();
@@ -61,6 +60,7 @@ export function registerAttestationRoute(app: FastifyInstance, options: Attestat
       throw new ApiProblem('rate_limited', 'too many questions for evidence: each costs the device one', {
         retryAfterMs: waitMs,
       });
+    const spki = new X509Certificate(cert()).publicKey.export({ type: 'spki', format: 'der' });
     const asked = { spki, gatewayId, nonce: Buffer.from(nonce, 'base64url') };
     const within = AbortSignal.any([signal, AbortSignal.timeout(MAKE_WITHIN_MS)]);
     try {

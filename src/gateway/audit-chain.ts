@@ -22,17 +22,21 @@ export const GENESIS: ChainHead = { sequence: 0, hash: '0'.repeat(64) };
 export function chainLines(
   head: ChainHead,
   entries: readonly AuditEntry[],
-): { readonly text: string; readonly head: ChainHead } {
+  mac?: (hash: string) => string,
+): { readonly text: string; readonly head: ChainHead; readonly hashes: readonly string[] } {
   let last = head;
+  const hashes: string[] = [];
   const lines = entries.map(({ at, event, facts }) => {
     const body = { seq: last.sequence + 1, at, event, ...facts, prev: last.hash };
-    last = { sequence: body.seq, hash: lineHash(body) };
-    return `${JSON.stringify({ ...body, hash: last.hash })}\n`;
+    const hash = lineHash(body);
+    last = { sequence: body.seq, hash };
+    hashes.push(hash);
+    return `${JSON.stringify({ ...body, hash, ...(mac && { mac: mac(hash) }) })}\n`;
   });
-  return { text: lines.join(''), head: last };
+  return { text: lines.join(''), head: last, hashes };
 }
 
-/** SHA-256 over the line without its `hash` member, as it stands in the file. */
+/** SHA-256 over the line without its members `hash` and `mac`, as it stands in the file. */
 export function lineHash(body: Readonly<Record<string, unknown>>): string {
   return createHash('sha256').update(JSON.stringify(body)).digest('hex');
 }

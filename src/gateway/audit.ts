@@ -2,12 +2,23 @@ import { DaasError, messageOf } from '#base';
 import { isDiskFull } from '#infrastructure';
 import { type AuditEntry, type AuditFacts, type ChainHead, chainLines, GENESIS } from './audit-chain.ts';
 import { type AuditFiles, type AuditFilesOptions, openAuditFiles } from './audit-files.ts';
+import {
+  checkpointEntry,
+  isSealDue,
+  linesBeyond,
+  noSeal,
+  type Seal,
+  sealedBy,
+  writeHead,
+} from './audit-seal.ts';
+import type { AuditSigner } from './audit-signer.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 
 /**
  * Every use of a token, every decision and every action, one JSON object per line, in files that only their owner can
  * read. Each line carries the hash of the one before it, over all files, so that a line that was changed, dropped or
- * moved shows. Nothing secret goes in: proofs, credentials and passwords never do, their ids may.
+ * moved shows. With a signer each line also carries a keyed hash, and checkpoints are signed: then no one without the
+ * gateway's key can rewrite the chain. Nothing secret goes in: proofs, credentials and passwords never do, their ids may.
  */
 export interface Audit extends AsyncDisposable {
   /**
@@ -31,6 +42,10 @@ export interface AuditOptions extends Partial<AuditFilesOptions> {
   readonly mostWaiting?: number;
   /** Called for each line, written or not. */
   readonly onEvent?: ((event: string) => void) | undefined;
+  /** Without it lines carry no keyed hash, and no checkpoint is written. */
+  readonly signer?: AuditSigner | undefined;
+  /** Called at the opening when lines are missing at the end: so many that a checkpoint had covered. */
+  readonly onLoss?: ((lines: number) => void) | undefined;
 }
 
 interface Line extends AuditEntry {
@@ -54,7 +69,10 @@ interface AuditContext {
   readonly onEvent: ((event: string) => void) | undefined;
   /** The time as lines have it. */
   readonly now: () => string;
+  readonly nowMs: () => number;
+  readonly signer: AuditSigner | undefined;
   head: ChainHead;
+  seal: Seal;
   /** What comes before the next line. */
   opening: string;
   waiting: Line[];
@@ -76,6 +94,8 @@ export async function openAudit(
     maxFileBytes = 64 * 1024 * 1024,
     maxFiles = 15,
     onEvent,
+    signer,
+    onLoss,
   }: AuditOptions = {},
 ): Promise<Audit> {
   const files = await openAuditFiles(path, { maxFileBytes, maxFiles });
@@ -87,6 +107,9 @@ export async function openAudit(
     mostWaiting,
     onEvent,
     now: () => new Date(nowMs()).toISOString(),
+    nowMs,
+    signer,
+    seal: noSeal,
     head: last ? { sequence: last.seq, hash: last.hash } : GENESIS,
     // The newline ends the fragment, so that the next line begins on its own.
     opening: files.isCutShort ? '\n' : '',
@@ -96,7 +119,10 @@ export async function openAudit(
     failure: undefined,
     rotationFailure: undefined,
   };
-  put(audit, lineOf(audit, 'audit.opened', { cut_short: files.isCutShort }));
+  const missing = await linesBeyond(path, audit.head.sequence);
+  if (missing > 0) onLoss?.(missing);
+  const opened = { cut_short: files.isCutShort, missing: missing || undefined, key: signer?.publicKey };
+  put(audit, lineOf(audit, 'audit.opened', opened));
   await flush(audit);
   return {
     note: (event, facts) => note(audit, event, facts),
@@ -106,6 +132,7 @@ export async function openAudit(
     failure: () => audit.failure ?? audit.rotationFailure,
     async [Symbol.asyncDispose]() {
       await flush(audit);
+      if (audit.failure === undefined) await trySeal(audit);
       await files[Symbol.asyncDispose]();
     },
   };
@@ -143,7 +170,7 @@ async function flush(audit: AuditContext): Promise<void> {
   // Only a write shows whether there is room again: it may as well report the failure.
   if (audit.failure !== undefined && audit.waiting.length === 0)
     audit.waiting.push(lineOf(audit, 'audit.unwritable', { detail: audit.failure }));
-  if (audit.waiting.length > 0) await write(audit);
+  if (audit.waiting.length > 0 || isSealDue(audit.seal, audit.nowMs())) await write(audit);
 }
 
 function write(audit: AuditContext): Promise<void> {
@@ -153,7 +180,14 @@ function write(audit: AuditContext): Promise<void> {
 
 async function drain(audit: AuditContext): Promise<void> {
   try {
-    while (audit.waiting.length > 0) {
+    let isSealTried = false;
+    const isToSeal = () => !isSealTried && isSealDue(audit.seal, audit.nowMs());
+    while (audit.waiting.length > 0 || isToSeal()) {
+      if (audit.waiting.length === 0) {
+        isSealTried = true;
+        await trySeal(audit);
+        continue;
+      }
       const batch = audit.waiting;
       audit.waiting = [];
       const cause = await tryAppend(audit, batch);
@@ -183,21 +217,52 @@ async function append(audit: AuditContext, batch: readonly Line[]): Promise<void
   const counted = audit.dropped;
   const begun = await rotateIfFull(audit);
   const ended = counted.count > 0 ? [droppedLine(audit, counted)] : [];
-  const { text, head } = chainLines(audit.head, [...begun, ...batch, ...ended]);
+  await appendEntries(audit, [...begun, ...batch, ...ended]);
+  audit.dropped =
+    audit.dropped === counted ? nothing : { ...audit.dropped, count: audit.dropped.count - counted.count };
+}
+
+async function appendEntries(audit: AuditContext, entries: readonly AuditEntry[]): Promise<void> {
+  const { signer } = audit;
+  const first = audit.head.sequence + 1;
+  const { text, head, hashes } = chainLines(audit.head, entries, signer?.mac);
   await audit.files.append(audit.opening + text);
   audit.opening = '';
   audit.head = head;
-  audit.dropped =
-    audit.dropped === counted ? nothing : { ...audit.dropped, count: audit.dropped.count - counted.count };
+  if (signer) audit.seal = sealedBy(audit.seal, { first, hashes, nowMs: audit.nowMs() });
+}
+
+/** Signs what was written since the last checkpoint. What fails is tried again with the next lines. */
+async function trySeal(audit: AuditContext): Promise<void> {
+  try {
+    await seal(audit);
+  } catch (cause) {
+    audit.failure = messageOf(cause);
+  }
+}
+
+async function seal(audit: AuditContext): Promise<void> {
+  const { signer, files, head } = audit;
+  if (!signer || audit.seal.hashes.length === 0) return;
+  const entry = checkpointEntry({ signer, seal: audit.seal, head, at: audit.now() });
+  const { text, head: next } = chainLines(head, [entry], signer.mac);
+  await files.append(audit.opening + text);
+  audit.opening = '';
+  audit.head = next;
+  audit.seal = noSeal;
+  await writeHead(audit.path, text);
 }
 
 /** The first line of a new file, when one is due: it names the file before it. */
 async function rotateIfFull(audit: AuditContext): Promise<readonly Line[]> {
   if (!audit.files.isFull()) return [];
   try {
+    // The file that is set aside ends with a checkpoint.
+    await seal(audit);
     const { earlier, removed } = await audit.files.rotate(audit.head.sequence);
     audit.rotationFailure = undefined;
-    return [lineOf(audit, 'audit.rotated', { earlier, removed: removed.join(',') || undefined })];
+    const key = audit.signer?.publicKey;
+    return [lineOf(audit, 'audit.rotated', { earlier, removed: removed.join(',') || undefined, key })];
   } catch (error) {
     // A file that is too long is better than a line that is not written.
     audit.rotationFailure = `cannot be rotated: ${messageOf(error)}`;

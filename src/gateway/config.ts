@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
+import { EvidenceSettings } from '#infrastructure';
 import { ObjectId } from '#seal';
-import { AttestationConfig } from './attestation-config.ts';
+import { AdmitAttestationConfig } from './attestation-config.ts';
 import { StateConfig } from './state-config.ts';
 import { TenantsConfig } from './tenants-config.ts';
 
@@ -93,6 +94,7 @@ export const GatewayConfig = z.strictObject({
           description:
             'while one full node alone answers: how old the last proven change of a stake may be for the first admission of its node',
         }),
+      attestation: AdmitAttestationConfig.prefault({}),
     })
     .prefault({}),
   heartbeatIntervalMs: z.number().int().min(100).max(600_000).default(10_000).meta({
@@ -196,10 +198,14 @@ export const GatewayConfig = z.strictObject({
     description:
       'show the workers as StakedNodes in the cluster (`kubectl get sn`); `gateway setup` defines them',
   }),
-  attestation: AttestationConfig.prefault({}),
+  attestation: EvidenceSettings.prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
+  }),
+  drainMs: z.number().int().min(0).max(10_000).default(0).meta({
+    description:
+      'how long it goes on answering after it was asked to stop, with /readyz red and connections closed after their reply',
   }),
   diskReserveBytes: z
     .number()

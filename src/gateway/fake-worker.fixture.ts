@@ -1,5 +1,5 @@
 import { type KeyObject, randomBytes, sign } from 'node:crypto';
-import { createGatewayConnector } from '#api';
+import { createGatewayConnector, type WorkerEvidence } from '#api';
 import { Secret } from '#base';
 import type { GatewayConnection, HeartbeatReply, Registration, VouchedCertificates } from '#plugin';
 import {
@@ -29,6 +29,8 @@ export class FakeWorker {
   machine: Machine | undefined;
   /** The client key of its kubelet, on its disk. */
   kubelet: { readonly certificates: readonly string[]; readonly key: KeyObject } | undefined;
+  /** What makes evidence of its machine. */
+  evidence: WorkerEvidence | undefined;
   /** The gateway that it talks to, if not that of its world. */
   gateway: World | undefined;
   password = new Secret(randomBytes(16).toString('hex'));
@@ -58,13 +60,13 @@ export class FakeWorker {
 
   connection(): GatewayConnection {
     const { clock } = this.world;
-    const { signer, machine, kubelet } = this;
+    const { signer, machine, kubelet, evidence } = this;
     const proveKubelet = async (text: string) =>
       kubelet && {
         certificate: kubelet.certificates[0] ?? '',
         signature: sign('sha256', Buffer.from(text), kubelet.key).toString('base64url'),
       };
-    const options = { signer, clock, machine, proveKubelet, timeoutMs: 5_000 };
+    const options = { signer, clock, machine, proveKubelet, evidence, timeoutMs: 5_000 };
     return createGatewayConnector(options).connect((this.gateway ?? this.world).entry());
   }
 

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
 import { type Clock, errorFields, type Lifetime, type Log } from '#base';
@@ -14,6 +15,7 @@ import { type Acting, createActing } from './acting.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
+import { createAuditSigner } from './audit-signer.ts';
 import { isShutOut } from './bans.ts';
 import type { ChainProbe } from './chain-probe.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -38,6 +40,7 @@ import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { createVouchTable } from './vouch-table.ts';
 import { createVouchingSight, type VouchingSight } from './vouching-sight.ts';
+import type { MachineJudge } from './worker-attestation.ts';
 
 export interface GatewayOptions {
   readonly config: RunnableGatewayConfig;
@@ -72,10 +75,14 @@ export interface GatewayOptions {
   readonly takeProof?: ProofTaker;
   /** Makes evidence of what this gateway runs; without it the gateway says that it makes none. */
   readonly evidence?: EvidenceDesk | undefined;
+  /** Ed25519, the key that the chain names for this gateway: signs the audit file; without it nothing does. */
+  readonly signingKey?: KeyObject | undefined;
   /** The state, opened; the configuration says which it is unless given. */
   readonly state?: GatewayState | undefined;
   /** Told which leadership this gateway works under as soon as that is known. */
   readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
+  /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
+  readonly machines?: MachineJudge | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -126,7 +133,7 @@ export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`, `DAAS_STATE_…`
  */
 export async function openRecords(options: GatewayOptions, life: Lifetime): Promise<Records> {
-  const { config, clock, log, version } = options;
+  const { config, clock, log, version, signingKey } = options;
   const { stateDir, diskReserveBytes } = config;
   const nowMs = () => clock.nowMs();
   const state = life.use('the state', options.state ?? (await openGatewayState(options)));
@@ -145,6 +152,15 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
       maxFileBytes,
       maxFiles,
       onEvent: metrics.decided,
+      signer: signingKey && createAuditSigner(signingKey, config.gatewayId),
+      onLoss: (lines) =>
+        log.error(
+          'The audit file has lost lines at its end: somebody has shortened it, or it is an old copy',
+          {
+            event: 'gateway.audit-shortened',
+            detail: `${lines} lines that a checkpoint covers are not there`,
+          },
+        ),
     }),
   );
   const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
@@ -182,7 +198,7 @@ function writtenIf(mayWrite: () => boolean, store: Store): Pick<Store, 'list' | 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
   const { config, clusterId, chain, follower, kubernetes, clock, log, random = Math.random } = options;
   const { registry, audit, refusals, acceptances, known, usage } = records;
-  const { gatewayId, cordonGraceMs, onProposal } = config;
+  const { gatewayId } = config;
   const { isProven = false } = options;
   const sight = createVouchingSight(kubernetes, clock);
   const isVouchingEnforced = () => sight.isEnforced();
@@ -190,7 +206,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
   const isActing = () => records.acting.isActing();
-  const reconciler = createReconciler({ ...shared, facts, random, cordonGraceMs, onProposal, isActing });
+  const reconciler = createReconciler({ ...shared, facts, random, config, isActing });
   const challenges = createChallenges(gatewayId);
   const clones = new Clones({
     registry,
@@ -209,6 +225,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     isVouchingEnforced,
     endpointsAgreed: options.endpointsAgreed,
     probe: options.probe,
+    machines: options.machines,
     clones,
   });
   const verifier = createVerifier({
@@ -231,7 +248,7 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     acceptances,
     known,
     clock,
-    factsGraceMs: config.factsGraceMs,
+    factsGraceMs: () => config.factsGraceMs,
     lookUps: createRateLimit({ ratePerSecond: config.limits.lookupRate, burst: config.limits.lookupBurst }),
     ownLookUps: createRateLimit({ ratePerSecond: config.limits.tokenRate, burst: config.limits.tokenBurst }),
   });

@@ -1,10 +1,11 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
+import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
 import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
+import type { RunnableGatewayConfig } from './config.ts';
 import { followFence } from './fence-feed.ts';
 import { fencedCluster } from './fenced-cluster.ts';
 import { flushLoop } from './flush-loop.ts';
@@ -24,6 +25,7 @@ import { scrape } from './metric-sources.ts';
 import { createOperatorApi } from './operator-api.ts';
 import { createPublicApi } from './public-api.ts';
 import type { PublicServer } from './public-server.ts';
+import { type Reloaded, reload } from './reload.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
 import { createStakedNodeProjection } from './staked-node-projection.ts';
@@ -49,6 +51,13 @@ export interface RunningGateway extends AsyncDisposable {
   health(): Promise<readonly HealthCheck[]>;
   /** Resolves when `/readyz` answers 200 for the first time; rejects when the gateway stops before. */
   untilReady(): Promise<void>;
+  /**
+   * Takes over a configuration and the certificate without closing a connection.
+   * @throws what is wrong with them; then nothing has changed.
+   */
+  reload(config: RunnableGatewayConfig): Promise<Reloaded>;
+  /** For `gateway.drainMs` everything is answered, `/readyz` is red, and each connection ends with its reply. */
+  drain(): Promise<void>;
   /** Resolves when it was closed; rejects when it cannot go on (another chain, no such cluster). */
   readonly ended: Promise<void>;
 }
@@ -86,7 +95,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
 }
 
-async function start(given: GatewayOptions, life: Lifetime): Promise<RunningGateway> {
+async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGateway> {
+  // A copy: a reload replaces members of it.
+  const given = { ...asked, config: { ...asked.config } };
   const { config, clusterId, clock, log, endpoints = 1 } = given;
   const startedAtMs = clock.monotonicMs();
   const socketPath = config.socketPath ?? join(config.stateDir, 'operator.sock');
@@ -305,7 +316,12 @@ function checksOf(
 ): Checks {
   const { config, clock, proofFailure } = options;
   const host = dialHost(config.listen.host);
-  const probe = createSelfProbe({ host, port: portOf(publicServer.app.server), cert: tls.cert, clock });
+  const probe = createSelfProbe({
+    host,
+    port: portOf(publicServer.app.server),
+    cert: () => tls.cert,
+    clock,
+  });
   const watched = { probe, publicServer, authorizer, claims, proofFailure, clock };
   return () => healthChecks({ ...records, ...deciders, ...watched });
 }
@@ -337,11 +353,13 @@ interface Listening {
 }
 
 function running(
-  { options, life, authorizer, stop }: Start,
+  { options, life, tls, records, deciders, authorizer, stop }: Start,
   { publicServer, tokenReviews, health, socketPath, checks, end }: Listening,
 ): RunningGateway {
-  const { config, clock } = options;
+  const { config, clock, chain, log } = options;
   const { server } = publicServer.app;
+  const reloading = { config, tls, publicServer, ...records, ...deciders, chain, log };
+  const exclusive = createMutex();
   return {
     publicUrl: `https://${hostPort(dialHost(config.listen.host), portOf(server))}`,
     listenUrl: `https://${hostPort(config.listen.host, portOf(server))}`,
@@ -352,6 +370,12 @@ function running(
     health: checks,
     async untilReady() {
       while (!(await checks()).every(({ isOk }) => isOk)) await clock.sleep(200, stop.signal);
+    },
+    reload: (next) => exclusive(() => reload(reloading, next)),
+    async drain() {
+      if (config.drainMs === 0) return;
+      publicServer.drain();
+      await clock.sleep(config.drainMs);
     },
     ended: end.ended,
     async [Symbol.asyncDispose]() {

@@ -14,7 +14,7 @@ import type { PortHealth } from './self-probe.ts';
 
 export interface HealthSources {
   readonly probe: () => Promise<PortHealth>;
-  readonly publicServer: Pick<PublicServer, 'connections'>;
+  readonly publicServer: Pick<PublicServer, 'connections' | 'isDraining'>;
   readonly facts: FactCache;
   readonly reconciler: Reconciler;
   readonly audit: Audit;
@@ -35,6 +35,7 @@ export async function healthChecks(sources: HealthSources): Promise<readonly Hea
   const { audit, registry, reserve, claims } = sources;
   return [
     await portCheck(sources),
+    ...(sources.publicServer.isDraining() ? [draining] : []),
     chainCheck(sources),
     clusterCheck(sources),
     { name: 'claims', isOk: claims.failure() === undefined, detail: claims.failure() ?? 'names are watched' },
@@ -47,6 +48,8 @@ export async function healthChecks(sources: HealthSources): Promise<readonly Hea
     ...(sources.authorizer ? [{ name: 'authorizer', ...sources.authorizer.status() }] : []),
   ];
 }
+
+const draining: HealthCheck = { name: 'draining', isOk: false, detail: 'the gateway was asked to stop' };
 
 /** One that follows is ready: it takes over when it has to. */
 function leadCheck(acting: Acting): HealthCheck {

@@ -1,3 +1,8 @@
+export { openAudit } from './audit.ts';
+export { AuditExport, EXPORT_FORMAT, type ExportVerdict, exportNode, verifyExport } from './audit-export.ts';
+export { auditLines, auditPlace, type ParsedLine, parseAuditLine } from './audit-reading.ts';
+export { createAuditSigner, macKeyOf, publicHexOf } from './audit-signer.ts';
+export { type AuditReport, type AuditTrust, verifyAudit } from './audit-verify.ts';
 export {
   AUTHORIZER_FILES,
   authorizerDirectory,
@@ -20,6 +25,8 @@ export {
   NodesReply,
   OPERATOR_PATHS,
 } from './operator-wire.ts';
+export { rehearsed, rehearseStart } from './rehearsal.ts';
+export { differences } from './reload.ts';
 export {
   backUpState,
   openBackup,
@@ -28,3 +35,4 @@ export {
 } from './state-maintenance.ts';
 export type { StateSite } from './gateway-state.ts';
 export { WhyReply } from './why-wire.ts';
+export type { MachineJudge, MachineVerdict, ShownMachine } from './worker-attestation.ts';

@@ -49,7 +49,7 @@ export interface LoginsOptions {
   readonly known: KnownLogins;
   readonly clock: Clock;
   /** How old the facts of somebody who was let in before may be while the chain is away. */
-  readonly factsGraceMs: number;
+  readonly factsGraceMs: () => number;
   /** Chain look-ups that tokens which this gateway does not know may cause, all together. */
   readonly lookUps: RateLimit;
   /** Those that the holder of a token which it knows may cause, by token. */
@@ -114,7 +114,7 @@ async function factsOf(
     return await inTime(clock, facts.readPerson(tokenId, wallet));
   } catch {
     const remembered = facts.rememberedPerson(tokenId);
-    return remembered && isKnown(context, login) && remembered.ageMs <= factsGraceMs
+    return remembered && isKnown(context, login) && remembered.ageMs <= factsGraceMs()
       ? remembered.facts
       : 'chain_unavailable';
   }

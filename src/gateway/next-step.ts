@@ -153,7 +153,10 @@ function besideNode(view: WorkerView, node: KubernetesNode): Step | undefined {
   if (worker.isListingDue) return { kind: 'list-name' };
   if (worker.status.kind === 'joining') return { kind: 'confirm-joined' };
   const isMarked =
-    node.stakeRecordId === worker.recordId && node.tier === worker.tier && node.staker === worker.staker;
+    node.stakeRecordId === worker.recordId &&
+    node.tier === worker.tier &&
+    node.staker === worker.staker &&
+    node.attestation === worker.attestation?.kind;
   if (!isMarked) return { kind: 'mark' };
   if (isReadyOnShown(view, node)) return { kind: 'confirm-certificates' };
   if (node.isReady && worker.firstReadyAtMs === undefined) return { kind: 'note-ready' };

@@ -142,6 +142,7 @@ export function nodeEntry(sources: ViewSources, worker: Worker): NodeEntry {
     host: { ...worker.host },
     stake: stakeOf(sources, worker),
     use: useOf(sources, worker),
+    attestation: attestationOf(worker),
   };
 }
 
@@ -153,6 +154,19 @@ function stakeOf({ facts }: ViewSources, worker: Worker): NodeEntry['stake'] {
     stake_mist: record.stakeMist.toString(),
     slashed_mist: record.slashedMist.toString(),
     slash_reason: record.slashReason,
+  };
+}
+
+function attestationOf({ attestation }: Worker): NodeEntry['attestation'] {
+  if (!attestation) return null;
+  const { kind, measurement, covers, problem, boundKey, judgedAtMs } = attestation;
+  return {
+    kind,
+    measurement: measurement ?? null,
+    covers: covers ?? null,
+    problem: problem ?? null,
+    bound_key: boundKey ?? null,
+    judged_at: judgedAtMs,
   };
 }
 

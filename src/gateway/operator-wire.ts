@@ -81,6 +81,21 @@ export const NodeEntry = z.object({
     /** When its key was last used for a registration that another one has followed. */
     superseded_use: z.number().nullable(),
   }),
+  /** What its machine has shown at its last registration; null: it was asked for nothing. */
+  attestation: z
+    .object({
+      /** Of the evidence that was accepted, or `none`. */
+      kind: z.string(),
+      measurement: z.string().nullable(),
+      covers: z.string().nullable(),
+      /** Why what was shown does not count. */
+      problem: z.string().nullable(),
+      /** The TPM key that the stake record is bound to. */
+      bound_key: z.string().nullable(),
+      judged_at: z.number(),
+    })
+    .nullable()
+    .default(null),
 });
 export type NodeEntry = z.infer<typeof NodeEntry>;
 

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { PATHS } from '#api';
+import { type ChainProofReply, PATHS } from '#api';
 import { type Clock, DaasError } from '#base';
 import { ApiProblem } from './api-problem.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
@@ -42,7 +42,7 @@ export function registerProofRoute(
           });
       },
     },
-    async (request) => {
+    async (request): Promise<ChainProofReply> => {
       const text = Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '';
       // Paid before the work: many at once count each, and news gives it back.
       const address = addressKey(request.ip);
@@ -52,7 +52,11 @@ export function registerProofRoute(
         throw error;
       });
       if (objects.length > 0) inVain.giveBack(address, clock.monotonicMs());
-      return { status: objects.length > 0 ? 'accepted' : 'known', timestamp: clock.nowMs(), objects };
+      return {
+        status: objects.length > 0 ? 'accepted' : 'known',
+        timestamp: clock.nowMs(),
+        objects: [...objects],
+      };
     },
   );
 }

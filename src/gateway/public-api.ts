@@ -8,6 +8,8 @@ import {
   type HeartbeatReply,
   LeaveBody,
   type LeaveReply,
+  OPENAPI_PATH,
+  openApiDocument,
   PATHS,
   RegisterBody,
   type RegisterReply,
@@ -80,6 +82,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       reason: reason ?? null,
       proof_claims: [...MACHINE_CLAIMS],
       kubelet_proof: true,
+      ...evidenceAsked(config),
     };
   });
 
@@ -90,18 +93,24 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     );
     const body = parseBody(RegisterBody, request, registrant.nodeId);
     const admitted = await admission.admit(
-      { ...registrant, nodePasswordHash: body.node_password_hash, host: body.host },
+      {
+        ...registrant,
+        nodePasswordHash: body.node_password_hash,
+        host: body.host,
+        machineEvidence: body.evidence && { evidence: body.evidence, nonce: registrant.nonce },
+      },
       { caller: untilGone(reply.raw), gateway: signal },
     );
     connections.prove(request.raw.socket, admitted.worker.nodeId);
     options.usage.registered(admitted.worker.nodeId, proven);
     log.info('Registered a worker', {
       event: 'worker.registered',
+      requestId: request.id,
       nodeId: admitted.worker.nodeId,
       incarnation: admitted.worker.incarnation,
       hasJoinCredential: admitted.join !== undefined,
     });
-    return registerReply(admitted, options);
+    return registerReply(admitted, request.id, options);
   });
 
   app.post(PATHS.heartbeat, async (request): Promise<HeartbeatReply> => {
@@ -124,7 +133,8 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
 
   registerLeaveRoute(server, options);
   registerProofRoute(app, options);
-  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: options.tls.cert });
+  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
+  registerOpenApiRoute(app);
   // For load balancers, and for the gateway's own probe of this port.
   app.get(LIVE_PATH, async () => ({ status: 'ok' }));
 
@@ -140,6 +150,21 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
       },
     });
   return server;
+}
+
+/** Made when it is first asked for: few ask. */
+function registerOpenApiRoute(app: PublicServer['app']): void {
+  let text: string | undefined;
+  app.get(OPENAPI_PATH, async (_request, reply) => {
+    text ??= JSON.stringify(openApiDocument());
+    return reply.type('application/json').send(text);
+  });
+}
+
+/** Hosts of an earlier version do not know it, and show nothing. */
+function evidenceAsked({ admit }: RunnableGatewayConfig): Pick<ChallengeReply, 'worker_evidence'> {
+  const { mode } = admit.attestation;
+  return mode === 'off' ? {} : { worker_evidence: mode === 'require' ? 'required' : 'taken' };
 }
 
 function registerLeaveRoute({ app, connections }: PublicServer, options: PublicApiOptions): void {
@@ -165,7 +190,11 @@ function untilGone(reply: ServerResponse): AbortSignal {
   return gone.signal;
 }
 
-function registerReply({ worker, join }: Admitted, options: PublicApiOptions): RegisterReply {
+function registerReply(
+  { worker, join }: Admitted,
+  requestId: string,
+  options: PublicApiOptions,
+): RegisterReply {
   const { config, tokenHead, clock } = options;
   return {
     status: 'registered',
@@ -175,6 +204,7 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
       ? 'admitted: join with this credential before it expires'
       : 'known: the cluster hears the kubelet of this node, continue with the certificates it has',
     incarnation: worker.incarnation,
+    request_id: requestId,
     join: join
       ? {
           server: config.server,
@@ -185,6 +215,9 @@ function registerReply({ worker, join }: Admitted, options: PublicApiOptions): R
     heartbeat: { interval_ms: config.heartbeatIntervalMs },
     node_labels: { 'k3s-daas.io/tier': worker.tier },
     taints: config.taintNodes ? [`k3s-daas.io/staked=${worker.tier}:NoSchedule`] : [],
+    ...(worker.attestation && {
+      evidence: { kind: worker.attestation.kind, problem: worker.attestation.problem ?? null },
+    }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Server as TlsServer } from 'node:tls';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { BODY_LIMIT_BYTES, PATHS, TLS_GROUPS, TLS_MINIMUM } from '#api';
 import type { Clock, Log } from '#base';
@@ -31,6 +32,11 @@ export interface PublicServer {
   /** Without routes. */
   readonly app: FastifyInstance;
   readonly connections: PublicConnections;
+  /** For the connections from now on; those that are there go on as they are. */
+  changeTls(tls: PublicServerOptions['tls']): void;
+  /** From now on each connection is closed after its reply. */
+  drain(): void;
+  isDraining(): boolean;
   /** Finishes the requests in progress, for a while, then closes all connections, whatever their peers do. */
   close(): Promise<void>;
 }
@@ -43,6 +49,7 @@ interface ServerContext extends ReplyContext {
   /** How long a worker's connection may be idle. */
   readonly idleMs: number;
   isStopping: boolean;
+  isDraining: boolean;
 }
 
 /** Apart: neither strangers nor registrations that wait for chain or cluster may take the places of heartbeats. */
@@ -80,6 +87,7 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
     shares: { workers: createOwnShares(), heartbeats: createOwnShares(), others: createOwnShares() },
     idleMs,
     isStopping: false,
+    isDraining: false,
   };
   answerWithProblems(app, context);
   addHooks(app, context);
@@ -89,6 +97,13 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
   return {
     app,
     connections: context.connections,
+    changeTls(next) {
+      (app.server as unknown as TlsServer).setSecureContext({ ...next, ...tlsRules });
+    },
+    drain() {
+      context.isDraining = true;
+    },
+    isDraining: () => context.isDraining,
     async close() {
       context.isStopping = true;
       if (await closeListener(app.server, context.connections, closeGraceMs)) await app.close();
@@ -97,13 +112,17 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
   };
 }
 
+const tlsRules = {
+  minVersion: TLS_MINIMUM,
+  // Every client has these; others cost several times the work.
+  ecdhCurve: TLS_GROUPS,
+} as const;
+
 function fastifyOptions(tls: PublicServerOptions['tls'], idleMs: number) {
   return {
     https: {
       ...tls,
-      minVersion: TLS_MINIMUM,
-      // Every client has these; others cost several times the work.
-      ecdhCurve: TLS_GROUPS,
+      ...tlsRules,
       maxHeaderSize: 8 * 1024,
       headersTimeout: 5_000,
       // How often node looks for requests that are too slow; by default twice a minute.
@@ -172,8 +191,10 @@ function prepareReply(context: ServerContext, request: FastifyRequest, reply: Fa
   const connection = context.connections.of(request.raw.socket);
   const idleMs = connection?.owner === undefined ? STRANGERS_REST_MS : context.idleMs;
   reply.header('cache-control', 'no-store');
+  // What the log and the audit file know this request by.
+  reply.header('x-request-id', request.id);
   reply.header('keep-alive', `timeout=${Math.floor(idleMs / 1000)}`);
-  if (context.isStopping) reply.header('connection', 'close');
+  if (context.isStopping || context.isDraining) reply.header('connection', 'close');
   const timer = setTimeout(() => connection?.cut(), replyTimeoutMs).unref();
   whenOver(reply.raw, () => {
     clearTimeout(timer);

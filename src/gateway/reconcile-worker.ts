@@ -69,7 +69,7 @@ async function takeStep(
   worker: Worker,
   signal: AbortSignal,
 ): Promise<void> {
-  const { nodeId, recordId, tier, staker } = worker;
+  const { nodeId, recordId, tier, staker, attestation } = worker;
   switch (step.kind) {
     case 'evict':
       return continueEviction(context, worker, step, signal);
@@ -86,7 +86,10 @@ async function takeStep(
     case 'note-ready':
       return noteReady(context, worker);
     case 'mark':
-      return context.kubernetes.markNode({ nodeId, recordId, tier, staker }, signal);
+      return context.kubernetes.markNode(
+        { nodeId, recordId, tier, staker, attestation: attestation?.kind },
+        signal,
+      );
     case 'list-name':
       return listName(context, worker, signal);
     case 'confirm-certificates':

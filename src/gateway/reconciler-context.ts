@@ -2,9 +2,12 @@ import type { Clock, Log } from '#base';
 import { isOperatorsName, type KubernetesNode, type KubernetesPort } from '#domain';
 import type { Audit } from './audit.ts';
 import { banOf } from './bans.ts';
+import type { RunnableGatewayConfig } from './config.ts';
 import type { FactCache } from './fact-cache.ts';
 import type { Locks } from './locks.ts';
 import { nextLookAtMs, type WorkerView } from './next-step.ts';
+import type { NodeAddresses } from './node-addresses.ts';
+import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import type { Sightings } from './sightings.ts';
 import type { Sweep } from './sweep.ts';
@@ -20,12 +23,15 @@ export interface ReconcilerContext {
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
-  readonly cordonGraceMs: number;
-  readonly onProposal: 'ignore' | 'quarantine';
+  /** A reload replaces its members. */
+  readonly config: Pick<RunnableGatewayConfig, 'cordonGraceMs' | 'onProposal'>;
   /** Whether this gateway changes the cluster. */
   readonly isActing: () => boolean;
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
+  readonly addresses: NodeAddresses;
+  /** A Node can change its address as often as it likes: a line for a Node, address and hour. */
+  readonly sharedAddresses: RefusalTally;
   readonly sweep: Sweep;
   readonly queue: WorkQueue;
 }
@@ -48,7 +54,8 @@ export function viewOf(
   worker: Worker,
   node: KubernetesNode | undefined,
 ): WorkerView {
-  const { registry, facts, clock, readings, cordonGraceMs, onProposal } = context;
+  const { registry, facts, clock, readings } = context;
+  const { cordonGraceMs, onProposal } = context.config;
   const lastHeartbeat = registry.lastHeartbeat(worker.nodeId);
   return {
     worker,

@@ -21,7 +21,7 @@ async function portOf(server: Server): Promise<number> {
 }
 
 function look(port: number, timeoutMs = 10_000) {
-  return createSelfProbe({ host: '127.0.0.1', port, cert: tls.cert, clock: systemClock, timeoutMs })();
+  return createSelfProbe({ host: '127.0.0.1', port, cert: () => tls.cert, clock: systemClock, timeoutMs })();
 }
 
 test('a port that answers over TLS with our own key is well', async () => {
@@ -59,7 +59,7 @@ test('however often readiness is asked for, the port is tried once a second', as
     }),
   );
   const clock = new FakeClock();
-  const probe = createSelfProbe({ host: '127.0.0.1', port, cert: tls.cert, clock });
+  const probe = createSelfProbe({ host: '127.0.0.1', port, cert: () => tls.cert, clock });
   await Promise.all([probe(), probe(), probe()]);
   expect(asked).toBe(1);
   await clock.advance(1_000);

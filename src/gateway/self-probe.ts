@@ -14,8 +14,8 @@ export interface PortHealth {
 export interface SelfProbeOptions {
   readonly host: string;
   readonly port: number;
-  /** PEM of the certificate that must be served. */
-  readonly cert: string;
+  /** PEM of the certificate that must be served now. */
+  readonly cert: () => string;
   readonly clock: Clock;
   readonly timeoutMs?: number;
 }
@@ -37,7 +37,7 @@ export function createSelfProbe(options: SelfProbeOptions): () => Promise<PortHe
 async function probe({ host, port, cert, timeoutMs = 2_000 }: SelfProbeOptions): Promise<PortHealth> {
   const startedAtMs = performance.now();
   try {
-    await ask(host, port, cert, timeoutMs);
+    await ask(host, port, cert(), timeoutMs);
     return { isOk: true, detail: `answers over TLS in ${Math.round(performance.now() - startedAtMs)} ms` };
   } catch (error) {
     return { isOk: false, detail: `a new connection is not served: ${messageOf(error)}` };

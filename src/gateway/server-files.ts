@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { isPinned } from '#api';
 import { ConfigurationError, DaasError, type Log } from '#base';
 import type { Cluster } from '#domain';
@@ -31,6 +32,15 @@ export async function readTls(files: {
     throw new ConfigurationError(
       'DAAS_GATEWAY_TLS_INVALID',
       `${files.certFile} (gateway.tls.certFile) holds no PEM certificate`,
+      { cause },
+    );
+  }
+  try {
+    createSecureContext({ cert, key });
+  } catch (cause) {
+    throw new ConfigurationError(
+      'DAAS_GATEWAY_TLS_INVALID',
+      `${files.keyFile} (gateway.tls.keyFile) is not the key of ${files.certFile} (gateway.tls.certFile): write both files before the gateway reads them`,
       { cause },
     );
   }

@@ -1,4 +1,5 @@
 import { ConfigurationError, DaasError, errorFields } from '#base';
+import { publicHexOf } from './audit-signer.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
 import { checkOwnEntry } from './server-files.ts';
@@ -30,9 +31,22 @@ export function checkTokenReview({
  * be heard.
  * @throws `DAAS_GATEWAY_NOT_ON_CHAIN`, `DAAS_GATEWAY_PIN_MISMATCH`.
  */
-export async function checkEntry({ chain, config, log }: GatewayOptions, cert: string): Promise<void> {
+export async function checkEntry(
+  { chain, config, log, signingKey }: GatewayOptions,
+  cert: string,
+): Promise<void> {
+  const { gatewayId } = config;
   try {
-    checkOwnEntry(await chain.cluster(), config.gatewayId, cert, log);
+    const cluster = await chain.cluster();
+    checkOwnEntry(cluster, gatewayId, cert, log);
+    const named = cluster.gateways.find(({ id }) => id === gatewayId)?.signingKey ?? '';
+    if (signingKey && publicHexOf(signingKey) !== Buffer.from(named).toString('hex'))
+      log.warn(
+        'The chain names another signing key for this gateway: checkpoints of its audit file do not count',
+        {
+          gatewayId,
+        },
+      );
   } catch (error) {
     if (!(error instanceof DaasError && error.isRetryable)) throw error;
     log.warn('The chain cannot be read: the gateway’s entry there is not checked', errorFields(error));

@@ -100,6 +100,15 @@ const StoredClone = storedRecord({
   other: ['other', StoredMachine],
 });
 
+const StoredAttestation = storedRecord({
+  judgedAtMs: ['judged_at', Millis],
+  kind: ['kind', z.string()],
+  measurement: ['measurement', orNull(z.string())],
+  covers: ['covers', orNull(z.string())],
+  problem: ['problem', orNull(z.string())],
+  boundKey: ['bound_key', orNull(z.string())],
+});
+
 /** As it is stored under `/workers/<node_id>`: the members of the seed's worker record, and the gateway's own. */
 const StoredWorker = storedRecord({
   nodeId: ['node_id', z.string()],
@@ -120,9 +129,10 @@ const StoredWorker = storedRecord({
   certificates: ['certificates', orDefault(StoredCertificates, noCertificates)],
   isListingDue: ['listing_due', orDefault(z.boolean(), false)],
   host: ['host', z.record(z.string(), z.union([z.string(), z.number()]))],
-  // A record of an earlier version has neither.
+  // A record of an earlier version has none of these.
   machine: ['machine', orNull(StoredMachine).optional()],
   clone: ['clone', orNull(StoredClone).optional()],
+  attestation: ['attestation', orNull(StoredAttestation).optional()],
   lastHeartbeat: ['heartbeat', orNull(Heartbeat)],
 });
 
@@ -132,8 +142,8 @@ interface Remembered {
 }
 
 export function toStored(worker: Worker, lastHeartbeat: LastHeartbeat | undefined): object {
-  const { machine, clone } = worker;
-  return z.encode(StoredWorker, { ...worker, machine, clone, lastHeartbeat });
+  const { machine, clone, attestation } = worker;
+  return z.encode(StoredWorker, { ...worker, machine, clone, attestation, lastHeartbeat });
 }
 
 /** @throws `DAAS_GATEWAY_STORE_DAMAGED` for anything that `toStored` did not make. */

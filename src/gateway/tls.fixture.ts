@@ -13,8 +13,8 @@ export function testTls(): Promise<{ cert: string; key: string }> {
   return serverOnce;
 }
 
-/** A self-signed server certificate for 127.0.0.1 and localhost. */
-async function makeTls(): Promise<{ cert: string; key: string }> {
+/** A self-signed server certificate for 127.0.0.1 and localhost, with a key of its own. */
+export async function makeTls(): Promise<{ cert: string; key: string }> {
   const keys = await newKeys();
   const cert = await makeCertificate({ name: 'CN=gateway', keys, isCa: true });
   const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');

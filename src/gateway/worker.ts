@@ -3,6 +3,7 @@ import type { Machine } from '#seal';
 import { type Certificates, noCertificates } from './certificates.ts';
 import type { Clone } from './clones.ts';
 import type { EvictionReason } from './decision.ts';
+import type { WorkerAttestation } from './worker-attestation.ts';
 
 /**
  * Where a worker is between its first admission and its end. Each status is written before the step that it names
@@ -70,6 +71,8 @@ export interface Worker {
   readonly machine?: Machine | undefined;
   /** Its key is used in two places: registrations are frozen. */
   readonly clone?: Clone | undefined;
+  /** What its machine has shown; `undefined`: it was asked for nothing. */
+  readonly attestation?: WorkerAttestation | undefined;
 }
 
 /** What the last heartbeat reported; kept in memory and written at intervals. */

@@ -21,7 +21,7 @@ export class World implements AsyncDisposable {
   readonly chain: FakeChain;
   readonly kubernetes: FakeKubernetes;
   readonly logged: LogRecord[] = [];
-  readonly #log = new RecordingLog(this.logged);
+  readonly log = new RecordingLog(this.logged);
   readonly directory: string;
   config: RunnableGatewayConfig;
   readonly tls: { cert: string; key: string };
@@ -102,7 +102,7 @@ export class World implements AsyncDisposable {
       follower: this.chain,
       kubernetes: link.port,
       clock: this.clock,
-      log: this.#log,
+      log: this.log,
       random: () => 0.5,
     });
     this.gateway = gateway;

@@ -95,6 +95,7 @@ EnvironmentFile=-/etc/default/%N
 EnvironmentFile=-/etc/sysconfig/%N
 EnvironmentFile=-${environmentFileOf(GATEWAY_UNIT, 'systemd')}
 ExecStart=${quoteWord(program)} gateway run
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=5s
 TimeoutStopSec=30

@@ -202,12 +202,18 @@ export interface Registration {
   readonly nodeId: string;
   readonly message: string;
   readonly incarnation: number;
+  /** What the gateway's log and audit file know the registration by; an older gateway does not say. */
+  readonly requestId?: string | undefined;
   /** Absent while the API server hears the Node's kubelet: the agent goes on with what it has. */
   readonly join: JoinCredential | undefined;
   readonly heartbeatIntervalMs: number;
   readonly nodeLabels: Readonly<Record<string, string>>;
   /** `key=value:Effect`, as k3s' `--node-taint` takes it. */
   readonly taints: readonly string[];
+  /** Kind of the evidence by which the gateway was judged; undefined: this host asks for none. */
+  readonly gatewayEvidence?: string | undefined;
+  /** What the gateway made of this machine's evidence: its kind, or `none` and why; undefined: it asks for none. */
+  readonly machineEvidence?: string | undefined;
 }
 
 /** What k3s is started with instead of a join token. */

@@ -16,6 +16,7 @@ import {
 import type { NodeKey } from './node-key.ts';
 import { type NodeKeys, openNodeKeys } from './node-keys.ts';
 import { hashNodePassword, openNodePassword } from './node-password.ts';
+import type { KeySealer } from './sealed-key.ts';
 
 /** One request that is to be proven. */
 export interface ProofRequest {
@@ -44,12 +45,15 @@ export interface ProofSigner {
   readonly nodeId: string;
   /** Ed25519 public key, 32 bytes. */
   readonly holderKey: Uint8Array;
+  /** The public key that signs proofs for a Seal token: during a rotation two are in use. */
+  keyFor(sealTokenId: string): Uint8Array;
   /** The proof as it goes into the header: `seal_<compact JWS>`. */
   sign(request: ProofRequest): Promise<string>;
 }
 
 export function createProofSigner(nodeId: string, key: NodeKey): ProofSigner {
-  return { nodeId, holderKey: key.publicKey, sign: (request) => signProof(nodeId, key, request) };
+  const { publicKey: holderKey } = key;
+  return { nodeId, holderKey, keyFor: () => holderKey, sign: (request) => signProof(nodeId, key, request) };
 }
 
 /** Signs with the key that belongs to the Seal token of each proof. */
@@ -59,6 +63,7 @@ function signerOfKeys(nodeId: string, keys: NodeKeys): ProofSigner {
     get holderKey() {
       return keys.current().publicKey;
     },
+    keyFor: (sealTokenId) => keys.keyFor(sealTokenId).publicKey,
     sign: (request) => signProof(nodeId, keys.keyFor(request.sealTokenId), request),
   };
 }
@@ -105,20 +110,23 @@ export async function openNodeIdentity(options: {
   readonly keyFile: string;
   /** k3s reads it too: `/etc/rancher/node/password`, or below the data directory when rootless. */
   readonly passwordFile: string;
+  /** Left out: the key is kept in clear text. */
+  readonly sealer?: KeySealer | undefined;
 }): Promise<NodeIdentity & ProofSigner> {
-  const { nodeId, keyFile, passwordFile } = options;
+  const { nodeId, keyFile, passwordFile, sealer } = options;
   if (!isNodeId(nodeId))
     throw new ConfigurationError(
       'DAAS_NODE_ID_INVALID',
       `the node id '${nodeId}' is not one lower-case DNS label of at most 63 characters (a-z, 0-9, '-', no dots)`,
     );
-  const keys = await openNodeKeys(keyFile);
+  const keys = await openNodeKeys(keyFile, sealer);
   const signer = signerOfKeys(nodeId, keys);
   return {
     nodeId,
     get holderKey() {
       return signer.holderKey;
     },
+    keyFor: (sealTokenId) => signer.keyFor(sealTokenId),
     sign: (request) => signer.sign(request),
     rotation: {
       prepare: () => keys.prepare(),

@@ -4,6 +4,7 @@ export { formatCollateral, formatEvidence, parseCollateral, parseEvidence } from
 export { timeText } from './examination.ts';
 export { type CollateralServices, fetchCollateral, VENDOR_SERVICES } from './fetch-collateral.ts';
 export { type GatewayVerdict, judgeGateway, type RegisteredGateway } from './judge-gateway.ts';
+export { judgeWorker } from './judge-worker.ts';
 export { look } from './look.ts';
 export { type Policy, PRODUCTS, type Product, parsePolicy } from './policy.ts';
 export {
@@ -16,8 +17,9 @@ export {
 export { evidenceProviders, type ProviderOptions } from './providers.ts';
 export { type Refreshed, refreshCollateral } from './refresh-collateral.ts';
 export { registeredMeasurement } from './registered-measurement.ts';
-export { reportDataOf } from './report-data.ts';
+export { reportDataOf, workerReportDataOf } from './report-data.ts';
 export { runCommand } from './run-command.ts';
 export { suggestPolicy } from './suggest-policy.ts';
+export { type TpmSealerOptions, tpmSealer } from './tpm-sealer.ts';
 export type { Verdict } from './verdict.ts';
 export { verify } from './verify.ts';

@@ -124,8 +124,14 @@ const sgx = z.strictObject({ measurements: measurements(SgxMeasurement), ...inte
 export type SgxPolicy = z.infer<typeof sgx>;
 
 const tpm = z.strictObject({
-  /** Names of attestation keys as `tpm2_readpublic` prints them; a TPM has no root that all vendors share. */
-  attestationKeys: z.array(hex(34)).min(1),
+  /**
+   * Names of attestation keys as `tpm2_readpublic` prints them; a TPM has no root that all vendors share. `first-seen`: for
+   * workers alone, the key that a stake record has shown first.
+   */
+  attestationKeys: z.union(
+    [z.literal('first-seen'), z.array(hex(34)).min(1)],
+    'expected a list of names of keys (34 bytes in hexadecimal each), or "first-seen"',
+  ),
   measurements: measurements(z.strictObject({ name, pcrs: pcrs(32) })),
 });
 export type TpmPolicy = z.infer<typeof tpm>;

@@ -111,10 +111,13 @@ function checkKey({ name, attributes }: TpmKey, policy: TpmPolicy, examination: 
     'key-attributes',
     `the attestation key is not ${missing.join(', ') || 'for signing alone'} (attributes 0x${(attributes >>> 0).toString(16)})`,
   );
+  const { attestationKeys } = policy;
   examination.demand(
-    policy.attestationKeys.includes(name),
+    attestationKeys !== 'first-seen' && attestationKeys.includes(name),
     'attestation-key-unknown',
-    `the policy does not name the attestation key ${name}`,
+    attestationKeys === 'first-seen'
+      ? 'the policy counts the key that a worker shows first, and judges workers alone'
+      : `the policy does not name the attestation key ${name}`,
   );
 }
 

@@ -211,10 +211,11 @@ export class FakeKubernetes implements KubernetesPort {
     }));
   }
 
-  async markNode({ nodeId, recordId, tier, staker }: Parameters<KubernetesPort['markNode']>[0]) {
+  async markNode({ nodeId, recordId, tier, staker, attestation }: Parameters<KubernetesPort['markNode']>[0]) {
     const uid = this.uidOf(nodeId);
     await this.#enter('markNode', nodeId);
-    if (this.uidOf(nodeId) === uid) this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker });
+    if (this.uidOf(nodeId) === uid)
+      this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker, attestation });
   }
   async cordonNode({ nodeId, reason }: { nodeId: string; reason: string }) {
     const uid = this.uidOf(nodeId);

@@ -1,0 +1,53 @@
+import { displayText } from '#base';
+import type { AuditExport, AuditReport, AuditTrust, ExportVerdict, ParsedLine } from '#gateway';
+import { table } from './io.ts';
+
+export function auditText(report: AuditReport, trust: AuditTrust): string {
+  const { lines, files, first, head, problems, problemCount } = report;
+  const rows = [
+    ['lines', `${lines} in ${files} ${files === 1 ? 'file' : 'files'}, ${first} to ${head.sequence}`],
+    ...(first > 1
+      ? [['before', `lines 1 to ${first - 1} are not here: removed by rotation, or by somebody`]]
+      : []),
+    ['checkpoints', checkpointsText(report, trust)],
+    [
+      'keyed hashes',
+      trust.mac ? `${report.macs} lines checked` : 'not checked: that needs the private signing key',
+    ],
+    ['head', `${head.sequence}:${head.hash}`],
+  ];
+  const found = problems.map(({ file, line, detail }) => `  ${file}:${line}: ${detail}`);
+  const more = problemCount > problems.length ? [`  and ${problemCount - problems.length} more`] : [];
+  const verdict =
+    problemCount === 0
+      ? 'Whole: no line is lost, changed or chained anew.'
+      : `${problemCount} ${problemCount === 1 ? 'problem' : 'problems'}:`;
+  return [table(rows), '', verdict, ...found, ...more].map(displayText).join('\n');
+}
+
+function checkpointsText({ checkpoints, signedThrough, keys, head }: AuditReport, trust: AuditTrust): string {
+  if (checkpoints === 0) return 'none';
+  if (trust.keys.length === 0)
+    return `${checkpoints}, signatures not checked: give --key. They name ${keys.join(', ')}`;
+  return `${checkpoints}, signed through line ${signedThrough}, ${head.sequence - signedThrough} lines after it`;
+}
+
+export function exportText({ node }: AuditExport, verdict: ExportVerdict, isTrusted: boolean): string {
+  const { lines, proven, problems, keys } = verdict;
+  return [
+    `${lines} lines about ${node}, ${proven} proven by ${isTrusted ? 'a key that you trust' : `the key that the file names (${keys.join(', ')}): compare it with \`cluster show\`, or give --key`}`,
+    ...problems.map(({ line, detail }) => `  line ${line}: ${detail}`),
+    problems.length === 0
+      ? 'Each is as the gateway wrote it.'
+      : `${problems.length} are not as the gateway wrote them.`,
+  ]
+    .map(displayText)
+    .join('\n');
+}
+
+/** The facts of a line as `name=value`. */
+export function lineText({ facts }: ParsedLine): string {
+  return Object.entries(facts)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(' ');
+}

@@ -1,0 +1,42 @@
+import { EXIT, silentLog } from '#base';
+import { chainAccessOf } from './chain-access.ts';
+import { deploymentOf } from './chain-settings.ts';
+import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
+import { GatewayChain, GatewayKubernetes, gatewayParts } from './gateway-parts.ts';
+import { refuseWithoutPolicy } from './gateway-policy.ts';
+import { type Io, table } from './io.ts';
+import { loadGatewaySettings } from './settings.ts';
+import { signingKeyIfMade } from './signing-key.ts';
+
+/**
+ * `k3s-daas gateway run --check`: what `gateway run` would find at its start. It opens no port and writes no state, so it
+ * may run beside the gateway, before a restart or a reload.
+ */
+export async function checkGateway(io: Io, flags: { readonly config?: string }): Promise<void> {
+  const { rehearsed, rehearseStart } = await import('#gateway');
+  const settings = await loadGatewaySettings({ file: flags.config });
+  const config = withGatewayId(gatewaySection(settings));
+  const deployment = await deploymentOf(settings);
+  const access = await chainAccessOf(settings);
+  const log = silentLog;
+  const parts = gatewayParts({ config, deployment, access, log });
+  const chain = await parts.open(GatewayChain);
+  await using kubernetes = await parts.open(GatewayKubernetes);
+  const signingKey = await signingKeyIfMade(keyFilesOf(config.tls).signingKeyFile, log);
+  const checks = [
+    { name: 'configuration', isOk: true, detail: `${settings.file ?? 'the environment'} can be read` },
+    ...(await rehearseStart({ config, chain, kubernetes, signingKey, log })),
+    await rehearsed('policy', async () => {
+      if (config.allowUnboundNames) return 'not needed: gateway.allowUnboundNames';
+      await refuseWithoutPolicy(kubernetes);
+      return 'node names are bound';
+    }),
+  ];
+  const isFit = checks.every(({ isOk }) => isOk);
+  if (!isFit) process.exitCode = EXIT.unexpected;
+  const rows = checks.map(({ name, isOk, detail }) => [isOk ? 'ok' : 'FAILS', name, detail]);
+  io.result(
+    { isFit, checks },
+    `${table([['', 'CHECK', 'DETAIL'], ...rows])}\n\n${isFit ? 'The gateway can start.' : 'The gateway cannot start like this.'}`,
+  );
+}
