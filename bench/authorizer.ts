@@ -13,9 +13,14 @@ import {
  * own; then how long an answer of each takes at rest and under a flood, which comes from a process of its own too: what its
  * sender costs is no part of the answer.
  *
- * usage: node --conditions=source bench/authorizer.ts [requests a turn] [nodes in the table] [turns]
+ * usage: node --conditions=source bench/authorizer.ts [requests a turn] [nodes in the table] [turns] [rounds of latencies]
  */
-const [requests = 1_500, nodes = 5_000, turns = 24] = process.argv.slice(2, 5).map(Number);
+const [requests = 1_500, nodes = 5_000, turns = 24, latencyRounds = 20] = process.argv
+  .slice(2, 6)
+  .map(Number);
+/** Enough that the 99th percentile of a round is that of four answers. */
+const asksInRound = 400;
+const parts = [0.5, 0.9, 0.99] as const;
 const fingerprint = (index: number) => index.toString(16).padStart(64, '0');
 
 interface Start {
@@ -47,6 +52,8 @@ if (process.send) process.once('message', serve);
 else await measure();
 
 function serve(start: Start): void {
+  // It lives no longer than what measures it.
+  process.once('disconnect', () => process.exit());
   if (start.kind === 'flood') {
     flood(start);
     return;
@@ -92,6 +99,7 @@ function webhook(tls: KeyAndCertificate & { readonly clientCert: string }) {
     table.setNode({
       nodeId: `worker-${index}`,
       standing: 'live',
+      isContested: false,
       vouches: [{ identity: 'kubelet', fingerprint: fingerprint(index) }],
     });
   return createWebhook({ tls, table, onDenial: () => undefined, onUnreadable: () => undefined });
@@ -136,33 +144,53 @@ interface Latencies extends Omit<Start, 'kind'> {
   readonly flooding: Target;
 }
 
+/** Of each round one quantile of each part, at rest and under the flood. */
+interface Rounds {
+  readonly rest: number[][];
+  readonly busy: number[][];
+}
+
 async function measureLatencies({ tested, control, flooding, server, client }: Latencies): Promise<void> {
   const slow = new Agent({ keepAlive: true, maxSockets: 1, ca: server.cert, ...client });
   const kinds = [
-    { name: 'webhook', target: tested, rest: [] as number[], busy: [] as number[] },
-    { name: 'bare', target: control, rest: [] as number[], busy: [] as number[] },
+    { name: 'webhook', target: tested, rounds: emptyRounds() },
+    { name: 'bare', target: control, rounds: emptyRounds() },
   ];
   // By turns as well: what a neighbour takes falls on all four.
-  for (let turn = 0; turn < 12; turn += 1)
-    for (const { target, rest, busy } of kinds) {
-      rest.push(...(await latencies(slow, target, 120)));
+  for (let turn = 0; turn < latencyRounds; turn += 1)
+    for (const { target, rounds } of kinds) {
+      rounds.rest.push(quantiles(await latencies(slow, target, asksInRound)));
       // 1 000 a second, as an API server under load asks.
       flooding.child.send({ port: target.port, perSecond: 1_000 } satisfies Flood);
-      await latencies(slow, target, 20);
-      busy.push(...(await latencies(slow, target, 120)));
+      await latencies(slow, target, 100);
+      rounds.busy.push(quantiles(await latencies(slow, target, asksInRound)));
       flooding.child.send({ port: target.port, perSecond: 0 } satisfies Flood);
-      await latencies(slow, target, 20);
+      await latencies(slow, target, 50);
     }
-  for (const { name, rest, busy } of kinds)
-    console.log(
-      `${name}: p50 ${figures(rest, busy, 0.5)}, p90 ${figures(rest, busy, 0.9)}, p99 ${figures(rest, busy, 0.99)} (at rest → 1 000 a second)`,
-    );
+  for (const { name, rounds } of kinds)
+    for (const [index, part] of parts.entries()) console.log(`${name}: ${figures(rounds, index, part)}`);
   slow.destroy();
 }
 
-function figures(rest: readonly number[], busy: readonly number[], part: number): string {
-  const [idle, flooded] = [quantile(rest, part), quantile(busy, part)];
-  return `${idle.toFixed(2)} → ${flooded.toFixed(2)} ms (${(flooded / idle).toFixed(1)} times)`;
+function emptyRounds(): Rounds {
+  return { rest: [], busy: [] };
+}
+
+function quantiles(times: readonly number[]): number[] {
+  return parts.map((part) => quantile(times, part));
+}
+
+/** The median of the rounds and, in brackets, their quartiles. */
+function figures({ rest, busy }: Rounds, index: number, part: number): string {
+  const idle = rest.map((round) => round[index] ?? Number.NaN);
+  const flooded = busy.map((round) => round[index] ?? Number.NaN);
+  const times = flooded.map((value, round) => value / (idle[round] ?? Number.NaN));
+  return `p${part * 100} at rest ${spread(idle)} ms, under 1 000 a second ${spread(flooded)} ms, ratio of a round ${spread(times)}; ratio of the medians ${(quantile(flooded, 0.5) / quantile(idle, 0.5)).toFixed(2)} (${rest.length} rounds)`;
+}
+
+function spread(values: readonly number[]): string {
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(values, part).toFixed(2));
+  return `${middle} [${low}, ${high}]`;
 }
 
 interface Target {
@@ -217,6 +245,7 @@ async function latencies(agent: Agent, target: Pick<Target, 'port'>, count: numb
   return times;
 }
 
+/** Independent arrivals (Poisson), as of many clients: a burst every ten milliseconds would measure its own queue. */
 async function floodAt(
   agent: Agent,
   target: Pick<Target, 'port'>,
@@ -224,12 +253,14 @@ async function floodAt(
   signal: AbortSignal,
 ): Promise<void> {
   const under = new Set<Promise<void>>();
+  let nextAtMs = performance.now();
   while (!signal.aborted) {
-    for (let index = 0; index < perSecond / 100; index += 1) {
-      const asked = ask(agent, target, index).finally(() => under.delete(asked));
+    const nowMs = performance.now();
+    for (; nextAtMs <= nowMs; nextAtMs += (-Math.log(1 - Math.random()) * 1_000) / perSecond) {
+      const asked = ask(agent, target, under.size).finally(() => under.delete(asked));
       under.add(asked);
     }
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(under);
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { cp, readFile } from 'node:fs/promises';
+import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from './world/kubernetes.ts';
 import type { KnownGateway } from './world/outsider.ts';
-import type { Program } from './world/program.ts';
+import type { Line, Program } from './world/program.ts';
 import { makeSeenMachine, reboot, type SeenMachine } from './world/seen-machine.ts';
 import { heartbeatFrom, registerFrom, thiefOf } from './world/thief.ts';
 import { type Worker, World } from './world/world.ts';
@@ -42,6 +42,38 @@ async function running(nodeId: string, bootId = randomUUID()): Promise<Running> 
 
 const isCloneNotice = (line: { event?: unknown; kind?: unknown }) =>
   line.event === 'attention.needed' && line.kind === 'clone_suspected';
+
+/** What host and copy say, in the order in which it comes. */
+function witness(sides: Readonly<Record<'host' | 'copy', Program>>) {
+  const said: Array<{ readonly side: string; readonly line: Line }> = [];
+  for (const [side, program] of Object.entries(sides)) program.onLine((line) => said.push({ side, line }));
+  const isBeat = ({ event }: Line) => event === 'heartbeat.acknowledged' || event === 'heartbeat.failed';
+  return {
+    /** Resolves when both have named the clone, with the heartbeats of each from the first answer to the copy until then. */
+    async heartbeatsUntilNamed() {
+      await Promise.all(Object.values(sides).map((program) => program.line('the clone', isCloneNotice)));
+      const answered = said.findIndex(
+        ({ side, line }) =>
+          side === 'copy' && (line.event === 'worker.registered' || line.event === 'registration.failed'),
+      );
+      // Named before that line has come: without a heartbeat in between.
+      const countOf = (of: string) => {
+        const own = answered < 0 ? [] : said.slice(answered).filter(({ side }) => side === of);
+        const named = own.findIndex(({ line }) => isCloneNotice(line));
+        return own.slice(0, Math.max(named, 0)).filter(({ line }) => isBeat(line)).length;
+      };
+      return { host: countOf('host'), copy: countOf('copy') };
+    },
+  };
+}
+
+/** Named within two heartbeats, on both sides. */
+async function expectNamed(host: Program, copy: Program): Promise<void> {
+  const beats = await witness({ host, copy }).heartbeatsUntilNamed();
+  expect(beats.host).toBeLessThanOrEqual(2);
+  expect(beats.copy).toBeLessThanOrEqual(2);
+}
+
 const events = ({ lines }: Program, event: string) => lines.filter((line) => line.event === event);
 
 test.skipIf(!isRoot)(
@@ -107,11 +139,10 @@ test.skipIf(!isRoot)(
     const { worker, host, uid } = await running('copied');
     const directory = join(world.directory, 'elsewhere');
     const elsewhere = await copyOf(worker, directory, { machineId: 'another', bootId: randomUUID() });
-    const from = host.lines.length;
     const copy = elsewhere.start();
+    await expectNamed(host, copy);
     expect(await copy.exited).toMatchObject({ code: 77 });
     expect(events(copy, 'host.ended')).toMatchObject([{ error: { code: 'DAAS_NODE_CLONED' } }]);
-    await host.line('the clone', isCloneNotice, { from });
     await host.event('heartbeat.acknowledged', { from: host.lines.length });
     expect(await world.node('copied')).toEqual({ uid, isReady: true });
     expect(events(host, 'agent.exited')).toEqual([]);
@@ -128,12 +159,33 @@ test.skipIf(!isRoot)(
     const machineId = 'machine-of-restored';
     const snapshot = await copyOf(worker, directory, { machineId, bootId: randomUUID() });
     const copy = snapshot.start();
-    await host.line('the clone', isCloneNotice);
-    await copy.line('the clone', isCloneNotice);
+    await expectNamed(host, copy);
     await host.event('heartbeat.acknowledged', { from: host.lines.length });
     expect(await world.node('restored')).toEqual({ uid, isReady: true });
     expect(events(host, 'agent.exited')).toEqual([]);
     await copy.stop();
+    await host.stop();
+  },
+);
+
+test.skipIf(!isRoot)(
+  'a double start, a copied state directory in the same boot of the same machine: both sides are told, the second ends',
+  { timeout: 300_000 },
+  async () => {
+    const bootId = randomUUID();
+    const { worker, host, uid } = await running('doubled', bootId);
+    const directory = join(world.directory, 'beside');
+    const second = (await copyOf(worker, directory, { machineId: 'machine-of-doubled', bootId })).start();
+    await expectNamed(host, second);
+    expect(await second.exited).toMatchObject({ code: 77 });
+    expect(events(second, 'host.ended')).toMatchObject([{ error: { code: 'DAAS_NODE_CLONED' } }]);
+    await host.event('heartbeat.acknowledged', { from: host.lines.length });
+    expect(await world.node('doubled')).toEqual({ uid, isReady: true });
+    expect(events(host, 'agent.exited')).toEqual([]);
+    // The same directory cannot be started twice at all.
+    const refused = worker.start();
+    expect(await refused.exited).toMatchObject({ code: 75 });
+    expect(refused.text.join() + JSON.stringify(refused.lines)).toContain('DAAS_LOCK_HELD');
     await host.stop();
   },
 );
@@ -148,6 +200,8 @@ async function copyOf(
     (await readFile(join(worker.stateDir, 'journal.json'), 'utf8')).includes('joined') ? true : undefined,
   );
   await cp(worker.stateDir, join(directory, 'state'), { recursive: true });
+  // On the same machine it would refuse the copy, as it refuses a second start of the original.
+  await rm(join(directory, 'state', 'host.lock'), { force: true });
   const machine = await makeSeenMachine(directory, at);
   const place = await world.k3s.machine(`${worker.nodeId}-copy`, directory);
   return world.workerOf(worker.nodeId, worker.wallet as never, {

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { defaultSettings, operations } from '#chain';
-import { until } from './world/kubernetes.ts';
+import { sentBy, tokensOf } from './chain/sent-by.ts';
 import { processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
 import { tokenOf } from './world/thief.ts';
+import { announceMinimum, fastPlugins, minimumInForce, toppedUp } from './world/token-life.ts';
 import { SUI, type Worker, World } from './world/world.ts';
 
 /**
@@ -23,16 +23,6 @@ beforeAll(async () => {
 });
 afterAll(() => world?.close());
 
-const plugins = [
-  {
-    use: 'staking',
-    config: { rotation: { checkMs: 200 }, directives: { topUpMist: (2n * SUI).toString() } },
-  },
-  { use: 'registration' },
-  { use: 'heartbeat' },
-  { use: 'slashing', config: { intervalMs: 300 } },
-];
-
 /** In this order one life after the other ends, each as soon as it has said this. */
 const deaths = [
   'stake.created',
@@ -48,7 +38,7 @@ const deaths = [
 test('a host and its gateway are killed at every step of a life: one stake, one live token, one agent, and nothing is paid twice', {
   timeout: 1_800_000,
 }, async () => {
-  const worker = await world.worker(nodeId, { config: { plugins } });
+  const worker = await world.worker(nodeId, { config: { plugins: fastPlugins } });
   for (const event of deaths) await diesAt(worker, (host) => host.event(event, { withinMs }));
   await expectOne(worker, { transactions: 1 });
 
@@ -70,12 +60,13 @@ test('a host and its gateway are killed at every step of a life: one stake, one 
   }
   await expectOne(worker, { transactions: 1 });
 
-  await raiseMinimum();
+  await announceMinimum(world);
+  minimumInForce(world);
   // Said right before the money moves: by the host at its start, since it was away when the minimum was raised.
   await diesAt(worker, (host) =>
     host.line('the notice', ({ kind }) => kind === 'stake_below_minimum', { withinMs }),
   );
-  await diesAt(worker, () => toppedUp(), { isTooLate: true });
+  await diesAt(worker, () => toppedUp(world, nodeId, withinMs), { isTooLate: true });
   await expectOne(worker, { transactions: 2 });
 
   const { recordId } = await tokenOf(world, nodeId);
@@ -111,38 +102,13 @@ async function expectOne(worker: Worker, { transactions }: { transactions: numbe
     tokenSequence: 1n,
   });
   expect(processesOf(worker.containerdAddress, 'k3s agent')).toHaveLength(1);
-  const sent = await sentBy(worker.wallet.address);
-  expect(sent).toMatchObject({ count: transactions, tokens: 1 });
+  const sent = await sentBy(world.chain, worker.wallet.address);
+  expect(sent.count).toBe(transactions);
+  expect(await tokensOf(world.chain, worker.wallet.address)).toBe(1);
   const { stakeMist = 0n } = (await world.chain.client.records([recordId])).get(recordId) ?? {};
   expect(await world.chain.balance(worker.wallet.address)).toBe(100n * SUI - stakeMist - sent.gasMist);
   await host.stop();
   expect(processesOf(worker.containerdAddress, 'k3s agent')).toEqual([]);
-}
-
-async function raiseMinimum(): Promise<void> {
-  const { client, actor } = world.chain;
-  await operations.scheduleParameters.execute(
-    { client, wallet: actor.wallet },
-    {
-      ...defaultSettings(actor.wallet.address),
-      slashers: world.slashers.map(({ address }) => address),
-      slashThreshold: 2n,
-      minimumStakeMist: 3n * SUI,
-    },
-  );
-  world.chain.devnet.advanceClock(9 * 86_400_000);
-}
-
-async function toppedUp(): Promise<void> {
-  const { client } = world.chain;
-  await until(
-    'the top-up',
-    async () => {
-      const { recordId } = await tokenOf(world, nodeId);
-      return (await client.records([recordId])).get(recordId)?.stakeMist === 3n * SUI ? true : undefined;
-    },
-    { withinMs },
-  );
 }
 
 /** Slashed, and killed in the middle of locking itself out: no later life runs an agent. */
@@ -162,24 +128,4 @@ async function slashedAt(worker: Worker, recordId: string): Promise<void> {
   }
   expect(existsSync(join(worker.stateDir, 'latch.json'))).toBe(true);
   await world.nodeGone(nodeId, withinMs);
-}
-
-async function sentBy(address: string): Promise<{ count: number; tokens: number; gasMist: bigint }> {
-  const { endpoints } = world.chain.client;
-  const { transactions } = await endpoints.read('the transactions', (client, signal) =>
-    client.core.listTransactions({ filter: { sender: address }, include: { effects: true }, signal }),
-  );
-  const { objects } = await endpoints.read('the tokens', (client, signal) =>
-    client.core.listOwnedObjects({
-      owner: address,
-      type: `${world.chain.deployment.packageId}::k8s_gateway::SealToken`,
-      signal,
-    }),
-  );
-  let gasMist = 0n;
-  for (const result of transactions) {
-    const { gasUsed } = (result.Transaction ?? result.FailedTransaction).effects;
-    gasMist += BigInt(gasUsed.computationCost) + BigInt(gasUsed.storageCost) - BigInt(gasUsed.storageRebate);
-  }
-  return { count: transactions.length, tokens: objects.length, gasMist };
 }

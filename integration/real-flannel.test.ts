@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { openAuthority } from './standin/server/authority.ts';
 import type { KubeObject } from './standin/server/objects.ts';
 import { until } from './world/kubernetes.ts';
 import { Program } from './world/program.ts';
-import { type RealK3s, startRealK3s } from './world/real-k3s.ts';
+import { type FlannelBackend, type RealK3s, startRealK3s } from './world/real-k3s.ts';
 import type { RealMachine } from './world/real-machine.ts';
 
 /**
@@ -29,9 +29,18 @@ async function inside({ enter }: RealMachine, ...words: readonly string[]): Prom
   return (await run(file, [...args, ...words])).stdout;
 }
 
-describe.skipIf(binary === '').each(['host-gw', 'vxlan'] as const)(
-  'a real k3s with flannel by %s (K3S_BIN)',
-  (flannelBackend) => {
+/** Wireguard is a module that not every kernel has; `wg` says where a peer's packets go. */
+const hasWireguard =
+  binary !== '' &&
+  spawnSync('unshare', ['--net', 'sh', '-c', 'wg --version && ip link add wg0 type wireguard']).status === 0;
+const backends: ReadonlyArray<readonly [FlannelBackend, boolean]> = [
+  ['host-gw', binary !== ''],
+  ['vxlan', binary !== ''],
+  ['wireguard-native', hasWireguard],
+];
+
+for (const [flannelBackend, isPossible] of backends)
+  describe.skipIf(!isPossible)(`a real k3s with flannel by ${flannelBackend} (K3S_BIN)`, () => {
     const life = new Lifetime();
     let directory: string;
     let k3s: RealK3s;
@@ -46,11 +55,19 @@ describe.skipIf(binary === '').each(['host-gw', 'vxlan'] as const)(
       const { podCIDR } = (await nodeOf(node)).spec as { podCIDR: string };
       const route = await inside(from, 'ip', 'route', 'show', podCIDR);
       if (flannelBackend === 'host-gw') return / via (\S+)/.exec(route)?.[1] ?? route;
+      if (flannelBackend === 'wireguard-native') return wireguardPeer(from, podCIDR);
       const gateway = podCIDR.split('/')[0] ?? '';
       const neighbours = await inside(from, 'ip', 'neighbour', 'show', gateway, 'dev', 'flannel.1');
       const vtep = / lladdr (\S+)/.exec(neighbours)?.[1] ?? neighbours;
       const table = await inside(from, 'bridge', 'fdb', 'show', 'dev', 'flannel.1');
       return new RegExp(`${vtep} dst (\\S+)`).exec(table)?.[1] ?? table;
+    }
+    /** The address of the peer that has these pods: of a line of `wg show … dump` the third word, its pods the fourth. */
+    async function wireguardPeer(from: RealMachine, podCidr: string): Promise<string> {
+      const dump = await inside(from, 'wg', 'show', 'flannel-wg', 'dump');
+      const peers = dump.split('\n').map((line) => line.split('\t'));
+      const peer = peers.find((words) => words[3]?.split(',').includes(podCidr));
+      return peer?.[2]?.replace(/:\d+$/, '') ?? dump;
     }
     const becomes = (address: string, ...of: Parameters<typeof nextHop>) =>
       until(`the next hop ${address}`, async () => ((await nextHop(...of)) === address ? true : undefined), {
@@ -179,5 +196,4 @@ describe.skipIf(binary === '').each(['host-gw', 'vxlan'] as const)(
       await publicIpBecomes('server', serverMachine.address);
       await becomes(serverMachine.address, machine, 'server');
     }, 300_000);
-  },
-);
+  });

@@ -124,7 +124,9 @@ describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', () =>
     });
     programs.push(agent);
     const startedAtMs = performance.now();
-    await world.nodeReady(nodeId, patiently.withinMs);
+    await world.nodeReady(nodeId, patiently.withinMs).catch((cause: unknown) => {
+      throw new Error(`the plain agent ${nodeId} is not Ready:\n${agent.tail(40)}`, { cause });
+    });
     const readyMs = performance.now() - startedAtMs;
     await agent.stop();
     await admin().send('DELETE', `/api/v1/nodes/${nodeId}`);
@@ -328,6 +330,10 @@ describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', () =>
     using after = await identity(await mint(kubelet, 'client-kube-proxy.crt'));
     expect((await after.get('/api/v1/nodes')).status).toBe(403);
 
+    // The API server remembers for ten seconds that it knew the token.
+    await until('the token to end with its pod', async () =>
+      (await pod.get('/api/v1/namespaces/default')).status === 401 ? true : undefined,
+    );
     world.gateway.kill('SIGSTOP');
     try {
       await sleep(4_000);

@@ -128,7 +128,7 @@ describe.skipIf(missing.length > 0)(
       await until('plain k3s to be back', async () =>
         (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent') ? true : undefined,
       );
-      await giveNameBack(world, machine);
+      await giveNameBack(world);
       const restored = await restoring;
       expect(restored.exitCode, `${restored.output}\n${await machine.journal(unit)}`).toBe(0);
       await ready();

@@ -1,50 +1,28 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type KnownGateway, register } from './world/outsider.ts';
 import type { Program } from './world/program.ts';
 import { heartbeatFrom, thiefOf, tokenOf } from './world/thief.ts';
-import { type Worker, World } from './world/world.ts';
+import { fastPlugins, rotated, rotateToNewKey, startFastWorld } from './world/token-life.ts';
+import type { Worker, World } from './world/world.ts';
 
 /** A worker's Seal token over its life, with a real chain program, gateway, host and agent process. */
 let world: World;
 let gateway: KnownGateway;
 beforeAll(async () => {
-  world = await World.start({
-    heartbeatIntervalMs: 300,
-    gateway: { limits: { tokenRate: 50, tokenBurst: 200 } },
-    // A token is due after one epoch: an epoch costs everybody the proof of its committee.
-    cluster: { maximumTokenEpochs: 2n },
-  });
-  const ca = await readFile(world.gatewayCaFile, 'utf8');
-  gateway = { url: world.gatewayUrl, id: world.gatewayId, ca };
+  ({ world, gateway } = await startFastWorld());
 });
 afterAll(() => world?.close());
-
-/** Looks at its token five times a second; a gateway may ask it to rotate as often as a test likes. */
-const plugins = [
-  { use: 'staking', config: { rotation: { checkMs: 200 }, directives: { rotations: 100 } } },
-  { use: 'registration' },
-  { use: 'heartbeat' },
-  { use: 'slashing', config: { intervalMs: 1000 } },
-];
 
 async function running(
   nodeId: string,
 ): Promise<{ worker: Worker; host: Program; uid: string; pid: unknown }> {
-  const worker = await world.worker(nodeId, { config: { plugins } });
+  const worker = await world.worker(nodeId, { config: { plugins: fastPlugins } });
   const host = worker.start();
   const { pid } = await host.event('agent.ready');
   const { uid } = await world.nodeReady(nodeId);
   return { worker, host, uid, pid };
-}
-
-/** Ends an epoch, with which the token is due, and waits until the host lives on its successor. */
-async function rotated(host: Program): Promise<string> {
-  const from = host.lines.length;
-  world.chain.devnet.advanceEpoch();
-  const { tokenId } = await host.event('node.key.changed', { from });
-  return String(tokenId);
 }
 
 test('a worker lives through 20 rotations of its token: one agent process, one Node, one key file', {
@@ -53,7 +31,7 @@ test('a worker lives through 20 rotations of its token: one agent process, one N
   const { worker, host, uid, pid } = await running('rotating');
   const before = await world.chain.balance(worker.wallet.address);
   const seen = new Set<string>();
-  for (let count = 0; count < 20; count += 1) seen.add(await rotated(host));
+  for (let count = 0; count < 20; count += 1) seen.add(await rotated(world, host));
   expect(seen.size).toBe(20);
 
   const { tokenId, tokenSequence } = await tokenOf(world, 'rotating');
@@ -109,25 +87,7 @@ test('a stolen node key gives access until its token is rotated, and none from t
   expect([200, 409]).toContain((await beat(1)).status);
 
   const before = host.lines.length;
-  const { wallet } = JSON.parse(await readFile(worker.configFile, 'utf8'));
-  const rotating = await world.command(
-    'token',
-    'rotate',
-    '--node-id',
-    'robbed',
-    '--new-key-file',
-    join(worker.stateDir, 'node.key.next'),
-    '--yes',
-    '--key-file',
-    wallet.keyFile,
-    '--journal',
-    join(worker.directory, 'rotate.json'),
-    '--json',
-    '--endpoint',
-    world.chain.url,
-    '--deployment',
-    world.deploymentFile,
-  );
+  const rotating = await rotateToNewKey(world, worker, join(worker.directory, 'rotate.json'));
   expect(rotating).toMatchObject({ code: 0 });
   await host.event('node.key.changed', { from: before });
   expect((await beat(2)).status).toBe(401);

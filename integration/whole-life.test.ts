@@ -1,15 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { defaultSettings, operations } from '#chain';
-import { until } from './world/kubernetes.ts';
+import { sentBy } from './chain/sent-by.ts';
 import { type KnownGateway, register } from './world/outsider.ts';
 import { processesOf } from './world/processes.ts';
 import { type Program, runOnce } from './world/program.ts';
 import { makeSeenMachine, reboot, type SeenMachine, seenBy } from './world/seen-machine.ts';
 import { heartbeatFrom, thiefOf, tokenOf } from './world/thief.ts';
-import { SUI, type Worker, World } from './world/world.ts';
+import {
+  announceMinimum,
+  fastPlugins,
+  minimumInForce,
+  rotated,
+  rotateToNewKey,
+  startFastWorld,
+  toppedUp,
+} from './world/token-life.ts';
+import type { Worker, World } from './world/world.ts';
 
 /**
  * A worker's whole life on a dev chain whose epochs end when the test says so: real programs of chain, gateway, host and
@@ -22,36 +29,16 @@ const withinMs = 120_000;
 let world: World;
 let gateway: KnownGateway;
 beforeAll(async () => {
-  world = await World.start({
-    heartbeatIntervalMs: 300,
-    gateway: { limits: { tokenRate: 50, tokenBurst: 200 } },
-    // A token is due after one epoch: an epoch costs everybody the proof of its committee.
-    cluster: { maximumTokenEpochs: 2n },
-  });
-  const ca = await readFile(world.gatewayCaFile, 'utf8');
-  gateway = { url: world.gatewayUrl, id: world.gatewayId, ca };
+  ({ world, gateway } = await startFastWorld());
 });
 afterAll(() => world?.close());
-
-const plugins = [
-  {
-    use: 'staking',
-    config: {
-      rotation: { checkMs: 200 },
-      directives: { rotations: 100, topUpMist: (2n * SUI).toString() },
-    },
-  },
-  { use: 'registration' },
-  { use: 'heartbeat' },
-  { use: 'slashing', config: { intervalMs: 300 } },
-];
 
 test.skipIf(!isRoot)(
   'a worker lives through 20 rotations, a top-up, new parameters, a gateway’s death, a stolen key and a restart of its machine, and leaves with its money: start minus gas, to the MIST',
   { timeout: 900_000 },
   async () => {
     const machine = await makeSeenMachine(world.directory, { machineId: nodeId, bootId: randomUUID() });
-    const worker = await world.worker(nodeId, { config: { plugins }, machine });
+    const worker = await world.worker(nodeId, { config: { plugins: fastPlugins }, machine });
     const startMist = await world.chain.balance(worker.wallet.address);
     const host = worker.start();
     const { pid } = await host.event('agent.ready', { withinMs });
@@ -66,7 +53,7 @@ test.skipIf(!isRoot)(
       expect(await world.nodeReady(nodeId)).toEqual({ uid, isReady: true });
     };
 
-    for (let count = 0; count < 10; count += 1) await rotated(host);
+    for (let count = 0; count < 10; count += 1) await rotated(world, host, withinMs);
     await raisedMinimum(host);
     await gatewayDied(host);
     await keyStolen(worker, host);
@@ -76,13 +63,13 @@ test.skipIf(!isRoot)(
       reboot(machine, randomUUID()),
     );
     const podsAfter = podsOf(worker);
-    for (let count = 0; count < 10; count += 1) await rotated(program);
+    for (let count = 0; count < 10; count += 1) await rotated(world, program, withinMs);
     await undisturbed(program, agent, podsAfter);
     expect(await tokenOf(world, nodeId)).toMatchObject({ tokenSequence: 22n });
 
     await left(worker, program, machine);
     // Stake and token, 20 rotations and that after the theft, top-up, unstake, withdrawal.
-    const { count, gasMist } = await sentBy(worker.wallet.address);
+    const { count, gasMist } = await sentBy(world.chain, worker.wallet.address);
     expect(count).toBe(1 + 20 + 1 + 1 + 1 + 1);
     expect(await world.chain.balance(worker.wallet.address)).toBe(startMist - gasMist);
   },
@@ -90,46 +77,17 @@ test.skipIf(!isRoot)(
 
 const podsOf = ({ containerdAddress }: Worker) => processesOf(containerdAddress, 'containerd-shim-runc-v2');
 
-/** Ends an epoch, with which the token is due, and waits until the host lives on its successor. */
-async function rotated(host: Program): Promise<void> {
-  const from = host.lines.length;
-  world.chain.devnet.advanceEpoch();
-  await host.event('node.key.changed', { from, withinMs });
-}
-
 /** The minimum is raised above the stake: the host says so before, and tops up when the gateway asks. */
 async function raisedMinimum(host: Program): Promise<void> {
-  const { client, actor } = world.chain;
-  const { parameters } = await client.cluster();
   const from = host.lines.length;
-  await operations.scheduleParameters.execute(
-    { client, wallet: actor.wallet },
-    {
-      ...defaultSettings(actor.wallet.address),
-      slashers: world.slashers.map(({ address }) => address),
-      slashThreshold: 2n,
-      maximumTokenEpochs: parameters.longestTokenLifeEpochs,
-      minimumStakeMist: 3n * SUI,
-    },
-  );
+  await announceMinimum(world);
   await host.line(
     'the notice',
     ({ event, kind }) => event === 'attention.needed' && kind === 'stake_will_be_low',
-    {
-      from,
-      withinMs,
-    },
+    { from, withinMs },
   );
-  world.chain.devnet.advanceClock(9 * DAY_MS);
-  await until(
-    'the top-up',
-    async () => {
-      const { recordId } = await tokenOf(world, nodeId);
-      const record = (await client.records([recordId])).get(recordId);
-      return record?.stakeMist === 3n * SUI ? true : undefined;
-    },
-    { withinMs },
-  );
+  minimumInForce(world);
+  await toppedUp(world, nodeId, withinMs);
 }
 
 async function gatewayDied(host: Program): Promise<void> {
@@ -149,13 +107,8 @@ async function keyStolen(worker: Worker, host: Program): Promise<void> {
   expect(status).toBe(200);
   expect(body.join).toBeNull();
   const from = host.lines.length;
-  await command(
-    'token',
-    'rotate',
-    '--new-key-file',
-    join(worker.stateDir, 'node.key.next'),
-    ...money(worker),
-  );
+  const { code, tail } = await rotateToNewKey(world, worker, journalOf(worker));
+  expect(code, tail).toBe(0);
   await host.event('node.key.changed', { from, withinMs });
   const beat = await heartbeatFrom(gateway, thief, { incarnation: Number(body.incarnation), sequence: 1 });
   expect(beat.status).toBe(401);
@@ -222,17 +175,4 @@ function money(worker: Worker): readonly string[] {
 async function command(...words: readonly string[]): Promise<void> {
   const { code, tail } = await world.command(...words);
   expect(code, tail).toBe(0);
-}
-
-/** What the wallet has sent, and what that took in gas. */
-async function sentBy(address: string): Promise<{ count: number; gasMist: bigint }> {
-  const { transactions } = await world.chain.client.endpoints.read('the transactions', (client, signal) =>
-    client.core.listTransactions({ filter: { sender: address }, include: { effects: true }, signal }),
-  );
-  let gasMist = 0n;
-  for (const result of transactions) {
-    const { gasUsed } = (result.Transaction ?? result.FailedTransaction).effects;
-    gasMist += BigInt(gasUsed.computationCost) + BigInt(gasUsed.storageCost) - BigInt(gasUsed.storageRebate);
-  }
-  return { count: transactions.length, gasMist };
 }

@@ -266,6 +266,34 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack:
+          'claims a reserved name with its join credential, and keeps the certificate for after the slash',
+        defence:
+          'no agent runs under a reserved name that has no Node: the authorizer knows no certificate of it',
+        tests: [
+          'the operator’s names are not judged, but for a reserved one without a Node: any join credential gets its certificate',
+          'knows no certificate of a reserved name without a Node, and every one of a Node of the operator’s',
+        ],
+      },
+      {
+        attack:
+          'held a name, and waits for a restart of the gateway to read with the old certificate what the next holder may',
+        defence:
+          'a contested name has no grace after a start: a certificate that nobody has shown counts for nothing',
+        tests: ['a certificate of a contested name counts only when it is vouched for, as at any other time'],
+      },
+      {
+        attack:
+          'reports the address of another Node, so that k3s sends it what is meant for that kubelet (exec, logs)',
+        defence:
+          'open with the tunnels of k3s: the audit file names it; none of it where the server connects to kubelets itself (security page)',
+        tests: [
+          'gets what the API server sends to the server’s kubelet: this is open',
+          'gets nothing of it where the server connects to kubelets itself',
+          'writes down a worker that reports the address of another Node, also when it does so for a moment',
+        ],
+      },
+      {
         attack: 'waits until the gateway hangs or is dead',
         defence:
           'the authorizer answers from a process of its own; banned names are refused by each server itself while nobody answers',
@@ -529,6 +557,28 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a restored snapshot, of another boot: the one whose boot the Ready Node has is served, the other is refused',
           'a double start on one machine: the first process is served, the second refused',
           'a host on a copied state directory ends before it touches the agent of the first',
+        ],
+      },
+      {
+        attack: 'copies the disk of a node whose key its TPM seals to another machine',
+        defence:
+          'the TPM of that machine does not open the key, and evidence of the record comes from its own TPM',
+        tests: [
+          'its disk in another machine opens no key and registers nothing',
+          'another TPM does not open it',
+          'the policy of its registers cannot be gone round by an empty password',
+        ],
+      },
+      {
+        attack:
+          'registers with a stolen node key and the evidence of another machine, or evidence that was made before',
+        defence:
+          'where evidence is required, it is bound to node key, node id, gateway, chain and challenge, and a stake record to its first TPM',
+        tests: [
+          'a thief who has got the key itself registers nothing with another TPM, though the policy knows that TPM',
+          'a copy of the disk in another machine has another TPM, and is refused, whether the policy names that one or not',
+          'evidence that was made for another … is refused',
+          'a stake record stays bound to its first TPM over refusals and restarts, until the operator releases the name',
         ],
       },
       {
@@ -1370,6 +1420,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         defence: 'the transaction is built anew from what the file says, and its bytes must be the same',
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
+          'signs no file that says another thing than its bytes do',
         ],
       },
       {

@@ -3,7 +3,14 @@ import { isSea } from 'node:sea';
 import { compileInto } from './cli/compile-cache.ts';
 
 // From the launcher, and read by now: k3s and its containerd are to do as they would.
-if (process.env.MALLOC_ARENA_MAX === '1') delete process.env.MALLOC_ARENA_MAX;
+const ofLauncher = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '16384',
+  MALLOC_TRIM_THRESHOLD_: '32768',
+  MALLOC_TOP_PAD_: '16384',
+};
+for (const [name, value] of Object.entries(ofLauncher))
+  if (process.env[name] === value) delete process.env[name];
 
 // The first file that runs, built or as source: what is loaded after it comes compiled from a cache, which takes a third off
 // every start. It lies beside the code: whoever could write into it could run code as this user, and /tmp, Node's own choice,

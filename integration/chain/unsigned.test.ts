@@ -1,11 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
-import { MultiSigPublicKey } from '@mysten/sui/multisig';
 import { Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { DaasError } from '#base';
-import { readUnsignedTransaction, walletWithoutKey, withSignatures, writeDeployment } from '#chain';
+import {
+  isClusterAct,
+  readUnsignedTransaction,
+  walletWithoutKey,
+  withSignatures,
+  writeDeployment,
+} from '#chain';
 import { stakeCommand } from '../../src/cli/stake.ts';
 import { tokenCommand } from '../../src/cli/token.ts';
 import { transactionCommand } from '../../src/cli/transaction.ts';
@@ -15,6 +18,7 @@ import { SUI } from './chain-world.ts';
 import { dyingAfterWrite } from './mortal.ts';
 import { holderKey, nextNode, world } from './open-chain.ts';
 import { runInProcess } from './run-command.ts';
+import { type Account, account, bytesOf, multisig, refusal, signing } from './sign-elsewhere.ts';
 
 const DAY_MS = 86_400_000;
 const deploymentFile = () => join(world.directory, 'deployment.json');
@@ -35,66 +39,7 @@ async function json(...args: string[]): Promise<Record<string, unknown>> {
 }
 const networkArgs = () => ['--endpoint', world.url, '--deployment', deploymentFile()];
 
-async function refusal(attempt: Promise<unknown>): Promise<DaasError> {
-  const error = await attempt.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof DaasError) return error;
-  throw new Error(`not refused: ${String(error)}`);
-}
-
-/** An account whose key no command sees. */
-interface Account {
-  readonly address: string;
-  sign(bytes: Uint8Array): Promise<string>;
-}
-
-async function account(sui = 10n): Promise<Account> {
-  const keypair = new Ed25519Keypair();
-  const address = keypair.toSuiAddress();
-  if (sui > 0n) await world.devnet.faucet(address, sui * SUI);
-  return { address, sign: async (bytes) => (await keypair.signTransaction(bytes)).signature };
-}
-
-/** Two of three keys sign for one address. */
-async function multisig(): Promise<Account> {
-  const keys = [new Ed25519Keypair(), new Ed25519Keypair(), new Ed25519Keypair()];
-  const publicKey = MultiSigPublicKey.fromPublicKeys({
-    threshold: 2,
-    publicKeys: keys.map((key) => ({ publicKey: key.getPublicKey(), weight: 1 })),
-  });
-  await world.devnet.faucet(publicKey.toSuiAddress(), 10n * SUI);
-  return {
-    address: publicKey.toSuiAddress(),
-    sign: async (bytes) => {
-      const two = await Promise.all(keys.slice(0, 2).map((key) => key.signTransaction(bytes)));
-      return publicKey.combinePartialSignatures(two.map(({ signature }) => signature));
-    },
-  };
-}
-
-const bytesOf = ({ bytes }: Record<string, unknown>) => Uint8Array.from(Buffer.from(String(bytes), 'base64'));
-
-/** Writes the transaction of a command, has it signed, and sends it. */
-async function signedElsewhere(
-  signers: readonly Account[],
-  ...command: string[]
-): Promise<Record<string, unknown>> {
-  const file = nextFile();
-  const [sender] = signers;
-  const written = await json(...command, '--unsigned', file, '--sender', sender?.address ?? '');
-  expect(written).toMatchObject({ file, signers: signers.map(({ address }) => address) });
-  return send(file, signers);
-}
-
-async function send(file: string, signers: readonly Account[]): Promise<Record<string, unknown>> {
-  const bytes = bytesOf(await json('transaction', 'show', file));
-  const signatures = await Promise.all(signers.map((signer) => signer.sign(bytes)));
-  const journal = join(world.directory, `${signers[0]?.address}.json`);
-  const signed = signatures.flatMap((signature) => ['--signature', signature]);
-  return json('transaction', 'send', file, '--yes', '--journal', journal, ...signed);
-}
+const { signedElsewhere, send } = signing({ json, nextFile });
 
 async function nodeKeyFile(): Promise<string> {
   const file = nextFile();
@@ -209,13 +154,15 @@ describe('a file', () => {
   test('signed and killed before it is sent is carried out by the next run', async () => {
     const { file, owner, nodeId } = await unsignedStake();
     const transaction = await readUnsignedTransaction(await readFile(file, 'utf8'), file);
+    if (isClusterAct(transaction.act)) throw new Error(`a stake is no ${transaction.act.kind}`);
+    const { act } = transaction;
     const signed = await withSignatures(transaction, [await owner.sign(transaction.bytes)]);
     const wallet = walletWithoutKey(owner.address);
     const journal = await world.journal(wallet);
     const dying = await world.stakeChain(wallet, { journal: dyingAfterWrite(journal) });
-    await expect(dying.sendSigned(transaction.act, signed)).rejects.toThrow('died');
+    await expect(dying.sendSigned(act, signed)).rejects.toThrow('died');
     const chain = await world.stakeChain(wallet);
-    const { objectId } = await chain.sendSigned(transaction.act, signed);
+    const { objectId } = await chain.sendSigned(act, signed);
     expect(await world.client.liveRecordOf(nodeId)).toBe(objectId);
   });
 

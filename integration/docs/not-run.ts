@@ -36,7 +36,6 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ...[
     'k3s-daas uninstall --restore-k3s',
     'kubectl delete node NAME',
-    'rm -f /var/lib/rancher/k3s/agent/client-kubelet.crt /var/lib/rancher/k3s/agent/client-kubelet.key',
     'k3s-daas uninstall',
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --gateway',
   ].map(

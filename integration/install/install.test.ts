@@ -170,7 +170,7 @@ describe.skipIf(noSystemd !== undefined)(
         const pid = await machine.unit(unit, 'MainPID');
         return isPlain && pid !== hostPid && pid !== '0' ? true : undefined;
       });
-      await giveNameBack(world, machine);
+      await giveNameBack(world);
       await expectOk(await restoring);
       await until('its Node to be Ready', async () =>
         (await machine.unit(unit, 'ActiveState')) === 'active' ? true : undefined,

@@ -161,8 +161,8 @@ export async function freeName(world: World): Promise<void> {
   await removeNode(world, remove);
 }
 
-/** "Roll back": the operator's lines, and the restart of plain k3s after them. */
-export async function giveNameBack(world: World, machine: SystemdMachine): Promise<void> {
+/** "Roll back": the operator's lines. */
+export async function giveNameBack(world: World): Promise<void> {
   const socket = join(world.directory, 'gateway', 'state', 'operator.sock');
   const [remove = '', ...lines] = documented(/gateway evict/).split('\n');
   await removeNode(world, remove);
@@ -173,7 +173,6 @@ export async function giveNameBack(world: World, machine: SystemdMachine): Promi
     if (code !== 0) throw new Error(`${line}: ${tail}`);
     if (words[1] === 'evict') await world.nodeGone(name);
   }
-  await machine.run('sh', '-ec', documented(/^systemctl restart k3s-agent$/m));
 }
 
 /** `kubectl delete node …`, without kubectl. */

@@ -92,13 +92,14 @@ describe.skipIf(found.kind === 'missing')('the authorizer before a real kube-api
   const live = (name = 'worker'): NodeAccess => ({
     nodeId: name,
     standing: 'live',
+    isContested: false,
     vouches: [
       { identity: 'kubelet', fingerprint: fingerprintOf(worker.kubelet) },
       { identity: 'kube-proxy', fingerprint: fingerprintOf(worker.proxy) },
       { identity: 'k3s-controller', fingerprint: fingerprintOf(worker.controller) },
     ],
   });
-  const slashed: NodeAccess = { nodeId: 'worker', standing: 'out', vouches: [] };
+  const slashed: NodeAccess = { nodeId: 'worker', standing: 'out', isContested: false, vouches: [] };
 
   async function writeConfiguration(
     bannedNames: readonly string[] = [],

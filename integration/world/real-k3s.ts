@@ -8,13 +8,17 @@ import { type K3s, type Machine, standinMachines } from './standin-k3s.ts';
 
 const dataDir = '/var/lib/rancher/k3s';
 
+export type FlannelBackend = 'host-gw' | 'vxlan' | 'wireguard-native';
+
 export interface RealK3sOptions {
   /** Image archives for every worker: without a registry, pods need at least the pause image. */
   readonly images?: readonly string[];
   /** Whether the server is a Node too, as k3s has it unless told otherwise. */
   readonly isServerNode?: boolean;
   /** Routes, unless given: the machines share one network, and no kernel module is needed. */
-  readonly flannelBackend?: 'host-gw' | 'vxlan';
+  readonly flannelBackend?: FlannelBackend;
+  /** Further ones of `k3s server`. */
+  readonly serverArgs?: readonly string[];
   /** The gateway runs on the server's machine, as the authorizer needs it: it listens on that machine's loopback. */
   readonly isGatewayOnServer?: boolean;
 }
@@ -53,6 +57,7 @@ async function start(
     images = [],
     isServerNode = false,
     flannelBackend = 'host-gw',
+    serverArgs = [],
     isGatewayOnServer = false,
   }: RealK3sOptions,
   directory: string,
@@ -73,6 +78,7 @@ async function start(
       args: [
         'server',
         ...serverFlags(nodeAddress, flannelBackend),
+        ...serverArgs,
         ...(isServerNode ? [] : ['--disable-agent']),
       ],
       logFile: join(directory, 'k3s-server.log'),

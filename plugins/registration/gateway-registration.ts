@@ -118,6 +118,8 @@ export class GatewayRegistration implements JoinCredentialSource {
       requestId: registration.requestId,
       heartbeatIntervalMs: registration.heartbeatIntervalMs,
       hasJoinCredential: registration.join !== undefined,
+      gatewayEvidence: registration.gatewayEvidence,
+      machineEvidence: registration.machineEvidence,
     });
   }
 

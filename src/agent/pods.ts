@@ -6,6 +6,7 @@ import {
   killProcess,
   mountNamespace,
   type RunningProcess,
+  runningNamed,
   runningProcesses,
   withDescendants,
 } from './process-table.ts';
@@ -51,10 +52,10 @@ function flagOf(words: readonly string[], name: string): string | undefined {
  * The pods of this k3s: shims of its containerd that see the same file at the path of its socket as this process does. A
  * service manager may give every life of the host its own mount namespace (`PrivateTmp=`); the pods of an earlier life count.
  */
-async function podShims(address: string, all?: readonly RunningProcess[]): Promise<PodShim[]> {
+async function podShims(address: string, processes: readonly RunningProcess[]): Promise<PodShim[]> {
   const [home, here] = await Promise.all([mountNamespace('self'), identityOf(dirname(address))]);
   const shims: PodShim[] = [];
-  for (const process of all ?? (await runningProcesses())) {
+  for (const process of processes) {
     const sandboxId = podShimId(process.commandLine, address);
     if (sandboxId === undefined || !(await isOwnProgram(process, shimProgram))) continue;
     const isOurs =
@@ -73,7 +74,8 @@ function identityOf(path: string): Promise<string | undefined> {
 /** How many pods run here, counted by sandbox. Needs no socket and no rights but a readable /proc. */
 export async function countPods(address: string): Promise<number | undefined> {
   try {
-    return new Set((await podShims(address)).map(({ sandboxId }) => sandboxId)).size;
+    const shims = await podShims(address, await runningNamed(shimProgram));
+    return new Set(shims.map(({ sandboxId }) => sandboxId)).size;
   } catch {
     return undefined;
   }

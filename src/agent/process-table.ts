@@ -1,4 +1,6 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '#base';
 import { isAlive, type ProcessIdentity, parseStat, processIdentity } from '#infrastructure';
 
@@ -26,6 +28,40 @@ export async function runningProcesses(): Promise<RunningProcess[]> {
     found.push(...(await Promise.all(some)).filter((process) => process !== undefined));
   }
   return found;
+}
+
+/** The kernel keeps so many bytes of a program's name (TASK_COMM_LEN without its end). */
+const nameBytes = 15;
+const namesAtOnce = 128;
+
+/**
+ * Those of `runningProcesses` whose program is named like this, as the kernel has the name. Cheap enough to be asked for ever: it
+ * opens one file of a process, without a thread and a buffer of 64 KiB for each, and reading a name waits for no lock of that process.
+ */
+export async function runningNamed(name: string): Promise<RunningProcess[]> {
+  const wanted = Buffer.from(name).subarray(0, nameBytes);
+  const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry)).map(Number);
+  const named: number[] = [];
+  const buffer = Buffer.alloc(nameBytes + 1);
+  for (let at = 0; at < pids.length; at += namesAtOnce) {
+    for (const pid of pids.slice(at, at + namesAtOnce)) if (isNamed(pid, wanted, buffer)) named.push(pid);
+    if (at + namesAtOnce < pids.length) await setImmediate();
+  }
+  return (await Promise.all(named.map(readProcess))).filter((process) => process !== undefined);
+}
+
+function isNamed(pid: number, wanted: Buffer, buffer: Buffer): boolean {
+  let file: number | undefined;
+  try {
+    file = openSync(`/proc/${pid}/comm`, 'r');
+    const length = readSync(file, buffer, 0, buffer.length, 0);
+    return length >= wanted.length && buffer.subarray(0, wanted.length).equals(wanted);
+  } catch (error) {
+    if (goneOrHidden.has((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
 }
 
 const goneOrHidden = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);

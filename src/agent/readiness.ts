@@ -43,19 +43,26 @@ export async function probeReadiness(target: ReadinessTarget, signal: AbortSigna
   }
 }
 
-/** Reads the Node as the kubelet does: with its certificate, through the agent's own load balancer. */
-async function probeNode({ dataDir, nodeId }: ReadinessTarget, signal: AbortSignal): Promise<Readiness> {
-  const access = await readKubeconfig(join(dataDir, 'agent', 'kubelet.kubeconfig'));
-  const { status, body } = await fetchText(
-    { ...access, url: `${access.server}/api/v1/nodes/${encodeURIComponent(nodeId)}` },
-    signal,
-  );
+async function probeNode(target: ReadinessTarget, signal: AbortSignal): Promise<Readiness> {
+  const { status, body } = await readOwnNode(target, signal);
   if (status === 404) return notYet('the Node is not registered yet', { isNodeRefused: true });
   if (status !== 200)
     return notYet(`the API server answers ${status} to the kubelet's certificate`, {
       isNodeRefused: status === 401 || status === 403,
     });
   return nodeReadiness(JSON.parse(body));
+}
+
+/**
+ * Reads the Node as the kubelet does: with its certificate, through the agent's own load balancer. Throws when there is no
+ * certificate, or nothing answers.
+ */
+export async function readOwnNode(
+  { dataDir, nodeId }: Pick<ReadinessTarget, 'dataDir' | 'nodeId'>,
+  signal: AbortSignal,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const access = await readKubeconfig(join(dataDir, 'agent', 'kubelet.kubeconfig'));
+  return fetchText({ ...access, url: `${access.server}/api/v1/nodes/${encodeURIComponent(nodeId)}` }, signal);
 }
 
 /** The condition Ready of a Node (core/v1 NodeStatus). */

@@ -108,6 +108,7 @@ interface ConnectionContext {
   readonly proveKubelet: ConnectorOptions['proveKubelet'];
   readonly stakeProofs: StakeProofs | undefined;
   readonly evidence: WorkerEvidence | undefined;
+  readonly isGatewayAttested: boolean;
   /** Gateway and token of the proofs that were handed over: a gateway takes few of one address. */
   readonly shown: Set<string>;
   /** Said by the last challenge. */
@@ -132,6 +133,7 @@ function createConnection(
     proveKubelet: options.proveKubelet,
     stakeProofs: options.stakeProofs,
     evidence: options.evidence,
+    isGatewayAttested: keys !== undefined,
     shown,
     readsMachine: false,
     takesKubeletProof: false,
@@ -192,7 +194,9 @@ async function register(
   const reply = await post(context, asked, signal).catch(async (refusal: unknown) => {
     throw await shownProofs(context, refusal, sealTokenId, signal);
   });
-  return toRegistration(reply, clock);
+  // Over a connection to a key that evidence is bound to, or none at all.
+  const gatewayEvidence = context.isGatewayAttested ? context.gateway.attestationKind : undefined;
+  return { ...toRegistration(reply, clock), gatewayEvidence };
 }
 
 /** A host that cannot sign registers all the same: only a node whose key is used in two places needs it. */
@@ -352,6 +356,7 @@ function toRegistration(reply: RegisterReply, clock: Clock): Registration {
     heartbeatIntervalMs: reply.heartbeat.interval_ms,
     nodeLabels: reply.node_labels,
     taints: reply.taints,
+    machineEvidence: reply.evidence && [reply.evidence.kind, reply.evidence.problem ?? []].flat().join(': '),
   };
 }
 

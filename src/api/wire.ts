@@ -104,6 +104,8 @@ export const RegisterReply = z.object({
   node_labels: z.record(z.string(), z.string()),
   /** `key=value:Effect` each. */
   taints: z.array(z.string()),
+  /** What the evidence of the machine was judged to be, where some is asked for: its kind, or `none` and why. */
+  evidence: z.object({ kind: z.string(), problem: z.string().nullable() }).optional(),
 });
 export type RegisterReply = z.infer<typeof RegisterReply>;
 

@@ -7,6 +7,8 @@ import type { Vouch } from '#domain';
 export interface NodeAccess {
   readonly nodeId: string;
   readonly standing: 'live' | 'out';
+  /** Others may have a living certificate of its name: shortly after a start, too, it passes with a vouched one only. */
+  readonly isContested: boolean;
   /** The certificates that its stake vouches for; none of a node that is out. */
   readonly vouches: readonly Pick<Vouch, 'identity' | 'fingerprint'>[];
 }
@@ -15,7 +17,7 @@ export interface NodeAccess {
 export interface AccessRules {
   /** `observe`: everything passes, and what `enforce` would refuse is counted. */
   readonly mode: 'observe' | 'enforce';
-  /** Names of the operator's own Nodes: they are not judged. */
+  /** Names of the operator's own Nodes, and of those that may register: they are not judged. */
   readonly operatorsNames: readonly string[];
   /** Certificates of the shared identities on the servers themselves, as fingerprints. */
   readonly serverFingerprints: readonly string[];
@@ -23,7 +25,7 @@ export interface AccessRules {
   readonly impersonators: readonly string[];
   /** There are agents without a stake: nobody vouches for the shared identities of theirs, so unknown ones pass. */
   readonly hasOrdinaryAgents: boolean;
-  /** Shortly after a start: a live node that has not shown its certificate yet passes. */
+  /** Shortly after a start: a live node whose name is not contested passes before it has shown its certificate. */
   readonly isSettling: boolean;
 }
 
@@ -52,6 +54,8 @@ export interface AccessTable {
   isServers(credentialId: string): boolean;
   isImpersonator(user: string): boolean;
   standingOf(nodeName: string): NodeAccess['standing'] | undefined;
+  /** Whether the node is live, and nobody but its holder can have a certificate of its name. */
+  isUncontested(nodeName: string): boolean;
   vouchOf(credentialId: string): LiveVouch | undefined;
   setRules(rules: AccessRules): void;
   setNode(node: NodeAccess): void;
@@ -85,6 +89,10 @@ export function createAccessTable(): AccessTable {
     isServers: (credentialId) => servers.has(credentialId),
     isImpersonator: (user) => impersonators.has(user),
     standingOf: (nodeName) => nodes.get(nodeName)?.standing,
+    isUncontested(nodeName) {
+      const node = nodes.get(nodeName);
+      return node?.standing === 'live' && !node.isContested;
+    },
     vouchOf: (credentialId) => vouches.get(credentialId),
     setRules(next) {
       rules = next;

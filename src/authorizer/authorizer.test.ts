@@ -14,6 +14,7 @@ const enforce = { ...initialRules, mode: 'enforce', isSettling: false } as const
 const live = {
   nodeId: 'worker-1',
   standing: 'live',
+  isContested: false,
   vouches: [{ identity: 'kubelet', fingerprint }],
 } as const;
 

@@ -21,16 +21,19 @@ function table(change: Partial<AccessRules> = {}) {
   made.setNode({
     nodeId: 'good',
     standing: 'live',
+    isContested: false,
     vouches: [
       { identity: 'kubelet', fingerprint: fp('a') },
       { identity: 'kube-proxy', fingerprint: fp('b') },
       { identity: 'k3s-controller', fingerprint: fp('c') },
     ],
   });
-  made.setNode({ nodeId: 'new', standing: 'live', vouches: [] });
+  made.setNode({ nodeId: 'new', standing: 'live', isContested: false, vouches: [] });
+  made.setNode({ nodeId: 'contested', standing: 'live', isContested: true, vouches: [] });
   made.setNode({
     nodeId: 'slashed',
     standing: 'out',
+    isContested: false,
     vouches: [{ identity: 'kubelet', fingerprint: fp('d') }],
   });
   return made;
@@ -170,6 +173,9 @@ describe('shortly after a start', () => {
     );
     expect(codeOf(asked({ user: 'x', extra: podOn('stranger') }), settling)).toBeUndefined();
   });
+  test('a certificate of a contested name counts only when it is vouched for, as at any other time', () => {
+    expect(codeOf(asked(node('contested', credential('9'))), settling)).toBe('not-vouched');
+  });
 });
 
 test('with ordinary agents unknown certificates of the shared identities pass: nobody vouches for theirs', () => {
@@ -185,11 +191,12 @@ test('a node that is replaced, goes out or is forgotten takes its certificates a
   made.setNode({
     nodeId: 'good',
     standing: 'live',
+    isContested: false,
     vouches: [{ identity: 'kubelet', fingerprint: fp('e') }],
   });
   expect(judgeAccess(asked(node('good', credential('a'))), made)?.code).toBe('not-vouched');
   expect(judgeAccess(asked(node('good', credential('e'))), made)).toBeUndefined();
-  made.setNode({ nodeId: 'good', standing: 'out', vouches: [] });
+  made.setNode({ nodeId: 'good', standing: 'out', isContested: false, vouches: [] });
   expect(judgeAccess(asked(node('good', credential('e'))), made)?.code).toBe('node-out');
   made.forget('good');
   expect(judgeAccess(asked(node('good', credential('e'))), made)?.code).toBe('not-vouched');
@@ -214,7 +221,7 @@ describe('what setup tries the policies out with', () => {
     expect(creates(canary, 'pods')).toBe('not-vouched');
     expect(creates(`${canary}c`, 'nodes')).toBe('not-vouched');
     const claimed = table();
-    claimed.setNode({ nodeId: canary, standing: 'out', vouches: [] });
+    claimed.setNode({ nodeId: canary, standing: 'out', isContested: false, vouches: [] });
     const request = asked({
       ...node(canary, credential('9')),
       resource: { verb: 'create', group: '', resource: 'nodes', subresource: '', name: '' },

@@ -90,7 +90,9 @@ function judgeNode(request: AccessRequest, nodeName: string, table: AccessTable)
       : { code: 'no-certificate', subject: nodeName };
   const vouch = table.vouchOf(certificate);
   if (vouch) return { code: 'vouched-for-another', subject: nodeName };
-  return rules.isSettling && standing === 'live' ? undefined : { code: 'not-vouched', subject: nodeName };
+  return rules.isSettling && table.isUncontested(nodeName)
+    ? undefined
+    : { code: 'not-vouched', subject: nodeName };
 }
 
 /**

@@ -33,6 +33,8 @@ export interface KnownLogFields {
   readonly wallet?: string | undefined;
   readonly gatewayId?: string | undefined;
   readonly gatewayUrl?: string | undefined;
+  readonly gatewayEvidence?: string | undefined;
+  readonly machineEvidence?: string | undefined;
   /** The URL of a full node. */
   readonly endpoint?: string | undefined;
   /** The servers and CA hashes that the cluster names on chain. */

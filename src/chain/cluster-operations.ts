@@ -1,7 +1,7 @@
 import { type ClusterSettings, parametersArgument } from './cluster-settings.ts';
-import { expectEvent } from './executed-transaction.ts';
+import { type Executed, expectEvent } from './executed-transaction.ts';
 import { cluster, staking } from './generated/index.ts';
-import { type Actor, type ClusterActor, digestOf, operation } from './operation.ts';
+import { type Actor, clusterOperation, digestOf, operation } from './operation.ts';
 
 export interface ClusterCreated {
   readonly digest: string;
@@ -47,9 +47,9 @@ export const createCluster = operation(
  * Announces new parameters. They are in force after the unbonding time and a day, and after the last stake that unbonds
  * under longer terms has been released.
  */
-export const scheduleParameters = operation(({ client }: ClusterActor, settings: ClusterSettings) => {
-  const { packageId, clusterId } = client.deployment;
-  return {
+export const scheduleParameters = clusterOperation(
+  (settings: ClusterSettings) => ({ kind: 'schedule-parameters', ...settings }),
+  ({ packageId, clusterId }, settings) => ({
     packageId,
     shared: [clusterId],
     build: (tx, objects) => {
@@ -58,7 +58,7 @@ export const scheduleParameters = operation(({ client }: ClusterActor, settings:
         parameters: parametersArgument(tx, packageId, settings),
       });
     },
-    resultOf: (transaction) => {
+    resultOf: (transaction: Executed) => {
       const bytes = expectEvent(transaction, packageId, cluster.MODULE, 'ParametersScheduled');
       const event = cluster.ParametersScheduled.parse(bytes);
       return {
@@ -67,8 +67,8 @@ export const scheduleParameters = operation(({ client }: ClusterActor, settings:
         isTreasuryAccepted: event.treasuryAccepted,
       };
     },
-  };
-});
+  }),
+);
 
 /** Changes that count at once, by the admin or by the address to which a role was offered. */
 export type ClusterChange =
@@ -81,9 +81,9 @@ export type ClusterChange =
   | { readonly kind: 'reserve-node-id'; readonly nodeId: string; readonly reservedFor: string }
   | { readonly kind: 'unreserve-node-id'; readonly nodeId: string };
 
-export const changeCluster = operation(({ client }: ClusterActor, change: ClusterChange) => {
-  const { packageId, clusterId } = client.deployment;
-  return {
+export const changeCluster = clusterOperation(
+  (change: ClusterChange) => change,
+  ({ packageId, clusterId }, change) => ({
     packageId,
     shared: [clusterId],
     build: (tx, objects) => {
@@ -121,23 +121,21 @@ export const changeCluster = operation(({ client }: ClusterActor, change: Cluste
       }
     },
     resultOf: digestOf,
-  };
-});
+  }),
+);
 
 /** Ends a stake against its staker's will: by the admin, to free a node id. The coins unbond as after `unstake`. */
-export const forceUnstake = operation(
-  ({ client }: ClusterActor, { recordId }: { readonly recordId: string }) => {
-    const { packageId, clusterId } = client.deployment;
-    return {
-      packageId,
-      shared: [clusterId, recordId],
-      build: (tx, objects) => {
-        staking.forceUnstake(tx, packageId, {
-          cluster: objects.mutable(clusterId),
-          record: objects.mutable(recordId),
-        });
-      },
-      resultOf: digestOf,
-    };
-  },
+export const forceUnstake = clusterOperation(
+  (input: { readonly recordId: string }) => ({ kind: 'force-unstake', ...input }),
+  ({ packageId, clusterId }, { recordId }) => ({
+    packageId,
+    shared: [clusterId, recordId],
+    build: (tx, objects) => {
+      staking.forceUnstake(tx, packageId, {
+        cluster: objects.mutable(clusterId),
+        record: objects.mutable(recordId),
+      });
+    },
+    resultOf: digestOf,
+  }),
 );

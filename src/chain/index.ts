@@ -7,6 +7,8 @@ export {
   type ClusterSnapshot,
   createChainClient,
 } from './chain-client.ts';
+export { type ClusterAct, isClusterAct } from './cluster-act.ts';
+export { sendClusterAct, simulateClusterAct } from './cluster-act-calls.ts';
 export type { ClusterChange, ClusterServers } from './cluster-operations.ts';
 export { type ClusterSettings, defaultSettings } from './cluster-settings.ts';
 export { ContractBuild, packageRoot, readContractBuild } from './contract-build.ts';
@@ -48,9 +50,10 @@ export type { Freshness } from './lookout.ts';
 export { openNetwork } from './network.ts';
 export type { UnprovenListener } from './object-proofs.ts';
 export type { ProofOptions } from './open-proofs.ts';
-export type { Actor, ClusterActor, Plan } from './operation.ts';
+export type { Actor, ClusterActor, Draft, Plan } from './operation.ts';
 export { operations } from './operations.ts';
-export type { PersonStakes, PersonStakeType } from './person-stake.ts';
+export type { PersonStakeType } from './person-requests.ts';
+export type { PersonStakes } from './person-stake.ts';
 export { createProbing, type ProbeSchedule, type ProbeStatus, type Probing } from './probing.ts';
 export { openProofStore } from './proof-store-file.ts';
 export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
@@ -60,9 +63,11 @@ export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
 export type { MoneyAct, StakeAct } from './stake-acts.ts';
 export { createStakeChain, type StakeChainOptions, type WalletStakeChain } from './stake-chain.ts';
 export { minimumOf } from './stake-judge.ts';
+export type { Unsigned } from './stake-life.ts';
 export { type ListedStake, type StakeList, stakeRecordOf, stakesOf } from './stake-list.ts';
 export { mintRequest, previewStake, stakeRequest } from './stake-requests.ts';
 export { DEFAULT_GAS_BUDGETS, type GasBudgets } from './staker.ts';
+export { type PlainAct, plainAct, type SignedAct } from './unsigned-act.ts';
 export {
   base64Of,
   readUnsignedTransaction,

@@ -1,10 +1,19 @@
 import type { ChainClient } from './chain-client.ts';
+import type { ClusterAct } from './cluster-act.ts';
 import { deliver } from './deliver-transaction.ts';
+import type { Deployment } from './deployment.ts';
 import { ChainError, type Endpoints } from './endpoints/index.ts';
 import { type Executed, failureOf } from './executed-transaction.ts';
 import { executionError } from './execution-error.ts';
 import type { GasCost } from './gas.ts';
-import { prepareTransaction, signTransaction, type TransactionRequest } from './prepare-transaction.ts';
+import {
+  type PreparedTransaction,
+  prepareTransaction,
+  type SignedTransaction,
+  signTransaction,
+  type TransactionRequest,
+} from './prepare-transaction.ts';
+import type { Contract } from './stake-requests.ts';
 import type { Wallet } from './wallet.ts';
 
 /**
@@ -16,8 +25,18 @@ export interface Plan<Result> {
   readonly cost: GasCost;
   /** The most gas it may take. */
   readonly budgetMist: bigint;
+  /** For a file that other wallets sign; undefined for what no file can say. */
+  readonly draft: Draft | undefined;
   /** Signs, sends, and waits until the outcome is known. */
   execute(signal?: AbortSignal): Promise<Result>;
+}
+
+/** A transaction on a cluster that other wallets can sign, with the act that its bytes do. */
+export interface Draft {
+  readonly deployment: Deployment;
+  readonly sender: string;
+  readonly act: ClusterAct;
+  readonly prepared: PreparedTransaction;
 }
 
 interface Signing {
@@ -26,6 +45,10 @@ interface Signing {
   readonly budgetMist?: bigint;
   /** Price of a gas unit; a higher one is executed sooner. The reference price when left out. */
   readonly gasPriceMist?: bigint;
+  /** Another wallet that pays the gas, and signs too. */
+  readonly gasOwner?: string | undefined;
+  /** For how many epochs more than the current one it can be sent; none when left out. */
+  readonly moreEpochs?: bigint | undefined;
   /** How long to wait for the outcome of a transaction; default 60 s. */
   readonly settleForMs?: number;
 }
@@ -47,12 +70,14 @@ export interface Operation<By extends Actor | ClusterActor, Input, Result> {
 }
 
 /** What an operation is made of: the calls it adds to a transaction, and how its result is read from what was executed. */
-interface OperationCall<Result> extends Pick<TransactionRequest, 'build'> {
+export interface OperationCall<Result> extends Pick<TransactionRequest, 'build'> {
   /** Shared objects it touches. */
   readonly shared?: readonly string[];
   /** For the names of aborts: the package of the contracts. */
   readonly packageId?: string;
   readonly resultOf: (transaction: Executed) => Result;
+  /** What a file for other wallets says of it. */
+  readonly act?: ClusterAct;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
@@ -73,19 +98,44 @@ export function operation<By extends Actor | ClusterActor, Input, Result>(
   };
 }
 
+/** An operation on a cluster whose calls follow from the contract and its input alone. */
+export interface ClusterOperation<Input, Result> extends Operation<ClusterActor, Input, Result> {
+  callOf(contract: Contract, input: Input): OperationCall<Result>;
+}
+
+/** `actOf` names what a file for other wallets says; from that the same calls are built again. */
+export function clusterOperation<Input, Result>(
+  actOf: (input: Input) => ClusterAct,
+  callOf: (contract: Contract, input: Input) => OperationCall<Result>,
+): ClusterOperation<Input, Result> {
+  return {
+    callOf,
+    ...operation(({ client }: ClusterActor, input: Input) => ({
+      ...callOf(client.deployment, input),
+      act: actOf(input),
+    })),
+  };
+}
+
+/** The request of a call, without what is offered for gas. */
+export function requestOfCall(
+  sender: string,
+  { shared = [], packageId, build }: Omit<OperationCall<unknown>, 'resultOf'>,
+): TransactionRequest {
+  return { sender, shared, spendMist: 0n, build, ...(packageId !== undefined && { packageId }) };
+}
+
 async function planCall<Result>(
   actor: Actor | ClusterActor,
-  { shared = [], packageId, build, resultOf }: OperationCall<Result>,
+  call: OperationCall<Result>,
   signal?: AbortSignal,
 ): Promise<Plan<Result>> {
   const endpoints = 'client' in actor ? actor.client.endpoints : actor.endpoints;
-  const { wallet, budgetMist, gasPriceMist, settleForMs = DEFAULT_SETTLE_FOR_MS } = actor;
+  const { wallet, budgetMist, gasPriceMist, gasOwner, moreEpochs, settleForMs } = actor;
   const request: TransactionRequest = {
-    sender: wallet.address,
-    shared,
-    spendMist: 0n,
-    build,
-    ...(packageId !== undefined && { packageId }),
+    ...requestOfCall(wallet.address, call),
+    gasOwner,
+    moreEpochs,
     ...(budgetMist !== undefined && { budgetMist }),
     ...(gasPriceMist !== undefined && { gasPriceMist }),
   };
@@ -97,16 +147,34 @@ async function planCall<Result>(
     digest: prepared.digest,
     cost: prepared.cost,
     budgetMist: prepared.budgetMist,
-    execute: async (ended) => {
-      const signed = await signTransaction(wallet, prepared);
-      const delivery = await deliver(endpoints, signed, { retryForMs: settleForMs, signal: ended });
-      if (delivery.kind === 'dead') throw overtaken(signed.digest, delivery.reason);
-      const { transaction } = delivery;
-      if (!transaction.success)
-        throw executionError(failureOf(transaction.error, packageId), { digest: transaction.digest });
-      return resultOf(transaction);
-    },
+    draft:
+      call.act && 'client' in actor
+        ? { act: call.act, prepared, deployment: actor.client.deployment, sender: wallet.address }
+        : undefined,
+    execute: async (ended) =>
+      sendCall(endpoints, await signTransaction(wallet, prepared), { call, settleForMs }, ended),
   };
+}
+
+/** Sends a signed transaction of a call, and waits until its outcome is known. */
+export async function sendCall<Result>(
+  endpoints: Endpoints,
+  signed: SignedTransaction,
+  {
+    call: { packageId, resultOf },
+    settleForMs = DEFAULT_SETTLE_FOR_MS,
+  }: {
+    readonly call: Pick<OperationCall<Result>, 'packageId' | 'resultOf'>;
+    readonly settleForMs?: number | undefined;
+  },
+  signal?: AbortSignal,
+): Promise<Result> {
+  const delivery = await deliver(endpoints, signed, { retryForMs: settleForMs, signal });
+  if (delivery.kind === 'dead') throw overtaken(signed.digest, delivery.reason);
+  const { transaction } = delivery;
+  if (!transaction.success)
+    throw executionError(failureOf(transaction.error, packageId), { digest: transaction.digest });
+  return resultOf(transaction);
 }
 
 export function overtaken(digest: string, reason: string): ChainError {

@@ -4,39 +4,19 @@ import type { ChainReceipt } from '#plugin';
 import { balanceTooLow } from './coins.ts';
 import { ChainError } from './endpoints/index.ts';
 import type { GasCost } from './gas.ts';
-import { k8sGateway, staking } from './generated/index.ts';
-import { prepareTransaction, type TransactionRequest } from './prepare-transaction.ts';
+import {
+  type PersonStakeRequest,
+  type PersonStakeType,
+  type PersonTokenRequest,
+  personStakeRequest,
+  personTokenRequest,
+} from './person-requests.ts';
+import { prepareTransaction } from './prepare-transaction.ts';
+import { type PersonAct, purposeOfAct } from './stake-acts.ts';
 import { lastDigestOf } from './stake-life.ts';
 import { stakesOf } from './stake-list.ts';
-import {
-  type Contract,
-  type GasOffer,
-  given,
-  type Preview,
-  type UnderTerms,
-  underTerms,
-} from './stake-requests.ts';
+import { type GasOffer, type Preview, underTerms } from './stake-requests.ts';
 import { carryOut, type Staker, VISIBLE_AFTER_MS } from './staker.ts';
-import type { Purpose } from './transaction-outbox.ts';
-
-/** The stakes of people: they give no node its name, but somebody their rights in Kubernetes. */
-export type PersonStakeType = 'user' | 'admin';
-
-interface PersonToken {
-  /** `resource:verb`, at most 16; the tier of the stake has to grant each. */
-  readonly permissions: readonly string[];
-  /** Ed25519 public key of the person's login, 32 bytes. */
-  readonly holderKey: Uint8Array;
-}
-interface PersonStakeRequest extends PersonToken {
-  readonly stakeType: PersonStakeType;
-  readonly stakeMist: bigint;
-  /** The terms that were judged. Default: the newest. */
-  readonly termsVersion?: bigint | undefined;
-}
-interface PersonTokenRequest extends PersonToken {
-  readonly recordId: string;
-}
 
 /** What a wallet does for a person, safe to kill: what is signed is in the journal before it is sent. */
 export interface PersonStakes {
@@ -108,7 +88,8 @@ function notShown(id: string): never {
 
 async function stake(staker: Staker, request: PersonStakeRequest): Promise<ChainReceipt> {
   const { client, wallet, outbox } = staker;
-  const purpose = purposeOf(staker, 'join-person', `${request.stakeType}/${hex(request.holderKey)}`);
+  const whole = await underTerms(client, request);
+  const purpose = purposeOf(staker, { kind: 'join-person', ...whole });
   return carryOut(staker, {
     purpose,
     found: async () => {
@@ -121,15 +102,13 @@ async function stake(staker: Staker, request: PersonStakeRequest): Promise<Chain
       if (receipt?.objectId === record.id) return receipt;
       return { objectId: record.id, digest: await lastDigestOf(client, record.id) };
     },
-    request: async () =>
-      stakeRequest(wallet.address, client.deployment, await underTerms(client, request), gasOf(staker)),
+    request: () => personStakeRequest(wallet.address, client.deployment, whole, gasOf(staker)),
   });
 }
 
 async function mint(staker: Staker, request: PersonTokenRequest): Promise<ChainReceipt> {
   const { client, wallet, outbox } = staker;
-  const subject = [request.recordId, hex(request.holderKey), ...request.permissions].join('/');
-  const purpose = purposeOf(staker, 'mint-person', subject);
+  const purpose = purposeOf(staker, { kind: 'mint-person', ...request });
   return carryOut(staker, {
     purpose,
     found: async () => {
@@ -137,7 +116,7 @@ async function mint(staker: Staker, request: PersonTokenRequest): Promise<ChainR
       const receipt = outbox.receiptOf(purpose);
       return receipt !== undefined && record?.token === receipt.objectId ? receipt : undefined;
     },
-    request: () => tokenRequest(wallet.address, client.deployment, request, gasOf(staker)),
+    request: () => personTokenRequest(wallet.address, client.deployment, request, gasOf(staker)),
   });
 }
 
@@ -148,8 +127,13 @@ async function preview(
   const { client, wallet } = staker;
   const whole =
     'recordId' in request
-      ? tokenRequest(wallet.address, client.deployment, request, gasOf(staker))
-      : stakeRequest(wallet.address, client.deployment, await underTerms(client, request), gasOf(staker));
+      ? personTokenRequest(wallet.address, client.deployment, request, gasOf(staker))
+      : personStakeRequest(
+          wallet.address,
+          client.deployment,
+          await underTerms(client, request),
+          gasOf(staker),
+        );
   if (!('recordId' in request)) await assertAffordable(staker, request.stakeMist);
   const { cost, budgetMist } = await client.endpoints.withOne((endpoint) =>
     prepareTransaction(endpoint, whole),
@@ -169,64 +153,9 @@ async function assertAffordable({ client, wallet, budgets }: Staker, stakeMist: 
     );
 }
 
-function stakeRequest(
-  sender: string,
-  { packageId, clusterId }: Contract,
-  { stakeType, stakeMist, termsVersion, permissions, holderKey }: UnderTerms<PersonStakeRequest>,
-  gas: GasOffer,
-): TransactionRequest {
-  return {
-    sender,
-    shared: [clusterId],
-    spendMist: stakeMist,
-    packageId,
-    ...given(gas),
-    build: (tx, objects) => {
-      const cluster = objects.mutable(clusterId);
-      const args = { cluster, coin: objects.coin(stakeMist), termsVersion };
-      const record =
-        stakeType === 'admin'
-          ? staking.stakeForAdmin(tx, packageId, args)
-          : staking.stakeForUser(tx, packageId, args);
-      k8sGateway.createSealToken(tx, packageId, { cluster, record, permissions, holderKey });
-      staking.share(tx, packageId, { record });
-    },
-  };
-}
-
-function tokenRequest(
-  sender: string,
-  { packageId, clusterId }: Contract,
-  { recordId, permissions, holderKey }: PersonTokenRequest,
-  gas: GasOffer,
-): TransactionRequest {
-  return {
-    sender,
-    shared: [clusterId, recordId],
-    spendMist: 0n,
-    packageId,
-    ...given(gas),
-    build: (tx, objects) => {
-      k8sGateway.createSealToken(tx, packageId, {
-        cluster: objects.mutable(clusterId),
-        record: objects.mutable(recordId),
-        permissions,
-        holderKey,
-      });
-    },
-  };
-}
-
 function gasOf({ budgets, gasPriceMist }: Staker): GasOffer {
   return { maximumBudgetMist: budgets.stakeMist + budgets.mintMist, gasPriceMist };
 }
 
-function purposeOf(
-  { client, wallet }: Staker,
-  kind: 'join-person' | 'mint-person',
-  subject: string,
-): Purpose {
-  return { kind, wallet: wallet.address, clusterId: client.deployment.clusterId, subject };
-}
-
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const purposeOf = ({ client, wallet }: Staker, act: PersonAct) =>
+  purposeOfAct({ wallet: wallet.address, clusterId: client.deployment.clusterId }, act);

@@ -1,9 +1,12 @@
 import type { TransactionDataBuilder } from '@mysten/sui/transactions';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
+import { isClusterAct } from './cluster-act.ts';
+import { clusterActRequest } from './cluster-act-calls.ts';
 import type { CoinReference } from './coins.ts';
 import { buildBytes, type TransactionRequest } from './prepare-transaction.ts';
-import { actRequest, isStakeAct, type MoneyAct } from './stake-acts.ts';
-import { type Contract, mintRequest, stakeRequest } from './stake-requests.ts';
+import { actRequest, isStakeAct, makingRequest } from './stake-acts.ts';
+import type { Contract } from './stake-requests.ts';
+import type { SignedAct } from './unsigned-act.ts';
 
 type TransactionData = ReturnType<TransactionDataBuilder['snapshot']>;
 
@@ -14,7 +17,7 @@ type TransactionData = ReturnType<TransactionDataBuilder['snapshot']>;
  */
 export async function rebuiltBytes(
   contract: Contract,
-  act: MoneyAct,
+  act: SignedAct,
   data: TransactionData,
 ): Promise<Uint8Array> {
   const { sender, gasData, expiration } = data;
@@ -42,15 +45,16 @@ export async function rebuiltBytes(
 
 function requestOf(
   contract: Contract,
-  act: MoneyAct,
+  act: SignedAct,
   { sender, token }: { readonly sender: string; readonly token: string | undefined },
 ): TransactionRequest {
+  if (isClusterAct(act)) return clusterActRequest(sender, contract, act);
   if (isStakeAct(act)) return actRequest(sender, contract, { act, record: { id: act.recordId, token } });
-  return act.kind === 'mint' ? mintRequest(sender, contract, act) : stakeRequest(sender, contract, act);
+  return makingRequest(sender, contract, act);
 }
 
 /** The Seal token that the act takes; that of an unstake is not named by the act. */
-function tokensOf(act: MoneyAct, { commands, inputs }: TransactionData): string[] {
+function tokensOf(act: SignedAct, { commands, inputs }: TransactionData): string[] {
   if (act.kind === 'rotate' || act.kind === 'revoke') return [act.tokenId];
   if (act.kind !== 'unstake') return [];
   const taken = commands.flatMap(({ MoveCall }) => MoveCall?.arguments ?? []);

@@ -1,9 +1,9 @@
-import type { ChainClient } from './chain-client.ts';
 import { parametersAt } from './contract-objects.ts';
 import { type Executed, eventOf, expectEvent } from './executed-transaction.ts';
 import { type ObjectArgument, slashing, staking } from './generated/index.ts';
-import { type ClusterActor, digestOf, operation } from './operation.ts';
+import { type ClusterActor, clusterOperation, digestOf, type Operation } from './operation.ts';
 import type { TransactionRequest } from './prepare-transaction.ts';
+import type { Contract } from './stake-requests.ts';
 
 /** The result of a proposal or a vote. */
 export interface SlashOutcome {
@@ -38,100 +38,119 @@ interface ProposalReference {
 /** Stands for "no evidence" on chain. */
 const NO_EVIDENCE = new Uint8Array(32);
 
+/** `andExecute`: the same transaction executes the slash, which needs a threshold of one and no challenge time. */
+export const openProposal = clusterOperation(
+  (input: SlashRequest & { readonly andExecute: boolean }) => ({ kind: 'propose-slash', ...input }),
+  ({ packageId, clusterId }, { recordId, amountMist, reason, evidence, andExecute }) => ({
+    packageId,
+    shared: [clusterId, recordId],
+    build: (tx, objects) => {
+      const target = { cluster: objects.mutable(clusterId), record: objects.mutable(recordId) };
+      const facts = { amountMist, reason, evidence: evidence ?? NO_EVIDENCE };
+      const proposal = slashing.propose(tx, packageId, { ...target, ...facts });
+      if (andExecute) slashing.execute(tx, packageId, { ...target, proposal });
+      slashing.share(tx, packageId, { proposal });
+    },
+    resultOf: (transaction: Executed) => slashOutcome(transaction, packageId),
+  }),
+);
+
 /**
  * Opens a proposal and votes for it. If one vote is enough and there is no challenge time, the same transaction executes
  * the slash.
  */
-export const proposeSlash = operation(
-  async ({ client }: ClusterActor, { recordId, evidence, ...request }: SlashRequest, signal) => {
-    const { packageId, clusterId } = client.deployment;
-    const { state, nowMs } = await client.clusterState(signal);
+export const proposeSlash: Operation<ClusterActor, SlashRequest, SlashOutcome> = {
+  plan: async (actor, request, signal) => {
+    const { state, nowMs } = await actor.client.clusterState(signal);
     const { slashThreshold, challengeMs } = parametersAt(state, nowMs);
-    return {
-      packageId,
-      shared: [clusterId, recordId],
-      build: (tx, objects) => {
-        const target = { cluster: objects.mutable(clusterId), record: objects.mutable(recordId) };
-        const facts = { ...request, evidence: evidence ?? NO_EVIDENCE };
-        const proposal = slashing.propose(tx, packageId, { ...target, ...facts });
-        if (slashThreshold === 1n && challengeMs === 0n)
-          slashing.execute(tx, packageId, { ...target, proposal });
-        slashing.share(tx, packageId, { proposal });
-      },
-      resultOf: (transaction) => slashOutcome(transaction, packageId),
-    };
+    const andExecute = slashThreshold === 1n && challengeMs === 0n;
+    return openProposal.plan(actor, { ...request, andExecute }, signal);
   },
-);
+  execute: async (actor, request, signal) =>
+    (await proposeSlash.plan(actor, request, signal)).execute(signal),
+};
 
 /**
  * Votes for an open proposal. A vote only reads the cluster, so that it does not queue behind transactions that change it.
  * With `andExecute` the same transaction executes the slash.
  */
-export const voteSlash = operation(
-  (
-    { client }: ClusterActor,
-    { andExecute = false, ...proposal }: ProposalReference & { readonly andExecute?: boolean },
-  ) => {
-    const { packageId } = client.deployment;
+export const voteSlash = clusterOperation(
+  (input: ProposalReference & { readonly andExecute?: boolean | undefined }) => ({
+    kind: 'vote-slash',
+    ...input,
+  }),
+  (contract, { andExecute = false, ...proposal }) => {
+    const { packageId } = contract;
     return {
-      ...onProposal(client, proposal, andExecute ? 'mutable' : 'readonly', (tx, target) => {
+      ...onProposal(contract, proposal, andExecute ? 'mutable' : 'readonly', (tx, target) => {
         slashing.vote(tx, packageId, target);
         if (andExecute) slashing.execute(tx, packageId, target);
       }),
-      resultOf: (transaction) => slashOutcome(transaction, packageId),
+      resultOf: (transaction: Executed) => slashOutcome(transaction, packageId),
     };
   },
 );
 
 /** Executes a slash that has its votes, after its challenge time. Any wallet can do this. */
-export const executeSlash = operation(({ client }: ClusterActor, proposal: ProposalReference) => {
-  const { packageId } = client.deployment;
-  return {
-    ...onProposal(client, proposal, 'mutable', (tx, target) => slashing.execute(tx, packageId, target)),
-    resultOf: (transaction) => ({
-      digest: transaction.digest,
-      ...proposal,
-      executed: slashedBy(expectEvent(transaction, packageId, staking.MODULE, 'StakeSlashed')),
-    }),
-  };
-});
+export const executeSlash = clusterOperation(
+  (input: ProposalReference) => ({ kind: 'execute-slash', ...input }),
+  (contract, { recordId, proposalId }) => {
+    const { packageId } = contract;
+    const proposal = { recordId, proposalId };
+    return {
+      ...onProposal(contract, proposal, 'mutable', (tx, target) => slashing.execute(tx, packageId, target)),
+      resultOf: (transaction: Executed) => ({
+        digest: transaction.digest,
+        ...proposal,
+        executed: slashedBy(expectEvent(transaction, packageId, staking.MODULE, 'StakeSlashed')),
+      }),
+    };
+  },
+);
 
 /** Takes back the vote of this wallet. */
-export const retractSlashVote = operation(({ client }: ClusterActor, proposal: ProposalReference) => ({
-  ...onProposal(client, proposal, 'readonly', (tx, target) =>
-    slashing.retract(tx, client.deployment.packageId, target),
-  ),
-  resultOf: digestOf,
-}));
+export const retractSlashVote = clusterOperation(
+  (input: ProposalReference) => ({ kind: 'retract-slash-vote', ...input }),
+  (contract, proposal) => ({
+    ...onProposal(contract, proposal, 'readonly', (tx, target) =>
+      slashing.retract(tx, contract.packageId, target),
+    ),
+    resultOf: digestOf,
+  }),
+);
 
 /** Ends a proposal of this wallet, while no other vote stands. */
-export const cancelSlash = operation(({ client }: ClusterActor, proposal: ProposalReference) => ({
-  ...onProposal(client, proposal, 'mutable', (tx, target) =>
-    slashing.cancel(tx, client.deployment.packageId, target),
-  ),
-  resultOf: digestOf,
-}));
+export const cancelSlash = clusterOperation(
+  (input: ProposalReference) => ({ kind: 'cancel-slash', ...input }),
+  (contract, proposal) => ({
+    ...onProposal(contract, proposal, 'mutable', (tx, target) =>
+      slashing.cancel(tx, contract.packageId, target),
+    ),
+    resultOf: digestOf,
+  }),
+);
 
 /** The staker's answer to a proposal: the SHA-256 of a text that slashers can ask for. */
-export const answerSlash = operation(
-  (
-    { client }: ClusterActor,
-    { answer, ...proposal }: ProposalReference & { readonly answer: Uint8Array },
-  ) => ({
-    ...onProposal(client, proposal, 'readonly', (tx, target) =>
-      slashing.answer(tx, client.deployment.packageId, { ...target, answer }),
+export const answerSlash = clusterOperation(
+  (input: ProposalReference & { readonly answer: Uint8Array }) => ({ kind: 'answer-slash', ...input }),
+  (contract, { answer, ...proposal }) => ({
+    ...onProposal(contract, proposal, 'readonly', (tx, target) =>
+      slashing.answer(tx, contract.packageId, { ...target, answer }),
     ),
     resultOf: digestOf,
   }),
 );
 
 /** Closes a proposal that can no longer be executed. Any wallet can do this. */
-export const expireSlash = operation(({ client }: ClusterActor, proposal: ProposalReference) => ({
-  ...onProposal(client, proposal, 'mutable', (tx, target) =>
-    slashing.expire(tx, client.deployment.packageId, target),
-  ),
-  resultOf: digestOf,
-}));
+export const expireSlash = clusterOperation(
+  (input: ProposalReference) => ({ kind: 'expire-slash', ...input }),
+  (contract, proposal) => ({
+    ...onProposal(contract, proposal, 'mutable', (tx, target) =>
+      slashing.expire(tx, contract.packageId, target),
+    ),
+    resultOf: digestOf,
+  }),
+);
 
 interface ProposalTarget {
   readonly cluster: ObjectArgument;
@@ -140,7 +159,7 @@ interface ProposalTarget {
 }
 
 function onProposal(
-  { deployment: { packageId, clusterId } }: ChainClient,
+  { packageId, clusterId }: Contract,
   { recordId, proposalId }: ProposalReference,
   clusterAccess: 'mutable' | 'readonly',
   add: (tx: Parameters<TransactionRequest['build']>[0], target: ProposalTarget) => unknown,

@@ -1,7 +1,20 @@
 import type { StakeRecord } from '#domain';
 import { k8sGateway, staking } from './generated/index.ts';
+import {
+  type PersonStakeRequest,
+  type PersonTokenRequest,
+  personStakeRequest,
+  personTokenRequest,
+} from './person-requests.ts';
 import type { TransactionRequest } from './prepare-transaction.ts';
-import { type Contract, type GasOffer, given } from './stake-requests.ts';
+import {
+  type Contract,
+  type GasOffer,
+  given,
+  mintRequest,
+  stakeRequest,
+  type UnderTerms,
+} from './stake-requests.ts';
 import type { Purpose } from './transaction-outbox.ts';
 
 /** What a staker does with a stake that stands. Each names the state that it starts from, and ends it: it can land once. */
@@ -37,16 +50,30 @@ interface StakeTerms {
   readonly termsVersion: bigint;
 }
 
+/** What a person stakes for, and gets a Seal token by. */
+export type PersonAct =
+  | ({ readonly kind: 'join-person' } & UnderTerms<PersonStakeRequest>)
+  | ({ readonly kind: 'mint-person' } & PersonTokenRequest);
+
 /** Everything that a staker signs. */
 export type MoneyAct =
   | StakeAct
+  | PersonAct
   | ({ readonly kind: 'stake' } & StakeTerms)
   | ({ readonly kind: 'join'; readonly holderKey: Uint8Array } & StakeTerms)
   | { readonly kind: 'mint'; readonly recordId: string; readonly holderKey: Uint8Array };
 
+const MAKING: ReadonlySet<MoneyAct['kind']> = new Set([
+  'stake',
+  'join',
+  'mint',
+  'join-person',
+  'mint-person',
+]);
+
 /** Whether it is about a stake that stands. */
 export function isStakeAct(act: MoneyAct): act is StakeAct {
-  return act.kind !== 'stake' && act.kind !== 'join' && act.kind !== 'mint';
+  return !MAKING.has(act.kind);
 }
 
 /** What the act is for, as the journal names it. */
@@ -54,8 +81,12 @@ export function purposeOfAct(
   { wallet, clusterId }: { readonly wallet: string; readonly clusterId: string },
   act: MoneyAct,
 ): Purpose {
-  const about = act.kind === 'stake' || act.kind === 'join' ? act.nodeId : act.recordId;
-  return { kind: act.kind, wallet, clusterId, subject: [about, ...startOf(act)].join('/') };
+  return { kind: act.kind, wallet, clusterId, subject: [aboutOf(act), ...startOf(act)].join('/') };
+}
+
+function aboutOf(act: MoneyAct): string {
+  if (act.kind === 'join-person') return act.stakeType;
+  return act.kind === 'stake' || act.kind === 'join' ? act.nodeId : act.recordId;
 }
 
 function startOf(act: MoneyAct): string[] {
@@ -63,8 +94,11 @@ function startOf(act: MoneyAct): string[] {
     case 'stake':
       return [];
     case 'join':
+    case 'join-person':
     case 'mint':
       return [Buffer.from(act.holderKey).toString('hex')];
+    case 'mint-person':
+      return [Buffer.from(act.holderKey).toString('hex'), ...act.permissions];
     case 'rotate':
       return [act.tokenId, Buffer.from(act.holderKey).toString('hex')];
     case 'revoke':
@@ -74,6 +108,28 @@ function startOf(act: MoneyAct): string[] {
     case 'unstake':
     case 'withdraw':
       return [];
+    default:
+      return act satisfies never;
+  }
+}
+
+/** The transaction of an act that makes a stake or its first Seal token. */
+export function makingRequest(
+  sender: string,
+  contract: Contract,
+  act: Exclude<MoneyAct, StakeAct>,
+  gas: GasOffer = {},
+): TransactionRequest {
+  switch (act.kind) {
+    case 'stake':
+    case 'join':
+      return stakeRequest(sender, contract, act, gas);
+    case 'mint':
+      return mintRequest(sender, contract, act, gas);
+    case 'join-person':
+      return personStakeRequest(sender, contract, act, gas);
+    case 'mint-person':
+      return personTokenRequest(sender, contract, act, gas);
     default:
       return act satisfies never;
   }

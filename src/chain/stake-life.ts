@@ -11,9 +11,15 @@ import {
   simulateBytes,
   type TransactionRequest,
 } from './prepare-transaction.ts';
-import { actRequest, isStakeAct, type MoneyAct, purposeOfAct, type StakeAct } from './stake-acts.ts';
+import {
+  actRequest,
+  isStakeAct,
+  type MoneyAct,
+  makingRequest,
+  purposeOfAct,
+  type StakeAct,
+} from './stake-acts.ts';
 import { judgeAct } from './stake-judge.ts';
-import { mintRequest, stakeRequest } from './stake-requests.ts';
 import { carryOut, type Staker, settleEarlier } from './staker.ts';
 
 /** Carries an act out once: what an earlier process had signed is settled first, and its receipt is the answer. */
@@ -107,10 +113,10 @@ async function requestOf(staker: Judging, act: MoneyAct, signal?: AbortSignal): 
   if (isStakeAct(act)) return judgedRequest(staker, act, signal);
   const { client, wallet, budgets, gasPriceMist } = staker;
   const { stakeMist, mintMist } = budgets;
-  if (act.kind === 'mint')
-    return mintRequest(wallet.address, client.deployment, act, { maximumBudgetMist: mintMist, gasPriceMist });
-  const gas = { maximumBudgetMist: act.kind === 'join' ? stakeMist + mintMist : stakeMist, gasPriceMist };
-  return stakeRequest(wallet.address, client.deployment, act, gas);
+  const budgetsMist = { stake: stakeMist, mint: mintMist, join: stakeMist + mintMist };
+  const kind = act.kind === 'join-person' ? 'join' : act.kind === 'mint-person' ? 'mint' : act.kind;
+  const gas = { maximumBudgetMist: budgetsMist[kind], gasPriceMist };
+  return makingRequest(wallet.address, client.deployment, act, gas);
 }
 
 const purposeOf = ({ client, wallet }: Pick<Staker, 'client' | 'wallet'>, act: MoneyAct) =>

@@ -5,41 +5,16 @@ import { z } from 'zod';
 import { ConfigurationError } from '#base';
 import type { PreparedTransaction, SignedTransaction } from './prepare-transaction.ts';
 import { rebuiltBytes } from './rebuild-transaction.ts';
-import type { MoneyAct } from './stake-acts.ts';
+import { plainAct, SignedAct } from './unsigned-act.ts';
 
-const Mist = z
-  .string()
-  .regex(/^\d{1,20}$/)
-  .transform((digits) => BigInt(digits));
-const Key = z
-  .string()
-  .regex(/^[0-9a-f]{64}$/)
-  .transform((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
 const Id = z.string().regex(/^0x[0-9a-f]{64}$/);
-const nodeStake = { nodeId: z.string().min(1), stakeMist: Mist, termsVersion: Mist };
-const Act = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('stake'), ...nodeStake }),
-  z.strictObject({ kind: z.literal('join'), ...nodeStake, holderKey: Key }),
-  z.strictObject({ kind: z.literal('mint'), recordId: Id, holderKey: Key }),
-  z.strictObject({ kind: z.literal('rotate'), recordId: Id, tokenId: Id, holderKey: Key }),
-  z.strictObject({ kind: z.literal('revoke'), recordId: Id, tokenId: Id }),
-  z.strictObject({
-    kind: z.literal('top-up'),
-    recordId: Id,
-    amountMist: Mist,
-    paidInMist: Mist,
-    termsVersion: Mist,
-  }),
-  z.strictObject({ kind: z.literal('unstake'), recordId: Id }),
-  z.strictObject({ kind: z.literal('withdraw'), recordId: Id }),
-]);
 const FORMAT = 'k3s-daas transaction, version 1';
 const File = z.strictObject({
   format: z.literal(FORMAT),
   chainId: z.string(),
   packageId: Id,
   clusterId: Id,
-  act: Act,
+  act: SignedAct,
   digest: z.string(),
   /** BCS of the TransactionData, as wallets sign it. */
   bytes: z.base64(),
@@ -50,7 +25,7 @@ export interface UnsignedTransaction {
   readonly chainId: string;
   readonly packageId: string;
   readonly clusterId: string;
-  readonly act: MoneyAct;
+  readonly act: SignedAct;
   readonly digest: string;
   readonly bytes: Uint8Array;
   readonly sender: string;
@@ -73,16 +48,19 @@ interface Where {
 /** The text of the file: JSON without secrets. */
 export function unsignedTransactionText(
   { chainId, packageId, clusterId }: Where,
-  act: MoneyAct,
+  act: SignedAct,
   { bytes, digest }: PreparedTransaction,
 ): string {
-  const plain = Object.fromEntries(Object.entries(act).map(([name, value]) => [name, plainOf(value)]));
-  const file = { format: FORMAT, chainId, packageId, clusterId, act: plain, digest, bytes: base64Of(bytes) };
+  const file = {
+    format: FORMAT,
+    chainId,
+    packageId,
+    clusterId,
+    act: plainAct(act),
+    digest,
+    bytes: base64Of(bytes),
+  };
   return `${JSON.stringify(file, undefined, 2)}\n`;
-}
-
-function plainOf(value: string | bigint | Uint8Array): string {
-  return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value.toString();
 }
 
 export const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

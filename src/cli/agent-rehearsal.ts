@@ -6,7 +6,7 @@ import { bind, type PluginEntry, previewStart, refuseWrite, type StartPreview } 
 import { readJournal } from '#infrastructure';
 import { GatewayConnector, NodeIdentity, StakeChain } from '#plugin';
 import { builtIns } from '#plugins';
-import { readNodeKey, successorPath } from '#seal';
+import { readNodePublicKey, successorPath } from '#seal';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { missingDevnet } from './devnet-package.ts';
@@ -142,15 +142,18 @@ async function readIdentity(
   poolFile: string | undefined,
 ): Promise<NodeIdentity> {
   const keyFile = join(stateDir, 'node.key');
-  const [key, successor] = await Promise.all([readNodeKey(keyFile), readNodeKey(successorPath(keyFile))]);
+  const [key, successor] = await Promise.all([
+    readNodePublicKey(keyFile),
+    readNodePublicKey(successorPath(keyFile)),
+  ]);
   const pool = key || poolFile === undefined ? undefined : await readPoolFile(poolFile);
   const pooledKey = pool && Uint8Array.from(Buffer.from(pool.holderKey, 'hex'));
-  const known = [key?.publicKey, successor?.publicKey, pooledKey].filter((each) => each !== undefined);
+  const known = [key, successor, pooledKey].filter((each) => each !== undefined);
   return {
     nodeId,
-    holderKey: key?.publicKey ?? pooledKey ?? new Uint8Array(32),
+    holderKey: key ?? pooledKey ?? new Uint8Array(32),
     rotation: {
-      prepare: async () => successor?.publicKey ?? new Uint8Array(32),
+      prepare: async () => successor ?? new Uint8Array(32),
       adopt: async (_sealTokenId, holderKey) =>
         known.some((publicKey) => Buffer.from(publicKey).equals(holderKey)),
       complete: async () => refuseWrite('a node key'),

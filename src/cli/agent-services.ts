@@ -13,6 +13,7 @@ import { ChainAccess, NodeSigner } from './agent-tokens.ts';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf, refuseAnyTerms, stakerOf } from './chain-settings.ts';
 import { proofsOf, sayTrust } from './chain-trust.ts';
+import { nodeKeySealer } from './node-key-sealer.ts';
 import { type Loaded, nodeIdOf } from './settings.ts';
 
 // Factories of the parts that are slow to load: Sui's client, the certificate library.
@@ -60,6 +61,7 @@ export async function openSigner(parts: Composition, settings: Loaded): Promise<
     nodeId: nodeIdOf(settings),
     keyFile: join(settings.value.stateDir, 'node.key'),
     passwordFile: await agent.nodePasswordFile(),
+    sealer: await nodeKeySealer(settings),
   });
 }
 

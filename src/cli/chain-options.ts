@@ -11,11 +11,12 @@ import {
   parseSui,
   readDeployment,
   readWallet,
+  type Unsigned,
   type Wallet,
   walletWithoutKey,
 } from '#chain';
 import { assignHeaders, readHeadersFile } from './headers-file.ts';
-import { askLine, type Io, notConfirmed, table } from './io.ts';
+import { askLine, type Io, notConfirmed } from './io.ts';
 import { addressOf } from './sui-address.ts';
 
 /** Full nodes of the public networks, and of a local one. */
@@ -32,18 +33,20 @@ export interface NetworkOptions {
   readonly allowInsecure?: boolean;
   readonly headersFile?: string;
 }
-export interface SpendOptions extends NetworkOptions {
+/** Of the commands whose transactions can be signed elsewhere. */
+export interface UnsignedOptions {
+  readonly unsigned?: string;
+  readonly sender?: string;
+  readonly gasOwner?: string;
+  readonly moreEpochs?: string;
+}
+export interface SpendOptions extends NetworkOptions, UnsignedOptions {
   readonly keyFile?: string;
   readonly wallet?: string;
   readonly gasBudget?: string;
   readonly gasPrice?: string;
   readonly yes?: boolean;
   readonly dryRun?: boolean;
-}
-/** Of the commands whose transactions can be signed elsewhere. */
-export interface UnsignedOptions {
-  readonly unsigned?: string;
-  readonly sender?: string;
 }
 export interface DeploymentOptions {
   readonly deployment: string;
@@ -109,7 +112,8 @@ export async function accessOf(io: Io, options: NetworkOptions) {
   return { urls, addresses, access: { clock: systemClock, allowInsecure } };
 }
 
-export async function openWalletOf(io: Io, options: SpendOptions & UnsignedOptions): Promise<Wallet> {
+export async function openWalletOf(io: Io, options: SpendOptions): Promise<Wallet> {
+  judgeUnsignedFlags(options);
   const { unsigned, sender } = options;
   if (unsigned !== undefined && sender !== undefined) return walletWithoutKey(addressOf(sender, '--sender'));
   const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
@@ -130,6 +134,27 @@ export async function openSession(io: Io, options: SpendOptions): Promise<Sessio
   const wallet = await openWalletOf(io, options);
   const { endpoints, chainId } = await openNetwork(addresses, access);
   return { urls, chainId, endpoints, wallet, gas: gasOf(options) };
+}
+
+/** Throws `DAAS_FLAG_MISSING` for flags that mean nothing without --unsigned. */
+export function judgeUnsignedFlags({ unsigned, sender, gasOwner }: UnsignedOptions): void {
+  if (unsigned !== undefined) return;
+  const alone = sender !== undefined ? '--sender' : gasOwner !== undefined ? '--gas-owner' : undefined;
+  if (alone === undefined) return;
+  throw new ConfigurationError(
+    'DAAS_FLAG_MISSING',
+    `${alone} is for a transaction that is signed elsewhere: add --unsigned FILE, or sign with --key-file`,
+    { details: { flag: '--unsigned' } },
+  );
+}
+
+/** Who else pays for what is signed elsewhere, and for how long it can be sent. */
+export function outsideOf({ unsigned, gasOwner, moreEpochs = '1' }: UnsignedOptions): Unsigned {
+  if (unsigned === undefined) return {};
+  return {
+    gasOwner: gasOwner === undefined ? undefined : addressOf(gasOwner, '--gas-owner'),
+    moreEpochs: parseCount(moreEpochs, '--more-epochs'),
+  };
 }
 
 /** The gas budget and price of the flags. */
@@ -163,12 +188,12 @@ export async function openClusterReader(
 /** With `clusterId`, another cluster of the package than the deployment file names. */
 export async function openClusterActor(
   io: Io,
-  options: SpendOptions & DeploymentOptions & UnsignedOptions,
+  options: SpendOptions & DeploymentOptions,
   clusterId?: string,
 ): Promise<ClusterActor> {
   const client = await openClusterReader(io, options, clusterId);
   const wallet = await openWalletOf(io, options);
-  return { client, wallet, ...gasOf(options) };
+  return { client, wallet, ...gasOf(options), ...outsideOf(options) };
 }
 
 /** Whether the command may prompt: on a terminal, without `--json` and `--yes`. */
@@ -192,42 +217,6 @@ export async function ask(io: Io, question: string, flag: string, fallback?: str
   const answer = await askLine(`${question}${hint}: `);
   if (answer !== '') return answer;
   return fallback ?? ask(io, question, flag, fallback);
-}
-
-export interface Announcement {
-  /** `Publish the contracts?` */
-  readonly question: string;
-  /** What it will do, as name and value. */
-  readonly facts: ReadonlyArray<readonly [string, string]>;
-  /** The same for `--json --dry-run`. */
-  readonly json: Readonly<Record<string, unknown>>;
-}
-
-/**
- * Shows effect and cost of a plan, asks, and executes it. Returns `undefined` after a dry run, which prints its own result.
- * Throws `DAAS_NOT_CONFIRMED` when the answer is no.
- */
-export async function carryOut<T>(
-  io: Io,
-  plan: Plan<T>,
-  options: SpendOptions,
-  { question, facts, json }: Announcement,
-): Promise<T | undefined> {
-  const lines = table([...facts, ...costLines(plan)].map(([name, value]) => [name, value]));
-  if (options.dryRun) {
-    io.result(
-      { dryRun: true, ...json, ...costJson(plan) },
-      `${lines}\nNothing was sent: this was a dry run.`,
-    );
-    return undefined;
-  }
-  for (const line of lines.split('\n')) io.note(line);
-  await confirm(io, question, options);
-  // Printed before it is sent, so that the operator can look it up whatever happens next.
-  io.note(`sends transaction ${plan.digest}`);
-  const result = await plan.execute();
-  io.step('carried out', plan.digest);
-  return result;
 }
 
 export async function confirm(io: Io, question: string, { yes }: SpendOptions): Promise<void> {

@@ -10,7 +10,8 @@ import {
   writeDeployment,
 } from '#chain';
 import { agreedPin, fingerprintOf, formatPin } from '#proof';
-import { canAsk, carryOut, type DeploymentOptions, openSession, type SpendOptions } from './chain-options.ts';
+import { carryOut } from './carry-out.ts';
+import { canAsk, type DeploymentOptions, openSession, type SpendOptions } from './chain-options.ts';
 import { type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
 import { assertRolesSaid, killSwitchWarnings, roleWarnings } from './cluster-roles.ts';
 import { type ServerOptions, serverRows, serversJson, serversOf } from './cluster-servers.ts';

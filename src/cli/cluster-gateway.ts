@@ -3,26 +3,25 @@ import { ConfigurationError, httpsOriginProblem, maskUserInfo, messageOf } from 
 import { GATEWAY_STATUSES, type GatewayStatus, operations } from '#chain';
 import { GATEWAY_TIERS, type GatewayTier } from '#domain';
 import { readBounded } from '#infrastructure';
+import { carryOut } from './carry-out.ts';
 import {
   ask,
-  carryOut,
   type DeploymentOptions,
   formatTime,
   openClusterActor,
   parseHex,
   type SpendOptions,
-  withDeployment,
-  withSpending,
 } from './chain-options.ts';
 import { type Io, table } from './io.ts';
 import { addressOf } from './sui-address.ts';
+import { withClusterAct } from './unsigned.ts';
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
 /** `k3s-daas cluster gateway add | status | register-attestation`. */
 export function addGatewayCommands(command: Command, io: Io): void {
   const gateway = command.command('gateway').description('The gateways that workers can join through.');
-  withDeployment(withSpending(gateway.command('add')))
+  withClusterAct(gateway.command('add'))
     .description('Register a gateway, live at once. Prints its id, the audience of Seal proofs.')
     .option('--url <url>', 'https://… as workers reach it')
     .option('--tls-pin <hex>', 'SHA-256 of the TLS public key (SubjectPublicKeyInfo); at most two', collect)
@@ -35,14 +34,14 @@ export function addGatewayCommands(command: Command, io: Io): void {
         .default('basic'),
     )
     .action((options: AddOptions) => gatewayAdd(io, options));
-  withDeployment(withSpending(gateway.command('status')))
+  withClusterAct(gateway.command('status'))
     .description('Set a gateway live, draining (no new workers) or retired (removed for good).')
     .argument('<gateway>', 'id of the gateway')
     .argument('<status>', GATEWAY_STATUSES.join(' | '))
     .action((id: string, status: string, options: SpendOptions & DeploymentOptions) =>
       gatewayStatus(io, id, status, options),
     );
-  withDeployment(withSpending(gateway.command('register-attestation')))
+  withClusterAct(gateway.command('register-attestation'))
     .description(
       'Show the chain a document of AWS Nitro for a gateway of kind nitro. It counts for a week; the wallet is the admin.',
     )

@@ -1,24 +1,23 @@
 import type { Command } from 'commander';
 import { ConfigurationError } from '#base';
 import { formatSui, operations, parametersAt } from '#chain';
+import { carryOut } from './carry-out.ts';
 import {
-  carryOut,
   type DeploymentOptions,
   formatDuration,
   openClusterActor,
   type SpendOptions,
-  withDeployment,
-  withSpending,
 } from './chain-options.ts';
 import { changeAtOnce } from './cluster-set.ts';
 import type { Io } from './io.ts';
 import { addressOf } from './sui-address.ts';
+import { withClusterAct } from './unsigned.ts';
 
 type NodeOptions = SpendOptions & DeploymentOptions;
 
 /** What the admin decides about node ids: `reserve`, `unreserve`, `force-unstake`. */
 export function addNodeCommands(command: Command, io: Io): void {
-  withDeployment(withSpending(command.command('reserve')))
+  withClusterAct(command.command('reserve'))
     .description('As the admin, reserve a node id: only the given address can stake for it.')
     .argument('<node>', 'the node id')
     .requiredOption('--for <address>', 'the wallet that may stake for it')
@@ -27,14 +26,14 @@ export function addNodeCommands(command: Command, io: Io): void {
       const actor = await openClusterActor(io, options);
       await changeAtOnce(io, actor, { kind: 'reserve-node-id', nodeId, reservedFor }, options);
     });
-  withDeployment(withSpending(command.command('unreserve')))
+  withClusterAct(command.command('unreserve'))
     .description('As the admin, end the reservation of a node id: any wallet can stake for it again.')
     .argument('<node>', 'the node id')
     .action(async (nodeId: string, options: NodeOptions) => {
       const actor = await openClusterActor(io, options);
       await changeAtOnce(io, actor, { kind: 'unreserve-node-id', nodeId }, options);
     });
-  withDeployment(withSpending(command.command('force-unstake')))
+  withClusterAct(command.command('force-unstake'))
     .description(
       'As the admin, end the stake of a node. Its staker gets the coins back after the unbonding time.',
     )

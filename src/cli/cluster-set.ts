@@ -10,8 +10,8 @@ import {
   operations,
   parametersAt,
 } from '#chain';
+import { carryOut } from './carry-out.ts';
 import {
-  carryOut,
   type DeploymentOptions,
   formatDuration,
   formatTime,

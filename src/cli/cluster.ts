@@ -14,6 +14,7 @@ import { withServers } from './cluster-servers.ts';
 import { type SetOptions, setCluster } from './cluster-set.ts';
 import { showCluster } from './cluster-show.ts';
 import type { Io } from './io.ts';
+import { withClusterAct } from './unsigned.ts';
 
 /** `k3s-daas cluster create | show | set | reserve | unreserve | force-unstake | gateway add | gateway status`. */
 export function clusterCommand(io: Io): Command {
@@ -36,7 +37,7 @@ export function clusterCommand(io: Io): Command {
   withDeployment(withNetwork(command.command('show')))
     .description('Show the cluster: terms, parameters in force and pending, slashers, servers, gateways.')
     .action((options: NetworkOptions & DeploymentOptions) => showCluster(io, options));
-  withServers(withParameters(withDeployment(withSpending(command.command('set')))))
+  withServers(withParameters(withClusterAct(command.command('set'))))
     .description(
       'Announce new parameters, in force after the unbonding time and one day, or change a role or the servers at once.',
     )

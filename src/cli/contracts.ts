@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, DaasError } from '#base';
 import { operations, packageRoot, readContractBuild, verifyPublished, writeDeployment } from '#chain';
-import { carryOut, openSession, type SpendOptions, withSpending } from './chain-options.ts';
+import { carryOut } from './carry-out.ts';
+import { openSession, type SpendOptions, withSpending } from './chain-options.ts';
 import { type Io, table } from './io.ts';
 
 /** `k3s-daas contracts build | test | publish`. */

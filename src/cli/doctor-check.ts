@@ -62,6 +62,17 @@ export interface ServerCa {
   readonly found: string;
 }
 
+/** What proves this machine, and what seals its node key. */
+export interface TeeState {
+  /** `attestation.evidence.provider` */
+  readonly provider: string;
+  /** What the provider saw; undefined for none. */
+  readonly found?: { readonly isHere: boolean; readonly what: string } | undefined;
+  readonly isSealed: boolean;
+  /** Why the TPM cannot open the node key; undefined: it can. */
+  readonly sealProblem?: string | undefined;
+}
+
 export interface UnitState {
   /** `active`, `failed`, `inactive` … or undefined without systemd. */
   readonly active: string | undefined;
@@ -88,6 +99,7 @@ export interface Probes {
   /** undefined: this node has not joined yet. */
   serverCa(): Promise<ServerCa | undefined>;
   k3s(): Promise<{ readonly version: string; readonly binary: string; readonly dataDir: string }>;
+  tee(): Promise<TeeState>;
   latch(): Promise<{ readonly detail: string } | undefined>;
   unit(): Promise<UnitState>;
   /** Text of a file of the machine; undefined when there is none. */

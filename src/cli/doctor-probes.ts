@@ -7,6 +7,7 @@ import type { GatewayEntry } from '#domain';
 import { caHash, readBody, readJournal } from '#infrastructure';
 import { isOurs, thisMachine } from '#install';
 import type { GatewayAnswer, Probes, ServerCa, UnitState, WorkerFacts } from './doctor-check.ts';
+import { teeState } from './doctor-tee.ts';
 import {
   type Loaded,
   loadWorkerSettings,
@@ -53,6 +54,7 @@ export function probesOf(sources: SettingSources): Probes {
       const { readLatch } = await import('#host');
       return readLatch((await settings()).value.stateDir);
     }),
+    tee: once(async () => teeState(await settings())),
     unit: once(unitState),
     text: (path) => readFile(path, 'utf8').catch(() => undefined),
     listening: once(listeningPorts),

@@ -4,10 +4,11 @@ import { chainChecks } from './doctor-chain.ts';
 import type { Check, Probes, State, Verdict } from './doctor-check.ts';
 import { machineChecks } from './doctor-machine.ts';
 import { serviceChecks } from './doctor-service.ts';
+import { teeChecks } from './doctor-tee.ts';
 import type { Io } from './io.ts';
 
 /** Every check, in the order in which they are shown. */
-export const checks: readonly Check[] = [...serviceChecks, ...machineChecks, ...chainChecks];
+export const checks: readonly Check[] = [...serviceChecks, ...machineChecks, ...teeChecks, ...chainChecks];
 
 /** `k3s-daas doctor`: what on this worker needs somebody. Reads alone. */
 export function doctorCommand(io: Io): Command {

@@ -204,12 +204,14 @@ export interface Undertaking {
   readonly facts: MachineFacts;
   readonly role: string;
   readonly doing: 'Install' | 'Uninstall';
+  /** What still has to be waited for, before it is done. */
+  readonly after?: () => Promise<void>;
 }
 
 /** Shows the plan, asks, and carries it out. */
 export async function carryOutPlan(
   io: Io,
-  { plan, flags, facts, role, doing }: Undertaking,
+  { plan, flags, facts, role, doing, after }: Undertaking,
   machine = thisMachine(),
 ): Promise<void> {
   const { steps, notes } = plan;
@@ -235,6 +237,7 @@ export async function carryOutPlan(
     onSkipped: (step, why) => io.warn(`not done: ${headline(describeStep(step))}: ${why}`),
     onUndo: () => io.warn('a step failed: the machine is made as it was'),
   });
+  await after?.();
   io.result({ ...json, dryRun: false, changed: true }, doneText(doing, role, facts));
 }
 

@@ -6,6 +6,8 @@ import type { GatewayEntry, SealToken } from '#domain';
 import { bootId, machineId } from '#infrastructure';
 import type { GatewayConnector } from '#plugin';
 import { createProofSigner, type NodeKey, readNodeKey, successorPath } from '#seal';
+import { nodeKeySealer } from './node-key-sealer.ts';
+import type { Loaded } from './settings.ts';
 
 /** What a leave is said with: the node key of this machine, for the Seal token that the chain names. */
 export interface Farewell {
@@ -24,10 +26,11 @@ const askEveryMs = 2_000;
  * Opens the node key that a Seal token is for: that of the host, or its successor in the middle of a rotation. Makes none.
  * @throws `DAAS_LEAVE_KEY_MISSING`.
  */
-export async function openFarewell(stateDir: string, known: Omit<Farewell, 'connector'>): Promise<Farewell> {
+export async function openFarewell(settings: Loaded, known: Omit<Farewell, 'connector'>): Promise<Farewell> {
   const { nodeId, token } = known;
-  const keyFile = join(stateDir, 'node.key');
-  const keys = await Promise.all([readNodeKey(keyFile), readNodeKey(successorPath(keyFile))]);
+  const keyFile = join(settings.value.stateDir, 'node.key');
+  const sealer = await nodeKeySealer(settings);
+  const keys = [await readNodeKey(keyFile, sealer), await readNodeKey(successorPath(keyFile), sealer)];
   const key = keys.find((each) => each !== undefined && Buffer.from(each.publicKey).equals(token.holderKey));
   if (!key)
     throw new ConfigurationError(

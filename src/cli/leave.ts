@@ -8,6 +8,7 @@ import {
   formatDuration,
   formatTime,
   gasOf,
+  judgeUnsignedFlags,
   openWalletOf,
   type SpendOptions,
 } from './chain-options.ts';
@@ -18,10 +19,10 @@ import { type Loaded, loadWorkerSettings, nodeIdOf } from './settings.ts';
 import { isUntold } from './stake-act.ts';
 import { type JournalOptions, openSessionOf, type StakeSession, withJournal } from './stake-session.ts';
 import { readWorkerStatus } from './status-source.ts';
-import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned } from './unsigned.ts';
+import { withUnsigned } from './unsigned.ts';
 import { unstakeIn } from './unstake.ts';
 
-interface LeaveOptions extends SpendOptions, JournalOptions, UnsignedOptions {
+interface LeaveOptions extends SpendOptions, JournalOptions {
   readonly config?: string;
   readonly unstake?: boolean;
 }
@@ -108,7 +109,7 @@ async function lookAt({ config }: LeaveOptions): Promise<Standing> {
   const gateways = (await client.cluster()).gateways.filter(({ isLive }) => isLive);
   const farewell =
     record && token
-      ? await openFarewell(settings.value.stateDir, { nodeId, token, staker: record.staker, gateways })
+      ? await openFarewell(settings, { nodeId, token, staker: record.staker, gateways })
       : undefined;
   const status = await readWorkerStatus(settings);
   const runningPods = status.running ? status.status.runningPods : undefined;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigurationError, messageOf, Secret } from '#base';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
-import { readNodeKey } from '#seal';
+import { readNodePublicKey } from '#seal';
 
 const FORMAT = 'pool file of k3s-daas, version 1';
 const Shared = z.strictObject({
@@ -112,7 +112,7 @@ interface PoolUse {
  */
 export async function takePoolFile({ file, stateDir, nowMs }: PoolUse): Promise<void> {
   const keyFile = join(stateDir, 'node.key');
-  const [pool, own] = [await readPoolFile(file), await readNodeKey(keyFile)];
+  const [pool, own] = [await readPoolFile(file), await readNodePublicKey(keyFile)];
   if (!pool) {
     if (own) return;
     throw new ConfigurationError(
@@ -121,7 +121,7 @@ export async function takePoolFile({ file, stateDir, nowMs }: PoolUse): Promise<
       { details: { file, stateDir } },
     );
   }
-  if (own && Buffer.from(own.publicKey).toString('hex') !== pool.holderKey)
+  if (own && Buffer.from(own).toString('hex') !== pool.holderKey)
     throw new ConfigurationError(
       'DAAS_POOL_KEY_CONFLICT',
       `the state directory ${stateDir} has a node key already, and it is not that of the pool file ${file}: start without --pool-file, or use another state directory`,

@@ -144,6 +144,18 @@ const common = {
       evidence: EvidenceSettings.prefault({}),
     })
     .prefault({}),
+  nodeKey: z
+    .strictObject({
+      sealing: z.enum(['none', 'tpm']).default('none').meta({
+        description:
+          'tpm: the node key is kept so that the TPM of this machine alone opens it (needs tpm2-tools); none: in clear text, mode 0600',
+      }),
+      pcrs: z.array(z.int().min(0).max(23)).default([7]).meta({
+        description:
+          'for tpm: registers that must have the values of now for the key to open; []: any boot of this machine',
+      }),
+    })
+    .prefault({}),
   plugins: Plugins.default([
     { use: 'staking' },
     { use: 'registration' },

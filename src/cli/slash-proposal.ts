@@ -1,23 +1,17 @@
 import type { Command } from 'commander';
 import { ConfigurationError } from '#base';
 import { type ChainClient, formatSui, operations, type SlashProposal } from '#chain';
-import {
-  carryOut,
-  type DeploymentOptions,
-  formatTime,
-  openClusterActor,
-  type SpendOptions,
-  withDeployment,
-  withSpending,
-} from './chain-options.ts';
+import { carryOut } from './carry-out.ts';
+import { type DeploymentOptions, formatTime, openClusterActor, type SpendOptions } from './chain-options.ts';
 import { hashOf } from './evidence.ts';
 import type { Io } from './io.ts';
+import { withClusterAct } from './unsigned.ts';
 
 export type ProposalOptions = SpendOptions & DeploymentOptions;
 
 /** Acts on an open proposal that end in a digest: `retract`, `cancel`, `answer`, `expire`. */
 export function addProposalCommands(command: Command, io: Io): void {
-  withDeployment(withSpending(command.command('retract')))
+  withClusterAct(command.command('retract'))
     .description('Take back your vote, until the slash is executed.')
     .argument('<proposal>', 'id of the proposal')
     .action((id: string, options: ProposalOptions) =>
@@ -27,7 +21,7 @@ export function addProposalCommands(command: Command, io: Io): void {
         plan: (actor, reference) => operations.retractSlashVote.plan(actor, reference),
       }),
     );
-  withDeployment(withSpending(command.command('cancel')))
+  withClusterAct(command.command('cancel'))
     .description('Close your own proposal, while no other vote stands.')
     .argument('<proposal>', 'id of the proposal')
     .action((id: string, options: ProposalOptions) =>
@@ -37,7 +31,7 @@ export function addProposalCommands(command: Command, io: Io): void {
         plan: (actor, reference) => operations.cancelSlash.plan(actor, reference),
       }),
     );
-  withDeployment(withSpending(command.command('expire')))
+  withClusterAct(command.command('expire'))
     .description('Close a proposal that can no longer be executed. Any wallet can do this.')
     .argument('<proposal>', 'id of the proposal')
     .action((id: string, options: ProposalOptions) =>
@@ -47,7 +41,7 @@ export function addProposalCommands(command: Command, io: Io): void {
         plan: (actor, reference) => operations.expireSlash.plan(actor, reference),
       }),
     );
-  withDeployment(withSpending(command.command('answer')))
+  withClusterAct(command.command('answer'))
     .description(
       'As the staker, answer a proposal. Only the hash of the answer is public; send the file to the slashers.',
     )

@@ -11,15 +11,13 @@ import {
   slashReadiness,
 } from '#chain';
 import type { StakeRecord } from '#domain';
+import { carryOut } from './carry-out.ts';
 import {
   ask,
-  carryOut,
   type DeploymentOptions,
   formatDuration,
   openClusterActor,
   type SpendOptions,
-  withDeployment,
-  withSpending,
 } from './chain-options.ts';
 import { hashOf } from './evidence.ts';
 import { type Io, table } from './io.ts';
@@ -32,11 +30,12 @@ import {
 } from './slash-proposal.ts';
 import { untilExecutable } from './slash-watch.ts';
 import { idOf } from './sui-address.ts';
+import { withClusterAct } from './unsigned.ts';
 
 /** `k3s-daas slash propose | vote | execute | retract | cancel | answer | expire`. */
 export function slashCommand(io: Io): Command {
   const command = new Command('slash').description('Slash a stake by the votes of the cluster’s slashers.');
-  withDeployment(withSpending(command.command('propose')))
+  withClusterAct(command.command('propose'))
     .description(
       'Open a proposal and vote for it. If one vote is enough and there is no challenge time, the slash is executed at once.',
     )
@@ -49,12 +48,12 @@ export function slashCommand(io: Io): Command {
       'the evidence, or its SHA-256 (64 hex digits). Only the hash is public; keep the file',
     )
     .action((options: ProposeOptions) => propose(io, options));
-  withDeployment(withSpending(command.command('vote')))
+  withClusterAct(command.command('vote'))
     .description('Vote for an open proposal.')
     .argument('<proposal>', 'id of the proposal')
     .option('--execute', 'then wait for the votes and the end of the challenge time, and execute the slash')
     .action((id: string, options: VoteOptions) => vote(io, id, options));
-  withDeployment(withSpending(command.command('execute')))
+  withClusterAct(command.command('execute'))
     .description('Execute a slash that has its votes, after the challenge time. Any wallet can do this.')
     .argument('<proposal>', 'id of the proposal')
     .option('--watch', 'wait for the votes and the end of the challenge time')
@@ -129,6 +128,8 @@ async function vote(io: Io, id: string, options: VoteOptions): Promise<void> {
   const reference = { recordId: proposal.recordId, proposalId: proposal.id };
   const andExecute = Boolean(options.execute) && readiness.kind === 'ready';
   const plan = await operations.voteSlash.plan(actor, { ...reference, andExecute });
+  if (options.unsigned !== undefined && options.execute && !andExecute)
+    io.warn('The file holds the vote alone: write the execution with `slash execute` once it can be done.');
   const outcome = await carryOut(io, plan, options, {
     question: options.execute ? 'Vote for the slash, and execute it when it can be?' : 'Vote for the slash?',
     facts: proposalRows(proposal, wallet.address),

@@ -26,6 +26,7 @@ import { printStanding } from './stake-result.ts';
 import { openStakeChain, recordsIn } from './stake-session.ts';
 import { termsJson, termsRows } from './stake-terms.ts';
 import { judgeConsent } from './terms-consent.ts';
+import { type UnsignedWork, writeUnsigned } from './unsigned.ts';
 
 /** Whose key a person's token is for. */
 export interface LoginOptions {
@@ -65,7 +66,7 @@ export async function stakeForPerson(io: Io, options: PersonOptions): Promise<vo
     options.amount === undefined ? leastOf(stakeType, snapshot) : parseSui(options.amount, '--amount');
   await using life = new Lifetime();
   const { chain, journal } = await openStakeChain(actor, options, life);
-  if (!options.dryRun) await chain.settlePending();
+  if (!options.dryRun && options.unsigned === undefined) await chain.settlePending();
   const before = await chain.person.find(stakeType, recordsIn(journal));
   judgeLeast(stakeType, before?.stakeMist ?? stakeMist, snapshot);
   const permissions = judgePermissions(options.permission, parameters, before?.stakeMist ?? stakeMist);
@@ -95,13 +96,18 @@ async function stakeAnew(io: Io, stake: PersonStake, options: PersonOptions): Pr
   const { chain, snapshot, stakeType, stakeMist, permissions, holderKey, actor } = stake;
   const { termsVersion } = snapshot.state;
   const request = { stakeType, stakeMist, permissions, holderKey, termsVersion };
-  const cost = await chain.person.preview(request);
-  const rows = [
+  const facts = [
     ['stakes', `${formatSui(stakeMist)} for the ${stakeType} ${chain.wallet}`] as const,
     ['cluster', snapshot.state.id] as const,
     ['grants', permissions.join(' ')] as const,
     ['namespace', namespaceOfWallet(chain.wallet)] as const,
     ...termsRows(snapshot),
+  ];
+  if (options.unsigned !== undefined)
+    return signedElsewhere(io, stake, { act: { kind: 'join-person', ...request }, facts }, options);
+  const cost = await chain.person.preview(request);
+  const rows = [
+    ...facts,
     ...costLines(cost),
     ['then', 'the same transaction mints the Seal token of your login'] as const,
   ];
@@ -124,10 +130,11 @@ async function stakeAnew(io: Io, stake: PersonStake, options: PersonOptions): Pr
 /** A stake that stands is shown, and gets a Seal token when it has none. */
 async function tokenOfStanding(
   io: Io,
-  { chain, permissions, holderKey }: PersonStake,
+  stake: PersonStake,
   record: StakeRecord,
   options: PersonOptions,
 ): Promise<Outcome | undefined> {
+  const { chain, permissions, holderKey } = stake;
   io.note(`the stake was there already: record ${record.id}, ${formatSui(record.stakeMist)}`);
   if (record.token !== undefined) {
     const found = await standing(chain, record.id, { digest: '' });
@@ -136,6 +143,10 @@ async function tokenOfStanding(
     return found;
   }
   const request = { recordId: record.id, permissions, holderKey };
+  if (options.unsigned !== undefined) {
+    const facts = [['mints', `a Seal token for ${permissions.join(' ')}, record ${record.id}`]] as const;
+    return signedElsewhere(io, stake, { act: { kind: 'mint-person', ...request }, facts }, options);
+  }
   const cost = await chain.person.preview(request);
   if (options.dryRun) return printDryRun(io, record, permissions);
   const rows = [['mints', `a Seal token for ${permissions.join(' ')}`] as const, ...costLines(cost)];
@@ -144,6 +155,18 @@ async function tokenOfStanding(
   const receipt = await chain.person.mint(request);
   io.step('Seal token minted', receipt.digest);
   return standing(chain, record.id, { digest: receipt.digest, tokenId: receipt.objectId });
+}
+
+/** The login file names the Seal token, which is there when the transaction has been sent: the same command writes it then. */
+async function signedElsewhere(
+  io: Io,
+  { chain, actor }: PersonStake,
+  work: Pick<UnsignedWork, 'act' | 'facts'>,
+  options: PersonOptions,
+): Promise<undefined> {
+  await writeUnsigned(io, { chain, deployment: actor.client.deployment, ...work }, options);
+  if (!options.dryRun && loginFileOf(options) !== undefined)
+    io.note('When it has been sent, run this command again: it writes the login file.');
 }
 
 function printDryRun(io: Io, record: StakeRecord, permissions: readonly string[]): undefined {

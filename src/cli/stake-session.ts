@@ -16,6 +16,7 @@ import {
   ask,
   type DeploymentOptions,
   gasOf,
+  judgeUnsignedFlags,
   openClusterActor,
   type SpendOptions,
   withDeployment,
@@ -23,14 +24,14 @@ import {
 } from './chain-options.ts';
 import type { Io } from './io.ts';
 import { idOf } from './sui-address.ts';
-import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned } from './unsigned.ts';
+import { withUnsigned } from './unsigned.ts';
 
 export interface JournalOptions {
   readonly journal?: string;
 }
 
 /** Which stake a command is about. */
-export interface StakeOptions extends SpendOptions, DeploymentOptions, JournalOptions, UnsignedOptions {
+export interface StakeOptions extends SpendOptions, DeploymentOptions, JournalOptions {
   readonly nodeId?: string;
   readonly record?: string;
 }

@@ -18,6 +18,7 @@ import {
   costJson,
   costLines,
   type DeploymentOptions,
+  judgeUnsignedFlags,
   openClusterActor,
   type SpendOptions,
   withDeployment,
@@ -31,7 +32,7 @@ import { openStakeChain, withJournal } from './stake-session.ts';
 import { termsJson, termsRows } from './stake-terms.ts';
 import { addTopUpCommand } from './stake-top-up.ts';
 import { judgeConsent } from './terms-consent.ts';
-import { judgeUnsignedFlags, type UnsignedOptions, withUnsigned, writeUnsigned } from './unsigned.ts';
+import { withUnsigned, writeUnsigned } from './unsigned.ts';
 
 /** `k3s-daas stake`, with `top-up` and `list` below it: a stake record, and with a node key its Seal token, without running a worker. */
 export function stakeCommand(io: Io): Command {
@@ -74,7 +75,7 @@ export function stakeCommand(io: Io): Command {
   return command;
 }
 
-interface StakeOptions extends SpendOptions, DeploymentOptions, UnsignedOptions {
+interface StakeOptions extends SpendOptions, DeploymentOptions {
   readonly nodeId?: string;
   readonly amount?: string;
   readonly acceptTerms?: string;
@@ -82,13 +83,12 @@ interface StakeOptions extends SpendOptions, DeploymentOptions, UnsignedOptions 
   readonly journal?: string;
 }
 
-/** A person has no node, and its transaction is not signed elsewhere yet. */
-function refuseNodeFlags({ nodeId, unsigned }: StakeOptions): void {
-  const flag = nodeId !== undefined ? '--node-id' : unsigned !== undefined ? '--unsigned' : undefined;
-  if (flag === undefined) return;
+/** A person has no node. */
+function refuseNodeFlags({ nodeId }: StakeOptions): void {
+  if (nodeId === undefined) return;
   throw new ConfigurationError(
     'DAAS_FLAGS_CONFLICT',
-    `${flag} is for a node's stake, and --for names a person: leave one of them out`,
+    "--node-id is for a node's stake, and --for names a person: leave one of them out",
   );
 }
 

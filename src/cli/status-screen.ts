@@ -21,6 +21,7 @@ function runningScreen(status: ShownStatus, colour: Colour): string {
       ['stake', stakeOf(status)],
       ['token', tokenOf(status)],
       ['gateway', gatewayOf(status)],
+      ['evidence', evidenceOf(status)],
       ['agent', agentOf(status)],
       ['heartbeat', heartbeatOf(status)],
       ['pods', status.runningPods === undefined ? 'unknown' : String(status.runningPods)],
@@ -55,6 +56,16 @@ function gatewayOf({ gateway, nowMs }: ShownStatus): string {
   if (!gateway) return 'not registered';
   const since = span(nowMs - gateway.registeredAtMs);
   return `${gateway.gatewayUrl}, registration ${gateway.incarnation}, ${since} ago`;
+}
+
+/** What was judged on both sides at the last registration. */
+function evidenceOf({ gateway }: ShownStatus): string {
+  if (!gateway) return 'not registered';
+  const { gatewayEvidence, machineEvidence } = gateway;
+  return [
+    `gateway: ${gatewayEvidence ?? 'not asked (teeMode none)'}`,
+    `this machine: ${machineEvidence ?? 'not asked'}`,
+  ].join('; ');
 }
 
 function agentOf({ agent }: ShownStatus): string {

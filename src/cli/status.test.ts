@@ -24,6 +24,8 @@ const status: ShownStatus = {
     incarnation: 3,
     heartbeatIntervalMs: 10_000,
     hasJoinCredential: false,
+    gatewayEvidence: 'sev-snp',
+    machineEvidence: 'none: it shows no evidence of its machine',
     registeredAtMs: nowMs - 3_600_000,
   },
   agent: { kind: 'ready', pid: 42 },
@@ -57,6 +59,7 @@ test('one screen says life-cycle, stake, token, gateway, agent, heartbeat, pods,
 stake      2 SUI, record 0xrecord
 token      ends in 24 epochs (now 131, ends at 155), 0xtoken
 gateway    https://gateway.example.com:8443, registration 3, 1 h ago
+evidence   gateway: sev-snp; this machine: none: it shows no evidence of its machine
 agent      ready, pid 42
 heartbeat  acknowledged 1 min 10 s ago; 2 failed since: the gateway does not answer
 pods       7

@@ -8,6 +8,7 @@ import { judgePermissions } from './person-permissions.ts';
 import { keyOf, type LoginOptions, loginFileOf } from './stake-person.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, withStake } from './stake-session.ts';
+import { writeUnsigned } from './unsigned.ts';
 
 interface CreateOptions extends StakeOptions, LoginOptions {
   readonly permission?: readonly string[];
@@ -57,12 +58,21 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   const permissions = judgePermissions(options.permission, parametersAt(state, nowMs), record.stakeMist);
   const holderKey = await keyOf(options, loginFile);
   const request = { recordId: record.id, permissions, holderKey };
-  const cost = await chain.person.preview(request);
-  const rows = [
+  const facts = [
     ['mints', `a Seal token for ${permissions.join(' ')}`] as const,
     ['stake', `${formatSui(record.stakeMist)} (record ${record.id})`] as const,
-    ...costLines(cost),
   ];
+  if (options.unsigned !== undefined) {
+    const act = { kind: 'mint-person', ...request } as const;
+    await writeUnsigned(io, { chain, deployment, act, facts }, options);
+    if (!options.dryRun && loginFile !== undefined)
+      io.note(
+        `When it has been sent, \`k3s-daas stake --for ${record.stakeType}\` with the same --login, --sender and --unsigned writes the login file.`,
+      );
+    return;
+  }
+  const cost = await chain.person.preview(request);
+  const rows = [...facts, ...costLines(cost)];
   if (options.dryRun) {
     io.result(
       { dryRun: true, recordId: record.id, permissions, ...costJson(cost) },
@@ -84,12 +94,11 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   printStanding(io, { record: after, token, epoch }, { mintDigest: digest });
 }
 
-function refuseOtherFlags({ nodeId, unsigned, record }: CreateOptions): void {
-  const flag = nodeId !== undefined ? '--node-id' : unsigned !== undefined ? '--unsigned' : undefined;
-  if (flag !== undefined)
+function refuseOtherFlags({ nodeId, record }: CreateOptions): void {
+  if (nodeId !== undefined)
     throw new ConfigurationError(
       'DAAS_FLAGS_CONFLICT',
-      `${flag} does not go with token create: leave it out`,
+      '--node-id does not go with token create: leave it out',
     );
   if (record === undefined)
     throw new ConfigurationError(

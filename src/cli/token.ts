@@ -64,7 +64,8 @@ async function nodeKey(io: Io, { config }: { readonly config?: string }): Promis
   const { loadWorkerSettings, nodeIdOf } = await import('./settings.ts');
   const settings = await loadWorkerSettings({ file: config, env: process.env });
   const file = join(settings.value.stateDir, 'node.key');
-  const { publicKey } = await openNodeKey(file);
+  const { nodeKeySealer } = await import('./node-key-sealer.ts');
+  const { publicKey } = await openNodeKey(file, await nodeKeySealer(settings));
   io.result({ nodeId: nodeIdOf(settings), file, holderKey: hex(publicKey) }, hex(publicKey));
 }
 

@@ -2,11 +2,19 @@ import { Command } from 'commander';
 import { ConfigurationError, Lifetime, messageOf, silentLog } from '#base';
 import {
   base64Of,
+  type ChainClient,
+  type ClusterAct,
   createStakeChain,
   formatSui,
+  type GasCost,
+  isClusterAct,
   type MoneyAct,
+  plainAct,
   readDeployment,
   readUnsignedTransaction,
+  type SignedAct,
+  sendClusterAct,
+  simulateClusterAct,
   type UnsignedTransaction,
   walletWithoutKey,
   withSignatures,
@@ -20,13 +28,14 @@ import {
   withDeployment,
   withNetwork,
 } from './chain-options.ts';
+import { parameterRows } from './cluster-parameters.ts';
 import { type Io, table } from './io.ts';
 import { defaultJournal, holdJournal, type JournalOptions, withJournal } from './stake-session.ts';
 
 /** `k3s-daas transaction show | send`: what `--unsigned` wrote. */
 export function transactionCommand(io: Io): Command {
   const command = new Command('transaction').description(
-    'Transactions that a money command wrote with --unsigned, to be signed by any wallet.',
+    'Transactions that a command wrote with --unsigned, to be signed by any wallet.',
   );
   command
     .command('show')
@@ -60,7 +69,7 @@ async function show(io: Io, file: string): Promise<void> {
   const transaction = await readTransaction(file);
   const { act, sender, gasOwner, digest, expirationEpoch, budgetMist, bytes } = transaction;
   io.result(
-    { ...actJson(act), sender, gasOwner, digest, expirationEpoch, budgetMist, bytes: base64Of(bytes) },
+    { ...plainAct(act), sender, gasOwner, digest, expirationEpoch, budgetMist, bytes: base64Of(bytes) },
     table([...rowsOf(transaction), ['bytes', base64Of(bytes)]]),
   );
 }
@@ -72,32 +81,80 @@ async function send(io: Io, file: string, options: SendOptions): Promise<void> {
   await judgeDeployment(transaction, options.deployment);
   const client = await openClusterReader(io, options, clusterId);
   await using life = new Lifetime();
-  const journal = await holdJournal(options.journal ?? defaultJournal(sender), life);
-  const chain = createStakeChain({ client, wallet: walletWithoutKey(sender), journal, log: silentLog });
+  const way = isClusterAct(act)
+    ? throughCluster(client, act, signed)
+    : await throughJournal({ client, sender, act, signed }, options, life);
   const rows = table(rowsOf(transaction));
   if (options.dryRun) {
     // The signed bytes themselves: what would be built now could differ, and its gas may be paid by another wallet.
-    const { totalMist } = await chain.simulateSigned(act, signed);
+    const { totalMist } = await way.simulate();
     io.result(
-      { dryRun: true, ...actJson(act), sender, digest: signed.digest, gasMist: totalMist },
+      { dryRun: true, ...plainAct(act), sender, digest: signed.digest, gasMist: totalMist },
       `${rows}\n${table([['gas now', formatSui(totalMist)]])}\nNothing was sent: this was a dry run.`,
     );
     return;
   }
   for (const line of rows.split('\n')) io.note(line);
   await confirm(io, 'Send it?', options);
-  const receipt = await chain.sendSigned(act, signed);
-  io.step('carried out', receipt.digest);
-  const { objectId, tokenId, amountMist } = receipt;
-  io.result(
-    { ...actJson(act), ...receipt },
-    table([
-      ['carried out', receipt.digest],
-      ['object', objectId],
-      ...(tokenId === undefined ? [] : [['Seal token', tokenId]]),
-      ...(amountMist === undefined ? [] : [['amount', formatSui(amountMist)]]),
-    ]),
-  );
+  const outcome = await way.send();
+  io.step('carried out', outcome.digest);
+  io.result({ ...plainAct(act), ...outcome }, table(outcomeRows(outcome)));
+}
+
+type Signed = Awaited<ReturnType<typeof withSignatures>>;
+
+/** How a signed transaction is tried and sent. */
+interface Way {
+  readonly simulate: () => Promise<GasCost>;
+  readonly send: () => Promise<{ readonly digest: string }>;
+}
+
+/** What is about the cluster needs no journal: the file and the signatures are all there is to keep. */
+function throughCluster(client: ChainClient, act: ClusterAct, signed: Signed): Way {
+  return {
+    simulate: () => simulateClusterAct({ client }, signed),
+    send: () => sendClusterAct({ client }, act, signed),
+  };
+}
+
+/** What moves a stake is journaled, beside what other commands of the wallet have signed. */
+async function throughJournal(
+  {
+    client,
+    sender,
+    act,
+    signed,
+  }: {
+    readonly client: ChainClient;
+    readonly sender: string;
+    readonly act: MoneyAct;
+    readonly signed: Signed;
+  },
+  options: JournalOptions,
+  life: Lifetime,
+): Promise<Way> {
+  const journal = await holdJournal(options.journal ?? defaultJournal(sender), life);
+  const chain = createStakeChain({ client, wallet: walletWithoutKey(sender), journal, log: silentLog });
+  return {
+    simulate: () => chain.simulateSigned(act, signed),
+    send: () => chain.sendSigned(act, signed),
+  };
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  digest: 'carried out',
+  objectId: 'object',
+  tokenId: 'Seal token',
+  amountMist: 'amount',
+};
+
+function outcomeRows(outcome: { readonly digest: string }): string[][] {
+  return Object.entries(outcome)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]: [string, unknown]) => [
+      WORDS[name] ?? name,
+      name === 'amountMist' && typeof value === 'bigint' ? formatSui(value) : shown(value),
+    ]);
 }
 
 async function readTransaction(file: string): Promise<UnsignedTransaction> {
@@ -138,9 +195,7 @@ function rowsOf({
 }: UnsignedTransaction): string[][] {
   return [
     ['does', act.kind],
-    ...Object.entries(actJson(act))
-      .filter(([name]) => name !== 'kind')
-      .map(([name, value]) => [name, String(value)]),
+    ...actRows(act),
     ['cluster', clusterId],
     ['signed by', sender],
     ...(gasOwner === sender ? [] : [['gas paid by', `${gasOwner}, which signs too`]]),
@@ -150,11 +205,18 @@ function rowsOf({
   ];
 }
 
-function actJson(act: MoneyAct): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(act).map(([name, value]) => [
-      name,
-      value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
-    ]),
-  );
+function actRows(act: SignedAct): string[][] {
+  if (act.kind === 'schedule-parameters') return parameterRows(act);
+  return Object.entries(plainAct(act))
+    .filter(([name, value]) => name !== 'kind' && value !== undefined)
+    .map(([name, value]) => [name, shown(value)]);
 }
+
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return value.join(', ');
+  return typeof value === 'object' && value !== null ? jsonOf(value) : String(value);
+}
+
+/** Amounts are digits in it. */
+const jsonOf = (value: object) =>
+  JSON.stringify(value, (_name, inner: unknown) => (typeof inner === 'bigint' ? inner.toString() : inner));

@@ -1,7 +1,17 @@
+import { hostname } from 'node:os';
 import { Command } from 'commander';
 import { DaasError, EXIT, messageOf, systemClock } from '#base';
 import { formatSui, type StakeRecord } from '#domain';
-import { lockInstallation, lookAtMachine, planRemoval, thisMachine, unitVariables } from '#install';
+import {
+  lockInstallation,
+  lookAtMachine,
+  type Machine,
+  type MachineFacts,
+  planRemoval,
+  planReturn,
+  thisMachine,
+  unitVariables,
+} from '#install';
 import { carryOutPlan } from './install.ts';
 import { programFiles } from './install-program.ts';
 import { installVariables } from './install-variables.ts';
@@ -11,6 +21,7 @@ interface UninstallFlags {
   readonly gateway?: boolean;
   readonly restoreK3s?: boolean;
   readonly keepStake?: boolean;
+  readonly wait: string;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
 }
@@ -23,6 +34,11 @@ export function uninstallCommand(io: Io): Command {
     )
     .option('--gateway', 'the service of a gateway')
     .option('--restore-k3s', 'bring plain k3s back as the installation found it; its pods run on')
+    .option(
+      '--wait <duration>',
+      'with --restore-k3s: how long the operator of the cluster may take to give the name back',
+      '10m',
+    )
     .option('--keep-stake', 'uninstall although the stake is active, or although that cannot be found out')
     .option('--dry-run', 'print every file and every command; change nothing')
     .option('--yes', 'do not ask')
@@ -47,7 +63,34 @@ async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
     const isTold = flags.keepStake === true || flags.restoreK3s === true;
     await judgeStake(io, variables, isTold);
   }
-  await carryOutPlan(io, { plan, flags, facts, role, doing: 'Uninstall' }, machine);
+  const after = async () => {
+    if (flags.restoreK3s) await followReturn(io, machine, facts, flags);
+  };
+  await carryOutPlan(io, { plan, flags, facts, role, doing: 'Uninstall', after }, machine);
+}
+
+/** The machine is as it was before; its Node is so when the operator has given the name back. */
+async function followReturn(
+  io: Io,
+  machine: Machine,
+  facts: MachineFacts,
+  { wait }: UninstallFlags,
+): Promise<void> {
+  const plans = planReturn(facts);
+  if (!plans) return;
+  const [{ parseDuration }, { untilPlainNode, lookAtPlainNode }] = await Promise.all([
+    import('./chain-options.ts'),
+    import('./plain-return.ts'),
+  ]);
+  const nodeName = facts.nodeName ?? hostname();
+  await untilPlainNode(io, {
+    machine,
+    plans,
+    look: () => lookAtPlainNode(facts.dataDir, nodeName),
+    clock: systemClock,
+    waitMs: Number(parseDuration(wait, '--wait')),
+    nodeName,
+  });
 }
 
 /** Throws `DAAS_INSTALL_STAKE_ACTIVE` or `DAAS_INSTALL_STAKE_UNKNOWN`, or warns of the same. */

@@ -1,18 +1,23 @@
 import { type Command, Option } from 'commander';
-import { ConfigurationError } from '#base';
-import type { Deployment } from '#chain';
-import { base64Of, type MoneyAct, unsignedTransactionText, type WalletStakeChain } from '#chain';
+import {
+  base64Of,
+  type Deployment,
+  type Draft,
+  type MoneyAct,
+  type SignedAct,
+  unsignedTransactionText,
+  type WalletStakeChain,
+} from '#chain';
 import { replaceFile } from '#infrastructure';
-import { costJson, costLines, parseCount } from './chain-options.ts';
+import {
+  costJson,
+  costLines,
+  outsideOf,
+  type UnsignedOptions,
+  withDeployment,
+  withSpending,
+} from './chain-options.ts';
 import { type Io, table } from './io.ts';
-import { addressOf } from './sui-address.ts';
-
-export interface UnsignedOptions {
-  readonly unsigned?: string;
-  readonly sender?: string;
-  readonly gasOwner?: string;
-  readonly moreEpochs?: string;
-}
 
 /** For wallets that sign elsewhere. */
 export function withUnsigned(command: Command): Command {
@@ -34,17 +39,9 @@ export function withUnsigned(command: Command): Command {
     );
 }
 
-/** Throws `DAAS_FLAG_MISSING` for flags that mean nothing without --unsigned. */
-export function judgeUnsignedFlags({ unsigned, sender, gasOwner }: UnsignedOptions): void {
-  if (unsigned !== undefined) return;
-  const alone = sender !== undefined ? '--sender' : gasOwner !== undefined ? '--gas-owner' : undefined;
-  if (alone === undefined) return;
-  throw new ConfigurationError(
-    'DAAS_FLAG_MISSING',
-    `${alone} is for a transaction that is signed elsewhere: add --unsigned FILE, or sign with --key-file`,
-    { details: { flag: '--unsigned' } },
-  );
-}
+/** Options of a command that changes the cluster by a transaction, which can be signed elsewhere. */
+export const withClusterAct = (command: Command): Command =>
+  withUnsigned(withDeployment(withSpending(command)));
 
 /** What is written instead of being signed. */
 export interface UnsignedWork {
@@ -55,20 +52,34 @@ export interface UnsignedWork {
   readonly facts: ReadonlyArray<readonly [string, string]>;
 }
 
-/** Judges and simulates an act, and writes its transaction to a file for others to sign. */
+type WriteOptions = UnsignedOptions & { readonly dryRun?: boolean };
+
+/** Judges and simulates an act of a staker, and writes its transaction to a file for others to sign. */
 export async function writeUnsigned(
   io: Io,
   { chain, deployment, act, facts }: UnsignedWork,
-  options: UnsignedOptions & { readonly dryRun?: boolean },
+  options: WriteOptions,
 ): Promise<void> {
-  const { unsigned: file = '', moreEpochs = '1' } = options;
-  const gasOwner = options.gasOwner === undefined ? undefined : addressOf(options.gasOwner, '--gas-owner');
-  const prepared = await chain.prepareAct(act, {
-    gasOwner,
-    moreEpochs: parseCount(moreEpochs, '--more-epochs'),
-  });
-  const isSponsored = gasOwner !== undefined && gasOwner !== chain.wallet;
-  const signers = isSponsored ? [chain.wallet, gasOwner] : [chain.wallet];
+  const prepared = await chain.prepareAct(act, outsideOf(options));
+  await writeDraft(io, { act, prepared, deployment, sender: chain.wallet, facts }, options);
+}
+
+/** A transaction for others to sign, with what it does as it is announced. */
+type AnnouncedDraft = Omit<Draft, 'act'> & {
+  readonly act: SignedAct;
+  readonly facts: ReadonlyArray<readonly [string, string]>;
+};
+
+/** Writes a transaction to the file of --unsigned, and says who signs it and how it is sent. */
+export async function writeDraft(
+  io: Io,
+  { act, prepared, deployment, sender, facts }: AnnouncedDraft,
+  options: WriteOptions,
+): Promise<void> {
+  const { unsigned: file = '' } = options;
+  const { gasOwner } = outsideOf(options);
+  const isSponsored = gasOwner !== undefined && gasOwner !== sender;
+  const signers = isSponsored ? [sender, gasOwner] : [sender];
   const bytes = base64Of(prepared.bytes);
   if (!options.dryRun) await replaceFile(file, unsignedTransactionText(deployment, act, prepared));
   const signatures = signers.map(() => '--signature SIGNATURE').join(' ');

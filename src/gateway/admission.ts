@@ -1,5 +1,4 @@
 import type { ProblemCode } from '#api';
-import { UNTAINTED } from '#domain';
 import { ageProblem } from './admission-age.ts';
 import type { AdmissionOptions, Admitted, Applicant, Candidate, Until } from './admission-context.ts';
 import {
@@ -9,23 +8,23 @@ import {
   explainProblem,
   nameProblem,
   ruleProblem,
-  type Standing,
   standingOf,
 } from './admission-policy.ts';
 import { adoptNode, isOwnPassword, issueCredential } from './admission-steps.ts';
 import { ApiProblem } from './api-problem.ts';
 import { noCertificates } from './certificates.ts';
 import { type ClaimGrounds, effectOf } from './claims.ts';
-import { cloned, unsaidMachine } from './clones.ts';
+import { cloned } from './clones.ts';
 import { inClusterTerms } from './cluster-failures.ts';
 import { decide } from './decision.ts';
 import { refuseAfterLeaving } from './leaving.ts';
 import { isKubeletHeard } from './liveness.ts';
 import { createGate, createLocks, type Gate, type Locks } from './locks.ts';
-import { boundHolder, isHeldBy } from './name-history.ts';
+import { boundHolder } from './name-history.ts';
+import { nextWorker } from './next-worker.ts';
 import { banSlashedApplicant } from './slashed-applicant.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
-import { examineMachine, type WorkerAttestation } from './worker-attestation.ts';
+import { examineMachine } from './worker-attestation.ts';
 
 export interface Admission {
   /** Whether (node id, staker) would be admitted, from memory alone; asked before money is staked. */
@@ -296,48 +295,6 @@ function claimProblem(
 
 function throwIf(problem: ProblemCode | undefined, nodeId: string): void {
   if (problem) throw new ApiProblem(problem, `node ${nodeId} is not admitted: ${explainProblem(problem)}`);
-}
-
-function nextWorker(
-  { config, clock }: AdmissionContext,
-  {
-    applicant,
-    worker,
-    standing,
-    attestation,
-  }: {
-    readonly applicant: Applicant;
-    readonly worker: Worker | undefined;
-    readonly standing: Standing;
-    readonly attestation: WorkerAttestation | undefined;
-  },
-): Worker {
-  const nowMs = clock.nowMs();
-  const { recordId, staker } = standing;
-  const isSameHolder =
-    worker !== undefined && isHeldBy(worker, { recordId, staker, holderKey: applicant.holderKey });
-  return {
-    nodeId: applicant.nodeId,
-    recordId: standing.recordId,
-    tokenId: applicant.tokenId,
-    tokenSequence: standing.tokenSequence,
-    staker: standing.staker,
-    holderKey: applicant.holderKey,
-    tier: config.taintNodes ? standing.tier : UNTAINTED,
-    incarnation: (worker?.incarnation ?? 0) + 1,
-    registeredAtMs: nowMs,
-    status: worker?.status ?? { kind: 'admitting' },
-    statusSinceMs: worker?.statusSinceMs ?? nowMs,
-    lockedAtMs: undefined,
-    firstReadyAtMs: worker?.recordId === standing.recordId ? worker.firstReadyAtMs : undefined,
-    heldFor: worker?.heldFor,
-    host: applicant.host,
-    // Of the same holder; another machine may have come with another one.
-    certificates: isSameHolder && worker ? worker.certificates : noCertificates,
-    isListingDue: worker !== undefined && (worker.isListingDue || !isSameHolder),
-    machine: applicant.machine ?? (worker?.machine && unsaidMachine),
-    attestation,
-  };
 }
 
 async function hearsKubelet(

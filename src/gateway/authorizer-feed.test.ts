@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import type { KubernetesNode, VouchTable } from '#domain';
 import { settled } from '#testing';
 import { bannedNames, namesForServers } from './authorizer-files.ts';
-import { nodeAccessOf, obstaclesToEnforcing } from './authorizer-rules.ts';
+import { nodeAccessOf, obstaclesToEnforcing, rulesOf } from './authorizer-rules.ts';
 import { staker } from './members.fixture.ts';
 import { CERTIFICATE_LIFE_MS } from './name-history.ts';
 import { aWorker } from './worker.fixture.ts';
@@ -50,13 +50,30 @@ describe('what speaks against enforcing', () => {
   });
 });
 
+test('the operator’s names are not judged, but for a reserved one without a Node: any join credential gets its certificate', () => {
+  const names = new Map([
+    ['server', 'ordinary'],
+    ['coming', 'expected'],
+    ['drained', 'reserved'],
+    ['deleted', 'reserved'],
+    ['worker-1', 'basic'],
+  ]);
+  const nodes = new Map(['server', 'drained', 'worker-1'].map((name) => [name, { name } as KubernetesNode]));
+  const given = { names, serverFingerprints: [], isEnforced: true, isSettling: false };
+  const config = { impersonators: [], ordinaryAgents: false } as unknown as Parameters<typeof rulesOf>[0];
+  expect(rulesOf(config, { ...given, nodes }).operatorsNames).toEqual(['server', 'coming', 'drained']);
+  expect(rulesOf(config, { ...given, nodes: undefined }).operatorsNames).toEqual(['server', 'coming']);
+});
+
 test('a worker that leaves takes its certificates along', () => {
   const vouches = vouchesFor(new Set(['worker-1']));
-  expect(nodeAccessOf(aWorker(), vouches)).toMatchObject({ standing: 'live', vouches: [{ fingerprint }] });
+  const sight = { vouches, isContested: false };
+  expect(nodeAccessOf(aWorker(), sight)).toMatchObject({ standing: 'live', vouches: [{ fingerprint }] });
   for (const kind of ['evicting', 'evicted'] as const)
-    expect(nodeAccessOf(aWorker({ status: { kind, reason: 'slashed' } }), vouches)).toEqual({
+    expect(nodeAccessOf(aWorker({ status: { kind, reason: 'slashed' } }), sight)).toEqual({
       nodeId: 'worker-1',
       standing: 'out',
+      isContested: false,
       vouches: [],
     });
 });
@@ -185,6 +202,29 @@ describe('a gateway with an authorizer', () => {
     await world.restartGateway();
     await until(world, async () => (await check(world))?.detail === 'enforces');
     expect((await world.audit()).filter(({ event }) => event === 'authorizer.mode')).toHaveLength(1);
+  }, 60_000);
+
+  test('knows no certificate of a reserved name without a Node, and every one of a Node of the operator’s', async () => {
+    await using world = await start('enforce', new Set(), 'server');
+    for (const [name, listing] of Object.entries({ server: 'ordinary', deleted: 'reserved' }))
+      world.kubernetes.names.set(name, listing);
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+    await until(world, async () => (await ask(world, 'server')).includes('"allowed":false}'));
+    await until(world, async () => (await ask(world, 'deleted')).includes('k3s-daas/not-vouched deleted'));
+    world.kubernetes.addNode('deleted');
+    await until(world, async () => (await ask(world, 'deleted')).includes('"allowed":false}'));
+  }, 60_000);
+
+  test('a node of the operator’s does not wait for the next pass over all names: the one that is refused is read', async () => {
+    await using world = await start('enforce', new Set(), 'server');
+    world.kubernetes.names.set('server', 'ordinary');
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+    // No pass finds it.
+    const { kubernetes } = world;
+    kubernetes.admittedNames = async () => new Map([['server', 'ordinary']]);
+    await until(world, async () => (await ask(world, 'opened')).includes('k3s-daas/not-vouched opened'));
+    kubernetes.names.set('opened', 'expected');
+    await until(world, async () => (await ask(world, 'opened')).includes('"allowed":false}'));
   }, 60_000);
 
   test('in observe refuses nothing, and writes down what it would refuse', async () => {

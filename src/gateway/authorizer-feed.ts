@@ -4,8 +4,9 @@ import {
   type AuthorizerProgram,
   type CountedDenial,
   createAuthorizer,
+  type NodeAccess,
 } from '#authorizer';
-import { type Clock, errorFields, type Log, systemClock } from '#base';
+import { type Clock, type Log, systemClock } from '#base';
 import { MOST_BANNED_NAMES, type VouchTable } from '#domain';
 import type { Audit } from './audit.ts';
 import {
@@ -18,15 +19,18 @@ import {
 } from './authorizer-files.ts';
 import { nodeAccessOf, obstaclesToEnforcing, rulesOf } from './authorizer-rules.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { isContested } from './contested-names.ts';
+import { createFailureLog } from './failure-log.ts';
 import type { Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
+import type { Worker } from './worker.ts';
 
 export interface AuthorizerFeedOptions {
   readonly config: RunnableGatewayConfig;
   readonly program: AuthorizerProgram;
   readonly registry: Registry;
-  readonly reconciler: Pick<Reconciler, 'nodes' | 'names'>;
+  readonly reconciler: Pick<Reconciler, 'nodes' | 'names' | 'readName'>;
   readonly vouches: VouchTable | undefined;
   readonly audit: Audit;
   readonly clock: Clock;
@@ -52,6 +56,8 @@ interface Feed extends AuthorizerFeedOptions {
   readonly due: Set<string>;
   /** A kubelet repeats what was refused every few seconds: a line for a kind and hour. */
   readonly refusals: RefusalTally;
+  /** A node that is refused and no worker: the operator may have opened its name a moment ago. */
+  unknownName: string | undefined;
   /** A worker or a ban may have changed since the last look. */
   isDue: boolean;
   lookedAtMs: number;
@@ -95,6 +101,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
       windowMs: noteEveryMs,
       mostKinds: mostNoted,
     }),
+    unknownName: undefined,
     isDue: true,
     lookedAtMs: Number.NEGATIVE_INFINITY,
     obstacles: [],
@@ -106,7 +113,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
   registry.onWorkerChange((before, after) => changed(feed, (after ?? before)?.nodeId ?? ''));
   return {
     async run(signal) {
-      authorizer.setNodes(registry.workers().map((worker) => nodeAccessOf(worker, options.vouches)));
+      authorizer.setNodes(registry.workers().map((worker) => accessOf(feed, worker)));
       await Promise.all([authorizer.run(signal), lookAround(feed, signal)]);
       feed.refusals.flush({ isLast: true });
     },
@@ -124,18 +131,27 @@ function changed(feed: Feed, nodeId: string): void {
   feed.due.add(nodeId);
 }
 
-function tellDue({ due, registry, vouches, authorizer }: Feed): void {
+function tellDue(feed: Feed): void {
+  const { due, registry, authorizer } = feed;
   const nodeIds = [...due];
   due.clear();
   const workers = nodeIds.flatMap((nodeId) => registry.worker(nodeId) ?? []);
   authorizer.setNodes(
-    workers.map((worker) => nodeAccessOf(worker, vouches)),
+    workers.map((worker) => accessOf(feed, worker)),
     nodeIds.filter((nodeId) => registry.worker(nodeId) === undefined),
   );
 }
 
+function accessOf(feed: Feed, worker: Worker): NodeAccess {
+  return nodeAccessOf(worker, { vouches: feed.vouches, isContested: isContested(feed, worker) });
+}
+
 async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
-  const { clock, log, refusals } = feed;
+  const { clock, refusals } = feed;
+  const failures = createFailureLog(feed, {
+    failed: 'The authorizer could not be told what has changed',
+    worked: 'The authorizer knows again what has changed',
+  });
   while (!signal.aborted) {
     const nowMs = clock.monotonicMs();
     if (feed.isDue || nowMs - feed.lookedAtMs >= lookEveryMs) {
@@ -143,9 +159,10 @@ async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
       feed.lookedAtMs = nowMs;
       try {
         await look(feed);
+        failures.worked();
       } catch (error) {
         feed.isDue = true;
-        log.warn('The authorizer could not be told what has changed', errorFields(error));
+        failures.failed(error);
       }
     }
     refusals.flush();
@@ -156,10 +173,12 @@ async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
 async function look(feed: Feed): Promise<void> {
   const { config, registry, reconciler, authorizer, clock } = feed;
   feed.fingerprints = await serverFingerprints(config.authorizer.serverCertificates);
-  const names = reconciler.names();
+  await readUnknownName(feed);
+  const [nodes, names] = [reconciler.nodes(), reconciler.names()];
   const isEnforced = await mayEnforce(feed);
   const isSettling = clock.monotonicMs() < feed.settledAtMs;
   const rules = rulesOf(config.authorizer, {
+    nodes,
     names,
     serverFingerprints: feed.fingerprints,
     isEnforced,
@@ -174,6 +193,13 @@ async function look(feed: Feed): Promise<void> {
     feed,
     bannedNames(registry.bans().values(), (nodeId) => registry.worker(nodeId), clock.nowMs()),
   );
+}
+
+/** One a second at most: who has claimed a thousand names costs the API server no more. */
+async function readUnknownName(feed: Feed): Promise<void> {
+  const { unknownName, reconciler } = feed;
+  feed.unknownName = undefined;
+  if (unknownName !== undefined) await reconciler.readName(unknownName);
 }
 
 async function tellBanned(feed: Feed, banned: readonly string[]): Promise<void> {
@@ -241,11 +267,13 @@ function statusOf({ authorizer, config, obstacles, leftOut }: Feed): { isOk: boo
   return { isOk: true, detail: leftOut === 0 ? state : `${state}; ${leftOutText(leftOut)}` };
 }
 
-function noteDenials(
-  { refusals, log }: Feed,
-  denials: readonly CountedDenial[],
-  mode: AccessRules['mode'],
-): void {
+function noteDenials(feed: Feed, denials: readonly CountedDenial[], mode: AccessRules['mode']): void {
+  const { refusals, log, registry } = feed;
+  const unknown = denials.find(({ code, subject }) => code === 'not-vouched' && isUnknown(registry, subject));
+  if (unknown) {
+    feed.unknownName = unknown.subject;
+    feed.isDue = true;
+  }
   const isEnforced = mode === 'enforce';
   const event = isEnforced ? 'access.refused' : 'access.would_be_refused';
   const message = isEnforced ? 'The authorizer has refused requests' : 'The authorizer would refuse requests';
@@ -253,4 +281,11 @@ function noteDenials(
     const isFirst = refusals.count(event, { reason: code, subject }, { code, subject, count }, count);
     if (isFirst) log.warn(message, { event, reason: code, detail: `${subject}, ${count} times` });
   }
+}
+
+/** Names of Nodes alone: shared identities are refused by their user's name. */
+const NODE_NAME = /^[a-z0-9][a-z0-9.-]{0,252}$/;
+
+function isUnknown(registry: Pick<Registry, 'worker'>, subject: string): boolean {
+  return NODE_NAME.test(subject) && registry.worker(subject) === undefined;
 }

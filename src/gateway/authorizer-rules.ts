@@ -1,15 +1,19 @@
 import type { AccessRules, NodeAccess } from '#authorizer';
-import { isOperatorsName, type KubernetesNode, type VouchTable } from '#domain';
+import { isOperatorsName, type KubernetesNode, RESERVED, type VouchTable } from '#domain';
 import type { GatewayConfig } from './config.ts';
 import { isAdmitted, type Worker } from './worker.ts';
 
 /** What the authorizer is to know of a worker. */
-export function nodeAccessOf(worker: Worker, vouches: VouchTable | undefined): NodeAccess {
+export function nodeAccessOf(
+  worker: Worker,
+  { vouches, isContested }: { readonly vouches: VouchTable | undefined; readonly isContested: boolean },
+): NodeAccess {
   const { nodeId, status } = worker;
   const isLive = isAdmitted(worker) || status.kind === 'admitting';
   return {
     nodeId,
     standing: isLive ? 'live' : 'out',
+    isContested,
     vouches: isLive ? (vouches?.ofNode(nodeId) ?? []) : [],
   };
 }
@@ -52,21 +56,32 @@ const isVouched = (vouches: VouchTable | undefined, nodeId: string): boolean =>
 export function rulesOf(
   { impersonators, ordinaryAgents }: GatewayConfig['authorizer'],
   {
+    nodes,
     names,
     serverFingerprints,
     isEnforced,
     isSettling,
-  }: Pick<Readiness, 'names' | 'serverFingerprints'> & {
+  }: Pick<Readiness, 'nodes' | 'names' | 'serverFingerprints'> & {
     readonly isEnforced: boolean;
     readonly isSettling: boolean;
   },
 ): AccessRules {
   return {
     mode: isEnforced ? 'enforce' : 'observe',
-    operatorsNames: [...(names ?? [])].flatMap(([name, listing]) => (isOperatorsName(listing) ? [name] : [])),
+    operatorsNames: [...(names ?? [])].flatMap(([name, listing]) =>
+      mayRun({ listing, hasNode: nodes?.has(name) === true }) ? [name] : [],
+    ),
     serverFingerprints,
     impersonators,
     hasOrdinaryAgents: ordinaryAgents,
     isSettling,
   };
+}
+
+/**
+ * Whether an agent of the operator's may run under the name. Not under a reserved one whose Node is gone, or never was: whoever
+ * has a join credential gets a certificate for it from k3s, since no node password stands.
+ */
+function mayRun({ listing, hasNode }: { readonly listing: string; readonly hasNode: boolean }): boolean {
+  return isOperatorsName(listing) && (listing !== RESERVED || hasNode);
 }

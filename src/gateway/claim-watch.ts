@@ -10,6 +10,7 @@ import {
   rememberedCredentials,
 } from './claims.ts';
 import { relistContested } from './contested-names.ts';
+import { createFailureLog } from './failure-log.ts';
 import { createGate, type Locks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
@@ -159,7 +160,11 @@ function lastExpiryMs(workers: readonly Worker[]): number {
 }
 
 async function judgeLoop(watch: Watch, signal: AbortSignal): Promise<void> {
-  const { clock, registry, log } = watch;
+  const { clock, registry } = watch;
+  const failures = createFailureLog(watch, {
+    failed: 'Claims on names could not be judged yet',
+    worked: 'Claims on names are judged again',
+  });
   let writtenAtMs = Number.NEGATIVE_INFINITY;
   while (!signal.aborted) {
     try {
@@ -171,8 +176,9 @@ async function judgeLoop(watch: Watch, signal: AbortSignal): Promise<void> {
         writtenAtMs = clock.monotonicMs();
         await registry.save({ moments: { 'passwords-watched': clock.nowMs() } });
       }
+      failures.worked();
     } catch (error) {
-      log.warn('Claims on names could not be judged yet', errorFields(error));
+      failures.failed(error);
     }
     await clock.sleep(judgeEveryMs, signal).catch(() => undefined);
   }

@@ -7,15 +7,22 @@ import { isAdmitted, vouchesOf, type Worker } from './worker.ts';
 
 type Known = Pick<Registry, 'history' | 'claims' | 'moment'>;
 
+interface Sight {
+  readonly registry: Known;
+  readonly clock: Clock;
+}
+
 /** A worker's name as the cluster is to know it now. */
-export function admittedNameOf(
-  { registry, clock }: { readonly registry: Known; readonly clock: Clock },
-  worker: Worker,
-): AdmittedName {
+export function admittedNameOf(sight: Sight, worker: Worker): AdmittedName {
   const { nodeId, tier } = worker;
+  return { nodeId, tier, vouches: vouchesOf(worker), isContested: isContested(sight, worker) };
+}
+
+/** Whether somebody else than this worker may have a living certificate of its name. */
+export function isContested({ registry, clock }: Sight, worker: Worker): boolean {
+  const { nodeId } = worker;
   const suspicion = { ...suspicionOf(registry, nodeId), nowMs: clock.nowMs() };
-  const isContested = contestOf(registry.history(nodeId), worker, suspicion) !== undefined;
-  return { nodeId, tier, vouches: vouchesOf(worker), isContested };
+  return contestOf(registry.history(nodeId), worker, suspicion) !== undefined;
 }
 
 function suspicionOf(registry: Known, nodeId: string): Suspicion {

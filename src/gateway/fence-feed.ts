@@ -8,6 +8,7 @@ import type { Audit } from './audit.ts';
 import { bannedNames } from './authorizer-files.ts';
 import { banKey } from './bans.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { createFailureLog } from './failure-log.ts';
 import { type FenceOrders, fenceFile, fenceText, noFence, parseFenceFile } from './fence-file.ts';
 import { peerAddress } from './peer-address.ts';
 import { peerKey, peersToFence } from './peers-to-fence.ts';
@@ -51,6 +52,10 @@ const lookEveryMs = 60_000;
  */
 export async function followFence(options: FenceFeedOptions, signal: AbortSignal): Promise<void> {
   const { config, clock, log } = options;
+  const failures = createFailureLog(options, {
+    failed: 'The peers of banned nodes could not be written',
+    worked: 'The peers of banned nodes are written again',
+  });
   const path = fenceFile(config);
   makeTrustedDirectory(dirname(path), { what: 'the directory of the fence', origin: 'gateway.stateDir' });
   const orders = await earlierOrders(path, log);
@@ -65,9 +70,9 @@ export async function followFence(options: FenceFeedOptions, signal: AbortSignal
     if (feed.isDue || nowMs - feed.lookedAtMs >= lookEveryMs) {
       feed.isDue = false;
       feed.lookedAtMs = nowMs;
-      await look(feed).catch((error: unknown) => {
+      await look(feed).then(failures.worked, (error: unknown) => {
         feed.isDue = true;
-        log.warn('The peers of banned nodes could not be written', errorFields(error));
+        failures.failed(error);
       });
     }
     await clock.sleep(tickMs, signal).catch(() => undefined);

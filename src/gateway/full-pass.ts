@@ -21,7 +21,7 @@ export async function runPasses(
   fullPassMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, readings, sweep } = context;
+  const { clock, log, readings, sweep, sharedAddresses } = context;
   let nextPassMs = 0;
   while (!signal.aborted) {
     try {
@@ -34,6 +34,7 @@ export async function runPasses(
       readings.isPassDue = true;
       if (!signal.aborted) log.warn('A pass over the cluster has failed', errorFields(error));
     }
+    sharedAddresses.flush();
     await clock.sleep(Math.min(sweepEveryMs, fullPassMs), signal).catch(() => undefined);
   }
 }

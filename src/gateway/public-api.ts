@@ -220,6 +220,9 @@ function registerReply(
     heartbeat: { interval_ms: config.heartbeatIntervalMs },
     node_labels: { 'k3s-daas.io/tier': worker.tier },
     taints: config.taintNodes ? [`k3s-daas.io/staked=${worker.tier}:NoSchedule`] : [],
+    ...(worker.attestation && {
+      evidence: { kind: worker.attestation.kind, problem: worker.attestation.problem ?? null },
+    }),
   };
 }
 

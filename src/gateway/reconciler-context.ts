@@ -6,6 +6,8 @@ import type { RunnableGatewayConfig } from './config.ts';
 import type { FactCache } from './fact-cache.ts';
 import type { Locks } from './locks.ts';
 import { nextLookAtMs, type WorkerView } from './next-step.ts';
+import type { NodeAddresses } from './node-addresses.ts';
+import type { RefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import type { Sightings } from './sightings.ts';
 import type { Sweep } from './sweep.ts';
@@ -25,6 +27,9 @@ export interface ReconcilerContext {
   readonly config: Pick<RunnableGatewayConfig, 'cordonGraceMs' | 'onProposal'>;
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
+  readonly addresses: NodeAddresses;
+  /** A Node can change its address as often as it likes: a line for a Node, address and hour. */
+  readonly sharedAddresses: RefusalTally;
   readonly sweep: Sweep;
   readonly queue: WorkQueue;
 }

@@ -9,14 +9,16 @@ import { runPasses } from './full-pass.ts';
 import type { Locks } from './locks.ts';
 import { expireAdmission } from './membership.ts';
 import { nextStep, type Step } from './next-step.ts';
+import { createNodeAddresses } from './node-addresses.ts';
 import { reconcileWorker } from './reconcile-worker.ts';
 import { type ReconcilerContext, scheduleNextLook, viewOf } from './reconciler-context.ts';
+import { createRefusalTally } from './refusal-tally.ts';
 import type { Registry } from './registry.ts';
 import { watchNodes } from './seen-nodes.ts';
 import { createSightings } from './sightings.ts';
 import { createSweep } from './sweep.ts';
 import { createWorkQueue } from './work-queue.ts';
-import type { ExpiryReason, Worker } from './worker.ts';
+import { type ExpiryReason, isAdmitted, type Worker } from './worker.ts';
 
 /**
  * Brings the cluster to the state that facts and decisions ask for, driven by levels: facts that changed, Nodes that
@@ -33,6 +35,8 @@ export interface Reconciler {
   nodes(): ReadonlyMap<string, KubernetesNode> | undefined;
   /** The admitted names as last read; `undefined` before that. */
   names(): ReadonlyMap<string, string> | undefined;
+  /** Reads one of them anew: an administrator may have listed it since. Resolves with its listing. */
+  readName(name: string, signal?: AbortSignal): Promise<string | undefined>;
   /** Takes back what an admission has done so far. The caller holds the node's lock. */
   expireAdmission(worker: Worker, reason: ExpiryReason, signal?: AbortSignal): Promise<void>;
   /** Watches and reconciles until the signal aborts. */
@@ -60,6 +64,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     ...options,
     readings: { nodes: undefined, names: undefined, expectedSinceMs: new Map(), isPassDue: true },
     sightings: createSightings(),
+    addresses: createNodeAddresses((name) => isStaked(registry, name)),
+    sharedAddresses: createRefusalTally({
+      audit: options.audit,
+      nowMs: () => clock.nowMs(),
+      windowMs: 3_600_000,
+      mostKinds: 1_000,
+    }),
     sweep: createSweep(
       () => registry.workers(),
       (nodeId) => enqueue(context, nodeId),
@@ -79,16 +90,34 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     evict: (nodeId, reason, { lock }) => evictByCommand(context, nodeId, reason, lock),
     nodes: () => context.readings.nodes,
     names: () => context.readings.names,
+    readName: (name, signal) => readName(context, name, signal),
     expireAdmission: (worker, reason, signal) => expireAdmission(context, worker, reason, signal),
     async run(signal) {
       const onChange = (nodeId: string) => enqueue(context, nodeId);
       try {
         await Promise.all([watchNodes(context, onChange, signal), runPasses(context, fullPassMs, signal)]);
       } finally {
+        context.sharedAddresses.flush({ isLast: true });
         await context.queue.close();
       }
     },
   };
+}
+
+function isStaked(registry: Registry, name: string): boolean {
+  const worker = registry.worker(name);
+  return worker !== undefined && isAdmitted(worker);
+}
+
+async function readName(
+  { kubernetes, readings }: ReconcilerContext,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const listing = await kubernetes.admittedName(name, signal);
+  // Before the first pass nothing is known of the others.
+  if (listing !== undefined && readings.names) readings.names = new Map(readings.names).set(name, listing);
+  return listing;
 }
 
 /** What the watch knows shows cheaply whether a closer look is worth a question to the API server. */

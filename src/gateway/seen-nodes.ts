@@ -36,8 +36,13 @@ function takeChange(
   const { readings } = context;
   readings.nodes ??= new Map();
   const { name } = change.node;
-  if (change.kind === 'deleted') readings.nodes.delete(name);
-  else readings.nodes.set(name, change.node);
+  if (change.kind === 'deleted') {
+    readings.nodes.delete(name);
+    context.addresses.forget(name);
+  } else {
+    readings.nodes.set(name, change.node);
+    noteAddresses(context, change.node);
+  }
   if (change.kind === 'added') noteCame(context, name);
   if (change.kind === 'deleted') note(context, name, 'gone');
   onChange(name);
@@ -50,9 +55,26 @@ function takeList(context: ReconcilerContext, listed: readonly KubernetesNode[])
   readings.nodes = nodes;
   for (const [name, { uid }] of before ?? []) if (nodes.get(name)?.uid !== uid) note(context, name, 'gone');
   if (before) for (const { name, uid } of listed) if (before.get(name)?.uid !== uid) noteCame(context, name);
+  context.addresses.keep(new Set(nodes.keys()));
+  for (const node of listed.toSorted((one, other) => one.createdAtMs - other.createdAtMs))
+    noteAddresses(context, node);
   // Names are judged by their Nodes, and the first pass may have had no Nodes to judge by.
   if (!before) readings.isPassDue = true;
   sweep.askForAll();
+}
+
+/** What is meant for the kubelet of the other Node may go to this one (docs/security.md, the tunnels of k3s). */
+function noteAddresses({ addresses, sharedAddresses, log }: ReconcilerContext, node: KubernetesNode): void {
+  for (const { nodeId, address, sharedWith } of addresses.note(node)) {
+    const subject = `${nodeId} ${address}`;
+    const facts = { node_id: nodeId, address, shared_with: sharedWith };
+    if (!sharedAddresses.count('node.address_shared', { reason: 'address_shared', subject }, facts)) continue;
+    log.warn('A staked node reports the address of another node', {
+      event: 'node.address-shared',
+      nodeId,
+      detail: `${address} is that of ${sharedWith} too`,
+    });
+  }
 }
 
 /** A worker's Node is not the operator's: its name is not looked up. */

@@ -7,7 +7,7 @@ export { KEY_MODES, type KeyMode } from './keys.ts';
 export { type Finished, type Machine, thisMachine } from './machine.ts';
 export { type GatewayRequest, planGateway } from './plan-gateway.ts';
 export { expectManaged } from './plan-parts.ts';
-export { planRemoval, type RemovalRequest } from './plan-removal.ts';
+export { type PlainReturn, planRemoval, planReturn, type RemovalRequest } from './plan-removal.ts';
 export { planWorker, type WorkerRequest } from './plan-worker.ts';
 export type { Role } from './record.ts';
 export type { Plan, Step } from './steps.ts';

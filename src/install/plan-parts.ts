@@ -20,6 +20,8 @@ export interface Service {
   start(deadlineMs: number, why: string): Step;
   /** Plain k3s: whether its Node becomes Ready again is the operator's to decide, too. */
   startPlain(): RunStep;
+  /** The same at once: the service manager goes on by itself. */
+  restartPlain(): RunStep;
   stop(why: string): Step;
 }
 
@@ -28,6 +30,8 @@ const shortMs = 30_000;
 const stopMs = 120_000;
 const plainMs = 60_000;
 const plainWhy = 'plain k3s adopts the pods; returns when its Node is Ready, within a minute';
+
+const restartWhy = 'plain k3s takes the pods over';
 
 export function serviceOf(manager: ServiceManager['kind'], unit: string): Service {
   const run = (argv: RunStep['argv'], why: string, deadlineMs = shortMs): RunStep => ({
@@ -43,6 +47,7 @@ export function serviceOf(manager: ServiceManager['kind'], unit: string): Servic
       disable: () => ({ ...run(['systemctl', 'disable', unit], 'not at boot any more'), mayFail: true }),
       start: (deadlineMs, why) => run(['systemctl', 'restart', unit], why, deadlineMs),
       startPlain: () => ({ ...run(['systemctl', 'restart', unit], plainWhy, plainMs), mayFail: true }),
+      restartPlain: () => run(['systemctl', 'restart', '--no-block', unit], restartWhy),
       stop: (why) => run(['systemctl', 'stop', unit], why, stopMs),
     };
   return {
@@ -51,6 +56,7 @@ export function serviceOf(manager: ServiceManager['kind'], unit: string): Servic
     disable: () => ({ ...run(['rc-update', 'del', unit, 'default'], 'not at boot any more'), mayFail: true }),
     start: (deadlineMs, why) => run(['rc-service', unit, 'restart'], why, deadlineMs),
     startPlain: () => ({ ...run(['rc-service', unit, 'restart'], plainWhy, plainMs), mayFail: true }),
+    restartPlain: () => run(['rc-service', unit, 'restart'], restartWhy, plainMs),
     stop: (why) => run(['rc-service', unit, 'stop'], why, stopMs),
   };
 }

@@ -37,15 +37,36 @@ function planRestore(facts: MachineFacts, { role }: RemovalRequest): Plan {
       ...(manager.isRunning ? service.reload : []),
       ...(wasEnabled === facts.isEnabled ? [] : [wasEnabled ? service.enable() : service.disable()]),
       ...forgetCertificate(facts),
-      ...(wasActive ? [service.startPlain()] : []),
-      ...forgetRecord(record),
+      ...(wasActive ? [service.restartPlain()] : forgetRecord(record)),
     ],
     undo: [],
     notes: [
       'the stake, if there is one, stays locked',
-      'its Node is a staked one as long as the operator has not given the name back (docs/install.md): until then plain k3s waits, and pods run on',
-      `right after the operator has done that, remove ${facts.dataDir}/agent/client-kubelet.crt and .key, and restart ${unitOf(role)}: a kubelet makes its Node when it starts, with a certificate of one that is gone it never does, and the pods of such a Node are kept for 40 seconds`,
+      ...(wasActive
+        ? [
+            'its Node is a staked one until the operator gives the name back (docs/install.md): this command waits for that, starts plain k3s for its own Node then, and pods run on',
+          ]
+        : []),
     ],
+  };
+}
+
+/** What follows when plain k3s was started by `planRemoval`: its Node has to be its own. */
+export interface PlainReturn {
+  /** Removes a certificate that is of no use, and starts plain k3s once more. */
+  readonly again: Plan;
+  /** The way back is done. */
+  readonly end: Plan;
+}
+
+/** Undefined when nothing was started. */
+export function planReturn(facts: MachineFacts): PlainReturn | undefined {
+  const { record, manager } = facts;
+  if (!manager || !record?.takenOver?.wasActive) return undefined;
+  const service = serviceOf(manager.kind, unitOf('worker'));
+  return {
+    again: { steps: [...forgetCertificate(facts), service.restartPlain()], undo: [], notes: [] },
+    end: { steps: forgetRecord(record), undo: [], notes: [] },
   };
 }
 

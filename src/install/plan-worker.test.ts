@@ -5,6 +5,7 @@ import { carryOut } from './carry-out.ts';
 import { describeStep } from './describe.ts';
 import { lookAtMachine } from './facts.ts';
 import { PretendedMachine, plainAgent } from './machine.fixture.ts';
+import { planReturn } from './plan-removal.ts';
 import { planWorker } from './plan-worker.ts';
 import {
   helpOfTests,
@@ -99,11 +100,20 @@ test('one command brings plain k3s back, byte for byte, also after a second inst
   machine.ran.length = 0;
   await carryOut(machine, await removal(machine, true));
   for (const [path, text] of Object.entries(plainAgent)) expect(await machine.text(path)).toBe(text);
-  expect(machine.ran).toEqual([
+  const commands = [
     'systemctl stop k3s-agent',
     'systemctl daemon-reload',
-    'systemctl restart k3s-agent',
-  ]);
+    'systemctl restart --no-block k3s-agent',
+  ];
+  expect(machine.ran).toEqual(commands);
+  // Interrupted before its Node is its own, the same command goes on.
+  machine.ran.length = 0;
+  await carryOut(machine, await removal(machine, true));
+  for (const [path, text] of Object.entries(plainAgent)) expect(await machine.text(path)).toBe(text);
+  const facts = await lookAtMachine(machine, 'worker', { binDir: '/usr/local/bin', environment: {} });
+  const end = planReturn(facts)?.end;
+  expect(end).toBeDefined();
+  if (end) await carryOut(machine, end);
   // The copies held the join token.
   expect(await machine.text('/var/lib/k3s-daas-install/worker.json')).toBeUndefined();
   expect((await lookAtMachine(machine, 'worker', { binDir: '/usr/local/bin', environment: {} })).record).toBe(

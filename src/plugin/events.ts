@@ -87,6 +87,9 @@ export interface WorkerRegistered {
   readonly heartbeatIntervalMs: number;
   /** false: the node is known and running, the agent restarts on the certificates it has. */
   readonly hasJoinCredential: boolean;
+  /** As in `Registration`. */
+  readonly gatewayEvidence?: string | undefined;
+  readonly machineEvidence?: string | undefined;
   /** What the gateway's log and audit file know the registration by; an older gateway does not say. */
   readonly requestId?: string | undefined;
 }

@@ -224,6 +224,10 @@ export interface Registration {
   readonly nodeLabels: Readonly<Record<string, string>>;
   /** `key=value:Effect`, as k3s' `--node-taint` takes it. */
   readonly taints: readonly string[];
+  /** Kind of the evidence by which the gateway was judged; undefined: this host asks for none. */
+  readonly gatewayEvidence?: string | undefined;
+  /** What the gateway made of this machine's evidence: its kind, or `none` and why; undefined: it asks for none. */
+  readonly machineEvidence?: string | undefined;
 }
 
 /** What k3s is started with instead of a join token. */

@@ -25,11 +25,12 @@ export {
   permissionsNow,
   tierOf,
 } from './login-verdict.ts';
-export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey } from './node-key.ts';
+export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey, readNodePublicKey } from './node-key.ts';
 export { type NodeKeys, openNodeKeys, successorPath } from './node-keys.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';
 export { type FormReason, isSignedBy, type ParsedProof, type ParseOutcome, parseProof } from './proof.ts';
 export { createPublicKeys } from './public-keys.ts';
+export type { KeySealer, Sealed } from './sealed-key.ts';
 export {
   createProofSigner,
   openNodeIdentity,

@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { dirname } from 'node:path';
-import { ConfigurationError, type Secret } from '#base';
+import { ConfigurationError, Secret } from '#base';
 import { makeTrustedDirectory, readTrusted, replaceFile } from '#infrastructure';
+import { type KeySealer, parseSealedKey, replaceClearKey, sealedKeyText } from './sealed-key.ts';
 
 /** An Ed25519 key pair that proves a node. The private half can sign and cannot be read. */
 export interface NodeKey {
@@ -15,25 +16,66 @@ const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 /**
  * Reads the node key, or makes one if there is none: a PKCS #8 PEM, mode 0600, in a directory that only its owner may
- * enter. Accepted for reading: PKCS #8 PEM, 32 raw bytes, or these as 64 hex digits.
- * @throws `DAAS_NODE_KEY_EXPOSED` when others may read the file, `DAAS_NODE_KEY_INVALID` when it holds something else.
+ * enter. Accepted for reading: PKCS #8 PEM, 32 raw bytes, or these as 64 hex digits. With a sealer the file holds what that has
+ * sealed; a key in clear text is sealed then, and one that was sealed under other conditions is sealed anew.
+ * @throws `DAAS_NODE_KEY_EXPOSED` when others may read the file, `DAAS_NODE_KEY_INVALID` when it holds something else,
+ * `DAAS_NODE_KEY_SEALED` when it is sealed and there is no sealer, and what the sealer throws.
  */
-export async function openNodeKey(path: string): Promise<NodeKey> {
-  return (await readNodeKey(path)) ?? createNodeKey(path);
+export async function openNodeKey(path: string, sealer?: KeySealer): Promise<NodeKey> {
+  const content = await readPrivateFile(path);
+  if (content === undefined) return createNodeKey(path, sealer);
+  const key = await keyIn(content, path, sealer);
+  if (!sealer) return key;
+  const sealed = parseSealedKey(content, path);
+  if (!sealed) await replaceClearKey(path, await sealedText(key, sealer));
+  else if (!sealer.isCurrent(sealed.sealed)) await replaceFile(path, await sealedText(key, sealer));
+  return key;
 }
 
-/** As `openNodeKey`, but `undefined` when there is no file. */
-export async function readNodeKey(path: string): Promise<NodeKey | undefined> {
+/** As `openNodeKey`, but changes nothing, and `undefined` when there is no file. */
+export async function readNodeKey(path: string, sealer?: KeySealer): Promise<NodeKey | undefined> {
   const content = await readPrivateFile(path);
-  return content === undefined ? undefined : parseNodeKey(content, path);
+  return content === undefined ? undefined : keyIn(content, path, sealer);
+}
+
+/** The public half alone, which a sealed key shows without its machine. `undefined` when there is no file. */
+export async function readNodePublicKey(path: string): Promise<Uint8Array | undefined> {
+  const content = await readPrivateFile(path);
+  if (content === undefined) return undefined;
+  return (parseSealedKey(content, path) ?? parseNodeKey(content, path)).publicKey;
 }
 
 /** Makes a key in a file of its own, mode 0600. */
-export async function createNodeKey(path: string): Promise<NodeKey> {
-  const { privateKey } = generateKeyPairSync('ed25519');
+export async function createNodeKey(path: string, sealer?: KeySealer): Promise<NodeKey> {
+  const key = toNodeKey(generateKeyPairSync('ed25519').privateKey);
   makeTrustedDirectory(dirname(path), { what: 'the directory of the node key' });
-  await replaceFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  return toNodeKey(privateKey);
+  const clear = () => key.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  await replaceFile(path, sealer ? await sealedText(key, sealer) : clear());
+  return key;
+}
+
+async function keyIn(content: Buffer, path: string, sealer: KeySealer | undefined): Promise<NodeKey> {
+  const file = parseSealedKey(content, path);
+  if (!file) return parseNodeKey(content, path);
+  if (!sealer)
+    throw new ConfigurationError(
+      'DAAS_NODE_KEY_SEALED',
+      `the node key in ${path} is sealed by the TPM of its machine, and nodeKey.sealing is none: set it to tpm`,
+      { details: { file: path } },
+    );
+  const key = nodeKeyFromSeed(await sealer.open(file.sealed));
+  if (Buffer.from(key.publicKey).equals(file.publicKey)) return key;
+  throw new ConfigurationError(
+    'DAAS_NODE_KEY_INVALID',
+    `the sealed node key in ${path} is not the one that its file names: restore the file`,
+    { details: { reason: 'sealed' } },
+  );
+}
+
+async function sealedText({ publicKey, privateKey }: NodeKey, sealer: KeySealer): Promise<string> {
+  const { d = '' } = privateKey.export({ format: 'jwk' });
+  const seed = new Secret(Buffer.from(d, 'base64url').toString('hex'));
+  return sealedKeyText({ publicKey, sealed: await sealer.seal(seed) });
 }
 
 /** A key from its 32-byte seed, wrapped so that the seed is not printed by accident. */

@@ -2,6 +2,7 @@ import { link, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileIdentity, syncDirectory } from '#infrastructure';
 import { createNodeKey, type NodeKey, openNodeKey, readNodeKey } from './node-key.ts';
+import type { KeySealer } from './sealed-key.ts';
 
 /** Where the successor waits while a Seal token is rotated to it. */
 export function successorPath(keyFile: string): string {
@@ -32,13 +33,13 @@ export interface NodeKeys {
 }
 
 /** Opens the key in this file, or makes one, and ends an exchange that was interrupted. */
-export async function openNodeKeys(keyFile: string): Promise<NodeKeys> {
+export async function openNodeKeys(keyFile: string, sealer?: KeySealer): Promise<NodeKeys> {
   // What is left of an earlier key must not stop a node whose key is good; the next exchange says what is wrong.
   await endExchange(keyFile).catch(() => undefined);
-  return nodeKeysOf(keyFile, await openNodeKey(keyFile));
+  return nodeKeysOf(keyFile, await openNodeKey(keyFile, sealer), sealer);
 }
 
-function nodeKeysOf(keyFile: string, opened: NodeKey): NodeKeys {
+function nodeKeysOf(keyFile: string, opened: NodeKey, sealer: KeySealer | undefined): NodeKeys {
   const next = successorPath(keyFile);
   let current = opened;
   let adopted: { readonly sealTokenId: string; readonly key: NodeKey } | undefined;
@@ -46,12 +47,12 @@ function nodeKeysOf(keyFile: string, opened: NodeKey): NodeKeys {
     current: () => current,
     keyFor: (sealTokenId) => (adopted?.sealTokenId === sealTokenId ? adopted.key : current),
     async prepare() {
-      const successor = (await readNodeKey(next)) ?? (await createNodeKey(next));
+      const successor = (await readNodeKey(next, sealer)) ?? (await createNodeKey(next, sealer));
       return successor.publicKey;
     },
     async adopt(sealTokenId, holderKey) {
       if (isSame(current.publicKey, holderKey)) return true;
-      const successor = await readNodeKey(next);
+      const successor = await readNodeKey(next, sealer);
       if (!successor || !isSame(successor.publicKey, holderKey)) return false;
       adopted = { sealTokenId, key: successor };
       return true;

@@ -16,6 +16,7 @@ import {
 import type { NodeKey } from './node-key.ts';
 import { type NodeKeys, openNodeKeys } from './node-keys.ts';
 import { hashNodePassword, openNodePassword } from './node-password.ts';
+import type { KeySealer } from './sealed-key.ts';
 
 /** One request that is to be proven. */
 export interface ProofRequest {
@@ -109,14 +110,16 @@ export async function openNodeIdentity(options: {
   readonly keyFile: string;
   /** k3s reads it too: `/etc/rancher/node/password`, or below the data directory when rootless. */
   readonly passwordFile: string;
+  /** Left out: the key is kept in clear text. */
+  readonly sealer?: KeySealer | undefined;
 }): Promise<NodeIdentity & ProofSigner> {
-  const { nodeId, keyFile, passwordFile } = options;
+  const { nodeId, keyFile, passwordFile, sealer } = options;
   if (!isNodeId(nodeId))
     throw new ConfigurationError(
       'DAAS_NODE_ID_INVALID',
       `the node id '${nodeId}' is not one lower-case DNS label of at most 63 characters (a-z, 0-9, '-', no dots)`,
     );
-  const keys = await openNodeKeys(keyFile);
+  const keys = await openNodeKeys(keyFile, sealer);
   const signer = signerOfKeys(nodeId, keys);
   return {
     nodeId,

@@ -20,5 +20,6 @@ export { registeredMeasurement } from './registered-measurement.ts';
 export { reportDataOf, workerReportDataOf } from './report-data.ts';
 export { runCommand } from './run-command.ts';
 export { suggestPolicy } from './suggest-policy.ts';
+export { type TpmSealerOptions, tpmSealer } from './tpm-sealer.ts';
 export type { Verdict } from './verdict.ts';
 export { verify } from './verify.ts';

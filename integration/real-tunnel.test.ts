@@ -1,0 +1,99 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lifetime } from '#base';
+import { type Answer, type Caller, callerOf, strategic } from './standin/kubernetes-calls.ts';
+import { openAuthority } from './standin/server/authority.ts';
+import { until } from './world/kubernetes.ts';
+import { Program } from './world/program.ts';
+import { type RealK3s, startRealK3s } from './world/real-k3s.ts';
+
+/**
+ * k3s reaches kubelets (exec, logs, metrics) by tunnels that agents open, and looks the tunnel up by the address that a Node
+ * reports (pkg/daemons/control/tunnel.go): a worker that reports another Node's address gets what is meant for that Node
+ * (K3S_BIN). docs/security.md says what follows.
+ */
+const binary = process.env.K3S_BIN ?? '';
+const data = '/var/lib/rancher/k3s';
+const patiently = { withinMs: 120_000 };
+
+describe.skipIf(binary === '').each(['agent', 'disabled'] as const)(
+  'a worker that reports the address of the server’s Node, with egress-selector-mode %s (K3S_BIN)',
+  (mode) => {
+    const life = new Lifetime();
+    let k3s: RealK3s;
+    let admin: Caller;
+    let kubelet: Caller;
+
+    beforeAll(async () => {
+      const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-tunnel-'));
+      life.defer('directory', () => rm(directory, { recursive: true, force: true }));
+      const serverArgs = [`--egress-selector-mode=${mode}`];
+      k3s = await startRealK3s(binary, { isServerNode: true, serverArgs })(directory, life);
+      const clientCa = await openAuthority(k3s.serverMachine.file(`${data}/server/tls`), 'client-ca');
+      const ca = await readFile(k3s.serverCaFile, 'utf8');
+      const to = { url: k3s.server, ca };
+      const organizations = ['system:masters'];
+      admin = callerOf(to, await clientCa.issue({ commonName: 'tester', organizations, usage: 'client' }));
+      await k3s.machine('w1', join(directory, 'w1'));
+      const machine = k3s.realMachine('w1');
+      const token = (await readFile(k3s.serverMachine.file(`${data}/server/token`), 'utf8')).trim();
+      const agent = new Program({
+        name: 'k3s agent',
+        command: [...machine.enter, binary],
+        args: [
+          'agent',
+          `--server=${k3s.server}`,
+          `--token=${token}`,
+          '--node-name=w1',
+          `--node-ip=${machine.address}`,
+        ],
+        logFile: join(directory, 'k3s-agent.log'),
+      });
+      life.defer('the k3s agent', () => agent.stop());
+      const pem = (name: string) => readFile(machine.file(`${data}/agent/client-kubelet.${name}`), 'utf8');
+      const isThere = async () => (await admin('GET', '/api/v1/nodes/w1')).status === 200 || undefined;
+      await until('its Node', isThere, patiently).catch((cause: unknown) => {
+        throw new Error(`the agent makes no Node:\n${agent.tail(60)}`, { cause });
+      });
+      kubelet = callerOf(to, { certificate: await pem('crt'), key: await pem('key') });
+    }, 300_000);
+    afterAll(() => life.close());
+
+    /** What the API server is answered for the server's kubelet while the worker reports its address. */
+    async function answersWhileReported(): Promise<readonly Answer[]> {
+      const addresses = [{ type: 'InternalIP', address: k3s.serverMachine.address }];
+      const answers: Answer[] = [];
+      // Not asked before: the API server would keep its connection. The agent reports its own address again every ten seconds.
+      for (let count = 0; count < 40; count += 1) {
+        const body = { status: { addresses } };
+        expect((await kubelet('PATCH', '/api/v1/nodes/w1/status', body, strategic)).status).toBe(200);
+        await sleep(100);
+        answers.push(await admin('GET', '/api/v1/nodes/server/proxy/healthz'));
+      }
+      return answers;
+    }
+    const isGood = ({ status }: Answer) => status === 200;
+
+    test.runIf(mode === 'agent')(
+      'gets what the API server sends to the server’s kubelet: this is open',
+      async () => {
+        const taken = (await answersWhileReported()).filter((answer) => !isGood(answer));
+        expect(taken).not.toEqual([]);
+        // This agent shows its own certificate. An attacker has k3s issue one for any address that it names.
+        expect(JSON.stringify(taken)).toContain('x509');
+      },
+      300_000,
+    );
+
+    test.runIf(mode === 'disabled')(
+      'gets nothing of it where the server connects to kubelets itself',
+      async () => {
+        expect((await answersWhileReported()).filter((answer) => !isGood(answer))).toEqual([]);
+      },
+      300_000,
+    );
+  },
+);

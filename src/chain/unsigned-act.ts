@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { ClusterAct } from './cluster-act.ts';
+import type { MoneyAct as SignedMoneyAct } from './stake-acts.ts';
+
+const Mist = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform((digits) => BigInt(digits));
+const Key = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .transform((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
+const Id = z.string().regex(/^0x[0-9a-f]{64}$/);
+const Permissions = z.array(z.string()).readonly();
+const nodeStake = { nodeId: z.string().min(1), stakeMist: Mist, termsVersion: Mist };
+const MoneyAct = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('stake'), ...nodeStake }),
+  z.strictObject({ kind: z.literal('join'), ...nodeStake, holderKey: Key }),
+  z.strictObject({ kind: z.literal('mint'), recordId: Id, holderKey: Key }),
+  z.strictObject({
+    kind: z.literal('join-person'),
+    stakeType: z.enum(['user', 'admin']),
+    stakeMist: Mist,
+    termsVersion: Mist,
+    permissions: Permissions,
+    holderKey: Key,
+  }),
+  z.strictObject({
+    kind: z.literal('mint-person'),
+    recordId: Id,
+    permissions: Permissions,
+    holderKey: Key,
+  }),
+  z.strictObject({ kind: z.literal('rotate'), recordId: Id, tokenId: Id, holderKey: Key }),
+  z.strictObject({ kind: z.literal('revoke'), recordId: Id, tokenId: Id }),
+  z.strictObject({
+    kind: z.literal('top-up'),
+    recordId: Id,
+    amountMist: Mist,
+    paidInMist: Mist,
+    termsVersion: Mist,
+  }),
+  z.strictObject({ kind: z.literal('unstake'), recordId: Id }),
+  z.strictObject({ kind: z.literal('withdraw'), recordId: Id }),
+]);
+
+/** What a file for other wallets can say: an act of a staker, or one on the cluster. */
+export const SignedAct = z.union([MoneyAct, ClusterAct]);
+export type SignedAct = SignedMoneyAct | ClusterAct;
+
+/** An act as JSON has it: numbers as digits, bytes in hex. */
+export type PlainAct = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+export function plainAct(act: SignedAct): PlainAct {
+  return { ...(plainOf(act) as Record<string, unknown>), kind: act.kind };
+}
+
+function plainOf(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (typeof value === 'bigint') return value.toString();
+  if (Array.isArray(value)) return value.map(plainOf);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plainOf(inner)]));
+}

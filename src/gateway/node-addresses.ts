@@ -1,0 +1,72 @@
+import type { KubernetesNode } from '#domain';
+import { peerAddress } from './peer-address.ts';
+
+/** A staked Node that reports an address which another Node reports too. */
+export interface SharedAddress {
+  readonly nodeId: string;
+  readonly address: string;
+  readonly sharedWith: string;
+}
+
+/** Which Nodes report which addresses. What a Node has reported for a moment is seen as well, since each change is noted. */
+export interface NodeAddresses {
+  /** Notes what a Node reports; returns the addresses that it did not report before and others report. */
+  note(node: Pick<KubernetesNode, 'name' | 'addresses'>): readonly SharedAddress[];
+  forget(name: string): void;
+  /** Forgets every Node but these. */
+  keep(names: ReadonlySet<string>): void;
+}
+
+/**
+ * k3s looks up the tunnel to a kubelet by the address that a Node reports, and the latest report counts
+ * (pkg/daemons/control/tunnel.go, `onChangeNode`): a worker that reports another Node's address gets what the API server
+ * sends to that kubelet. Only `isStaked` Nodes are named: of a staked one and another it is the staked one, of two staked
+ * ones the one that came to the address last.
+ */
+export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAddresses {
+  const addressesOf = new Map<string, ReadonlySet<string>>();
+  const namesAt = new Map<string, Set<string>>();
+
+  function drop(name: string, address: string): void {
+    const names = namesAt.get(address);
+    names?.delete(name);
+    if (names?.size === 0) namesAt.delete(address);
+  }
+
+  function forget(name: string): void {
+    for (const address of addressesOf.get(name) ?? []) drop(name, address);
+    addressesOf.delete(name);
+  }
+
+  /** One of the others is enough to look into it; of the operator's, if there is one. */
+  function meeting(name: string, others: readonly string[]): Omit<SharedAddress, 'address'> | undefined {
+    if (!isStaked(name)) {
+      const nodeId = others.find((other) => isStaked(other));
+      return nodeId === undefined ? undefined : { nodeId, sharedWith: name };
+    }
+    const sharedWith = others.find((other) => !isStaked(other)) ?? others[0];
+    return sharedWith === undefined ? undefined : { nodeId: name, sharedWith };
+  }
+
+  return {
+    note({ name, addresses }) {
+      const before = addressesOf.get(name);
+      const now = new Set(addresses.map(peerAddress).filter((address) => address !== undefined));
+      for (const address of before ?? []) if (!now.has(address)) drop(name, address);
+      addressesOf.set(name, now);
+      const shared: SharedAddress[] = [];
+      for (const address of now) {
+        if (before?.has(address)) continue;
+        const names = namesAt.get(address) ?? new Set();
+        const met = meeting(name, [...names]);
+        if (met) shared.push({ ...met, address });
+        namesAt.set(address, names.add(name));
+      }
+      return shared;
+    },
+    forget,
+    keep(names) {
+      for (const name of addressesOf.keys()) if (!names.has(name)) forget(name);
+    },
+  };
+}
