@@ -8,12 +8,12 @@ import { join } from 'node:path';
  * usage: node --conditions=source bench/commands.ts [turns]
  */
 const turns = Number(process.argv[2] ?? 5);
-const program = join(import.meta.dirname, '..', 'dist', 'start.js');
+const program = join(import.meta.dirname, '..', 'dist', 'k3s-daas.js');
 const commands: Readonly<Record<string, readonly string[]>> = {
   help: [program, '--help'],
-  'gateway nodes': [program, 'gateway', 'nodes', '--help'],
-  config: [program, 'config', '--help'],
-  'audit verify': [program, 'audit', 'verify', '--help'],
+  // No gateway answers there: everything but the answer.
+  'gateway nodes': [program, 'gateway', 'nodes', '--socket', '/nowhere/operator.sock'],
+  config: [program, 'config', '--config', join(import.meta.dirname, '..', 'config.example.json')],
 };
 
 if (!existsSync(program)) {

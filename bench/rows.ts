@@ -94,7 +94,7 @@ export const ROWS: readonly BenchRow[] = [
     sample: secondsOf('help'),
   },
   {
-    name: '`gateway nodes --help`',
+    name: '`gateway nodes`',
     what: 'CPU of the built program',
     unit: 's',
     better: 'lower',
@@ -103,7 +103,7 @@ export const ROWS: readonly BenchRow[] = [
     sample: secondsOf('gateway nodes'),
   },
   {
-    name: '`config --help`',
+    name: '`config`',
     what: 'CPU of the built program',
     unit: 's',
     better: 'lower',
