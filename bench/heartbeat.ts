@@ -41,6 +41,7 @@ if (process.send) process.once('message', (start: Start) => void serve(start));
 else await measure();
 
 async function serve({ kind, tls, bareKey }: Start): Promise<void> {
+  process.once('disconnect', () => process.exit());
   const port = kind === 'bare' ? await bare(tls, bareKey) : await gateway(tls);
   process.on('message', () => process.send?.(process.cpuUsage()));
   process.send?.({ port });
@@ -141,6 +142,8 @@ async function measure(): Promise<void> {
   const signers = Array.from({ length: lanes }, (_, index) =>
     createProofSigner(`worker-${index}`, nodeKeyFromSeed(seedOf(index))),
   );
+  // A measurement that fails leaves no servers behind.
+  process.once('exit', () => servers.map(({ child }) => child.kill()));
   let sequence = 0;
   const body = (index: number) =>
     JSON.stringify({
@@ -178,7 +181,7 @@ async function measure(): Promise<void> {
     // The first turn compiles.
     if (turn > 0) console.log(JSON.stringify({ turn, gatewayUs, bareUs, ratio: bareUs / gatewayUs }));
   }
-  for (const { child } of servers) child.kill();
+  process.exit();
 }
 
 type Server = Awaited<ReturnType<typeof begin>>;

@@ -68,7 +68,7 @@ export interface PublicApiOptions {
 
 /** The API of the workers. It trusts nothing that a proxy could write. */
 export function createPublicApi(options: PublicApiOptions): PublicServer {
-  const { config, verifier, admission, certificates, challenges, clock, log, signal } = options;
+  const { config, verifier, admission, challenges, clock, log, signal } = options;
   const server = createPublicServer(options);
   const { app, connections } = server;
 
@@ -124,6 +124,21 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     return takeHeartbeat(sender, body, options);
   });
 
+  registerCertificatesRoute(server, options);
+  registerLeaveRoute(server, options);
+  registerEventsRoute(server, options);
+  registerProofRoute(app, options);
+  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
+  registerOpenApiRoute(app);
+  // For load balancers, and for the gateway's own probe of this port.
+  app.get(LIVE_PATH, async () => ({ status: 'ok' }));
+
+  refuseOtherMethods(app, options);
+  return server;
+}
+
+function registerCertificatesRoute({ app, connections }: PublicServer, options: PublicApiOptions): void {
+  const { config, verifier, certificates, clock } = options;
   app.post(PATHS.certificates, async (request): Promise<CertificatesReply> => {
     const holder = await verifier.holder(provenRequest(request, config.gatewayId));
     const { nodeId } = holder.worker;
@@ -134,18 +149,12 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     const said = { node_id: nodeId, timestamp: clock.nowMs(), identities: [...identities] };
     return { status: 'vouched', ...said, in_force: isInForce };
   });
+}
 
-  registerLeaveRoute(server, options);
-  registerEventsRoute(server, options);
-  registerProofRoute(app, options);
-  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
-  registerOpenApiRoute(app);
-  // For load balancers, and for the gateway's own probe of this port.
-  app.get(LIVE_PATH, async () => ({ status: 'ok' }));
-
+function refuseOtherMethods(app: PublicServer['app'], { takeProof, streams }: PublicApiOptions): void {
   const asked: readonly string[] = [PATHS.challenge, PATHS.attestation, PATHS.events];
   const isServed = (path: string) =>
-    (path !== PATHS.chainProof || options.takeProof) && (path !== PATHS.events || options.streams);
+    (path !== PATHS.chainProof || takeProof) && (path !== PATHS.events || streams);
   for (const path of Object.values(PATHS).filter(isServed))
     app.route({
       method: asked.includes(path) ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],
@@ -154,7 +163,6 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
         throw new ApiProblem('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
       },
     });
-  return server;
 }
 
 /** Made when it is first asked for: few ask. */
