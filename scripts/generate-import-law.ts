@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { documentTable, lintOverrides, violations } from './import-law.ts';
+import { violations } from './import-law.ts';
+import { documentTable, lintOverrides } from './import-law-files.ts';
 
 /**
  * `--check`: fails when biome.law.json or docs/architecture.md is not what the import law gives, or when a file breaks the law.

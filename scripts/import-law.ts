@@ -22,7 +22,7 @@ const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
 const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
-const ALL_DOORS = [
+export const ALL_DOORS = [
   ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
   ...'#infrastructure #install #login #plugin #plugins #proof #seal #state #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
     ' ',
@@ -178,10 +178,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'src/gateway/**',
     holds: 'the service: verdicts, admission, decisions, eviction, audit',
-    doors: [
-      ...['#base', '#domain', '#infrastructure', '#login', '#plugin', '#seal', '#api', '#authorizer'],
-      '#state',
-    ],
+    doors: '#base #domain #infrastructure #login #plugin #seal #state #api #authorizer'.split(' '),
     packages: [...X509, 'fastify', 'prom-client', 'zod'],
   },
   {
@@ -311,9 +308,9 @@ export const ROOMS: readonly Room[] = [
 ];
 
 /** What tests and their fixtures may use on top of their room. */
-const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
-const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
-const TEST_PACKAGES: readonly string[] = ['vitest'];
+export const TEST_FILES = ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', 'integration/**'];
+export const TEST_DOORS: readonly string[] = ['#testing', 'k3s-daas/plugin/testing'];
+export const TEST_PACKAGES: readonly string[] = ['vitest'];
 
 /** The room of a file, or `undefined`: a file without a room may import nothing. */
 export function roomOf(file: string): Room | undefined {
@@ -362,70 +359,4 @@ function matches(file: string, glob: string): boolean {
     .replaceAll('\0', '(?:.*/)?')
     .replaceAll('\x01', '.*');
   return new RegExp(`^${pattern}$`).test(file);
-}
-
-/** Biome's overrides: one a room, and one for the tests in it. */
-export function lintOverrides(): readonly object[] {
-  return [
-    override(
-      ['**/*.ts', '**/*.mts'],
-      ['node:*', 'node:*/**'],
-      'no room: name this folder in scripts/import-law.ts.',
-    ),
-    ...ROOMS.flatMap((room) => [
-      override([room.files], allowedBy(room, isTest(room.files)), messageOf(room)),
-      ...inTests(room),
-    ]),
-  ];
-}
-
-function inTests(room: Room): object[] {
-  const globs = testGlobs(room.files);
-  return globs.length === 0 ? [] : [override(globs, allowedBy(room, true), messageOf(room))];
-}
-
-function testGlobs(files: string): string[] {
-  if (!files.endsWith('/**')) return [];
-  if (files === 'integration/**') return [files];
-  const folder = files.slice(0, -2);
-  return TEST_FILES.filter((glob) => glob.startsWith('**/')).map((glob) => `${folder}${glob}`);
-}
-
-function allowedBy(room: Room, inTest: boolean): string[] {
-  const doors = inTest ? [...room.doors, ...TEST_DOORS] : room.doors;
-  const packages = inTest ? [...room.packages, ...TEST_PACKAGES] : room.packages;
-  const up = room.reachesUp ? ['../**'] : [];
-  return [
-    'node:*',
-    'node:*/**',
-    './**',
-    ...up,
-    ...doors,
-    ...packages.flatMap((name) => [name, `${name}/**`]),
-  ];
-}
-
-function messageOf({ files, doors, packages }: Room): string {
-  const allowed = [...doors, ...packages];
-  return `${files} may import ${allowed.length === 0 ? 'nothing of ours and no package' : allowed.join(', ')} (scripts/import-law.ts).`;
-}
-
-function override(includes: readonly string[], allowed: readonly string[], message: string): object {
-  const group = ['**', ...allowed.map((pattern) => `!${pattern}`)];
-  const rule = { level: 'error', options: { patterns: [{ group, message }] } };
-  return { includes, linter: { rules: { style: { noRestrictedImports: rule } } } };
-}
-
-/** The table of docs/architecture.md. */
-export function documentTable(): string {
-  const rows = ROOMS.filter(({ isDetail }) => !isDetail).map(
-    ({ files, holds, doors, packages }) =>
-      `| \`${files.replace(/\/\*\*$/, '')}\` | ${holds} | ${listed(doors)} | ${listed(packages)} |`,
-  );
-  return ['| room | holds | doors | npm packages |', '|---|---|---|---|', ...rows].join('\n');
-}
-
-function listed(names: readonly string[]): string {
-  if (names.length === ALL_DOORS.length) return 'all';
-  return names.length === 0 ? '–' : names.map((name) => `\`${name}\``).join(' ');
 }

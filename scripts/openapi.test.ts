@@ -24,7 +24,7 @@ class ForeignClient {
     strict: true,
     allErrors: true,
     strictTypes: false,
-    formats: { uri: URL.canParse },
+    formats: { uri: (text) => URL.canParse(text) },
   });
 
   constructor(origin: string, document: unknown) {

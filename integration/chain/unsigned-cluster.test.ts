@@ -98,8 +98,10 @@ describe('a multisig as admin', () => {
     const before = await world.balance(admin.address);
     const added = await signedElsewhere(
       [admin, sponsor],
-      ...['cluster', 'gateway', 'add', '--url', 'https://gateway.example', '--signing-key', 'cd'.repeat(32)],
-      ...['--tls-pin', 'ef'.repeat(32), '--gas-owner', sponsor.address],
+      ...'cluster gateway add --url https://gateway.example'.split(' '),
+      ...`--signing-key ${'cd'.repeat(32)} --tls-pin ${'ef'.repeat(32)} --gas-owner ${sponsor.address}`.split(
+        ' ',
+      ),
     );
     expect(added).toMatchObject({ kind: 'add-gateway', gatewayId: expect.stringMatching(/^0x/) });
     const retiring = ['cluster', 'gateway', 'status', String(added.gatewayId), 'retired'];

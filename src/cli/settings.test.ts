@@ -46,8 +46,13 @@ test('config.example.json is read, names every key, and gives each that has a de
   // The key itself stands in for its file, as do the headers, the three ids for the deployment file, and other
   // sources of the keys of the state.
   const instead = [
-    ...['chain.chainId', 'chain.packageId', 'chain.clusterId', 'chain.headers', 'wallet.key'],
-    ...['gateway.state.keys.command', 'gateway.state.keys.credential'],
+    'chain.chainId',
+    'chain.packageId',
+    'chain.clusterId',
+    'chain.headers',
+    'wallet.key',
+    'gateway.state.keys.command',
+    'gateway.state.keys.credential',
   ];
   expect(example.rows.map((row) => row.name).filter((name) => !given.has(name))).toEqual(instead);
   const { gateway } = example.value;

@@ -6,7 +6,7 @@ export interface AuditSigner {
   /** Ed25519, 64 hex digits: the signing key that the chain names for this gateway. */
   readonly publicKey: string;
   /** The keyed hash of a line, from its hash: the first 16 bytes of HMAC-SHA-256, base64url. */
-  mac(hash: string): string;
+  readonly mac: (hash: string) => string;
   /** Ed25519 over the statement of a checkpoint, base64url. */
   sign(checkpoint: Checkpoint): string;
 }

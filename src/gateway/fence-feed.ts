@@ -70,10 +70,13 @@ export async function followFence(options: FenceFeedOptions, signal: AbortSignal
     if (feed.isDue || nowMs - feed.lookedAtMs >= lookEveryMs) {
       feed.isDue = false;
       feed.lookedAtMs = nowMs;
-      await look(feed).then(failures.worked, (error: unknown) => {
-        feed.isDue = true;
-        failures.failed(error);
-      });
+      await look(feed).then(
+        () => failures.worked(),
+        (error: unknown) => {
+          feed.isDue = true;
+          failures.failed(error);
+        },
+      );
     }
     await clock.sleep(tickMs, signal).catch(() => undefined);
   }

@@ -64,7 +64,7 @@ export interface PublicApiOptions {
 
 /** The API of the workers. It trusts nothing that a proxy could write. */
 export function createPublicApi(options: PublicApiOptions): PublicServer {
-  const { config, verifier, admission, certificates, challenges, clock, log, signal } = options;
+  const { config, verifier, admission, challenges, clock, log, signal } = options;
   const server = createPublicServer(options);
   const { app, connections } = server;
 
@@ -120,6 +120,20 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     return takeHeartbeat(sender, body, options);
   });
 
+  registerCertificatesRoute(server, options);
+  registerLeaveRoute(server, options);
+  registerProofRoute(app, options);
+  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
+  registerOpenApiRoute(app);
+  // For load balancers, and for the gateway's own probe of this port.
+  app.get(LIVE_PATH, async () => ({ status: 'ok' }));
+
+  refuseOtherMethods(app, options);
+  return server;
+}
+
+function registerCertificatesRoute({ app, connections }: PublicServer, options: PublicApiOptions): void {
+  const { config, verifier, certificates, clock } = options;
   app.post(PATHS.certificates, async (request): Promise<CertificatesReply> => {
     const holder = await verifier.holder(provenRequest(request, config.gatewayId));
     const { nodeId } = holder.worker;
@@ -130,15 +144,10 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
     const said = { node_id: nodeId, timestamp: clock.nowMs(), identities: [...identities] };
     return { status: 'vouched', ...said, in_force: isInForce };
   });
+}
 
-  registerLeaveRoute(server, options);
-  registerProofRoute(app, options);
-  registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
-  registerOpenApiRoute(app);
-  // For load balancers, and for the gateway's own probe of this port.
-  app.get(LIVE_PATH, async () => ({ status: 'ok' }));
-
-  for (const path of Object.values(PATHS).filter((one) => one !== PATHS.chainProof || options.takeProof))
+function refuseOtherMethods(app: PublicServer['app'], { takeProof }: PublicApiOptions): void {
+  for (const path of Object.values(PATHS).filter((one) => one !== PATHS.chainProof || takeProof))
     app.route({
       method:
         path === PATHS.challenge || path === PATHS.attestation
@@ -149,7 +158,6 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
         throw new ApiProblem('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);
       },
     });
-  return server;
 }
 
 /** Made when it is first asked for: few ask. */
