@@ -122,7 +122,6 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   const stop = new AbortController();
   const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
   const streams = createEventStreams({ most: config.limits.eventStreams, clock });
-  life.defer('the event streams', async () => streams.close());
   const begun: Start = {
     options,
     life,
