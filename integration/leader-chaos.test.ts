@@ -17,9 +17,9 @@ import { type Wire, wireTo } from './state/wire.ts';
 
 /** Three gateways of one cluster on one real etcd; the API server and the chain are in memory, and their time is turned. */
 
-const schedules = Number(process.env.K3S_DAAS_TEST_SCHEDULES ?? 12);
+const schedules = Number(process.env.K3S_DAAS_TEST_SCHEDULES ?? 9);
 const seed = Number(process.env.K3S_DAAS_TEST_SEED ?? 20_261_129);
-const leaseSeconds = 2;
+const leaseSeconds = 4;
 const problem = etcdProblem();
 
 let etcd: EtcdServer;
@@ -233,9 +233,11 @@ describe.skipIf(problem !== undefined)(
       });
       await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STANDING_BY' });
       const command = { target: { subject: 'node_id', value: 'worker-9' }, reason: 'by hand' };
-    expect(await follower.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ code: 'standing_by' });
-    expect(await leader.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ done: true });
-    await leader.world.stopGateway();
+      expect(await follower.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({
+        code: 'standing_by',
+      });
+      expect(await leader.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ done: true });
+      await leader.world.stopGateway();
       const next = await fleet.until('another leads', () => fleet.leader());
       expect(next).not.toBe(leader);
       worker.gateway = next.world;

@@ -74,7 +74,8 @@ async function callAny(
   { signal, timeoutMs = 3_000 }: EtcdCall = {},
 ): Promise<EtcdReply> {
   let failure: unknown;
-  for (const endpoint of [...endpoints]) {
+  const inOrder = [...endpoints];
+  for (const endpoint of inOrder) {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const reply = await send(
