@@ -21,7 +21,7 @@ export interface EtcdClient extends AsyncDisposable {
   stream(path: string, body: object, signal: AbortSignal): AsyncIterable<EtcdReply>;
 }
 
-export interface EtcdCall {
+interface EtcdCall {
   readonly signal?: AbortSignal | undefined;
   /** 3 s unless given: a lease outlives it. */
   readonly timeoutMs?: number;
