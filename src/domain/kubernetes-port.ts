@@ -93,7 +93,7 @@ export interface KubernetesPort {
 }
 
 /** What the gateway's labels say of a Node. */
-export interface NodeMark {
+interface NodeMark {
   readonly nodeId: string;
   readonly recordId: string;
   readonly tier: string;

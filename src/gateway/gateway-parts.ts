@@ -216,6 +216,8 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     node: (nodeId) => reconciler.nodes()?.get(nodeId),
     heartbeatIntervalMs: config.heartbeatIntervalMs,
   });
+  if (config.admit.attestation.mode !== 'off' && !options.machines)
+    throw new RangeError('startGateway: gateway.admit.attestation needs machines');
   const admission = createAdmission({
     ...shared,
     config,
