@@ -14,7 +14,7 @@ export interface EventStreams {
   close(): void;
 }
 
-export interface Subscriber {
+interface Subscriber {
   readonly nodeId: string;
   readonly recordId: string;
 }
@@ -112,7 +112,7 @@ export function createEventStreams({ most, clock }: EventStreamsOptions): EventS
     close() {
       isClosed = true;
       clearInterval(timer);
-      for (const stream of [...byNode.values()]) end(stream);
+      for (const stream of byNode.values()) end(stream);
     },
   };
 }
