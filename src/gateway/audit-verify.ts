@@ -20,7 +20,7 @@ export interface AuditTrust {
   readonly seen?: ChainHead | undefined;
 }
 
-export type AuditFault =
+type AuditFault =
   | 'unreadable'
   | 'changed'
   | 'missing'
