@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KubernetesApi, until } from './world/kubernetes.ts';
+import { KubernetesApi, until as untilWithin } from './world/kubernetes.ts';
 import type { Line, Program } from './world/program.ts';
 import { type RealK3s, startRealK3s } from './world/real-k3s.ts';
 import {
@@ -24,7 +24,12 @@ const images = (process.env.K3S_DAAS_TEST_IMAGE_TAR ?? '').split(':').filter(Boo
 const stakeMist = 2n * SUI;
 const stakedTaint = { key: 'k3s-daas.io/staked', value: 'premium', effect: 'NoSchedule' };
 
-describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
+/** A busy machine is slow: what is waited for comes, or something is wrong. */
+const patiently = { withinMs: 240_000 };
+const until = <T>(what: string, ask: () => Promise<T | undefined>): Promise<T> =>
+  untilWithin(what, ask, patiently);
+
+describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', { timeout: 900_000 }, () => {
   let world: World;
   let k3s: RealK3s;
   let image: string | undefined;
@@ -50,10 +55,10 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
   async function joined(nodeId: string): Promise<Joined> {
     const worker = await world.worker(nodeId, { stakeMist });
     const host = worker.start();
-    const { recordId } = await host.event('stake.created');
-    await host.event('agent.ready');
-    const { uid } = await world.nodeReady(nodeId);
-    await host.event('heartbeat.acknowledged');
+    const { recordId } = await host.event('stake.created', patiently);
+    await host.event('agent.ready', patiently);
+    const { uid } = await world.nodeReady(nodeId, patiently.withinMs);
+    await host.event('heartbeat.acknowledged', patiently);
     return { worker, host, recordId: String(recordId), uid };
   }
 
@@ -86,6 +91,7 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
   const heartbeat = (host: Program, fits: (line: Line) => boolean = () => true) =>
     host.line('a heartbeat', (line) => line.event === 'heartbeat.acknowledged' && fits(line), {
       from: host.lines.length,
+      ...patiently,
     });
   const certificateOf = async ({ dataDir }: Worker) => {
     const file = (name: string) => readFile(join(dataDir, 'agent', name), 'utf8');
@@ -124,9 +130,9 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     steady.host.kill('SIGKILL');
     await steady.host.exited;
     const host = steady.worker.start();
-    expect((await host.event('stake.found')).recordId).toBe(steady.recordId);
-    await host.event('agent.ready');
-    expect(await world.nodeReady('steady')).toMatchObject({ uid: steady.uid });
+    expect((await host.event('stake.found', patiently)).recordId).toBe(steady.recordId);
+    await host.event('agent.ready', patiently);
+    expect(await world.nodeReady('steady', patiently.withinMs)).toMatchObject({ uid: steady.uid });
     await heartbeat(host);
     expect(await world.chain.balance(steady.worker.wallet.address)).toBe(before);
     expect(await agentsOf('steady')).toHaveLength(2);
@@ -143,8 +149,8 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     // As after the power failed: what was in memory is gone.
     await rm(steady.worker.tokenFile);
     const host = steady.worker.start();
-    await host.event('agent.ready');
-    expect(await world.nodeReady('steady')).toMatchObject({ uid: steady.uid });
+    await host.event('agent.ready', patiently);
+    expect(await world.nodeReady('steady', patiently.withinMs)).toMatchObject({ uid: steady.uid });
     await heartbeat(host);
     expect(await podsOf('steady')).toEqual(pods);
     if (steadyPod) {
@@ -158,7 +164,7 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     const agents = await agentsOf('steady');
     const from = steady.host.lines.length;
     await k3s.restartServer();
-    expect(await world.nodeReady('steady')).toMatchObject({ uid: steady.uid });
+    expect(await world.nodeReady('steady', patiently.withinMs)).toMatchObject({ uid: steady.uid });
     await heartbeat(steady.host);
     expect(await agentsOf('steady')).toEqual(agents);
     const events = steady.host.lines.slice(from).map(({ event }) => event);
@@ -170,10 +176,10 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     const pods = await podsOf('steady');
     const from = steady.host.lines.length;
     expect((await admin().send('DELETE', '/api/v1/nodes/steady')).status).toBe(200);
-    const registered = await steady.host.event('worker.registered', { from });
+    const registered = await steady.host.event('worker.registered', { from, ...patiently });
     expect(registered.recordId).toBe(steady.recordId);
-    await steady.host.event('agent.ready', { from });
-    const { uid } = await world.nodeReady('steady');
+    await steady.host.event('agent.ready', { from, ...patiently });
+    const { uid } = await world.nodeReady('steady', patiently.withinMs);
     expect(uid).not.toBe(steady.uid);
     await heartbeat(steady.host);
     steady = { ...steady, uid };
@@ -193,14 +199,17 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     expect(doomedProcesses.length).toBeGreaterThan(1);
 
     await world.slash(doomed.recordId, stakeMist, 'two heads signed at one height');
-    const [stopped, { code }] = await Promise.all([doomed.host.event('agent.stopped'), doomed.host.exited]);
+    const [stopped, { code }] = await Promise.all([
+      doomed.host.event('agent.stopped', patiently),
+      doomed.host.exited,
+    ]);
     expect(code).toBe(77);
     // The kubelet may have been quicker, told by the gateway: what counts is that they are gone, and nobody else is.
     expect(pods.map(({ pid }) => pid)).toEqual(expect.arrayContaining(stopped.killedPids as number[]));
     for (const process of doomedProcesses)
       expect(await isRunning(process), process.commandLine.join(' ')).toBe(false);
     expect(await processesOf(machine)).toHaveLength(1);
-    await world.nodeGone('doomed');
+    await world.nodeGone('doomed', patiently.withinMs);
 
     const again = doomed.worker.start();
     expect((await again.exited).code).toBe(77);
@@ -234,7 +243,7 @@ describe.skipIf(binary === '')('with a real k3s (K3S_BIN)', () => {
     steady.host.kill('SIGKILL');
     await steady.host.exited;
     await world.slash(steady.recordId, stakeMist, 'two heads signed at one height');
-    await world.nodeGone('steady');
+    await world.nodeGone('steady', patiently.withinMs);
     const host = steady.worker.start();
     // Its agent may start on its certificates, until the chain has answered; then nothing of it is left.
     expect((await host.exited).code).toBe(77);

@@ -31,7 +31,7 @@ const joinsTimeoutMs = 300_000 + joins * 300_000;
 const deadMs = Number(process.env.K3S_DAAS_TEST_DEAD_MS ?? 1_000);
 const seconds = (times: readonly number[]) => times.map((time) => (time / 1_000).toFixed(1)).join(' ');
 
-describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', () => {
+describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', { timeout: 600_000 }, () => {
   let world: World;
   let k3s: RealK3s;
   let directory = '';

@@ -1406,12 +1406,24 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'a swapped record is found at the start',
           'a record of another cluster does not count, although the same key sealed it',
+          'a swapped record in etcd is found by who reads all of it',
         ],
       },
       {
         attack: 'alters or cuts a record, or puts in one that is not sealed',
         defence: 'authenticated encryption',
         tests: ['a record that was … is found at the start'],
+      },
+      {
+        attack: 'goes on as the leader after another has taken over: stopped, cut off, or with a late write',
+        defence:
+          'every write names the leadership and the write before; a lease ends by the leader’s own clock; names get a new version first',
+        tests: [
+          'a stale leader’s write fails at etcd, although it takes itself for the leader',
+          'a leader that etcd does not hear stops leading by itself before another leads, and never leads again',
+          'a write that arrives late does not overwrite the one that came after it',
+          'schedule …: the leader meets … at … (after it: …), and the eviction is completed once',
+        ],
       },
       {
         attack: 'takes a ban away, or puts a record back to what it was',

@@ -14,15 +14,16 @@ for (const [name, value] of Object.entries(ofLauncher))
 
 // The first file that runs, built or as source: what is loaded after it comes compiled from a cache, which takes a third off
 // every start. It lies beside the code: whoever could write into it could run code as this user, and /tmp, Node's own choice,
-// is everybody's.
-const here = import.meta.dirname;
-const isSource = import.meta.filename.endsWith('.ts');
-compileInto(
-  isSource ? join(dirname(here), 'node_modules', '.cache', 'k3s-daas') : join(here, 'compile-cache'),
-);
+// is everybody's. A single executable has its compiled code in itself.
+if (!isSea()) compileInto(compileCache(import.meta.dirname, import.meta.filename));
 // The launcher does the same; a single executable has none.
 if (isSea() && basename(process.argv0) === 'kubectl-daas') process.argv.splice(2, 0, 'kubectl');
 const argv = process.argv.slice(2);
 // kubectl waits for it.
-const isDone = argv[0] === 'credential' && (await import('./credential.ts')).runCredential(argv);
+const isDone = argv[0] === 'credential' && (await (await import('./credential.ts')).runCredential(argv));
 if (!isDone) await import('./main.ts');
+
+function compileCache(here: string, file: string): string {
+  const isSource = file.endsWith('.ts');
+  return isSource ? join(dirname(here), 'node_modules', '.cache', 'k3s-daas') : join(here, 'compile-cache');
+}

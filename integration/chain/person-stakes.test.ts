@@ -1,10 +1,13 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startLyingNode } from '@k3s-daas/devnet';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '#base';
 import { createChainClient, writeDeployment } from '#chain';
-import { readLoginFile } from '#login';
+import { type LoginKey, readLoginFile } from '#login';
 import { openNodeKey } from '#seal';
 import { stakeCommand } from '../../src/cli/stake.ts';
 import { tokenCommand } from '../../src/cli/token.ts';
@@ -42,6 +45,8 @@ async function spend({ address, keyFile }: Wallet, ...args: string[]): Promise<S
 const terms = async () => (await world.client.cluster()).termsFingerprint;
 const agreed = async () => ['--yes', '--accept-terms', await terms()];
 
+const keyFileOf = (key: LoginKey) => (key.kind === 'file' ? key.file : '');
+
 describe('a stake for the use of kubectl, by commands alone', () => {
   let wallet: Wallet;
   let made: Shown;
@@ -55,10 +60,10 @@ describe('a stake for the use of kubectl, by commands alone', () => {
   test('stake and token are there, with what the tier grants, and the login names them', async () => {
     expect(made.record).toMatchObject({ stakeType: 'user', nodeId: '', token: made.token.id });
     expect(made.token.permissions).toEqual(['pods:read', 'services:read']);
-    const { keyFile, ...file } = readLoginFile(login());
+    const { key, ...file } = readLoginFile(login());
     const { chainId, clusterId } = world.deployment;
     expect(file).toMatchObject({ chainId, clusterId, wallet: wallet.address, sealTokenId: made.token.id });
-    expect((await stat(keyFile)).mode & 0o777).toBe(0o600);
+    expect((await stat(keyFileOf(key))).mode & 0o777).toBe(0o600);
     expect((await stat(login())).mode & 0o777).toBe(0o600);
   });
 
@@ -134,16 +139,19 @@ describe('a stake for the use of kubectl, by commands alone', () => {
       login(),
     );
     expect(moved.token.holderKey).not.toBe(made.token.holderKey);
-    expect(readLoginFile(login())).toMatchObject({ sealTokenId: moved.token.id, keyFile: newKey });
+    expect(readLoginFile(login())).toMatchObject({
+      sealTokenId: moved.token.id,
+      key: { kind: 'file', file: newKey },
+    });
     const again = await spend(wallet, 'stake', '--for', 'user', '--login', login(), ...(await agreed()));
     expect(again.token.id).toBe(moved.token.id);
-    expect(readLoginFile(login()).keyFile).toBe(newKey);
+    expect(readLoginFile(login()).key).toEqual({ kind: 'file', file: newKey });
   });
 
   test('more permissions after a top-up: revoke, create, for the key that the login names', async () => {
     const { id } = made.record;
-    const { keyFile } = readLoginFile(login());
-    const holderKey = Buffer.from((await openNodeKey(keyFile)).publicKey).toString('hex');
+    const { key } = readLoginFile(login());
+    const holderKey = Buffer.from((await openNodeKey(keyFileOf(key))).publicKey).toString('hex');
     await spend(wallet, 'stake', 'top-up', '--record', id, '--amount', '2', ...(await agreed()));
     await expect(
       spend(wallet, 'token', 'create', '--record', id, '--login', login(), '--yes'),
@@ -158,7 +166,7 @@ describe('a stake for the use of kubectl, by commands alone', () => {
     );
     expect(created.token.permissions).toEqual(['pods:read', 'pods:write']);
     expect(created.token.holderKey).toBe(holderKey);
-    expect(readLoginFile(login())).toMatchObject({ sealTokenId: created.token.id, keyFile });
+    expect(readLoginFile(login())).toMatchObject({ sealTokenId: created.token.id, key });
   });
 
   test('flags of nodes are refused, and unstake ends it', async () => {
@@ -203,4 +211,102 @@ describe('a stake that the endpoint hides', () => {
     expect(await chain.person.stake(request)).toMatchObject({ objectId });
     expect(await world.balance(wallet.address)).toBe(before);
   });
+});
+
+describe.skipIf(spawnSync('ssh-agent', ['-h']).status === null)(
+  'the key of a login in an ssh-agent (needs openssh-client)',
+  () => {
+    const file = (name: string) => join(world.directory, name);
+    const agent = (program: string, ...args: string[]) =>
+      execFileSync(program, args, {
+        env: { ...process.env, SSH_AUTH_SOCK: file('agent.sock') },
+        stdio: 'pipe',
+      });
+    let running: ChildProcess;
+    beforeAll(async () => {
+      const child = spawn('ssh-agent', ['-D', '-a', file('agent.sock')], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      running = child;
+      // It writes its variables once it listens.
+      await once(child.stdout, 'data');
+      vi.stubEnv('SSH_AUTH_SOCK', file('agent.sock'));
+      for (const name of ['one', 'two'])
+        agent('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file(name));
+      agent('ssh-add', '-q', file('one'));
+    });
+    afterAll(() => {
+      vi.unstubAllEnvs();
+      running.kill();
+    });
+
+    test('the token names it, no key is written, and a rotation takes another one or a file', async () => {
+      const wallet = await world.wallet(100n);
+      const login = loginOf(wallet);
+      const made = await spend(
+        wallet,
+        ...['stake', '--for', 'user', '--login', login, '--login-key', 'ssh-agent', ...(await agreed())],
+      );
+      const { key } = readLoginFile(login);
+      expect(key).toMatchObject({ kind: 'ssh-agent' });
+      expect(made.token.holderKey).toBe(
+        Buffer.from(key.kind === 'ssh-agent' ? key.publicKey : '').toString('hex'),
+      );
+      await expect(stat(login.replace('.json', '.key'))).rejects.toMatchObject({ code: 'ENOENT' });
+
+      agent('ssh-add', '-q', file('two'));
+      const rotate = (...flags: string[]) =>
+        spend(wallet, 'token', 'rotate', '--record', made.record.id, '--login', login, '--yes', ...flags);
+      await expect(rotate('--login-key', 'ssh-agent')).rejects.toMatchObject({
+        code: 'DAAS_LOGIN_AGENT_KEY',
+      });
+      const second = await rotate('--login-key', 'ssh-agent', '--ssh-key', file('two.pub'));
+      expect(second.token.holderKey).not.toBe(made.token.holderKey);
+      expect((await rotate()).token.holderKey).toBe(second.token.holderKey);
+      await rotate('--new-key-file', file('after.key'));
+      expect(readLoginFile(login).key).toEqual({ kind: 'file', file: file('after.key') });
+    });
+
+    test('a key that is not in the agent is refused before coins move', async () => {
+      const wallet = await world.wallet(100n);
+      const before = await world.balance(wallet.address);
+      agent('ssh-add', '-q', '-D');
+      const stake = (...flags: string[]) =>
+        run(
+          'stake',
+          '--for',
+          'user',
+          '--key-file',
+          wallet.keyFile,
+          '--login',
+          loginOf(wallet),
+          '--yes',
+          ...flags,
+        );
+      await expect(stake('--login-key', 'ssh-agent', '--ssh-key', file('two.pub'))).rejects.toMatchObject({
+        code: 'DAAS_LOGIN_AGENT_REFUSED',
+      });
+      await expect(stake('--login-key', 'ssh-agent')).rejects.toMatchObject({ code: 'DAAS_LOGIN_AGENT_KEY' });
+      expect(await world.balance(wallet.address)).toBe(before);
+    });
+  },
+);
+
+test('the key of the wallet is no key of a login', async () => {
+  const wallet = await world.wallet(100n);
+  const keypair = Ed25519Keypair.fromSecretKey((await readFile(wallet.keyFile, 'utf8')).trim());
+  const holder = join(world.directory, `wallet-${wallet.address}.pub`);
+  await writeFile(holder, Buffer.from(keypair.getPublicKey().toRawBytes()).toString('hex'), { mode: 0o600 });
+  await expect(
+    run(
+      'stake',
+      '--for',
+      'user',
+      '--key-file',
+      wallet.keyFile,
+      '--holder-key-file',
+      holder,
+      ...(await agreed()),
+    ),
+  ).rejects.toMatchObject({ code: 'DAAS_LOGIN_KEY_IS_WALLET' });
 });

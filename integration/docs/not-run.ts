@@ -55,6 +55,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
       ['docs/kubectl.md', line, 'integration/kube/kubectl.test.ts runs it on a real API server'] as const,
   ),
   [
+    'docs/kubectl.md',
+    'ssh-add ~/.ssh/id_ed25519',
+    'needs your own agent; integration/chain/person-stakes.test.ts runs it with a real one',
+  ],
+  [
     'docs/money.md',
     'k3s-daas leave --dry-run',
     'integration/leaving.test.ts runs these commands on a whole system',

@@ -287,6 +287,39 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     expect(quota.stderr).toContain('cannot delete resource "resourcequotas"');
   });
 
+  test('a Deployment is created; its pods have to name staked nodes, and it says so itself', async () => {
+    const admin = (...args: string[]) => kubectl(args, file('admin-kubeconfig'));
+    const image = '--image=example.com/app:1';
+    // pods:write is no right to make Deployments, which is said by name.
+    const refused = await kubectl(['create', 'deployment', 'web', image]);
+    expect(refused.stderr).toContain('cannot create resource "deployments" in API group "apps"');
+    expect((await admin('create', 'deployment', 'web', image)).stdout).toBe('deployment.apps/web created\n');
+    const failure = `jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}`;
+    const says = (reason: string) =>
+      until(`the Deployment to say ${reason}`, async () => {
+        const { stdout, stderr } = await admin('get', 'deployment', 'web', '-o', failure);
+        if (stdout.includes(reason)) return true;
+        throw new Error(`it says: ${stdout}${stderr}`);
+      });
+    const patch = (spec: object) =>
+      admin('patch', 'deployment', 'web', '-p', JSON.stringify({ spec: { template: { spec } } }));
+    await says('violates PodSecurity "restricted');
+    const { nodeSelector, securityContext } = (JSON.parse(pod('web')) as { spec: Record<string, unknown> })
+      .spec;
+    const container = {
+      name: 'app',
+      securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    };
+    await patch({ securityContext, containers: [container] });
+    await says('pods of this namespace run on staked nodes: add nodeSelector');
+    await patch({ nodeSelector });
+    await until('its pod', async () => {
+      const { stdout } = await admin('get', 'pods', '-l', 'app=web', '-o', 'name');
+      return stdout.startsWith('pod/web-') || undefined;
+    });
+    expect((await admin('delete', 'deployment', 'web')).exitCode).toBe(0);
+  });
+
   test('with the flow schemas the API server queues a person by the tier of their stake', async () => {
     const manifest = join(import.meta.dirname, '../../deploy/kubernetes/flow-schemas.yaml');
     const applied = await kubectl(['apply', '-f', manifest], world.k3s.kubeconfig);
@@ -334,7 +367,7 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     };
     const { makeCredential } = await import('../../src/login/credential.ts');
     const credential = JSON.parse(
-      makeCredential({
+      await makeCredential({
         loginFile: file('login.json'),
         execInfo: JSON.stringify(info),
         anyCaller: false,

@@ -23,7 +23,7 @@ export async function makeExecutable(
   try {
     await bundle(
       stage,
-      { input: { main: 'src/main.ts' }, plugins: [templatesFromAsset, builtinsWhenUsed] },
+      { input: { main: 'src/start.ts' }, plugins: [templatesFromAsset, builtinsWhenUsed] },
       'esm',
     );
     await bundle(stage, { input: { 'pairing-worker': 'src/chain/proof/pairing-worker.ts' } }, 'cjs');

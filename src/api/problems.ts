@@ -61,6 +61,7 @@ export const PROBLEMS = {
   cluster_unavailable: kind(503, 'The cluster cannot be reached now', later),
   storage_unavailable: kind(503, 'The gateway cannot write its state and audit file now', later),
   overloaded: kind(503, 'The gateway has too much to do', later),
+  standing_by: kind(503, 'Another gateway of the cluster leads', later),
   stopping: kind(503, 'The gateway is stopping', later),
   rate_limited: kind(429, 'Too many requests', later),
   not_found: kind(404, 'There is nothing here', unexpected),

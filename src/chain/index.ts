@@ -75,4 +75,11 @@ export {
   unsignedTransactionText,
   withSignatures,
 } from './unsigned-transaction.ts';
-export { openWallet, readWallet, type Wallet, type WalletOptions, walletWithoutKey } from './wallet.ts';
+export {
+  addressOfKey,
+  openWallet,
+  readWallet,
+  type Wallet,
+  type WalletOptions,
+  walletWithoutKey,
+} from './wallet.ts';

@@ -1,5 +1,5 @@
 import { decodeSuiPrivateKey, type Signer } from '@mysten/sui/cryptography';
-import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
+import { Ed25519Keypair, Ed25519PublicKey } from '@mysten/sui/keypairs/ed25519';
 import { Secp256k1Keypair } from '@mysten/sui/keypairs/secp256k1';
 import { Secp256r1Keypair } from '@mysten/sui/keypairs/secp256r1';
 import { normalizeSuiAddress } from '@mysten/sui/utils';
@@ -12,6 +12,9 @@ export interface Wallet {
   /** The serialized signature (base64) of a transaction's BCS bytes. */
   signTransaction(bytes: Uint8Array): Promise<string>;
 }
+
+/** The address of an account of Ed25519: that of a wallet, if its key is this one. */
+export const addressOfKey = (publicKey: Uint8Array): string => new Ed25519PublicKey(publicKey).toSuiAddress();
 
 export interface WalletOptions {
   /**

@@ -12,8 +12,8 @@ export function credentialCommand(): Command {
     )
     .requiredOption('--login <file>', 'the login file, which `k3s-daas stake --for user` writes')
     .option('--any-caller', 'sign also for a caller that does not say which cluster it is for')
-    .action((options: { readonly login: string; readonly anyCaller?: boolean }) => {
-      process.exitCode = printCredential({
+    .action(async (options: { readonly login: string; readonly anyCaller?: boolean }) => {
+      process.exitCode = await printCredential({
         loginFile: options.login,
         anyCaller: options.anyCaller === true,
       });

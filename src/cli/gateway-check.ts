@@ -2,7 +2,7 @@ import { EXIT, silentLog } from '#base';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
-import { GatewayChain, GatewayKubernetes, gatewayParts } from './gateway-parts.ts';
+import { GatewayChain, GatewayKubernetes, GatewayMachines, gatewayParts } from './gateway-parts.ts';
 import { refuseWithoutPolicy } from './gateway-policy.ts';
 import { type Io, table } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
@@ -30,6 +30,10 @@ export async function checkGateway(io: Io, flags: { readonly config?: string }):
       if (config.allowUnboundNames) return 'not needed: gateway.allowUnboundNames';
       await refuseWithoutPolicy(kubernetes);
       return 'node names are bound';
+    }),
+    await rehearsed('evidence of workers', async () => {
+      const { mode, policyFile } = config.admit.attestation;
+      return (await parts.open(GatewayMachines)) ? `${mode}, judged by ${policyFile}` : 'none is asked for';
     }),
   ];
   const isFit = checks.every(({ isOk }) => isOk);

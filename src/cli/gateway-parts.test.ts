@@ -11,6 +11,7 @@ import {
   GatewayFollower,
   GatewayKubernetes,
   GatewayLog,
+  GatewayMachines,
   GatewayProofs,
   GatewayRandom,
   GatewayStakedNodes,
@@ -41,6 +42,7 @@ test('chain, follower, cluster and clock of a gateway are replaced by registerin
     .register(GatewayStakedNodes, () => undefined)
     .register(GatewayTenants, () => undefined)
     .register(GatewayEvidenceDesk, () => undefined)
+    .register(GatewayMachines, () => undefined)
     .register(GatewayKubernetes, () => kubernetes);
   const options = await gatewayOptions(parts, {
     config,

@@ -14,6 +14,7 @@ import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
 import { openJournal } from '#infrastructure';
 import { type Token, token } from '#plugin';
+import type { Leadership } from '#state';
 import { type ProbeSettings, probeFigures } from './chain-probe.ts';
 import { proofsOf } from './chain-trust.ts';
 import { endpointFigures, freshnessFigures } from './endpoint-figures.ts';
@@ -48,6 +49,8 @@ const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
 /** Makes evidence of what the gateway runs. */
 export const GatewayEvidenceDesk: Token<GatewayOptions['evidence']> = token('gateway/evidence');
+/** Keeps the cluster from what a gateway would write that does not lead. */
+const GatewayFence: Token<{ leadership: Leadership | undefined }> = token('gateway/fence');
 /** Judges what workers show of their machines. */
 export const GatewayMachines: Token<GatewayOptions['machines']> = token('gateway/machines');
 /** The connection to the Kubernetes API server. */
@@ -115,6 +118,7 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
       const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog)];
       return openGatewayEvidence({ config, chainId: deployment.chainId, nowMs: () => clock.nowMs(), log });
     })
+    .register(GatewayFence, () => ({ leadership: undefined }))
     .register(GatewayMachines, async (parts) => {
       if (config.admit.attestation.mode === 'off') return undefined;
       const { openMachineJudge } = await import('./gateway-machines.ts');
@@ -123,6 +127,7 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     })
     .register(GatewayKubernetes, (parts) =>
       openKubernetes({
+        mayWrite: () => parts.get(GatewayFence).leadership?.isLeading() ?? true,
         kubeconfig: { path: config.kubeconfig, isPrivate: true },
         log: parts.get(GatewayLog).child({ part: 'cluster' }),
       }),
@@ -181,6 +186,9 @@ export async function gatewayOptions(
     log: parts.get(GatewayLog),
     version: packageVersion(),
     figures: parts.get(GatewayFigures),
+    onLeadership: (leadership) => {
+      parts.get(GatewayFence).leadership = leadership;
+    },
     takeProof: parts.get(GatewayProofs),
     endpointsAgreed: parts.get(GatewayAgreement),
     tenants: await parts.open(GatewayTenants),

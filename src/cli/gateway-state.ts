@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { Command } from 'commander';
 import { ConfigurationError, systemClock } from '#base';
-import type { StateFigures, StatePlace } from '#gateway';
+import type { StateFigures, StateSite } from '#gateway';
 import { openTrusted, readTrustedText } from '#infrastructure';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection } from './gateway-config.ts';
@@ -46,7 +46,7 @@ const withCommon = (command: Command): Command =>
     .option('-c, --config <file>', 'the gateway’s configuration')
     .option('--json', 'print one JSON object');
 
-async function placeOf({ config: file }: StateFlags): Promise<StatePlace> {
+async function placeOf({ config: file }: StateFlags): Promise<StateSite> {
   const settings = await loadGatewaySettings({ file });
   const { clusterId } = await deploymentOf(settings);
   return { config: gatewaySection(settings), clusterId };

@@ -15,7 +15,7 @@ const file = (name: string) => join(directory, name);
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'kubeconfig-'));
   const login = { chainId: 'chain', clusterId: id('c'), wallet: id('1'), sealTokenId: id('a') };
-  await writeFile(file('login.json'), loginFileText({ ...login, keyFile: 'login.key' }));
+  await writeFile(file('login.json'), loginFileText({ ...login, key: { kind: 'file', file: 'login.key' } }));
   await writeFile(file('ca.crt'), (await makeWebhookKey('server')).cert);
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));

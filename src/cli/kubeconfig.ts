@@ -6,7 +6,7 @@ import { ConfigurationError, httpsOriginProblem } from '#base';
 import { kubercLines, mergeKubeconfig, type PersonAccess, personKubeconfig } from '#cluster';
 import { namespaceOfWallet } from '#domain';
 import { makeTrustedDirectory, readCaBundle, readTrustedText, replaceFile } from '#infrastructure';
-import { readLoginFile } from '#login';
+import { type LoginKey, loadLoginKeys, readLoginFile } from '#login';
 import {
   type DeploymentOptions,
   type NetworkOptions,
@@ -93,7 +93,7 @@ function refuseTwoTargets({ out, merge, caFile, systemCa }: KubeconfigOptions): 
 
 async function accessOf(io: Io, options: KubeconfigOptions): Promise<PersonAccess> {
   const loginFile = resolve(options.login);
-  const { chainId, clusterId, wallet } = readLoginFile(loginFile);
+  const { chainId, clusterId, wallet, key } = readLoginFile(loginFile);
   const server = options.server ?? (await serverOnChain(io, options, clusterId));
   const problem = httpsOriginProblem(server);
   if (problem !== undefined)
@@ -107,7 +107,20 @@ async function accessOf(io: Io, options: KubeconfigOptions): Promise<PersonAcces
     clusterId,
     command: await ownProgram(),
     args: ['credential', '--login', loginFile],
+    mayAsk: await hasPassphrase(key),
   };
+}
+
+/** Whether kubectl has to leave its terminal to the plugin. */
+async function hasPassphrase(key: LoginKey): Promise<boolean> {
+  if (key.kind !== 'file') return false;
+  const { isEncrypted, readLoginKeyText } = await loadLoginKeys();
+  try {
+    return isEncrypted(readLoginKeyText(key.file));
+  } catch {
+    // The login itself says what is wrong with it, and the kubeconfig may be for another machine.
+    return false;
+  }
 }
 
 async function serverOnChain(io: Io, options: KubeconfigOptions, clusterId: string): Promise<string> {

@@ -1,11 +1,10 @@
 import { homedir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ConfigurationError } from '#base';
 import type { Deployment } from '#chain';
 import type { SealToken } from '#domain';
 import { makeTrustedDirectory, replaceFile } from '#infrastructure';
-import { type LoginFile, loginFileText, readLoginFile } from '#login';
-import { openNodeKey } from '#seal';
+import { type LoginFile, type LoginKey, loginFileText, readLoginFile } from '#login';
 
 /** Where `--login` points unless it is given. */
 export function defaultLoginFile(): string {
@@ -13,23 +12,8 @@ export function defaultLoginFile(): string {
   return join(config, 'k3s-daas', 'login.json');
 }
 
-/**
- * The key file of a login: the one that it names, and for a login that is to be made the one beside it. After a rotation to another
- * file the one beside it may be leaked.
- */
-export function keyFileInForce(loginFile: string): string {
-  const beside = `${basename(loginFile).replace(/\.json$/, '')}.key`;
-  return existingLogin(loginFile)?.keyFile ?? join(dirname(loginFile), beside);
-}
-
-/** The public half of a login's key; makes the key if there is none, mode 0600. In a dry run any key serves. */
-export async function loginKey(keyFile: string, isDryRun: boolean): Promise<Uint8Array> {
-  if (isDryRun) return new Uint8Array(32);
-  return (await openNodeKey(keyFile)).publicKey;
-}
-
 /** The login file that is there; `undefined`: none. */
-function existingLogin(loginFile: string): LoginFile | undefined {
+export function existingLogin(loginFile: string): LoginFile | undefined {
   try {
     return readLoginFile(loginFile);
   } catch (error) {
@@ -63,9 +47,9 @@ export async function writeLogin(
   loginFile: string,
   { chainId, clusterId }: Pick<Deployment, 'chainId' | 'clusterId'>,
   { id: sealTokenId, owner: wallet }: Pick<SealToken, 'id' | 'owner'>,
-  keyFile: string,
+  key: LoginKey,
 ): Promise<void> {
   makeTrustedDirectory(dirname(resolve(loginFile)), { what: 'the directory of the login file' });
-  const text = loginFileText({ chainId, clusterId, wallet, sealTokenId, keyFile: resolve(keyFile) });
+  const text = loginFileText({ chainId, clusterId, wallet, sealTokenId, key });
   await replaceFile(resolve(loginFile), text, 0o600);
 }

@@ -20,7 +20,8 @@ import {
 } from './chain-options.ts';
 import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
-import { assertLoginFree, defaultLoginFile, keyFileInForce, loginKey, writeLogin } from './login-files.ts';
+import { assertLoginFree, defaultLoginFile, writeLogin } from './login-files.ts';
+import { assertNotWallet, keyOfLogin, type LoginKeyOptions, type MadeLoginKey } from './login-key.ts';
 import { judgePermissions } from './person-permissions.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeChain, recordsIn } from './stake-session.ts';
@@ -29,7 +30,7 @@ import { judgeConsent } from './terms-consent.ts';
 import { type UnsignedWork, writeUnsigned } from './unsigned.ts';
 
 /** Whose key a person's token is for. */
-export interface LoginOptions {
+export interface LoginOptions extends LoginKeyOptions {
   readonly login?: string;
   readonly holderKeyFile?: string;
 }
@@ -70,15 +71,15 @@ export async function stakeForPerson(io: Io, options: PersonOptions): Promise<vo
   const before = await chain.person.find(stakeType, recordsIn(journal));
   judgeLeast(stakeType, before?.stakeMist ?? stakeMist, snapshot);
   const permissions = judgePermissions(options.permission, parameters, before?.stakeMist ?? stakeMist);
-  const holderKey = await keyOf(options, loginFile);
+  const { publicKey: holderKey, key } = await keyOf(options, loginFile, actor.wallet.address);
   const stake: PersonStake = { chain, snapshot, stakeType, stakeMist, permissions, holderKey, actor };
   const outcome = before
     ? await tokenOfStanding(io, stake, before, options)
     : await stakeAnew(io, stake, options);
   if (!outcome) return;
   const { record, token, digest } = outcome;
-  if (loginFile !== undefined) {
-    await writeLogin(loginFile, deployment, token, keyFileInForce(loginFile));
+  if (loginFile !== undefined && key) {
+    await writeLogin(loginFile, deployment, token, key);
     io.step('login file', loginFile);
     io.note(`Next: k3s-daas kubeconfig --login ${loginFile} --ca-file SERVER-CA --merge`);
   }
@@ -202,21 +203,28 @@ function assertSameKey({ id }: StakeRecord, token: SealToken, holderKey: Uint8Ar
 }
 
 /** `undefined`: the key is elsewhere, and so is the login file. */
-export function loginFileOf({ login, holderKeyFile }: LoginOptions): string | undefined {
-  if (login !== undefined && holderKeyFile !== undefined)
+export function loginFileOf({ login, holderKeyFile, loginKey }: LoginOptions): string | undefined {
+  const other = login !== undefined ? '--login' : loginKey !== undefined ? '--login-key' : undefined;
+  if (other !== undefined && holderKeyFile !== undefined)
     throw new ConfigurationError(
       'DAAS_FLAGS_CONFLICT',
-      '--login makes a key on this machine, --holder-key-file names one that was made elsewhere: pass one of them',
+      `${other} makes a login on this machine, --holder-key-file names a key that was made elsewhere: pass one of them`,
     );
   return holderKeyFile === undefined ? resolve(login ?? defaultLoginFile()) : undefined;
 }
 
+/** The key of the token, and where its private half is: `undefined`: elsewhere. It is none of the wallet's. */
 export async function keyOf(
-  { holderKeyFile, dryRun }: LoginOptions & { readonly dryRun?: boolean },
+  options: LoginOptions & { readonly dryRun?: boolean },
   loginFile: string | undefined,
-): Promise<Uint8Array> {
-  if (loginFile === undefined) return readHolderKey(holderKeyFile ?? '');
-  return loginKey(keyFileInForce(loginFile), dryRun === true);
+  wallet: string,
+): Promise<{ readonly publicKey: Uint8Array; readonly key: MadeLoginKey['key'] | undefined }> {
+  const made =
+    loginFile === undefined
+      ? { publicKey: await readHolderKey(options.holderKeyFile ?? ''), key: undefined }
+      : await keyOfLogin(loginFile, options, options.dryRun === true);
+  assertNotWallet(made.publicKey, wallet);
+  return made;
 }
 
 function leastOf(stakeType: PersonStakeType, { state, nowMs }: ClusterSnapshot): bigint {

@@ -26,6 +26,7 @@ import {
 } from './chain-options.ts';
 import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
+import { withLoginKey } from './login-key.ts';
 import { addListCommand } from './stake-list.ts';
 import { printStanding, type Standing } from './stake-result.ts';
 import { openStakeChain, withJournal } from './stake-session.ts';
@@ -36,7 +37,7 @@ import { withUnsigned, writeUnsigned } from './unsigned.ts';
 
 /** `k3s-daas stake`, with `top-up` and `list` below it: a stake record, and with a node key its Seal token, without running a worker. */
 export function stakeCommand(io: Io): Command {
-  const command = withUnsigned(withJournal(withDeployment(withSpending(new Command('stake')))))
+  const command = withLoginKey(withUnsigned(withJournal(withDeployment(withSpending(new Command('stake'))))))
     .description(
       'Stake for a node and, if you pass its node key, mint the Seal token in the same transaction; or for the use of kubectl (--for user, --for admin). An existing stake or token is shown and not changed.',
     )

@@ -3,7 +3,8 @@ import { ConfigurationError, Lifetime } from '#base';
 import { formatSui, parametersAt } from '#chain';
 import { confirm, costJson, costLines } from './chain-options.ts';
 import { type Io, table } from './io.ts';
-import { assertLoginFree, keyFileInForce, writeLogin } from './login-files.ts';
+import { assertLoginFree, writeLogin } from './login-files.ts';
+import { withLoginKey } from './login-key.ts';
 import { judgePermissions } from './person-permissions.ts';
 import { keyOf, type LoginOptions, loginFileOf } from './stake-person.ts';
 import { printStanding } from './stake-result.ts';
@@ -16,7 +17,7 @@ interface CreateOptions extends StakeOptions, LoginOptions {
 
 /** `k3s-daas token create`: the Seal token of a person's stake that has none. */
 export function addCreateCommand(command: Command, io: Io): void {
-  withStake(command.command('create'))
+  withLoginKey(withStake(command.command('create')))
     .description(
       'Mint the Seal token of a user or admin stake that has none, such as after `token revoke`: other permissions, or another key.',
     )
@@ -56,7 +57,7 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   if (loginFile !== undefined) assertLoginFree(loginFile, deployment, chain.wallet);
   const { state, nowMs } = await actor.client.clusterState();
   const permissions = judgePermissions(options.permission, parametersAt(state, nowMs), record.stakeMist);
-  const holderKey = await keyOf(options, loginFile);
+  const { publicKey: holderKey, key } = await keyOf(options, loginFile, chain.wallet);
   const request = { recordId: record.id, permissions, holderKey };
   const facts = [
     ['mints', `a Seal token for ${permissions.join(' ')}`] as const,
@@ -85,8 +86,8 @@ async function create(io: Io, options: CreateOptions): Promise<void> {
   const { digest, objectId } = await chain.person.mint(request);
   io.step('Seal token minted', digest);
   const token = (await chain.tokens([objectId])).get(objectId);
-  if (loginFile !== undefined && token) {
-    await writeLogin(loginFile, deployment, token, keyFileInForce(loginFile));
+  if (loginFile !== undefined && token && key) {
+    await writeLogin(loginFile, deployment, token, key);
     io.step('login file', loginFile);
   }
   const { epoch } = await chain.point();

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigurationError, Lifetime } from '#base';
@@ -15,7 +14,15 @@ import {
 } from './chain-options.ts';
 import { readHolderKey } from './holder-key.ts';
 import { type Io, table } from './io.ts';
-import { assertLoginFree, keyFileInForce, writeLogin } from './login-files.ts';
+import { assertLoginFree, existingLogin, writeLogin } from './login-files.ts';
+import {
+  assertNotWallet,
+  keyFileBeside,
+  type LoginKeyOptions,
+  type MadeLoginKey,
+  nextKeyOf,
+  withLoginKey,
+} from './login-key.ts';
 import { runAct, told } from './stake-act.ts';
 import { printStanding } from './stake-result.ts';
 import { openStakeSession, type StakeOptions, type StakeSession, withStake } from './stake-session.ts';
@@ -31,7 +38,7 @@ export function tokenCommand(io: Io): Command {
     .option('--node-id <id>', 'the node')
     .option('--record <id>', 'the stake record, instead of --node-id', idOf('--record'))
     .action((options: ShowOptions) => show(io, options));
-  withStake(command.command('rotate'))
+  withLoginKey(withStake(command.command('rotate')))
     .description(
       'Replace the Seal token by one with its full life, for the same or another node key. The old one ends at once: a thief of its key is out.',
     )
@@ -91,7 +98,7 @@ async function show(io: Io, options: ShowOptions): Promise<void> {
 
 const askNode = (io: Io) => ask(io, 'Node id', '--node-id (or --record)');
 
-interface RotateOptions extends StakeOptions {
+interface RotateOptions extends StakeOptions, LoginKeyOptions {
   readonly holderKeyFile?: string;
   readonly newKeyFile?: string;
   readonly login?: string;
@@ -103,7 +110,9 @@ async function rotate(io: Io, options: RotateOptions): Promise<void> {
   const { record, token } = await tokenOf(session);
   if (options.login !== undefined)
     assertLoginFree(options.login, session.actor.client.deployment, session.chain.wallet);
-  const holderKey = (await newKeyOf(options)) ?? token.holderKey;
+  const next = await newKeyOf(options);
+  const holderKey = next?.publicKey ?? token.holderKey;
+  assertNotWallet(holderKey, session.chain.wallet);
   const isSameKey = Buffer.from(holderKey).equals(token.holderKey);
   const act = { kind: 'rotate', recordId: record.id, tokenId: token.id, holderKey } as const;
   const outcome = await runAct(io, session, act, options, {
@@ -126,7 +135,8 @@ async function rotate(io: Io, options: RotateOptions): Promise<void> {
     { rotateDigest: outcome.receipt.digest },
   );
   const renewed = made.get(outcome.receipt.objectId);
-  if (options.login !== undefined && renewed) await renewLogin(io, options.login, session, renewed, options);
+  if (options.login !== undefined && renewed)
+    await renewLogin(io, options.login, { session, token: renewed, key: next?.key });
   await told(session, act);
 }
 
@@ -142,27 +152,35 @@ function newKeyNote({ stakeType, nodeId }: StakeRecord): string {
 async function renewLogin(
   io: Io,
   login: string,
-  { actor }: StakeSession,
-  token: SealToken,
-  { newKeyFile }: RotateOptions,
+  {
+    session,
+    token,
+    key,
+  }: {
+    readonly session: StakeSession;
+    readonly token: SealToken;
+    readonly key: MadeLoginKey['key'] | undefined;
+  },
 ): Promise<void> {
-  const keyFile = newKeyFile ?? keyFileInForce(login);
-  await writeLogin(login, actor.client.deployment, token, keyFile);
+  const named = key ?? existingLogin(login)?.key ?? { kind: 'file', file: keyFileBeside(login) };
+  await writeLogin(login, session.actor.client.deployment, token, named);
   io.step('login file', login);
 }
 
-async function newKeyOf(options: RotateOptions): Promise<Uint8Array | undefined> {
-  const { holderKeyFile, newKeyFile, dryRun } = options;
-  if (holderKeyFile !== undefined && newKeyFile !== undefined)
+/** The new key of the token, and where it is if that is on this machine; `undefined`: the key stays. */
+async function newKeyOf(
+  options: RotateOptions,
+): Promise<{ readonly publicKey: Uint8Array; readonly key?: MadeLoginKey['key'] } | undefined> {
+  const { holderKeyFile, newKeyFile, loginKey, login } = options;
+  if (holderKeyFile === undefined) return nextKeyOf(login, options);
+  const other =
+    newKeyFile !== undefined ? '--new-key-file' : loginKey !== undefined ? '--login-key' : undefined;
+  if (other !== undefined)
     throw new ConfigurationError(
       'DAAS_FLAGS_CONFLICT',
-      '--holder-key-file and --new-key-file both name the new key: pass one of them',
+      `--holder-key-file and ${other} both name the new key: pass one of them`,
     );
-  if (holderKeyFile !== undefined) return readHolderKey(holderKeyFile);
-  if (newKeyFile === undefined) return undefined;
-  // A dry run writes no file; where there is none yet, any key serves to simulate with.
-  const isNew = dryRun && !existsSync(newKeyFile);
-  return isNew ? new Uint8Array(32) : (await openNodeKey(newKeyFile)).publicKey;
+  return { publicKey: await readHolderKey(holderKeyFile) };
 }
 
 async function lifeOfNext({ client }: ClusterActor): Promise<string> {

@@ -149,10 +149,19 @@ export interface KubeApiOptions {
   readonly kubeconfig: KubeconfigSource;
   /** Time-out of one request; 10 s unless given. */
   readonly callTimeoutMs?: number;
+  /**
+   * Asked before each request that changes something, also one that is tried again: a gateway that no longer leads sends
+   * none. Always, unless given.
+   */
+  readonly mayWrite?: (() => boolean) | undefined;
 }
 
 /** Opens the clients. Nothing is sent before the first call. */
-export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptions): KubeApi {
+export function openKubeApi({
+  kubeconfig,
+  callTimeoutMs = 10_000,
+  mayWrite = () => true,
+}: KubeApiOptions): KubeApi {
   const config = loadKubeconfig(kubeconfig);
   const pool = shareConnections(config);
 
@@ -168,6 +177,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
       return await request({
         middleware: [
           prepare((context) => {
+            if (context.getHttpMethod() !== 'GET' && !mayWrite()) throw notLeading(what);
             context.setSignal(deadline);
             if (patch) context.setHeaderParam('Content-Type', contentTypes[patch]);
             if (impersonate) {
@@ -182,6 +192,7 @@ export function openKubeApi({ kubeconfig, callTimeoutMs = 10_000 }: KubeApiOptio
       });
     } catch (error) {
       signal?.throwIfAborted();
+      if (error instanceof DaasError) throw error;
       const failure = failureOf(what, error, timeout.aborted ? callTimeoutMs : undefined);
       if (failure instanceof KubeStatusError && failure.status === 401) pool.renew();
       throw failure;
@@ -258,6 +269,12 @@ function failureOf(what: string, error: unknown, timedOutAfterMs: number | undef
   if (timedOutAfterMs !== undefined)
     return unavailable(what, `no answer within ${timedOutAfterMs} ms`, error);
   return unavailable(what, messageOf(error), error);
+}
+
+function notLeading(what: string): DaasError {
+  return new DaasError('DAAS_GATEWAY_NOT_LEADING', `this gateway does not lead: it does not ${what}`, {
+    isRetryable: true,
+  });
 }
 
 function unavailable(what: string, why: string, cause: unknown): DaasError {

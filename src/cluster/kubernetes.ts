@@ -5,6 +5,7 @@ import { createCertificateSight } from './certificate-sight.ts';
 import { clientAuthorities } from './client-authorities.ts';
 import { createJoinCredential, joinCredentials, revokeJoinCredential } from './join-credentials.ts';
 import { type KubeApi, type KubeApiOptions, openKubeApi } from './kube-api.ts';
+import { renewNames } from './name-renewal.ts';
 import { deleteNode } from './node-deletion.ts';
 import { leaseRenewedAtMs } from './node-lease.ts';
 import { nodePassword, releaseNodePassword, reserveNodePassword } from './node-passwords.ts';
@@ -74,6 +75,7 @@ export function openKubernetes(options: KubernetesOptions): Kubernetes {
     admitName: (request, signal) => admitName(context, request, signal),
     removeName: async (nodeId, signal) => void (await removeName(context, nodeId, signal)),
     relistName: (request, signal) => relistName(context, request, signal),
+    renewNames: (signal) => renewNames(context, signal),
     createJoinCredential: (request, signal) => createJoinCredential(context, request, signal),
     revokeJoinCredential: (id, signal) => revokeJoinCredential(context, id, signal),
     joinCredentials: (signal) => joinCredentials(context, signal),

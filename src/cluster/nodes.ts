@@ -1,7 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node';
 import type { KubernetesNode, KubernetesPort } from '#domain';
 import { base58OfId } from './base58.ts';
-import { absentIsFine, type KubeApi } from './kube-api.ts';
+import { absentIsFine, conflictIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { kubernetesNodeOf } from './node-reading.ts';
 import { NODE_ATTESTATION, NODE_MARK, NODE_OWNER, NODE_TIER } from './words.ts';
@@ -48,12 +48,14 @@ export async function patchNode(
 }
 
 /** Sets the labels that name stake record, tier, staker and evidence of a Node. */
-export function markNode(
+export async function markNode(
   { api }: KubernetesContext,
   { nodeId, recordId, tier, staker, attestation }: Parameters<KubernetesPort['markNode']>[0],
   signal: Signal,
 ): Promise<void> {
   const owner = staker === undefined ? {} : { [NODE_OWNER]: base58OfId(staker) };
+  const found = await readNodeObject(api, nodeId, signal);
+  if (!found) return;
   const labels = {
     [NODE_MARK]: base58OfId(recordId),
     [NODE_TIER]: tier,
@@ -61,6 +63,8 @@ export function markNode(
     // A merge patch removes what is null.
     [NODE_ATTESTATION]: attestation ?? null,
   };
-  const body = { metadata: { labels } };
-  return patchNode(api, { what: `mark node ${nodeId}`, name: nodeId, body }, signal);
+  // Another Node of the same name is another holder's.
+  const uid = found.metadata?.uid;
+  const body = { metadata: { ...(uid !== undefined && { uid }), labels } };
+  await conflictIsFine(patchNode(api, { what: `mark node ${nodeId}`, name: nodeId, body }, signal));
 }

@@ -11,6 +11,7 @@ const access: PersonAccess = {
   clusterId: '0xcc',
   command: '/usr/local/bin/k3s-daas',
   args: ['credential', '--login', '/home/me/login.json'],
+  mayAsk: false,
 };
 const target = { file: '/home/me/.kube/config', use: false };
 

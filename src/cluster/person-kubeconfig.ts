@@ -15,6 +15,8 @@ export interface PersonAccess {
   /** Absolute: programs with windows have another PATH. */
   readonly command: string;
   readonly args: readonly string[];
+  /** The plugin asks for a passphrase, on a terminal alone. */
+  readonly mayAsk: boolean;
 }
 
 interface Named {
@@ -33,7 +35,7 @@ export function personKubeconfig(access: PersonAccess): string {
 }
 
 function entriesOf(access: PersonAccess): Entries {
-  const { name, server, serverCa, namespace, chainId, clusterId, command, args } = access;
+  const { name, server, serverCa, namespace, chainId, clusterId, command, args, mayAsk } = access;
   const cluster = {
     server,
     ...(serverCa !== undefined && {
@@ -46,7 +48,7 @@ function entriesOf(access: PersonAccess): Entries {
     apiVersion: 'client.authentication.k8s.io/v1',
     command,
     args,
-    interactiveMode: 'Never',
+    interactiveMode: mayAsk ? 'IfAvailable' : 'Never',
     provideClusterInfo: true,
     installHint: `${command} is missing: install k3s-daas there, or write this kubeconfig anew with 'k3s-daas kubeconfig'`,
   };

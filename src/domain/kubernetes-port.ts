@@ -52,6 +52,12 @@ export interface KubernetesPort {
   /** Lists one of the operator's names as `to` if it is listed as `from` now; resolves with whether it was. */
   relistName(request: { name: string; from: string; to: string }, signal?: AbortSignal): Promise<boolean>;
 
+  /**
+   * Gives every listed name another version, so that what an earlier leader has under way for it fails; resolves with how
+   * many there are.
+   */
+  renewNames(signal?: AbortSignal): Promise<number>;
+
   /** Whether policies see which certificate a request came with (Kubernetes 1.32); without it vouches count for nothing. */
   showsCertificates(signal?: AbortSignal): Promise<boolean>;
   /** PEM of the authorities whose client certificates the API server accepts. */
@@ -87,7 +93,7 @@ export interface KubernetesPort {
 }
 
 /** What the gateway's labels say of a Node. */
-export interface NodeMark {
+interface NodeMark {
   readonly nodeId: string;
   readonly recordId: string;
   readonly tier: string;

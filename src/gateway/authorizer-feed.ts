@@ -33,6 +33,8 @@ export interface AuthorizerFeedOptions {
   readonly reconciler: Pick<Reconciler, 'nodes' | 'names' | 'readName'>;
   readonly vouches: VouchTable | undefined;
   readonly audit: Audit;
+  /** Whether this gateway writes the state; what another has written is followed. Always, unless given. */
+  readonly isActing?: (() => boolean) | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -233,6 +235,8 @@ const leftOutText = (count: number) =>
  */
 async function mayEnforce(feed: Feed): Promise<boolean> {
   const { config, registry, reconciler, vouches, fingerprints, audit, clock, log } = feed;
+  if (feed.isActing?.() === false)
+    return config.authorizer.mode === 'enforce' && registry.moment('authorizer-enforced') !== undefined;
   if (config.authorizer.mode !== 'enforce') {
     if (registry.moment('authorizer-enforced') !== undefined) {
       await registry.save({ moments: { 'authorizer-enforced': undefined } });

@@ -174,6 +174,19 @@ describe('an eviction', () => {
     });
   });
 
+  test('takes off its Node the finalizers that would keep it, and says so in the audit file', async () => {
+    await using world = await World.start();
+    const worker = await world.member('worker-1');
+    world.kubernetes.finalizers.set('worker-1', ['example.com/stay']);
+    world.chain.slash(worker.recordId);
+    await settled(60);
+    expect(world.kubernetes.has('worker-1')).toBe(false);
+    expect((await world.audit()).find(({ event }) => event === 'node.finalizers_removed')).toMatchObject({
+      node_id: 'worker-1',
+      finalizers: 'example.com/stay',
+    });
+  });
+
   test('is repeated when the Node comes back by whatever way', async () => {
     await using world = await World.start();
     const worker = await world.member('worker-1');

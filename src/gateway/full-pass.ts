@@ -25,7 +25,10 @@ export async function runPasses(
   let nextPassMs = 0;
   while (!signal.aborted) {
     try {
-      if (readings.isPassDue || clock.monotonicMs() >= nextPassMs) {
+      if (!context.isActing()) {
+        readings.isPassDue = true;
+        readings.names = await context.kubernetes.admittedNames(signal);
+      } else if (readings.isPassDue || clock.monotonicMs() >= nextPassMs) {
         readings.isPassDue = false;
         await fullPass(context, signal);
         nextPassMs = clock.monotonicMs() + fullPassMs;

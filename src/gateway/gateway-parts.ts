@@ -10,6 +10,8 @@ import type {
   TenantKeeper,
   VouchTable,
 } from '#domain';
+import type { Leadership, Store } from '#state';
+import { type Acting, createActing } from './acting.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
@@ -77,6 +79,8 @@ export interface GatewayOptions {
   readonly signingKey?: KeyObject | undefined;
   /** The state, opened; the configuration says which it is unless given. */
   readonly state?: GatewayState | undefined;
+  /** Told which leadership this gateway works under as soon as that is known. */
+  readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
   /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
   readonly machines?: MachineJudge | undefined;
   /** Of the program whose process this is, for `/metrics`. */
@@ -88,6 +92,7 @@ export interface GatewayOptions {
 /** Everything that is written: state, audit file, and the counts that become audit lines. */
 export interface Records {
   readonly state: GatewayState;
+  readonly acting: Acting;
   readonly reserve: DiskReserve;
   readonly registry: Registry;
   readonly audit: Audit;
@@ -133,6 +138,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const nowMs = () => clock.nowMs();
   const state = life.use('the state', options.state ?? (await openGatewayState(options)));
   const { store } = state;
+  options.onLeadership?.(state.leadership);
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
   const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
@@ -159,7 +165,10 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   );
   const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
   const acceptances = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
-  const known = await openKnownLogins({ store, log });
+  const { leadership } = state;
+  const known = await openKnownLogins({ store: writtenIf(() => leadership.isLeading(), store), log });
+  const { kubernetes } = options;
+  const acting = createActing({ leadership, store, registry, kubernetes, audit, clock, log });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
@@ -173,7 +182,17 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { state, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+}
+
+/** A login that a gateway sees while another leads is known to it alone, until it restarts. */
+function writtenIf(mayWrite: () => boolean, store: Store): Pick<Store, 'list' | 'write'> {
+  return {
+    list: (prefix) => store.list(prefix),
+    write: async (changes) => {
+      if (mayWrite()) await store.write(changes);
+    },
+  };
 }
 
 export function createDeciders(options: GatewayOptions, records: Records, startedAtMs: number): Deciders {
@@ -186,7 +205,8 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
   const locks = createLocks();
   const facts = createFactCache({ chain, follower, clusterId, isProven, clock, log, registry, random });
   const shared = { kubernetes, registry, audit, locks, clock, log };
-  const reconciler = createReconciler({ ...shared, facts, random, config });
+  const isActing = () => records.acting.isActing();
+  const reconciler = createReconciler({ ...shared, facts, random, config, isActing });
   const challenges = createChallenges(gatewayId);
   const clones = new Clones({
     registry,
@@ -196,6 +216,8 @@ export function createDeciders(options: GatewayOptions, records: Records, starte
     node: (nodeId) => reconciler.nodes()?.get(nodeId),
     heartbeatIntervalMs: config.heartbeatIntervalMs,
   });
+  if (config.admit.attestation.mode !== 'off' && !options.machines)
+    throw new RangeError('startGateway: gateway.admit.attestation needs machines');
   const admission = createAdmission({
     ...shared,
     config,

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
-import { type Clock, DaasError, errorFields, type Log } from '#base';
+import { type Clock, DaasError, errorFields, type Log, systemClock } from '#base';
+import type { StateEngine } from '#domain';
 import {
   createStore,
   type KeyRing,
   type Leadership,
+  openEtcdState,
   openKeyRing,
   openSqliteEngine,
   refuseSealed,
@@ -30,6 +32,12 @@ export interface GatewayStateOptions {
   readonly log: Log;
 }
 
+/** Which state, by the configuration. */
+export interface StateSite {
+  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state'> & { readonly gatewayId?: string | undefined };
+  readonly clusterId: string;
+}
+
 /** Programs that print keys may be slow, and ask for a password. */
 const refreshEveryMs = { file: 10_000, command: 60_000 };
 
@@ -40,13 +48,12 @@ const refreshEveryMs = { file: 10_000, command: 60_000 };
 export async function openGatewayState(options: GatewayStateOptions): Promise<GatewayState> {
   const { config, clusterId } = options;
   const ring = await keysOf(config);
-  const engine = openSqliteEngine(statePath(config));
+  const { engine, leadership } = await openEngine(options);
   try {
     await refuseUnfinished(engine);
     const sealed = ring && (await sealEngine(engine, ring, clusterId));
     if (!sealed) await refuseSealed(engine);
     const store = createStore(sealed ?? engine);
-    const leadership = soleLeadership(config.gatewayId);
     return {
       store,
       leadership,
@@ -57,6 +64,19 @@ export async function openGatewayState(options: GatewayStateOptions): Promise<Ga
     await engine[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Of several gateways, this one stands for election from now on. */
+export async function openEngine(
+  { config, clusterId }: StateSite,
+  { isCandidate = true } = {},
+): Promise<{ readonly engine: StateEngine; readonly leadership: Leadership }> {
+  const { state, gatewayId: name = 'an operator’s command' } = config;
+  if (state.engine === 'sqlite')
+    return { engine: openSqliteEngine(statePath(config)), leadership: soleLeadership(name) };
+  const { prefix = `/k3s-daas/${clusterId}`, ...access } = state.etcd;
+  // Leases end by the time of etcd: no other clock will do.
+  return openEtcdState({ ...access, prefix, name, clock: systemClock, isCandidate });
 }
 
 export const statePath = ({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string =>

@@ -8,6 +8,7 @@ import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { createEventStreams, type EventStreams } from './event-streams.ts';
 import { followFence } from './fence-feed.ts';
+import { fencedCluster } from './fenced-cluster.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
   auditPathOf,
@@ -19,6 +20,7 @@ import {
 } from './gateway-parts.ts';
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { healthChecks } from './health-checks.ts';
+import { takeTheLead, whenActing, whileActing } from './leading-loops.ts';
 import { dialHost, listenOnPort, listenOnSocket, openDirectory, portOf } from './listeners.ts';
 import { scrape } from './metric-sources.ts';
 import { createOperatorApi } from './operator-api.ts';
@@ -28,6 +30,7 @@ import { type Reloaded, reload } from './reload.ts';
 import { createSelfProbe } from './self-probe.ts';
 import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
 import { createStakedNodeProjection } from './staked-node-projection.ts';
+import { isOperatorsWrite, isWorkersPath, standBy } from './standing-by.ts';
 import { checkCluster, checkEntry, checkTokenReview } from './start-checks.ts';
 import { createTenantDesk } from './tenant-desk.ts';
 import { createTenantRounds } from './tenant-rounds.ts';
@@ -110,13 +113,15 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
 
   const records = await openRecords(given, life);
   const credentials = openCredentials(given, records);
-  const options = credentials ? { ...given, kubernetes: credentials.kubernetes } : given;
+  const kubernetes = fencedCluster(credentials?.kubernetes ?? given.kubernetes, () =>
+    records.acting.isActing(),
+  );
+  const options = { ...given, kubernetes };
   const deciders = createDeciders(options, records, startedAtMs);
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
-  const claims = createClaimWatch({ ...records, ...deciders, ...options });
+  const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
   const streams = createEventStreams({ most: config.limits.eventStreams, clock });
-  life.defer('the event streams', async () => streams.close());
   const begun: Start = {
     options,
     life,
@@ -145,13 +150,24 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
 /** `undefined`: it is off. */
 function openAuthorizer(
   { config, authorizerProgram: program, vouches: given, clock, log }: GatewayOptions,
-  { registry, audit }: Records,
+  { registry, audit, acting }: Records,
   { reconciler, vouches: known }: Deciders,
 ): Promise<AuthorizerFeed> | undefined {
   if (config.authorizer.mode === 'off') return undefined;
   const vouches = given ?? known;
   if (!program) throw new RangeError('startGateway: the authorizer needs authorizerProgram');
-  return createAuthorizerFeed({ config, program, registry, reconciler, vouches, audit, clock, log });
+  const { isActing } = acting;
+  return createAuthorizerFeed({
+    config,
+    program,
+    registry,
+    reconciler,
+    vouches,
+    audit,
+    isActing,
+    clock,
+    log,
+  });
 }
 
 function warnOfLimits(log: Log, endpoints: number, taintNodes: boolean): void {
@@ -190,14 +206,15 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stream
     deciders.sight.run(stop.signal),
     claims.run(stop.signal),
     flushLoop({ ...records, clock, log }, stop.signal),
+    takeTheLead(records.acting, () => reconciler.enqueueAll(), stop.signal),
     records.state.keepSealed(stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
     ...(options.config.fence === 'off'
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
-    ...(options.probe ? [options.probe.run(stop.signal)] : []),
-    ...(shown ? [shown.run(stop.signal)] : []),
-    ...(options.tenants ? [tenantRounds(options, options.tenants, records).run(stop.signal)] : []),
+    ...[options.probe, shown, options.tenants && tenantRounds(options, options.tenants, records)].map(
+      (loop) => whileActing(records.acting, loop, stop.signal),
+    ),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -238,6 +255,7 @@ async function listenForOperator(
     log,
     figures,
   });
+  standBy(operator, records.acting, isOperatorsWrite);
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
     await closeListener(operator.server, connections, 3_000);
@@ -288,11 +306,10 @@ async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { takeProof, evidence } = options;
   const own = { config, tls, tokenHead, takeProof, evidence, streams, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
-  life.defer('the public port', () => {
-    // They would hold the port open for as long as it is patient.
-    streams.close();
-    return publicServer.close();
-  });
+  standBy(publicServer.app, records.acting, isWorkersPath);
+  life.defer('the public port', () => publicServer.close());
+  // Before the port: they would hold it open for as long as it is patient.
+  life.defer('the event streams', async () => streams.close());
   await publicServer.app.ready();
   await listenOnPort(publicServer.app.server, config.listen, 'gateway.listen');
   return publicServer;

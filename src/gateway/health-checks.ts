@@ -1,4 +1,5 @@
 import type { Clock } from '#base';
+import type { Acting } from './acting.ts';
 import type { Audit } from './audit.ts';
 import type { AuthorizerFeed } from './authorizer-feed.ts';
 import type { ClaimWatch } from './claim-watch.ts';
@@ -22,6 +23,8 @@ export interface HealthSources {
   readonly claims: Pick<ClaimWatch, 'failure'>;
   /** `undefined`: it is off. */
   readonly authorizer?: Pick<AuthorizerFeed, 'status'> | undefined;
+  /** Whether this gateway acts; without it, it does. */
+  readonly acting?: Acting | undefined;
   /** Why what was proven is not written down; `undefined`: it is, or nothing is kept. */
   readonly proofFailure?: (() => string | undefined) | undefined;
   readonly clock: Clock;
@@ -41,11 +44,23 @@ export async function healthChecks(sources: HealthSources): Promise<readonly Hea
     ...(sources.proofFailure ? [proofsCheck(sources.proofFailure())] : []),
     { name: 'disk', isOk: !reserve.isSpent(), detail: reserve.detail() },
     breakerCheck(sources),
+    ...(sources.acting?.isShared ? [leadCheck(sources.acting)] : []),
     ...(sources.authorizer ? [{ name: 'authorizer', ...sources.authorizer.status() }] : []),
   ];
 }
 
 const draining: HealthCheck = { name: 'draining', isOk: false, detail: 'the gateway was asked to stop' };
+
+/** One that follows is ready: it takes over when it has to. */
+function leadCheck(acting: Acting): HealthCheck {
+  const leader = acting.leader();
+  const detail = acting.isActing()
+    ? 'this gateway leads'
+    : leader === undefined
+      ? 'no gateway leads'
+      : `follows ${leader}`;
+  return { name: 'lead', isOk: acting.isActing() || leader !== undefined, detail };
+}
 
 async function portCheck({ probe, publicServer }: HealthSources): Promise<HealthCheck> {
   const { isOk, detail } = await probe();

@@ -99,6 +99,11 @@ function problemOfError(error: FastifyError): ApiProblem {
           ...(error instanceof DaasError && { reason: error.code }),
         },
       );
+    case 'DAAS_GATEWAY_NOT_LEADING':
+      return new ApiProblem('standing_by', 'another gateway leads now', {
+        cause: error,
+        retryAfterMs: 5_000,
+      });
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new ApiProblem('body_too_large', 'the body is longer than 64 KiB');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

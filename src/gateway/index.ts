@@ -31,8 +31,8 @@ export {
   backUpState,
   openBackup,
   type StateFigures,
-  type StatePlace,
   verifyState,
 } from './state-maintenance.ts';
+export type { StateSite } from './gateway-state.ts';
 export { WhyReply } from './why-wire.ts';
 export type { MachineJudge, MachineVerdict, ShownMachine } from './worker-attestation.ts';

@@ -11,7 +11,7 @@ export interface Link {
 }
 
 /** The connection of one gateway. */
-export function linkTo(kubernetes: FakeKubernetes): Link {
+export function linkTo(kubernetes: FakeKubernetes, caller = ''): Link {
   const grave = Promise.withResolvers<never>();
   grave.promise.catch(() => undefined);
   let isCut = false;
@@ -21,6 +21,8 @@ export function linkTo(kubernetes: FakeKubernetes): Link {
       if (typeof member !== 'function') return member;
       return async (...given: unknown[]): Promise<unknown> => {
         if (isCut) return grave.promise;
+        // For a hook of the test, which is called in the same turn.
+        kubernetes.caller = caller;
         const answer: unknown = await Promise.race([Reflect.apply(member, target, given), grave.promise]);
         return isCut ? grave.promise : answer;
       };

@@ -20,6 +20,12 @@ test('a staked Node is named that comes to the address of another one, and no or
   ]);
 });
 
+test('a loopback address is every machine’s own', () => {
+  const book = createNodeAddresses(staked);
+  book.note(node('server', '127.0.0.1', '::1'));
+  expect(book.note(node('worker-1', '127.0.0.1', '::1'))).toEqual([]);
+});
+
 test('of two staked ones it is the one that came later; who has gone shares nothing', () => {
   const book = createNodeAddresses(staked);
   book.note(node('worker-1', '192.0.2.7'));

@@ -2,7 +2,7 @@ import type { KubernetesNode } from '#domain';
 import { peerAddress } from './peer-address.ts';
 
 /** A staked Node that reports an address which another Node reports too. */
-export interface SharedAddress {
+interface SharedAddress {
   readonly nodeId: string;
   readonly address: string;
   readonly sharedWith: string;
@@ -15,6 +15,11 @@ export interface NodeAddresses {
   forget(name: string): void;
   /** Forgets every Node but these. */
   keep(names: ReadonlySet<string>): void;
+}
+
+/** An address by which one machine reaches another: a loopback address is every machine's own. */
+function isOfANetwork(address: string | undefined): address is string {
+  return address !== undefined && address !== '::1' && !address.startsWith('127.');
 }
 
 /**
@@ -51,7 +56,7 @@ export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAd
   return {
     note({ name, addresses }) {
       const before = addressesOf.get(name);
-      const now = new Set(addresses.map(peerAddress).filter((address) => address !== undefined));
+      const now = new Set(addresses.map(peerAddress).filter(isOfANetwork));
       for (const address of before ?? []) if (!now.has(address)) drop(name, address);
       addressesOf.set(name, now);
       const shared: SharedAddress[] = [];

@@ -27,7 +27,7 @@ export function reconcileWorker(
 ): Promise<void> {
   return context.locks.run(nodeId, async () => {
     for (let count = 0; count < mostSteps; count += 1) {
-      if (signal.aborted || (await isDone(context, nodeId, signal))) return;
+      if (signal.aborted || !context.isActing() || (await isDone(context, nodeId, signal))) return;
     }
     throw new Error('the steps do not come to an end');
   });

@@ -25,6 +25,8 @@ export interface ReconcilerContext {
   readonly log: Log;
   /** A reload replaces its members. */
   readonly config: Pick<RunnableGatewayConfig, 'cordonGraceMs' | 'onProposal'>;
+  /** Whether this gateway changes the cluster. */
+  readonly isActing: () => boolean;
   readonly readings: ClusterReadings;
   readonly sightings: Sightings;
   readonly addresses: NodeAddresses;

@@ -56,12 +56,15 @@ export interface ReconcilerOptions {
   /** A reload replaces its members: read them where they are used. */
   readonly config: Pick<RunnableGatewayConfig, 'cordonGraceMs' | 'onProposal'>;
   readonly fullPassMs?: number;
+  /** Whether this gateway changes the cluster; it reads it in any case. Always, unless given. */
+  readonly isActing?: () => boolean;
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { registry, clock, random, log, fullPassMs = 60_000 } = options;
+  const { registry, clock, random, log, fullPassMs = 60_000, isActing = () => true } = options;
   const context: ReconcilerContext = {
     ...options,
+    isActing,
     readings: { nodes: undefined, names: undefined, expectedSinceMs: new Map(), isPassDue: true },
     sightings: createSightings(),
     addresses: createNodeAddresses((name) => isStaked(registry, name)),
@@ -123,7 +126,7 @@ async function readName(
 /** What the watch knows shows cheaply whether a closer look is worth a question to the API server. */
 function enqueue(context: ReconcilerContext, nodeId: string): void {
   const worker = context.registry.worker(nodeId);
-  if (!worker) return;
+  if (!worker || !context.isActing()) return;
   const { nodes } = context.readings;
   const view = viewOf(context, worker, nodes?.get(nodeId));
   const step = nextStep(view);

@@ -1,16 +1,15 @@
-import { z } from 'zod';
-import type { Change, Store } from '#state';
-import { type Ban, banKey, readBan, settingBans, storedBan } from './bans.ts';
-import { type BreakerState, idleBreaker } from './breaker.ts';
-import { type Claim, claimKey, readClaim, storedClaim } from './claims.ts';
+import type { Change, Store, StoreNews } from '#state';
+import { type Ban, banKey, settingBans, storedBan } from './bans.ts';
+import type { BreakerState } from './breaker.ts';
+import { type Claim, claimKey, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
-import { historyKey, readHistory, storedHistory } from './stored-history.ts';
-import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
-import { fromStored, toStored, workerKey } from './stored-worker.ts';
+import { breakerKey, emptyMemory, learn, type Memory, momentKey, storedBreaker } from './registry-memory.ts';
+import { historyKey, storedHistory } from './stored-history.ts';
+import { toStored, workerKey } from './stored-worker.ts';
 import type { LastHeartbeat, Worker } from './worker.ts';
-import { createWorkerIndex, type WorkerChange, type WorkerIndex } from './worker-index.ts';
+import type { WorkerChange } from './worker-index.ts';
 
 /**
  * What the gateway knows: in memory, and behind it the store. What admits counts only once it is written (`save`); what
@@ -53,6 +52,11 @@ export interface Registry {
   recordHeartbeat(nodeId: string, lastHeartbeat: LastHeartbeat): void;
   /** Writes what is owed, then the figures of heartbeats in chunks, between which other work gets the thread. */
   flush(): Promise<void>;
+  /**
+   * Takes over what another gateway has written, while that one leads.
+   * @throws `DAAS_GATEWAY_STORE_DAMAGED`.
+   */
+  learn(news: StoreNews): void;
 }
 
 /**
@@ -77,46 +81,13 @@ interface Decisions {
   readonly moments?: Readonly<Partial<Record<Moment, number | undefined>>>;
 }
 
-/** What counts now. */
-interface Memory {
-  readonly workers: WorkerIndex;
-  readonly lastHeartbeats: Map<string, LastHeartbeat>;
-  readonly bans: Map<string, Ban>;
-  readonly banListeners: Array<() => void>;
-  readonly histories: Map<string, NameHistory>;
-  breaker: BreakerState;
-  readonly claims: Map<string, Claim>;
-  readonly moments: Map<string, number>;
-  /** Node ids whose last heartbeat is not written yet. */
-  readonly unwritten: Set<string>;
-}
-
-const breakerKey = '/breaker';
-const momentKey = (name: string) => `/moments/${name}`;
-const StoredMoment = z.strictObject({ at: Millis });
 const none: ReadonlySet<string> = new Set();
 const flushChunk = 200;
 
-const StoredBreaker = storedRecord({
-  trippedAtMs: ['tripped_at', orNull(z.number())],
-  removals: [
-    'removals',
-    z
-      .array(
-        storedRecord({
-          nodeId: ['node_id', z.string()],
-          // A record of an earlier version has no such member.
-          staker: ['staker', orNull(z.string()).optional()],
-          atMs: ['at', z.number()],
-        }),
-      )
-      .readonly(),
-  ],
-});
-
 /** @throws `DAAS_GATEWAY_STORE_DAMAGED`. */
 export async function openRegistry(store: Store, reserve?: DiskReserve): Promise<Registry> {
-  const memory = await remembered(store);
+  const memory = emptyMemory();
+  learn(memory, { kind: 'listed', records: await store.list('/') });
   const { workers, lastHeartbeats, bans, unwritten } = memory;
   const writes = createOrderedWrites(store, reserve);
   return {
@@ -155,49 +126,13 @@ export async function openRegistry(store: Store, reserve?: DiskReserve): Promise
     },
     async flush() {
       if (writes.hasOwed()) await writes.writeOwed();
+      // Nobody else needs them: a worker that turns to another gateway registers there.
+      if (!store.isLocal) unwritten.clear();
       // Figures can wait: the room that is left is for lock-outs.
       if (!reserve?.isSpent()) await flushHeartbeats(memory, writes);
     },
+    learn: (news) => learn(memory, news),
   };
-}
-
-async function remembered(store: Store): Promise<Memory> {
-  const memory: Memory = {
-    workers: createWorkerIndex(),
-    lastHeartbeats: new Map(),
-    bans: new Map(),
-    banListeners: [],
-    histories: new Map(),
-    breaker: readBreaker(await store.read(breakerKey)),
-    claims: new Map(),
-    moments: new Map(),
-    unwritten: new Set(),
-  };
-  for (const [key, value] of await store.list('/workers/')) {
-    const { worker, lastHeartbeat } = fromStored(key, value);
-    memory.workers.set(worker);
-    if (lastHeartbeat) memory.lastHeartbeats.set(worker.nodeId, lastHeartbeat);
-  }
-  for (const [key, value] of await store.list('/bans/')) memory.bans.set(key, readBan(key, value));
-  for (const [key, value] of await store.list('/names/')) {
-    const history = readHistory(key, value);
-    memory.histories.set(history.nodeId, history);
-  }
-  // Of an earlier version, which remembered no more than the last holder.
-  for (const worker of memory.workers.all())
-    if (!memory.histories.has(worker.nodeId))
-      memory.histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
-  for (const [key, value] of await store.list('/claims/')) {
-    const claim = readClaim(key, value);
-    memory.claims.set(claim.nodeId, claim);
-  }
-  for (const [key, value] of await store.list('/moments/'))
-    memory.moments.set(key.slice('/moments/'.length), readStored(StoredMoment, { key, value }).at);
-  return memory;
-}
-
-function readBreaker(value: unknown): BreakerState {
-  return value === undefined ? idleBreaker : readStored(StoredBreaker, { key: breakerKey, value });
 }
 
 const historyIn = ({ histories }: Memory, nodeId: string): NameHistory =>
@@ -228,7 +163,7 @@ function changesOf(memory: Memory, decisions: Decisions): readonly Change[] {
     ...(history ? [{ key: historyKey(history.nodeId), value: storedHistory(history) }] : []),
     ...added.map((ban) => ({ key: banKey(ban), value: storedBan(ban) })),
     ...lifted.map((ban) => ({ key: banKey(ban), value: undefined })),
-    ...(breaker ? [{ key: breakerKey, value: z.encode(StoredBreaker, breaker) }] : []),
+    ...(breaker ? [{ key: breakerKey, value: storedBreaker(breaker) }] : []),
   ];
 }
 

@@ -29,6 +29,9 @@ const RELOADABLE: ReadonlySet<keyof RunnableGatewayConfig> = new Set([
   'tls',
 ]);
 
+/** What judges evidence of workers is made at the start: a mode without it would admit everything. */
+const MADE_ONCE = 'gateway.admit.attestation';
+
 export interface ReloadContext {
   /** The one that every part of the gateway reads: its reloadable members are replaced. */
   readonly config: RunnableGatewayConfig;
@@ -54,6 +57,8 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
   if (spkiPin(nextTls.cert) !== spkiPin(tls.cert))
     checkOwnEntry(await context.chain.cluster(), config.gatewayId, nextTls.cert, context.log);
   const changed = changedSettings(config, next);
+  const isReloadable = (name: string) =>
+    RELOADABLE.has(name.split('.')[1] as keyof RunnableGatewayConfig) && !name.startsWith(MADE_ONCE);
   const applied = changed.filter(isReloadable);
   const refused = changed.filter((name) => !isReloadable(name));
   const isNewCertificate = nextTls.cert !== tls.cert;
@@ -61,9 +66,10 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
     publicServer.changeTls(nextTls);
     Object.assign(tls, nextTls);
   }
-  const taken = Object.fromEntries([...RELOADABLE].map((name) => [name, next[name]]));
-  // The policy of the evidence was read at the start.
-  Object.assign(config, taken, { admit: { ...next.admit, attestation: config.admit.attestation } });
+  const { attestation } = config.admit;
+  Object.assign(config, Object.fromEntries([...RELOADABLE].map((name) => [name, next[name]])), {
+    admit: { ...next.admit, attestation },
+  });
   audit.record('gateway.reloaded', {
     applied: applied.join(',') || undefined,
     refused: refused.join(',') || undefined,
@@ -71,13 +77,6 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
   });
   reconciler.enqueueAll();
   return { applied, refused, isNewCertificate };
-}
-
-function isReloadable(name: string): boolean {
-  const [, section] = name.split('.');
-  return (
-    RELOADABLE.has(section as keyof RunnableGatewayConfig) && !name.startsWith('gateway.admit.attestation')
-  );
 }
 
 /** The names of the settings that differ, `gateway.admit.maxNodes`. */

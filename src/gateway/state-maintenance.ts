@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { ConfigurationError, silentLog } from '#base';
+import { ConfigurationError, DaasError, silentLog } from '#base';
 import type { StateEngine, StateRecord } from '#domain';
 import {
   type Backup,
@@ -7,7 +7,7 @@ import {
   createStore,
   isUnsealed,
   type KeyRing,
-  openSqliteEngine,
+  type Leadership,
   readBackup,
   refuseSealed,
   refuseUnfinished,
@@ -16,16 +16,11 @@ import {
   sealAll,
   sealEngine,
 } from '#state';
-import type { RunnableGatewayConfig } from './config.ts';
-import { keysOf, statePath } from './gateway-state.ts';
+import { keysOf, openEngine, type StateSite, statePath } from './gateway-state.ts';
 import { openKnownLogins } from './known-logins.ts';
 import { openRegistry } from './registry.ts';
 
-/** Which state, by the configuration. */
-export interface StatePlace {
-  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state'>;
-  readonly clusterId: string;
-}
+const electionMs = 3_000;
 
 /** What a state holds, every record of which was read as the gateway reads it. */
 export interface StateFigures {
@@ -41,7 +36,7 @@ export interface StateFigures {
  * Reads the state as a start would, and changes nothing.
  * @throws `DAAS_STATE_MISSING`, `DAAS_GATEWAY_STORE_BUSY` while a gateway runs on a state file, and as a start would.
  */
-export async function verifyState(place: StatePlace): Promise<StateFigures> {
+export async function verifyState(place: StateSite): Promise<StateFigures> {
   await refuseMissing(place);
   await using state = await openForReading(place, await keysOf(place.config));
   return await figuresOf(createStore(state.engine), state.isSealed);
@@ -49,7 +44,7 @@ export async function verifyState(place: StatePlace): Promise<StateFigures> {
 
 /** @returns the text of a backup; as `verifyState`, it throws when the state is not sound. */
 export async function backUpState(
-  place: StatePlace,
+  place: StateSite,
   nowMs: number,
 ): Promise<{ readonly text: string; readonly figures: StateFigures }> {
   await refuseMissing(place);
@@ -72,7 +67,7 @@ export interface RestorableState {
 }
 
 /** @throws `DAAS_STATE_BACKUP_INVALID` for one of another cluster too, and as a start on it would. */
-export async function openBackup(place: StatePlace, text: string, path: string): Promise<RestorableState> {
+export async function openBackup(place: StateSite, text: string, path: string): Promise<RestorableState> {
   const ring = await keysOf(place.config);
   const backup = readBackup(text, path, ring);
   if (backup.scope !== place.clusterId)
@@ -85,17 +80,34 @@ export async function openBackup(place: StatePlace, text: string, path: string):
 }
 
 async function restoreInto(
-  { config, clusterId }: StatePlace,
+  site: StateSite,
   ring: KeyRing | undefined,
   records: readonly StateRecord[],
 ): Promise<number> {
-  await using engine = openSqliteEngine(statePath(config));
+  const { clusterId } = site;
+  const { engine: opened, leadership } = await openEngine(site);
+  await using engine = opened;
+  await refuseLed(leadership);
   const before = await engine.list('/');
   await replaceAll(engine, ring ? sealAll(engine, { ring, scope: clusterId }, records) : records);
   return before.length;
 }
 
-async function refuseMissing({ config }: StatePlace): Promise<void> {
+/** @throws `DAAS_STATE_IN_USE` unless this command leads: a gateway that does would write over what is restored. */
+async function refuseLed(leadership: Leadership): Promise<void> {
+  try {
+    await leadership.untilLeading(AbortSignal.timeout(electionMs));
+  } catch (cause) {
+    throw new DaasError(
+      'DAAS_STATE_IN_USE',
+      `a gateway leads on this state (${leadership.leader() ?? 'unknown'}): stop all gateways of the cluster, and wait until its lease has ended`,
+      { cause },
+    );
+  }
+}
+
+async function refuseMissing({ config }: StateSite): Promise<void> {
+  if (config.state.engine !== 'sqlite') return;
   const path = statePath(config);
   // Opening it would make it.
   await access(path).catch((cause: unknown) => {
@@ -108,13 +120,13 @@ async function refuseMissing({ config }: StatePlace): Promise<void> {
 }
 
 /** A state that is not sealed yet is left so. */
-async function openForReading({ config, clusterId }: StatePlace, ring: KeyRing | undefined) {
-  const engine = openSqliteEngine(statePath(config));
+async function openForReading(site: StateSite, ring: KeyRing | undefined) {
+  const { engine } = await openEngine(site, { isCandidate: false });
   try {
     await refuseUnfinished(engine);
-    const isSealed = ring !== undefined && !(await isUnsealed(engine));
+    const isSealed = ring !== undefined && !isUnsealed(await engine.list('/'));
     if (!isSealed) await refuseSealed(engine);
-    const opened = isSealed ? await sealEngine(engine, ring, clusterId) : engine;
+    const opened = isSealed ? await sealEngine(engine, ring, site.clusterId) : engine;
     return { engine: opened, isSealed, [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose]() };
   } catch (error) {
     await engine[Symbol.asyncDispose]();

@@ -164,3 +164,22 @@ test('a gateway that asks for nothing is sent nothing', async () => {
   await worker.join();
   expect((await world.kubernetes.node('unasked'))?.attestation).toBeUndefined();
 });
+
+test('a reload leaves what judges evidence as it was: a mode without its judge would admit everything, or nothing', async () => {
+  const judged = await open('require');
+  await using world = judged.world;
+  const { admit } = world.config;
+  const next = { ...world.config, admit: { ...admit, maxNodes: 5, attestation: { mode: 'off' as const } } };
+  expect(await world.gateway?.reload(next)).toMatchObject({
+    applied: ['gateway.admit.maxNodes'],
+    refused: ['gateway.admit.attestation.mode'],
+  });
+  await expect(world.worker('silent').stake().register()).rejects.toMatchObject({
+    code: 'DAAS_GATEWAY_EVIDENCE_MISSING',
+  });
+});
+
+test('a gateway that has to judge evidence and cannot does not start', async () => {
+  await using world = await World.create({ admit: { attestation: { mode: 'record' } } });
+  await expect(world.startGateway()).rejects.toThrow('needs machines');
+});

@@ -68,7 +68,8 @@ export async function examineMachine(
   { applicant, worker, recordId }: Examined,
 ): Promise<WorkerAttestation | undefined> {
   const { mode } = config.admit.attestation;
-  if (mode === 'off' || !machines) return undefined;
+  if (mode === 'off') return undefined;
+  if (!machines) throw new RangeError('gateway.admit.attestation needs machines');
   const boundKey = worker?.recordId === recordId ? worker.attestation?.boundKey : undefined;
   const judgedAtMs = clock.nowMs();
   const refuse = (code: 'evidence_missing' | 'evidence_refused', problem: string): WorkerAttestation => {

@@ -51,8 +51,8 @@ export class World implements AsyncDisposable {
   }
 
   /** Another gateway of the same cluster and chain, with a state of its own. */
-  static async beside(other: World): Promise<World> {
-    const world = await World.create({}, other);
+  static async beside(other: World, gatewayId = SECOND_GATEWAY_ID): Promise<World> {
+    const world = await World.create({}, other, gatewayId);
     await world.startGateway();
     return world;
   }
@@ -60,6 +60,7 @@ export class World implements AsyncDisposable {
   static async create(
     change: Partial<Record<keyof GatewayConfig, unknown>> = {},
     beside?: World,
+    gatewayId = beside ? SECOND_GATEWAY_ID : GATEWAY_ID,
   ): Promise<World> {
     const directory = await mkdtemp(join(tmpdir(), 'gateway-'));
     const tls = await testTls();
@@ -77,7 +78,6 @@ export class World implements AsyncDisposable {
       diskReserveBytes: 4_096,
       ...change,
     });
-    const gatewayId = beside ? SECOND_GATEWAY_ID : GATEWAY_ID;
     return new World(directory, { ...config, gatewayId }, tls, beside);
   }
 
@@ -90,7 +90,7 @@ export class World implements AsyncDisposable {
   async startGateway(): Promise<RunningGateway> {
     const others = this.chain.gateways.filter(({ id }) => id !== this.config.gatewayId);
     this.chain.gateways = [...others, this.entry('https://127.0.0.1:1')];
-    const link = linkTo(this.kubernetes);
+    const link = linkTo(this.kubernetes, this.config.gatewayId);
     this.#link = link;
     const gateway = await startGateway({
       config: this.config,

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '#base';
 import { readExecInfo } from './exec-info.ts';
-import { type LoginFile, readLoginFile, readLoginKey } from './login-file.ts';
-import { signLogin } from './sign-login.ts';
+import { type LoginFile, readLoginFile } from './login-file.ts';
+import { signBy } from './sign-by.ts';
 
 export interface CredentialRequest {
   readonly loginFile: string;
@@ -10,16 +10,20 @@ export interface CredentialRequest {
   /** Sign also for a caller that does not say which cluster it is for. */
   readonly anyCaller: boolean;
   readonly nowMs: number;
+  /** `SSH_AUTH_SOCK` */
+  readonly agentSocket?: string | undefined;
 }
 
 /** kubectl uses a token until the very second: a proof must not expire on the way, nor in a slow request. */
 const spareMs = 45_000;
 
 /**
- * The answer of an exec plugin: an ExecCredential with a fresh login proof. Signs with the local key, asks nobody, writes nothing.
+ * The answer of an exec plugin: an ExecCredential with a fresh login proof. Signs with the person's own key, asks no network, writes
+ * nothing.
  * @throws `DAAS_LOGIN_…`, and what reading the files throws.
  */
-export function makeCredential({ loginFile, execInfo, anyCaller, nowMs }: CredentialRequest): string {
+export async function makeCredential(request: CredentialRequest): Promise<string> {
+  const { loginFile, execInfo, anyCaller, nowMs, agentSocket } = request;
   const info = readExecInfo(execInfo);
   const login = readLoginFile(loginFile);
   if (info.cluster) refuseOther(login, info.cluster);
@@ -28,7 +32,7 @@ export function makeCredential({ loginFile, execInfo, anyCaller, nowMs }: Creden
       'DAAS_LOGIN_CLUSTER_UNKNOWN',
       `the caller does not say which cluster the login is for, and another cluster could use it in ${login.clusterId}: set provideClusterInfo: true in the kubeconfig (\`k3s-daas kubeconfig\` does), or add --any-caller`,
     );
-  const { proof, expiresAtMs } = signLogin(login, readLoginKey(login.keyFile), nowMs);
+  const { proof, expiresAtMs } = await signBy(login, { nowMs, agentSocket, mayAsk: info.isInteractive });
   return JSON.stringify({
     apiVersion: info.apiVersion,
     kind: 'ExecCredential',

@@ -6,6 +6,8 @@ export interface ExecInfo {
   readonly apiVersion: string;
   /** The cluster that the credential is for, as its entry in the kubeconfig says; `undefined`: nothing was said. */
   readonly cluster: { readonly chainId: string; readonly clusterId: string } | undefined;
+  /** The caller has left its terminal to the plugin. */
+  readonly isInteractive: boolean;
 }
 
 const GROUP = 'client.authentication.k8s.io';
@@ -18,16 +20,22 @@ const VERSIONS = [EXEC_VERSION, `${GROUP}/v1beta1`];
  * @throws `DAAS_LOGIN_EXEC_INFO`.
  */
 export function readExecInfo(text: string | undefined): ExecInfo {
-  if (text === undefined || text === '') return { apiVersion: EXEC_VERSION, cluster: undefined };
+  if (text === undefined || text === '')
+    return { apiVersion: EXEC_VERSION, cluster: undefined, isInteractive: true };
   const { apiVersion, kind, spec } = membersOf(parse(text));
   if (kind !== 'ExecCredential' || typeof apiVersion !== 'string' || !VERSIONS.includes(apiVersion))
     throw new ConfigurationError(
       'DAAS_LOGIN_EXEC_INFO',
       `KUBERNETES_EXEC_INFO is no ExecCredential of version v1 or v1beta1: in the kubeconfig set the user's exec.apiVersion to ${EXEC_VERSION}`,
     );
-  const { chainId, clusterId } = membersOf(membersOf(membersOf(spec).cluster).config);
+  const { cluster, interactive } = membersOf(spec);
+  const { chainId, clusterId } = membersOf(membersOf(cluster).config);
   const isKnown = typeof chainId === 'string' && typeof clusterId === 'string';
-  return { apiVersion, cluster: isKnown ? { chainId, clusterId } : undefined };
+  return {
+    apiVersion,
+    cluster: isKnown ? { chainId, clusterId } : undefined,
+    isInteractive: interactive === true,
+  };
 }
 
 function parse(text: string): unknown {

@@ -21,10 +21,14 @@ export function credentialFlags(
  * Prints the credential. kubectl runs a plugin that fails five times and prints its error output each time, so that is one line:
  * code first, fix last. Resolves with the exit code.
  */
-export function printCredential(flags: { readonly loginFile: string; readonly anyCaller: boolean }): number {
+export async function printCredential(flags: {
+  readonly loginFile: string;
+  readonly anyCaller: boolean;
+}): Promise<number> {
   try {
-    const execInfo = process.env.KUBERNETES_EXEC_INFO;
-    process.stdout.write(`${makeCredential({ ...flags, execInfo, nowMs: Date.now() })}\n`);
+    const { KUBERNETES_EXEC_INFO: execInfo, SSH_AUTH_SOCK: agentSocket } = process.env;
+    const credential = await makeCredential({ ...flags, execInfo, agentSocket, nowMs: Date.now() });
+    process.stdout.write(`${credential}\n`);
     return EXIT.ok;
   } catch (error) {
     const code = error instanceof DaasError ? error.code : 'DAAS_UNEXPECTED';

@@ -20,6 +20,8 @@ interface Sealing {
   readonly turn: Mutex;
   /** What the state holds, as of the last look or write; `undefined`: it has to be looked at. */
   index: Index | undefined;
+  /** The whole state as the start has read it, for the first who asks. */
+  first: readonly StateRecord[] | undefined;
 }
 
 /**
@@ -42,9 +44,11 @@ const resealChunk = 100;
  * @throws `DAAS_STATE_FORGED`, `DAAS_STATE_KEY_UNKNOWN`.
  */
 export async function sealEngine(engine: StateEngine, ring: KeyRing, scope: string): Promise<SealedEngine> {
-  const sealing: Sealing = { engine, ring, scope, turn: createMutex(), index: undefined };
-  if (await isUnsealed(engine)) await sealFirst(sealing);
-  await examine(sealing);
+  const sealing = newSealing(engine, ring, scope);
+  const found = await engine.list('/');
+  const mustSeal = engine.isLocal && isUnsealed(found);
+  if (mustSeal) await sealFirst(sealing, found);
+  sealing.first = examineRead(sealing, mustSeal ? await engine.list('/') : found);
   return {
     kind: engine.kind,
     isLocal: engine.isLocal,
@@ -56,7 +60,7 @@ export async function sealEngine(engine: StateEngine, ring: KeyRing, scope: stri
     },
     // The whole state is examined as a whole; a part cannot be.
     list: async (prefix) =>
-      prefix === '/' ? sealing.turn(() => examine(sealing)) : openAll(sealing, await engine.list(prefix)),
+      prefix === '/' ? sealing.turn(() => whole(sealing)) : openAll(sealing, await engine.list(prefix)),
     async write(changes) {
       if (changes.length > 0) await sealing.turn(() => write(sealing, changes));
     },
@@ -72,7 +76,7 @@ export function sealAll(
   { ring, scope }: { readonly ring: KeyRing; readonly scope: string },
   records: readonly StateRecord[],
 ): readonly StateRecord[] {
-  const sealing: Sealing = { engine, ring, scope, turn: createMutex(), index: undefined };
+  const sealing = newSealing(engine, ring, scope);
   const changes = records.map(([key, text]) => ({ key, text }));
   return sealChanges(sealing, emptyIndex(), changes).changes.map(({ key, text }) => [key, text ?? '']);
 }
@@ -87,15 +91,21 @@ export async function refuseSealed(engine: StateEngine): Promise<void> {
   );
 }
 
-/** The state of a version that sealed nothing. Only where nobody else writes: elsewhere it would be anybody's. */
-export async function isUnsealed(engine: StateEngine): Promise<boolean> {
-  if (!engine.isLocal) return false;
-  const records = await engine.list('/');
-  return records.length > 0 && !records.some(([, text]) => isSealed(text));
-}
+const newSealing = (engine: StateEngine, ring: KeyRing, scope: string): Sealing => ({
+  engine,
+  ring,
+  scope,
+  turn: createMutex(),
+  index: undefined,
+  first: undefined,
+});
 
-async function sealFirst(sealing: Sealing): Promise<void> {
-  const records = await sealing.engine.list('/');
+/** The state of a version that sealed nothing. */
+export const isUnsealed = (records: readonly StateRecord[]): boolean =>
+  records.length > 0 && !records.some(([, text]) => isSealed(text));
+
+/** Only where nobody else writes: elsewhere an unsealed state would be anybody's. */
+async function sealFirst(sealing: Sealing, records: readonly StateRecord[]): Promise<void> {
   sealing.index = emptyIndex();
   await write(
     sealing,
@@ -126,8 +136,16 @@ function openNews(sealing: Sealing, news: StateNews): StateNews {
   return { kind: 'changed', changes };
 }
 
-async function examine(sealing: Sealing): Promise<readonly StateRecord[]> {
-  const { records, index } = openExamined(sealing, await sealing.engine.list('/'));
+async function whole(sealing: Sealing): Promise<readonly StateRecord[]> {
+  const { first } = sealing;
+  sealing.first = undefined;
+  return first ?? examine(sealing);
+}
+
+const examine = async (sealing: Sealing) => examineRead(sealing, await sealing.engine.list('/'));
+
+function examineRead(sealing: Sealing, all: readonly StateRecord[]): readonly StateRecord[] {
+  const { records, index } = openExamined(sealing, all);
   sealing.index = index;
   return records;
 }
@@ -195,6 +213,7 @@ function sealChanges(sealing: Sealing, { macKey, sum, elements }: Index, changes
 
 /** With no changes, the index alone is written. */
 async function write(sealing: Sealing, changes: readonly TextChange[]): Promise<void> {
+  sealing.first = undefined;
   if (!sealing.index) await examine(sealing);
   const index = sealing.index ?? emptyIndex();
   const sealed = sealChanges(sealing, index, changes);

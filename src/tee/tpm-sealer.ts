@@ -9,7 +9,7 @@ export interface TpmSealerOptions extends TpmAccess {
 }
 
 /** As it stands in a file: an object of the TPM, which no other TPM can load. */
-export interface TpmSealed {
+interface TpmSealed {
   readonly by: 'tpm';
   readonly pcrs: readonly number[];
   /** TPM2B_PUBLIC and TPM2B_PRIVATE, base64. */

@@ -37,6 +37,8 @@ const reads: readonly PortMethod[] = [
  */
 export class FakeKubernetes implements KubernetesPort {
   readonly names = new Map<string, string>();
+  /** Of the object of a name: a write that was under way when it changed fails. */
+  readonly #versions = new Map<string, number>();
   /** The staked names as they were last admitted, with the certificates that count. */
   readonly admitted = new Map<string, AdmittedName>();
   /** Finalizers that somebody has set on a Node. */
@@ -54,6 +56,8 @@ export class FakeKubernetes implements KubernetesPort {
   /** Called before a method does anything: a test may throw here, or look around. */
   before: ((method: PortMethod, nodeId: string | undefined) => void | Promise<void>) | undefined;
   isDown = false;
+  /** The gateway whose call is entered, as far as a test says. */
+  caller = '';
   readonly #nodes = new Map<string, KubernetesNode>();
   readonly #listeners = new Set<(change: NodeChange) => void>();
   readonly #foreignPasswords = new Map<string, ForeignPassword>();
@@ -122,8 +126,10 @@ export class FakeKubernetes implements KubernetesPort {
     this.passwords.set(nodeId, { nodeId, hash, recordId });
   }
   async releaseNodePassword(nodeId: string) {
+    const secret = this.passwords.get(nodeId);
     await this.#enter('releaseNodePassword', nodeId);
-    if (this.passwords.get(nodeId)?.recordId !== undefined) this.passwords.delete(nodeId);
+    if (this.passwords.get(nodeId) === secret && this.passwords.get(nodeId)?.recordId !== undefined)
+      this.passwords.delete(nodeId);
   }
 
   async admittedNames() {
@@ -136,16 +142,35 @@ export class FakeKubernetes implements KubernetesPort {
   }
   async admitName(request: AdmittedName) {
     const { nodeId, tier } = request;
+    const version = this.#versions.get(nodeId);
     await this.#enter('admitName', nodeId);
     this.#mustNotBeReserved(nodeId);
+    this.#change(nodeId, version);
     this.names.set(nodeId, tier);
     this.admitted.set(nodeId, request);
   }
   async removeName(nodeId: string) {
+    const version = this.#versions.get(nodeId);
     await this.#enter('removeName', nodeId);
     this.#mustNotBeReserved(nodeId);
+    this.#change(nodeId, version);
     this.names.delete(nodeId);
     this.admitted.delete(nodeId);
+  }
+  async renewNames() {
+    await this.#enter('renewNames');
+    for (const name of this.names.keys()) this.#change(name, this.#versions.get(name));
+    return this.names.size;
+  }
+  /** A patch names the version that was read; a Node that has gone meanwhile is fine. */
+  #mustBeNode(name: string, uid: string | undefined): void {
+    if (this.#nodes.has(name) && this.uidOf(name) !== uid)
+      throw new DaasError('DAAS_CLUSTER_REFUSED', `the Node ${name} is another one (409 Conflict)`);
+  }
+  #change(name: string, version: number | undefined): void {
+    if (this.#versions.get(name) !== version)
+      throw new DaasError('DAAS_CLUSTER_REFUSED', `the object of ${name} has changed (409 Conflict)`);
+    this.#versions.set(name, (version ?? 0) + 1);
   }
   async relistName({ name, from, to }: { name: string; from: string; to: string }) {
     const isListed = () => this.names.get(name) === from;
@@ -187,25 +212,36 @@ export class FakeKubernetes implements KubernetesPort {
   }
 
   async markNode({ nodeId, recordId, tier, staker, attestation }: Parameters<KubernetesPort['markNode']>[0]) {
+    const uid = this.uidOf(nodeId);
     await this.#enter('markNode', nodeId);
-    this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker, attestation });
+    if (this.uidOf(nodeId) === uid)
+      this.updateNode(nodeId, { stakeRecordId: recordId, tier, staker, attestation });
   }
   async cordonNode({ nodeId, reason }: { nodeId: string; reason: string }) {
+    const uid = this.uidOf(nodeId);
     await this.#enter('cordonNode', nodeId);
+    this.#mustBeNode(nodeId, uid);
     this.updateNode(nodeId, { cordonedFor: reason });
   }
   async uncordonNode(nodeId: string) {
+    const uid = this.uidOf(nodeId);
     await this.#enter('uncordonNode', nodeId);
+    this.#mustBeNode(nodeId, uid);
     this.updateNode(nodeId, { cordonedFor: undefined });
   }
   async cordonAndTaint({ nodeId, reason }: { nodeId: string; reason: string }) {
+    const uid = this.uidOf(nodeId);
     await this.#enter('cordonAndTaint', nodeId);
+    this.#mustBeNode(nodeId, uid);
     if (!this.#nodes.has(nodeId)) return;
     this.taints.set(nodeId, reason);
     this.updateNode(nodeId, { isUnschedulable: true });
   }
   async removePods(nodeId: string) {
+    const uid = this.uidOf(nodeId);
     await this.#enter('removePods', nodeId);
+    // Pods are named by their uid.
+    if (this.uidOf(nodeId) !== uid) return 0;
     const count = this.pods.get(nodeId) ?? 0;
     this.pods.delete(nodeId);
     return count;
