@@ -69,7 +69,7 @@ export function plot(measured: readonly Measured[]): string {
   const lines = shown.map((one, index) => plotLine(one, 10 + index * lineHeight));
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
-    '<title>Benchmarks: each turn a dot, the median a bar, the target a dashed line</title>',
+    '<title>Ratios of the benchmarks beside their targets</title>',
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     ...lines,
     '</svg>',

@@ -307,9 +307,11 @@ async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const own = { config, tls, tokenHead, takeProof, evidence, streams, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   standBy(publicServer.app, records.acting, isWorkersPath);
-  life.defer('the public port', () => publicServer.close());
-  // Before the port: they would hold it open for as long as it is patient.
-  life.defer('the event streams', async () => streams.close());
+  life.defer('the public port', () => {
+    // They would hold the port open for as long as it is patient.
+    streams.close();
+    return publicServer.close();
+  });
   await publicServer.app.ready();
   await listenOnPort(publicServer.app.server, config.listen, 'gateway.listen');
   return publicServer;
