@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { cp, readFile, rm } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from './world/kubernetes.ts';
@@ -169,26 +169,56 @@ test.skipIf(!isRoot)(
 );
 
 test.skipIf(!isRoot)(
-  'a double start, a copied state directory in the same boot of the same machine: both sides are told, the second ends',
+  'a double start in another container of the same machine and boot: both sides are told within two heartbeats, the second ends',
   { timeout: 300_000 },
   async () => {
     const bootId = randomUUID();
     const { worker, host, uid } = await running('doubled', bootId);
     const directory = join(world.directory, 'beside');
-    const second = (await copyOf(worker, directory, { machineId: 'machine-of-doubled', bootId })).start();
+    const copied = await copyOf(worker, directory, { machineId: 'machine-of-doubled', bootId });
+    // From there the processes of the first cannot be seen.
+    await forgetProcesses(join(directory, 'state', 'journal.json'));
+    const second = copied.start();
     await expectNamed(host, second);
     expect(await second.exited).toMatchObject({ code: 77 });
     expect(events(second, 'host.ended')).toMatchObject([{ error: { code: 'DAAS_NODE_CLONED' } }]);
     await host.event('heartbeat.acknowledged', { from: host.lines.length });
     expect(await world.node('doubled')).toEqual({ uid, isReady: true });
     expect(events(host, 'agent.exited')).toEqual([]);
-    // The same directory cannot be started twice at all.
-    const refused = worker.start();
-    expect(await refused.exited).toMatchObject({ code: 75 });
-    expect(refused.text.join() + JSON.stringify(refused.lines)).toContain('DAAS_LOCK_HELD');
     await host.stop();
   },
 );
+
+test.skipIf(!isRoot)(
+  'a double start that sees the first is refused on the spot, before a gateway hears of it, and the same directory starts once',
+  { timeout: 300_000 },
+  async () => {
+    const bootId = randomUUID();
+    const { worker, host, uid } = await running('twice', bootId);
+    const directory = join(world.directory, 'twice-beside');
+    const from = host.lines.length;
+    const second = (await copyOf(worker, directory, { machineId: 'machine-of-twice', bootId })).start();
+    expect(await second.exited).toMatchObject({ code: 77 });
+    expect(events(second, 'host.ended')).toMatchObject([{ error: { code: 'DAAS_NODE_CLONED' } }]);
+    expect(events(second, 'registration.begun')).toEqual([]);
+    const refused = worker.start();
+    expect(await refused.exited).toMatchObject({ code: 75 });
+    expect(refused.text.join() + JSON.stringify(refused.lines)).toContain('DAAS_LOCK_HELD');
+    await host.event('heartbeat.acknowledged', { from: host.lines.length });
+    expect(host.lines.slice(from).filter(isCloneNotice)).toEqual([]);
+    expect(await world.node('twice')).toEqual({ uid, isReady: true });
+    expect(events(host, 'agent.exited')).toEqual([]);
+    await host.stop();
+  },
+);
+
+/** Takes host and agent of an earlier life out of a journal. */
+async function forgetProcesses(file: string): Promise<void> {
+  const text = JSON.stringify(JSON.parse(await readFile(file, 'utf8')), (key, value) =>
+    /^(?:agent\/)?(?:child|host)$/.test(key) && typeof value?.pid === 'number' ? undefined : value,
+  );
+  await writeFile(file, text);
+}
 
 /** The state directory of a worker, without what k3s keeps, on a machine of its own. */
 async function copyOf(

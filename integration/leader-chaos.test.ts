@@ -233,9 +233,11 @@ describe.skipIf(problem !== undefined)(
       });
       await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STANDING_BY' });
       const command = { target: { subject: 'node_id', value: 'worker-9' }, reason: 'by hand' };
-    expect(await follower.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ code: 'standing_by' });
-    expect(await leader.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ done: true });
-    await leader.world.stopGateway();
+      expect(await follower.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({
+        code: 'standing_by',
+      });
+      expect(await leader.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ done: true });
+      await leader.world.stopGateway();
       const next = await fleet.until('another leads', () => fleet.leader());
       expect(next).not.toBe(leader);
       worker.gateway = next.world;

@@ -50,6 +50,8 @@ async function bundle(directory: string, entries: Readonly<Record<string, string
       },
       dts({ dtsOnly: true, generator: 'oxc', tsconfig: false }),
     ],
+    // On a busy machine it says how long plugins took, and every word of it fails the build.
+    checks: { pluginTimings: false },
     // A package that stays imported would have to be installed by everybody who compiles a plugin.
     onLog: (_level, log) => {
       throw new Error(log.message);

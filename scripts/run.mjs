@@ -84,6 +84,7 @@ const TASKS = {
 // What is generated must be what its sources give today.
 TASKS.law = [['node', ...SOURCE, 'scripts/generate-import-law.ts', '...']];
 TASKS.attacks = [['node', ...SOURCE, 'scripts/generate-attacks.ts']];
+TASKS.bench = [['node', ...SOURCE, 'bench/run.ts', '...']];
 TASKS.openapi = [['node', ...SOURCE, 'scripts/generate-openapi.ts']];
 TASKS.metrics = [['node', ...SOURCE, 'scripts/generate-metrics.ts']];
 TASKS.attestation = [['node', ...SOURCE, 'scripts/generate-attestation.ts']];

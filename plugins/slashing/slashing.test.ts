@@ -156,3 +156,61 @@ test('a chain that is away for five minutes is told once, and when it is back', 
   await loaded.clock.advance(3_000);
   expect(loaded.facts('attention.ended')).toEqual([{ kind: 'chain_unreachable' }]);
 });
+
+async function told() {
+  const loaded = await loadPlugin(slashing);
+  loaded.gateways.tellsChanges = true;
+  const recordId = loaded.chain.addRecord({ nodeId: 'worker-1', stakeMist: 5000n });
+  const tokenId = loaded.chain.addToken(recordId, new Uint8Array(32));
+  const [gateway] = loaded.chain.gateways;
+  loaded.emit('worker.registered', {
+    nodeId: 'worker-1',
+    recordId,
+    sealTokenId: tokenId,
+    gatewayId: gateway?.id ?? '',
+    gatewayUrl: gateway?.url ?? '',
+    incarnation: 1,
+    heartbeatIntervalMs: 10_000,
+    hasJoinCredential: true,
+  });
+  await loaded.clock.advance(10_000);
+  expect(loaded.gateways.streams.size).toBe(1);
+  return { loaded, recordId };
+}
+
+test('while the gateway tells of changes the record is read seldom, and at once when one is told', async () => {
+  const { loaded, recordId } = await told();
+  await using _ = loaded;
+  loaded.chain.slash(recordId);
+  await loaded.clock.advance(1_000);
+  expect(loaded.control.stops).toEqual([]);
+  for (const { onChange } of loaded.gateways.streams) onChange();
+  await loaded.clock.advance(0);
+  expect(loaded.control.stops).toMatchObject([{ status: 'slashed', source: 'chain' }]);
+});
+
+test('a gateway that tells of a slash which the chain does not show ends nothing', async () => {
+  const { loaded } = await told();
+  await using _ = loaded;
+  for (const { onChange } of loaded.gateways.streams) onChange();
+  await loaded.clock.advance(60_000);
+  expect(loaded.control.stops).toEqual([]);
+});
+
+test('a gateway that keeps silent about a slash delays it by no more than a quarter of a minute', async () => {
+  const { loaded, recordId } = await told();
+  await using _ = loaded;
+  loaded.chain.slash(recordId);
+  await loaded.clock.advance(15_000);
+  expect(loaded.control.stops).toHaveLength(1);
+});
+
+test('a full node that shows the change a second later than the gateway is asked again soon', async () => {
+  const { loaded, recordId } = await told();
+  await using _ = loaded;
+  for (const { onChange } of loaded.gateways.streams) onChange();
+  await loaded.clock.advance(400);
+  loaded.chain.slash(recordId);
+  await loaded.clock.advance(200);
+  expect(loaded.control.stops).toHaveLength(1);
+});

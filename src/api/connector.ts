@@ -3,6 +3,7 @@ import { type Clock, DaasError, displayText, gatewayErrorCode, Secret } from '#b
 import type { GatewayEntry } from '#domain';
 import type {
   Challenge,
+  EventsRequest,
   GatewayConnection,
   GatewayConnector,
   HeartbeatReply as Heartbeat,
@@ -23,6 +24,7 @@ import {
   type ProofSigner,
 } from '#seal';
 import { type AttestedKeys, type Attestor, createAttestedKeys } from './attested-keys.ts';
+import { listen } from './event-stream.ts';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
 import { heartbeatBody, registerBody } from './request-bodies.ts';
@@ -144,6 +146,7 @@ function createConnection(
     heartbeat: (request, signal) => heartbeat(context, request, signal),
     showCertificates: (request, signal) => showCertificates(context, request, signal),
     leave: (request, signal) => leave(context, request, signal),
+    events: (request, signal) => events(context, request, signal),
     async [Symbol.asyncDispose]() {
       transport.close();
     },
@@ -266,12 +269,26 @@ async function leave(
   return (await post(context, asked, signal)).status;
 }
 
+async function events(
+  context: ConnectionContext,
+  request: EventsRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const refusal = await listen({ ...context, machine: machineOf(context) }, request, signal);
+  if (refusal) throw problemError(refusal, parseJson(refusal.body), context.gateway);
+}
+
 interface SignedPost<T> {
   readonly path: string;
   readonly body: unknown;
   readonly sealTokenId: string;
   readonly freshness: ProofFreshness;
   readonly schema: z.ZodType<T>;
+}
+
+/** Only for a gateway that reads it: others reject the claims. */
+function machineOf({ readsMachine, machine }: ConnectionContext): Machine | undefined {
+  return readsMachine ? machine : undefined;
 }
 
 async function post<T>(
@@ -289,7 +306,7 @@ async function post<T>(
     path,
     body: text,
     nowMs: time.nowMs(),
-    machine: context.readsMachine ? context.machine : undefined,
+    machine: machineOf(context),
   });
   const sentAtMs = clock.monotonicMs();
   const headers = { [PROOF_HEADER]: sealToken };

@@ -108,6 +108,21 @@ function paths(): Json {
       'Certificates',
     ),
     [PATHS.leave]: post('leave', 'Leave the cluster: a proof with the nonce of a challenge', 'Leave'),
+    [PATHS.events]: {
+      get: {
+        operationId: 'events',
+        summary:
+          'Hear that the stake record of this node changed, as server-sent events `record`: a proof with the nonce of a challenge',
+        security: [{ sealProof: [] }],
+        responses: {
+          200: {
+            description: 'Goes on until either side ends it; what the record is now is on chain',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+          default: problem,
+        },
+      },
+    },
     [PATHS.attestation]: {
       get: {
         operationId: 'attestation',
@@ -164,11 +179,7 @@ function post(
 function answers(name: SchemaName): Json {
   return {
     200: json(reference(name), 'It is done'),
-    default: {
-      description: 'A problem (RFC 9457); `code` is one of x-problem-codes',
-      headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'seconds' } },
-      content: { [PROBLEM_TYPE]: { schema: reference('Problem') } },
-    },
+    default: problem,
   };
 }
 
@@ -191,6 +202,12 @@ function queryOf(schema: z.ZodObject): readonly Json[] {
     schema: one,
   }));
 }
+
+const problem: Json = {
+  description: 'A problem (RFC 9457); `code` is one of x-problem-codes',
+  headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'seconds' } },
+  content: { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
+};
 
 const reference = (name: SchemaName): Json => ({ $ref: `#/components/schemas/${name}` });
 

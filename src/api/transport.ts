@@ -1,4 +1,4 @@
-import type { ClientRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Agent, request } from 'node:https';
 import { DaasError, describeNetworkFailure, innermostCause, maskUserInfo } from '#base';
 import type { GatewayEntry } from '#domain';
@@ -39,6 +39,8 @@ export interface TransportOptions {
 /** One HTTPS request to one gateway; nothing is sent before its TLS key was found to be the one the chain names. */
 export interface Transport {
   send(request: HttpRequest): Promise<HttpReply>;
+  /** A reply whose body goes on for as long as both want; who reads it ends it. Another status than 200 is read whole. */
+  stream(request: HttpRequest): Promise<HttpReply | IncomingMessage>;
   close(): void;
 }
 
@@ -63,6 +65,10 @@ export function createTransport({ gateway, ca, timeoutMs, keys }: TransportOptio
       keys
         ? sendToAttested(keys, asked, () => sendOrRepeat(asked, base, agent, timeoutMs))
         : sendOrRepeat(asked, base, agent, timeoutMs),
+    async stream(asked) {
+      await keys?.ensure(asked.signal);
+      return openStream(asked, base, agent, timeoutMs);
+    },
     close() {
       unsubscribe?.();
       agent.destroy();
@@ -170,6 +176,41 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
     }, fail);
   });
   outgoing.end(body);
+  return promise;
+}
+
+function openStream(
+  { method, path, headers, signal }: HttpRequest,
+  base: URL,
+  agent: Agent,
+  timeoutMs: number,
+): Promise<HttpReply | IncomingMessage> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<HttpReply | IncomingMessage>();
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeoutMs);
+  const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
+  const fail = (cause: unknown) => {
+    clearTimeout(timer);
+    reject(failureOf(cause, signal, late.signal, base, timeoutMs));
+  };
+  const outgoing = request(new URL(path, base), { method, agent, signal: both, headers: { ...headers } });
+  outgoing.once('error', fail);
+  outgoing.once('response', (incoming) => {
+    clearTimeout(timer);
+    outgoing.on('error', () => undefined);
+    if (incoming.statusCode === 200) return resolve(incoming);
+    readBody(incoming, longestReplyBytes).then(
+      (received) =>
+        resolve({
+          status: incoming.statusCode ?? 0,
+          body: received.toString('utf8'),
+          retryAfterMs: undefined,
+        }),
+      fail,
+    );
+  });
+  outgoing.end();
   return promise;
 }
 

@@ -13,6 +13,8 @@ export const PATHS = {
   heartbeat: '/api/v1/nodes/heartbeat',
   certificates: '/api/v1/nodes/certificates',
   leave: '/api/v1/nodes/leave',
+  /** Server-sent events: the record of this node changed. */
+  events: '/api/v1/nodes/events',
   /** Where anybody may bring a proof of what happened on chain: `k3s-daas proof show` writes one. */
   chainProof: '/api/v1/chain-proof',
   /** What the gateway runs, by evidence of its machine. */

@@ -231,6 +231,10 @@ export const GatewayConfig = z.strictObject({
       nodeConnections: count
         .default(4)
         .meta({ description: 'connections of one node; one more closes its oldest' }),
+      eventStreams: count.max(100_000).default(10_000).meta({
+        description:
+          'hosts that hear of changes of their record at once; further ones ask the chain themselves',
+      }),
       addressHandshakeRate: rate
         .default(50)
         .meta({ description: 'TLS handshakes a second with one address; beyond that it is cut off' }),

@@ -3,6 +3,8 @@ import type { FactContext } from './fact-context.ts';
 import { loadFacts, markChanged } from './fact-loading.ts';
 
 export interface FactListener {
+  /** The ring names these records: something about them changed on chain. Nothing was read yet. */
+  announced?(recordIds: ReadonlySet<string>): void;
   /** The facts of a node were read anew. */
   changed(nodeId: string): void;
   /** Everything can be judged anew; not in one go, since there may be many thousand nodes. */
@@ -50,6 +52,7 @@ export async function followLoop(
     }
     context.cluster = report.cluster;
     const changed = markChanged(context, report);
+    listener.announced?.(changed);
     // Only now: an entry that this report names must not look confirmed by it.
     context.heardAtMs = clock.monotonicMs();
     if (changed.size > 0 || report.isFullPassNeeded) readChanged(context, changed, { listener, signal });

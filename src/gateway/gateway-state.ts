@@ -34,7 +34,9 @@ export interface GatewayStateOptions {
 
 /** Which state, by the configuration. */
 export interface StateSite {
-  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state'> & { readonly gatewayId?: string | undefined };
+  readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state'> & {
+    readonly gatewayId?: string | undefined;
+  };
   readonly clusterId: string;
 }
 

@@ -6,6 +6,7 @@ import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts'
 import { webhookTls } from './authorizer-files.ts';
 import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import { createEventStreams, type EventStreams } from './event-streams.ts';
 import { followFence } from './fence-feed.ts';
 import { fencedCluster } from './fenced-cluster.ts';
 import { flushLoop } from './flush-loop.ts';
@@ -75,6 +76,7 @@ interface Start {
   /** Of join credentials that are in no Secret; `undefined`: they are in Secrets. */
   readonly credentials: WebhookCredentials | undefined;
   readonly claims: ClaimWatch;
+  readonly streams: EventStreams;
   readonly stop: AbortController;
 }
 
@@ -119,6 +121,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
   const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
+  const streams = createEventStreams({ most: config.limits.eventStreams, clock });
   const begun: Start = {
     options,
     life,
@@ -129,6 +132,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
     authorizer,
     claims,
     credentials,
+    streams,
     stop,
   };
   const end = runLoops(begun);
@@ -178,7 +182,7 @@ interface End {
 }
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
-function runLoops({ options, life, records, deciders, authorizer, claims, stop }: Start): End {
+function runLoops({ options, life, records, deciders, authorizer, claims, streams, stop }: Start): End {
   const { clock, log } = options;
   const { facts, reconciler } = deciders;
   const board = options.stakedNodes;
@@ -186,6 +190,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stop }
   const loops = [
     facts.follow(
       {
+        announced: (recordIds) => streams.announce(recordIds),
         changed: (nodeId) => {
           reconciler.enqueue(nodeId);
           shown?.changed(nodeId);
@@ -296,13 +301,17 @@ async function listenForTokenReviews({
 }
 
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
-  const { options, life, tls, tokenHead, records, deciders, stop } = begun;
+  const { options, life, tls, tokenHead, records, deciders, streams, stop } = begun;
   const { config, clock, log } = options;
   const { takeProof, evidence } = options;
-  const own = { config, tls, tokenHead, takeProof, evidence, clock, log, signal: stop.signal };
+  const own = { config, tls, tokenHead, takeProof, evidence, streams, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   standBy(publicServer.app, records.acting, isWorkersPath);
-  life.defer('the public port', () => publicServer.close());
+  life.defer('the public port', () => {
+    // They would hold the port open for as long as it is patient.
+    streams.close();
+    return publicServer.close();
+  });
   await publicServer.app.ready();
   await listenOnPort(publicServer.app.server, config.listen, 'gateway.listen');
   return publicServer;
@@ -327,14 +336,14 @@ function checksOf(
 }
 
 async function listenForHealth(
-  { options, life, records, deciders }: Start,
+  { options, life, records, deciders, streams }: Start,
   checks: Checks,
   { connections: open }: PublicServer,
 ): Promise<Server> {
   const { figures, clock, config, version = '' } = options;
   const { metrics } = records;
   metrics.show('build', 1, { version, gateway: config.gatewayId });
-  const sources = { ...records, ...deciders, connections: open, checks, figures, clock };
+  const sources = { ...records, ...deciders, connections: open, streams, checks, figures, clock };
   const text = () => scrape(sources);
   const health = createHealthApi(checks, { figures, metrics: { text, contentType: metrics.contentType } });
   const connections = guardConnections(health, { most: 64, lifeMs: 30_000 });
@@ -353,7 +362,7 @@ interface Listening {
 }
 
 function running(
-  { options, life, tls, records, deciders, authorizer, stop }: Start,
+  { options, life, tls, records, deciders, authorizer, streams, stop }: Start,
   { publicServer, tokenReviews, health, socketPath, checks, end }: Listening,
 ): RunningGateway {
   const { config, clock, chain, log } = options;
@@ -375,6 +384,7 @@ function running(
     async drain() {
       if (config.drainMs === 0) return;
       publicServer.drain();
+      streams.close();
       await clock.sleep(config.drainMs);
     },
     ended: end.ended,

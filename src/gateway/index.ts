@@ -15,6 +15,7 @@ export { type Decision, decide, type EvictionReason, type Situation, type StakeF
 export { type FenceOrders, fenceFile, MOST_FENCED_PEERS, parseFenceFile } from './fence-file.ts';
 export { type RunningGateway, startGateway } from './gateway.ts';
 export type { GatewayOptions } from './gateway-parts.ts';
+export type { StateSite } from './gateway-state.ts';
 export {
   BanEntry,
   BansReply,
@@ -33,6 +34,5 @@ export {
   type StateFigures,
   verifyState,
 } from './state-maintenance.ts';
-export type { StateSite } from './gateway-state.ts';
 export { WhyReply } from './why-wire.ts';
 export type { MachineJudge, MachineVerdict, ShownMachine } from './worker-attestation.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '#base';
+import type { EventStreams } from './event-streams.ts';
 import type { FactCache } from './fact-cache.ts';
 import type { HealthCheck } from './health-api.ts';
 import type { Metrics } from './metrics.ts';
@@ -12,6 +13,7 @@ export interface MetricSources {
   readonly registry: Registry;
   readonly facts: Pick<FactCache, 'heardAtMs'>;
   readonly connections: Pick<PublicConnections, 'figures'>;
+  readonly streams: Pick<EventStreams, 'count'>;
   readonly checks: () => Promise<readonly HealthCheck[]>;
   readonly figures?: (() => Readonly<Record<string, unknown>>) | undefined;
   readonly clock: Clock;
@@ -27,7 +29,8 @@ const ChainFigures = z.object({
 
 /** What `/metrics` answers: everything that is not counted as it happens is read now. Nothing here looks at all workers. */
 export async function scrape(sources: MetricSources): Promise<string> {
-  const { metrics, registry, connections, checks } = sources;
+  const { metrics, registry, connections, streams, checks } = sources;
+  metrics.show('streams', streams.count());
   metrics.show('bans', registry.bans().size);
   metrics.show('claims', registry.claims().size);
   metrics.show('breaker', registry.breaker().trippedAtMs === undefined ? 0 : 1);

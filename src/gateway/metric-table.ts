@@ -61,6 +61,12 @@ export const METRICS = {
     help: 'Whether the breaker has tripped (1): evictions are held.',
     labels: [],
   }),
+  streams: row({
+    name: 'k3s_daas_event_streams',
+    kind: 'gauge',
+    help: 'Hosts that hear of changes of their stake record by a stream.',
+    labels: [],
+  }),
   decisions: row({
     name: 'k3s_daas_audit_events_total',
     kind: 'counter',

@@ -79,6 +79,7 @@ test('the names are API: changing one breaks dashboards and alerts of operators'
     'k3s_daas_bans{}',
     'k3s_daas_claimed_names{}',
     'k3s_daas_breaker_tripped{}',
+    'k3s_daas_event_streams{}',
     'k3s_daas_audit_events_total{event}',
     'k3s_daas_refusals_total{event,reason}',
     'k3s_daas_eviction_duration_seconds{}',

@@ -23,6 +23,8 @@ import { type EvidenceDesk, registerAttestationRoute } from './attestation-route
 import { CHALLENGE_LIFE_MS, type Challenges } from './challenge.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { directivesFor } from './directives.ts';
+import type { EventStreams } from './event-streams.ts';
+import { registerEventsRoute } from './events-route.ts';
 import type { FactCache } from './fact-cache.ts';
 import { hasKubelet, kubeletIn } from './has-kubelet.ts';
 import { parseRequest, pathOf } from './http.ts';
@@ -55,6 +57,8 @@ export interface PublicApiOptions {
   readonly takeProof?: ProofTaker | undefined;
   /** Makes evidence of what this gateway runs. */
   readonly evidence?: EvidenceDesk | undefined;
+  /** By which hosts hear of changes; left out: they ask. */
+  readonly streams?: EventStreams | undefined;
   readonly metrics?: Metrics | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -122,6 +126,7 @@ export function createPublicApi(options: PublicApiOptions): PublicServer {
 
   registerCertificatesRoute(server, options);
   registerLeaveRoute(server, options);
+  registerEventsRoute(server, options);
   registerProofRoute(app, options);
   registerAttestationRoute(app, { ...options, gatewayId: config.gatewayId, cert: () => options.tls.cert });
   registerOpenApiRoute(app);
@@ -146,13 +151,13 @@ function registerCertificatesRoute({ app, connections }: PublicServer, options: 
   });
 }
 
-function refuseOtherMethods(app: PublicServer['app'], { takeProof }: PublicApiOptions): void {
-  for (const path of Object.values(PATHS).filter((one) => one !== PATHS.chainProof || takeProof))
+function refuseOtherMethods(app: PublicServer['app'], { takeProof, streams }: PublicApiOptions): void {
+  const asked: readonly string[] = [PATHS.challenge, PATHS.attestation, PATHS.events];
+  const isServed = (path: string) =>
+    (path !== PATHS.chainProof || takeProof) && (path !== PATHS.events || streams);
+  for (const path of Object.values(PATHS).filter(isServed))
     app.route({
-      method:
-        path === PATHS.challenge || path === PATHS.attestation
-          ? ['POST', 'PUT', 'PATCH', 'DELETE']
-          : ['GET', 'PUT', 'PATCH', 'DELETE'],
+      method: asked.includes(path) ? ['POST', 'PUT', 'PATCH', 'DELETE'] : ['GET', 'PUT', 'PATCH', 'DELETE'],
       url: path,
       handler: async (request) => {
         throw new ApiProblem('method_not_allowed', `${pathOf(request)} does not take ${request.method}`);

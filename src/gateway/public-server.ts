@@ -153,6 +153,8 @@ function addHooks(app: FastifyInstance, context: ServerContext): void {
 
 function count(metrics: Pick<Metrics, 'answered'>, request: FastifyRequest, reply: FastifyReply): void {
   const route = request.routeOptions.url ?? '';
+  // How long a stream was open is not how long an answer took.
+  if (route === PATHS.events && reply.statusCode === 200) return;
   metrics.answered({ route, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
 }
 
@@ -178,6 +180,8 @@ function callerOf({ connections }: ServerContext, request: FastifyRequest): stri
 }
 
 function takePlace(context: ServerContext, request: FastifyRequest, reply: FastifyReply): void {
+  // It lasts for as long as its connection, which has limits of its own.
+  if (request.routeOptions.url === PATHS.events) return;
   const { workers, heartbeats, others } = context.shares;
   const isWorkers = context.connections.of(request.raw.socket)?.owner !== undefined;
   const shares = isWorkers ? workers : request.routeOptions.url === PATHS.heartbeat ? heartbeats : others;

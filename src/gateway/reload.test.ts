@@ -56,10 +56,11 @@ test('a reload takes settings over, names those that need a restart, and leaves 
   await using world = await World.start();
   const worker = world.worker('worker-1').stake();
   const next = { ...world.config, heartbeatIntervalMs: 77_000, factsGraceMs: 1 };
-  Object.assign(next, { admit: { ...world.config.admit, ...STRANGERS.admit } });
+  const attestation = { ...world.config.admit.attestation, mode: 'require' };
+  Object.assign(next, { admit: { ...world.config.admit, ...STRANGERS.admit, attestation } });
   expect(await world.gateway?.reload(next)).toEqual({
     applied: ['gateway.admit.stakers', 'gateway.factsGraceMs'],
-    refused: ['gateway.heartbeatIntervalMs'],
+    refused: ['gateway.admit.attestation.mode', 'gateway.heartbeatIntervalMs'],
     isNewCertificate: false,
   });
   await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STAKER_NOT_ADMITTED' });
@@ -69,7 +70,7 @@ test('a reload takes settings over, names those that need a restart, and leaves 
     expect.objectContaining({
       event: 'gateway.reloaded',
       applied: 'gateway.admit.stakers,gateway.factsGraceMs',
-      refused: 'gateway.heartbeatIntervalMs',
+      refused: 'gateway.admit.attestation.mode,gateway.heartbeatIntervalMs',
     }),
   );
 });

@@ -57,8 +57,6 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
   if (spkiPin(nextTls.cert) !== spkiPin(tls.cert))
     checkOwnEntry(await context.chain.cluster(), config.gatewayId, nextTls.cert, context.log);
   const changed = changedSettings(config, next);
-  const isReloadable = (name: string) =>
-    RELOADABLE.has(name.split('.')[1] as keyof RunnableGatewayConfig) && !name.startsWith(MADE_ONCE);
   const applied = changed.filter(isReloadable);
   const refused = changed.filter((name) => !isReloadable(name));
   const isNewCertificate = nextTls.cert !== tls.cert;
@@ -66,10 +64,8 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
     publicServer.changeTls(nextTls);
     Object.assign(tls, nextTls);
   }
-  const { attestation } = config.admit;
-  Object.assign(config, Object.fromEntries([...RELOADABLE].map((name) => [name, next[name]])), {
-    admit: { ...next.admit, attestation },
-  });
+  const taken = Object.fromEntries([...RELOADABLE].map((name) => [name, next[name]]));
+  Object.assign(config, taken, { admit: { ...next.admit, attestation: config.admit.attestation } });
   audit.record('gateway.reloaded', {
     applied: applied.join(',') || undefined,
     refused: refused.join(',') || undefined,
@@ -77,6 +73,11 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
   });
   reconciler.enqueueAll();
   return { applied, refused, isNewCertificate };
+}
+
+function isReloadable(name: string): boolean {
+  const [, section] = name.split('.');
+  return RELOADABLE.has(section as keyof RunnableGatewayConfig) && !name.startsWith(MADE_ONCE);
 }
 
 /** The names of the settings that differ, `gateway.admit.maxNodes`. */

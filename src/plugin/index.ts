@@ -46,6 +46,7 @@ export {
   type ChainReceipt,
   type Challenge,
   type Directive,
+  type EventsRequest,
   type GatewayConnection,
   GatewayConnector,
   type HeartbeatReply,

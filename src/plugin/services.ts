@@ -159,6 +159,20 @@ export interface GatewayConnection extends AsyncDisposable {
    * nothing.
    */
   leave(request: LeaveRequest, signal?: AbortSignal): Promise<'leaving' | 'left'>;
+  /**
+   * Listens until the gateway, the connection or `signal` ends it: something about the stake record of this node changed on chain.
+   * The gateway's word alone: read the chain before you act on it. Left out by connectors of an earlier version.
+   * @throws `DAAS_GATEWAY_NOT_FOUND` from a gateway of an earlier version, and what every call throws.
+   */
+  events?(request: EventsRequest, signal: AbortSignal): Promise<void>;
+}
+
+export interface EventsRequest {
+  readonly challenge: Challenge;
+  readonly sealTokenId: string;
+  /** The stream is there: from now on changes are told. */
+  readonly onOpen: () => void;
+  readonly onChange: () => void;
 }
 
 export interface LeaveRequest {

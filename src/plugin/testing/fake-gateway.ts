@@ -1,8 +1,9 @@
-import { type Clock, DaasError, Secret } from '#base';
+import { aborted, type Clock, DaasError, Secret } from '#base';
 import type { GatewayEntry } from '#domain';
 import type {
   Challenge,
   Directive,
+  EventsRequest,
   GatewayConnection,
   GatewayConnector,
   HeartbeatReply,
@@ -41,6 +42,10 @@ export class FakeGateways implements GatewayConnector {
   inadmissible: string | undefined;
   /** Sent with the reply to the next heartbeat, then forgotten. */
   directives: Directive[] = [];
+  /** Set: connections opened from then on have streams of changes. */
+  tellsChanges = false;
+  /** Those that are open: `onChange` of each tells its host. */
+  readonly streams = new Set<EventsRequest>();
   registration: Registration = fakeRegistration();
   open = 0;
   #once: Error | undefined;
@@ -101,6 +106,15 @@ export class FakeGateways implements GatewayConnector {
         call('leave');
         return 'left';
       },
+      ...(this.tellsChanges && {
+        events: async (request: EventsRequest, signal: AbortSignal) => {
+          call('events');
+          this.streams.add(request);
+          request.onOpen();
+          await aborted(signal);
+          this.streams.delete(request);
+        },
+      }),
       [Symbol.asyncDispose]: async () => {
         if (isOpen) this.open -= 1;
         isOpen = false;

@@ -1,0 +1,230 @@
+import { fork } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Fastify from 'fastify';
+import { spkiPin, TLS_GROUPS } from '#api';
+import { Secret, silentLog, systemClock } from '#base';
+import { createProofSigner, nodeKeyFromSeed } from '#seal';
+import { type Change, createStore, openSqliteEngine } from '#state';
+import { FakeChain, FakeKubernetes } from '#testing';
+import { GatewayConfig } from '../src/gateway/config.ts';
+import { startGateway } from '../src/gateway/gateway.ts';
+import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
+import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
+import { makeTls } from '../src/gateway/tls.fixture.ts';
+import { aWorker } from '../src/gateway/worker.fixture.ts';
+
+/**
+ * A heartbeat over a kept TLS connection, CPU of the gateway's process, beside a bare Fastify server that verifies one Ed25519
+ * signature over the same body, each in a process of its own, by turns.
+ *
+ * usage: node --conditions=source bench/heartbeat.ts [heartbeats a turn] [turns]
+ */
+const [beats = 1_200, turns = 6] = process.argv.slice(2, 4).map(Number);
+const lanes = 16;
+const path = '/api/v1/nodes/heartbeat';
+
+interface Start {
+  readonly kind: 'gateway' | 'bare';
+  readonly tls: { readonly cert: string; readonly key: string };
+  readonly bareKey: string;
+}
+
+const seedOf = (index: number) => new Secret((index + 1).toString(16).padStart(64, '0'));
+const tokenOf = (index: number) => `0x${(index + 1).toString(16).padStart(64, '0')}`;
+
+if (process.send) process.once('message', (start: Start) => void serve(start));
+else await measure();
+
+async function serve({ kind, tls, bareKey }: Start): Promise<void> {
+  process.once('disconnect', () => process.exit());
+  const port = kind === 'bare' ? await bare(tls, bareKey) : await gateway(tls);
+  process.on('message', () => process.send?.(process.cpuUsage()));
+  process.send?.({ port });
+}
+
+async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
+  const app = Fastify({
+    https: { ...tls, minVersion: 'TLSv1.3', ecdhCurve: TLS_GROUPS },
+    keepAliveTimeout: 60_000,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
+  app.post(path, async ({ headers, body }, reply) => {
+    const signature = Buffer.from(String(headers['x-seal-token']), 'base64url');
+    const isValid = await new Promise((resolve) => {
+      verify(null, body as Buffer, publicPem, signature, (_error, good) => resolve(good));
+    });
+    JSON.parse(String(body));
+    return reply.code(isValid ? 200 : 401).send({ status: 'acknowledged', timestamp: Date.now() });
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  return (app.server.address() as { port: number }).port;
+}
+
+async function gateway(tls: Start['tls']): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'bench-heartbeat-'));
+  process.once('exit', () => rm(directory, { recursive: true, force: true }).catch(() => undefined));
+  const file = async (name: string, content: string): Promise<string> => {
+    await writeFile(join(directory, name), content, { mode: 0o600 });
+    return join(directory, name);
+  };
+  const config = GatewayConfig.parse({
+    listen: { host: '127.0.0.1', port: 0 },
+    health: { port: 0 },
+    tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
+    stateDir: join(directory, 'state'),
+    server: 'https://k3s.example:6443',
+    serverCaFile: await file('server-ca.crt', tls.cert),
+    limits: { addressRate: 1e6, addressBurst: 1e6, tokenRate: 1e6, tokenBurst: 1e6 },
+  });
+  const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
+  chain.gateways = [
+    {
+      id: GATEWAY_ID,
+      url: 'https://127.0.0.1:1',
+      tlsPins: [spkiPin(tls.cert)],
+      attestationKind: 'none',
+      measurement: new Uint8Array(),
+      signingKey: new Uint8Array(32),
+      tier: 'basic',
+      isLive: true,
+    },
+  ];
+  const kubernetes = new FakeKubernetes(systemClock);
+  const store = createStore(openSqliteEngine(join(config.stateDir, 'gateway.db')));
+  const changes: Change[] = [];
+  for (let index = 0; index < lanes; index += 1) {
+    const nodeId = `worker-${index}`;
+    const { publicKey } = nodeKeyFromSeed(seedOf(index));
+    const { recordId } = chain.stake(nodeId, publicKey, { announce: false });
+    kubernetes.addNode(nodeId, { stakeRecordId: recordId });
+    kubernetes.names.set(nodeId, 'basic');
+    const holderKey = Buffer.from(publicKey).toString('base64url');
+    const member = aWorker({
+      nodeId,
+      recordId,
+      tokenId: tokenOf(index),
+      holderKey,
+      registeredAtMs: Date.now(),
+    });
+    changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
+  }
+  await store.write(changes);
+  await store[Symbol.asyncDispose]();
+  const running = await startGateway({
+    config: { ...config, gatewayId: GATEWAY_ID },
+    clusterId: CLUSTER_ID,
+    chain,
+    follower: chain,
+    kubernetes,
+    clock: systemClock,
+    log: silentLog,
+  });
+  setInterval(() => chain.report(), 1_000);
+  return Number(new URL(running.publicUrl).port);
+}
+
+async function measure(): Promise<void> {
+  const tls = await makeTls();
+  const pair = generateKeyPairSync('ed25519');
+  const bareKey = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const servers = await Promise.all(
+    (['gateway', 'bare'] as const).map((kind) => begin({ kind, tls, bareKey })),
+  );
+  const [ours, theirs] = servers as [Server, Server];
+  const signers = Array.from({ length: lanes }, (_, index) =>
+    createProofSigner(`worker-${index}`, nodeKeyFromSeed(seedOf(index))),
+  );
+  // A measurement that fails leaves no servers behind.
+  process.once('exit', () => servers.map(({ child }) => child.kill()));
+  let sequence = 0;
+  const body = (index: number) =>
+    JSON.stringify({
+      node_id: `worker-${index}`,
+      timestamp: Date.now(),
+      stake_status: 'active',
+      stake_amount: '2000000000',
+      agent_state: 'ready',
+      running_pods: 3,
+      resource_usage: { cpu_percent: 1, memory_percent: 2, disk_percent: 3 },
+    });
+  const proven = async (index: number) => {
+    const text = body(index);
+    const proof = await signers[index]?.sign({
+      sealTokenId: tokenOf(index),
+      audience: GATEWAY_ID,
+      method: 'POST',
+      path,
+      body: text,
+      nowMs: Date.now(),
+      freshness: { kind: 'sequence', incarnation: 1, sequence: ++sequence },
+    });
+    return { text, header: proof ?? '' };
+  };
+  const plain = async (index: number) => {
+    const text = body(index);
+    return {
+      text,
+      header: sign(null, Buffer.from(text), pair.privateKey as KeyObject).toString('base64url'),
+    };
+  };
+  for (let turn = 0; turn <= turns; turn += 1) {
+    const gatewayUs = await cpuOf(ours, proven);
+    const bareUs = await cpuOf(theirs, plain);
+    // The first turn compiles.
+    if (turn > 0) console.log(JSON.stringify({ turn, gatewayUs, bareUs, ratio: bareUs / gatewayUs }));
+  }
+  process.exit();
+}
+
+type Server = Awaited<ReturnType<typeof begin>>;
+
+async function begin(start: Start) {
+  const child = fork(new URL(import.meta.url), [], { execArgv: ['--conditions=source'] });
+  child.send(start);
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const agent = new Agent({ keepAlive: true, maxSockets: lanes, rejectUnauthorized: false });
+  return { child, port, agent };
+}
+
+async function cpuOf(
+  { child, port, agent }: Server,
+  make: (index: number) => Promise<{ text: string; header: string }>,
+): Promise<number> {
+  const usage = async () => {
+    child.send('cpu');
+    const [{ user, system }] = (await once(child, 'message')) as [NodeJS.CpuUsage];
+    return user + system;
+  };
+  const before = await usage();
+  const lane = async (index: number): Promise<void> => {
+    for (let sent = 0; sent < beats / lanes; sent += 1) await post(port, agent, await make(index));
+  };
+  await Promise.all(Array.from({ length: lanes }, (_, index) => lane(index)));
+  return Math.round((await usage()) - before) / beats;
+}
+
+function post(port: number, agent: Agent, { text, header }: { text: string; header: string }): Promise<void> {
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'x-seal-token': header,
+  };
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path, method: 'POST', agent, headers }, (reply) => {
+      reply.resume();
+      reply.once('end', () =>
+        reply.statusCode === 200 ? resolve() : reject(new Error(`HTTP ${reply.statusCode}`)),
+      );
+    })
+      .once('error', reject)
+      .end(text);
+  });
+}

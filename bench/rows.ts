@@ -1,0 +1,114 @@
+/** A figure of the table: a script that prints one JSON object for each turn, and what of it counts. */
+export interface BenchRow {
+  readonly name: string;
+  readonly what: string;
+  readonly unit: string;
+  readonly better: 'higher' | 'lower';
+  /** docs/benchmarks.md says what is reached. */
+  readonly target: number | undefined;
+  /** The script with its arguments; of the short form too, where it is in that. */
+  readonly argv: readonly string[];
+  readonly short?: readonly string[];
+  /** `undefined`: the object is no sample of this row. */
+  readonly sample: (printed: Readonly<Record<string, unknown>>) => number | undefined;
+  /** A run that is worse than this by more than a third fails: ratios and CPU alone, since times depend on what else runs. */
+  readonly budget?: number;
+}
+
+const numberOf = (value: unknown) => (typeof value === 'number' ? value : undefined);
+const startOf = (member: string) => (printed: Readonly<Record<string, unknown>>) =>
+  printed.what === 'start' ? numberOf(printed[member]) : undefined;
+const secondsOf = (command: string) => (printed: Readonly<Record<string, unknown>>) =>
+  printed.command === command ? numberOf(printed.seconds) : undefined;
+
+const VERDICT = ['verdict.ts', '8000'];
+const COMMANDS = ['commands.ts', '5'];
+
+export const ROWS: readonly BenchRow[] = [
+  {
+    name: 'verdict',
+    what: 'the verdict on a heartbeat’s proof: CPU of a bare asynchronous Ed25519 verification, as a part of it',
+    unit: 'of bare',
+    better: 'higher',
+    target: 0.85,
+    argv: VERDICT,
+    short: ['verdict.ts', '2048'],
+    sample: ({ ratio, round }) => (round === 1 ? undefined : numberOf(ratio)),
+    budget: 0.6,
+  },
+  {
+    name: 'heartbeat',
+    what: 'a heartbeat over kept TLS: CPU of bare Fastify, TLS and Ed25519, as a part of the gateway’s',
+    unit: 'of bare',
+    better: 'higher',
+    target: 0.85,
+    argv: ['heartbeat.ts', '1600', '8'],
+    short: ['heartbeat.ts', '800', '3'],
+    sample: ({ ratio }) => numberOf(ratio),
+    budget: 0.6,
+  },
+  {
+    name: 'decision',
+    what: 'CPU of a durable decision, 64 in flight, as registrations make them',
+    unit: 'µs',
+    better: 'lower',
+    target: undefined,
+    argv: ['registry.ts', '4000'],
+    short: ['registry.ts', '2000'],
+    sample: ({ usOfCpuEach }) => numberOf(usOfCpuEach),
+  },
+  {
+    name: 'start with 10 000 records',
+    what: 'from the call to a gateway that listens',
+    unit: 'ms',
+    better: 'lower',
+    target: 1_000,
+    argv: ['gateway.ts', '10000', '0', '1'],
+    sample: startOf('ms'),
+  },
+  {
+    name: 'its longest block of the thread',
+    what: 'within that start',
+    unit: 'ms',
+    better: 'lower',
+    target: 50,
+    argv: ['gateway.ts', '10000', '0', '1'],
+    sample: startOf('longestBlockMs'),
+  },
+  {
+    name: 'start with 50 000 records',
+    what: 'from the call to a gateway that listens',
+    unit: 'ms',
+    better: 'lower',
+    target: 4_000,
+    argv: ['gateway.ts', '50000', '0', '1'],
+    sample: startOf('ms'),
+  },
+  {
+    name: '`--help`',
+    what: 'CPU of the built program',
+    unit: 's',
+    better: 'lower',
+    target: 0.15,
+    argv: COMMANDS,
+    sample: secondsOf('help'),
+  },
+  {
+    name: '`gateway nodes`',
+    what: 'CPU of the built program',
+    unit: 's',
+    better: 'lower',
+    target: 0.3,
+    argv: COMMANDS,
+    sample: secondsOf('gateway nodes'),
+  },
+  {
+    name: '`config`',
+    what: 'CPU of the built program',
+    unit: 's',
+    better: 'lower',
+    target: 0.4,
+    argv: COMMANDS,
+    sample: secondsOf('config'),
+  },
+];
