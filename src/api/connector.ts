@@ -234,9 +234,8 @@ async function heartbeat(
   const freshness = { kind: 'sequence', incarnation, sequence } as const;
   const body = heartbeatBody(signer.nodeId, time.nowMs(), request);
   const schema = HeartbeatReply;
-  return toHeartbeat(
-    await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal),
-  );
+  const reply = await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal);
+  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
 }
 
 async function showCertificates(
@@ -358,10 +357,6 @@ function toRegistration(reply: RegisterReply, clock: Clock): Registration {
     taints: reply.taints,
     machineEvidence: reply.evidence && [reply.evidence.kind, reply.evidence.problem ?? []].flat().join(': '),
   };
-}
-
-function toHeartbeat(reply: HeartbeatReply): Heartbeat {
-  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
 }
 
 function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): DaasError {
