@@ -235,9 +235,8 @@ async function heartbeat(
   const freshness = { kind: 'sequence', incarnation, sequence } as const;
   const body = heartbeatBody(signer.nodeId, time.nowMs(), request);
   const schema = HeartbeatReply;
-  return toHeartbeat(
-    await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal),
-  );
+  const reply = await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal);
+  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
 }
 
 async function showCertificates(
