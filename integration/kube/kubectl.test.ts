@@ -287,22 +287,25 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     expect(quota.stderr).toContain('cannot delete resource "resourcequotas"');
   });
 
-  test('a Deployment is created; its pods have to name staked nodes, and it says so itself', async () => {
+  test('a Deployment is created; its pods have to name staked nodes, and its ReplicaSet says what they lack', async () => {
     const admin = (...args: string[]) => kubectl(args, file('admin-kubeconfig'));
     const image = '--image=example.com/app:1';
     // pods:write is no right to make Deployments, which is said by name.
     const refused = await kubectl(['create', 'deployment', 'web', image]);
     expect(refused.stderr).toContain('cannot create resource "deployments" in API group "apps"');
     expect((await admin('create', 'deployment', 'web', image)).stdout).toBe('deployment.apps/web created\n');
-    const failure = `jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}`;
+    // The Deployment's own condition keeps the words of the first failure.
+    const failures = 'jsonpath={.items[*].status.conditions[*].message}';
     const says = (reason: string) =>
-      until(`the Deployment to say ${reason}`, async () => {
-        const { stdout, stderr } = await admin('get', 'deployment', 'web', '-o', failure);
+      until(`a ReplicaSet to say ${reason}`, async () => {
+        const { stdout, stderr } = await admin('get', 'rs', '-l', 'app=web', '-o', failures);
         if (stdout.includes(reason)) return true;
         throw new Error(`it says: ${stdout}${stderr}`);
       });
-    const patch = (spec: object) =>
-      admin('patch', 'deployment', 'web', '-p', JSON.stringify({ spec: { template: { spec } } }));
+    const patch = async (spec: object) => {
+      const text = JSON.stringify({ spec: { template: { spec } } });
+      expect(await admin('patch', 'deployment', 'web', '-p', text)).toMatchObject({ exitCode: 0 });
+    };
     await says('violates PodSecurity "restricted');
     const { nodeSelector, securityContext } = (JSON.parse(pod('web')) as { spec: Record<string, unknown> })
       .spec;

@@ -49,7 +49,8 @@ describe('a key under a passphrase', () => {
     expect(plain).toBe(privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await writeFile(file('plain.pem'), plain);
     const written = openssl(
-      ...['pkcs8', '-topk8', '-scrypt', '-in', file('plain.pem'), '-passout', 'pass:correct horse'],
+      ...`pkcs8 -topk8 -scrypt -in ${file('plain.pem')} -passout`.split(' '),
+      'pass:correct horse',
     );
     expect(isSame(decryptKey(written, passphrase, 'login.key'))).toBe(true);
   });
