@@ -17,9 +17,9 @@ import { type Wire, wireTo } from './state/wire.ts';
 
 /** Three gateways of one cluster on one real etcd; the API server and the chain are in memory, and their time is turned. */
 
-const schedules = Number(process.env.K3S_DAAS_TEST_SCHEDULES ?? 12);
+const schedules = Number(process.env.K3S_DAAS_TEST_SCHEDULES ?? 9);
 const seed = Number(process.env.K3S_DAAS_TEST_SEED ?? 20_261_129);
-const leaseSeconds = 2;
+const leaseSeconds = 4;
 const problem = etcdProblem();
 
 let etcd: EtcdServer;

@@ -1068,6 +1068,15 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'a gateway tells hosts of changes that are none, or keeps silent about a slash',
+        defence:
+          'a host reads the chain after a hint and acts on that alone; without hints it reads every 15 s',
+        tests: [
+          'a gateway that tells of a slash which the chain does not show ends nothing',
+          'a gateway that keeps silent about a slash delays it by no more than a quarter of a minute',
+        ],
+      },
+      {
         attack: 'a gateway says “stop, slashed” about a good stake',
         defence: 'the host asks the chain',
         tests: ['stop for a slash is followed only when the chain says so too'],

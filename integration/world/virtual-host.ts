@@ -40,7 +40,7 @@ interface Known {
  * Gateways of one cluster. A challenge counts once; a registration needs a live token that is not older than the last one, and a
  * stake of the minimum; a heartbeat needs the newest registration and the next number. They ask for a top-up before a stake is short.
  */
-export class RulesKeepingGateways extends FakeGateways {
+class RulesKeepingGateways extends FakeGateways {
   readonly dead = new Set<string>();
   readonly #chain: FakeStakeChain;
   readonly #nonces = new Set<string>();

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type Clock, DaasError, displayText, gatewayErrorCode, Secret } from '#base';
+import { type Clock, DaasError, displayText, gatewayErrorCode } from '#base';
 import type { GatewayEntry } from '#domain';
 import type {
   Challenge,
@@ -27,6 +27,7 @@ import { type AttestedKeys, type Attestor, createAttestedKeys } from './attested
 import { listen } from './event-stream.ts';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
+import { toChallenge, toHeartbeat, toRegistration } from './replies.ts';
 import { heartbeatBody, registerBody } from './request-bodies.ts';
 import { handOverProofs, isStakeUnseen, type StakeProofs } from './stake-proofs.ts';
 import { asker, createTransport, type HttpReply, type Transport } from './transport.ts';
@@ -234,9 +235,8 @@ async function heartbeat(
   const freshness = { kind: 'sequence', incarnation, sequence } as const;
   const body = heartbeatBody(signer.nodeId, time.nowMs(), request);
   const schema = HeartbeatReply;
-  return toHeartbeat(
-    await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal),
-  );
+  const reply = await post(context, { path: PATHS.heartbeat, body, sealTokenId, freshness, schema }, signal);
+  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
 }
 
 async function showCertificates(
@@ -326,42 +326,6 @@ function read<T>(
   const parsed = schema.safeParse(json);
   if (!parsed.success) throw invalidReply(answer, gateway);
   return parsed.data;
-}
-
-function toChallenge(reply: ChallengeReply): Challenge {
-  return {
-    nonce: reply.nonce,
-    gatewayId: reply.gateway_id,
-    timestampMs: reply.timestamp,
-    expiresAtMs: reply.expires_at,
-    admissible: reply.admissible,
-    reason: reply.reason ?? undefined,
-  };
-}
-
-function toRegistration(reply: RegisterReply, clock: Clock): Registration {
-  return {
-    nodeId: reply.node_id,
-    message: reply.message,
-    incarnation: reply.incarnation,
-    requestId: reply.request_id,
-    join: reply.join
-      ? {
-          server: reply.join.server,
-          token: new Secret(reply.join.token),
-          // By this machine's clock, which need not agree with the gateway's.
-          expiresAtMs: clock.nowMs() + reply.join.expires_at - reply.timestamp,
-        }
-      : undefined,
-    heartbeatIntervalMs: reply.heartbeat.interval_ms,
-    nodeLabels: reply.node_labels,
-    taints: reply.taints,
-    machineEvidence: reply.evidence && [reply.evidence.kind, reply.evidence.problem ?? []].flat().join(': '),
-  };
-}
-
-function toHeartbeat(reply: HeartbeatReply): Heartbeat {
-  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
 }
 
 function problemError(answer: HttpReply, json: unknown, gateway: GatewayEntry): DaasError {

@@ -16,7 +16,7 @@ test('the manifests come in the order of setup: homes of the names, policies, th
     'Role',
     'RoleBinding',
   ]);
-  expect(kinds.filter((kind) => kind === 'ValidatingAdmissionPolicy')).toHaveLength(12);
+  expect(kinds.filter((kind) => kind === 'ValidatingAdmissionPolicy')).toHaveLength(13);
   // The token is made by the cluster.
   expect(objects.find(({ kind }) => kind === 'Secret')).not.toHaveProperty('data');
 });

@@ -1,5 +1,5 @@
 import { open, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { ConfigurationError } from '#base';
 import { HEAD_FILE } from './audit-seal.ts';
 
@@ -81,11 +81,6 @@ export function parseAuditLine(text: string): ParsedLine | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The file's name beside that of its directory: enough to find it, short enough for a table. */
-export function shortName(path: string): string {
-  return join(basename(dirname(path)), basename(path));
 }
 
 function unreadable(path: string, cause: unknown): ConfigurationError {

@@ -60,7 +60,7 @@ export async function writeHead(path: string, line: string): Promise<void> {
   await replaceFile(headPathOf(path), line, 0o600);
 }
 
-export function headPathOf(path: string): string {
+function headPathOf(path: string): string {
   return join(dirname(path), HEAD_FILE);
 }
 

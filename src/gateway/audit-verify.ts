@@ -20,7 +20,7 @@ export interface AuditTrust {
   readonly seen?: ChainHead | undefined;
 }
 
-export type AuditFault =
+type AuditFault =
   | 'unreadable'
   | 'changed'
   | 'missing'
@@ -30,7 +30,7 @@ export type AuditFault =
   | 'end_missing'
   | 'not_as_seen';
 
-export interface AuditProblem {
+interface AuditProblem {
   readonly file: string;
   readonly line: number;
   readonly fault: AuditFault;

@@ -14,7 +14,7 @@ export interface EventStreams {
   close(): void;
 }
 
-export interface Subscriber {
+interface Subscriber {
   readonly nodeId: string;
   readonly recordId: string;
 }
@@ -77,7 +77,7 @@ export function createEventStreams({ most, clock }: EventStreamsOptions): EventS
       else write(stream, ':\n\n');
     }
   }
-  const timer = setInterval(keepAlive, tickMs).unref();
+  let timer: NodeJS.Timeout | undefined;
 
   return {
     hasRoom: () => !isClosed && byNode.size < most,
@@ -85,6 +85,7 @@ export function createEventStreams({ most, clock }: EventStreamsOptions): EventS
       const earlier = byNode.get(nodeId);
       if (earlier) end(earlier);
       const lifeMs = leastLifeMs * (1 + drawOf(nodeId, Math.floor(clock.nowMs() / leastLifeMs)));
+      timer ??= setInterval(keepAlive, tickMs).unref();
       opened += 1;
       const stream: Stream = {
         nodeId,
@@ -112,7 +113,7 @@ export function createEventStreams({ most, clock }: EventStreamsOptions): EventS
     close() {
       isClosed = true;
       clearInterval(timer);
-      for (const stream of [...byNode.values()]) end(stream);
+      for (const stream of byNode.values()) end(stream);
     },
   };
 }

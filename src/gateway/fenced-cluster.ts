@@ -33,7 +33,7 @@ export function fencedCluster(kubernetes: KubernetesPort, mayWrite: () => boolea
   });
 }
 
-export function notActing(): DaasError {
+function notActing(): DaasError {
   return new DaasError(
     'DAAS_GATEWAY_NOT_LEADING',
     'this gateway does not lead: it changes nothing in the cluster',

@@ -32,6 +32,7 @@ const workersPaths: ReadonlySet<string> = new Set([
   PATHS.heartbeat,
   PATHS.certificates,
   PATHS.leave,
+  PATHS.events,
 ]);
 
 export const isWorkersPath = (request: FastifyRequest): boolean => workersPaths.has(pathOf(request));

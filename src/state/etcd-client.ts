@@ -21,7 +21,7 @@ export interface EtcdClient extends AsyncDisposable {
   stream(path: string, body: object, signal: AbortSignal): AsyncIterable<EtcdReply>;
 }
 
-export interface EtcdCall {
+interface EtcdCall {
   readonly signal?: AbortSignal | undefined;
   /** 3 s unless given: a lease outlives it. */
   readonly timeoutMs?: number;
@@ -74,7 +74,8 @@ async function callAny(
   { signal, timeoutMs = 3_000 }: EtcdCall = {},
 ): Promise<EtcdReply> {
   let failure: unknown;
-  for (const endpoint of [...endpoints]) {
+  const inOrder = [...endpoints];
+  for (const endpoint of inOrder) {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const reply = await send(
