@@ -245,8 +245,7 @@ describe.skipIf(spawnSync('ssh-agent', ['-h']).status === null)(
       const login = loginOf(wallet);
       const made = await spend(
         wallet,
-        ...`stake --for user --login ${login} --login-key ssh-agent`.split(' '),
-        ...(await agreed()),
+        ...`stake --for user --login ${login} --login-key ssh-agent`.split(' ').concat(await agreed()),
       );
       const { key } = readLoginFile(login);
       expect(key).toMatchObject({ kind: 'ssh-agent' });

@@ -27,7 +27,7 @@ import { type AttestedKeys, type Attestor, createAttestedKeys } from './attested
 import { listen } from './event-stream.ts';
 import { createGatewayTime, type GatewayTime } from './gateway-time.ts';
 import { isProblemCode, PROBLEMS } from './problems.ts';
-import { toChallenge, toHeartbeat, toRegistration } from './replies.ts';
+import { toChallenge, toRegistration } from './replies.ts';
 import { heartbeatBody, registerBody } from './request-bodies.ts';
 import { handOverProofs, isStakeUnseen, type StakeProofs } from './stake-proofs.ts';
 import { asker, createTransport, type HttpReply, type Transport } from './transport.ts';

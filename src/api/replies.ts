@@ -1,6 +1,6 @@
 import { type Clock, Secret } from '#base';
-import type { Challenge, HeartbeatReply as Heartbeat, Registration } from '#plugin';
-import type { ChallengeReply, HeartbeatReply, RegisterReply } from './wire.ts';
+import type { Challenge, Registration } from '#plugin';
+import type { ChallengeReply, RegisterReply } from './wire.ts';
 
 // What the gateway answers, as the plugin contract has it.
 
@@ -34,8 +34,4 @@ export function toRegistration(reply: RegisterReply, clock: Clock): Registration
     taints: reply.taints,
     machineEvidence: reply.evidence && [reply.evidence.kind, reply.evidence.problem ?? []].flat().join(': '),
   };
-}
-
-export function toHeartbeat(reply: HeartbeatReply): Heartbeat {
-  return { timestampMs: reply.timestamp, message: reply.message, directives: reply.directives };
 }

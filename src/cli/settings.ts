@@ -7,7 +7,7 @@ import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
 import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway';
 import {
-  EvidenceSettings,
+  evidenceSettings,
   type FlagValue,
   loadSettings,
   type SettingAlias,
@@ -141,7 +141,7 @@ const common = {
         description:
           'how long a gateway counts after its evidence was judged; it is asked anew after half of that',
       }),
-      evidence: EvidenceSettings.prefault({}),
+      evidence: evidenceSettings({ z }).prefault({}),
     })
     .prefault({}),
   nodeKey: z

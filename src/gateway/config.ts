@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
-import { EvidenceSettings } from '#infrastructure';
+import { evidenceSettings } from '#infrastructure';
 import { ObjectId } from '#seal';
 import { AdmitAttestationConfig } from './attestation-config.ts';
 import { StateConfig } from './state-config.ts';
@@ -198,7 +198,7 @@ export const GatewayConfig = z.strictObject({
     description:
       'show the workers as StakedNodes in the cluster (`kubectl get sn`); `gateway setup` defines them',
   }),
-  attestation: EvidenceSettings.prefault({}),
+  attestation: evidenceSettings({ z }).prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',

@@ -156,7 +156,6 @@ function openAuthorizer(
   if (config.authorizer.mode === 'off') return undefined;
   const vouches = given ?? known;
   if (!program) throw new RangeError('startGateway: the authorizer needs authorizerProgram');
-  const { isActing } = acting;
   return createAuthorizerFeed({
     config,
     program,
@@ -164,7 +163,7 @@ function openAuthorizer(
     reconciler,
     vouches,
     audit,
-    isActing,
+    isActing: () => acting.isActing(),
     clock,
     log,
   });

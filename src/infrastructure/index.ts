@@ -10,7 +10,7 @@ export {
   closeListener,
   guardConnections,
 } from './connections.ts';
-export { EvidenceSettings } from './evidence-settings.ts';
+export { type EvidenceSettings, evidenceSettings } from './evidence-settings.ts';
 export { fileIdentity } from './file-identity.ts';
 export { isHalfWritten, openJournal, readJournal, replaceFile } from './journal-file.ts';
 export { acquireLock, type Lock } from './lock.ts';

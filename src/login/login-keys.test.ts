@@ -49,8 +49,7 @@ describe('a key under a passphrase', () => {
     expect(plain).toBe(privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await writeFile(file('plain.pem'), plain);
     const written = openssl(
-      ...`pkcs8 -topk8 -scrypt -in ${file('plain.pem')} -passout`.split(' '),
-      'pass:correct horse',
+      ...`pkcs8 -topk8 -scrypt -in ${file('plain.pem')} -passout`.split(' ').concat('pass:correct horse'),
     );
     expect(isSame(decryptKey(written, passphrase, 'login.key'))).toBe(true);
   });
@@ -98,6 +97,7 @@ describe('a login whose key has a passphrase', () => {
 
   test.skipIf(!has('script'))(
     'is asked for it on the terminal, which does not show it (needs script)',
+    { timeout: 60_000 },
     async () => {
       const written = await inTerminal('correct horse');
       expect(written).toContain('"kind":"ExecCredential"');

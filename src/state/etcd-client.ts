@@ -59,6 +59,11 @@ interface Request {
   readonly body: object;
 }
 
+/** What an error of etcd says. */
+function messageIn({ message, error }: EtcdReply): string | undefined {
+  return [message, error].find((text) => typeof text === 'string');
+}
+
 const post = (body: object, signal: AbortSignal) => ({
   method: 'POST',
   headers: { 'content-type': 'application/json' },
@@ -74,7 +79,7 @@ async function callAny(
   { signal, timeoutMs = 3_000 }: EtcdCall = {},
 ): Promise<EtcdReply> {
   let failure: unknown;
-  const inOrder = [...endpoints];
+  const inOrder = endpoints.slice();
   for (const endpoint of inOrder) {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
@@ -84,7 +89,7 @@ async function callAny(
       );
       const answer = (await reply.json()) as EtcdReply;
       if (reply.ok) return answer;
-      failure = new Error(String(answer.message ?? answer.error ?? `status ${reply.status}`));
+      failure = new Error(messageIn(answer) ?? `status ${reply.status}`);
     } catch (error) {
       signal?.throwIfAborted();
       failure = error;

@@ -44,7 +44,10 @@ test.each([
 ])('%s is refused, and no key is in the message', async (_what, text, message) => {
   const file = join(directory, 'keys');
   await writeFile(file, text, { mode: 0o600 });
-  const error = await openKeyRing({ file }).catch((failure: unknown) => failure as Error);
+  const error = await openKeyRing({ file }).then(
+    () => new Error('it was taken'),
+    (failure: Error) => failure,
+  );
   expect(error).toMatchObject({ code: 'DAAS_STATE_KEYS_INVALID', exitCode: 78 });
   expect(String(error)).toMatch(message);
   expect(String(error)).not.toContain(key(1));

@@ -1,0 +1,95 @@
+import { constants } from 'node:fs';
+import { ConfigurationError, systemClock } from '#base';
+import { backUpState, openBackup, type StateFigures, type StateSite, verifyState } from '#gateway';
+import { openTrusted, readTrustedText } from '#infrastructure';
+import { addKey } from '#state';
+import { deploymentOf } from './chain-settings.ts';
+import { gatewaySection } from './gateway-config.ts';
+import type { Io } from './io.ts';
+import { loadGatewaySettings } from './settings.ts';
+
+export interface StateFlags {
+  readonly config?: string;
+  readonly dryRun?: boolean;
+}
+
+async function placeOf({ config: file }: StateFlags): Promise<StateSite> {
+  const settings = await loadGatewaySettings({ file });
+  const { clusterId } = await deploymentOf(settings);
+  return { config: gatewaySection(settings), clusterId };
+}
+
+export async function verify(io: Io, flags: StateFlags): Promise<void> {
+  const figures = await verifyState(await placeOf(flags));
+  io.result({ ok: true, ...jsonOf(figures) }, `The state is sound: ${textOf(figures)}`);
+}
+
+export async function backUp(io: Io, flags: StateFlags & { readonly out: string }): Promise<void> {
+  const { text, figures } = await backUpState(await placeOf(flags), systemClock.nowMs());
+  if (!flags.dryRun) await writeNew(flags.out, text);
+  const json = { file: flags.out, written: !flags.dryRun, ...jsonOf(figures) };
+  io.result(json, `${flags.dryRun ? 'Would write' : 'Wrote'} ${flags.out}: ${textOf(figures)}`);
+}
+
+/** A backup never takes the place of another one. */
+async function writeNew(path: string, text: string): Promise<void> {
+  const create = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  try {
+    await using file = await openTrusted(path, { what: 'the backup', origin: '--out' }, create);
+    await file.chmod(0o600);
+    await file.writeFile(text);
+    await file.sync();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new ConfigurationError(
+      'DAAS_STATE_BACKUP_EXISTS',
+      `${path} exists already: give --out a file that does not`,
+      { cause },
+    );
+  }
+}
+
+export async function restore(
+  io: Io,
+  path: string,
+  flags: StateFlags & { readonly yes?: boolean },
+): Promise<void> {
+  const text = await readTrustedText(path, { what: 'the backup', origin: 'the command line' });
+  const opened = await openBackup(await placeOf(flags), text, path);
+  const { backup, figures } = opened;
+  const madeAt = new Date(backup.madeAtMs).toISOString();
+  const json = { file: path, made_at: backup.madeAtMs, ...jsonOf(figures) };
+  if (flags.dryRun)
+    return io.result({ ...json, restored: false }, `Would restore ${path} of ${madeAt}: ${textOf(figures)}`);
+  const question = `Replace the state of this gateway by the backup of ${madeAt}?`;
+  if (!flags.yes && !(await io.confirm(question))) return;
+  const replaced = await opened.restore();
+  io.result(
+    { ...json, restored: true, replaced },
+    `Restored ${path} of ${madeAt}: ${textOf(figures)}\nRepeat the bans, locks and evictions since then; the audit file lists them.`,
+  );
+}
+
+export async function rotateKey(io: Io, flags: StateFlags): Promise<void> {
+  const settings = await loadGatewaySettings({ file: flags.config });
+  const { keys } = gatewaySection(settings).state;
+  if (keys.file === undefined)
+    throw new ConfigurationError(
+      'DAAS_STATE_KEYS_INVALID',
+      'rotate-key writes a file, and gateway.state.keys.file is not set: set it, or put a new key first where your keys come from',
+    );
+  const ids = await addKey(keys.file, systemClock.nowMs(), { isDryRun: flags.dryRun === true });
+  const [id = '', ...earlier] = ids;
+  const done = flags.dryRun ? 'Would put a new key into' : `Put the key ${id} into`;
+  const next =
+    earlier.length === 0
+      ? 'Keep a copy elsewhere: without it nobody can read the state.'
+      : `The earlier keys open what is sealed with them: ${earlier.join(', ')}. Remove them once the gateway logs state.resealed, and keep them as long as backups need them.`;
+  const key = flags.dryRun ? undefined : id;
+  io.result({ file: keys.file, written: !flags.dryRun, key, earlier }, `${done} ${keys.file}.\n${next}`);
+}
+
+const jsonOf = ({ isSealed, ...figures }: StateFigures) => ({ ...figures, sealed: isSealed });
+
+const textOf = ({ records, workers, bans, isSealed }: StateFigures) =>
+  `${records} records, ${workers} workers, ${bans} bans, ${isSealed ? 'sealed' : 'not sealed'}`;
