@@ -23,10 +23,10 @@ test('an idle host reads its stake 20 times a minute, sends six heartbeats, and 
   const reads = () => chain.asked.records.length + chain.asked.tokens.length + chain.asked.cluster;
   const before = { reads: reads(), calls: gateways.calls.length };
   let wakes = 0;
-  const { sleep } = clock;
+  const sleep = clock.sleep.bind(clock);
   clock.sleep = (...args) => {
     wakes += 1;
-    return sleep.apply(clock, args);
+    return sleep(...args);
   };
   await clock.advance(minuteMs);
   // Every three seconds, and with each heartbeat.

@@ -44,7 +44,9 @@ interface Renewal {
 async function renew(api: KubeApi, { role, namespace, stamp }: Renewal, signal: Signal): Promise<void> {
   const name = role.metadata?.name ?? '';
   const annotations = { ...role.metadata?.annotations, [RENEWED]: stamp };
-  const body: V1Role = Object.assign({}, role, { metadata: Object.assign({}, role.metadata, { annotations }) });
+  const body: V1Role = Object.assign({}, role, {
+    metadata: Object.assign({}, role.metadata, { annotations }),
+  });
   try {
     await api.call(
       `renew the name ${name}`,
