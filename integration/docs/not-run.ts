@@ -46,6 +46,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'k3s-daas stake --for user --network testnet --key-file wallet.key',
     'integration/kube/kubectl.test.ts runs it on a real API server',
   ],
+  [
+    'docs/kubectl.md',
+    'ssh-add ~/.ssh/id_ed25519',
+    'needs your own agent; integration/chain/person-stakes.test.ts runs it with a real one',
+  ],
   ...[
     'k3s-daas kubeconfig --login ~/.config/k3s-daas/login.json --ca-file server-ca.crt --merge',
     '$ kubectl get sn',
@@ -54,11 +59,6 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     (line) =>
       ['docs/kubectl.md', line, 'integration/kube/kubectl.test.ts runs it on a real API server'] as const,
   ),
-  [
-    'docs/kubectl.md',
-    'ssh-add ~/.ssh/id_ed25519',
-    'needs your own agent; integration/chain/person-stakes.test.ts runs it with a real one',
-  ],
   [
     'docs/money.md',
     'k3s-daas leave --dry-run',
