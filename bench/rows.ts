@@ -34,7 +34,7 @@ export const ROWS: readonly BenchRow[] = [
     argv: VERDICT,
     short: ['verdict.ts', '2048'],
     sample: ({ ratio, round }) => (round === 1 ? undefined : numberOf(ratio)),
-    budget: 0.6,
+    budget: 0.5,
   },
   {
     name: 'heartbeat',
@@ -45,7 +45,7 @@ export const ROWS: readonly BenchRow[] = [
     argv: ['heartbeat.ts', '1600', '8'],
     short: ['heartbeat.ts', '800', '3'],
     sample: ({ ratio }) => numberOf(ratio),
-    budget: 0.6,
+    budget: 0.5,
   },
   {
     name: 'decision',
