@@ -25,10 +25,15 @@ export async function runPasses(
   let nextPassMs = 0;
   while (!signal.aborted) {
     try {
+      const isTime = clock.monotonicMs() >= nextPassMs;
       if (!context.isActing()) {
+        // The first pass comes with the lead; until then the names are read as often as passes would.
         readings.isPassDue = true;
-        readings.names = await context.kubernetes.admittedNames(signal);
-      } else if (readings.isPassDue || clock.monotonicMs() >= nextPassMs) {
+        if (isTime) {
+          readings.names = await context.kubernetes.admittedNames(signal);
+          nextPassMs = clock.monotonicMs() + fullPassMs;
+        }
+      } else if (readings.isPassDue || isTime) {
         readings.isPassDue = false;
         await fullPass(context, signal);
         nextPassMs = clock.monotonicMs() + fullPassMs;
