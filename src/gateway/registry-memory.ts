@@ -68,18 +68,23 @@ export function learn(memory: Memory, news: StoreNews): void {
   const records =
     news.kind === 'listed' ? news.records : news.changes.map(({ key, value }) => [key, value] as const);
   const gone = new Set(news.kind === 'listed' ? keysOf(memory) : []);
-  const bansBefore = new Map(memory.bans);
+  let isBanChanged = false;
+  const takeOne = (key: string, value: unknown) => {
+    const before = memory.bans.get(key);
+    take(memory, key, value);
+    isBanChanged ||= !isDeepStrictEqual(before, memory.bans.get(key));
+  };
   for (const [key, value] of records) {
     gone.delete(key);
-    take(memory, key, value);
+    takeOne(key, value);
   }
-  for (const key of gone) take(memory, key, undefined);
+  for (const key of gone) takeOne(key, undefined);
   // Of an earlier version, which remembered no more than the last holder.
   if (news.kind === 'listed')
     for (const worker of memory.workers.all())
       if (!memory.histories.has(worker.nodeId))
         memory.histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
-  if (!isDeepStrictEqual(bansBefore, memory.bans)) for (const listener of memory.banListeners) listener();
+  if (isBanChanged) for (const listener of memory.banListeners) listener();
 }
 
 function keysOf({ workers, bans, histories, claims, moments }: Memory): string[] {
