@@ -29,6 +29,15 @@ interface EtcdCall {
 
 export type EtcdReply = Readonly<Record<string, unknown>>;
 
+/** What etcd says of a key; what was not asked for, and zero, is left out. */
+export interface EtcdKey {
+  readonly key?: string;
+  readonly value?: string;
+  readonly lease?: string;
+  readonly create_revision?: string;
+  readonly mod_revision?: string;
+}
+
 type Send = (url: string, init: object) => Promise<Response>;
 
 /** @throws `DAAS_FILE_UNTRUSTED`, and what the operating system says of a file. */
@@ -94,7 +103,7 @@ async function callAny(
       signal?.throwIfAborted();
       failure = error;
     }
-    endpoints.push(...endpoints.splice(endpoints.indexOf(endpoint), 1));
+    putLast(endpoints, endpoint);
   }
   throw unreachable(endpoints, failure);
 }
@@ -118,9 +127,14 @@ async function* streamFrom(
     }
   } catch (error) {
     signal.throwIfAborted();
-    endpoints.push(...endpoints.splice(0, 1));
+    putLast(endpoints, endpoint);
     throw unreachable(endpoints, error);
   }
+}
+
+/** Other calls may have moved it meanwhile. */
+function putLast(endpoints: string[], endpoint: string): void {
+  endpoints.push(...endpoints.splice(endpoints.indexOf(endpoint), 1));
 }
 
 function answerIn(line: string): EtcdReply {
@@ -135,6 +149,14 @@ function unreachable(endpoints: readonly string[], cause: unknown): DaasError {
     `etcd does not answer at ${endpoints.join(', ')}: ${describeNetworkFailure(cause)}`,
     { isRetryable: true, cause },
   );
+}
+
+/** The one key of each range that a transaction has answered. */
+export function rangedKeysIn(reply: EtcdReply): ReadonlyArray<EtcdKey | undefined> {
+  const { responses = [] } = reply as {
+    readonly responses?: ReadonlyArray<{ readonly response_range?: { readonly kvs?: readonly EtcdKey[] } }>;
+  };
+  return responses.map(({ response_range: range }) => range?.kvs?.[0]);
 }
 
 export const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64');

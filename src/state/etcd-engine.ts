@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, DaasError, messageOf } from '#base';
 import type { StateEngine, StateNews, StateRecord, TextChange } from '#domain';
-import { base64, type EtcdClient, type EtcdReply, fromBase64, numberIn } from './etcd-client.ts';
+import { base64, type EtcdClient, type EtcdKey, fromBase64, numberIn, rangedKeysIn } from './etcd-client.ts';
 import { type EtcdLeadership, notLeading } from './etcd-leadership.ts';
 
 export interface EtcdEngineOptions {
@@ -60,11 +60,7 @@ export function openEtcdEngine(options: EtcdEngineOptions): StateEngine {
 
 interface Found {
   readonly header?: { readonly revision?: string };
-  readonly kvs?: ReadonlyArray<{
-    readonly key: string;
-    readonly value?: string;
-    readonly mod_revision?: string;
-  }>;
+  readonly kvs?: readonly EtcdKey[];
 }
 
 /** The end of the range of all keys that begin so: keys are ASCII. */
@@ -150,24 +146,11 @@ async function writeOnce(
     etcd.turn = revision;
     return 'written';
   }
-  const [leader, turn] = rangesOf(reply);
+  const [leader, turn] = rangedKeysIn(reply);
   if (numberIn(leader?.create_revision) !== term) return 'not-leading';
   etcd.turn = numberIn(turn?.mod_revision);
   // The answer to an earlier attempt was lost.
   return turn && fromBase64(turn.value) === id ? 'written' : 'again';
-}
-
-interface RangedKey {
-  readonly value?: string;
-  readonly create_revision?: string;
-  readonly mod_revision?: string;
-}
-
-function rangesOf(reply: EtcdReply): ReadonlyArray<RangedKey | undefined> {
-  const { responses = [] } = reply as {
-    responses?: ReadonlyArray<{ response_range?: { kvs?: RangedKey[] } }>;
-  };
-  return responses.map(({ response_range: range }) => range?.kvs?.[0]);
 }
 
 async function readTurn({ client, turnKey }: Etcd): Promise<{ readonly revision: number }> {
@@ -195,7 +178,7 @@ async function follow(etcd: Etcd, listener: (news: StateNews) => void, signal: A
 interface Watched {
   readonly events?: ReadonlyArray<{
     readonly type?: string;
-    readonly kv: { readonly key: string; readonly value?: string; readonly mod_revision?: string };
+    readonly kv: EtcdKey;
   }>;
   readonly canceled?: boolean;
 }

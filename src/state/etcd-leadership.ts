@@ -1,5 +1,5 @@
 import { aborted, type Clock, DaasError } from '#base';
-import { base64, type EtcdClient, fromBase64, numberIn } from './etcd-client.ts';
+import { base64, type EtcdClient, fromBase64, numberIn, rangedKeysIn } from './etcd-client.ts';
 import type { Leadership } from './leadership.ts';
 
 /** Leadership by a key that exists as long as a lease is renewed. */
@@ -137,7 +137,7 @@ async function campaign(standing: Standing): Promise<boolean> {
     { signal: stop.signal },
   );
   if (reply.succeeded !== true) {
-    const found = firstOf(reply);
+    const [found] = rangedKeysIn(reply);
     // The answer to an earlier attempt was lost.
     if (found?.lease !== lease.id) {
       standing.leader = found && fromBase64(found.value);
@@ -149,17 +149,6 @@ async function campaign(standing: Standing): Promise<boolean> {
   if (clock.monotonicMs() >= lease.untilMs) return false;
   standing.elected.resolve();
   return true;
-}
-
-interface FoundKey {
-  readonly value?: string;
-  readonly lease?: string;
-  readonly create_revision?: string;
-}
-
-function firstOf(reply: object): FoundKey | undefined {
-  const { responses } = reply as { responses?: ReadonlyArray<{ response_range?: { kvs?: FoundKey[] } }> };
-  return responses?.[0]?.response_range?.kvs?.[0];
 }
 
 async function newLease({ client, leaseSeconds, clock, stop }: Standing): Promise<Lease> {
