@@ -1,5 +1,5 @@
 import type { V1Role } from '@kubernetes/client-node';
-import { isConflict, isNotFound, type KubeApi } from './kube-api.ts';
+import { absentIsFine, conflictIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { listingOfRole } from './name-role.ts';
 import { nameNamespaces } from './name-shards.ts';
@@ -47,14 +47,11 @@ async function renew(api: KubeApi, { role, namespace, stamp }: Renewal, signal: 
   const body: V1Role = Object.assign({}, role, {
     metadata: Object.assign({}, role.metadata, { annotations }),
   });
-  try {
-    await api.call(
-      `renew the name ${name}`,
-      (given) => api.rbac.replaceNamespacedRole({ name, namespace, body }, given),
-      { signal },
-    );
-  } catch (error) {
-    // It has another version, or is gone, in any case.
-    if (!isConflict(error) && !isNotFound(error)) throw error;
-  }
+  const renewed = api.call(
+    `renew the name ${name}`,
+    (given) => api.rbac.replaceNamespacedRole({ name, namespace, body }, given),
+    { signal },
+  );
+  // It has another version, or is gone, in any case.
+  await absentIsFine(conflictIsFine(renewed));
 }

@@ -1,6 +1,6 @@
 import type { CoreV1Event } from '@kubernetes/client-node';
 import { namespaceOfWallet, type TenantKeeper } from '#domain';
-import { absentIsFine, isConflict, isNotFound } from './kube-api.ts';
+import { absentIsFine, conflictIsFine, isConflict, isNotFound } from './kube-api.ts';
 import { change, type TenantContext, withMetadata } from './tenant-keeping.ts';
 import { TENANT_ENDED, TENANT_KEPT_UNTIL } from './words.ts';
 
@@ -44,12 +44,13 @@ async function createEvent(
     reason,
     message,
   };
-  const what = `announce the end of ${namespace}`;
-  try {
-    await api.call(what, (given) => api.core.createNamespacedEvent({ namespace, body }, given), { signal });
-  } catch (error) {
-    if (!isConflict(error)) throw error;
-  }
+  await conflictIsFine(
+    api.call(
+      `announce the end of ${namespace}`,
+      (given) => api.core.createNamespacedEvent({ namespace, body }, given),
+      { signal },
+    ),
+  );
 }
 
 /** Not if somebody has logged in since: the version that was read must still be the newest. */

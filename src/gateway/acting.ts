@@ -1,4 +1,4 @@
-import { type Clock, DaasError, errorFields, type Log } from '#base';
+import { aborted, type Clock, DaasError, errorFields, type Log } from '#base';
 import type { KubernetesPort } from '#domain';
 import type { Leadership, Store } from '#state';
 import type { Audit } from './audit.ts';
@@ -51,7 +51,7 @@ export function createActing(options: ActingOptions): Acting {
     isActing: () => post.hasTakenOver && leadership.isLeading(),
     leader: () => leadership.leader(),
     async untilActing(signal) {
-      await Promise.race([post.taken.promise, rejection(signal)]);
+      await Promise.race([post.taken.promise, aborted(signal)]);
       signal.throwIfAborted();
     },
     async run(signal) {
@@ -59,14 +59,6 @@ export function createActing(options: ActingOptions): Acting {
       await Promise.all([leadership.run(signal), followAndTakeOver(post, signal)]);
     },
   };
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const give = () => reject(signal.reason as Error);
-    if (signal.aborted) give();
-    else signal.addEventListener('abort', give, { once: true });
-  });
 }
 
 async function followAndTakeOver(post: Post, signal: AbortSignal): Promise<void> {
