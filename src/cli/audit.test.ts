@@ -66,6 +66,15 @@ test('verify on the gateway’s machine checks chain, keyed hashes and checkpoin
   const elsewhere = await run('verify', audit, '--key', key);
   expect(elsewhere).toMatchObject({ exitCode: 0, macs: 0, signedThrough: 3, keyedHashesChecked: false });
   expect(await run('verify', audit)).toMatchObject({ exitCode: 0, signaturesChecked: false, keys: [key] });
+  expect((await text('verify', audit, '--key', key)).split('\n')).toEqual([
+    expect.stringMatching(/^lines +4 in 1 file, 1 to 4$/),
+    expect.stringMatching(/^checkpoints +\d, signed through line 3, 1 lines after it$/),
+    expect.stringMatching(/^keyed hashes +not checked/),
+    expect.stringMatching(/^head +4:[0-9a-f]{64}$/),
+    '',
+    'Whole: no line is lost, changed or chained anew.',
+    '',
+  ]);
   const { sequence, hash } = elsewhere.head;
   expect(await run('verify', audit, '--head', `${sequence}:${hash}`)).toMatchObject({ exitCode: 0 });
 });
