@@ -1,5 +1,6 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ConfigurationError } from '#base';
@@ -57,14 +58,15 @@ export async function keyOfLogin(
     file,
     sshKey: options.sshKey,
     isDryRun,
-    pointer: `${loginFile}.keyring`,
+    pointer: pointerOf(loginFile),
   });
 }
 
-/** The key to which a login is rotated; `undefined`: the key stays. */
+/** The key to which a login is rotated, other than `before` in a keyring; `undefined`: the key stays. */
 export async function nextKeyOf(
   loginFile: string | undefined,
   { loginKey, sshKey, newKeyFile, dryRun }: LoginKeyOptions & { newKeyFile?: string; dryRun?: boolean },
+  before: Uint8Array,
 ): Promise<MadeLoginKey | undefined> {
   const isFile = loginKey === undefined || loginKey === 'file' || loginKey === 'encrypted';
   if (!isFile && newKeyFile !== undefined)
@@ -80,7 +82,8 @@ export async function nextKeyOf(
     file,
     sshKey,
     isDryRun: dryRun === true,
-    pointer: `${loginFile}.keyring`,
+    pointer: pointerOf(loginFile ?? ''),
+    before,
   });
 }
 
@@ -89,8 +92,9 @@ interface KeyRequest {
   readonly file: string;
   readonly sshKey: string | undefined;
   readonly isDryRun: boolean;
-  /** A file that names a key which this login has in the keyring, from before it was on chain. */
   readonly pointer: string;
+  /** A key that is to be replaced. */
+  readonly before?: Uint8Array;
 }
 
 async function makeLoginKey(request: KeyRequest): Promise<MadeLoginKey> {
@@ -101,7 +105,7 @@ async function makeLoginKey(request: KeyRequest): Promise<MadeLoginKey> {
     case 'encrypted':
       return { publicKey: await encryptedKey(file, isDryRun), key: { kind: 'file', file } };
     case 'keyring': {
-      const publicKey = isDryRun ? anyKey() : await keyInKeyring(request.pointer);
+      const publicKey = isDryRun ? anyKey() : await keyInKeyring(request);
       return { publicKey, key: { kind, publicKey } };
     }
     case 'ssh-agent': {
@@ -152,14 +156,20 @@ async function encryptedKey(file: string, isDryRun: boolean): Promise<Uint8Array
   return publicHalf(privateKey);
 }
 
+/** A file that names the key which a login has in the keyring, from before it is on chain. */
+const pointerOf = (loginFile: string) => `${loginFile}.keyring`;
+
+/** A login that has left the keyring must not come back to the key that it had there. */
+export const forgetKeyring = (loginFile: string) => rm(pointerOf(loginFile), { force: true });
+
 /**
  * A new key in the keyring. Its public half is in the pointer before it is on chain: killed in between, the same command finds it
  * again.
  */
-async function keyInKeyring(pointer: string): Promise<Uint8Array> {
+async function keyInKeyring({ pointer, before }: KeyRequest): Promise<Uint8Array> {
   const { readFromKeyring, storeInKeyring } = await loadLoginKeys();
   const known = await pointedAt(pointer);
-  if (known) {
+  if (known && !(before && Buffer.from(known).equals(before))) {
     readFromKeyring(known);
     return known;
   }
