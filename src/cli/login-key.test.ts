@@ -1,8 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { forgetKeyring, keyOfLogin, nextKeyOf } from './login-key.ts';
+import { forgetKeyring, keyFileBeside, keyOfLogin, nextKeyOf } from './login-key.ts';
 
 let directory = '';
 const file = (name: string) => join(directory, name);
@@ -53,4 +53,8 @@ test('a login that has left the keyring gets another key when it comes back', as
   const elsewhere = new Uint8Array(32);
   expect((await nextKeyOf(login(), keyring, elsewhere))?.publicKey).not.toEqual(first);
   expect(await readFile(file(`item-${hex(first)}`), 'utf8')).not.toBe('');
+});
+
+test('the key beside a login that is named by a relative path is named by a whole one', () => {
+  expect(keyFileBeside('logins/mine.json')).toBe(resolve('logins/mine.key'));
 });

@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ConfigurationError } from '#base';
 import { addressOfKey } from '#chain';
@@ -35,9 +35,9 @@ export function withLoginKey<C extends Command>(command: C): C {
     .option('--ssh-key <file>', 'with --login-key ssh-agent: which Ed25519 key, by its .pub file') as C;
 }
 
-/** Where the key file of a new login goes. */
+/** Where the key file of a new login goes: absolute, since a login file's relative path begins at its own directory. */
 export const keyFileBeside = (loginFile: string) =>
-  join(dirname(loginFile), `${basename(loginFile).replace(/\.json$/, '')}.key`);
+  resolve(dirname(loginFile), `${basename(loginFile).replace(/\.json$/, '')}.key`);
 
 /**
  * The key of a login: the one in force, or the one that `--login-key` asks for, which is made if there is none. A dry run makes
