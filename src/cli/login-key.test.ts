@@ -58,3 +58,11 @@ test('a login that has left the keyring gets another key when it comes back', as
 test('the key beside a login that is named by a relative path is named by a whole one', () => {
   expect(keyFileBeside('logins/mine.json')).toBe(resolve('logins/mine.key'));
 });
+
+test('a key of an ssh-agent that is named for another place is refused', async () => {
+  const conflict = { code: 'DAAS_FLAGS_CONFLICT', message: expect.stringContaining('--login-key ssh-agent') };
+  const sshKey = file('mine.pub');
+  await expect(keyOfLogin(login(), { sshKey }, true)).rejects.toMatchObject(conflict);
+  await expect(nextKeyOf(login(), { sshKey }, new Uint8Array(32))).rejects.toMatchObject(conflict);
+  await expect(keyOfLogin(login(), { ...keyring, sshKey }, true)).rejects.toMatchObject(conflict);
+});

@@ -48,6 +48,7 @@ export async function keyOfLogin(
   options: LoginKeyOptions,
   isDryRun: boolean,
 ): Promise<MadeLoginKey> {
+  judgeSshKey(options);
   const inForce = existingLogin(loginFile)?.key;
   const kind = options.loginKey;
   if (inForce && inForce.kind !== 'file' && (kind === undefined || kind === inForce.kind))
@@ -65,9 +66,11 @@ export async function keyOfLogin(
 /** The key to which a login is rotated, other than `before` in a keyring; `undefined`: the key stays. */
 export async function nextKeyOf(
   loginFile: string | undefined,
-  { loginKey, sshKey, newKeyFile, dryRun }: LoginKeyOptions & { newKeyFile?: string; dryRun?: boolean },
+  options: LoginKeyOptions & { readonly newKeyFile?: string; readonly dryRun?: boolean },
   before: Uint8Array,
 ): Promise<MadeLoginKey | undefined> {
+  judgeSshKey(options);
+  const { loginKey, sshKey, newKeyFile, dryRun } = options;
   const isFile = loginKey === undefined || loginKey === 'file' || loginKey === 'encrypted';
   if (!isFile && newKeyFile !== undefined)
     throw conflict('--new-key-file names a file, and --login-key none');
@@ -85,6 +88,12 @@ export async function nextKeyOf(
     pointer: pointerOf(loginFile ?? ''),
     before,
   });
+}
+
+/** The login would get, or keep, another key than the one that was named. */
+function judgeSshKey({ loginKey, sshKey }: LoginKeyOptions): void {
+  if (sshKey !== undefined && loginKey !== 'ssh-agent')
+    throw conflict('--ssh-key names a key of an ssh-agent: add --login-key ssh-agent, or leave it out');
 }
 
 interface KeyRequest {
@@ -193,14 +202,14 @@ async function keyInAgent(sshKey: string | undefined): Promise<Uint8Array> {
   const { agentKeys, signWithAgent } = await loadLoginKeys();
   const agent = { socket: process.env.SSH_AUTH_SOCK };
   const publicKey =
-    sshKey === undefined ? await onlyKeyOf(await agentKeys(agent)) : await readHolderKey(sshKey, '--ssh-key');
+    sshKey === undefined ? onlyKeyOf(await agentKeys(agent)) : await readHolderKey(sshKey, '--ssh-key');
   await signWithAgent(agent, publicKey, Buffer.from('eyJ: k3s-daas asks whether this key signs'));
   return publicKey;
 }
 
-async function onlyKeyOf(
+function onlyKeyOf(
   keys: ReadonlyArray<{ readonly publicKey: Uint8Array; readonly comment: string }>,
-): Promise<Uint8Array> {
+): Uint8Array {
   const [only, ...others] = keys;
   if (only && others.length === 0) return only.publicKey;
   throw new ConfigurationError(
