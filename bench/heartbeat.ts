@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +40,7 @@ if (process.send) process.once('message', (start: Start) => void serve(start));
 else await measure();
 
 async function serve({ kind, tls, bareKey }: Start): Promise<void> {
+  // It lives no longer than what measures it, also when that fails.
   process.once('disconnect', () => process.exit());
   const port = kind === 'bare' ? await bare(tls, bareKey) : await gateway(tls);
   process.on('message', () => process.send?.(process.cpuUsage()));
@@ -68,7 +70,7 @@ async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
 
 async function gateway(tls: Start['tls']): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-heartbeat-'));
-  process.once('exit', () => rm(directory, { recursive: true, force: true }).catch(() => undefined));
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const { config, chain, kubernetes, start } = await benchGateway(directory, tls, {
     limits: { addressRate: 1e6, addressBurst: 1e6, tokenRate: 1e6, tokenBurst: 1e6 },
   });
@@ -108,8 +110,6 @@ async function measure(): Promise<void> {
   const signers = Array.from({ length: lanes }, (_, index) =>
     createProofSigner(`worker-${index}`, nodeKeyFromSeed(seedOf(index))),
   );
-  // A measurement that fails leaves no servers behind.
-  process.once('exit', () => servers.map(({ child }) => child.kill()));
   let sequence = 0;
   const body = (index: number) =>
     JSON.stringify({
