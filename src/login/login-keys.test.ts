@@ -139,6 +139,19 @@ esac`);
     expect(made).toContain('"token":"seal_');
   });
 
+  test('is not asked for by a program that lies in the working directory, where PATH is empty', async () => {
+    const script = join(import.meta.dirname, 'keyring.ts');
+    await mkdir(file('here'));
+    await writeFile(file('here/secret-tool'), `#!/bin/sh\ntouch ${file('ran')}\n`, { mode: 0o755 });
+    const line = `const { readFromKeyring } = await import(${JSON.stringify(script)});
+try { readFromKeyring(new Uint8Array(32), 'linux'); } catch ({ code }) { console.log(code); }`;
+    spawnSync(process.execPath, ['--conditions=source', '--input-type=module', '--eval', line], {
+      cwd: file('here'),
+      env: { PATH: '' },
+    });
+    await expect(readFile(file('ran'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   test('that is not there, or is another, is named', async () => {
     await working();
     expect(() => readFromKeyring(raw, 'linux')).toThrow(
