@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Secret } from '#base';
 import { makeCredential } from './credential.ts';
-import { decryptKey, encryptKey, isEncrypted } from './encrypted-key.ts';
+import { decryptKey, encryptKey } from './encrypted-key.ts';
 import { readFromKeyring, storeInKeyring } from './keyring.ts';
-import { type LoginKey, loginFileText } from './login-file.ts';
+import { isEncrypted, type LoginKey, loginFileText } from './login-file.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
