@@ -97,9 +97,10 @@ test('show filters by node, event and request', async () => {
     lines: [{ seq: 3, event: 'node.evicted' }],
   });
   expect((await run('show', audit, '--event', 'node.', '--last', '1')).lines).toMatchObject([{ seq: 3 }]);
+  expect((await run('show', audit, '--last', '3')).lines).toMatchObject([{ seq: 2 }, { seq: 3 }, { seq: 4 }]);
   expect((await run('show', audit, '--request', 'r1')).lines).toMatchObject([{ node_id: 'worker-1' }]);
   expect(await text('show', audit, '--node', 'worker-2')).toContain('node_id=worker-2 request_id=r2');
-  expect(await text('show', audit, '--node', 'worker-3')).toContain('no such line');
+  expect(await text('show', audit, '--node', 'worker-3')).toBe(`no such line among the 4 of ${audit}\n`);
 });
 
 test('export writes the lines about a node, which verify proves with the public key', async () => {
