@@ -1,19 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { spkiPin } from '#api';
-import { silentLog, systemClock } from '#base';
 import { type Change, createStore, openSqliteEngine } from '#state';
-import { FakeChain, FakeKubernetes } from '#testing';
-import { GatewayConfig } from '../src/gateway/config.ts';
-import { startGateway } from '../src/gateway/gateway.ts';
-import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
+import { STAKER } from '../src/gateway/ids.fixture.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
+import { benchGateway } from './bench-gateway.ts';
 
 /**
  * A gateway on a chain and a cluster in memory that already has so many members: how long its start takes, how long it
@@ -24,35 +20,10 @@ const restSeconds = Number(process.argv[3] ?? 70);
 const challenges = Number(process.argv[4] ?? 3_000);
 
 const directory = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
-const tls = await testTls();
-const file = async (name: string, content: string): Promise<string> => {
-  await writeFile(join(directory, name), content, { mode: 0o600 });
-  return join(directory, name);
-};
-const config = GatewayConfig.parse({
-  listen: { host: '127.0.0.1', port: 0 },
-  health: { port: 0 },
-  tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
-  stateDir: join(directory, 'state'),
-  server: 'https://k3s.example:6443',
-  serverCaFile: await file('server-ca.crt', tls.cert),
+const { config, chain, kubernetes, start } = await benchGateway(directory, await testTls(), {
   admit: { maxNodes: 100_000 },
   limits: { addressRate: 100_000, addressBurst: 100_000 },
 });
-const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
-const kubernetes = new FakeKubernetes(systemClock);
-chain.gateways = [
-  {
-    id: GATEWAY_ID,
-    url: 'https://127.0.0.1:1',
-    tlsPins: [spkiPin(tls.cert)],
-    attestationKind: 'none',
-    measurement: new Uint8Array(),
-    signingKey: new Uint8Array(32),
-    tier: 'basic',
-    isLive: true,
-  },
-];
 const key = new Uint8Array(32).fill(7);
 
 const store = createStore(openSqliteEngine(join(config.stateDir, 'gateway.db')));
@@ -97,17 +68,7 @@ const measure = async <T>(what: string, work: () => Promise<T>, operations = 0):
   return result;
 };
 
-const gateway = await measure('start', () =>
-  startGateway({
-    config: { ...config, gatewayId: GATEWAY_ID },
-    clusterId: CLUSTER_ID,
-    chain,
-    follower: chain,
-    kubernetes,
-    clock: systemClock,
-    log: silentLog,
-  }),
-);
+const gateway = await measure('start', start);
 const heard = setInterval(() => chain.report(), 1_000);
 await measure('first reading of all facts', async () => {
   while (chain.asked.tokens.flat().length < members) await sleep(20);

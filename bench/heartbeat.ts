@@ -1,22 +1,21 @@
 import { fork } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify from 'fastify';
-import { spkiPin, TLS_GROUPS } from '#api';
-import { Secret, silentLog, systemClock } from '#base';
+import { TLS_GROUPS } from '#api';
+import { Secret } from '#base';
 import { createProofSigner, nodeKeyFromSeed } from '#seal';
 import { type Change, createStore, openSqliteEngine } from '#state';
-import { FakeChain, FakeKubernetes } from '#testing';
-import { GatewayConfig } from '../src/gateway/config.ts';
-import { startGateway } from '../src/gateway/gateway.ts';
-import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
+import { GATEWAY_ID } from '../src/gateway/ids.fixture.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { makeTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
+import { benchGateway } from './bench-gateway.ts';
 
 /**
  * A heartbeat over a kept TLS connection, CPU of the gateway's process, beside a bare Fastify server that verifies one Ed25519
@@ -41,6 +40,7 @@ if (process.send) process.once('message', (start: Start) => void serve(start));
 else await measure();
 
 async function serve({ kind, tls, bareKey }: Start): Promise<void> {
+  // It lives no longer than what measures it, also when that fails.
   process.once('disconnect', () => process.exit());
   const port = kind === 'bare' ? await bare(tls, bareKey) : await gateway(tls);
   process.on('message', () => process.send?.(process.cpuUsage()));
@@ -70,34 +70,10 @@ async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
 
 async function gateway(tls: Start['tls']): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-heartbeat-'));
-  process.once('exit', () => rm(directory, { recursive: true, force: true }).catch(() => undefined));
-  const file = async (name: string, content: string): Promise<string> => {
-    await writeFile(join(directory, name), content, { mode: 0o600 });
-    return join(directory, name);
-  };
-  const config = GatewayConfig.parse({
-    listen: { host: '127.0.0.1', port: 0 },
-    health: { port: 0 },
-    tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
-    stateDir: join(directory, 'state'),
-    server: 'https://k3s.example:6443',
-    serverCaFile: await file('server-ca.crt', tls.cert),
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const { config, chain, kubernetes, start } = await benchGateway(directory, tls, {
     limits: { addressRate: 1e6, addressBurst: 1e6, tokenRate: 1e6, tokenBurst: 1e6 },
   });
-  const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
-  chain.gateways = [
-    {
-      id: GATEWAY_ID,
-      url: 'https://127.0.0.1:1',
-      tlsPins: [spkiPin(tls.cert)],
-      attestationKind: 'none',
-      measurement: new Uint8Array(),
-      signingKey: new Uint8Array(32),
-      tier: 'basic',
-      isLive: true,
-    },
-  ];
-  const kubernetes = new FakeKubernetes(systemClock);
   const store = createStore(openSqliteEngine(join(config.stateDir, 'gateway.db')));
   const changes: Change[] = [];
   for (let index = 0; index < lanes; index += 1) {
@@ -118,15 +94,7 @@ async function gateway(tls: Start['tls']): Promise<number> {
   }
   await store.write(changes);
   await store[Symbol.asyncDispose]();
-  const running = await startGateway({
-    config: { ...config, gatewayId: GATEWAY_ID },
-    clusterId: CLUSTER_ID,
-    chain,
-    follower: chain,
-    kubernetes,
-    clock: systemClock,
-    log: silentLog,
-  });
+  const running = await start();
   setInterval(() => chain.report(), 1_000);
   return Number(new URL(running.publicUrl).port);
 }
@@ -142,8 +110,6 @@ async function measure(): Promise<void> {
   const signers = Array.from({ length: lanes }, (_, index) =>
     createProofSigner(`worker-${index}`, nodeKeyFromSeed(seedOf(index))),
   );
-  // A measurement that fails leaves no servers behind.
-  process.once('exit', () => servers.map(({ child }) => child.kill()));
   let sequence = 0;
   const body = (index: number) =>
     JSON.stringify({

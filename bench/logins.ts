@@ -1,18 +1,14 @@
 import { fork } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { spkiPin } from '#api';
-import { silentLog, systemClock } from '#base';
-import { FakeChain, FakeKubernetes } from '#testing';
-import { GatewayConfig } from '../src/gateway/config.ts';
 import { post, reviewOf } from '../src/gateway/fake-person.fixture.ts';
 import { newKey } from '../src/gateway/fake-worker.fixture.ts';
-import { startGateway } from '../src/gateway/gateway.ts';
-import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
+import { CLUSTER_ID } from '../src/gateway/ids.fixture.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
 import { signLogin } from '../src/login/sign-login.ts';
+import { benchGateway } from './bench-gateway.ts';
 
 /**
  * Logins of so many people a second, each with a proof that the gateway has not seen, by its webhook of TokenReviews, in a gateway with
@@ -65,57 +61,24 @@ async function askAll({ port, cert, key, tokens, perSecond: rate }: Order): Prom
 
 async function measure(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-logins-'));
-  const tls = await testTls();
-  const file = (name: string) => join(directory, name);
-  await Promise.all([
-    writeFile(file('tls.crt'), tls.cert),
-    writeFile(file('tls.key'), tls.key, { mode: 0o600 }),
-  ]);
-  const config = GatewayConfig.parse({
-    listen: { host: '127.0.0.1', port: 0 },
-    health: { host: '127.0.0.1', port: 0 },
-    tls: { certFile: file('tls.crt'), keyFile: file('tls.key') },
-    stateDir: directory,
-    server: 'https://k3s.example:6443',
-    serverCaFile: file('tls.crt'),
-    gatewayId: GATEWAY_ID,
+  const { config, chain, start } = await benchGateway(directory, await testTls(), {
     tokenReview: { enabled: true, port: 0 },
     // Everybody is a stranger once.
     limits: { lookupRate: 100_000, lookupBurst: 100_000 },
   });
-  const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
-  chain.gateways = [
-    {
-      id: GATEWAY_ID,
-      url: 'https://127.0.0.1:1',
-      tlsPins: [spkiPin(tls.cert)],
-      attestationKind: 'none',
-      measurement: new Uint8Array(),
-      signingKey: new Uint8Array(32),
-      tier: 'basic',
-      isLive: true,
-    },
-  ];
   const people = Array.from({ length: perSecond }, (_, index) => {
     const [key, wallet] = [newKey(), `0x${(index + 1).toString(16).padStart(64, '0')}`];
     const recordId = chain.addRecord({ nodeId: '', stakeType: 'user', stakeMist: 100n, staker: wallet });
     const sealTokenId = chain.addToken(recordId, key.publicKey, { permissions: ['pods:read'] });
     return { key, subject: { wallet, clusterId: CLUSTER_ID, sealTokenId } };
   });
-  const kubernetes = new FakeKubernetes(systemClock);
-  const parts = {
-    clusterId: CLUSTER_ID,
-    chain,
-    follower: chain,
-    kubernetes,
-    clock: systemClock,
-    log: silentLog,
-  };
-  const gateway = await startGateway({ config: { ...config, gatewayId: GATEWAY_ID }, ...parts });
+  const gateway = await start();
   const heard = setInterval(() => chain.report(), 1_000);
   const port = gateway.tokenReviewPort() ?? 0;
   const [cert, key] = await Promise.all(
-    ['api-server.crt', 'api-server.key'].map((name) => readFile(file(join('authorizer', name)), 'utf8')),
+    ['api-server.crt', 'api-server.key'].map((name) =>
+      readFile(join(config.stateDir, 'authorizer', name), 'utf8'),
+    ),
   );
   // Of another moment each: no two proofs are the same.
   const round = (shift: number) =>

@@ -22,7 +22,8 @@ export function auditText(report: AuditReport, trust: AuditTrust): string {
     problemCount === 0
       ? 'Whole: no line is lost, changed or chained anew.'
       : `${problemCount} ${problemCount === 1 ? 'problem' : 'problems'}:`;
-  return [table(rows), '', verdict, ...found, ...more].map(displayText).join('\n');
+  // The table is spelled out already, and has lines.
+  return [table(rows), '', verdict, ...[...found, ...more].map(displayText)].join('\n');
 }
 
 function checkpointsText({ checkpoints, signedThrough, keys, head }: AuditReport, trust: AuditTrust): string {

@@ -103,23 +103,30 @@ async function verify(io: Io, given: string | undefined, options: VerifyOptions)
 async function show(io: Io, given: string | undefined, options: ShowOptions): Promise<void> {
   const { auditLines, auditPlace, parseAuditLine } = await import('#gateway');
   const most = countOf(options.last);
-  const { files } = await auditPlace(await pathOf(given, options));
+  const path = await pathOf(given, options);
+  const { files } = await auditPlace(path);
   const { node, event, request } = options;
-  const lines: Array<NonNullable<ReturnType<typeof parseAuditLine>>> = [];
+  const found: Array<NonNullable<ReturnType<typeof parseAuditLine>>> = [];
+  let read = 0;
   for await (const { text } of auditLines(files)) {
+    read += 1;
     if (node !== undefined && !text.includes(JSON.stringify(node))) continue;
     const line = parseAuditLine(text);
     if (!line || (node !== undefined && line.facts.node_id !== node)) continue;
     if (event !== undefined && !line.event.startsWith(event)) continue;
     if (request !== undefined && line.facts.request_id !== request) continue;
-    lines.push(line);
-    if (lines.length > most) lines.shift();
+    found.push(line);
+    // Seldom: it moves all that stay.
+    if (found.length >= 2 * most) found.splice(0, most);
   }
+  const lines = found.slice(-most);
   const shown = lines.map(({ seq, at, event: name, facts }) => ({ seq, at, event: name, ...facts }));
   const rows = lines.map((line) => [String(line.seq), line.at, line.event, lineText(line)]);
   io.result(
     { lines: shown },
-    rows.length === 0 ? 'no such line' : table([['LINE', 'AT', 'EVENT', 'FACTS'], ...rows]),
+    rows.length === 0
+      ? `no such line among the ${read} of ${path}`
+      : table([['LINE', 'AT', 'EVENT', 'FACTS'], ...rows]),
   );
 }
 

@@ -9,56 +9,37 @@ export type GatewaySection = GatewaySettings['gateway'];
 /** The gateway's section with absolute paths: those in the file are relative to the file. */
 export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySection {
   const { gateway } = settings.value;
-  const path = (name: string, value: string) => pathOf(settings, `gateway.${name}`) ?? value;
-  const { socketPath, serverCaFile, attestation, state } = gateway;
-  const { collateralFile } = attestation;
-  const { policyFile, collateralFile: workersCollateral } = gateway.admit.attestation;
+  const { state, admit } = gateway;
   return {
-    ...gateway,
-    tls: {
-      certFile: path('tls.certFile', gateway.tls.certFile),
-      keyFile: path('tls.keyFile', gateway.tls.keyFile),
-    },
-    stateDir: path('stateDir', gateway.stateDir),
-    kubeconfig: path('kubeconfig', gateway.kubeconfig),
+    ...absolute(settings, 'gateway', gateway, ['stateDir', 'kubeconfig', 'socketPath', 'serverCaFile']),
+    tls: absolute(settings, 'gateway.tls', gateway.tls, ['certFile', 'keyFile']),
     state: {
       ...state,
-      keys: absolute(path, 'state.keys', state.keys, ['file']),
-      etcd: absolute(path, 'state.etcd', state.etcd, ['caFile', 'certFile', 'keyFile']),
+      keys: absolute(settings, 'gateway.state.keys', state.keys, ['file']),
+      etcd: absolute(settings, 'gateway.state.etcd', state.etcd, ['caFile', 'certFile', 'keyFile']),
     },
-    tenants: { ...gateway.tenants, kubeconfig: path('tenants.kubeconfig', gateway.tenants.kubeconfig) },
+    tenants: absolute(settings, 'gateway.tenants', gateway.tenants, ['kubeconfig']),
     admit: {
-      ...gateway.admit,
-      attestation: {
-        ...gateway.admit.attestation,
-        ...(policyFile !== undefined && { policyFile: path('admit.attestation.policyFile', policyFile) }),
-        ...(workersCollateral !== undefined && {
-          collateralFile: path('admit.attestation.collateralFile', workersCollateral),
-        }),
-      },
+      ...admit,
+      attestation: absolute(settings, 'gateway.admit.attestation', admit.attestation, [
+        'policyFile',
+        'collateralFile',
+      ]),
     },
-    attestation: {
-      ...attestation,
-      ...(collateralFile !== undefined && {
-        collateralFile: path('attestation.collateralFile', collateralFile),
-      }),
-    },
-    ...(socketPath !== undefined && { socketPath: path('socketPath', socketPath) }),
-    ...(serverCaFile !== undefined && { serverCaFile: path('serverCaFile', serverCaFile) }),
+    attestation: absolute(settings, 'gateway.attestation', gateway.attestation, ['collateralFile']),
   };
 }
 
-/** A part of the section whose members of these names are paths, or not set. */
+/** A part of the settings whose members of these names are paths, or not set. */
 function absolute<Part extends object>(
-  path: (name: string, value: string) => string,
+  settings: Settings<unknown>,
   at: string,
   part: Part,
   names: ReadonlyArray<keyof Part & string>,
 ): Part {
-  const paths = names.flatMap((name) => {
-    const value = part[name];
-    return typeof value === 'string' ? [[name, path(`${at}.${name}`, value)]] : [];
-  });
+  const paths = names
+    .filter((name) => part[name] !== undefined)
+    .map((name) => [name, pathOf(settings, `${at}.${name}`) ?? part[name]]);
   return { ...part, ...Object.fromEntries(paths) };
 }
 

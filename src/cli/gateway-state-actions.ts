@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
-import { ConfigurationError, systemClock } from '#base';
+import { rm } from 'node:fs/promises';
+import { ConfigurationError, DaasError, messageOf, systemClock } from '#base';
 import { backUpState, openBackup, type StateFigures, type StateSite, verifyState } from '#gateway';
-import { openTrusted, readTrustedText } from '#infrastructure';
+import { openTrusted, readTrustedText, writeFailure } from '#infrastructure';
 import { addKey } from '#state';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection } from './gateway-config.ts';
-import type { Io } from './io.ts';
+import { type Io, notConfirmed } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
 
 export interface StateFlags {
@@ -31,19 +32,42 @@ export async function backUp(io: Io, flags: StateFlags & { readonly out: string 
   io.result(json, `${flags.dryRun ? 'Would write' : 'Wrote'} ${flags.out}: ${textOf(figures)}`);
 }
 
-/** A backup never takes the place of another one. */
+/** A backup never takes the place of another one, and a part of one never stays. */
 async function writeNew(path: string, text: string): Promise<void> {
   const create = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  await using file = await openTrusted(path, { what: 'the backup', origin: '--out' }, create).catch(
+    (cause: unknown) => {
+      throw notMade(path, cause);
+    },
+  );
   try {
-    await using file = await openTrusted(path, { what: 'the backup', origin: '--out' }, create);
     await file.chmod(0o600);
     await file.writeFile(text);
     await file.sync();
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    await rm(path, { force: true });
+    throw writeFailure(path, cause);
+  }
+}
+
+function notMade(path: string, cause: unknown): unknown {
+  if (cause instanceof DaasError) return cause;
+  if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') return writeFailure(path, cause);
+  return new ConfigurationError(
+    'DAAS_STATE_BACKUP_EXISTS',
+    `${path} exists already: give --out a file that does not`,
+    { cause },
+  );
+}
+
+async function readBackupText(path: string): Promise<string> {
+  try {
+    return await readTrustedText(path, { what: 'the backup', origin: 'the command line' });
+  } catch (cause) {
+    if (cause instanceof DaasError) throw cause;
     throw new ConfigurationError(
-      'DAAS_STATE_BACKUP_EXISTS',
-      `${path} exists already: give --out a file that does not`,
+      'DAAS_STATE_BACKUP_INVALID',
+      `${path} cannot be restored: it cannot be read (${messageOf(cause)}). Check the path, and run this as a user who may read it`,
       { cause },
     );
   }
@@ -54,15 +78,15 @@ export async function restore(
   path: string,
   flags: StateFlags & { readonly yes?: boolean },
 ): Promise<void> {
-  const text = await readTrustedText(path, { what: 'the backup', origin: 'the command line' });
-  const opened = await openBackup(await placeOf(flags), text, path);
+  const opened = await openBackup(await placeOf(flags), await readBackupText(path), path);
   const { backup, figures } = opened;
   const madeAt = new Date(backup.madeAtMs).toISOString();
   const json = { file: path, made_at: backup.madeAtMs, ...jsonOf(figures) };
   if (flags.dryRun)
     return io.result({ ...json, restored: false }, `Would restore ${path} of ${madeAt}: ${textOf(figures)}`);
   const question = `Replace the state of this gateway by the backup of ${madeAt}?`;
-  if (!flags.yes && !(await io.confirm(question))) return;
+  if (!flags.yes && !(await io.confirm(question)))
+    throw notConfirmed('nothing was restored: the answer was no');
   const replaced = await opened.restore();
   io.result(
     { ...json, restored: true, replaced },

@@ -5,7 +5,7 @@ import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createStore, openSqliteEngine } from '#state';
 import { stateCommand } from './gateway-state.ts';
-import { createIo } from './io.ts';
+import { createIo, type Io } from './io.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;
 const ban = {
@@ -51,6 +51,10 @@ async function writeState(...changes: Array<{ key: string; value: unknown }>): P
 }
 
 async function run(...words: string[]): Promise<Record<string, unknown>> {
+  return runWith((io) => io, ...words);
+}
+
+async function runWith(change: (io: Io) => Io, ...words: string[]): Promise<Record<string, unknown>> {
   const printed: string[] = [];
   const stdout = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -58,7 +62,7 @@ async function run(...words: string[]): Promise<Record<string, unknown>> {
       done();
     },
   });
-  const command = stateCommand(createIo({ json: true, stdout, stderr: stdout })).exitOverride();
+  const command = stateCommand(change(createIo({ json: true, stdout, stderr: stdout }))).exitOverride();
   await command.parseAsync([...words, '--config', config], { from: 'user' });
   return JSON.parse(printed.join('')) as Record<string, unknown>;
 }
@@ -105,6 +109,22 @@ test('what cannot be restored is refused before anything is replaced', async () 
   await using running = openSqliteEngine(database);
   await expect(attempt(text)).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STORE_BUSY' });
   expect(await running.list('/')).toHaveLength(1);
+});
+
+test('a path that is wrong is named, and an answer of no is a failure', async () => {
+  const backup = join(directory, 'backup');
+  await configure({});
+  await writeState(ban);
+  await expect(run('restore', backup, '--yes')).rejects.toMatchObject({
+    code: 'DAAS_STATE_BACKUP_INVALID',
+    message: expect.stringContaining('ENOENT'),
+  });
+  await expect(run('backup', '--out', join(directory, 'nowhere', 'backup'))).rejects.toMatchObject({
+    code: 'DAAS_FILE_UNWRITABLE',
+  });
+  await run('backup', '--out', backup);
+  const declines = (io: Io): Io => ({ ...io, confirm: async () => false });
+  await expect(runWith(declines, 'restore', backup)).rejects.toMatchObject({ code: 'DAAS_NOT_CONFIRMED' });
 });
 
 test('a sealed backup of which the first line was changed is refused', async () => {

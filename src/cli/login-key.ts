@@ -1,6 +1,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ConfigurationError } from '#base';
 import { addressOfKey } from '#chain';
@@ -34,9 +35,9 @@ export function withLoginKey<C extends Command>(command: C): C {
     .option('--ssh-key <file>', 'with --login-key ssh-agent: which Ed25519 key, by its .pub file') as C;
 }
 
-/** Where the key file of a new login goes. */
+/** Where the key file of a new login goes: absolute, since a login file's relative path begins at its own directory. */
 export const keyFileBeside = (loginFile: string) =>
-  join(dirname(loginFile), `${basename(loginFile).replace(/\.json$/, '')}.key`);
+  resolve(dirname(loginFile), `${basename(loginFile).replace(/\.json$/, '')}.key`);
 
 /**
  * The key of a login: the one in force, or the one that `--login-key` asks for, which is made if there is none. A dry run makes
@@ -47,6 +48,7 @@ export async function keyOfLogin(
   options: LoginKeyOptions,
   isDryRun: boolean,
 ): Promise<MadeLoginKey> {
+  judgeSshKey(options);
   const inForce = existingLogin(loginFile)?.key;
   const kind = options.loginKey;
   if (inForce && inForce.kind !== 'file' && (kind === undefined || kind === inForce.kind))
@@ -57,15 +59,18 @@ export async function keyOfLogin(
     file,
     sshKey: options.sshKey,
     isDryRun,
-    pointer: `${loginFile}.keyring`,
+    pointer: pointerOf(loginFile),
   });
 }
 
-/** The key to which a login is rotated; `undefined`: the key stays. */
+/** The key to which a login is rotated, other than `before` in a keyring; `undefined`: the key stays. */
 export async function nextKeyOf(
   loginFile: string | undefined,
-  { loginKey, sshKey, newKeyFile, dryRun }: LoginKeyOptions & { newKeyFile?: string; dryRun?: boolean },
+  options: LoginKeyOptions & { readonly newKeyFile?: string; readonly dryRun?: boolean },
+  before: Uint8Array,
 ): Promise<MadeLoginKey | undefined> {
+  judgeSshKey(options);
+  const { loginKey, sshKey, newKeyFile, dryRun } = options;
   const isFile = loginKey === undefined || loginKey === 'file' || loginKey === 'encrypted';
   if (!isFile && newKeyFile !== undefined)
     throw conflict('--new-key-file names a file, and --login-key none');
@@ -80,8 +85,15 @@ export async function nextKeyOf(
     file,
     sshKey,
     isDryRun: dryRun === true,
-    pointer: `${loginFile}.keyring`,
+    pointer: pointerOf(loginFile ?? ''),
+    before,
   });
+}
+
+/** The login would get, or keep, another key than the one that was named. */
+function judgeSshKey({ loginKey, sshKey }: LoginKeyOptions): void {
+  if (sshKey !== undefined && loginKey !== 'ssh-agent')
+    throw conflict('--ssh-key names a key of an ssh-agent: add --login-key ssh-agent, or leave it out');
 }
 
 interface KeyRequest {
@@ -89,8 +101,9 @@ interface KeyRequest {
   readonly file: string;
   readonly sshKey: string | undefined;
   readonly isDryRun: boolean;
-  /** A file that names a key which this login has in the keyring, from before it was on chain. */
   readonly pointer: string;
+  /** A key that is to be replaced. */
+  readonly before?: Uint8Array;
 }
 
 async function makeLoginKey(request: KeyRequest): Promise<MadeLoginKey> {
@@ -101,7 +114,7 @@ async function makeLoginKey(request: KeyRequest): Promise<MadeLoginKey> {
     case 'encrypted':
       return { publicKey: await encryptedKey(file, isDryRun), key: { kind: 'file', file } };
     case 'keyring': {
-      const publicKey = isDryRun ? anyKey() : await keyInKeyring(request.pointer);
+      const publicKey = isDryRun ? anyKey() : await keyInKeyring(request);
       return { publicKey, key: { kind, publicKey } };
     }
     case 'ssh-agent': {
@@ -152,14 +165,20 @@ async function encryptedKey(file: string, isDryRun: boolean): Promise<Uint8Array
   return publicHalf(privateKey);
 }
 
+/** A file that names the key which a login has in the keyring, from before it is on chain. */
+const pointerOf = (loginFile: string) => `${loginFile}.keyring`;
+
+/** A login that has left the keyring must not come back to the key that it had there. */
+export const forgetKeyring = (loginFile: string) => rm(pointerOf(loginFile), { force: true });
+
 /**
  * A new key in the keyring. Its public half is in the pointer before it is on chain: killed in between, the same command finds it
  * again.
  */
-async function keyInKeyring(pointer: string): Promise<Uint8Array> {
+async function keyInKeyring({ pointer, before }: KeyRequest): Promise<Uint8Array> {
   const { readFromKeyring, storeInKeyring } = await loadLoginKeys();
   const known = await pointedAt(pointer);
-  if (known) {
+  if (known && !(before && Buffer.from(known).equals(before))) {
     readFromKeyring(known);
     return known;
   }
@@ -183,14 +202,14 @@ async function keyInAgent(sshKey: string | undefined): Promise<Uint8Array> {
   const { agentKeys, signWithAgent } = await loadLoginKeys();
   const agent = { socket: process.env.SSH_AUTH_SOCK };
   const publicKey =
-    sshKey === undefined ? await onlyKeyOf(await agentKeys(agent)) : await readHolderKey(sshKey, '--ssh-key');
+    sshKey === undefined ? onlyKeyOf(await agentKeys(agent)) : await readHolderKey(sshKey, '--ssh-key');
   await signWithAgent(agent, publicKey, Buffer.from('eyJ: k3s-daas asks whether this key signs'));
   return publicKey;
 }
 
-async function onlyKeyOf(
+function onlyKeyOf(
   keys: ReadonlyArray<{ readonly publicKey: Uint8Array; readonly comment: string }>,
-): Promise<Uint8Array> {
+): Uint8Array {
   const [only, ...others] = keys;
   if (only && others.length === 0) return only.publicKey;
   throw new ConfigurationError(

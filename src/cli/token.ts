@@ -17,6 +17,7 @@ import { type Io, table } from './io.ts';
 import { assertLoginFree, existingLogin, writeLogin } from './login-files.ts';
 import {
   assertNotWallet,
+  forgetKeyring,
   keyFileBeside,
   type LoginKeyOptions,
   type MadeLoginKey,
@@ -110,7 +111,7 @@ async function rotate(io: Io, options: RotateOptions): Promise<void> {
   const { record, token } = await tokenOf(session);
   if (options.login !== undefined)
     assertLoginFree(options.login, session.actor.client.deployment, session.chain.wallet);
-  const next = await newKeyOf(options);
+  const next = await newKeyOf(options, token.holderKey);
   const holderKey = next?.publicKey ?? token.holderKey;
   assertNotWallet(holderKey, session.chain.wallet);
   const isSameKey = Buffer.from(holderKey).equals(token.holderKey);
@@ -164,15 +165,17 @@ async function renewLogin(
 ): Promise<void> {
   const named = key ?? existingLogin(login)?.key ?? { kind: 'file', file: keyFileBeside(login) };
   await writeLogin(login, session.actor.client.deployment, token, named);
+  if (named.kind !== 'keyring') await forgetKeyring(login);
   io.step('login file', login);
 }
 
 /** The new key of the token, and where it is if that is on this machine; `undefined`: the key stays. */
 async function newKeyOf(
   options: RotateOptions,
+  before: Uint8Array,
 ): Promise<{ readonly publicKey: Uint8Array; readonly key?: MadeLoginKey['key'] } | undefined> {
   const { holderKeyFile, newKeyFile, loginKey, login } = options;
-  if (holderKeyFile === undefined) return nextKeyOf(login, options);
+  if (holderKeyFile === undefined) return nextKeyOf(login, options, before);
   const other =
     newKeyFile !== undefined ? '--new-key-file' : loginKey !== undefined ? '--login-key' : undefined;
   if (other !== undefined)

@@ -48,6 +48,8 @@ export function uninstallCommand(io: Io): Command {
 
 async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
   const role = flags.gateway ? 'gateway' : 'worker';
+  const { parseDuration } = await import('./chain-options.ts');
+  const waitMs = Number(parseDuration(flags.wait, '--wait'));
   const machine = thisMachine();
   const binDir = installVariables(process.env).text('BIN_DIR') ?? '/usr/local/bin';
   await using _lock = await lockInstallation(machine, flags);
@@ -64,31 +66,23 @@ async function uninstall(io: Io, flags: UninstallFlags): Promise<void> {
     await judgeStake(io, variables, isTold);
   }
   const after = async () => {
-    if (flags.restoreK3s) await followReturn(io, machine, facts, flags);
+    if (flags.restoreK3s) await followReturn(io, machine, facts, waitMs);
   };
   await carryOutPlan(io, { plan, flags, facts, role, doing: 'Uninstall', after }, machine);
 }
 
 /** The machine is as it was before; its Node is so when the operator has given the name back. */
-async function followReturn(
-  io: Io,
-  machine: Machine,
-  facts: MachineFacts,
-  { wait }: UninstallFlags,
-): Promise<void> {
+async function followReturn(io: Io, machine: Machine, facts: MachineFacts, waitMs: number): Promise<void> {
   const plans = planReturn(facts);
   if (!plans) return;
-  const [{ parseDuration }, { untilPlainNode, lookAtPlainNode }] = await Promise.all([
-    import('./chain-options.ts'),
-    import('./plain-return.ts'),
-  ]);
+  const { untilPlainNode, lookAtPlainNode } = await import('./plain-return.ts');
   const nodeName = facts.nodeName ?? hostname();
   await untilPlainNode(io, {
     machine,
     plans,
     look: () => lookAtPlainNode(facts.dataDir, nodeName),
     clock: systemClock,
-    waitMs: Number(parseDuration(wait, '--wait')),
+    waitMs,
     nodeName,
   });
 }

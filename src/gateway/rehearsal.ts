@@ -3,6 +3,7 @@ import type { ChainReader, KubernetesPort } from '#domain';
 import { publicHexOf } from './audit-signer.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
+import { keysOf } from './gateway-state.ts';
 import type { HealthCheck } from './health-api.ts';
 import { checkOwnEntry, joinTokenHead, readTls } from './server-files.ts';
 import { checkTokenReview } from './start-checks.ts';
@@ -27,6 +28,10 @@ export async function rehearseStart(rehearsal: Rehearsal): Promise<readonly Heal
       const { cert } = await readTls(config.tls);
       checkOwnEntry(await chain.cluster(), config.gatewayId, cert, log);
       return `${config.tls.certFile} has the key that the chain names`;
+    }),
+    await rehearsed('keys of the state', async () => {
+      const ring = await keysOf(config);
+      return ring ? `it is sealed with ${ring.current().id}` : 'there are none: it is not sealed';
     }),
     await rehearsed('signing key', () => signingKeyText(rehearsal)),
     await rehearsed('server CA', async () => `join tokens begin with ${await joinTokenHead(config, log)}`),

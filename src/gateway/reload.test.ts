@@ -155,12 +155,14 @@ test('a rehearsal names what would prevent a start, each for itself', async () =
       log: world.log,
     });
   expect((await rehearse()).every(({ isOk }) => isOk)).toBe(true);
-  const failing = (await rehearse({ gatewayId: 'other', joinCredential: 'webhook' })).filter(
+  const state = { ...config.state, keys: { file: `${config.stateDir}/no-keys` } };
+  const failing = (await rehearse({ gatewayId: 'other', joinCredential: 'webhook', state })).filter(
     ({ isOk }) => !isOk,
   );
   expect(failing.map(({ name, detail }) => [name, detail.split(':')[0]])).toEqual([
     ['settings', 'DAAS_TOKEN_REVIEW_OFF'],
     ['certificate', 'DAAS_GATEWAY_NOT_ON_CHAIN'],
+    ['keys of the state', 'DAAS_STATE_KEYS_INVALID'],
   ]);
 });
 

@@ -9,8 +9,6 @@ import { ConfigurationError, type Secret } from '#base';
 const SCRYPT = { N: 16_384, r: 8, p: 5 };
 const HEAD = '-----BEGIN ENCRYPTED PRIVATE KEY-----';
 
-export const isEncrypted = (pem: string): boolean => pem.includes(HEAD);
-
 /** The PEM of the key under the passphrase. */
 export function encryptKey(key: KeyObject, passphrase: Secret): string {
   const [salt, vector] = [randomBytes(16), randomBytes(16)];

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { delimiter } from 'node:path';
 import { ConfigurationError } from '#base';
 
 /**
@@ -86,12 +87,17 @@ function run(
     killSignal: 'SIGKILL',
     maxBuffer: 64 * 1024,
     ...(input !== undefined && { input }),
-    // Programs with windows have another PATH than a shell.
-    env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/local/bin:/usr/bin:/bin` },
+    env: { ...process.env, PATH: searchPath() },
   });
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const why = code === 'ETIMEDOUT' ? `nothing came within ${WITHIN_MS / 1_000} s` : (code ?? stderr.trim());
   return { status, stdout: stdout ?? '', why: why.split('\n')[0] ?? '' };
+}
+
+/** Programs with windows have another PATH than a shell. An empty part would be the directory that one happens to be in. */
+function searchPath(): string {
+  const parts = (process.env.PATH ?? '').split(delimiter).filter((part) => part !== '');
+  return [...parts, '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter);
 }
 
 function keyOf(secret: string, key: string): KeyObject {

@@ -68,6 +68,9 @@ export function readLoginKeyText(path: string): string {
   );
 }
 
+/** Whether the text of a key file is a key under a passphrase. */
+export const isEncrypted = (pem: string): boolean => pem.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----');
+
 /**
  * The private key in the text of a key file without a passphrase: PKCS #8 PEM, Ed25519.
  * @throws `DAAS_LOGIN_KEY_INVALID`.

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Secret } from '#base';
 import { makeCredential } from './credential.ts';
-import { decryptKey, encryptKey, isEncrypted } from './encrypted-key.ts';
+import { decryptKey, encryptKey } from './encrypted-key.ts';
 import { readFromKeyring, storeInKeyring } from './keyring.ts';
-import { type LoginKey, loginFileText } from './login-file.ts';
+import { isEncrypted, type LoginKey, loginFileText } from './login-file.ts';
 
 const id = (digit: string) => `0x${digit.repeat(64)}`;
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -137,6 +137,19 @@ esac`);
       nowMs: Date.now(),
     });
     expect(made).toContain('"token":"seal_');
+  });
+
+  test('is not asked for by a program that lies in the working directory, where PATH is empty', async () => {
+    const script = join(import.meta.dirname, 'keyring.ts');
+    await mkdir(file('here'));
+    await writeFile(file('here/secret-tool'), `#!/bin/sh\ntouch ${file('ran')}\n`, { mode: 0o755 });
+    const line = `const { readFromKeyring } = await import(${JSON.stringify(script)});
+try { readFromKeyring(new Uint8Array(32), 'linux'); } catch ({ code }) { console.log(code); }`;
+    spawnSync(process.execPath, ['--conditions=source', '--input-type=module', '--eval', line], {
+      cwd: file('here'),
+      env: { PATH: '' },
+    });
+    await expect(readFile(file('ran'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   test('that is not there, or is another, is named', async () => {

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { ed25519, type LoginFile, parseLoginKey, readLoginKeyText } from './login-file.ts';
+import { ed25519, isEncrypted, type LoginFile, parseLoginKey, readLoginKeyText } from './login-file.ts';
 import { type SignedLogin, signLogin, unsignedLogin, withSignature } from './sign-login.ts';
 
 interface Circumstances {
@@ -42,7 +42,7 @@ export async function signBy(
  */
 export async function openKeyFile(path: string, mayAsk: boolean): Promise<KeyObject> {
   const pem = readLoginKeyText(path);
-  if (!pem.includes('BEGIN ENCRYPTED PRIVATE KEY')) return parseLoginKey(pem, path);
+  if (!isEncrypted(pem)) return parseLoginKey(pem, path);
   const { decryptKey } = await import('./encrypted-key.ts');
   const { askPassphrase, needed } = await import('./passphrase.ts');
   if (!mayAsk) throw needed(`the key ${path} has a passphrase, and the caller leaves no terminal to ask on`);
