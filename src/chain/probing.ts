@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Clock, errorFields, type Journal, type Log, messageOf } from '#base';
 import type { ChainClient } from './chain-client.ts';
+import { U64 } from './plain-fields.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
 import { entryOf, SignedEntry, signedOf } from './signed-entry.ts';
@@ -176,10 +177,7 @@ const Spending = z.array(
   z.strictObject({
     sentAtMs: z.int(),
     wasAsked: z.boolean(),
-    mist: z
-      .string()
-      .regex(/^\d{1,20}$/)
-      .transform((mist) => BigInt(mist)),
+    mist: U64,
   }),
 );
 
