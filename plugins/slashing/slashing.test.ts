@@ -1,5 +1,5 @@
 import { describePlugin, loadPlugin } from 'k3s-daas/plugin/testing';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import slashing from './index.ts';
 
 describePlugin(slashing, test, {
@@ -212,5 +212,22 @@ test('a full node that shows the change a second later than the gateway is asked
   await loaded.clock.advance(400);
   loaded.chain.slash(recordId);
   await loaded.clock.advance(200);
+  expect(loaded.control.stops).toHaveLength(1);
+});
+
+test('a gateway that tells of changes without end makes the host ask the chain twice a second, and no more', async () => {
+  const { loaded, recordId } = await told();
+  await using _ = loaded;
+  const reading = vi.spyOn(loaded.chain, 'records');
+  const flood = async (ms: number) => {
+    for (let passedMs = 0; passedMs < ms; passedMs += 10) {
+      for (const { onChange } of loaded.gateways.streams) onChange();
+      await loaded.clock.advance(10);
+    }
+  };
+  await flood(5_000);
+  expect(reading.mock.calls.length).toBeLessThanOrEqual(11);
+  loaded.chain.slash(recordId);
+  await flood(500);
   expect(loaded.control.stops).toHaveLength(1);
 });

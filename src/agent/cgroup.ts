@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readKernelFile } from '#infrastructure';
 
 /** What a container around this host allows it, and has used of it. Members are undefined where nothing is limited. */
 export interface CgroupReading {
@@ -16,7 +16,7 @@ const unlimitedBytes = 2 ** 60;
  * limited; in a container it is the container's own. A limit on a unit below is not the node's: pods run beside it.
  */
 export async function readCgroup(root = '/sys/fs/cgroup'): Promise<CgroupReading> {
-  const read = (path: string) => readFile(join(root, path), 'utf8').catch(() => undefined);
+  const read = (path: string) => readKernelFile(join(root, path)).catch(() => undefined);
   // The file exists in a v2 hierarchy alone.
   return (await read('cgroup.controllers')) === undefined ? readV1(read) : readV2(read);
 }

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { readdir, readlink, stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '#base';
-import { isAlive, type ProcessIdentity, parseStat, processIdentity } from '#infrastructure';
+import { isAlive, type ProcessIdentity, parseStat, processIdentity, readKernelFile } from '#infrastructure';
 
 /** One running process, as /proc shows it. */
 export interface RunningProcess {
@@ -36,7 +36,7 @@ const namesAtOnce = 128;
 
 /**
  * Those of `runningProcesses` whose program is named like this, as the kernel has the name. Cheap enough to be asked for ever: it
- * opens one file of a process, without a thread and a buffer of 64 KiB for each, and reading a name waits for no lock of that process.
+ * opens one file of a process, without a thread for each, and reading a name waits for no lock of that process.
  */
 export async function runningNamed(name: string): Promise<RunningProcess[]> {
   const wanted = Buffer.from(name).subarray(0, nameBytes);
@@ -69,8 +69,8 @@ const goneOrHidden = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
 async function readProcess(pid: number): Promise<RunningProcess | undefined> {
   try {
     const [stat, commandLine] = await Promise.all([
-      readFile(`/proc/${pid}/stat`, 'utf8'),
-      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+      readKernelFile(`/proc/${pid}/stat`),
+      readKernelFile(`/proc/${pid}/cmdline`),
     ]);
     const { state, parentPid, startTicks } = parseStat(stat);
     if (state === 'Z' || state === 'X') return undefined;
@@ -107,7 +107,7 @@ export async function isOwnProgram({ pid }: RunningProcess, name: string): Promi
       readlink(`/proc/${pid}/exe`),
       // The file that runs, even if it was replaced or deleted since.
       stat(`/proc/${pid}/exe`),
-      readFile(`/proc/${pid}/status`, 'utf8'),
+      readKernelFile(`/proc/${pid}/status`),
     ]);
     // The real user: a program with the set-user-id bit runs as root for any user that starts it.
     const realUser = Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN);

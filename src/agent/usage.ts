@@ -1,5 +1,6 @@
-import { readFile, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import type { Clock } from '#base';
+import { readKernelFile } from '#infrastructure';
 import type { ResourceUsage } from '#plugin';
 import { type CgroupReading, readCgroup } from './cgroup.ts';
 
@@ -69,8 +70,8 @@ export function usageMeter({
   let earlier: readonly Reading[] = [boot];
   return async () => {
     const [stat, meminfo, disk, limits] = await Promise.all([
-      readFile('/proc/stat', 'utf8'),
-      readFile('/proc/meminfo', 'utf8'),
+      readKernelFile('/proc/stat'),
+      readKernelFile('/proc/meminfo'),
       statfsOfNearest(dataDir()),
       cgroup(),
     ]);

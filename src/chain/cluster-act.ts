@@ -1,12 +1,8 @@
 import { z } from 'zod';
 import { GATEWAY_TIERS } from '#domain';
 import { GATEWAY_STATUSES } from './contract-objects.ts';
+import { Id, U64 } from './plain-fields.ts';
 
-const U64 = z
-  .string()
-  .regex(/^\d{1,20}$/)
-  .transform((digits) => BigInt(digits));
-const Id = z.string().regex(/^0x[0-9a-f]{64}$/);
 const Bytes = z
   .string()
   .regex(/^(?:[0-9a-f]{2})*$/)

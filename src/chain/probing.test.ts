@@ -151,6 +151,24 @@ describe('a gateway that starts again and again', () => {
     expect(last.delivered).not.toContain(first);
   });
 
+  test('counts what the probe of before did cost, also when its clock was set while it was written down', async () => {
+    const journal = memoryJournal();
+    const schedule = { kind: 'every', everyMs: 10 * MINUTE_MS } as const;
+    const failure = new ChainError('DAAS_CHAIN_UNAVAILABLE', 'away', { isRetryable: true });
+    {
+      const write: Journal['write'] = async (key, value) => {
+        await journal.write(key, value);
+        killed.clock.step(1);
+      };
+      await using killed = new Stage(schedule, { ...journal, write }, { failure });
+      await settled();
+      expect(killed.probing.status().spentTodayMist).toBeGreaterThan(1_010_000n);
+    }
+    await using next = new Stage(schedule, journal, { startedAfterMs: MINUTE_MS });
+    await settled();
+    expect(next.probing.status()).toMatchObject({ sentToday: 2, spentTodayMist: 2n * 1_010_000n });
+  });
+
   test('gives the probe of another chain to no full node', async () => {
     const journal = memoryJournal();
     const failure = new ChainError('DAAS_CHAIN_UNAVAILABLE', 'away', { isRetryable: true });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Clock, errorFields, type Journal, type Log, messageOf } from '#base';
 import type { ChainClient } from './chain-client.ts';
+import { U64 } from './plain-fields.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
 import { entryOf, SignedEntry, signedOf } from './signed-entry.ts';
@@ -171,15 +172,12 @@ function recent(state: State): readonly Sent[] {
   return state.sent;
 }
 
-const Pending = z.strictObject({ chainId: z.string(), sentAtMs: z.int(), signed: SignedEntry });
+const Pending = z.strictObject({ chainId: z.string(), signed: SignedEntry });
 const Spending = z.array(
   z.strictObject({
     sentAtMs: z.int(),
     wasAsked: z.boolean(),
-    mist: z
-      .string()
-      .regex(/^\d{1,20}$/)
-      .transform((mist) => BigInt(mist)),
+    mist: U64,
   }),
 );
 
@@ -196,8 +194,8 @@ async function recall(state: State): Promise<void> {
       wasAsked,
       mist,
     }));
-    recallPending(state, kept);
     const last = state.sent.at(-1);
+    recallPending(state, last);
     // A start is a good time for a probe: what an earlier process has seen of hidden changes is lost with it.
     if (last) state.endedAtMs = last.atMs - Math.max(0, intervalMs(state) - PAUSE_MS);
   } catch (error) {
@@ -210,17 +208,16 @@ async function recall(state: State): Promise<void> {
   }
 }
 
-/** Its cost counts in full until its outcome is known. */
-function recallPending(state: State, kept: z.infer<typeof Spending>): void {
+/** Its cost counts in full until its outcome is known. It is the last one that was sent: before another it is settled. */
+function recallPending(state: State, last: Sent | undefined): void {
   const entry = state.kept?.read('pending');
   if (entry === undefined) return;
-  const { chainId, sentAtMs, signed } = Pending.parse(entry);
+  const { chainId, signed } = Pending.parse(entry);
   // Another chain does not know its coins, and would never end it.
   if (chainId !== state.client.deployment.chainId) return;
-  const sent = state.sent[kept.findIndex((one) => one.sentAtMs === sentAtMs)];
   state.pending = {
     signed: signedOf(signed),
-    sent: sent ?? { atMs: Number.NEGATIVE_INFINITY, wasAsked: false, mist: 0n },
+    sent: last ?? { atMs: Number.NEGATIVE_INFINITY, wasAsked: false, mist: 0n },
   };
 }
 
@@ -228,27 +225,21 @@ function recallPending(state: State, kept: z.infer<typeof Spending>): void {
 const intervalMs = ({ schedule }: State) => (schedule.kind === 'every' ? schedule.everyMs : 0);
 
 async function keepSpending(state: State): Promise<void> {
+  const { clock } = state;
+  const bootedAtMs = clock.nowMs() - clock.monotonicMs();
   await state.kept?.write(
     'sent',
-    recent(state).map((sent) => ({
-      sentAtMs: sentAtMs(state, sent),
-      wasAsked: sent.wasAsked,
-      mist: sent.mist.toString(),
+    recent(state).map(({ atMs, wasAsked, mist }) => ({
+      sentAtMs: Math.round(bootedAtMs + atMs),
+      wasAsked,
+      mist: mist.toString(),
     })),
   );
 }
 
-async function keepPending(state: State, { signed, sent }: NonNullable<State['pending']>): Promise<void> {
-  const { chainId } = state.client.deployment;
-  await state.kept?.write('pending', {
-    chainId,
-    sentAtMs: sentAtMs(state, sent),
-    signed: entryOf(signed),
-  });
+async function keepPending({ kept, client }: State, signed: SignedTransaction): Promise<void> {
+  await kept?.write('pending', { chainId: client.deployment.chainId, signed: entryOf(signed) });
 }
-
-/** By the wall clock, which another process has too. */
-const sentAtMs = ({ clock }: State, { atMs }: Sent) => Math.round(clock.nowMs() - clock.monotonicMs() + atMs);
 
 async function probe(state: State, signal: AbortSignal): Promise<void> {
   const recordIds = [...state.asked];
@@ -262,7 +253,7 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
     state.pending = { signed, sent };
     // Before it is sent: what is not written down would be spent again after a crash.
     await keepSpending(state);
-    await keepPending(state, state.pending);
+    await keepPending(state, signed);
     const isShown = (await settlePending(state, signal)) !== undefined;
     state.failure = isShown ? undefined : 'its coin was used by another transaction';
   } catch (error) {

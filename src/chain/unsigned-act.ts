@@ -1,18 +1,14 @@
 import { z } from 'zod';
 import { ClusterAct } from './cluster-act.ts';
+import { Id, U64 } from './plain-fields.ts';
 import type { MoneyAct as SignedMoneyAct } from './stake-acts.ts';
 
-const Mist = z
-  .string()
-  .regex(/^\d{1,20}$/)
-  .transform((digits) => BigInt(digits));
 const Key = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .transform((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
-const Id = z.string().regex(/^0x[0-9a-f]{64}$/);
 const Permissions = z.array(z.string()).readonly();
-const nodeStake = { nodeId: z.string().min(1), stakeMist: Mist, termsVersion: Mist };
+const nodeStake = { nodeId: z.string().min(1), stakeMist: U64, termsVersion: U64 };
 const MoneyAct = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('stake'), ...nodeStake }),
   z.strictObject({ kind: z.literal('join'), ...nodeStake, holderKey: Key }),
@@ -20,8 +16,8 @@ const MoneyAct = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('join-person'),
     stakeType: z.enum(['user', 'admin']),
-    stakeMist: Mist,
-    termsVersion: Mist,
+    stakeMist: U64,
+    termsVersion: U64,
     permissions: Permissions,
     holderKey: Key,
   }),
@@ -36,9 +32,9 @@ const MoneyAct = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('top-up'),
     recordId: Id,
-    amountMist: Mist,
-    paidInMist: Mist,
-    termsVersion: Mist,
+    amountMist: U64,
+    paidInMist: U64,
+    termsVersion: U64,
   }),
   z.strictObject({ kind: z.literal('unstake'), recordId: Id }),
   z.strictObject({ kind: z.literal('withdraw'), recordId: Id }),

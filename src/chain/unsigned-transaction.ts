@@ -3,11 +3,11 @@ import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { isValidTransactionSignature } from '@mysten/sui/verify';
 import { z } from 'zod';
 import { ConfigurationError } from '#base';
+import { Id } from './plain-fields.ts';
 import type { PreparedTransaction, SignedTransaction } from './prepare-transaction.ts';
 import { rebuiltBytes } from './rebuild-transaction.ts';
 import { plainAct, SignedAct } from './unsigned-act.ts';
 
-const Id = z.string().regex(/^0x[0-9a-f]{64}$/);
 const FORMAT = 'k3s-daas transaction, version 1';
 const File = z.strictObject({
   format: z.literal(FORMAT),

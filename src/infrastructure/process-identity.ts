@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { readKernelFile } from './kernel-file.ts';
 
 /**
  * Names one process for good: a pid alone is reused, and after a reboot start times begin anew.
@@ -14,7 +15,7 @@ export interface ProcessIdentity {
 /** The process at `pid` now; undefined without one, and for a zombie. Throws when `/proc` cannot be read. */
 export async function processIdentity(pid: number): Promise<ProcessIdentity | undefined> {
   try {
-    const [stat, bootId] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readBootId()]);
+    const [stat, bootId] = await Promise.all([readKernelFile(`/proc/${pid}/stat`), readBootId()]);
     const { state, startTicks } = parseStat(stat);
     return state === 'Z' || state === 'X' ? undefined : { pid, startTicks, bootId };
   } catch (error) {

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject 
 import { dirname } from 'node:path';
 import { ConfigurationError, Secret } from '#base';
 import { makeTrustedDirectory, readTrusted, replaceFile } from '#infrastructure';
-import { type KeySealer, parseSealedKey, replaceClearKey, sealedKeyText } from './sealed-key.ts';
+import { type KeySealer, parseSealedKey, replaceClearKey, sealedKeyText, seedBytes } from './sealed-key.ts';
 
 /** An Ed25519 key pair that proves a node. The private half can sign and cannot be read. */
 export interface NodeKey {
@@ -97,7 +97,7 @@ function parseNodeKey(content: Buffer, origin: string): NodeKey {
 }
 
 function privateKeyInput(content: Buffer): Parameters<typeof createPrivateKey>[0] {
-  if (content.length === 32) return fromSeed(content);
+  if (content.length === seedBytes) return fromSeed(content);
   const text = content.toString('latin1').trim();
   if (/^[0-9a-f]{64}$/i.test(text)) return fromSeed(Buffer.from(text, 'hex'));
   return { key: text, format: 'pem' };

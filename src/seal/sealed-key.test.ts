@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Secret } from '#base';
-import { openNodeKey, readNodeKey, readNodePublicKey } from './node-key.ts';
+import { nodeKeyFromSeed, openNodeKey, readNodeKey, readNodePublicKey } from './node-key.ts';
 import { openNodeKeys, successorPath } from './node-keys.ts';
 import type { KeySealer } from './sealed-key.ts';
 
@@ -57,6 +57,17 @@ test('a key in clear text is sealed when it is opened, and stays the same; readi
   expect((await readNodeKey(file, sealer))?.publicKey).toEqual(clear.publicKey);
   expect(await readFile(file)).toEqual(before);
   expect((await openNodeKey(file, sealer)).publicKey).toEqual(clear.publicKey);
+  expect(await readFile(file, 'utf8')).toContain('k3s-daas-sealed-key/1');
+});
+
+test('a key of 32 raw bytes that begin as a sealed one does is read as what it is', async () => {
+  const [file, sealer] = [await keyFile(), machine()];
+  const seed = Buffer.alloc(32, '{');
+  await writeFile(file, seed, { mode: 0o600 });
+  const { publicKey } = nodeKeyFromSeed(new Secret(seed.toString('hex')));
+  expect((await openNodeKey(file)).publicKey).toEqual(publicKey);
+  expect(await readNodePublicKey(file)).toEqual(publicKey);
+  expect((await openNodeKey(file, sealer)).publicKey).toEqual(publicKey);
   expect(await readFile(file, 'utf8')).toContain('k3s-daas-sealed-key/1');
 });
 

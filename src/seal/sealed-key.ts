@@ -23,6 +23,8 @@ export interface SealedKey {
   readonly sealed: Sealed;
 }
 
+/** A node key of Ed25519, raw. */
+export const seedBytes = 32;
 const FORMAT = 'k3s-daas-sealed-key/1';
 const SealedFile = z.strictObject({
   format: z.literal(FORMAT),
@@ -36,7 +38,8 @@ const SealedFile = z.strictObject({
  */
 export function parseSealedKey(content: Buffer, path: string): SealedKey | undefined {
   const text = content.toString('utf8');
-  if (!text.trimStart().startsWith('{')) return undefined;
+  // The 32 bytes of a key in clear text may look like the start of one.
+  if (content.length === seedBytes || !text.trimStart().startsWith('{')) return undefined;
   const parsed = SealedFile.safeParse(jsonIn(text));
   if (parsed.success)
     return { publicKey: Buffer.from(parsed.data.publicKey, 'hex'), sealed: parsed.data.sealed };

@@ -60,9 +60,11 @@ export function openEndpoint(settings: EndpointSettings, options: EndpointOption
     signal?: AbortSignal,
   ): Promise<T> {
     signal?.throwIfAborted();
-    const timeout = AbortSignal.timeout(options.timeoutMs);
+    // `AbortSignal.timeout` would keep what the attempt used, and wake for it, long after the answer.
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), options.timeoutMs).unref();
     // A signal of this attempt alone: `failureOf` finds the failure by it.
-    const ended = AbortSignal.any(signal ? [signal, timeout] : [timeout]);
+    const ended = AbortSignal.any(signal ? [signal, timeout.signal] : [timeout.signal]);
     let result: T;
     try {
       result = await body(client, ended);
@@ -70,9 +72,11 @@ export function openEndpoint(settings: EndpointSettings, options: EndpointOption
       signal?.throwIfAborted();
       assertChain();
       if (error instanceof DaasError) throw error;
-      const late = timeout.aborted ? new Error(`no answer within ${options.timeoutMs} ms`) : undefined;
+      const late = timeout.signal.aborted ? new Error(`no answer within ${options.timeoutMs} ms`) : undefined;
       const failure = late ?? node.failureOf(ended) ?? error;
       throw classify(failure, { what, url, proxy: node.proxy, retryAfterMs: node.waitAskedBy(ended) });
+    } finally {
+      clearTimeout(timer);
     }
     assertChain();
     return result;

@@ -1,0 +1,24 @@
+import { open } from 'node:fs/promises';
+
+/** More than most of these files have. */
+const usualBytes = 2_048;
+
+/**
+ * The text of a file that the kernel makes when it is read, as those of /proc and cgroups. They have no size, so that `readFile`
+ * takes 64 KiB for each: read again and again, that is what calls the garbage collector.
+ */
+export async function readKernelFile(path: string): Promise<string> {
+  const file = await open(path);
+  try {
+    let buffer = Buffer.allocUnsafe(usualBytes);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, length, buffer.length - length);
+      if (bytesRead === 0) return buffer.toString('utf8', 0, length);
+      length += bytesRead;
+      if (length === buffer.length) buffer = Buffer.concat([buffer], 2 * length);
+    }
+  } finally {
+    await file.close();
+  }
+}
