@@ -1,6 +1,7 @@
 import { access, constants, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Lifetime } from '#base';
+import { type Authority, openAuthority } from '../standin/server/authority.ts';
 import { KubernetesApi, until } from './kubernetes.ts';
 import { ourProgram, Program } from './program.ts';
 import { type RealMachine, startNetwork } from './real-machine.ts';
@@ -132,6 +133,40 @@ async function start(
     },
   };
 }
+
+export interface PlainAgentOptions {
+  /** A machine was made for it. */
+  readonly nodeId: string;
+  readonly logFile: string;
+  /** Of its Node; that of the machine unless given. */
+  readonly address?: string;
+}
+
+/** Starts `k3s agent` itself, without our host, by the server's own token. */
+export async function startPlainAgent(
+  binary: string,
+  k3s: RealK3s,
+  { nodeId, logFile, address }: PlainAgentOptions,
+): Promise<Program> {
+  const machine = k3s.realMachine(nodeId);
+  const token = (await readFile(k3s.serverMachine.file(`${dataDir}/server/token`), 'utf8')).trim();
+  return new Program({
+    name: 'k3s agent',
+    command: [...machine.enter, binary],
+    args: [
+      'agent',
+      `--server=${k3s.server}`,
+      `--token=${token}`,
+      `--node-name=${nodeId}`,
+      `--node-ip=${address ?? machine.address}`,
+    ],
+    logFile,
+  });
+}
+
+/** What issues client certificates for its API. */
+export const clientCaOf = ({ serverMachine }: RealK3s): Promise<Authority> =>
+  openAuthority(serverMachine.file(`${dataDir}/server/tls`), 'client-ca');
 
 /** A machine's files, seen from outside. */
 type Files = Pick<RealMachine, 'file'>;
