@@ -187,12 +187,16 @@ async function checkBinary(binary: string): Promise<void> {
   });
 }
 
-/** Nothing that needs an image from a registry. */
+/** Of a `k3s server` that needs no image from a registry. */
+export const NO_REGISTRY_FLAGS = [
+  '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
+  '--disable-helm-controller',
+  '--disable-network-policy',
+];
+
 function serverFlags(nodeAddress: string, flannelBackend: string): readonly string[] {
   return [
-    '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
-    '--disable-helm-controller',
-    '--disable-network-policy',
+    ...NO_REGISTRY_FLAGS,
     `--flannel-backend=${flannelBackend}`,
     '--node-name=server',
     `--node-ip=${nodeAddress}`,
@@ -200,7 +204,16 @@ function serverFlags(nodeAddress: string, flannelBackend: string): readonly stri
   ];
 }
 
-/** k3s says that it is ready a second before its supervisor serves joins; the Secret with its own certificate comes after that. */
+/**
+ * Whether a k3s server serves joins, for `until`. k3s says that it is ready a second before its supervisor does; the Secret with its
+ * own certificate comes after that.
+ */
+export async function servesJoins(kubeconfig: string): Promise<true | undefined> {
+  using api = await KubernetesApi.fromKubeconfig(kubeconfig);
+  const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
+  return status === 200 ? true : undefined;
+}
+
 async function untilServes(
   program: Program,
   machine: RealMachine,
@@ -212,9 +225,7 @@ async function untilServes(
     async () => {
       const text = await readFile(machine.file('/etc/rancher/k3s/k3s.yaml'), 'utf8');
       await writeFile(kubeconfig, text.replace('https://127.0.0.1:6443', server), { mode: 0o600 });
-      using api = await KubernetesApi.fromKubeconfig(kubeconfig);
-      const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
-      return status === 200 ? true : undefined;
+      return servesJoins(kubeconfig);
     },
     { withinMs: 240_000, everyMs: 250 },
   );
