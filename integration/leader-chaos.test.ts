@@ -1,13 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
 import { Lifetime, systemClock } from '#base';
 import type { KubernetesPort } from '#domain';
-import { createStore, openEtcdState, openKeyRing, sealEngine } from '#state';
+import { addKey, createStore, openEtcdState, openKeyRing, sealEngine } from '#state';
 import type { FakeWorker } from '../src/gateway/fake-worker.fixture.ts';
 import { CLUSTER_ID } from '../src/gateway/ids.fixture.ts';
 import { OPERATOR_PATHS } from '../src/gateway/operator-wire.ts';
@@ -30,7 +28,7 @@ beforeAll(async () => {
   etcd = await startEtcd();
   directory = await mkdtemp(join(tmpdir(), 'leader-'));
   keys = join(directory, 'keys');
-  await writeFile(keys, `test ${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+  await addKey(keys, systemClock.nowMs());
 });
 afterAll(async () => {
   await etcd?.[Symbol.asyncDispose]();
