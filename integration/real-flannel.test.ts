@@ -11,7 +11,7 @@ import type { KubeObject } from './standin/server/objects.ts';
 import { until } from './world/kubernetes.ts';
 import type { Program } from './world/program.ts';
 import { callersOf, type RealCallers } from './world/real-callers.ts';
-import { type FlannelBackend, type RealK3s, startPlainAgent, startRealK3s } from './world/real-k3s.ts';
+import { type FlannelBackend, type RealK3s, startBareAgent, startRealK3s } from './world/real-k3s.ts';
 import type { RealMachine } from './world/real-machine.ts';
 
 /**
@@ -82,7 +82,7 @@ for (const [flannelBackend, isPossible] of backends)
       );
     async function startAgent(address: string): Promise<void> {
       const logFile = join(directory, 'k3s-agent.log');
-      const started = await startPlainAgent(binary, k3s, { nodeId: 'w1', logFile, address });
+      const started = await startBareAgent(binary, k3s, { nodeId: 'w1', logFile, address });
       agent = started;
       life.defer('the k3s agent', () => started.stop());
     }

@@ -7,7 +7,7 @@ import { Lifetime } from '#base';
 import { type Answer, type Caller, strategic } from './standin/kubernetes-calls.ts';
 import { until } from './world/kubernetes.ts';
 import { callersOf } from './world/real-callers.ts';
-import { type RealK3s, startPlainAgent, startRealK3s } from './world/real-k3s.ts';
+import { type RealK3s, startBareAgent, startRealK3s } from './world/real-k3s.ts';
 
 /**
  * k3s reaches kubelets (exec, logs, metrics) by tunnels that agents open, and looks the tunnel up by the address that a Node
@@ -36,7 +36,7 @@ describe.skipIf(binary === '').each(['agent', 'disabled'] as const)(
       await k3s.machine('w1', join(directory, 'w1'));
       const machine = k3s.realMachine('w1');
       const logFile = join(directory, 'k3s-agent.log');
-      const agent = await startPlainAgent(binary, k3s, { nodeId: 'w1', logFile });
+      const agent = await startBareAgent(binary, k3s, { nodeId: 'w1', logFile });
       life.defer('the k3s agent', () => agent.stop());
       const pem = (name: string) => readFile(machine.file(`${data}/agent/client-kubelet.${name}`), 'utf8');
       const isThere = async () => (await admin('GET', '/api/v1/nodes/w1')).status === 200 || undefined;

@@ -134,7 +134,7 @@ async function start(
   };
 }
 
-export interface PlainAgentOptions {
+export interface BareAgentOptions {
   /** A machine was made for it. */
   readonly nodeId: string;
   readonly logFile: string;
@@ -143,10 +143,10 @@ export interface PlainAgentOptions {
 }
 
 /** Starts `k3s agent` itself, without our host, by the server's own token. */
-export async function startPlainAgent(
+export async function startBareAgent(
   binary: string,
   k3s: RealK3s,
-  { nodeId, logFile, address }: PlainAgentOptions,
+  { nodeId, logFile, address }: BareAgentOptions,
 ): Promise<Program> {
   const machine = k3s.realMachine(nodeId);
   const token = (await readFile(k3s.serverMachine.file(`${dataDir}/server/token`), 'utf8')).trim();
