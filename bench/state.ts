@@ -1,9 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '#base';
-import { createStore, openEtcdState, openKeyRing, openSqliteEngine, type Store, sealEngine } from '#state';
+import {
+  addKey,
+  createStore,
+  openEtcdState,
+  openKeyRing,
+  openSqliteEngine,
+  type Store,
+  sealEngine,
+} from '#state';
 import { etcdProblem, startEtcd } from '../integration/state/etcd-server.ts';
 import { openRegistry } from '../src/gateway/registry.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
@@ -13,7 +20,7 @@ import { aWorker } from '../src/gateway/worker.fixture.ts';
 const count = Number(process.argv[2] ?? 10_000);
 const directory = await mkdtemp(join(tmpdir(), 'bench-state-'));
 const keys = join(directory, 'keys');
-await writeFile(keys, `bench ${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+await addKey(keys, systemClock.nowMs());
 const ring = await openKeyRing({ file: keys });
 const scope = `0x${'c1'.repeat(32)}`;
 

@@ -1,17 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
 import { Lifetime, systemClock } from '#base';
 import type { KubernetesPort } from '#domain';
-import { createStore, openEtcdState, openKeyRing, sealEngine } from '#state';
+import { addKey, createStore, openEtcdState, openKeyRing, sealEngine } from '#state';
 import type { FakeWorker } from '../src/gateway/fake-worker.fixture.ts';
 import { CLUSTER_ID } from '../src/gateway/ids.fixture.ts';
 import { OPERATOR_PATHS } from '../src/gateway/operator-wire.ts';
 import { World } from '../src/gateway/world.fixture.ts';
+import { seededRandom } from './chain/lies.ts';
 import { type EtcdServer, etcdProblem, startEtcd } from './state/etcd-server.ts';
 import { type Wire, wireTo } from './state/wire.ts';
 
@@ -30,7 +29,7 @@ beforeAll(async () => {
   etcd = await startEtcd();
   directory = await mkdtemp(join(tmpdir(), 'leader-'));
   keys = join(directory, 'keys');
-  await writeFile(keys, `test ${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+  await addKey(keys, systemClock.nowMs());
 });
 afterAll(async () => {
   await etcd?.[Symbol.asyncDispose]();
@@ -186,19 +185,9 @@ class Fleet implements AsyncDisposable {
   }
 }
 
-/** mulberry32: the same schedule for the same seed. */
-function drawFrom(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d_2b_79_f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 const planned = Array.from({ length: schedules }, (_value, index) => {
-  const draw = drawFrom(seed + index);
+  // The same schedule for the same seed.
+  const draw = seededRandom(seed + index);
   // The first ones take every step with every fault in turn; the others are drawn.
   const count = FAULTS.length * STEPS.length;
   const at = index < count ? (index * 7) % count : Math.floor(draw() * count);

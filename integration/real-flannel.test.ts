@@ -6,12 +6,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lifetime } from '#base';
 import { setupCluster } from '#cluster';
-import { type Caller, callerOf, merge, strategic } from './standin/kubernetes-calls.ts';
-import { openAuthority } from './standin/server/authority.ts';
+import { type Caller, merge, strategic } from './standin/kubernetes-calls.ts';
 import type { KubeObject } from './standin/server/objects.ts';
 import { until } from './world/kubernetes.ts';
-import { Program } from './world/program.ts';
-import { type FlannelBackend, type RealK3s, startRealK3s } from './world/real-k3s.ts';
+import type { Program } from './world/program.ts';
+import { callersOf, type RealCallers } from './world/real-callers.ts';
+import { type FlannelBackend, type RealK3s, startBareAgent, startRealK3s } from './world/real-k3s.ts';
 import type { RealMachine } from './world/real-machine.ts';
 
 /**
@@ -46,6 +46,7 @@ for (const [flannelBackend, isPossible] of backends)
     let k3s: RealK3s;
     let machine: RealMachine;
     let admin: Caller;
+    let callerBy: RealCallers['callerBy'];
     let agent: Program;
 
     const nodeOf = async (name: string) => (await admin('GET', `/api/v1/nodes/${name}`)).object;
@@ -80,20 +81,9 @@ for (const [flannelBackend, isPossible] of backends)
         { withinMs: 120_000 },
       );
     async function startAgent(address: string): Promise<void> {
-      const token = (await readFile(k3s.serverMachine.file(`${data}/server/token`), 'utf8')).trim();
-      agent = new Program({
-        name: 'k3s agent',
-        command: [...machine.enter, binary],
-        args: [
-          'agent',
-          `--server=${k3s.server}`,
-          `--token=${token}`,
-          '--node-name=w1',
-          `--node-ip=${address}`,
-        ],
-        logFile: join(directory, 'k3s-agent.log'),
-      });
-      const started = agent;
+      const logFile = join(directory, 'k3s-agent.log');
+      const started = await startBareAgent(binary, k3s, { nodeId: 'w1', logFile, address });
+      agent = started;
       life.defer('the k3s agent', () => started.stop());
     }
 
@@ -101,14 +91,7 @@ for (const [flannelBackend, isPossible] of backends)
       directory = await mkdtemp(join(tmpdir(), 'k3s-daas-flannel-'));
       life.defer('directory', () => rm(directory, { recursive: true, force: true }));
       k3s = await startRealK3s(binary, { isServerNode: true, flannelBackend })(directory, life);
-      const clientCa = await openAuthority(k3s.serverMachine.file(`${data}/server/tls`), 'client-ca');
-      const administrator = {
-        commonName: 'tester',
-        organizations: ['system:masters'],
-        usage: 'client',
-      } as const;
-      const ca = await readFile(k3s.serverCaFile, 'utf8');
-      admin = callerOf({ url: k3s.server, ca }, await clientCa.issue(administrator));
+      ({ admin, callerBy } = await callersOf(k3s));
       await setupCluster({ kubeconfig: { path: k3s.kubeconfig }, ordinaryNames: ['w1'] });
       await k3s.machine('w1', join(directory, 'w1'));
       machine = k3s.realMachine('w1');
@@ -129,8 +112,7 @@ for (const [flannelBackend, isPossible] of backends)
         certificate: await readFile(machine.file(`${data}/agent/client-${name}.crt`), 'utf8'),
         key: await readFile(machine.file(`${data}/agent/client-${name}.key`), 'utf8'),
       });
-      const ca = await readFile(k3s.serverCaFile, 'utf8');
-      const shared = callerOf({ url: k3s.server, ca }, await pair('k3s-controller'));
+      const shared = callerBy(await pair('k3s-controller'));
       // k3s writes the role that grants it anew after every start of the server.
       await until('the rights of the shared identity', async () =>
         (await shared('GET', '/api/v1/nodes')).status === 200 ? true : undefined,

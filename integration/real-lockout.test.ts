@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Identity, KubernetesApi, until as untilWithin } from './world/kubernetes.ts';
 import { type Line, ourProgram, Program } from './world/program.ts';
-import { type RealK3s, startRealK3s } from './world/real-k3s.ts';
+import { type RealK3s, startBareAgent, startRealK3s } from './world/real-k3s.ts';
 import { imageNameIn, killAll, pod as podIn, podOn, podProcessesOf, processesOf } from './world/real-pods.ts';
 import { SUI, type Worker, World } from './world/world.ts';
 
@@ -108,20 +108,8 @@ describe.skipIf(binary === '')('the authorizer with a real k3s (K3S_BIN)', { tim
   async function plainJoin(nodeId: string): Promise<number> {
     expect((await setup('--ordinary', nodeId, '--yes').exited).code).toBe(0);
     await k3s.machine(nodeId, join(directory, nodeId));
-    const machine = k3s.realMachine(nodeId);
-    const token = await readFile(k3s.serverMachine.file('/var/lib/rancher/k3s/server/token'), 'utf8');
-    const agent = new Program({
-      name: 'k3s agent',
-      command: [...machine.enter, binary],
-      args: [
-        'agent',
-        `--server=${k3s.server}`,
-        `--token=${token.trim()}`,
-        `--node-name=${nodeId}`,
-        `--node-ip=${machine.address}`,
-      ],
-      logFile: join(directory, `${nodeId}.log`),
-    });
+    const logFile = join(directory, `${nodeId}.log`);
+    const agent = await startBareAgent(binary, k3s, { nodeId, logFile });
     programs.push(agent);
     const startedAtMs = performance.now();
     await world.nodeReady(nodeId, patiently.withinMs).catch((cause: unknown) => {

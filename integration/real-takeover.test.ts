@@ -9,6 +9,7 @@ import {
   giveNameBack,
   makeRelease,
   name,
+  plainAgain,
   startPlainAgent,
   unit,
   writeWorkerConfiguration,
@@ -124,10 +125,9 @@ describe.skipIf(missing.length > 0)(
     });
 
     test('one command brings plain k3s back, byte for byte, with the same containers', async () => {
+      const hostPid = await machine.unit(unit, 'MainPID');
       const restoring = follow(/uninstall --restore-k3s/, ' --yes');
-      await until('plain k3s to be back', async () =>
-        (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent') ? true : undefined,
-      );
+      await plainAgain(machine, hostPid);
       await giveNameBack(world);
       const restored = await restoring;
       expect(restored.exitCode, `${restored.output}\n${await machine.journal(unit)}`).toBe(0);

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lifetime } from '#base';
-import { type Answer, type Caller, callerOf, strategic } from './standin/kubernetes-calls.ts';
-import { openAuthority } from './standin/server/authority.ts';
+import { type Answer, type Caller, strategic } from './standin/kubernetes-calls.ts';
 import { until } from './world/kubernetes.ts';
-import { Program } from './world/program.ts';
-import { type RealK3s, startRealK3s } from './world/real-k3s.ts';
+import { callersOf } from './world/real-callers.ts';
+import { type RealK3s, startBareAgent, startRealK3s } from './world/real-k3s.ts';
 
 /**
  * k3s reaches kubelets (exec, logs, metrics) by tunnels that agents open, and looks the tunnel up by the address that a Node
@@ -32,33 +31,19 @@ describe.skipIf(binary === '').each(['agent', 'disabled'] as const)(
       life.defer('directory', () => rm(directory, { recursive: true, force: true }));
       const serverArgs = [`--egress-selector-mode=${mode}`];
       k3s = await startRealK3s(binary, { isServerNode: true, serverArgs })(directory, life);
-      const clientCa = await openAuthority(k3s.serverMachine.file(`${data}/server/tls`), 'client-ca');
-      const ca = await readFile(k3s.serverCaFile, 'utf8');
-      const to = { url: k3s.server, ca };
-      const organizations = ['system:masters'];
-      admin = callerOf(to, await clientCa.issue({ commonName: 'tester', organizations, usage: 'client' }));
+      const callers = await callersOf(k3s);
+      admin = callers.admin;
       await k3s.machine('w1', join(directory, 'w1'));
       const machine = k3s.realMachine('w1');
-      const token = (await readFile(k3s.serverMachine.file(`${data}/server/token`), 'utf8')).trim();
-      const agent = new Program({
-        name: 'k3s agent',
-        command: [...machine.enter, binary],
-        args: [
-          'agent',
-          `--server=${k3s.server}`,
-          `--token=${token}`,
-          '--node-name=w1',
-          `--node-ip=${machine.address}`,
-        ],
-        logFile: join(directory, 'k3s-agent.log'),
-      });
+      const logFile = join(directory, 'k3s-agent.log');
+      const agent = await startBareAgent(binary, k3s, { nodeId: 'w1', logFile });
       life.defer('the k3s agent', () => agent.stop());
       const pem = (name: string) => readFile(machine.file(`${data}/agent/client-kubelet.${name}`), 'utf8');
       const isThere = async () => (await admin('GET', '/api/v1/nodes/w1')).status === 200 || undefined;
       await until('its Node', isThere, patiently).catch((cause: unknown) => {
         throw new Error(`the agent makes no Node:\n${agent.tail(60)}`, { cause });
       });
-      kubelet = callerOf(to, { certificate: await pem('crt'), key: await pem('key') });
+      kubelet = callers.callerBy({ certificate: await pem('crt'), key: await pem('key') });
     }, 300_000);
     afterAll(() => life.close());
 

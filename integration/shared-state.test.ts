@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '#base';
+import { addKey } from '#state';
 import { type EtcdServer, etcdProblem, startEtcd } from './state/etcd-server.ts';
 import { processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
@@ -14,6 +15,7 @@ const withinMs = 120_000;
 const problem = etcdProblem();
 let etcd: EtcdServer;
 let directory: string;
+let keyId: string | undefined;
 let world: World;
 let second: Awaited<ReturnType<World['addGateway']>>;
 beforeAll(async () => {
@@ -21,7 +23,7 @@ beforeAll(async () => {
   etcd = await startEtcd();
   directory = await mkdtemp(join(tmpdir(), 'shared-state-'));
   const file = join(directory, 'keys');
-  await writeFile(file, `test ${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
+  [keyId] = await addKey(file, systemClock.nowMs());
   const state = { engine: 'etcd', keys: { file }, etcd: { endpoints: [etcd.url], leaseSeconds: 8 } };
   world = await World.start({ heartbeatIntervalMs: 300, gateway: { state } });
   second = await world.addGateway('second');
@@ -58,7 +60,7 @@ describe.skipIf(problem !== undefined)(`two gateways on one etcd${problem ? ` ($
     const values = (unsealed.kvs as Array<{ value?: string }>).map(({ value = '' }) =>
       Buffer.from(value, 'base64').toString('utf8'),
     );
-    expect(values.some((value) => value.startsWith('k3s-daas-sealed/1 test '))).toBe(true);
+    expect(values.some((value) => value.startsWith(`k3s-daas-sealed/1 ${keyId} `))).toBe(true);
     expect(values.filter((value) => value.includes('worker-1'))).toEqual([]);
 
     const from = host.lines.length;

@@ -1068,11 +1068,11 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
-        attack: 'a gateway tells hosts of changes that are none, or keeps silent about a slash',
+        attack: 'a gateway announces changes of a stake that did not happen, or keeps silent about a slash',
         defence:
-          'a host reads the chain after a hint and acts on that alone; without hints it reads every 15 s',
+          'a host reads the chain after an announcement and acts on that alone; without one it reads every 15 s at the latest',
         tests: [
-          'a gateway that tells of a slash which the chain does not show ends nothing',
+          'a gateway that announces a slash which the chain does not show ends nothing',
           'a gateway that keeps silent about a slash delays it by no more than a quarter of a minute',
         ],
       },

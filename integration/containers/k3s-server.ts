@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { K3sContainer } from '@testcontainers/k3s';
 import { Wait } from 'testcontainers';
 import type { Lifetime } from '#base';
-import { KubernetesApi, until } from '../world/kubernetes.ts';
+import { until } from '../world/kubernetes.ts';
+import { NO_REGISTRY_FLAGS, servesJoins } from '../world/real-k3s.ts';
 import type { Place, Server } from './container-server.ts';
 
 /** Where a real k3s comes from. */
@@ -23,15 +24,6 @@ class K3sServerContainer extends K3sContainer {
   }
 }
 
-/** What a server needs from no registry. */
-const FLAGS = [
-  '--disable-agent',
-  '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
-  '--disable-helm-controller',
-  '--disable-network-policy',
-  '--flannel-backend=host-gw',
-];
-
 /** Starts a real `k3s server` and waits until it serves joins. */
 export async function startK3sServer(
   life: Lifetime,
@@ -45,7 +37,7 @@ export async function startK3sServer(
   const server = new K3sServerContainer(isBinary ? program.base : program.image)
     .withNetwork(network)
     .withBindMounts(isBinary ? [...mounts, { source: program.path, target: '/bin/k3s', mode: 'ro' }] : mounts)
-    .withCommand(['server', ...FLAGS])
+    .withCommand(['server', '--disable-agent', ...NO_REGISTRY_FLAGS, '--flannel-backend=host-gw'])
     .withWaitStrategy(Wait.forLogMessage('k3s is up and running'))
     .withStartupTimeout(180_000);
   const container = await (isBinary ? server.withEntrypoint(['/bin/k3s']) : server).start();
@@ -54,11 +46,6 @@ export async function startK3sServer(
   const kubeconfig = join(directory, 'admin.kubeconfig');
   const text = container.getKubeConfig().replace(/server: \S+/, `server: ${url}`);
   await writeFile(kubeconfig, text, { mode: 0o600 });
-  // k3s says that it is ready a second before its supervisor serves joins; the Secret of its own certificate comes after that.
-  await until('k3s server to serve joins', async () => {
-    using api = await KubernetesApi.fromKubeconfig(kubeconfig);
-    const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
-    return status === 200 ? true : undefined;
-  });
+  await until('k3s server to serve joins', () => servesJoins(kubeconfig));
   return { container, url, kubeconfig, caFile: join(data, 'server', 'tls', 'server-ca.crt') };
 }

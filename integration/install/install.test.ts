@@ -13,6 +13,7 @@ import {
   giveNameBack,
   makeRelease,
   name,
+  plainAgain,
   startPlainAgent,
   unit,
   writeWorkerConfiguration,
@@ -164,12 +165,7 @@ describe.skipIf(noSystemd !== undefined)(
       expect(refused.output).toContain('k3s-daas unstake');
       const hostPid = await machine.unit(unit, 'MainPID');
       const restoring = follow(/uninstall --restore-k3s/, ' --yes');
-      // Its process, not only its unit: a restart before that one would be overtaken by it.
-      await until('plain k3s to be back', async () => {
-        const isPlain = (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent');
-        const pid = await machine.unit(unit, 'MainPID');
-        return isPlain && pid !== hostPid && pid !== '0' ? true : undefined;
-      });
+      await plainAgain(machine, hostPid);
       await giveNameBack(world);
       await expectOk(await restoring);
       await until('its Node to be Ready', async () =>

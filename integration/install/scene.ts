@@ -7,6 +7,7 @@ import { namespaceOfName } from '#cluster';
 import { makeTarball } from '../../scripts/release/tarball.ts';
 import { blocksOf, wordsOf } from '../docs/pages.ts';
 import { freePort } from '../world/free-port.ts';
+import { until } from '../world/kubernetes.ts';
 import { projectRoot } from '../world/program.ts';
 import { workerPlugins } from '../world/worker-plugins.ts';
 import { termsOf, type World } from '../world/world.ts';
@@ -159,6 +160,18 @@ export async function freeName(world: World): Promise<void> {
     if (freed.status !== 200) throw new Error(`${free}: ${freed.status}`);
   }
   await removeNode(world, remove);
+}
+
+/**
+ * Resolves when plain k3s has taken the place of the host: by its process, not only by its unit. A restart before it runs would be
+ * overtaken by its own start.
+ */
+export async function plainAgain(machine: SystemdMachine, hostPid: string): Promise<void> {
+  await until('plain k3s to be back', async () => {
+    const isPlain = (await machine.unit(unit, 'ExecStart')).includes('/usr/local/bin/k3s agent');
+    const pid = await machine.unit(unit, 'MainPID');
+    return isPlain && pid !== hostPid && pid !== '0' ? true : undefined;
+  });
 }
 
 /** "Roll back": the operator's lines. */

@@ -10,6 +10,7 @@ import { Lifetime } from '#base';
 import { type Authority, type KeyPair, openAuthority } from '../standin/server/authority.ts';
 import { kubeconfigText } from '../standin/server/kubeconfig.ts';
 import { send } from '../standin/server/worker.ts';
+import { etcdFlags } from '../state/etcd-server.ts';
 import type { ControlPlaneBinaries } from './binaries.ts';
 
 /** A running etcd, kube-apiserver and kube-controller-manager on loopback, with CAs of their own. */
@@ -165,14 +166,8 @@ async function writeServerKeys(tls: string, serverCa: Authority): Promise<void> 
 
 async function startEtcd(site: Site): Promise<void> {
   const { binaries, directory, etcdUrl, peerPort } = site;
-  const etcd = launch(site, 'etcd', binaries.etcd, [
-    `--data-dir=${join(directory, 'etcd')}`,
-    `--listen-client-urls=${etcdUrl}`,
-    `--advertise-client-urls=${etcdUrl}`,
-    `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
-    // The state is thrown away with the directory: it need not reach the disk.
-    '--unsafe-no-fsync',
-  ]);
+  const flags = etcdFlags(join(directory, 'etcd'), etcdUrl, peerPort);
+  const etcd = launch(site, 'etcd', binaries.etcd, flags);
   await until(
     'etcd',
     etcd,

@@ -20,41 +20,41 @@ export interface EtcdServer extends AsyncDisposable {
   readonly url: string;
   /** One call of its JSON gateway, as an operator makes it. */
   call(path: string, body: object): Promise<Record<string, unknown>>;
-  signal(signal: NodeJS.Signals): void;
 }
 
 const readyWithinMs = 30_000;
 
+/** Flags of an etcd on loopback. Its state is thrown away with the directory: it need not reach the disk. */
+export const etcdFlags = (directory: string, url: string, peerPort: number): readonly string[] => [
+  `--data-dir=${directory}`,
+  `--listen-client-urls=${url}`,
+  `--advertise-client-urls=${url}`,
+  `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+  '--unsafe-no-fsync',
+];
+
 export async function startEtcd(): Promise<EtcdServer> {
   const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-etcd-'));
   const url = `http://127.0.0.1:${await freePort()}`;
-  const child = spawn(
-    'etcd',
-    [
-      `--data-dir=${directory}`,
-      `--listen-client-urls=${url}`,
-      `--advertise-client-urls=${url}`,
-      `--listen-peer-urls=http://127.0.0.1:${await freePort()}`,
-      // The state is thrown away with the directory: it need not reach the disk.
-      '--unsafe-no-fsync',
-      '--log-level=error',
-    ],
-    { stdio: 'ignore' },
-  );
+  const flags = [...etcdFlags(directory, url, await freePort()), '--log-level=error'];
+  const child = spawn('etcd', flags, { stdio: 'ignore' });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await untilReady(url, child);
+  async function end(): Promise<void> {
+    child.kill('SIGKILL');
+    await ended;
+    await rm(directory, { recursive: true, force: true });
+  }
+  await untilReady(url, child).catch(async (error: unknown) => {
+    await end();
+    throw error;
+  });
   return {
     url,
     async call(path, body) {
       const reply = await fetch(url + path, { method: 'POST', body: JSON.stringify(body) });
       return (await reply.json()) as Record<string, unknown>;
     },
-    signal: (name) => void child.kill(name),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await ended;
-      await rm(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: end,
   };
 }
 

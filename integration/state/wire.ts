@@ -5,7 +5,7 @@ export interface Wire extends AsyncDisposable {
   readonly url: string;
   /** Ends what is open, and refuses what comes. */
   cut(): void;
-  /** Nothing arrives any more, in either direction, and nobody is told. */
+  /** Nothing arrives any more, in either direction, and neither side hears of it. */
   freeze(): void;
   /** As in the beginning; what was held is passed on. */
   mend(): void;

@@ -1,6 +1,7 @@
 import { access, constants, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Lifetime } from '#base';
+import { type Authority, openAuthority } from '../standin/server/authority.ts';
 import { KubernetesApi, until } from './kubernetes.ts';
 import { ourProgram, Program } from './program.ts';
 import { type RealMachine, startNetwork } from './real-machine.ts';
@@ -133,6 +134,40 @@ async function start(
   };
 }
 
+export interface BareAgentOptions {
+  /** A machine was made for it. */
+  readonly nodeId: string;
+  readonly logFile: string;
+  /** Of its Node; that of the machine unless given. */
+  readonly address?: string;
+}
+
+/** Starts `k3s agent` itself, without our host, by the server's own token. */
+export async function startBareAgent(
+  binary: string,
+  k3s: RealK3s,
+  { nodeId, logFile, address }: BareAgentOptions,
+): Promise<Program> {
+  const machine = k3s.realMachine(nodeId);
+  const token = (await readFile(k3s.serverMachine.file(`${dataDir}/server/token`), 'utf8')).trim();
+  return new Program({
+    name: 'k3s agent',
+    command: [...machine.enter, binary],
+    args: [
+      'agent',
+      `--server=${k3s.server}`,
+      `--token=${token}`,
+      `--node-name=${nodeId}`,
+      `--node-ip=${address ?? machine.address}`,
+    ],
+    logFile,
+  });
+}
+
+/** What issues client certificates for its API. */
+export const clientCaOf = ({ serverMachine }: RealK3s): Promise<Authority> =>
+  openAuthority(serverMachine.file(`${dataDir}/server/tls`), 'client-ca');
+
 /** A machine's files, seen from outside. */
 type Files = Pick<RealMachine, 'file'>;
 
@@ -152,12 +187,16 @@ async function checkBinary(binary: string): Promise<void> {
   });
 }
 
-/** Nothing that needs an image from a registry. */
+/** Of a `k3s server` that needs no image from a registry. */
+export const NO_REGISTRY_FLAGS = [
+  '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
+  '--disable-helm-controller',
+  '--disable-network-policy',
+];
+
 function serverFlags(nodeAddress: string, flannelBackend: string): readonly string[] {
   return [
-    '--disable=coredns,local-storage,metrics-server,servicelb,traefik',
-    '--disable-helm-controller',
-    '--disable-network-policy',
+    ...NO_REGISTRY_FLAGS,
     `--flannel-backend=${flannelBackend}`,
     '--node-name=server',
     `--node-ip=${nodeAddress}`,
@@ -165,7 +204,16 @@ function serverFlags(nodeAddress: string, flannelBackend: string): readonly stri
   ];
 }
 
-/** k3s says that it is ready a second before its supervisor serves joins; the Secret with its own certificate comes after that. */
+/**
+ * Whether a k3s server serves joins, for `until`. k3s says that it is ready a second before its supervisor does; the Secret with its
+ * own certificate comes after that.
+ */
+export async function servesJoins(kubeconfig: string): Promise<true | undefined> {
+  using api = await KubernetesApi.fromKubeconfig(kubeconfig);
+  const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
+  return status === 200 ? true : undefined;
+}
+
 async function untilServes(
   program: Program,
   machine: RealMachine,
@@ -177,9 +225,7 @@ async function untilServes(
     async () => {
       const text = await readFile(machine.file('/etc/rancher/k3s/k3s.yaml'), 'utf8');
       await writeFile(kubeconfig, text.replace('https://127.0.0.1:6443', server), { mode: 0o600 });
-      using api = await KubernetesApi.fromKubeconfig(kubeconfig);
-      const { status } = await api.get('/api/v1/namespaces/kube-system/secrets/k3s-serving');
-      return status === 200 ? true : undefined;
+      return servesJoins(kubeconfig);
     },
     { withinMs: 240_000, everyMs: 250 },
   );

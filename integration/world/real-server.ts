@@ -2,8 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Lifetime } from '#base';
-import { openAuthority } from '../standin/server/authority.ts';
-import { startRealK3s, startRealServer } from './real-k3s.ts';
+import { clientCaOf, startRealK3s, startRealServer } from './real-k3s.ts';
 import type { KubernetesWorld, SuiteWorld } from './suite-worlds.ts';
 
 const binary = process.env.K3S_BIN ?? '';
@@ -22,10 +21,7 @@ async function startServer(): Promise<KubernetesWorld> {
     const directory = await mkdtemp(join(tmpdir(), 'k3s-daas-real-'));
     life.defer('directory', () => rm(directory, { recursive: true, force: true }));
     const k3s = await startRealK3s(binary)(directory, life);
-    const clientCa = await openAuthority(
-      k3s.serverMachine.file('/var/lib/rancher/k3s/server/tls'),
-      'client-ca',
-    );
+    const clientCa = await clientCaOf(k3s);
     return {
       url: k3s.server,
       supervisorUrl: k3s.server,

@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
@@ -146,6 +146,7 @@ export async function virtualHost(
   { config = {} }: VirtualHostOptions = {},
 ): Promise<VirtualHost> {
   const stateDir = await mkdtemp(join(tmpdir(), 'k3s-daas-virtual-'));
+  life.defer('directory', () => rm(stateDir, { recursive: true, force: true }));
   const clock = new FakeClock();
   const chain = new FakeStakeChain(clock);
   chain.gateways = [fakeGatewayEntry('one'), fakeGatewayEntry('two')];

@@ -14,7 +14,7 @@ export default definePlugin({
   after: ['staking'],
   config: z.strictObject({
     intervalMs: z.int().min(100).max(60_000).default(3_000),
-    /** While the gateway tells of changes. */
+    /** While the gateway announces changes. */
     quietIntervalMs: z.int().min(100).max(60_000).default(15_000),
     /** After this time without a reading a notice is raised. */
     unreachableAfterMs: z.int().min(1_000).max(86_400_000).default(300_000),

@@ -189,7 +189,7 @@ test('while the gateway tells of changes the record is read seldom, and at once 
   expect(loaded.control.stops).toMatchObject([{ status: 'slashed', source: 'chain' }]);
 });
 
-test('a gateway that tells of a slash which the chain does not show ends nothing', async () => {
+test('a gateway that announces a slash which the chain does not show ends nothing', async () => {
   const { loaded } = await told();
   await using _ = loaded;
   for (const { onChange } of loaded.gateways.streams) onChange();

@@ -80,11 +80,11 @@ function tenantIngressesPolicy(): PolicyPair {
     matchConditions: byOthers,
     validations: [
       forbid(
-        'every host of an ingress in the namespace of a wallet has the name of the namespace as one of its labels, as app.NAMESPACE.example.com: other hosts, the operator of the cluster gives',
+        'every host of an ingress in the namespace of a wallet has the name of the namespace as one of its labels, as app.NAMESPACE.example.com; the operator of the cluster can set other hosts',
         `${rules('object')}.map(r, has(r.host) ? r.host : '').all(h, ${allowed('h')}) && ${tls('object')}.all(t, t.hosts.all(h, ${allowed('h')}))`,
       ),
       forbid(
-        'an ingress in the namespace of a wallet has no default backend: it would take the traffic of hosts that are nobody’s',
+        'an ingress in the namespace of a wallet has no default backend: it would take the traffic of every host that no ingress names',
         '!has(object.spec.defaultBackend) || (oldObject != null && has(oldObject.spec.defaultBackend))',
       ),
     ],
