@@ -7,7 +7,7 @@ export interface RealCallers {
   /** With all rights. */
   readonly admin: Caller;
   /** By a client certificate that k3s has issued. */
-  callerBy(client: KeyPair): Caller;
+  readonly callerBy: (client: KeyPair) => Caller;
 }
 
 /** Callers of the API of a real k3s. */
