@@ -9,7 +9,7 @@ import {
 } from './audit-reading.ts';
 import { CHECKPOINT_EVENT, readHead } from './audit-seal.ts';
 import { isSignedBy, macOf } from './audit-signer.ts';
-import { merkleRoot } from './merkle.ts';
+import { merkleTree } from './merkle.ts';
 
 export interface AuditTrust {
   /** Signing keys whose checkpoints count, 64 hex digits each; empty: signatures are not checked. */
@@ -210,7 +210,7 @@ function checkpointProblem(
   const covered = [...unsealed].filter(([sequence]) => sequence >= said.from).map(([, hash]) => hash);
   // After a gap, or in a file that begins within: the gap is reported where it is.
   const isWhole = covered.length > 0 && covered.length === said.through - said.from + 1;
-  if (isWhole && merkleRoot(covered) !== said.root)
+  if (isWhole && merkleTree(covered).root !== said.root)
     return `it signs other lines than ${said.from} to ${said.through} are now`;
   if (keys.length === 0) return undefined;
   if (!keys.includes(String(key))) return `it is signed by ${key}, which is no key of this gateway`;
