@@ -1348,6 +1348,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'each line carries the hash of the one before and a keyed hash, checkpoints are signed: `audit verify` names the line',
         tests: [
           'finds a chain that somebody without the key has made anew',
+          'finds a chain that somebody without the key has made anew as an earlier version would have',
           'finds a chain that somebody has signed with another key',
           'finds that the end is lost, and the gateway says so at its next start',
           'names the line after which one is lost',

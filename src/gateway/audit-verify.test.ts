@@ -133,6 +133,19 @@ describe('audit verify', () => {
     ]);
   });
 
+  test('finds a chain that somebody without the key has made anew as an earlier version would have', async () => {
+    await sixNotes();
+    const unkeyed = (await texts()).slice(0, -1).map((text) => {
+      const { mac: _mac, key: _key, ...rest } = JSON.parse(text);
+      return JSON.stringify(rest);
+    });
+    await rewrite(rechained(unkeyed.toSpliced(3, 1)));
+    await rm(join(directory, 'audit-head.json'));
+    expect(await faults({ keys: [] })).toEqual([]);
+    expect(await faults(stranger)).toEqual([[6, 'unsigned']]);
+    expect(await faults(owner)).toEqual([[6, 'unsigned']]);
+  });
+
   test('finds that the end is lost, and the gateway says so at its next start', async () => {
     await sixNotes();
     const lines = await texts();

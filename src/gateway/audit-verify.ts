@@ -28,6 +28,7 @@ type AuditFault =
   | 'keyed_hash'
   | 'signature'
   | 'end_missing'
+  | 'unsigned'
   | 'not_as_seen';
 
 interface AuditProblem {
@@ -227,10 +228,18 @@ function takeEnd(walk: Walk, last: AuditText, kept: number | undefined): void {
       'end_missing',
       `lines ${sequence + 1} to ${kept} are missing after it: a checkpoint has them`,
     );
-  const { seen } = walk.trust;
-  if (!seen || walk.hasSeen) return;
-  if (seen.sequence > sequence)
+  const { seen, keys } = walk.trust;
+  if (seen && !walk.hasSeen && seen.sequence > sequence)
     blame(walk, last, 'end_missing', `line ${seen.sequence}, which was seen before, is missing after it`);
+  const isProven = walk.signedThrough > 0 || walk.macs > 0;
+  // Without their keyed hashes and checkpoints, lines that were made anew look like those of an earlier version.
+  if (keys.length > 0 && !isProven && walk.problemCount === 0)
+    blame(
+      walk,
+      last,
+      'unsigned',
+      'no line up to here is signed with the key: an earlier version wrote them, the gateway began within the last minute, or somebody without the key made them',
+    );
 }
 
 function blame(walk: Walk, { file, number }: AuditText, fault: AuditFault, detail: string): void {
