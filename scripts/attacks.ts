@@ -127,7 +127,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'nothing but the question for evidence is sent to a gateway whose evidence is refused',
           'a gateway whose evidence stops verifying is sent nothing more, over a kept connection neither',
-          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own',
+          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own: …',
           'a worker leaves the gateway that runs something else, and registers with the one whose evidence holds',
           'a worker that is told to attest registers nowhere when no evidence holds, and says why',
         ],
