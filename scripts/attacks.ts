@@ -127,7 +127,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'nothing but the question for evidence is sent to a gateway whose evidence is refused',
           'a gateway whose evidence stops verifying is sent nothing more, over a kept connection neither',
-          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own',
+          'behind one address, a machine with another key is sent nothing until it has shown evidence of its own: …',
           'a worker leaves the gateway that runs something else, and registers with the one whose evidence holds',
           'a worker that is told to attest registers nowhere when no evidence holds, and says why',
         ],
@@ -1348,6 +1348,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'each line carries the hash of the one before and a keyed hash, checkpoints are signed: `audit verify` names the line',
         tests: [
           'finds a chain that somebody without the key has made anew',
+          'finds a chain that somebody without the key has made anew as an earlier version would have',
           'finds a chain that somebody has signed with another key',
           'finds that the end is lost, and the gateway says so at its next start',
           'names the line after which one is lost',

@@ -3,8 +3,10 @@ import type { ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { systemClock } from '#base';
+import type { GatewayConnection } from '#plugin';
 import { type Attestor, notAttested, type ShownEvidence } from './attested-keys.ts';
 import {
+  challenge,
   challengeReply,
   closeAfterEach,
   closing,
@@ -15,6 +17,7 @@ import {
   problem,
   reply,
   type Seen,
+  sealTokenId,
   serve,
   timestamp,
   tls,
@@ -142,29 +145,40 @@ test('a gateway whose evidence stops verifying is sent nothing more, over a kept
   expect(seen.filter((one) => !isQuestion(one))).toHaveLength(1);
 });
 
-test('behind one address, a machine with another key is sent nothing until it has shown evidence of its own', async () => {
-  const first = await serve(gatewayWith(reply(200, evidenceReply, { connection: 'close' })));
-  const second = await serve(gatewayWith(reply(200, evidenceReply)), otherTls);
-  let target = first.url;
-  const balancer = createServer((socket) => {
-    const onward = connect(Number(new URL(target).port), '127.0.0.1');
-    socket.pipe(onward).pipe(socket);
-    for (const one of [socket, onward]) one.on('error', () => undefined);
-  });
-  await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve));
-  closing.push(async () => void balancer.close());
-  const url = `https://127.0.0.1:${(balancer.address() as AddressInfo).port}`;
-  // The first machine answers the question for evidence, the second one everything after.
-  const { attestor, shown } = attestorOf(() => {
-    target = second.url;
-  });
-  const pins = [spkiPin(tls.cert), spkiPin(otherTls.cert)];
-  await using connection = connectTo(gatewayAt(url, pins), { attestor });
-  await connection.challenge(who);
-  expect(shown.map(({ spki }) => Buffer.from(spki).equals(spkiOf(tls.cert)))).toEqual([true, false]);
-  expect(first.seen.every(isQuestion)).toBe(true);
-  expect(second.seen.map(isQuestion)).toEqual([true, false]);
-});
+const listening = { challenge, sealTokenId, onOpen: () => undefined, onChange: () => undefined };
+
+test.each([
+  ['a request', (connection: GatewayConnection) => connection.challenge(who)],
+  [
+    'a stream',
+    (connection: GatewayConnection) => connection.events?.(listening, new AbortController().signal),
+  ],
+])(
+  'behind one address, a machine with another key is sent nothing until it has shown evidence of its own: %s',
+  async (_what, ask) => {
+    const first = await serve(gatewayWith(reply(200, evidenceReply, { connection: 'close' })));
+    const second = await serve(gatewayWith(reply(200, evidenceReply)), otherTls);
+    let target = first.url;
+    const balancer = createServer((socket) => {
+      const onward = connect(Number(new URL(target).port), '127.0.0.1');
+      socket.pipe(onward).pipe(socket);
+      for (const one of [socket, onward]) one.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve));
+    closing.push(async () => void balancer.close());
+    const url = `https://127.0.0.1:${(balancer.address() as AddressInfo).port}`;
+    // The first machine answers the question for evidence, the second one everything after.
+    const { attestor, shown } = attestorOf(() => {
+      target = second.url;
+    });
+    const pins = [spkiPin(tls.cert), spkiPin(otherTls.cert)];
+    await using connection = connectTo(gatewayAt(url, pins), { attestor });
+    await ask(connection);
+    expect(shown.map(({ spki }) => Buffer.from(spki).equals(spkiOf(tls.cert)))).toEqual([true, false]);
+    expect(first.seen.every(isQuestion)).toBe(true);
+    expect(second.seen.map(isQuestion)).toEqual([true, false]);
+  },
+);
 
 test('connections of one connector share what was judged', async () => {
   const { url, seen } = await serve(gatewayWith(reply(200, evidenceReply)));

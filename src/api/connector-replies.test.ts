@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { parseProof } from '#seal';
 import {
+  challenge,
   challengeReply,
   closeAfterEach,
   closing,
@@ -14,6 +15,7 @@ import {
   registerReply,
   registration,
   reply,
+  sealTokenId,
   serve,
   timestamp,
 } from './connector.fixture.ts';
@@ -118,6 +120,30 @@ describe('what comes back', () => {
     await using connection = connectTo(gatewayAt(server.url));
     await expect(connection.heartbeat(heartbeat)).rejects.toMatchObject({
       code: 'DAAS_GATEWAY_UNREACHABLE',
+    });
+  });
+
+  describe('to one who wants to listen', () => {
+    const listening = { challenge, sealTokenId, onOpen: () => undefined, onChange: () => undefined };
+    const { signal } = new AbortController();
+
+    test('a refusal says when to come back', async () => {
+      const server = await serve(reply(503, problem('overloaded', 503), { 'retry-after': '60' }));
+      await using connection = connectTo(gatewayAt(server.url));
+      await expect(connection.events?.(listening, signal)).rejects.toMatchObject({
+        code: 'DAAS_GATEWAY_OVERLOADED',
+        details: { retryAfterMs: 60_000 },
+      });
+    });
+
+    test('a refusal that does not end is not waited for', async () => {
+      const server = await serve((_seen, response) => {
+        response.writeHead(503).write('{');
+      });
+      await using connection = connectTo(gatewayAt(server.url), { timeoutMs: 300 });
+      await expect(connection.events?.(listening, signal)).rejects.toMatchObject({
+        code: 'DAAS_GATEWAY_TIMEOUT',
+      });
     });
   });
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Agent, request } from 'node:https';
 import { DaasError, describeNetworkFailure, innermostCause, maskUserInfo } from '#base';
@@ -61,14 +62,8 @@ export function createTransport({ gateway, ca, timeoutMs, keys }: TransportOptio
   // A kept connection may be one with a key that counts no longer.
   const unsubscribe = keys?.onEnded(() => agent.destroy());
   return {
-    send: (asked) =>
-      keys
-        ? sendToAttested(keys, asked, () => sendOrRepeat(asked, base, agent, timeoutMs))
-        : sendOrRepeat(asked, base, agent, timeoutMs),
-    async stream(asked) {
-      await keys?.ensure(asked.signal);
-      return openStream(asked, base, agent, timeoutMs);
-    },
+    send: (asked) => toAttested(keys, asked, () => sendOrRepeat(asked, base, agent, timeoutMs)),
+    stream: (asked) => toAttested(keys, asked, () => openStream(asked, base, agent, timeoutMs)),
     close() {
       unsubscribe?.();
       agent.destroy();
@@ -76,11 +71,12 @@ export function createTransport({ gateway, ca, timeoutMs, keys }: TransportOptio
   };
 }
 
-async function sendToAttested(
-  keys: AttestedKeys,
+async function toAttested<T>(
+  keys: AttestedKeys | undefined,
   { signal }: HttpRequest,
-  send: () => Promise<HttpReply>,
-): Promise<HttpReply> {
+  send: () => Promise<T>,
+): Promise<T> {
+  if (!keys) return send();
   await keys.ensure(signal);
   try {
     return await send();
@@ -166,52 +162,44 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
   if (asked.isAnsweredAtOnce) giveUpEarly(outgoing, timeoutMs / 2);
   outgoing.once('response', (incoming) => {
     isAnswered = true;
-    readBody(incoming, longestReplyBytes).then((received) => {
-      const retryAfter = Number(incoming.headers['retry-after']);
-      resolve({
-        status: incoming.statusCode ?? 0,
-        body: received.toString('utf8'),
-        retryAfterMs: Number.isFinite(retryAfter) ? retryAfter * 1000 : undefined,
-      });
-    }, fail);
+    readReply(incoming).then(resolve, fail);
   });
   outgoing.end(body);
   return promise;
 }
 
-function openStream(
+async function readReply(incoming: IncomingMessage): Promise<HttpReply> {
+  const body = (await readBody(incoming, longestReplyBytes)).toString('utf8');
+  const retryAfter = Number(incoming.headers['retry-after']);
+  return {
+    status: incoming.statusCode ?? 0,
+    body,
+    retryAfterMs: Number.isFinite(retryAfter) ? retryAfter * 1000 : undefined,
+  };
+}
+
+async function openStream(
   { method, path, headers, signal }: HttpRequest,
   base: URL,
   agent: Agent,
   timeoutMs: number,
 ): Promise<HttpReply | IncomingMessage> {
   signal?.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<HttpReply | IncomingMessage>();
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), timeoutMs);
   const both = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
-  const fail = (cause: unknown) => {
-    clearTimeout(timer);
-    reject(failureOf(cause, signal, late.signal, base, timeoutMs));
-  };
-  const outgoing = request(new URL(path, base), { method, agent, signal: both, headers: { ...headers } });
-  outgoing.once('error', fail);
-  outgoing.once('response', (incoming) => {
-    clearTimeout(timer);
+  try {
+    const outgoing = request(new URL(path, base), { method, agent, signal: both, headers: { ...headers } });
+    // Also once the stream is handed over.
     outgoing.on('error', () => undefined);
-    if (incoming.statusCode === 200) return resolve(incoming);
-    readBody(incoming, longestReplyBytes).then(
-      (received) =>
-        resolve({
-          status: incoming.statusCode ?? 0,
-          body: received.toString('utf8'),
-          retryAfterMs: undefined,
-        }),
-      fail,
-    );
-  });
-  outgoing.end();
-  return promise;
+    outgoing.end();
+    const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+    return incoming.statusCode === 200 ? incoming : await readReply(incoming);
+  } catch (cause) {
+    throw failureOf(cause, signal, late.signal, base, timeoutMs);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

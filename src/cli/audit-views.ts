@@ -38,9 +38,11 @@ export function exportText({ node }: AuditExport, verdict: ExportVerdict, isTrus
   return [
     `${lines} lines about ${node}, ${proven} proven by ${isTrusted ? 'a key that you trust' : `the key that the file names (${keys.join(', ')}): compare it with \`cluster show\`, or give --key`}`,
     ...problems.map(({ line, detail }) => `  line ${line}: ${detail}`),
-    problems.length === 0
-      ? 'Each is as the gateway wrote it.'
-      : `${problems.length} are not as the gateway wrote them.`,
+    problems.length > 0
+      ? `${problems.length} are not as the gateway wrote them.`
+      : proven === lines
+        ? 'Each is as the gateway wrote it.'
+        : `${lines - proven} have no proof: nothing shows that the gateway wrote them.`,
   ]
     .map(displayText)
     .join('\n');

@@ -111,6 +111,14 @@ test('export writes the lines about a node, which verify proves with the public 
   });
   expect(await run('verify', out, '--key', key)).toMatchObject({ exitCode: 0, proven: 1, node: 'worker-1' });
   expect(await readFile(out, 'utf8')).not.toContain('worker-2');
+  expect(await text('verify', out, '--key', key)).toContain('Each is as the gateway wrote it.');
+  const unproven = join(directory, 'unproven.json');
+  const { lines, ...exported } = JSON.parse(await readFile(out, 'utf8'));
+  await writeFile(
+    unproven,
+    JSON.stringify({ ...exported, lines: [{ line: lines[0].line }], checkpoints: [] }),
+  );
+  expect(await text('verify', unproven, '--key', key)).toContain('1 have no proof: nothing shows that');
   await writeFile(out, (await readFile(out, 'utf8')).replace('r1', 'r9'));
   expect(await run('verify', out, '--key', key)).toMatchObject({ exitCode: 1, problems: [{ line: 1 }] });
   await expect(run('export', audit, '--node', 'worker-1', '--out', out)).rejects.toMatchObject({

@@ -3,7 +3,7 @@ import { lineHash } from './audit-chain.ts';
 import { auditLines, type ParsedLine, parseAuditLine } from './audit-reading.ts';
 import { CHECKPOINT_EVENT } from './audit-seal.ts';
 import { isSignedBy } from './audit-signer.ts';
-import { isIncluded, merklePath } from './merkle.ts';
+import { isIncluded, merkleTree } from './merkle.ts';
 
 export const EXPORT_FORMAT = 'k3s-daas-audit-export/1';
 
@@ -55,8 +55,8 @@ export async function exportNode(files: readonly string[], node: string): Promis
     const inside = open.filter(({ seq }) => seq >= from && seq <= through);
     if (leaves.length === through - from + 1 && inside.length > 0) {
       const checkpoint = found.checkpoints.push(text) - 1;
-      for (const { seq, entry } of inside)
-        entry.proof = { checkpoint, path: [...merklePath(leaves, seq - from)] };
+      const tree = merkleTree(leaves);
+      for (const { seq, entry } of inside) entry.proof = { checkpoint, path: [...tree.pathOf(seq - from)] };
     }
     hashes = new Map();
     open = [];

@@ -2,12 +2,10 @@ import { constants } from 'node:fs';
 import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openTrusted, type TrustRules } from '#infrastructure';
+import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
 
 /** The end of the last line: where the chain continues. */
-interface AuditLine {
-  readonly seq: number;
-  readonly hash: string;
-}
+type AuditLine = Pick<ParsedLine, 'seq' | 'hash'>;
 
 export interface AuditFilesOptions {
   /** A file that has reached this size is set aside, and a new one begins. */
@@ -113,16 +111,7 @@ async function readTail(file: FileHandle) {
   const lines = buffer.toString('utf8').split('\n').reverse();
   return {
     bytes: size,
-    last: lines.map(parseLine).find((line) => line !== undefined),
+    last: lines.map(parseAuditLine).find((line) => line !== undefined),
     isCutShort: lines[0] !== '',
   };
-}
-
-function parseLine(text: string): AuditLine | undefined {
-  try {
-    const line = JSON.parse(text) as AuditLine;
-    return typeof line.hash === 'string' && Number.isSafeInteger(line.seq) ? line : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { readTrustedText, replaceFile } from '#infrastructure';
 import type { AuditEntry, ChainHead } from './audit-chain.ts';
 import type { AuditSigner } from './audit-signer.ts';
-import { merkleRoot } from './merkle.ts';
+import { merkleTree } from './merkle.ts';
 
 export const CHECKPOINT_EVENT = 'audit.checkpoint';
 /** Beside the audit file: the newest checkpoint. A file that ends before it has lost lines. */
@@ -46,7 +46,7 @@ export function checkpointEntry({
   readonly head: ChainHead;
   readonly at: string;
 }): AuditEntry {
-  const said = { from, through: head.sequence, root: merkleRoot(hashes) };
+  const said = { from, through: head.sequence, root: merkleTree(hashes).root };
   const signature = signer.sign({ gateway: signer.gatewayId, head: head.hash, ...said });
   return {
     at,

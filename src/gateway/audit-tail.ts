@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { parseAuditLine } from './audit-reading.ts';
 
 /** A line of the audit file, without what chains it. */
 export interface AuditedDecision {
@@ -51,14 +52,11 @@ function takeLines(text: string, nodeId: string, found: AuditedDecision[], most:
   }
 }
 
-function decisionOf(line: string, nodeId: string): AuditedDecision | undefined {
-  try {
-    const { at, event, seq: _seq, prev: _prev, hash: _hash, ...facts } = JSON.parse(line);
-    // A reason that the operator has typed may hold the same text.
-    if (facts.node_id !== nodeId || typeof event !== 'string' || figures.has(event)) return undefined;
-    delete facts.node_id;
-    return { at: String(at), event, facts };
-  } catch {
-    return undefined;
-  }
+function decisionOf(text: string, nodeId: string): AuditedDecision | undefined {
+  const line = parseAuditLine(text);
+  // A reason that the operator has typed may hold the same text.
+  if (line?.facts.node_id !== nodeId || figures.has(line.event)) return undefined;
+  const { at, event, facts: all } = line;
+  const { node_id: _, ...facts } = all as AuditedDecision['facts'];
+  return { at, event, facts };
 }

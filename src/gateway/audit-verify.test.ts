@@ -9,7 +9,7 @@ import { exportNode, verifyExport } from './audit-export.ts';
 import { auditPlace } from './audit-reading.ts';
 import { createAuditSigner, macKeyOf, publicHexOf } from './audit-signer.ts';
 import { type AuditTrust, verifyAudit } from './audit-verify.ts';
-import { isIncluded, merklePath, merkleRoot } from './merkle.ts';
+import { isIncluded, merkleTree } from './merkle.ts';
 
 let directory: string;
 let path: string;
@@ -133,6 +133,19 @@ describe('audit verify', () => {
     ]);
   });
 
+  test('finds a chain that somebody without the key has made anew as an earlier version would have', async () => {
+    await sixNotes();
+    const unkeyed = (await texts()).slice(0, -1).map((text) => {
+      const { mac: _mac, key: _key, ...rest } = JSON.parse(text);
+      return JSON.stringify(rest);
+    });
+    await rewrite(rechained(unkeyed.toSpliced(3, 1)));
+    await rm(join(directory, 'audit-head.json'));
+    expect(await faults({ keys: [] })).toEqual([]);
+    expect(await faults(stranger)).toEqual([[6, 'unsigned']]);
+    expect(await faults(owner)).toEqual([[6, 'unsigned']]);
+  });
+
   test('finds that the end is lost, and the gateway says so at its next start', async () => {
     await sixNotes();
     const lines = await texts();
@@ -230,9 +243,9 @@ test('every leaf of a tree of any size is included, and nothing else is', () => 
   const leaf = (n: number) => createHash('sha256').update(String(n)).digest('hex');
   for (let size = 1; size <= 33; size += 1) {
     const leaves = Array.from({ length: size }, (_, n) => leaf(n));
-    const root = merkleRoot(leaves);
+    const { root, pathOf } = merkleTree(leaves);
     for (let index = 0; index < size; index += 1) {
-      const place = { leaf: leaf(index), index, size, path: merklePath(leaves, index), root };
+      const place = { leaf: leaf(index), index, size, path: pathOf(index), root };
       expect(isIncluded(place)).toBe(true);
       expect(isIncluded({ ...place, leaf: leaf(99) })).toBe(false);
       if (size > 1) expect(isIncluded({ ...place, index: (index + 1) % size })).toBe(false);

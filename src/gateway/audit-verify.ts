@@ -9,7 +9,7 @@ import {
 } from './audit-reading.ts';
 import { CHECKPOINT_EVENT, readHead } from './audit-seal.ts';
 import { isSignedBy, macOf } from './audit-signer.ts';
-import { merkleRoot } from './merkle.ts';
+import { merkleTree } from './merkle.ts';
 
 export interface AuditTrust {
   /** Signing keys whose checkpoints count, 64 hex digits each; empty: signatures are not checked. */
@@ -28,6 +28,7 @@ type AuditFault =
   | 'keyed_hash'
   | 'signature'
   | 'end_missing'
+  | 'unsigned'
   | 'not_as_seen';
 
 interface AuditProblem {
@@ -210,7 +211,7 @@ function checkpointProblem(
   const covered = [...unsealed].filter(([sequence]) => sequence >= said.from).map(([, hash]) => hash);
   // After a gap, or in a file that begins within: the gap is reported where it is.
   const isWhole = covered.length > 0 && covered.length === said.through - said.from + 1;
-  if (isWhole && merkleRoot(covered) !== said.root)
+  if (isWhole && merkleTree(covered).root !== said.root)
     return `it signs other lines than ${said.from} to ${said.through} are now`;
   if (keys.length === 0) return undefined;
   if (!keys.includes(String(key))) return `it is signed by ${key}, which is no key of this gateway`;
@@ -227,10 +228,18 @@ function takeEnd(walk: Walk, last: AuditText, kept: number | undefined): void {
       'end_missing',
       `lines ${sequence + 1} to ${kept} are missing after it: a checkpoint has them`,
     );
-  const { seen } = walk.trust;
-  if (!seen || walk.hasSeen) return;
-  if (seen.sequence > sequence)
+  const { seen, keys } = walk.trust;
+  if (seen && !walk.hasSeen && seen.sequence > sequence)
     blame(walk, last, 'end_missing', `line ${seen.sequence}, which was seen before, is missing after it`);
+  const isProven = walk.signedThrough > 0 || walk.macs > 0;
+  // Without their keyed hashes and checkpoints, lines that were made anew look like those of an earlier version.
+  if (keys.length > 0 && !isProven && walk.problemCount === 0)
+    blame(
+      walk,
+      last,
+      'unsigned',
+      'no line up to here is signed with the key: an earlier version wrote them, the gateway began within the last minute, or somebody without the key made them',
+    );
 }
 
 function blame(walk: Walk, { file, number }: AuditText, fault: AuditFault, detail: string): void {

@@ -142,7 +142,7 @@ describe('a gateway with an authorizer', () => {
     throw new Error('it did not come');
   }
 
-  async function ask(world: World, nodeId: string): Promise<string> {
+  async function ask(world: World, nodeId: string, shown = fingerprint): Promise<string> {
     const file = (name: string) => readFile(join(world.config.stateDir, 'authorizer', name), 'utf8');
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const outgoing = request(
@@ -160,7 +160,7 @@ describe('a gateway with an authorizer', () => {
       },
     );
     outgoing.once('error', reject);
-    const extra = { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${fingerprint}`] };
+    const extra = { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${shown}`] };
     outgoing.end(
       JSON.stringify({
         apiVersion: 'authorization.k8s.io/v1',
@@ -225,6 +225,30 @@ describe('a gateway with an authorizer', () => {
     await until(world, async () => (await ask(world, 'opened')).includes('k3s-daas/not-vouched opened'));
     kubernetes.names.set('opened', 'expected');
     await until(world, async () => (await ask(world, 'opened')).includes('"allowed":false}'));
+  }, 60_000);
+
+  test('bans are written for the servers also while the API server does not answer for a name that somebody has refused', async () => {
+    await using world = await start('enforce', new Set(['worker-1']));
+    const worker = await world.member('worker-1');
+    await until(world, async () => (await check(world))?.detail === 'enforces');
+    let asked = 0;
+    const { promise: answer, resolve: release } = Promise.withResolvers<void>();
+    world.kubernetes.before = async (method) => {
+      if (method !== 'admittedName') return;
+      asked += 1;
+      await answer;
+    };
+    await until(world, async () => {
+      await ask(world, 'stranger', 'b'.repeat(64));
+      return asked > 0;
+    });
+    world.chain.slash(worker.recordId);
+    const banned = join(world.config.stateDir, 'authorizer', 'banned.json');
+    await until(
+      world,
+      async () => (await readFile(banned, 'utf8').catch(() => '')) === '{"names":["worker-1"]}\n',
+    );
+    release();
   }, 60_000);
 
   test('in observe refuses nothing, and writes down what it would refuse', async () => {

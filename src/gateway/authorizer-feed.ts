@@ -60,6 +60,7 @@ interface Feed extends AuthorizerFeedOptions {
   readonly refusals: RefusalTally;
   /** A node that is refused and no worker: the operator may have opened its name a moment ago. */
   unknownName: string | undefined;
+  isReadingName: boolean;
   /** A worker or a ban may have changed since the last look. */
   isDue: boolean;
   lookedAtMs: number;
@@ -74,6 +75,7 @@ interface Feed extends AuthorizerFeedOptions {
 const tickMs = 1_000;
 /** What nobody reports: the server's own certificates, listed names, and bans that were lifted. */
 const lookEveryMs = 5_000;
+const nameWithinMs = 2_000;
 const noteEveryMs = 3_600_000;
 /** Subjects that are told apart within an hour: they are names that callers choose. */
 const mostNoted = 1_000;
@@ -104,6 +106,7 @@ export async function createAuthorizerFeed(options: AuthorizerFeedOptions): Prom
       mostKinds: mostNoted,
     }),
     unknownName: undefined,
+    isReadingName: false,
     isDue: true,
     lookedAtMs: Number.NEGATIVE_INFINITY,
     obstacles: [],
@@ -175,7 +178,7 @@ async function lookAround(feed: Feed, signal: AbortSignal): Promise<void> {
 async function look(feed: Feed): Promise<void> {
   const { config, registry, reconciler, authorizer, clock } = feed;
   feed.fingerprints = await serverFingerprints(config.authorizer.serverCertificates);
-  await readUnknownName(feed);
+  readUnknownName(feed);
   const [nodes, names] = [reconciler.nodes(), reconciler.names()];
   const isEnforced = await mayEnforce(feed);
   const isSettling = clock.monotonicMs() < feed.settledAtMs;
@@ -197,11 +200,23 @@ async function look(feed: Feed): Promise<void> {
   );
 }
 
-/** One a second at most: who has claimed a thousand names costs the API server no more. */
-async function readUnknownName(feed: Feed): Promise<void> {
+/**
+ * One a second at most, and one at a time: who has claimed a thousand names costs the API server no more. Nothing waits for the
+ * answer: anybody can have a name refused, also while the API server does not answer.
+ */
+function readUnknownName(feed: Feed): void {
   const { unknownName, reconciler } = feed;
   feed.unknownName = undefined;
-  if (unknownName !== undefined) await reconciler.readName(unknownName);
+  if (unknownName === undefined || feed.isReadingName) return;
+  feed.isReadingName = true;
+  const done = (isListed: boolean) => {
+    feed.isReadingName = false;
+    feed.isDue ||= isListed;
+  };
+  reconciler.readName(unknownName, AbortSignal.timeout(nameWithinMs)).then(
+    (listing) => done(listing !== undefined),
+    () => done(false),
+  );
 }
 
 async function tellBanned(feed: Feed, banned: readonly string[]): Promise<void> {

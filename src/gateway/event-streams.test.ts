@@ -134,18 +134,34 @@ describe('event streams', () => {
     expect(streams.count()).toBe(0);
     expect(responses.every(({ isEnded }) => isEnded)).toBe(true);
     streams.close();
-    expect(streams.hasRoom()).toBe(false);
+    expect(streams.hasRoomFor('worker-99')).toBe(false);
+  });
+
+  test('keep the place of a host that comes anew, and none of one that has gone while it proved itself', () => {
+    const streams = createEventStreams({ most: 1, clock: new FakeClock() });
+    const open = (nodeId: string, response = new FakeResponse()) =>
+      streams.open({ nodeId, recordId: '0x1' }, response as unknown as ServerResponse);
+    const gone = new FakeResponse();
+    gone.destroy();
+    open('worker-1', gone);
+    expect(streams.count()).toBe(0);
+    open('worker-1');
+    expect(streams.hasRoomFor('worker-1')).toBe(true);
+    expect(streams.hasRoomFor('worker-2')).toBe(false);
+    open('worker-1');
+    expect(streams.count()).toBe(1);
+    streams.close();
   });
 
   test('cut off a host that does not read', () => {
     const streams = createEventStreams({ most: 1, clock: new FakeClock() });
     const response = new FakeResponse();
     streams.open({ nodeId: 'worker-1', recordId: '0x1' }, response as unknown as ServerResponse);
-    expect(streams.hasRoom()).toBe(false);
+    expect(streams.hasRoomFor('worker-99')).toBe(false);
     response.writableLength = 17 * 1024;
     streams.announce(new Set(['0x1']));
     expect(response.destroyed).toBe(true);
-    expect(streams.hasRoom()).toBe(true);
+    expect(streams.hasRoomFor('worker-99')).toBe(true);
     streams.close();
   });
 });

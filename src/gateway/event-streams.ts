@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { type Clock, drawOf } from '#base';
+import { whenOver } from './http.ts';
 
 /** The streams by which hosts hear that something about their stake record changed on chain. */
 export interface EventStreams {
-  /** Whether there is room for one more. */
-  hasRoom(): boolean;
+  /** Whether there is room for a stream of this node: one that it has already gives up its place. */
+  hasRoomFor(nodeId: string): boolean;
   /** Begins a stream; an earlier one of the node ends. */
   open(subscriber: Subscriber, response: ServerResponse): void;
   /** Tells the hosts of these records to look. */
@@ -80,7 +81,7 @@ export function createEventStreams({ most, clock }: EventStreamsOptions): EventS
   let timer: NodeJS.Timeout | undefined;
 
   return {
-    hasRoom: () => !isClosed && byNode.size < most,
+    hasRoomFor: (nodeId) => !isClosed && (byNode.size < most || byNode.has(nodeId)),
     open({ nodeId, recordId }, response) {
       const earlier = byNode.get(nodeId);
       if (earlier) end(earlier);
@@ -97,8 +98,8 @@ export function createEventStreams({ most, clock }: EventStreamsOptions): EventS
       byNode.set(nodeId, stream);
       const others = byRecord.get(recordId) ?? new Set();
       byRecord.set(recordId, others.add(stream));
-      response.once('close', () => forget(stream));
       response.on('error', () => undefined);
+      whenOver(response, () => forget(stream));
       response.write('retry: 5000\n\n');
     },
     announce(recordIds) {

@@ -24,7 +24,7 @@ export function registerEventsRoute(
   if (!streams) return;
   app.get(PATHS.events, async (request, reply) => {
     const { worker } = await verifier.holder(provenRequest(request, config.gatewayId));
-    if (!streams.hasRoom())
+    if (!streams.hasRoomFor(worker.nodeId))
       throw new ApiProblem('overloaded', 'the gateway has as many event streams as it keeps', {
         retryAfterMs: 60_000,
       });

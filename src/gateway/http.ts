@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { PROBLEM_TYPE, PROBLEMS, type Problem, type ProblemCode } from '#api';
@@ -118,6 +119,12 @@ function problemOfError(error: FastifyError): ApiProblem {
         ? new ApiProblem('request_invalid', 'the request is malformed')
         : new ApiProblem('internal', 'the gateway failed; its log names the cause under this request id');
   }
+}
+
+/** 'close' comes once, whether the reply was sent or the client went away; it may have come already. */
+export function whenOver(response: ServerResponse, act: () => void): void {
+  if (response.closed || response.destroyed) act();
+  else response.once('close', act);
 }
 
 /** Without the query. */

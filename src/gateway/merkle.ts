@@ -5,14 +5,39 @@ import { createHash } from 'node:crypto';
 const leafHash = (leaf: string) => digest([Buffer.of(0), Buffer.from(leaf, 'hex')]);
 const nodeHash = (left: Buffer, right: Buffer) => digest([Buffer.of(1), left, right]);
 
-/** The root over at least one leaf, hex. */
-export function merkleRoot(leaves: readonly string[]): string {
-  return rootOf(leaves.map(leafHash)).toString('hex');
+/** A tree, hashed once. */
+export interface MerkleTree {
+  /** Hex. */
+  readonly root: string;
+  /** The way from the leaf at `index` to the root, the lowest first, hex. */
+  readonly pathOf: (index: number) => readonly string[];
 }
 
-/** The way from the leaf at `index` to the root, the lowest first, hex. */
-export function merklePath(leaves: readonly string[], index: number): readonly string[] {
-  return pathOf(leaves.map(leafHash), index).map((hash) => hash.toString('hex'));
+/** The tree over at least one leaf. */
+export function merkleTree(leaves: readonly string[]): MerkleTree {
+  if (leaves.length === 0) throw new RangeError('merkleTree: a tree has at least one leaf');
+  let level = leaves.map(leafHash);
+  const levels = [level];
+  while (level.length > 1) {
+    level = levelAbove(level);
+    levels.push(level);
+  }
+  const [root] = level as [Buffer];
+  return {
+    root: root.toString('hex'),
+    pathOf: (index) =>
+      levels.flatMap((hashes, height) => hashes[(index >> height) ^ 1]?.toString('hex') ?? []),
+  };
+}
+
+/** Each node over two neighbours. The last one, where it has none, goes up as it is: so section 2.1.1 splits a tree, too. */
+function levelAbove(level: readonly Buffer[]): Buffer[] {
+  const above: Buffer[] = [];
+  for (let index = 0; index < level.length; index += 2) {
+    const [left, right] = level.slice(index, index + 2) as [Buffer, Buffer?];
+    above.push(right ? nodeHash(left, right) : left);
+  }
+  return above;
 }
 
 export interface Inclusion {
@@ -38,28 +63,6 @@ export function isIncluded({ leaf, index, size, path, root }: Inclusion): boolea
     [position, last] = [position >> 1, last >> 1];
   }
   return last === 0 && hash.toString('hex') === root;
-}
-
-function rootOf(hashes: readonly Buffer[]): Buffer {
-  const [only] = hashes;
-  if (hashes.length === 1 && only) return only;
-  if (hashes.length === 0) throw new RangeError('merkleRoot: a tree has at least one leaf');
-  const split = splitOf(hashes.length);
-  return nodeHash(rootOf(hashes.slice(0, split)), rootOf(hashes.slice(split)));
-}
-
-function pathOf(hashes: readonly Buffer[], index: number): readonly Buffer[] {
-  if (hashes.length <= 1) return [];
-  const split = splitOf(hashes.length);
-  const [left, right] = [hashes.slice(0, split), hashes.slice(split)];
-  return index < split
-    ? [...pathOf(left, index), rootOf(right)]
-    : [...pathOf(right, index - split), rootOf(left)];
-}
-
-/** The largest power of two below `size`. */
-function splitOf(size: number): number {
-  return 2 ** (Math.ceil(Math.log2(size)) - 1);
 }
 
 function digest(parts: readonly Buffer[]): Buffer {

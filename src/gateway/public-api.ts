@@ -27,7 +27,7 @@ import type { EventStreams } from './event-streams.ts';
 import { registerEventsRoute } from './events-route.ts';
 import type { FactCache } from './fact-cache.ts';
 import { hasKubelet, kubeletIn } from './has-kubelet.ts';
-import { parseRequest, pathOf } from './http.ts';
+import { parseRequest, pathOf, whenOver } from './http.ts';
 import type { Departures } from './leaving.ts';
 import type { Metrics } from './metrics.ts';
 import { type ProofTaker, registerProofRoute } from './proof-route.ts';
@@ -195,11 +195,9 @@ function registerLeaveRoute({ app, connections }: PublicServer, options: PublicA
 /** Aborts when the client closes the connection before it has its reply. */
 function untilGone(reply: ServerResponse): AbortSignal {
   const gone = new AbortController();
-  const leave = () => {
+  whenOver(reply, () => {
     if (!reply.writableFinished) gone.abort(new ApiProblem('request_timeout', 'the client has gone away'));
-  };
-  if (reply.destroyed) leave();
-  else reply.once('close', leave);
+  });
   return gone.signal;
 }
 

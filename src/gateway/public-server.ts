@@ -8,7 +8,7 @@ import type { Clock, Log } from '#base';
 import { closeListener } from '#infrastructure';
 import { ApiProblem } from './api-problem.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { answerProblem, answerWithProblems, newRequestId, type ReplyContext } from './http.ts';
+import { answerProblem, answerWithProblems, newRequestId, type ReplyContext, whenOver } from './http.ts';
 import type { Metrics } from './metrics.ts';
 import {
   guardPublicPort,
@@ -222,12 +222,6 @@ function refuseTunnels(app: FastifyInstance, context: ServerContext): void {
     const detail = 'the gateway knows no expectation but 100-continue';
     if (socket) answerByHand(context, socket, { code: 'expectation_failed', detail });
   });
-}
-
-/** 'close' comes once, whether the reply was sent or the client went away; it may have come already. */
-function whenOver(response: ServerResponse, act: () => void): void {
-  if (response.closed || response.destroyed) act();
-  else response.once('close', act);
 }
 
 /** RFC 9112, section 3.2: HTTP/1.1 requires exactly one. */

@@ -2,7 +2,6 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { PATHS } from '#api';
 import type { Acting } from './acting.ts';
 import { ApiProblem } from './api-problem.ts';
-import { pathOf } from './http.ts';
 
 /** A host asks the next gateway at once; the one that leads may be gone by the time it comes back. */
 const retryAfterMs = 5_000;
@@ -35,6 +34,8 @@ const workersPaths: ReadonlySet<string> = new Set([
   PATHS.events,
 ]);
 
-export const isWorkersPath = (request: FastifyRequest): boolean => workersPaths.has(pathOf(request));
+/** By the route: the router takes a path with percent signs for the same one. */
+export const isWorkersPath = ({ routeOptions }: FastifyRequest): boolean =>
+  workersPaths.has(routeOptions.url ?? '');
 
 export const isOperatorsWrite = ({ method }: FastifyRequest): boolean => method !== 'GET';

@@ -102,6 +102,7 @@ describe('the last decisions about a node', () => {
       padding,
       prev: 'p',
       hash: 'h',
+      mac: 'm',
     });
 
   test('are found backwards over many chunks, newest first, and others’ lines are passed over', async () => {
