@@ -1777,6 +1777,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'a slash ends the login at the next question',
           'a full node that lags behind a slash is asked once more',
+          'a slash ends it: a new kubectl at once, a login in use within the caches; what is open stays open',
         ],
       },
       {
