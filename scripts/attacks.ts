@@ -1443,6 +1443,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
           'signs no file that says another thing than its bytes do',
+          'a file that publishes other bytecode than it says, keeps the upgrade cap, or makes another cluster is refused before anybody signs',
         ],
       },
       {
