@@ -15,6 +15,7 @@ import { nameNamespaces } from './name-shards.ts';
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
+import { ADDRESSES } from './reported-addresses.ts';
 import { stakedNodeObjects, stakedNodesPolicy } from './staked-node-resource.ts';
 import { tenantPolicies } from './tenant-policies.ts';
 import type { TenantTerms } from './tenant-terms.ts';
@@ -70,7 +71,7 @@ const nameRules: V1PolicyRule[] = [
     resources: ['roles', 'rolebindings'],
     verbs: ['get', 'list', 'create', 'update', 'delete'],
   },
-  { apiGroups: [NAMES_GROUP], resources: [LISTINGS], verbs: ['hold'] },
+  { apiGroups: [NAMES_GROUP], resources: [LISTINGS, ADDRESSES], verbs: ['hold'] },
   { apiGroups: [NAMES_GROUP], resources: [NODE_NAMES], verbs: ['hold', 'register', 'annotate'] },
   {
     apiGroups: [NAMES_GROUP],

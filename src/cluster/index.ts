@@ -25,6 +25,14 @@ export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolic
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
 export { type RemovalOptions, removeSetup } from './removal.ts';
+export {
+  ADDRESS_HOLDER,
+  ADDRESS_SOURCES,
+  ADDRESSES,
+  MOST_NEW_ADDRESSES,
+  PLAIN_IPV4,
+  PLAIN_IPV6,
+} from './reported-addresses.ts';
 export { dropInConflicts, SERVER_DROP_IN, serverDropIn } from './server-drop-in.ts';
 export { type SetupChange, type SetupOptions, type SetupResult, setupCluster } from './setup.ts';
 export { setupManifests } from './setup-manifests.ts';

@@ -125,7 +125,7 @@ const knownPolicies: readonly KnownPolicy[] = [
   { pair: () => nodeNamesPolicy(), judge: judgeNodeName },
   { pair: () => nodeWritesPolicy(), judge: judgeNodeWrite },
   { pair: () => sharedIdentitiesPolicy(), judge: judgeSharedIdentity },
-  { pair: () => workerNodesPolicy(), judge: (_store, request) => judgeWorkerNode(request) },
+  { pair: () => workerNodesPolicy(), judge: judgeWorkerNode },
   { pair: () => nodeMarksPolicy(), judge: judgeNodeMarks },
   { pair: ({ identity }) => gatewaySecretsPolicy(identity.username), judge: judgeGatewaySecret },
   { pair: () => keeperPolicy(), judge: (_store, request) => judgeKeeper(request) },
