@@ -286,9 +286,12 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack:
           'reports the address of another Node, so that k3s sends it what is meant for that kubelet (exec, logs)',
         defence:
-          'open with the tunnels of k3s: the audit file names it; none of it where the server connects to kubelets itself (security page)',
+          'a policy: no staked node begins to report an address of the operator’s nodes, in any form; of another staked node it is open with the tunnels of k3s, and the audit file names it (security page)',
         tests: [
-          'gets what the API server sends to the server’s kubelet: this is open',
+          'are none of the operator’s Nodes, wherever and however they are reported',
+          'have one text each, so that no other one stands for an address of the operator’s',
+          'gets nothing of it under the policies: a staked node reports no address of the operator’s nodes',
+          'gets what the API server sends to the server’s kubelet, where no policy holds its addresses',
           'gets nothing of it where the server connects to kubelets itself',
           'writes down a worker that reports the address of another Node, also when it does so for a moment',
         ],
