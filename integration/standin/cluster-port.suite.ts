@@ -218,6 +218,11 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
       expect(await listed()).toEqual(first);
       await cluster.holdAddresses(['192.0.2.2']);
       expect((await listed()).names).toEqual(['192.0.2.2']);
+      // What a gateway that led before has under way names an earlier version.
+      const before = await listed();
+      await cluster.renewNames();
+      expect(await listed()).toMatchObject({ names: before.names });
+      expect((await listed()).version).not.toBe(before.version);
       // A rule without names would hold for every address.
       await cluster.holdAddresses([]);
       expect((await admin('GET', role)).object.rules ?? []).toEqual([]);

@@ -13,6 +13,8 @@ const name = 'k3s-daas:operators-addresses';
 const { namespace } = ADDRESS_HOLDER;
 const metadata = { name, namespace, labels: { [MANAGED_BY]: OURS } };
 
+export const isListOfAddresses = (role: V1Role): boolean => role.metadata?.name === name;
+
 const roleOf = (addresses: readonly string[]): V1Role => ({
   apiVersion: `${rbac}/v1`,
   kind: 'Role',
