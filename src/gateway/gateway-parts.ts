@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
-import { type Clock, errorFields, type Lifetime, type Log } from '#base';
+import { type Clock, errorFields, inSlices, type Lifetime, type Log } from '#base';
 import type {
   ChainReader,
   ChangeFollower,
@@ -142,7 +142,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
   const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
-  for (const worker of registry.workers()) metrics.workerChanged(undefined, worker);
+  await inSlices(registry.workers(), (worker) => metrics.workerChanged(undefined, worker));
   registry.onWorkerChange(metrics.workerChanged);
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
