@@ -2,7 +2,16 @@ import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
 import { CERTIFICATES, LISTINGS, NODE_NAMES } from './name-role.ts';
 import { celNamespaceOfName } from './name-shards.ts';
 import { allowed, credentialVariable } from './policy-authority.ts';
-import { byKubelet, celList, celText, everywhere, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
+import {
+  byKubelet,
+  celList,
+  celText,
+  everywhere,
+  forbid,
+  type PolicyPair,
+  pair,
+  strict,
+} from './policy-pair.ts';
 import {
   BOOTSTRAP_TOKEN_TYPE,
   NODE_MARK,
@@ -188,8 +197,12 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
     ],
     validations: [
       forbid(
-        'the gateway writes join credentials and node passwords, and its state in its own namespace, only',
-        `request.namespace == '${STATE_NAMESPACE}' ? (variables.type == '${STATE_TYPE}' && request.operation != 'DELETE') : (request.namespace == '${SYSTEM_NAMESPACE}' && (${inSystem}))`,
+        'the gateway writes join credentials and node passwords only',
+        `request.namespace == '${STATE_NAMESPACE}' || (request.namespace == '${SYSTEM_NAMESPACE}' && (${inSystem}))`,
+      ),
+      forbid(
+        `the gateway writes Secrets of type ${STATE_TYPE} only in ${STATE_NAMESPACE}, and deletes none`,
+        `request.namespace != '${STATE_NAMESPACE}' || (variables.type == '${STATE_TYPE}' && request.operation != 'DELETE')`,
       ),
     ],
   });

@@ -197,7 +197,13 @@ const leaseOf = ({ metadata, spec }: V1Lease): StateLease => ({
   version: metadata?.resourceVersion ?? '',
   holder: spec?.holderIdentity === '' ? undefined : spec?.holderIdentity,
   durationSeconds: spec?.leaseDurationSeconds,
-  acquiredAtMs: spec?.acquireTime?.getTime(),
-  renewedAtMs: spec?.renewTime?.getTime(),
+  acquiredAtMs: millisOf(spec?.acquireTime),
+  renewedAtMs: millisOf(spec?.renewTime),
   transitions: spec?.leaseTransitions ?? 0,
 });
+
+/** The client leaves these times as text. */
+function millisOf(time: Date | undefined): number | undefined {
+  const atMs = time === undefined ? Number.NaN : new Date(time).getTime();
+  return Number.isNaN(atMs) ? undefined : atMs;
+}

@@ -130,12 +130,15 @@ async function stand<Term>(standing: Standing<Term>): Promise<void> {
       if (await campaign(standing)) return await renew(standing);
       await ballot.untilFree(stop.signal);
     } catch (error) {
-      if (stop.signal.aborted || standing.isLost) throw error;
+      if (stop.signal.aborted || standing.isLost || isFinal(error)) throw error;
       // The store is away. A lease that was granted ends by itself.
       await clock.sleep(pauseMs, stop.signal);
     }
   }
 }
+
+/** A fault of the program, and a state that was tampered with, do not get better. */
+const isFinal = (error: unknown) => !(error instanceof DaasError) || error.code === 'DAAS_STATE_FORGED';
 
 async function campaign<Term>(standing: Standing<Term>): Promise<boolean> {
   const { ballot, name, clock, stop } = standing;

@@ -1,22 +1,22 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { type Clock, createMutex, DaasError, messageOf, type Mutex } from '#base';
-import type { StateEngine, StateObject, StateObjects, StateRecord, TextChange } from '#domain';
+import { createMutex, DaasError, type Mutex, messageOf } from '#base';
+import type { StateEngine, StateRecord, TextChange } from '#domain';
 import { type ElectedLeadership, notLeading } from './election.ts';
-import { followHead } from './kubernetes-follower.ts';
-import { type Bucket, bucketText, emptyHead, type Head, headText, readBucket, readHead } from './state-head.ts';
+import { followHead, type SharedObjects } from './kubernetes-follower.ts';
+import {
+  type Bucket,
+  bucketText,
+  emptyHead,
+  HEAD,
+  type Head,
+  headText,
+  type KeptHead,
+  readBucket,
+  readHead,
+  wholeOf,
+} from './state-head.ts';
 
-export interface KubernetesEngineOptions {
-  readonly objects: StateObjects;
-  readonly clock: Clock;
-}
-
-/** A head and the version under which the API server has it; `undefined`: it is not there yet. */
-export interface KeptHead {
-  readonly head: Head;
-  readonly version: string | undefined;
-}
-
-interface Secrets extends KubernetesEngineOptions {
+interface Secrets extends SharedObjects {
   readonly turn: Mutex;
   /** As this gateway wrote or read it last; `undefined`: it has to be read. */
   kept: KeptHead | undefined;
@@ -24,7 +24,6 @@ interface Secrets extends KubernetesEngineOptions {
   floor: number;
 }
 
-export const HEAD = 'head';
 const mostChanges = 100;
 const attempts = 3;
 /** Each write sends the whole head: from this size on, what is oldest in it goes to the buckets, until it has half. */
@@ -46,7 +45,7 @@ export interface KubernetesEngine {
   engine(leadership: ElectedLeadership<string>): StateEngine;
 }
 
-export function openKubernetesEngine(options: KubernetesEngineOptions): KubernetesEngine {
+export function openKubernetesEngine(options: SharedObjects): KubernetesEngine {
   const secrets: Secrets = { ...options, turn: createMutex(), kept: undefined, floor: 0 };
   const { objects } = options;
   return {
@@ -120,28 +119,6 @@ async function list(secrets: Secrets, prefix: string): Promise<readonly StateRec
   return [...records]
     .filter(([key]) => key.startsWith(prefix))
     .toSorted(([one], [other]) => (one < other ? -1 : 1));
-}
-
-/** The records of all objects of one moment. */
-export function wholeOf(objects: readonly StateObject[]): {
-  readonly kept: KeptHead;
-  readonly records: Map<string, string>;
-  readonly floor: number;
-} {
-  const found = objects.find(({ name }) => name === HEAD);
-  const head = found ? readHead(HEAD, found.text) : emptyHead;
-  const records = new Map<string, string>();
-  let floor = 0;
-  for (const { name, text } of objects) {
-    if (name === HEAD) continue;
-    const bucket = readBucket(name, text);
-    floor = Math.max(floor, bucket.sequence);
-    for (const [key, value] of bucket.records) records.set(key, value);
-  }
-  for (const [key, text] of head.changes)
-    if (text === null) records.delete(key);
-    else records.set(key, text);
-  return { kept: { head, version: found?.version }, records, floor };
 }
 
 async function write(

@@ -1,6 +1,12 @@
-import type { StateNews, StateObjectNews, TextChange } from '#domain';
-import { HEAD, type KubernetesEngineOptions, wholeOf } from './kubernetes-engine.ts';
-import { type Head, readHead } from './state-head.ts';
+import type { Clock } from '#base';
+import type { StateNews, StateObjectNews, StateObjects, TextChange } from '#domain';
+import { HEAD, type Head, readHead, wholeOf } from './state-head.ts';
+
+/** What the gateways of a cluster share. */
+export interface SharedObjects {
+  readonly objects: StateObjects;
+  readonly clock: Clock;
+}
 
 interface Following {
   /** As it was seen last; `undefined`: the whole state has to come first. */
@@ -15,7 +21,7 @@ const checkEveryMs = 5_000;
 
 /** Reports what is written, from the head alone: the buckets are read only when the following begins anew. */
 export async function followHead(
-  options: KubernetesEngineOptions,
+  options: SharedObjects,
   listener: (news: StateNews) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -67,7 +73,7 @@ const changesBetween = (before: Head, after: Head): readonly TextChange[] =>
     .map(([key, text]) => ({ key, text: text ?? undefined }));
 
 async function endWhenBehind(
-  { objects, clock }: KubernetesEngineOptions,
+  { objects, clock }: SharedObjects,
   following: Following,
   own: AbortController,
   signal: AbortSignal,

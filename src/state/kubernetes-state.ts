@@ -14,8 +14,19 @@ export interface KubernetesState {
   readonly leadership: ElectedLeadership<string>;
 }
 
-/** Opens the state of a cluster, and stands for election at once, unless it only reads. */
-export function openKubernetesState(options: KubernetesStateOptions): KubernetesState {
+/**
+ * Opens the state of a cluster, and stands for election at once, unless it only reads.
+ * @throws `DAAS_CLUSTER_NOT_SET_UP`, `DAAS_CLUSTER_FORBIDDEN`, `DAAS_CLUSTER_UNAVAILABLE`; then the objects are disposed of.
+ */
+export async function openKubernetesState(options: KubernetesStateOptions): Promise<KubernetesState> {
+  const { objects } = options;
+  try {
+    // Otherwise a gateway without a Lease would wait for one without a word.
+    await objects.readLease();
+  } catch (error) {
+    await objects[Symbol.asyncDispose]();
+    throw error;
+  }
   const { takeHead, engine } = openKubernetesEngine(options);
   const leadership = standInKubernetes({ ...options, takeHead });
   return { engine: engine(leadership), leadership };

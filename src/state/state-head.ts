@@ -1,4 +1,5 @@
 import { ConfigurationError } from '#base';
+import type { StateObject } from '#domain';
 
 /**
  * The head of a state in Kubernetes: who may write, and what was written and is in no bucket yet. One write of it is one
@@ -23,6 +24,9 @@ export interface Bucket {
   readonly sequence: number;
   readonly records: ReadonlyMap<string, string>;
 }
+
+/** The name of the head's object; all others are buckets. */
+export const HEAD = 'head';
 
 const FORMAT = 'k3s-daas-state/1';
 
@@ -67,7 +71,35 @@ function read<Stored extends { readonly format: string }>(name: string, text: st
   if (stored?.format === FORMAT) return stored;
   throw new ConfigurationError(
     'DAAS_STATE_FORGED',
-    `the object ${name} of the state is not one that this version writes: find out who can write the state, and restore it from a backup`,
+    `the Secret ${name} of the state is not one that this version writes: find out who can write the state, remove the Secret ('kubectl -n k3s-daas-state delete secret ${name}'), and restore the state from a backup`,
     { details: { record: name }, ...(cause !== undefined && { cause }) },
   );
+}
+
+/** A head and the version under which the API server has it; `undefined`: it is not there yet. */
+export interface KeptHead {
+  readonly head: Head;
+  readonly version: string | undefined;
+}
+
+/** The records of all objects of one moment. */
+export function wholeOf(objects: readonly StateObject[]): {
+  readonly kept: KeptHead;
+  readonly records: Map<string, string>;
+  readonly floor: number;
+} {
+  const found = objects.find(({ name }) => name === HEAD);
+  const head = found ? readHead(HEAD, found.text) : emptyHead;
+  const records = new Map<string, string>();
+  let floor = 0;
+  for (const { name, text } of objects) {
+    if (name === HEAD) continue;
+    const bucket = readBucket(name, text);
+    floor = Math.max(floor, bucket.sequence);
+    for (const [key, value] of bucket.records) records.set(key, value);
+  }
+  for (const [key, text] of head.changes)
+    if (text === null) records.delete(key);
+    else records.set(key, text);
+  return { kept: { head, version: found?.version }, records, floor };
 }
