@@ -1370,6 +1370,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'end where its work ends',
           'of Secrets it writes join credentials and node passwords alone, and deletes nobody else’s',
+          'the gateway’s credentials write the state in its namespace and nowhere else, nothing else there, and delete none of it',
         ],
       },
       {
@@ -1411,6 +1412,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a swapped record is found at the start',
           'a record of another cluster does not count, although the same key sealed it',
           'a swapped record in etcd is found by who reads all of it',
+          'a swapped, an unsealed or a removed Secret of the state is found by who reads all of it',
         ],
       },
       {
@@ -1426,6 +1428,10 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a stale leader’s write fails at etcd, although it takes itself for the leader',
           'a leader that etcd does not hear stops leading by itself before another leads, and never leads again',
           'a write that arrives late does not overwrite the one that came after it',
+          'a stale leader’s write fails at the API server, although it takes itself for the leader',
+          'a leader that the API server does not hear stops leading by itself before another leads, and never leads again',
+          'an earlier leader that goes on moving records changes nothing that counts',
+          'schedule …: writes are lost, held and answered for nobody while leaders change, and every transaction is there as a whole or not at all',
           'schedule …: the leader meets … at … (after it: …), and the eviction is completed once',
         ],
       },

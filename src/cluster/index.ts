@@ -45,6 +45,7 @@ export {
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
 export { openStakedNodes } from './staked-nodes.ts';
+export { openStateObjects } from './state-objects.ts';
 export type { TenantOptions } from './tenant-keeping.ts';
 export { tenantPolicies } from './tenant-policies.ts';
 export { KEEPER_USER } from './tenant-rights.ts';
@@ -63,6 +64,9 @@ export {
   NODE_MARK,
   NODE_PASSWORD_TYPE,
   STAKED_TAINT,
+  STATE_LEASE,
+  STATE_NAMESPACE,
+  STATE_TYPE,
   SYSTEM_NAMESPACE,
   TENANT_OWNER,
 } from './words.ts';
