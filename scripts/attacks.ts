@@ -1172,6 +1172,20 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'connections behind HAProxy that name another address, or none',
+        defence:
+          'HAProxy writes the header, and its group alone can connect to the socket; anything but one header of a TCP connection is closed',
+        tests: [
+          'a stranger who reaches the socket itself is held to the header: no request is made of anything else',
+          '… is no header',
+          'whatever comes first, the header is settled within 536 bytes, and names two addresses if it counts',
+          'a connection that says nothing is closed at the deadline',
+          'of those that wait for their header the oldest gives way',
+          'the group of a directory with the setgid bit may connect to the proxy’s socket',
+          'each address has the budgets of its own, and what is written down names the worker’s',
+        ],
+      },
+      {
         attack: 'connections that keep a gateway from stopping',
         defence: 'every stop has a deadline',
         tests: ['a gateway that is told to stop while hundreds of connections hang ends within its deadline'],

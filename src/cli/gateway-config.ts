@@ -12,6 +12,7 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
   const { state, admit } = gateway;
   return {
     ...absolute(settings, 'gateway', gateway, ['stateDir', 'kubeconfig', 'socketPath', 'serverCaFile']),
+    listen: absolute(settings, 'gateway.listen', gateway.listen, ['proxySocket']),
     tls: absolute(settings, 'gateway.tls', gateway.tls, ['certFile', 'keyFile']),
     state: {
       ...state,

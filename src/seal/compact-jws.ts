@@ -24,7 +24,8 @@ const decoded = Buffer.alloc(4_096);
 
 function decodeJson(encoded: string): unknown {
   try {
-    if (encoded.length > decoded.length) return JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'));
+    if (encoded.length > decoded.length)
+      return JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'));
     return JSON.parse(decoded.toString('utf8', 0, decoded.write(encoded, 'base64url')));
   } catch {
     return undefined;
