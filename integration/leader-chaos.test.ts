@@ -29,7 +29,7 @@ beforeAll(async () => {
   etcd = await startEtcd();
   directory = await mkdtemp(join(tmpdir(), 'leader-'));
   keys = join(directory, 'keys');
-  await addKey(keys, systemClock.nowMs());
+  await addKey({ file: keys }, systemClock.nowMs());
 });
 afterAll(async () => {
   await etcd?.[Symbol.asyncDispose]();
