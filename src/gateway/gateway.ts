@@ -250,6 +250,7 @@ async function listenForOperator(
     kubernetes: options.kubernetes,
     chain: options.chain,
     auditPath: auditPathOf(options.config),
+    gatewayId: options.config.gatewayId,
     clock,
     log,
     figures,

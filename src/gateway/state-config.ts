@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
-import { MIXED_FIELDS } from '#state';
 
 const file = z.string().min(1);
 const programPath = z.string().startsWith('/', 'expected an absolute path');
+
+/** As `DerivedKeySource` has them: the layer of the state is not loaded for a configuration. */
+const MixedField = z.enum(['guestPolicy', 'imageId', 'familyId', 'measurement', 'guestSvn', 'tcb']);
 
 const keySource = {
   file: file.optional().meta({
@@ -27,7 +29,7 @@ const keySource = {
       program: programPath.default('/usr/local/bin/snpguest'),
       idsFile: file.meta({ description: 'the ids of the keys, one a line; `rotate-key` makes it' }),
       rootKey: z.enum(['vcek', 'vmrk']).default('vcek'),
-      mix: z.array(z.enum(MIXED_FIELDS)).min(1).meta({
+      mix: z.array(MixedField).min(1).meta({
         description: 'only a guest with the same values of these fields gets the same keys',
       }),
       guestSvn: z.number().int().min(0).max(0xffff_ffff).default(0),

@@ -18,7 +18,7 @@ import {
 import type { KeyProvider } from './key-provider.ts';
 
 /** What the chip mixes into a key (AMD 56860, `MSG_KEY_REQ`, GUEST_FIELD_SELECT), by its bit. */
-export const MIXED_FIELDS = ['guestPolicy', 'imageId', 'familyId', 'measurement', 'guestSvn', 'tcb'] as const;
+const MIXED_FIELDS = ['guestPolicy', 'imageId', 'familyId', 'measurement', 'guestSvn', 'tcb'] as const;
 
 /** A key that SEV-SNP derives for a guest, asked for by `snpguest` (0.10 or newer) on /dev/sev-guest. */
 export interface DerivedKeySource {

@@ -1,5 +1,4 @@
 export { type Backup, backupText, readBackup, refuseUnfinished, replaceAll } from './backup.ts';
-export { MIXED_FIELDS } from './derived-keys.ts';
 export { type EtcdState, openEtcdState } from './etcd-state.ts';
 export { addKey, type KeyRing, openKeyRing } from './key-ring.ts';
 export { type Leadership, soleLeadership } from './leadership.ts';

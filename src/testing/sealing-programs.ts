@@ -21,7 +21,7 @@ export interface SealingPrograms {
 }
 
 /** The key depends on the measurement when bit 3 of the field selection is set, and on what else is asked for. */
-const SNPGUEST = String.raw`#!/bin/sh
+const SNPGUEST = `#!/bin/sh
 set -eu
 here=$(dirname "$0")
 [ "$1" = key ] || { echo "unrecognized subcommand '$1'" >&2; exit 2; }
@@ -50,7 +50,7 @@ printf '%s' "$root $fields $vmpl $svn $tcb $measured" | openssl dgst -sha256 -bi
 `;
 
 /** Encrypted keys of the stand-in are the key behind a mark; which image may open one, the policy's file says. */
-const KMSTOOL = String.raw`#!/bin/sh
+const KMSTOOL = `#!/bin/sh
 set -eu
 here=$(dirname "$0")
 echo "$1" >>"$here/calls"
