@@ -24,7 +24,7 @@ import { aWorker } from '../src/gateway/worker.fixture.ts';
 const count = Number(process.argv[2] ?? 10_000);
 const directory = await mkdtemp(join(tmpdir(), 'bench-state-'));
 const keys = join(directory, 'keys');
-await addKey(keys, systemClock.nowMs());
+await addKey({ file: keys }, systemClock.nowMs());
 const ring = await openKeyRing({ file: keys });
 const scope = `0x${'c1'.repeat(32)}`;
 

@@ -233,7 +233,7 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
     await site.clear();
     const file = join(await mkdtemp(join(tmpdir(), 'kubernetes-state-')), 'keys');
     onTestFinished(() => rm(dirname(file), { recursive: true }));
-    await addKey(file, systemClock.nowMs());
+    await addKey({ file }, systemClock.nowMs());
     const state = { engine: 'kubernetes', keys: { file }, kubernetes: { leaseSeconds: 5 } };
     const place = {
       config: { stateDir: '/nowhere', state: StateConfig.parse(state) },
@@ -256,7 +256,7 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
     await store.write([{ key, value: undefined }]);
     expect(await verifyState(place)).toMatchObject({ bans: 0 });
     await store[Symbol.asyncDispose]();
-    await addKey(file, systemClock.nowMs());
+    await addKey({ file }, systemClock.nowMs());
     await (await openBackup(place, text, 'backup')).restore();
     expect(await verifyState(place)).toMatchObject({ bans: 1, isSealed: true });
     const otherKeys = { ...place.config.state, keys: {} };

@@ -36,7 +36,7 @@ beforeAll(async () => {
   engine = await (isEtcd ? etcdChaos() : kubernetesChaos());
   directory = await mkdtemp(join(tmpdir(), 'leader-'));
   keys = join(directory, 'keys');
-  await addKey(keys, systemClock.nowMs());
+  await addKey({ file: keys }, systemClock.nowMs());
 });
 afterAll(async () => {
   await engine?.[Symbol.asyncDispose]();

@@ -30,7 +30,7 @@ beforeAll(async () => {
   etcd = isEtcd ? await startEtcd() : undefined;
   directory = await mkdtemp(join(tmpdir(), 'shared-state-'));
   const file = join(directory, 'keys');
-  [keyId] = await addKey(file, systemClock.nowMs());
+  keyId = (await addKey({ file }, systemClock.nowMs()))?.ids[0];
   const engine = etcd
     ? { engine: 'etcd', etcd: { endpoints: [etcd.url], leaseSeconds: 8 } }
     : { engine: 'kubernetes', kubernetes: { leaseSeconds: 8 } };

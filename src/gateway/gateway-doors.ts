@@ -49,6 +49,7 @@ export async function listenForOperator(
     kubernetes: options.kubernetes,
     chain: options.chain,
     auditPath: auditPathOf(options.config),
+    gatewayId: options.config.gatewayId,
     clock,
     log,
     figures,

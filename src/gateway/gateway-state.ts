@@ -46,9 +46,6 @@ export interface StateSite {
   readonly openStateObjects?: OpenStateObjects | undefined;
 }
 
-/** Programs that print keys may be slow, and ask for a password. */
-const refreshEveryMs = { file: 10_000, command: 60_000 };
-
 /**
  * Opens the state that the configuration names, and examines it.
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`, `DAAS_STATE_…`
@@ -110,12 +107,11 @@ interface Kept {
 }
 
 async function keepSealed(
-  { config, clock, log }: GatewayStateOptions,
+  { clock, log }: GatewayStateOptions,
   { ring, sealed, leadership }: Kept,
   signal: AbortSignal,
 ): Promise<void> {
   if (!ring || !sealed) return;
-  const everyMs = config.state.keys.command ? refreshEveryMs.command : refreshEveryMs.file;
   let isDue = true;
   let reported: string | undefined;
   while (!signal.aborted) {
@@ -133,7 +129,7 @@ async function keepSealed(
       if (code !== reported) log.error('The keys of the state cannot be read or used', errorFields(error));
       reported = code;
     }
-    await clock.sleep(everyMs, signal).catch(() => undefined);
+    await clock.sleep(ring.refreshEveryMs, signal).catch(() => undefined);
   }
 }
 
