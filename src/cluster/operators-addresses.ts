@@ -64,7 +64,9 @@ export async function holdAddresses(
     );
   else if (!isSameSpec(role.rules, body.rules)) {
     const resourceVersion = role.metadata?.resourceVersion;
-    const versioned = { ...body, metadata: { ...metadata, ...(resourceVersion && { resourceVersion }) } };
+    const versioned = Object.assign({}, body, {
+      metadata: { ...metadata, ...(resourceVersion && { resourceVersion }) },
+    });
     await call('change', (given) =>
       api.rbac.replaceNamespacedRole({ name, namespace, body: versioned }, given),
     );
