@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { ConfigurationError, DaasError, messageOf, systemClock } from '#base';
+import { ConfigurationError, DaasError, messageOf, silentLog, systemClock } from '#base';
 import { backUpState, openBackup, type StateFigures, type StateSite, verifyState } from '#gateway';
 import { openTrusted, readTrustedText, writeFailure } from '#infrastructure';
 import { addKey } from '#state';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection } from './gateway-config.ts';
+import { stateObjectsOf } from './gateway-parts.ts';
 import { type Io, notConfirmed } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
 
@@ -17,7 +18,8 @@ export interface StateFlags {
 async function placeOf({ config: file }: StateFlags): Promise<StateSite> {
   const settings = await loadGatewaySettings({ file });
   const { clusterId } = await deploymentOf(settings);
-  return { config: gatewaySection(settings), clusterId };
+  const config = gatewaySection(settings);
+  return { config, clusterId, openStateObjects: stateObjectsOf(config, silentLog) };
 }
 
 export async function verify(io: Io, flags: StateFlags): Promise<void> {

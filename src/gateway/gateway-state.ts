@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { type Clock, DaasError, errorFields, type Log, systemClock } from '#base';
-import type { StateEngine } from '#domain';
+import type { StateEngine, StateObjects } from '#domain';
 import {
   createStore,
   type KeyRing,
   type Leadership,
   openEtcdState,
   openKeyRing,
+  openKubernetesState,
   openSqliteEngine,
   refuseSealed,
   refuseUnfinished,
@@ -25,9 +26,13 @@ export interface GatewayState extends AsyncDisposable {
   keepSealed(signal: AbortSignal): Promise<void>;
 }
 
+/** Opens the objects of a state in Kubernetes, with the gateway's credentials; needed for that engine alone. */
+export type OpenStateObjects = () => StateObjects;
+
 export interface GatewayStateOptions {
   readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state' | 'gatewayId'>;
   readonly clusterId: string;
+  readonly openStateObjects?: OpenStateObjects | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -38,6 +43,7 @@ export interface StateSite {
     readonly gatewayId?: string | undefined;
   };
   readonly clusterId: string;
+  readonly openStateObjects?: OpenStateObjects | undefined;
 }
 
 /**
@@ -67,15 +73,20 @@ export async function openGatewayState(options: GatewayStateOptions): Promise<Ga
 
 /** Of several gateways, this one stands for election from now on. */
 export async function openEngine(
-  { config, clusterId }: StateSite,
+  { config, clusterId, openStateObjects }: StateSite,
   { isCandidate = true } = {},
 ): Promise<{ readonly engine: StateEngine; readonly leadership: Leadership }> {
   const { state, gatewayId: name = 'an operator’s command' } = config;
   if (state.engine === 'sqlite')
     return { engine: openSqliteEngine(statePath(config)), leadership: soleLeadership(name) };
+  // A lease ends by the time that passes elsewhere, too: no other clock will do.
+  const candidate = { name, clock: systemClock, isCandidate };
+  if (state.engine === 'kubernetes') {
+    if (!openStateObjects) throw new RangeError('openEngine: the engine kubernetes needs openStateObjects');
+    return openKubernetesState({ ...candidate, ...state.kubernetes, objects: openStateObjects() });
+  }
   const { prefix = `/k3s-daas/${clusterId}`, ...access } = state.etcd;
-  // Leases end by the time of etcd: no other clock will do.
-  return openEtcdState({ ...access, prefix, name, clock: systemClock, isCandidate });
+  return openEtcdState({ ...access, prefix, ...candidate });
 }
 
 export const statePath = ({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string =>

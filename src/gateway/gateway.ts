@@ -20,6 +20,7 @@ import {
 } from './gateway-parts.ts';
 import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { healthChecks } from './health-checks.ts';
+import { heldAddresses } from './held-addresses.ts';
 import { takeTheLead, whenActing, whileActing } from './leading-loops.ts';
 import { dialHost, listenOnPort, listenOnSocket, openDirectory, portOf } from './listeners.ts';
 import { scrape } from './metric-sources.ts';
@@ -211,9 +212,12 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stream
     ...(options.config.fence === 'off'
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
-    ...[options.probe, shown, options.tenants && tenantRounds(options, options.tenants, records)].map(
-      (loop) => whileActing(records.acting, loop, stop.signal),
-    ),
+    ...[
+      heldAddresses(options, reconciler),
+      options.probe,
+      shown,
+      options.tenants && tenantRounds(options, options.tenants, records),
+    ].map((loop) => whileActing(records.acting, loop, stop.signal)),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.

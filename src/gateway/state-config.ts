@@ -64,9 +64,9 @@ const sourcesIn = ({
 /** Where the gateway's state is kept; docs/operations.md explains several gateways. */
 export const StateConfig = z
   .strictObject({
-    engine: z.enum(['sqlite', 'etcd']).default('sqlite').meta({
+    engine: z.enum(['sqlite', 'etcd', 'kubernetes']).default('sqlite').meta({
       description:
-        'sqlite: a file in stateDir; etcd: shared by the gateways of a cluster, of which one leads',
+        'sqlite: a file in stateDir; etcd, or Secrets of the cluster itself (kubernetes): shared by the gateways of a cluster, of which one leads',
     }),
     keys: z
       .strictObject({
@@ -105,13 +105,24 @@ export const StateConfig = z
         }),
       })
       .prefault({}),
+    kubernetes: z
+      .strictObject({
+        leaseSeconds: z.number().int().min(5).max(120).default(15).meta({
+          description: 'how long a leading gateway that is silent still leads; another takes over after that',
+        }),
+      })
+      .prefault({}),
   })
   .superRefine(({ engine, etcd, keys }, context) => {
-    if (engine !== 'etcd') return;
+    if (engine === 'sqlite') return;
     const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
-    if (etcd.endpoints.length === 0) issue(['etcd', 'endpoints'], 'engine etcd needs a URL at least');
+    if (engine === 'etcd' && etcd.endpoints.length === 0)
+      issue(['etcd', 'endpoints'], 'engine etcd needs a URL at least');
     if (Object.values(keys).every((source) => source === undefined))
-      issue(['keys'], 'engine etcd needs keys: others can read what is in etcd');
+      issue(
+        ['keys'],
+        `engine ${engine} needs keys: others can read what is in ${engine === 'etcd' ? 'etcd' : 'Secrets'}`,
+      );
   });
 export type StateConfig = z.infer<typeof StateConfig>;
 
