@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
+import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log, nextTurn } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
@@ -111,13 +111,16 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   await checkCluster(given);
   warnOfLimits(log, endpoints, config.taintNodes);
 
+  // Each part of the start takes a while with many workers: others get the thread in between.
   const records = await openRecords(given, life);
+  await nextTurn();
   const credentials = openCredentials(given, records);
   const kubernetes = fencedCluster(credentials?.kubernetes ?? given.kubernetes, () =>
     records.acting.isActing(),
   );
   const options = { ...given, kubernetes };
   const deciders = createDeciders(options, records, startedAtMs);
+  await nextTurn();
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
   const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
@@ -136,6 +139,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
     stop,
   };
   const end = runLoops(begun);
+  await nextTurn();
   await listenForOperator(begun, socketPath);
   const tokenReviews = await listenForTokenReviews(begun);
   const publicServer = await listenForWorkers(begun);
@@ -243,16 +247,12 @@ async function listenForOperator(
   { options, life, records, deciders }: Start,
   socketPath: string,
 ): Promise<void> {
-  const { clock, log, figures } = options;
+  const { clock, log, figures, kubernetes, chain } = options;
   const operator = createOperatorApi({
     ...records,
     ...deciders,
-    kubernetes: options.kubernetes,
-    chain: options.chain,
+    ...{ kubernetes, chain, clock, log, figures },
     auditPath: auditPathOf(options.config),
-    clock,
-    log,
-    figures,
   });
   standBy(operator, records.acting, isOperatorsWrite);
   const connections = guardConnections(operator.server, { most: 64 });
@@ -301,8 +301,7 @@ async function listenForTokenReviews({
 
 async function listenForWorkers(begun: Start): Promise<PublicServer> {
   const { options, life, tls, tokenHead, records, deciders, streams, stop } = begun;
-  const { config, clock, log } = options;
-  const { takeProof, evidence } = options;
+  const { config, clock, log, takeProof, evidence } = options;
   const own = { config, tls, tokenHead, takeProof, evidence, streams, clock, log, signal: stop.signal };
   const publicServer = createPublicApi({ ...records, ...deciders, ...own });
   standBy(publicServer.app, records.acting, isWorkersPath);
@@ -394,6 +393,5 @@ function running(
   };
 }
 
-function stopping(): DaasError {
-  return new DaasError('DAAS_GATEWAY_STOPPING', 'the gateway is stopping', { isRetryable: true });
-}
+const stopping = () =>
+  new DaasError('DAAS_GATEWAY_STOPPING', 'the gateway is stopping', { isRetryable: true });

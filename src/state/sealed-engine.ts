@@ -150,10 +150,7 @@ async function whole(sealing: Sealing): Promise<readonly StateRecord[]> {
 const examine = async (sealing: Sealing) => examineRead(sealing, await sealing.engine.list('/'));
 
 /** In slices between which other work gets the thread: all of a large state at once would hold it for a second. */
-async function examineRead(
-  sealing: Sealing,
-  all: readonly StateRecord[],
-): Promise<readonly StateRecord[]> {
+async function examineRead(sealing: Sealing, all: readonly StateRecord[]): Promise<readonly StateRecord[]> {
   const records: StateRecord[] = [];
   await inSlices(withoutIndex(all), (record) => void records.push(openRecord(sealing, record)));
   const found = indexIn(sealing, all);
@@ -177,10 +174,7 @@ function openExamined(sealing: Sealing, all: readonly StateRecord[]): readonly S
 }
 
 /** @throws `DAAS_STATE_FORGED` for records without one. */
-function indexIn(
-  sealing: Sealing,
-  all: readonly StateRecord[],
-): Pick<Index, 'macKey' | 'sum'> | undefined {
+function indexIn(sealing: Sealing, all: readonly StateRecord[]): Pick<Index, 'macKey' | 'sum'> | undefined {
   const sealedIndex = all.find(([key]) => key === INDEX)?.[1];
   if (sealedIndex !== undefined) return readIndex(open(sealing, INDEX, sealedIndex));
   if (all.length > 0) throw forged(INDEX, 'is missing, so nothing shows that the state is complete');
