@@ -23,7 +23,7 @@ import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
-import { type GatewayState, openGatewayState } from './gateway-state.ts';
+import { type GatewayState, type OpenStateObjects, openGatewayState } from './gateway-state.ts';
 import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLoadShedding, type LoadShedding } from './load-shedding.ts';
@@ -81,6 +81,8 @@ export interface GatewayOptions {
   readonly signingKey?: KeyObject | undefined;
   /** The state, opened; the configuration says which it is unless given. */
   readonly state?: GatewayState | undefined;
+  /** Needed when `config.state.engine` is kubernetes. */
+  readonly openStateObjects?: OpenStateObjects | undefined;
   /** Told which leadership this gateway works under as soon as that is known. */
   readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
   /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */

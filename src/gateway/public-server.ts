@@ -77,14 +77,19 @@ const replyTimeoutMs = 5_000;
 /** What is in progress when the gateway stops has this long; admissions were taken back by then. */
 const closeGraceMs = 2_000;
 
-/** HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. */
+/**
+ * HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. With
+ * `config.listen.proxySocket` TLS ends at a proxy, and what comes is plain HTTP after a PROXY header.
+ */
 export function createPublicServer(options: PublicServerOptions): PublicServer {
   const { config, tls, metrics, shedding, clock, log } = options;
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
   const createOwnShares = () => createShares(limits.inFlight, limits.addressInFlight);
+  const isProxied = config.listen.proxySocket !== undefined;
   const app: FastifyInstance = Fastify({
-    ...fastifyOptions(tls, idleMs),
+    ...fastifyOptions(idleMs),
+    ...(isProxied ? { http: httpRules } : { https: { ...tls, ...tlsRules, ...httpRules } }),
     // What the router cannot read never becomes a request: no hook sees it.
     frameworkErrors: (error, request, reply) =>
       void answerProblem(rateProblem(context, request) ?? error, request, reply, context),
@@ -94,7 +99,7 @@ export function createPublicServer(options: PublicServerOptions): PublicServer {
     clock,
     log,
     lines: createRateLimit({ ratePerSecond: 2, burst: 500 }),
-    connections: guardPublicPort(app.server, limits, { clock, log }),
+    connections: guardPublicPort(app.server, limits, { isProxied, clock, log }),
     rates: createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst }),
     shares: { workers: createOwnShares(), heartbeats: createOwnShares(), others: createOwnShares() },
     shedding,
@@ -116,6 +121,8 @@ export function createPublicServer(options: PublicServerOptions): PublicServer {
     app,
     connections: context.connections,
     changeTls(next) {
+      // The proxy reads the files itself.
+      if (isProxied) return;
       (app.server as unknown as TlsServer).setSecureContext({ ...next, ...tlsRules });
     },
     drain() {
@@ -136,18 +143,17 @@ const tlsRules = {
   ecdhCurve: TLS_GROUPS,
 } as const;
 
-function fastifyOptions(tls: PublicServerOptions['tls'], idleMs: number) {
+const httpRules = {
+  maxHeaderSize: 8 * 1024,
+  headersTimeout: 5_000,
+  // How often node looks for requests that are too slow; by default twice a minute.
+  connectionsCheckingInterval: 1_000,
+  // `onRequest` checks it: node's own refusal has no body.
+  requireHostHeader: false,
+} as const;
+
+function fastifyOptions(idleMs: number) {
   return {
-    https: {
-      ...tls,
-      ...tlsRules,
-      maxHeaderSize: 8 * 1024,
-      headersTimeout: 5_000,
-      // How often node looks for requests that are too slow; by default twice a minute.
-      connectionsCheckingInterval: 1_000,
-      // `onRequest` checks it: node's own refusal has no body.
-      requireHostHeader: false,
-    },
     ...withoutSchemas,
     logger: false,
     trustProxy: false,
