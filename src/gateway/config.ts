@@ -280,6 +280,10 @@ export const GatewayConfig = z.strictObject({
       addressInFlight: count
         .default(64)
         .meta({ description: 'the same for one address, or one node that is known on its connection' }),
+      loopDelayMs: count.default(500).meta({
+        description:
+          'how far the event loop may be behind (99th percentile of the last seconds); beyond that challenges and registrations from connections without a known worker get 503',
+      }),
       admissions: count.default(8).meta({ description: 'admissions in work at once' }),
       admissionsWaiting: z
         .number()

@@ -26,8 +26,10 @@ import { createFactCache, type FactCache } from './fact-cache.ts';
 import { type GatewayState, type OpenStateObjects, openGatewayState } from './gateway-state.ts';
 import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
+import { createLoadShedding, type LoadShedding } from './load-shedding.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { createLogins, type Logins } from './logins.ts';
+import { type LoopDelay, watchLoopDelay } from './loop-delay.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
@@ -85,6 +87,8 @@ export interface GatewayOptions {
   readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
   /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
   readonly machines?: MachineJudge | undefined;
+  /** How far behind the event loop is; that of this process unless given. */
+  readonly loopDelay?: LoopDelay | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -104,6 +108,7 @@ export interface Records {
   readonly known: KnownLogins;
   readonly usage: TokenUsage;
   readonly metrics: Metrics;
+  readonly shedding: LoadShedding;
 }
 
 /** The parts that decide and act. */
@@ -172,6 +177,8 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const { kubernetes } = options;
   const acting = createActing({ leadership, store, registry, kubernetes, audit, clock, log });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
+  const delay = options.loopDelay ?? life.use('the watch on the event loop', watchLoopDelay());
+  const shedding = createLoadShedding({ delay, config, clock, log });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
       log.error('The last heartbeats could not be written', errorFields(error));
@@ -184,7 +191,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics, shedding };
 }
 
 /** A login that a gateway sees while another leads is known to it alone, until it restarts. */
