@@ -24,6 +24,14 @@ export const GatewayConfig = z.strictObject({
         .default('0.0.0.0')
         .meta({ description: 'where workers reach it; the gateway terminates TLS 1.3 itself' }),
       port: port.default(8443).meta({ description: '0 takes any free port' }),
+      proxySocket: file.optional().meta({
+        description:
+          'a Unix socket for a proxy on this machine (deploy/haproxy.cfg) that ends TLS at host and port with the gateway’s key and names each client by the PROXY protocol; the gateway then listens there alone',
+      }),
+    })
+    .refine(({ port, proxySocket }) => proxySocket === undefined || port > 0, {
+      path: ['port'],
+      message: 'must be the proxy’s port where proxySocket is set',
     })
     .prefault({}),
   tls: z.strictObject({
@@ -198,7 +206,13 @@ export const GatewayConfig = z.strictObject({
     description:
       'show the workers as StakedNodes in the cluster (`kubectl get sn`); `gateway setup` defines them',
   }),
-  attestation: evidenceSettings({ z }).prefault({}),
+  attestation: evidenceSettings({
+    array: z.array,
+    enum: z.enum,
+    int: z.int,
+    strictObject: z.strictObject,
+    string: z.string,
+  }).prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
@@ -266,6 +280,10 @@ export const GatewayConfig = z.strictObject({
       addressInFlight: count
         .default(64)
         .meta({ description: 'the same for one address, or one node that is known on its connection' }),
+      loopDelayMs: count.default(500).meta({
+        description:
+          'how far the event loop may be behind (99th percentile of the last seconds); beyond that challenges and registrations from connections without a known worker get 503',
+      }),
       admissions: count.default(8).meta({ description: 'admissions in work at once' }),
       admissionsWaiting: z
         .number()

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
-import { type Clock, errorFields, type Lifetime, type Log } from '#base';
+import { type Clock, errorFields, inSlices, type Lifetime, type Log } from '#base';
 import type {
   ChainReader,
   ChangeFollower,
@@ -23,11 +23,13 @@ import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
-import { type GatewayState, openGatewayState } from './gateway-state.ts';
+import { type GatewayState, type OpenStateObjects, openGatewayState } from './gateway-state.ts';
 import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
+import { createLoadShedding, type LoadShedding } from './load-shedding.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { createLogins, type Logins } from './logins.ts';
+import { type LoopDelay, watchLoopDelay } from './loop-delay.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
@@ -79,10 +81,14 @@ export interface GatewayOptions {
   readonly signingKey?: KeyObject | undefined;
   /** The state, opened; the configuration says which it is unless given. */
   readonly state?: GatewayState | undefined;
+  /** Needed when `config.state.engine` is kubernetes. */
+  readonly openStateObjects?: OpenStateObjects | undefined;
   /** Told which leadership this gateway works under as soon as that is known. */
   readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
   /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
   readonly machines?: MachineJudge | undefined;
+  /** How far behind the event loop is; that of this process unless given. */
+  readonly loopDelay?: LoopDelay | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -102,6 +108,7 @@ export interface Records {
   readonly known: KnownLogins;
   readonly usage: TokenUsage;
   readonly metrics: Metrics;
+  readonly shedding: LoadShedding;
 }
 
 /** The parts that decide and act. */
@@ -142,7 +149,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
   const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
-  for (const worker of registry.workers()) metrics.workerChanged(undefined, worker);
+  await inSlices(registry.workers(), (worker) => metrics.workerChanged(undefined, worker));
   registry.onWorkerChange(metrics.workerChanged);
   const { heartbeats, maxFileBytes, maxFiles } = config.audit;
   const audit = life.use(
@@ -170,6 +177,8 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const { kubernetes } = options;
   const acting = createActing({ leadership, store, registry, kubernetes, audit, clock, log });
   const usage = createTokenUsage({ audit, nowMs, heartbeats });
+  const delay = options.loopDelay ?? life.use('the watch on the event loop', watchLoopDelay());
+  const shedding = createLoadShedding({ delay, config, clock, log });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
       log.error('The last heartbeats could not be written', errorFields(error));
@@ -182,7 +191,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics, shedding };
 }
 
 /** A login that a gateway sees while another leads is known to it alone, until it restarts. */

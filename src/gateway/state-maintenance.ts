@@ -22,6 +22,10 @@ import { openRegistry } from './registry.ts';
 
 const electionMs = 3_000;
 
+/** A Lease that a killed gateway has left ends only after its whole duration, seen from here. */
+const electionOf = ({ config: { state } }: StateSite): number =>
+  state.engine === 'kubernetes' ? state.kubernetes.leaseSeconds * 1_000 + electionMs : electionMs;
+
 /** What a state holds, every record of which was read as the gateway reads it. */
 export interface StateFigures {
   readonly records: number;
@@ -87,16 +91,16 @@ async function restoreInto(
   const { clusterId } = site;
   const { engine: opened, leadership } = await openEngine(site);
   await using engine = opened;
-  await refuseLed(leadership);
+  await refuseLed(leadership, electionOf(site));
   const before = await engine.list('/');
   await replaceAll(engine, ring ? sealAll(engine, { ring, scope: clusterId }, records) : records);
   return before.length;
 }
 
 /** @throws `DAAS_STATE_IN_USE` unless this command leads: a gateway that does would write over what is restored. */
-async function refuseLed(leadership: Leadership): Promise<void> {
+async function refuseLed(leadership: Leadership, withinMs: number): Promise<void> {
   try {
-    await leadership.untilLeading(AbortSignal.timeout(electionMs));
+    await leadership.untilLeading(AbortSignal.timeout(withinMs));
   } catch (cause) {
     throw new DaasError(
       'DAAS_STATE_IN_USE',
