@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lifetime, systemClock } from '#base';
 import type { KubernetesPort } from '#domain';
 import { addKey, createStore, openEtcdState, openKeyRing, sealEngine } from '#state';
+import { seededRandom } from '#testing';
 import type { FakeWorker } from '../src/gateway/fake-worker.fixture.ts';
 import { CLUSTER_ID } from '../src/gateway/ids.fixture.ts';
 import { OPERATOR_PATHS } from '../src/gateway/operator-wire.ts';
 import { World } from '../src/gateway/world.fixture.ts';
-import { seededRandom } from './chain/lies.ts';
 import { type EtcdServer, etcdProblem, startEtcd } from './state/etcd-server.ts';
 import { type Wire, wireTo } from './state/wire.ts';
 

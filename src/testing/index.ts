@@ -10,3 +10,4 @@ export { FakeClock, settled } from './fake-clock.ts';
 export { FakeKubernetes, type PortMethod } from './fake-kubernetes.ts';
 export { memoryJournal } from './memory-journal.ts';
 export { type LogRecord, RecordingLog } from './recording-log.ts';
+export { seededRandom } from './seeded-random.ts';
