@@ -17,6 +17,11 @@ const processes = { ...options, testTimeout: 120_000, hookTimeout: 120_000 };
 const chainSuites = ['devnet/src/**/*.suite.ts', 'contracts/test/**/*.suite.ts'];
 /** What describes Kubernetes, k3s and the product on them. */
 const clusterSuites = ['integration/**/*.suite.ts'];
+/** What describes the gateway's public port; addresses of peers count in each. */
+const publicPort = [
+  'src/gateway/{behind-haproxy,event-streams,gateway,key-breaches,leaving,load-breaches,proof-breaches,registering-again,token-usage}.test.ts',
+  'integration/port.test.ts',
+];
 /** Need a real k3s (K3S_BIN), and are skipped by name without it. */
 const realK3s = ['integration/real-*.test.ts', 'integration/world/real-machine.test.ts'];
 
@@ -25,6 +30,7 @@ const realK3s = ['integration/real-*.test.ts', 'integration/world/real-machine.t
  *
  * - `unit`: everything that needs no other process; beside the code it describes. Chain suites run on the dev chain.
  * - `integration`: worlds of real processes on loopback, on the stand-ins.
+ * - `haproxy`: what describes the gateway's public port, through a real HAProxy (`npm run test:haproxy`).
  * - `kube`: a real API server (`npm run test:kube`).
  * - `containers`: containers on a Docker network (`npm run test:containers`).
  * - `real`: a real k3s (`K3S_BIN`).
@@ -40,6 +46,7 @@ export default defineConfig({
           ...options,
           name: 'unit',
           include: ['{src,devnet/src,plugins,contracts,scripts}/**/*.test.ts', ...chainSuites],
+          exclude: ['src/gateway/behind-haproxy.test.ts'],
           provide: { chain: 'dev chain' },
           testTimeout: 20_000,
         },
@@ -51,6 +58,16 @@ export default defineConfig({
           name: 'integration',
           include: ['integration/**/*.test.ts', ...clusterSuites],
           exclude: ['integration/kube/**', 'integration/containers/**', ...realK3s],
+          provide: { world: 'standin' },
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...processes,
+          name: 'haproxy',
+          include: publicPort,
+          env: { K3S_DAAS_TEST_FRONT: 'haproxy' },
           provide: { world: 'standin' },
         },
       },

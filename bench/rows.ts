@@ -111,4 +111,13 @@ export const ROWS: readonly BenchRow[] = [
     argv: COMMANDS,
     sample: secondsOf('config'),
   },
+  {
+    name: '`credential`',
+    what: 'CPU of the built program for a login of kubectl',
+    unit: 's',
+    better: 'lower',
+    target: 0.06,
+    argv: COMMANDS,
+    sample: secondsOf('credential'),
+  },
 ];

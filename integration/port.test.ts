@@ -11,14 +11,16 @@ import { World } from './world/world.ts';
 
 /**
  * The gateway's public port under attack from outside (integration/outsider/hang.mjs), sockets counted by the kernel, and
- * beside it a worker whose heartbeats and a newcomer whose questions have to get through.
+ * beside it a worker whose heartbeats and a newcomer whose questions have to get through. In the project `haproxy` they go
+ * through one.
  */
+const isBehindHaproxy = process.env.K3S_DAAS_TEST_FRONT === 'haproxy';
 let world: World;
 let worker: Program;
 let port: number;
 let healthUrl: string;
 beforeAll(async () => {
-  world = await World.start();
+  world = await World.start({ isBehindHaproxy });
   port = Number(new URL(world.gatewayUrl).port);
   healthUrl = String((await world.gateway.event('gateway.ready')).healthUrl);
   worker = (await world.worker('honest')).start();
@@ -106,11 +108,17 @@ async function readiness(): Promise<{ status: number; body: string }> {
   return { status: reply.status, body: await reply.text() };
 }
 
+/** What HAProxy has closed it leaves to the kernel, which keeps the bare fact of it for a minute; the gateway leaves nothing. */
+function openSockets(): Readonly<Record<string, number>> {
+  const { 'fin-wait-1': _sent, 'fin-wait-2': _confirmed, ...open } = strangersSockets(port);
+  return isBehindHaproxy ? open : strangersSockets(port);
+}
+
 const strangersGone = (withinMs: number) =>
   until(
     'the kernel to have no connection of theirs',
     async () => {
-      const counts = strangersSockets(port);
+      const counts = openSockets();
       if (totalOf(counts) > 0) throw new Error(JSON.stringify(counts));
       return true;
     },
@@ -147,8 +155,16 @@ test('no way to hold a connection open outlasts its deadline, by the kernel’s 
   await expectService(5);
   await strangersGone(30_000);
   const { replies } = await attack.state();
-  const { body } = await readiness();
-  expect(body).toMatch(/connections of workers, [01] others/);
+  // HAProxy may have ended its own side first.
+  await until(
+    'the gateway to hold none of them',
+    async () => {
+      const { body } = await readiness();
+      if (!/connections of workers, [01] others/.test(body)) throw new Error(body);
+      return true;
+    },
+    { withinMs: isBehindHaproxy ? 30_000 : 0, everyMs: 500 },
+  );
   for (const [way, status, code] of [
     ['connect method', 405, 'method_not_allowed'],
     ['expect something else', 417, 'expectation_failed'],
@@ -230,6 +246,8 @@ test('a gateway that is told to stop while hundreds of connections hang ends wit
     }),
   ]);
   expect(end).toEqual({ code: 0, signal: null });
+  // HAProxy has those of unfinished handshakes, by its own deadline.
+  if (isBehindHaproxy) await strangersGone(10_000);
   // What is being closed (fin-wait) the kernel ends by itself, within its own bounds; nothing else may be left.
   const { established, 'close-wait': closeWait } = strangersSockets(port);
   expect({ established, closeWait }).toEqual({ established: undefined, closeWait: undefined });

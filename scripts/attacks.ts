@@ -286,9 +286,12 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack:
           'reports the address of another Node, so that k3s sends it what is meant for that kubelet (exec, logs)',
         defence:
-          'open with the tunnels of k3s: the audit file names it; none of it where the server connects to kubelets itself (security page)',
+          'a policy: no staked node begins to report an address of the operator’s nodes, in any form; of another staked node it is open with the tunnels of k3s, and the audit file names it (security page)',
         tests: [
-          'gets what the API server sends to the server’s kubelet: this is open',
+          'are none of the operator’s Nodes, wherever and however they are reported',
+          'have one text each, so that no other one stands for an address of the operator’s',
+          'gets nothing of it under the policies: a staked node reports no address of the operator’s nodes',
+          'gets what the API server sends to the server’s kubelet, where no policy holds its addresses',
           'gets nothing of it where the server connects to kubelets itself',
           'writes down a worker that reports the address of another Node, also when it does so for a moment',
         ],
@@ -1169,6 +1172,20 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'connections behind HAProxy that name another address, or none',
+        defence:
+          'HAProxy writes the header, and its group alone can connect to the socket; anything but one header of a TCP connection is closed',
+        tests: [
+          'a stranger who reaches the socket itself is held to the header: no request is made of anything else',
+          '… is no header',
+          'whatever comes first, the header is settled within 536 bytes, and names two addresses if it counts',
+          'a connection that says nothing is closed at the deadline',
+          'of those that wait for their header the oldest gives way',
+          'the group of a directory with the setgid bit may connect to the proxy’s socket',
+          'each address has the budgets of its own, and what is written down names the worker’s',
+        ],
+      },
+      {
         attack: 'connections that keep a gateway from stopping',
         defence: 'every stop has a deadline',
         tests: ['a gateway that is told to stop while hundreds of connections hang ends within its deadline'],
@@ -1379,6 +1396,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'end where its work ends',
           'of Secrets it writes join credentials and node passwords alone, and deletes nobody else’s',
+          'the gateway’s credentials write the state in its namespace and nowhere else, nothing else there, and delete none of it',
         ],
       },
       {
@@ -1420,6 +1438,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a swapped record is found at the start',
           'a record of another cluster does not count, although the same key sealed it',
           'a swapped record in etcd is found by who reads all of it',
+          'a swapped, an unsealed or a removed Secret of the state is found by who reads all of it',
         ],
       },
       {
@@ -1435,6 +1454,10 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a stale leader’s write fails at etcd, although it takes itself for the leader',
           'a leader that etcd does not hear stops leading by itself before another leads, and never leads again',
           'a write that arrives late does not overwrite the one that came after it',
+          'a stale leader’s write fails at the API server, although it takes itself for the leader',
+          'a leader that the API server does not hear stops leading by itself before another leads, and never leads again',
+          'an earlier leader that goes on moving records changes nothing that counts',
+          'schedule …: writes are lost, held and answered for nobody while leaders change, and every transaction is there as a whole or not at all',
           'schedule …: the leader meets … at … (after it: …), and the eviction is completed once',
         ],
       },

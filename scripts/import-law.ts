@@ -301,7 +301,7 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#authorizer', '#base', '#seal', '#state', '#testing'],
+    doors: ['#api', '#authorizer', '#base', '#cluster', '#login', '#seal', '#state', '#testing'],
     packages: ['fastify'],
     reachesUp: true,
   },

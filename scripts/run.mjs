@@ -44,6 +44,7 @@ const TASKS = {
     ],
   ],
   'test:kube': [['node', VITEST, 'run', '--project', 'kube', '...']],
+  'test:haproxy': [['node', VITEST, 'run', '--project', 'haproxy', '...']],
   'test:containers': [['node', VITEST, 'run', '--project', 'containers', '...']],
   types: [['node', 'node_modules/typescript/bin/tsc', '-p', '.']],
   lint: [

@@ -6,6 +6,7 @@ import { type Lifetime, Secret } from '#base';
 import { type ClusterSettings, openWallet, operations, type Wallet, writeDeployment } from '#chain';
 import { type ChainWorld, startChainWorld } from '../chain/chain-world.ts';
 import { freePort } from './free-port.ts';
+import { makeFront } from './haproxy-front.ts';
 import { KubernetesApi } from './kubernetes.ts';
 import { endLeftovers } from './leftovers.ts';
 import { Program, runOnce } from './program.ts';
@@ -19,6 +20,8 @@ export interface WorldOptions {
   /** Starts the cluster and gives the agents their machines; the stand-ins unless given. */
   readonly startK3s?: (directory: string, life: Lifetime) => Promise<K3s>;
   readonly heartbeatIntervalMs?: number;
+  /** Workers reach the first gateway through a real HAProxy. */
+  readonly isBehindHaproxy?: boolean;
   /** Settings of the cluster that differ. */
   readonly cluster?: Partial<ClusterSettings>;
   /** Aborts the start: what it started ends too. */
@@ -145,12 +148,14 @@ async function startGateway(
   const gatewayUrl = `https://${gatewayHost}:${port}`;
   const gatewayConfigFile = join(gatewayDir, 'k3s-daas.json');
   const gatewayCaFile = join(gatewayDir, 'tls.crt');
+  const keyFile = join(gatewayDir, 'tls.key');
+  const front = options.isBehindHaproxy ? await makeFront(life, port) : undefined;
   const config = (gatewayId?: string) => ({
     nodeId: 'gateway',
     chain: chainSettings(chain, deploymentFile),
     gateway: {
-      listen: { host: gatewayHost, port },
-      tls: { certFile: gatewayCaFile, keyFile: join(gatewayDir, 'tls.key') },
+      listen: { host: gatewayHost, port, ...(front && { proxySocket: front.socketPath }) },
+      tls: { certFile: gatewayCaFile, keyFile },
       health: { host: '127.0.0.1', port: 0 },
       stateDir: join(gatewayDir, 'state'),
       kubeconfig: join(gatewayDir, 'kubeconfig'),
@@ -174,6 +179,7 @@ async function startGateway(
   });
   // The gateway has its id only from the chain on.
   await writeConfig(gatewayId);
+  await front?.start({ certFile: gatewayCaFile, keyFile });
   const gateway = runGateway(directory, gatewayConfigFile, k3s.gatewayMachine?.command);
   life.defer(`the first life of ${name}`, () => gateway.stop());
   await gateway.event('gateway.ready');

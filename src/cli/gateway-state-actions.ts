@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { ConfigurationError, DaasError, messageOf, systemClock } from '#base';
+import { ConfigurationError, DaasError, messageOf, silentLog, systemClock } from '#base';
 import {
   backUpState,
   emptyState,
@@ -13,6 +13,7 @@ import { openTrusted, readTrustedText, writeFailure } from '#infrastructure';
 import { addKey } from '#state';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection } from './gateway-config.ts';
+import { stateObjectsOf } from './gateway-parts.ts';
 import { type Io, notConfirmed } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
 
@@ -24,7 +25,8 @@ export interface StateFlags {
 async function placeOf({ config: file }: StateFlags): Promise<StateSite> {
   const settings = await loadGatewaySettings({ file });
   const { clusterId } = await deploymentOf(settings);
-  return { config: gatewaySection(settings), clusterId };
+  const config = gatewaySection(settings);
+  return { config, clusterId, openStateObjects: stateObjectsOf(config, silentLog) };
 }
 
 export async function verify(io: Io, flags: StateFlags): Promise<void> {
@@ -130,20 +132,21 @@ async function confirmReplacing(io: Io, { yes }: RestoreFlags, question: string)
 export async function rotateKey(io: Io, flags: StateFlags): Promise<void> {
   const settings = await loadGatewaySettings({ file: flags.config });
   const { keys } = gatewaySection(settings).state;
-  if (keys.file === undefined)
+  const added = await addKey(keys, systemClock.nowMs(), { isDryRun: flags.dryRun === true });
+  if (!added)
     throw new ConfigurationError(
       'DAAS_STATE_KEYS_INVALID',
-      'rotate-key writes a file, and gateway.state.keys.file is not set: set it, or put a new key first where your keys come from',
+      'rotate-key writes a file, and gateway.state.keys names none (file, snp or kms): set one, or put a new key first where your keys come from',
     );
-  const ids = await addKey(keys.file, systemClock.nowMs(), { isDryRun: flags.dryRun === true });
-  const [id = '', ...earlier] = ids;
+  const { file } = added;
+  const [id = '', ...earlier] = added.ids;
   const done = flags.dryRun ? 'Would put a new key into' : `Put the key ${id} into`;
   const next =
     earlier.length === 0
       ? 'Keep a copy elsewhere: without it nobody can read the state.'
       : `The earlier keys open what is sealed with them: ${earlier.join(', ')}. Remove them once the gateway logs state.resealed, and keep them as long as backups need them.`;
   const key = flags.dryRun ? undefined : id;
-  io.result({ file: keys.file, written: !flags.dryRun, key, earlier }, `${done} ${keys.file}.\n${next}`);
+  io.result({ file, written: !flags.dryRun, key, earlier }, `${done} ${file}.\n${next}`);
 }
 
 const jsonOf = ({ isSealed, ...figures }: StateFigures) => ({ ...figures, sealed: isSealed });

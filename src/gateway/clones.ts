@@ -80,10 +80,13 @@ export class Clones {
    * The worker as the sender of a heartbeat is to see it: with the incarnation that is served.
    * @throws `ApiProblem` node_cloned for a sender that is not served.
    */
-  async examineHeartbeat(worker: Worker, proof: ParsedProof): Promise<Worker> {
+  examineHeartbeat(worker: Worker, proof: ParsedProof): Worker | Promise<Worker> {
     if (worker.clone) return this.#expectServed(worker, worker.clone, proof);
     const contenders = this.#contendersOf(worker, proof);
-    if (!contenders) return worker;
+    return contenders ? this.#settle(worker, contenders, proof) : worker;
+  }
+
+  async #settle(worker: Worker, contenders: Contenders, proof: ParsedProof): Promise<Worker> {
     const clone = await this.#prove(worker, contenders);
     return this.#expectServed({ ...worker, clone }, clone, proof);
   }

@@ -24,6 +24,14 @@ export const GatewayConfig = z.strictObject({
         .default('0.0.0.0')
         .meta({ description: 'where workers reach it; the gateway terminates TLS 1.3 itself' }),
       port: port.default(8443).meta({ description: '0 takes any free port' }),
+      proxySocket: file.optional().meta({
+        description:
+          'a Unix socket for a proxy on this machine (deploy/haproxy.cfg) that ends TLS at host and port with the gateway’s key and names each client by the PROXY protocol; the gateway then listens there alone',
+      }),
+    })
+    .refine(({ port, proxySocket }) => proxySocket === undefined || port > 0, {
+      path: ['port'],
+      message: 'must be the proxy’s port where proxySocket is set',
     })
     .prefault({}),
   tls: z.strictObject({

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { AuthorizerProgram } from '#authorizer';
-import { type Clock, errorFields, type Lifetime, type Log } from '#base';
+import { type Clock, errorFields, inSlices, type Lifetime, type Log } from '#base';
 import type {
   ChainReader,
   ChangeFollower,
@@ -24,7 +24,7 @@ import { Clones } from './clones.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { type DiskReserve, openDiskReserve } from './disk-reserve.ts';
 import { createFactCache, type FactCache } from './fact-cache.ts';
-import { type GatewayState, openGatewayState } from './gateway-state.ts';
+import { type GatewayState, type OpenStateObjects, openGatewayState } from './gateway-state.ts';
 import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
 import { createLocks, type Locks } from './locks.ts';
@@ -90,6 +90,8 @@ export interface GatewayOptions {
   readonly signingKey?: KeyObject | undefined;
   /** The state, opened; the configuration says which it is unless given. */
   readonly state?: GatewayState | undefined;
+  /** Needed when `config.state.engine` is kubernetes. */
+  readonly openStateObjects?: OpenStateObjects | undefined;
   /** Told which leadership this gateway works under as soon as that is known. */
   readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
   /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
@@ -155,7 +157,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
   const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
-  for (const worker of registry.workers()) metrics.workerChanged(undefined, worker);
+  await inSlices(registry.workers(), (worker) => metrics.workerChanged(undefined, worker));
   registry.onWorkerChange(metrics.workerChanged);
   const found = await readGeneration(store);
   const { leadership } = state;

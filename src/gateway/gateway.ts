@@ -1,40 +1,40 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
-import { closeListener, guardConnections } from '#infrastructure';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
-import { webhookTls } from './authorizer-files.ts';
-import { type ClaimWatch, createClaimWatch } from './claim-watch.ts';
+import { createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { createEventStreams, type EventStreams } from './event-streams.ts';
+import { createEventStreams } from './event-streams.ts';
 import { followFence } from './fence-feed.ts';
 import { fencedCluster } from './fenced-cluster.ts';
 import { flushLoop } from './flush-loop.ts';
 import {
-  auditPathOf,
+  type Checks,
+  checksOf,
+  listenForHealth,
+  listenForOperator,
+  listenForTokenReviews,
+  listenForWorkers,
+  publicPortOf,
+  type Start,
+} from './gateway-doors.ts';
+import {
   createDeciders,
   type Deciders,
   type GatewayOptions,
   openRecords,
   type Records,
 } from './gateway-parts.ts';
-import { createHealthApi, type HealthCheck } from './health-api.ts';
-import { healthChecks } from './health-checks.ts';
+import type { HealthCheck } from './health-api.ts';
+import { heldAddresses } from './held-addresses.ts';
 import { takeTheLead, whenActing, whileActing } from './leading-loops.ts';
-import { dialHost, listenOnPort, listenOnSocket, openDirectory, portOf } from './listeners.ts';
-import { scrape } from './metric-sources.ts';
-import { createOperatorApi } from './operator-api.ts';
-import { createPublicApi } from './public-api.ts';
+import { dialHost, openDirectory, portOf } from './listeners.ts';
 import type { PublicServer } from './public-server.ts';
 import { type Reloaded, reload } from './reload.ts';
-import { createSelfProbe } from './self-probe.ts';
-import { joinTokenHead, readTls, type TlsMaterial } from './server-files.ts';
+import { joinTokenHead, readTls } from './server-files.ts';
 import { createStakedNodeProjection } from './staked-node-projection.ts';
-import { isOperatorsWrite, isWorkersPath, standBy } from './standing-by.ts';
 import { checkCluster, checkEntry, checkTokenReview } from './start-checks.ts';
-import { createTenantDesk } from './tenant-desk.ts';
 import { createTenantRounds } from './tenant-rounds.ts';
-import { BEARER_CACHE_MS, createTokenReviewListener } from './token-review-listener.ts';
 import { createWebhookCredentials, type WebhookCredentials } from './webhook-credentials.ts';
 
 export interface RunningGateway extends AsyncDisposable {
@@ -61,23 +61,6 @@ export interface RunningGateway extends AsyncDisposable {
   drain(): Promise<void>;
   /** Resolves when it was closed; rejects when it cannot go on (another chain, no such cluster). */
   readonly ended: Promise<void>;
-}
-
-/** What every part of the start works with. */
-interface Start {
-  readonly options: GatewayOptions;
-  readonly life: Lifetime;
-  readonly tls: TlsMaterial;
-  /** `K10<hash>::`, the head of every join token. */
-  readonly tokenHead: string;
-  readonly records: Records;
-  readonly deciders: Deciders;
-  readonly authorizer: AuthorizerFeed | undefined;
-  /** Of join credentials that are in no Secret; `undefined`: they are in Secrets. */
-  readonly credentials: WebhookCredentials | undefined;
-  readonly claims: ClaimWatch;
-  readonly streams: EventStreams;
-  readonly stop: AbortController;
 }
 
 /**
@@ -211,9 +194,12 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stream
     ...(options.config.fence === 'off'
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
-    ...[options.probe, shown, options.tenants && tenantRounds(options, options.tenants, records)].map(
-      (loop) => whileActing(records.acting, loop, stop.signal),
-    ),
+    ...[
+      heldAddresses(options, reconciler),
+      options.probe,
+      shown,
+      options.tenants && tenantRounds(options, options.tenants, records),
+    ].map((loop) => whileActing(records.acting, loop, stop.signal)),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.
@@ -239,31 +225,6 @@ function tenantRounds(
   return createTenantRounds({ keeper, chain, audit, clock, log: own, ...config.tenants.ended });
 }
 
-async function listenForOperator(
-  { options, life, records, deciders }: Start,
-  socketPath: string,
-): Promise<void> {
-  const { clock, log, figures } = options;
-  const operator = createOperatorApi({
-    ...records,
-    ...deciders,
-    kubernetes: options.kubernetes,
-    chain: options.chain,
-    auditPath: auditPathOf(options.config),
-    clock,
-    log,
-    figures,
-  });
-  standBy(operator, records.acting, isOperatorsWrite);
-  const connections = guardConnections(operator.server, { most: 64 });
-  life.defer('the operator’s socket', async () => {
-    await closeListener(operator.server, connections, 3_000);
-    await operator.close();
-  });
-  await operator.ready();
-  await listenOnSocket(operator.server, socketPath);
-}
-
 /** `undefined`: they are Secrets of the cluster. */
 function openCredentials(
   { config, kubernetes, clock }: GatewayOptions,
@@ -271,84 +232,6 @@ function openCredentials(
 ): WebhookCredentials | undefined {
   if (config.joinCredential !== 'webhook') return undefined;
   return createWebhookCredentials({ kubernetes, registry, refusals, uses, audit, clock });
-}
-
-/** `undefined`: it is off. */
-async function listenForTokenReviews({
-  options,
-  life,
-  records,
-  deciders,
-  credentials,
-}: Start): Promise<Server | undefined> {
-  const { config, clock, tenants } = options;
-  const log = options.log.child({ part: 'token-review' });
-  const { enabled, port, cacheTtlMs } = config.tokenReview;
-  if (!enabled) return undefined;
-  const { server, connections } = createTokenReviewListener({
-    tls: await webhookTls(config),
-    logins: deciders.logins,
-    credentials,
-    tenants: tenants && createTenantDesk({ ...tenants, audit: records.audit, clock, log }),
-    clock,
-    log,
-    revokedWithinMs: cacheTtlMs + BEARER_CACHE_MS,
-  });
-  life.defer('the listener for TokenReviews', () => closeListener(server, connections, 1_000));
-  await listenOnPort(server, { host: '127.0.0.1', port }, 'gateway.tokenReview.port');
-  return server;
-}
-
-async function listenForWorkers(begun: Start): Promise<PublicServer> {
-  const { options, life, tls, tokenHead, records, deciders, streams, stop } = begun;
-  const { config, clock, log } = options;
-  const { takeProof, evidence } = options;
-  const own = { config, tls, tokenHead, takeProof, evidence, streams, clock, log, signal: stop.signal };
-  const publicServer = createPublicApi({ ...records, ...deciders, ...own });
-  standBy(publicServer.app, records.acting, isWorkersPath);
-  life.defer('the public port', () => {
-    // They would hold the port open for as long as it is patient.
-    streams.close();
-    return publicServer.close();
-  });
-  await publicServer.app.ready();
-  await listenOnPort(publicServer.app.server, config.listen, 'gateway.listen');
-  return publicServer;
-}
-
-type Checks = () => Promise<readonly HealthCheck[]>;
-
-function checksOf(
-  { options, tls, records, deciders, authorizer, claims }: Start,
-  publicServer: PublicServer,
-): Checks {
-  const { config, clock, proofFailure } = options;
-  const host = dialHost(config.listen.host);
-  const probe = createSelfProbe({
-    host,
-    port: portOf(publicServer.app.server),
-    cert: () => tls.cert,
-    clock,
-  });
-  const watched = { probe, publicServer, authorizer, claims, proofFailure, clock };
-  return () => healthChecks({ ...records, ...deciders, ...watched });
-}
-
-async function listenForHealth(
-  { options, life, records, deciders, streams }: Start,
-  checks: Checks,
-  { connections: open }: PublicServer,
-): Promise<Server> {
-  const { figures, clock, config, version = '' } = options;
-  const { metrics } = records;
-  metrics.show('build', 1, { version, gateway: config.gatewayId });
-  const sources = { ...records, ...deciders, connections: open, streams, checks, figures, clock };
-  const text = () => scrape(sources);
-  const health = createHealthApi(checks, { figures, metrics: { text, contentType: metrics.contentType } });
-  const connections = guardConnections(health, { most: 64, lifeMs: 30_000 });
-  life.defer('the health port', () => closeListener(health, connections, 0));
-  await listenOnPort(health, options.config.health, 'gateway.health');
-  return health;
 }
 
 interface Listening {
@@ -365,12 +248,12 @@ function running(
   { publicServer, tokenReviews, health, socketPath, checks, end }: Listening,
 ): RunningGateway {
   const { config, clock, chain, log } = options;
-  const { server } = publicServer.app;
+  const port = publicPortOf(config, publicServer);
   const reloading = { config, tls, publicServer, ...records, ...deciders, chain, log };
   const exclusive = createMutex();
   return {
-    publicUrl: `https://${hostPort(dialHost(config.listen.host), portOf(server))}`,
-    listenUrl: `https://${hostPort(config.listen.host, portOf(server))}`,
+    publicUrl: `https://${hostPort(dialHost(config.listen.host), port)}`,
+    listenUrl: `https://${hostPort(config.listen.host, port)}`,
     healthUrl: `http://${hostPort(dialHost(config.health.host), portOf(health))}`,
     socketPath,
     authorizerPort: () => authorizer?.port(),

@@ -1,7 +1,8 @@
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { settled } from '#testing';
+import { GatewayConfig } from './config.ts';
 import { call } from './operator.fixture.ts';
 import { World } from './world.fixture.ts';
 
@@ -45,14 +46,21 @@ describe('the doors', () => {
     expect(await readFile(path, 'utf8')).toBe('precious');
   });
 
-  test.each(['stateDir', 'socketPath'])(
+  test.each(['stateDir', 'socketPath', 'listen.proxySocket'] as const)(
     'a directory of %s that others may write into is refused',
     async (setting) => {
       await using world = await World.create();
       const shared = `${world.directory}/shared`;
       await mkdir(shared);
       await chmod(shared, 0o777);
-      world.config = { ...world.config, [setting]: setting === 'socketPath' ? `${shared}/a.sock` : shared };
+      const socket = `${shared}/a.sock`;
+      const listen = { host: '127.0.0.1', port: 1, proxySocket: socket };
+      const changes = {
+        stateDir: { stateDir: shared },
+        socketPath: { socketPath: socket },
+        'listen.proxySocket': { listen },
+      };
+      world.config = { ...world.config, ...changes[setting] };
       await expect(world.startGateway()).rejects.toMatchObject({
         code: 'DAAS_GATEWAY_DIRECTORY_EXPOSED',
         exitCode: 78,
@@ -72,6 +80,28 @@ describe('the doors', () => {
       exitCode: 75,
       message: expect.stringContaining('gateway.listen'),
     });
+  });
+
+  test('the group of a directory with the setgid bit may connect to the proxy’s socket', async () => {
+    await using world = await World.create();
+    const directory = `${world.directory}/front`;
+    await mkdir(directory);
+    // Any group that this user is in; root is in all.
+    const gid = process.geteuid?.() === 0 ? 65_534 : Number(process.getgroups?.().at(-1));
+    await chown(directory, Number(process.geteuid?.()), gid);
+    await chmod(directory, 0o2710);
+    const proxySocket = `${directory}/gateway.sock`;
+    world.config = { ...world.config, listen: { host: '127.0.0.1', port: 1, proxySocket } };
+    await world.startGateway();
+    expect(await stat(proxySocket)).toMatchObject({ gid, mode: 0o140_660 });
+  });
+
+  test('a proxy’s port has to be named', () => {
+    const listen = { port: 0, proxySocket: '/run/front/gateway.sock' };
+    const { error } = GatewayConfig.shape.listen.safeParse(listen);
+    expect(error?.issues).toMatchObject([
+      { path: ['port'], message: expect.stringContaining('proxySocket') },
+    ]);
   });
 
   test('a gateway that the chain does not know, or knows by another key, does not start', async () => {

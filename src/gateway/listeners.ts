@@ -1,4 +1,4 @@
-import { lstat, unlink } from 'node:fs/promises';
+import { lstat, stat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -32,19 +32,52 @@ export function listenOnPort(
   return named(() => listen(server, where), where, setting);
 }
 
+/** A Unix socket to listen on. */
+export interface SocketPlace {
+  readonly path: string;
+  /** `gateway.socketPath` */
+  readonly setting: string;
+}
+
 /**
- * Listens on the operator's Unix socket. Its mode is its lock; on Linux that of its directory is too.
+ * Listens on a Unix socket for this user alone, such as the operator's. Its mode is its lock; on Linux that of its directory
+ * is too.
  * @throws `DAAS_GATEWAY_SOCKET_BUSY`, `DAAS_GATEWAY_DIRECTORY_EXPOSED`, `DAAS_GATEWAY_LISTEN_FAILED`.
  */
-export async function listenOnSocket(server: Server, path: string): Promise<void> {
-  openDirectory(dirname(path), 'gateway.socketPath');
+export async function listenOnSocket(server: Server, place: SocketPlace): Promise<void> {
+  await takeSocket(server, place, 0o600);
+}
+
+/**
+ * Listens on a Unix socket for a proxy, whose connections are believed when they name a client's address. In a directory with
+ * the setgid bit, whose group every file in it gets, the group may connect; anywhere else this user alone.
+ * @throws as `listenOnSocket`; `DAAS_GATEWAY_SOCKET_EXPOSED` when others could connect.
+ */
+export async function listenForProxy(server: Server, place: SocketPlace): Promise<void> {
+  const { path, setting } = place;
+  openDirectory(dirname(path), setting);
+  const directory = await stat(dirname(path));
+  const isForGroup = (directory.mode & 0o2000) !== 0;
+  await takeSocket(server, place, isForGroup ? 0o660 : 0o600);
+  const { mode, uid, gid } = await lstat(path);
+  const hasMode = (mode & 0o777) === (isForGroup ? 0o660 : 0o600);
+  if (hasMode && uid === process.geteuid?.() && (!isForGroup || gid === directory.gid)) return;
+  server.close();
+  throw new ConfigurationError(
+    'DAAS_GATEWAY_SOCKET_EXPOSED',
+    `the socket ${path} (${setting}) was made with mode ${(mode & 0o777).toString(8)}, user ${uid} and group ${gid}, so others could connect and name any address: take access control lists off ${dirname(path)} (setfacl -b), or choose a directory on another file system`,
+  );
+}
+
+async function takeSocket(server: Server, { path, setting }: SocketPlace, mode: number): Promise<void> {
+  openDirectory(dirname(path), setting);
   if (await isAnswered(path))
     throw new DaasError(
       'DAAS_GATEWAY_SOCKET_BUSY',
-      `a gateway answers on ${path} already: stop it, or give this one another gateway.socketPath`,
+      `a gateway answers on ${path} already: stop it, or give this one another ${setting}`,
     );
-  await removeStaleSocket(path);
-  await named(() => listenPrivately(server, path), { path }, 'gateway.socketPath');
+  await removeStaleSocket(path, setting);
+  await named(() => listenWithMode(server, path, mode), { path }, setting);
 }
 
 /** The port of a server that listens. */
@@ -59,8 +92,8 @@ export function dialHost(host: string): string {
 }
 
 /** Not by a later chmod: a client could connect in between. */
-function listenPrivately(server: Server, path: string): Promise<void> {
-  const umask = process.umask(0o177);
+function listenWithMode(server: Server, path: string, mode: number): Promise<void> {
+  const umask = process.umask(0o777 & ~mode);
   try {
     // The socket is made within this call; the promise resolves later.
     return listen(server, { path });
@@ -70,7 +103,7 @@ function listenPrivately(server: Server, path: string): Promise<void> {
 }
 
 /** Removes the socket that a killed gateway left. Any other file there is left alone. */
-async function removeStaleSocket(path: string): Promise<void> {
+async function removeStaleSocket(path: string, setting: string): Promise<void> {
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
@@ -78,7 +111,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   if (!found.isSocket())
     throw new ConfigurationError(
       'DAAS_GATEWAY_LISTEN_FAILED',
-      `cannot listen on ${path} (gateway.socketPath): a file that is not a socket is in its place. Move it away, or choose another path`,
+      `cannot listen on ${path} (${setting}): a file that is not a socket is in its place. Move it away, or choose another path`,
     );
   await unlink(path);
 }

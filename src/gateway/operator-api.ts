@@ -5,7 +5,7 @@ import type { Log } from '#base';
 import { isNodeId } from '#domain';
 import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
-import { answerWithProblems, newRequestId, parseRequest } from './http.ts';
+import { answerWithProblems, newRequestId, parseRequest, withoutSchemas } from './http.ts';
 import {
   type CommandContext,
   type Prepared,
@@ -45,6 +45,7 @@ interface Command<T> {
 /** The operator's commands. The mode of the socket is the only access control. */
 export function createOperatorApi(options: OperatorApiOptions): FastifyInstance {
   const app = Fastify({
+    ...withoutSchemas,
     logger: false,
     requestIdHeader: false,
     genReqId: newRequestId,

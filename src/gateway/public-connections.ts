@@ -2,6 +2,7 @@ import type { Server, Socket } from 'node:net';
 import type { Clock, Log } from '#base';
 import { type Connections, guardConnections } from '#infrastructure';
 import type { GatewayConfig } from './config.ts';
+import { takeProxiedConnections } from './proxied-connections.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 
 /** From the accept to the end of the TLS handshake. */
@@ -28,11 +29,18 @@ export function keptIdleMs(heartbeatIntervalMs: number): number {
   return Math.max(STRANGERS_REST_MS, 2.5 * heartbeatIntervalMs);
 }
 
+interface GuardContext {
+  /** TLS ends at a proxy on this machine: there is no handshake to wait for. */
+  readonly isProxied: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
 /** Limits the connections of the public port: those of strangers never displace a known worker's. */
 export function guardPublicPort(
   server: Server,
   limits: GatewayConfig['limits'],
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  { isProxied, clock, log }: GuardContext,
 ): PublicConnections {
   const addresses = createRateLimit({
     ratePerSecond: limits.addressHandshakeRate,
@@ -56,7 +64,7 @@ export function guardPublicPort(
     mostOfOneOwner: limits.nodeConnections,
     lifeMs: strangersLifeMs,
     restMs: STRANGERS_REST_MS,
-    handshakeMs,
+    ...(!isProxied && { handshakeMs }),
     keyOf: (socket) => addressKey(socket.remoteAddress ?? ''),
     admits(address, { localAddress, remoteAddress }) {
       const nowMs = clock.monotonicMs();
@@ -70,12 +78,20 @@ export function guardPublicPort(
     onCut: report,
   });
 
+  // Put on last, so that all of the above sees the client's address, not the proxy's.
+  const waiting = isProxied
+    ? takeProxiedConnections(server, { onRefused: reporterOfHeaders(clock, log) })
+    : undefined;
+
   return {
     of: (socket) => connections.of(socket),
     get figures() {
       return connections.figures;
     },
-    cutAll: () => connections.cutAll(),
+    cutAll() {
+      waiting?.cutAll();
+      connections.cutAll();
+    },
     prove(socket, nodeId) {
       const connection = connections.of(socket);
       if (!connection) return;
@@ -89,13 +105,22 @@ export function guardPublicPort(
   };
 }
 
-/** At most one report per interval: a flood of connections must not flood the log. */
-function occasionally(clock: Clock, say: () => void): () => void {
+function reporterOfHeaders(clock: Clock, log: Log): (reason: string) => void {
+  return occasionally(clock, (reason) =>
+    log.warn('A connection to gateway.listen.proxySocket was closed: no valid PROXY header', { reason }),
+  );
+}
+
+/** Passes one report per interval on, at most: a flood of connections must not flood the log. */
+function occasionally<T extends readonly unknown[]>(
+  clock: Clock,
+  say: (...facts: T) => void,
+): (...facts: T) => void {
   let lastMs = Number.NEGATIVE_INFINITY;
-  return () => {
+  return (...facts) => {
     const nowMs = clock.monotonicMs();
     if (nowMs - lastMs < reportEveryMs) return;
     lastMs = nowMs;
-    say();
+    say(...facts);
   };
 }

@@ -8,7 +8,14 @@ import type { Clock, Log } from '#base';
 import { closeListener } from '#infrastructure';
 import { ApiProblem } from './api-problem.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { answerProblem, answerWithProblems, newRequestId, type ReplyContext, whenOver } from './http.ts';
+import {
+  answerProblem,
+  answerWithProblems,
+  newRequestId,
+  type ReplyContext,
+  whenOver,
+  withoutSchemas,
+} from './http.ts';
 import type { Metrics } from './metrics.ts';
 import {
   guardPublicPort,
@@ -66,13 +73,18 @@ const replyTimeoutMs = 5_000;
 /** What is in progress when the gateway stops has this long; admissions were taken back by then. */
 const closeGraceMs = 2_000;
 
-/** HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. */
+/**
+ * HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. With
+ * `config.listen.proxySocket` TLS ends at a proxy, and what comes is plain HTTP after a PROXY header.
+ */
 export function createPublicServer({ config, tls, metrics, clock, log }: PublicServerOptions): PublicServer {
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
   const createOwnShares = () => createShares(limits.inFlight, limits.addressInFlight);
+  const isProxied = config.listen.proxySocket !== undefined;
   const app: FastifyInstance = Fastify({
-    ...fastifyOptions(tls, idleMs),
+    ...fastifyOptions(idleMs),
+    ...(isProxied ? { http: httpRules } : { https: { ...tls, ...tlsRules, ...httpRules } }),
     // What the router cannot read never becomes a request: no hook sees it.
     frameworkErrors: (error, request, reply) =>
       void answerProblem(rateProblem(context, request) ?? error, request, reply, context),
@@ -82,7 +94,7 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
     clock,
     log,
     lines: createRateLimit({ ratePerSecond: 2, burst: 500 }),
-    connections: guardPublicPort(app.server, limits, { clock, log }),
+    connections: guardPublicPort(app.server, limits, { isProxied, clock, log }),
     rates: createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst }),
     shares: { workers: createOwnShares(), heartbeats: createOwnShares(), others: createOwnShares() },
     idleMs,
@@ -91,13 +103,19 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
   };
   answerWithProblems(app, context);
   addHooks(app, context);
-  if (metrics) app.addHook('onResponse', async (request, reply) => count(metrics, request, reply));
+  if (metrics)
+    app.addHook('onResponse', (request, reply, done) => {
+      count(metrics, request, reply);
+      done();
+    });
   readBodiesRaw(app);
   refuseTunnels(app, context);
   return {
     app,
     connections: context.connections,
     changeTls(next) {
+      // The proxy reads the files itself.
+      if (isProxied) return;
       (app.server as unknown as TlsServer).setSecureContext({ ...next, ...tlsRules });
     },
     drain() {
@@ -118,18 +136,18 @@ const tlsRules = {
   ecdhCurve: TLS_GROUPS,
 } as const;
 
-function fastifyOptions(tls: PublicServerOptions['tls'], idleMs: number) {
+const httpRules = {
+  maxHeaderSize: 8 * 1024,
+  headersTimeout: 5_000,
+  // How often node looks for requests that are too slow; by default twice a minute.
+  connectionsCheckingInterval: 1_000,
+  // `onRequest` checks it: node's own refusal has no body.
+  requireHostHeader: false,
+} as const;
+
+function fastifyOptions(idleMs: number) {
   return {
-    https: {
-      ...tls,
-      ...tlsRules,
-      maxHeaderSize: 8 * 1024,
-      headersTimeout: 5_000,
-      // How often node looks for requests that are too slow; by default twice a minute.
-      connectionsCheckingInterval: 1_000,
-      // `onRequest` checks it: node's own refusal has no body.
-      requireHostHeader: false,
-    },
+    ...withoutSchemas,
     logger: false,
     trustProxy: false,
     requestIdHeader: false,
@@ -144,11 +162,21 @@ function fastifyOptions(tls: PublicServerOptions['tls'], idleMs: number) {
   } as const;
 }
 
+/** With callbacks: a promise for each hook and request costs a heartbeat a tenth of its CPU. What a hook throws is the reply. */
 function addHooks(app: FastifyInstance, context: ServerContext): void {
-  app.addHook('onRequest', async (request) => admitRequest(context, request));
+  app.addHook('onRequest', (request, _reply, done) => {
+    admitRequest(context, request);
+    done();
+  });
   // The body is there: until then a request holds only its connection, which has limits of its own.
-  app.addHook('preValidation', async (request, reply) => takePlace(context, request, reply));
-  app.addHook('onSend', async (request, reply) => prepareReply(context, request, reply));
+  app.addHook('preValidation', (request, reply, done) => {
+    takePlace(context, request, reply);
+    done();
+  });
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    prepareReply(context, request, reply);
+    done();
+  });
 }
 
 function count(metrics: Pick<Metrics, 'answered'>, request: FastifyRequest, reply: FastifyReply): void {
@@ -194,10 +222,12 @@ function takePlace(context: ServerContext, request: FastifyRequest, reply: Fasti
 function prepareReply(context: ServerContext, request: FastifyRequest, reply: FastifyReply): void {
   const connection = context.connections.of(request.raw.socket);
   const idleMs = connection?.owner === undefined ? STRANGERS_REST_MS : context.idleMs;
-  reply.header('cache-control', 'no-store');
-  // What the log and the audit file know this request by.
-  reply.header('x-request-id', request.id);
-  reply.header('keep-alive', `timeout=${Math.floor(idleMs / 1000)}`);
+  reply.headers({
+    'cache-control': 'no-store',
+    // What the log and the audit file know this request by.
+    'x-request-id': request.id,
+    'keep-alive': `timeout=${Math.floor(idleMs / 1000)}`,
+  });
   if (context.isStopping || context.isDraining) reply.header('connection', 'close');
   const timer = setTimeout(() => connection?.cut(), replyTimeoutMs).unref();
   whenOver(reply.raw, () => {
@@ -226,6 +256,10 @@ function refuseTunnels(app: FastifyInstance, context: ServerContext): void {
 
 /** RFC 9112, section 3.2: HTTP/1.1 requires exactly one. */
 function hasOneHost({ httpVersion, rawHeaders }: IncomingMessage): boolean {
-  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
-  return hosts.length === 1 || (hosts.length === 0 && httpVersion === '1.0');
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts === 1 || (hosts === 0 && httpVersion === '1.0');
 }

@@ -33,6 +33,10 @@ import {
 
 const electionMs = 3_000;
 
+/** A Lease that a killed gateway has left ends only after its whole duration, seen from here. */
+const electionOf = ({ config: { state } }: StateSite): number =>
+  state.engine === 'kubernetes' ? state.kubernetes.leaseSeconds * 1_000 + electionMs : electionMs;
+
 /** What a state holds, every record of which was read as the gateway reads it. */
 export interface StateFigures {
   readonly records: number;
@@ -121,7 +125,7 @@ async function restoreInto(
   const { clusterId } = site;
   const { engine: opened, leadership } = await openEngine(site);
   await using engine = opened;
-  await refuseLed(leadership);
+  await refuseLed(leadership, electionOf(site));
   const before = await engine.list('/');
   const seen = await auditedGeneration(auditPathOf(site.config));
   const count = Math.max(seen.count, countIn(given), await countOf(engine, before, { ring, clusterId })) + 1;
@@ -153,9 +157,9 @@ const countIn = (records: readonly StateRecord[]): number =>
   generationIn(records.map(([key, text]) => [key, JSON.parse(text)]))?.count ?? 0;
 
 /** @throws `DAAS_STATE_IN_USE` unless this command leads: a gateway that does would write over what is restored. */
-async function refuseLed(leadership: Leadership): Promise<void> {
+async function refuseLed(leadership: Leadership, withinMs: number): Promise<void> {
   try {
-    await leadership.untilLeading(AbortSignal.timeout(electionMs));
+    await leadership.untilLeading(AbortSignal.timeout(withinMs));
   } catch (cause) {
     throw new DaasError(
       'DAAS_STATE_IN_USE',

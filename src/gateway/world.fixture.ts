@@ -1,4 +1,4 @@
-import { cpSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as requestPlain } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -11,9 +11,13 @@ import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
 import { FakeWorker, newKey } from './fake-worker.fixture.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
+import { type Haproxy, portForHaproxy, startHaproxy } from './haproxy.fixture.ts';
 import { CLUSTER_ID, GATEWAY_ID, SECOND_GATEWAY_ID, STAKER } from './ids.fixture.ts';
 import { type Link, linkTo } from './link.fixture.ts';
 import { testTls } from './tls.fixture.ts';
+
+/** Set for the project `haproxy`: workers reach each gateway that chooses no place of its own through a real HAProxy. */
+const isBehindHaproxy = process.env.K3S_DAAS_TEST_FRONT === 'haproxy';
 
 /** A gateway with real doors, a chain and a cluster in memory, and a clock turned by hand. */
 export class World implements AsyncDisposable {
@@ -33,6 +37,7 @@ export class World implements AsyncDisposable {
   /** Further options of the gateway. */
   options: Partial<GatewayOptions> = {};
   #link: Link | undefined;
+  #haproxy: Haproxy | undefined;
   readonly #killed: Array<{ readonly gateway: RunningGateway; readonly link: Link }> = [];
 
   private constructor(
@@ -88,6 +93,7 @@ export class World implements AsyncDisposable {
   }
 
   async startGateway(): Promise<RunningGateway> {
+    if (isBehindHaproxy && this.config.listen.port === 0) await this.#putBehindHaproxy();
     const others = this.chain.gateways.filter(({ id }) => id !== this.config.gatewayId);
     this.chain.gateways = [...others, this.entry('https://127.0.0.1:1')];
     const link = linkTo(this.kubernetes, this.config.gatewayId);
@@ -108,6 +114,20 @@ export class World implements AsyncDisposable {
     this.gateway = gateway;
     await settled();
     return gateway;
+  }
+
+  async #putBehindHaproxy(): Promise<void> {
+    const port = await portForHaproxy();
+    const socketPath = join(this.directory, 'front.sock');
+    this.config = { ...this.config, listen: { host: '127.0.0.1', port, proxySocket: socketPath } };
+    this.#haproxy = await startHaproxy({
+      directory: join(this.directory, 'haproxy'),
+      port,
+      certAndKey: this.tls.cert + this.tls.key,
+      socketPath,
+      // The tests turn the gateway's clock, not that of HAProxy.
+      edit: (text) => text.replace('sc0_conn_rate gt 200', 'sc0_conn_rate gt 100000'),
+    });
   }
 
   async stopGateway(): Promise<void> {
@@ -134,6 +154,8 @@ export class World implements AsyncDisposable {
     link.cut();
     this.#killed.push({ gateway, link });
     this.gateway = undefined;
+    // The killed one goes on listening there until it is buried.
+    rmSync(join(this.directory, 'front.sock'), { force: true });
     const stateDir = `${config.stateDir}-${this.#killed.length}`;
     cpSync(config.stateDir, stateDir, { recursive: true, filter: (path) => !path.endsWith('.sock') });
     this.config = { ...config, stateDir };
@@ -207,6 +229,7 @@ export class World implements AsyncDisposable {
       link.bury();
       await gateway[Symbol.asyncDispose]();
     }
+    await this.#haproxy?.[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
