@@ -1379,6 +1379,18 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a damaged … is said so', 'a ban or a breaker that cannot be read does not count as none'],
       },
       {
+        attack:
+          'puts an earlier state in the place of the newer one, or takes it away, so that bans are forgotten',
+        defence:
+          'state and audit file remember each other: a gateway on a state that is older than its audit file does not start',
+        tests: [
+          'a state that was put back as a whole is found at the start: the ban that it has forgotten is not passed over',
+          'a state file that was taken away is found, until the operator says that the state is empty',
+          'a follower does not take over a state that was put back while it ran',
+          'the state remembers the end of the audit file: one that was put back with its newest checkpoint is named',
+        ],
+      },
+      {
         attack: "obtains the gateway's kubeconfig",
         defence: "its rights end where the gateway's work ends",
         tests: [
