@@ -206,7 +206,13 @@ export const GatewayConfig = z.strictObject({
     description:
       'show the workers as StakedNodes in the cluster (`kubectl get sn`); `gateway setup` defines them',
   }),
-  attestation: evidenceSettings({ z }).prefault({}),
+  attestation: evidenceSettings({
+    array: z.array,
+    enum: z.enum,
+    int: z.int,
+    strictObject: z.strictObject,
+    string: z.string,
+  }).prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
