@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { AgentSettings } from '#agent';
 import { ConfigurationError, httpsOriginProblem, Secret, trustedServerProblem } from '#base';
 import { isNodeId } from '#domain';
-import type { GatewayConfig } from '#gateway';
+import type { GatewayConfig } from '#gateway-config';
 import {
   evidenceSettings,
   type FlagValue,
@@ -252,8 +252,8 @@ export function loadWorkerSettings(sources: SettingSources = {}): Promise<Settin
 
 /** As `loadWorkerSettings`, and the section `gateway` is required and checked. */
 export async function loadGatewaySettings(sources: SettingSources = {}): Promise<Settings<GatewaySettings>> {
-  // Loaded when asked for: a worker never pays for what the gateway is made of.
-  const { GatewayConfig } = await import('#gateway');
+  // Loaded when asked for, and without what the gateway is made of.
+  const { GatewayConfig } = await import('#gateway-config');
   return load(settingsSchema(GatewayConfig.prefault({} as never)), sources, []);
 }
 
