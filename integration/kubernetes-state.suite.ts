@@ -257,7 +257,9 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
     expect(await verifyState(place)).toMatchObject({ bans: 1, isSealed: true });
     const { text } = await backUpState(place, 0);
     expect(text).not.toContain('slashed');
-    await expect((await openBackup(place, text, 'backup')).restore()).rejects.toMatchObject({
+    await expect(
+      (await openBackup(place, { text, path: 'backup', nowMs: 0 })).restore(),
+    ).rejects.toMatchObject({
       code: 'DAAS_STATE_IN_USE',
       message: expect.stringContaining('gateway'),
     });
@@ -265,7 +267,7 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
     expect(await verifyState(place)).toMatchObject({ bans: 0 });
     await store[Symbol.asyncDispose]();
     await addKey({ file }, systemClock.nowMs());
-    await (await openBackup(place, text, 'backup')).restore();
+    await (await openBackup(place, { text, path: 'backup', nowMs: 0 })).restore();
     expect(await verifyState(place)).toMatchObject({ bans: 1, isSealed: true });
     const otherKeys = { ...place.config.state, keys: {} };
     await expect(

@@ -1379,6 +1379,18 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a damaged … is said so', 'a ban or a breaker that cannot be read does not count as none'],
       },
       {
+        attack:
+          'puts an earlier state in the place of the newer one, or takes it away, so that bans are forgotten',
+        defence:
+          'state and audit file remember each other: a gateway on a state that is older than its audit file does not start',
+        tests: [
+          'a state that was put back as a whole is found at the start: the ban that it has forgotten is not passed over',
+          'a state file that was taken away is found, until the operator says that the state is empty',
+          'a follower does not take over a state that was put back while it ran',
+          'the state remembers the end of the audit file: one that was put back with its newest checkpoint is named',
+        ],
+      },
+      {
         attack: "obtains the gateway's kubeconfig",
         defence: "its rights end where the gateway's work ends",
         tests: [
@@ -1466,6 +1478,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
           'signs no file that says another thing than its bytes do',
+          'a file that publishes other bytecode than it says, keeps the upgrade cap, or makes another cluster is refused before anybody signs',
         ],
       },
       {
@@ -1800,6 +1813,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'a slash ends the login at the next question',
           'a full node that lags behind a slash is asked once more',
+          'a slash ends it: a new kubectl at once, a login in use within the caches; what is open stays open',
         ],
       },
       {
