@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process';
-import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -48,6 +48,7 @@ async function serve({ kind, tls, bareKey }: Start): Promise<void> {
 }
 
 async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
+  const publicKey = createPublicKey(publicPem);
   const app = Fastify({
     https: { ...tls, minVersion: 'TLSv1.3', ecdhCurve: TLS_GROUPS },
     keepAliveTimeout: 60_000,
@@ -59,7 +60,7 @@ async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
   app.post(path, async ({ headers, body }, reply) => {
     const signature = Buffer.from(String(headers['x-seal-token']), 'base64url');
     const isValid = await new Promise((resolve) => {
-      verify(null, body as Buffer, publicPem, signature, (_error, good) => resolve(good));
+      verify(null, body as Buffer, publicKey, signature, (_error, good) => resolve(good));
     });
     JSON.parse(String(body));
     return reply.code(isValid ? 200 : 401).send({ status: 'acknowledged', timestamp: Date.now() });

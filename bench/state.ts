@@ -2,15 +2,19 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '#base';
+import { openStateObjects, setupCluster } from '#cluster';
 import {
   addKey,
   createStore,
   openEtcdState,
   openKeyRing,
+  openKubernetesState,
   openSqliteEngine,
   type Store,
   sealEngine,
 } from '#state';
+import { findBinaries } from '../integration/kube/binaries.ts';
+import { startControlPlane } from '../integration/kube/control-plane.ts';
 import { etcdProblem, startEtcd } from '../integration/state/etcd-server.ts';
 import { openRegistry } from '../src/gateway/registry.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
@@ -20,7 +24,7 @@ import { aWorker } from '../src/gateway/worker.fixture.ts';
 const count = Number(process.argv[2] ?? 10_000);
 const directory = await mkdtemp(join(tmpdir(), 'bench-state-'));
 const keys = join(directory, 'keys');
-await addKey(keys, systemClock.nowMs());
+await addKey({ file: keys }, systemClock.nowMs());
 const ring = await openKeyRing({ file: keys });
 const scope = `0x${'c1'.repeat(32)}`;
 
@@ -61,6 +65,19 @@ if (etcdProblem() === undefined) {
   await measure('etcd, sealed', async () => {
     const options = { endpoints: [etcd.url], prefix: '/bench', name: 'bench', leaseSeconds: 60 };
     const { engine, leadership } = await openEtcdState({ ...options, clock: systemClock });
+    await leadership.untilLeading(AbortSignal.timeout(20_000));
+    return createStore(await sealEngine(engine, ring, scope));
+  });
+}
+const found = await findBinaries((line) => process.stderr.write(`${line}\n`));
+if (found.kind === 'found') {
+  await using plane = await startControlPlane(found.binaries);
+  const setup = await setupCluster({ kubeconfig: { path: plane.adminKubeconfigPath } });
+  const kubeconfig = { text: setup.kubeconfig?.reveal() ?? '' };
+  await measure('kubernetes, sealed', async () => {
+    const objects = openStateObjects({ kubeconfig });
+    const options = { objects, name: 'bench', leaseSeconds: 60, clock: systemClock };
+    const { engine, leadership } = await openKubernetesState(options);
     await leadership.untilLeading(AbortSignal.timeout(20_000));
     return createStore(await sealEngine(engine, ring, scope));
   });

@@ -286,9 +286,12 @@ export const ATTACKS: readonly AttackGroup[] = [
         attack:
           'reports the address of another Node, so that k3s sends it what is meant for that kubelet (exec, logs)',
         defence:
-          'open with the tunnels of k3s: the audit file names it; none of it where the server connects to kubelets itself (security page)',
+          'a policy: no staked node begins to report an address of the operator’s nodes, in any form; of another staked node it is open with the tunnels of k3s, and the audit file names it (security page)',
         tests: [
-          'gets what the API server sends to the server’s kubelet: this is open',
+          'are none of the operator’s Nodes, wherever and however they are reported',
+          'have one text each, so that no other one stands for an address of the operator’s',
+          'gets nothing of it under the policies: a staked node reports no address of the operator’s nodes',
+          'gets what the API server sends to the server’s kubelet, where no policy holds its addresses',
           'gets nothing of it where the server connects to kubelets itself',
           'writes down a worker that reports the address of another Node, also when it does so for a moment',
         ],
@@ -1402,11 +1405,24 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: ['a damaged … is said so', 'a ban or a breaker that cannot be read does not count as none'],
       },
       {
+        attack:
+          'puts an earlier state in the place of the newer one, or takes it away, so that bans are forgotten',
+        defence:
+          'state and audit file remember each other: a gateway on a state that is older than its audit file does not start',
+        tests: [
+          'a state that was put back as a whole is found at the start: the ban that it has forgotten is not passed over',
+          'a state file that was taken away is found, until the operator says that the state is empty',
+          'a follower does not take over a state that was put back while it ran',
+          'the state remembers the end of the audit file: one that was put back with its newest checkpoint is named',
+        ],
+      },
+      {
         attack: "obtains the gateway's kubeconfig",
         defence: "its rights end where the gateway's work ends",
         tests: [
           'end where its work ends',
           'of Secrets it writes join credentials and node passwords alone, and deletes nobody else’s',
+          'the gateway’s credentials write the state in its namespace and nowhere else, nothing else there, and delete none of it',
         ],
       },
       {
@@ -1448,6 +1464,7 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a swapped record is found at the start',
           'a record of another cluster does not count, although the same key sealed it',
           'a swapped record in etcd is found by who reads all of it',
+          'a swapped, an unsealed or a removed Secret of the state is found by who reads all of it',
         ],
       },
       {
@@ -1463,6 +1480,10 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a stale leader’s write fails at etcd, although it takes itself for the leader',
           'a leader that etcd does not hear stops leading by itself before another leads, and never leads again',
           'a write that arrives late does not overwrite the one that came after it',
+          'a stale leader’s write fails at the API server, although it takes itself for the leader',
+          'a leader that the API server does not hear stops leading by itself before another leads, and never leads again',
+          'an earlier leader that goes on moving records changes nothing that counts',
+          'schedule …: writes are lost, held and answered for nobody while leaders change, and every transaction is there as a whole or not at all',
           'schedule …: the leader meets … at … (after it: …), and the eviction is completed once',
         ],
       },
@@ -1483,6 +1504,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
           'signs no file that says another thing than its bytes do',
+          'a file that publishes other bytecode than it says, keeps the upgrade cap, or makes another cluster is refused before anybody signs',
         ],
       },
       {
@@ -1817,6 +1839,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'a slash ends the login at the next question',
           'a full node that lags behind a slash is asked once more',
+          'a slash ends it: a new kubectl at once, a login in use within the caches; what is open stays open',
         ],
       },
       {

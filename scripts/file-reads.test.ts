@@ -7,6 +7,7 @@ const root = join(import.meta.dirname, '..');
 /** Sources that read files in another way, and why that is safe. */
 const readOtherwise: Readonly<Record<string, string>> = {
   'src/infrastructure/trusted-file.ts': 'the one way itself',
+  'src/infrastructure/kernel-file.ts': '/proc and /sys/fs/cgroup, for the three of src/agent below',
   'src/infrastructure/machine-id.ts': '/etc/machine-id; the journal decides',
   'src/infrastructure/process-identity.ts': '/proc',
   'src/agent/certificates.ts': 'public certificates, which the gateway examines',
@@ -31,7 +32,7 @@ test('every source reads files through trusted-file.ts, or is named here with th
     .flatMap((pattern) => globSync(pattern, { cwd: root }))
     .filter((path) => !/\.(test|suite|fixture)\.|\/testing\//.test(path));
   const reads = sources.filter((path) =>
-    /\b(?:readFile|readFileSync|createReadStream|loadFromFile)\(/.test(
+    /\b(?:readFile|readFileSync|readSync|readKernelFile|createReadStream|loadFromFile)\(/.test(
       readFileSync(join(root, path), 'utf8'),
     ),
   );

@@ -301,8 +301,8 @@ export const ROOMS: readonly Room[] = [
   {
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
-    doors: ['#api', '#authorizer', '#base', '#seal', '#state', '#testing'],
-    packages: ['fastify'],
+    doors: ['#api', '#authorizer', '#base', '#cluster', '#login', '#seal', '#state', '#testing'],
+    packages: ['fastify', 'jose'],
     reachesUp: true,
   },
 ];

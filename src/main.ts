@@ -193,4 +193,13 @@ function inheritExitOverride(command: Command): void {
   for (const inner of command.commands) inheritExitOverride(inner);
 }
 
-process.exitCode = await main(process.argv.slice(2));
+/** As Node ends a program that waits for something which never comes. */
+const endsUnsettled = () => {
+  process.exitCode = 13;
+};
+process.once('exit', endsUnsettled);
+// No `await`: the program of the single executable is no ES module.
+void main(process.argv.slice(2)).then((exitCode) => {
+  process.off('exit', endsUnsettled);
+  process.exitCode = exitCode;
+});

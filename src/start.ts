@@ -1,5 +1,4 @@
-import { basename, dirname, join } from 'node:path';
-import { isSea } from 'node:sea';
+import { dirname, join } from 'node:path';
 import { compileInto } from './cli/compile-cache.ts';
 
 // From the launcher, and read by now: k3s and its containerd are to do as they would.
@@ -14,10 +13,8 @@ for (const [name, value] of Object.entries(ofLauncher))
 
 // The first file that runs, built or as source: what is loaded after it comes compiled from a cache, which takes a third off
 // every start. It lies beside the code: whoever could write into it could run code as this user, and /tmp, Node's own choice,
-// is everybody's. A single executable has its compiled code in itself.
-if (!isSea()) compileInto(compileCache(import.meta.dirname, import.meta.filename));
-// The launcher does the same; a single executable has none.
-if (isSea() && basename(process.argv0) === 'kubectl-daas') process.argv.splice(2, 0, 'kubectl');
+// is everybody's. The single executable starts with src/start-executable.ts.
+compileInto(compileCache(import.meta.dirname, import.meta.filename));
 const argv = process.argv.slice(2);
 // kubectl waits for it.
 const isDone = argv[0] === 'credential' && (await (await import('./credential.ts')).runCredential(argv));

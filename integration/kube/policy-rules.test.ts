@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import {
+  MOST_NEW_ADDRESSES,
   NODE_MARK,
   openKubernetes,
   type PolicyPair,
@@ -33,6 +34,7 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   const policies = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies';
   const dryRun = 'dryRun=All';
+  const operatorsAddress = '192.0.2.1';
 
   beforeAll(async () => {
     world = await startRealWorld();
@@ -66,6 +68,7 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
     await admin('PATCH', url, held, merge);
     await using cluster = openKubernetes({ kubeconfig: { path: world.adminKubeconfigPath } });
     await cluster.admitName({ nodeId: 'victim', tier: 'untainted' });
+    await cluster.holdAddresses([operatorsAddress]);
     await eventually(
       'roles and names count',
       10_000,
@@ -112,7 +115,19 @@ describe.skipIf(found.kind === 'missing')('every rule of the policies on writes 
     made({ metadata: { name: 'victim', ownerReferences: [owner] } }),
     made({ spec: { podCIDR: '10.42.0.0/24', podCIDRs: ['10.42.0.0/24'] } }),
     () => kubelet('PATCH', `${url}?${dryRun}`, { spec: { unschedulable: null } }, merge),
+    () =>
+      reports(...Array.from({ length: MOST_NEW_ADDRESSES + 1 }, (_value, index) => `198.51.100.${index}`)),
+    () => reports('::ffff:192.0.2.77'),
+    ...Array.from(
+      { length: MOST_NEW_ADDRESSES },
+      (_value, place) => () =>
+        reports(...Array.from({ length: place }, (_each, index) => `198.51.100.${index}`), operatorsAddress),
+    ),
   ];
+  const reports = (...texts: string[]) => {
+    const addresses = texts.map((address) => ({ type: 'InternalIP', address }));
+    return kubelet('PATCH', `${url}/status?${dryRun}`, { status: { addresses } }, merge);
+  };
 
   async function holds({ policy }: PolicyPair, tries: ReadonlyArray<() => Promise<Answer>>): Promise<void> {
     const name = policy.metadata?.name ?? '';

@@ -201,6 +201,35 @@ describe.skipIf(suiteWorld.isMissing)(`KubernetesPort on ${suiteWorld.name}`, ()
     });
   });
 
+  describe('addresses of the operator’s Nodes', () => {
+    const role =
+      '/apis/rbac.authorization.k8s.io/v1/namespaces/k3s-daas-names-0/roles/k3s-daas:operators-addresses';
+    const listed = async () => {
+      const { object } = await admin('GET', role);
+      const [rule] = (object.rules ?? []) as Array<{ resourceNames?: string[] }>;
+      return { names: rule?.resourceNames, version: object.metadata.resourceVersion };
+    };
+
+    test('the list that is given takes the place of the one before, is written when it differs, and is no name', async () => {
+      await cluster.holdAddresses(['192.0.2.1', '2001:db8::1']);
+      const first = await listed();
+      expect(first.names).toEqual(['192.0.2.1', '2001:db8::1']);
+      await cluster.holdAddresses(['2001:db8::1', '192.0.2.1']);
+      expect(await listed()).toEqual(first);
+      await cluster.holdAddresses(['192.0.2.2']);
+      expect((await listed()).names).toEqual(['192.0.2.2']);
+      // What a gateway that led before has under way names an earlier version.
+      const before = await listed();
+      await cluster.renewNames();
+      expect(await listed()).toMatchObject({ names: before.names });
+      expect((await listed()).version).not.toBe(before.version);
+      // A rule without names would hold for every address.
+      await cluster.holdAddresses([]);
+      expect((await admin('GET', role)).object.rules ?? []).toEqual([]);
+      expect([...(await cluster.admittedNames()).keys()].filter((name) => name.includes(':'))).toEqual([]);
+    });
+  });
+
   describe('join credentials', () => {
     test('one is good until it is revoked; it is listed with node and record, its secret nowhere', async () => {
       const [nodeId, recordId] = [uniqueName('joins'), drawRecord()];

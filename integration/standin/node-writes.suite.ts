@@ -340,6 +340,149 @@ describe.skipIf(suiteWorld.isMissing)(`the policies on writes to Nodes on ${suit
     expect((await admin('PATCH', url, { spec: { unschedulable: null } }, merge)).status).toBe(200);
   });
 
+  describe('the addresses of a staked Node', () => {
+    const internal = (address: string) => ({ status: { addresses: [{ type: 'InternalIP', address }] } });
+    const external = (address: string) => ({ status: { addresses: [{ type: 'ExternalIP', address }] } });
+    const named = (member: 'annotations' | 'labels', key: string, address: string) => ({
+      metadata: { [member]: { [key]: address } },
+    });
+    const operators = ['192.0.2.1', '2001:db8::1'];
+
+    async function besideOperators(prefix: string): Promise<{ url: string; path: string; kubelet: Caller }> {
+      const { node, path, kubelet } = await fresh(prefix);
+      await cluster.holdAddresses(operators);
+      const report = () => kubelet('PATCH', path, internal('192.0.2.1'), strategic);
+      await eventually('the list counts', 10_000, report, ({ status }) => status === 403);
+      return { url: `/api/v1/nodes/${node}`, path, kubelet };
+    }
+
+    test('are none of the operator’s Nodes, wherever and however they are reported', async () => {
+      const { url, path, kubelet } = await besideOperators('borrower');
+      const before = at(await read(url.split('/').at(-1) ?? ''), 'status.addresses');
+      const attempts: ReadonlyArray<readonly [target: string, body: object]> = [
+        [path, internal('192.0.2.1')],
+        [path, external('2001:db8::1')],
+        [
+          path,
+          {
+            status: {
+              addresses: ['192.0.2.50', '192.0.2.51', '192.0.2.1'].map((address) => ({
+                type: 'InternalIP',
+                address,
+              })),
+            },
+          },
+        ],
+        [url, named('annotations', 'k3s.io/internal-ip', '192.0.2.1')],
+        [url, named('annotations', 'k3s.io/external-ip', '192.0.2.50, 192.0.2.1')],
+        [url, named('annotations', 'alpha.kubernetes.io/provided-node-ip', '2001:db8::1')],
+        [url, named('labels', 'k3s.io/internal-ip', '192.0.2.1')],
+        [url, named('labels', 'k3s.io/external-ip', '192.0.2.1')],
+      ];
+      for (const [target, body] of attempts) {
+        const answer = await kubelet('PATCH', target, body, merge);
+        expect(answer, JSON.stringify(body)).toMatchObject(deniedBy(workerPolicy));
+        expect(answer.object.message).toContain('which is the address of a Node of the operator’s');
+      }
+      expect(at(await read(url.split('/').at(-1) ?? ''), 'status.addresses')).toEqual(before);
+    });
+
+    test('have one text each, so that no other one stands for an address of the operator’s', async () => {
+      const { path, kubelet } = await besideOperators('speller');
+      const others = [
+        '::ffff:192.0.2.1',
+        '192.0.2.01',
+        '192.0.2.1/32',
+        '2001:DB8::1',
+        '2001:db8:0::1',
+        '2001:0db8::1',
+        '2001:db8:0:0:0:0:0:1',
+        '2001:db8:0:0::1',
+        '2001:db8::0:1',
+        '2001:db8::1%eth0',
+        '2001:db8:1:1:1:1:1::',
+        'server',
+      ];
+      for (const address of others) {
+        const answer = await kubelet('PATCH', path, internal(address), strategic);
+        expect(answer, address).toMatchObject(deniedBy(workerPolicy));
+        expect(answer.object.message, address).toContain('an address is reported as');
+      }
+      const many = Array.from({ length: 7 }, (_value, index) => ({
+        type: 'InternalIP',
+        address: `192.0.2.${100 + index}`,
+      }));
+      expect((await kubelet('PATCH', path, { status: { addresses: many } }, merge)).object.message).toContain(
+        'at most 6 new addresses',
+      );
+    });
+
+    test('are free otherwise: another one, several, of both families, and the one that it has when the operator’s Node comes to it', async () => {
+      const { url, path, kubelet } = await besideOperators('mover');
+      for (const address of [
+        '192.0.2.10',
+        '10.0.0.1',
+        'fd00:1:2:3:4:5:6:7',
+        '2001:db8::2',
+        'fe80::1',
+        '2001:db8:0:1::1',
+      ])
+        expect(await kubelet('PATCH', path, internal(address), strategic), address).toMatchObject({
+          status: 200,
+        });
+      const both = named('annotations', 'k3s.io/internal-ip', '192.0.2.11,fd00::10');
+      expect((await kubelet('PATCH', url, both, strategic)).status).toBe(200);
+      await cluster.holdAddresses([...operators, '192.0.2.11']);
+      const other = await fresh('late');
+      await eventually(
+        'the longer list counts',
+        10_000,
+        () => other.kubelet('PATCH', other.path, internal('192.0.2.11'), strategic),
+        ({ status }) => status === 403,
+      );
+      expect((await kubelet('PATCH', path, readyStatus('True'), strategic)).status).toBe(200);
+      await cluster.holdAddresses([]);
+      await eventually(
+        'an empty list holds none',
+        10_000,
+        () => kubelet('PATCH', path, internal('192.0.2.1'), strategic),
+        ({ status }) => status === 200,
+      );
+    });
+
+    test('of the operator’s own Nodes are their kubelets’ to say', async () => {
+      const { node, path, kubelet } = await fresh('owned');
+      await cluster.removeName(node);
+      await setupCluster({ kubeconfig: { path: world.adminKubeconfigPath } });
+      await cluster.holdAddresses(operators);
+      for (const address of ['192.0.2.1', '2001:DB8::1', 'server'])
+        expect(await kubelet('PATCH', path, internal(address), strategic), address).toMatchObject({
+          status: 200,
+        });
+    });
+
+    test('are judged when it makes its Node, too', async () => {
+      const node = uniqueName('newcomer');
+      made.push(node);
+      const kubelet = await asNode(node);
+      await cluster.admitName({ nodeId: node, tier: 'untainted' });
+      await cluster.holdAddresses(operators);
+      const make = (body: object) => kubelet('POST', '/api/v1/nodes', { ...nodeBody(node), ...body });
+      for (const body of [
+        internal('192.0.2.1'),
+        { metadata: { name: node, annotations: { 'k3s.io/internal-ip': '192.0.2.1' } } },
+      ])
+        await eventually(
+          'it is refused',
+          10_000,
+          () => make(body),
+          ({ object }) =>
+            object.message?.includes('which is the address of a Node of the operator’s') ?? false,
+        );
+      expect((await make(internal('192.0.2.50'))).status).toBe(201);
+    });
+  });
+
   test('setup tries out each policy by a Node that this one alone refuses', async () => {
     const bindings = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings';
     const client = await world.clientCertificate('tester', ['system:masters']);

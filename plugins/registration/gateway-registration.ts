@@ -114,6 +114,7 @@ export class GatewayRegistration implements JoinCredentialSource {
       sealTokenId: stake.tokenId,
       gatewayId: gateway.id,
       gatewayUrl: gateway.url,
+      gatewayTier: gateway.tier,
       incarnation: registration.incarnation,
       requestId: registration.requestId,
       heartbeatIntervalMs: registration.heartbeatIntervalMs,

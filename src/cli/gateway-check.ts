@@ -2,7 +2,13 @@ import { EXIT, silentLog } from '#base';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
-import { GatewayChain, GatewayKubernetes, GatewayMachines, gatewayParts } from './gateway-parts.ts';
+import {
+  GatewayChain,
+  GatewayKubernetes,
+  GatewayMachines,
+  gatewayParts,
+  stateObjectsOf,
+} from './gateway-parts.ts';
 import { refuseWithoutPolicy } from './gateway-policy.ts';
 import { type Io, table } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
@@ -23,9 +29,11 @@ export async function checkGateway(io: Io, flags: { readonly config?: string }):
   const chain = await parts.open(GatewayChain);
   await using kubernetes = await parts.open(GatewayKubernetes);
   const signingKey = await signingKeyIfMade(keyFilesOf(config.tls).signingKeyFile, log);
+  const { clusterId } = deployment;
+  const state = { clusterId, openStateObjects: stateObjectsOf(config, log) };
   const checks = [
     { name: 'configuration', isOk: true, detail: `${settings.file ?? 'the environment'} can be read` },
-    ...(await rehearseStart({ config, chain, kubernetes, signingKey, log })),
+    ...(await rehearseStart({ config, chain, kubernetes, signingKey, log, ...state })),
     await rehearsed('policy', async () => {
       if (config.allowUnboundNames) return 'not needed: gateway.allowUnboundNames';
       await refuseWithoutPolicy(kubernetes);

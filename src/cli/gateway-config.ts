@@ -1,8 +1,8 @@
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ConfigurationError, hostPort } from '#base';
 import type { Settings } from '#infrastructure';
 import type { GatewayKeyFiles } from './gateway-keys.ts';
-import { type GatewaySettings, pathOf } from './settings.ts';
+import { type GatewaySettings, pathOf, rowOf } from './settings.ts';
 
 export type GatewaySection = GatewaySettings['gateway'];
 
@@ -17,7 +17,7 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
     tls: absolute(settings, 'gateway.tls', gateway.tls, ['certFile', 'keyFile']),
     state: {
       ...state,
-      keys: absolute(settings, 'gateway.state.keys', state.keys, ['file']),
+      keys: absoluteKeys(settings, state.keys),
       etcd: absolute(settings, 'gateway.state.etcd', state.etcd, ['caFile', 'certFile', 'keyFile']),
     },
     tenants: absolute(settings, 'gateway.tenants', gateway.tenants, ['kubeconfig']),
@@ -29,6 +29,35 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
       ]),
     },
     attestation: absolute(settings, 'gateway.attestation', gateway.attestation, ['collateralFile']),
+  };
+}
+
+type KeySettings = GatewaySection['state']['keys'];
+
+function absoluteKeys(settings: Settings<GatewaySettings>, keys: KeySettings): KeySettings {
+  const { earlier, snp, kms } = keys;
+  const at = 'gateway.state.keys';
+  return {
+    ...absolute(settings, at, keys, ['file']),
+    ...(snp && { snp: absolute(settings, `${at}.snp`, snp, ['idsFile']) }),
+    ...(kms && { kms: absolute(settings, `${at}.kms`, kms, ['file', 'credentialsFile']) }),
+    ...(earlier && { earlier: earlier.map((source) => resolved(settings, source)) }),
+  };
+}
+
+/** A list is one setting, so its members have no rows of their own. */
+function resolved<Source extends Omit<KeySettings, 'earlier'>>(
+  settings: Settings<GatewaySettings>,
+  source: Source,
+): Source {
+  const isInFile = rowOf(settings, 'gateway.state.keys.earlier').origin.startsWith('file ');
+  const path = (text: string) => (isInFile ? resolve(settings.directory, text) : resolve(text));
+  const { file, snp, kms } = source;
+  return {
+    ...source,
+    ...(file !== undefined && { file: path(file) }),
+    ...(snp && { snp: { ...snp, idsFile: path(snp.idsFile) } }),
+    ...(kms && { kms: { ...kms, file: path(kms.file), credentialsFile: path(kms.credentialsFile) } }),
   };
 }
 

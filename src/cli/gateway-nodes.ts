@@ -45,6 +45,7 @@ export function nodesView(reply: z.infer<typeof NodesReply>, filter: NodeFilter)
       ? nodeText(only, timestamp)
       : [
           listText(shown, hidden, { timestamp, isFiltered: matching.length < nodes.length }),
+          ...gatewayLines(reply),
           ...chainLines(reply),
         ].join('\n');
   return { shown, hidden, text };
@@ -93,6 +94,14 @@ function listText(
   } else if (hidden === 0) lines.push(isFiltered ? 'no such nodes' : 'no staked nodes');
   if (hidden > 0) lines.push(`${hidden} left more than an hour ago: --all shows them`);
   return lines.join('\n');
+}
+
+/** What the chain says of the gateway that answers. */
+function gatewayLines({ gateway }: z.infer<typeof NodesReply>): string[] {
+  if (!gateway) return [];
+  const { id, tier, attestation_kind: kind } = gateway;
+  const shows = kind === 'none' ? 'it need not show what it runs' : `it shows workers what it runs (${kind})`;
+  return ['', `gateway ${displayText(id)}: tier ${displayText(tier)}; ${displayText(shows)}`];
 }
 
 /** What the list rests on: how new the proven state is, and the full nodes that serve it. */

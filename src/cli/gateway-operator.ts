@@ -3,7 +3,7 @@ import { BansReply, BreakerReply, CommandReply, NodesReply, OPERATOR_PATHS, WhyR
 import { claimsText } from './gateway-claims.ts';
 import { type NodeFilter, nodesView } from './gateway-nodes.ts';
 import { bansText, breakerText, camelCased } from './gateway-views.ts';
-import { whyText } from './gateway-why.ts';
+import { whyText, withEvidenceAdvice } from './gateway-why.ts';
 import { type Io, notConfirmed } from './io.ts';
 import { ask, type GatewayPlace } from './operator-client.ts';
 
@@ -98,6 +98,7 @@ export async function listNodes(
   io.result(
     {
       timestamp,
+      gateway: reply.gateway && camelCased(reply.gateway),
       nodes: shown.map(camelCased),
       hidden,
       claims: reply.claims.map(camelCased),
@@ -112,7 +113,8 @@ export async function listNodes(
 
 export async function showWhy(io: Io, node: string, place: SocketOptions): Promise<void> {
   const reply = await ask(place, 'GET', OPERATOR_PATHS.why + encodeURIComponent(node), WhyReply);
-  io.result(camelCased(reply), whyText(reply));
+  const advised = await withEvidenceAdvice(reply);
+  io.result(camelCased(advised), whyText(advised));
 }
 
 export async function listBans(io: Io, place: SocketOptions): Promise<void> {

@@ -8,7 +8,7 @@ import {
   type Probing,
   type ProofOptions,
 } from '#chain';
-import { openKubernetes, openStakedNodes, openTenants, roleOfPermission } from '#cluster';
+import { openKubernetes, openStakedNodes, openStateObjects, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
@@ -134,6 +134,15 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     );
 }
 
+/** The objects of a state in Kubernetes, by the gateway's kubeconfig. */
+export const stateObjectsOf =
+  ({ kubeconfig }: Pick<RunnableGatewayConfig, 'kubeconfig'>, log: Log) =>
+  (): ReturnType<typeof openStateObjects> =>
+    openStateObjects({
+      kubeconfig: { path: kubeconfig, isPrivate: true },
+      log: log.child({ part: 'state' }),
+    });
+
 function tenantsOf({ tenants }: RunnableGatewayConfig) {
   if (!tenants.enabled) return undefined;
   const { kubeconfig, placement, podSecurity, quota, roles } = tenants;
@@ -181,6 +190,7 @@ export async function gatewayOptions(
     chain: await parts.open(GatewayChain),
     follower: await parts.open(GatewayFollower),
     kubernetes: await parts.open(GatewayKubernetes),
+    openStateObjects: stateObjectsOf(config, parts.get(GatewayLog)),
     clock: parts.get(GatewayClock),
     random: parts.get(GatewayRandom),
     log: parts.get(GatewayLog),

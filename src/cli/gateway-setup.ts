@@ -135,7 +135,9 @@ async function removeFromCluster(io: Io, flags: SetupFlags): Promise<void> {
   const kubeconfig = { path: flags.adminKubeconfig };
   const planned = await removeSetup({ kubeconfig, check: true });
   const plan = removalText(planned);
-  if (flags.dryRun || planned.length === 0) {
+  const kept = planned.filter(({ action }) => action === 'keep');
+  for (const { what, why } of kept) io.warn(`${what} stays: ${why}`);
+  if (flags.dryRun || planned.length === kept.length) {
     io.result({ dryRun: flags.dryRun === true, changes: planned }, plan);
     return;
   }
@@ -146,10 +148,11 @@ async function removeFromCluster(io: Io, flags: SetupFlags): Promise<void> {
   if (!flags.yes && !(await io.confirm('Remove all of this from the cluster?')))
     throw notConfirmed('nothing was removed: the answer was no');
   const changes = await removeSetup({ kubeconfig });
-  for (const { action, what } of changes) io.step(action, what);
+  for (const { action, what } of changes) if (action !== 'keep') io.step(action, what);
+  const butFor = kept.length > 0 ? ', but for the state' : '';
   io.result(
     { dryRun: false, changes },
-    'The cluster is as it was before setup. Nodes and pods were not touched.',
+    `The cluster is as it was before setup${butFor}. Nodes and pods were not touched.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { WhyReply } from '#gateway';
-import { whyText } from './gateway-why.ts';
+import { whyText, withEvidenceAdvice } from './gateway-why.ts';
 
 const record = `0x${'ab'.repeat(32)}`;
 const reply: WhyReply = {
@@ -29,6 +29,7 @@ const reply: WhyReply = {
     until: 0,
   },
   password: 'foreign',
+  evidence: null,
   vouches: [{ identity: 'kubelet', fingerprint: 'cd'.repeat(32), not_after: 0 }],
   node: { uid: 'u', ready: false, stake_record: record, held_for: 'slashed', created_at: 940_000 },
   decisions: [
@@ -68,4 +69,41 @@ test('a node that lacks nothing says so, and a gateway without vouching prints n
   expect(text).toContain('nothing keeps it out');
   expect(text).not.toContain('certificates');
   expect(text).toContain('none in the newest part of the audit file');
+});
+
+test('evidence that keeps a node out says what to do, and who can do it', async () => {
+  const evidence = {
+    problem: 'it is refused',
+    checks: ['tcb-outdated', 'attestation-key-changed'],
+    keeps_out: true,
+  };
+  const advised = await withEvidenceAdvice({ ...reply, evidence });
+  expect(advised.lets_it_in.slice(reply.lets_it_in.length)).toMatchObject([
+    { by: 'staker', what: expect.stringMatching(/^update firmware/) as string, command: null },
+    { by: 'operator', command: 'k3s-daas gateway release worker-3' },
+  ]);
+  expect(whyText(advised)).toContain('it is refused: tcb-outdated, attestation-key-changed');
+  const missing = { problem: 'it shows no evidence of its machine', checks: [], keeps_out: true };
+  const { lets_it_in: last } = await withEvidenceAdvice({ ...reply, lets_it_in: [], evidence: missing });
+  expect(last).toMatchObject([
+    { by: 'staker', what: expect.stringContaining('attestation.evidence') as string },
+  ]);
+});
+
+test('evidence that was recorded keeps nobody out, and what would make it count is said so', async () => {
+  const evidence = {
+    problem: 'its evidence is refused: crl-expired: too old',
+    checks: ['crl-expired'],
+    keeps_out: false,
+  };
+  const advised = await withEvidenceAdvice({ ...reply, lets_it_in: [], evidence });
+  expect(advised.lets_it_in).toMatchObject([
+    {
+      by: 'operator',
+      what: expect.stringMatching(/^for its evidence to count: refresh/) as string,
+      command: 'k3s-daas tee collateral refresh',
+    },
+  ]);
+  expect(whyText(advised)).toContain('(recorded; it is admitted all the same)');
+  expect(await withEvidenceAdvice(reply)).toBe(reply);
 });

@@ -1,3 +1,4 @@
+import { displayText } from '#base';
 import type { WhyReply } from '#gateway';
 import { claimText } from './gateway-claims.ts';
 import { ageText, durationText } from './gateway-views.ts';
@@ -35,6 +36,7 @@ function rowsOf(reply: WhyReply): readonly Row[] {
     ...(reply.claim ? [['claimed', claimText(reply.claim, timestamp)] as const] : []),
     ['password', passwordTexts[reply.password] ?? reply.password],
     ['credential', credentialText(reply)],
+    ...evidenceRows(reply),
     ...certificateRows(reply),
     [
       'Node',
@@ -96,6 +98,37 @@ function credentialText({ credential, timestamp }: WhyReply): string {
   return leftMs > 0
     ? `${credential.id}, ends in ${durationText(leftMs)}`
     : `${credential.id}, ended ${ageText(credential.expires_at, timestamp)}`;
+}
+
+function evidenceRows({ evidence }: WhyReply): readonly Row[] {
+  if (!evidence) return [];
+  const { problem, checks, keeps_out: keepsOut } = evidence;
+  const named = keepsOut && checks.length > 0 ? `${problem}: ${checks.join(', ')}` : problem;
+  return [['evidence', `${displayText(named)}${keepsOut ? '' : ' (recorded; it is admitted all the same)'}`]];
+}
+
+/** What to do about evidence that does not count, among what would let the name in. */
+export async function withEvidenceAdvice(reply: WhyReply): Promise<WhyReply> {
+  const { evidence, node_id: nodeId } = reply;
+  if (!evidence) return reply;
+  const { evidenceAdvice } = await import('#tee');
+  const toDo =
+    evidence.checks.length === 0
+      ? [
+          {
+            by: 'machine',
+            what: 'let the machine show evidence (attestation.evidence)',
+            command: undefined,
+          } as const,
+        ]
+      : evidenceAdvice(evidence.checks);
+  const prefix = evidence.keeps_out ? '' : 'for its evidence to count: ';
+  const advice = toDo.map(({ by, what, command }) => ({
+    by: by === 'machine' ? ('staker' as const) : ('operator' as const),
+    what: prefix + what,
+    command: command === undefined ? null : command.replace(/ release$/, ` release ${nodeId}`),
+  }));
+  return { ...reply, lets_it_in: [...reply.lets_it_in, ...advice] };
 }
 
 function certificateRows({ vouches }: WhyReply): readonly Row[] {

@@ -53,6 +53,20 @@ test('config.example.json is read, names every key, and gives each that has a de
     'wallet.key',
     'gateway.state.keys.command',
     'gateway.state.keys.credential',
+    'gateway.state.keys.snp.program',
+    'gateway.state.keys.snp.idsFile',
+    'gateway.state.keys.snp.rootKey',
+    'gateway.state.keys.snp.mix',
+    'gateway.state.keys.snp.guestSvn',
+    'gateway.state.keys.snp.tcbVersion',
+    'gateway.state.keys.snp.vmpl',
+    'gateway.state.keys.kms.program',
+    'gateway.state.keys.kms.file',
+    'gateway.state.keys.kms.region',
+    'gateway.state.keys.kms.keyId',
+    'gateway.state.keys.kms.proxyPort',
+    'gateway.state.keys.kms.credentialsFile',
+    'gateway.state.keys.earlier',
   ];
   expect(example.rows.map((row) => row.name).filter((name) => !given.has(name))).toEqual(instead);
   const { gateway } = example.value;

@@ -55,7 +55,8 @@ function tokenOf({ token }: ShownStatus): string {
 function gatewayOf({ gateway, nowMs }: ShownStatus): string {
   if (!gateway) return 'not registered';
   const since = span(nowMs - gateway.registeredAtMs);
-  return `${gateway.gatewayUrl}, registration ${gateway.incarnation}, ${since} ago`;
+  const tier = gateway.gatewayTier === undefined ? '' : ` (tier ${gateway.gatewayTier})`;
+  return `${gateway.gatewayUrl}${tier}, registration ${gateway.incarnation}, ${since} ago`;
 }
 
 /** What was judged on both sides at the last registration. */

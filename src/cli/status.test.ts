@@ -21,6 +21,7 @@ const status: ShownStatus = {
     sealTokenId: '0xtoken',
     gatewayId: '0xgateway',
     gatewayUrl: 'https://gateway.example.com:8443',
+    gatewayTier: 'premium',
     incarnation: 3,
     heartbeatIntervalMs: 10_000,
     hasJoinCredential: false,
@@ -58,7 +59,7 @@ test('one screen says life-cycle, stake, token, gateway, agent, heartbeat, pods,
 
 stake      2 SUI, record 0xrecord
 token      ends in 24 epochs (now 131, ends at 155), 0xtoken
-gateway    https://gateway.example.com:8443, registration 3, 1 h ago
+gateway    https://gateway.example.com:8443 (tier premium), registration 3, 1 h ago
 evidence   gateway: sev-snp; this machine: none: it shows no evidence of its machine
 agent      ready, pid 42
 heartbeat  acknowledged 1 min 10 s ago; 2 failed since: the gateway does not answer

@@ -1,4 +1,4 @@
-import { registeredMeasurement, timeText, type Verdict } from '#tee';
+import { evidenceAdvice, registeredMeasurement, timeText, type Verdict } from '#tee';
 import { table } from './io.ts';
 
 /** What the verdict is shown for; a stand-in's evidence proves nothing, whatever it passes. */
@@ -15,7 +15,17 @@ export function verdictText(verdict: Verdict, by: Asked): string {
     ...(by === 'verify' ? decisionRows(verdict) : []),
   ];
   const faults = reasons.map(({ check, message }) => [check, message]);
-  return [headline(verdict, by), table(rows), ...(faults.length > 0 ? ['', table(faults)] : [])].join('\n');
+  const advice = by === 'stand-in' ? [] : evidenceAdvice(reasons.map(({ check }) => check));
+  return [
+    headline(verdict, by),
+    table(rows),
+    ...(faults.length > 0 ? ['', table(faults)] : []),
+    ...(advice.length > 0 ? ['', 'What to do', table(advice.map(adviceRow))] : []),
+  ].join('\n');
+}
+
+function adviceRow({ by, what, command = '' }: ReturnType<typeof evidenceAdvice>[number]): string[] {
+  return [`  ${by === 'machine' ? 'on the machine' : 'by the policy'}`, what, command];
 }
 
 function headline({ accepted, covers, kind }: Verdict, by: Asked): string {

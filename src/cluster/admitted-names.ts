@@ -241,7 +241,7 @@ function reservedName(nodeId: string, listing: string | undefined): DaasError {
   );
 }
 
-function explainMissingSetup(error: unknown): never {
+export function explainMissingSetup(error: unknown): never {
   if (!isNotFound(error)) throw error;
   const { details } = error as KubeStatusError;
   throw new DaasError(

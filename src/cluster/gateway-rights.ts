@@ -3,6 +3,7 @@ import type {
   RbacV1Subject,
   V1ClusterRole,
   V1ClusterRoleBinding,
+  V1Lease,
   V1Namespace,
   V1PolicyRule,
   V1Role,
@@ -15,10 +16,19 @@ import { nameNamespaces } from './name-shards.ts';
 import { nodePolicies } from './node-policies.ts';
 import { gatewaySecretsPolicy } from './policy.ts';
 import type { PolicyPair } from './policy-pair.ts';
+import { ADDRESSES } from './reported-addresses.ts';
 import { stakedNodeObjects, stakedNodesPolicy } from './staked-node-resource.ts';
 import { tenantPolicies } from './tenant-policies.ts';
 import type { TenantTerms } from './tenant-terms.ts';
-import { CLIENT_CA_CONFIG_MAP, LEASE_NAMESPACE, MANAGED_BY, OURS, SYSTEM_NAMESPACE } from './words.ts';
+import {
+  CLIENT_CA_CONFIG_MAP,
+  LEASE_NAMESPACE,
+  MANAGED_BY,
+  OURS,
+  STATE_LEASE,
+  STATE_NAMESPACE,
+  SYSTEM_NAMESPACE,
+} from './words.ts';
 
 /** As whom the gateway speaks to the API server: the ServiceAccount that `setup` makes, or the user of a certificate. */
 export type GatewayIdentity =
@@ -70,7 +80,7 @@ const nameRules: V1PolicyRule[] = [
     resources: ['roles', 'rolebindings'],
     verbs: ['get', 'list', 'create', 'update', 'delete'],
   },
-  { apiGroups: [NAMES_GROUP], resources: [LISTINGS], verbs: ['hold'] },
+  { apiGroups: [NAMES_GROUP], resources: [LISTINGS, ADDRESSES], verbs: ['hold'] },
   { apiGroups: [NAMES_GROUP], resources: [NODE_NAMES], verbs: ['hold', 'register', 'annotate'] },
   {
     apiGroups: [NAMES_GROUP],
@@ -96,6 +106,20 @@ const systemRules: V1PolicyRule[] = [
 /** Whether a kubelet renews its Lease decides whether its node may have a join credential. */
 const leaseRules: V1PolicyRule[] = [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get'] },
+];
+
+/**
+ * In the namespace of the state: its Secrets, which are written anew and never deleted, and the one Lease, which `setup` makes. A
+ * policy holds the Secrets to their type.
+ */
+const stateRules: V1PolicyRule[] = [
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch', 'create', 'update'] },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: [STATE_LEASE],
+    verbs: ['get', 'update'],
+  },
 ];
 
 /** The gateway's ServiceAccount and its token; nothing for an identity that comes from elsewhere. */
@@ -165,6 +189,7 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
     clusterBinding,
     ...inNamespace(SYSTEM_NAMESPACE, systemRules),
     ...inNamespace(LEASE_NAMESPACE, leaseRules),
+    ...inNamespace(STATE_NAMESPACE, stateRules),
     namesRole,
     ...nameNamespaces().map(
       (namespace): V1RoleBinding => ({
@@ -181,6 +206,20 @@ export function gatewayRights(identity: GatewayIdentity): KubernetesObject[] {
 /** The namespaces that hold the admitted names. */
 export const namesHomes = (): V1Namespace[] =>
   nameNamespaces().map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }));
+
+/** Where `gateway.state.engine: kubernetes` keeps the state; empty with another engine. */
+export const stateHome = (): V1Namespace => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: STATE_NAMESPACE, labels },
+});
+
+/** Without a holder: the gateways write who leads. */
+export const stateLease = (): V1Lease => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name: STATE_LEASE, namespace: STATE_NAMESPACE, labels },
+});
 
 /** The policies of a set-up cluster. */
 export const allPolicies = (

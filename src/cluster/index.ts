@@ -25,6 +25,14 @@ export { gatewaySecretsPolicy, nodeMarksPolicy, nodeNamesPolicy, nodeWritesPolic
 export { isSameSpec, type PolicyPair } from './policy-pair.ts';
 export type { PolicyState } from './policy-state.ts';
 export { type RemovalOptions, removeSetup } from './removal.ts';
+export {
+  ADDRESS_HOLDER,
+  ADDRESS_SOURCES,
+  ADDRESSES,
+  MOST_NEW_ADDRESSES,
+  PLAIN_IPV4,
+  PLAIN_IPV6,
+} from './reported-addresses.ts';
 export { dropInConflicts, SERVER_DROP_IN, serverDropIn } from './server-drop-in.ts';
 export { type SetupChange, type SetupOptions, type SetupResult, setupCluster } from './setup.ts';
 export { setupManifests } from './setup-manifests.ts';
@@ -37,6 +45,7 @@ export {
   sharedIdentitiesPolicy,
 } from './shared-identities-policy.ts';
 export { openStakedNodes } from './staked-nodes.ts';
+export { openStateObjects } from './state-objects.ts';
 export type { TenantOptions } from './tenant-keeping.ts';
 export { tenantPolicies } from './tenant-policies.ts';
 export { KEEPER_USER } from './tenant-rights.ts';
@@ -55,6 +64,9 @@ export {
   NODE_MARK,
   NODE_PASSWORD_TYPE,
   STAKED_TAINT,
+  STATE_LEASE,
+  STATE_NAMESPACE,
+  STATE_TYPE,
   SYSTEM_NAMESPACE,
   TENANT_OWNER,
 } from './words.ts';

@@ -12,6 +12,7 @@ import { nodePassword, releaseNodePassword, reserveNodePassword } from './node-p
 import { cordonAndTaint, cordonNode, uncordonNode } from './node-taints.ts';
 import { watchNodes } from './node-watch.ts';
 import { listNodes, markNode, readNode } from './nodes.ts';
+import { holdAddresses } from './operators-addresses.ts';
 import { watchForeignPasswords } from './password-watch.ts';
 import { removePods } from './pod-eviction.ts';
 import { type PolicyState, readPolicyState } from './policy-state.ts';
@@ -75,6 +76,7 @@ export function openKubernetes(options: KubernetesOptions): Kubernetes {
     admitName: (request, signal) => admitName(context, request, signal),
     removeName: async (nodeId, signal) => void (await removeName(context, nodeId, signal)),
     relistName: (request, signal) => relistName(context, request, signal),
+    holdAddresses: (addresses, signal) => holdAddresses(context, addresses, signal),
     renewNames: (signal) => renewNames(context, signal),
     createJoinCredential: (request, signal) => createJoinCredential(context, request, signal),
     revokeJoinCredential: (id, signal) => revokeJoinCredential(context, id, signal),

@@ -3,6 +3,7 @@ import { absentIsFine, conflictIsFine, type KubeApi } from './kube-api.ts';
 import type { KubernetesContext } from './kubernetes.ts';
 import { listingOfRole } from './name-role.ts';
 import { nameNamespaces } from './name-shards.ts';
+import { isListOfAddresses } from './operators-addresses.ts';
 
 type Signal = AbortSignal | undefined;
 
@@ -10,7 +11,7 @@ const RENEWED = 'k3s-daas.io/renewed';
 const atOnce = 8;
 
 /**
- * Gives the object of every listed name another version, and nothing else: what a gateway that led before has under way
+ * Gives the object of every listed name, and of the operator's addresses, another version, and nothing else: what a gateway that led before has under way
  * names the earlier version, and fails. Resolves with how many there were.
  */
 export async function renewNames(
@@ -25,12 +26,13 @@ export async function renewNames(
       (given) => api.rbac.listNamespacedRole({ namespace }, given),
       { signal },
     );
-    const listed = items.filter((role) => listingOfRole(role) !== undefined);
-    for (let start = 0; start < listed.length; start += atOnce)
+    const names = items.filter((role) => listingOfRole(role) !== undefined);
+    const due = [...names, ...items.filter(isListOfAddresses)];
+    for (let start = 0; start < due.length; start += atOnce)
       await Promise.all(
-        listed.slice(start, start + atOnce).map((role) => renew(api, { role, namespace, stamp }, signal)),
+        due.slice(start, start + atOnce).map((role) => renew(api, { role, namespace, stamp }, signal)),
       );
-    count += listed.length;
+    count += names.length;
   }
   return count;
 }

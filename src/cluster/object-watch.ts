@@ -17,6 +17,9 @@ export interface WatchedKind<Object extends KubernetesObject, Change> {
   readonly broken?: Change;
 }
 
+/** What a watch works with. */
+type WatchContext = Pick<KubernetesContext, 'api' | 'clock' | 'log' | 'relistMs'>;
+
 type Listener<Change> = (change: Change) => void;
 
 const retry = { baseMs: 500, maxMs: 15_000 };
@@ -28,7 +31,7 @@ const pauseMs = 1_000;
  * admitted. Resolves when the signal aborts.
  */
 export async function watchObjects<Object extends KubernetesObject, Change>(
-  context: KubernetesContext,
+  context: WatchContext,
   kind: WatchedKind<Object, Change>,
   listener: Listener<Change>,
   signal: AbortSignal,
@@ -58,7 +61,7 @@ export async function watchObjects<Object extends KubernetesObject, Change>(
 
 /** Passes changes on until the signal aborts, and keeps a listener that throws from ending the watch. */
 function reporting<Object extends KubernetesObject, Change>(
-  { log }: KubernetesContext,
+  { log }: WatchContext,
   { what }: WatchedKind<Object, Change>,
   listener: Listener<Change>,
   signal: AbortSignal,
@@ -75,7 +78,7 @@ function reporting<Object extends KubernetesObject, Change>(
 }
 
 interface Watching<Object extends KubernetesObject, Change> {
-  readonly context: KubernetesContext;
+  readonly context: WatchContext;
   readonly kind: WatchedKind<Object, Change>;
   readonly report: Listener<Change>;
   readonly signal: AbortSignal;

@@ -25,11 +25,21 @@ export function verbsOf(api: KubeApi, kind: string): ObjectVerbs {
     ...roles,
     ...policyVerbs(api),
     ...limitVerbs(api),
+    ...leaseVerbs(api),
     ...definitionVerbs(api),
   }[kind];
   if (!verbs) throw new RangeError(`the project writes no ${kind}`);
   return verbs;
 }
+
+const leaseVerbs = ({ coordination }: KubeApi): VerbsByKind => ({
+  Lease: {
+    read: (object, options) => coordination.readNamespacedLease(placed(object), options),
+    create: (body, options) => coordination.createNamespacedLease(inPlace(body), options),
+    replace: (body, options) => coordination.replaceNamespacedLease({ ...placed(body), body }, options),
+    remove: (object, options) => coordination.deleteNamespacedLease(placed(object), options),
+  },
+});
 
 const definitionVerbs = ({ extensions }: KubeApi): VerbsByKind => ({
   CustomResourceDefinition: {

@@ -2,8 +2,25 @@ import { EXPECTED, ORDINARY, RESERVED, UNTAINTED } from '#domain';
 import { CERTIFICATES, LISTINGS, NODE_NAMES } from './name-role.ts';
 import { celNamespaceOfName } from './name-shards.ts';
 import { allowed, credentialVariable } from './policy-authority.ts';
-import { byKubelet, celText, everywhere, forbid, type PolicyPair, pair, strict } from './policy-pair.ts';
-import { BOOTSTRAP_TOKEN_TYPE, NODE_MARK, NODE_PASSWORD_TYPE, STAKED_TAINT } from './words.ts';
+import {
+  byKubelet,
+  celList,
+  celText,
+  everywhere,
+  forbid,
+  type PolicyPair,
+  pair,
+  strict,
+} from './policy-pair.ts';
+import {
+  BOOTSTRAP_TOKEN_TYPE,
+  NODE_MARK,
+  NODE_PASSWORD_TYPE,
+  STAKED_TAINT,
+  STATE_NAMESPACE,
+  STATE_TYPE,
+  SYSTEM_NAMESPACE,
+} from './words.ts';
 
 /** Head of the refusals for want of a vouch: stable, so that logs can be searched for it. */
 const NOT_VOUCHED = 'k3s-daas/not-vouched';
@@ -154,11 +171,14 @@ export function nodeMarksPolicy(): PolicyPair {
 }
 
 /**
- * Secrets written by the gateway: join credentials and node passwords, nothing else. RBAC does not distinguish types, and
- * a right to create any Secret in kube-system is a right to the token of every ServiceAccount there.
+ * Secrets written by the gateway: join credentials and node passwords in kube-system, its state in the namespace of the state,
+ * nothing else. RBAC does not distinguish types, and a right to create any Secret in kube-system is a right to the token of every
+ * ServiceAccount there. The state is never deleted.
  */
 export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
-  const types = `['${BOOTSTRAP_TOKEN_TYPE}', '${NODE_PASSWORD_TYPE}']`;
+  const types = celList([BOOTSTRAP_TOKEN_TYPE, NODE_PASSWORD_TYPE]);
+  // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces unreserved ones.
+  const inSystem = `variables.type in ${types} || (request.operation == 'DELETE' && variables.name.endsWith('.node-password.k3s'))`;
   return pair('k3s-daas-gateway-secrets', {
     ...strict(['secrets'], ['CREATE', 'UPDATE', 'DELETE']),
     matchConditions: [
@@ -176,12 +196,14 @@ export function gatewaySecretsPolicy(gatewayUser: string): PolicyPair {
       },
     ],
     validations: [
-      {
-        // k3s before late 2025 makes password Secrets of type Opaque; the gateway replaces unreserved ones.
-        expression: `variables.type in ${types} || (request.operation == 'DELETE' && variables.name.endsWith('.node-password.k3s'))`,
-        message: 'the gateway writes join credentials and node passwords only',
-        reason: 'Forbidden',
-      },
+      forbid(
+        'the gateway writes join credentials and node passwords only',
+        `request.namespace == '${STATE_NAMESPACE}' || (request.namespace == '${SYSTEM_NAMESPACE}' && (${inSystem}))`,
+      ),
+      forbid(
+        `the gateway writes Secrets of type ${STATE_TYPE} only in ${STATE_NAMESPACE}, and deletes none`,
+        `request.namespace != '${STATE_NAMESPACE}' || (variables.type == '${STATE_TYPE}' && request.operation != 'DELETE')`,
+      ),
     ],
   });
 }

@@ -6,6 +6,7 @@ import { verbsOf } from './objects.ts';
 import type { SetupChange } from './setup.ts';
 import { setupObjects } from './setup-manifests.ts';
 import { describeObject } from './setup-objects.ts';
+import { STATE_NAMESPACE, STATE_TYPE } from './words.ts';
 
 export interface RemovalOptions extends KubeApiOptions {
   readonly gateway?: GatewayIdentity;
@@ -19,7 +20,8 @@ export interface RemovalOptions extends KubeApiOptions {
 /**
  * Removes what `setup` has written: the gateway's rights first, so that it decides nothing any more; then each policy's binding
  * before the policy; the names last, so that no running node is refused. Afterwards every certificate of the cluster may make
- * its Node again. Nodes, node passwords and join credentials stay. Idempotent; resolves with what was removed.
+ * its Node again. Nodes, node passwords and join credentials stay, and so does a state that the cluster holds (`keep`): nothing
+ * could bring its bans back. Idempotent; resolves with what was removed.
  */
 export async function removeSetup(options: RemovalOptions): Promise<readonly SetupChange[]> {
   const { gateway = { kind: 'service-account' }, check = false } = options;
@@ -29,6 +31,10 @@ export async function removeSetup(options: RemovalOptions): Promise<readonly Set
   // In the reverse order of setup: rights, bindings before their policies, namespaces with their names.
   for (const object of [...setupObjects(gateway, { stakedNodes: true })].reverse()) {
     if (!(await isThere(api, object, signal))) continue;
+    if (isStateHome(object) && (await holdsState(api, signal))) {
+      removed.push({ action: 'keep', what: describeObject(object), why: whyKept });
+      continue;
+    }
     const change = { action: 'remove', what: describeObject(object), why: 'setup has written it' } as const;
     if (!check) {
       await remove(api, object, signal);
@@ -49,6 +55,19 @@ interface Removal {
 }
 
 const homesGoneMs = 60_000;
+
+const whyKept = `it holds the state of the gateways, with their bans. Back it up ('k3s-daas gateway state backup'), then 'kubectl delete namespace ${STATE_NAMESPACE}' removes it`;
+
+const isStateHome = ({ kind, metadata }: KubernetesObject) =>
+  kind === 'Namespace' && metadata?.name === STATE_NAMESPACE;
+
+async function holdsState({ core, call }: KubeApi, signal: Signal): Promise<boolean> {
+  const ours = { namespace: STATE_NAMESPACE, fieldSelector: `type=${STATE_TYPE}`, limit: 1 };
+  const { items } = await call('look for a state', (given) => core.listNamespacedSecret(ours, given), {
+    signal,
+  });
+  return items.length > 0;
+}
 
 async function isThere(api: KubeApi, object: KubernetesObject, signal: Signal): Promise<boolean> {
   const verbs = verbsOf(api, object.kind ?? '');

@@ -9,6 +9,7 @@ test('the manifests come in the order of setup: homes of the names, policies, th
     'Namespace',
     'ValidatingAdmissionPolicy',
     'ValidatingAdmissionPolicyBinding',
+    'Lease',
     'ServiceAccount',
     'Secret',
     'ClusterRole',

@@ -8,6 +8,8 @@ import {
   gatewayStakedNodes,
   namesHomes,
   type SetupTerms,
+  stateHome,
+  stateLease,
 } from './gateway-rights.ts';
 import { tenantObjects } from './tenant-rights.ts';
 
@@ -18,7 +20,9 @@ import { tenantObjects } from './tenant-rights.ts';
 export function setupObjects(gateway: GatewayIdentity, terms: SetupTerms = {}): readonly KubernetesObject[] {
   return [
     ...namesHomes(),
+    stateHome(),
     ...allPolicies(gateway, terms).flatMap(({ policy, binding }) => [policy, binding]),
+    stateLease(),
     ...gatewayAccount(gateway),
     ...gatewayRights(gateway),
     ...tenantObjects(terms.tenants),

@@ -49,7 +49,8 @@ export interface SetupContext {
 }
 
 export interface SetupChange {
-  readonly action: 'create' | 'replace' | 'list' | 'remove';
+  /** `keep`: `removeSetup` leaves it. */
+  readonly action: 'create' | 'replace' | 'list' | 'remove' | 'keep';
   /** `ClusterRole k3s-daas-gateway`, or `server-1 as reserved`: a node name and its listing. */
   readonly what: string;
   readonly why: string;

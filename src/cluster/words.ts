@@ -5,6 +5,12 @@ import { base58OfId, idOfBase58 } from './base58.ts';
 export const SYSTEM_NAMESPACE = 'kube-system';
 /** The namespace in which every kubelet renews a Lease named like its Node. */
 export const LEASE_NAMESPACE = 'kube-node-lease';
+/** The namespace of the gateways' shared state, with nothing else in it. */
+export const STATE_NAMESPACE = 'k3s-daas-state';
+/** The Lease in it, whose holder leads. */
+export const STATE_LEASE = 'k3s-daas-gateway';
+/** Type of the Secrets in it. */
+export const STATE_TYPE = 'k3s-daas.io/state';
 /** In which the API server publishes the CA bundle of its client certificates, key `client-ca-file`. */
 export const CLIENT_CA_CONFIG_MAP = 'extension-apiserver-authentication';
 /** ConfigMap in which the first version kept the admitted names: key node name, value its listing. `setup` carries it over. */

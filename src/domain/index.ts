@@ -41,6 +41,13 @@ export { isShortAfterSlash, type StakeEnding, stakeEnding } from './stake-ending
 export { holdOf, paidInMist, type StakeHold } from './stake-hold.ts';
 export type { StakedNode, StakedNodeBoard, StakedNodeCondition } from './staked-nodes.ts';
 export type { StateEngine, StateEngineKind, StateNews, StateRecord, TextChange } from './state-engine.ts';
+export type {
+  NewStateObject,
+  StateLease,
+  StateObject,
+  StateObjectNews,
+  StateObjects,
+} from './state-objects.ts';
 export type { StopCause } from './stop-cause.ts';
 export { formatSui } from './sui-amount.ts';
 export { ownGroup, type Tenant, type TenantKeeper, type TenantNamespace } from './tenants.ts';

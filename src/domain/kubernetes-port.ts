@@ -53,6 +53,12 @@ export interface KubernetesPort {
   relistName(request: { name: string; from: string; to: string }, signal?: AbortSignal): Promise<boolean>;
 
   /**
+   * The addresses of the operator's Nodes, in canonical form (RFC 5952), in the place of those that were given before: no staked
+   * Node may begin to report one of them.
+   */
+  holdAddresses(addresses: readonly string[], signal?: AbortSignal): Promise<void>;
+
+  /**
    * Gives every listed name another version, so that what an earlier leader has under way for it fails; resolves with how
    * many there are.
    */

@@ -153,12 +153,12 @@ async function admitInTime(
 function countRefusal(
   { refusals }: AdmissionContext,
   { nodeId, tokenId, requestId }: Applicant,
-  { problem }: ApiProblem,
+  { problem, checks }: ApiProblem,
 ): void {
   refusals.count(
     'admission.refused',
     { reason: problem, nodeId },
-    { request_id: requestId, node_id: nodeId, seal_token: tokenId },
+    { request_id: requestId, node_id: nodeId, seal_token: tokenId, checks: checks?.join(' ') },
   );
 }
 

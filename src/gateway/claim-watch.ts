@@ -1,4 +1,4 @@
-import { type Clock, errorFields, type Log } from '#base';
+import { type Clock, errorFields, inSlices, type Log } from '#base';
 import type { ForeignPassword, ForeignPasswordChange, KubernetesPort } from '#domain';
 import type { Audit } from './audit.ts';
 import {
@@ -14,7 +14,6 @@ import { createFailureLog } from './failure-log.ts';
 import { createGate, type Locks } from './locks.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Registry } from './registry.ts';
-import { inSlicesOf } from './slices.ts';
 import { credentialOf, isAdmitted, type Worker, withStatus } from './worker.ts';
 
 export interface ClaimWatchOptions {
@@ -194,7 +193,7 @@ async function judge(watch: Watch): Promise<void> {
   const uids = new Set([...passwords.values()].map(({ uid }) => uid));
   for (const uid of ofNodes) if (!uids.has(uid)) ofNodes.delete(uid);
   let claimed: ForeignPassword[] = [];
-  await inSlicesOf(500, due, (password) => {
+  await inSlices(due, (password) => {
     const { nodeId, uid } = password;
     const hasNode = nodes.has(nodeId);
     if (hasNode) ofNodes.add(uid);

@@ -2,7 +2,6 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { type Clock, errorFields, type Log } from '#base';
-import { isOperatorsName } from '#domain';
 import { makeTrustedDirectory, readTrustedText, replaceFile } from '#infrastructure';
 import type { Audit } from './audit.ts';
 import { bannedNames } from './authorizer-files.ts';
@@ -10,6 +9,7 @@ import { banKey } from './bans.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import { createFailureLog } from './failure-log.ts';
 import { type FenceOrders, fenceFile, fenceText, noFence, parseFenceFile } from './fence-file.ts';
+import { operatorsNodeAddresses } from './node-addresses.ts';
 import { peerAddress } from './peer-address.ts';
 import { peerKey, peersToFence } from './peers-to-fence.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -158,9 +158,8 @@ function operatorsAddresses(
     const address = peerAddress(given);
     if (address !== undefined) known.set(address, who);
   };
-  for (const { name, addresses } of nodes.values())
-    if (isOperatorsName(names.get(name)) && !banned.has(name))
-      for (const address of addresses) add(address, `node ${name}`);
+  for (const [address, name] of operatorsNodeAddresses(nodes, names))
+    if (!banned.has(name)) add(address, `node ${name}`);
   for (const address of ownAddresses()) add(address, 'the gateway');
   const host = new URL(config.server).hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0) add(host, 'gateway.server');

@@ -20,6 +20,7 @@ const effects: Readonly<Record<keyof KubernetesPort, 'reads' | 'writes'>> = {
   removeName: 'writes',
   relistName: 'writes',
   renewNames: 'writes',
+  holdAddresses: 'writes',
   createJoinCredential: 'writes',
   revokeJoinCredential: 'writes',
   markNode: 'writes',

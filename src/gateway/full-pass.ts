@@ -1,12 +1,10 @@
-import { errorFields } from '#base';
+import { errorFields, inSlices } from '#base';
 import { isOperatorsName } from '#domain';
 import { admittedNameOf } from './contested-names.ts';
 import { isHistoryOver } from './name-history.ts';
 import { dueListings } from './operator-names.ts';
 import type { ReconcilerContext } from './reconciler-context.ts';
 import { relistDue } from './relisting.ts';
-import { inSlicesOf } from './slices.ts';
-import { SWEEP_SLICE } from './sweep.ts';
 import { credentialOf, hasLeft, isAdmitted, type Worker } from './worker.ts';
 
 /** Facts that no transaction takes back. */
@@ -56,7 +54,7 @@ async function fullPass(context: ReconcilerContext, signal: AbortSignal): Promis
     if (isLeftOverName(context, nodeId, tier)) await removeLeftOverName(context, nodeId, signal);
   await relistOperatorsNames(context, names, signal);
   await revokeLeftOverCredentials(context, signal);
-  await inSlicesOf(SWEEP_SLICE, registry.workers(), async (worker) => {
+  await inSlices(registry.workers(), async (worker) => {
     if (isAdmitted(worker) && !names.has(worker.nodeId)) await restoreName(context, worker.nodeId, signal);
     await forgetIfOver(context, worker.nodeId);
   });
@@ -140,7 +138,7 @@ async function forgetIfOver(context: ReconcilerContext, nodeId: string): Promise
 async function forgetHistories({ registry, clock }: ReconcilerContext): Promise<void> {
   const over: string[] = [];
   const nowMs = clock.nowMs();
-  await inSlicesOf(SWEEP_SLICE, [...registry.histories()], (history) => {
+  await inSlices([...registry.histories()], (history) => {
     if (!registry.worker(history.nodeId) && isHistoryOver(history, nowMs)) over.push(history.nodeId);
   });
   const isStillFree = (nodeId: string) => !registry.worker(nodeId);

@@ -56,7 +56,8 @@ export async function listenForOperator(begun: Start, socketPath: string): Promi
 function operatorSources({ options, records, deciders }: Start): OperatorApiOptions {
   const { kubernetes, chain, config, clock, log, figures } = options;
   const auditPath = auditPathOf(config);
-  return { ...records, ...deciders, kubernetes, chain, auditPath, clock, log, figures };
+  const { gatewayId } = config;
+  return { ...records, ...deciders, kubernetes, chain, auditPath, gatewayId, clock, log, figures };
 }
 
 /** For operators on other machines; `undefined`: it is off. */

@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { type Clock, DaasError, errorFields, type Log, systemClock } from '#base';
-import type { StateEngine } from '#domain';
+import type { StateEngine, StateObjects } from '#domain';
 import {
   createStore,
   type KeyRing,
   type Leadership,
   openEtcdState,
   openKeyRing,
+  openKubernetesState,
   openSqliteEngine,
   refuseSealed,
   refuseUnfinished,
@@ -25,9 +26,13 @@ export interface GatewayState extends AsyncDisposable {
   keepSealed(signal: AbortSignal): Promise<void>;
 }
 
+/** Opens the objects of a state in Kubernetes, with the gateway's credentials; needed for that engine alone. */
+export type OpenStateObjects = () => StateObjects;
+
 export interface GatewayStateOptions {
   readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state' | 'gatewayId'>;
   readonly clusterId: string;
+  readonly openStateObjects?: OpenStateObjects | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -38,10 +43,8 @@ export interface StateSite {
     readonly gatewayId?: string | undefined;
   };
   readonly clusterId: string;
+  readonly openStateObjects?: OpenStateObjects | undefined;
 }
-
-/** Programs that print keys may be slow, and ask for a password. */
-const refreshEveryMs = { file: 10_000, command: 60_000 };
 
 /**
  * Opens the state that the configuration names, and examines it.
@@ -70,15 +73,20 @@ export async function openGatewayState(options: GatewayStateOptions): Promise<Ga
 
 /** Of several gateways, this one stands for election from now on. */
 export async function openEngine(
-  { config, clusterId }: StateSite,
+  { config, clusterId, openStateObjects }: StateSite,
   { isCandidate = true } = {},
 ): Promise<{ readonly engine: StateEngine; readonly leadership: Leadership }> {
   const { state, gatewayId: name = 'an operator’s command' } = config;
   if (state.engine === 'sqlite')
     return { engine: openSqliteEngine(statePath(config)), leadership: soleLeadership(name) };
+  // A lease ends by the time that passes elsewhere, too: no other clock will do.
+  const candidate = { name, clock: systemClock, isCandidate };
+  if (state.engine === 'kubernetes') {
+    if (!openStateObjects) throw new RangeError('openEngine: the engine kubernetes needs openStateObjects');
+    return openKubernetesState({ ...candidate, ...state.kubernetes, objects: openStateObjects() });
+  }
   const { prefix = `/k3s-daas/${clusterId}`, ...access } = state.etcd;
-  // Leases end by the time of etcd: no other clock will do.
-  return openEtcdState({ ...access, prefix, name, clock: systemClock, isCandidate });
+  return openEtcdState({ ...access, prefix, ...candidate });
 }
 
 export const statePath = ({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'>): string =>
@@ -99,12 +107,11 @@ interface Kept {
 }
 
 async function keepSealed(
-  { config, clock, log }: GatewayStateOptions,
+  { clock, log }: GatewayStateOptions,
   { ring, sealed, leadership }: Kept,
   signal: AbortSignal,
 ): Promise<void> {
   if (!ring || !sealed) return;
-  const everyMs = config.state.keys.command ? refreshEveryMs.command : refreshEveryMs.file;
   let isDue = true;
   let reported: string | undefined;
   while (!signal.aborted) {
@@ -122,7 +129,7 @@ async function keepSealed(
       if (code !== reported) log.error('The keys of the state cannot be read or used', errorFields(error));
       reported = code;
     }
-    await clock.sleep(everyMs, signal).catch(() => undefined);
+    await clock.sleep(ring.refreshEveryMs, signal).catch(() => undefined);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
+import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log, nextTurn } from '#base';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -27,6 +27,7 @@ import {
   type Records,
 } from './gateway-parts.ts';
 import type { HealthCheck } from './health-api.ts';
+import { heldAddresses } from './held-addresses.ts';
 import { takeTheLead, whenActing, whileActing } from './leading-loops.ts';
 import { dialHost, openDirectory, portOf } from './listeners.ts';
 import type { OperatorsListener } from './operators-listener.ts';
@@ -97,13 +98,16 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   await checkCluster(given);
   warnOfLimits(log, endpoints, config.taintNodes);
 
+  // Each part of the start takes a while with many workers: others get the thread in between.
   const records = await openRecords(given, life);
+  await nextTurn();
   const credentials = openCredentials(given, records);
   const kubernetes = fencedCluster(credentials?.kubernetes ?? given.kubernetes, () =>
     records.acting.isActing(),
   );
   const options = { ...given, kubernetes };
   const deciders = createDeciders(options, records, startedAtMs);
+  await nextTurn();
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
   const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
@@ -122,6 +126,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
     stop,
   };
   const end = runLoops(begun);
+  await nextTurn();
   await listenForOperator(begun, socketPath);
   const operators = await listenForOperators(begun);
   const tokenReviews = await listenForTokenReviews(begun);
@@ -198,9 +203,12 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stream
     ...(options.config.fence === 'off'
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),
-    ...[options.probe, shown, options.tenants && tenantRounds(options, options.tenants, records)].map(
-      (loop) => whileActing(records.acting, loop, stop.signal),
-    ),
+    ...[
+      heldAddresses(options, reconciler),
+      options.probe,
+      shown,
+      options.tenants && tenantRounds(options, options.tenants, records),
+    ].map((loop) => whileActing(records.acting, loop, stop.signal)),
   ];
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   // An embedder that does not look at `ended` must not be ended by an unhandled rejection.

@@ -40,6 +40,7 @@ export { rehearsed, rehearseStart } from './rehearsal.ts';
 export { differences } from './reload.ts';
 export {
   backUpState,
+  emptyState,
   openBackup,
   type StateFigures,
   verifyState,

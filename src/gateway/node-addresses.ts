@@ -1,4 +1,4 @@
-import type { KubernetesNode } from '#domain';
+import { isOperatorsName, type KubernetesNode } from '#domain';
 import { peerAddress } from './peer-address.ts';
 
 /** A staked Node that reports an address which another Node reports too. */
@@ -13,8 +13,26 @@ export interface NodeAddresses {
   /** Notes what a Node reports; returns the addresses that it did not report before and others report. */
   note(node: Pick<KubernetesNode, 'name' | 'addresses'>): readonly SharedAddress[];
   forget(name: string): void;
+  /** Grows whenever a Node reports other addresses than before, or goes. */
+  changes(): number;
   /** Forgets every Node but these. */
   keep(names: ReadonlySet<string>): void;
+}
+
+const isSame = (one: ReadonlySet<string> | undefined, other: ReadonlySet<string>) =>
+  one?.size === other.size && [...one].every((address) => other.has(address));
+
+/** The addresses of the operator's Nodes as the policies are to hold them, with the Node that reports each. */
+export function operatorsNodeAddresses(
+  nodes: ReadonlyMap<string, Pick<KubernetesNode, 'name' | 'addresses'>>,
+  names: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const known = new Map<string, string>();
+  for (const { name, addresses } of nodes.values()) {
+    if (!isOperatorsName(names.get(name))) continue;
+    for (const address of addresses.map(peerAddress)) if (isOfANetwork(address)) known.set(address, name);
+  }
+  return known;
 }
 
 /** An address by which one machine reaches another: a loopback address is every machine's own. */
@@ -31,6 +49,7 @@ function isOfANetwork(address: string | undefined): address is string {
 export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAddresses {
   const addressesOf = new Map<string, ReadonlySet<string>>();
   const namesAt = new Map<string, Set<string>>();
+  let changes = 0;
 
   function drop(name: string, address: string): void {
     const names = namesAt.get(address);
@@ -40,7 +59,7 @@ export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAd
 
   function forget(name: string): void {
     for (const address of addressesOf.get(name) ?? []) drop(name, address);
-    addressesOf.delete(name);
+    if (addressesOf.delete(name)) changes += 1;
   }
 
   /** One of the others is enough to look into it; of the operator's, if there is one. */
@@ -57,6 +76,7 @@ export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAd
     note({ name, addresses }) {
       const before = addressesOf.get(name);
       const now = new Set(addresses.map(peerAddress).filter(isOfANetwork));
+      if (!isSame(before, now)) changes += 1;
       for (const address of before ?? []) if (!now.has(address)) drop(name, address);
       addressesOf.set(name, now);
       const shared: SharedAddress[] = [];
@@ -70,6 +90,7 @@ export function createNodeAddresses(isStaked: (name: string) => boolean): NodeAd
       return shared;
     },
     forget,
+    changes: () => changes,
     keep(names) {
       for (const name of addressesOf.keys()) if (!names.has(name)) forget(name);
     },

@@ -6,7 +6,7 @@ import type { Log } from '#base';
 import { isNodeId } from '#domain';
 import { ApiProblem } from './api-problem.ts';
 import type { Audit } from './audit.ts';
-import { answerWithProblems, newRequestId, parseRequest } from './http.ts';
+import { answerWithProblems, newRequestId, parseRequest, withoutSchemas } from './http.ts';
 import {
   type CommandContext,
   type Prepared,
@@ -57,6 +57,7 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
   const { remote } = options;
   const httpRules = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
   const app: FastifyInstance = Fastify({
+    ...withoutSchemas,
     logger: false,
     requestIdHeader: false,
     genReqId: newRequestId,

@@ -30,6 +30,7 @@ export interface ViewSources {
   readonly reconciler: Reconciler;
   readonly facts: FactCache;
   readonly usage: TokenUsage;
+  readonly gatewayId: string;
   readonly clock: Clock;
   readonly isVouchingEnforced?: () => boolean;
 }
@@ -47,11 +48,17 @@ export function nodesView(
     claims_count: claims.length,
     claims: newest.slice(0, mostClaimsShown).map((claim) => claimEntry(sources, claim)),
     timestamp: sources.clock.nowMs(),
+    gateway: gatewayEntry(sources),
     nodes: sources.registry
       .workers()
       .toSorted((left, right) => (left.nodeId < right.nodeId ? -1 : 1))
       .map((worker) => nodeEntry(sources, worker)),
   };
+}
+
+function gatewayEntry({ facts, gatewayId }: ViewSources): z.infer<typeof NodesReply>['gateway'] {
+  const own = facts.cluster()?.gateways.find(({ id }) => id === gatewayId);
+  return own ? { id: own.id, tier: own.tier, attestation_kind: own.attestationKind } : null;
 }
 
 export function bansView({ registry, clock }: ViewSources): z.infer<typeof BansReply> {

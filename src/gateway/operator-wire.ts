@@ -151,6 +151,16 @@ const ChainProbeFigures = z.object({
 });
 export const NodesReply = z.object({
   timestamp: z.number(),
+  /** What the chain names of this gateway; null: the chain was not read yet, or does not name it. */
+  gateway: z
+    .object({
+      id: z.string(),
+      tier: z.string(),
+      /** The kind of evidence that it shows to workers, or `none`. */
+      attestation_kind: z.string(),
+    })
+    .nullable()
+    .default(null),
   nodes: z.array(NodeEntry),
   /** The newest hundred. */
   claims: z.array(ClaimEntry).default([]),

@@ -22,6 +22,8 @@ export function provenRequest(request: FastifyRequest, audience: string): Proven
 /** The header, or the same as a bearer token; two that differ count as none. */
 function proofOf(request: FastifyRequest): string | undefined {
   const header = request.headers[PROOF_HEADER];
+  if (typeof header === 'string' && header !== '' && request.headers.authorization === undefined)
+    return header;
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   const given = [header, bearer].flat().filter((text) => text !== undefined && text !== '');
   return new Set(given).size === 1 ? given[0] : undefined;

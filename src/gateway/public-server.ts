@@ -8,7 +8,15 @@ import type { Clock, Log } from '#base';
 import { closeListener } from '#infrastructure';
 import { ApiProblem } from './api-problem.ts';
 import type { RunnableGatewayConfig } from './config.ts';
-import { answerProblem, answerWithProblems, newRequestId, type ReplyContext, whenOver } from './http.ts';
+import {
+  answerProblem,
+  answerWithProblems,
+  newRequestId,
+  type ReplyContext,
+  whenOver,
+  withoutSchemas,
+} from './http.ts';
+import { type LoadShedding, SHED_RETRY_MS } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import {
   guardPublicPort,
@@ -23,7 +31,8 @@ import { createShares, type Shares } from './shares.ts';
 export interface PublicServerOptions {
   readonly config: RunnableGatewayConfig;
   readonly tls: { readonly cert: string; readonly key: string };
-  readonly metrics?: Pick<Metrics, 'answered'> | undefined;
+  readonly metrics?: Pick<Metrics, 'answered' | 'shed'> | undefined;
+  readonly shedding: Pick<LoadShedding, 'refuses'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -46,6 +55,8 @@ interface ServerContext extends ReplyContext {
   readonly connections: PublicConnections;
   readonly rates: RateLimit;
   readonly shares: RequestShares;
+  readonly shedding: Pick<LoadShedding, 'refuses'>;
+  readonly metrics: PublicServerOptions['metrics'];
   /** How long a worker's connection may be idle. */
   readonly idleMs: number;
   isStopping: boolean;
@@ -70,7 +81,8 @@ const closeGraceMs = 2_000;
  * HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. With
  * `config.listen.proxySocket` TLS ends at a proxy, and what comes is plain HTTP after a PROXY header.
  */
-export function createPublicServer({ config, tls, metrics, clock, log }: PublicServerOptions): PublicServer {
+export function createPublicServer(options: PublicServerOptions): PublicServer {
+  const { config, tls, metrics, shedding, clock, log } = options;
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
   const createOwnShares = () => createShares(limits.inFlight, limits.addressInFlight);
@@ -90,13 +102,19 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
     connections: guardPublicPort(app.server, limits, { isProxied, clock, log }),
     rates: createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst }),
     shares: { workers: createOwnShares(), heartbeats: createOwnShares(), others: createOwnShares() },
+    shedding,
+    metrics,
     idleMs,
     isStopping: false,
     isDraining: false,
   };
   answerWithProblems(app, context);
   addHooks(app, context);
-  if (metrics) app.addHook('onResponse', async (request, reply) => count(metrics, request, reply));
+  if (metrics)
+    app.addHook('onResponse', (request, reply, done) => {
+      count(metrics, request, reply);
+      done();
+    });
   readBodiesRaw(app);
   refuseTunnels(app, context);
   return {
@@ -136,6 +154,7 @@ const httpRules = {
 
 function fastifyOptions(idleMs: number) {
   return {
+    ...withoutSchemas,
     logger: false,
     trustProxy: false,
     requestIdHeader: false,
@@ -150,11 +169,21 @@ function fastifyOptions(idleMs: number) {
   } as const;
 }
 
+/** With callbacks: a promise for each hook and request costs a heartbeat a tenth of its CPU. What a hook throws is the reply. */
 function addHooks(app: FastifyInstance, context: ServerContext): void {
-  app.addHook('onRequest', async (request) => admitRequest(context, request));
+  app.addHook('onRequest', (request, _reply, done) => {
+    admitRequest(context, request);
+    done();
+  });
   // The body is there: until then a request holds only its connection, which has limits of its own.
-  app.addHook('preValidation', async (request, reply) => takePlace(context, request, reply));
-  app.addHook('onSend', async (request, reply) => prepareReply(context, request, reply));
+  app.addHook('preValidation', (request, reply, done) => {
+    takePlace(context, request, reply);
+    done();
+  });
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    prepareReply(context, request, reply);
+    done();
+  });
 }
 
 function count(metrics: Pick<Metrics, 'answered'>, request: FastifyRequest, reply: FastifyReply): void {
@@ -165,13 +194,20 @@ function count(metrics: Pick<Metrics, 'answered'>, request: FastifyRequest, repl
 }
 
 function admitRequest(context: ServerContext, request: FastifyRequest): void {
-  context.connections.of(request.raw.socket)?.wake();
+  const connection = context.connections.of(request.raw.socket);
+  connection?.wake();
   if (context.isStopping)
     throw new ApiProblem('stopping', 'the gateway is stopping', { retryAfterMs: 5_000 });
   const problem = rateProblem(context, request);
   if (problem) throw problem;
   if (!hasOneHost(request.raw))
     throw new ApiProblem('request_invalid', 'the request names no host, or several');
+  const route = request.routeOptions.url;
+  // Before the body arrives.
+  if (context.shedding.refuses({ route, isKnown: connection?.owner !== undefined })) {
+    context.metrics?.shed();
+    throw new ApiProblem('overloaded', 'the gateway has too much to do', { retryAfterMs: SHED_RETRY_MS });
+  }
 }
 
 function rateProblem(context: ServerContext, request: FastifyRequest): ApiProblem | undefined {
@@ -200,10 +236,12 @@ function takePlace(context: ServerContext, request: FastifyRequest, reply: Fasti
 function prepareReply(context: ServerContext, request: FastifyRequest, reply: FastifyReply): void {
   const connection = context.connections.of(request.raw.socket);
   const idleMs = connection?.owner === undefined ? STRANGERS_REST_MS : context.idleMs;
-  reply.header('cache-control', 'no-store');
-  // What the log and the audit file know this request by.
-  reply.header('x-request-id', request.id);
-  reply.header('keep-alive', `timeout=${Math.floor(idleMs / 1000)}`);
+  reply.headers({
+    'cache-control': 'no-store',
+    // What the log and the audit file know this request by.
+    'x-request-id': request.id,
+    'keep-alive': `timeout=${Math.floor(idleMs / 1000)}`,
+  });
   if (context.isStopping || context.isDraining) reply.header('connection', 'close');
   const timer = setTimeout(() => connection?.cut(), replyTimeoutMs).unref();
   whenOver(reply.raw, () => {
@@ -232,6 +270,10 @@ function refuseTunnels(app: FastifyInstance, context: ServerContext): void {
 
 /** RFC 9112, section 3.2: HTTP/1.1 requires exactly one. */
 function hasOneHost({ httpVersion, rawHeaders }: IncomingMessage): boolean {
-  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
-  return hosts.length === 1 || (hosts.length === 0 && httpVersion === '1.0');
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts === 1 || (hosts === 0 && httpVersion === '1.0');
 }

@@ -33,6 +33,8 @@ export interface Reconciler {
   evict(nodeId: string, reason: EvictionReason, options: { readonly lock: boolean }): Promise<void>;
   /** The Nodes by the watch; `undefined` before the first list. */
   nodes(): ReadonlyMap<string, KubernetesNode> | undefined;
+  /** Grows whenever a Node reports other addresses than before, or goes. */
+  addressChanges(): number;
   /** The admitted names as last read; `undefined` before that. */
   names(): ReadonlyMap<string, string> | undefined;
   /** Reads one of them anew: an administrator may have listed it since. Resolves with its listing. */
@@ -92,6 +94,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     enqueueAll: () => context.sweep.askForAll(),
     evict: (nodeId, reason, { lock }) => evictByCommand(context, nodeId, reason, lock),
     nodes: () => context.readings.nodes,
+    addressChanges: () => context.addresses.changes(),
     names: () => context.readings.names,
     readName: (name, signal) => readName(context, name, signal),
     expireAdmission: (worker, reason, signal) => expireAdmission(context, worker, reason, signal),

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { StoreNews } from '#state';
+import { inSlices } from '#base';
+import type { StoredRecord, StoreNews } from '#state';
 import { type Ban, readBan } from './bans.ts';
 import { type BreakerState, idleBreaker } from './breaker.ts';
 import { type Claim, claimKey, readClaim } from './claims.ts';
@@ -8,7 +9,7 @@ import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts'
 import { historyKey, readHistory } from './stored-history.ts';
 import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 import { fromStored, workerKey } from './stored-worker.ts';
-import type { LastHeartbeat } from './worker.ts';
+import type { LastHeartbeat, Worker } from './worker.ts';
 import { createWorkerIndex, type WorkerIndex } from './worker-index.ts';
 
 /** What counts now. */
@@ -61,6 +62,15 @@ export const emptyMemory = (): Memory => ({
 });
 
 /**
+ * The first reading, in slices between which other work gets the thread. Nobody may use the memory before it is over.
+ * @throws `DAAS_GATEWAY_STORE_DAMAGED`.
+ */
+export async function readAll(memory: Memory, records: readonly StoredRecord[]): Promise<void> {
+  await inSlices(records, ([key, value]) => take(memory, key, value));
+  await inSlices(memory.workers.all(), (worker) => rememberHolder(memory, worker));
+}
+
+/**
  * Makes what the store holds what counts.
  * @throws `DAAS_GATEWAY_STORE_DAMAGED`.
  */
@@ -79,12 +89,14 @@ export function learn(memory: Memory, news: StoreNews): void {
     takeOne(key, value);
   }
   for (const key of gone) takeOne(key, undefined);
-  // Of an earlier version, which remembered no more than the last holder.
-  if (news.kind === 'listed')
-    for (const worker of memory.workers.all())
-      if (!memory.histories.has(worker.nodeId))
-        memory.histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
+  if (news.kind === 'listed') for (const worker of memory.workers.all()) rememberHolder(memory, worker);
   if (isBanChanged) for (const listener of memory.banListeners) listener();
+}
+
+/** An earlier version remembered no more than the last holder of a name. */
+function rememberHolder({ histories }: Memory, worker: Worker): void {
+  if (!histories.has(worker.nodeId))
+    histories.set(worker.nodeId, historyAfter(emptyHistory(worker.nodeId), undefined, worker));
 }
 
 function keysOf({ workers, bans, histories, claims, moments }: Memory): string[] {

@@ -5,7 +5,15 @@ import { type Claim, claimKey, storedClaim } from './claims.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { emptyHistory, historyAfter, type NameHistory } from './name-history.ts';
 import { createOrderedWrites, type OrderedWrites } from './ordered-writes.ts';
-import { breakerKey, emptyMemory, learn, type Memory, momentKey, storedBreaker } from './registry-memory.ts';
+import {
+  breakerKey,
+  emptyMemory,
+  learn,
+  type Memory,
+  momentKey,
+  readAll,
+  storedBreaker,
+} from './registry-memory.ts';
 import { historyKey, storedHistory } from './stored-history.ts';
 import { toStored, workerKey } from './stored-worker.ts';
 import type { LastHeartbeat, Worker } from './worker.ts';
@@ -87,7 +95,7 @@ const flushChunk = 200;
 /** @throws `DAAS_GATEWAY_STORE_DAMAGED`. */
 export async function openRegistry(store: Store, reserve?: DiskReserve): Promise<Registry> {
   const memory = emptyMemory();
-  learn(memory, { kind: 'listed', records: await store.list('/') });
+  await readAll(memory, await store.list('/'));
   const { workers, lastHeartbeats, bans, unwritten } = memory;
   const writes = createOrderedWrites(store, reserve);
   return {

@@ -3,10 +3,11 @@ import type { ChainReader, KubernetesPort } from '#domain';
 import { publicHexOf } from './audit-signer.ts';
 import type { RunnableGatewayConfig } from './config.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
-import { keysOf } from './gateway-state.ts';
+import { keysOf, type OpenStateObjects } from './gateway-state.ts';
 import type { HealthCheck } from './health-api.ts';
 import { checkOwnEntry, joinTokenHead, readTls } from './server-files.ts';
 import { checkTokenReview } from './start-checks.ts';
+import { verifyState } from './state-maintenance.ts';
 
 export interface Rehearsal {
   readonly config: RunnableGatewayConfig;
@@ -14,6 +15,8 @@ export interface Rehearsal {
   readonly kubernetes: Pick<KubernetesPort, 'admittedNames'>;
   readonly signingKey: GatewayOptions['signingKey'];
   readonly log: Log;
+  readonly clusterId: string;
+  readonly openStateObjects?: OpenStateObjects;
 }
 
 /** What a start would check, each for itself, stricter than a start: chain and cluster have to answer. Changes nothing. */
@@ -33,6 +36,7 @@ export async function rehearseStart(rehearsal: Rehearsal): Promise<readonly Heal
       const ring = await keysOf(config);
       return ring ? `it is sealed with ${ring.current().id}` : 'there are none: it is not sealed';
     }),
+    ...(config.state.engine === 'sqlite' ? [] : [await rehearsed('state', () => stateText(rehearsal))]),
     await rehearsed('signing key', () => signingKeyText(rehearsal)),
     await rehearsed('server CA', async () => `join tokens begin with ${await joinTokenHead(config, log)}`),
     await rehearsed('cluster', async () => `${(await kubernetes.admittedNames()).size} names are listed`),
@@ -55,4 +59,10 @@ async function signingKeyText({ config, chain, signingKey }: Rehearsal): Promise
   if (publicHexOf(signingKey) === Buffer.from(named).toString('hex'))
     return 'it is the one that the chain names';
   return 'the chain names another one: checkpoints of the audit file do not count';
+}
+
+/** A state file is locked by the gateway that runs; a state that gateways share is read as a start reads it. */
+async function stateText(rehearsal: Rehearsal): Promise<string> {
+  const { records, workers } = await verifyState(rehearsal);
+  return `${records} records of ${workers} workers can be read in ${rehearsal.config.state.engine}`;
 }

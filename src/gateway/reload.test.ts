@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
 import { spkiPin } from '#api';
+import { CLUSTER_ID } from './ids.fixture.ts';
 import { rehearseStart } from './rehearsal.ts';
 import { differences } from './reload.ts';
 import { makeTls } from './tls.fixture.ts';
@@ -153,6 +154,7 @@ test('a rehearsal names what would prevent a start, each for itself', async () =
       kubernetes,
       signingKey: undefined,
       log: world.log,
+      clusterId: CLUSTER_ID,
     });
   expect((await rehearse()).every(({ isOk }) => isOk)).toBe(true);
   const state = { ...config.state, keys: { file: `${config.stateDir}/no-keys` } };

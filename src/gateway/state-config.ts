@@ -2,38 +2,88 @@ import { z } from 'zod';
 import { httpsOriginProblem } from '#base';
 
 const file = z.string().min(1);
+const programPath = z.string().startsWith('/', 'expected an absolute path');
+
+/** As `DerivedKeySource` has them: the layer of the state is not loaded for a configuration. */
+const MixedField = z.enum(['guestPolicy', 'imageId', 'familyId', 'measurement', 'guestSvn', 'tcb']);
+
+const keySource = {
+  file: file.optional().meta({
+    description:
+      'values are sealed with the first of the keys in this file (0600), `<id> <32 bytes in base64url>` a line; unset, with none of the other sources: sqlite values are not sealed',
+  }),
+  command: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .meta({ description: 'an absolute path and arguments: a program that prints such lines' }),
+  credential: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .optional()
+    .meta({
+      description: 'a credential of the unit that holds such lines (systemd’s LoadCredentialEncrypted=)',
+    }),
+  snp: z
+    .strictObject({
+      program: programPath.default('/usr/local/bin/snpguest'),
+      idsFile: file.meta({ description: 'the ids of the keys, one a line; `rotate-key` makes it' }),
+      rootKey: z.enum(['vcek', 'vmrk']).default('vcek'),
+      mix: z.array(MixedField).min(1).meta({
+        description: 'only a guest with the same values of these fields gets the same keys',
+      }),
+      guestSvn: z.number().int().min(0).max(0xffff_ffff).default(0),
+      tcbVersion: z
+        .string()
+        .regex(/^[0-9a-fA-F]{1,16}$/, 'expected up to 16 hexadecimal digits')
+        .optional(),
+      vmpl: z.number().int().min(0).max(3).default(0),
+    })
+    .optional()
+    .meta({ description: 'keys that the chip derives for this guest of SEV-SNP, asked for by snpguest' }),
+  kms: z
+    .strictObject({
+      program: programPath.default('/usr/local/bin/kmstool_enclave_cli'),
+      file: file.meta({ description: '`<id> <encrypted key in base64>` a line; `rotate-key` makes it' }),
+      region: z.string().regex(/^[a-z0-9-]{1,40}$/),
+      keyId: z.string().min(1).max(2048),
+      proxyPort: z.number().int().min(1).max(65_535).default(8000),
+      credentialsFile: file.meta({ description: 'AccessKeyId, SecretAccessKey and Token in JSON (0600)' }),
+    })
+    .optional()
+    .meta({ description: 'encrypted keys that AWS KMS opens for this Nitro Enclave' }),
+};
+const oneSource = 'give one of file, command, credential, snp and kms';
+
+const sourcesIn = ({
+  earlier: _,
+  ...sources
+}: Readonly<Record<string, unknown>> & { readonly earlier?: unknown }): readonly unknown[] =>
+  Object.values(sources).filter((source) => source !== undefined);
 
 /** Where the gateway's state is kept; docs/operations.md explains several gateways. */
 export const StateConfig = z
   .strictObject({
-    engine: z.enum(['sqlite', 'etcd']).default('sqlite').meta({
+    engine: z.enum(['sqlite', 'etcd', 'kubernetes']).default('sqlite').meta({
       description:
-        'sqlite: a file in stateDir; etcd: shared by the gateways of a cluster, of which one leads',
+        'sqlite: a file in stateDir; etcd, or Secrets of the cluster itself (kubernetes): shared by the gateways of a cluster, of which one leads',
     }),
     keys: z
       .strictObject({
-        file: file.optional().meta({
-          description:
-            'values are sealed with the first of the keys in this file (0600), `<id> <32 bytes in base64url>` a line; unset, with no command or credential: sqlite values are not sealed',
-        }),
-        command: z
-          .array(z.string())
+        ...keySource,
+        earlier: z
+          .array(z.strictObject(keySource).refine((source) => sourcesIn(source).length === 1, oneSource))
           .min(1)
-          .optional()
-          .meta({ description: 'an absolute path and arguments: a program that prints such lines' }),
-        credential: z
-          .string()
-          .regex(/^[\w.-]+$/)
           .optional()
           .meta({
             description:
-              'a credential of the unit that holds such lines (systemd’s LoadCredentialEncrypted=)',
+              'sources as beside it, whose keys only open what was sealed before: for the way from one place to another',
           }),
       })
+      .refine((keys) => sourcesIn(keys).length <= 1, oneSource)
       .refine(
-        ({ file: path, command, credential }) =>
-          [path, command, credential].filter((source) => source !== undefined).length <= 1,
-        'give one of file, command and credential',
+        (keys) => keys.earlier === undefined || sourcesIn(keys).length === 1,
+        'earlier keys open only: name beside them what seals',
       )
       .prefault({}),
     etcd: z
@@ -55,13 +105,24 @@ export const StateConfig = z
         }),
       })
       .prefault({}),
+    kubernetes: z
+      .strictObject({
+        leaseSeconds: z.number().int().min(5).max(120).default(15).meta({
+          description: 'how long a leading gateway that is silent still leads; another takes over after that',
+        }),
+      })
+      .prefault({}),
   })
   .superRefine(({ engine, etcd, keys }, context) => {
-    if (engine !== 'etcd') return;
+    if (engine === 'sqlite') return;
     const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
-    if (etcd.endpoints.length === 0) issue(['etcd', 'endpoints'], 'engine etcd needs a URL at least');
+    if (engine === 'etcd' && etcd.endpoints.length === 0)
+      issue(['etcd', 'endpoints'], 'engine etcd needs a URL at least');
     if (Object.values(keys).every((source) => source === undefined))
-      issue(['keys'], 'engine etcd needs file, command or credential: others can read what is in etcd');
+      issue(
+        ['keys'],
+        `engine ${engine} needs keys: others can read what is in ${engine === 'etcd' ? 'etcd' : 'Secrets'}`,
+      );
   });
 export type StateConfig = z.infer<typeof StateConfig>;
 

@@ -1,5 +1,5 @@
+import { inSlices } from '#base';
 import { createDueTimes } from './due-times.ts';
-import { inSlicesOf } from './slices.ts';
 import type { Worker } from './worker.ts';
 
 /** Looks at workers without an event. */
@@ -12,7 +12,7 @@ export interface Sweep {
   lookAround(nowMs: number): void;
 }
 
-/** How many workers are looked at without a pause. */
+/** How many workers are looked at without a pause, at most. */
 export const SWEEP_SLICE = 500;
 
 export function createSweep(workers: () => readonly Worker[], look: (nodeId: string) => void): Sweep {
@@ -24,7 +24,7 @@ export function createSweep(workers: () => readonly Worker[], look: (nodeId: str
   async function sweep(): Promise<void> {
     while (isAsked) {
       isAsked = false;
-      await inSlicesOf(SWEEP_SLICE, workers(), ({ nodeId }) => look(nodeId));
+      await inSlices(workers(), ({ nodeId }) => look(nodeId), { most: SWEEP_SLICE });
     }
     // In the same turn as the last check of `isAsked`.
     isSweeping = false;

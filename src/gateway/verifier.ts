@@ -1,12 +1,14 @@
 import type { Clock } from '#base';
 import {
   type ChainFacts,
+  createKnownProofHeaders,
   createPublicKeys,
   examineHolder,
   examineStake,
   examineTarget,
   examineTimes,
   isSignedBy,
+  type KnownProofHeaders,
   type Machine,
   type ParsedProof,
   parseProof,
@@ -94,9 +96,11 @@ interface VerifierContext extends VerifierOptions {
   readonly sequences: HeartbeatSequences;
   /** Imported keys of workers alone: a stranger presents as many keys as it likes. */
   readonly keys: ReturnType<typeof createPublicKeys>;
+  /** Of proofs that counted. */
+  readonly headers: KnownProofHeaders;
 }
 
-/** Imported keys kept; one takes 1.3 KiB. */
+/** Imported keys, and headers of proofs, kept; one takes 1.3 KiB, and 0.5. */
 const mostKeys = 20_000;
 
 export function createVerifier(options: VerifierOptions): Verifier {
@@ -104,6 +108,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     ...options,
     sequences: createHeartbeatSequences(options.registry),
     keys: createPublicKeys(mostKeys),
+    headers: createKnownProofHeaders(mostKeys),
   };
   return {
     registration: (request, isKubelets = () => false) => verifyRegistration(context, request, isKubelets),
@@ -149,7 +154,7 @@ async function verifyRegistration(
 /** Form, times and target: what needs neither memory nor cryptography. */
 function parseAndExamine(context: VerifierContext, request: ProvenRequest): ParsedProof {
   const { clock, startedAtMs } = context;
-  const outcome = parseProof(request.proof);
+  const outcome = parseProof(request.proof, context.headers);
   if (!outcome.ok) return refuseUnproven(context, request, { reason: outcome.reason });
   const { proof } = outcome;
   const nowMs = clock.nowMs();
@@ -222,7 +227,10 @@ function spend(
   proof: ParsedProof,
   payer: Payer = 'node key',
 ): void {
-  const waitMs = context.tokens.take(`${payer} ${proof.tokenId}`, context.clock.monotonicMs());
+  const { tokenId } = proof;
+  // No key is made for each heartbeat: a token's own name is the key of what its node key spends.
+  const budget = payer === 'node key' ? tokenId : `${payer} ${tokenId}`;
+  const waitMs = context.tokens.take(budget, context.clock.monotonicMs());
   if (waitMs === 0) return;
   countRefusal(context, request, { reason: 'rate_limited', proof, provenNodeId: proof.nodeId });
   throw new ApiProblem('rate_limited', 'this Seal token is used too often', { retryAfterMs: waitMs });
@@ -252,11 +260,13 @@ async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest)
   const isCurrent = worker.tokenId === proof.tokenId && !worker.clone && incarnation === worker.incarnation;
   if (isCurrent && sequences.isReplay(worker, sequence))
     return refuseUnproven(context, request, { reason: 'sequence_replayed', proof });
-  await proveWorkersKey(context, request, { proof, worker });
-  const current = await stillRegistered(context, request, { proof, worker });
+  const claim = { proof, worker };
+  if (!(await isSignedByWorker(context, claim))) return refuseWorkersKey(context, request, claim);
+  const current = await stillRegistered(context, request, claim);
   if (sequences.isReplay(current, sequence))
     return refuseUnproven(context, request, { reason: 'sequence_replayed', proof });
   sequences.accept(current, sequence);
+  context.headers.add(proof);
   spend(context, request, proof);
   usage.heard(current, {
     proof: request.proof ?? '',
@@ -277,10 +287,11 @@ async function verifyHolder(context: VerifierContext, request: ProvenRequest): P
   if (!worker) return refuseUnproven(context, request, { reason: 'node_unknown', proof });
   const stale = challenges.examine(proof.nonce, proof.nodeId, clock.monotonicMs());
   if (stale) return refuseUnproven(context, request, { reason: stale, proof });
-  await proveWorkersKey(context, request, { proof, worker });
+  const claim = { proof, worker };
+  if (!(await isSignedByWorker(context, claim))) return refuseWorkersKey(context, request, claim);
   if (proof.nonce === undefined || !challenges.use(proof.nonce, clock.monotonicMs()))
     return refuseUnproven(context, request, { reason: 'nonce_used', proof });
-  const current = knownByToken(context, request, { proof, worker });
+  const current = knownByToken(context, request, claim);
   spend(context, request, proof);
   return { worker: current, machine: proof.machine };
 }
@@ -290,14 +301,16 @@ interface HeartbeatClaim {
   readonly worker: Worker;
 }
 
-async function proveWorkersKey(
+const isSignedByWorker = (context: VerifierContext, { proof, worker }: HeartbeatClaim): Promise<boolean> =>
+  isSignedBy(proof, () => context.keys.get(worker.holderKey));
+
+function refuseWorkersKey(
   context: VerifierContext,
   request: ProvenRequest,
   { proof, worker }: HeartbeatClaim,
-): Promise<void> {
-  if (await isSignedBy(proof, () => context.keys.get(worker.holderKey))) return;
+): never {
   const reason = worker.tokenId === proof.tokenId ? 'signature_invalid' : 'token_mismatch';
-  refuseUnproven(context, request, { reason, proof });
+  return refuseUnproven(context, request, { reason, proof });
 }
 
 /** The worker as it is after the signature was checked: the node may have registered anew meanwhile. */
@@ -317,16 +330,25 @@ function knownByToken(
  * Asked again after the signature was checked: the same proof may have arrived on another connection meanwhile, and the
  * node may have registered anew.
  */
-async function stillRegistered(
+function stillRegistered(
+  context: VerifierContext,
+  request: ProvenRequest,
+  claim: HeartbeatClaim,
+): Worker | Promise<Worker> {
+  const { proof } = claim;
+  const examined = context.clones.examineHeartbeat(knownByToken(context, request, claim), proof);
+  // Without a clone there is nothing to wait for.
+  if (!(examined instanceof Promise)) return expectCurrent(context, request, { proof, worker: examined });
+  return examined.then((worker) => expectCurrent(context, request, { proof, worker }));
+}
+
+function expectCurrent(
   context: VerifierContext,
   request: ProvenRequest,
   { proof, worker }: HeartbeatClaim,
-): Promise<Worker> {
-  const known = knownByToken(context, request, { proof, worker });
-  const current = await context.clones.examineHeartbeat(known, proof);
-  if (current.tokenId !== proof.tokenId || current.incarnation !== proof.incarnation)
-    return refuseSuperseded(context, request, { proof, worker: current });
-  return current;
+): Worker {
+  if (worker.tokenId === proof.tokenId && worker.incarnation === proof.incarnation) return worker;
+  return refuseSuperseded(context, request, { proof, worker });
 }
 
 function factOfReading(facts: ChainFacts, nodeId: string): StakeFact {

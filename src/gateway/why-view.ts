@@ -9,6 +9,7 @@ import { banEntry, claimEntry, nodeEntry, type ViewSources } from './operator-vi
 import { whatLetsItIn } from './why-advice.ts';
 import type { WhyReply } from './why-wire.ts';
 import { credentialOf, type Worker } from './worker.ts';
+import { checksIn } from './worker-attestation.ts';
 
 export interface WhySources extends ViewSources {
   readonly admission: Pick<Admission, 'preview'>;
@@ -90,9 +91,28 @@ export async function whyView(sources: WhySources, nodeId: string): Promise<WhyR
           created_at: node.createdAtMs,
         }
       : null,
+    evidence: evidenceProblem(worker, asked.decisions),
     decisions: asked.decisions.map(({ at, event, facts: noted }) => ({ at, event, facts: { ...noted } })),
     lets_it_in: advice.map(({ command, ...rest }) => ({ ...rest, command: command ?? null })),
   };
+}
+
+/** What was decided last about its registrations; else what its record says of the last one. */
+function evidenceProblem(
+  worker: Worker | undefined,
+  decisions: readonly AuditedDecision[],
+): WhyReply['evidence'] {
+  const last = decisions.find(({ event }) => event === 'admission.refused' || event === 'worker.registered');
+  const reason = last?.event === 'admission.refused' ? last.facts.reason : undefined;
+  if (reason === 'evidence_missing' || reason === 'evidence_refused') {
+    const checks = String(last?.facts.checks ?? '')
+      .split(' ')
+      .filter((check) => check !== '');
+    const problem = reason === 'evidence_missing' ? 'it shows no evidence of its machine' : 'it is refused';
+    return { problem, checks, keeps_out: true };
+  }
+  const problem = worker?.attestation?.problem;
+  return problem === undefined ? null : { problem, checks: [...checksIn(problem)], keeps_out: false };
 }
 
 async function ask({ chain, kubernetes, auditPath }: WhySources, nodeId: string): Promise<Asked> {

@@ -50,6 +50,17 @@ export const WhyReply = z.object({
       created_at: z.number(),
     })
     .nullable(),
+  /** Why its evidence does not count; null: it does, or none is asked for. */
+  evidence: z
+    .object({
+      problem: z.string(),
+      /** The names of the checks, as docs/attestation.md lists them. */
+      checks: z.array(z.string()),
+      /** Good evidence is a condition of admission. */
+      keeps_out: z.boolean(),
+    })
+    .nullable()
+    .default(null),
   /** The newest first. */
   decisions: z.array(
     z.object({

@@ -183,3 +183,43 @@ test('a gateway that has to judge evidence and cannot does not start', async () 
   await using world = await World.create({ admit: { attestation: { mode: 'record' } } });
   await expect(world.startGateway()).rejects.toThrow('needs machines');
 });
+
+async function evidenceInWhy({ world }: Judged, nodeId: string): Promise<unknown> {
+  return ((await call(world, 'GET', `/v1/why/${nodeId}`)).json as Record<string, unknown>).evidence;
+}
+
+test('`gateway why` names the checks that keep a node out, and after a good registration none', async () => {
+  const judged = await open('require', {
+    ...BAD,
+    reasons: ['tcb-outdated: the firmware is old; 2 < 3', 'debug: the guest policy is 0xb0000'],
+  });
+  await using _ = judged.world;
+  const worker = applicant(judged, 'refused');
+  await expect(worker.register()).rejects.toThrow();
+  await expect
+    .poll(() => evidenceInWhy(judged, 'refused'))
+    .toEqual({ problem: 'it is refused', checks: ['tcb-outdated', 'debug'], keeps_out: true });
+  judged.answer = GOOD;
+  await worker.register();
+  await expect.poll(() => evidenceInWhy(judged, 'refused')).toBeNull();
+});
+
+test('`gateway why` names what is wrong with evidence that is recorded, and that it keeps nobody out', async () => {
+  const judged = await open('record', BAD);
+  await using _ = judged.world;
+  await applicant(judged, 'recorded').register();
+  expect(await evidenceInWhy(judged, 'recorded')).toEqual({
+    problem: 'its evidence is refused: tcb-outdated: the firmware is old',
+    checks: ['tcb-outdated'],
+    keeps_out: false,
+  });
+});
+
+test('the operator sees what the chain names of the gateway: its tier and its kind of evidence', async () => {
+  const { world: own } = await open('off');
+  await using world = own;
+  await world.pass(2_000);
+  expect((await call(world, 'GET', '/v1/nodes')).json).toMatchObject({
+    gateway: { id: world.config.gatewayId, tier: 'basic', attestation_kind: 'none' },
+  });
+});

@@ -72,9 +72,13 @@ export async function examineMachine(
   if (!machines) throw new RangeError('gateway.admit.attestation needs machines');
   const boundKey = worker?.recordId === recordId ? worker.attestation?.boundKey : undefined;
   const judgedAtMs = clock.nowMs();
-  const refuse = (code: 'evidence_missing' | 'evidence_refused', problem: string): WorkerAttestation => {
+  const refuse = (
+    code: 'evidence_missing' | 'evidence_refused',
+    problem: string,
+    checks: readonly string[] = [],
+  ): WorkerAttestation => {
     if (mode === 'require')
-      throw new ApiProblem(code, `node ${applicant.nodeId} is not admitted: ${problem}`);
+      throw new ApiProblem(code, `node ${applicant.nodeId} is not admitted: ${problem}`, { checks });
     return { judgedAtMs, kind: 'none', measurement: undefined, covers: undefined, problem, boundKey };
   };
   const { machineEvidence: shown } = applicant;
@@ -85,7 +89,7 @@ export async function examineMachine(
     nodeKey: Buffer.from(applicant.holderKey, 'base64url'),
     boundKey,
   });
-  if (!verdict.isAccepted) return refuse('evidence_refused', problemOf(verdict));
+  if (!verdict.isAccepted) return refuse('evidence_refused', problemOf(verdict), checksOf(verdict));
   const { kind, measurement, covers, attestationKey } = verdict;
   return {
     judgedAtMs,
@@ -97,6 +101,19 @@ export async function examineMachine(
   };
 }
 
+/** What a program of the operator's says, or evidence that cannot be read, has no name. */
+function checksOf({ reasons }: MachineVerdict): readonly string[] {
+  const names = reasons.map((reason) => /^([a-z]+(?:-[a-z]+)*): /.exec(reason)?.[1]);
+  return [...new Set(names.filter((name) => name !== undefined))].slice(0, MOST_CHECKS);
+}
+
+/** The names of the checks in a problem that was recorded, as far as it was kept. */
+export function checksIn(problem: string): readonly string[] {
+  const names = [...problem.matchAll(/(?:refused: |; )([a-z]+(?:-[a-z]+)*): /g)].map(([, name]) => name);
+  return [...new Set(names.filter((name) => name !== undefined))].slice(0, MOST_CHECKS);
+}
+
+const MOST_CHECKS = 16;
 const LONGEST_PROBLEM = 500;
 
 /** Parts of the evidence are quoted in it: a stranger decides how long they are. */

@@ -65,6 +65,8 @@ export function guardConnections(server: Server, options: GuardOptions): Connect
   const { keyOf = () => '', admits = () => true, onCut = () => undefined } = options;
   const all = new Map<Socket, Guarded>();
   const byPeer = new Map<string, Guarded>();
+  /** Those with TLS by the socket above it, so that a request does not have to look for its peer. */
+  const secured = new WeakMap<Socket, Guarded>();
   const strangers = createGroups();
   const owned = createGroups();
   let refused = 0;
@@ -115,10 +117,20 @@ export function guardConnections(server: Server, options: GuardOptions): Connect
   server.on('connection', (socket: Socket) => {
     if (accept(socket)) for (const handle of handlers) Reflect.apply(handle, server, [socket]);
   });
-  server.on('secureConnection', (socket: Socket) => byPeer.get(peerOf(socket))?.secured());
+  server.on('secureConnection', (socket: Socket) => {
+    const connection = byPeer.get(peerOf(socket));
+    if (!connection) return;
+    secured.set(socket, connection);
+    connection.secured();
+  });
 
   return {
-    of: (socket) => all.get(socket) ?? byPeer.get(peerOf(socket)),
+    of: (socket) => {
+      const connection = secured.get(socket);
+      // One that has ended is none, as it is by its peer.
+      if (connection) return connection.isOver ? undefined : connection;
+      return all.get(socket) ?? byPeer.get(peerOf(socket));
+    },
     get figures() {
       return { kept: owned.total, others: strangers.total, refused, displaced };
     },
@@ -184,6 +196,10 @@ class Guarded implements Connection {
 
   get owner(): string | undefined {
     return this.#owner;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   keepFor(owner: string): void {

@@ -83,6 +83,8 @@ export interface WorkerRegistered {
   readonly sealTokenId: string;
   readonly gatewayId: string;
   readonly gatewayUrl: string;
+  /** What the chain names it: how much a worker of a tier may expect of it. */
+  readonly gatewayTier?: string | undefined;
   readonly incarnation: number;
   readonly heartbeatIntervalMs: number;
   /** false: the node is known and running, the agent restarts on the certificates it has. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { isNodeId } from '#domain';
 
@@ -78,7 +78,7 @@ export interface Machine {
 
 /** base64url SHA-256 of a request body, as the claim `bd` holds it. */
 export function bodyDigest(body: Uint8Array | string): string {
-  return createHash('sha256').update(body).digest('base64url');
+  return hash('sha256', body, 'base64url');
 }
 
 /** Milliseconds to NumericDate and back, without losing a millisecond. */

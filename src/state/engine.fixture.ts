@@ -16,6 +16,7 @@ export class TestRing implements KeyRing {
   current = () => this.keys[0] ?? newKey('none');
   find = (id: string) => this.keys.find((key) => key.id === id);
   ids = () => this.keys.map(({ id }) => id);
+  readonly refreshEveryMs = 10_000;
   refresh = () => Promise.resolve(false);
 }
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, DaasError, messageOf } from '#base';
 import type { StateEngine, StateNews, StateRecord, TextChange } from '#domain';
+import { notLeading } from './election.ts';
 import { base64, type EtcdClient, type EtcdKey, fromBase64, numberIn, rangedKeysIn } from './etcd-client.ts';
-import { type EtcdLeadership, notLeading } from './etcd-leadership.ts';
+import type { EtcdLeadership } from './etcd-leadership.ts';
 
 export interface EtcdEngineOptions {
   readonly client: EtcdClient;

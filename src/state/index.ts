@@ -1,6 +1,7 @@
 export { type Backup, backupText, readBackup, refuseUnfinished, replaceAll } from './backup.ts';
 export { type EtcdState, openEtcdState } from './etcd-state.ts';
-export { addKey, type KeyRing, type KeySource, openKeyRing } from './key-ring.ts';
+export { addKey, type KeyRing, openKeyRing } from './key-ring.ts';
+export { type KubernetesState, openKubernetesState } from './kubernetes-state.ts';
 export { type Leadership, soleLeadership } from './leadership.ts';
 export { isUnsealed, refuseSealed, type SealedEngine, sealAll, sealEngine } from './sealed-engine.ts';
 export { openSqliteEngine } from './sqlite-engine.ts';

@@ -80,13 +80,27 @@ test('keys come from a program, or from systemd', async () => {
 test('a new key comes before the others, and the first one makes the file', async () => {
   const file = join(directory, 'keys');
   const nowMs = Date.UTC(2027, 0, 31);
-  const [first] = await addKey(file, nowMs);
+  const first = await addKey({ file }, nowMs);
   expect((await stat(file)).mode & 0o777).toBe(0o600);
-  expect(first).toMatch(/^20270131-[0-9a-f]{6}$/);
+  expect(first).toEqual({ file, ids: [expect.stringMatching(/^20270131-[0-9a-f]{6}$/)] });
   const before = await readFile(file, 'utf8');
-  expect(await addKey(file, nowMs, { isDryRun: true })).toHaveLength(2);
+  expect((await addKey({ file }, nowMs, { isDryRun: true }))?.ids).toHaveLength(2);
   expect(await readFile(file, 'utf8')).toBe(before);
-  const ids = await addKey(file, nowMs);
-  expect(ids).toEqual([expect.any(String), first]);
-  expect((await openKeyRing({ file })).ids()).toEqual(ids);
+  const second = await addKey({ file }, nowMs);
+  expect(second?.ids).toEqual([expect.any(String), ...(first?.ids ?? [])]);
+  expect((await openKeyRing({ file })).ids()).toEqual(second?.ids);
+  expect(await addKey({ credential: 'state-keys' }, nowMs)).toBeUndefined();
+});
+
+test('earlier keys open and never seal, and one that is in both places is one', async () => {
+  const [file, other] = [join(directory, 'keys'), join(directory, 'other')];
+  await writeFile(file, `new ${key(1)}\nmoved ${key(2)}\n`, { mode: 0o600 });
+  await writeFile(other, `moved ${key(2)}\nold ${key(3)}\n`, { mode: 0o600 });
+  const ring = await openKeyRing({ file, earlier: [{ file: other }] });
+  expect([ring.current().id, ring.ids()]).toEqual(['new', ['new', 'moved', 'old']]);
+  await writeFile(other, `moved ${key(4)}\n`);
+  await expect(ring.refresh()).rejects.toThrow(/the same id/);
+  await writeFile(other, '# gone\n');
+  await expect(ring.refresh()).rejects.toThrow(/names no key/);
+  expect(ring.find('old')).toBeDefined();
 });

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { ConfigurationError, createMutex, type Mutex } from '#base';
+import { ConfigurationError, createMutex, inSlices, type Mutex } from '#base';
 import type { StateEngine, StateNews, StateRecord, TextChange } from '#domain';
 import { forged, isSealed, keyIdOf, openText, type Place, sealText } from './envelope.ts';
 import type { KeyRing } from './key-ring.ts';
@@ -48,7 +48,7 @@ export async function sealEngine(engine: StateEngine, ring: KeyRing, scope: stri
   const found = await engine.list('/');
   const mustSeal = engine.isLocal && isUnsealed(found);
   if (mustSeal) await sealFirst(sealing, found);
-  sealing.first = examineRead(sealing, mustSeal ? await engine.list('/') : found);
+  sealing.first = await examineRead(sealing, mustSeal ? await engine.list('/') : found);
   return {
     kind: engine.kind,
     isLocal: engine.isLocal,
@@ -125,11 +125,16 @@ function open(sealing: Sealing, key: string, text: string): string {
   return openText((id) => sealing.ring.find(id), placeOf(sealing, key), text);
 }
 
+const withoutIndex = (records: readonly StateRecord[]) => records.filter(([key]) => key !== INDEX);
+const openRecord = (sealing: Sealing, [key, text]: StateRecord): StateRecord => [
+  key,
+  open(sealing, key, text),
+];
 const openAll = (sealing: Sealing, records: readonly StateRecord[]): StateRecord[] =>
-  records.filter(([key]) => key !== INDEX).map(([key, text]) => [key, open(sealing, key, text)]);
+  withoutIndex(records).map((record) => openRecord(sealing, record));
 
 function openNews(sealing: Sealing, news: StateNews): StateNews {
-  if (news.kind === 'listed') return { kind: 'listed', records: openExamined(sealing, news.records).records };
+  if (news.kind === 'listed') return { kind: 'listed', records: openExamined(sealing, news.records) };
   const changes = news.changes
     .filter(({ key }) => key !== INDEX)
     .map(({ key, text }) => ({ key, text: text === undefined ? undefined : open(sealing, key, text) }));
@@ -144,32 +149,45 @@ async function whole(sealing: Sealing): Promise<readonly StateRecord[]> {
 
 const examine = async (sealing: Sealing) => examineRead(sealing, await sealing.engine.list('/'));
 
-function examineRead(sealing: Sealing, all: readonly StateRecord[]): readonly StateRecord[] {
-  const { records, index } = openExamined(sealing, all);
-  sealing.index = index;
+/** In slices between which other work gets the thread: all of a large state at once would hold it for a second. */
+async function examineRead(sealing: Sealing, all: readonly StateRecord[]): Promise<readonly StateRecord[]> {
+  const records: StateRecord[] = [];
+  await inSlices(withoutIndex(all), (record) => void records.push(openRecord(sealing, record)));
+  const found = indexIn(sealing, all);
+  const elements: Index['elements'] = new Map();
+  if (found)
+    await inSlices(withoutIndex(all), ([key, text]) => {
+      elements.set(key, elementOf(found.macKey, key, text));
+    });
+  sealing.index = found ? addedUp(found, elements) : emptyIndex();
   return records;
 }
 
 /** @throws `DAAS_STATE_FORGED` unless the records are all that were written last, and no others. */
-function openExamined(
-  sealing: Sealing,
-  all: readonly StateRecord[],
-): { readonly records: StateRecord[]; readonly index: Index } {
+function openExamined(sealing: Sealing, all: readonly StateRecord[]): readonly StateRecord[] {
   const records = openAll(sealing, all);
+  const found = indexIn(sealing, all);
+  if (!found) return records;
+  const elementIn = ([key, text]: StateRecord) => [key, elementOf(found.macKey, key, text)] as const;
+  addedUp(found, new Map(withoutIndex(all).map(elementIn)));
+  return records;
+}
+
+/** @throws `DAAS_STATE_FORGED` for records without one. */
+function indexIn(sealing: Sealing, all: readonly StateRecord[]): Pick<Index, 'macKey' | 'sum'> | undefined {
   const sealedIndex = all.find(([key]) => key === INDEX)?.[1];
-  if (sealedIndex === undefined) {
-    if (records.length > 0) throw forged(INDEX, 'is missing, so nothing shows that the state is complete');
-    return { records, index: emptyIndex() };
-  }
-  const { macKey, sum } = readIndex(open(sealing, INDEX, sealedIndex));
-  const elements = new Map(
-    all.filter(([key]) => key !== INDEX).map(([key, text]) => [key, elementOf(macKey, key, text)]),
-  );
+  if (sealedIndex !== undefined) return readIndex(open(sealing, INDEX, sealedIndex));
+  if (all.length > 0) throw forged(INDEX, 'is missing, so nothing shows that the state is complete');
+  return undefined;
+}
+
+/** @throws `DAAS_STATE_FORGED` for elements that are not the ones of the sum. */
+function addedUp({ macKey, sum }: Pick<Index, 'macKey' | 'sum'>, elements: Index['elements']): Index {
   const found = Buffer.alloc(macBytes);
   for (const element of elements.values()) add(found, element);
   if (!found.equals(sum))
     throw forged(INDEX, 'does not fit the others: one was removed, or put back to what it was earlier');
-  return { records, index: { macKey, sum, elements } };
+  return { macKey, sum, elements };
 }
 
 function readIndex(text: string): Pick<Index, 'macKey' | 'sum'> {

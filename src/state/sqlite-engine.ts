@@ -1,7 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { aborted, ConfigurationError, DaasError } from '#base';
-import type { StateEngine, TextChange } from '#domain';
+import { aborted, ConfigurationError, DaasError, nextTurn } from '#base';
+import type { StateEngine, StateRecord, TextChange } from '#domain';
 import { openTrustedDatabase } from '#infrastructure';
+
+/** Rows that a list reads without a pause. */
+const pageRows = 500;
 
 /**
  * One sqlite file (mode 0600) in write-ahead mode, locked exclusively: a second gateway on the same file would decide on
@@ -11,10 +14,13 @@ import { openTrustedDatabase } from '#infrastructure';
 export function openSqliteEngine(path: string): StateEngine {
   const database = openDatabase(path);
   const select = database.prepare('SELECT value FROM records WHERE key = ?');
-  // Keys are ASCII: 0x7f is greater than every character in them.
-  const selectPrefix = database.prepare(
-    'SELECT key, value FROM records WHERE key >= ? AND key < ? ORDER BY key',
-  );
+  const selectPage = (start: '>=' | '>') =>
+    database.prepare(
+      `SELECT key, value FROM records WHERE key ${start} ? AND key < ? ORDER BY key LIMIT ${pageRows}`,
+    );
+  const [selectFrom, selectAfter] = [selectPage('>='), selectPage('>')];
+  /** Writes wait for it: a list is as of one moment. */
+  let listing: Promise<unknown> | undefined;
   const upsert = database.prepare(
     'INSERT INTO records (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
   );
@@ -28,6 +34,20 @@ export function openSqliteEngine(path: string): StateEngine {
     database.exec('COMMIT');
   }
 
+  async function readPages(prefix: string): Promise<readonly StateRecord[]> {
+    const found: StateRecord[] = [];
+    // Keys are ASCII: 0x7f is greater than every character in them.
+    const end = `${prefix}\u007f`;
+    let page = selectFrom.all(prefix, end);
+    for (;;) {
+      for (const { key, value } of page) found.push([String(key), String(value)]);
+      const last = found.at(-1);
+      if (page.length < pageRows || last === undefined) return found;
+      await nextTurn();
+      page = selectAfter.all(last[0], end);
+    }
+  }
+
   return {
     kind: 'sqlite',
     mostChanges: Number.POSITIVE_INFINITY,
@@ -37,12 +57,18 @@ export function openSqliteEngine(path: string): StateEngine {
       return row === undefined ? undefined : String(row.value);
     },
     async list(prefix) {
-      return selectPrefix
-        .all(prefix, `${prefix}\u007f`)
-        .map((row) => [String(row.key), String(row.value)] as const);
+      while (listing) await listing;
+      const reading = readPages(prefix);
+      listing = reading.catch(() => undefined);
+      try {
+        return await reading;
+      } finally {
+        listing = undefined;
+      }
     },
     async write(changes) {
       if (changes.length === 0) return;
+      while (listing) await listing;
       try {
         writeAll(changes);
       } catch (cause) {
@@ -85,7 +111,7 @@ function failureToOpen(path: string, cause: unknown): Error {
     );
   return new ConfigurationError(
     'DAAS_GATEWAY_STORE_DAMAGED',
-    `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,
+    `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away and run 'k3s-daas gateway state restore --empty' (nodes then have to register again)`,
     { cause },
   );
 }

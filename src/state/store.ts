@@ -1,4 +1,4 @@
-import { ConfigurationError, DaasError } from '#base';
+import { ConfigurationError, DaasError, inSlices } from '#base';
 import type { StateEngine, StateNews, StateRecord, TextChange } from '#domain';
 
 /**
@@ -35,7 +35,11 @@ export function createStore(engine: StateEngine): Store {
       const text = await engine.read(key);
       return text === undefined ? undefined : parseValue(key, text);
     },
-    list: async (prefix) => (await engine.list(prefix)).map(parseRecord),
+    async list(prefix) {
+      const parsed: StoredRecord[] = [];
+      await inSlices(await engine.list(prefix), (record) => void parsed.push(parseRecord(record)));
+      return parsed;
+    },
     async write(changes) {
       const texts = changes.map(textOf);
       // A decision has a few changes: only figures, and what was owed for long, are ever more than an engine takes.

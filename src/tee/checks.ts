@@ -5,7 +5,7 @@ const NITROTPM = 'EC2 user guide, NitroTPM validation';
 const COSE = 'RFC 9052';
 const RFC5280 = 'RFC 5280';
 const AMD = 'AMD 56860 (SNP firmware ABI)';
-const VCEK = 'AMD 57230 (VCEK and KDS)';
+const VCEK = 'AMD 57230 (VCEK and KDS), 58369 (VLEK)';
 const QUOTE = 'Intel TDX DCAP quoting library API';
 const SGX_QUOTE = 'Intel SGX DCAP quoting library API';
 const PCS = 'Intel PCS API v4';
@@ -135,19 +135,28 @@ export const CHECK_TABLES = {
     ...ACCEPTED,
     row('report-malformed', 'the report has 1184 bytes; what must be zero is zero', AMD),
     row('version-unsupported', 'the report is of version 2 to 5', AMD),
-    row('signer-unsupported', 'ECDSA P-384 by a VCEK; a VLEK is refused by name', AMD),
-    row('certificate-missing', 'VCEK, ASK and ARK are there', VCEK),
+    row(
+      'signer-unsupported',
+      'ECDSA P-384 by a VCEK; by a VLEK only where the policy names providers (`vlekProviders`)',
+      AMD,
+    ),
+    row('certificate-missing', 'VCEK, ASK and ARK are there, or VLEK, ASVK and ARK', VCEK),
     ...CHAIN,
     ...AGED,
     row(
       'product-not-accepted',
-      'the product line is one that the policy accepts; report and VCEK name the same',
+      'the product line is one that the policy accepts; report and certificate name the same',
       VCEK,
     ),
-    row('signature-invalid', 'the VCEK, P-384, signed the report', AMD),
-    row('chip-id-masked', 'the chip id is not masked', AMD),
-    row('certificate-mismatch', 'the VCEK is of this chip: hardware id', VCEK),
-    row('tcb-mismatch', 'the VCEK is of this TCB: every part of the reported version', VCEK),
+    row('provider-not-accepted', 'a VLEK is of a cloud provider that the policy names', OURS),
+    row('signature-invalid', 'the VCEK or VLEK, P-384, signed the report', AMD),
+    row('chip-id-masked', 'the chip id is not masked, unless a VLEK signed', AMD),
+    row(
+      'certificate-mismatch',
+      'a VCEK is of this chip (hardware id), a VLEK of a provider and no chip; each is signed by AMD’s key for its kind',
+      VCEK,
+    ),
+    row('tcb-mismatch', 'the certificate is of this TCB: every part of the reported version', VCEK),
     row('tcb-order', 'reported ≤ committed ≤ current TCB, in every part', AMD),
     row(
       'tcb-outdated',

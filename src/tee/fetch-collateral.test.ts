@@ -57,6 +57,29 @@ test('what AMD publishes for a report is fetched, kept as a file, and makes the 
   }
 });
 
+test('a VLEK comes from the host alone; AMD publishes what is above it', async () => {
+  const life = new Lifetime();
+  try {
+    const { root, ...evidence } = await devSnp({ nowMs: NOW, signer: 'VLEK' });
+    const [vlek, asvk, ark] = contents(evidence.collateral, 'certificate') as [Buffer, Buffer, Buffer];
+    const [crl] = contents(evidence.collateral, 'crl') as [Buffer];
+    const { options, asked } = await vendor(life, {
+      '/vlek/v1/Milan/cert_chain': { body: pemOf(asvk) + pemOf(ark) },
+      '/vlek/v1/Milan/crl': { body: crl },
+    });
+    await expect(fetchCollateral({ ...evidence, collateral: [] }, options)).rejects.toThrow(
+      /certificate-missing, the host hands out the VLEK/,
+    );
+    expect(asked).toEqual([]);
+    const handed: CollateralItem[] = [{ name: 'certificate', content: vlek }];
+    const collateral = await fetchCollateral({ ...evidence, collateral: handed }, options);
+    const policy = devPolicy('sev-snp', ANYTHING['sev-snp'], root, 'platform only');
+    expect(verify({ ...evidence, collateral }, policy, { nowMs: NOW }).reasons).toEqual([]);
+  } finally {
+    await life.close();
+  }
+});
+
 test.each([
   [3, 'sgx'],
   [5, 'tdx'],

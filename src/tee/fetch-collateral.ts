@@ -1,7 +1,8 @@
 import { DaasError, EXIT } from '#base';
-import { isZero, toHex } from './bytes.ts';
-import { readCertificates } from './certificate.ts';
-import type { CollateralItem, Evidence } from './evidence.ts';
+import { asBuffer, isZero, toHex } from './bytes.ts';
+import { readCertificate, readCertificates } from './certificate.ts';
+import { endorses } from './endorsement.ts';
+import { type CollateralItem, collateralNamed, type Evidence } from './evidence.ts';
 import { Examination, Refusal, refuse } from './examination.ts';
 import { readPck } from './pck.ts';
 import { PRODUCTS, type Product } from './policy.ts';
@@ -44,20 +45,40 @@ export async function fetchCollateral(
   return kind === 'tdx' || kind === 'sgx' ? fetchIntel(evidence, kind, options) : [];
 }
 
-async function fetchAmd({ bytes }: Evidence, options: FetchOptions): Promise<readonly CollateralItem[]> {
-  const report = readable(() => readSnpReport(Buffer.from(bytes), new Examination(options.nowMs, [])));
+async function fetchAmd(evidence: Evidence, options: FetchOptions): Promise<readonly CollateralItem[]> {
+  const { report, vlek } = readable(() => reportWithVlek(evidence, options));
   const product = report.product ?? options.product ?? PRODUCTS[0];
-  const base = `${options.services.amd}/vcek/v1/${product}`;
-  const vcek = await get(vcekUrl(base, report.chipId, report.tcb(product).reported, product), options);
+  const base = `${options.services.amd}/${report.signer.toLowerCase()}/v1/${product}`;
+  const leaf =
+    vlek ??
+    itemOf(
+      'certificate',
+      await get(vcekUrl(base, report.chipId, report.tcb(product).reported, product), options),
+    );
   const chain = await get(`${base}/cert_chain`, options);
   const crl = await get(`${base}/crl`, options);
   return [
-    itemOf('certificate', vcek),
+    leaf,
     ...certificatesIn(chain, () => chain.body.toString('latin1')).map((body) =>
       itemOf('certificate', { ...chain, body }),
     ),
     itemOf('crl', crl),
   ];
+}
+
+/** AMD hands a VLEK to its provider alone, and the host hands it to the guest: it comes with the evidence or not at all. */
+function reportWithVlek({ bytes, collateral }: Evidence, { nowMs }: FetchOptions) {
+  const report = readSnpReport(Buffer.from(bytes), new Examination(nowMs, []));
+  if (report.signer === 'VCEK') return { report, vlek: undefined };
+  const vlek = collateralNamed(collateral, 'certificate').find(({ content }) =>
+    endorses('VLEK', readCertificate(asBuffer(content))),
+  );
+  if (!vlek)
+    refuse(
+      'certificate-missing',
+      'the host hands out the VLEK beside the report; make the evidence with `k3s-daas tee evidence`, which keeps it',
+    );
+  return { report, vlek };
 }
 
 function vcekUrl(base: string, chipId: Buffer, tcb: SnpTcb, product: Product): string {

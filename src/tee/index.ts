@@ -1,3 +1,4 @@
+export { type EvidenceAdvice, evidenceAdvice } from './advice.ts';
 export { type CollateralDescription, describeCollateral } from './describe-collateral.ts';
 export type { CollateralItem, Evidence } from './evidence.ts';
 export { formatCollateral, formatEvidence, parseCollateral, parseEvidence } from './evidence-file.ts';

@@ -15,7 +15,7 @@ export interface RegisteredGateway {
 }
 
 /** Why a gateway is not the one that the chain names; docs/attestation.md lists them. */
-type RegistrationCheck =
+export type RegistrationCheck =
   | 'not-registered'
   | 'kind-not-registered'
   | 'measurement-not-registered'

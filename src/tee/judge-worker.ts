@@ -5,7 +5,7 @@ import type { Verdict } from './verdict.ts';
 import { type Circumstances, verify } from './verify.ts';
 
 /** Why a worker's evidence is refused beside the checks of its platform; docs/attestation.md explains it. */
-type WorkerCheck = 'attestation-key-changed';
+export type WorkerCheck = 'attestation-key-changed';
 
 export interface WorkerVerdict extends Omit<Verdict, 'reasons'> {
   readonly reasons: ReadonlyArray<{ readonly check: string; readonly message: string }>;

@@ -30,6 +30,7 @@ function mostLenient({ bytes, format }: Evidence, { program, devRoot }: LookOpti
           ...anyMeasurement,
           minimumTcb: { Milan: ZERO, Genoa: ZERO, Turin: ZERO },
           maxVmpl: 3,
+          vlekProviders: 'any',
           revocation: 'when-present',
           maxCollateralAge: '9999d',
         },

@@ -15,6 +15,7 @@ export const ANYTHING = {
   nitrotpm: { measurements: 'any' },
   'sev-snp': {
     measurements: 'any',
+    vlekProviders: 'any',
     minimumTcb: {
       Milan: { bootloader: 0, tee: 0, snp: 0, microcode: 0 },
       Genoa: { bootloader: 0, tee: 0, snp: 0, microcode: 0 },

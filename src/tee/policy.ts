@@ -70,6 +70,16 @@ const snp = z.strictObject({
   minimumTcb: z
     .partialRecord(z.enum(PRODUCTS), SnpTcb)
     .refine((products) => Object.keys(products).length > 0, 'expected at least one product line'),
+  /**
+   * The cloud providers whose loaded key (VLEK) counts beside the chip's own, as their certificate has them
+   * (`CN=cc-us-east-2.amazonaws.com`); `any` has to be written out. Unset: no VLEK counts.
+   */
+  vlekProviders: z
+    .union(
+      [z.literal('any'), z.array(z.string().min(1).max(200)).min(1)],
+      'expected a list of names, or "any"',
+    )
+    .optional(),
   maxVmpl: z.int().min(0).max(3).default(0),
   revocation: z.enum(['required', 'when-present']).default('required'),
   /** Of AMD's CRL, which its root issues once a year. */

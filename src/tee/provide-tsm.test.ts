@@ -156,6 +156,24 @@ test.each([
   );
 });
 
+test('the table is read in both orders in which hosts write the names of its entries', async () => {
+  const { watched } = guest();
+  const read = async (name: string, attribute: string) => {
+    const bytes = Buffer.from(await watched.read(name, attribute));
+    if (attribute === 'auxblob')
+      for (const at of [0, 24, 48])
+        for (const [from, to] of [
+          [0, 4],
+          [4, 6],
+          [6, 8],
+        ] as const)
+          bytes.subarray(at + from, at + to).reverse();
+    return bytes;
+  };
+  const { evidence } = await tsmProvider({ ...watched, read }).provide(REPORT_DATA, signal);
+  expect(evidence.collateral).toHaveLength(3);
+});
+
 test('a host without certificates leaves them to be fetched', async () => {
   const { watched } = guest();
   const read = async (name: string, attribute: string) =>

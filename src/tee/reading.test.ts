@@ -3,10 +3,10 @@ import { asBuffer } from './bytes.ts';
 import { CborTag, decodeCbor, encodeCbor } from './cbor.ts';
 import { readCertificate } from './certificate.ts';
 import { checkChain } from './chain.ts';
+import { readEndorsement } from './endorsement.ts';
 import { Examination, Refusal } from './examination.ts';
 import { VENDOR_ROOTS } from './policy.ts';
 import { reportDataOf } from './report-data.ts';
-import { readVcek } from './vcek.ts';
 import { certificatesOf, haveVectors } from './vectors.fixture.ts';
 
 const named = haveVectors ? '' : ' (needs K3S_DAAS_TEST_TEE_VECTORS)';
@@ -89,8 +89,8 @@ describe.skipIf(!haveVectors)(`AMD’s own certificates${named}`, () => {
     checkChain(chain, examination);
     expect(examination.reasons).toEqual([]);
     const [, , leaf] = chain as [unknown, unknown, (typeof chain)[number]];
-    const { product, hardwareId, tcb } = readVcek(leaf);
-    expect({ product, hardwareId: hardwareId.toString('hex'), tcb }).toEqual({
+    const { product, hardwareId, tcb } = readEndorsement('VCEK', leaf);
+    expect({ product, hardwareId: hardwareId?.toString('hex'), tcb }).toEqual({
       product: 'Turin',
       hardwareId: '1e550a8ee5cf9f4d',
       tcb: { fmc: 0, bootloader: 0, tee: 0, snp: 0, microcode: 9 },

@@ -20,6 +20,7 @@ const makers: Readonly<Record<string, () => Promise<Made>>> = {
   'a document of Nitro': () => devNitro({ nowMs: NOW }),
   'a document of NitroTPM': () => devNitro({ nowMs: NOW, kind: 'nitrotpm' }),
   'a report of SEV-SNP': () => devSnp({ nowMs: NOW, product: 'Turin', version: 5 }),
+  'a report of SEV-SNP by a VLEK': () => devSnp({ nowMs: NOW, signer: 'VLEK' }),
   'a quote of TDX, version 4': () => devQuote({ nowMs: NOW, version: 4 }),
   'a quote of TDX, version 5': () => devQuote({ nowMs: NOW, version: 5 }),
   'a quote of SGX': () => devQuote({ nowMs: NOW, version: 3 }),

@@ -13,9 +13,13 @@ export interface SnpTcb {
 
 export const TCB_PARTS = ['fmc', 'bootloader', 'tee', 'snp', 'microcode'] as const;
 
+/** Whose key signed a report: the chip's own, or one that the cloud provider has loaded into it. */
+export type SnpSigner = 'VCEK' | 'VLEK';
+
 /** An attestation report of AMD SEV-SNP (AMD 56860, table "ATTESTATION_REPORT"), little-endian. */
 export interface SnpReport {
   readonly version: number;
+  readonly signer: SnpSigner;
   readonly guestPolicy: bigint;
   readonly vmpl: number;
   readonly reportData: Buffer;
@@ -54,11 +58,12 @@ export function readSnpReport(bytes: Buffer, examination: Examination): SnpRepor
     'version-unsupported',
     `the report is of version ${version}; known are ${VERSIONS.join(', ')}`,
   );
-  checkSigner(bytes, examination);
+  const signer = signerOf(bytes, examination);
   const guestPolicy = bytes.readBigUInt64LE(0x08);
   checkReserved(bytes, version, guestPolicy, examination);
   return {
     version,
+    signer,
     guestPolicy,
     vmpl: bytes.readUInt32LE(0x30),
     reportData: bytes.subarray(0x50, 0x90),
@@ -78,7 +83,7 @@ export function readSnpReport(bytes: Buffer, examination: Examination): SnpRepor
   };
 }
 
-function checkSigner(bytes: Buffer, examination: Examination): void {
+function signerOf(bytes: Buffer, examination: Examination): SnpSigner {
   const algorithm = bytes.readUInt32LE(0x34);
   examination.demand(
     algorithm === 1,
@@ -86,13 +91,8 @@ function checkSigner(bytes: Buffer, examination: Examination): void {
     `the signature algorithm ${algorithm} is not known`,
   );
   const signer = (bytes.readUInt32LE(0x48) >> 2) & 7;
-  examination.demand(
-    signer === 0,
-    'signer-unsupported',
-    signer === 1
-      ? 'the report is signed by a VLEK: this version checks reports of a VCEK only'
-      : `the report is signed by the key of kind ${signer}`,
-  );
+  if (signer > 1) refuse('signer-unsupported', `the report is signed by the key of kind ${signer}`);
+  return signer === 0 ? 'VCEK' : 'VLEK';
 }
 
 /** Ranges that AMD reserves. A later version that puts something there is refused until it is known here. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { DEV_VALIDITY_MS } from './dev-chain.ts';
-import { DEV_SNP_MEASUREMENT, type DevSnpOptions, devSnp } from './dev-snp.ts';
+import { DEV_VALIDITY_MS, devCrl } from './dev-chain.ts';
+import { DEV_SNP_MEASUREMENT, DEV_VLEK_PROVIDER, type DevSnpOptions, devSnp } from './dev-snp.ts';
 import { policyOf } from './policy.fixture.ts';
 import {
   chainRows,
@@ -54,7 +54,8 @@ const snpRows: Rows<'sev-snp'> = {
     }),
   'report-malformed': altered((report) => report.writeUInt8(1, 0x4c)),
   'version-unsupported': altered((report) => report.writeUInt32LE(6, 0)),
-  'signer-unsupported': altered((report) => report.writeUInt32LE(1 << 2, 0x48)),
+  'signer-unsupported': () => snpTrial({ signer: 'VLEK' }),
+  'provider-not-accepted': () => snpTrial({ signer: 'VLEK' }, { vlekProviders: ['CN=other.example'] }),
   'certificate-missing': () => snpTrial({ collateral: async (items) => items.slice(1) }),
   'collateral-too-old': () => snpTrial({}, { maxCollateralAge: '30m' }),
   'product-not-accepted': () => snpTrial({}, { minimumTcb: { Turin: MINIMUM } }),
@@ -155,5 +156,79 @@ describe('beside the rows of SEV-SNP', () => {
   test('without expected report data the verdict says that the evidence is bound to nothing', async () => {
     const { reportData: _, ...trial } = await snpTrial();
     expect(verdictOf(trial)).toMatchObject({ accepted: true, isBound: false });
+  });
+});
+
+describe('a report that a VLEK signed', () => {
+  const byVlek = (options: Partial<DevSnpOptions> = {}) =>
+    snpTrial({ signer: 'VLEK', ...options }, { vlekProviders: [DEV_VLEK_PROVIDER] });
+
+  test.each(['Milan', 'Genoa', 'Turin'] as const)(
+    'of %s is accepted where the policy names its provider, and the verdict says whose key it is',
+    async (product) => {
+      for (const version of [2, 3, 5] as const) {
+        const verdict = verdictOf(await byVlek({ product, version }));
+        expect(verdict.reasons).toEqual([]);
+        expect(verdict.claims?.details).toMatchObject({ signer: 'VLEK', vlekProvider: DEV_VLEK_PROVIDER });
+      }
+    },
+  );
+
+  test('is accepted of any provider only where the policy says so', async () => {
+    expect(reasonsOf(await snpTrial({ signer: 'VLEK' }, { vlekProviders: 'any' }))).toEqual([]);
+    expect(reasonsOf(await snpTrial({ signer: 'VLEK' }))).toEqual(['signer-unsupported']);
+    const other = snpTrial({ signer: 'VLEK' }, { vlekProviders: ['CN=other.example'] });
+    expect(reasonsOf(await other)).toEqual(['provider-not-accepted']);
+  });
+
+  test('may show a chip id, which nothing certifies; a VCEK’s report may not hide it', async () => {
+    expect(reasonsOf(await byVlek({ alter: (report) => report.fill(7, 0x1a0, 0x1e0) }))).toEqual([]);
+    expect(reasonsOf(await snpTrial({ alter: (report) => report.fill(0, 0x1a0, 0x1e0) }))).toEqual([
+      'chip-id-masked',
+    ]);
+  });
+
+  test('does not go with a VCEK, nor the report of a VCEK with a VLEK', async () => {
+    expect(reasonsOf(await byVlek({ certified: { signer: 'VCEK' } }))).toEqual(['certificate-missing']);
+    const vcek = snpTrial({ certified: { signer: 'VLEK' } }, { vlekProviders: 'any' });
+    expect(reasonsOf(await vcek)).toEqual(['certificate-missing']);
+  });
+
+  test.each([
+    ['a VLEK with a hardware id', { signer: 'VLEK', certified: { hardwareId: Buffer.alloc(64, 1) } }],
+    ['a VLEK of no provider', { signer: 'VLEK', certified: { provider: '' } }],
+    ['a VLEK by the key that signs the VCEKs', { signer: 'VLEK', certified: { issuer: 'VCEK' } }],
+    ['a VCEK of a provider', { certified: { provider: DEV_VLEK_PROVIDER } }],
+    ['a VCEK by the key that signs the VLEKs', { certified: { issuer: 'VLEK' } }],
+  ] satisfies ReadonlyArray<readonly [string, Partial<DevSnpOptions>]>)(
+    '%s is refused',
+    async (_what, options) => {
+      expect(reasonsOf(await snpTrial(options, { vlekProviders: 'any' }))).toEqual(['certificate-mismatch']);
+    },
+  );
+
+  test('is of the TCB of its certificate, and by its key', async () => {
+    const tcb = [0, 4, 0, 24, 213] as const;
+    expect(reasonsOf(await byVlek({ certified: { tcb } }))).toEqual(['tcb-mismatch']);
+    const { evidence, ...trial } = await byVlek();
+    const bytes = flip(Buffer.from(evidence.bytes), 0x90);
+    expect(reasonsOf({ ...trial, evidence: { ...evidence, bytes } })).toEqual(['signature-invalid']);
+  });
+
+  test('does not count when AMD revokes the key that signs VLEKs', async () => {
+    const trial = byVlek({
+      collateral: async (items, { root, intermediate }) => [
+        ...items.filter(({ name }) => name !== 'crl'),
+        { name: 'crl', content: await devCrl({ nowMs: NOW, issuer: root, revoked: [intermediate.serial] }) },
+      ],
+    });
+    expect(reasonsOf(await trial)).toEqual(['certificate-revoked']);
+  });
+
+  test('by a key that is neither a VCEK nor a VLEK is refused', async () => {
+    for (const kind of [2, 7])
+      expect(reasonsOf(await byVlek({ alter: (report) => report.writeUInt32LE(kind << 2, 0x48) }))).toEqual([
+        'signer-unsupported',
+      ]);
   });
 });

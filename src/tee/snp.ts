@@ -3,6 +3,7 @@ import { asBuffer, FIXED_HALVES, isZero, toHex } from './bytes.ts';
 import { type Certificate, readCertificate } from './certificate.ts';
 import { checkChain } from './chain.ts';
 import { checkRevocation, crlsOf } from './crl.ts';
+import { type Endorsement, endorses, readEndorsement } from './endorsement.ts';
 import { collateralNamed, type Evidence } from './evidence.ts';
 import { type Examination, refuse } from './examination.ts';
 import type { SnpPolicy } from './policy.ts';
@@ -15,14 +16,13 @@ import {
   TCB_PARTS,
   tcbText,
 } from './snp-report.ts';
-import { isVcek, readVcek, type Vcek } from './vcek.ts';
 import type { Findings, Measured } from './verdict.ts';
 
-/** Checks a report of AMD SEV-SNP that a chip's own key (VCEK) signed. */
+/** Checks a report of AMD SEV-SNP that a chip's own key (VCEK) signed, or one that a cloud provider loaded (VLEK). */
 export function examineSnp(evidence: Evidence, policy: SnpPolicy, examination: Examination): Findings {
   const report = readSnpReport(Buffer.from(evidence.bytes), examination);
-  const chain = chainOf(evidence);
-  const leaf = chain[2];
+  const chain = chainOf(evidence, report);
+  const [, intermediate, leaf] = chain;
   checkChain(chain, examination);
   checkRevocation(
     chain,
@@ -34,24 +34,29 @@ export function examineSnp(evidence: Evidence, policy: SnpPolicy, examination: E
     },
     examination,
   );
-  const vcek = readVcek(leaf);
-  checkProduct(report, vcek, policy, examination);
+  const endorsement = readEndorsement(report.signer, leaf);
+  const { product, provider } = endorsement;
+  checkIssuer(endorsement, intermediate, examination);
+  checkProvider(endorsement, policy, examination);
+  checkProduct(report, endorsement, policy, examination);
   checkSignature(report, leaf, examination);
-  checkChip(report, vcek, examination);
-  const tcb = report.tcb(vcek.product);
-  checkTcb(tcb, vcek, policy.minimumTcb[vcek.product], examination);
+  checkChip(report, endorsement, examination);
+  const tcb = report.tcb(product);
+  checkTcb(tcb, endorsement, policy.minimumTcb[product], examination);
   checkGuest(report, policy, examination);
   return {
     claims: {
-      platform: `AMD SEV-SNP, ${vcek.product}, report version ${report.version}`,
+      platform: `AMD SEV-SNP, ${product}, report version ${report.version}`,
       measurements: {
         measurement: toHex(report.measurement),
         hostData: toHex(report.hostData),
         idKeyDigest: toHex(report.idKeyDigest),
       },
       reportData: report.reportData,
-      tcb: { product: vcek.product, ...tcb },
+      tcb: { product, ...tcb },
       details: {
+        signer: report.signer,
+        ...(provider !== undefined && { vlekProvider: provider }),
         chipId: toHex(report.chipId),
         guestPolicy: `0x${report.guestPolicy.toString(16)}`,
         vmpl: report.vmpl,
@@ -61,30 +66,66 @@ export function examineSnp(evidence: Evidence, policy: SnpPolicy, examination: E
   };
 }
 
-/** ARK, ASK, VCEK: found by their names, in whatever order the collateral has them. */
-function chainOf({ collateral }: Evidence): readonly [Certificate, Certificate, Certificate] {
+type SnpChain = readonly [ark: Certificate, intermediate: Certificate, leaf: Certificate];
+
+/** ARK, ASK and VCEK, or ARK, ASVK and VLEK: found by their names, in whatever order the collateral has them. */
+function chainOf({ collateral }: Evidence, { signer }: SnpReport): SnpChain {
   const certificates = collateralNamed(collateral, 'certificate').map(({ content }) =>
     readCertificate(asBuffer(content)),
   );
-  const vcek = certificates.find(isVcek);
-  const ask = vcek && certificates.find(({ subject }) => subject.equals(vcek.issuer));
-  const ark = ask && certificates.find(({ subject }) => subject.equals(ask.issuer));
-  const missing = vcek ? (ask ? 'ARK' : 'ASK') : 'VCEK';
-  if (!vcek || !ask || !ark)
+  const leaf = certificates.find((certificate) => endorses(signer, certificate));
+  const intermediate = leaf && certificates.find(({ subject }) => subject.equals(leaf.issuer));
+  const ark = intermediate && certificates.find(({ subject }) => subject.equals(intermediate.issuer));
+  const missing = leaf ? (intermediate ? 'ARK' : signer === 'VCEK' ? 'ASK' : 'ASVK') : signer;
+  if (!leaf || !intermediate || !ark)
     return refuse('certificate-missing', `the collateral has no ${missing} for this report`);
-  return [ark, ask, vcek];
+  return [ark, intermediate, leaf];
 }
 
-function checkProduct(report: SnpReport, vcek: Vcek, policy: SnpPolicy, examination: Examination): void {
+/** AMD signs the certificates of chips and those of providers with two keys (`SEV-Milan`, `SEV-VLEK-Milan`). */
+function checkIssuer({ signer }: Endorsement, { name }: Certificate, examination: Examination): void {
   examination.demand(
-    report.product === undefined || report.product === vcek.product,
+    name.includes('SEV-VLEK-') === (signer === 'VLEK'),
+    'certificate-mismatch',
+    `'${name}' signs no certificates of a ${signer}`,
+  );
+}
+
+/** Every chip of a provider may hold its VLEK: which provider that is, is what such a report says of the machine. */
+function checkProvider(
+  { signer, provider = '' }: Endorsement,
+  { vlekProviders }: SnpPolicy,
+  examination: Examination,
+): void {
+  if (signer === 'VCEK') return;
+  if (!vlekProviders)
+    examination.fault(
+      'signer-unsupported',
+      `a VLEK of '${provider}' signed the report; the policy accepts the chip’s own key only (vlekProviders)`,
+    );
+  else if (vlekProviders !== 'any')
+    examination.expect(
+      vlekProviders.includes(provider),
+      'provider-not-accepted',
+      `the policy accepts the VLEK of ${vlekProviders.join(', ')}; this is of '${provider}'`,
+    );
+}
+
+function checkProduct(
+  report: SnpReport,
+  { signer, product }: Endorsement,
+  policy: SnpPolicy,
+  examination: Examination,
+): void {
+  examination.demand(
+    report.product === undefined || report.product === product,
     'product-not-accepted',
-    `the report is of ${report.product}, its VCEK of ${vcek.product}`,
+    `the report is of ${report.product}, its ${signer} of ${product}`,
   );
   examination.expect(
-    policy.minimumTcb[vcek.product] !== undefined,
+    policy.minimumTcb[product] !== undefined,
     'product-not-accepted',
-    `the policy accepts ${Object.keys(policy.minimumTcb).join(', ')}; this is ${vcek.product}`,
+    `the policy accepts ${Object.keys(policy.minimumTcb).join(', ')}; this is ${product}`,
   );
 }
 
@@ -98,7 +139,13 @@ function checkSignature(report: SnpReport, leaf: Certificate, examination: Exami
   );
 }
 
-function checkChip({ chipId }: SnpReport, { hardwareId, product }: Vcek, examination: Examination): void {
+/** A VLEK is of no one chip, so nothing says which chip it was; hosts that load one mask the id. */
+function checkChip(
+  { chipId }: SnpReport,
+  { hardwareId, product }: Endorsement,
+  examination: Examination,
+): void {
+  if (!hardwareId) return;
   examination.demand(!isZero(chipId), 'chip-id-masked', 'the chip id is zero: the host masks it');
   // From Turin on the id has 8 bytes, and zeros fill the field of the report.
   const length = product === 'Turin' ? 8 : 64;
@@ -113,14 +160,14 @@ function checkChip({ chipId }: SnpReport, { hardwareId, product }: Vcek, examina
 
 function checkTcb(
   { reported, committed, current, launch }: ReturnType<SnpReport['tcb']>,
-  vcek: Vcek,
+  { signer, tcb: certified }: Endorsement,
   minimum: SnpTcb | undefined,
   examination: Examination,
 ): void {
   examination.demand(
-    TCB_PARTS.every((part) => reported[part] === vcek.tcb[part]),
+    TCB_PARTS.every((part) => reported[part] === certified[part]),
     'tcb-mismatch',
-    `the report is of TCB ${tcbText(reported)}, its VCEK of ${tcbText(vcek.tcb)}`,
+    `the report is of TCB ${tcbText(reported)}, its ${signer} of ${tcbText(certified)}`,
   );
   examination.expect(
     isAtLeast(committed, reported) && isAtLeast(current, committed),

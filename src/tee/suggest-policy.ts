@@ -39,6 +39,8 @@ function acceptOf(
       return {
         measurements: [{ name: NAME, measurement: measurements.measurement, covers: 'firmware only' }],
         minimumTcb: { [String(tcb?.product)]: tcb?.reported },
+        ...(details?.vlekProvider !== undefined && { vlekProviders: [details.vlekProvider] }),
+        ...(Number(details?.vmpl) > 0 && { maxVmpl: details?.vmpl }),
       };
     case 'tdx':
       return { measurements: [{ name: NAME, ...measurements }] };

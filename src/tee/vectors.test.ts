@@ -213,6 +213,46 @@ describe.skipIf(!haveVector(snpV3))(`a real SEV-SNP report of version 3 (needs $
   });
 });
 
+const vlek = 'snp/milan_vlek_report_v3.bin';
+describe.skipIf(!haveVector(vlek))(`a real SEV-SNP report that a VLEK signed (needs ${vlek})`, () => {
+  const d = () => snpVector('milan_vlek_report_v3.bin', 'milan_vlek.der', 'milan_asvk_ark.pem');
+  const now = '2025-06-01T00:00:00Z';
+  const aws = 'CN=cc-us-east-2.amazonaws.com';
+  const policyFor = (more: object) =>
+    policyOf({ 'sev-snp': { ...ANYTHING['sev-snp'], revocation: 'when-present', maxVmpl: 1, ...more } });
+
+  test('it is accepted of its cloud, while the VLEK of one year is valid', () => {
+    expectWindow(d(), '2024-12-10T22:14:21Z', '2025-12-10T22:14:21Z', policyFor({ vlekProviders: [aws] }));
+    const { claims } = verify(d(), policyFor({ vlekProviders: [aws] }), { nowMs: at(now) });
+    expect(claims?.details).toMatchObject({ signer: 'VLEK', vlekProvider: aws, chipId: '00'.repeat(64) });
+    expect(claims?.tcb).toMatchObject({ reported: { bootloader: 4, tee: 0, snp: 24, microcode: 0xd9 } });
+  });
+
+  test('it is refused without a word on VLEKs, of another cloud, and above the level that the policy accepts', () => {
+    expect(outcomeOf(d(), now, policyFor({ vlekProviders: undefined }))).toEqual(
+      refused('signer-unsupported'),
+    );
+    expect(outcomeOf(d(), now, policyFor({ vlekProviders: ['CN=cc-eu-west-1.amazonaws.com'] }))).toEqual(
+      refused('provider-not-accepted'),
+    );
+    expect(outcomeOf(d(), now, policyFor({ vlekProviders: [aws], maxVmpl: 0 }))).toEqual(
+      refused('vmpl-not-accepted'),
+    );
+  });
+
+  test('its VLEK does not go with the ASK of VCEKs, nor with a chip’s report, and one bit makes its signature wrong', () => {
+    const policy = policyFor({ vlekProviders: [aws] });
+    const wrong = snpVector('milan_vlek_report_v3.bin', 'milan_vlek.der', 'milan_ask_ark.pem');
+    expect(outcomeOf(wrong, now, policy)).toEqual(refused('certificate-missing'));
+    const chips = snpVector('milan_a_report.hex', 'milan_vlek.der', 'milan_asvk_ark.pem');
+    expect(outcomeOf(chips, now, policy)).toEqual(refused('certificate-missing'));
+    const { bytes, ...rest } = d();
+    const changed = Buffer.from(bytes);
+    changed[0x90] = (changed[0x90] ?? 0) ^ 1;
+    expect(outcomeOf({ ...rest, bytes: changed }, now, policy)).toEqual(refused('signature-invalid'));
+  });
+});
+
 describe.skipIf(!haveVectors)(`quotes of real TDX machines${named}`, () => {
   const upToDate = () =>
     quoteVector('tdx/v4_uptodate_quote.bin', qvlCollateral('tdx/v4_uptodate_collateral.json'));

@@ -58,6 +58,7 @@ export class FakeKubernetes implements KubernetesPort {
   isDown = false;
   /** The gateway whose call is entered, as far as a test says. */
   caller = '';
+  heldAddresses: readonly string[] = [];
   readonly #nodes = new Map<string, KubernetesNode>();
   readonly #listeners = new Set<(change: NodeChange) => void>();
   readonly #foreignPasswords = new Map<string, ForeignPassword>();
@@ -156,6 +157,10 @@ export class FakeKubernetes implements KubernetesPort {
     this.#change(nodeId, version);
     this.names.delete(nodeId);
     this.admitted.delete(nodeId);
+  }
+  async holdAddresses(addresses: readonly string[]) {
+    await this.#enter('holdAddresses');
+    this.heldAddresses = addresses;
   }
   async renewNames() {
     await this.#enter('renewNames');

@@ -10,3 +10,5 @@ export { FakeClock, settled } from './fake-clock.ts';
 export { FakeKubernetes, type PortMethod } from './fake-kubernetes.ts';
 export { memoryJournal } from './memory-journal.ts';
 export { type LogRecord, RecordingLog } from './recording-log.ts';
+export { type SealingPrograms, sealingPrograms } from './sealing-programs.ts';
+export { seededRandom } from './seeded-random.ts';

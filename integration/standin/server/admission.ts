@@ -14,6 +14,8 @@ import {
   nodeWritesPolicy,
   type PolicyPair,
   STAKED_TAINT,
+  STATE_NAMESPACE,
+  STATE_TYPE,
   sharedIdentitiesPolicy,
   TENANT_OWNER,
   tenantPolicies,
@@ -125,7 +127,7 @@ const knownPolicies: readonly KnownPolicy[] = [
   { pair: () => nodeNamesPolicy(), judge: judgeNodeName },
   { pair: () => nodeWritesPolicy(), judge: judgeNodeWrite },
   { pair: () => sharedIdentitiesPolicy(), judge: judgeSharedIdentity },
-  { pair: () => workerNodesPolicy(), judge: (_store, request) => judgeWorkerNode(request) },
+  { pair: () => workerNodesPolicy(), judge: judgeWorkerNode },
   { pair: () => nodeMarksPolicy(), judge: judgeNodeMarks },
   { pair: ({ identity }) => gatewaySecretsPolicy(identity.username), judge: judgeGatewaySecret },
   { pair: () => keeperPolicy(), judge: (_store, request) => judgeKeeper(request) },
@@ -198,9 +200,15 @@ function judgeGatewaySecret(
   { operation, resource, name, object, oldObject }: AdmissionRequest,
 ): string | undefined {
   if (resource !== 'secrets') return undefined;
-  const type = textAt(operation === 'DELETE' ? oldObject : object, 'type');
+  const judged = operation === 'DELETE' ? oldObject : object;
+  const type = textAt(judged, 'type');
   const isOurs = type === 'bootstrap.kubernetes.io/token' || type === 'k3s.cattle.io/node-password';
-  if (isOurs || (operation === 'DELETE' && name.endsWith('.node-password.k3s'))) return undefined;
+  const isRemovable = operation === 'DELETE' && name.endsWith('.node-password.k3s');
+  if (judged?.metadata.namespace === STATE_NAMESPACE)
+    return type === STATE_TYPE && operation !== 'DELETE'
+      ? undefined
+      : `the gateway writes Secrets of type ${STATE_TYPE} only in ${STATE_NAMESPACE}, and deletes none`;
+  if (judged?.metadata.namespace === 'kube-system' && (isOurs || isRemovable)) return undefined;
   return 'the gateway writes join credentials and node passwords only';
 }
 

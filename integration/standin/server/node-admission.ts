@@ -1,14 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
+  ADDRESS_HOLDER,
   ADDRESS_KEYS,
+  ADDRESS_SOURCES,
+  ADDRESSES,
   CERTIFICATES,
   FLANNEL_KEYS,
   FLANNEL_VALUE_LIMIT,
+  LISTINGS,
+  MOST_NEW_ADDRESSES,
+  NAMES_GROUP,
   NODE_MARK,
   NODE_NAMES,
+  PLAIN_IPV4,
+  PLAIN_IPV6,
   SHARED_IDENTITIES,
 } from '#cluster';
+import { EXPECTED, ORDINARY } from '#domain';
 import type { AdmissionRequest } from './admission.ts';
+import { isAllowed } from './authorization.ts';
 import { holds } from './name-authority.ts';
 import { at, isRecord, type KubeObject } from './objects.ts';
 import type { Store } from './store.ts';
@@ -26,7 +36,7 @@ function ownership(request: AdmissionRequest, who: string): string | undefined {
 }
 
 /** `k3s-daas-worker-nodes`. */
-export function judgeWorkerNode(request: AdmissionRequest): string | undefined {
+export function judgeWorkerNode(store: Store, request: AdmissionRequest): string | undefined {
   const { identity, operation, object, oldObject } = request;
   const isKubelet = identity.username.startsWith('system:node:') || identity.groups.includes('system:nodes');
   if (!isNode(request) || operation === 'DELETE' || !isKubelet) return undefined;
@@ -37,7 +47,53 @@ export function judgeWorkerNode(request: AdmissionRequest): string | undefined {
   const isStaked = oldObject?.metadata.labels?.[NODE_MARK] !== undefined;
   if (isStaked && at(oldObject, 'spec.unschedulable') === true && at(object, 'spec.unschedulable') !== true)
     return 'the kubelet of a staked node does not end its cordon';
-  return undefined;
+  return judgeNewAddresses(store, request);
+}
+
+function judgeNewAddresses(store: Store, { identity, object, oldObject }: AdmissionRequest) {
+  const name = object?.metadata.name ?? '';
+  const before = reportedBy(oldObject);
+  const added = [...new Set(reportedBy(object))].filter((address) => !before.includes(address));
+  const isOperators = [ORDINARY, EXPECTED].some((listing) =>
+    holds(store, identity, name, [LISTINGS, listing, 'hold']),
+  );
+  if (added.length === 0 || isOperators) return undefined;
+  if (added.length > MOST_NEW_ADDRESSES)
+    return `the kubelet of a staked node reports at most ${MOST_NEW_ADDRESSES} new addresses at a time`;
+  const unplain = added.find((address) => !isPlain(address));
+  if (unplain !== undefined)
+    return `the staked node ${name} reports ${unplain}: an address is reported as 192.0.2.1 or 2001:db8::1, in lower case, with no zeros before it and no more than one row of zero groups`;
+  const held = added.find((address) => isHeld(store, address));
+  if (held === undefined) return undefined;
+  return `the staked node ${name} reports ${held}, which is the address of a Node of the operator’s: start its agent with another --node-ip or --node-external-ip`;
+}
+
+function reportedBy(node: KubeObject | undefined): string[] {
+  const named = (['annotations', 'labels'] as const).flatMap((member) =>
+    ADDRESS_SOURCES[member].flatMap((key) => node?.metadata[member]?.[key]?.split(',') ?? []),
+  );
+  return [...named.map((text) => text.trim()), ...statusAddressesOf(node)].filter((text) => text !== '');
+}
+
+function isPlain(address: string): boolean {
+  if (new RegExp(PLAIN_IPV4).test(address)) return true;
+  const isPlain6 = new RegExp(PLAIN_IPV6.of).test(address) && !new RegExp(PLAIN_IPV6.not).test(address);
+  const groups = address.split(':').filter((group) => group !== '');
+  return isPlain6 && (!address.includes('::') || groups.length <= PLAIN_IPV6.mostGroupsBesideZeros);
+}
+
+function isHeld(store: Store, address: string): boolean {
+  const { namespace, name } = ADDRESS_HOLDER;
+  const holder = { username: `system:serviceaccount:${namespace}:${name}`, groups: [] };
+  return isAllowed(store, holder, {
+    verb: 'hold',
+    group: NAMES_GROUP,
+    resource: ADDRESSES,
+    subresource: '',
+    namespace,
+    name: address,
+    fieldSelector: null,
+  });
 }
 
 const all = 'the identities that all agents share';
@@ -89,13 +145,17 @@ function judgeAnnotations({ object, oldObject }: AdmissionRequest): string | und
 
 /** The addresses that the Node itself names. */
 function addressesOf(node: KubeObject | undefined, annotations: Readonly<Record<string, string>>): string[] {
-  const listed = (at(node, 'status.addresses') ?? []) as Array<{ type: string; address: string }>;
   return [
-    ...listed
-      .filter(({ type }) => type === 'InternalIP' || type === 'ExternalIP')
-      .map(({ address }) => address),
+    ...statusAddressesOf(node),
     ...ADDRESS_KEYS.flatMap((key) => annotations[key]?.split(',') ?? []).map((text) => text.trim()),
   ];
+}
+
+function statusAddressesOf(node: KubeObject | undefined): string[] {
+  const listed = (at(node, 'status.addresses') ?? []) as Array<{ type: string; address: string }>;
+  return listed
+    .filter(({ type }) => type === 'InternalIP' || type === 'ExternalIP')
+    .map(({ address }) => address);
 }
 
 function judgeStatus({ object, oldObject }: AdmissionRequest): string | undefined {

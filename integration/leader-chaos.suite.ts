@@ -2,37 +2,44 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Lifetime, systemClock } from '#base';
 import type { KubernetesPort } from '#domain';
-import { addKey, createStore, openEtcdState, openKeyRing, sealEngine } from '#state';
+import { addKey, createStore, openKeyRing, sealEngine } from '#state';
+import { seededRandom } from '#testing';
 import type { FakeWorker } from '../src/gateway/fake-worker.fixture.ts';
 import { CLUSTER_ID } from '../src/gateway/ids.fixture.ts';
 import { OPERATOR_PATHS } from '../src/gateway/operator-wire.ts';
 import { World } from '../src/gateway/world.fixture.ts';
-import { seededRandom } from './chain/lies.ts';
-import { type EtcdServer, etcdProblem, startEtcd } from './state/etcd-server.ts';
+import { type ChaosEngine, etcdChaos, kubernetesChaos } from './state/chaos-engines.ts';
+import { etcdProblem } from './state/etcd-server.ts';
 import { type Wire, wireTo } from './state/wire.ts';
+import { suiteWorld } from './suite-world.ts';
 
-/** Three gateways of one cluster on one real etcd; the API server and the chain are in memory, and their time is turned. */
+/**
+ * Three gateways of one cluster on one state: in a real etcd, or in Secrets of the API server of this project. The cluster that
+ * they work on and the chain are in memory, and their time is turned.
+ */
 
 const schedules = Number(process.env.K3S_DAAS_TEST_SCHEDULES ?? 9);
 const seed = Number(process.env.K3S_DAAS_TEST_SEED ?? 20_261_129);
 const leaseSeconds = 4;
-const problem = etcdProblem();
+const isEtcd = inject('world') === 'standin';
+const problem = isEtcd ? etcdProblem() : suiteWorld.isMissing ? 'it is missing' : undefined;
+const where = isEtcd ? 'a real etcd' : suiteWorld.name;
 
-let etcd: EtcdServer;
+let engine: ChaosEngine;
 let directory: string;
 let keys: string;
 beforeAll(async () => {
   if (problem !== undefined) return;
-  etcd = await startEtcd();
+  engine = await (isEtcd ? etcdChaos() : kubernetesChaos());
   directory = await mkdtemp(join(tmpdir(), 'leader-'));
   keys = join(directory, 'keys');
-  await addKey(keys, systemClock.nowMs());
+  await addKey({ file: keys }, systemClock.nowMs());
 });
 afterAll(async () => {
-  await etcd?.[Symbol.asyncDispose]();
+  await engine?.[Symbol.asyncDispose]();
   if (directory) await rm(directory, { recursive: true });
 });
 
@@ -54,6 +61,13 @@ interface Gateway {
   readonly wire: Wire;
 }
 
+/** Shorter than an operator may set it: a test waits for its end. */
+const withShortLease = (state: World['config']['state']): World['config']['state'] => ({
+  ...state,
+  etcd: { ...state.etcd, leaseSeconds },
+  kubernetes: { ...state.kubernetes, leaseSeconds },
+});
+
 class Fleet implements AsyncDisposable {
   readonly gateways: Gateway[] = [];
   readonly prefix: string;
@@ -68,20 +82,15 @@ class Fleet implements AsyncDisposable {
 
   static async start(prefix: string): Promise<Fleet> {
     const fleet = new Fleet(prefix);
+    await engine.begin(prefix);
     let first: World | undefined;
     for (const id of ids) {
-      const wire = fleet.#life.use('a wire', await wireTo(etcd.url));
-      const state = {
-        engine: 'etcd',
-        keys: { file: keys },
-        etcd: { endpoints: [wire.url], prefix, leaseSeconds: 5 },
-      };
-      const world = fleet.#life.use('a gateway', await World.create({ state }, first, id));
-      // Shorter than an operator may set it: a test waits for its end.
-      world.config = {
-        ...world.config,
-        state: { ...world.config.state, etcd: { ...world.config.state.etcd, leaseSeconds } },
-      };
+      const wire = fleet.#life.use('a wire', await wireTo(engine.url));
+      const { state, options } = engine.gateway(prefix, wire.url);
+      const change = { state: { ...state, keys: { file: keys } } };
+      const world = fleet.#life.use('a gateway', await World.create(change, first, id));
+      world.options = options;
+      world.config = { ...world.config, state: withShortLease(world.config.state) };
       first ??= world;
       fleet.gateways.push({ world, wire });
     }
@@ -157,14 +166,8 @@ class Fleet implements AsyncDisposable {
       isUnschedulable,
       stakeRecordId,
     }));
-    const { engine } = await openEtcdState({
-      endpoints: [etcd.url],
-      prefix: this.prefix,
-      name: 'the test',
-      leaseSeconds: 60,
-      clock: systemClock,
-    });
-    await using sealed = await sealEngine(engine, await openKeyRing({ file: keys }), CLUSTER_ID);
+    await using looking = await engine.look(this.prefix);
+    const sealed = await sealEngine(looking, await openKeyRing({ file: keys }), CLUSTER_ID);
     const records = await createStore(sealed).list('/');
     return {
       nodes,
@@ -206,88 +209,85 @@ async function memberOf(fleet: Fleet, leader: Gateway, name: string): Promise<Fa
   return worker;
 }
 
-describe.skipIf(problem !== undefined)(
-  `three gateways on a real etcd${problem ? ` (${problem})` : ''}`,
-  () => {
-    test('one leads and serves; the others refuse workers, know its bans, and one of them takes over', async () => {
-      await using fleet = await Fleet.start('/leader/serving');
-      const leader = await fleet.until('a gateway leads', () => fleet.leader());
-      const [follower] = fleet.gateways.filter((one) => one !== leader);
-      if (!follower) throw new Error('there is no other');
-      const worker = await memberOf(fleet, leader, 'worker-1');
-      worker.gateway = follower.world;
-      await expect(worker.heartbeat()).rejects.toMatchObject({
-        code: 'DAAS_GATEWAY_STANDING_BY',
-        isRetryable: true,
-      });
-      await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STANDING_BY' });
-      const command = { target: { subject: 'node_id', value: 'worker-9' }, reason: 'by hand' };
-      expect(await follower.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({
-        code: 'standing_by',
-      });
-      expect(await leader.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ done: true });
-      await leader.world.stopGateway();
-      const next = await fleet.until('another leads', () => fleet.leader());
-      expect(next).not.toBe(leader);
-      worker.gateway = next.world;
-      expect((await worker.register()).join).toBeUndefined();
-      expect((await worker.heartbeat()).directives).toEqual([]);
-    }, 120_000);
+describe.skipIf(problem !== undefined)(`three gateways on ${where}${problem ? ` (${problem})` : ''}`, () => {
+  test('one leads and serves; the others refuse workers, know its bans, and one of them takes over', async () => {
+    await using fleet = await Fleet.start('/leader/serving');
+    const leader = await fleet.until('a gateway leads', () => fleet.leader());
+    const [follower] = fleet.gateways.filter((one) => one !== leader);
+    if (!follower) throw new Error('there is no other');
+    const worker = await memberOf(fleet, leader, 'worker-1');
+    worker.gateway = follower.world;
+    await expect(worker.heartbeat()).rejects.toMatchObject({
+      code: 'DAAS_GATEWAY_STANDING_BY',
+      isRetryable: true,
+    });
+    await expect(worker.register()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_STANDING_BY' });
+    const command = { target: { subject: 'node_id', value: 'worker-9' }, reason: 'by hand' };
+    expect(await follower.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({
+      code: 'standing_by',
+    });
+    expect(await leader.world.operator(OPERATOR_PATHS.ban, command)).toMatchObject({ done: true });
+    await leader.world.stopGateway();
+    const next = await fleet.until('another leads', () => fleet.leader());
+    expect(next).not.toBe(leader);
+    worker.gateway = next.world;
+    expect((await worker.register()).join).toBeUndefined();
+    expect((await worker.heartbeat()).directives).toEqual([]);
+  }, 120_000);
 
-    test.each(planned)(
-      'schedule $index: the leader meets $fault at $step (after it: $isAfter), and the eviction is completed once',
-      async ({ index, fault, step, isAfter }) => {
-        await using fleet = await Fleet.start(`/leader/${seed}/${index}`);
-        const old = await fleet.until('a gateway leads', () => fleet.leader());
-        const worker = await memberOf(fleet, old, 'worker-1');
-        const other = await memberOf(fleet, old, 'worker-2');
-        const uid = fleet.cluster.uidOf('worker-1');
-        let hasStruck = false;
-        fleet.onCall = (method, id) => {
-          const isThere = isAfter ? STEPS.indexOf(method as never) > STEPS.indexOf(step) : method === step;
-          if (hasStruck || !isThere || id !== old.world.config.gatewayId) return;
+  test.each(planned)(
+    'schedule $index: the leader meets $fault at $step (after it: $isAfter), and the eviction is completed once',
+    async ({ index, fault, step, isAfter }) => {
+      await using fleet = await Fleet.start(`/leader/${seed}/${index}`);
+      const old = await fleet.until('a gateway leads', () => fleet.leader());
+      const worker = await memberOf(fleet, old, 'worker-1');
+      const other = await memberOf(fleet, old, 'worker-2');
+      const uid = fleet.cluster.uidOf('worker-1');
+      let hasStruck = false;
+      fleet.onCall = (method, id) => {
+        const isThere = isAfter ? STEPS.indexOf(method as never) > STEPS.indexOf(step) : method === step;
+        if (hasStruck || !isThere || id !== old.world.config.gatewayId) return;
+        hasStruck = true;
+        fleet.strike(fault, old);
+      };
+      fleet.first.chain.change(worker.recordId, { status: 'unbonding' });
+      const next = await fleet.until('another gateway leads', async () => {
+        // After the last step there is no other: the answer of the last one has come.
+        if (!hasStruck && !fleet.cluster.has('worker-1')) {
           hasStruck = true;
           fleet.strike(fault, old);
-        };
-        fleet.first.chain.change(worker.recordId, { status: 'unbonding' });
-        const next = await fleet.until('another gateway leads', async () => {
-          // After the last step there is no other: the answer of the last one has come.
-          if (!hasStruck && !fleet.cluster.has('worker-1')) {
-            hasStruck = true;
-            fleet.strike(fault, old);
-          }
-          return hasStruck ? fleet.leader(old) : undefined;
-        });
-        await fleet.until('the eviction is completed', () => !fleet.cluster.has('worker-1') || undefined);
-        expect(fleet.cluster.names.has('worker-1')).toBe(false);
+        }
+        return hasStruck ? fleet.leader(old) : undefined;
+      });
+      await fleet.until('the eviction is completed', () => !fleet.cluster.has('worker-1') || undefined);
+      expect(fleet.cluster.names.has('worker-1')).toBe(false);
 
-        // The name goes to a new stake, so that whatever comes late would meet somebody else.
-        const again = next.world.worker('worker-1').stake();
-        await fleet.until('the worker is admitted again', () =>
-          again.register().then(
-            () => true,
-            () => undefined,
-          ),
-        );
-        expect(await again.join()).toEqual({ certificate: 200, node: 201 });
-        await again.heartbeat();
-        other.gateway = next.world;
-        expect((await other.register()).join).toBeUndefined();
-        await fleet.first.pass(5_000);
-        const before = await fleet.snapshot();
-        expect(before.nodes.map(({ name }) => name).toSorted()).toEqual(['worker-1', 'worker-2']);
-        expect(fleet.cluster.uidOf('worker-1')).not.toBe(uid);
+      // The name goes to a new stake, so that whatever comes late would meet somebody else.
+      const again = next.world.worker('worker-1').stake();
+      await fleet.until('the worker is admitted again', () =>
+        again.register().then(
+          () => true,
+          () => undefined,
+        ),
+      );
+      expect(await again.join()).toEqual({ certificate: 200, node: 201 });
+      await again.heartbeat();
+      other.gateway = next.world;
+      expect((await other.register()).join).toBeUndefined();
+      await fleet.first.pass(5_000);
+      const before = await fleet.snapshot();
+      expect(before.nodes.map(({ name }) => name).toSorted()).toEqual(['worker-1', 'worker-2']);
+      expect(fleet.cluster.uidOf('worker-1')).not.toBe(uid);
 
-        const ended = old.world.gateway?.ended;
-        if (fault !== 'kill') fleet.mend(old);
-        await sleep(300);
-        await fleet.first.pass(3_000);
-        await sleep(100);
-        expect(await fleet.snapshot()).toEqual(before);
-        expect(await fleet.leader(next)).toBeUndefined();
-        if (fault !== 'kill') await expect(ended).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NOT_LEADING' });
-      },
-      120_000,
-    );
-  },
-);
+      const ended = old.world.gateway?.ended;
+      if (fault !== 'kill') fleet.mend(old);
+      await sleep(300);
+      await fleet.first.pass(3_000);
+      await sleep(100);
+      expect(await fleet.snapshot()).toEqual(before);
+      expect(await fleet.leader(next)).toBeUndefined();
+      if (fault !== 'kill') await expect(ended).rejects.toMatchObject({ code: 'DAAS_GATEWAY_NOT_LEADING' });
+    },
+    120_000,
+  );
+});

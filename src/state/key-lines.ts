@@ -1,0 +1,68 @@
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { ConfigurationError, type Secret } from '#base';
+import { readTrustedText, replaceFile } from '#infrastructure';
+import type { SealingKey } from './envelope.ts';
+
+/** Where the keys are configured, for messages. */
+export const KEYS_SETTING = 'gateway.state.keys';
+export const KEY_BYTES = 32;
+
+/** Lines that count: not empty ones, and not those that begin with #. Each in its words. */
+export function linesOf(text: string): ReadonlyArray<readonly string[]> {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.split(/\s+/));
+}
+
+/**
+ * One key a line: `<id> <32 bytes in base64url>`.
+ * @throws `DAAS_STATE_KEYS_INVALID`, without a value of it: a line with a mistake may hold a key
+ */
+export function parseKeys(text: Secret): readonly SealingKey[] {
+  return linesOf(text.reveal()).map(([id = '', encoded = '', ...rest], index) => {
+    const bytes = Buffer.from(encoded, 'base64url');
+    if (!isKeyId(id) || bytes.length !== KEY_BYTES || rest.length > 0)
+      throw invalid(`key ${index + 1} is not '<id> <32 bytes in base64url>'`);
+    return { id, key: createSecretKey(bytes) };
+  });
+}
+
+export const isKeyId = (text: string): boolean => /^[a-z0-9][a-z0-9-]{0,31}$/.test(text);
+
+export function invalid(why: string, cause?: unknown): ConfigurationError {
+  return new ConfigurationError(
+    'DAAS_STATE_KEYS_INVALID',
+    `the keys of ${KEYS_SETTING} cannot be used: ${why}. 'k3s-daas gateway state rotate-key' makes a key in a file`,
+    { ...(cause !== undefined && { cause }) },
+  );
+}
+
+/** An id for a new key: the day, and what tells two of a day apart. */
+export function newKeyId(nowMs: number): string {
+  const day = new Date(nowMs).toISOString().slice(0, 10).replaceAll('-', '');
+  return `${day}-${randomBytes(3).toString('hex')}`;
+}
+
+/** A file of lines that begin with the id of a key. */
+export function readKeyFile(path: string): Promise<string> {
+  return readTrustedText(path, {
+    what: 'the keys of the state',
+    origin: KEYS_SETTING,
+    exposedCode: 'DAAS_STATE_KEYS_EXPOSED',
+  });
+}
+
+/** What the file holds; nothing when there is none. */
+export function readKeyFileIfMade(path: string): Promise<string> {
+  return readKeyFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  });
+}
+
+/** Puts a line before those of the file, which it makes if there is none. */
+export function putFirst(path: string, line: string, before: string): Promise<void> {
+  return replaceFile(path, `${line}\n${before}`, 0o600);
+}
