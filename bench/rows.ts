@@ -37,6 +37,17 @@ export const ROWS: readonly BenchRow[] = [
     budget: 0.5,
   },
   {
+    name: 'verdict beside a JWS library',
+    what: 'the same: CPU of the JWS library jose with a key that it has imported, for signature and claims alone, as a part of it',
+    unit: 'of the library',
+    better: 'higher',
+    target: 1,
+    argv: VERDICT,
+    short: ['verdict.ts', '2048'],
+    sample: ({ ratioOfLibrary, round }) => (round === 1 ? undefined : numberOf(ratioOfLibrary)),
+    budget: 0.8,
+  },
+  {
     name: 'heartbeat',
     what: 'a heartbeat over kept TLS: CPU of bare Fastify, TLS and Ed25519, as a part of the gateway’s',
     unit: 'of bare',

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { type CryptoKey, compactVerify, importJWK } from 'jose';
 import { Secret, systemClock } from '#base';
 import { bodyDigest, createProofSigner, nodeKeyFromSeed } from '#seal';
 import type { Audit } from '../src/gateway/audit.ts';
@@ -12,7 +13,10 @@ import { createVerifier } from '../src/gateway/verifier.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
 import type { Worker } from '../src/gateway/worker.ts';
 
-/** The CPU time of a heartbeat's verdict, 16 at the same time, and that of the Ed25519 verification alone, by turns. */
+/**
+ * The CPU time of a heartbeat's verdict, 16 at the same time, that of the Ed25519 verification alone, and that of a JWS library
+ * which verifies the same proofs with keys that it has imported before, by turns.
+ */
 const count = Number(process.argv[2] ?? 8_000);
 const path = '/api/v1/nodes/heartbeat';
 const audience = `0x${'9a'.repeat(32)}`;
@@ -27,6 +31,7 @@ const nodes = 64 * lanes;
 
 const workers = new Map<string, Worker>();
 const proofs: string[] = [];
+const libraryKeys: CryptoKey[] = [];
 const signers = Array.from({ length: nodes }, (_, index) => {
   const nodeId = `worker-${index}`;
   const key = nodeKeyFromSeed(new Secret(index.toString(16).padStart(64, '0')));
@@ -61,13 +66,22 @@ const verifier = createVerifier({
   allStrangers: unlimited,
   tokens: unlimited,
   registrations: unlimited,
-  clones: { examineHeartbeat: async (worker) => worker },
+  clones: { examineHeartbeat: (worker) => worker },
 });
 const target = { audience, method: 'POST', path, bodyDigest: bodyDigest(body) };
 
 const bare = generateKeyPairSync('ed25519');
 const message = Buffer.alloc(700, 7);
 const signature = sign(null, message, bare.privateKey);
+for (const { holderKey: x } of workers.values())
+  libraryKeys.push((await importJWK({ kty: 'OKP', crv: 'Ed25519', x }, 'Ed25519')) as CryptoKey);
+const decoder = new TextDecoder();
+/** Signature and claims, without any other check. */
+const verifyByLibrary = async (index: number): Promise<unknown> => {
+  const jws = (proofs[index] ?? '').slice('seal_'.length);
+  const { payload } = await compactVerify(jws, libraryKeys[index % nodes] as CryptoKey);
+  return JSON.parse(decoder.decode(payload));
+};
 const verifyBare = (key: KeyObject): Promise<boolean> =>
   new Promise((resolve, reject) => {
     verify(null, message, key, signature, (error, isValid) => (error ? reject(error) : resolve(isValid)));
@@ -111,13 +125,16 @@ for (let round = 1; round <= 5; round += 1) {
     }),
   );
   const bareUs = await cpuOf(() => verifyBare(bare.publicKey));
+  const libraryUs = await cpuOf(verifyByLibrary);
   const round1 = (us: number) => Math.round(us * 10) / 10;
   console.log(
     JSON.stringify({
       round,
       verdictUs: round1(verdictUs),
       bareUs: round1(bareUs),
+      libraryUs: round1(libraryUs),
       ratio: Math.round((bareUs / verdictUs) * 100) / 100,
+      ratioOfLibrary: Math.round((libraryUs / verdictUs) * 100) / 100,
     }),
   );
 }

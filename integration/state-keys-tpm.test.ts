@@ -46,13 +46,16 @@ describe.skipIf(missing.length > 0)(`the keys of a state in a TPM${named}`, () =
     const database = at('gateway.db');
     /** As a gateway that starts with these keys, seals with the first, and stops. */
     const runWith = async (keys: Parameters<typeof openKeyRing>[0]) => {
+      // The kernel's resource manager forgets sessions by itself; here the TPM is reached without it.
+      for (const { tool } of [tpm, otherTpm])
+        for (const what of ['-l', '-t']) await tool('tpm2_flushcontext', what);
       const ring = await openKeyRing(keys);
-      await using sealed = await sealEngine(openSqliteEngine(database), ring, 'cluster');
+      await using engine = openSqliteEngine(database);
+      const sealed = await sealEngine(engine, ring, 'cluster');
       const count = await sealed.reseal();
       return { count, records: await createStore(sealed).list('/'), id: ring.current().id };
     };
 
-    await runWith({ file });
     {
       await using sealed = await sealEngine(
         openSqliteEngine(database),
@@ -62,7 +65,7 @@ describe.skipIf(missing.length > 0)(`the keys of a state in a TPM${named}`, () =
       await createStore(sealed).write([{ key: '/bans/node_id/worker-1', value: { reason: 'slashed' } }]);
     }
     const there = await runWith({ ...openedBy(tpm, credential), earlier: [{ file }] });
-    expect(there).toMatchObject({ count: 2, id: inTpm?.ids[0] });
+    expect(there).toMatchObject({ count: 1, id: inTpm?.ids[0] });
     expect((await runWith(openedBy(tpm, credential))).records).toEqual(there.records);
     await expect(runWith({ file })).rejects.toMatchObject({ code: 'DAAS_STATE_KEY_UNKNOWN' });
     const refused = { code: 'DAAS_STATE_KEYS_INVALID' };

@@ -1478,6 +1478,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'whose bytes do more than they say, or the same with another amount or receiver, is refused before anybody signs',
           'signs no file that says another thing than its bytes do',
+          'a file that publishes other bytecode than it says, keeps the upgrade cap, or makes another cluster is refused before anybody signs',
         ],
       },
       {
@@ -1812,6 +1813,7 @@ export const ATTACKS: readonly AttackGroup[] = [
         tests: [
           'a slash ends the login at the next question',
           'a full node that lags behind a slash is asked once more',
+          'a slash ends it: a new kubectl at once, a login in use within the caches; what is open stays open',
         ],
       },
       {

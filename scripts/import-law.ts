@@ -302,7 +302,7 @@ export const ROOMS: readonly Room[] = [
     files: 'bench/**',
     holds: 'what the parts cost, measured by hand',
     doors: ['#api', '#authorizer', '#base', '#cluster', '#login', '#seal', '#state', '#testing'],
-    packages: ['fastify'],
+    packages: ['fastify', 'jose'],
     reachesUp: true,
   },
 ];

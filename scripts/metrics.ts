@@ -101,6 +101,11 @@ export const PANELS: readonly Panel[] = [
     queries: [{ expr: 'k3s_daas_event_loop_delay_seconds', legend: '{{quantile}}' }],
   },
   {
+    title: 'Callers that have to wait',
+    unit: 'short',
+    queries: [{ expr: 'rate(k3s_daas_requests_shed_total[5m])', legend: 'a second' }],
+  },
+  {
     title: 'Memory',
     unit: 'bytes',
     queries: [{ expr: 'process_resident_memory_bytes{job=~".*k3s-daas.*"}', legend: 'resident' }],

@@ -4,6 +4,7 @@ import { Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   isClusterAct,
+  isFoundingAct,
   readUnsignedTransaction,
   walletWithoutKey,
   withSignatures,
@@ -154,7 +155,8 @@ describe('a file', () => {
   test('signed and killed before it is sent is carried out by the next run', async () => {
     const { file, owner, nodeId } = await unsignedStake();
     const transaction = await readUnsignedTransaction(await readFile(file, 'utf8'), file);
-    if (isClusterAct(transaction.act)) throw new Error(`a stake is no ${transaction.act.kind}`);
+    if (isClusterAct(transaction.act) || isFoundingAct(transaction.act))
+      throw new Error(`a stake is no ${transaction.act.kind}`);
     const { act } = transaction;
     const signed = await withSignatures(transaction, [await owner.sign(transaction.bytes)]);
     const wallet = walletWithoutKey(owner.address);

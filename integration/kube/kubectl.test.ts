@@ -442,6 +442,28 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
       expect((await kubectl(act, admin)).stderr).toContain('the gateway alone writes them');
   });
 
+  test('a kuberc that allows listed plugins alone takes the lines that `kubeconfig` prints', async () => {
+    const shown = await world.command(
+      ...['kubeconfig', '--login', file('admin.json'), '--server', 'https://k3s.example:6443'],
+      ...['--ca-file', file('ca.crt'), '--out', file('shown-kubeconfig')],
+    );
+    const allowed = shown.tail.slice(shown.tail.indexOf('credentialPluginAllowlist:'));
+    const allow = async (list: string) => {
+      await mkdir(file('.kube'), { recursive: true });
+      const policy = 'credentialPluginPolicy: Allowlist';
+      const head = `apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n${policy}\n`;
+      await writeFile(file('.kube/kuberc'), `${head}${list}\n`);
+      return kubectl(['get', 'configmaps'], file('admin-kubeconfig'));
+    };
+    try {
+      expect(await allow(allowed)).toMatchObject({ exitCode: 0 });
+      const other = await allow('credentialPluginAllowlist:\n  - command: /usr/bin/other');
+      expect(other.stderr).toContain('not permitted by the credential plugin allowlist');
+    } finally {
+      await rm(file('.kube'), { recursive: true, force: true });
+    }
+  });
+
   test('kubectl daas shows who this is, and the stake beside each node', async () => {
     await mkdir(file('plugins'));
     await symlink(join(projectRoot, 'bin', 'k3s-daas'), file('plugins/kubectl-daas'));
@@ -464,6 +486,10 @@ describe.skipIf(found.kind === 'missing')('kubectl with a Seal token, on a real 
     process.stderr.write(nodes.stdout);
     expect(nodes.stdout).toMatch(/^worker-1 +\w+ +2 SUI +\w+ +standard +epoch \d+ +0x/m);
     expect((await daas(['why', 'worker-1'], world.k3s.kubeconfig)).stdout).toContain('(StakeGood)');
+    const chain = ['--endpoint', world.chain.url, '--deployment', world.deploymentFile];
+    const stakes = await daas(['stake', ...chain], file('admin-kubeconfig'));
+    process.stderr.write(stakes.stdout);
+    expect(stakes.stdout).toMatch(/^stake +of type admin\nrecord .*50 SUI/ms);
     const refused = await daas(['nodes'], file('admin-kubeconfig'));
     expect(refused.stderr).toContain('DAAS_KUBECTL_FAILED');
     expect(refused.stderr).toContain('cannot list resource "nodes"');

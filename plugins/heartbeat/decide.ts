@@ -16,6 +16,24 @@ export function afterFailure(kind: 'refused' | 'silent', inARow: number): AfterF
   return inARow >= first && (inARow - first) % repeatEvery === 0 ? 'register-again' : 'wait';
 }
 
+/** What became of a heartbeat. */
+export type Outcome = 'acknowledged' | 'refused' | 'silent';
+
+/**
+ * For two seconds after a registration a gateway cannot know whether an older process on the same boot lives on or was just replaced. A
+ * host that is refused asks again after them, so that it and its double are told within two heartbeats of each.
+ */
+const refusedRestMs = 2_500;
+
+/** How long a host waits until its next heartbeat. `failures`: in a row, with this one. */
+export function restAfterMs(
+  outcome: Outcome,
+  { restMs, nodeId, failures }: { restMs: number; nodeId: string; failures: number },
+): number {
+  if (outcome === 'silent') return spreadMs(restMs, nodeId, failures);
+  return outcome === 'refused' && failures === 1 ? Math.min(restMs, refusedRestMs) : restMs;
+}
+
 /**
  * How long a host waits after a gateway did not answer: between half of its interval and all of it, different for each node
  * and attempt, so that the hosts that lost a gateway do not all return to it at the same moment.

@@ -190,6 +190,19 @@ test('hosts that lost a gateway come back to it at different moments, within the
   expect(new Set(waits.map((ms) => Math.floor(ms / 500))).size).toBe(10);
 });
 
+test('the first of several refused heartbeats is followed soon: a double on the same machine is found by the second', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  const refused = () => loaded.facts('heartbeat.failed').length;
+  loaded.gateways.fail(new DaasError('DAAS_GATEWAY_SEAL_TOKEN_INVALID', 'refused'));
+  await loaded.clock.advance(10_000);
+  expect(refused()).toBe(1);
+  await loaded.clock.advance(2_500);
+  expect(refused()).toBe(2);
+  await loaded.clock.advance(9_000);
+  expect(refused()).toBe(2);
+});
+
 test('a chain that is away does not keep heartbeats from being sent', async () => {
   const { loaded } = await registered();
   await using _ = loaded;

@@ -16,7 +16,7 @@ import {
   type WorkerRegistered,
 } from 'k3s-daas/plugin';
 import { isConnectionLost, lazyConnection } from './connection.ts';
-import { afterFailure, judgeStop, reactTo, spreadMs } from './decide.ts';
+import { afterFailure, judgeStop, type Outcome, reactTo, restAfterMs } from './decide.ts';
 import { boundedIntervalMs } from './interval.ts';
 import { Notices } from './notices.ts';
 import { OwnStake } from './own-stake.ts';
@@ -121,31 +121,31 @@ export class Heartbeats {
     };
     while (this.#registered === registered) {
       const beganAtMs = clock.monotonicMs();
-      const isSilent = await this.#tryBeat(next, registered, signal);
+      const outcome = await this.#tryBeat(next, registered, signal);
       const intervalMs = this.#scope.config.intervalMs ?? boundedIntervalMs(registered.heartbeatIntervalMs);
       const restMs = Math.max(intervalMs / 10, intervalMs - (clock.monotonicMs() - beganAtMs));
-      await this.#sleep(isSilent ? spreadMs(restMs, registered.nodeId, this.#failures) : restMs, signal);
+      const { nodeId } = registered;
+      await this.#sleep(restAfterMs(outcome, { restMs, nodeId, failures: this.#failures }), signal);
       await this.#untilRegistered(signal);
     }
   }
 
-  /** Whether the gateway did not answer. */
   async #tryBeat(
     next: () => Promise<void>,
     registered: WorkerRegistered,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<Outcome> {
     try {
       await next().catch((error: unknown) => {
         if (!isConnectionLost(error)) throw error;
         // At once, on a new connection, as the next in the sequence: the gateway may have taken the first.
         return next();
       });
-      return false;
+      return 'acknowledged';
     } catch (error) {
       signal.throwIfAborted();
       // It was on its way when the host began to register again: what became of it says nothing about the gateway.
-      if (this.#registration !== undefined || this.#registered !== registered) return false;
+      if (this.#registration !== undefined || this.#registered !== registered) return 'acknowledged';
       return this.#recordFailure(error);
     }
   }
@@ -208,8 +208,7 @@ export class Heartbeats {
     this.#notices.answered(directives);
   }
 
-  /** Whether the gateway did not answer. */
-  #recordFailure(error: unknown): boolean {
+  #recordFailure(error: unknown): Outcome {
     const nowMs = this.#services.clock.monotonicMs();
     if (this.#failures === 0) this.#failingSinceMs = nowMs;
     this.#failures += 1;
@@ -225,10 +224,10 @@ export class Heartbeats {
       this.#notices.refusedAsClone();
       this.#services.control.cloned(message);
     }
-    const isSilent = errorFacts(error).isRetryable;
-    if (afterFailure(isSilent ? 'silent' : 'refused', this.#failures) === 'register-again')
+    const outcome = errorFacts(error).isRetryable ? 'silent' : 'refused';
+    if (afterFailure(outcome, this.#failures) === 'register-again')
       this.#services.control.reregister(`${this.#failures} heartbeats in a row failed: ${code}`);
-    return isSilent;
+    return outcome;
   }
 
   async #handleDirective(directive: Directive, recordId: string, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readKernelFile } from '#infrastructure';
+import { readKernelFile, readKernelFileNow } from '#infrastructure';
 
 /** What a container around this host allows it, and has used of it. Members are undefined where nothing is limited. */
 export interface CgroupReading {
@@ -16,52 +16,73 @@ const unlimitedBytes = 2 ** 60;
  * limited; in a container it is the container's own. A limit on a unit below is not the node's: pods run beside it.
  */
 export async function readCgroup(root = '/sys/fs/cgroup'): Promise<CgroupReading> {
-  const read = (path: string) => readKernelFile(join(root, path)).catch(() => undefined);
+  const read: Read = {
+    now: (path) => textOf(() => readKernelFileNow(join(root, path))),
+    later: (path) => readKernelFile(join(root, path)).catch(() => undefined),
+  };
   // The file exists in a v2 hierarchy alone.
-  return (await read('cgroup.controllers')) === undefined ? readV1(read) : readV2(read);
+  return read.now('cgroup.controllers') === undefined ? readV1(read) : readV2(read);
 }
 
-type Read = (path: string) => Promise<string | undefined>;
+interface Read {
+  readonly now: (path: string) => string | undefined;
+  /** What the kernel first adds up. */
+  readonly later: (path: string) => Promise<string | undefined>;
+}
 
-async function readV2(read: Read): Promise<CgroupReading> {
-  const [max, current, stat, cpuMax, cpuStat] = await Promise.all([
-    read('memory.max'),
-    read('memory.current'),
-    read('memory.stat'),
-    read('cpu.max'),
-    read('cpu.stat'),
+function textOf(read: () => string): string | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is used is read only where it is limited: on most machines nothing is. */
+async function readV2({ now, later }: Read): Promise<CgroupReading> {
+  const limitBytes = Number(now('memory.max'));
+  const [quota, period] = (now('cpu.max') ?? 'max').trim().split(' ').map(Number);
+  const [memoryStat, cpuStat] = await Promise.all([
+    isLimit(limitBytes) ? later('memory.stat') : undefined,
+    isQuota(quota, period) ? later('cpu.stat') : undefined,
   ]);
-  const [quota, period] = (cpuMax ?? 'max').trim().split(' ').map(Number);
   return {
-    memory: memoryOf(Number(max), Number(current) - fieldOf(stat, 'inactive_file')),
-    cpu: cpuOf(quota, period, fieldOf(cpuStat, 'usage_usec') / 1_000),
+    memory: memoryOf(limitBytes, () => Number(now('memory.current')) - fieldOf(memoryStat, 'inactive_file')),
+    cpu: cpuOf(quota, period, () => fieldOf(cpuStat, 'usage_usec') / 1_000),
   };
 }
 
-async function readV1(read: Read): Promise<CgroupReading> {
-  const [limit, usage, stat, quota, period, cpuUsage] = await Promise.all([
-    read('memory/memory.limit_in_bytes'),
-    read('memory/memory.usage_in_bytes'),
-    read('memory/memory.stat'),
-    read('cpu/cpu.cfs_quota_us'),
-    read('cpu/cpu.cfs_period_us'),
-    read('cpuacct/cpuacct.usage'),
-  ]);
+async function readV1({ now, later }: Read): Promise<CgroupReading> {
+  const limitBytes = Number(now('memory/memory.limit_in_bytes'));
+  const [quota, period] = [now('cpu/cpu.cfs_quota_us'), now('cpu/cpu.cfs_period_us')].map(Number);
+  const memoryStat = isLimit(limitBytes) ? await later('memory/memory.stat') : undefined;
   return {
-    memory: memoryOf(Number(limit), Number(usage) - fieldOf(stat, 'total_inactive_file')),
-    cpu: cpuOf(Number(quota), Number(period), Number(cpuUsage) / 1_000_000),
+    memory: memoryOf(
+      limitBytes,
+      () => Number(now('memory/memory.usage_in_bytes')) - fieldOf(memoryStat, 'total_inactive_file'),
+    ),
+    cpu: cpuOf(quota, period, () => Number(now('cpuacct/cpuacct.usage')) / 1_000_000),
   };
 }
+
+const isLimit = (bytes: number) => bytes > 0 && bytes < unlimitedBytes;
+const isQuota = (quota?: number, period?: number) => Number(quota) > 0 && Number(period) > 0;
 
 /** Page cache that the kernel can take back at once does not count, as for the kubelet. */
-function memoryOf(limitBytes: number, usedBytes: number): CgroupReading['memory'] {
-  if (!(limitBytes > 0) || limitBytes >= unlimitedBytes || !Number.isFinite(usedBytes)) return undefined;
-  return { limitBytes, usedBytes: Math.max(0, usedBytes) };
+function memoryOf(limitBytes: number, used: () => number): CgroupReading['memory'] {
+  if (!isLimit(limitBytes)) return undefined;
+  const usedBytes = used();
+  return Number.isFinite(usedBytes) ? { limitBytes, usedBytes: Math.max(0, usedBytes) } : undefined;
 }
 
-function cpuOf(quota: number | undefined, period: number | undefined, usedMs: number): CgroupReading['cpu'] {
-  if (!quota || !period || !(quota > 0) || !(period > 0) || !Number.isFinite(usedMs)) return undefined;
-  return { usedMs, limitCpus: quota / period };
+function cpuOf(
+  quota: number | undefined,
+  period: number | undefined,
+  used: () => number,
+): CgroupReading['cpu'] {
+  if (!quota || !period || !isQuota(quota, period)) return undefined;
+  const usedMs = used();
+  return Number.isFinite(usedMs) ? { usedMs, limitCpus: quota / period } : undefined;
 }
 
 function fieldOf(text: string | undefined, name: string): number {

@@ -14,10 +14,14 @@ const mostBytes = 16 * 1024 * 1024;
  */
 export async function criPods(socketPath: string, signal?: AbortSignal): Promise<number> {
   const session = connectHttp2('http://localhost', { createConnection: () => connect(socketPath) });
+  const late = new AbortController();
+  // Its end is the end of the timer too: that of an `AbortSignal.timeout` would run on.
+  const timer = setTimeout(() => late.abort(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
   try {
-    const deadline = AbortSignal.any([AbortSignal.timeout(deadlineMs), ...(signal ? [signal] : [])]);
+    const deadline = signal ? AbortSignal.any([late.signal, signal]) : late.signal;
     return itemsOf(messageOfFrame(await call(session, deadline)));
   } finally {
+    clearTimeout(timer);
     session.destroy();
   }
 }

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { Clock } from '#base';
-import { readKernelFile } from '#infrastructure';
+import { readKernelFileNow } from '#infrastructure';
 import type { ResourceUsage } from '#plugin';
 import { type CgroupReading, readCgroup } from './cgroup.ts';
 
@@ -69,12 +69,8 @@ export function usageMeter({
   /** The oldest is that which the next call is measured against. */
   let earlier: readonly Reading[] = [boot];
   return async () => {
-    const [stat, meminfo, disk, limits] = await Promise.all([
-      readKernelFile('/proc/stat'),
-      readKernelFile('/proc/meminfo'),
-      statfsOfNearest(dataDir()),
-      cgroup(),
-    ]);
+    const [disk, limits] = await Promise.all([statfsOfNearest(dataDir()), cgroup()]);
+    const stat = readKernelFileNow('/proc/stat');
     const now = { times: parseCpuTimes(stat), cgroup: limits, atMs: clock.monotonicMs() };
     const known = earlier.findLastIndex(({ atMs }) => now.atMs - atMs >= shortestWindowMs);
     earlier = earlier.slice(Math.max(0, known));
@@ -87,7 +83,9 @@ export function usageMeter({
     const { memory } = limits;
     return {
       cpuPercent: cpu,
-      memoryPercent: memory ? share(memory.usedBytes, memory.limitBytes) : memoryPercent(meminfo),
+      memoryPercent: memory
+        ? share(memory.usedBytes, memory.limitBytes)
+        : memoryPercent(readKernelFileNow('/proc/meminfo')),
       diskPercent: share(used, used + disk.bavail),
     };
   };

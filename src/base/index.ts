@@ -25,5 +25,5 @@ export { describeNetworkFailure, innermostCause } from './network-failure.ts';
 export { printable } from './printable.ts';
 export { Secret } from './secret.ts';
 export { carriedFile, isSingleExecutable } from './single-executable.ts';
-export { inSlices, nextTurn } from './slices.ts';
+export { createSlice, inSlices, nextTurn, type Slice } from './slices.ts';
 export { createTally, type Tally } from './tally.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { inSlices, nextTurn } from './slices.ts';
+import { createSlice, inSlices, nextTurn } from './slices.ts';
 
 /** Holds the thread. */
 function burn(ms: number): void {
@@ -46,4 +46,14 @@ test('an item that waits is waited for, and one that fails ends the work', async
     if (item === 2) throw new RangeError('two');
   });
   await expect(failing).rejects.toThrow('two');
+});
+
+test('a slice is over once the thread was held for long, and a new one begins with the next turn', async () => {
+  const slice = createSlice();
+  expect(slice.isOver()).toBe(false);
+  burn(10);
+  expect(slice.isOver()).toBe(true);
+  await nextTurn();
+  await nextTurn();
+  expect(slice.isOver()).toBe(false);
 });

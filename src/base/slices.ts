@@ -23,5 +23,26 @@ export async function inSlices<Item>(
   }
 }
 
+/** How long the thread has been held since it was last free. */
+export interface Slice {
+  /** Whether others are to get the thread now. */
+  isOver(): boolean;
+}
+
+/** For work that comes piece by piece. A slice begins with the first question after a turn of the event loop. */
+export function createSlice(): Slice {
+  let beganAtMs: number | undefined;
+  return {
+    isOver() {
+      if (beganAtMs !== undefined) return performance.now() - beganAtMs >= sliceMs;
+      beganAtMs = performance.now();
+      setImmediate(() => {
+        beganAtMs = undefined;
+      });
+      return false;
+    },
+  };
+}
+
 /** Resolves once the event loop has served what else waits. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));

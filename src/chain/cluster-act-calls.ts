@@ -1,11 +1,11 @@
 import type { ClusterAct } from './cluster-act.ts';
 import { changeCluster, forceUnstake, scheduleParameters } from './cluster-operations.ts';
-
-import { findTransaction, whyDead } from './deliver-transaction.ts';
+import { findTransaction } from './deliver-transaction.ts';
 import type { GasCost } from './gas.ts';
 import { addGateway, registerAttestation, setGatewayStatus } from './gateway-operations.ts';
-import { type ClusterActor, type OperationCall, overtaken, requestOfCall, sendCall } from './operation.ts';
-import { type SignedTransaction, simulateBytes, type TransactionRequest } from './prepare-transaction.ts';
+import { type ClusterActor, type OperationCall, requestOfCall, sendCall } from './operation.ts';
+import type { SignedTransaction, TransactionRequest } from './prepare-transaction.ts';
+import { simulateSigned } from './simulate-signed.ts';
 import {
   answerSlash,
   cancelSlash,
@@ -57,21 +57,13 @@ export function clusterActRequest(sender: string, contract: Contract, act: Clust
 /** What an act that was signed elsewhere is sent through. */
 type Sending = Pick<ClusterActor, 'client' | 'settleForMs'>;
 
-/**
- * What an act that was signed elsewhere would cost now: these very bytes are simulated. Throws the contract's named aborts, and
- * `DAAS_TRANSACTION_OVERTAKEN` when it can no longer be executed.
- */
-export async function simulateClusterAct(
+/** What an act that was signed elsewhere would cost now (`simulateSigned`). */
+export function simulateClusterAct(
   { client: { endpoints, deployment } }: Sending,
   signed: SignedTransaction,
   signal?: AbortSignal,
 ): Promise<GasCost> {
-  const reason = await endpoints.withOne((endpoint) => whyDead(endpoint, signed, signal), signal);
-  if (reason !== undefined) throw overtaken(signed.digest, reason);
-  return endpoints.withOne(
-    (endpoint) => simulateBytes(endpoint, signed.bytes, deployment.packageId, signal),
-    signal,
-  );
+  return simulateSigned(endpoints, { signed, packageId: deployment.packageId }, signal);
 }
 
 /**

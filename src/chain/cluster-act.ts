@@ -11,8 +11,8 @@ const Texts = z.array(z.string()).readonly();
 const BytesList = z.array(Bytes).readonly();
 const Proposal = { recordId: Id, proposalId: Id };
 
-const ScheduleParameters = z.strictObject({
-  kind: z.literal('schedule-parameters'),
+/** The parameters of a cluster. */
+export const ParameterFields = {
   minimumStakeMist: U64,
   minimumTopUpMist: U64,
   tiers: z.array(z.strictObject({ stakeMist: U64, permissions: z.array(z.string()) })),
@@ -23,7 +23,12 @@ const ScheduleParameters = z.strictObject({
   proposalLifeMs: U64,
   challengeMs: U64,
   treasury: Id,
-});
+};
+
+/** How the machines of a cluster know its server. */
+export const ServerFields = { servers: Texts, caHashes: BytesList };
+
+const ScheduleParameters = z.strictObject({ kind: z.literal('schedule-parameters'), ...ParameterFields });
 
 const AddGateway = z.strictObject({
   kind: z.literal('add-gateway'),
@@ -53,7 +58,7 @@ export const ClusterAct = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('accept-treasury') }),
   z.strictObject({ kind: z.literal('offer-admin'), admin: Id }),
   z.strictObject({ kind: z.literal('accept-admin') }),
-  z.strictObject({ kind: z.literal('set-servers'), servers: Texts, caHashes: BytesList }),
+  z.strictObject({ kind: z.literal('set-servers'), ...ServerFields }),
   z.strictObject({ kind: z.literal('reserve-node-id'), nodeId: z.string(), reservedFor: Id }),
   z.strictObject({ kind: z.literal('unreserve-node-id'), nodeId: z.string() }),
   z.strictObject({ kind: z.literal('force-unstake'), recordId: Id }),

@@ -1,7 +1,7 @@
 import { type ClusterSettings, parametersArgument } from './cluster-settings.ts';
 import { type Executed, expectEvent } from './executed-transaction.ts';
 import { cluster, staking } from './generated/index.ts';
-import { type Actor, clusterOperation, digestOf, operation } from './operation.ts';
+import { type Actor, clusterOperation, digestOf, type OperationCall, operation } from './operation.ts';
 
 export interface ClusterCreated {
   readonly digest: string;
@@ -15,33 +15,36 @@ export interface ClusterServers {
   readonly caHashes: readonly Uint8Array[];
 }
 
+interface Creation {
+  readonly packageId: string;
+  readonly settings: ClusterSettings;
+  readonly servers?: ClusterServers | undefined;
+}
+
+/** The calls that make a cluster whose admin is the sender. */
+export const createClusterCall = ({
+  packageId,
+  settings,
+  servers,
+}: Creation): OperationCall<ClusterCreated> => ({
+  packageId,
+  build: (tx) => {
+    const parameters = parametersArgument(tx, packageId, settings);
+    const made = cluster.createCluster(tx, packageId, { parameters });
+    if (servers) cluster.setServers(tx, packageId, { cluster: made, ...servers });
+    cluster.share(tx, packageId, { cluster: made });
+  },
+  resultOf: (transaction) => {
+    const event = expectEvent(transaction, packageId, cluster.MODULE, 'ClusterCreated');
+    return { digest: transaction.digest, clusterId: cluster.ClusterCreated.parse(event).cluster };
+  },
+});
+
 /** Makes a cluster whose admin is the wallet. */
-export const createCluster = operation(
-  (
-    _actor: Actor,
-    {
-      packageId,
-      settings,
-      servers,
-    }: {
-      readonly packageId: string;
-      readonly settings: ClusterSettings;
-      readonly servers?: ClusterServers | undefined;
-    },
-  ) => ({
-    packageId,
-    build: (tx) => {
-      const parameters = parametersArgument(tx, packageId, settings);
-      const made = cluster.createCluster(tx, packageId, { parameters });
-      if (servers) cluster.setServers(tx, packageId, { cluster: made, ...servers });
-      cluster.share(tx, packageId, { cluster: made });
-    },
-    resultOf: (transaction): ClusterCreated => {
-      const event = expectEvent(transaction, packageId, cluster.MODULE, 'ClusterCreated');
-      return { digest: transaction.digest, clusterId: cluster.ClusterCreated.parse(event).cluster };
-    },
-  }),
-);
+export const createCluster = operation((_actor: Actor, creation: Creation) => ({
+  ...createClusterCall(creation),
+  act: { kind: 'create-cluster', parameters: creation.settings, servers: creation.servers },
+}));
 
 /**
  * Announces new parameters. They are in force after the unbonding time and a day, and after the last stake that unbonds

@@ -43,6 +43,14 @@ export {
   changesSince,
   createChangeFollower,
 } from './follower.ts';
+export { type FoundingAct, isFoundingAct } from './founding-act.ts';
+export {
+  type Founded,
+  hasLanded,
+  type SignedFounding,
+  sendFounding,
+  simulateFounding,
+} from './founding-act-calls.ts';
 export type { GasCost } from './gas.ts';
 export * as contracts from './generated/index.ts';
 export { readKeptProof } from './kept-proofs.ts';
@@ -50,7 +58,7 @@ export type { Freshness } from './lookout.ts';
 export { openNetwork } from './network.ts';
 export type { UnprovenListener } from './object-proofs.ts';
 export type { ProofOptions } from './open-proofs.ts';
-export type { Actor, ClusterActor, Draft, Plan } from './operation.ts';
+export type { Actor, ClusterActor, Draft, Plan, Where } from './operation.ts';
 export { operations } from './operations.ts';
 export type { PersonStakeType } from './person-requests.ts';
 export type { PersonStakes } from './person-stake.ts';

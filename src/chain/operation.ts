@@ -1,10 +1,10 @@
 import type { ChainClient } from './chain-client.ts';
 import type { ClusterAct } from './cluster-act.ts';
 import { deliver } from './deliver-transaction.ts';
-import type { Deployment } from './deployment.ts';
 import { ChainError, type Endpoints } from './endpoints/index.ts';
 import { type Executed, failureOf } from './executed-transaction.ts';
 import { executionError } from './execution-error.ts';
+import type { FoundingAct } from './founding-act.ts';
 import type { GasCost } from './gas.ts';
 import {
   type PreparedTransaction,
@@ -31,12 +31,19 @@ export interface Plan<Result> {
   execute(signal?: AbortSignal): Promise<Result>;
 }
 
-/** A transaction on a cluster that other wallets can sign, with the act that its bytes do. */
+/** A transaction that other wallets can sign, with the act that its bytes do. */
 export interface Draft {
-  readonly deployment: Deployment;
+  readonly deployment: Where;
   readonly sender: string;
-  readonly act: ClusterAct;
+  readonly act: ClusterAct | FoundingAct;
   readonly prepared: PreparedTransaction;
+}
+
+/** What an act is done on: a cluster is there after `cluster create` alone, and a package after `contracts publish`. */
+export interface Where {
+  readonly chainId: string;
+  readonly packageId?: string | undefined;
+  readonly clusterId?: string | undefined;
 }
 
 interface Signing {
@@ -55,6 +62,8 @@ interface Signing {
 /** A wallet, and the full nodes it sends through. */
 export interface Actor extends Signing {
   readonly endpoints: Endpoints;
+  /** For a file that other wallets sign. */
+  readonly chainId?: string;
 }
 /** A wallet that acts on one cluster. */
 export interface ClusterActor extends Signing {
@@ -77,7 +86,7 @@ export interface OperationCall<Result> extends Pick<TransactionRequest, 'build'>
   readonly packageId?: string;
   readonly resultOf: (transaction: Executed) => Result;
   /** What a file for other wallets says of it. */
-  readonly act?: ClusterAct;
+  readonly act?: ClusterAct | FoundingAct;
 }
 
 const DEFAULT_SETTLE_FOR_MS = 60_000;
@@ -147,13 +156,23 @@ async function planCall<Result>(
     digest: prepared.digest,
     cost: prepared.cost,
     budgetMist: prepared.budgetMist,
-    draft:
-      call.act && 'client' in actor
-        ? { act: call.act, prepared, deployment: actor.client.deployment, sender: wallet.address }
-        : undefined,
+    draft: draftOf(actor, call, prepared),
     execute: async (ended) =>
       sendCall(endpoints, await signTransaction(wallet, prepared), { call, settleForMs }, ended),
   };
+}
+
+function draftOf(
+  actor: Actor | ClusterActor,
+  { act, packageId }: Pick<OperationCall<unknown>, 'act' | 'packageId'>,
+  prepared: PreparedTransaction,
+): Draft | undefined {
+  const deployment = 'client' in actor ? actor.client.deployment : whereOf(actor, packageId);
+  return act && deployment && { act, prepared, deployment, sender: actor.wallet.address };
+}
+
+function whereOf({ chainId }: Actor, packageId: string | undefined): Where | undefined {
+  return chainId === undefined ? undefined : { chainId, packageId };
 }
 
 /** Sends a signed transaction of a call, and waits until its outcome is known. */

@@ -3,9 +3,11 @@ import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { isClusterAct } from './cluster-act.ts';
 import { clusterActRequest } from './cluster-act-calls.ts';
 import type { CoinReference } from './coins.ts';
+import { isFoundingAct } from './founding-act.ts';
+import { foundingRequest } from './founding-act-calls.ts';
+import type { Where } from './operation.ts';
 import { buildBytes, type TransactionRequest } from './prepare-transaction.ts';
 import { actRequest, isStakeAct, makingRequest } from './stake-acts.ts';
-import type { Contract } from './stake-requests.ts';
 import type { SignedAct } from './unsigned-act.ts';
 
 type TransactionData = ReturnType<TransactionDataBuilder['snapshot']>;
@@ -16,7 +18,7 @@ type TransactionData = ReturnType<TransactionDataBuilder['snapshot']>;
  * @throws whatever is said of data that are not those of such a transaction
  */
 export async function rebuiltBytes(
-  contract: Contract,
+  where: Omit<Where, 'chainId'>,
   act: SignedAct,
   data: TransactionData,
 ): Promise<Uint8Array> {
@@ -28,7 +30,7 @@ export async function rebuiltBytes(
   const tokenIds = tokensOf(act, data);
   const coins = owned.filter(({ objectId }) => !tokenIds.includes(objectId));
   const isSponsored = normalizeSuiAddress(gasData.owner) !== normalizeSuiAddress(sender);
-  const request = requestOf(contract, act, { sender, token: tokenIds[0] });
+  const request = requestOf(where, act, { sender, token: tokenIds[0] });
   return buildBytes(
     { ...request, gasOwner: gasData.owner },
     {
@@ -44,10 +46,14 @@ export async function rebuiltBytes(
 }
 
 function requestOf(
-  contract: Contract,
+  { packageId, clusterId }: Omit<Where, 'chainId'>,
   act: SignedAct,
   { sender, token }: { readonly sender: string; readonly token: string | undefined },
 ): TransactionRequest {
+  if (isFoundingAct(act)) return foundingRequest({ sender, packageId }, act);
+  if (packageId === undefined || clusterId === undefined)
+    throw new Error('it names no package or no cluster');
+  const contract = { packageId, clusterId };
   if (isClusterAct(act)) return clusterActRequest(sender, contract, act);
   if (isStakeAct(act)) return actRequest(sender, contract, { act, record: { id: act.recordId, token } });
   return makingRequest(sender, contract, act);

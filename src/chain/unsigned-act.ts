@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ClusterAct } from './cluster-act.ts';
+import { FoundingAct } from './founding-act.ts';
 import { Id, U64 } from './plain-fields.ts';
 import type { MoneyAct as SignedMoneyAct } from './stake-acts.ts';
 
@@ -40,9 +41,9 @@ const MoneyAct = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('withdraw'), recordId: Id }),
 ]);
 
-/** What a file for other wallets can say: an act of a staker, or one on the cluster. */
-export const SignedAct = z.union([MoneyAct, ClusterAct]);
-export type SignedAct = SignedMoneyAct | ClusterAct;
+/** What a file for other wallets can say: an act of a staker, one on the cluster, or one that makes a deployment. */
+export const SignedAct = z.union([MoneyAct, ClusterAct, FoundingAct]);
+export type SignedAct = SignedMoneyAct | ClusterAct | FoundingAct;
 
 /** An act as JSON has it: numbers as digits, bytes in hex. */
 export type PlainAct = { readonly kind: string } & Readonly<Record<string, unknown>>;

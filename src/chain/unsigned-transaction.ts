@@ -3,6 +3,7 @@ import { normalizeSuiAddress } from '@mysten/sui/utils';
 import { isValidTransactionSignature } from '@mysten/sui/verify';
 import { z } from 'zod';
 import { ConfigurationError } from '#base';
+import type { Where } from './operation.ts';
 import { Id } from './plain-fields.ts';
 import type { PreparedTransaction, SignedTransaction } from './prepare-transaction.ts';
 import { rebuiltBytes } from './rebuild-transaction.ts';
@@ -12,8 +13,9 @@ const FORMAT = 'k3s-daas transaction, version 1';
 const File = z.strictObject({
   format: z.literal(FORMAT),
   chainId: z.string(),
-  packageId: Id,
-  clusterId: Id,
+  /** Not there yet where the act publishes it; the same holds for the cluster. */
+  packageId: Id.optional(),
+  clusterId: Id.optional(),
   act: SignedAct,
   digest: z.string(),
   /** BCS of the TransactionData, as wallets sign it. */
@@ -21,10 +23,7 @@ const File = z.strictObject({
 });
 
 /** A transaction without a signature. What its bytes say about sender, gas and expiry is taken from the bytes. */
-export interface UnsignedTransaction {
-  readonly chainId: string;
-  readonly packageId: string;
-  readonly clusterId: string;
+export interface UnsignedTransaction extends Where {
   readonly act: SignedAct;
   readonly digest: string;
   readonly bytes: Uint8Array;
@@ -37,12 +36,6 @@ export interface UnsignedTransaction {
   /** The coins and other objects it takes. */
   readonly gas: SignedTransaction['gas'];
   readonly owned: SignedTransaction['gas'];
-}
-
-interface Where {
-  readonly chainId: string;
-  readonly packageId: string;
-  readonly clusterId: string;
 }
 
 /** The text of the file: JSON without secrets. */

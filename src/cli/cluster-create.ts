@@ -11,7 +11,13 @@ import {
 } from '#chain';
 import { agreedPin, fingerprintOf, formatPin } from '#proof';
 import { carryOut } from './carry-out.ts';
-import { canAsk, type DeploymentOptions, openSession, type SpendOptions } from './chain-options.ts';
+import {
+  canAsk,
+  type DeploymentOptions,
+  openSession,
+  outsideOf,
+  type SpendOptions,
+} from './chain-options.ts';
 import { type ParameterOptions, parameterRows, settingsOf } from './cluster-parameters.ts';
 import { assertRolesSaid, killSwitchWarnings, roleWarnings } from './cluster-roles.ts';
 import { type ServerOptions, serverRows, serversJson, serversOf } from './cluster-servers.ts';
@@ -37,7 +43,7 @@ export interface CreateOptions extends SpendOptions, DeploymentOptions, Paramete
   readonly package?: string;
 }
 
-/** Creates the cluster, and writes the deployment file. */
+/** Creates the cluster, and writes the deployment file; with --unsigned `transaction send` writes it. */
 export async function createCluster(io: Io, options: CreateOptions): Promise<void> {
   const publication = await publicationOf(options);
   const { urls, chainId, endpoints, wallet, gas } = await openSession(io, options);
@@ -60,7 +66,7 @@ export async function createCluster(io: Io, options: CreateOptions): Promise<voi
   if (isPublic) for (const warning of killSwitchWarnings(settings)) io.warn(warning);
   if (mustBeSaid) for (const warning of roleWarnings(settings, wallet.address)) io.warn(warning);
   const plan = await operations.createCluster.plan(
-    { endpoints, wallet, ...gas },
+    { endpoints, wallet, chainId, ...gas, ...outsideOf(options) },
     { packageId, settings, servers },
   );
   const created = await carryOut(io, plan, options, {

@@ -1,11 +1,5 @@
 import { Command } from 'commander';
-import {
-  type DeploymentOptions,
-  type NetworkOptions,
-  withDeployment,
-  withNetwork,
-  withSpending,
-} from './chain-options.ts';
+import { type DeploymentOptions, type NetworkOptions, withDeployment, withNetwork } from './chain-options.ts';
 import { type CreateOptions, createCluster } from './cluster-create.ts';
 import { addGatewayCommands } from './cluster-gateway.ts';
 import { addNodeCommands } from './cluster-nodes.ts';
@@ -19,7 +13,7 @@ import { withClusterAct } from './unsigned.ts';
 /** `k3s-daas cluster create | show | set | reserve | unreserve | force-unstake | gateway add | gateway status`. */
 export function clusterCommand(io: Io): Command {
   const command = new Command('cluster').description('The cluster object on chain: parameters and gateways.');
-  withServers(withParameters(withDeployment(withSpending(command.command('create')))))
+  withServers(withParameters(withClusterAct(command.command('create'))))
     .description('Create a cluster; the wallet becomes its admin. Writes the deployment file.')
     .option(
       '--package <id>',

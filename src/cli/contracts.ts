@@ -5,8 +5,9 @@ import { Command } from 'commander';
 import { ConfigurationError, DaasError } from '#base';
 import { operations, packageRoot, readContractBuild, verifyPublished, writeDeployment } from '#chain';
 import { carryOut } from './carry-out.ts';
-import { openSession, type SpendOptions, withSpending } from './chain-options.ts';
+import { openSession, outsideOf, type SpendOptions, withSpending } from './chain-options.ts';
 import { type Io, table } from './io.ts';
+import { withUnsigned } from './unsigned.ts';
 
 /** `k3s-daas contracts build | test | publish`. */
 export function contractsCommand(io: Io): Command {
@@ -28,7 +29,7 @@ export function contractsCommand(io: Io): Command {
       await runScript(io, 'run.ts', []);
       io.result({ passed: true }, 'All tests of the contracts passed.');
     });
-  withSpending(command.command('publish'))
+  withUnsigned(withSpending(command.command('publish')))
     .description(
       'Publish the compiled contracts as an immutable package, and verify that the bytecode on chain is the build.',
     )
@@ -55,7 +56,8 @@ async function publish(io: Io, options: PublishOptions): Promise<void> {
   await assertNotDeployed(options);
   const isUpgradable = options.upgradable ?? false;
   const { endpoints, wallet, chainId, gas } = session;
-  const plan = await operations.publish.plan({ endpoints, wallet, ...gas }, { build, isUpgradable });
+  const actor = { endpoints, wallet, chainId, ...gas, ...outsideOf(options) };
+  const plan = await operations.publish.plan(actor, { build, isUpgradable });
   const modules = Object.keys(build.modules);
   if (isUpgradable)
     io.warn('With --upgradable, stakers must trust the owner of the upgrade cap with their stakes.');

@@ -39,6 +39,12 @@ test('it is printed, or written for its owner alone, with the namespace of the w
   expect((await stat(out)).mode & 0o777).toBe(0o600);
 });
 
+test('it signs for the cluster of the context alone, unless --any-caller is passed', async () => {
+  const flags = [...server, '--system-ca'];
+  expect((await run(...flags)).kubeconfig).not.toContain('--any-caller');
+  expect((await run(...flags, '--any-caller')).kubeconfig).toContain('- --any-caller\n');
+});
+
 test('it is merged into a file that is there, or makes it', async () => {
   await mkdir(file('kube'), { mode: 0o700 });
   const merge = file('kube/config');

@@ -24,6 +24,7 @@ interface KubeconfigOptions extends NetworkOptions, DeploymentOptions {
   readonly systemCa?: boolean;
   readonly namespace?: string;
   readonly name?: string;
+  readonly anyCaller?: boolean;
   readonly out?: string;
   readonly merge?: string | true;
   readonly use?: boolean;
@@ -46,6 +47,10 @@ export function kubeconfigCommand(io: Io): Command {
     .option(
       '--name <name>',
       'name of cluster, user and context (default: k3s-daas-<begin of the cluster id>)',
+    )
+    .option(
+      '--any-caller',
+      'for programs that do not tell the plugin which cluster they are for: it signs for them too, whatever server their context names',
     )
     .option('--out <file>', 'write it to this file, mode 0600')
     .option('--merge [file]', 'put it into an existing kubeconfig (default: ~/.kube/config)')
@@ -106,7 +111,7 @@ async function accessOf(io: Io, options: KubeconfigOptions): Promise<PersonAcces
     chainId,
     clusterId,
     command: await ownProgram(),
-    args: ['credential', '--login', loginFile],
+    args: ['credential', '--login', loginFile, ...(options.anyCaller ? ['--any-caller'] : [])],
     mayAsk: await hasPassphrase(key),
   };
 }

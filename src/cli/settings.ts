@@ -141,7 +141,13 @@ const common = {
         description:
           'how long a gateway counts after its evidence was judged; it is asked anew after half of that',
       }),
-      evidence: evidenceSettings({ z }).prefault({}),
+      evidence: evidenceSettings({
+        array: z.array,
+        enum: z.enum,
+        int: z.int,
+        strictObject: z.strictObject,
+        string: z.string,
+      }).prefault({}),
     })
     .prefault({}),
   nodeKey: z

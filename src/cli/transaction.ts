@@ -8,6 +8,7 @@ import {
   formatSui,
   type GasCost,
   isClusterAct,
+  isFoundingAct,
   type MoneyAct,
   plainAct,
   readDeployment,
@@ -31,6 +32,7 @@ import {
 import { parameterRows } from './cluster-parameters.ts';
 import { type Io, table } from './io.ts';
 import { defaultJournal, holdJournal, type JournalOptions, withJournal } from './stake-session.ts';
+import { foundingJson, foundingRows, throughFounding } from './transaction-founding.ts';
 
 /** `k3s-daas transaction show | send`: what `--unsigned` wrote. */
 export function transactionCommand(io: Io): Command {
@@ -69,27 +71,25 @@ async function show(io: Io, file: string): Promise<void> {
   const transaction = await readTransaction(file);
   const { act, sender, gasOwner, digest, expirationEpoch, budgetMist, bytes } = transaction;
   io.result(
-    { ...plainAct(act), sender, gasOwner, digest, expirationEpoch, budgetMist, bytes: base64Of(bytes) },
-    table([...rowsOf(transaction), ['bytes', base64Of(bytes)]]),
+    { ...jsonOfAct(act), sender, gasOwner, digest, expirationEpoch, budgetMist, bytes: base64Of(bytes) },
+    table([...(await rowsOf(transaction)), ['bytes', base64Of(bytes)]]),
   );
 }
 
 async function send(io: Io, file: string, options: SendOptions): Promise<void> {
   const transaction = await readTransaction(file);
   const signed = await withSignatures(transaction, options.signature);
-  const { act, sender, clusterId } = transaction;
-  await judgeDeployment(transaction, options.deployment);
-  const client = await openClusterReader(io, options, clusterId);
+  const { act, sender } = transaction;
   await using life = new Lifetime();
-  const way = isClusterAct(act)
-    ? throughCluster(client, act, signed)
-    : await throughJournal({ client, sender, act, signed }, options, life);
-  const rows = table(rowsOf(transaction));
+  const way = isFoundingAct(act)
+    ? await throughFounding(io, { transaction, act, signed }, options)
+    : await throughDeployment(io, { transaction, act, signed }, options, life);
+  const rows = table(await rowsOf(transaction));
   if (options.dryRun) {
     // The signed bytes themselves: what would be built now could differ, and its gas may be paid by another wallet.
     const { totalMist } = await way.simulate();
     io.result(
-      { dryRun: true, ...plainAct(act), sender, digest: signed.digest, gasMist: totalMist },
+      { dryRun: true, ...jsonOfAct(act), sender, digest: signed.digest, gasMist: totalMist },
       `${rows}\n${table([['gas now', formatSui(totalMist)]])}\nNothing was sent: this was a dry run.`,
     );
     return;
@@ -98,7 +98,7 @@ async function send(io: Io, file: string, options: SendOptions): Promise<void> {
   await confirm(io, 'Send it?', options);
   const outcome = await way.send();
   io.step('carried out', outcome.digest);
-  io.result({ ...plainAct(act), ...outcome }, table(outcomeRows(outcome)));
+  io.result({ ...jsonOfAct(act), ...outcome }, table(outcomeRows(outcome)));
 }
 
 type Signed = Awaited<ReturnType<typeof withSignatures>>;
@@ -107,6 +107,29 @@ type Signed = Awaited<ReturnType<typeof withSignatures>>;
 interface Way {
   readonly simulate: () => Promise<GasCost>;
   readonly send: () => Promise<{ readonly digest: string }>;
+}
+
+/** What is done on a cluster that is there. */
+async function throughDeployment(
+  io: Io,
+  {
+    transaction,
+    act,
+    signed,
+  }: {
+    readonly transaction: UnsignedTransaction;
+    readonly act: MoneyAct | ClusterAct;
+    readonly signed: Signed;
+  },
+  options: SendOptions,
+  life: Lifetime,
+): Promise<Way> {
+  await judgeDeployment(transaction, options.deployment);
+  const client = await openClusterReader(io, options, transaction.clusterId);
+  const { sender } = transaction;
+  return isClusterAct(act)
+    ? throughCluster(client, act, signed)
+    : throughJournal({ client, sender, act, signed }, options, life);
 }
 
 /** What is about the cluster needs no journal: the file and the signatures are all there is to keep. */
@@ -146,6 +169,11 @@ const WORDS: Readonly<Record<string, string>> = {
   objectId: 'object',
   tokenId: 'Seal token',
   amountMist: 'amount',
+  packageId: 'package',
+  clusterId: 'cluster',
+  upgradeCapId: 'upgrade cap',
+  deployment: 'written',
+  fingerprint: 'trust pin',
 };
 
 function outcomeRows(outcome: { readonly digest: string }): string[][] {
@@ -184,19 +212,21 @@ async function judgeDeployment(transaction: UnsignedTransaction, file: string): 
       );
 }
 
-function rowsOf({
+async function rowsOf({
   act,
   sender,
   gasOwner,
   digest,
   expirationEpoch,
   budgetMist,
+  packageId,
   clusterId,
-}: UnsignedTransaction): string[][] {
+}: UnsignedTransaction): Promise<string[][]> {
   return [
     ['does', act.kind],
-    ...actRows(act),
-    ['cluster', clusterId],
+    ...(isFoundingAct(act) ? await foundingRows(act) : actRows(act)),
+    ...(clusterId !== undefined ? [['cluster', clusterId]] : []),
+    ...(clusterId === undefined && packageId !== undefined ? [['package', packageId]] : []),
     ['signed by', sender],
     ...(gasOwner === sender ? [] : [['gas paid by', `${gasOwner}, which signs too`]]),
     ['gas, at most', formatSui(budgetMist)],
@@ -205,7 +235,9 @@ function rowsOf({
   ];
 }
 
-function actRows(act: SignedAct): string[][] {
+const jsonOfAct = (act: SignedAct) => (isFoundingAct(act) ? foundingJson(act) : plainAct(act));
+
+function actRows(act: MoneyAct | ClusterAct): string[][] {
   if (act.kind === 'schedule-parameters') return parameterRows(act);
   return Object.entries(plainAct(act))
     .filter(([name, value]) => name !== 'kind' && value !== undefined)

@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander';
 import {
   base64Of,
-  type Deployment,
   type Draft,
   type MoneyAct,
   type SignedAct,
   unsignedTransactionText,
   type WalletStakeChain,
+  type Where,
 } from '#chain';
 import { replaceFile } from '#infrastructure';
 import {
@@ -46,7 +46,7 @@ export const withClusterAct = (command: Command): Command =>
 /** What is written instead of being signed. */
 export interface UnsignedWork {
   readonly chain: Pick<WalletStakeChain, 'prepareAct' | 'wallet'>;
-  readonly deployment: Deployment;
+  readonly deployment: Where;
   readonly act: MoneyAct;
   /** What it does, as it is announced. */
   readonly facts: ReadonlyArray<readonly [string, string]>;

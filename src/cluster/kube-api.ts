@@ -43,6 +43,8 @@ interface CallSettings {
   readonly signal?: AbortSignal | undefined;
   /** Content type of a patch; the generated client's own default is a JSON patch. */
   readonly patch?: 'json' | 'merge' | 'strategic';
+  /** Asks for an answer that is not compressed: of sealed values that costs more than it saves. */
+  readonly isPlain?: boolean;
   /** Sends the request as another user, which an administrator may. */
   readonly impersonate?: Impersonation;
 }
@@ -168,7 +170,7 @@ export function openKubeApi({
   async function call<T>(
     what: string,
     request: (options: CallOptions) => Promise<T>,
-    { signal, patch, impersonate }: CallSettings = {},
+    { signal, patch, isPlain, impersonate }: CallSettings = {},
   ): Promise<T> {
     signal?.throwIfAborted();
     const timeout = AbortSignal.timeout(callTimeoutMs);
@@ -180,6 +182,7 @@ export function openKubeApi({
             if (context.getHttpMethod() !== 'GET' && !mayWrite()) throw notLeading(what);
             context.setSignal(deadline);
             if (patch) context.setHeaderParam('Content-Type', contentTypes[patch]);
+            if (isPlain) context.setHeaderParam('Accept-Encoding', 'identity');
             if (impersonate) {
               context.setHeaderParam('Impersonate-User', impersonate.user);
               context.setHeaderParam('Impersonate-Group', impersonate.group);

@@ -35,9 +35,12 @@ export async function keepLimits(
 ): Promise<readonly string[]> {
   const namespace = namespaceOfWallet(wallet);
   const { quota } = context.options;
-  const changes = tier ? [await keep(context, quotaOf(namespace, quota[tier]), quotaDifference)] : [];
-  for (const wanted of [limitsOf(namespace), ...networkPoliciesOf(namespace)])
-    changes.push(await keep(context, wanted, specDifference));
+  const changes = await Promise.all([
+    tier && keep(context, quotaOf(namespace, quota[tier]), quotaDifference),
+    ...[limitsOf(namespace), ...networkPoliciesOf(namespace)].map((wanted) =>
+      keep(context, wanted, specDifference),
+    ),
+  ]);
   return changes.filter((change) => change !== undefined);
 }
 

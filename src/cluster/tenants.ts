@@ -28,21 +28,24 @@ export function openTenants(options: TenantOptions): TenantKeeper & AsyncDisposa
   };
 }
 
-/** The namespace first, its limits before its rights: nobody works in it without them. */
+/**
+ * The namespace first, its limits before its rights: nobody works in it without them. What does not need the other is made at the same
+ * time, since the person waits.
+ */
 async function ensure(context: TenantContext, tenant: Tenant): Promise<readonly string[]> {
   const { wallet, tier, roles } = tenant;
-  const changes = [await keep(context, namespaceOf(tenant, context.options), namespaceDifference)];
-  changes.push(...(await keepLimits(context, { wallet, tier })));
-  const before = await bindingsIn(context, namespaceOfWallet(wallet));
-  changes.push(...(await takeBack(context, wallet, before)));
+  const made = await keep(context, namespaceOf(tenant, context.options), namespaceDifference);
+  const [limits, before] = await Promise.all([
+    keepLimits(context, { wallet, tier }),
+    bindingsIn(context, namespaceOfWallet(wallet)),
+  ]);
+  const takenBack = await takeBack(context, wallet, before);
   const known = new Map(before.map((binding) => [binding.metadata?.name, binding]));
-  for (const given of roles) {
-    const wanted = bindingOf(wallet, given);
-    const found = known.get(wanted.metadata.name);
-    if (!found || !isSameSpec(found.subjects, wanted.subjects))
-      changes.push(await keep(context, wanted, bindingDifference));
-  }
-  return changes.filter((change) => change !== undefined);
+  const wanting = roles
+    .map((given) => bindingOf(wallet, given))
+    .filter((wanted) => !isSameSpec(known.get(wanted.metadata.name)?.subjects, wanted.subjects));
+  const bound = await Promise.all(wanting.map((wanted) => keep(context, wanted, bindingDifference)));
+  return [made, ...limits, ...takenBack, ...bound].filter((change) => change !== undefined);
 }
 
 async function bindingsIn(

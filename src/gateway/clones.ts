@@ -165,7 +165,7 @@ export class Clones {
   /** The process that is served may have ended for this one. A heartbeat of it after the attempt shows that it has not. */
   #refuseWhileHeard(worker: Worker, machine: Machine): never {
     if (this.#isHeardSinceAttempt(worker, machine)) throw cloned(worker.nodeId);
-    throw inUse(worker.nodeId, this.#options.heartbeatIntervalMs);
+    throw inUse(worker.nodeId, this.#retryAfterMs(worker));
   }
 
   #isHeardSinceAttempt(worker: Worker, { runId }: Machine): boolean {
@@ -177,6 +177,17 @@ export class Clones {
     return this.#heardAtMs(worker) > rival.atMs;
   }
 
+  /**
+   * When an applicant learns more: after the next heartbeat of the process that is served, and before the one after that, so that both
+   * are told within two.
+   */
+  #retryAfterMs(worker: Worker): number {
+    const { heartbeatIntervalMs: intervalMs } = this.#options;
+    const dueInMs = this.#heardAtMs(worker) + intervalMs - this.#nowMs;
+    // One that is long overdue may be gone: whether it is shows when its Node is silent.
+    return dueInMs < -intervalMs / 2 ? intervalMs : Math.max(0, dueInMs) + intervalMs / 4;
+  }
+
   /** The last heartbeat of the process that is served, or its registration. */
   #heardAtMs({ nodeId, registeredAtMs, clone }: Worker): number {
     const { lastHeartbeatMs = 0 } = this.#options.registry.lastHeartbeat(nodeId) ?? {};
@@ -186,7 +197,7 @@ export class Clones {
   /** The first machine may have been switched off for this one. */
   async #refuseRival(worker: Worker, first: Machine, machine: Machine): Promise<never> {
     const { nodeId } = worker;
-    if (!this.#isHeardSinceAttempt(worker, machine)) throw inUse(nodeId, this.#options.heartbeatIntervalMs);
+    if (!this.#isHeardSinceAttempt(worker, machine)) throw inUse(nodeId, this.#retryAfterMs(worker));
     const other = { incarnation: worker.incarnation + 1, registeredAtMs: this.#nowMs, machine };
     await this.#save(worker, { served: servedOf(worker, first), other: other.machine });
     throw cloned(nodeId);

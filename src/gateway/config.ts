@@ -206,7 +206,13 @@ export const GatewayConfig = z.strictObject({
     description:
       'show the workers as StakedNodes in the cluster (`kubectl get sn`); `gateway setup` defines them',
   }),
-  attestation: evidenceSettings({ z }).prefault({}),
+  attestation: evidenceSettings({
+    array: z.array,
+    enum: z.enum,
+    int: z.int,
+    strictObject: z.strictObject,
+    string: z.string,
+  }).prefault({}),
   fence: z.enum(['off', 'peers']).default('off').meta({
     description:
       'peers: writes down from which addresses banned nodes have connected to the gateway, for `gateway fence` on the servers, which cuts them off in the network',
@@ -274,6 +280,10 @@ export const GatewayConfig = z.strictObject({
       addressInFlight: count
         .default(64)
         .meta({ description: 'the same for one address, or one node that is known on its connection' }),
+      loopDelayMs: count.default(500).meta({
+        description:
+          'how far the event loop may be behind (99th percentile of the last seconds); beyond that challenges and registrations from connections without a known worker get 503',
+      }),
       admissions: count.default(8).meta({ description: 'admissions in work at once' }),
       admissionsWaiting: z
         .number()

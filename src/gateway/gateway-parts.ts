@@ -27,8 +27,10 @@ import { createFactCache, type FactCache } from './fact-cache.ts';
 import { type GatewayState, type OpenStateObjects, openGatewayState } from './gateway-state.ts';
 import { type KnownLogins, openKnownLogins } from './known-logins.ts';
 import { createDepartures, type Departures } from './leaving.ts';
+import { createLoadShedding, type LoadShedding } from './load-shedding.ts';
 import { createLocks, type Locks } from './locks.ts';
 import { createLogins, type Logins } from './logins.ts';
+import { type LoopDelay, watchLoopDelay } from './loop-delay.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { ProofTaker } from './proof-route.ts';
 import { createRateLimit } from './rate-limit.ts';
@@ -96,6 +98,8 @@ export interface GatewayOptions {
   readonly onLeadership?: ((leadership: Leadership) => void) | undefined;
   /** Judges what workers show of their machines; needed when `config.admit.attestation.mode` is not off. */
   readonly machines?: MachineJudge | undefined;
+  /** How far behind the event loop is; that of this process unless given. */
+  readonly loopDelay?: LoopDelay | undefined;
   /** Of the program whose process this is, for `/metrics`. */
   readonly version?: string;
   /** Shown by `/readyz` and `gateway nodes`, such as the state of the chain endpoints. */
@@ -115,6 +119,7 @@ export interface Records {
   readonly known: KnownLogins;
   readonly usage: TokenUsage;
   readonly metrics: Metrics;
+  readonly shedding: LoadShedding;
 }
 
 /** The parts that decide and act. */
@@ -173,6 +178,8 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
   const shared = { leadership, store, registry, generations, kubernetes, audit };
   const acting = createActing({ ...shared, clock, log });
   const usage = createTokenUsage({ audit, nowMs, heartbeats: config.audit.heartbeats });
+  const delay = options.loopDelay ?? life.use('the watch on the event loop', watchLoopDelay());
+  const shedding = createLoadShedding({ delay, config, clock, log });
   life.defer('the last heartbeats', () =>
     registry.flush().catch((error: unknown) => {
       log.error('The last heartbeats could not be written', errorFields(error));
@@ -185,7 +192,7 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics, shedding };
 }
 
 interface Watched extends Pick<Records, 'reserve' | 'metrics'> {

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log } from '#base';
+import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log, nextTurn } from '#base';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -94,13 +94,16 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   await checkCluster(given);
   warnOfLimits(log, endpoints, config.taintNodes);
 
+  // Each part of the start takes a while with many workers: others get the thread in between.
   const records = await openRecords(given, life);
+  await nextTurn();
   const credentials = openCredentials(given, records);
   const kubernetes = fencedCluster(credentials?.kubernetes ?? given.kubernetes, () =>
     records.acting.isActing(),
   );
   const options = { ...given, kubernetes };
   const deciders = createDeciders(options, records, startedAtMs);
+  await nextTurn();
   const authorizer = await openAuthorizer(options, records, deciders);
   const stop = new AbortController();
   const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
@@ -119,6 +122,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
     stop,
   };
   const end = runLoops(begun);
+  await nextTurn();
   await listenForOperator(begun, socketPath);
   const tokenReviews = await listenForTokenReviews(begun);
   const publicServer = await listenForWorkers(begun);

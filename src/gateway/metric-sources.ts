@@ -3,6 +3,7 @@ import type { Clock } from '#base';
 import type { EventStreams } from './event-streams.ts';
 import type { FactCache } from './fact-cache.ts';
 import type { HealthCheck } from './health-api.ts';
+import type { LoadShedding } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { ChainProofFigures, EndpointFigures } from './operator-wire.ts';
 import type { PublicConnections } from './public-connections.ts';
@@ -14,6 +15,7 @@ export interface MetricSources {
   readonly facts: Pick<FactCache, 'heardAtMs'>;
   readonly connections: Pick<PublicConnections, 'figures'>;
   readonly streams: Pick<EventStreams, 'count'>;
+  readonly shedding: Pick<LoadShedding, 'isBehind'>;
   readonly checks: () => Promise<readonly HealthCheck[]>;
   readonly figures?: (() => Readonly<Record<string, unknown>>) | undefined;
   readonly clock: Clock;
@@ -29,7 +31,8 @@ const ChainFigures = z.object({
 
 /** What `/metrics` answers: everything that is not counted as it happens is read now. Nothing here looks at all workers. */
 export async function scrape(sources: MetricSources): Promise<string> {
-  const { metrics, registry, connections, streams, checks } = sources;
+  const { metrics, registry, connections, streams, shedding, checks } = sources;
+  metrics.show('shedding', Number(shedding.isBehind()));
   metrics.show('streams', streams.count());
   metrics.show('bans', registry.bans().size);
   metrics.show('claims', registry.claims().size);

@@ -159,6 +159,18 @@ export const METRICS = {
     help: 'Delay of the event loop since the last scrape.',
     labels: ['quantile'],
   }),
+  shedding: row({
+    name: 'k3s_daas_shedding',
+    kind: 'gauge',
+    help: 'Whether callers that are not known have to wait (1), because the event loop is behind.',
+    labels: [],
+  }),
+  shed: row({
+    name: 'k3s_daas_requests_shed_total',
+    kind: 'counter',
+    help: 'Requests that were refused because the event loop was behind.',
+    labels: [],
+  }),
 } as const satisfies Readonly<Record<string, MetricRow>>;
 
 export type MetricName = keyof typeof METRICS;

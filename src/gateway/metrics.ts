@@ -9,6 +9,8 @@ export interface Metrics {
   /** A line for the audit file. */
   readonly decided: (event: string) => void;
   readonly refused: (event: string, reason: string, times?: number) => void;
+  /** A caller had to wait, because the event loop was behind. */
+  readonly shed: () => void;
   answered(reply: { readonly route: string; readonly status: number; readonly seconds: number }): void;
   readonly workerChanged: (before: Worker | undefined, after: Worker | undefined) => void;
   /** Sets a gauge, or a counter that another part keeps, to what it is now. */
@@ -40,6 +42,7 @@ export function createMetrics({ isOwnProcess = false } = {}): Metrics {
     contentType: registry.contentType,
     decided: (event) => counter('decisions').inc({ event }),
     refused: (event, reason, times = 1) => counter('refusals').inc({ event, reason }, times),
+    shed: () => counter('shed').inc(),
     answered: ({ route, status, seconds }) =>
       histogram('requests').observe({ route: routeLabel(route), status: String(status) }, seconds),
     workerChanged(before, after) {

@@ -29,6 +29,7 @@ import type { FactCache } from './fact-cache.ts';
 import { hasKubelet, kubeletIn } from './has-kubelet.ts';
 import { parseRequest, pathOf, whenOver } from './http.ts';
 import type { Departures } from './leaving.ts';
+import type { LoadShedding } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import { type ProofTaker, registerProofRoute } from './proof-route.ts';
 import { parseBody, provenRequest } from './proven-request.ts';
@@ -60,6 +61,7 @@ export interface PublicApiOptions {
   /** By which hosts hear of changes; left out: they ask. */
   readonly streams?: EventStreams | undefined;
   readonly metrics?: Metrics | undefined;
+  readonly shedding: LoadShedding;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the gateway stops: admissions in progress are taken back. */

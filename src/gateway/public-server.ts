@@ -16,6 +16,7 @@ import {
   whenOver,
   withoutSchemas,
 } from './http.ts';
+import { type LoadShedding, SHED_RETRY_MS } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
 import {
   guardPublicPort,
@@ -30,7 +31,8 @@ import { createShares, type Shares } from './shares.ts';
 export interface PublicServerOptions {
   readonly config: RunnableGatewayConfig;
   readonly tls: { readonly cert: string; readonly key: string };
-  readonly metrics?: Pick<Metrics, 'answered'> | undefined;
+  readonly metrics?: Pick<Metrics, 'answered' | 'shed'> | undefined;
+  readonly shedding: Pick<LoadShedding, 'refuses'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -53,6 +55,8 @@ interface ServerContext extends ReplyContext {
   readonly connections: PublicConnections;
   readonly rates: RateLimit;
   readonly shares: RequestShares;
+  readonly shedding: Pick<LoadShedding, 'refuses'>;
+  readonly metrics: PublicServerOptions['metrics'];
   /** How long a worker's connection may be idle. */
   readonly idleMs: number;
   isStopping: boolean;
@@ -77,7 +81,8 @@ const closeGraceMs = 2_000;
  * HTTP over TLS 1.3 for anyone: limits come before work, and a connection that is not used cannot be kept. With
  * `config.listen.proxySocket` TLS ends at a proxy, and what comes is plain HTTP after a PROXY header.
  */
-export function createPublicServer({ config, tls, metrics, clock, log }: PublicServerOptions): PublicServer {
+export function createPublicServer(options: PublicServerOptions): PublicServer {
+  const { config, tls, metrics, shedding, clock, log } = options;
   const { limits } = config;
   const idleMs = keptIdleMs(config.heartbeatIntervalMs);
   const createOwnShares = () => createShares(limits.inFlight, limits.addressInFlight);
@@ -97,6 +102,8 @@ export function createPublicServer({ config, tls, metrics, clock, log }: PublicS
     connections: guardPublicPort(app.server, limits, { isProxied, clock, log }),
     rates: createRateLimit({ ratePerSecond: limits.addressRate, burst: limits.addressBurst }),
     shares: { workers: createOwnShares(), heartbeats: createOwnShares(), others: createOwnShares() },
+    shedding,
+    metrics,
     idleMs,
     isStopping: false,
     isDraining: false,
@@ -187,13 +194,20 @@ function count(metrics: Pick<Metrics, 'answered'>, request: FastifyRequest, repl
 }
 
 function admitRequest(context: ServerContext, request: FastifyRequest): void {
-  context.connections.of(request.raw.socket)?.wake();
+  const connection = context.connections.of(request.raw.socket);
+  connection?.wake();
   if (context.isStopping)
     throw new ApiProblem('stopping', 'the gateway is stopping', { retryAfterMs: 5_000 });
   const problem = rateProblem(context, request);
   if (problem) throw problem;
   if (!hasOneHost(request.raw))
     throw new ApiProblem('request_invalid', 'the request names no host, or several');
+  const route = request.routeOptions.url;
+  // Before the body arrives.
+  if (context.shedding.refuses({ route, isKnown: connection?.owner !== undefined })) {
+    context.metrics?.shed();
+    throw new ApiProblem('overloaded', 'the gateway has too much to do', { retryAfterMs: SHED_RETRY_MS });
+  }
 }
 
 function rateProblem(context: ServerContext, request: FastifyRequest): ApiProblem | undefined {

@@ -26,7 +26,7 @@ describe('the namespace of somebody who logs in', () => {
     asked = [];
     audit = [];
     logged = [];
-    ensure = () => Promise.resolve(['Namespace']);
+    ensure = () => Promise.resolve([]);
     desk = createTenantDesk({
       keeper: {
         ensure: (tenant) => {
@@ -52,7 +52,21 @@ describe('the namespace of somebody who logs in', () => {
         roles: [{ permission: 'pods:read', role: 'reader' }],
       },
     ]);
+  });
+
+  test('is ready when the login is: the API server has its bindings a moment after they are made', async () => {
+    ensure = () => Promise.resolve(['Namespace']);
+    let isIn = false;
+    const login = desk.welcome(person()).then(() => {
+      isIn = true;
+    });
+    await settled();
     expect(audit).toEqual(['tenant.made']);
+    await clock.advance(999);
+    expect(isIn).toBe(false);
+    await clock.advance(1);
+    await login;
+    expect(asked).toHaveLength(1);
   });
 
   test('follows another tier or permission, and is looked at again after ten minutes', async () => {
@@ -77,7 +91,7 @@ describe('the namespace of somebody who logs in', () => {
     await settled();
     expect(asked).toHaveLength(1);
     expect(done).toBe(0);
-    await clock.advance(3_000);
+    await clock.advance(5_000);
     await Promise.all(logins);
     expect(done).toBe(5);
   });

@@ -25,7 +25,9 @@ interface DeskContext extends TenantDeskOptions {
 }
 
 /** The API server and its caller wait for the login. */
-const patienceMs = 3_000;
+const patienceMs = 5_000;
+/** The API server judges by bindings that a watch brings it, some tenths of a second later: k3s refused the first command of a person. */
+const settleMs = 1_000;
 /** An administrator may have deleted something: looked at again after this. */
 const lookAgainMs = 600_000;
 /** After a failure the next login tries again, not before this. */
@@ -63,7 +65,10 @@ async function ensure(context: DeskContext, person: Person, state: string): Prom
   let validMs = lookAgainMs;
   try {
     const made = await keeper.ensure(tenant);
-    if (made.length > 0) audit.record('tenant.made', { wallet, tier, made: made.join(', ') });
+    if (made.length > 0) {
+      audit.record('tenant.made', { wallet, tier, made: made.join(', ') });
+      await clock.sleep(settleMs);
+    }
   } catch (error) {
     validMs = retryMs;
     log.warn('The namespace of a wallet could not be made', { ...errorFields(error), wallet });

@@ -1,12 +1,14 @@
 import type { Clock } from '#base';
 import {
   type ChainFacts,
+  createKnownProofHeaders,
   createPublicKeys,
   examineHolder,
   examineStake,
   examineTarget,
   examineTimes,
   isSignedBy,
+  type KnownProofHeaders,
   type Machine,
   type ParsedProof,
   parseProof,
@@ -94,9 +96,11 @@ interface VerifierContext extends VerifierOptions {
   readonly sequences: HeartbeatSequences;
   /** Imported keys of workers alone: a stranger presents as many keys as it likes. */
   readonly keys: ReturnType<typeof createPublicKeys>;
+  /** Of proofs that counted. */
+  readonly headers: KnownProofHeaders;
 }
 
-/** Imported keys kept; one takes 1.3 KiB. */
+/** Imported keys, and headers of proofs, kept; one takes 1.3 KiB, and 0.5. */
 const mostKeys = 20_000;
 
 export function createVerifier(options: VerifierOptions): Verifier {
@@ -104,6 +108,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     ...options,
     sequences: createHeartbeatSequences(options.registry),
     keys: createPublicKeys(mostKeys),
+    headers: createKnownProofHeaders(mostKeys),
   };
   return {
     registration: (request, isKubelets = () => false) => verifyRegistration(context, request, isKubelets),
@@ -149,7 +154,7 @@ async function verifyRegistration(
 /** Form, times and target: what needs neither memory nor cryptography. */
 function parseAndExamine(context: VerifierContext, request: ProvenRequest): ParsedProof {
   const { clock, startedAtMs } = context;
-  const outcome = parseProof(request.proof);
+  const outcome = parseProof(request.proof, context.headers);
   if (!outcome.ok) return refuseUnproven(context, request, { reason: outcome.reason });
   const { proof } = outcome;
   const nowMs = clock.nowMs();
@@ -261,6 +266,7 @@ async function verifyHeartbeat(context: VerifierContext, request: ProvenRequest)
   if (sequences.isReplay(current, sequence))
     return refuseUnproven(context, request, { reason: 'sequence_replayed', proof });
   sequences.accept(current, sequence);
+  context.headers.add(proof);
   spend(context, request, proof);
   usage.heard(current, {
     proof: request.proof ?? '',

@@ -1,4 +1,4 @@
-import { backoffDelayMs, type Clock, errorFields, type Log } from '#base';
+import { backoffDelayMs, type Clock, createSlice, errorFields, type Log, type Slice } from '#base';
 
 /**
  * Work by key. A key that is added while it waits is worked on once, one that is added while it is worked on is worked on
@@ -36,6 +36,7 @@ interface Queue extends WorkQueueOptions {
   /** Failures in a row. */
   readonly failures: Map<string, number>;
   urgentUnderway: number;
+  readonly slice: Slice;
 }
 
 const retry = { baseMs: 1_000, maxMs: 30_000 };
@@ -50,6 +51,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     underway: new Map(),
     failures: new Map(),
     urgentUnderway: 0,
+    slice: createSlice(),
   };
   return {
     add: (key, { isUrgent = false } = {}) => add(queue, key, isUrgent),
@@ -96,7 +98,9 @@ function begin(queue: Queue, key: string, isUrgent: boolean): void {
   const ended = attempt(queue, key, isUrgent, signal).finally(() => {
     underway.delete(key);
     if (isUrgent) queue.urgentUnderway -= 1;
-    pump(queue);
+    // Work that never waits for the network would follow work without end, and nothing else would get the thread.
+    if (queue.slice.isOver()) setImmediate(() => pump(queue));
+    else pump(queue);
   });
   underway.set(key, { isUrgent, stop: own, ended });
 }

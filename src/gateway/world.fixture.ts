@@ -103,6 +103,8 @@ export class World implements AsyncDisposable {
       clusterId: CLUSTER_ID,
       isProven: this.isProven,
       endpointsAgreed: () => this.endpointsAgreed,
+      // A busy machine is no overloaded gateway.
+      loopDelay: { p99Ms: () => 0, [Symbol.asyncDispose]: async () => undefined },
       ...this.options,
       chain: this.chain,
       follower: this.chain,

@@ -1,10 +1,13 @@
 import type * as zod from 'zod';
 
+/** By name, and never zod as a whole: a build could leave none of it out then, down to its sentences in fifty languages. */
+type Makers = Pick<typeof zod, 'array' | 'enum' | 'int' | 'strictObject' | 'string'>;
+
 /**
  * How a machine proves what it runs: `gateway.attestation`, and `attestation.evidence` of a worker (docs/attestation.md). The
- * caller brings zod, since every command loads this layer, and most never read settings.
+ * caller brings what it takes of zod, since every command loads this layer, and most never read settings.
  */
-export const evidenceSettings = ({ z }: Pick<typeof zod, 'z'>) =>
+export const evidenceSettings = (z: Makers) =>
   z.strictObject({
     provider: z.enum(['none', 'tsm', 'nitrotpm', 'nitro', 'tpm', 'program', 'dev']).default('none').meta({
       description:

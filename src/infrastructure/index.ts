@@ -13,7 +13,7 @@ export {
 export { type EvidenceSettings, evidenceSettings } from './evidence-settings.ts';
 export { fileIdentity } from './file-identity.ts';
 export { isHalfWritten, openJournal, readJournal, replaceFile } from './journal-file.ts';
-export { readKernelFile } from './kernel-file.ts';
+export { readKernelFile, readKernelFileNow } from './kernel-file.ts';
 export { acquireLock, type Lock } from './lock.ts';
 export { createLogger, type LoggerOptions, type LogLevel, redact } from './logger.ts';
 export { machineId } from './machine-id.ts';

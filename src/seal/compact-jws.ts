@@ -1,9 +1,11 @@
-/** The parts of a Seal proof, decoded; nothing in them is believed yet. */
+/** The parts of a Seal proof; nothing in them is believed yet. */
 export interface CompactJws {
   /** Without the prefix. */
   readonly jws: string;
-  readonly header: unknown;
-  readonly claims: unknown;
+  readonly encodedHeader: string;
+  /** Decoded when it is asked for; `undefined` for what is not JSON. */
+  header(): unknown;
+  claims(): unknown;
 }
 
 const form = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
@@ -14,12 +16,17 @@ export function splitCompactJws(text: string, prefix: string): CompactJws | unde
   const jws = text.slice(prefix.length);
   if (!form.test(jws)) return undefined;
   const first = jws.indexOf('.');
-  const header = jws.slice(0, first);
-  const claims = jws.slice(first + 1, jws.indexOf('.', first + 1));
-  return { jws, header: decodeJson(header), claims: decodeJson(claims) };
+  const second = jws.indexOf('.', first + 1);
+  const encodedHeader = jws.slice(0, first);
+  return {
+    jws,
+    encodedHeader,
+    header: () => decodeJson(encodedHeader),
+    claims: () => decodeJson(jws.slice(first + 1, second)),
+  };
 }
 
-/** Every proof is decoded here, one at a time: memory for each would be most of what a heartbeat leaves to collect. */
+/** Each proof is decoded here, one at a time: memory of its own for each would be most of what it leaves to collect. */
 const decoded = Buffer.alloc(4_096);
 
 function decodeJson(encoded: string): unknown {

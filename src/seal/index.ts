@@ -28,7 +28,15 @@ export {
 export { type NodeKey, nodeKeyFromSeed, openNodeKey, readNodeKey, readNodePublicKey } from './node-key.ts';
 export { type NodeKeys, openNodeKeys, successorPath } from './node-keys.ts';
 export { hashNodePassword, isNodePassword, isNodePasswordHash, openNodePassword } from './node-password.ts';
-export { type FormReason, isSignedBy, type ParsedProof, type ParseOutcome, parseProof } from './proof.ts';
+export {
+  createKnownProofHeaders,
+  type FormReason,
+  isSignedBy,
+  type KnownProofHeaders,
+  type ParsedProof,
+  type ParseOutcome,
+  parseProof,
+} from './proof.ts';
 export { createPublicKeys } from './public-keys.ts';
 export type { KeySealer, Sealed } from './sealed-key.ts';
 export {

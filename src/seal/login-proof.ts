@@ -45,13 +45,14 @@ export function parseLogin(text: string): LoginParseOutcome {
   if (text.length > LONGEST_LOGIN) return refuse('proof_too_long');
   const parts = splitCompactJws(text, LOGIN_PREFIX);
   if (!parts) return refuse('proof_malformed');
-  const type = (parts.header as { typ?: unknown } | undefined)?.typ;
+  const decodedHeader = parts.header();
+  const type = (decodedHeader as { typ?: unknown } | undefined)?.typ;
   // Before the rest of the header: a worker's proof, which has other members, is named for what it is.
   if (typeof type === 'string' && type !== LOGIN_TYPE) return refuse('type_refused');
-  const header = Header.safeParse(parts.header);
+  const header = Header.safeParse(decodedHeader);
   if (!header.success) return refuse('proof_malformed');
   if (header.data.alg !== LOGIN_ALGORITHM) return refuse('algorithm_refused');
-  const claims = Claims.safeParse(parts.claims);
+  const claims = Claims.safeParse(parts.claims());
   if (!claims.success) return refuse('proof_malformed');
   const { iss, aud, iat, exp } = claims.data;
   return {

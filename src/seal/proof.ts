@@ -1,4 +1,5 @@
 import { type KeyObject, verify } from 'node:crypto';
+import { forgetOldest } from '#base';
 import {
   fromNumericDate,
   LONGEST_PROOF,
@@ -9,13 +10,16 @@ import {
   ProofClaims,
   ProofHeader,
 } from './claims.ts';
-import { splitCompactJws } from './compact-jws.ts';
+import { type CompactJws, splitCompactJws } from './compact-jws.ts';
+import { areProofClaims } from './proof-claims-check.ts';
 import { importPublicKey } from './public-keys.ts';
 
 /** A proof that has the right form; nothing in it is believed yet. */
 export interface ParsedProof {
   /** The JWS without its prefix. */
   readonly jws: string;
+  /** The header in it. */
+  readonly encodedHeader: string;
   /** Object id of the Seal token it names. */
   readonly tokenId: string;
   /** The key it says it was signed with (registration); 32 bytes. */
@@ -46,23 +50,61 @@ export type ParseOutcome =
   | { readonly ok: false; readonly reason: FormReason };
 
 /** The cheapest checks, before any cryptography: size, form, algorithm, type. Never throws. */
-export function parseProof(text: string | undefined): ParseOutcome {
+export function parseProof(text: string | undefined, known?: KnownProofHeaders): ParseOutcome {
   if (text === undefined || text === '') return refuse('proof_missing');
   if (text.length > LONGEST_PROOF) return refuse('proof_too_long');
   const parts = splitCompactJws(text, PROOF_PREFIX);
   if (!parts) return refuse('proof_malformed');
-  const header = ProofHeader.safeParse(parts.header);
-  if (!header.success) return refuse('proof_malformed');
-  if (header.data.alg !== PROOF_ALGORITHM) return refuse('algorithm_refused');
-  if (header.data.typ !== PROOF_TYPE) return refuse('type_refused');
-  const claims = ProofClaims.safeParse(parts.claims);
+  const header = known?.get(parts.encodedHeader) ?? examineHeader(parts.header());
+  if (typeof header === 'string') return refuse(header);
+  const found = parts.claims();
+  if (areProofClaims(found)) return { ok: true, proof: toProof(parts, header, found) };
+  const claims = ProofClaims.safeParse(found);
   if (!claims.success) return refuse('proof_malformed');
-  return { ok: true, proof: toProof(parts.jws, header.data, claims.data) };
+  return { ok: true, proof: toProof(parts, header, claims.data) };
 }
 
-function toProof(jws: string, header: ProofHeader, claims: ProofClaims): ParsedProof {
+function examineHeader(decoded: unknown): ProofHeader | FormReason {
+  const header = ProofHeader.safeParse(decoded);
+  if (!header.success) return 'proof_malformed';
+  if (header.data.alg !== PROOF_ALGORITHM) return 'algorithm_refused';
+  if (header.data.typ !== PROOF_TYPE) return 'type_refused';
+  return header.data;
+}
+
+/** Headers by their text, each examined before; a node’s is the same in every heartbeat. */
+export interface KnownProofHeaders {
+  get(encoded: string): ProofHeader | undefined;
+  /** Only of a proof that counts: what strangers send would push the others out. */
+  add(proof: ParsedProof): void;
+}
+
+/** Of `most` headers the one that was added first is forgotten. One that presents a key is not kept: it comes once. */
+export function createKnownProofHeaders(most: number): KnownProofHeaders {
+  const headers = new Map<string, ProofHeader>();
+  return {
+    get: (encoded) => headers.get(encoded),
+    add({ encodedHeader, tokenId, presentedKey }) {
+      if (presentedKey !== undefined || headers.has(encodedHeader)) return;
+      // A copy: a part of the proof would keep all of it.
+      headers.set(Buffer.from(encodedHeader, 'latin1').toString('latin1'), {
+        typ: PROOF_TYPE,
+        alg: PROOF_ALGORITHM,
+        kid: tokenId,
+      });
+      forgetOldest(headers, most);
+    },
+  };
+}
+
+function toProof(
+  { jws, encodedHeader }: Pick<CompactJws, 'jws' | 'encodedHeader'>,
+  header: ProofHeader,
+  claims: ProofClaims,
+): ParsedProof {
   return {
     jws,
+    encodedHeader,
     tokenId: header.kid,
     presentedKey: header.jwk ? new Uint8Array(Buffer.from(header.jwk.x, 'base64url')) : undefined,
     nodeId: claims.iss,
@@ -84,7 +126,10 @@ function toProof(jws: string, header: ProofHeader, claims: ProofClaims): ParsedP
 
 const isNotSigned = Promise.resolve(false);
 
-/** Whether the proof was signed by this Ed25519 public key: 32 bytes, or imported. Never throws, never rejects. */
+/**
+ * Whether the proof was signed by this Ed25519 public key: 32 bytes, or imported by `importPublicKey`. The algorithm is the key's:
+ * what the header names was compared with the only one there is (`parseProof`). Never throws, never rejects.
+ */
 export function isSignedBy(
   { jws }: Pick<ParsedProof, 'jws'>,
   publicKey: Uint8Array | (() => KeyObject),
@@ -94,8 +139,6 @@ export function isSignedBy(
       typeof publicKey === 'function'
         ? publicKey()
         : importPublicKey(Buffer.from(publicKey).toString('base64url'));
-    // The algorithm is the key's: what the header names was compared with the only one there is (`parseProof`).
-    if (key.asymmetricKeyType !== 'ed25519') return isNotSigned;
     const end = jws.lastIndexOf('.');
     const signature = Buffer.from(jws.slice(end + 1), 'base64url');
     return verifySignature(Buffer.from(jws.slice(0, end), 'latin1'), key, signature);

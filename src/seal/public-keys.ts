@@ -2,7 +2,9 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 
 /** An Ed25519 public key from its 32 bytes in base64url. Throws for anything else. */
 export function importPublicKey(x: string): KeyObject {
-  return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError('this is not an Ed25519 key');
+  return key;
 }
 
 /** Imported keys, so that a key that is used again and again is imported once. */

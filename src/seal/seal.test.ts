@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { Secret } from '#base';
 import { bodyDigest, fromNumericDate, LONGEST_PROOF, toNumericDate } from './claims.ts';
 import { type NodeKey, nodeKeyFromSeed } from './node-key.ts';
-import { isSignedBy, type ParsedProof, parseProof } from './proof.ts';
+import { createKnownProofHeaders, isSignedBy, type ParsedProof, parseProof } from './proof.ts';
 import { createProofSigner, type ProofRequest } from './signer.ts';
 import { chainFacts } from './verdict.fixture.ts';
 import { examineHolder, examineStake, examineTarget, examineTimes } from './verdict.ts';
@@ -37,6 +37,32 @@ async function signed(nodeKey: NodeKey, overrides: Partial<ProofRequest> = {}): 
 }
 
 describe('form', () => {
+  test('a header that is known is not examined again, and a proof with it parses into the same', async () => {
+    const nodeKey = key();
+    const headers = createKnownProofHeaders(1);
+    const freshness = { kind: 'sequence', incarnation: 3, sequence: 9 } as const;
+    const text = await createProofSigner('worker-1', nodeKey).sign(request({ freshness }));
+    const first = parseProof(text, headers);
+    if (!first.ok) throw new Error(first.reason);
+    headers.add(first.proof);
+    expect(headers.get(first.proof.encodedHeader)).toEqual({ typ: 'seal+jwt', alg: 'Ed25519', kid: tokenId });
+    expect(parseProof(text, headers)).toEqual(first);
+  });
+
+  test('a header that presents a key is not kept, and of more than are kept the first is forgotten', async () => {
+    const headers = createKnownProofHeaders(1);
+    const presenting = await signed(key());
+    headers.add(presenting);
+    expect(headers.get(presenting.encodedHeader)).toBeUndefined();
+    const freshness = { kind: 'sequence', incarnation: 3, sequence: 9 } as const;
+    const one = await signed(key(), { freshness });
+    const other = await signed(key(), { freshness, sealTokenId: `0x${'cd'.repeat(32)}` });
+    headers.add(one);
+    headers.add(other);
+    expect(headers.get(one.encodedHeader)).toBeUndefined();
+    expect(headers.get(other.encodedHeader)).toBeDefined();
+  });
+
   test('a signed proof parses into what was signed', async () => {
     const nodeKey = key();
     const proof = await signed(nodeKey);

@@ -26,8 +26,9 @@ interface Secrets extends SharedObjects {
 
 const mostChanges = 100;
 const attempts = 3;
-/** Each write sends the whole head: from this size on, what is oldest in it goes to the buckets, until it has half. */
+/** Each write sends the whole head: from this size on, what is oldest in it goes to the buckets, as much as one round of requests takes. */
 const fullBytes = 32 * 1_024;
+const tidyBytes = 24 * 1_024;
 /** A Secret holds 1 MiB (core/v1 `MaxSecretSize`). */
 const mostBytes = 1_000_000;
 const buckets = 1_024;
@@ -194,7 +195,7 @@ async function moveOldest(secrets: Secrets, { head, version }: KeptHead): Promis
   let bytes = sizeOf(head);
   const moved = new Map<string, Array<readonly [string, string | null]>>();
   for (const [oldest] of head.changes) {
-    if (bytes < fullBytes / 2) break;
+    if (bytes < tidyBytes) break;
     const name = bucketOf(oldest);
     if (moved.has(name)) continue;
     const ofBucket = [...left].filter(([key]) => bucketOf(key) === name);
