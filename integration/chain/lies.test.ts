@@ -11,6 +11,7 @@ import {
   operations,
 } from '#chain';
 import { currentPin, type Pairing, type TrustPin } from '#proof';
+import { seededRandom } from '#testing';
 import { isPaired, pairingJobOf } from '../../src/chain/proof/certificate.ts';
 import { KeyCache } from '../../src/chain/proof/committee.ts';
 import { ProofError } from '../../src/chain/proof/proof-error.ts';
@@ -22,7 +23,6 @@ import {
   INVENTED_TOKEN,
   pick,
   type Stage,
-  seededRandom,
   tellLies,
   type Victim,
 } from './lies.ts';

@@ -1,7 +1,14 @@
 import { constants } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { ConfigurationError, DaasError, messageOf, silentLog, systemClock } from '#base';
-import { backUpState, openBackup, type StateFigures, type StateSite, verifyState } from '#gateway';
+import {
+  backUpState,
+  emptyState,
+  openBackup,
+  type StateFigures,
+  type StateSite,
+  verifyState,
+} from '#gateway';
 import { openTrusted, readTrustedText, writeFailure } from '#infrastructure';
 import { addKey } from '#state';
 import { deploymentOf } from './chain-settings.ts';
@@ -75,25 +82,51 @@ async function readBackupText(path: string): Promise<string> {
   }
 }
 
-export async function restore(
-  io: Io,
-  path: string,
-  flags: StateFlags & { readonly yes?: boolean },
-): Promise<void> {
-  const opened = await openBackup(await placeOf(flags), await readBackupText(path), path);
+export interface RestoreFlags extends StateFlags {
+  readonly yes?: boolean;
+  readonly empty?: boolean;
+}
+
+const lastStep = 'Repeat the bans, locks and evictions since then; the audit file lists them.';
+
+export async function restore(io: Io, path: string | undefined, flags: RestoreFlags): Promise<void> {
+  if ((path === undefined) !== (flags.empty === true))
+    throw new ConfigurationError(
+      path === undefined ? 'DAAS_FLAG_MISSING' : 'DAAS_FLAGS_CONFLICT',
+      "'k3s-daas gateway state restore' needs either the file of a backup or --empty",
+    );
+  if (path === undefined) return empty(io, flags);
+  const site = await placeOf(flags);
+  const nowMs = systemClock.nowMs();
+  const opened = await openBackup(site, { text: await readBackupText(path), path, nowMs });
   const { backup, figures } = opened;
   const madeAt = new Date(backup.madeAtMs).toISOString();
   const json = { file: path, made_at: backup.madeAtMs, ...jsonOf(figures) };
   if (flags.dryRun)
     return io.result({ ...json, restored: false }, `Would restore ${path} of ${madeAt}: ${textOf(figures)}`);
-  const question = `Replace the state of this gateway by the backup of ${madeAt}?`;
-  if (!flags.yes && !(await io.confirm(question)))
-    throw notConfirmed('nothing was restored: the answer was no');
+  await confirmReplacing(io, flags, `Replace the state of this gateway by the backup of ${madeAt}?`);
   const replaced = await opened.restore();
   io.result(
     { ...json, restored: true, replaced },
-    `Restored ${path} of ${madeAt}: ${textOf(figures)}\nRepeat the bans, locks and evictions since then; the audit file lists them.`,
+    `Restored ${path} of ${madeAt}: ${textOf(figures)}\n${lastStep}`,
   );
+}
+
+async function empty(io: Io, flags: RestoreFlags): Promise<void> {
+  const site = await placeOf(flags);
+  if (flags.dryRun)
+    return io.result({ restored: false }, 'Would put an empty state in the place of this one');
+  await confirmReplacing(io, flags, 'Forget all bans, locks and workers of this gateway?');
+  const replaced = await emptyState(site, systemClock.nowMs());
+  io.result(
+    { restored: true, replaced },
+    `The state is empty: ${replaced} records were replaced\n${lastStep}`,
+  );
+}
+
+async function confirmReplacing(io: Io, { yes }: RestoreFlags, question: string): Promise<void> {
+  if (yes || (await io.confirm(question))) return;
+  throw notConfirmed('nothing was restored: the answer was no');
 }
 
 export async function rotateKey(io: Io, flags: StateFlags): Promise<void> {

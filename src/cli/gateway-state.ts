@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { StateFlags } from './gateway-state-actions.ts';
+import type { RestoreFlags, StateFlags } from './gateway-state-actions.ts';
 import type { Io } from './io.ts';
 
 /** `k3s-daas gateway state backup | restore | verify | rotate-key`. */
@@ -17,10 +17,11 @@ export function stateCommand(io: Io): Command {
     .action(async (flags: StateFlags & { readonly out: string }) => (await actions()).backUp(io, flags));
   withCommon(state.command('restore'))
     .description('Put a backup in the place of the state. Decisions since the backup are lost.')
-    .argument('<file>', 'what `backup` wrote')
+    .argument('[file]', 'what `backup` wrote')
+    .option('--empty', 'instead of a backup: begin with an empty state; nodes register again')
     .option('--dry-run', 'examine the backup, change nothing')
     .option('--yes', 'do not ask before replacing the state')
-    .action(async (file: string, flags: StateFlags & { readonly yes?: boolean }) =>
+    .action(async (file: string | undefined, flags: RestoreFlags) =>
       (await actions()).restore(io, file, flags),
     );
   withCommon(state.command('rotate-key'))

@@ -3,6 +3,8 @@ import type { KubernetesPort } from '#domain';
 import type { Leadership, Store } from '#state';
 import type { Audit } from './audit.ts';
 import type { Registry } from './registry.ts';
+import { writeFormat } from './state-format.ts';
+import { type Generations, generationIn, noteRestored } from './state-generation.ts';
 
 /**
  * Whether this gateway acts: admits, evicts, sweeps, writes. One of the gateways of a cluster does; the others follow its
@@ -28,6 +30,7 @@ export interface ActingOptions {
   readonly leadership: Leadership;
   readonly store: Store;
   readonly registry: Registry;
+  readonly generations: Pick<Generations, 'lead' | 'learn'>;
   readonly kubernetes: Pick<KubernetesPort, 'renewNames'>;
   readonly audit: Audit;
   readonly clock: Clock;
@@ -62,11 +65,13 @@ export function createActing(options: ActingOptions): Acting {
 }
 
 async function followAndTakeOver(post: Post, signal: AbortSignal): Promise<void> {
-  const { leadership, store, registry, log } = post;
+  const { leadership, store, registry, generations, log } = post;
   const elected = new AbortController();
   const following = store.follow(
     (news) => {
-      if (!elected.signal.aborted) registry.learn(news);
+      if (elected.signal.aborted) return;
+      registry.learn(news);
+      generations.learn(news);
     },
     AbortSignal.any([signal, elected.signal]),
   );
@@ -99,8 +104,11 @@ const isFinal = (error: unknown) => error instanceof DaasError && error.exitCode
  * the name, and fails.
  */
 async function takeOver(post: Post, signal: AbortSignal): Promise<void> {
-  const { store, registry, kubernetes, audit, log, taken } = post;
-  registry.learn({ kind: 'listed', records: await store.list('/') });
+  const { store, registry, generations, kubernetes, audit, log, taken } = post;
+  await writeFormat(store);
+  const records = await store.list('/');
+  noteRestored(audit, generations.lead(generationIn(records)));
+  registry.learn({ kind: 'listed', records });
   const names = await kubernetes.renewNames(signal);
   audit.record('leadership.taken', { names });
   log.info('This gateway leads now', { event: 'gateway.leads', detail: `${names} names renewed` });

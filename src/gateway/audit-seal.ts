@@ -40,18 +40,21 @@ export function checkpointEntry({
   seal: { from, hashes },
   head,
   at,
+  generation,
 }: {
   readonly signer: AuditSigner;
   readonly seal: Seal;
   readonly head: ChainHead;
   readonly at: string;
+  /** Of the state, which remembers `head`. */
+  readonly generation: number | undefined;
 }): AuditEntry {
   const said = { from, through: head.sequence, root: merkleTree(hashes).root };
   const signature = signer.sign({ gateway: signer.gatewayId, head: head.hash, ...said });
   return {
     at,
     event: CHECKPOINT_EVENT,
-    facts: { gateway: signer.gatewayId, key: signer.publicKey, ...said, signature },
+    facts: { gateway: signer.gatewayId, key: signer.publicKey, ...said, signature, generation },
   };
 }
 

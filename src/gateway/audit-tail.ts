@@ -1,5 +1,7 @@
 import { open } from 'node:fs/promises';
-import { parseAuditLine } from './audit-reading.ts';
+import { dirname, join } from 'node:path';
+import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
+import { CHECKPOINT_EVENT, HEAD_FILE } from './audit-seal.ts';
 
 /** A line of the audit file, without what chains it. */
 export interface AuditedDecision {
@@ -21,12 +23,64 @@ export async function lastDecisions(
   nodeId: string,
   { most = 8, mostBytes = 16 * 1024 * 1024 }: { readonly most?: number; readonly mostBytes?: number } = {},
 ): Promise<readonly AuditedDecision[]> {
+  const mark = `"node_id":${JSON.stringify(nodeId)}`;
+  const found: AuditedDecision[] = [];
+  for await (const line of linesFromEnd(path, mostBytes)) {
+    const decision = line.includes(mark) ? decisionOf(line, nodeId) : undefined;
+    if (decision) found.push(decision);
+    if (found.length >= most) break;
+  }
+  return found;
+}
+
+/** What the newest checkpoint that names a generation of the state says. */
+export interface AuditedGeneration {
+  /** 0: no checkpoint names one. */
+  readonly count: number;
+  /** The hash of the last line that it signs. */
+  readonly through: string | undefined;
+}
+
+/** Checkpoints are seldom further apart than that. */
+const mostCheckpointBytes = 16 * 1024 * 1024;
+
+/** Reads the end of the audit file, and the newest checkpoint beside it: the higher number counts. */
+export async function auditedGeneration(path: string): Promise<AuditedGeneration> {
+  let found: AuditedGeneration = { count: 0, through: undefined };
+  for (const file of [path, join(dirname(path), HEAD_FILE)]) {
+    const next = await newestGeneration(file);
+    if (next && next.count > found.count) found = next;
+  }
+  return found;
+}
+
+async function newestGeneration(path: string): Promise<AuditedGeneration | undefined> {
+  try {
+    for await (const text of linesFromEnd(path, mostCheckpointBytes)) {
+      const line = text.includes(CHECKPOINT_EVENT) ? parseAuditLine(text) : undefined;
+      const generation = line && generationOf(line);
+      if (generation) return generation;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return undefined;
+}
+
+function generationOf({ event, facts, prev }: ParsedLine): AuditedGeneration | undefined {
+  const { generation: count } = facts;
+  if (event !== CHECKPOINT_EVENT || typeof count !== 'number' || !Number.isSafeInteger(count))
+    return undefined;
+  return { count, through: prev };
+}
+
+/** The newest first, and never more than `mostBytes`. */
+async function* linesFromEnd(path: string, mostBytes: number): AsyncGenerator<string> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
-  const found: AuditedDecision[] = [];
   // The beginning of the line that the chunk after this one begins within.
   let rest: Buffer = Buffer.alloc(0);
-  for (let end = size; end > Math.max(0, size - mostBytes) && found.length < most; ) {
+  for (let end = size; end > Math.max(0, size - mostBytes); ) {
     const start = Math.max(0, end - chunkBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
     const text = Buffer.concat([buffer.subarray(0, bytesRead), rest]);
@@ -35,20 +89,13 @@ export async function lastDecisions(
     if (start > 0 && firstBreak === -1) rest = text;
     else {
       rest = text.subarray(0, Math.max(0, firstBreak));
-      takeLines(text.subarray(firstBreak + 1).toString('utf8'), nodeId, found, most);
+      yield* text
+        .subarray(firstBreak + 1)
+        .toString('utf8')
+        .split('\n')
+        .reverse();
     }
     end = start;
-  }
-  return found;
-}
-
-function takeLines(text: string, nodeId: string, found: AuditedDecision[], most: number): void {
-  const mark = `"node_id":${JSON.stringify(nodeId)}`;
-  for (const line of text.split('\n').reverse()) {
-    if (found.length >= most) return;
-    if (!line.includes(mark)) continue;
-    const decision = decisionOf(line, nodeId);
-    if (decision) found.push(decision);
   }
 }
 

@@ -46,6 +46,10 @@ export interface AuditOptions extends Partial<AuditFilesOptions> {
   readonly signer?: AuditSigner | undefined;
   /** Called at the opening when lines are missing at the end: so many that a checkpoint had covered. */
   readonly onLoss?: ((lines: number) => void) | undefined;
+  /** Called at the opening with the last line that is there. */
+  readonly onOpened?: ((head: ChainHead) => void) | undefined;
+  /** Called before each checkpoint: lets the state remember the last line, and resolves with the state's generation. */
+  readonly anchor?: ((head: ChainHead) => Promise<number | undefined>) | undefined;
 }
 
 interface Line extends AuditEntry {
@@ -71,6 +75,7 @@ interface AuditContext {
   readonly now: () => string;
   readonly nowMs: () => number;
   readonly signer: AuditSigner | undefined;
+  readonly anchor: AuditOptions['anchor'];
   head: ChainHead;
   seal: Seal;
   /** What comes before the next line. */
@@ -96,6 +101,8 @@ export async function openAudit(
     onEvent,
     signer,
     onLoss,
+    onOpened,
+    anchor,
   }: AuditOptions = {},
 ): Promise<Audit> {
   const files = await openAuditFiles(path, { maxFileBytes, maxFiles });
@@ -109,6 +116,7 @@ export async function openAudit(
     now: () => new Date(nowMs()).toISOString(),
     nowMs,
     signer,
+    anchor,
     seal: noSeal,
     head: last ? { sequence: last.seq, hash: last.hash } : GENESIS,
     // The newline ends the fragment, so that the next line begins on its own.
@@ -121,6 +129,7 @@ export async function openAudit(
   };
   const missing = await linesBeyond(path, audit.head.sequence);
   if (missing > 0) onLoss?.(missing);
+  onOpened?.(audit.head);
   const opened = { cut_short: files.isCutShort, missing: missing || undefined, key: signer?.publicKey };
   put(audit, lineOf(audit, 'audit.opened', opened));
   await flush(audit);
@@ -242,9 +251,11 @@ async function trySeal(audit: AuditContext): Promise<void> {
 }
 
 async function seal(audit: AuditContext): Promise<void> {
-  const { signer, files, head } = audit;
+  const { signer, files } = audit;
   if (!signer || audit.seal.hashes.length === 0) return;
-  const entry = checkpointEntry({ signer, seal: audit.seal, head, at: audit.now() });
+  const generation = await audit.anchor?.(audit.head);
+  const { head } = audit;
+  const entry = checkpointEntry({ signer, seal: audit.seal, head, at: audit.now(), generation });
   const { text, head: next } = chainLines(head, [entry], signer.mac);
   await files.append(audit.opening + text);
   audit.opening = '';

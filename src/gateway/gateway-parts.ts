@@ -16,6 +16,7 @@ import { type Admission, createAdmission } from './admission.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { createAuditSigner } from './audit-signer.ts';
+import { auditedGeneration } from './audit-tail.ts';
 import { isShutOut } from './bans.ts';
 import type { ChainProbe } from './chain-probe.ts';
 import { type Challenges, createChallenges } from './challenge.ts';
@@ -37,6 +38,16 @@ import { createReconciler, type Reconciler } from './reconciler.ts';
 import { createRefusalTally, type RefusalTally } from './refusal-tally.ts';
 import { openRegistry, type Registry } from './registry.ts';
 import { type CertificateDesk, createCertificateDesk } from './show-certificates.ts';
+import { formatKey, refuseNewer, writeFormat } from './state-format.ts';
+import {
+  auditDifference,
+  createGenerations,
+  type Generation,
+  type Generations,
+  noteRestored,
+  readGeneration,
+  refuseRolledBack,
+} from './state-generation.ts';
 import type { TenantDeskOptions } from './tenant-desk.ts';
 import { createTokenUsage, type TokenUsage } from './token-usage.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
@@ -140,43 +151,33 @@ export function auditPathOf({ stateDir }: Pick<RunnableGatewayConfig, 'stateDir'
  * @throws `DAAS_GATEWAY_STORE_BUSY`, `DAAS_GATEWAY_STORE_DAMAGED`, `DAAS_STATE_…`
  */
 export async function openRecords(options: GatewayOptions, life: Lifetime): Promise<Records> {
-  const { config, clock, log, version, signingKey } = options;
+  const { config, clock, log, version } = options;
   const { stateDir, diskReserveBytes } = config;
   const nowMs = () => clock.nowMs();
   const state = life.use('the state', options.state ?? (await openGatewayState(options)));
   const { store } = state;
+  if (store.isLocal) await writeFormat(store);
+  else refuseNewer(await store.read(formatKey));
   options.onLeadership?.(state.leadership);
   const reserve = await openDiskReserve(join(stateDir, 'reserve'), diskReserveBytes);
   const registry = await openRegistry(store, reserve);
   const metrics = life.use('the metrics', createMetrics({ isOwnProcess: version !== undefined }));
   await inSlices(registry.workers(), (worker) => metrics.workerChanged(undefined, worker));
   registry.onWorkerChange(metrics.workerChanged);
-  const { heartbeats, maxFileBytes, maxFiles } = config.audit;
-  const audit = life.use(
-    'the audit file',
-    await openAudit(auditPathOf(config), nowMs, {
-      reserve,
-      maxFileBytes,
-      maxFiles,
-      onEvent: metrics.decided,
-      signer: signingKey && createAuditSigner(signingKey, config.gatewayId),
-      onLoss: (lines) =>
-        log.error(
-          'The audit file has lost lines at its end: somebody has shortened it, or it is an old copy',
-          {
-            event: 'gateway.audit-shortened',
-            detail: `${lines} lines that a checkpoint covers are not there`,
-          },
-        ),
-    }),
+  const found = await readGeneration(store);
+  const { leadership } = state;
+  const { audit, generations } = await openWatchedAudit(
+    options,
+    { found, leadership, store, reserve, metrics },
+    life,
   );
   const refusals = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
   const acceptances = createRefusalTally({ audit, nowMs, onRefusal: metrics.refused });
-  const { leadership } = state;
   const known = await openKnownLogins({ store: writtenIf(() => leadership.isLeading(), store), log });
   const { kubernetes } = options;
-  const acting = createActing({ leadership, store, registry, kubernetes, audit, clock, log });
-  const usage = createTokenUsage({ audit, nowMs, heartbeats });
+  const shared = { leadership, store, registry, generations, kubernetes, audit };
+  const acting = createActing({ ...shared, clock, log });
+  const usage = createTokenUsage({ audit, nowMs, heartbeats: config.audit.heartbeats });
   const delay = options.loopDelay ?? life.use('the watch on the event loop', watchLoopDelay());
   const shedding = createLoadShedding({ delay, config, clock, log });
   life.defer('the last heartbeats', () =>
@@ -192,6 +193,63 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
     await audit.flush();
   });
   return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics, shedding };
+}
+
+interface Watched extends Pick<Records, 'reserve' | 'metrics'> {
+  /** What the state says of its age. */
+  readonly found: Generation | undefined;
+  readonly leadership: Leadership;
+  readonly store: Store;
+}
+
+/**
+ * Opens the audit file, and compares it with the state: each remembers how far the other has got.
+ * @throws `DAAS_STATE_ROLLED_BACK`: a state that was put back has forgotten bans, so nothing is admitted by it.
+ */
+async function openWatchedAudit(
+  { config, clock, log, signingKey }: GatewayOptions,
+  { found, leadership, store, reserve, metrics }: Watched,
+  life: Lifetime,
+): Promise<{ readonly audit: Audit; readonly generations: Generations }> {
+  const { stateDir, gatewayId } = config;
+  const { maxFileBytes, maxFiles } = config.audit;
+  const audited = await auditedGeneration(auditPathOf({ stateDir }));
+  const generations = createGenerations({
+    store,
+    gatewayId,
+    mayWrite: () => leadership.isLeading() && !reserve.isSpent(),
+    nowMs: () => clock.nowMs(),
+    seenCount: audited.count,
+  });
+  const shortened = (detail: string) =>
+    log.error('The audit file has lost lines: somebody has shortened or replaced it, or it is an old copy', {
+      event: 'gateway.audit-shortened',
+      detail,
+    });
+  const audit = life.use(
+    'the audit file',
+    await openAudit(auditPathOf({ stateDir }), () => clock.nowMs(), {
+      reserve,
+      maxFileBytes,
+      maxFiles,
+      onEvent: metrics.decided,
+      signer: signingKey && createAuditSigner(signingKey, gatewayId),
+      onOpened: (head) => {
+        const difference = auditDifference(found, { gatewayId, head, audited });
+        if (difference !== undefined) shortened(difference);
+      },
+      onLoss: (lines) => shortened(`${lines} lines that a checkpoint covers are not there`),
+      anchor: generations.anchor,
+    }),
+  );
+  try {
+    if (store.isLocal) noteRestored(audit, generations.lead(found));
+    else refuseRolledBack(found, audited.count);
+  } catch (error) {
+    audit.record('state.rolled_back', { generation: found?.count ?? 0, seen: audited.count });
+    throw error;
+  }
+  return { audit, generations };
 }
 
 /** A login that a gateway sees while another leads is known to it alone, until it restarts. */

@@ -16,9 +16,20 @@ import {
   sealAll,
   sealEngine,
 } from '#state';
+import { auditedGeneration } from './audit-tail.ts';
+import { auditPathOf } from './gateway-parts.ts';
 import { keysOf, openEngine, type StateSite, statePath } from './gateway-state.ts';
 import { openKnownLogins } from './known-logins.ts';
 import { openRegistry } from './registry.ts';
+import { formatKey, refuseNewer } from './state-format.ts';
+import {
+  generationIn,
+  generationKey,
+  type Restored,
+  readGeneration,
+  refuseRolledBack,
+  storedGeneration,
+} from './state-generation.ts';
 
 const electionMs = 3_000;
 
@@ -38,12 +49,16 @@ export interface StateFigures {
 
 /**
  * Reads the state as a start would, and changes nothing.
- * @throws `DAAS_STATE_MISSING`, `DAAS_GATEWAY_STORE_BUSY` while a gateway runs on a state file, and as a start would.
+ * @throws `DAAS_STATE_MISSING`, `DAAS_STATE_ROLLED_BACK`, `DAAS_GATEWAY_STORE_BUSY` while a gateway runs on a state file, and as a start would.
  */
 export async function verifyState(place: StateSite): Promise<StateFigures> {
   await refuseMissing(place);
   await using state = await openForReading(place, await keysOf(place.config));
-  return await figuresOf(createStore(state.engine), state.isSealed);
+  const store = createStore(state.engine);
+  const figures = await figuresOf(store, state.isSealed);
+  const { count } = await auditedGeneration(auditPathOf(place.config));
+  refuseRolledBack(await readGeneration(store), count);
+  return figures;
 }
 
 /** @returns the text of a backup; as `verifyState`, it throws when the state is not sound. */
@@ -71,7 +86,10 @@ export interface RestorableState {
 }
 
 /** @throws `DAAS_STATE_BACKUP_INVALID` for one of another cluster too, and as a start on it would. */
-export async function openBackup(place: StateSite, text: string, path: string): Promise<RestorableState> {
+export async function openBackup(
+  place: StateSite,
+  { text, path, nowMs }: { readonly text: string; readonly path: string; readonly nowMs: number },
+): Promise<RestorableState> {
   const ring = await keysOf(place.config);
   const backup = readBackup(text, path, ring);
   if (backup.scope !== place.clusterId)
@@ -80,22 +98,63 @@ export async function openBackup(place: StateSite, text: string, path: string): 
       `${path} cannot be restored: it is of the cluster ${backup.scope}, and this one is ${place.clusterId}. Take another`,
     );
   const figures = await figuresOf(createStore(recordsAlone(backup.records)), ring !== undefined);
-  return { backup, figures, restore: () => restoreInto(place, ring, backup.records) };
+  const restored = { atMs: nowMs, backupMadeAtMs: backup.madeAtMs };
+  return { backup, figures, restore: () => restoreInto(place, ring, { records: backup.records, restored }) };
 }
 
+/**
+ * Puts an empty state in the place of what there is.
+ * @returns how many records there were.
+ */
+export async function emptyState(site: StateSite, nowMs: number): Promise<number> {
+  const restored = { atMs: nowMs, backupMadeAtMs: undefined };
+  return restoreInto(site, await keysOf(site.config), { records: [], restored });
+}
+
+interface Replacement {
+  readonly records: readonly StateRecord[];
+  readonly restored: Restored;
+}
+
+/** The state is older than before, by the word of the operator: so it gets a generation that no audit file has seen. */
 async function restoreInto(
   site: StateSite,
   ring: KeyRing | undefined,
-  records: readonly StateRecord[],
+  { records: given, restored }: Replacement,
 ): Promise<number> {
   const { clusterId } = site;
   const { engine: opened, leadership } = await openEngine(site);
   await using engine = opened;
   await refuseLed(leadership, electionOf(site));
   const before = await engine.list('/');
+  const seen = await auditedGeneration(auditPathOf(site.config));
+  const count = Math.max(seen.count, countIn(given), await countOf(engine, before, { ring, clusterId })) + 1;
+  const generation = storedGeneration({ count, audited: undefined, atMs: restored.atMs, restored });
+  const records: readonly StateRecord[] = [
+    ...given.filter(([key]) => key !== generationKey),
+    [generationKey, JSON.stringify(generation)],
+  ];
   await replaceAll(engine, ring ? sealAll(engine, { ring, scope: clusterId }, records) : records);
   return before.length;
 }
+
+/** Of the state that is replaced: one that cannot be read has none. */
+async function countOf(
+  engine: StateEngine,
+  records: readonly StateRecord[],
+  { ring, clusterId }: { readonly ring: KeyRing | undefined; readonly clusterId: string },
+): Promise<number> {
+  try {
+    // What is not sealed yet stays so.
+    const opened = ring && !isUnsealed(records) ? await sealEngine(engine, ring, clusterId) : engine;
+    return (await readGeneration(createStore(opened)))?.count ?? 0;
+  } catch {
+    return 0;
+  }
+}
+
+const countIn = (records: readonly StateRecord[]): number =>
+  generationIn(records.map(([key, text]) => [key, JSON.parse(text)]))?.count ?? 0;
 
 /** @throws `DAAS_STATE_IN_USE` unless this command leads: a gateway that does would write over what is restored. */
 async function refuseLed(leadership: Leadership, withinMs: number): Promise<void> {
@@ -139,6 +198,7 @@ async function openForReading(site: StateSite, ring: KeyRing | undefined) {
 }
 
 async function figuresOf(store: Store, isSealed: boolean): Promise<StateFigures> {
+  refuseNewer(await store.read(formatKey));
   const registry = await openRegistry(store);
   await openKnownLogins({ store, log: silentLog });
   return {

@@ -111,7 +111,7 @@ function failureToOpen(path: string, cause: unknown): Error {
     );
   return new ConfigurationError(
     'DAAS_GATEWAY_STORE_DAMAGED',
-    `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away (nodes then have to register again)`,
+    `${path} is not a state file of the gateway, or it is damaged: restore it from a backup, or move it away and run 'k3s-daas gateway state restore --empty' (nodes then have to register again)`,
     { cause },
   );
 }

@@ -11,3 +11,4 @@ export { FakeKubernetes, type PortMethod } from './fake-kubernetes.ts';
 export { memoryJournal } from './memory-journal.ts';
 export { type LogRecord, RecordingLog } from './recording-log.ts';
 export { type SealingPrograms, sealingPrograms } from './sealing-programs.ts';
+export { seededRandom } from './seeded-random.ts';
