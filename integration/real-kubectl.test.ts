@@ -42,6 +42,7 @@ const permissions = tiers
   .flatMap((tier) => tier.permissions)
   .filter((permission) => permission !== 'nodes:write');
 const serves = `echo "I am $(id -u) on $(hostname)"; exec busybox httpd -f -p 8080 -h /www`;
+// oxlint-disable unicorn/no-useless-spread -- a flag and its value on one line
 const deployment = [
   ...['create', 'deployment', 'web', `--image=${BUSYBOX_IMAGE}`],
   ...['--', 'busybox', 'sh', '-c', serves],
@@ -66,7 +67,6 @@ const allowed = {
   },
 };
 
-// oxlint-disable unicorn/no-useless-spread -- a flag and its value on one line
 describe.skipIf(binary === '')(
   'kubectl with a Seal token on a real k3s (K3S_BIN)',
   { timeout: 900_000 },
