@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AgentSettings } from '#agent';
-import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
+import { ConfigurationError, httpsOriginProblem, Secret, trustedServerProblem } from '#base';
 import { isNodeId } from '#domain';
 import type { GatewayConfig } from '#gateway-config';
 import {
@@ -21,6 +21,10 @@ import { unusedAliasWarnings, withPluginAliases } from './plugin-settings.ts';
 const port = z.int().min(0).max(65_535);
 const isHttpsOrigin = (text: string, context: z.RefinementCtx) => {
   const message = httpsOriginProblem(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+};
+const isTrustedServer = (text: string, context: z.RefinementCtx) => {
+  const message = trustedServerProblem(text);
   if (message !== undefined) context.addIssue({ code: 'custom', message });
 };
 
@@ -90,6 +94,10 @@ const common = {
       }),
       deadlineMs: DurationMs.min(1_000).default(600_000).meta({
         description: 'from the first question to the chain until the Node is Ready; then exit code 75',
+      }),
+      trustServer: z.string().superRefine(isTrustedServer).optional().meta({
+        description:
+          'the Kubernetes server and its CA hash, https://host:6443#HASH, where the cluster names none on chain',
       }),
       patienceMs: DurationMs.default(20_000).meta({
         description:

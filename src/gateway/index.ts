@@ -16,6 +16,16 @@ export { type FenceOrders, fenceFile, MOST_FENCED_PEERS, parseFenceFile } from '
 export { type RunningGateway, startGateway } from './gateway.ts';
 export type { GatewayOptions } from './gateway-parts.ts';
 export type { StateSite } from './gateway-state.ts';
+export { issueOperatorCertificate, makeOperatorCa } from './operator-ca.ts';
+export {
+  OPERATOR_FILES,
+  OPERATOR_NAME,
+  OperatorList,
+  operatorCaUnusable,
+  readOperatorCa,
+  readOperatorList,
+} from './operator-list.ts';
+export { OPERATOR_ROLES, type OperatorRole } from './operator-roles.ts';
 export {
   BanEntry,
   BansReply,
