@@ -117,7 +117,9 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
   /** Of the Secrets of the state. */
   async function versionsOf(): Promise<ReadonlyMap<string, string | undefined>> {
     const { object } = await site.admin('GET', stateSecrets);
-    return new Map((object.items ?? []).map(({ metadata }) => [metadata.name ?? '', metadata.resourceVersion]));
+    return new Map(
+      (object.items ?? []).map(({ metadata }) => [metadata.name ?? '', metadata.resourceVersion]),
+    );
   }
 
   test('what was written long ago lies in buckets, and each write is one of the head', async () => {

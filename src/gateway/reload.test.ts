@@ -175,7 +175,7 @@ test('a rehearsal names what would prevent a start, each for itself', async () =
     ['keys of the state', 'DAAS_STATE_KEYS_INVALID'],
   ]);
   const file = `${world.directory}/keys`;
-  await addKey(file, 0);
+  await addKey({ file }, 0);
   // A state that gateways share is read; a state file may be in use.
   const shared = await rehearse({ state: { ...config.state, engine: 'kubernetes', keys: { file } } });
   expect(shared.filter(({ isOk }) => !isOk)).toEqual([
