@@ -181,6 +181,7 @@ describe('looking', () => {
       chainEndpoints: [],
       chainProof: null,
       chainProbe: null,
+      gateway: null,
     });
     expect(nodes).toMatchObject([
       { nodeId: 'worker-1', stakeRecord: '0xb', lastHeartbeat: 1_000, stake: { slashedMist: '2000000000' } },
