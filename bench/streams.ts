@@ -21,7 +21,7 @@ import { makeTls } from '../src/gateway/tls.fixture.ts';
  */
 const connections = Number(process.argv[2] ?? 1_000);
 /** Handshakes at a time: more of them last longer than a server waits. */
-const atOnce = 50;
+const atOnce = 20;
 
 interface Start {
   readonly kind: 'idle' | 'stream';

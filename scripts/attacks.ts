@@ -1186,6 +1186,32 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack: 'the port for operators on other machines, without a certificate that counts',
+        defence:
+          'TLS takes certificates of one authority, made for nothing else; each has to be on a list that is read for each request',
+        tests: [
+          'of none at all',
+          'of another authority of the same name, on the list with its serial number',
+          'that has expired',
+          'of the gateway itself, which is a server’s',
+          'of a node of the cluster',
+          'signed by an operator with their own',
+          'that is revoked, at once',
+          'that the authority has signed and nobody has listed',
+          'a worker’s proof opens nothing, with or without a certificate, and this port has none of its routes',
+          'connections that never shake hands, or show no certificate, keep no operator out and outlast no stop',
+        ],
+      },
+      {
+        attack: 'a certificate to view, for a command',
+        defence: 'a table names the role of every route; a route without one is closed',
+        tests: [
+          'every route has a role, and with `view` nothing is written, however the path is spelled',
+          'to view, whose entry on the list was changed',
+          'a route that is not in the table nobody may call',
+        ],
+      },
+      {
         attack: 'connections that keep a gateway from stopping',
         defence: 'every stop has a deadline',
         tests: ['a gateway that is told to stop while hundreds of connections hang ends within its deadline'],

@@ -46,6 +46,7 @@ export const PROBLEMS = {
   locked: kind(403, 'The operator has locked registrations of this node', lockedOut),
   staker_not_admitted: kind(403, 'The operator does not admit this staker'),
   node_id_not_admitted: kind(403, 'The operator does not admit node ids of this form'),
+  operator_refused: kind(403, 'The certificate of the operator does not permit this'),
   evidence_missing: kind(403, 'The operator admits only machines that prove what they run'),
   evidence_refused: kind(403, 'The evidence of the machine is refused', later),
   certificate_refused: kind(409, 'A certificate is not one of this node', unexpected),

@@ -82,6 +82,7 @@ const targetHelp = '<node id> | staker:<0x…> | key:<base64url of 32 bytes>';
 function withSocket(command: Command): Command {
   return command
     .option('--socket <path>', 'the gateway’s socket', '/var/lib/k3s-daas-gateway/operator.sock')
+    .option('--operator <file>', 'a gateway on another machine: what `gateway operator add` has written')
     .option('--json', 'print one JSON object and nothing else');
 }
 

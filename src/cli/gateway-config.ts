@@ -13,6 +13,7 @@ export function gatewaySection(settings: Settings<GatewaySettings>): GatewaySect
   return {
     ...absolute(settings, 'gateway', gateway, ['stateDir', 'kubeconfig', 'socketPath', 'serverCaFile']),
     listen: absolute(settings, 'gateway.listen', gateway.listen, ['proxySocket']),
+    operators: absolute(settings, 'gateway.operators', gateway.operators, ['directory']),
     tls: absolute(settings, 'gateway.tls', gateway.tls, ['certFile', 'keyFile']),
     state: {
       ...state,
@@ -90,7 +91,12 @@ export function keyFilesOf(tls: GatewaySection['tls']): GatewayKeyFiles {
 }
 
 /** Where workers reach the gateway, as far as the configuration shows: where it listens, or else beside the k3s server. */
-export function publicUrlOf({ listen, server }: GatewaySection): string {
+export function publicUrlOf({
+  listen,
+  server,
+}: Pick<GatewaySection, 'server'> & {
+  readonly listen: { readonly host: string; readonly port: number };
+}): string {
   if (isEveryAddress(listen.host)) return `https://${new URL(server).hostname}:${listen.port}`;
   return `https://${hostPort(listen.host, listen.port)}`;
 }

@@ -5,11 +5,9 @@ import { type NodeFilter, nodesView } from './gateway-nodes.ts';
 import { bansText, breakerText, camelCased } from './gateway-views.ts';
 import { whyText, withEvidenceAdvice } from './gateway-why.ts';
 import { type Io, notConfirmed } from './io.ts';
-import { ask } from './operator-client.ts';
+import { ask, type GatewayPlace } from './operator-client.ts';
 
-export interface SocketOptions {
-  readonly socket: string;
-}
+export type SocketOptions = GatewayPlace;
 export interface TouchOptions extends SocketOptions {
   readonly yes?: boolean;
   readonly dryRun?: boolean;
@@ -62,7 +60,7 @@ async function touch(
   command: Record<string, unknown>,
   options: TouchOptions,
 ): Promise<void> {
-  const preview = await ask(options.socket, 'POST', path, CommandReply, { ...command, dry_run: true });
+  const preview = await ask(options, 'POST', path, CommandReply, { ...command, dry_run: true });
   if (preview.actions.length === 0) {
     io.result({ ...preview, dryRun: options.dryRun === true }, 'nothing to do: it is so already');
     return;
@@ -78,7 +76,7 @@ async function touch(
     for (const action of preview.actions) io.note(action);
     if (!(await io.confirm('Do this?'))) throw notConfirmed('nothing was done: the answer was no');
   }
-  const reply = await ask(options.socket, 'POST', path, CommandReply, command);
+  const reply = await ask(options, 'POST', path, CommandReply, command);
   for (const action of reply.actions) io.step(action);
   for (const warning of reply.warnings) io.warn(warning);
   io.result(
@@ -87,8 +85,11 @@ async function touch(
   );
 }
 
-export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & NodeFilter): Promise<void> {
-  const reply = await ask(socket, 'GET', OPERATOR_PATHS.nodes, NodesReply);
+export async function listNodes(
+  io: Io,
+  { socket, operator, ...filter }: SocketOptions & NodeFilter,
+): Promise<void> {
+  const reply = await ask({ socket, operator }, 'GET', OPERATOR_PATHS.nodes, NodesReply);
   const { shown, hidden, text } = nodesView(reply, filter);
   const { timestamp, claims_count: claimsCount } = reply;
   // A list of chosen nodes is about these.
@@ -110,18 +111,18 @@ export async function listNodes(io: Io, { socket, ...filter }: SocketOptions & N
   );
 }
 
-export async function showWhy(io: Io, node: string, { socket }: SocketOptions): Promise<void> {
-  const reply = await ask(socket, 'GET', OPERATOR_PATHS.why + encodeURIComponent(node), WhyReply);
+export async function showWhy(io: Io, node: string, place: SocketOptions): Promise<void> {
+  const reply = await ask(place, 'GET', OPERATOR_PATHS.why + encodeURIComponent(node), WhyReply);
   const advised = await withEvidenceAdvice(reply);
   io.result(camelCased(advised), whyText(advised));
 }
 
-export async function listBans(io: Io, { socket }: SocketOptions): Promise<void> {
-  const { timestamp, bans } = await ask(socket, 'GET', OPERATOR_PATHS.bans, BansReply);
+export async function listBans(io: Io, place: SocketOptions): Promise<void> {
+  const { timestamp, bans } = await ask(place, 'GET', OPERATOR_PATHS.bans, BansReply);
   io.result({ timestamp, bans: bans.map(camelCased) }, bansText(bans, timestamp));
 }
 
-export async function showBreaker(io: Io, { socket }: SocketOptions): Promise<void> {
-  const breaker = await ask(socket, 'GET', OPERATOR_PATHS.breaker, BreakerReply);
+export async function showBreaker(io: Io, place: SocketOptions): Promise<void> {
+  const breaker = await ask(place, 'GET', OPERATOR_PATHS.breaker, BreakerReply);
   io.result(camelCased(breaker), breakerText(breaker));
 }

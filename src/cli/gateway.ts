@@ -3,6 +3,7 @@ import { ConfigurationError } from '#base';
 import { operatorCommands } from './gateway-admin.ts';
 import type { AuthorizerFlags } from './gateway-authorizer.ts';
 import type { FenceFlags } from './gateway-fence.ts';
+import { operatorsCommand } from './gateway-operators.ts';
 import type { RightsFlags } from './gateway-rights.ts';
 import type { SetupFlags } from './gateway-setup.ts';
 import { stateCommand } from './gateway-state.ts';
@@ -12,7 +13,7 @@ import type { Io } from './io.ts';
 // Each command loads what it runs on when it runs: the Kubernetes client alone costs a second, and the operator's commands
 // are a request to a socket.
 
-/** `k3s-daas gateway setup | run | state | nodes | evict | ban | unban | bans | release | unlock | breaker`. */
+/** `k3s-daas gateway setup | run | state | operator | nodes | evict | ban | unban | bans | release | unlock | breaker`. */
 export function gatewayCommand(io: Io): Command {
   const gateway = new Command('gateway').description('The Nautilus gateway beside the k3s server.');
   gateway.addCommand(setupCommand(io));
@@ -22,6 +23,7 @@ export function gatewayCommand(io: Io): Command {
   gateway.addCommand(rightsCommand(io));
   gateway.addCommand(fenceCommand(io));
   gateway.addCommand(stateCommand(io));
+  gateway.addCommand(operatorsCommand(io));
   gateway.addCommand(authorizerProcessCommand(), { hidden: true });
   for (const command of operatorCommands(io)) gateway.addCommand(command);
   return gateway;

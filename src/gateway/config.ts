@@ -54,6 +54,27 @@ export const GatewayConfig = z.strictObject({
   socketPath: file
     .optional()
     .meta({ description: 'the operator’s Unix socket; unset: <stateDir>/operator.sock' }),
+  operators: z
+    .strictObject({
+      listen: z
+        .strictObject({
+          host: z
+            .string()
+            .min(1)
+            .default('0.0.0.0')
+            .meta({ description: 'where operators on other machines reach it' }),
+          port: port
+            .default(8448)
+            .meta({ description: 'TLS 1.3, certificates of clients; 0 takes any free port' }),
+        })
+        .optional()
+        .meta({ description: 'unset: operators use the socket alone' }),
+      directory: file.default('/etc/k3s-daas/operators').meta({
+        description:
+          'the authority of operators’ certificates and their list; `gateway operator init` makes both',
+      }),
+    })
+    .prefault({}),
   kubeconfig: file.default('/var/lib/k3s-daas-gateway/kubeconfig').meta({
     description: 'how the Kubernetes API is reached; `gateway setup` writes it, with the least rights',
   }),

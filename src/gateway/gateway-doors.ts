@@ -11,7 +11,9 @@ import { createHealthApi, type HealthCheck } from './health-api.ts';
 import { healthChecks } from './health-checks.ts';
 import { dialHost, listenForProxy, listenOnPort, listenOnSocket, portOf } from './listeners.ts';
 import { scrape } from './metric-sources.ts';
-import { createOperatorApi } from './operator-api.ts';
+import { createOperatorApi, type OperatorApiOptions } from './operator-api.ts';
+import { readOperatorCa, readOperatorList } from './operator-list.ts';
+import { createOperatorsListener, type OperatorsListener } from './operators-listener.ts';
 import { createPublicApi } from './public-api.ts';
 import type { PublicServer } from './public-server.ts';
 import { createSelfProbe } from './self-probe.ts';
@@ -38,22 +40,9 @@ export interface Start {
   readonly stop: AbortController;
 }
 
-export async function listenForOperator(
-  { options, life, records, deciders }: Start,
-  socketPath: string,
-): Promise<void> {
-  const { clock, log, figures } = options;
-  const operator = createOperatorApi({
-    ...records,
-    ...deciders,
-    kubernetes: options.kubernetes,
-    chain: options.chain,
-    auditPath: auditPathOf(options.config),
-    gatewayId: options.config.gatewayId,
-    clock,
-    log,
-    figures,
-  });
+export async function listenForOperator(begun: Start, socketPath: string): Promise<void> {
+  const { life, records } = begun;
+  const operator = createOperatorApi(operatorSources(begun));
   standBy(operator, records.acting, isOperatorsWrite);
   const connections = guardConnections(operator.server, { most: 64 });
   life.defer('the operator’s socket', async () => {
@@ -62,6 +51,33 @@ export async function listenForOperator(
   });
   await operator.ready();
   await listenOnSocket(operator.server, { path: socketPath, setting: 'gateway.socketPath' });
+}
+
+function operatorSources({ options, records, deciders }: Start): OperatorApiOptions {
+  const { kubernetes, chain, config, clock, log, figures } = options;
+  const auditPath = auditPathOf(config);
+  const { gatewayId } = config;
+  return { ...records, ...deciders, kubernetes, chain, auditPath, gatewayId, clock, log, figures };
+}
+
+/** For operators on other machines; `undefined`: it is off. */
+export async function listenForOperators(begun: Start): Promise<OperatorsListener | undefined> {
+  const { options, life, tls, records } = begun;
+  const { listen, directory } = options.config.operators;
+  if (!listen) return undefined;
+  // Read once before it listens: a list that cannot be read refuses everybody later.
+  await readOperatorList(directory);
+  const ca = await readOperatorCa(directory);
+  const listener = createOperatorsListener({ ...operatorSources(begun), tls, ca, directory });
+  const { app, connections } = listener;
+  standBy(app, records.acting, isOperatorsWrite);
+  life.defer('the port of the operators', async () => {
+    await closeListener(app.server, connections, 3_000);
+    await app.close();
+  });
+  await app.ready();
+  await listenOnPort(app.server, listen, 'gateway.operators.listen');
+  return listener;
 }
 
 /** `undefined`: it is off. */

@@ -13,6 +13,7 @@ import {
   checksOf,
   listenForHealth,
   listenForOperator,
+  listenForOperators,
   listenForTokenReviews,
   listenForWorkers,
   publicPortOf,
@@ -29,6 +30,7 @@ import type { HealthCheck } from './health-api.ts';
 import { heldAddresses } from './held-addresses.ts';
 import { takeTheLead, whenActing, whileActing } from './leading-loops.ts';
 import { dialHost, openDirectory, portOf } from './listeners.ts';
+import type { OperatorsListener } from './operators-listener.ts';
 import type { PublicServer } from './public-server.ts';
 import { type Reloaded, reload } from './reload.ts';
 import { joinTokenHead, readTls } from './server-files.ts';
@@ -44,6 +46,8 @@ export interface RunningGateway extends AsyncDisposable {
   readonly listenUrl: string;
   readonly healthUrl: string;
   readonly socketPath: string;
+  /** Where operators on other machines are answered; `undefined`: nowhere. */
+  operatorsPort(): number | undefined;
   /** Where the authorizer listens; `undefined`: it does not. */
   authorizerPort(): number | undefined;
   /** Where it answers TokenReviews; `undefined`: it does not. */
@@ -124,6 +128,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   const end = runLoops(begun);
   await nextTurn();
   await listenForOperator(begun, socketPath);
+  const operators = await listenForOperators(begun);
   const tokenReviews = await listenForTokenReviews(begun);
   const publicServer = await listenForWorkers(begun);
   const checks = checksOf(begun, publicServer);
@@ -131,7 +136,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   life.defer('what is in progress', () => begun.stop.abort(stopping()));
   records.audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   await records.audit.flush();
-  return running(begun, { publicServer, tokenReviews, health, socketPath, checks, end });
+  return running(begun, { publicServer, operators, tokenReviews, health, socketPath, checks, end });
 }
 
 /** `undefined`: it is off. */
@@ -240,6 +245,7 @@ function openCredentials(
 
 interface Listening {
   readonly publicServer: PublicServer;
+  readonly operators: OperatorsListener | undefined;
   readonly tokenReviews: Server | undefined;
   readonly health: Server;
   readonly socketPath: string;
@@ -249,17 +255,18 @@ interface Listening {
 
 function running(
   { options, life, tls, records, deciders, authorizer, streams, stop }: Start,
-  { publicServer, tokenReviews, health, socketPath, checks, end }: Listening,
+  { publicServer, operators, tokenReviews, health, socketPath, checks, end }: Listening,
 ): RunningGateway {
   const { config, clock, chain, log } = options;
   const port = publicPortOf(config, publicServer);
-  const reloading = { config, tls, publicServer, ...records, ...deciders, chain, log };
+  const reloading = { config, tls, publicServer, operators, ...records, ...deciders, chain, log };
   const exclusive = createMutex();
   return {
     publicUrl: `https://${hostPort(dialHost(config.listen.host), port)}`,
     listenUrl: `https://${hostPort(config.listen.host, port)}`,
     healthUrl: `http://${hostPort(dialHost(config.health.host), portOf(health))}`,
     socketPath,
+    operatorsPort: () => operators && portOf(operators.app.server),
     authorizerPort: () => authorizer?.port(),
     tokenReviewPort: () => tokenReviews && portOf(tokenReviews),
     health: checks,

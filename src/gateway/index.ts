@@ -10,12 +10,22 @@ export {
   parseBannedFile,
   webhookTls,
 } from './authorizer-files.ts';
-export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
+export type { RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
 export { type FenceOrders, fenceFile, MOST_FENCED_PEERS, parseFenceFile } from './fence-file.ts';
 export { type RunningGateway, startGateway } from './gateway.ts';
 export type { GatewayOptions } from './gateway-parts.ts';
 export type { StateSite } from './gateway-state.ts';
+export { issueOperatorCertificate, makeOperatorCa } from './operator-ca.ts';
+export {
+  OPERATOR_FILES,
+  OPERATOR_NAME,
+  OperatorList,
+  operatorCaUnusable,
+  readOperatorCa,
+  readOperatorList,
+} from './operator-list.ts';
+export { OPERATOR_ROLES, type OperatorRole } from './operator-roles.ts';
 export {
   BanEntry,
   BansReply,

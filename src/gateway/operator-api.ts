@@ -1,4 +1,5 @@
-import Fastify, { type FastifyInstance } from 'fastify';
+import type { ServerOptions as HttpsOptions } from 'node:https';
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { BODY_LIMIT_BYTES } from '#api';
 import type { Log } from '#base';
@@ -16,6 +17,7 @@ import {
   prepareUnban,
   prepareUnlock,
 } from './operator-commands.ts';
+import type { Operator } from './operator-list.ts';
 import { bansView, breakerView, nodesView } from './operator-views.ts';
 import {
   BanCommand,
@@ -33,6 +35,14 @@ export interface OperatorApiOptions extends CommandContext, WhySources {
   readonly log: Log;
   /** Shown beside the nodes. */
   readonly figures?: (() => Readonly<Record<string, unknown>>) | undefined;
+  /** For operators on other machines; without it the mode of the socket is the only access control. */
+  readonly remote?:
+    | {
+        readonly https: HttpsOptions;
+        /** Throws an `ApiProblem` for what this caller may not ask. */
+        readonly identify: (request: FastifyRequest) => Promise<Operator>;
+      }
+    | undefined;
 }
 
 interface Command<T> {
@@ -42,18 +52,27 @@ interface Command<T> {
   readonly isLockOut?: boolean;
 }
 
-/** The operator's commands. The mode of the socket is the only access control. */
+/** The operator's API, on a Unix socket or over TLS. */
 export function createOperatorApi(options: OperatorApiOptions): FastifyInstance {
-  const app = Fastify({
+  const { remote } = options;
+  const httpRules = { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+  const app: FastifyInstance = Fastify({
     ...withoutSchemas,
     logger: false,
     requestIdHeader: false,
     genReqId: newRequestId,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: 10_000,
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+    ...(remote ? { https: { ...remote.https, ...httpRules } } : { http: httpRules }),
+    ...(remote && { connectionTimeout: 30_000, keepAliveTimeout: 5_000 }),
+    exposeHeadRoutes: false,
     forceCloseConnections: false,
   });
+  const callers = new WeakMap<FastifyRequest, Operator>();
+  if (remote)
+    app.addHook('onRequest', async (request) => {
+      callers.set(request, await remote.identify(request));
+    });
   answerWithProblems(app, { clock: options.clock, log: options.log });
   app.get(OPERATOR_PATHS.nodes, async () => ({
     ...nodesView(options),
@@ -66,7 +85,9 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
   app.get(OPERATOR_PATHS.bans, async () => bansView(options));
   app.get(OPERATOR_PATHS.breaker, async () => breakerView(options));
   const on = <T extends { readonly dry_run: boolean }>(path: string, command: Command<T>) =>
-    app.post(path, (request) => runCommand(options, path, command, request.body));
+    app.post(path, (request) =>
+      runCommand(options, { path, command, body: request.body, caller: callers.get(request) }),
+    );
   on(OPERATOR_PATHS.evict, { schema: EvictCommand, prepare: prepareEvict, isLockOut: true });
   on(OPERATOR_PATHS.ban, { schema: BanCommand, prepare: prepareBan, isLockOut: true });
   on(OPERATOR_PATHS.unban, { schema: UnbanCommand, prepare: prepareUnban });
@@ -76,19 +97,26 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
   return app;
 }
 
+interface Call<T> {
+  readonly path: string;
+  readonly command: Command<T>;
+  readonly body: unknown;
+  /** `undefined`: on the socket. */
+  readonly caller: Operator | undefined;
+}
+
 /** One command: prepared first, then, unless it is a dry run, written down and carried out. */
 async function runCommand<T extends { readonly dry_run: boolean }>(
   context: OperatorApiOptions,
-  path: string,
-  { schema, prepare, isLockOut = false }: Command<T>,
-  body: unknown,
+  { path, command, body, caller }: Call<T>,
 ): Promise<CommandReply> {
   const { audit } = context;
+  const { schema, prepare, isLockOut = false } = command;
   const asked = parseRequest(schema, body);
   const { actions, carryOut } = prepare(context, asked);
   const reply = { actions: [...actions], warnings: [] };
   if (asked.dry_run || actions.length === 0) return { done: false, ...reply };
-  const facts = { path, ...flat(asked) };
+  const facts = { path, ...flat(asked), operator: caller?.name };
   if (isLockOut) audit.recordLockOut('operator.command', facts);
   else await audit.note('operator.command', facts);
   await carryOut();

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { seededRandom } from '#testing';
 import { LONGEST_PROXY_HEADER_BYTES, readProxyHeader } from './proxy-header.ts';
 
 const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
@@ -94,12 +95,8 @@ test.each([
 });
 
 test('whatever comes first, the header is settled within 536 bytes, and names two addresses if it counts', () => {
-  let state = 0x2f6e2b1;
-  // Numerical Recipes' generator: a failure comes back at each run.
-  const draw = (below: number) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+  const random = seededRandom(0x2f6e2b1);
+  const draw = (below: number) => Math.floor(random() * below);
   const wrong: unknown[] = [];
   const kinds = { header: 0, refused: 0, incomplete: 0 };
   for (let round = 0; round < 20_000; round += 1) {

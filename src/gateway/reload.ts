@@ -4,6 +4,7 @@ import type { Log } from '#base';
 import type { ChainReader } from '#domain';
 import type { Audit } from './audit.ts';
 import type { RunnableGatewayConfig } from './config.ts';
+import type { OperatorsListener } from './operators-listener.ts';
 import type { PublicServer } from './public-server.ts';
 import type { Reconciler } from './reconciler.ts';
 import { checkOwnEntry, readTls, type TlsMaterial } from './server-files.ts';
@@ -38,6 +39,8 @@ export interface ReloadContext {
   /** What is served; replaced as a whole. */
   readonly tls: TlsMaterial;
   readonly publicServer: Pick<PublicServer, 'changeTls'>;
+  /** Of the operators on other machines; `undefined`: it is off. */
+  readonly operators?: Pick<OperatorsListener, 'changeTls'> | undefined;
   readonly reconciler: Pick<Reconciler, 'enqueueAll'>;
   readonly chain: Pick<ChainReader, 'cluster'>;
   readonly audit: Pick<Audit, 'record'>;
@@ -62,6 +65,7 @@ export async function reload(context: ReloadContext, next: RunnableGatewayConfig
   const isNewCertificate = nextTls.cert !== tls.cert;
   if (isNewCertificate || nextTls.key !== tls.key) {
     publicServer.changeTls(nextTls);
+    context.operators?.changeTls(nextTls);
     Object.assign(tls, nextTls);
   }
   const taken = Object.fromEntries([...RELOADABLE].map((name) => [name, next[name]]));
