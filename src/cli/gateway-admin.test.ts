@@ -174,7 +174,6 @@ describe('looking', () => {
     const { nodes, ...rest } = JSON.parse(await run(['nodes'], true)) as { nodes: object[] };
     expect(rest).toEqual({
       timestamp: 61_000,
-      gateway: null,
       hidden: 0,
       claims: [],
       claimsCount: 0,
