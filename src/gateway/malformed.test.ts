@@ -12,7 +12,7 @@ import { raw } from './raw-request.fixture.ts';
 import { World } from './world.fixture.ts';
 
 /** Another number, or another seed: K3S_DAAS_TEST_MALFORMED=100000,7. The long run is bench/malformed.ts. */
-const [count = 5_000, seed = 20_261_129] = (process.env.K3S_DAAS_TEST_MALFORMED ?? '')
+const [count = 2_000, seed = 20_261_129] = (process.env.K3S_DAAS_TEST_MALFORMED ?? '')
   .split(',')
   .filter(Boolean)
   .map(Number);
