@@ -43,7 +43,7 @@ async function running(nodeId: string, bootId = randomUUID()): Promise<Running> 
 const isCloneNotice = (line: { event?: unknown; kind?: unknown }) =>
   line.event === 'attention.needed' && line.kind === 'clone_suspected';
 
-/** Both name the clone. That it takes two heartbeats at most is counted where heartbeats are: src/gateway/clones.test.ts. */
+/** Both name the clone. That it takes two heartbeats at most is counted where heartbeats are: src/gateway/clones-named.test.ts. */
 async function expectNamed(...sides: readonly Program[]): Promise<void> {
   await Promise.all(sides.map((program) => program.line('the clone', isCloneNotice)));
 }

@@ -1,7 +1,7 @@
 import { httpsOriginProblem } from './https-origin.ts';
 
 /** A Kubernetes server that the operator of a worker names, for a cluster that names none on chain. */
-export interface TrustedServer {
+interface TrustedServer {
   readonly servers: readonly string[];
   readonly caHashes: readonly Uint8Array[];
 }

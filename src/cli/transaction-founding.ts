@@ -43,7 +43,7 @@ export async function foundingRows(act: FoundingAct): Promise<string[][]> {
 }
 
 /** How an act that makes a deployment is tried and sent. */
-export interface FoundingWay {
+interface FoundingWay {
   readonly simulate: () => Promise<GasCost>;
   readonly send: () => Promise<Founded & { readonly deployment: string }>;
 }
