@@ -41,12 +41,15 @@ for (let index = 0; index < members; index += 1) {
 }
 await store[Symbol.asyncDispose]();
 
+/** Batches of tokens and of records, as one call each to a full node. */
+const readsOfChain = () => chain.asked.tokens.length + chain.asked.records.length;
 const blocked = monitorEventLoopDelay({ resolution: 10 });
 blocked.enable();
 /** What the gateway's own round of work costs at rest: it goes on while others are measured. */
 let restShare = 0;
 const measure = async <T>(what: string, work: () => Promise<T>, operations = 0): Promise<T> => {
   blocked.reset();
+  const askedBefore = readsOfChain();
   const [before, startedAtMs] = [process.cpuUsage(), performance.now()];
   const result = await work();
   // The delay of a block shows with the first timer after it.
@@ -61,6 +64,11 @@ const measure = async <T>(what: string, work: () => Promise<T>, operations = 0):
       ms: round(tookMs),
       cpuMs: round(cpuMs),
       longestBlockMs: round(blocked.max / 1e6),
+      // The monitor looks every 10 ms, and counts those in.
+      delayP99Ms: Math.max(0, round(blocked.percentile(99) / 1e6 - 10)),
+      cpuPercent: Math.round((1_000 * cpuMs) / tookMs) / 10,
+      chainReadsASecond: Math.round((10_000 * (readsOfChain() - askedBefore)) / tookMs) / 10,
+      rssMiB: round(process.memoryUsage.rss() / 2 ** 20),
       ...(operations > 0 && { usEachAboveRest: round((1_000 * (cpuMs - restShare * tookMs)) / operations) }),
     }),
   );

@@ -6,6 +6,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify from 'fastify';
 import { TLS_GROUPS } from '#api';
 import { Secret } from '#base';
@@ -19,11 +20,12 @@ import { benchGateway } from './bench-gateway.ts';
 
 /**
  * A heartbeat over a kept TLS connection, CPU of the gateway's process, beside a bare Fastify server that verifies one Ed25519
- * signature over the same body, each in a process of its own, by turns.
+ * signature over the same body, each in a process of its own, by turns. With `others`, beside a gateway where so many more workers
+ * are registered instead, and the first has a thousand.
  *
- * usage: node --conditions=source bench/heartbeat.ts [heartbeats a turn] [turns]
+ * usage: node --conditions=source bench/heartbeat.ts [heartbeats a turn] [turns] [others]
  */
-const [beats = 1_200, turns = 6] = process.argv.slice(2, 4).map(Number);
+const [beats = 1_200, turns = 6, others] = process.argv.slice(2, 5).map(Number);
 const lanes = 16;
 const path = '/api/v1/nodes/heartbeat';
 
@@ -31,6 +33,8 @@ interface Start {
   readonly kind: 'gateway' | 'bare';
   readonly tls: { readonly cert: string; readonly key: string };
   readonly bareKey: string;
+  /** Workers that are registered and send nothing meanwhile. */
+  readonly others: number;
 }
 
 const seedOf = (index: number) => new Secret((index + 1).toString(16).padStart(64, '0'));
@@ -39,10 +43,10 @@ const tokenOf = (index: number) => `0x${(index + 1).toString(16).padStart(64, '0
 if (process.send) process.once('message', (start: Start) => void serve(start));
 else await measure();
 
-async function serve({ kind, tls, bareKey }: Start): Promise<void> {
+async function serve({ kind, tls, bareKey, others: idle }: Start): Promise<void> {
   // It lives no longer than what measures it, also when that fails.
   process.once('disconnect', () => process.exit());
-  const port = kind === 'bare' ? await bare(tls, bareKey) : await gateway(tls);
+  const port = kind === 'bare' ? await bare(tls, bareKey) : await gateway(tls, idle);
   process.on('message', () => process.send?.(process.cpuUsage()));
   process.send?.({ port });
 }
@@ -69,7 +73,7 @@ async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
   return (app.server.address() as { port: number }).port;
 }
 
-async function gateway(tls: Start['tls']): Promise<number> {
+async function gateway(tls: Start['tls'], idle: number): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-heartbeat-'));
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const { config, chain, kubernetes, start } = await benchGateway(directory, tls, {
@@ -93,9 +97,18 @@ async function gateway(tls: Start['tls']): Promise<number> {
     });
     changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
   }
+  for (let index = 0; index < idle; index += 1) {
+    const nodeId = `idle-${index}`;
+    const { recordId, tokenId } = chain.stake(nodeId, new Uint8Array(32).fill(7), { announce: false });
+    kubernetes.addNode(nodeId, { stakeRecordId: recordId });
+    kubernetes.names.set(nodeId, 'basic');
+    const member = aWorker({ nodeId, recordId, tokenId, registeredAtMs: Date.now() });
+    changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
+  }
   await store.write(changes);
   await store[Symbol.asyncDispose]();
   const running = await start();
+  while (idle > 0 && chain.asked.tokens.flat().length < idle) await sleep(100);
   setInterval(() => chain.report(), 1_000);
   return Number(new URL(running.publicUrl).port);
 }
@@ -104,10 +117,11 @@ async function measure(): Promise<void> {
   const tls = await makeTls();
   const pair = generateKeyPairSync('ed25519');
   const bareKey = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-  const servers = await Promise.all(
-    (['gateway', 'bare'] as const).map((kind) => begin({ kind, tls, bareKey })),
-  );
-  const [ours, theirs] = servers as [Server, Server];
+  const isBare = others === undefined;
+  const [ours, theirs] = await Promise.all([
+    begin({ kind: 'gateway', tls, bareKey, others: isBare ? 0 : 1_000 }),
+    begin({ kind: isBare ? 'bare' : 'gateway', tls, bareKey, others: others ?? 0 }),
+  ]);
   const signers = Array.from({ length: lanes }, (_, index) =>
     createProofSigner(`worker-${index}`, nodeKeyFromSeed(seedOf(index))),
   );
@@ -144,9 +158,13 @@ async function measure(): Promise<void> {
   };
   for (let turn = 0; turn <= turns; turn += 1) {
     const gatewayUs = await cpuOf(ours, proven);
-    const bareUs = await cpuOf(theirs, plain);
+    const otherUs = await cpuOf(theirs, isBare ? plain : proven);
     // The first turn compiles.
-    if (turn > 0) console.log(JSON.stringify({ turn, gatewayUs, bareUs, ratio: bareUs / gatewayUs }));
+    if (turn === 0) continue;
+    const figures = isBare
+      ? { bareUs: otherUs, ratio: otherUs / gatewayUs }
+      : { others, withOthersUs: otherUs, ratioWithOthers: otherUs / gatewayUs };
+    console.log(JSON.stringify({ turn, gatewayUs, ...figures }));
   }
   process.exit();
 }
@@ -157,12 +175,16 @@ async function begin(start: Start) {
   const child = fork(new URL(import.meta.url), [], { execArgv: ['--conditions=source'] });
   child.send(start);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-  const agent = new Agent({ keepAlive: true, maxSockets: lanes, rejectUnauthorized: false });
-  return { child, port, agent };
+  // Each host keeps a connection of its own.
+  const agents = Array.from(
+    { length: lanes },
+    () => new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false }),
+  );
+  return { child, port, agents };
 }
 
 async function cpuOf(
-  { child, port, agent }: Server,
+  { child, port, agents }: Server,
   make: (index: number) => Promise<{ text: string; header: string }>,
 ): Promise<number> {
   const usage = async () => {
@@ -171,10 +193,10 @@ async function cpuOf(
     return user + system;
   };
   const before = await usage();
-  const lane = async (index: number): Promise<void> => {
+  const lane = async (agent: Agent, index: number): Promise<void> => {
     for (let sent = 0; sent < beats / lanes; sent += 1) await post(port, agent, await make(index));
   };
-  await Promise.all(Array.from({ length: lanes }, (_, index) => lane(index)));
+  await Promise.all(agents.map(lane));
   return Math.round((await usage()) - before) / beats;
 }
 

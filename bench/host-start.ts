@@ -8,7 +8,8 @@ import { World } from '../integration/world/world.ts';
 
 /**
  * What the host adds to the start of an agent on its certificates, and what it holds in memory. A node of a world of
- * stand-ins joins once; then host and the same agent without it are started by turns, until the kubelet is healthy.
+ * stand-ins joins once; then host and the same agent without it are started by turns, until the kubelet is healthy. Prints one object
+ * for each turn, and one of the rest.
  */
 const rounds = Number(process.argv[2] ?? 7);
 const restSeconds = Number(process.argv[3] ?? 60);
@@ -18,9 +19,7 @@ if (!existsSync(join(projectRoot, 'dist', 'k3s-daas.js'))) throw new Error('run 
 const launcher = join(projectRoot, 'bin', 'k3s-daas');
 const ticksPerSecond = 100;
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-const wholeMs = (values: readonly number[]) => Math.round(median(values));
+const print = (figures: Readonly<Record<string, unknown>>) => console.log(JSON.stringify(figures));
 
 function cpuMsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
@@ -104,26 +103,30 @@ try {
   await sleep(32_000);
   await end(warm);
 
-  const plain: number[] = [];
-  const hosts: number[] = [];
-  const untilExec: number[] = [];
-  const cpuUntilExec: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const [command = '', ...words] = plainWords;
     const plainAtMs = performance.now();
     const agent = spawn(command, words, { stdio: 'ignore', env: { ...process.env, ...agentEnv } });
     await until('healthy kubelet', isHealthy);
-    plain.push(performance.now() - plainAtMs);
+    const plainMs = performance.now() - plainAtMs;
     await end(agent);
 
     const hostAtMs = performance.now();
     const host = startHost();
     await until('agent', () => agentOf(host.pid ?? 0));
-    untilExec.push(performance.now() - hostAtMs);
-    cpuUntilExec.push(cpuMsOf(host.pid ?? 0));
+    const untilExecMs = performance.now() - hostAtMs;
+    const cpuUntilExecMs = cpuMsOf(host.pid ?? 0);
     await until('healthy kubelet', isHealthy);
-    hosts.push(performance.now() - hostAtMs);
+    const hostMs = performance.now() - hostAtMs;
     await end(host);
+    print({
+      what: 'start',
+      bareHealthyMs: Math.round(plainMs),
+      hostHealthyMs: Math.round(hostMs),
+      addedMs: Math.round(hostMs - plainMs),
+      untilExecMs: Math.round(untilExecMs),
+      cpuUntilExecMs,
+    });
   }
 
   const resting = startHost();
@@ -135,21 +138,14 @@ try {
   const restMiB = rssMiBOf(resting.pid ?? 0);
   const restCpuMs = cpuMsOf(resting.pid ?? 0) - settledCpuMs;
   await end(resting);
-  console.log(
-    JSON.stringify({
-      rounds,
-      plainHealthyMs: wholeMs(plain),
-      hostHealthyMs: wholeMs(hosts),
-      addedMs: wholeMs(hosts.map((ms, index) => ms - (plain[index] ?? 0))),
-      hostUntilExecMs: wholeMs(untilExec),
-      hostCpuUntilExecMs: wholeMs(cpuUntilExec),
-      rssAtExecMiB: atExecMiB,
-      [`cpuUntil${restSeconds}sMs`]: settledCpuMs,
-      // From then on, for as long again.
-      restCpuPercent: Math.round(restCpuMs / restSeconds / 0.1) / 100,
-      restRssMiB: restMiB,
-    }),
-  );
+  print({
+    what: 'rest',
+    rssAtExecMiB: atExecMiB,
+    [`cpuUntil${restSeconds}sMs`]: settledCpuMs,
+    // From then on, for as long again.
+    cpuPercent: Math.round(restCpuMs / restSeconds / 0.1) / 100,
+    rssMiB: restMiB,
+  });
 } finally {
   await world.close();
 }

@@ -18,10 +18,17 @@ export interface BenchRow {
 const numberOf = (value: unknown) => (typeof value === 'number' ? value : undefined);
 const startOf = (member: string) => (printed: Readonly<Record<string, unknown>>) =>
   printed.what === 'start' ? numberOf(printed[member]) : undefined;
+const restOf = (member: string) => (printed: Readonly<Record<string, unknown>>) =>
+  typeof printed.what === 'string' && printed.what.startsWith('rest') ? numberOf(printed[member]) : undefined;
 const secondsOf = (command: string) => (printed: Readonly<Record<string, unknown>>) =>
   printed.command === command ? numberOf(printed.seconds) : undefined;
 
+const ofHost = (what: string, member: string) => (printed: Readonly<Record<string, unknown>>) =>
+  printed.what === what ? numberOf(printed[member]) : undefined;
+
+const HOST = ['host-start.ts', '7', '60'];
 const VERDICT = ['verdict.ts', '8000'];
+const FLEET = ['gateway.ts', '50000', '20', '1'];
 const COMMANDS = ['commands.ts', '5'];
 
 export const ROWS: readonly BenchRow[] = [
@@ -59,6 +66,15 @@ export const ROWS: readonly BenchRow[] = [
     budget: 0.5,
   },
   {
+    name: 'heartbeat with 50 000 workers',
+    what: 'CPU of the gateway’s process for a heartbeat where 50 000 workers are registered, beside 1 000',
+    unit: 'of 1 000',
+    better: 'lower',
+    target: 1.05,
+    argv: ['heartbeat.ts', '1600', '6', '50000'],
+    sample: ({ ratioWithOthers }) => numberOf(ratioWithOthers),
+  },
+  {
     name: 'decision',
     what: 'CPU of a durable decision, 64 in flight, as registrations make them',
     unit: 'µs',
@@ -67,6 +83,15 @@ export const ROWS: readonly BenchRow[] = [
     argv: ['registry.ts', '4000'],
     short: ['registry.ts', '2000'],
     sample: ({ usOfCpuEach }) => numberOf(usOfCpuEach),
+  },
+  {
+    name: 'writing the figures of heartbeats',
+    what: 'longest block of the thread while those of 10 000 workers go to the disk, sqlite',
+    unit: 'ms',
+    better: 'lower',
+    target: 20,
+    argv: ['flush.ts', '10000', '5'],
+    sample: ({ longestBlockMs }) => numberOf(longestBlockMs),
   },
   {
     name: 'start with 10 000 records',
@@ -92,8 +117,44 @@ export const ROWS: readonly BenchRow[] = [
     unit: 'ms',
     better: 'lower',
     target: 4_000,
-    argv: ['gateway.ts', '50000', '0', '1'],
+    argv: FLEET,
     sample: startOf('ms'),
+  },
+  {
+    name: '50 000 workers at rest: delay of the event loop',
+    what: '99th percentile over 20 s, no heartbeats, fake chain and cluster in the same process',
+    unit: 'ms',
+    better: 'lower',
+    target: 20,
+    argv: FLEET,
+    sample: restOf('delayP99Ms'),
+  },
+  {
+    name: 'their CPU',
+    what: 'of one core, meanwhile',
+    unit: '%',
+    better: 'lower',
+    target: 2,
+    argv: FLEET,
+    sample: restOf('cpuPercent'),
+  },
+  {
+    name: 'their resident memory',
+    what: 'with the fake chain and cluster, which hold a record, a token and a Node for each',
+    unit: 'MiB',
+    better: 'lower',
+    target: 400,
+    argv: FLEET,
+    sample: restOf('rssMiB'),
+  },
+  {
+    name: 'their reads of the chain',
+    what: 'calls a second that read again facts of which nothing was announced, beside the one of the cluster object',
+    unit: 'a second',
+    better: 'lower',
+    target: undefined,
+    argv: FLEET,
+    sample: restOf('chainReadsASecond'),
   },
   {
     name: '`--help`',
@@ -130,5 +191,41 @@ export const ROWS: readonly BenchRow[] = [
     target: 0.06,
     argv: COMMANDS,
     sample: secondsOf('credential'),
+  },
+  {
+    name: 'a host beside the bare agent',
+    what: 'what it adds to the start of an agent on its certificates, until the kubelet is healthy; by turns',
+    unit: 'ms',
+    better: 'lower',
+    target: 300,
+    argv: HOST,
+    sample: ofHost('start', 'addedMs'),
+  },
+  {
+    name: 'CPU of a host until the agent is executed',
+    what: 'in the same turns',
+    unit: 'ms',
+    better: 'lower',
+    target: undefined,
+    argv: HOST,
+    sample: ofHost('start', 'cpuUntilExecMs'),
+  },
+  {
+    name: 'memory of a host at rest',
+    what: 'resident, two minutes after its start',
+    unit: 'MiB',
+    better: 'lower',
+    target: 100,
+    argv: HOST,
+    sample: ofHost('rest', 'rssMiB'),
+  },
+  {
+    name: 'CPU of a host at rest',
+    what: 'of a core, in the second minute after its start',
+    unit: '%',
+    better: 'lower',
+    target: 0.3,
+    argv: HOST,
+    sample: ofHost('rest', 'cpuPercent'),
   },
 ];

@@ -114,6 +114,14 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
     expect(first.leadership.isLeading()).toBe(false);
   });
 
+  /** Of the Secrets of the state. */
+  async function versionsOf(): Promise<ReadonlyMap<string, string | undefined>> {
+    const { object } = await site.admin('GET', stateSecrets);
+    return new Map(
+      (object.items ?? []).map(({ metadata }) => [metadata.name ?? '', metadata.resourceVersion]),
+    );
+  }
+
   test('what was written long ago lies in buckets, and each write is one of the head', async () => {
     const { first } = await pair();
     const record = 'x'.repeat(1_000);
@@ -132,20 +140,22 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
     const all = await first.engine.list('/');
     expect([all.length, await first.engine.read('/hot')]).toEqual([61, '59']);
     expect(all.filter(([, text]) => text === record)).toHaveLength(60);
-    const versions = new Map(found.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
-    await write(0);
-    const after = (await site.admin('GET', stateSecrets)).object.items ?? [];
-    const changed = after.filter(({ metadata }) => versions.get(metadata.name) !== metadata.resourceVersion);
-    expect(changed.map(({ metadata }) => metadata.name)).toEqual(['head']);
+    let alone = 0;
+    let versions = await versionsOf();
+    for (let index = 0; index < 8; index += 1) {
+      await write(index);
+      const after = await versionsOf();
+      const changed = [...after].filter(([name, version]) => versions.get(name) !== version);
+      if (changed.length === 1 && changed[0]?.[0] === 'head') alone += 1;
+      versions = after;
+    }
+    // Some 8 KB are moved at a time.
+    expect(alone).toBeGreaterThanOrEqual(6);
   });
 
   test('a leader that renews its Lease writes nothing else', async () => {
     const { first } = await pair();
     await first.engine.write(put('1'));
-    const versionsOf = async () =>
-      ((await site.admin('GET', stateSecrets)).object.items ?? []).map(
-        ({ metadata }) => metadata.resourceVersion,
-      );
     const renewedAt = async () => ((await site.admin('GET', stateLease)).object.spec as object) ?? {};
     const [versions, lease] = [await versionsOf(), await renewedAt()];
     await expect.poll(renewedAt, { timeout: 10_000 }).not.toEqual(lease);

@@ -33,7 +33,7 @@ beforeAll(async () => {
   keyId = (await addKey({ file }, systemClock.nowMs()))?.ids[0];
   const engine = etcd
     ? { engine: 'etcd', etcd: { endpoints: [etcd.url], leaseSeconds: 8 } }
-    : { engine: 'kubernetes', kubernetes: { leaseSeconds: 8 } };
+    : { engine: 'kubernetes', kubernetes: { leaseSeconds: 20 } };
   const gateway = { state: { ...engine, keys: { file } } };
   world = await World.start({ ...suiteWorld.k3s, heartbeatIntervalMs: 300, gateway });
   second = await world.addGateway('second');

@@ -36,7 +36,7 @@ describe.skipIf(missing.length > 0)(`the keys of a state in a TPM${named}`, () =
     onTestFinished(() => rm(directory, { recursive: true }));
     await using tpm = await startSwtpm();
     await using otherTpm = await startSwtpm();
-    for (const { extend } of [tpm, otherTpm]) await extend(7, '11'.repeat(32));
+    for (const one of [tpm, otherTpm]) await one.extend(7, '11'.repeat(32));
     const at = (name: string) => join(directory, name);
     const [file, moving, credential] = [at('keys'), at('moving'), at('state-keys.cred')];
     await addKey({ file }, 0);
@@ -47,8 +47,8 @@ describe.skipIf(missing.length > 0)(`the keys of a state in a TPM${named}`, () =
     /** As a gateway that starts with these keys, seals with the first, and stops. */
     const runWith = async (keys: Parameters<typeof openKeyRing>[0]) => {
       // The kernel's resource manager forgets sessions by itself; here the TPM is reached without it.
-      for (const { tool } of [tpm, otherTpm])
-        for (const what of ['-l', '-t']) await tool('tpm2_flushcontext', what);
+      for (const one of [tpm, otherTpm])
+        for (const what of ['-l', '-t']) await one.tool('tpm2_flushcontext', what);
       const ring = await openKeyRing(keys);
       await using engine = openSqliteEngine(database);
       const sealed = await sealEngine(engine, ring, 'cluster');

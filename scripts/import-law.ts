@@ -23,7 +23,9 @@ const SUI = '@mysten/sui';
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
 const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 export const ALL_DOORS = [
-  ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #host'.split(' '),
+  ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #gateway-config #host'.split(
+    ' ',
+  ),
   ...'#infrastructure #install #login #plugin #plugins #proof #seal #state #tee #testing @k3s-daas/devnet k3s-daas/plugin'.split(
     ' ',
   ),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { METRICS, type MetricRow } from '../src/gateway/metric-table.ts';
+import { EVENTS_FROM_THE_START, METRICS, type MetricRow } from '../src/gateway/metric-table.ts';
 import { ALERTS, PANELS } from './metrics.ts';
 import { alertRules, dashboard, metricsPage } from './metrics-page.ts';
 
@@ -27,6 +27,16 @@ test('panels and alerts use metrics that exist, with labels that they have', () 
       expect(row, `${name} in ${expr}`).toBeDefined();
       for (const [, label] of selector.matchAll(/(\w+)(?:=~|!=|=)"/g)) expect(row?.labels).toContain(label);
     }
+});
+
+test('the events that panels and alerts count have a series from the start, so that the first one is an increase', () => {
+  const queries = [...PANELS.flatMap((panel) => panel.queries), ...ALERTS].map(({ expr }) => expr);
+  const events = queries.flatMap((expr) =>
+    [...expr.matchAll(/audit_events_total\{event=~?"([^"]+)"\}/g)].flatMap(([, names = '']) =>
+      names.split('|'),
+    ),
+  );
+  expect(new Set(events)).toEqual(new Set(EVENTS_FROM_THE_START));
 });
 
 test('every alert names a page that exists', () => {
@@ -64,6 +74,26 @@ test.skipIf(promtool() === undefined)(
   },
   60_000,
 );
+
+test.skipIf(promtool() === undefined)('promtool parses each query of the dashboard', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'k3s-daas-queries-'));
+  try {
+    const { panels } = JSON.parse(read('deploy/grafana/k3s-daas.json')) as Board;
+    const queries = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+    expect(queries.length).toBeGreaterThanOrEqual(PANELS.length);
+    const rules = queries.map((expr, index) => ({ record: `query:${index}`, expr }));
+    const file = join(directory, 'queries.yaml');
+    // JSON is YAML.
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }));
+    await run(promtool() ?? '', ['check', 'rules', file]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+interface Board {
+  readonly panels: ReadonlyArray<{ readonly targets: ReadonlyArray<{ readonly expr: string }> }>;
+}
 
 interface Firing {
   readonly alert: string;

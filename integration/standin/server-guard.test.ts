@@ -75,6 +75,17 @@ function guardOf(listed: Listed, log: Log = silentLog) {
   return (join: ReturnType<typeof credential>) => guard(join, new AbortController().signal);
 }
 
+/** The worker's operator names a server; the chain lists this, or nothing. */
+function trustingGuardOf(
+  trusted: Listed,
+  listed: Listed = { servers: [], caHashes: [] },
+  log: Log = silentLog,
+) {
+  const options = { cluster: async () => listed, trusted, log, environment, timeoutMs: 5_000 };
+  const guard = createServerGuard(options);
+  return (join: ReturnType<typeof credential>) => guard(join, new AbortController().signal);
+}
+
 const pinned = (url: string): Listed => ({ servers: [url], caHashes: [hashOf(own)] });
 
 test('the server of the cluster passes', async () => {
@@ -259,4 +270,36 @@ test('a change on chain is accepted with a notice, and an empty list is said at 
   expect(lines.at(-1)).toBe('The servers of the cluster have changed on chain');
   await guard(credential(url, other));
   expect(lines).toHaveLength(3);
+});
+
+describe('a server that the operator of the worker trusts, where the chain names none', () => {
+  test('passes when it is that one, and is what the next start is held to', async () => {
+    const url = await server(own, own);
+    await trustingGuardOf(pinned(url))(credential(url, own));
+  });
+
+  test('is no other one that the gateway names, nor one with another CA', async () => {
+    const [url, elsewhere] = [await server(own, own), await server(other, other)];
+    const guard = trustingGuardOf(pinned(url));
+    await expect(guard(credential(elsewhere, own))).rejects.toMatchObject({
+      code: 'DAAS_SERVER_NOT_LISTED',
+      message: expect.stringContaining('join.trustServer'),
+    });
+    await expect(guard(credential(url, other))).rejects.toMatchObject({ code: 'DAAS_SERVER_CA_MISMATCH' });
+    const impostor = trustingGuardOf(pinned(elsewhere));
+    await expect(impostor(credential(elsewhere, own))).rejects.toMatchObject({
+      code: 'DAAS_SERVER_CA_MISMATCH',
+    });
+  });
+
+  test('counts for nothing where the chain names one', async () => {
+    const [url, listed] = [await server(other, other), await server(own, own)];
+    const lines: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => void lines.push(message) };
+    const trusted = { servers: [url], caHashes: [hashOf(other)] };
+    const guard = trustingGuardOf(trusted, pinned(listed), log);
+    await guard(credential(listed, own));
+    await expect(guard(credential(url, other))).rejects.toMatchObject({ code: 'DAAS_SERVER_NOT_LISTED' });
+    expect(lines).toContain('join.trustServer is not used: the cluster names its server on chain');
+  });
 });

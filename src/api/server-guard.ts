@@ -22,6 +22,8 @@ export interface ServerGuardOptions {
   /** Reads the cluster; with a trust pin its facts are proven. */
   readonly cluster: (signal?: AbortSignal) => Promise<ServerFacts>;
   readonly log: Log;
+  /** What the operator of the worker says instead (`join.trustServer`); it counts where the chain says nothing. */
+  readonly trusted?: ServerFacts | undefined;
   /** Called when a check has passed: with what a later start without a credential is held to, or nothing where the chain pins nothing. */
   readonly onPassed?: (pinned: PinnedServer | undefined) => Promise<void>;
   /** Where SSL_CERT_FILE, SSL_CERT_DIR and the proxies are read. */
@@ -40,14 +42,26 @@ const LONGEST_BUNDLE_BYTES = 256 * 1024;
  * Throws `DAAS_SERVER_NOT_LISTED`, `DAAS_SERVER_CA_MISMATCH`, `DAAS_SERVER_SYSTEM_TRUSTED` and `DAAS_SERVER_UNREACHABLE`,
  * all retryable: the chain or the server may be corrected meanwhile.
  */
-export function createServerGuard({ cluster, log, onPassed, ...options }: ServerGuardOptions): ServerGuard {
+export function createServerGuard({
+  cluster,
+  log,
+  trusted,
+  onPassed,
+  ...options
+}: ServerGuardOptions): ServerGuard {
   let before: string | undefined;
   return async (join, signal) => {
-    const facts = await cluster(signal);
-    before = tellChange(facts, before, log);
-    assertListed(join, facts);
+    const listed = await cluster(signal);
+    const isNamed = listed.servers.length > 0 || listed.caHashes.length > 0;
+    const isTrusted = trusted !== undefined && !isNamed;
+    const facts = isTrusted ? trusted : listed;
+    if (trusted && isNamed && before === undefined)
+      log.warn('join.trustServer is not used: the cluster names its server on chain');
+    if (!isTrusted) before = tellChange(listed, before, log);
+    const by = isTrusted ? BY_OPERATOR : ON_CHAIN;
+    assertListed(join, facts, by);
     if (facts.caHashes.length === 0) return onPassed?.(undefined);
-    const pin = pinOf(join, facts);
+    const pin = pinOf(join, facts, by);
     const dial = { timeoutMs: DEFAULT_TIMEOUT_MS, environment: process.env, ...options };
     try {
       await assertServer(new URL(join.server), pin, dial, signal);
@@ -101,25 +115,42 @@ function tellChange({ servers, caHashes }: ServerFacts, before: string | undefin
   return now;
 }
 
+/** Who says which server it is, in the words of a refusal. */
+interface Namer {
+  readonly list: string;
+  readonly hashes: string;
+  readonly remedy: (flag: string) => string;
+}
+const ON_CHAIN: Namer = {
+  list: 'in the list of the cluster on chain',
+  hashes: 'the cluster lists',
+  remedy: (flag) => `The admin lists it with \`k3s-daas cluster set ${flag}\``,
+};
+const BY_OPERATOR: Namer = {
+  list: 'the one of join.trustServer (--trust-server)',
+  hashes: 'join.trustServer (--trust-server) has',
+  remedy: () => 'Ask the operator of the cluster which server and CA hash it has, and correct it',
+};
+
 /** Throws `DAAS_SERVER_NOT_LISTED`. */
-function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: ServerFacts): void {
+function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: ServerFacts, by: Namer): void {
   const isListed = servers.length === 0 || servers.some((listed) => sameOrigin(listed, join.server));
   if (isListed) return;
   throw refusal(
     'DAAS_SERVER_NOT_LISTED',
-    `the gateway names the server ${join.server}, which is not in the list of the cluster on chain (${servers.join(', ')}). Nothing was started. The admin lists it with \`k3s-daas cluster set --server\``,
+    `the gateway names the server ${join.server}, which is not ${by.list} (${servers.join(', ')}). Nothing was started. ${by.remedy('--server')}`,
     join,
   );
 }
 
-/** The CA hash of the token, if the chain lists it. Throws `DAAS_SERVER_CA_MISMATCH`. */
-function pinOf(join: JoinCredential, { caHashes }: ServerFacts): string {
+/** The CA hash of the token, if it is listed. Throws `DAAS_SERVER_CA_MISMATCH`. */
+function pinOf(join: JoinCredential, { caHashes }: ServerFacts, by: Namer): string {
   const listed = caHashes.map(hex);
   const [, hash] = /^K10([0-9a-f]{64})::/.exec(join.token.reveal()) ?? [];
   if (hash !== undefined && listed.includes(hash)) return hash;
   throw refusal(
     'DAAS_SERVER_CA_MISMATCH',
-    `the join credential has ${hash === undefined ? 'no CA hash' : `the CA hash ${hash}`}, the cluster lists ${listed.join(', ')} on chain. Nothing was started. The admin lists another one with \`k3s-daas cluster set --ca-hash\``,
+    `the join credential has ${hash === undefined ? 'no CA hash' : `the CA hash ${hash}`}, ${by.hashes} ${listed.join(', ')}. Nothing was started. ${by.remedy('--ca-hash')}`,
     join,
   );
 }
@@ -150,14 +181,14 @@ async function assertServer(server: URL, pin: string, dial: Dial, signal: AbortS
   if (hash !== pin)
     throw refusal(
       'DAAS_SERVER_CA_MISMATCH',
-      `the CA bundle of ${server.origin}/cacerts has the hash ${hash}, the cluster lists ${pin} on chain. Nothing was started: this is another server, or the network between is not to be trusted`,
+      `the CA bundle of ${server.origin}/cacerts has the hash ${hash}, and not ${pin}, which this cluster has. Nothing was started: this is another server, or the network between is not to be trusted`,
       { server: server.origin },
     );
   const chainProblem = await verify(server, trusted, dial, signal);
   if (chainProblem !== undefined)
     throw refusal(
       'DAAS_SERVER_CA_MISMATCH',
-      `the certificate of the server ${server.origin} does not end in the CA that the cluster lists on chain (${chainProblem}). Nothing was started`,
+      `the certificate of the server ${server.origin} does not end in the CA of this cluster (${chainProblem}). Nothing was started`,
       { server: server.origin },
     );
 }

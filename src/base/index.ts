@@ -27,3 +27,4 @@ export { Secret } from './secret.ts';
 export { carriedFile, isSingleExecutable } from './single-executable.ts';
 export { createSlice, inSlices, nextTurn, type Slice } from './slices.ts';
 export { createTally, type Tally } from './tally.ts';
+export { type TrustedServer, trustedServerOf, trustedServerProblem } from './trusted-server.ts';

@@ -25,7 +25,7 @@ export function agentParts(
         await guard(join, signal);
       }),
     )
-    .register(JoinGuard, async (parts) => (await services()).openServerGuard(parts))
+    .register(JoinGuard, async (parts) => (await services()).openServerGuard(parts, settings))
     .register(ChainAccess, async (parts) => (await services()).openChainAccess(parts, settings))
     .register(StakeChain, async (parts) => (await services()).openStakeChain(parts, settings))
     .register(NodeSigner, async (parts) => (await services()).openSigner(parts, settings))

@@ -13,6 +13,7 @@ export interface AgentFlags {
   readonly k3sConfig?: string;
   readonly nodeId?: string;
   readonly poolFile?: string;
+  readonly trustServer?: string;
   readonly stakeAgain?: boolean;
   readonly dryRun?: boolean;
 }
@@ -22,7 +23,7 @@ export async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly str
   refuseMistyped(k3sFlags);
   const settings = await loadWorkerSettings({
     file: flags.config,
-    flags: await nodeIdFlags(flags),
+    flags: [...(await nodeIdFlags(flags)), ...serverFlags(flags)],
   });
   const { value } = settings;
   const log = createLogger({ level: value.log.level, format: io.isJson ? 'json' : value.log.format });
@@ -53,6 +54,12 @@ async function nodeIdFlags({ nodeId, poolFile }: AgentFlags) {
   return nodeId === undefined ? [] : [{ name: 'nodeId', value: nodeId, flag: '--node-id' }];
 }
 
+function serverFlags({ trustServer }: AgentFlags) {
+  return trustServer === undefined
+    ? []
+    : [{ name: 'join.trustServer', value: trustServer, flag: '--trust-server' }];
+}
+
 function k3sArguments(
   settings: Loaded,
   { k3sConfig }: AgentFlags,
@@ -66,7 +73,7 @@ function k3sArguments(
   ];
 }
 
-const ownFlags = ['--dry-run', '--stake-again', '--k3s-config', '--node-id', '--pool-file'];
+const ownFlags = ['--dry-run', '--stake-again', '--k3s-config', '--node-id', '--pool-file', '--trust-server'];
 /** A flag of k3s that differs from one of ours as little as a typing error. */
 const theirs = 'node-ip';
 

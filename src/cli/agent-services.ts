@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createGatewayConnector, createServerGuard, type ServerGuard } from '#api';
+import { trustedServerOf } from '#base';
 import { type ChainClient, createChainClient, createStakeChain } from '#chain';
 import type { Composition } from '#composition';
 import { HostAgent, HostJournal, HostLog } from '#host';
@@ -85,10 +86,12 @@ export async function openConnector(parts: Composition, settings: Loaded): Promi
 }
 
 /** Compares the server of each join credential with what the chain says about the cluster. */
-export async function openServerGuard(parts: Composition): Promise<ServerGuard> {
+export async function openServerGuard(parts: Composition, { value }: Loaded): Promise<ServerGuard> {
+  const { trustServer } = value.join;
   const chain = await parts.open(StakeChain);
   return createServerGuard({
     cluster: (signal) => chain.cluster(signal),
+    trusted: trustServer === undefined ? undefined : trustedServerOf(trustServer),
     log: parts.get(HostLog).child({ part: 'server' }),
     onPassed: (pinned) =>
       parts

@@ -29,6 +29,10 @@ export function agentCommand(io: Io): Command {
       'node id and node key of a stake that was made beforehand (`k3s-daas token pool make`); the file is renamed when it is used',
     )
     .option(
+      '--trust-server <url#hash>',
+      'the Kubernetes server and its CA hash (https://host:6443#HASH), where the cluster names none on chain; what that server says runs as root here',
+    )
+    .option(
       '--stake-again',
       'make another stake after a slash or the end of a stake; without it nothing is staked twice',
     )

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { Secret } from '#base';
-import { validatePlugins } from '#host';
 import { type ResolvedSetting, redact, type Settings } from '#infrastructure';
 import { missingDevnet } from './devnet-package.ts';
 import { isServiceLink } from './foreign-settings.ts';
@@ -61,7 +60,7 @@ async function load({ config }: ConfigOptions): Promise<Settings<WorkerSettings>
 
 /** Finds every plugin and validates its configuration, as a start would; no plugin's `setup` runs. */
 async function checkPlugins(settings: Settings<WorkerSettings>): Promise<void> {
-  const { builtIns } = await import('#plugins');
+  const [{ validatePlugins }, { builtIns }] = await Promise.all([import('#host'), import('#plugins')]);
   // Which services a host offers is known to the host alone.
   const services = { missing: () => [] };
   await validatePlugins(pluginEntries(settings), { builtIns, directory: settings.directory }, services);

@@ -3,7 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DaasError } from '#base';
-import { GatewayConfig } from '#gateway';
+import { GatewayConfig } from '#gateway-config';
 import { describeSettings } from '#infrastructure';
 import { deploymentOf, walletOf } from './chain-settings.ts';
 import { pluginEntries } from './plugin-settings.ts';

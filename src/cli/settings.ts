@@ -3,9 +3,9 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AgentSettings } from '#agent';
-import { ConfigurationError, httpsOriginProblem, Secret } from '#base';
+import { ConfigurationError, httpsOriginProblem, Secret, trustedServerProblem } from '#base';
 import { isNodeId } from '#domain';
-import type { GatewayConfig } from '#gateway';
+import type { GatewayConfig } from '#gateway-config';
 import {
   evidenceSettings,
   type FlagValue,
@@ -21,6 +21,10 @@ import { unusedAliasWarnings, withPluginAliases } from './plugin-settings.ts';
 const port = z.int().min(0).max(65_535);
 const isHttpsOrigin = (text: string, context: z.RefinementCtx) => {
   const message = httpsOriginProblem(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+};
+const isTrustedServer = (text: string, context: z.RefinementCtx) => {
+  const message = trustedServerProblem(text);
   if (message !== undefined) context.addIssue({ code: 'custom', message });
 };
 
@@ -90,6 +94,10 @@ const common = {
       }),
       deadlineMs: DurationMs.min(1_000).default(600_000).meta({
         description: 'from the first question to the chain until the Node is Ready; then exit code 75',
+      }),
+      trustServer: z.string().superRefine(isTrustedServer).optional().meta({
+        description:
+          'the Kubernetes server and its CA hash, https://host:6443#HASH, where the cluster names none on chain',
       }),
       patienceMs: DurationMs.default(20_000).meta({
         description:
@@ -244,8 +252,8 @@ export function loadWorkerSettings(sources: SettingSources = {}): Promise<Settin
 
 /** As `loadWorkerSettings`, and the section `gateway` is required and checked. */
 export async function loadGatewaySettings(sources: SettingSources = {}): Promise<Settings<GatewaySettings>> {
-  // Loaded when asked for: a worker never pays for what the gateway is made of.
-  const { GatewayConfig } = await import('#gateway');
+  // Loaded when asked for, and without what the gateway is made of.
+  const { GatewayConfig } = await import('#gateway-config');
   return load(settingsSchema(GatewayConfig.prefault({} as never)), sources, []);
 }
 

@@ -10,7 +10,7 @@ export {
   parseBannedFile,
   webhookTls,
 } from './authorizer-files.ts';
-export { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
+export type { RunnableGatewayConfig } from './config.ts';
 export { type Decision, decide, type EvictionReason, type Situation, type StakeFact } from './decision.ts';
 export { type FenceOrders, fenceFile, MOST_FENCED_PEERS, parseFenceFile } from './fence-file.ts';
 export { type RunningGateway, startGateway } from './gateway.ts';

@@ -174,3 +174,16 @@ export const METRICS = {
 } as const satisfies Readonly<Record<string, MetricRow>>;
 
 export type MetricName = keyof typeof METRICS;
+
+/**
+ * Events whose counters are there from the start at 0: Prometheus sees no increase in a series that is born with its first
+ * event, so an alert on it would miss that.
+ */
+export const EVENTS_FROM_THE_START = [
+  'worker.registered',
+  'eviction.done',
+  'ban.set',
+  'name.claimed',
+  'node.cloned',
+  'breaker.tripped',
+] as const;

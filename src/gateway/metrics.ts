@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry as Prometheus } from 'prom-client';
 import { PATHS } from '#api';
-import { METRICS, type MetricName, type MetricRow } from './metric-table.ts';
+import { EVENTS_FROM_THE_START, METRICS, type MetricName, type MetricRow } from './metric-table.ts';
 import type { Worker } from './worker.ts';
 
 /** What the parts of the gateway count as it happens; everything else is read when somebody scrapes. */
@@ -34,6 +34,7 @@ export function createMetrics({ isOwnProcess = false } = {}): Metrics {
   ) as Readonly<Record<MetricName, Counter | Gauge | Histogram>>;
   const counter = (name: MetricName) => made[name] as Counter;
   const histogram = (name: MetricName) => made[name] as Histogram;
+  for (const event of EVENTS_FROM_THE_START) counter('decisions').inc({ event }, 0);
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
 

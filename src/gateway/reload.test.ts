@@ -5,6 +5,9 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
 import { spkiPin } from '#api';
+import { DaasError } from '#base';
+import type { StateObjects } from '#domain';
+import { addKey } from '#state';
 import { CLUSTER_ID } from './ids.fixture.ts';
 import { rehearseStart } from './rehearsal.ts';
 import { differences } from './reload.ts';
@@ -147,6 +150,10 @@ test('a rehearsal names what would prevent a start, each for itself', async () =
   await using world = await World.create();
   world.chain.gateways = [world.entry()];
   const { config, chain, kubernetes } = world;
+  const objects = {
+    readLease: () => Promise.reject(new DaasError('DAAS_CLUSTER_NOT_SET_UP', 'there is no Lease')),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  } as unknown as StateObjects;
   const rehearse = (change = {}) =>
     rehearseStart({
       config: { ...config, ...change },
@@ -155,6 +162,7 @@ test('a rehearsal names what would prevent a start, each for itself', async () =
       signingKey: undefined,
       log: world.log,
       clusterId: CLUSTER_ID,
+      openStateObjects: () => objects,
     });
   expect((await rehearse()).every(({ isOk }) => isOk)).toBe(true);
   const state = { ...config.state, keys: { file: `${config.stateDir}/no-keys` } };
@@ -165,6 +173,13 @@ test('a rehearsal names what would prevent a start, each for itself', async () =
     ['settings', 'DAAS_TOKEN_REVIEW_OFF'],
     ['certificate', 'DAAS_GATEWAY_NOT_ON_CHAIN'],
     ['keys of the state', 'DAAS_STATE_KEYS_INVALID'],
+  ]);
+  const file = `${world.directory}/keys`;
+  await addKey({ file }, 0);
+  // A state that gateways share is read; a state file may be in use.
+  const shared = await rehearse({ state: { ...config.state, engine: 'kubernetes', keys: { file } } });
+  expect(shared.filter(({ isOk }) => !isOk)).toEqual([
+    { name: 'state', isOk: false, detail: 'DAAS_CLUSTER_NOT_SET_UP: there is no Lease' },
   ]);
 });
 

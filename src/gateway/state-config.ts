@@ -55,11 +55,10 @@ const keySource = {
 };
 const oneSource = 'give one of file, command, credential, snp and kms';
 
-const sourcesIn = ({
-  earlier: _,
-  ...sources
-}: Readonly<Record<string, unknown>> & { readonly earlier?: unknown }): readonly unknown[] =>
-  Object.values(sources).filter((source) => source !== undefined);
+const sourcesIn = (keys: object): readonly string[] =>
+  Object.entries(keys).flatMap(([name, source]) =>
+    name === 'earlier' || source === undefined ? [] : [name],
+  );
 
 /** Where the gateway's state is kept; docs/operations.md explains several gateways. */
 export const StateConfig = z

@@ -24,8 +24,8 @@ interface DeskContext extends TenantDeskOptions {
   readonly underway: Map<string, Promise<void>>;
 }
 
-/** The API server and its caller wait for the login. */
-const patienceMs = 5_000;
+/** The API server and its caller wait for the login, for 30 s at most. A busy k3s took 5 s to make a namespace. */
+const patienceMs = 10_000;
 /** The API server judges by bindings that a watch brings it, some tenths of a second later: k3s refused the first command of a person. */
 const settleMs = 1_000;
 /** An administrator may have deleted something: looked at again after this. */

@@ -4,11 +4,20 @@ import type { HostEventBus } from './events.ts';
 import type { HealthRegistry } from './health.ts';
 import type { HostEnd } from './host-end.ts';
 
-/** How often the checks of the plugins run once the node has joined. */
-const healthIntervalMs = 1_000;
+/** How often the checks of the plugins run once the node has joined, beside the events after which they can say something else. */
+const healthIntervalMs = 5_000;
+const tellingEvents = [
+  'heartbeat.acknowledged',
+  'heartbeat.failed',
+  'registration.failed',
+  'worker.registered',
+  'agent.state.changed',
+  'attention.needed',
+  'attention.ended',
+] as const;
 
 interface PhaseParts {
-  readonly events: Pick<HostEventBus, 'emit'>;
+  readonly events: Pick<HostEventBus, 'emit' | 'on'>;
   /** While a plugin is not ready, a joined host is degraded. */
   readonly health: Pick<HealthRegistry, 'notReady'>;
   readonly clock: Clock;
@@ -48,11 +57,16 @@ export class Phases {
 
   /** `run` and `degraded` follow the health of the plugins until the host ends. */
   async followHealth(): Promise<void> {
-    const { clock, end } = this.#parts;
+    const { clock, end, events } = this.#parts;
+    // Not before the one who emits has finished.
+    const stops = tellingEvents.map((event) =>
+      events.on(event, () => queueMicrotask(() => this.#showHealth())),
+    );
     while (!end.signal.aborted) {
       this.#showHealth();
       await clock.sleep(healthIntervalMs, end.signal).catch(() => undefined);
     }
+    for (const stop of stops) stop();
   }
 
   health(): Health {

@@ -50,12 +50,26 @@ test('a joined host is degraded while a plugin is not ready, with the detail of 
   const ended = world.host.run();
   await world.arrived('run');
   world.script.health = { live: true, ready: false, detail: 'the chain does not answer' };
-  await world.clock.advance(1_000);
+  await world.clock.advance(5_000);
   expect(details.at(-1)).toEqual({ phase: 'degraded', detail: 'scripted: the chain does not answer' });
   expect(world.host.health()).toMatchObject({ live: true, ready: false });
   world.script.health = { live: true, ready: true, detail: 'fine' };
-  await world.clock.advance(1_000);
+  await world.clock.advance(5_000);
   expect(world.phases.at(-1)).toBe('run');
+  world.host.stop('test');
+  expect((await ended).exitCode).toBe(0);
+});
+
+test('an event after which a plugin may say something else is followed by a look at once', async () => {
+  const world = makeWorld();
+  const ended = world.host.run();
+  await world.arrived('run');
+  world.script.health = { live: true, ready: false, detail: 'heartbeats failed' };
+  world.host.events.emit('heartbeat.acknowledged', { sequence: 2, directives: [] });
+  await world.arrived('degraded');
+  world.script.health = { live: true, ready: true, detail: 'fine' };
+  world.host.events.emit('heartbeat.acknowledged', { sequence: 3, directives: [] });
+  await world.arrived('run');
   world.host.stop('test');
   expect((await ended).exitCode).toBe(0);
 });

@@ -49,7 +49,7 @@ export function openEtcdEngine(options: EtcdEngineOptions): StateEngine {
       const { kvs } = (await client.call('/v3/kv/range', { key: base64(etcd.records + key) })) as Found;
       return kvs?.[0] && fromBase64(kvs[0].value);
     },
-    list: async (keyPrefix) => (await listAll(etcd, keyPrefix)).records,
+    list: (keyPrefix) => list(etcd, keyPrefix),
     write: (changes) => write(etcd, changes),
     follow: (listener, signal) => follow(etcd, listener, signal),
     async [Symbol.asyncDispose]() {
@@ -57,6 +57,15 @@ export function openEtcdEngine(options: EtcdEngineOptions): StateEngine {
       await client[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A write that follows names the turn as it was before this list: one that arrives late meanwhile makes it fail. */
+async function list(etcd: Etcd, prefix: string): Promise<readonly StateRecord[]> {
+  const isAsked = etcd.turn === undefined && etcd.leadership.term() !== undefined;
+  const turn = isAsked ? (await readTurn(etcd)).revision : undefined;
+  const { records } = await listAll(etcd, prefix);
+  etcd.turn ??= turn;
+  return records;
 }
 
 interface Found {
@@ -96,12 +105,15 @@ async function write(etcd: Etcd, changes: readonly TextChange[]): Promise<void> 
   const term = etcd.leadership.term();
   if (term === undefined) throw notLeading(etcd.leadership.leader());
   const id = randomUUID();
+  const wasKnown = etcd.turn !== undefined;
   try {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       etcd.turn ??= (await readTurn(etcd)).revision;
       const outcome = await writeOnce(etcd, { changes, term, id });
       if (outcome === 'written') return;
       if (outcome === 'not-leading') break;
+      // What the changes were made from is not what there is.
+      if (wasKnown) throw new Error('an earlier write has arrived late');
     }
   } catch (cause) {
     // It may have been written: the next write looks first.

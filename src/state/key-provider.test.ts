@@ -155,9 +155,12 @@ test('credentials for KMS that are missing, exposed or cut are refused, and no v
   );
   const file = join(directory, 'credentials');
   await writeFile(file, '{"AccessKeyId":"AKIA","SecretAccessKey":"secret"', { mode: 0o600 });
-  const error = await openKeyRing(kms({ credentialsFile: file })).catch((failure: Error) => failure);
-  expect(String(error)).toMatch(/is not JSON/);
-  expect(String(error)).not.toContain('secret');
+  const message = await openKeyRing(kms({ credentialsFile: file })).then(
+    () => 'it was taken',
+    (failure: Error) => failure.message,
+  );
+  expect(message).toMatch(/is not JSON/);
+  expect(message).not.toContain('secret');
   await writeFile(file, '{"AccessKeyId":"AKIA","SecretAccessKey":"secret"}');
   await expect(openKeyRing(kms({ credentialsFile: file }))).rejects.toThrow(/it lacks/);
   const exposed = join(directory, 'exposed');

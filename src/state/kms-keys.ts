@@ -152,8 +152,9 @@ async function credentialsOf({ credentialsFile }: KmsKeySource): Promise<Credent
       exposedCode: 'DAAS_STATE_KEYS_EXPOSED',
     });
     const { AccessKeyId: id, SecretAccessKey: secret, Token: token } = JSON.parse(text) as CredentialsReply;
-    if (!id || !secret || !token) throw new Error('it lacks AccessKeyId, SecretAccessKey or Token');
-    return { id: String(id), secret: new Secret(String(secret)), token: new Secret(String(token)) };
+    if (!isText(id) || !isText(secret) || !isText(token))
+      throw new Error('it lacks AccessKeyId, SecretAccessKey or Token');
+    return { id, secret: new Secret(secret), token: new Secret(token) };
   } catch (cause) {
     if (cause instanceof ConfigurationError) throw cause;
     // A parser quotes what it reads.
@@ -161,6 +162,8 @@ async function credentialsOf({ credentialsFile }: KmsKeySource): Promise<Credent
     throw invalid(`${credentialsFile} cannot be used: ${why}`);
   }
 }
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 /** As http://169.254.169.254/latest/meta-data/iam/security-credentials/ROLE replies. */
 type CredentialsReply = Readonly<Partial<Record<'AccessKeyId' | 'SecretAccessKey' | 'Token', unknown>>>;
