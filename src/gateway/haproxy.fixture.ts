@@ -1,20 +1,10 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Why there is no HAProxy to test with; `undefined`: there is one. */
-export function haproxyProblem(): string | undefined {
-  try {
-    execFileSync('haproxy', ['-v'], { env: pathWithSbin });
-    return undefined;
-  } catch {
-    return 'haproxy is not on the PATH: apt-get install haproxy';
-  }
-}
-
-export interface HaproxyOptions {
+interface HaproxyOptions {
   /** For its files. */
   readonly directory: string;
   readonly host?: string;

@@ -33,7 +33,7 @@ export function listenOnPort(
 }
 
 /** A Unix socket to listen on. */
-export interface SocketPlace {
+interface SocketPlace {
   readonly path: string;
   /** `gateway.socketPath` */
   readonly setting: string;

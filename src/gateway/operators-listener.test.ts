@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import { connect as connectTcp } from 'node:net';
@@ -206,9 +207,7 @@ test('connections that never shake hands, or show no certificate, keep no operat
   const all = [...silent, ...bare];
   for (const socket of all) socket.on('error', () => undefined);
   const gone = Promise.all(all.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
-  await Promise.all(
-    silent.map((socket) => socket.connecting && new Promise((resolve) => socket.once('connect', resolve))),
-  );
+  await Promise.all(silent.map(async (socket) => socket.connecting && once(socket, 'connect')));
   expect(await other.ask(alice, nodes)).toMatchObject({ status: 200 });
   await other.world.stopGateway();
   await gone;

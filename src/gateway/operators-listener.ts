@@ -10,7 +10,7 @@ import { type Operator, operatorOf, readOperatorList } from './operator-list.ts'
 import { mayCall } from './operator-roles.ts';
 import { addressKey, createRateLimit } from './rate-limit.ts';
 
-export interface OperatorsListenerOptions extends OperatorApiOptions {
+interface OperatorsListenerOptions extends OperatorApiOptions {
   readonly tls: { readonly cert: string; readonly key: string };
   /** PEM: the authority of the operators' certificates, and no other. */
   readonly ca: string;

@@ -11,7 +11,7 @@ import { type ProxiedConnectionsOptions, takeProxiedConnections } from './proxie
 let directory: string;
 let server: Server;
 let guarded: Connections;
-let cutWaiting: () => void;
+let waiting: ReturnType<typeof takeProxiedConnections>;
 const reasons: string[] = [];
 const clients: Socket[] = [];
 beforeEach(async () => {
@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) client.destroy();
-  cutWaiting();
+  waiting.cutAll();
   await closeListener(server, guarded, 0);
   await rm(directory, { recursive: true });
   reasons.length = 0;
@@ -42,7 +42,7 @@ async function listen(options: Partial<ProxiedConnectionsOptions> = {}): Promise
   });
   guarded = guardConnections(server, { most: 10, keyOf: ({ remoteAddress }) => remoteAddress ?? 'none' });
   const onRefused = (reason: string) => void reasons.push(reason);
-  cutWaiting = takeProxiedConnections(server, { onRefused, ...options }).cutAll;
+  waiting = takeProxiedConnections(server, { onRefused, ...options });
   await new Promise<void>((resolve) => server.listen(join(directory, 'socket'), resolve));
 }
 
