@@ -175,12 +175,16 @@ async function begin(start: Start) {
   const child = fork(new URL(import.meta.url), [], { execArgv: ['--conditions=source'] });
   child.send(start);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-  const agent = new Agent({ keepAlive: true, maxSockets: lanes, rejectUnauthorized: false });
-  return { child, port, agent };
+  // Each host keeps a connection of its own.
+  const agents = Array.from(
+    { length: lanes },
+    () => new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false }),
+  );
+  return { child, port, agents };
 }
 
 async function cpuOf(
-  { child, port, agent }: Server,
+  { child, port, agents }: Server,
   make: (index: number) => Promise<{ text: string; header: string }>,
 ): Promise<number> {
   const usage = async () => {
@@ -189,10 +193,10 @@ async function cpuOf(
     return user + system;
   };
   const before = await usage();
-  const lane = async (index: number): Promise<void> => {
+  const lane = async (agent: Agent, index: number): Promise<void> => {
     for (let sent = 0; sent < beats / lanes; sent += 1) await post(port, agent, await make(index));
   };
-  await Promise.all(Array.from({ length: lanes }, (_, index) => lane(index)));
+  await Promise.all(agents.map(lane));
   return Math.round((await usage()) - before) / beats;
 }
 

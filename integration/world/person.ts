@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import type { World } from './world.ts';
 
+// oxlint-disable unicorn/no-useless-spread -- a flag and its value on one line
 type Wallet = Awaited<ReturnType<World['chain']['wallet']>>;
 
 export interface PersonTools {

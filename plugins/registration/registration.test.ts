@@ -54,6 +54,7 @@ test('it challenges, registers, tells of it, and leaves no connection open', asy
       sealTokenId: stake.tokenId,
       gatewayId: gateway?.id,
       gatewayUrl: gateway?.url,
+      gatewayTier: 'basic',
       incarnation: 1,
       heartbeatIntervalMs: 10_000,
       hasJoinCredential: true,

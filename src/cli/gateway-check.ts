@@ -2,17 +2,12 @@ import { EXIT, silentLog } from '#base';
 import { chainAccessOf } from './chain-access.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
-import {
-  GatewayChain,
-  GatewayKubernetes,
-  GatewayMachines,
-  gatewayParts,
-  stateObjectsOf,
-} from './gateway-parts.ts';
+import { GatewayChain, GatewayKubernetes, GatewayMachines, gatewayParts } from './gateway-parts.ts';
 import { refuseWithoutPolicy } from './gateway-policy.ts';
 import { type Io, table } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
 import { signingKeyIfMade } from './signing-key.ts';
+import { stateObjectsOf } from './state-objects.ts';
 
 /**
  * `k3s-daas gateway run --check`: what `gateway run` would find at its start. It opens no port and writes no state, so it

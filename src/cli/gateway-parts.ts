@@ -8,7 +8,7 @@ import {
   type Probing,
   type ProofOptions,
 } from '#chain';
-import { openKubernetes, openStakedNodes, openStateObjects, openTenants, roleOfPermission } from '#cluster';
+import { openKubernetes, openStakedNodes, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
 import type { ChainReader, ChangeFollower } from '#domain';
 import type { GatewayOptions, RunnableGatewayConfig } from '#gateway';
@@ -19,6 +19,7 @@ import { type ProbeSettings, probeFigures } from './chain-probe.ts';
 import { proofsOf } from './chain-trust.ts';
 import { endpointFigures, freshnessFigures } from './endpoint-figures.ts';
 import { packageVersion } from './package-version.ts';
+import { stateObjectsOf } from './state-objects.ts';
 
 // The parts of a gateway, and the tokens to register others under.
 
@@ -133,15 +134,6 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
       }),
     );
 }
-
-/** The objects of a state in Kubernetes, by the gateway's kubeconfig. */
-export const stateObjectsOf =
-  ({ kubeconfig }: Pick<RunnableGatewayConfig, 'kubeconfig'>, log: Log) =>
-  (): ReturnType<typeof openStateObjects> =>
-    openStateObjects({
-      kubeconfig: { path: kubeconfig, isPrivate: true },
-      log: log.child({ part: 'state' }),
-    });
 
 function tenantsOf({ tenants }: RunnableGatewayConfig) {
   if (!tenants.enabled) return undefined;

@@ -13,9 +13,9 @@ import { openTrusted, readTrustedText, writeFailure } from '#infrastructure';
 import { addKey } from '#state';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection } from './gateway-config.ts';
-import { stateObjectsOf } from './gateway-parts.ts';
 import { type Io, notConfirmed } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
+import { stateObjectsOf } from './state-objects.ts';
 
 export interface StateFlags {
   readonly config?: string;

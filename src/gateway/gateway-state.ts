@@ -27,7 +27,7 @@ export interface GatewayState extends AsyncDisposable {
 }
 
 /** Opens the objects of a state in Kubernetes, with the gateway's credentials; needed for that engine alone. */
-export type OpenStateObjects = () => StateObjects;
+export type OpenStateObjects = () => StateObjects | Promise<StateObjects>;
 
 export interface GatewayStateOptions {
   readonly config: Pick<RunnableGatewayConfig, 'stateDir' | 'state' | 'gatewayId'>;
@@ -83,7 +83,7 @@ export async function openEngine(
   const candidate = { name, clock: systemClock, isCandidate };
   if (state.engine === 'kubernetes') {
     if (!openStateObjects) throw new RangeError('openEngine: the engine kubernetes needs openStateObjects');
-    return openKubernetesState({ ...candidate, ...state.kubernetes, objects: openStateObjects() });
+    return openKubernetesState({ ...candidate, ...state.kubernetes, objects: await openStateObjects() });
   }
   const { prefix = `/k3s-daas/${clusterId}`, ...access } = state.etcd;
   return openEtcdState({ ...access, prefix, ...candidate });

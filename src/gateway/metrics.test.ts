@@ -95,6 +95,8 @@ test('the names are API: changing one breaks dashboards and alerts of operators'
     'k3s_daas_chain_endpoint_failures_total{endpoint}',
     'k3s_daas_chain_endpoint_contradiction{endpoint}',
     'k3s_daas_event_loop_delay_seconds{quantile}',
+    'k3s_daas_shedding{}',
+    'k3s_daas_requests_shed_total{}',
   ]);
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { DaasError } from '#base';
 import type { StateEngine } from '#domain';
-import { FakeClock } from '#testing';
+import { FakeClock, seededRandom } from '#testing';
 import { describeEngine, sealedSite, TestRing } from './engine.fixture.ts';
 import { openKubernetesState } from './kubernetes-state.ts';
 import { type Fate, MemoryObjects } from './memory-objects.fixture.ts';
@@ -28,17 +28,6 @@ describeEngine('the kubernetes engine on objects in memory, sealed', async () =>
   sealedSite(await memorySite()),
 );
 
-/** The same numbers for the same seed, 0 ≤ x < 1 (mulberry32). */
-function drawing(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 describe('a state in Secrets', () => {
   const clock = new FakeClock();
   async function leading(memory: MemoryObjects, name: string) {
@@ -62,7 +51,7 @@ describe('a state in Secrets', () => {
   test.each(Array.from({ length: 60 }, (_value, index) => index))(
     'schedule %i: writes are lost, held and answered for nobody while leaders change, and every transaction is there as a whole or not at all',
     async (seed) => {
-      const draw = drawing(seed);
+      const draw = seededRandom(seed);
       const memory = new MemoryObjects();
       const fates: Fate[] = ['is lost', 'loses its answer', 'is held'];
       const drawFate = () =>
