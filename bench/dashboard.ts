@@ -74,7 +74,7 @@ try {
 
 async function live(): Promise<{ samples: Sample[]; fromMs: number; toMs: number }> {
   await using world = await World.create();
-  world.options = { version: '0.1.0', figures: () => figuresOf(world) };
+  world.options = { version: 'bench', figures: () => figuresOf(world) };
   await world.startGateway();
   const scene: Scene = { world, workers: new Map() };
   const samples: Sample[] = [];

@@ -32,7 +32,7 @@ test('every source reads files through trusted-file.ts, or is named here with th
     .flatMap((pattern) => globSync(pattern, { cwd: root }))
     .filter((path) => !/\.(test|suite|fixture)\.|\/testing\//.test(path));
   const reads = sources.filter((path) =>
-    /\b(?:readFile|readFileSync|readSync|readKernelFile|createReadStream|loadFromFile)\(/.test(
+    /\b(?:readFile|readFileSync|readSync|readKernelFile|readKernelFileNow|createReadStream|loadFromFile)\(/.test(
       readFileSync(join(root, path), 'utf8'),
     ),
   );

@@ -21,11 +21,6 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'runs until Ctrl-C; the blocks below run in the same world',
   ],
   ['docs/getting-started.md', 'systemctl daemon-reload', 'needs systemd and root'],
-  [
-    'docs/operations.md',
-    "echo 'd /run/k3s-daas-front 2710 root haproxy' >/etc/tmpfiles.d/k3s-daas-front.conf",
-    'needs systemd and root; npm run test:haproxy makes such a directory',
-  ],
   ['docs/install.md', 'npm run release -- --dry-run', 'writes into the clone; CI runs it'],
   ...[
     'INSTALL_K3S_DAAS_ARTIFACT=./k3s-daas-linux-amd64.tar.gz sh install.sh --dry-run',
@@ -94,6 +89,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
     'docs/operations.md',
     "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
     'audit.test.ts runs the commands',
+  ],
+  [
+    'docs/operations.md',
+    "echo 'd /run/k3s-daas-front 2710 root haproxy' >/etc/tmpfiles.d/k3s-daas-front.conf",
+    'needs systemd and root; npm run test:haproxy makes such a directory',
   ],
   [
     'docs/proofs.md',

@@ -7,7 +7,7 @@ import { MINUTE_MS, outputOf } from '../release/child.ts';
 import { type Architecture, debianName } from '../release/node-packages.ts';
 
 /** Files of one layer; each of `owned` is a directory of another owner and mode than the rest, which is root's and readable. */
-export interface Layer {
+interface Layer {
   readonly directory: string;
   readonly comment: string;
   readonly owned?: readonly OwnedDirectory[];
@@ -22,7 +22,7 @@ interface OwnedDirectory {
 }
 
 /** What an engine runs: the part `config` of an OCI image configuration. */
-export interface RunConfig {
+interface RunConfig {
   readonly User: string;
   readonly WorkingDir: string;
   readonly Env: readonly string[];
@@ -31,7 +31,7 @@ export interface RunConfig {
 }
 
 export interface OciImage {
-  /** `k3s-daas-gateway:0.1.0` */
+  /** `k3s-daas-gateway:<version>` */
   readonly name: string;
   readonly architecture: Architecture;
   readonly layers: readonly Layer[];

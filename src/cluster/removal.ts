@@ -61,11 +61,15 @@ const whyKept = `it holds the state of the gateways, with their bans. Back it up
 const isStateHome = ({ kind, metadata }: KubernetesObject) =>
   kind === 'Namespace' && metadata?.name === STATE_NAMESPACE;
 
-async function holdsState({ core, call }: KubeApi, signal: Signal): Promise<boolean> {
+async function holdsState(api: KubeApi, signal: Signal): Promise<boolean> {
   const ours = { namespace: STATE_NAMESPACE, fieldSelector: `type=${STATE_TYPE}`, limit: 1 };
-  const { items } = await call('look for a state', (given) => core.listNamespacedSecret(ours, given), {
-    signal,
-  });
+  const { items } = await api.call(
+    'look for a state',
+    (given) => api.core.listNamespacedSecret(ours, given),
+    {
+      signal,
+    },
+  );
   return items.length > 0;
 }
 

@@ -239,7 +239,7 @@ async function openWatchedAudit(
         if (difference !== undefined) shortened(difference);
       },
       onLoss: (lines) => shortened(`${lines} lines that a checkpoint covers are not there`),
-      anchor: generations.anchor,
+      anchor: (head) => generations.anchor(head),
     }),
   );
   try {

@@ -13,7 +13,7 @@ async function withServers(): Promise<World> {
   await world.pass(62_000);
   return world;
 }
-const writes = (world: World) => world.kubernetes.calls.filter((call) => call === 'holdAddresses').length;
+const writes = (world: World) => world.kubernetes.heldWrites;
 
 test('the addresses of the operator’s Nodes are listed in canonical form, and those of staked and unknown ones are not', async () => {
   await using world = await withServers();

@@ -13,7 +13,7 @@ export interface Sweep {
 }
 
 /** How many workers are looked at without a pause, at most. */
-export const SWEEP_SLICE = 500;
+const SWEEP_SLICE = 500;
 
 export function createSweep(workers: () => readonly Worker[], look: (nodeId: string) => void): Sweep {
   const times = createDueTimes();

@@ -35,8 +35,19 @@ const values: readonly unknown[] = [
   `${'A'.repeat(43)}\n`,
   'é'.repeat(64),
   '\u{1F600}'.repeat(32),
-  ...[0, -0, -1, 1, 1.5, 0.001, 1e-9, 8_640_000_000, 8_640_000_000.001, 1e21],
-  ...[Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER + 1, Number.MIN_VALUE],
+  0,
+  -0,
+  -1,
+  1,
+  1.5,
+  0.001,
+  1e-9,
+  8_640_000_000,
+  8_640_000_000.001,
+  1e21,
+  Number.MAX_SAFE_INTEGER,
+  Number.MAX_SAFE_INTEGER + 1,
+  Number.MIN_VALUE,
 ];
 
 /** As they arrive: by way of JSON. */

@@ -43,7 +43,7 @@ export interface KeyProvider {
 }
 
 /** How a provider gets a new key. */
-export interface KeyRotation {
+interface KeyRotation {
   /** The file that changes. */
   readonly file: string;
   /** Puts a key before the others; with `isDryRun` it changes nothing. @returns the ids, the new one first */

@@ -27,7 +27,8 @@ export async function openKubernetesState(options: KubernetesStateOptions): Prom
     await objects[Symbol.asyncDispose]();
     throw error;
   }
-  const { takeHead, engine } = openKubernetesEngine(options);
+  const opened = openKubernetesEngine(options);
+  const takeHead = (term: string, leader: string) => opened.takeHead(term, leader);
   const leadership = standInKubernetes({ ...options, takeHead });
-  return { engine: engine(leadership), leadership };
+  return { engine: opened.engine(leadership), leadership };
 }
