@@ -45,6 +45,7 @@ test('a gateway with a certificate of its own gets the same rights, and no accou
     'replace ClusterRoleBinding k3s-daas-gateway',
     'replace RoleBinding kube-system/k3s-daas-gateway',
     'replace RoleBinding kube-node-lease/k3s-daas-gateway',
+    'replace RoleBinding k3s-daas-state/k3s-daas-gateway',
     ...nameNamespaces().map((namespace) => `replace RoleBinding ${namespace}/k3s-daas:gateway`),
   ]);
   const done = await setupCluster({ kubeconfig: { path: server.adminKubeconfigPath }, gateway });
