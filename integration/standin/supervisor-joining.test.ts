@@ -259,7 +259,7 @@ test('an agent whose name is not admitted waits, survives being killed there, an
 test('the deadline of an agent whose name is never admitted has what the API server says', async () => {
   await using world = await startAgentWorld();
   await setupCluster({ kubeconfig: { path: world.server.adminKubeconfigPath } });
-  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 20_000 } });
+  const worker = await world.worker('w1', { settings: { joinDeadlineMs: 40_000 } });
   const supervisor = await worker.supervisor();
   await expect(
     supervisor.start({ join: world.mintCredential(), ...noLabels }, forever),
