@@ -4,17 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigurationError, messageOf, Secret } from '#base';
 import { askProgram, readBounded } from '#infrastructure';
-import {
-  invalid,
-  isKeyId,
-  KEY_BYTES,
-  KEYS_SETTING,
-  linesOf,
-  newKeyId,
-  putFirst,
-  readKeyFile,
-  readKeyFileIfMade,
-} from './key-lines.ts';
+import { invalid, isKeyId, KEY_BYTES, KEYS_SETTING, linesOf, readKeyFile, rotationOf } from './key-lines.ts';
 import type { KeyProvider } from './key-provider.ts';
 
 /** What the chip mixes into a key (AMD 56860, `MSG_KEY_REQ`, GUEST_FIELD_SELECT), by its bit. */
@@ -52,22 +42,16 @@ export function derivedKeys(source: DerivedKeySource, refreshEveryMs: number): K
   return {
     refreshEveryMs,
     async read() {
-      const ids = idsOf(await idsText(idsFile));
+      const ids = idsOf(await readKeyFile(idsFile));
       const root = await derive(source);
       const other = ids.find(([id, check]) => checkOf(root, id) !== check);
       if (other) throw derivesOther(other[0], idsFile);
       return new Secret(ids.map(([id]) => `${id} ${keyFor(root, id)}`).join('\n'));
     },
-    rotation: {
-      file: idsFile,
-      async add(nowMs, isDryRun) {
-        const before = await readKeyFileIfMade(idsFile);
-        const id = newKeyId(nowMs);
-        const ids = [id, ...idsOf(before).map(([earlier]) => earlier)];
-        if (!isDryRun) await putFirst(idsFile, `${id} ${checkOf(await derive(source), id)}`, before);
-        return ids;
-      },
-    },
+    rotation: rotationOf(idsFile, {
+      idsIn: (text) => idsOf(text).map(([id]) => id),
+      valueFor: async (id) => checkOf(await derive(source), id),
+    }),
   };
 }
 
@@ -75,15 +59,6 @@ function derivesOther(id: string, path: string): ConfigurationError {
   return invalid(
     `the chip derives another key '${id}' than the one of ${path}: what runs here, its version or the chip is another. Move the state by a key that both get, as docs/attestation.md says ("Keys of the sealed state")`,
   );
-}
-
-async function idsText(path: string): Promise<string> {
-  try {
-    return await readKeyFile(path);
-  } catch (cause) {
-    if (cause instanceof ConfigurationError) throw cause;
-    throw invalid(`${path} cannot be read (${messageOf(cause)})`, cause);
-  }
 }
 
 function idsOf(text: string): ReadonlyArray<readonly [id: string, check: string]> {

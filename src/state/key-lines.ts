@@ -1,7 +1,8 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { ConfigurationError, type Secret } from '#base';
+import { ConfigurationError, messageOf, type Secret } from '#base';
 import { readTrustedText, replaceFile } from '#infrastructure';
 import type { SealingKey } from './envelope.ts';
+import type { KeyRotation } from './key-provider.ts';
 
 /** Where the keys are configured, for messages. */
 export const KEYS_SETTING = 'gateway.state.keys';
@@ -40,29 +41,50 @@ export function invalid(why: string, cause?: unknown): ConfigurationError {
 }
 
 /** An id for a new key: the day, and what tells two of a day apart. */
-export function newKeyId(nowMs: number): string {
+function newKeyId(nowMs: number): string {
   const day = new Date(nowMs).toISOString().slice(0, 10).replaceAll('-', '');
   return `${day}-${randomBytes(3).toString('hex')}`;
 }
 
-/** A file of lines that begin with the id of a key. */
-export function readKeyFile(path: string): Promise<string> {
-  return readTrustedText(path, {
+/**
+ * A file of lines that begin with the id of a key.
+ * @throws `DAAS_STATE_KEYS_INVALID`, `DAAS_STATE_KEYS_EXPOSED`, `DAAS_FILE_UNTRUSTED`
+ */
+export async function readKeyFile(path: string): Promise<string> {
+  try {
+    return await readLines(path);
+  } catch (cause) {
+    if (cause instanceof ConfigurationError) throw cause;
+    throw invalid(`${path} cannot be read (${messageOf(cause)})`, cause);
+  }
+}
+
+const readLines = (path: string): Promise<string> =>
+  readTrustedText(path, {
     what: 'the keys of the state',
     origin: KEYS_SETTING,
     exposedCode: 'DAAS_STATE_KEYS_EXPOSED',
   });
+
+/** What is to know of the lines of a file, to put a key before those in it. */
+export interface KeyLines {
+  /** The ids in the text of the file, in their order. */
+  readonly idsIn: (text: string) => readonly string[];
+  /** What stands behind the id of a new key. */
+  readonly valueFor: (id: string) => string | Promise<string>;
 }
 
-/** What the file holds; nothing when there is none. */
-export function readKeyFileIfMade(path: string): Promise<string> {
-  return readKeyFile(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw error;
-  });
-}
-
-/** Puts a line before those of the file, which it makes if there is none. */
-export function putFirst(path: string, line: string, before: string): Promise<void> {
-  return replaceFile(path, `${line}\n${before}`, 0o600);
-}
+/** New keys of a file, which is made if there is none. */
+export const rotationOf = (file: string, { idsIn, valueFor }: KeyLines): KeyRotation => ({
+  file,
+  async add(nowMs, isDryRun) {
+    const before = await readLines(file).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    });
+    const id = newKeyId(nowMs);
+    const ids = [id, ...idsIn(before)];
+    if (!isDryRun) await replaceFile(file, `${id} ${await valueFor(id)}\n${before}`, 0o600);
+    return ids;
+  },
+});

@@ -3,16 +3,7 @@ import { join } from 'node:path';
 import { ConfigurationError, messageOf, Secret } from '#base';
 import { askProgram } from '#infrastructure';
 import { type DerivedKeySource, derivedKeys } from './derived-keys.ts';
-import {
-  invalid,
-  KEY_BYTES,
-  KEYS_SETTING,
-  newKeyId,
-  parseKeys,
-  putFirst,
-  readKeyFile,
-  readKeyFileIfMade,
-} from './key-lines.ts';
+import { invalid, KEY_BYTES, KEYS_SETTING, parseKeys, readKeyFile, rotationOf } from './key-lines.ts';
 import { type KmsKeySource, kmsKeys } from './kms-keys.ts';
 
 /** Where the keys are read from: exactly one of them. */
@@ -43,7 +34,7 @@ export interface KeyProvider {
 }
 
 /** How a provider gets a new key. */
-interface KeyRotation {
+export interface KeyRotation {
   /** The file that changes. */
   readonly file: string;
   /** Puts a key before the others; with `isDryRun` it changes nothing. @returns the ids, the new one first */
@@ -65,18 +56,14 @@ export function keyProvider({ file, command, credential, snp, kms }: KeySource):
   return {
     refreshEveryMs: FILE_EVERY_MS,
     read: () => readKeys(file),
-    rotation: { file, add: (nowMs, isDryRun) => addRandomKey(file, nowMs, isDryRun) },
+    rotation: rotationOf(file, {
+      idsIn: (text) => parseKeys(new Secret(text)).map(({ id }) => id),
+      valueFor: () => randomBytes(KEY_BYTES).toString('base64url'),
+    }),
   };
 }
 
-async function readKeys(path: string): Promise<Secret> {
-  try {
-    return new Secret(await readKeyFile(path));
-  } catch (cause) {
-    if (cause instanceof ConfigurationError) throw cause;
-    throw invalid(`${path} cannot be read (${messageOf(cause)})`, cause);
-  }
-}
+const readKeys = async (path: string): Promise<Secret> => new Secret(await readKeyFile(path));
 
 function credentialPath(name: string): string {
   const directory = process.env.CREDENTIALS_DIRECTORY;
@@ -94,12 +81,4 @@ async function askForKeys([program = '', ...rest]: readonly string[]): Promise<S
     if (cause instanceof ConfigurationError) throw cause;
     throw invalid(`${program}: ${messageOf(cause)}`, cause);
   }
-}
-
-async function addRandomKey(path: string, nowMs: number, isDryRun: boolean): Promise<readonly string[]> {
-  const before = await readKeyFileIfMade(path);
-  const earlier = parseKeys(new Secret(before)).map(({ id }) => id);
-  const id = newKeyId(nowMs);
-  if (!isDryRun) await putFirst(path, `${id} ${randomBytes(KEY_BYTES).toString('base64url')}`, before);
-  return [id, ...earlier];
 }

@@ -1,16 +1,6 @@
 import { ConfigurationError, messageOf, Secret } from '#base';
 import { askProgram, readTrustedText } from '#infrastructure';
-import {
-  invalid,
-  isKeyId,
-  KEY_BYTES,
-  KEYS_SETTING,
-  linesOf,
-  newKeyId,
-  putFirst,
-  readKeyFile,
-  readKeyFileIfMade,
-} from './key-lines.ts';
+import { invalid, isKeyId, KEY_BYTES, KEYS_SETTING, linesOf, readKeyFile, rotationOf } from './key-lines.ts';
 import type { KeyProvider } from './key-provider.ts';
 
 /** Keys that AWS KMS opens for an enclave by its attestation document, asked for by `kmstool_enclave_cli`. */
@@ -37,33 +27,18 @@ export function kmsKeys(source: KmsKeySource, refreshEveryMs: number): KeyProvid
     refreshEveryMs,
     async read() {
       const lines: string[] = [];
-      for (const [id, encrypted] of encryptedKeys(await keysText(source.file))) {
+      for (const [id, encrypted] of encryptedKeys(await readKeyFile(source.file))) {
         const key = opened.get(encrypted) ?? (await decrypt(source, encrypted));
         opened.set(encrypted, key);
         lines.push(`${id} ${key.reveal()}`);
       }
       return new Secret(lines.join('\n'));
     },
-    rotation: {
-      file: source.file,
-      async add(nowMs, isDryRun) {
-        const before = await readKeyFileIfMade(source.file);
-        const id = newKeyId(nowMs);
-        const ids = [id, ...encryptedKeys(before).map(([earlier]) => earlier)];
-        if (!isDryRun) await putFirst(source.file, `${id} ${await generate(source)}`, before);
-        return ids;
-      },
-    },
+    rotation: rotationOf(source.file, {
+      idsIn: (text) => encryptedKeys(text).map(([id]) => id),
+      valueFor: () => generate(source),
+    }),
   };
-}
-
-async function keysText(path: string): Promise<string> {
-  try {
-    return await readKeyFile(path);
-  } catch (cause) {
-    if (cause instanceof ConfigurationError) throw cause;
-    throw invalid(`${path} cannot be read (${messageOf(cause)})`, cause);
-  }
 }
 
 function encryptedKeys(text: string): ReadonlyArray<readonly [id: string, encrypted: string]> {
