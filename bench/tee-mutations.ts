@@ -1,4 +1,5 @@
-import { isSame, mutated, randomFrom } from '../src/tee/mutation.fixture.ts';
+import { seededRandom } from '#testing';
+import { isSame, mutated } from '../src/tee/mutation.fixture.ts';
 import { SAMPLES, sample } from '../src/tee/samples.fixture.ts';
 import { NOW } from '../src/tee/trial.fixture.ts';
 import { verify } from '../src/tee/verify.ts';
@@ -14,7 +15,7 @@ const part = process.argv[4] ?? '';
 
 for (const name of SAMPLES.filter((known) => known.includes(part))) {
   const { evidence, policy } = await sample(name);
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const reasons = new Map<string, number>();
   let [same, accepted] = [0, 0];
   const startedAtMs = performance.now();

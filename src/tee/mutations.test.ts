@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { seededRandom } from '#testing';
 import { asBuffer } from './bytes.ts';
 import { pemOf, readCertificate } from './certificate.ts';
 import { issue } from './dev-chain.ts';
 import type { Evidence } from './evidence.ts';
-import { isSame, mutated, randomFrom } from './mutation.fixture.ts';
+import { isSame, mutated } from './mutation.fixture.ts';
 import { policyOf } from './policy.fixture.ts';
 import { SAMPLES, sample } from './samples.fixture.ts';
 import { NOW } from './trial.fixture.ts';
@@ -19,7 +20,7 @@ test.each(SAMPLES)(
   async (name) => {
     const { evidence, policy } = await sample(name);
     expect(verify(evidence, policy, { nowMs: NOW }).reasons).toEqual([]);
-    const random = randomFrom(SEED);
+    const random = seededRandom(SEED);
     const accepted: number[] = [];
     for (let round = 0; round < COUNT; round += 1) {
       const changed = mutated(evidence, random);
@@ -58,7 +59,7 @@ test(`any answer of an operator’s program is judged without breaking (K3S_DAAS
   const answer = { accepted: true, platform: 'x', measurement: 'y', covers: 'application', reportData: null };
   const bytes = Buffer.from(JSON.stringify(answer));
   const evidence: Evidence = { kind: 'command', format: 'cca', bytes, collateral: [] };
-  const random = randomFrom(SEED);
+  const random = seededRandom(SEED);
   for (let round = 0; round < COUNT; round += 1) {
     const output = Buffer.from(mutated(evidence, random).bytes).toString();
     const verdict = verify(evidence, policy, { nowMs: NOW, outcome: { kind: 'answered', output } });
