@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DaasError } from '#base';
 import type { Machine } from '#seal';
-import { FakeWorker } from './fake-worker.fixture.ts';
+import type { FakeWorker } from './fake-worker.fixture.ts';
+import { joinedOn, twinOf } from './members.fixture.ts';
 import { World } from './world.fixture.ts';
 
 /** How many heartbeats pass until both hosts that use one node key are told of each other, whenever the second one starts. */
@@ -73,23 +74,9 @@ class Host {
 
 /** A node that has joined, and heartbeats. */
 async function joined(): Promise<FakeWorker> {
-  const node = world.worker('worker-1');
-  node.machine = original;
-  node.stake();
-  await node.register();
-  await node.join();
-  world.kubernetes.updateNode('worker-1', { bootId: 'boot-a' });
-  await world.pass(1_000);
+  const node = await joinedOn(world, original);
   await node.heartbeat();
   return node;
-}
-
-function twinOf(node: FakeWorker, machine: Machine): FakeWorker {
-  const twin = new FakeWorker(world, node.nodeId, node.staker, node.key);
-  twin.tokenId = node.tokenId;
-  twin.password = node.password;
-  twin.machine = machine;
-  return twin;
 }
 
 /** Lets both live by turns until both are told. The second one starts so long before the next heartbeat of the first. */
@@ -97,7 +84,7 @@ async function untilBothAreTold(node: FakeWorker, machine: Machine, beforeMs: nu
   await world.pass(intervalMs - beforeMs);
   const nowMs = world.clock.nowMs();
   const first = new Host(node, nowMs + beforeMs, true);
-  const second = new Host(twinOf(node, machine), nowMs, false);
+  const second = new Host(twinOf(world, node, machine), nowMs, false);
   for (let turns = 0; turns < 12 && !(first.isTold && second.isTold); turns += 1) {
     const next = second.nextAtMs <= first.nextAtMs ? second : first;
     await world.pass(next.nextAtMs - world.clock.nowMs());

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Machine } from '#seal';
 import { FakeWorker, newKey } from './fake-worker.fixture.ts';
+import { joinedOn, twinOf } from './members.fixture.ts';
 import { call, command } from './operator.fixture.ts';
 import { OPERATOR_PATHS } from './operator-wire.ts';
 import { World } from './world.fixture.ts';
@@ -13,25 +14,12 @@ let world: World;
 let node: FakeWorker;
 beforeEach(async () => {
   world = await World.start();
-  node = world.worker('worker-1');
-  node.machine = original;
-  node.stake();
-  await node.register();
-  await node.join();
-  world.kubernetes.updateNode('worker-1', { bootId: 'boot-a' });
-  await world.pass(1_000);
+  node = await joinedOn(world, original);
   expect(await state()).toMatchObject({ status: 'member', cloned_since: null });
 });
 afterEach(() => world[Symbol.asyncDispose]());
 
-/** Another host with the same key, as it is on another machine, or in another process. */
-function twin(machine: Machine | undefined): FakeWorker {
-  const other = new FakeWorker(world, node.nodeId, node.staker, node.key);
-  other.tokenId = node.tokenId;
-  other.password = node.password;
-  other.machine = machine;
-  return other;
-}
+const twin = (machine: Machine | undefined): FakeWorker => twinOf(world, node, machine);
 
 const refusedWith = (code: string) => ({ code: `DAAS_GATEWAY_${code}` });
 /** The node as the operator sees it. */
