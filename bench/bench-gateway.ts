@@ -1,11 +1,10 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { spkiPin } from '#api';
 import { silentLog, systemClock } from '#base';
 import { FakeChain, FakeKubernetes } from '#testing';
-import { GatewayConfig, type RunnableGatewayConfig } from '../src/gateway/config.ts';
+import type { RunnableGatewayConfig } from '../src/gateway/config.ts';
 import { type RunningGateway, startGateway } from '../src/gateway/gateway.ts';
 import { CLUSTER_ID, GATEWAY_ID, STAKER } from '../src/gateway/ids.fixture.ts';
+import { settingsIn } from '../src/gateway/settings.fixture.ts';
 
 /** A whole gateway that can be started, on a chain and a cluster in memory. */
 export interface BenchGateway {
@@ -21,19 +20,7 @@ export async function benchGateway(
   tls: { readonly cert: string; readonly key: string },
   settings: object,
 ): Promise<BenchGateway> {
-  const file = async (name: string, content: string): Promise<string> => {
-    await writeFile(join(directory, name), content, { mode: 0o600 });
-    return join(directory, name);
-  };
-  const parsed = GatewayConfig.parse({
-    listen: { host: '127.0.0.1', port: 0 },
-    health: { port: 0 },
-    tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
-    stateDir: join(directory, 'state'),
-    server: 'https://k3s.example:6443',
-    serverCaFile: await file('server-ca.crt', tls.cert),
-    ...settings,
-  });
+  const parsed = await settingsIn(directory, tls, settings);
   const config = { ...parsed, gatewayId: GATEWAY_ID };
   const chain = new FakeChain({ clock: systemClock, clusterId: CLUSTER_ID, staker: STAKER });
   chain.gateways = [

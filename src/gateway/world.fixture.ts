@@ -1,5 +1,5 @@
 import { cpSync, rmSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as requestPlain } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,13 +7,14 @@ import { spkiPin } from '#api';
 import type { GatewayEntry } from '#domain';
 import type { NodeKey } from '#seal';
 import { FakeChain, FakeClock, FakeKubernetes, type LogRecord, RecordingLog, settled } from '#testing';
-import { GatewayConfig, type RunnableGatewayConfig } from './config.ts';
+import type { GatewayConfig, RunnableGatewayConfig } from './config.ts';
 import { FakeWorker, newKey } from './fake-worker.fixture.ts';
 import { type RunningGateway, startGateway } from './gateway.ts';
 import type { GatewayOptions } from './gateway-parts.ts';
 import { type Haproxy, portForHaproxy, startHaproxy } from './haproxy.fixture.ts';
 import { CLUSTER_ID, GATEWAY_ID, SECOND_GATEWAY_ID, STAKER } from './ids.fixture.ts';
 import { type Link, linkTo } from './link.fixture.ts';
+import { settingsIn } from './settings.fixture.ts';
 import { testTls } from './tls.fixture.ts';
 
 /** Set for the project `haproxy`: workers reach each gateway that chooses no place of its own through a real HAProxy. */
@@ -69,20 +70,7 @@ export class World implements AsyncDisposable {
   ): Promise<World> {
     const directory = await mkdtemp(join(tmpdir(), 'gateway-'));
     const tls = await testTls();
-    const file = async (name: string, content: string) => {
-      await writeFile(join(directory, name), content, { mode: 0o600 });
-      return join(directory, name);
-    };
-    const config = GatewayConfig.parse({
-      listen: { host: '127.0.0.1', port: 0 },
-      health: { port: 0 },
-      tls: { certFile: await file('tls.crt', tls.cert), keyFile: await file('tls.key', tls.key) },
-      stateDir: join(directory, 'state'),
-      server: 'https://k3s.example:6443',
-      serverCaFile: await file('server-ca.crt', tls.cert),
-      diskReserveBytes: 4_096,
-      ...change,
-    });
+    const config = await settingsIn(directory, tls, { diskReserveBytes: 4_096, ...change });
     return new World(directory, { ...config, gatewayId }, tls, beside);
   }
 
