@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { systemClock } from '#base';
 import { type EtcdState, openEtcdState, sealEngine } from '#state';
 import { describeEngine, type EngineSite, sealedSite, TestRing } from '../src/state/engine.fixture.ts';
+import { candidatesBehind, expectSilentLeaderToCease, leads, put } from './state/candidates.ts';
 import { type EtcdServer, etcdProblem, startEtcd } from './state/etcd-server.ts';
 import { wireTo } from './state/wire.ts';
 
@@ -39,19 +40,8 @@ describe.skipIf(problem !== undefined)(`etcd${problem === undefined ? '' : ` (${
     sites += 1;
     const prefix = `/test/${sites}`;
     const wire = await wireTo(etcd.url);
-    const first = await open(prefix, 'first', wire.url);
-    await first.leadership.untilLeading(AbortSignal.timeout(20_000));
-    const second = await open(prefix, 'second');
-    onTestFinished(async () => {
-      wire.mend();
-      await second.engine[Symbol.asyncDispose]();
-      await first.engine[Symbol.asyncDispose]();
-      await wire[Symbol.asyncDispose]();
-    });
-    return { prefix, wire, first, second };
+    return { prefix, ...(await candidatesBehind(wire, (name, url) => open(prefix, name, url))) };
   }
-  const put = (text: string) => [{ key: '/workers/a', text }];
-  const leads = (state: EtcdState) => state.leadership.untilLeading(AbortSignal.timeout(30_000));
   /** Ends the lease of the one who leads, as time does. */
   async function expire(prefix: string): Promise<void> {
     const key = Buffer.from(`${prefix}/leader`).toString('base64');
@@ -93,22 +83,7 @@ describe.skipIf(problem !== undefined)(`etcd${problem === undefined ? '' : ` (${
   });
 
   test('a leader that etcd does not hear stops leading by itself before another leads, and never leads again', async () => {
-    const { wire, first, second } = await pair();
-    await first.engine.write(put('1'));
-    wire.freeze();
-    let wereBoth = false;
-    const watch = setInterval(() => {
-      wereBoth ||= first.leadership.isLeading() && second.leadership.isLeading();
-    }, 5);
-    await leads(second);
-    clearInterval(watch);
-    expect([first.leadership.isLeading(), wereBoth]).toEqual([false, false]);
-    wire.mend();
-    await expect(first.engine.write(put('stale'))).rejects.toMatchObject({
-      code: 'DAAS_GATEWAY_NOT_LEADING',
-    });
-    await second.engine[Symbol.asyncDispose]();
-    expect(first.leadership.isLeading()).toBe(false);
+    await expectSilentLeaderToCease(await pair());
   });
 
   test('a write that arrives late does not overwrite the one that came after it', async () => {

@@ -5,10 +5,11 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { systemClock } from '#base';
 import { removeSetup, STATE_NAMESPACE, STATE_TYPE, setupCluster } from '#cluster';
 import { backUpState, openBackup, verifyState } from '#gateway';
-import { addKey, createStore, type KubernetesState, openKeyRing, sealEngine } from '#state';
+import { addKey, createStore, openKeyRing, sealEngine } from '#state';
 import { StateConfig } from '../src/gateway/state-config.ts';
 import { describeEngine, sealedSite, TestRing } from '../src/state/engine.fixture.ts';
 import { callerOf } from './standin/kubernetes-calls.ts';
+import { candidatesBehind, expectSilentLeaderToCease, leads, put } from './state/candidates.ts';
 import {
   type KubernetesSite,
   kubernetesSite,
@@ -36,19 +37,10 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
   async function pair(leaseSeconds = 5) {
     await site.clear();
     const wire = await wireTo(world.url);
-    const first = await site.open('first', { url: wire.url.replace('http:', 'https:'), leaseSeconds });
-    await first.leadership.untilLeading(AbortSignal.timeout(20_000));
-    const second = await site.open('second');
-    onTestFinished(async () => {
-      wire.mend();
-      await second.engine[Symbol.asyncDispose]();
-      await first.engine[Symbol.asyncDispose]();
-      await wire[Symbol.asyncDispose]();
-    });
-    return { wire, first, second };
+    return candidatesBehind(wire, (name, url) =>
+      site.open(name, url === undefined ? {} : { url: url.replace('http:', 'https:'), leaseSeconds }),
+    );
   }
-  const put = (text: string) => [{ key: '/workers/a', text }];
-  const leads = (state: KubernetesState) => state.leadership.untilLeading(AbortSignal.timeout(30_000));
   /** Takes the Lease from the one who leads, as somebody may by hand. */
   async function takeAway(): Promise<void> {
     const { object } = await site.admin('GET', stateLease);
@@ -96,22 +88,7 @@ describe.skipIf(suiteWorld.isMissing)(`a state in Secrets of ${suiteWorld.name}`
   });
 
   test('a leader that the API server does not hear stops leading by itself before another leads, and never leads again', async () => {
-    const { wire, first, second } = await pair();
-    await first.engine.write(put('1'));
-    wire.freeze();
-    let wereBoth = false;
-    const watch = setInterval(() => {
-      wereBoth ||= first.leadership.isLeading() && second.leadership.isLeading();
-    }, 5);
-    await leads(second);
-    clearInterval(watch);
-    expect([first.leadership.isLeading(), wereBoth]).toEqual([false, false]);
-    wire.mend();
-    await expect(first.engine.write(put('stale'))).rejects.toMatchObject({
-      code: 'DAAS_GATEWAY_NOT_LEADING',
-    });
-    await second.engine[Symbol.asyncDispose]();
-    expect(first.leadership.isLeading()).toBe(false);
+    await expectSilentLeaderToCease(await pair());
   });
 
   /** Of the Secrets of the state. */
