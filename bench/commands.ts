@@ -64,7 +64,7 @@ function cpuOf(argv: readonly string[], exitCode: number, file = process.execPat
   return Math.round((user + system) * 1_000) / 1_000;
 }
 
-/** A login of nobody's, with its key. */
+/** A login that no cluster knows, with its key. */
 function makeLogin(): string {
   const keyFile = join(directory, 'login.key');
   const { privateKey } = generateKeyPairSync('ed25519');

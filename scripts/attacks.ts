@@ -1174,7 +1174,7 @@ export const ATTACKS: readonly AttackGroup[] = [
       {
         attack: 'connections behind HAProxy that name another address, or none',
         defence:
-          'HAProxy writes the header, and its group alone can connect to the socket; anything but one header of a TCP connection is closed',
+          'HAProxy writes the header, and only its group can connect to the socket; a connection that begins with anything else is closed',
         tests: [
           'a stranger who reaches the socket itself is held to the header: no request is made of anything else',
           '… is no header',
@@ -1188,7 +1188,7 @@ export const ATTACKS: readonly AttackGroup[] = [
       {
         attack: 'the port for operators on other machines, without a certificate that counts',
         defence:
-          'TLS takes certificates of one authority, made for nothing else; each has to be on a list that is read for each request',
+          'TLS takes certificates of one authority, which signs only these; each has to be on a list that is read for each request',
         tests: [
           'of none at all',
           'of another authority of the same name, on the list with its serial number',
