@@ -3,7 +3,7 @@ import type { KubernetesPort } from '#domain';
 import type { Leadership, Store } from '#state';
 import type { Audit } from './audit.ts';
 import type { Registry } from './registry.ts';
-import { writeFormat } from './state-format.ts';
+import { formatKey, refuseNewer, writeFormat } from './state-format.ts';
 import { type Generations, generationIn, noteRestored } from './state-generation.ts';
 
 /**
@@ -105,9 +105,11 @@ const isFinal = (error: unknown) => error instanceof DaasError && error.exitCode
  */
 async function takeOver(post: Post, signal: AbortSignal): Promise<void> {
   const { store, registry, generations, kubernetes, audit, log, taken } = post;
-  await writeFormat(store);
   const records = await store.list('/');
+  refuseNewer(records.find(([key]) => key === formatKey)?.[1]);
   noteRestored(audit, generations.lead(generationIn(records)));
+  // After it is known that this state may be led on: another one stays as it is.
+  await writeFormat(store);
   registry.learn({ kind: 'listed', records });
   const names = await kubernetes.renewNames(signal);
   audit.record('leadership.taken', { names });

@@ -100,14 +100,12 @@ export function standForElection<Term>(
 }
 
 function isLeading<Term>({ term, isLost, lease, clock }: Standing<Term>): boolean {
-  return (
-    term !== undefined &&
-    !isLost &&
-    lease !== undefined &&
-    clock.monotonicMs() < lease.untilMs &&
-    clock.nowMs() < lease.untilWallMs
-  );
+  return term !== undefined && !isLost && lease !== undefined && holds(lease, clock);
 }
+
+/** Neither the machine's sleep nor a time of day that was set lets a lease hold longer. */
+export const holds = ({ untilMs, untilWallMs }: LeaseTime, clock: Clock): boolean =>
+  clock.monotonicMs() < untilMs && clock.nowMs() < untilWallMs;
 
 function lose<Term>(standing: Standing<Term>): void {
   if (standing.isLost) return;
@@ -148,7 +146,7 @@ async function campaign<Term>(standing: Standing<Term>): Promise<boolean> {
     return false;
   }
   standing.leader = name;
-  if (clock.monotonicMs() >= outcome.lease.untilMs) return false;
+  if (!holds(outcome.lease, clock)) return false;
   standing.lease = outcome.lease;
   standing.term = outcome.term;
   standing.elected.resolve();

@@ -5,11 +5,13 @@ import {
   type Ballot,
   type CandidateOptions,
   type ElectedLeadership,
+  holds,
   type LeaseTime,
   leaseFromNow,
   type Outcome,
   standForElection,
 } from './election.ts';
+import type { Taking } from './kubernetes-engine.ts';
 
 export interface KubernetesElectionOptions extends CandidateOptions {
   readonly objects: Pick<StateObjects, 'readLease' | 'writeLease'>;
@@ -18,7 +20,7 @@ export interface KubernetesElectionOptions extends CandidateOptions {
    * Writes the term into the head of the state. Only then this gateway leads: the Lease says who may, and the head keeps
    * everybody else from writing.
    */
-  readonly takeHead: (term: string, leader: string) => Promise<void>;
+  readonly takeHead: (taking: Taking) => Promise<void>;
 }
 
 interface Poll extends KubernetesElectionOptions {
@@ -56,7 +58,7 @@ async function campaign(poll: Poll): Promise<Outcome<string>> {
   // Another was quicker: the next look shows who.
   if (!written) return { kind: 'follows', leader: undefined };
   poll.held = written;
-  await takeHead(id, name);
+  await takeHead({ term: id, leader: name, mayTake: () => holds(lease, clock) });
   return { kind: 'leads', term: id, lease };
 }
 

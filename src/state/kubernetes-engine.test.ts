@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { DaasError } from '#base';
 import type { StateEngine } from '#domain';
-import { FakeClock, seededRandom } from '#testing';
+import { FakeClock, seededRandom, settled } from '#testing';
 import { describeEngine, sealedSite, TestRing } from './engine.fixture.ts';
 import { openKubernetesState } from './kubernetes-state.ts';
 import { type Fate, MemoryObjects } from './memory-objects.fixture.ts';
@@ -153,5 +153,58 @@ describe('a state in Secrets', () => {
     await next.list('/');
     for (const key of keys) await next.write([{ key, text: `restored${filling}` }]);
     expect(await wholeOf(memory)).toEqual(Object.fromEntries(keys.map((key) => [key, `restored${filling}`])));
+  });
+
+  test('a follower of a sealed state writes first when it leads, before it has read what the earlier leader wrote: the state adds up', async () => {
+    const memory = new MemoryObjects();
+    const ring = new TestRing();
+    const earlier = await leading(memory, 'earlier');
+    const leader = await sealEngine(earlier.engine, ring, '0xc1');
+    await leader.write([{ key: '/a', text: '1' }]);
+    const { engine, leadership } = await openKubernetesState({
+      objects: memory.of('next'),
+      name: 'next',
+      leaseSeconds: 5,
+      clock,
+    });
+    const follower = await sealEngine(engine, ring, '0xc1');
+    const elected = new AbortController();
+    const following = follower.follow(() => undefined, elected.signal);
+    await leader.write([{ key: '/b', text: '2' }]);
+    memory.lease = { ...memory.lease, version: 'taken', holder: undefined };
+    while (!leadership.isLeading()) {
+      await clock.advance(1_000);
+      await settled();
+    }
+    elected.abort();
+    await following;
+    await follower.write([{ key: '/c', text: '3' }]);
+    expect(await follower.list('/')).toEqual([
+      ['/a', '1'],
+      ['/b', '2'],
+      ['/c', '3'],
+    ]);
+  });
+
+  test('a candidate whose Lease was taken before its term was written leaves the head to the one that leads by now', async () => {
+    const memory = new MemoryObjects();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const objects = memory.of('slow');
+    const slowly: typeof objects = {
+      ...objects,
+      async read(name) {
+        const found = await objects.read(name);
+        await gate;
+        return found;
+      },
+    };
+    const slow = await openKubernetesState({ objects: slowly, name: 'slow', leaseSeconds: 5, clock });
+    while (memory.lease.holder === undefined) await settled();
+    const { engine, leadership } = await leading(memory, 'quick');
+    await engine.write([{ key: '/a', text: '1' }]);
+    open();
+    await settled();
+    await engine.write([{ key: '/a', text: '2' }]);
+    expect([slow.leadership.isLeading(), leadership.isLeading()]).toEqual([false, true]);
   });
 });

@@ -41,7 +41,7 @@ const bucketsAtOnce = 8;
  */
 export interface KubernetesEngine {
   /** Keeps every other gateway from writing from now on. */
-  takeHead(term: string, leader: string): Promise<void>;
+  takeHead(taking: Taking): Promise<void>;
   /** With the leadership that `takeHead` was given to. */
   engine(leadership: ElectedLeadership<string>): StateEngine;
 }
@@ -50,7 +50,7 @@ export function openKubernetesEngine(options: SharedObjects): KubernetesEngine {
   const secrets: Secrets = { ...options, turn: createMutex(), kept: undefined, floor: 0 };
   const { objects } = options;
   return {
-    takeHead: (term, leader) => secrets.turn(() => takeHead(secrets, { term, leader })),
+    takeHead: (taking) => secrets.turn(() => takeHead(secrets, taking)),
     engine: (leadership) => ({
       kind: 'kubernetes',
       isLocal: false,
@@ -67,15 +67,25 @@ export function openKubernetesEngine(options: SharedObjects): KubernetesEngine {
   };
 }
 
+/** A leadership that begins. */
+export interface Taking {
+  readonly term: string;
+  readonly leader: string;
+  /** The Lease that was won still holds. */
+  readonly mayTake: () => boolean;
+}
+
 /** A head that another writes at this moment is taken after that. */
-async function takeHead(
-  secrets: Secrets,
-  { term, leader }: { readonly term: string; readonly leader: string },
-): Promise<void> {
+async function takeHead(secrets: Secrets, { term, leader, mayTake }: Taking): Promise<void> {
+  let earlier: string | undefined;
   secrets.kept = undefined;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const kept = await readKept(secrets);
-    const { changes } = kept.head;
+    const { changes, term: holder } = kept.head;
+    // The earlier leader may write on; a newer one keeps it.
+    if (!mayTake() || (earlier !== undefined && holder !== earlier && holder !== term))
+      throw failed('another gateway leads by now');
+    earlier = holder;
     const sequence = nextSequence(secrets, kept.head);
     if (await put(secrets, kept, { term, leader, sequence, write: randomUUID(), changes })) return;
   }

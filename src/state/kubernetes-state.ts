@@ -1,7 +1,7 @@
 import type { StateEngine, StateObjects } from '#domain';
 import type { CandidateOptions, ElectedLeadership } from './election.ts';
 import { standInKubernetes } from './kubernetes-election.ts';
-import { openKubernetesEngine } from './kubernetes-engine.ts';
+import { openKubernetesEngine, type Taking } from './kubernetes-engine.ts';
 
 export interface KubernetesStateOptions extends CandidateOptions {
   /** Disposed of with the engine. */
@@ -28,7 +28,7 @@ export async function openKubernetesState(options: KubernetesStateOptions): Prom
     throw error;
   }
   const opened = openKubernetesEngine(options);
-  const takeHead = (term: string, leader: string) => opened.takeHead(term, leader);
+  const takeHead = (taking: Taking) => opened.takeHead(taking);
   const leadership = standInKubernetes({ ...options, takeHead });
   return { engine: opened.engine(leadership), leadership };
 }

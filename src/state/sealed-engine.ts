@@ -64,7 +64,7 @@ export async function sealEngine(engine: StateEngine, ring: KeyRing, scope: stri
     async write(changes) {
       if (changes.length > 0) await sealing.turn(() => write(sealing, changes));
     },
-    follow: (listener, signal) => engine.follow((news) => listener(openNews(sealing, news)), signal),
+    follow: (listener, signal) => follow(sealing, listener, signal),
     reseal: () => reseal(sealing),
     [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   };
@@ -139,6 +139,25 @@ function openNews(sealing: Sealing, news: StateNews): StateNews {
     .filter(({ key }) => key !== INDEX)
     .map(({ key, text }) => ({ key, text: text === undefined ? undefined : open(sealing, key, text) }));
   return { kind: 'changed', changes };
+}
+
+/** Others write meanwhile: what the state added up to before does not count for the first write after it. */
+async function follow(
+  sealing: Sealing,
+  listener: (news: StateNews) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  forget(sealing);
+  try {
+    await sealing.engine.follow((news) => listener(openNews(sealing, news)), signal);
+  } finally {
+    forget(sealing);
+  }
+}
+
+function forget(sealing: Sealing): void {
+  sealing.index = undefined;
+  sealing.first = undefined;
 }
 
 async function whole(sealing: Sealing): Promise<readonly StateRecord[]> {
