@@ -174,6 +174,17 @@ test('a follower does not take over a state that was put back while it ran', asy
   expect(records).toEqual([]);
 });
 
+test('a take-over that has to be tried again is not refused for what this gateway has written meanwhile', async () => {
+  const records: StoredRecord[] = [];
+  const generations = generationsOf(records);
+  const value = { count: 7, audited: null, at: 1, restored: { at: 1, backup_made_at: null } };
+  const found = generationIn([[generationKey, value]]);
+  expect(generations.lead(found)).toMatchObject({ atMs: 1 });
+  expect(await generations.anchor(head(9))).toBe(8);
+  // Nor is the operator's restore written down twice.
+  expect(generations.lead(found)).toBeUndefined();
+});
+
 test('a leader that may not write any more names the generation that it knows', async () => {
   let mayWrite = true;
   const records: StoredRecord[] = [];

@@ -66,9 +66,8 @@ export function refuseRolledBack(found: Generation | undefined, seenCount: numbe
   if (count >= seenCount) return;
   const what = count === 0 ? 'is empty or older than all of it' : `is of generation ${count}`;
   const way =
-    count === 0
-      ? "'k3s-daas gateway state restore --empty'"
-      : "'k3s-daas gateway state backup --out FILE' and 'k3s-daas gateway state restore FILE'";
+    "'k3s-daas gateway state backup --out FILE' and 'k3s-daas gateway state restore FILE'" +
+    (count === 0 ? ", or an empty one with 'k3s-daas gateway state restore --empty'" : '');
   throw new ConfigurationError(
     'DAAS_STATE_ROLLED_BACK',
     `the state was put back: the audit file has seen generation ${seenCount}, and the state ${what}. Bans since then are missing: put the newer state in its place, or accept this one with ${way}`,
@@ -115,6 +114,8 @@ export function createGenerations({
   let anchoredHash: string | undefined;
   return {
     lead(found) {
+      // Asked again by a take-over that has failed since: `anchor` may have written meanwhile.
+      if (isLeading) return undefined;
       refuseRolledBack(found, newest);
       newest = found?.count ?? newest;
       isLeading = true;

@@ -32,6 +32,8 @@ import {
 } from './state-generation.ts';
 
 const electionMs = 3_000;
+/** Far beyond what the audit file of another gateway can have seen that the one here has not. */
+const leap = 1_000_000;
 
 /** A Lease that a killed gateway has left ends only after its whole duration, seen from here. */
 const electionOf = ({ config: { state } }: StateSite): number =>
@@ -128,7 +130,8 @@ async function restoreInto(
   await refuseLed(leadership, electionOf(site));
   const before = await engine.list('/');
   const seen = await auditedGeneration(auditPathOf(site.config));
-  const count = Math.max(seen.count, countIn(given), await countOf(engine, before, { ring, clusterId })) + 1;
+  const count =
+    Math.max(seen.count, countIn(given), await countOf(engine, before, { ring, clusterId })) + leap;
   const generation = storedGeneration({ count, audited: undefined, atMs: restored.atMs, restored });
   const records: readonly StateRecord[] = [
     ...given.filter(([key]) => key !== generationKey),
