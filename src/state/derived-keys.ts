@@ -1,6 +1,5 @@
 import { hkdfSync } from 'node:crypto';
-import { access, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigurationError, messageOf, Secret } from '#base';
 import { askProgram, readBounded } from '#infrastructure';
@@ -43,25 +42,31 @@ export function derivedKeys(source: DerivedKeySource, refreshEveryMs: number): K
     refreshEveryMs,
     async read() {
       const ids = idsOf(await readKeyFile(idsFile));
-      const root = await derive(source);
-      const other = ids.find(([id, check]) => checkOf(root, id) !== check);
-      if (other) throw derivesOther(other[0], idsFile);
+      const root = await rootOf(source, ids);
       return new Secret(ids.map(([id]) => `${id} ${keyFor(root, id)}`).join('\n'));
     },
     rotation: rotationOf(idsFile, {
       idsIn: (text) => idsOf(text).map(([id]) => id),
-      valueFor: async (id) => checkOf(await derive(source), id),
+      // Beside a key of other code, a new one would make the file useless to both.
+      valueFor: async (id, text) => checkOf(await rootOf(source, idsOf(text)), id),
     }),
   };
 }
 
-function derivesOther(id: string, path: string): ConfigurationError {
-  return invalid(
-    `the chip derives another key '${id}' than the one of ${path}: what runs here, its version or the chip is another. Move the state by a key that both get, as docs/attestation.md says ("Keys of the sealed state")`,
+type CheckedId = readonly [id: string, check: string];
+
+/** @throws `DAAS_STATE_KEYS_INVALID` where the chip derives another key than one of these. */
+async function rootOf(source: DerivedKeySource, ids: readonly CheckedId[]): Promise<Secret> {
+  const root = await derive(source);
+  const other = ids.find(([id, check]) => checkOf(root, id) !== check);
+  if (!other) return root;
+  throw new ConfigurationError(
+    'DAAS_STATE_KEYS_INVALID',
+    `the chip derives another key '${other[0]}' than the one of ${source.idsFile}: what runs here, its version or the chip is another. Move the state by a key that both get, as docs/attestation.md says ("Keys of the sealed state")`,
   );
 }
 
-function idsOf(text: string): ReadonlyArray<readonly [id: string, check: string]> {
+function idsOf(text: string): readonly CheckedId[] {
   return linesOf(text).map(([id = '', check = '', ...rest], index) => {
     if (!isKeyId(id) || check.length !== CHECK_LENGTH || rest.length > 0)
       throw invalid(`line ${index + 1} is not '<id> <check of its key>'`);
@@ -80,12 +85,9 @@ function expand(root: Secret, purpose: string, length: number): string {
 
 /** snpguest writes the 32 bytes into a file, and nowhere else. @returns hexadecimal */
 async function derive(source: DerivedKeySource): Promise<Secret> {
-  const memory = await access(MEMORY).then(
-    () => MEMORY,
-    () => tmpdir(),
-  );
-  const directory = await mkdtemp(join(memory, 'k3s-daas-key-'));
+  let directory: string | undefined;
   try {
+    directory = await mkdtemp(join(MEMORY, 'k3s-daas-key-'));
     const path = join(directory, 'key');
     await askProgram({
       program: source.program,
@@ -100,7 +102,7 @@ async function derive(source: DerivedKeySource): Promise<Secret> {
     if (cause instanceof ConfigurationError) throw cause;
     throw invalid(`${source.program} derives no key: ${messageOf(cause)}`, cause);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -70,8 +70,8 @@ const readLines = (path: string): Promise<string> =>
 export interface KeyLines {
   /** The ids in the text of the file, in their order. */
   readonly idsIn: (text: string) => readonly string[];
-  /** What stands behind the id of a new key. */
-  readonly valueFor: (id: string) => string | Promise<string>;
+  /** What stands behind the id of a new key that comes before these lines. */
+  readonly valueFor: (id: string, text: string) => string | Promise<string>;
 }
 
 /** New keys of a file, which is made if there is none. */
@@ -84,7 +84,7 @@ export const rotationOf = (file: string, { idsIn, valueFor }: KeyLines): KeyRota
     });
     const id = newKeyId(nowMs);
     const ids = [id, ...idsIn(before)];
-    if (!isDryRun) await replaceFile(file, `${id} ${await valueFor(id)}\n${before}`, 0o600);
+    if (!isDryRun) await replaceFile(file, `${id} ${await valueFor(id, before)}\n${before}`, 0o600);
     return ids;
   },
 });

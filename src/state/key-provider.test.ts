@@ -71,6 +71,8 @@ test('other code gets no key where the measurement is mixed in, and is not told 
     code: 'DAAS_STATE_KEYS_INVALID',
     message: expect.stringMatching(/derives another key .* Move the state by a key that both get/) as string,
   });
+  // A new key beside it would shut the earlier code out, too.
+  await expect(addKey(derived(), 0)).rejects.toMatchObject({ code: 'DAAS_STATE_KEYS_INVALID' });
   await programs.measure('version-1');
   expect(await keyOf(derived())).toBe(key);
 });
