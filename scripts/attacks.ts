@@ -1197,6 +1197,8 @@ export const ATTACKS: readonly AttackGroup[] = [
           'of a node of the cluster',
           'signed by an operator with their own',
           'that is revoked, at once',
+          'a revoked certificate displaces no connection of the one that took its place',
+          'an operator who may only view fills neither audit file nor log with refusals, and is slowed down',
           'that the authority has signed and nobody has listed',
           'a worker’s proof opens nothing, with or without a certificate, and this port has none of its routes',
           'connections that never shake hands, or show no certificate, keep no operator out and outlast no stop',

@@ -16,6 +16,7 @@ import {
   readOperatorList,
 } from '#gateway';
 import {
+  acquireLock,
   makeTrustedDirectory,
   openTrusted,
   readTrustedText,
@@ -48,6 +49,7 @@ async function sectionOf({ config }: OperatorsFlags): Promise<GatewaySection> {
 export async function initOperators(io: Io, flags: OperatorsFlags): Promise<void> {
   const { directory } = (await sectionOf(flags)).operators;
   makeTrustedDirectory(directory, { what: 'the directory of the operators’ authority', origin });
+  await using _lock = await lockOf(directory);
   const path = (name: keyof typeof OPERATOR_FILES) => join(directory, OPERATOR_FILES[name]);
   const isThere = await exists(path('caCert'));
   if (!isThere) {
@@ -76,6 +78,7 @@ export async function addOperator(io: Io, name: string, flags: AddFlags): Promis
   const url = urlOf(gateway, flags.url);
   const caCert = await readOperatorCa(directory);
   const caKey = await readCaKey(directory);
+  await using _lock = await lockOf(directory);
   const list = await readOperatorList(directory);
   const pin = spkiPin(
     await readTrustedText(gateway.tls.certFile, {
@@ -133,6 +136,7 @@ export async function listOperators(io: Io, flags: OperatorsFlags): Promise<void
 
 export async function revokeOperator(io: Io, name: string, flags: OperatorsFlags): Promise<void> {
   const { directory } = (await sectionOf(flags)).operators;
+  await using _lock = await lockOf(directory);
   const list = await readOperatorList(directory);
   if (!list.operators.some((entry) => entry.name === name))
     throw invalid(`no certificate was issued to '${name}': 'k3s-daas gateway operator list' lists them`);
@@ -149,6 +153,10 @@ export async function revokeOperator(io: Io, name: string, flags: OperatorsFlags
     `${hit.length} certificates of ${name} count no more. Other gateways need the list, too: copy ${join(directory, OPERATOR_FILES.list)}`,
   );
 }
+
+/** Of two commands at once one would write back what the other has read before: a revocation would be undone. */
+const lockOf = (directory: string) =>
+  acquireLock(join(directory, 'operators.lock'), `the list of operators in ${directory}`);
 
 function writeList(directory: string, list: OperatorList): Promise<void> {
   const text = `${JSON.stringify(OperatorList.parse(list), null, 2)}\n`;

@@ -158,8 +158,8 @@ function operatorsAddresses(
     const address = peerAddress(given);
     if (address !== undefined) known.set(address, who);
   };
-  for (const [address, name] of operatorsNodeAddresses(nodes, names))
-    if (!banned.has(name)) add(address, `node ${name}`);
+  const unbanned = new Map([...nodes].filter(([name]) => !banned.has(name)));
+  for (const [address, name] of operatorsNodeAddresses(unbanned, names)) add(address, `node ${name}`);
   for (const address of ownAddresses()) add(address, 'the gateway');
   const host = new URL(config.server).hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0) add(host, 'gateway.server');

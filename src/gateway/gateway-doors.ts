@@ -68,7 +68,13 @@ export async function listenForOperators(begun: Start): Promise<OperatorsListene
   // Read once before it listens: a list that cannot be read refuses everybody later.
   await readOperatorList(directory);
   const ca = await readOperatorCa(directory);
-  const listener = createOperatorsListener({ ...operatorSources(begun), tls, ca, directory });
+  const listener = createOperatorsListener({
+    ...operatorSources(begun),
+    refusals: records.refusals,
+    tls,
+    ca,
+    directory,
+  });
   const { app, connections } = listener;
   standBy(app, records.acting, isOperatorsWrite);
   life.defer('the port of the operators', async () => {

@@ -36,6 +36,13 @@ test('the list follows the Nodes, and is written when it changes alone', async (
   expect(world.kubernetes.heldAddresses).toEqual(['198.51.100.2']);
 });
 
+test('a list that was changed in the cluster is put right within a minute', async () => {
+  await using world = await withServers();
+  world.kubernetes.heldAddresses = [];
+  await world.pass(62_000);
+  expect(world.kubernetes.heldAddresses).toEqual(['192.0.2.1', '2001:db8::1']);
+});
+
 test('an API server that was away gets the list when it is back', async () => {
   await using world = await World.start();
   world.kubernetes.names.set('server-1', 'ordinary');

@@ -25,9 +25,12 @@ interface Keeper extends HeldAddressesOptions {
   readonly failures: FailureLog;
   seen: Seen | undefined;
   listed: string | undefined;
+  writtenAtMs: number;
 }
 
 const tickMs = 1_000;
+/** The list may have been changed, or put back, in the cluster. */
+const lookEveryMs = 60_000;
 
 /**
  * Keeps the list of addresses that no staked node may begin to report. It stands while no gateway runs. `undefined`: no policy
@@ -45,7 +48,14 @@ export function heldAddresses(
         failed: 'The addresses of the operator’s nodes could not be listed',
         worked: 'The addresses of the operator’s nodes are listed again',
       });
-      const keeper: Keeper = { ...options, reconciler, failures, seen: undefined, listed: undefined };
+      const keeper: Keeper = {
+        ...options,
+        reconciler,
+        failures,
+        seen: undefined,
+        listed: undefined,
+        writtenAtMs: 0,
+      };
       while (!signal.aborted) {
         await look(keeper, signal);
         await clock.sleep(tickMs, signal).catch(() => undefined);
@@ -54,14 +64,21 @@ export function heldAddresses(
   };
 }
 
-/** Costs nothing while no Node and no name has changed. */
+/** Costs a look at one Role a minute while no Node and no name has changed. */
 async function look(keeper: Keeper, signal: AbortSignal): Promise<void> {
-  const { kubernetes, reconciler, failures, seen } = keeper;
+  const { kubernetes, reconciler, failures, clock } = keeper;
+  const nowMs = clock.monotonicMs();
+  if (nowMs - keeper.writtenAtMs >= lookEveryMs)
+    Object.assign(keeper, { seen: undefined, listed: undefined });
+  const { seen } = keeper;
   const [nodes, names, changes] = [reconciler.nodes(), reconciler.names(), reconciler.addressChanges()];
   if (!nodes || !names || (seen?.changes === changes && seen.names === names)) return;
   const addresses = [...operatorsNodeAddresses(nodes, names).keys()].sort();
   try {
-    if (addresses.join() !== keeper.listed) await kubernetes.holdAddresses(addresses, signal);
+    if (addresses.join() !== keeper.listed) {
+      await kubernetes.holdAddresses(addresses, signal);
+      keeper.writtenAtMs = nowMs;
+    }
     keeper.listed = addresses.join();
     keeper.seen = { changes, names };
     failures.worked();

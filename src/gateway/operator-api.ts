@@ -28,6 +28,7 @@ import {
   OPERATOR_PATHS,
   UnbanCommand,
 } from './operator-wire.ts';
+import { createRateLimit } from './rate-limit.ts';
 import { type WhySources, whyView } from './why-view.ts';
 
 export interface OperatorApiOptions extends CommandContext, WhySources {
@@ -73,7 +74,9 @@ export function createOperatorApi(options: OperatorApiOptions): FastifyInstance 
     app.addHook('onRequest', async (request) => {
       callers.set(request, await remote.identify(request));
     });
-  answerWithProblems(app, { clock: options.clock, log: options.log });
+  // A line for each refusal would let the least role fill the log.
+  const lines = remote && createRateLimit({ ratePerSecond: 2, burst: 500 });
+  answerWithProblems(app, { clock: options.clock, log: options.log, ...(lines && { lines }) });
   app.get(OPERATOR_PATHS.nodes, async () => ({
     ...nodesView(options),
     ...options.figures?.(),

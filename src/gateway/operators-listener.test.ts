@@ -212,3 +212,45 @@ test('connections that never shake hands, or show no certificate, keep no operat
   await other.world.stopGateway();
   await gone;
 });
+
+test('an operator who may only view fills neither audit file nor log with refusals, and is slowed down', async () => {
+  await using other = await OperatorsWorld.start();
+  const bob = await other.issue('bob', 'view');
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const statuses: number[] = [];
+  for (let count = 0; count < 250; count += 1)
+    statuses.push((await other.ask(bob, evict, { body: {}, agent })).status);
+  agent.destroy();
+  expect(statuses.slice(0, 200).every((status) => status === 403)).toBe(true);
+  expect(statuses.at(-1)).toBe(429);
+  const refused = (await other.world.audit()).filter(({ event }) => event === 'operator.refused');
+  expect(refused).toHaveLength(1);
+  // Another one is served.
+  expect(await other.ask(await other.issue('alice', 'operate'), nodes)).toMatchObject({ status: 200 });
+});
+
+test('a revoked certificate displaces no connection of the one that took its place', async () => {
+  await using other = await OperatorsWorld.start();
+  const stolen = await other.issue('alice', 'operate');
+  await other.revoke(stolen.serial);
+  const alice = await other.issue('alice', 'operate');
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  expect(await other.ask(alice, nodes, { agent })).toMatchObject({ status: 200 });
+  const [connection] = Object.values(agent.freeSockets).flat();
+  const thieves = Array.from({ length: 12 }, () =>
+    connectTls({
+      host: '127.0.0.1',
+      port: other.port,
+      rejectUnauthorized: false,
+      cert: stolen.certificate,
+      key: stolen.key,
+    }),
+  );
+  for (const thief of thieves) thief.on('error', () => undefined);
+  await Promise.all(thieves.map((thief) => once(thief, 'secureConnect')));
+  expect(await other.ask(stolen, nodes)).toMatchObject({ status: 403 });
+  await settled();
+  expect(connection?.destroyed).toBe(false);
+  for (const thief of thieves) thief.destroy();
+  agent.destroy();
+});

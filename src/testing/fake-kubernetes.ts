@@ -163,6 +163,7 @@ export class FakeKubernetes implements KubernetesPort {
   }
   async holdAddresses(addresses: readonly string[]) {
     await this.#enter('holdAddresses');
+    if (addresses.join() === this.heldAddresses.join()) return;
     this.heldWrites += 1;
     this.heldAddresses = addresses;
   }
