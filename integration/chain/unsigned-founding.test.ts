@@ -76,6 +76,14 @@ test('a multisig makes a cluster of that package and is its admin; the file is w
   await writeFile(deployment, JSON.stringify({ packageId, chainId }));
   expect(await send(file, [admin])).toMatchObject({ clusterId: founded.clusterId, digest: sent.digest });
   expect(await readDeployment(deployment)).toMatchObject({ clusterId: founded.clusterId, trust: {} });
+  // Looked at first: it is carried out, not overtaken.
+  expect(await send(file, [admin], '--dry-run')).toMatchObject({ dryRun: true });
+  // Sent once more it leaves the pins that somebody has compared.
+  const pinned = { ...founded, trust: { committee: chainId } };
+  await writeFile(deployment, JSON.stringify(pinned));
+  expect(await send(file, [admin])).toMatchObject({ clusterId: founded.clusterId });
+  expect(JSON.parse(await readFile(deployment, 'utf8'))).toEqual(pinned);
+  await writeFile(deployment, JSON.stringify(founded));
 });
 
 test('a deployment file that names another cluster is kept, and nothing is sent', async () => {
@@ -121,6 +129,8 @@ test('a file that publishes other bytecode than it says, keeps the upgrade cap, 
       act: { ...creation.act, parameters: { ...creation.act.parameters, treasury: stranger.address } },
     },
     { ...creation, packageId: stranger.address },
+    { ...creation, clusterId: stranger.address },
+    { ...publication, packageId: stranger.address },
     { ...creation, act: { kind: 'accept-admin' } },
   ];
   for (const forgery of forgeries) {

@@ -292,6 +292,19 @@ describe('a server that the operator of the worker trusts, where the chain names
     });
   });
 
+  test('gives the CA hash where the chain names a server alone, and the other way round', async () => {
+    const url = await server(own, own);
+    const trusted = { servers: ['https://127.0.0.1:1'], caHashes: [hashOf(own)] };
+    const guard = trustingGuardOf(trusted, { servers: [url], caHashes: [] });
+    await guard(credential(url, own));
+    await expect(guard(credential(url, other))).rejects.toMatchObject({
+      code: 'DAAS_SERVER_CA_MISMATCH',
+      message: expect.stringContaining('join.trustServer'),
+    });
+    const elsewhere = trustingGuardOf(trusted, { servers: [], caHashes: [hashOf(own)] });
+    await expect(elsewhere(credential(url, own))).rejects.toMatchObject({ code: 'DAAS_SERVER_NOT_LISTED' });
+  });
+
   test('counts for nothing where the chain names one', async () => {
     const [url, listed] = [await server(other, other), await server(own, own)];
     const lines: string[] = [];

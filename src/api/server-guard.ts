@@ -52,16 +52,16 @@ export function createServerGuard({
   let before: string | undefined;
   return async (join, signal) => {
     const listed = await cluster(signal);
-    const isNamed = listed.servers.length > 0 || listed.caHashes.length > 0;
-    const isTrusted = trusted !== undefined && !isNamed;
-    const facts = isTrusted ? trusted : listed;
-    if (trusted && isNamed && before === undefined)
+    const servers = namedBy(listed.servers, trusted?.servers);
+    const caHashes = namedBy(listed.caHashes, trusted?.caHashes);
+    const facts = { servers: servers.named, caHashes: caHashes.named };
+    const isUsed = servers.by === BY_OPERATOR || caHashes.by === BY_OPERATOR;
+    if (trusted && !isUsed && before === undefined)
       log.warn('join.trustServer is not used: the cluster names its server on chain');
-    if (!isTrusted) before = tellChange(listed, before, log);
-    const by = isTrusted ? BY_OPERATOR : ON_CHAIN;
-    assertListed(join, facts, by);
+    if (servers.by === ON_CHAIN && caHashes.by === ON_CHAIN) before = tellChange(listed, before, log);
+    assertListed(join, facts, servers.by);
     if (facts.caHashes.length === 0) return onPassed?.(undefined);
-    const pin = pinOf(join, facts, by);
+    const pin = pinOf(join, facts, caHashes.by);
     const dial = { timeoutMs: DEFAULT_TIMEOUT_MS, environment: process.env, ...options };
     try {
       await assertServer(new URL(join.server), pin, dial, signal);
@@ -131,6 +131,13 @@ const BY_OPERATOR: Namer = {
   hashes: 'join.trustServer (--trust-server) has',
   remedy: () => 'Ask the operator of the cluster which server and CA hash it has, and correct it',
 };
+
+/** What the chain leaves open the operator of the worker may say: of the servers, and of the CA hashes, each by itself. */
+function namedBy<T>(listed: readonly T[], trusted: readonly T[] | undefined) {
+  return listed.length === 0 && trusted
+    ? { named: trusted, by: BY_OPERATOR }
+    : { named: listed, by: ON_CHAIN };
+}
 
 /** Throws `DAAS_SERVER_NOT_LISTED`. */
 function assertListed(join: Pick<JoinCredential, 'server'>, { servers }: ServerFacts, by: Namer): void {

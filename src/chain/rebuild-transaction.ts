@@ -50,7 +50,13 @@ function requestOf(
   act: SignedAct,
   { sender, token }: { readonly sender: string; readonly token: string | undefined },
 ): TransactionRequest {
-  if (isFoundingAct(act)) return foundingRequest({ sender, packageId }, act);
+  if (isFoundingAct(act)) {
+    // The file shows what it names: nothing that the bytes do not hold.
+    if (clusterId !== undefined) throw new Error('it names a cluster, and makes one');
+    if ((act.kind === 'publish') !== (packageId === undefined))
+      throw new Error('it names a package that it does not use, or none');
+    return foundingRequest({ sender, packageId }, act);
+  }
   if (packageId === undefined || clusterId === undefined)
     throw new Error('it names no package or no cluster');
   const contract = { packageId, clusterId };

@@ -116,7 +116,8 @@ export async function openWalletOf(io: Io, options: SpendOptions): Promise<Walle
   judgeUnsignedFlags(options);
   const { unsigned, sender } = options;
   if (unsigned !== undefined && sender !== undefined) return walletWithoutKey(addressOf(sender, '--sender'));
-  const file = options.keyFile ?? (await ask(io, 'File with the private key', '--key-file'));
+  const flag = unsigned === undefined ? '--key-file' : '--sender (or --key-file)';
+  const file = options.keyFile ?? (await ask(io, 'File with the private key', flag));
   return readWallet(file, options.wallet);
 }
 

@@ -8,6 +8,7 @@ import {
   type GasCost,
   hasLanded,
   openNetwork,
+  type Publication,
   plainAct,
   readContractBuild,
   readPublication,
@@ -55,7 +56,8 @@ interface SignedFile {
 }
 
 /**
- * Sends what makes a deployment, and writes the deployment file as the command itself would have. Sent again it writes the same file.
+ * Sends what makes a deployment, and writes the deployment file as the command itself would have. Sent again it writes the file
+ * if it is not there, and leaves the pins of one that is.
  * @throws `DAAS_DEPLOYMENT_EXISTS` before anything is sent, when the file names another deployment.
  */
 export async function throughFounding(
@@ -75,19 +77,26 @@ export async function throughFounding(
     );
   const { endpoints } = network;
   const founding = { act, sender, packageId, signed };
+  // A pin has to be at least as old as what it proves, whoever else sends the same bytes meanwhile.
+  const agreed =
+    act.kind === 'create-cluster'
+      ? await agreedPin(endpoints.all.map((endpoint) => ({ read: endpoint.call })))
+      : undefined;
   const isEarlier = await hasLanded(endpoints, founding);
   if (!isEarlier) await assertFree(file, transaction);
+  const pin = isEarlier ? undefined : agreed;
   return {
-    simulate: () => simulateFounding(endpoints, founding),
+    simulate: () => {
+      if (isEarlier) io.note('It is carried out already. Sent again, it writes the deployment file');
+      return simulateFounding(endpoints, founding);
+    },
     send: async () => {
-      // A pin has to be at least as old as what it proves.
-      const pin =
-        act.kind === 'create-cluster' && !isEarlier
-          ? await agreedPin(endpoints.all.map((endpoint) => ({ read: endpoint.call })))
-          : undefined;
       const founded = await sendFounding(endpoints, founding);
       if (act.kind === 'publish') await verifyPublished(endpoints, founded.packageId, act.build);
-      await assertFree(file, { ...transaction, ...founded });
+      const known = await assertFree(file, { ...transaction, ...founded });
+      // It was written before, and its pins may have been compared, or moved on, since.
+      if (known?.clusterId !== undefined && known.trust)
+        return { ...founded, deployment: file, fingerprint: fingerprintOf(known.trust) };
       return { ...founded, ...(await writeFounded(io, { file, endpoints, chainId, founded, pin })) };
     },
   };
@@ -114,18 +123,21 @@ async function writeFounded(io: Io, { file, endpoints, chainId, founded, pin }: 
   return { deployment: file, fingerprint: fingerprintOf(anchors.trust) };
 }
 
-/** A file that names another cluster, or another package, is somebody's configuration. */
+/**
+ * A file that names another cluster, or another package, is somebody's configuration.
+ * @returns what it holds, if it is there.
+ */
 async function assertFree(
   file: string,
   { act, chainId, packageId, clusterId }: UnsignedTransaction,
-): Promise<void> {
-  if (!existsSync(file)) return;
+): Promise<Publication | undefined> {
+  if (!existsSync(file)) return undefined;
   const known = await readPublication(file);
   const isSame =
     known.chainId === chainId &&
     known.packageId === packageId &&
     (known.clusterId === clusterId || (act.kind === 'create-cluster' && known.clusterId === undefined));
-  if (isSame) return;
+  if (isSame) return known;
   throw new ConfigurationError(
     'DAAS_DEPLOYMENT_EXISTS',
     `${file} names ${known.clusterId === undefined ? `the package ${known.packageId}` : `the cluster ${known.clusterId}`} already: name another file with --deployment`,

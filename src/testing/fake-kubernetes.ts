@@ -13,6 +13,7 @@ import {
   RESERVED,
 } from '#domain';
 import { isNodePassword } from '#seal';
+import { readyNode } from './ready-node.ts';
 
 export type PortMethod = keyof KubernetesPort;
 
@@ -279,21 +280,7 @@ export class FakeKubernetes implements KubernetesPort {
 
   /** A Node that appears by other means: a server, an ordinary agent, an administrator. */
   addNode(name: string, change: Partial<KubernetesNode> = {}): KubernetesNode {
-    const node: KubernetesNode = {
-      name,
-      uid: randomUUID(),
-      isReady: true,
-      isKubeletSilent: false,
-      stakeRecordId: undefined,
-      tier: undefined,
-      createdAtMs: this.#clock.nowMs(),
-      readyChangedAtMs: this.#clock.nowMs(),
-      isUnschedulable: false,
-      addresses: [],
-      bootId: undefined,
-      cordonedFor: undefined,
-      ...change,
-    };
+    const node = readyNode(name, this.#clock.nowMs(), change);
     this.#nodes.set(name, node);
     this.#tell({ kind: 'added', node });
     return node;
