@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-const conditions = ['source', 'module', 'node', 'development|production'];
+// Those of Node itself, which loads the packages: files for bundlers (`module`) need not run in it.
+const conditions = ['source', 'node', 'development|production'];
 const shared = {
   ssr: { resolve: { conditions } },
   resolve: { conditions },

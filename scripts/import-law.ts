@@ -21,6 +21,9 @@ export interface Room {
 const SUI = '@mysten/sui';
 /** The certificate library asks for the metadata package to be loaded before it. */
 const X509 = ['@peculiar/x509', 'reflect-metadata'];
+const OPENTELEMETRY = ['api', 'context-async-hooks', 'core', 'sdk-trace-base'].map(
+  (name) => `@opentelemetry/${name}`,
+);
 const CHECKS = ['@arethetypeswrong/core', '@cyclonedx/cyclonedx-library', 'publint'];
 export const ALL_DOORS = [
   ...'#agent #api #authorizer #base #chain #cluster #composition #domain #gateway #gateway-config #host'.split(
@@ -55,6 +58,20 @@ export const ROOMS: readonly Room[] = [
     holds: 'the one file that sends calls through a proxy',
     doors: ['#base'],
     packages: ['undici'],
+    isDetail: true,
+  },
+  {
+    files: 'src/infrastructure/tracing.ts',
+    holds: 'the one file that speaks to OpenTelemetry',
+    doors: ['#base'],
+    packages: ['@opentelemetry/api'],
+    isDetail: true,
+  },
+  {
+    files: 'src/infrastructure/tracing.test.ts',
+    holds: 'its test, with the SDK',
+    doors: ['#base'],
+    packages: OPENTELEMETRY,
     isDetail: true,
   },
   {
@@ -182,6 +199,13 @@ export const ROOMS: readonly Room[] = [
     holds: 'the service: verdicts, admission, decisions, eviction, audit',
     doors: '#base #domain #infrastructure #login #plugin #seal #state #api #authorizer'.split(' '),
     packages: [...X509, 'fastify', 'prom-client', 'zod'],
+  },
+  {
+    files: 'src/gateway/request-spans.test.ts',
+    holds: 'the test of spans, with the SDK',
+    doors: ['#api', '#base', '#infrastructure'],
+    packages: OPENTELEMETRY,
+    isDetail: true,
   },
   {
     files: 'src/cluster/**',

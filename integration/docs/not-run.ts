@@ -87,6 +87,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ],
   [
     'docs/operations.md',
+    "NODE_OPTIONS='--import /opt/tracing/sdk.mjs' k3s-daas gateway run",
+    'needs an SDK and a collector',
+  ],
+  [
+    'docs/operations.md',
     "k3s-daas audit verify                    # on the gateway's machine, as its user or root: chain, keyed hashes, checkpoints",
     'audit.test.ts runs the commands',
   ],

@@ -1,7 +1,14 @@
 import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Agent, request } from 'node:https';
-import { DaasError, describeNetworkFailure, innermostCause, maskUserInfo } from '#base';
+import {
+  DaasError,
+  describeNetworkFailure,
+  innermostCause,
+  maskUserInfo,
+  spanCollector,
+  traced,
+} from '#base';
 import type { GatewayEntry } from '#domain';
 import { readBody } from '#infrastructure';
 import type { AskOnce, AttestedKeys } from './attested-keys.ts';
@@ -62,7 +69,10 @@ export function createTransport({ gateway, ca, timeoutMs, keys }: TransportOptio
   // A kept connection may be one with a key that counts no longer.
   const unsubscribe = keys?.onEnded(() => agent.destroy());
   return {
-    send: (asked) => toAttested(keys, asked, () => sendOrRepeat(asked, base, agent, timeoutMs)),
+    send: (asked) =>
+      traced('host.request', spanOptions(asked, base), () =>
+        toAttested(keys, asked, () => sendOrRepeat(asked, base, agent, timeoutMs)),
+      ),
     stream: (asked) => toAttested(keys, asked, () => openStream(asked, base, agent, timeoutMs)),
     close() {
       unsubscribe?.();
@@ -70,6 +80,18 @@ export function createTransport({ gateway, ca, timeoutMs, keys }: TransportOptio
     },
   };
 }
+
+const spanOptions =
+  ({ method, path }: HttpRequest, base: URL) =>
+  () =>
+    ({
+      kind: 'client',
+      attributes: {
+        'http.request.method': method,
+        'url.path': path.replace(/\?.*$/, ''),
+        'server.address': base.host,
+      },
+    }) as const;
 
 async function toAttested<T>(
   keys: AttestedKeys | undefined,
@@ -147,6 +169,7 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
   };
   let isAnswered = false;
   const body = asked.body === undefined ? undefined : Buffer.from(asked.body);
+  const traceparent = spanCollector()?.traceparent();
   const outgoing = request(new URL(asked.path, base), {
     method: asked.method,
     agent,
@@ -154,6 +177,7 @@ function send(asked: HttpRequest, base: URL, agent: Agent, timeoutMs: number): P
     headers: {
       accept: 'application/json',
       ...asked.headers,
+      ...(traceparent !== undefined && { traceparent }),
       ...(body && { 'content-type': 'application/json', 'content-length': body.length }),
     },
   });

@@ -27,4 +27,15 @@ export { Secret } from './secret.ts';
 export { carriedFile, isSingleExecutable } from './single-executable.ts';
 export { createSlice, inSlices, nextTurn, type Slice } from './slices.ts';
 export { createTally, type Tally } from './tally.ts';
+export {
+  collectSpans,
+  type OpenSpan,
+  SPANS,
+  type SpanAttributes,
+  type SpanCollector,
+  type SpanName,
+  type SpanOptions,
+  spanCollector,
+  traced,
+} from './tracing.ts';
 export { trustedServerOf, trustedServerProblem } from './trusted-server.ts';

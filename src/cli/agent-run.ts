@@ -6,6 +6,7 @@ import { agentParts } from './agent-parts.ts';
 import { missingDevnet } from './devnet-package.ts';
 import type { Io } from './io.ts';
 import { nodeOfPoolFile, takePoolFile } from './pool-file.ts';
+import { reportTracing } from './report-tracing.ts';
 import { type Loaded, loadWorkerSettings, runtimeArguments, settingWarnings } from './settings.ts';
 
 export interface AgentFlags {
@@ -33,6 +34,7 @@ export async function runAgent(io: Io, flags: AgentFlags, k3sFlags: readonly str
     const { rehearse } = await import('./agent-rehearsal.ts');
     return rehearse(io, settings, flags, { args: k3sArguments(settings, flags, k3sFlags), log });
   }
+  await reportTracing(log);
   if (flags.poolFile !== undefined)
     await takePoolFile({ file: flags.poolFile, stateDir: value.stateDir, nowMs: Date.now() });
   const missing = await missingDevnet(settings);

@@ -17,6 +17,7 @@ import {
 import { refuseWithoutPolicy } from './gateway-policy.ts';
 import { catchHangups, createReloader } from './gateway-reload.ts';
 import type { Io } from './io.ts';
+import { reportTracing } from './report-tracing.ts';
 import { foreignVariableWarnings, loadGatewaySettings } from './settings.ts';
 import { signingKeyIfMade } from './signing-key.ts';
 
@@ -42,6 +43,7 @@ export async function runGateway(
     format: io.isJson ? 'json' : value.log.format,
   });
   for (const detail of foreignVariableWarnings(settings)) log.warn('Configuration warning', { detail });
+  await reportTracing(log);
   const config = withGatewayId(gatewaySection(settings));
   const deployment = await deploymentOf(settings);
   const access = await chainAccessOf(settings);

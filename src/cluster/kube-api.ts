@@ -12,7 +12,7 @@ import {
   type RequestContext,
   VersionApi,
 } from '@kubernetes/client-node';
-import { ConfigurationError, DaasError, messageOf } from '#base';
+import { ConfigurationError, DaasError, messageOf, traced } from '#base';
 import { readTrustedTextSync, type TrustRules, trustedFile } from '#infrastructure';
 
 /**
@@ -167,7 +167,14 @@ export function openKubeApi({
   const config = loadKubeconfig(kubeconfig);
   const pool = shareConnections(config);
 
-  async function call<T>(
+  const call: KubeApi['call'] = (what, request, settings) =>
+    traced(
+      'kubernetes.request',
+      () => ({ kind: 'client', attributes: { 'k3s_daas.what': what } }),
+      () => send(what, request, settings),
+    );
+
+  async function send<T>(
     what: string,
     request: (options: CallOptions) => Promise<T>,
     { signal, patch, isPlain, impersonate }: CallSettings = {},

@@ -1,4 +1,5 @@
 import type { ProblemCode } from '#api';
+import { traced } from '#base';
 import { ageProblem } from './admission-age.ts';
 import type { AdmissionOptions, Admitted, Applicant, Candidate, Until } from './admission-context.ts';
 import {
@@ -118,13 +119,24 @@ function preview(context: AdmissionContext, nodeId: string, staker: string): Pro
 
 function enter(context: AdmissionContext, applicant: Applicant, until: Until): Promise<Admitted> {
   const entered = context.gate.enter(
-    () => context.locks.run(applicant.nodeId, () => admitInTime(context, applicant, until), until.reading),
+    () =>
+      context.locks.run(
+        applicant.nodeId,
+        () => traced('node.admission', spanOptions(applicant), () => admitInTime(context, applicant, until)),
+        until.reading,
+      ),
     until.reading,
   );
   if (!entered)
     throw new ApiProblem('overloaded', 'too many nodes register at once', { retryAfterMs: 2_000 });
   return entered;
 }
+
+const spanOptions =
+  ({ nodeId, requestId }: Applicant) =>
+  () => ({
+    attributes: { 'k3s_daas.node_id': nodeId, 'k3s_daas.request_id': requestId },
+  });
 
 /** The caller holds the lock of the node, and not for long: an eviction of it waits for the same lock. */
 async function admitInTime(

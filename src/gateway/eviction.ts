@@ -1,3 +1,4 @@
+import { traced } from '#base';
 import { isOperatorsName, type KubernetesNode } from '#domain';
 import { revokeAccess, revokeCredentials, revokeName } from './access.ts';
 import { bansFor } from './bans.ts';
@@ -37,7 +38,12 @@ export async function continueEviction(
     if (weight.isHeld && !(await mayEvict(context, worker, { reason, ...weight }))) return;
     await decideEviction(context, worker, { reason, isBan, lock: false });
   }
-  await carryOutEviction(context, { nodeId: worker.nodeId, reason, signal, failures: [] });
+  const { nodeId } = worker;
+  await traced(
+    'node.eviction',
+    () => ({ attributes: { 'k3s_daas.node_id': nodeId, 'k3s_daas.reason': reason } }),
+    () => carryOutEviction(context, { nodeId, reason, signal, failures: [] }),
+  );
 }
 
 /** What the breaker refuses is held at the next look, since the breaker has tripped then. */

@@ -1,4 +1,4 @@
-import { messageOf } from '#base';
+import { messageOf, traced } from '#base';
 import { isDiskFull } from '#infrastructure';
 import type { Change, Store } from '#state';
 import { createCommitGroup } from './commit-group.ts';
@@ -36,23 +36,30 @@ interface Writes {
   failure: string | undefined;
 }
 
+const noOptions = () => ({});
+
 export function createOrderedWrites(store: Store, reserve: DiskReserve | undefined): OrderedWrites {
   const writes: Writes = { store, reserve, owed: new Map(), failure: undefined };
   const commits = createCommitGroup((changes) => writeGroup(writes, changes));
   /** The overtaken keys of each save in progress. */
   const underway = new Set<Set<string>>();
 
-  const writeOwed = () => commits.add({ changes: () => [], apply: () => undefined }).catch(() => undefined);
+  const writeOwed = () =>
+    traced('state.save', noOptions, () => commits.add({ changes: () => [], apply: () => undefined })).catch(
+      () => undefined,
+    );
 
   return {
     async save({ changes, apply }) {
       const overtaken = new Set<string>();
       underway.add(overtaken);
       try {
-        await commits.add({
-          changes: () => changes().filter(({ key }) => !overtaken.has(key)),
-          apply: () => apply(overtaken),
-        });
+        await traced('state.save', noOptions, () =>
+          commits.add({
+            changes: () => changes().filter(({ key }) => !overtaken.has(key)),
+            apply: () => apply(overtaken),
+          }),
+        );
       } finally {
         underway.delete(overtaken);
       }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Server as TlsServer } from 'node:tls';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { BODY_LIMIT_BYTES, PATHS, TLS_GROUPS, TLS_MINIMUM } from '#api';
-import type { Clock, Log } from '#base';
+import { type Clock, type Log, spanCollector } from '#base';
 import { closeListener } from '#infrastructure';
 import { ApiProblem } from './api-problem.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -26,6 +26,7 @@ import {
 } from './public-connections.ts';
 import { addressKey, createRateLimit, type RateLimit } from './rate-limit.ts';
 import { answerBrokenRequest, answerByHand } from './raw-replies.ts';
+import { addSpans } from './request-spans.ts';
 import { createShares, type Shares } from './shares.ts';
 
 export interface PublicServerOptions {
@@ -109,6 +110,8 @@ export function createPublicServer(options: PublicServerOptions): PublicServer {
     isDraining: false,
   };
   answerWithProblems(app, context);
+  const spans = spanCollector();
+  if (spans) addSpans(app, spans);
   addHooks(app, context);
   if (metrics)
     app.addHook('onResponse', (request, reply, done) => {

@@ -40,6 +40,7 @@ export {
 export { findDocument } from './settings-file.ts';
 export { describeSettings, type SettingKind, type SettingRow } from './settings-schema.ts';
 export { syncDirectory } from './sync-directory.ts';
+export { followTracing } from './tracing.ts';
 export { openTrustedDatabase } from './trusted-database.ts';
 export {
   makeTrustedDirectory,

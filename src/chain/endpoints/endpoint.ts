@@ -1,5 +1,5 @@
 import { SuiGrpcClient } from '@mysten/sui/grpc';
-import { DaasError } from '#base';
+import { DaasError, traced } from '#base';
 import {
   chainIdMismatch,
   chainRefused,
@@ -87,6 +87,11 @@ export function openEndpoint(settings: EndpointSettings, options: EndpointOption
       throw chainIdMismatch(url, options.chainId, node.served);
   }
 
+  // The host alone: the path of a URL may hold the key of a customer.
+  const { host } = new URL(url);
+  const spanOptions = (what: string) => () =>
+    ({ kind: 'client', attributes: { 'k3s_daas.what': what, 'server.address': host } }) as const;
+
   let told: string | undefined;
   async function chainId(signal?: AbortSignal): Promise<string> {
     told = node.served ?? told;
@@ -110,10 +115,11 @@ export function openEndpoint(settings: EndpointSettings, options: EndpointOption
       return node.served ?? told;
     },
     chainId,
-    call: async (what, body, signal) => {
-      await chainId(signal);
-      return attempt(what, body, signal);
-    },
+    call: (what, body, signal) =>
+      traced('chain.call', spanOptions(what), async () => {
+        await chainId(signal);
+        return attempt(what, body, signal);
+      }),
   };
 }
 

@@ -1,0 +1,74 @@
+import type { Context, Span } from '@opentelemetry/api';
+import {
+  collectSpans,
+  type OpenSpan,
+  type SpanAttributes,
+  type SpanCollector,
+  type SpanName,
+  type SpanOptions,
+} from '#base';
+
+/** Where an OpenTelemetry SDK registers itself, whichever copy of the API it was built with. */
+const REGISTERED = Symbol.for('opentelemetry.js.api.1');
+
+/**
+ * Hands the spans of this program to the OpenTelemetry SDK that was loaded before it, such as by `node --import`. Without one
+ * nothing is loaded. Resolves with whether there is one.
+ */
+export async function followTracing(version: string): Promise<boolean> {
+  const registered = (globalThis as Record<symbol, unknown>)[REGISTERED] as { trace?: unknown } | undefined;
+  if (registered?.trace === undefined) return false;
+  const api = await import('@opentelemetry/api');
+  collectSpans(createCollector(api, version));
+  return true;
+}
+
+type Api = typeof import('@opentelemetry/api');
+
+function createCollector(api: Api, version: string): SpanCollector {
+  const tracer = api.trace.getTracer('k3s-daas', version);
+  const kinds = {
+    server: api.SpanKind.SERVER,
+    client: api.SpanKind.CLIENT,
+    internal: api.SpanKind.INTERNAL,
+  };
+  return {
+    begin(name: SpanName, { kind, attributes = {}, claimedParent }: SpanOptions): OpenSpan {
+      const links = claimedParent === undefined ? [] : linksTo(api, claimedParent);
+      const span = tracer.startSpan(name, { kind: kinds[kind ?? 'internal'], attributes, links });
+      return openSpan(api, span, api.trace.setSpan(api.context.active(), span));
+    },
+    traceparent() {
+      const headers: { traceparent?: string } = {};
+      api.propagation.inject(api.context.active(), headers);
+      return headers.traceparent;
+    },
+  };
+}
+
+function openSpan(api: Api, span: Span, context: Context): OpenSpan {
+  return {
+    within: (work) => api.context.with(context, work),
+    end(attributes: SpanAttributes = {}, failure) {
+      span.setAttributes(attributes);
+      if (failure !== undefined) {
+        span.setAttribute('error.type', codeOf(failure));
+        // Without the message: it may name what a trace is not to have.
+        span.setStatus({ code: api.SpanStatusCode.ERROR, message: codeOf(failure) });
+      }
+      span.end();
+    },
+  };
+}
+
+function linksTo(api: Api, traceparent: string) {
+  const context = api.propagation.extract(api.ROOT_CONTEXT, { traceparent });
+  const claimed = api.trace.getSpanContext(context);
+  return claimed ? [{ context: claimed }] : [];
+}
+
+function codeOf(failure: unknown): string {
+  if (typeof failure !== 'object' || failure === null) return typeof failure;
+  const { code, name } = failure as { code?: unknown; name?: unknown };
+  return typeof code === 'string' ? code : typeof name === 'string' ? name : 'Error';
+}
