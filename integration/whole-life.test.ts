@@ -43,8 +43,7 @@ test.skipIf(!isRoot)(
     const host = worker.start();
     const { pid } = await host.event('agent.ready', { withinMs });
     const { uid } = await world.nodeReady(nodeId);
-    const pods = podsOf(worker);
-    expect(pods).toHaveLength(2);
+    const pods = await bothPodsOf(worker);
     /** One agent since the machine was started, the same Node, and the pods that it began with. */
     const undisturbed = async (program: Program, agent: unknown, shims: unknown) => {
       expect(program.lines.filter(({ event }) => event === 'agent.started')).toMatchObject([{ pid: agent }]);
@@ -62,7 +61,7 @@ test.skipIf(!isRoot)(
     const { program, agent } = await machineRestarted(worker, host, Number(pid), () =>
       reboot(machine, randomUUID()),
     );
-    const podsAfter = podsOf(worker);
+    const podsAfter = await bothPodsOf(worker);
     for (let count = 0; count < 10; count += 1) await rotated(world, program, withinMs);
     await undisturbed(program, agent, podsAfter);
     expect(await tokenOf(world, nodeId)).toMatchObject({ tokenSequence: 22n });
@@ -74,6 +73,12 @@ test.skipIf(!isRoot)(
     expect(await world.chain.balance(worker.wallet.address)).toBe(startMist - gasMist);
   },
 );
+
+/** The Node may be Ready before its pods run. */
+async function bothPodsOf(worker: Worker): Promise<readonly number[]> {
+  await expect.poll(() => podsOf(worker), { timeout: withinMs }).toHaveLength(2);
+  return podsOf(worker);
+}
 
 const podsOf = ({ containerdAddress }: Worker) => processesOf(containerdAddress, 'containerd-shim-runc-v2');
 
