@@ -17,7 +17,7 @@ import {
   type Stakeholder,
   stakeAndMint,
 } from './world/outsider.ts';
-import { processesOf } from './world/processes.ts';
+import { bothPodsOf, podsOf, processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
 import { SUI, type Worker, World } from './world/world.ts';
 
@@ -133,11 +133,10 @@ describe.skipIf(suiteWorld.isMissing)(`crashes at ${suiteWorld.name}`, () => {
       await world.nodeReady(worker.nodeId);
       await host.event('agent.ready');
       const before = await world.node(worker.nodeId);
-      const pods = processesOf(worker.containerdAddress, 'containerd-shim-runc-v2');
-      expect(pods).toHaveLength(2);
+      const pods = await bothPodsOf(worker.containerdAddress);
       await killed(host);
       await joinsOnce(worker);
-      expect(processesOf(worker.containerdAddress, 'containerd-shim-runc-v2')).toEqual(pods);
+      expect(podsOf(worker.containerdAddress)).toEqual(pods);
       // The Node was heard of a moment ago: it is the same one, not one that was made anew.
       expect(await world.node(worker.nodeId)).toEqual(before);
     });

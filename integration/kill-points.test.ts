@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sentBy, tokensOf } from './chain/sent-by.ts';
-import { processesOf } from './world/processes.ts';
+import { podsOf, processesOf } from './world/processes.ts';
 import type { Program } from './world/program.ts';
 import { tokenOf } from './world/thief.ts';
 import { announceMinimum, fastPlugins, minimumInForce, toppedUp } from './world/token-life.ts';
@@ -124,7 +124,7 @@ async function slashedAt(worker: Worker, recordId: string): Promise<void> {
     expect(await again.exited).toMatchObject({ code: 77 });
     expect(again.lines.filter(({ event }) => event === 'agent.ready')).toEqual([]);
     expect(processesOf(worker.containerdAddress, 'k3s agent')).toEqual([]);
-    expect(processesOf(worker.containerdAddress, 'containerd-shim-runc-v2')).toEqual([]);
+    expect(podsOf(worker.containerdAddress)).toEqual([]);
   }
   expect(existsSync(join(worker.stateDir, 'latch.json'))).toBe(true);
   await world.nodeGone(nodeId, withinMs);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sentBy } from './chain/sent-by.ts';
 import { type KnownGateway, register } from './world/outsider.ts';
-import { processesOf } from './world/processes.ts';
+import { bothPodsOf, podsOf, processesOf } from './world/processes.ts';
 import { type Program, runOnce } from './world/program.ts';
 import { makeSeenMachine, reboot, type SeenMachine, seenBy } from './world/seen-machine.ts';
 import { heartbeatFrom, thiefOf, tokenOf } from './world/thief.ts';
@@ -43,12 +43,12 @@ test.skipIf(!isRoot)(
     const host = worker.start();
     const { pid } = await host.event('agent.ready', { withinMs });
     const { uid } = await world.nodeReady(nodeId);
-    const pods = await bothPodsOf(worker);
+    const pods = await bothPodsOf(worker.containerdAddress);
     /** One agent since the machine was started, the same Node, and the pods that it began with. */
     const undisturbed = async (program: Program, agent: unknown, shims: unknown) => {
       expect(program.lines.filter(({ event }) => event === 'agent.started')).toMatchObject([{ pid: agent }]);
       expect(program.lines.filter(({ event }) => event === 'agent.exited')).toEqual([]);
-      expect(podsOf(worker)).toEqual(shims);
+      expect(podsOf(worker.containerdAddress)).toEqual(shims);
       expect(await world.nodeReady(nodeId)).toEqual({ uid, isReady: true });
     };
 
@@ -61,7 +61,7 @@ test.skipIf(!isRoot)(
     const { program, agent } = await machineRestarted(worker, host, Number(pid), () =>
       reboot(machine, randomUUID()),
     );
-    const podsAfter = await bothPodsOf(worker);
+    const podsAfter = await bothPodsOf(worker.containerdAddress);
     for (let count = 0; count < 10; count += 1) await rotated(world, program, withinMs);
     await undisturbed(program, agent, podsAfter);
     expect(await tokenOf(world, nodeId)).toMatchObject({ tokenSequence: 22n });
@@ -73,14 +73,6 @@ test.skipIf(!isRoot)(
     expect(await world.chain.balance(worker.wallet.address)).toBe(startMist - gasMist);
   },
 );
-
-/** The Node may be Ready before its pods run. */
-async function bothPodsOf(worker: Worker): Promise<readonly number[]> {
-  await expect.poll(() => podsOf(worker), { timeout: withinMs }).toHaveLength(2);
-  return podsOf(worker);
-}
-
-const podsOf = ({ containerdAddress }: Worker) => processesOf(containerdAddress, 'containerd-shim-runc-v2');
 
 /** The minimum is raised above the stake: the host says so before, and tops up when the gateway asks. */
 async function raisedMinimum(host: Program): Promise<void> {
@@ -130,7 +122,7 @@ async function machineRestarted(
 ): Promise<{ program: Program; agent: unknown }> {
   host.kill('SIGKILL');
   process.kill(agentPid, 'SIGKILL');
-  for (const pid of podsOf(worker)) process.kill(Number(pid), 'SIGKILL');
+  for (const pid of podsOf(worker.containerdAddress)) process.kill(Number(pid), 'SIGKILL');
   await host.exited;
   await boot();
   const program = worker.start();

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** Pids of a worker's processes whose command line begins with `name`; its containerd's address marks what is the worker's. */
 export function processesOf(containerdAddress: string, name: string): number[] {
@@ -18,3 +19,15 @@ export function processesOf(containerdAddress: string, name: string): number[] {
       }
     });
 }
+
+/** The shims of the two pods that an agent of the stand-in begins with: its Node may be Ready before them. */
+export async function bothPodsOf(containerdAddress: string): Promise<number[]> {
+  for (;;) {
+    const pods = podsOf(containerdAddress);
+    if (pods.length === 2) return pods;
+    await delay(20);
+  }
+}
+
+export const podsOf = (containerdAddress: string): number[] =>
+  processesOf(containerdAddress, 'containerd-shim-runc-v2');
