@@ -92,7 +92,9 @@ function serve({ names, tls }: Start): void {
 type Keep = (collection: string, object: KubeObject) => unknown;
 
 /** What the API server adds to each object for its client's name and fields. */
-const managed = [{ manager: 'k3s-daas', operation: 'Update', fieldsType: 'FieldsV1', fieldsV1: { 'f:data': {} } }];
+const managed = [
+  { manager: 'k3s-daas', operation: 'Update', fieldsType: 'FieldsV1', fieldsV1: { 'f:data': {} } },
+];
 
 const encoded = (data: Readonly<Record<string, string>>) =>
   Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiProblem } from '../src/gateway/api-problem.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
@@ -18,9 +19,11 @@ import { spreadOf } from './table.ts';
  * commit and one bare asynchronous Ed25519 verification; with few and with many workers registered, by turns. No HTTP in either, and
  * the cluster is in memory. Then the latency at half of the rate that the turns reached, with few; of this process alone.
  *
- * usage: node --conditions=source bench/registration.ts [registrations a turn] [turns] [few] [many] [seconds at half load]
+ * usage: node --conditions=source bench/registration.ts [registrations a turn] [turns] [few] [many or 0] [seconds at half load or 0]
  */
-const [count = 512, turns = 5, few = 1_000, many = 20_000, loadSeconds = 3] = process.argv.slice(2).map(Number);
+const [count = 1_000, turns = 5, few = 1_000, many = 20_000, loadSeconds = 3] = process.argv
+  .slice(2)
+  .map(Number);
 const lanes = 64;
 const directory = await mkdtemp(join(tmpdir(), 'bench-registration-'));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
@@ -67,30 +70,39 @@ async function turnOf(gateway: Registering): Promise<{ readonly cpuUs: number; r
   return cost;
 }
 
-/** Each begins at its own moment, whether those before have ended or not. */
-async function latencyAt(gateway: Registering, ratePerSecond: number): Promise<readonly number[]> {
+/** Each begins at its own moment, whether those before have ended or not: one that begins late has waited since then. */
+async function latencyAt(gateway: Registering, ratePerSecond: number) {
+  let refused = 0;
   const newcomers = await gateway.newcomers(Math.ceil(ratePerSecond * loadSeconds));
   const startedAtMs = performance.now();
   const latencies = newcomers.map(async (newcomer, index) => {
     const dueAtMs = startedAtMs + (index * 1_000) / ratePerSecond;
     await sleep(Math.max(0, dueAtMs - performance.now()));
-    const begunAtMs = Math.max(dueAtMs, 0);
-    await gateway.register(newcomer);
-    return performance.now() - begunAtMs;
+    try {
+      await gateway.register(newcomer);
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      // Too many wait: it comes again, this much later at the earliest.
+      refused += 1;
+      return error.retryAfterMs ?? 0;
+    }
+    return performance.now() - dueAtMs;
   });
-  return (await Promise.all(latencies)).toSorted((one, other) => one - other);
+  const sorted = (await Promise.all(latencies)).toSorted((one, other) => one - other);
+  const [p50Ms = 0, p99Ms = 0] = [0.5, 0.99].map((part) => sorted[Math.floor(sorted.length * part)]);
+  return { p50Ms: round(p50Ms, 1), p99Ms: round(p99Ms, 1), refused };
 }
 
 await using withFew = await openWith(few);
-await using withMany = await openWith(many);
+await using withMany = many > 0 ? await openWith(many) : undefined;
 const bare = openBare();
 const times: number[] = [];
-for (let turn = 0; turn <= turns; turn += 1) {
+for (let turn = -1; turn <= turns; turn += 1) {
   const ours = await turnOf(withFew);
   const { cpuUs: bareUs } = await costOfEach(count, lanes, bare);
-  const { cpuUs: manyUs } = await turnOf(withMany);
-  // The first turn compiles.
-  if (turn === 0) continue;
+  const manyUs = withMany && (await turnOf(withMany)).cpuUs;
+  // The first turns compile.
+  if (turn < 1) continue;
   times.push(ours.us);
   console.log(
     JSON.stringify({
@@ -99,23 +111,18 @@ for (let turn = 0; turn <= turns; turn += 1) {
       registrationUs: round(ours.cpuUs),
       bareUs: round(bareUs),
       ratio: round(bareUs / ours.cpuUs, 2),
-      many,
-      withManyUs: round(manyUs),
-      ratioWithMany: round(manyUs / ours.cpuUs, 2),
+      ...(manyUs !== undefined && {
+        many,
+        withManyUs: round(manyUs),
+        ratioWithMany: round(manyUs / ours.cpuUs, 2),
+      }),
     }),
   );
 }
 if (loadSeconds > 0) {
   const ratePerSecond = 0.5 * (1e6 / spreadOf(times).median);
-  const latencies = await latencyAt(withFew, ratePerSecond);
-  const [p50Ms = 0, p99Ms = 0] = [0.5, 0.99].map((part) => latencies[Math.floor(latencies.length * part)]);
+  const latency = await latencyAt(withFew, ratePerSecond);
   console.log(
-    JSON.stringify({
-      what: 'half load',
-      members: few,
-      ratePerSecond: round(ratePerSecond),
-      p50Ms: round(p50Ms, 1),
-      p99Ms: round(p99Ms, 1),
-    }),
+    JSON.stringify({ what: 'half load', members: few, ratePerSecond: round(ratePerSecond), ...latency }),
   );
 }

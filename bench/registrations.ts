@@ -59,7 +59,8 @@ export async function openRegistering(
   let last = 0;
 
   const newcomer = async (): Promise<Newcomer> => {
-    const nodeId = `new-${(last += 1)}`;
+    last += 1;
+    const nodeId = `new-${last}`;
     const key = keys[last % keys.length] as (typeof keys)[number];
     const { tokenId } = chain.stake(nodeId, key.publicKey, { announce: false });
     await facts.read(tokenId, nodeId);
