@@ -156,7 +156,7 @@ export const ROWS: readonly BenchRow[] = [
     target: 1,
     ...FLEET_READS,
     sample: ({ gatewayOfMany }) => numberOf(gatewayOfMany),
-    budget: 3,
+    budget: 2.2,
   },
   {
     name: 'the same beside 100 workers',
@@ -166,7 +166,7 @@ export const ROWS: readonly BenchRow[] = [
     target: 1.05,
     ...FLEET_READS,
     sample: ({ ratioOfGateways }) => numberOf(ratioOfGateways),
-    budget: 1.1,
+    budget: 1.8,
   },
   {
     name: 'reads of the chain by a fleet of 1 000',
@@ -176,7 +176,7 @@ export const ROWS: readonly BenchRow[] = [
     target: 1,
     ...FLEET_READS,
     sample: ({ fleetOfMany }) => numberOf(fleetOfMany),
-    budget: 170,
+    budget: 87,
   },
   {
     name: 'writing the figures of heartbeats',
