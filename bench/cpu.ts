@@ -1,5 +1,5 @@
 /** CPU of this process, its threads included, in microseconds. */
-export function cpuUs(): number {
+function cpuUs(): number {
   const { user, system } = process.cpuUsage();
   return user + system;
 }

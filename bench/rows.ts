@@ -149,7 +149,7 @@ export const ROWS: readonly BenchRow[] = [
     sample: ({ ratio }) => numberOf(ratio),
   },
   {
-    name: 'reads of the chain by a gateway',
+    name: 'chain reads of a gateway',
     what: 'calls a second for 1 000 workers at rest, on a clock that is turned: the cluster object, and facts of which nothing was announced',
     unit: 'a second',
     better: 'lower',
@@ -159,7 +159,7 @@ export const ROWS: readonly BenchRow[] = [
     budget: 2.2,
   },
   {
-    name: 'the same beside 100 workers',
+    name: 'chain reads beside 100 workers',
     what: 'calls a second with 1 000 workers, beside 100',
     unit: 'of 100',
     better: 'lower',
@@ -169,7 +169,7 @@ export const ROWS: readonly BenchRow[] = [
     budget: 1.8,
   },
   {
-    name: 'reads of the chain by a fleet of 1 000',
+    name: 'chain reads of a fleet of 1 000',
     what: 'those of the gateway, and 1 000 times those of one host at rest that hears of changes',
     unit: 'a second',
     better: 'lower',
