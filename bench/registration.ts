@@ -16,7 +16,8 @@ import { spreadOf } from './table.ts';
 
 /**
  * CPU of a durable registration of a new worker whose facts are cached, from its proof to its join credential, beside one bare sqlite
- * commit and one bare asynchronous Ed25519 verification; with few and with many workers registered, by turns. No HTTP in either, and
+ * commit and one bare asynchronous Ed25519 verification; with few and with many workers registered, and with as many in work at once as callers wait instead
+ * of the 8 of the default, by turns: what comes together shares a commit. No HTTP in either, and
  * the cluster is in memory. Then the latency at half of the rate that the turns reached, with few; of this process alone.
  *
  * usage: node --conditions=source bench/registration.ts [registrations a turn] [turns] [few] [many or 0] [seconds at half load or 0]
@@ -29,9 +30,10 @@ const directory = await mkdtemp(join(tmpdir(), 'bench-registration-'));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 const tls = await testTls();
 
-async function openWith(members: number): Promise<Registering> {
+async function openWith(members: number, limits: object = {}): Promise<Registering> {
   const parts = await mkdtemp(join(directory, 'gateway-'));
-  return openRegistering(await benchGateway(parts, tls, { admit: { maxNodes: 100_000 } }), members);
+  const settings = { admit: { maxNodes: 100_000 }, limits };
+  return openRegistering(await benchGateway(parts, tls, settings), members);
 }
 
 /** The pragmas and the table of the gateway's own state. */
@@ -94,12 +96,14 @@ async function latencyAt(gateway: Registering, ratePerSecond: number) {
 }
 
 await using withFew = await openWith(few);
+await using withFewAtOnce = await openWith(few, { admissions: lanes });
 await using withMany = many > 0 ? await openWith(many) : undefined;
 const bare = openBare();
 const times: number[] = [];
 for (let turn = -1; turn <= turns; turn += 1) {
   const ours = await turnOf(withFew);
   const { cpuUs: bareUs } = await costOfEach(count, lanes, bare);
+  const atOnce = await turnOf(withFewAtOnce);
   const manyUs = withMany && (await turnOf(withMany)).cpuUs;
   // The first turns compile.
   if (turn < 1) continue;
@@ -111,6 +115,8 @@ for (let turn = -1; turn <= turns; turn += 1) {
       registrationUs: round(ours.cpuUs),
       bareUs: round(bareUs),
       ratio: round(bareUs / ours.cpuUs, 2),
+      atOnceUs: round(atOnce.cpuUs),
+      ratioAtOnce: round(bareUs / atOnce.cpuUs, 2),
       ...(manyUs !== undefined && {
         many,
         withManyUs: round(manyUs),

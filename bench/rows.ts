@@ -31,6 +31,7 @@ const VERDICT = ['verdict.ts', '8000'];
 const FLEET = ['gateway.ts', '50000', '20', '1'];
 const COMMANDS = ['commands.ts', '5'];
 const REGISTRATION = ['registration.ts', '1000', '5', '1000', '20000', '3'];
+const REGISTRATION_SHORT = ['registration.ts', '512', '3', '1000', '0', '0'];
 const ADMISSION = { argv: ['admission.ts', '128', '6'], short: ['admission.ts', '64', '3'] };
 const FLEET_READS = {
   argv: ['fleet-reads.ts', '100', '1000', '5'],
@@ -97,9 +98,20 @@ export const ROWS: readonly BenchRow[] = [
     better: 'higher',
     target: 0.7,
     argv: REGISTRATION,
-    short: ['registration.ts', '512', '3', '1000', '0', '0'],
+    short: REGISTRATION_SHORT,
     sample: ({ ratio }) => numberOf(ratio),
     budget: 0.4,
+  },
+  {
+    name: 'registration, 64 in work at once',
+    what: 'the same where `gateway.limits.admissions` is 64 instead of 8: what comes together shares a commit',
+    unit: 'of bare',
+    better: 'higher',
+    target: 0.7,
+    argv: REGISTRATION,
+    short: REGISTRATION_SHORT,
+    sample: ({ ratioAtOnce }) => numberOf(ratioAtOnce),
+    budget: 0.6,
   },
   {
     name: 'registration with 20 000 workers',
