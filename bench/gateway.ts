@@ -4,12 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Change, createStore, openSqliteEngine } from '#state';
 import { STAKER } from '../src/gateway/ids.fixture.ts';
-import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { testTls } from '../src/gateway/tls.fixture.ts';
-import { aWorker } from '../src/gateway/worker.fixture.ts';
-import { benchGateway } from './bench-gateway.ts';
+import { benchGateway, storeMembers } from './bench-gateway.ts';
 
 /**
  * A gateway on a chain and a cluster in memory that already has so many members: how long its start takes, how long it
@@ -20,26 +17,12 @@ const restSeconds = Number(process.argv[3] ?? 70);
 const challenges = Number(process.argv[4] ?? 3_000);
 
 const directory = await mkdtemp(join(tmpdir(), 'bench-gateway-'));
-const { config, chain, kubernetes, start } = await benchGateway(directory, await testTls(), {
+const gatewayParts = await benchGateway(directory, await testTls(), {
   admit: { maxNodes: 100_000 },
   limits: { addressRate: 100_000, addressBurst: 100_000 },
 });
-const key = new Uint8Array(32).fill(7);
-
-const store = createStore(openSqliteEngine(join(config.stateDir, 'gateway.db')));
-let changes: Change[] = [];
-for (let index = 0; index < members; index += 1) {
-  const nodeId = `worker-${index}`;
-  const { recordId, tokenId } = chain.stake(nodeId, key, { announce: false });
-  kubernetes.addNode(nodeId, { stakeRecordId: recordId });
-  kubernetes.names.set(nodeId, 'basic');
-  const member = aWorker({ nodeId, recordId, tokenId, registeredAtMs: Date.now() });
-  changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
-  if (changes.length < 1_000 && index + 1 < members) continue;
-  await store.write(changes);
-  changes = [];
-}
-await store[Symbol.asyncDispose]();
+const { chain, start } = gatewayParts;
+await storeMembers(gatewayParts, members);
 
 /** Batches of tokens and of records, as one call each to a full node. */
 const readsOfChain = () => chain.asked.tokens.length + chain.asked.records.length;

@@ -16,7 +16,7 @@ import { GATEWAY_ID } from '../src/gateway/ids.fixture.ts';
 import { toStored, workerKey } from '../src/gateway/stored-worker.ts';
 import { makeTls } from '../src/gateway/tls.fixture.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
-import { benchGateway } from './bench-gateway.ts';
+import { benchGateway, storeMembers } from './bench-gateway.ts';
 
 /**
  * A heartbeat over a kept TLS connection, CPU of the gateway's process, beside a bare Fastify server that verifies one Ed25519
@@ -76,9 +76,10 @@ async function bare(tls: Start['tls'], publicPem: string): Promise<number> {
 async function gateway(tls: Start['tls'], idle: number): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-heartbeat-'));
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const { config, chain, kubernetes, start } = await benchGateway(directory, tls, {
+  const parts = await benchGateway(directory, tls, {
     limits: { addressRate: 1e6, addressBurst: 1e6, tokenRate: 1e6, tokenBurst: 1e6 },
   });
+  const { config, chain, kubernetes, start } = parts;
   const store = createStore(openSqliteEngine(join(config.stateDir, 'gateway.db')));
   const changes: Change[] = [];
   for (let index = 0; index < lanes; index += 1) {
@@ -97,16 +98,9 @@ async function gateway(tls: Start['tls'], idle: number): Promise<number> {
     });
     changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
   }
-  for (let index = 0; index < idle; index += 1) {
-    const nodeId = `idle-${index}`;
-    const { recordId, tokenId } = chain.stake(nodeId, new Uint8Array(32).fill(7), { announce: false });
-    kubernetes.addNode(nodeId, { stakeRecordId: recordId });
-    kubernetes.names.set(nodeId, 'basic');
-    const member = aWorker({ nodeId, recordId, tokenId, registeredAtMs: Date.now() });
-    changes.push({ key: workerKey(nodeId), value: toStored(member, undefined) });
-  }
   await store.write(changes);
   await store[Symbol.asyncDispose]();
+  await storeMembers(parts, idle, 'idle');
   const running = await start();
   while (idle > 0 && chain.asked.tokens.flat().length < idle) await sleep(100);
   setInterval(() => chain.report(), 1_000);

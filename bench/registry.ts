@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createStore, openSqliteEngine, type Store } from '#state';
 import { openRegistry } from '../src/gateway/registry.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
+import { costOfEach } from './cpu.ts';
 
 /** Durable decisions, 64 in flight, as registrations make them: time, CPU, and how often the disk was waited for. */
 const count = Number(process.argv[2] ?? 2_000);
@@ -18,25 +19,13 @@ const store: Store = {
   },
 };
 const registry = await openRegistry(store);
-const [before, startedAtMs] = [process.cpuUsage(), performance.now()];
-let next = 0;
-const saveOn = async (): Promise<void> => {
-  while (next < count) {
-    const index = next++;
-    await registry.save({ worker: aWorker({ nodeId: `worker-${index}`, tokenId: `0x${index}` }) });
-    // Registrations come and go by the network, not all in one turn of the event loop.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-};
-await Promise.all(Array.from({ length: 64 }, saveOn));
-const { user, system } = process.cpuUsage(before);
+const { cpuUs, us } = await costOfEach(count, 64, async (index) => {
+  await registry.save({ worker: aWorker({ nodeId: `worker-${index}`, tokenId: `0x${index}` }) });
+  // Registrations come and go by the network, not all in one turn of the event loop.
+  await new Promise((resolve) => setImmediate(resolve));
+});
 console.log(
-  JSON.stringify({
-    saves: count,
-    transactions,
-    usOfCpuEach: Math.round((user + system) / count),
-    usEach: Math.round(((performance.now() - startedAtMs) * 1_000) / count),
-  }),
+  JSON.stringify({ saves: count, transactions, usOfCpuEach: Math.round(cpuUs), usEach: Math.round(us) }),
 );
 await disk[Symbol.asyncDispose]();
 await rm(directory, { recursive: true });

@@ -30,6 +30,13 @@ const HOST = ['host-start.ts', '7', '60'];
 const VERDICT = ['verdict.ts', '8000'];
 const FLEET = ['gateway.ts', '50000', '20', '1'];
 const COMMANDS = ['commands.ts', '5'];
+const REGISTRATION = ['registration.ts', '1000', '5', '1000', '20000', '3'];
+const REGISTRATION_SHORT = ['registration.ts', '512', '3', '1000', '0', '0'];
+const ADMISSION = { argv: ['admission.ts', '128', '6'], short: ['admission.ts', '64', '3'] };
+const FLEET_READS = {
+  argv: ['fleet-reads.ts', '100', '1000', '5'],
+  short: ['fleet-reads.ts', '100', '1000', '2'],
+};
 
 export const ROWS: readonly BenchRow[] = [
   {
@@ -83,6 +90,105 @@ export const ROWS: readonly BenchRow[] = [
     argv: ['registry.ts', '4000'],
     short: ['registry.ts', '2000'],
     sample: ({ usOfCpuEach }) => numberOf(usOfCpuEach),
+  },
+  {
+    name: 'registration',
+    what: 'a durable registration of a new worker, facts cached, from its proof to its join credential, cluster in memory: CPU of a bare sqlite commit and a bare Ed25519 verification, as a part of it',
+    unit: 'of bare',
+    better: 'higher',
+    target: 0.7,
+    argv: REGISTRATION,
+    short: REGISTRATION_SHORT,
+    sample: ({ ratio }) => numberOf(ratio),
+    budget: 0.4,
+  },
+  {
+    name: 'registration, 64 in work at once',
+    what: 'the same where `gateway.limits.admissions` is 64 instead of 8: what comes together shares a commit',
+    unit: 'of bare',
+    better: 'higher',
+    target: 0.7,
+    argv: REGISTRATION,
+    short: REGISTRATION_SHORT,
+    sample: ({ ratioAtOnce }) => numberOf(ratioAtOnce),
+    budget: 0.6,
+  },
+  {
+    name: 'registration with 20 000 workers',
+    what: 'CPU of the same where 20 000 workers are registered, beside 1 000',
+    unit: 'of 1 000',
+    better: 'lower',
+    target: 1.05,
+    argv: REGISTRATION,
+    sample: ({ ratioWithMany }) => numberOf(ratioWithMany),
+  },
+  {
+    name: 'registration at half load',
+    what: 'p99 of its latency at half of the rate that the turns reached, in the process of those who register',
+    unit: 'ms',
+    better: 'lower',
+    target: 25,
+    argv: REGISTRATION,
+    sample: ({ p99Ms }) => numberOf(p99Ms),
+  },
+  {
+    name: 'admission',
+    what: 'CPU of a registration by the real Kubernetes client over TLS, 5 000 names admitted; the API server is a stand-in in a process of its own',
+    unit: 'ms',
+    better: 'lower',
+    target: 8,
+    ...ADMISSION,
+    sample: ({ withManyMs }) => numberOf(withManyMs),
+    budget: 8,
+  },
+  {
+    name: 'admission beside 100 names',
+    what: 'the same with 5 000 names admitted, beside 100',
+    unit: 'of 100',
+    better: 'lower',
+    target: 1.1,
+    ...ADMISSION,
+    sample: ({ ratioWithMany }) => numberOf(ratioWithMany),
+    budget: 1.1,
+  },
+  {
+    name: 'admission beside bare reads',
+    what: 'the same: CPU of as many bare reads of a Secret by Node’s own HTTPS client, as a part of it',
+    unit: 'of bare',
+    better: 'higher',
+    target: undefined,
+    ...ADMISSION,
+    sample: ({ ratio }) => numberOf(ratio),
+  },
+  {
+    name: 'chain reads of a gateway',
+    what: 'calls a second for 1 000 workers at rest, on a clock that is turned: the cluster object, and facts of which nothing was announced',
+    unit: 'a second',
+    better: 'lower',
+    target: 1,
+    ...FLEET_READS,
+    sample: ({ gatewayOfMany }) => numberOf(gatewayOfMany),
+    budget: 2.2,
+  },
+  {
+    name: 'chain reads beside 100 workers',
+    what: 'calls a second with 1 000 workers, beside 100',
+    unit: 'of 100',
+    better: 'lower',
+    target: 1.05,
+    ...FLEET_READS,
+    sample: ({ ratioOfGateways }) => numberOf(ratioOfGateways),
+    budget: 1.8,
+  },
+  {
+    name: 'chain reads of a fleet of 1 000',
+    what: 'those of the gateway, and 1 000 times those of one host at rest that hears of changes',
+    unit: 'a second',
+    better: 'lower',
+    target: 1,
+    ...FLEET_READS,
+    sample: ({ fleetOfMany }) => numberOf(fleetOfMany),
+    budget: 87,
   },
   {
     name: 'writing the figures of heartbeats',

@@ -12,6 +12,7 @@ import { createTokenUsage } from '../src/gateway/token-usage.ts';
 import { createVerifier } from '../src/gateway/verifier.ts';
 import { aWorker } from '../src/gateway/worker.fixture.ts';
 import type { Worker } from '../src/gateway/worker.ts';
+import { costOfEach, round as rounded } from './cpu.ts';
 
 /**
  * The CPU time of a heartbeat's verdict, 16 at the same time, that of the Ed25519 verification alone, and that of a JWS library
@@ -87,15 +88,8 @@ const verifyBare = (key: KeyObject): Promise<boolean> =>
     verify(null, message, key, signature, (error, isValid) => (error ? reject(error) : resolve(isValid)));
   });
 
-async function cpuOf(work: (index: number) => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage();
-  const runLane = async (lane: number): Promise<void> => {
-    for (let index = lane; index < count; index += lanes) await work(index);
-  };
-  await Promise.all(Array.from({ length: lanes }, (_, lane) => runLane(lane)));
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / count;
-}
+const cpuOf = async (work: (index: number) => Promise<unknown>): Promise<number> =>
+  (await costOfEach(count, lanes, work)).cpuUs;
 
 let sequence = 0;
 for (let round = 1; round <= 5; round += 1) {
@@ -126,15 +120,14 @@ for (let round = 1; round <= 5; round += 1) {
   );
   const bareUs = await cpuOf(() => verifyBare(bare.publicKey));
   const libraryUs = await cpuOf(verifyByLibrary);
-  const round1 = (us: number) => Math.round(us * 10) / 10;
   console.log(
     JSON.stringify({
       round,
-      verdictUs: round1(verdictUs),
-      bareUs: round1(bareUs),
-      libraryUs: round1(libraryUs),
-      ratio: Math.round((bareUs / verdictUs) * 100) / 100,
-      ratioOfLibrary: Math.round((libraryUs / verdictUs) * 100) / 100,
+      verdictUs: rounded(verdictUs, 1),
+      bareUs: rounded(bareUs, 1),
+      libraryUs: rounded(libraryUs, 1),
+      ratio: rounded(bareUs / verdictUs, 2),
+      ratioOfLibrary: rounded(libraryUs / verdictUs, 2),
     }),
   );
 }

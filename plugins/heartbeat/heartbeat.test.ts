@@ -207,9 +207,21 @@ test('a chain that is away does not keep heartbeats from being sent', async () =
   const { loaded } = await registered();
   await using _ = loaded;
   loaded.chain.isDown = true;
-  await loaded.clock.advance(20_000);
-  expect(loaded.gateways.heartbeats).toHaveLength(3);
+  await loaded.clock.advance(70_000);
+  expect(loaded.gateways.heartbeats).toHaveLength(8);
   expect(loaded.gateways.heartbeats.at(-1)).toMatchObject({ stakeStatus: 'unknown' });
+  loaded.chain.isDown = false;
+  await loaded.clock.advance(20_000);
+  expect(loaded.gateways.heartbeats.at(-1)).toMatchObject({ stakeStatus: 'active' });
+});
+
+test('the stake that heartbeats report is read once a minute', async () => {
+  const { loaded } = await registered();
+  await using _ = loaded;
+  const before = loaded.chain.asked.records.length;
+  await loaded.clock.advance(600_000);
+  expect(loaded.gateways.heartbeats).toHaveLength(61);
+  expect(loaded.chain.asked.records.length - before).toBe(10);
 });
 
 test('stop for a slash is followed only when the chain says so too', async () => {

@@ -60,7 +60,7 @@ export class Heartbeats {
   constructor(scope: Scope<HeartbeatConfig>, services: HeartbeatServices) {
     this.#scope = scope;
     this.#services = services;
-    this.#stake = new OwnStake(services.chain);
+    this.#stake = new OwnStake(services.chain, services.clock);
     this.#notices = new Notices(scope);
   }
 

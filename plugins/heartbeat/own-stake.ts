@@ -1,31 +1,46 @@
-import { type ChainReader, messageOf, type StakeRecord } from 'k3s-daas/plugin';
+import { type ChainReader, type Clock, messageOf, type StakeRecord } from 'k3s-daas/plugin';
 import type { OwnFact } from './decide.ts';
+
+/**
+ * What a heartbeat reports is read again after this long: with each heartbeat, a thousand hosts at rest would ask the chain a hundred
+ * times a second more.
+ */
+const reportedLifeMs = 60_000;
 
 /** This node's stake record, as the chain shows it. */
 export class OwnStake {
   readonly #chain: ChainReader;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   #recordId: string | undefined;
   #last: StakeRecord | undefined;
+  /** When the last reading that succeeded began. */
+  #readAtMs: number | undefined;
   #isReading = false;
 
-  constructor(chain: ChainReader) {
+  constructor(chain: ChainReader, clock: Pick<Clock, 'monotonicMs'>) {
     this.#chain = chain;
+    this.#clock = clock;
   }
 
   follow(recordId: string): void {
     if (recordId !== this.#recordId) this.#last = undefined;
+    this.#readAtMs = undefined;
     this.#recordId = recordId;
   }
 
-  /** Reads beside the heartbeat, which does not wait: a silent chain must not delay it. Never rejects. */
+  /** Reads, when it is due, beside the heartbeat, which does not wait: a silent chain must not delay it. Never rejects. */
   async refresh(signal: AbortSignal): Promise<void> {
     const id = this.#recordId;
-    if (id === undefined || this.#isReading) return;
+    const nowMs = this.#clock.monotonicMs();
+    const isDue = this.#readAtMs === undefined || nowMs - this.#readAtMs >= reportedLifeMs;
+    if (id === undefined || this.#isReading || !isDue) return;
     this.#isReading = true;
+    this.#readAtMs = nowMs;
     try {
       this.#last = (await this.#chain.records([id], signal)).get(id) ?? this.#last;
     } catch {
       this.#last = undefined;
+      this.#readAtMs = undefined;
     } finally {
       this.#isReading = false;
     }

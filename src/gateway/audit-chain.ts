@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 
 export type AuditFacts = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
@@ -27,16 +27,18 @@ export function chainLines(
   let last = head;
   const hashes: string[] = [];
   const lines = entries.map(({ at, event, facts }) => {
-    const body = { seq: last.sequence + 1, at, event, ...facts, prev: last.hash };
-    const hash = lineHash(body);
-    last = { sequence: body.seq, hash };
+    const sequence = last.sequence + 1;
+    const body = JSON.stringify({ seq: sequence, at, event, ...facts, prev: last.hash });
+    const hash = hashOf('sha256', body);
+    last = { sequence, hash };
     hashes.push(hash);
-    return `${JSON.stringify({ ...body, hash, ...(mac && { mac: mac(hash) }) })}\n`;
+    // What was hashed is what is written: further members at its end.
+    return `${body.slice(0, -1)},${JSON.stringify({ hash, ...(mac && { mac: mac(hash) }) }).slice(1)}\n`;
   });
   return { text: lines.join(''), head: last, hashes };
 }
 
 /** SHA-256 over the line without its members `hash` and `mac`, as it stands in the file. */
 export function lineHash(body: Readonly<Record<string, unknown>>): string {
-  return createHash('sha256').update(JSON.stringify(body)).digest('hex');
+  return hashOf('sha256', JSON.stringify(body));
 }

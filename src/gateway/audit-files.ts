@@ -33,6 +33,8 @@ export async function openAuditFiles(
   let file = await openTrusted(path, rules, writing);
   const tail = await readTail(file);
   let bytes = tail.bytes;
+  /** The last attempt may have left a part of its text behind. */
+  let hasRest = false;
   const last = tail.last ?? (bytes === 0 ? await lastOfEarlier(path) : undefined);
 
   return {
@@ -40,11 +42,12 @@ export async function openAuditFiles(
     isCutShort: tail.isCutShort,
     async append(text) {
       // The rest of an earlier, failed attempt would be in the middle of this line.
-      const { size } = await file.stat();
-      if (size > bytes) await file.truncate(bytes);
+      if (hasRest && (await file.stat()).size > bytes) await file.truncate(bytes);
+      hasRest = true;
       try {
         await file.appendFile(text);
         bytes += Buffer.byteLength(text);
+        hasRest = false;
       } catch (error) {
         await file.truncate(bytes).catch(() => undefined);
         throw error;

@@ -1,4 +1,12 @@
-import { createHmac, createPublicKey, hkdfSync, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createHmac,
+  createPublicKey,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 
 /** What makes the audit file one that nobody without the gateway's signing key can continue or rewrite. */
 export interface AuditSigner {
@@ -40,12 +48,13 @@ export function publicHexOf(signingKey: KeyObject): string {
   return Buffer.from(x, 'base64url').toString('hex');
 }
 
-export function macKeyOf(signingKey: KeyObject): Buffer {
+export function macKeyOf(signingKey: KeyObject): KeyObject {
   const { d = '' } = signingKey.export({ format: 'jwk' });
-  return Buffer.from(hkdfSync('sha256', Buffer.from(d, 'base64url'), '', 'k3s-daas/audit-line', 32));
+  const bytes = hkdfSync('sha256', Buffer.from(d, 'base64url'), '', 'k3s-daas/audit-line', 32);
+  return createSecretKey(Buffer.from(bytes));
 }
 
-export function macOf(macKey: Buffer, hash: string): string {
+export function macOf(macKey: KeyObject, hash: string): string {
   return createHmac('sha256', macKey).update(hash).digest().subarray(0, 16).toString('base64url');
 }
 

@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type ChainHead, GENESIS, lineHash } from './audit-chain.ts';
 import {
   type AuditPlace,
@@ -15,7 +15,7 @@ export interface AuditTrust {
   /** Signing keys whose checkpoints count, 64 hex digits each; empty: signatures are not checked. */
   readonly keys: readonly string[];
   /** The key of the keyed hash of one of them; `undefined`: keyed hashes are not checked. */
-  readonly mac?: { readonly publicKey: string; readonly key: Buffer } | undefined;
+  readonly mac?: { readonly publicKey: string; readonly key: KeyObject } | undefined;
   /** A line that an earlier run has seen. */
   readonly seen?: ChainHead | undefined;
 }

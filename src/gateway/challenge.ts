@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { FreshnessReason } from '#seal';
 
 /**
@@ -22,7 +22,8 @@ const macLength = 32;
 const nonceLength = 8 + randomLength + macLength;
 
 export function createChallenges(gatewayId: string): Challenges {
-  const key = randomBytes(32);
+  // As a key object: given bytes, Node makes an error with its stack each time before it takes them.
+  const key = createSecretKey(randomBytes(32));
   /** Used nonces by their expiry; insertion order is close to that of expiry. */
   const used = new Map<string, number>();
 

@@ -12,6 +12,8 @@ import type { Worker } from './worker.ts';
 
 /** A reading is repeated once, a little later: the node that answered may lag behind the one that announced the change. */
 const secondLookMs = 2_000;
+/** What falls due within this time is read together: otherwise each second has two calls of a few facts, however few workers there are. */
+const togetherMs = 10_000;
 
 /** Reads a token and its record from the chain. `knownRecordId`: for a token that may be gone. */
 export async function loadFacts(
@@ -48,8 +50,10 @@ function keep(
 /** Schedules the next reading of a worker's token, spread over time: facts read together must not fall due together. */
 function schedule({ registry, random, dueTimes }: FactContext, tokenId: string, entry: FactEntry): void {
   if (!registry.workerOfToken(tokenId)) return;
-  const spreadMs = FACT_LIFE_MS * (0.5 + random() / 2);
-  dueTimes.set(tokenId, entry.lookAgainAtMs ?? entry.readAtMs + spreadMs);
+  const dueAtMs = entry.readAtMs + FACT_LIFE_MS * (0.5 + random() / 2);
+  // Earlier rather than later: a fact that is too old is read when it is used.
+  const togetherAtMs = Math.floor(dueAtMs / togetherMs) * togetherMs;
+  dueTimes.set(tokenId, entry.lookAgainAtMs ?? togetherAtMs);
 }
 
 /** Follows a worker to another token, or away. */

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { ConfigurationError, createMutex, inSlices, type Mutex } from '#base';
 import type { StateEngine, StateNews, StateRecord, TextChange } from '#domain';
 import { forged, isSealed, keyIdOf, openText, type Place, sealText } from './envelope.ts';
@@ -29,7 +29,7 @@ interface Sealing {
  * what it was earlier, does not add up. The sum is an XOR of one MAC a record, so that a write costs what it changes.
  */
 interface Index {
-  readonly macKey: Buffer;
+  readonly macKey: KeyObject;
   readonly sum: Buffer;
   readonly elements: Map<string, Buffer>;
 }
@@ -114,7 +114,7 @@ async function sealFirst(sealing: Sealing, records: readonly StateRecord[]): Pro
 }
 
 const emptyIndex = (): Index => ({
-  macKey: randomBytes(macBytes),
+  macKey: createSecretKey(randomBytes(macBytes)),
   sum: Buffer.alloc(macBytes),
   elements: new Map(),
 });
@@ -211,10 +211,10 @@ function addedUp({ macKey, sum }: Pick<Index, 'macKey' | 'sum'>, elements: Index
 
 function readIndex(text: string): Pick<Index, 'macKey' | 'sum'> {
   const { mac_key: macKey, sum } = JSON.parse(text) as { readonly mac_key: string; readonly sum: string };
-  return { macKey: Buffer.from(macKey, 'base64url'), sum: Buffer.from(sum, 'base64url') };
+  return { macKey: createSecretKey(macKey, 'base64url'), sum: Buffer.from(sum, 'base64url') };
 }
 
-const elementOf = (macKey: Buffer, key: string, text: string): Buffer =>
+const elementOf = (macKey: KeyObject, key: string, text: string): Buffer =>
   createHmac('sha256', macKey).update(`${key}\n${text}`).digest();
 
 function add(sum: Buffer, element: Buffer): void {
@@ -243,7 +243,10 @@ function sealChanges(sealing: Sealing, { macKey, sum, elements }: Index, changes
     sealed.push({ key, text: envelope });
     changed.push([key, after]);
   }
-  const index = JSON.stringify({ mac_key: macKey.toString('base64url'), sum: next.toString('base64url') });
+  const index = JSON.stringify({
+    mac_key: macKey.export().toString('base64url'),
+    sum: next.toString('base64url'),
+  });
   sealed.push({ key: INDEX, text: sealText(ring.current(), placeOf(sealing, INDEX), index) });
   return { changes: sealed, sum: next, elements: changed } satisfies Sealed;
 }
