@@ -21,6 +21,12 @@ export interface Prober {
   readonly wallet: Wallet;
 }
 
+export interface ProbeContent {
+  readonly recordIds: readonly string[];
+  /** What it says beside, with random bytes of its own; random bytes alone unless given. */
+  readonly statement?: Uint8Array | undefined;
+}
+
 export interface ProbeResult extends View {
   readonly digest: string;
   readonly costMist: bigint;
@@ -31,12 +37,12 @@ export interface ProbeResult extends View {
  * which the validators sign, name the version of each at a moment that this program has chosen, so a full node can
  * hide no change from before it.
  *
- * The nonce makes each probe another transaction: bytes that were signed before and kept back prove nothing about now.
+ * Random bytes make each probe another transaction: bytes that were signed before and kept back prove nothing about now.
  * @throws `DAAS_BALANCE_TOO_LOW`, and what keeps it from being executed or proven.
  */
 export async function signProbe(
   { client, wallet }: Prober,
-  recordIds: readonly string[],
+  { recordIds, statement = randomBytes(16) }: ProbeContent,
   signal?: AbortSignal,
 ): Promise<SignedTransaction> {
   const { packageId, clusterId } = client.deployment;
@@ -51,7 +57,7 @@ export async function signProbe(
           maximumBudgetMist: PROBE_BUDGET_MIST,
           packageId,
           build: (tx, objects) => {
-            tx.pure(bcs.vector(bcs.u8()).serialize(randomBytes(16)));
+            tx.pure(bcs.vector(bcs.u8()).serialize(statement));
             cluster.changeSeq(tx, packageId, { cluster: objects.readonly(clusterId) });
             // No command uses them; the effects name them all the same.
             for (const id of recordIds) tx.object(objects.readonly(id));
