@@ -19,6 +19,8 @@ const CERTIFY_FOR_MS = 30_000;
 export interface Prober {
   readonly client: Pick<ChainClient, 'deployment' | 'endpoints' | 'takeView'>;
   readonly wallet: Wallet;
+  /** It is sent for what it carries: without a trust pin it shows nothing, and need not. */
+  readonly isForAnchors?: boolean;
 }
 
 export interface ProbeContent {
@@ -27,7 +29,9 @@ export interface ProbeContent {
   readonly statement?: Uint8Array | undefined;
 }
 
-export interface ProbeResult extends View {
+export interface ProbeResult extends Omit<View, 'seenAtMs'> {
+  /** `undefined`: it shows nothing. */
+  readonly seenAtMs: number | undefined;
   readonly digest: string;
   readonly costMist: bigint;
 }
@@ -75,7 +79,7 @@ export async function signProbe(
  * executed.
  */
 export async function sendProbe(
-  { client }: Prober,
+  { client, isForAnchors = false }: Prober,
   signed: SignedTransaction,
   signal?: AbortSignal,
 ): Promise<ProbeResult | undefined> {
@@ -86,8 +90,9 @@ export async function sendProbe(
   if (!transaction.success)
     throw executionError(failureOf(transaction.error, client.deployment.packageId), { digest });
   const view = await client.takeView(digest, { waitForMs: CERTIFY_FOR_MS, signal });
-  if (view?.seen.has(client.deployment.clusterId))
-    return { ...view, digest, costMist: transaction.cost.totalMist };
+  const { totalMist: costMist } = transaction.cost;
+  if (view?.seen.has(client.deployment.clusterId)) return { ...view, digest, costMist };
+  if (!view && isForAnchors) return { seenAtMs: undefined, seen: new Map(), hidden: [], digest, costMist };
   throw new ChainError(
     'DAAS_CHAIN_ANSWER_INCOMPLETE',
     `the effects of the probe ${digest} do not name the cluster ${client.deployment.clusterId}`,

@@ -298,7 +298,8 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
 async function settlePending(state: State, signal: AbortSignal): Promise<ProbeResult | undefined> {
   const { pending, log } = state;
   if (!pending) return undefined;
-  const result = await state.transactions.send(state, pending.signed, signal);
+  const isForAnchors = state.schedule.kind === 'off';
+  const result = await state.transactions.send({ ...state, isForAnchors }, pending.signed, signal);
   state.pending = undefined;
   pending.sent.mist = result?.costMist ?? 0n;
   await keepSpending(state);

@@ -94,7 +94,14 @@ async function judge(
   // What was restored a moment ago stands in the file first.
   await audit.flush();
   const standing = await anchorStanding(auditPathOf(config), anchor);
-  if (standing.kind !== 'missing') return;
+  if (standing.kind === 'held') return;
+  if (standing.kind === 'rotated') {
+    log.warn('The line that was anchored on chain last is older than the oldest audit file that is kept', {
+      event: 'audit.anchor-rotated',
+      detail: `line ${anchor.sequence}, transaction ${anchor.digest}`,
+    });
+    return;
+  }
   const { detail } = standing;
   if (standing.isAccepted || (restored?.atMs ?? 0) > anchor.atMs) {
     log.warn('The audit file lacks a line that was anchored on chain, and the operator has restored it since', {
