@@ -1,7 +1,7 @@
 import { ConfigurationError, messageOf, systemClock } from '#base';
 import { type AnchorsShown, type ChainClient, createChainClient, readAnchors } from '#chain';
 import { newestAnchor } from '#domain';
-import { auditLines, auditPlace, parseAuditLine } from '#gateway';
+import { type AuditReport, auditLines, auditPlace, parseAuditLine } from '#gateway';
 import { chainAccessOf } from './chain-access.ts';
 import { type DeploymentOptions, type NetworkOptions, openClusterReader } from './chain-options.ts';
 import { probeOf } from './chain-probe.ts';
@@ -107,7 +107,7 @@ async function idIn(path: string): Promise<string> {
 }
 
 /** As JSON; `null`: the chain was not asked. */
-export function anchorsJson(asked: AnchorsAsked | undefined) {
+export function anchorsJson(asked: AnchorsAsked | undefined, anchored: AuditReport['anchored']) {
   if (!asked) return null;
   if (asked.kind === 'failed') return { checked: false, failure: asked.failure };
   const { wallet, gateway, shown } = asked;
@@ -120,5 +120,6 @@ export function anchorsJson(asked: AnchorsAsked | undefined) {
     answered,
     found: anchors.length,
     newest: newestAnchor(anchors) ?? null,
+    ...anchored,
   };
 }

@@ -107,8 +107,9 @@ async function verify(io: Io, given: string | undefined, options: VerifyOptions)
   const isAnchored = isChainHeard(asked, options, report.anchored?.noted ?? 0);
   if (report.problemCount > 0 || !isAnchored) process.exitCode = EXIT.unexpected;
   const checked = { signaturesChecked: trust.keys.length > 0, keyedHashesChecked: trust.mac !== undefined };
+  const { anchored, ...figures } = report;
   io.result(
-    { path, ...checked, ...report, anchors: anchorsJson(asked) },
+    { path, ...checked, ...figures, anchors: anchorsJson(asked, anchored) },
     auditText(report, trust, asked),
   );
 }
