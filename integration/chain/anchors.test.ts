@@ -79,7 +79,7 @@ const read = async (
     mostPerCoin = 1,
     urls = [world.url],
   }: { gatewayId?: string; mostPerCoin?: number; urls?: readonly string[] } = {},
-) => readAnchors(await openClient(urls), { wallet, gatewayId, mostPerCoin });
+) => readAnchors(await openClient(urls), { wallet, gatewayId, mostPerCoin, clock: systemClock });
 
 const sequencesOf = ({ anchors }: { readonly anchors: readonly AuditAnchor[] }) =>
   anchors.map(({ sequence }) => sequence).sort((a, b) => a - b);
@@ -99,7 +99,8 @@ test('a gateway without a trust pin anchors too', async () => {
   const wallet = await world.wallet(1n);
   const client = await openClient([world.url], { isPinned: false });
   const anchor = await anchored({ wallet, sequence: 7, client });
-  expect((await readAnchors(client, { wallet: wallet.address, gatewayId: 'gateway-1', mostPerCoin: 1 })).anchors).toEqual([anchor]);
+  const wanted = { wallet: wallet.address, gatewayId: 'gateway-1', mostPerCoin: 1, clock: systemClock };
+  expect((await readAnchors(client, wanted)).anchors).toEqual([anchor]);
 });
 
 test('gateways that share a wallet find their own, also behind the payments of others', async () => {

@@ -3,6 +3,7 @@ import { Ed25519Keypair } from '@mysten/sui/keypairs/ed25519';
 import { Transaction, TransactionDataBuilder } from '@mysten/sui/transactions';
 import { fromBase64 } from '@mysten/sui/utils';
 import { expect, test } from 'vitest';
+import { FakeClock, settled } from '#testing';
 import { anchorStatement } from './audit-anchor.ts';
 import { ChainError } from './endpoints/index.ts';
 import { readAnchors } from './read-anchors.ts';
@@ -70,10 +71,11 @@ const down = async () => {
   throw new ChainError('DAAS_CHAIN_UNAVAILABLE', 'away', { isRetryable: true });
 };
 
+const clock = new FakeClock();
 const read = (...calls: ReadonlyArray<(...call: never[]) => unknown>) =>
   readAnchors(
     { endpoints: { all: calls.map((call) => ({ call })) }, deployment: owner } as never,
-    { wallet: wallet.toSuiAddress(), gatewayId: owner.gatewayId, mostPerCoin: 1 },
+    { wallet: wallet.toSuiAddress(), gatewayId: owner.gatewayId, mostPerCoin: 1, clock },
   );
 
 test('an anchor counts by the signature of the wallet: a full node cannot make one up', async () => {
@@ -94,5 +96,10 @@ test('one full node that answers is enough, and none is an error', async () => {
     asked: 2,
     answered: 1,
   });
+  const hanging = () => new Promise(() => undefined);
+  const slow = read(hanging, nodeThatServes(good));
+  await settled();
+  await clock.advance(5_000);
+  expect(await slow).toMatchObject({ anchors: [{ sequence: 7 }], asked: 2, answered: 1 });
   await expect(read(down, down)).rejects.toMatchObject({ code: 'DAAS_CHAIN_UNAVAILABLE' });
 });

@@ -1,7 +1,7 @@
 import type { GrpcTypes } from '@mysten/sui/grpc';
 import { toBase64 } from '@mysten/sui/utils';
 import { verifyTransactionSignature } from '@mysten/sui/verify';
-import { DaasError } from '#base';
+import { type Clock, DaasError } from '#base';
 import type { AuditAnchor } from '#domain';
 import { type AnchoringTransaction, type AnchorOwner, readAnchoring } from './audit-anchor.ts';
 import type { ChainClient } from './chain-client.ts';
@@ -14,6 +14,7 @@ export interface AnchorsWanted extends Pick<AnchorOwner, 'gatewayId'> {
   readonly wallet: string;
   /** So many of each coin's history, the newest first. */
   readonly mostPerCoin: number;
+  readonly clock: Clock;
 }
 
 /** What the full nodes show. */
@@ -29,6 +30,8 @@ export interface AnchorsShown {
 const MOST_COINS = 50;
 /** One node is asked for no more, also when other payments of the wallet came after the anchor. */
 const MOST_TRANSACTIONS = 200;
+/** For the others, once one has answered: a node that hangs must not keep what the rest show. */
+const OTHERS_WAIT_MS = 5_000;
 
 /**
  * The heads that a wallet has anchored for a gateway, found by its coins: each names the transaction that wrote it last, and that
@@ -38,18 +41,33 @@ const MOST_TRANSACTIONS = 200;
  */
 export async function readAnchors(
   { endpoints, deployment }: Pick<ChainClient, 'endpoints' | 'deployment'>,
-  { wallet, gatewayId, mostPerCoin }: AnchorsWanted,
+  { wallet, gatewayId, mostPerCoin, clock }: AnchorsWanted,
   signal?: AbortSignal,
 ): Promise<AnchorsShown> {
   const { clusterId } = deployment;
-  const walk = { owner: { clusterId, gatewayId }, wallet, mostPerCoin, signal };
-  const outcomes = await Promise.allSettled(endpoints.all.map((endpoint) => anchorsOf(endpoint, walk)));
+  const over = new AbortController();
+  const ended = AbortSignal.any(signal ? [signal, over.signal] : [over.signal]);
+  const walk = { owner: { clusterId, gatewayId }, wallet, mostPerCoin, signal: ended };
+  const shown: Array<readonly AuditAnchor[]> = [];
+  const failures: unknown[] = [];
+  const first = Promise.withResolvers<void>();
+  const all = Promise.all(
+    endpoints.all.map(async (endpoint) => {
+      try {
+        shown.push(await anchorsOf(endpoint, walk));
+        first.resolve();
+      } catch (error) {
+        failures.push(error);
+      }
+    }),
+  );
+  await Promise.race([all, first.promise]);
+  await Promise.race([all, clock.sleep(OTHERS_WAIT_MS, ended).catch(() => undefined)]);
+  over.abort();
   signal?.throwIfAborted();
-  const shown = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-  if (shown.length === 0)
-    throw allFailed(outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : undefined)));
+  if (shown.length === 0) throw allFailed(failures);
   const anchors = new Map(shown.flat().map((anchor) => [anchor.digest, anchor]));
-  return { anchors: [...anchors.values()], answered: shown.length, asked: outcomes.length };
+  return { anchors: [...anchors.values()], answered: shown.length, asked: endpoints.all.length };
 }
 
 interface Walk {

@@ -46,7 +46,12 @@ export async function askForAnchors(
   if (!source) return undefined;
   const { client, wallet, gateway } = source;
   try {
-    const shown = await readAnchors(client, { wallet, gatewayId: gateway, mostPerCoin });
+    const shown = await readAnchors(client, {
+      wallet,
+      gatewayId: gateway,
+      mostPerCoin,
+      clock: systemClock,
+    });
     return { kind: 'shown', wallet, gateway, shown };
   } catch (error) {
     return { kind: 'failed', failure: messageOf(error) };

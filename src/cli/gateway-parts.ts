@@ -101,7 +101,9 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayAnchors, (parts) => {
       if (!probe?.anchor) return undefined;
       // The newest of each coin: at a start nothing older counts.
-      const wanted = { wallet: probe.wallet.address, gatewayId: config.gatewayId, mostPerCoin: 1 };
+      const clock = parts.get(GatewayClock);
+      const { address: wallet } = probe.wallet;
+      const wanted = { wallet, gatewayId: config.gatewayId, mostPerCoin: 1, clock };
       return { read: async (signal) => (await readAnchors(parts.get(client), wanted, signal)).anchors };
     })
     .register(GatewayChain, (parts) => parts.get(client))

@@ -1,4 +1,4 @@
-import { ConfigurationError, errorFields } from '#base';
+import { type Clock, ConfigurationError, errorFields } from '#base';
 import { type AuditAnchor, newestAnchor } from '#domain';
 import type { Audit } from './audit.ts';
 import { anchorStanding } from './audit-tail.ts';
@@ -24,7 +24,8 @@ export interface AnchorCheck {
   run(signal: AbortSignal): Promise<void>;
 }
 
-const patienceMs = 10_000;
+/** A start waits no longer; later there is time. */
+const patienceMs = { start: 10_000, later: 60_000 } as const;
 const retryMs = 60_000;
 
 type Options = Pick<GatewayOptions, 'anchors' | 'config' | 'clock' | 'log'>;
@@ -35,8 +36,8 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
   const { anchors, clock, log } = options;
   if (!anchors) return undefined;
   let isMade = false;
-  const attempt = async (signal: AbortSignal) => {
-    const read = await readInTime(options, anchors, signal);
+  const attempt = async (signal: AbortSignal, mostMs: number) => {
+    const read = await readInTime({ clock, anchors, mostMs }, signal);
     if (read.kind === 'silent') return read.cause;
     isMade = true;
     await judge(options, records, newestAnchor(read.anchors));
@@ -44,7 +45,7 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
   };
   return {
     async begin() {
-      const cause = await attempt(new AbortController().signal);
+      const cause = await attempt(new AbortController().signal, patienceMs.start);
       if (cause !== undefined)
         log.warn(
           'The chain does not say what was anchored of the audit file: whether it was put back is looked at once the chain answers',
@@ -54,7 +55,7 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
     async run(signal) {
       while (!isMade && !signal.aborted) {
         await clock.sleep(retryMs, signal).catch(() => undefined);
-        if (!signal.aborted) await attempt(signal);
+        if (!signal.aborted) await attempt(signal, patienceMs.later);
       }
     },
   };
@@ -65,13 +66,16 @@ type Read =
   | { readonly kind: 'silent'; readonly cause: unknown };
 
 async function readInTime(
-  { clock }: Pick<Options, 'clock'>,
-  anchors: AuditAnchors,
+  {
+    clock,
+    anchors,
+    mostMs,
+  }: { readonly clock: Clock; readonly anchors: AuditAnchors; readonly mostMs: number },
   signal: AbortSignal,
 ): Promise<Read> {
   const ended = new AbortController();
-  const late = clock.sleep(patienceMs, AbortSignal.any([signal, ended.signal])).then(
-    (): Read => ({ kind: 'silent', cause: new Error(`no answer within ${patienceMs} ms`) }),
+  const late = clock.sleep(mostMs, AbortSignal.any([signal, ended.signal])).then(
+    (): Read => ({ kind: 'silent', cause: new Error(`no answer within ${mostMs} ms`) }),
     (cause: unknown): Read => ({ kind: 'silent', cause }),
   );
   const reading = anchors.read(AbortSignal.any([signal, ended.signal])).then(
