@@ -36,50 +36,56 @@ async function command(...args: readonly string[]) {
 
 const lines = async () => readFile(join(stateDir, 'audit.jsonl'), 'utf8');
 
-test('a machine that was put back as a whole is found by what its gateway has anchored on chain', SLOW, async () => {
-  await cp(stateDir, snapshot(), { recursive: true, filter: (path) => !path.endsWith('.sock') });
-  await world.restartGateway();
-  await until('the anchor', async () => (await lines()).includes('audit.anchored') || undefined);
-  const good = await command('audit', 'verify');
-  expect(good).toMatchObject({
-    exitCode: 0,
-    anchors: {
-      checked: true,
-      wallet,
-      gateway: world.gatewayId,
-      answered: 1,
-      found: 1,
-      held: 1,
-      givenUp: 0,
-      noted: 1,
-    },
-  });
-  await world.gateway.stop();
-  // A copy elsewhere, checked with the wallet and any full node.
-  const copy = join(world.directory, 'copy');
-  await cp(stateDir, copy, { recursive: true, filter: (path) => !path.endsWith('.sock') });
-  const chain = ['--endpoint', world.chain.url, '--deployment', world.deploymentFile];
-  const elsewhere = await run('audit', 'verify', copy, '--anchor', wallet, ...chain);
-  expect(elsewhere).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('1 of 1 held') });
-  const silent = ['--endpoint', 'http://127.0.0.1:9', '--deployment', world.deploymentFile];
-  const unheard = await run('audit', 'verify', copy, '--anchor', wallet, ...silent);
-  expect(unheard).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NOT CHECKED') });
-  const stranger = (await world.chain.wallet(1n)).address;
-  const none = await run('audit', 'verify', copy, '--anchor', stranger, ...chain);
-  expect(none).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NONE FOUND') });
+test(
+  'a machine that was put back as a whole is found by what its gateway has anchored on chain',
+  SLOW,
+  async () => {
+    await cp(stateDir, snapshot(), { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    await world.restartGateway();
+    await until('the anchor', async () => (await lines()).includes('audit.anchored') || undefined);
+    const good = await command('audit', 'verify');
+    expect(good).toMatchObject({
+      exitCode: 0,
+      anchors: {
+        checked: true,
+        wallet,
+        gateway: world.gatewayId,
+        answered: 1,
+        found: 1,
+        held: 1,
+        givenUp: 0,
+        noted: 1,
+      },
+    });
+    await world.gateway.stop();
+    // A copy elsewhere, checked with the wallet and any full node.
+    const copy = join(world.directory, 'copy');
+    await cp(stateDir, copy, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    const chain = ['--endpoint', world.chain.url, '--deployment', world.deploymentFile];
+    const elsewhere = await run('audit', 'verify', copy, '--anchor', wallet, ...chain);
+    expect(elsewhere).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('1 of 1 held') });
+    const silent = ['--endpoint', 'http://127.0.0.1:9', '--deployment', world.deploymentFile];
+    const unheard = await run('audit', 'verify', copy, '--anchor', wallet, ...silent);
+    expect(unheard).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NOT CHECKED') });
+    const stranger = (await world.chain.wallet(1n)).address;
+    const none = await run('audit', 'verify', copy, '--anchor', stranger, ...chain);
+    expect(none).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NONE FOUND') });
 
-  await rm(stateDir, { recursive: true });
-  await cp(snapshot(), stateDir, { recursive: true });
-  const { sequence, hash, digest } = good.anchors.newest;
-  expect(await command('audit', 'verify')).toMatchObject({
-    exitCode: 1,
-    problems: [{ fault: 'end_missing', detail: expect.stringMatching(`line ${sequence} .*${digest}.*${hash}`) }],
-  });
-  expect(await command('audit', 'verify', '--no-anchor')).toMatchObject({ exitCode: 0, anchors: null });
-  const refused = runGateway(world.directory, world.gatewayConfigFile, world.k3s.gatewayMachine?.command);
-  expect(await refused.exited).toMatchObject({ code: 78 });
-  expect(refused.tail()).toContain('DAAS_STATE_ROLLED_BACK');
-});
+    await rm(stateDir, { recursive: true });
+    await cp(snapshot(), stateDir, { recursive: true });
+    const { sequence, hash, digest } = good.anchors.newest;
+    expect(await command('audit', 'verify')).toMatchObject({
+      exitCode: 1,
+      problems: [
+        { fault: 'end_missing', detail: expect.stringMatching(`line ${sequence} .*${digest}.*${hash}`) },
+      ],
+    });
+    expect(await command('audit', 'verify', '--no-anchor')).toMatchObject({ exitCode: 0, anchors: null });
+    const refused = runGateway(world.directory, world.gatewayConfigFile, world.k3s.gatewayMachine?.command);
+    expect(await refused.exited).toMatchObject({ code: 78 });
+    expect(refused.tail()).toContain('DAAS_STATE_ROLLED_BACK');
+  },
+);
 
 test('the operator accepts it by a restore, which audit verify names', SLOW, async () => {
   const backup = join(world.directory, 'backup');
@@ -103,7 +109,10 @@ test('anchoring without a wallet or without probes is refused by name', async ()
     });
     return run('gateway', 'run', '--config', file);
   };
-  expect(await runWith('daily')).toMatchObject({ exitCode: 78, stderr: expect.stringContaining('chain.probe.keyFile') });
+  expect(await runWith('daily')).toMatchObject({
+    exitCode: 78,
+    stderr: expect.stringContaining('chain.probe.keyFile'),
+  });
   expect(await runWith('probes')).toMatchObject({
     exitCode: 78,
     stderr: expect.stringContaining('Set gateway.audit.anchor to daily'),

@@ -189,8 +189,9 @@ export const ALERTS: readonly Alert[] = [
     expr: 'max by (instance) (k3s_daas_audit_anchor_age_seconds{mode="daily"}) > 172800',
     forTime: '10m',
     severity: 'ticket',
-    summary: 'The end of the audit file was not anchored on chain for two days: what is put back to since is not found',
-    runbook: operations('the-audit-file'),
+    summary:
+      'The end of the audit file was not anchored on chain for two days: files that are put back are not found',
+    runbook: operations('anchors-on-chain'),
   },
   {
     alert: 'K3sDaasLoopBlocked',

@@ -66,7 +66,10 @@ async function anchored({ wallet, sequence, gatewayId = 'gateway-1', client }: P
   });
   const running = probing.run(stop.signal);
   const anchor = await done.promise;
-  expect(probing.status().anchors).toMatchObject({ mode: 'daily', newest: anchor });
+  const { anchors, costMist = 0n } = probing.status();
+  expect(anchors).toMatchObject({ mode: 'daily', newest: anchor });
+  expect(costMist).toBeGreaterThan(500_000n);
+  expect(costMist).toBeLessThan(2_000_000n);
   stop.abort();
   await running;
   return anchor;

@@ -73,10 +73,12 @@ const down = async () => {
 
 const clock = new FakeClock();
 const read = (...calls: ReadonlyArray<(...call: never[]) => unknown>) =>
-  readAnchors(
-    { endpoints: { all: calls.map((call) => ({ call })) }, deployment: owner } as never,
-    { wallet: wallet.toSuiAddress(), gatewayId: owner.gatewayId, mostPerCoin: 1, clock },
-  );
+  readAnchors({ endpoints: { all: calls.map((call) => ({ call })) }, deployment: owner } as never, {
+    wallet: wallet.toSuiAddress(),
+    gatewayId: owner.gatewayId,
+    mostPerCoin: 1,
+    clock,
+  });
 
 test('an anchor counts by the signature of the wallet: a full node cannot make one up', async () => {
   const good = await anchorBy(wallet, 7);

@@ -20,7 +20,12 @@ export interface AnchorOptions extends NetworkOptions, DeploymentOptions {
 
 /** What the chain says of an audit file, or why it says nothing. */
 export type AnchorsAsked =
-  | { readonly kind: 'shown'; readonly wallet: string; readonly gateway: string; readonly shown: AnchorsShown }
+  | {
+      readonly kind: 'shown';
+      readonly wallet: string;
+      readonly gateway: string;
+      readonly shown: AnchorsShown;
+    }
   | { readonly kind: 'failed'; readonly failure: string };
 
 interface Source {
@@ -59,10 +64,7 @@ export async function askForAnchors(
 }
 
 /** On the machine of a gateway that anchors. */
-async function configured(
-  path: string | undefined,
-  { config }: AnchorOptions,
-): Promise<Source | undefined> {
+async function configured(path: string | undefined, { config }: AnchorOptions): Promise<Source | undefined> {
   if (path !== undefined && config === undefined) return undefined;
   const settings = await loadGatewaySettings({ file: config });
   if (settings.value.gateway.audit.anchor === 'off') return undefined;

@@ -25,7 +25,8 @@ export async function probeOf(settings: Settings<GatewaySettings>): Promise<Prob
       `gateway.audit.anchor is probes (${rowOf(settings, 'gateway.audit.anchor').origin}), and chain.probe.mode is off: no probe would carry anything. Set gateway.audit.anchor to daily, or chain.probe.mode to admissions or every`,
     );
   const file = pathOf(settings, 'chain.probe.keyFile');
-  if (file === undefined) throw keyMissing(settings, mode === 'off' ? 'gateway.audit.anchor' : 'chain.probe.mode');
+  if (file === undefined)
+    throw keyMissing(settings, mode === 'off' ? 'gateway.audit.anchor' : 'chain.probe.mode');
   return {
     schedule: mode === 'every' ? { kind: mode, everyMs } : { kind: mode },
     anchor: anchor === 'off' ? undefined : anchor,

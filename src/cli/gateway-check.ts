@@ -38,7 +38,9 @@ export async function checkGateway(io: Io, flags: { readonly config?: string }):
     await rehearsed('probes', async () => {
       const probe = await probeOf(settings);
       const anchors = probe?.anchor ? `, anchors: ${probe.anchor}` : '';
-      return probe ? `${probe.schedule.kind}, paid by ${probe.wallet.address}${anchors}` : 'none are paid for';
+      return probe
+        ? `${probe.schedule.kind}, paid by ${probe.wallet.address}${anchors}`
+        : 'none are paid for';
     }),
     await rehearsed('evidence of workers', async () => {
       const { mode, policyFile } = config.admit.attestation;

@@ -93,10 +93,14 @@ test('a state and an audit file that were put back together are found by the anc
   await expect(world.startGateway()).rejects.toMatchObject({
     ...rolledBack,
     message: expect.stringMatching(
-      new RegExp(`line ${sequence} of the audit file.*${digest}.*is missing at its end.*gateway state restore`),
+      new RegExp(
+        `line ${sequence} of the audit file.*${digest}.*is missing at its end.*gateway state restore`,
+      ),
     ),
   });
-  expect(await events(world, 'state.rolled_back')).toMatchObject([{ anchored: sequence, transaction: digest }]);
+  expect(await events(world, 'state.rolled_back')).toMatchObject([
+    { anchored: sequence, transaction: digest },
+  ]);
   // The lines that failed starts write do not take the place of the anchored one.
   for (let start = 0; start < 6; start += 1)
     await expect(world.startGateway()).rejects.toMatchObject(rolledBack);

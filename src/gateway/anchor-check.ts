@@ -108,10 +108,13 @@ async function judge(
   }
   const { detail } = standing;
   if (standing.isAccepted || (restored?.atMs ?? 0) > anchor.atMs) {
-    log.warn('The audit file lacks a line that was anchored on chain, and the operator has restored it since', {
-      event: 'audit.anchor-given-up',
-      detail,
-    });
+    log.warn(
+      'The audit file lacks a line that was anchored on chain, and the operator has restored it since',
+      {
+        event: 'audit.anchor-given-up',
+        detail,
+      },
+    );
     return;
   }
   await refuse(audit, anchor, detail);
