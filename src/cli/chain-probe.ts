@@ -41,7 +41,7 @@ function keyMissing(
   const { value, origin } = rowOf(settings, name);
   return new ConfigurationError(
     'DAAS_PROBE_KEY_MISSING',
-    `${name} is ${value} (${origin}), and no wallet pays for the probes: set chain.probe.keyFile to a file with the key of a wallet that has a few SUI, or ${name} to off`,
+    `${name} is ${String(value)} (${origin}), and no wallet pays for the probes: set chain.probe.keyFile to a file with the key of a wallet that has a few SUI, or ${name} to off`,
     { details: { [name]: value } },
   );
 }

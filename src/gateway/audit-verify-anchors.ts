@@ -14,7 +14,7 @@ export interface AnchorsVerdict {
   readonly noted: number;
 }
 
-export interface AnchorProblem {
+interface AnchorProblem {
   readonly text: AuditText;
   readonly fault: 'not_as_seen' | 'end_missing';
   readonly detail: string;
