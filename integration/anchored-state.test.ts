@@ -57,6 +57,13 @@ test(
         noted: 1,
       },
     });
+    const { healthUrl } = await world.gateway.event('gateway.listening');
+    const metrics = await (await fetch(`${healthUrl}/metrics`)).text();
+    expect(metrics).toMatch(/^k3s_daas_audit_anchor_age_seconds\{mode="daily"\} \d/m);
+    const { newest } = good.anchors;
+    expect(await (await fetch(`${healthUrl}/readyz`)).json()).toMatchObject({
+      chain_probe: { mode: 'off', anchor: { sequence: newest.sequence, transaction: newest.digest } },
+    });
     await world.gateway.stop();
     // A copy elsewhere, checked with the wallet and any full node.
     const copy = join(world.directory, 'copy');
