@@ -77,7 +77,7 @@ export function createAnchoring({ options, clusterId, clock, log }: AnchoringPar
       } catch (error) {
         if (isRequired) throw error;
         // A probe that carries no head shows the chain all the same.
-        log.warn('The end of the audit file is not anchored: no line of it is on disk for certain', {
+        log.warn('This probe does not anchor the end of the audit file', {
           event: 'audit.not-anchored',
           ...errorFields(error),
         });

@@ -196,6 +196,8 @@ test('a chain that is silent does not prevent a start, and what it says later co
   await world.startGateway();
   expect(hasLogged(world, 'audit.anchor-unread')).toBe(true);
   await world.pass(61_000);
+  // An anchor of these files would be the newest, and hide that they were put back.
+  await expect(chain.probe()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUDIT_FAILED' });
   chain.isSilent = false;
   const ended = expect(world.gateway?.ended).rejects.toMatchObject(rolledBack);
   await world.pass(61_000);
@@ -203,4 +205,16 @@ test('a chain that is silent does not prevent a start, and what it says later co
   await ended;
   // A restart does not forget it.
   await expect(world.restartGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('a gateway that could not ask the chain at its start anchors again once it has', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  chain.isSilent = true;
+  await world.restartGateway();
+  await expect(chain.probe()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUDIT_FAILED' });
+  chain.isSilent = false;
+  await world.pass(61_000);
+  await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
 });

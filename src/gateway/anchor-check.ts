@@ -22,6 +22,8 @@ export interface AnchorCheck {
   begin(): Promise<void>;
   /** Asks the chain again until it has answered; throws as `begin`. */
   run(signal: AbortSignal): Promise<void>;
+  /** Until then nothing may be anchored: the newest anchor would be that of the files that were put back. */
+  isMade(): boolean;
 }
 
 /** A start waits no longer; later there is time. */
@@ -39,8 +41,8 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
   const attempt = async (signal: AbortSignal, mostMs: number) => {
     const read = await readInTime({ clock, anchors, mostMs }, signal);
     if (read.kind === 'silent') return read.cause;
-    isMade = true;
     await judge(options, records, newestAnchor(read.anchors));
+    isMade = true;
     return undefined;
   };
   return {
@@ -58,6 +60,7 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
         if (!signal.aborted) await attempt(signal, patienceMs.later);
       }
     },
+    isMade: () => isMade,
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log, nextTurn } from '#base';
-import { createAnchorCheck } from './anchor-check.ts';
+import { type AnchorCheck, createAnchorCheck } from './anchor-check.ts';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -103,7 +103,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   const records = await openRecords(given, life);
   const anchorCheck = createAnchorCheck(given, records);
   await anchorCheck?.begin();
-  carryAudit(given, records);
+  carryAudit(given, records, anchorCheck);
   await nextTurn();
   const credentials = openCredentials(given, records);
   const kubernetes = fencedCluster(credentials?.kubernetes ?? given.kubernetes, () =>
@@ -145,9 +145,19 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
 }
 
 /** What is anchored is on disk for certain: a line that a loss of power took away would keep the gateway from starting. */
-function carryAudit({ probe, clock }: GatewayOptions, { audit }: Records): void {
+function carryAudit(
+  { probe, clock }: GatewayOptions,
+  { audit }: Records,
+  anchorCheck: AnchorCheck | undefined,
+): void {
   probe?.carry({
     async head() {
+      if (anchorCheck?.isMade() === false)
+        throw new DaasError(
+          'DAAS_GATEWAY_AUDIT_FAILED',
+          'the audit file is not anchored: it was not compared with its newest anchor yet, since no full node has answered',
+          { isRetryable: true },
+        );
       const head = await audit.settled();
       return { ...head, atMs: clock.nowMs() };
     },
