@@ -57,11 +57,11 @@ test(
         noted: 1,
       },
     });
-    const { healthUrl } = await world.gateway.event('gateway.listening');
-    const metrics = await (await fetch(`${healthUrl}/metrics`)).text();
+    const health = String((await world.gateway.event('gateway.listening')).healthUrl);
+    const metrics = await (await fetch(`${health}/metrics`)).text();
     expect(metrics).toMatch(/^k3s_daas_audit_anchor_age_seconds\{mode="daily"\} \d/m);
     const { newest } = good.anchors;
-    expect(await (await fetch(`${healthUrl}/readyz`)).json()).toMatchObject({
+    expect(await (await fetch(`${health}/readyz`)).json()).toMatchObject({
       chain_probe: { mode: 'off', anchor: { sequence: newest.sequence, transaction: newest.digest } },
     });
     await world.gateway.stop();
