@@ -1419,6 +1419,32 @@ export const ATTACKS: readonly AttackGroup[] = [
         ],
       },
       {
+        attack:
+          'puts state and audit file back together, as a snapshot of the whole machine does, or makes both anew with the stolen signing key',
+        defence:
+          'with `gateway.audit.anchor` the end of the audit file is on chain: the gateway does not start, and `audit verify` names line, hash and transaction',
+        tests: [
+          'a state and an audit file that were put back together are found by the anchor on chain',
+          'a restore from before the anchor accepts nothing',
+          'an audit file that was made anew by a thief of the signing key is found, with the state in its place',
+          'a chain that is silent does not prevent a start, and what it says later counts',
+          'a file that a thief of the signing key has made anew is named by the anchored line, its hash and the transaction',
+          'a machine that was put back as a whole is found by what its gateway has anchored on chain',
+        ],
+      },
+      {
+        attack: 'anchors another end of the audit file, or hides the anchor',
+        defence:
+          'an anchor counts by the signature of the gateway’s probe wallet, and names cluster and gateway; every full node is asked, and the newest counts',
+        tests: [
+          'an anchor counts by the signature of the wallet: a full node cannot make one up',
+          'an anchor by another wallet does not count, even where it has paid this one',
+          'an anchor of another cluster does not count',
+          'gateways that share a wallet find their own, also behind the payments of others',
+          'a full node that hides the newest anchor is overruled by another that shows it',
+        ],
+      },
+      {
         attack: "obtains the gateway's kubeconfig",
         defence: "its rights end where the gateway's work ends",
         tests: [

@@ -156,6 +156,12 @@ const firings: readonly Firing[] = [
     firing: '0x100',
   },
   {
+    alert: 'K3sDaasAnchorOld',
+    series: 'k3s_daas_audit_anchor_age_seconds{instance="g",mode="daily"}',
+    quiet: '90000x100',
+    firing: '172800+30x100',
+  },
+  {
     alert: 'K3sDaasLoopBlocked',
     series: 'k3s_daas_event_loop_delay_seconds{instance="g",quantile="0.99"}',
     quiet: '0.01x100',

@@ -185,6 +185,15 @@ export const ALERTS: readonly Alert[] = [
     runbook: 'docs/proofs.md',
   },
   {
+    alert: 'K3sDaasAnchorOld',
+    expr: 'max by (instance) (k3s_daas_audit_anchor_age_seconds{mode="daily"}) > 172800',
+    forTime: '10m',
+    severity: 'ticket',
+    summary:
+      'The end of the audit file was not anchored on chain for two days: files that are put back are not found',
+    runbook: operations('anchors-on-chain'),
+  },
+  {
     alert: 'K3sDaasLoopBlocked',
     expr: 'max by (instance) (k3s_daas_event_loop_delay_seconds{quantile="0.99"}) > 0.2',
     forTime: '5m',

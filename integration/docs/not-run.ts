@@ -97,6 +97,11 @@ export const notRunHere: ReadonlyArray<readonly [page: string, firstLine: string
   ],
   [
     'docs/operations.md',
+    "k3s-daas audit verify                                    # on the gateway's machine; --no-anchor leaves the chain alone",
+    'anchored-state.test.ts runs the commands',
+  ],
+  [
+    'docs/operations.md',
     "echo 'd /run/k3s-daas-front 2710 root haproxy' >/etc/tmpfiles.d/k3s-daas-front.conf",
     'needs systemd and root; npm run test:haproxy makes such a directory',
   ],

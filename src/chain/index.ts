@@ -1,5 +1,7 @@
 export { abortFixes } from './abort-fixes.ts';
 export { formatSui, parseSui } from './amounts.ts';
+export type { AnchorMode } from './anchoring.ts';
+export { anchorStatement } from './audit-anchor.ts';
 export {
   type Balance,
   type ChainClient,
@@ -66,6 +68,7 @@ export { createProbing, type ProbeSchedule, type ProbeStatus, type Probing } fro
 export { openProofStore } from './proof-store-file.ts';
 export { assertProposalLife, assertTermsNamed, assertTiers, isPublicNetwork } from './public-network.ts';
 export { verifyPublished } from './publish-operation.ts';
+export { type AnchorsShown, readAnchors } from './read-anchors.ts';
 export type { SlashExecuted, SlashOutcome } from './slash-operations.ts';
 export { type SlashReadiness, slashReadiness } from './slash-readiness.ts';
 export type { MoneyAct, StakeAct } from './stake-acts.ts';

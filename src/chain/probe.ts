@@ -19,9 +19,19 @@ const CERTIFY_FOR_MS = 30_000;
 export interface Prober {
   readonly client: Pick<ChainClient, 'deployment' | 'endpoints' | 'takeView'>;
   readonly wallet: Wallet;
+  /** It is sent for what it carries: without a trust pin it shows nothing, and need not. */
+  readonly isForAnchors?: boolean;
 }
 
-export interface ProbeResult extends View {
+export interface ProbeContent {
+  readonly recordIds: readonly string[];
+  /** What it says beside, with random bytes of its own; random bytes alone unless given. */
+  readonly statement?: Uint8Array | undefined;
+}
+
+export interface ProbeResult extends Omit<View, 'seenAtMs'> {
+  /** `undefined`: it shows nothing. */
+  readonly seenAtMs: number | undefined;
   readonly digest: string;
   readonly costMist: bigint;
 }
@@ -31,12 +41,12 @@ export interface ProbeResult extends View {
  * which the validators sign, name the version of each at a moment that this program has chosen, so a full node can
  * hide no change from before it.
  *
- * The nonce makes each probe another transaction: bytes that were signed before and kept back prove nothing about now.
+ * Random bytes make each probe another transaction: bytes that were signed before and kept back prove nothing about now.
  * @throws `DAAS_BALANCE_TOO_LOW`, and what keeps it from being executed or proven.
  */
 export async function signProbe(
   { client, wallet }: Prober,
-  recordIds: readonly string[],
+  { recordIds, statement = randomBytes(16) }: ProbeContent,
   signal?: AbortSignal,
 ): Promise<SignedTransaction> {
   const { packageId, clusterId } = client.deployment;
@@ -51,7 +61,7 @@ export async function signProbe(
           maximumBudgetMist: PROBE_BUDGET_MIST,
           packageId,
           build: (tx, objects) => {
-            tx.pure(bcs.vector(bcs.u8()).serialize(randomBytes(16)));
+            tx.pure(bcs.vector(bcs.u8()).serialize(statement));
             cluster.changeSeq(tx, packageId, { cluster: objects.readonly(clusterId) });
             // No command uses them; the effects name them all the same.
             for (const id of recordIds) tx.object(objects.readonly(id));
@@ -69,7 +79,7 @@ export async function signProbe(
  * executed.
  */
 export async function sendProbe(
-  { client }: Prober,
+  { client, isForAnchors = false }: Prober,
   signed: SignedTransaction,
   signal?: AbortSignal,
 ): Promise<ProbeResult | undefined> {
@@ -80,8 +90,9 @@ export async function sendProbe(
   if (!transaction.success)
     throw executionError(failureOf(transaction.error, client.deployment.packageId), { digest });
   const view = await client.takeView(digest, { waitForMs: CERTIFY_FOR_MS, signal });
-  if (view?.seen.has(client.deployment.clusterId))
-    return { ...view, digest, costMist: transaction.cost.totalMist };
+  const { totalMist: costMist } = transaction.cost;
+  if (view?.seen.has(client.deployment.clusterId)) return { ...view, digest, costMist };
+  if (!view && isForAnchors) return { seenAtMs: undefined, seen: new Map(), hidden: [], digest, costMist };
   throw new ChainError(
     'DAAS_CHAIN_ANSWER_INCOMPLETE',
     `the effects of the probe ${digest} do not name the cluster ${client.deployment.clusterId}`,

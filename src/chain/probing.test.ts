@@ -55,7 +55,7 @@ class Stage implements AsyncDisposable {
       log: silentLog,
       journal: async () => journal,
       transactions: {
-        sign: async (_prober, recordIds) => {
+        sign: async (_prober, { recordIds }) => {
           this.sent.push(recordIds);
           return signedProbe(`probe at ${this.clock.nowMs()}`);
         },

@@ -1,13 +1,16 @@
 import { z } from 'zod';
 import { type Clock, errorFields, type Journal, type Log, messageOf } from '#base';
+import type { AuditCargo } from '#domain';
+import { type Anchoring, type AnchoringOptions, type AnchorStatus, createAnchoring } from './anchoring.ts';
 import type { ChainClient } from './chain-client.ts';
 import { U64 } from './plain-fields.ts';
 import type { SignedTransaction } from './prepare-transaction.ts';
 import { PROBE_BUDGET_MIST, type ProbeResult, type Prober, sendProbe, signProbe } from './probe.ts';
 import { entryOf, SignedEntry, signedOf } from './signed-entry.ts';
 
-/** When a gateway pays for a probe: never, for admissions that need one, or at an interval too. */
+/** When a gateway pays for a probe: for an anchor of its audit file alone, for admissions that need one, or at an interval too. */
 export type ProbeSchedule =
+  | { readonly kind: 'off' }
   | { readonly kind: 'admissions' }
   | { readonly kind: 'every'; readonly everyMs: number };
 
@@ -15,6 +18,8 @@ export interface ProbingOptions {
   readonly client: Prober['client'] & Pick<ChainClient, 'balance'>;
   readonly wallet: Prober['wallet'];
   readonly schedule: ProbeSchedule;
+  /** Probes carry the end of the audit file of this gateway; without it they do not. */
+  readonly anchoring?: AnchoringOptions | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /**
@@ -45,6 +50,8 @@ export interface ProbeStatus {
   readonly hidden: readonly string[];
   /** Why the last attempt brought nothing. */
   readonly failure: string | undefined;
+  /** `undefined`: none are made here. */
+  readonly anchors: AnchorStatus | undefined;
 }
 
 export interface Probing {
@@ -52,6 +59,8 @@ export interface Probing {
   run(signal: AbortSignal): Promise<void>;
   /** Asks for one that covers this record; several share a transaction. */
   ask(recordId: string): void;
+  /** From now on probes carry what this says, if they are to. */
+  carry(cargo: AuditCargo): void;
   status(): ProbeStatus;
 }
 
@@ -72,7 +81,8 @@ interface Sent {
   mist: bigint;
 }
 
-interface State extends ProbingOptions {
+interface State extends Omit<ProbingOptions, 'anchoring'> {
+  readonly anchoring: Anchoring;
   readonly transactions: NonNullable<ProbingOptions['transactions']>;
   readonly asked: Set<string>;
   kept: ProbeJournal | undefined;
@@ -90,9 +100,11 @@ interface State extends ProbingOptions {
 }
 
 export function createProbing(options: ProbingOptions): Probing {
+  const { clusterId } = options.client.deployment;
   const state: State = {
     transactions: { sign: signProbe, send: sendProbe },
     ...options,
+    anchoring: createAnchoring({ ...options, options: options.anchoring, clusterId }),
     asked: new Set(),
     kept: undefined,
     sent: [],
@@ -107,7 +119,12 @@ export function createProbing(options: ProbingOptions): Probing {
   return {
     run: (signal) => run(state, signal),
     ask(recordId) {
+      if (state.schedule.kind === 'off') return;
       if (state.asked.size < MOST_RECORDS) state.asked.add(recordId);
+      state.wake.resolve();
+    },
+    carry(cargo) {
+      state.anchoring.carry(cargo);
       state.wake.resolve();
     },
     status: () => statusOf(state),
@@ -142,7 +159,10 @@ function dueAtMs(state: State): number {
   const everyMs = schedule.kind === 'every' ? schedule.everyMs : Number.POSITIVE_INFINITY;
   const wanted = [
     ...(asked.size > 0 ? [Math.max(endedAtMs + pauseMs, askedAgainAtMs(state))] : []),
-    ...(schedule.kind === 'every' ? [endedAtMs + (failure === undefined ? everyMs : RETRY_MS)] : []),
+    // Each of these carries an anchor too.
+    schedule.kind === 'every'
+      ? endedAtMs + (failure === undefined ? everyMs : RETRY_MS)
+      : Math.max(state.anchoring.dueAtMs(), endedAtMs + RETRY_MS),
   ];
   return Math.max(Math.min(...wanted, Number.POSITIVE_INFINITY), affordableAtMs(state));
 }
@@ -187,6 +207,7 @@ async function recall(state: State): Promise<void> {
   const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()];
   try {
     state.kept = await state.journal();
+    state.anchoring.begin(state.kept);
     const kept = Spending.parse(state.kept.read('sent') ?? []);
     state.sent = kept.map(({ sentAtMs, wasAsked, mist }) => ({
       // A clock that was put back must not hold probes up for longer than a day.
@@ -246,8 +267,10 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
   state.asked.clear();
   try {
     await settlePending(state, signal);
-    const signed = await state.transactions.sign(state, recordIds, signal);
-    const wasAsked = state.schedule.kind === 'admissions' || recordIds.length > 0;
+    const wasAsked = recordIds.length > 0;
+    const isForAnchor = !wasAsked && state.schedule.kind !== 'every';
+    const statement = await state.anchoring.statement({ isRequired: isForAnchor });
+    const signed = await state.transactions.sign(state, { recordIds, statement }, signal);
     const sent = { atMs: state.clock.monotonicMs(), wasAsked, mist: PROBE_BUDGET_MIST };
     state.sent.push(sent);
     state.pending = { signed, sent };
@@ -275,13 +298,15 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
 async function settlePending(state: State, signal: AbortSignal): Promise<ProbeResult | undefined> {
   const { pending, log } = state;
   if (!pending) return undefined;
-  const result = await state.transactions.send(state, pending.signed, signal);
+  const isForAnchors = state.schedule.kind === 'off';
+  const result = await state.transactions.send({ ...state, isForAnchors }, pending.signed, signal);
   state.pending = undefined;
   pending.sent.mist = result?.costMist ?? 0n;
   await keepSpending(state);
   await state.kept?.remove('pending');
   if (!result) return undefined;
   state.last = result;
+  await state.anchoring.settled(pending.signed.bytes, state.kept);
   log.debug('A probe has shown the newest state of the chain', { digest: result.digest });
   for (const objectId of result.hidden)
     log.error('A probe has seen a newer version of an object, which no full node shows', {
@@ -308,10 +333,13 @@ async function lookAtGas(state: State, signal: AbortSignal): Promise<void> {
   state.isLowGasSaid = isLow;
 }
 
-/** A gateway that probes for admissions alone is taken to need one an hour. */
+/** A gateway that probes for admissions is taken to need one an hour; one that does for anchors alone, one a day. */
+const NEEDED_EVERY_MS = { off: DAY_MS, admissions: 3_600_000 } as const;
+
 function isGasLow({ schedule, balanceMist, last }: State): boolean {
   if (balanceMist === undefined) return false;
-  const aDay = BigInt(Math.ceil(DAY_MS / (schedule.kind === 'every' ? schedule.everyMs : 3_600_000)));
+  const everyMs = schedule.kind === 'every' ? schedule.everyMs : NEEDED_EVERY_MS[schedule.kind];
+  const aDay = BigInt(Math.ceil(DAY_MS / everyMs));
   const costMist = last?.costMist ?? 1_010_000n;
   return balanceMist < costMist * aDay * BigInt(LOW_GAS_DAYS) || balanceMist < PROBE_BUDGET_MIST;
 }
@@ -329,5 +357,6 @@ function statusOf(state: State): ProbeStatus {
     isGasLow: isGasLow(state),
     hidden: last?.hidden ?? [],
     failure,
+    anchors: state.anchoring.status(),
   };
 }

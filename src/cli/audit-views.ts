@@ -1,8 +1,10 @@
 import { displayText } from '#base';
+import { newestAnchor } from '#domain';
 import type { AuditExport, AuditReport, AuditTrust, ExportVerdict, ParsedLine } from '#gateway';
+import type { AnchorsAsked } from './audit-anchors.ts';
 import { table } from './io.ts';
 
-export function auditText(report: AuditReport, trust: AuditTrust): string {
+export function auditText(report: AuditReport, trust: AuditTrust, asked?: AnchorsAsked): string {
   const { lines, files, first, head, problems, problemCount } = report;
   const rows = [
     ['lines', `${lines} in ${files} ${files === 1 ? 'file' : 'files'}, ${first} to ${head.sequence}`],
@@ -14,6 +16,7 @@ export function auditText(report: AuditReport, trust: AuditTrust): string {
       'keyed hashes',
       trust.mac ? `${report.macs} lines checked` : 'not checked: that needs the private signing key',
     ],
+    ...(asked ? [['anchors', anchorsText(report, asked)]] : []),
     ['head', `${head.sequence}:${head.hash}`],
   ];
   const found = problems.map(({ file, line, detail }) => `  ${file}:${line}: ${detail}`);
@@ -24,6 +27,25 @@ export function auditText(report: AuditReport, trust: AuditTrust): string {
       : `${problemCount} ${problemCount === 1 ? 'problem' : 'problems'}:`;
   // The table is spelled out already, and has lines.
   return [table(rows), '', verdict, ...[...found, ...more].map(displayText)].join('\n');
+}
+
+function anchorsText({ anchored }: AuditReport, asked: AnchorsAsked): string {
+  if (asked.kind === 'failed') return `NOT CHECKED, the chain does not answer: ${displayText(asked.failure)}`;
+  const { wallet, gateway, shown } = asked;
+  const nodes = `${shown.answered} of ${shown.asked} full nodes`;
+  const newest = newestAnchor(shown.anchors);
+  if (!newest || !anchored)
+    return `NONE FOUND of the gateway ${displayText(gateway)} by the wallet ${wallet}, as ${nodes} show`;
+  const { held, before, givenUp } = anchored;
+  const parts = [
+    `${held} of ${shown.anchors.length} held, as ${nodes} show`,
+    `the newest is line ${newest.sequence} of ${new Date(newest.atMs).toISOString()} (transaction ${newest.digest})`,
+    ...(before > 0 ? [`${before} older than the first line here`] : []),
+    ...(givenUp > 0
+      ? [`${givenUp} NOT HERE, given up by a later line state.restored: look whether the operator did that`]
+      : []),
+  ];
+  return parts.join('; ');
 }
 
 function checkpointsText({ checkpoints, signedThrough, keys, head }: AuditReport, trust: AuditTrust): string {

@@ -3,7 +3,9 @@ import { Command } from 'commander';
 import { ConfigurationError, EXIT, messageOf } from '#base';
 import type { AuditTrust } from '#gateway';
 import { readBounded } from '#infrastructure';
+import type { AnchorOptions, AnchorsAsked } from './audit-anchors.ts';
 import { auditText, exportText, lineText } from './audit-views.ts';
+import { withDeployment, withNetwork } from './chain-options.ts';
 import { gatewaySection, keyFilesOf } from './gateway-config.ts';
 import { type Io, table } from './io.ts';
 import { loadGatewaySettings } from './settings.ts';
@@ -19,8 +21,7 @@ export function auditCommand(io: Io): Command {
   const command = new Command('audit').description(
     'The audit files of a gateway: what was decided, and whether it stands there as it was written.',
   );
-  command
-    .command('verify [path]')
+  withDeployment(withNetwork(command.command('verify [path]')))
     .description(
       'Walk the chain of hashes, the keyed hashes and the signed checkpoints. The path is a directory of audit files (default: gateway.stateDir), one file, or what `audit export` wrote. Exits with 1 when a line was lost, changed or chained anew, and names it.',
     )
@@ -35,7 +36,12 @@ export function auditCommand(io: Io): Command {
       '--head <sequence:hash>',
       'a line that an earlier run has printed as the head: it must still be there',
     )
-    .option('--json', 'print one JSON object')
+    .option(
+      '--anchor <wallet>',
+      'the wallet that pays for the gateway’s probes: what it has anchored on chain must still be there (default: by the configuration, where gateway.audit.anchor is on)',
+    )
+    .option('--no-anchor', 'do not ask the chain')
+    .option('--gateway <id>', 'whose anchors; default: the gateway that the file names')
     .action((path: string | undefined, options: VerifyOptions) => verify(io, path, options));
   command
     .command('show [path]')
@@ -60,8 +66,7 @@ export function auditCommand(io: Io): Command {
   return command;
 }
 
-interface VerifyOptions {
-  readonly config?: string;
+interface VerifyOptions extends AnchorOptions {
   readonly key?: readonly string[];
   readonly signingKey?: string;
   readonly head?: string;
@@ -94,10 +99,27 @@ async function verify(io: Io, given: string | undefined, options: VerifyOptions)
     );
     return;
   }
-  const report = await verifyAudit(await auditPlace(path), trust);
-  if (report.problemCount > 0) process.exitCode = EXIT.unexpected;
+  const { anchorsJson, askForAnchors } = await import('./audit-anchors.ts');
+  const place = await auditPlace(path);
+  const asked = await askForAnchors(io, given, options);
+  const anchors = asked?.kind === 'shown' ? asked.shown.anchors : undefined;
+  const report = await verifyAudit(place, { ...trust, anchors });
+  const isAnchored = isChainHeard(asked, options, report.anchored?.noted ?? 0);
+  if (report.problemCount > 0 || !isAnchored) process.exitCode = EXIT.unexpected;
   const checked = { signaturesChecked: trust.keys.length > 0, keyedHashesChecked: trust.mac !== undefined };
-  io.result({ path, ...checked, ...report }, auditText(report, trust));
+  const { anchored, ...figures } = report;
+  io.result(
+    { path, ...checked, ...figures, anchors: anchorsJson(asked, anchored) },
+    auditText(report, trust, asked),
+  );
+}
+
+/** A chain that is silent, or that shows nothing of what was anchored, must not look like one that agrees. */
+function isChainHeard(asked: AnchorsAsked | undefined, { anchor }: VerifyOptions, noted: number): boolean {
+  if (!asked) return true;
+  if (asked.kind === 'failed') return false;
+  const isExpected = typeof anchor === 'string' || noted > 0;
+  return asked.shown.anchors.length > 0 || !isExpected;
 }
 
 async function show(io: Io, given: string | undefined, options: ShowOptions): Promise<void> {

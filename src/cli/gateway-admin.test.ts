@@ -152,6 +152,7 @@ describe('looking', () => {
           gas_low: true,
           hidden: ['0xc'],
           failure: 'no node answers',
+          anchor: { mode: 'daily', age_ms: 120_000, sequence: 57, hash: 'ab', transaction: 'Dig' },
         },
       },
     }));
@@ -164,9 +165,8 @@ describe('looking', () => {
       'probes every 10 min: the last one was 60 s ago; 144 within 24 hours for 0.14542272 SUI, about 0.14542272 SUI a day; its wallet has 1 SUI',
     );
     expect(text).toMatch(/low gas: the wallet of the probes lasts for less than a week\n.*no node answers/);
-    expect(text).toContain('no full node shows the newest version of 0xc');
-    expect(text).toMatch(/https:\/\/a.example +good +lag 3 s +p95 40 ms +1 of 10 calls failed/);
-    expect(text).toMatch(/https:\/\/b.example +contradicted: object 0xa/);
+    expect(text).toMatch(/line 57 of .* anchored on chain 2 min ago: Dig\n(?:.*\n)+.*newest version of 0xc/);
+    expect(text).toMatch(/a.example +good +lag 3 s +p95 40 ms +1 of 10 .*\n.*b.example +contradicted: /);
   });
 
   test('nodes as one JSON object, spelled as the configuration and the log are', async () => {

@@ -1,5 +1,6 @@
 import { EXIT, silentLog } from '#base';
 import { chainAccessOf } from './chain-access.ts';
+import { probeOf } from './chain-probe.ts';
 import { deploymentOf } from './chain-settings.ts';
 import { gatewaySection, keyFilesOf, withGatewayId } from './gateway-config.ts';
 import { GatewayChain, GatewayKubernetes, GatewayMachines, gatewayParts } from './gateway-parts.ts';
@@ -33,6 +34,13 @@ export async function checkGateway(io: Io, flags: { readonly config?: string }):
       if (config.allowUnboundNames) return 'not needed: gateway.allowUnboundNames';
       await refuseWithoutPolicy(kubernetes);
       return 'node names are bound';
+    }),
+    await rehearsed('probes', async () => {
+      const probe = await probeOf(settings);
+      const anchors = probe?.anchor ? `, anchors: ${probe.anchor}` : '';
+      return probe
+        ? `${probe.schedule.kind}, paid by ${probe.wallet.address}${anchors}`
+        : 'none are paid for';
     }),
     await rehearsed('evidence of workers', async () => {
       const { mode, policyFile } = config.admit.attestation;

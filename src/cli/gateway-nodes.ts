@@ -134,10 +134,13 @@ function chainLines({
   return lines.length > 0 ? ['', ...lines] : [];
 }
 
+type Probe = NonNullable<z.infer<typeof NodesReply>['chain_probe']>;
+
 /** When the chain was last probed, and what it costs. */
-function probeLines(probe: NonNullable<z.infer<typeof NodesReply>['chain_probe']>): string[] {
+function probeLines(probe: Probe): string[] {
   const { mode, every_ms: everyMs, age_ms: ageMs, cost_mist: costMist, balance_mist: balanceMist } = probe;
-  const when = everyMs === null ? `for ${mode}` : `every ${durationText(everyMs)}`;
+  const purpose = mode === 'off' ? 'anchors' : mode;
+  const when = everyMs === null ? `for ${purpose}` : `every ${durationText(everyMs)}`;
   const last = ageMs === null ? 'none has been answered yet' : `the last one was ${durationText(ageMs)} ago`;
   const aDay =
     costMist === null || everyMs === null
@@ -147,9 +150,19 @@ function probeLines(probe: NonNullable<z.infer<typeof NodesReply>['chain_probe']
   const left = balanceMist === null ? [] : [`its wallet has ${formatSui(BigInt(balanceMist))}`];
   return [
     [`probes ${when}: ${last}; ${spent}`, ...left].join('; '),
+    ...anchorLines(probe),
     ...(probe.gas_low ? ['  low gas: the wallet of the probes lasts for less than a week'] : []),
     ...(probe.failure === null ? [] : [`  the last probe failed: ${displayText(probe.failure)}`]),
     ...probe.hidden.map((id) => `  no full node shows the newest version of ${displayText(id)}`),
+  ];
+}
+
+function anchorLines({ anchor }: Probe): string[] {
+  if (!anchor) return [];
+  const { sequence, age_ms: ageMs, transaction } = anchor;
+  if (sequence === null) return ['  nothing of the audit file is anchored on chain yet'];
+  return [
+    `  line ${sequence} of the audit file was anchored on chain ${durationText(ageMs)} ago: ${displayText(transaction ?? '')}`,
   ];
 }
 

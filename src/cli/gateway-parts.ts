@@ -7,6 +7,7 @@ import {
   type Deployment,
   type Probing,
   type ProofOptions,
+  readAnchors,
 } from '#chain';
 import { openKubernetes, openStakedNodes, openTenants, roleOfPermission } from '#cluster';
 import { Composition } from '#composition';
@@ -45,6 +46,8 @@ export const GatewayStakedNodes: Token<ReturnType<typeof openStakedNodes> | unde
   token('gateway/staked-nodes');
 /** Pays for probes; `undefined`: nothing is paid. */
 const GatewayProbing: Token<Probing | undefined> = token('gateway/probing');
+/** Reads what was anchored of the audit file; `undefined`: nothing is. */
+const GatewayAnchors: Token<GatewayOptions['anchors']> = token('gateway/anchors');
 /** Why what was proven is not written down. */
 const GatewayProofFailure: Token<NonNullable<GatewayOptions['proofFailure']>> =
   token('gateway/proof-failure');
@@ -90,7 +93,18 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
     .register(GatewayProbing, (parts) => {
       const [clock, log] = [parts.get(GatewayClock), parts.get(GatewayLog).child({ part: 'probe' })];
       const journal = () => openJournal(join(config.stateDir, 'probes.json'));
-      return probe && createProbing({ client: parts.get(client), ...probe, clock, log, journal });
+      if (!probe) return undefined;
+      const { anchor: mode, ...paid } = probe;
+      const anchoring = mode && { mode, gatewayId: config.gatewayId };
+      return createProbing({ client: parts.get(client), ...paid, anchoring, clock, log, journal });
+    })
+    .register(GatewayAnchors, (parts) => {
+      if (!probe?.anchor) return undefined;
+      // The newest of each coin: at a start nothing older counts.
+      const clock = parts.get(GatewayClock);
+      const { address: wallet } = probe.wallet;
+      const wanted = { wallet, gatewayId: config.gatewayId, mostPerCoin: 1, clock };
+      return { read: async (signal) => (await readAnchors(parts.get(client), wanted, signal)).anchors };
     })
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {
@@ -198,6 +212,7 @@ export async function gatewayOptions(
     evidence: await parts.open(GatewayEvidenceDesk),
     machines: await parts.open(GatewayMachines),
     probe: parts.get(GatewayProbing),
+    anchors: parts.get(GatewayAnchors),
     proofFailure: parts.get(GatewayProofFailure),
   };
 }

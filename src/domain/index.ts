@@ -1,4 +1,5 @@
 export { EXPECTED, isOperatorsName, ORDINARY, RESERVED, UNTAINTED } from './admitted-names.ts';
+export { type AuditAnchor, type AuditCargo, type AuditHead, newestAnchor } from './audit-anchor.ts';
 export { MOST_BANNED_NAMES } from './banned-names.ts';
 export { type BootstrapToken, drawBootstrapToken } from './bootstrap-token.ts';
 export {

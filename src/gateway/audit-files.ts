@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { openTrusted, type TrustRules } from '#infrastructure';
+import { openTrusted, syncDirectory, type TrustRules } from '#infrastructure';
 import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
 
 /** The end of the last line: where the chain continues. */
@@ -21,6 +21,8 @@ export interface AuditFiles extends AsyncDisposable {
   readonly isCutShort: boolean;
   /** All of the text or nothing. */
   append(text: string): Promise<void>;
+  /** Resolves when all that was appended survives a loss of power. */
+  sync(): Promise<void>;
   isFull(): boolean;
   /** Sets the file aside, begins a new one, and removes the oldest beyond the limit; resolves with the names. */
   rotate(lastSequence: number): Promise<{ readonly earlier: string; readonly removed: readonly string[] }>;
@@ -53,6 +55,10 @@ export async function openAuditFiles(
         throw error;
       }
     },
+    async sync() {
+      await file.datasync();
+      await syncDirectory(dirname(path));
+    },
     isFull: () => bytes >= maxFileBytes,
     async rotate(lastSequence) {
       const earlier = `${prefixOf(path)}${String(lastSequence).padStart(12, '0')}.jsonl`;
@@ -60,6 +66,8 @@ export async function openAuditFiles(
       await rm(`${path}.new`, { force: true });
       const next = await openTrusted(`${path}.new`, rules, writing | constants.O_EXCL);
       try {
+        // `sync` reaches the file that is written alone.
+        await file.datasync();
         await rename(path, join(dirname(path), earlier));
         await rename(`${path}.new`, path);
       } catch (error) {

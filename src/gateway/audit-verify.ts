@@ -1,4 +1,5 @@
 import { type KeyObject, timingSafeEqual } from 'node:crypto';
+import type { AuditAnchor } from '#domain';
 import { type ChainHead, GENESIS, lineHash } from './audit-chain.ts';
 import {
   type AuditPlace,
@@ -9,6 +10,7 @@ import {
 } from './audit-reading.ts';
 import { CHECKPOINT_EVENT, readHead } from './audit-seal.ts';
 import { isSignedBy, macOf } from './audit-signer.ts';
+import { type AnchorsVerdict, type AnchorWalk, createAnchorWalk } from './audit-verify-anchors.ts';
 import { merkleTree } from './merkle.ts';
 
 export interface AuditTrust {
@@ -18,6 +20,8 @@ export interface AuditTrust {
   readonly mac?: { readonly publicKey: string; readonly key: KeyObject } | undefined;
   /** A line that an earlier run has seen. */
   readonly seen?: ChainHead | undefined;
+  /** Lines that are anchored on chain; `undefined`: the chain was not asked. */
+  readonly anchors?: readonly AuditAnchor[] | undefined;
 }
 
 type AuditFault =
@@ -53,6 +57,8 @@ export interface AuditReport {
   readonly problemCount: number;
   /** The first ones. */
   readonly problems: readonly AuditProblem[];
+  /** `undefined`: the chain was not asked. */
+  readonly anchored?: AnchorsVerdict | undefined;
 }
 
 type Fault = Pick<AuditProblem, 'fault' | 'detail'>;
@@ -77,6 +83,7 @@ interface Walk {
   /** A line that is none: the rest of one that a crash cut short, if the gateway says so in the next. */
   fragment: AuditText | undefined;
   hasSeen: boolean;
+  readonly anchors: AnchorWalk;
 }
 
 /** Walks the files line by line; problems are found where they are, and the walk goes on after each. */
@@ -96,6 +103,7 @@ export async function verifyAudit({ files, headFile }: AuditPlace, trust: AuditT
     unsealed: new Map(),
     fragment: undefined,
     hasSeen: false,
+    anchors: createAnchorWalk(trust.anchors ?? []),
   };
   let last: AuditText = { file: files.at(-1) ?? '', number: 0, text: '' };
   for await (const text of auditLines(files)) {
@@ -105,9 +113,11 @@ export async function verifyAudit({ files, headFile }: AuditPlace, trust: AuditT
   if (walk.fragment) blame(walk, walk.fragment, 'unreadable', 'it is no line of an audit file');
   const kept = headFile === undefined ? undefined : await readHead(headFile);
   takeEnd(walk, last, kept);
+  const anchored = takeAnchors(walk, last);
   const { problems, keys, first, head, lines, checkpoints, signedThrough, macs, problemCount } = walk;
   const figures = { lines, first, head, checkpoints, signedThrough, macs, problemCount };
-  return { files: files.length, ...figures, keys: [...keys], problems };
+  const asked = trust.anchors === undefined ? {} : { anchored };
+  return { files: files.length, ...figures, keys: [...keys], problems, ...asked };
 }
 
 function takeText(walk: Walk, text: AuditText): void {
@@ -141,6 +151,7 @@ function takeLine(walk: Walk, text: AuditText, line: ParsedLine): void {
     walk.hasSeen = true;
     if (seen.hash !== hash) blame(walk, text, 'not_as_seen', `it was seen with the hash ${seen.hash}`);
   }
+  walk.anchors.take(text, line);
   if (line.event === CHECKPOINT_EVENT) takeCheckpoint(walk, text, line);
   else walk.unsealed.set(seq, hash);
   walk.head = { sequence: seq, hash };
@@ -240,6 +251,13 @@ function takeEnd(walk: Walk, last: AuditText, kept: number | undefined): void {
       'unsigned',
       'no line up to here is signed with the key: an earlier version wrote them, the gateway began within the last minute, or somebody without the key made them',
     );
+}
+
+function takeAnchors(walk: Walk, last: AuditText): AnchorsVerdict {
+  const { anchors, first, head } = walk;
+  const { verdict, problems } = anchors.end(last, { first, last: head.sequence });
+  for (const { text, fault, detail } of problems) blame(walk, text, fault, detail);
+  return verdict;
 }
 
 function blame(walk: Walk, { file, number }: AuditText, fault: AuditFault, detail: string): void {

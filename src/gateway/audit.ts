@@ -32,6 +32,8 @@ export interface Audit extends AsyncDisposable {
   recordLockOut(event: string, facts: AuditFacts): void;
   /** Tries to write what waits. */
   flush(): Promise<void>;
+  /** The newest line, once it survives a loss of power. Rejects with `DAAS_GATEWAY_AUDIT_FAILED` where there is none. */
+  settled(): Promise<ChainHead>;
   /** What prevents lines from being written, if anything. */
   failure(): string | undefined;
 }
@@ -138,6 +140,7 @@ export async function openAudit(
     record: (event, facts) => put(audit, lineOf(audit, event, facts)),
     recordLockOut: (event, facts) => put(audit, { ...lineOf(audit, event, facts), isLockOut: true }),
     flush: () => flush(audit),
+    settled: () => settled(audit),
     failure: () => audit.failure ?? audit.rotationFailure,
     async [Symbol.asyncDispose]() {
       await flush(audit);
@@ -180,6 +183,19 @@ async function flush(audit: AuditContext): Promise<void> {
   if (audit.failure !== undefined && audit.waiting.length === 0)
     audit.waiting.push(lineOf(audit, 'audit.unwritable', { detail: audit.failure }));
   if (audit.waiting.length > 0 || isSealDue(audit.seal, audit.nowMs())) await write(audit);
+}
+
+async function settled(audit: AuditContext): Promise<ChainHead> {
+  await flush(audit);
+  // Before the sync: what is appended meanwhile may not be covered by it.
+  const { head } = audit;
+  try {
+    if (head.sequence === 0) throw new Error('no line of it is written yet');
+    await audit.files.sync();
+  } catch (cause) {
+    throw failed(audit, cause);
+  }
+  return head;
 }
 
 function write(audit: AuditContext): Promise<void> {

@@ -183,6 +183,10 @@ export const GatewayConfig = z.strictObject({
         .max(100_000)
         .default(15)
         .meta({ description: 'earlier audit files that are kept; beyond that the oldest are removed' }),
+      anchor: z.enum(['off', 'probes', 'daily']).default('off').meta({
+        description:
+          'puts the end of the audit file on chain, so that a state and an audit file that were put back together are found. probes: in the probes of chain.probe; daily: also in one a day, for which chain.probe.keyFile pays',
+      }),
     })
     .prefault({}),
   authorizer: z

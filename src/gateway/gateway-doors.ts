@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { Lifetime } from '#base';
 import { closeListener, guardConnections } from '#infrastructure';
+import type { AnchorCheck } from './anchor-check.ts';
 import type { AuthorizerFeed } from './authorizer-feed.ts';
 import { webhookTls } from './authorizer-files.ts';
 import type { ClaimWatch } from './claim-watch.ts';
@@ -25,6 +26,8 @@ import type { WebhookCredentials } from './webhook-credentials.ts';
 
 /** What every part of the start works with. */
 export interface Start {
+  /** `undefined`: nothing of the audit file is anchored on chain. */
+  readonly anchorCheck: AnchorCheck | undefined;
   readonly options: GatewayOptions;
   readonly life: Lifetime;
   readonly tls: TlsMaterial;

@@ -13,6 +13,7 @@ import type {
 import type { Leadership, Store } from '#state';
 import { type Acting, createActing } from './acting.ts';
 import { type Admission, createAdmission } from './admission.ts';
+import type { AuditAnchors } from './anchor-check.ts';
 import type { EvidenceDesk } from './attestation-route.ts';
 import { type Audit, openAudit } from './audit.ts';
 import { createAuditSigner } from './audit-signer.ts';
@@ -45,6 +46,7 @@ import {
   type Generation,
   type Generations,
   noteRestored,
+  type Restored,
   readGeneration,
   refuseRolledBack,
 } from './state-generation.ts';
@@ -72,6 +74,8 @@ export interface GatewayOptions {
   readonly endpointsAgreed?: (() => number) | undefined;
   /** Pays for transactions that show what a full node hides; without it nothing is paid. */
   readonly probe?: ChainProbe | undefined;
+  /** What was anchored of the audit file of this gateway; without it nothing is compared. */
+  readonly anchors?: AuditAnchors | undefined;
   /** Why what was proven is not written down; `undefined`: it is. */
   readonly proofFailure?: (() => string | undefined) | undefined;
   /** How many chain endpoints are configured: with one alone, its operator can hide changes. */
@@ -120,6 +124,8 @@ export interface Records {
   readonly usage: TokenUsage;
   readonly metrics: Metrics;
   readonly shedding: LoadShedding;
+  /** What the operator has restored before this start, if no checkpoint has said so yet. */
+  readonly restored: Restored | undefined;
 }
 
 /** The parts that decide and act. */
@@ -192,7 +198,8 @@ export async function openRecords(options: GatewayOptions, life: Lifetime): Prom
     audit.record('gateway.stopped', {});
     await audit.flush();
   });
-  return { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics, shedding };
+  const opened = { state, acting, reserve, registry, audit, refusals, acceptances, known, usage, metrics };
+  return { ...opened, shedding, restored: found?.restored };
 }
 
 interface Watched extends Pick<Records, 'reserve' | 'metrics'> {

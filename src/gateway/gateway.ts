@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log, nextTurn } from '#base';
+import { type AnchorCheck, createAnchorCheck } from './anchor-check.ts';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -100,6 +101,9 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
 
   // Each part of the start takes a while with many workers: others get the thread in between.
   const records = await openRecords(given, life);
+  const anchorCheck = createAnchorCheck(given, records);
+  await anchorCheck?.begin();
+  carryAudit(given, records, anchorCheck);
   await nextTurn();
   const credentials = openCredentials(given, records);
   const kubernetes = fencedCluster(credentials?.kubernetes ?? given.kubernetes, () =>
@@ -113,6 +117,7 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   const claims = whenActing(records.acting, () => createClaimWatch({ ...records, ...deciders, ...options }));
   const streams = createEventStreams({ most: config.limits.eventStreams, clock });
   const begun: Start = {
+    anchorCheck,
     options,
     life,
     tls,
@@ -137,6 +142,29 @@ async function start(asked: GatewayOptions, life: Lifetime): Promise<RunningGate
   records.audit.record('gateway.started', { gateway: config.gatewayId, cluster: clusterId });
   await records.audit.flush();
   return running(begun, { publicServer, operators, tokenReviews, health, socketPath, checks, end });
+}
+
+/** What is anchored is on disk for certain: a line that a loss of power took away would keep the gateway from starting. */
+function carryAudit(
+  { probe, clock }: GatewayOptions,
+  { audit }: Records,
+  anchorCheck: AnchorCheck | undefined,
+): void {
+  probe?.carry({
+    async head() {
+      if (anchorCheck?.isMade() === false)
+        throw new DaasError(
+          'DAAS_GATEWAY_AUDIT_FAILED',
+          'the audit file is not anchored: it was not compared with its newest anchor yet, since no full node has answered',
+          { isRetryable: true },
+        );
+      const head = await audit.settled();
+      return { ...head, atMs: clock.nowMs() };
+    },
+    anchored({ sequence, hash, digest }) {
+      audit.record('audit.anchored', { anchored: sequence, anchored_hash: hash, transaction: digest });
+    },
+  });
 }
 
 /** `undefined`: it is off. */
@@ -173,7 +201,8 @@ interface End {
 }
 
 /** Follows the chain, reconciles and writes, until the gateway is closed. */
-function runLoops({ options, life, records, deciders, authorizer, claims, streams, stop }: Start): End {
+function runLoops(begun: Start): End {
+  const { options, life, records, deciders, authorizer, claims, streams, stop, anchorCheck } = begun;
   const { clock, log } = options;
   const { facts, reconciler } = deciders;
   const board = options.stakedNodes;
@@ -200,6 +229,7 @@ function runLoops({ options, life, records, deciders, authorizer, claims, stream
     takeTheLead(records.acting, () => reconciler.enqueueAll(), stop.signal),
     records.state.keepSealed(stop.signal),
     ...(authorizer ? [authorizer.run(stop.signal)] : []),
+    ...(anchorCheck ? [anchorCheck.run(stop.signal)] : []),
     ...(options.config.fence === 'off'
       ? []
       : [followFence({ config: options.config, ...records, reconciler, clock, log }, stop.signal)]),

@@ -1,3 +1,4 @@
+export type { AuditAnchors } from './anchor-check.ts';
 export { openAudit } from './audit.ts';
 export { AuditExport, EXPORT_FORMAT, type ExportVerdict, exportNode, verifyExport } from './audit-export.ts';
 export { auditLines, auditPlace, type ParsedLine, parseAuditLine } from './audit-reading.ts';

@@ -5,7 +5,7 @@ import type { FactCache } from './fact-cache.ts';
 import type { HealthCheck } from './health-api.ts';
 import type { LoadShedding } from './load-shedding.ts';
 import type { Metrics } from './metrics.ts';
-import { ChainProofFigures, EndpointFigures } from './operator-wire.ts';
+import { ChainProbeFigures, ChainProofFigures, EndpointFigures } from './operator-wire.ts';
 import type { PublicConnections } from './public-connections.ts';
 import type { Registry } from './registry.ts';
 
@@ -27,6 +27,7 @@ const ENDPOINT_STATES = ['good', 'demoted', 'lagging', 'blocked', 'contradicted'
 const ChainFigures = z.object({
   chain_endpoints: z.array(EndpointFigures).default([]),
   chain_proof: ChainProofFigures.nullable().default(null),
+  chain_probe: ChainProbeFigures.nullable().default(null),
 });
 
 /** What `/metrics` answers: everything that is not counted as it happens is read now. Nothing here looks at all workers. */
@@ -52,8 +53,9 @@ function showChain({ metrics, facts, figures, clock }: MetricSources): void {
   if (heardAtMs !== undefined) metrics.show('chainHeard', (clock.monotonicMs() - heardAtMs) / 1000);
   const parsed = ChainFigures.safeParse(figures?.() ?? {});
   if (!parsed.success) return;
-  const { chain_endpoints: endpoints, chain_proof: proof } = parsed.data;
+  const { chain_endpoints: endpoints, chain_proof: proof, chain_probe: probe } = parsed.data;
   if (proof?.age_ms !== undefined && proof?.age_ms !== null) metrics.show('chainProven', proof.age_ms / 1000);
+  if (probe?.anchor) metrics.show('anchorAge', probe.anchor.age_ms / 1000, { mode: probe.anchor.mode });
   for (const [index, endpoint] of endpoints.entries()) {
     const labels = { endpoint: endpointLabel(endpoint.url, index) };
     for (const state of ENDPOINT_STATES)

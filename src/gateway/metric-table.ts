@@ -153,6 +153,12 @@ export const METRICS = {
     help: '1 for a full node that served what the validators did not sign: it is no longer asked.',
     labels: ['endpoint'],
   }),
+  anchorAge: row({
+    name: 'k3s_daas_audit_anchor_age_seconds',
+    kind: 'gauge',
+    help: 'Time since the end of the audit file was anchored on chain, or since the gateway began to lead without an anchor.',
+    labels: ['mode'],
+  }),
   loopDelay: row({
     name: 'k3s_daas_event_loop_delay_seconds',
     kind: 'gauge',

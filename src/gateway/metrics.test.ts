@@ -94,6 +94,7 @@ test('the names are API: changing one breaks dashboards and alerts of operators'
     'k3s_daas_chain_endpoint_calls_total{endpoint}',
     'k3s_daas_chain_endpoint_failures_total{endpoint}',
     'k3s_daas_chain_endpoint_contradiction{endpoint}',
+    'k3s_daas_audit_anchor_age_seconds{mode}',
     'k3s_daas_event_loop_delay_seconds{quantile}',
     'k3s_daas_shedding{}',
     'k3s_daas_requests_shed_total{}',

@@ -134,7 +134,7 @@ export const ChainProofFigures = z.object({
   endpoints_agreed: z.number(),
 });
 /** How the paid probes stand. */
-const ChainProbeFigures = z.object({
+export const ChainProbeFigures = z.object({
   mode: z.string(),
   every_ms: z.number().nullable(),
   /** The chain's time of the last one, ms since the epoch. */
@@ -148,6 +148,18 @@ const ChainProbeFigures = z.object({
   /** Objects of which it has seen a version that no full node shows. */
   hidden: z.array(z.string()),
   failure: z.string().nullable(),
+  /** The end of the audit file that they carry; null: they carry none, or this gateway does not lead. */
+  anchor: z
+    .object({
+      mode: z.string(),
+      /** Since the newest, or since the gateway began without any. */
+      age_ms: z.number(),
+      sequence: z.number().nullable(),
+      hash: z.string().nullable(),
+      transaction: z.string().nullable(),
+    })
+    .nullable()
+    .default(null),
 });
 export const NodesReply = z.object({
   timestamp: z.number(),

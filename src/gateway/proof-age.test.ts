@@ -117,7 +117,9 @@ describe('a gateway that hears one full node alone', () => {
   test('asks for a probe before it admits by an old token, and admits once the probe shows nothing newer', async () => {
     const asked: string[] = [];
     await using world = await World.create({ admit: { proofAgeMs: 60_000 } });
-    world.options = { probe: { run: async () => undefined, ask: (id) => asked.push(id) } };
+    world.options = {
+      probe: { run: async () => undefined, carry: () => undefined, ask: (id) => asked.push(id) },
+    };
     world.endpointsAgreed = 1;
     await world.startGateway();
     const worker = await oldStake(world);
@@ -133,7 +135,7 @@ describe('a gateway that hears one full node alone', () => {
 
   test('does not admit by a record that a probe has found to have changed', async () => {
     await using world = await World.create({ admit: { proofAgeMs: 60_000 } });
-    world.options = { probe: { run: async () => undefined, ask: () => undefined } };
+    world.options = { probe: { run: async () => undefined, carry: () => undefined, ask: () => undefined } };
     world.endpointsAgreed = 1;
     await world.startGateway();
     const worker = await oldStake(world);

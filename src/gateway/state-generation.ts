@@ -3,7 +3,7 @@ import { ConfigurationError } from '#base';
 import type { Store, StoredRecord, StoreNews } from '#state';
 import type { Audit } from './audit.ts';
 import type { ChainHead } from './audit-chain.ts';
-import type { AuditedGeneration } from './audit-tail.ts';
+import { type AuditedGeneration, RESTORED_EVENT } from './audit-tail.ts';
 import { Millis, orNull, readStored, storedRecord } from './stored-record.ts';
 
 /**
@@ -154,7 +154,7 @@ function generationInNews(news: StoreNews): Generation | undefined {
 export function noteRestored(audit: Pick<Audit, 'record'>, restored: Restored | undefined): void {
   if (!restored) return;
   const { atMs, backupMadeAtMs } = restored;
-  audit.record('state.restored', {
+  audit.record(RESTORED_EVENT, {
     restored_at: new Date(atMs).toISOString(),
     backup_made_at: backupMadeAtMs === undefined ? undefined : new Date(backupMadeAtMs).toISOString(),
   });

@@ -1,5 +1,5 @@
 export type { Endpoint } from './endpoint.ts';
-export { ChainError, chainUnavailable } from './endpoint-errors.ts';
+export { allFailed, ChainError, chainUnavailable } from './endpoint-errors.ts';
 export {
   type EndpointAddress,
   type EndpointStatus,

@@ -1,0 +1,220 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { cpSync, rmSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { AuditAnchor, AuditCargo } from '#domain';
+import { settled } from '#testing';
+import { CLUSTER_ID } from './ids.fixture.ts';
+import { command } from './operator.fixture.ts';
+import { OPERATOR_PATHS } from './operator-wire.ts';
+import { backUpState, openBackup } from './state-maintenance.ts';
+import { World } from './world.fixture.ts';
+
+const { privateKey: signingKey } = generateKeyPairSync('ed25519');
+const rolledBack = { code: 'DAAS_STATE_ROLLED_BACK', exitCode: 78 };
+
+/** A chain that keeps what probes have carried, whatever becomes of the machine. */
+class Anchored {
+  readonly anchors: AuditAnchor[] = [];
+  isSilent = false;
+  cargo: AuditCargo | undefined;
+
+  /** What a probe would do now. */
+  async probe(): Promise<AuditAnchor> {
+    const head = await this.cargo?.head();
+    if (!head) throw new Error('no gateway has given anything to carry');
+    const anchor = { ...head, digest: `digest-${this.anchors.length}` };
+    this.anchors.push(anchor);
+    this.cargo?.anchored(anchor);
+    return anchor;
+  }
+
+  readonly options = {
+    signingKey,
+    probe: {
+      run: async () => undefined,
+      ask: () => undefined,
+      carry: (cargo: AuditCargo) => {
+        this.cargo = cargo;
+      },
+    },
+    anchors: {
+      read: async () => {
+        if (this.isSilent) throw new Error('no full node answers');
+        return this.anchors;
+      },
+    },
+  };
+}
+
+async function anchoredWorld(chain: Anchored): Promise<World> {
+  const world = await World.create();
+  world.options = chain.options;
+  await world.startGateway();
+  return world;
+}
+
+const siteOf = ({ config }: World) => ({ config, clusterId: CLUSTER_ID });
+const snapshotOf = (world: World) => join(world.directory, 'snapshot');
+
+async function stopAndCopy(world: World): Promise<void> {
+  await world.stopGateway();
+  cpSync(world.config.stateDir, snapshotOf(world), { recursive: true });
+}
+
+/** State and audit file of one moment, as a snapshot of the whole machine has them. */
+async function putBoth(world: World): Promise<void> {
+  await world.stopGateway();
+  rmSync(world.config.stateDir, { recursive: true });
+  cpSync(snapshotOf(world), world.config.stateDir, { recursive: true });
+}
+
+/** A ban that a snapshot of before has forgotten, and an anchor after it. */
+async function bannedAndAnchored(world: World, chain: Anchored): Promise<AuditAnchor> {
+  await world.startGateway();
+  const target = { subject: 'node_id', value: 'worker-1' };
+  await command(world, OPERATOR_PATHS.ban, { target, reason: 'by hand' });
+  await world.clock.advance(1_000);
+  return chain.probe();
+}
+
+const events = async (world: World, event: string) =>
+  (await world.audit()).filter((line) => line.event === event);
+const hasLogged = ({ logged }: World, event: string) =>
+  logged.some(({ fields }) => (fields as { event?: string } | undefined)?.event === event);
+
+test('a state and an audit file that were put back together are found by the anchor on chain', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  const { sequence, digest } = await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  await expect(world.startGateway()).rejects.toMatchObject({
+    ...rolledBack,
+    message: expect.stringMatching(
+      new RegExp(
+        `line ${sequence} of the audit file.*${digest}.*is missing at its end.*gateway state restore`,
+      ),
+    ),
+  });
+  expect(await events(world, 'state.rolled_back')).toMatchObject([
+    { anchored: sequence, transaction: digest },
+  ]);
+  // The lines that failed starts write do not take the place of the anchored one.
+  for (let start = 0; start < 6; start += 1)
+    await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+  expect((await world.audit()).length).toBeGreaterThan(sequence);
+  await expect(world.startGateway()).rejects.toMatchObject({
+    ...rolledBack,
+    message: expect.stringContaining('has the hash'),
+  });
+});
+
+test('the operator accepts what was put back by restoring it, and the audit file remembers that', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  const nowMs = world.clock.nowMs() + 1_000;
+  await world.clock.advance(2_000);
+  const { text } = await backUpState(siteOf(world), nowMs);
+  await (await openBackup(siteOf(world), { text, path: 'backup', nowMs })).restore();
+  await world.startGateway();
+  expect(hasLogged(world, 'audit.anchor-given-up')).toBe(true);
+  expect(await events(world, 'state.restored')).toHaveLength(1);
+  // The state has forgotten the restore by now.
+  await world.pass(61_000);
+  await world.restartGateway();
+  await chain.probe();
+  await world.restartGateway();
+});
+
+test('a restore from before the anchor accepts nothing', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await world.stopGateway();
+  const nowMs = world.clock.nowMs();
+  const { text } = await backUpState(siteOf(world), nowMs);
+  await (await openBackup(siteOf(world), { text, path: 'backup', nowMs })).restore();
+  await world.startGateway();
+  expect(await events(world, 'state.restored')).toHaveLength(1);
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('an audit file that was made anew by a thief of the signing key is found, with the state in its place', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  await world.stopGateway();
+  const { stateDir } = world.config;
+  for (const name of await readdir(stateDir))
+    if (name.startsWith('audit')) rmSync(join(stateDir, name), { force: true });
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('a gateway whose files were not touched starts, also after it was killed, and over set-aside files', async () => {
+  const chain = new Anchored();
+  await using world = await World.create({ audit: { maxFileBytes: 65_536, maxFiles: 1 } });
+  world.options = chain.options;
+  await world.startGateway();
+  const anchor = await chain.probe();
+  expect(await events(world, 'audit.anchored')).toMatchObject([
+    { anchored: anchor.sequence, anchored_hash: anchor.hash, transaction: anchor.digest },
+  ]);
+  world.kill();
+  await world.startGateway();
+  await world.restartGateway();
+  const reason = 'x'.repeat(400);
+  const fill = async () => {
+    for (let line = 0; line < 200; line += 1) {
+      const target = { subject: 'node_id', value: `worker-${line % 3}` };
+      await command(world, line % 2 ? OPERATOR_PATHS.unban : OPERATOR_PATHS.ban, { target, reason });
+    }
+  };
+  await fill();
+  // The anchored line is in the file that was set aside.
+  await world.restartGateway();
+  await fill();
+  await fill();
+  // It is in none any more.
+  await world.restartGateway();
+  expect(hasLogged(world, 'audit.anchor-given-up')).toBe(false);
+});
+
+test('a chain that is silent does not prevent a start, and what it says later counts', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  chain.isSilent = true;
+  await world.startGateway();
+  expect(hasLogged(world, 'audit.anchor-unread')).toBe(true);
+  await world.pass(61_000);
+  // An anchor of these files would be the newest, and hide that they were put back.
+  await expect(chain.probe()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUDIT_FAILED' });
+  chain.isSilent = false;
+  const ended = expect(world.gateway?.ended).rejects.toMatchObject(rolledBack);
+  await world.pass(61_000);
+  await settled();
+  await ended;
+  // A restart does not forget it.
+  await expect(world.restartGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('a gateway that could not ask the chain at its start anchors again once it has', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  chain.isSilent = true;
+  await world.restartGateway();
+  await expect(chain.probe()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUDIT_FAILED' });
+  chain.isSilent = false;
+  await world.pass(61_000);
+  await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
+});

@@ -1,0 +1,69 @@
+import type { AuditAnchor } from '#domain';
+import type { AuditText, ParsedLine } from './audit-reading.ts';
+import { missingText, RESTORED_EVENT } from './audit-tail.ts';
+
+/** How audit files stand to the lines of them that are anchored on chain. */
+export interface AnchorsVerdict {
+  /** Lines that are there as they were anchored. */
+  readonly held: number;
+  /** Older than the first line that is here. */
+  readonly before: number;
+  /** Not here, and the state was restored after they were anchored, as a line says. */
+  readonly givenUp: number;
+  /** Lines that say that one was anchored. */
+  readonly noted: number;
+}
+
+interface AnchorProblem {
+  readonly text: AuditText;
+  readonly fault: 'not_as_seen' | 'end_missing';
+  readonly detail: string;
+}
+
+/** Hears every line of a walk, and compares those that are anchored. */
+export interface AnchorWalk {
+  take(text: AuditText, line: ParsedLine): void;
+  end(
+    last: AuditText,
+    lines: { readonly first: number; readonly last: number },
+  ): { readonly verdict: AnchorsVerdict; readonly problems: readonly AnchorProblem[] };
+}
+
+/** Where an anchored line should be. */
+interface Place {
+  readonly anchor: AuditAnchor;
+  isHeld: boolean;
+  /** The line that stands there instead. */
+  other: { readonly text: AuditText; readonly hash: string } | undefined;
+}
+
+export function createAnchorWalk(anchors: readonly AuditAnchor[]): AnchorWalk {
+  const places: Place[] = anchors.map((anchor) => ({ anchor, isHeld: false, other: undefined }));
+  const bySequence = Map.groupBy(places, ({ anchor }) => anchor.sequence);
+  let restoredAtMs = Number.NEGATIVE_INFINITY;
+  let noted = 0;
+  return {
+    take(text, { seq, hash, event, at }) {
+      if (event === RESTORED_EVENT) restoredAtMs = Math.max(restoredAtMs, Date.parse(at));
+      if (event === 'audit.anchored') noted += 1;
+      for (const place of bySequence.get(seq) ?? [])
+        if (place.anchor.hash === hash) place.isHeld = true;
+        else place.other = { text, hash };
+    },
+    end(text, { first, last }) {
+      const missing = places.filter(({ isHeld }) => !isHeld);
+      const before = missing.filter(({ anchor, other }) => anchor.sequence < first && !other);
+      const here = missing.filter((place) => !before.includes(place));
+      // A file of before the restore, which a thief has made anew, names none after it.
+      const givenUp = here.filter(({ anchor }) => restoredAtMs > anchor.atMs);
+      const problems = here
+        .filter((place) => !givenUp.includes(place))
+        .map(({ anchor, other }): AnchorProblem => {
+          const fault = other || anchor.sequence <= last ? 'not_as_seen' : 'end_missing';
+          return { text: other?.text ?? text, fault, detail: missingText(anchor, last, other?.hash) };
+        });
+      const held = places.length - missing.length;
+      return { verdict: { held, before: before.length, givenUp: givenUp.length, noted }, problems };
+    },
+  };
+}
