@@ -110,9 +110,10 @@ export function createPublicServer(options: PublicServerOptions): PublicServer {
     isDraining: false,
   };
   answerWithProblems(app, context);
-  const spans = spanCollector();
-  if (spans) addSpans(app, spans);
   addHooks(app, context);
+  const spans = spanCollector();
+  // After the limits: what they refuse is to cost nothing.
+  if (spans) addSpans(app, spans);
   if (metrics)
     app.addHook('onResponse', (request, reply, done) => {
       count(metrics, request, reply);

@@ -27,7 +27,7 @@ function registerSdk(): InMemorySpanExporter {
 }
 
 test('without an SDK nothing is collected, and work runs as it is', async () => {
-  expect(await followTracing('1.0.0')).toBe(false);
+  expect(await followTracing('1.0.0')).toBe('none');
   expect(spanCollector()).toBeUndefined();
   const options = vi.fn(() => ({}));
   expect(await traced('chain.call', options, () => Promise.resolve(7))).toBe(7);
@@ -36,7 +36,7 @@ test('without an SDK nothing is collected, and work runs as it is', async () => 
 
 test('work inside of work is a span inside of a span, over what is awaited', async () => {
   const exporter = registerSdk();
-  expect(await followTracing('1.0.0')).toBe(true);
+  expect(await followTracing('1.0.0')).toBe('followed');
   await traced(
     'node.admission',
     () => ({ attributes: { 'k3s_daas.node_id': 'worker-1' } }),
@@ -70,4 +70,30 @@ test('a failure is a code, never a sentence, and goes on to the caller', async (
   const [span] = exporter.getFinishedSpans();
   expect(span?.attributes).toEqual({ 'error.type': 'DAAS_CHAIN_UNAVAILABLE' });
   expect(JSON.stringify([span?.status, span?.events])).not.toContain('customer');
+});
+
+test('an SDK that throws changes no outcome', async () => {
+  const broken = () => {
+    throw new Error('the exporter is broken');
+  };
+  const processor = { onStart: vi.fn(), onEnd: broken, forceFlush: async () => {}, shutdown: async () => {} };
+  trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [processor] }));
+  await followTracing('1.0.0');
+  const run = () =>
+    traced(
+      'state.save',
+      () => ({}),
+      async () => 'durable',
+    );
+  expect(await run()).toBe('durable');
+  processor.onStart.mockImplementation(broken);
+  expect(await run()).toBe('durable');
+});
+
+test('an SDK with an API that is too old is not said to be followed', async () => {
+  const registered = { version: '1.2.0', trace: {} };
+  Object.assign(globalThis, { [Symbol.for('opentelemetry.js.api.1')]: registered });
+  expect(await followTracing('1.0.0')).toBe('too old');
+  expect(spanCollector()).toBeUndefined();
+  Reflect.deleteProperty(globalThis, Symbol.for('opentelemetry.js.api.1'));
 });

@@ -8,19 +8,20 @@ import {
   type SpanOptions,
 } from '#base';
 
-/** Where an OpenTelemetry SDK registers itself, whichever copy of the API it was built with. */
+/** Where an OpenTelemetry SDK registers itself, by its own copy of the API. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
 
 /**
  * Hands the spans of this program to the OpenTelemetry SDK that was loaded before it, such as by `node --import`. Without one
- * nothing is loaded. Resolves with whether there is one.
+ * nothing is loaded. `too old`: the API that the SDK came with is older than ours, which takes no spans to it.
  */
-export async function followTracing(version: string): Promise<boolean> {
+export async function followTracing(version: string): Promise<'followed' | 'too old' | 'none'> {
   const registered = (globalThis as Record<symbol, unknown>)[REGISTERED] as { trace?: unknown } | undefined;
-  if (registered?.trace === undefined) return false;
+  if (registered?.trace === undefined) return 'none';
   const api = await import('@opentelemetry/api');
+  if (api.trace.getTracerProvider() !== registered.trace) return 'too old';
   collectSpans(createCollector(api, version));
-  return true;
+  return 'followed';
 }
 
 type Api = typeof import('@opentelemetry/api');
@@ -34,13 +35,15 @@ function createCollector(api: Api, version: string): SpanCollector {
   };
   return {
     begin(name: SpanName, { kind, attributes = {}, claimedParent }: SpanOptions): OpenSpan {
-      const links = claimedParent === undefined ? [] : linksTo(api, claimedParent);
-      const span = tracer.startSpan(name, { kind: kinds[kind ?? 'internal'], attributes, links });
-      return openSpan(api, span, api.trace.setSpan(api.context.active(), span));
+      const span = unharmed(() => {
+        const links = claimedParent === undefined ? [] : linksTo(api, claimedParent);
+        return tracer.startSpan(name, { kind: kinds[kind ?? 'internal'], attributes, links });
+      });
+      return span ? openSpan(api, span, api.trace.setSpan(api.context.active(), span)) : noSpan;
     },
     traceparent() {
       const headers: { traceparent?: string } = {};
-      api.propagation.inject(api.context.active(), headers);
+      unharmed(() => api.propagation.inject(api.context.active(), headers));
       return headers.traceparent;
     },
   };
@@ -50,15 +53,28 @@ function openSpan(api: Api, span: Span, context: Context): OpenSpan {
   return {
     within: (work) => api.context.with(context, work),
     end(attributes: SpanAttributes = {}, failure) {
-      span.setAttributes(attributes);
-      if (failure !== undefined) {
-        span.setAttribute('error.type', codeOf(failure));
-        // Without the message: it may name what a trace is not to have.
-        span.setStatus({ code: api.SpanStatusCode.ERROR, message: codeOf(failure) });
-      }
-      span.end();
+      unharmed(() => {
+        span.setAttributes(attributes);
+        if (failure !== undefined) {
+          span.setAttribute('error.type', codeOf(failure));
+          // Without the message: it may name what a trace is not to have.
+          span.setStatus({ code: api.SpanStatusCode.ERROR, message: codeOf(failure) });
+        }
+        span.end();
+      });
     },
   };
+}
+
+const noSpan: OpenSpan = { within: (work) => work(), end: () => undefined };
+
+/** What the SDK and its exporters throw is theirs: a decision that is durable does not fail by it. */
+function unharmed<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch {
+    return undefined;
+  }
 }
 
 function linksTo(api: Api, traceparent: string) {
