@@ -111,7 +111,7 @@ export const ROWS: readonly BenchRow[] = [
     argv: REGISTRATION,
     short: REGISTRATION_SHORT,
     sample: ({ ratioAtOnce }) => numberOf(ratioAtOnce),
-    budget: 0.6,
+    budget: 0.5,
   },
   {
     name: 'registration with 20 000 workers',
@@ -139,7 +139,6 @@ export const ROWS: readonly BenchRow[] = [
     target: 8,
     ...ADMISSION,
     sample: ({ withManyMs }) => numberOf(withManyMs),
-    budget: 8,
   },
   {
     name: 'admission beside 100 names',
