@@ -7,6 +7,7 @@ import type { AuditAnchor } from '#domain';
 import { anchorStanding } from './anchor-standing.ts';
 import { chainLines, GENESIS } from './audit-chain.ts';
 import { openAuditFiles } from './audit-files.ts';
+import { notedAnchor } from './audit-tail.ts';
 
 let directory: string;
 let path: string;
@@ -65,6 +66,8 @@ test('a rotation while the files are read makes no line missing', async () => {
     await files.append(after.text);
   };
   expect(await afterListing(rotate, () => standing(anchorAt(before)))).toEqual({ kind: 'held' });
+  // Between the two renames of a rotation there is no such file.
+  expect(await notedAnchor(join(directory, 'audit-between.jsonl'))).toBeUndefined();
   // And a file that is removed meanwhile is no error.
   const rotateAgain = async () => {
     await files.rotate(5);

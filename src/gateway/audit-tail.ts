@@ -81,14 +81,18 @@ export interface NotedAnchor {
   readonly digest: string;
 }
 
-/** `undefined`: none of the last lines of the file does. */
+/** `undefined`: none of the last lines of the file does, or it is being set aside. */
 export async function notedAnchor(path: string): Promise<NotedAnchor | undefined> {
-  for await (const text of linesFromEnd(path, mostCheckpointBytes)) {
-    const line = text.includes(ANCHORED_EVENT) ? parseAuditLine(text) : undefined;
-    if (line?.event !== ANCHORED_EVENT) continue;
-    const { anchored, transaction } = line.facts;
-    if (typeof anchored === 'number' && typeof transaction === 'string')
-      return { sequence: anchored, digest: transaction };
+  try {
+    for await (const text of linesFromEnd(path, mostCheckpointBytes)) {
+      const line = text.includes(ANCHORED_EVENT) ? parseAuditLine(text) : undefined;
+      if (line?.event !== ANCHORED_EVENT) continue;
+      const { anchored, transaction } = line.facts;
+      if (typeof anchored === 'number' && typeof transaction === 'string')
+        return { sequence: anchored, digest: transaction };
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   return undefined;
 }
