@@ -7,14 +7,14 @@ import { notedAnchor } from './audit-tail.ts';
 import { auditPathOf, type GatewayOptions, type Records } from './gateway-parts.ts';
 
 /** What the full nodes show. */
-export interface AnchorsRead {
+interface AnchorsRead {
   readonly anchors: readonly AuditAnchor[];
   /** How many full nodes have shown all that they were asked for, of how many. */
   readonly answered: number;
   readonly asked: number;
 }
 
-export interface AnchorQuestion {
+interface AnchorQuestion {
   /** Later ones come too, and do not take the place of one of before. */
   readonly untilMs: number;
   /** Transactions to look at beside those of the wallet's coins. */
