@@ -78,6 +78,24 @@ test(
     const none = await run('audit', 'verify', copy, '--anchor', stranger, ...chain);
     expect(none).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NONE FOUND') });
 
+    // Files that begin after every anchor hold none, whatever became of those before.
+    const since = join(world.directory, 'since');
+    await cp(stateDir, since, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    const rest = (await lines()).split('\n').slice(good.anchors.newest.sequence + 1);
+    await writeFile(join(since, 'audit.jsonl'), rest.join('\n'));
+    const beyond = await run('audit', 'verify', since, '--anchor', wallet, ...chain);
+    expect(beyond).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NONE HELD') });
+    expect(beyond.stdout).toContain('Whole: no line is lost');
+    // Where the configuration anchors, some anchor is expected, also by a file that notes none.
+    const other = join(world.directory, 'other-wallet.json');
+    const config = JSON.parse(await readFile(world.gatewayConfigFile, 'utf8'));
+    const { keyFile } = await world.chain.wallet(1n);
+    await writeFile(other, JSON.stringify({ ...config, chain: { ...config.chain, probe: { keyFile } } }), {
+      mode: 0o600,
+    });
+    const without = await run('audit', 'verify', snapshot(), '--config', other);
+    expect(without).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('NONE FOUND') });
+
     await rm(stateDir, { recursive: true });
     await cp(snapshot(), stateDir, { recursive: true });
     const { sequence, hash, digest } = good.anchors.newest;

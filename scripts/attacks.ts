@@ -1427,6 +1427,8 @@ export const ATTACKS: readonly AttackGroup[] = [
           'a state and an audit file that were put back together are found by the anchor on chain',
           'a restore from before the anchor accepts nothing',
           'an audit file that was made anew by a thief of the signing key is found, with the state in its place',
+          'an audit file that was made anew behind the anchored line is found',
+          'an anchor is older than the files only where as many are kept as there may be, and the first continues it',
           'a chain that is silent does not prevent a start, and what it says later counts',
           'a file that a thief of the signing key has made anew is named by the anchored line, its hash and the transaction',
           'a machine that was put back as a whole is found by what its gateway has anchored on chain',
@@ -1442,6 +1444,30 @@ export const ATTACKS: readonly AttackGroup[] = [
           'an anchor of another cluster does not count',
           'gateways that share a wallet find their own, also behind the payments of others',
           'a full node that hides the newest anchor is overruled by another that shows it',
+          'full nodes that show nothing do not end the check while another has not answered',
+          'an anchor that the audit file notes, and no full node shows, is named',
+        ],
+      },
+      {
+        attack: 'puts the files back, and writes the anchored hash, or a restore, into the audit file',
+        defence:
+          'at the start each line has to be what the next one says of it, from the end to the checkpoint before the anchor, and a restore needs the keyed hash of the gateway',
+        tests: [
+          'a line that only claims the anchored hash does not hold the anchor',
+          'the anchored line alone, without the lines before it, does not hold the anchor',
+          'a restore that somebody without the signing key has written accepts nothing',
+          'a restore of before the anchor accepts nothing, also where the next start writes it down',
+          'a line that was changed since ends what is believed',
+        ],
+      },
+      {
+        attack:
+          'anchors with the stolen key of the probe wallet what lies in the future, so that the gateway never starts again',
+        defence:
+          'an anchor that is later than now does not refuse the start, and the log asks for a new wallet',
+        tests: [
+          'an anchor that is later than now does not keep a gateway from starting, and hides none of before',
+          'a statement of another gateway, cluster or version, one with more behind it, and plain bytes say nothing',
         ],
       },
       {

@@ -94,6 +94,12 @@ test('a head that a probe has carried is read back from the chain by the coins o
   expect(await read(wallet)).toEqual({ anchors: [anchor], asked: 1, answered: 1 });
   await anchored({ wallet, sequence: 58 });
   await anchored({ wallet, sequence: 59 });
+  // Those of before are found also where a later one does not count.
+  const wanted = { wallet: wallet.address, gatewayId: 'gateway-1', mostPerCoin: 1, clock: systemClock };
+  const untilMs = 1_700_000_000_058;
+  expect(sequencesOf(await readAnchors(await openClient([world.url]), { ...wanted, untilMs }))).toEqual([
+    58, 59,
+  ]);
   expect(sequencesOf(await read(wallet))).toEqual([59]);
   expect(sequencesOf(await read(wallet, { mostPerCoin: 10 }))).toEqual([57, 58, 59]);
 });
@@ -174,4 +180,23 @@ test('a full node that has pruned the transactions shows nothing, and one that d
 
 test('a wallet without coins shows nothing', async () => {
   expect((await read(await world.wallet(0n))).anchors).toEqual([]);
+});
+
+test('an anchor that is known is found also where the coins of the wallet are gone', async () => {
+  const wallet = await world.wallet(1n);
+  const anchor = await anchored({ wallet, sequence: 30 });
+  const tx = new Transaction();
+  tx.setSender(wallet.address);
+  tx.transferObjects([tx.gas], (await world.wallet(0n)).address);
+  const signer = Ed25519Keypair.fromSecretKey(wallet.secretKey);
+  await world.client.endpoints.read('all that it has', async (client, signal) => {
+    const bytes = await tx.build({ client });
+    const { signature } = await signer.signTransaction(bytes);
+    return client.core.executeTransaction({ transaction: bytes, signatures: [signature], signal });
+  });
+  expect((await read(wallet)).anchors).toEqual([]);
+  const wanted = { wallet: wallet.address, gatewayId: 'gateway-1', mostPerCoin: 1, clock: systemClock };
+  const from = [anchor.digest, 'no digest'];
+  const known = await readAnchors(await openClient([world.url]), { ...wanted, from });
+  expect(known).toEqual({ anchors: [anchor], asked: 1, answered: 1 });
 });

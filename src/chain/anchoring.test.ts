@@ -33,6 +33,7 @@ interface Scene {
   readonly journal?: Journal;
   readonly startedAfterMs?: number;
   readonly failure?: ChainError;
+  readonly wallet?: string;
 }
 
 /** A gateway whose audit file grows by a line whenever it is asked. */
@@ -43,12 +44,20 @@ class Stage implements AsyncDisposable {
   readonly noted: AuditAnchor[] = [];
   failure: ChainError | undefined;
   isDiskFull = false;
+  isBusy = false;
   lines = 0;
   readonly probing;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor({ schedule, mode, journal = memoryJournal(), startedAfterMs = 0, failure }: Scene) {
+  constructor({
+    schedule,
+    mode,
+    journal = memoryJournal(),
+    startedAfterMs = 0,
+    failure,
+    wallet = '0xa',
+  }: Scene) {
     this.clock = new FakeClock(startedAfterMs);
     this.failure = failure;
     this.probing = createProbing({
@@ -56,7 +65,7 @@ class Stage implements AsyncDisposable {
         balance: async () => ({ coinsMist: 10n ** 10n, addressBalanceMist: 0n }),
         deployment: { chainId: 'chain', clusterId: owner.clusterId },
       } as never,
-      wallet: { address: '0xa', signTransaction: async () => '' },
+      wallet: { address: wallet, signTransaction: async () => '' },
       schedule,
       anchoring: { mode, gatewayId: owner.gatewayId },
       clock: this.clock,
@@ -74,6 +83,7 @@ class Stage implements AsyncDisposable {
     });
     this.probing.carry({
       head: async () => {
+        if (this.isBusy) await new Promise(() => undefined);
         if (this.isDiskFull) throw new Error('the disk is full');
         this.lines += 1;
         return { sequence: this.lines, hash: 'ab'.repeat(32), atMs: this.clock.nowMs() };
@@ -185,4 +195,58 @@ test('what a killed gateway has sent is noted by the next one, once it is known 
   await using next = new Stage({ schedule: off, mode: 'daily', journal, startedAfterMs: MINUTE_MS });
   await settled();
   expect(next.noted[0]).toMatchObject({ sequence: 1, atMs: 0 });
+});
+
+test('a clock that was ahead, and is put right, holds the daily anchor up for no longer than a day, and its age shows', async () => {
+  await using stage = new Stage({ schedule: off, mode: 'daily', startedAfterMs: 1_000 * DAY_MS });
+  stage.clock.step(400 * DAY_MS);
+  await settled();
+  expect(stage.sent).toEqual([1]);
+  stage.clock.step(-400 * DAY_MS);
+  await stage.pass(12 * HOUR_MS, HOUR_MS);
+  expect(stage.probing.status().anchors?.ageMs).toBe(12 * HOUR_MS);
+  await stage.pass(2 * DAY_MS, HOUR_MS);
+  expect(stage.sent).toEqual([1, 2, 3]);
+});
+
+test('one anchor a day is paid for where the journal cannot be written, or none', async () => {
+  const journal = memoryJournal();
+  const stages: Stage[] = [];
+  const full: Journal = {
+    ...journal,
+    write: async (key, value) => {
+      if (stages.some(({ sent }) => sent.length > 0)) throw new Error('the disk is full');
+      await journal.write(key, value);
+    },
+  };
+  await using stage = new Stage({ schedule: off, mode: 'daily', journal: full });
+  stages.push(stage);
+  await settled();
+  expect(stage.sent).toEqual([1]);
+  expect(stage.noted).toHaveLength(1);
+  await stage.pass(3 * DAY_MS, HOUR_MS);
+  // What would be sent for it alone could not be written down.
+  expect(stage.sent).toEqual([1]);
+  expect(stage.probing.status()).toMatchObject({ failure: 'the disk is full', sentToday: 0 });
+});
+
+test('a probe that is made anyway does not wait for an audit file that gives no line', async () => {
+  await using stage = new Stage({ schedule: everyTenMinutes, mode: 'daily' });
+  stage.isBusy = true;
+  await settled();
+  await stage.pass(MINUTE_MS);
+  expect(stage.sent).toEqual([undefined]);
+});
+
+test('another wallet anchors at once: what the earlier one has anchored is not found by its coins', async () => {
+  const journal = memoryJournal();
+  for (const [wallet, startedAfterMs] of [
+    ['0xa', 0],
+    ['0xb', HOUR_MS],
+    ['0xb', 2 * HOUR_MS],
+  ] as const) {
+    await using stage = new Stage({ schedule: off, mode: 'daily', journal, wallet, startedAfterMs });
+    await settled();
+    expect(stage.sent).toHaveLength(startedAfterMs === 2 * HOUR_MS ? 0 : 1);
+  }
 });

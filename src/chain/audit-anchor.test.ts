@@ -44,6 +44,9 @@ test('a statement of another gateway, cluster or version, one with more behind i
   expect(readStatement(new Uint8Array(16), owner)).toBeUndefined();
   const tooFar = anchorStatement(owner, { ...head, sequence: Number.MAX_SAFE_INTEGER });
   expect(readStatement(tooFar, owner)).toBeDefined();
+  // A time that no `Date` can say.
+  expect(readStatement(anchorStatement(owner, { ...head, atMs: 8.64e15 }), owner)).toBeDefined();
+  expect(readStatement(anchorStatement(owner, { ...head, atMs: 8.64e15 + 1 }), owner)).toBeUndefined();
 });
 
 async function transactionWith(...pure: readonly Uint8Array[]): Promise<Uint8Array> {

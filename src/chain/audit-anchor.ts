@@ -22,6 +22,8 @@ const Statement = bcs.struct('AuditHead', {
   /** Makes each probe another transaction, as in a probe without a statement. */
   nonce: bcs.fixedArray(16, bcs.u8()),
 });
+/** No `Date` is later. */
+const LATEST_MS = 8.64e15;
 const Bytes = bcs.vector(bcs.u8());
 
 /** What a probe carries as its pure `vector<u8>`. */
@@ -50,7 +52,7 @@ export function readStatement(
   if (said?.tag !== TAG || said.gateway !== gatewayId) return undefined;
   if (said.cluster !== normalizeSuiAddress(clusterId)) return undefined;
   const [sequence, atMs] = [Number(said.sequence), Number(said.atMs)];
-  if (!Number.isSafeInteger(sequence) || !Number.isSafeInteger(atMs)) return undefined;
+  if (!Number.isSafeInteger(sequence) || atMs > LATEST_MS) return undefined;
   return { sequence, hash: Buffer.from(said.hash).toString('hex'), atMs };
 }
 

@@ -104,7 +104,12 @@ export function createProbing(options: ProbingOptions): Probing {
   const state: State = {
     transactions: { sign: signProbe, send: sendProbe },
     ...options,
-    anchoring: createAnchoring({ ...options, options: options.anchoring, clusterId }),
+    anchoring: createAnchoring({
+      ...options,
+      options: options.anchoring,
+      clusterId,
+      wallet: options.wallet.address,
+    }),
     asked: new Set(),
     kept: undefined,
     sent: [],
@@ -269,7 +274,9 @@ async function probe(state: State, signal: AbortSignal): Promise<void> {
     await settlePending(state, signal);
     const wasAsked = recordIds.length > 0;
     const isForAnchor = !wasAsked && state.schedule.kind !== 'every';
-    const statement = await state.anchoring.statement({ isRequired: isForAnchor });
+    // What was spent on it could not be written down: it would be made again and again.
+    if (isForAnchor) await keepSpending(state);
+    const statement = await state.anchoring.statement({ isRequired: isForAnchor }, signal);
     const signed = await state.transactions.sign(state, { recordIds, statement }, signal);
     const sent = { atMs: state.clock.monotonicMs(), wasAsked, mist: PROBE_BUDGET_MIST };
     state.sent.push(sent);
@@ -302,11 +309,15 @@ async function settlePending(state: State, signal: AbortSignal): Promise<ProbeRe
   const result = await state.transactions.send({ ...state, isForAnchors }, pending.signed, signal);
   state.pending = undefined;
   pending.sent.mist = result?.costMist ?? 0n;
+  // Before anything is written: where that fails, it was paid for all the same.
+  if (result) {
+    state.last = result;
+    state.anchoring.settled(pending.signed.bytes);
+  }
   await keepSpending(state);
+  if (result && state.kept) await state.anchoring.keep(state.kept);
   await state.kept?.remove('pending');
   if (!result) return undefined;
-  state.last = result;
-  await state.anchoring.settled(pending.signed.bytes, state.kept);
   log.debug('A probe has shown the newest state of the chain', { digest: result.digest });
   for (const objectId of result.hidden)
     log.error('A probe has seen a newer version of an object, which no full node shows', {

@@ -14,14 +14,22 @@ export interface AnchorsWanted extends Pick<AnchorOwner, 'gatewayId'> {
   readonly wallet: string;
   /** So many of each coin's history, the newest first. */
   readonly mostPerCoin: number;
+  /** Those that are later than this are shown too, and do not count among these. */
+  readonly untilMs?: number;
+  /** Transactions to begin at too: one of the wallet is found also where its coins are gone. */
+  readonly from?: readonly string[];
   readonly clock: Clock;
+  /** What is there by then is shown; without it the first full node is waited for. */
+  readonly mostMs?: number;
+  /** For the others, once one has answered: a node that hangs must not keep what the rest show. */
+  readonly othersMs?: number;
 }
 
 /** What the full nodes show. */
 export interface AnchorsShown {
   /** Each once, whichever node has shown it. */
   readonly anchors: readonly AuditAnchor[];
-  /** How many full nodes have answered, of how many. */
+  /** How many full nodes have shown all that they were asked for, of how many. */
   readonly answered: number;
   readonly asked: number;
 }
@@ -30,51 +38,68 @@ export interface AnchorsShown {
 const MOST_COINS = 50;
 /** One node is asked for no more, also when other payments of the wallet came after the anchor. */
 const MOST_TRANSACTIONS = 200;
-/** For the others, once one has answered: a node that hangs must not keep what the rest show. */
-const OTHERS_WAIT_MS = 5_000;
+const OTHERS_MS = 5_000;
 
 /**
  * The heads that a wallet has anchored for a gateway, found by its coins: each names the transaction that wrote it last, and that
  * one the coins that it paid with. Every full node is asked. None can make an anchor up, since the wallet has signed it; one that
  * hides the newest is overruled by another that shows it.
- * @throws why no full node has answered.
+ * @throws why no full node has shown anything.
  */
 export async function readAnchors(
   { endpoints, deployment }: Pick<ChainClient, 'endpoints' | 'deployment'>,
-  { wallet, gatewayId, mostPerCoin, clock }: AnchorsWanted,
+  wanted: AnchorsWanted,
   signal?: AbortSignal,
 ): Promise<AnchorsShown> {
-  const { clusterId } = deployment;
+  const { wallet, gatewayId, clock, mostMs = Number.POSITIVE_INFINITY, othersMs = OTHERS_MS } = wanted;
+  const owner = { clusterId: deployment.clusterId, gatewayId };
   const over = new AbortController();
   const ended = AbortSignal.any(signal ? [signal, over.signal] : [over.signal]);
-  const walk = { owner: { clusterId, gatewayId }, wallet, mostPerCoin, signal: ended };
-  const shown: Array<readonly AuditAnchor[]> = [];
+  const untilMs = wanted.untilMs ?? Number.POSITIVE_INFINITY;
+  const asked = { ...wanted, wallet, owner, untilMs, signal: ended };
+  const walks = endpoints.all.map((endpoint): Walk => ({ ...asked, endpoint, found: [], isBegun: false }));
   const failures: unknown[] = [];
   const first = Promise.withResolvers<void>();
+  let answered = 0;
   const all = Promise.all(
-    endpoints.all.map(async (endpoint) => {
+    walks.map(async (walk) => {
       try {
-        shown.push(await anchorsOf(endpoint, walk));
+        await takeAnchors(walk);
+        answered += 1;
         first.resolve();
       } catch (error) {
         failures.push(error);
       }
     }),
   );
-  await Promise.race([all, first.promise]);
-  await Promise.race([all, clock.sleep(OTHERS_WAIT_MS, ended).catch(() => undefined)]);
-  over.abort();
+  const within = async (ms: number) => {
+    if (ms < Number.POSITIVE_INFINITY) await clock.sleep(ms, ended).catch(() => undefined);
+    else await all;
+  };
+  const late = within(mostMs);
+  await Promise.race([all, first.promise, late]);
+  await Promise.race([all, within(othersMs), late]);
+  const reason = new Error(`no answer within ${mostMs} ms`);
+  over.abort(reason);
   signal?.throwIfAborted();
-  if (shown.length === 0) throw allFailed(failures);
-  const anchors = new Map(shown.flat().map((anchor) => [anchor.digest, anchor]));
-  return { anchors: [...anchors.values()], answered: shown.length, asked: endpoints.all.length };
+  // A long walk that was cut has shown the newest.
+  if (!walks.some(({ isBegun }) => isBegun)) throw allFailed(failures.length > 0 ? failures : [reason]);
+  const anchors = new Map(walks.flatMap(({ found }) => found).map((anchor) => [anchor.digest, anchor]));
+  return { anchors: [...anchors.values()], answered, asked: endpoints.all.length };
 }
 
+/** Of what one full node shows. */
 interface Walk {
+  readonly endpoint: Endpoint;
   readonly owner: AnchorOwner;
   readonly wallet: string;
   readonly mostPerCoin: number;
-  readonly signal: AbortSignal | undefined;
+  readonly untilMs: number;
+  readonly from?: readonly string[];
+  readonly signal: AbortSignal;
+  readonly found: AuditAnchor[];
+  /** It has named the coins. */
+  isBegun: boolean;
 }
 
 /** A transaction to look at, and how many anchors the coin that leads there has shown already. */
@@ -83,35 +108,34 @@ interface Step {
   readonly shown: number;
 }
 
-async function anchorsOf(endpoint: Endpoint, walk: Walk): Promise<readonly AuditAnchor[]> {
-  const found: AuditAnchor[] = [];
+async function takeAnchors(walk: Walk): Promise<void> {
+  const { found, from = [], untilMs, mostPerCoin } = walk;
   const seen = new Set<string>();
-  let steps: readonly Step[] = (await lastWritesOf(endpoint, walk)).map((digest) => ({ digest, shown: 0 }));
+  const written = await lastWritesOf(walk);
+  walk.isBegun = true;
+  let steps: readonly Step[] = [...from, ...written].map((digest) => ({ digest, shown: 0 }));
   while (steps.length > 0 && seen.size < MOST_TRANSACTIONS) {
-    const fresh = [...new Map(steps.map((step) => [step.digest, step])).values()].filter(
-      ({ digest }) => !seen.has(digest),
-    );
+    const fresh = [...new Map(steps.map((step) => [step.digest, step])).values()]
+      .filter(({ digest }) => !seen.has(digest))
+      .slice(0, MOST_TRANSACTIONS - seen.size);
     for (const { digest } of fresh) seen.add(digest);
     const next = await Promise.all(
       fresh.map(async ({ digest, shown }) => {
-        const transaction = await signedBy(endpoint, digest, walk);
+        const transaction = await signedBy(digest, walk);
         if (!transaction) return [];
-        if (transaction.anchor) found.push(transaction.anchor);
-        const count = shown + (transaction.anchor ? 1 : 0);
-        if (count >= walk.mostPerCoin) return [];
-        return (await writesBefore(endpoint, transaction, walk)).map((before) => ({
-          digest: before,
-          shown: count,
-        }));
+        const { anchor } = transaction;
+        if (anchor) found.push(anchor);
+        const count = shown + (anchor && anchor.atMs <= untilMs ? 1 : 0);
+        if (count >= mostPerCoin) return [];
+        return (await writesBefore(transaction, walk)).map((before) => ({ digest: before, shown: count }));
       }),
     );
     steps = next.flat();
   }
-  return found;
 }
 
 /** The transactions that wrote the wallet's coins last. */
-async function lastWritesOf(endpoint: Endpoint, { wallet, signal }: Walk): Promise<readonly string[]> {
+async function lastWritesOf({ endpoint, wallet, signal }: Walk): Promise<readonly string[]> {
   return endpoint.call(
     'the coins of the wallet that pays for probes',
     async (client, ended) => {
@@ -126,9 +150,8 @@ async function lastWritesOf(endpoint: Endpoint, { wallet, signal }: Walk): Promi
 
 /** `undefined`: the node has pruned it, or the wallet did not sign it: then it says nothing, and the coin's history ends there. */
 async function signedBy(
-  endpoint: Endpoint,
   digest: string,
-  { owner, wallet, signal }: Walk,
+  { endpoint, owner, wallet, signal }: Walk,
 ): Promise<AnchoringTransaction | undefined> {
   const served = await unlessGone(
     endpoint.call(
@@ -175,9 +198,8 @@ async function isSignedBy(
 
 /** The transactions that wrote the coins it paid with. */
 async function writesBefore(
-  endpoint: Endpoint,
   { gas }: AnchoringTransaction,
-  { signal }: Walk,
+  { endpoint, signal }: Walk,
 ): Promise<readonly string[]> {
   const written = await Promise.all(
     gas.slice(0, MOST_COINS).map(({ objectId, version }) =>

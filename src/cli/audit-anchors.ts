@@ -44,21 +44,18 @@ export async function askForAnchors(
   options: AnchorOptions,
 ): Promise<AnchorsAsked | undefined> {
   if (options.anchor === false) return undefined;
-  const source =
-    options.anchor === undefined
-      ? await configured(path, options)
-      : await named(io, path, { ...options, anchor: options.anchor });
-  if (!source) return undefined;
-  const { client, wallet, gateway } = source;
   try {
-    const shown = await readAnchors(client, {
-      wallet,
-      gatewayId: gateway,
-      mostPerCoin,
-      clock: systemClock,
-    });
+    const source =
+      options.anchor === undefined
+        ? await configured(path, options)
+        : await named(io, path, { ...options, anchor: options.anchor });
+    if (!source) return undefined;
+    const { client, wallet, gateway } = source;
+    const shown = await readAnchors(client, { wallet, gatewayId: gateway, mostPerCoin, clock: systemClock });
     return { kind: 'shown', wallet, gateway, shown };
   } catch (error) {
+    // What is given on the command line can be put right there; the file is verified whatever else is wrong.
+    if (options.anchor !== undefined && error instanceof ConfigurationError) throw error;
     return { kind: 'failed', failure: messageOf(error) };
   }
 }

@@ -30,19 +30,22 @@ export function auditText(report: AuditReport, trust: AuditTrust, asked?: Anchor
 }
 
 function anchorsText({ anchored }: AuditReport, asked: AnchorsAsked): string {
-  if (asked.kind === 'failed') return `NOT CHECKED, the chain does not answer: ${displayText(asked.failure)}`;
+  if (asked.kind === 'failed') return `NOT CHECKED: ${displayText(asked.failure)}`;
   const { wallet, gateway, shown } = asked;
   const nodes = `${shown.answered} of ${shown.asked} full nodes`;
   const newest = newestAnchor(shown.anchors);
   if (!newest || !anchored)
-    return `NONE FOUND of the gateway ${displayText(gateway)} by the wallet ${wallet}, as ${nodes} show`;
+    return `NONE FOUND of the gateway ${displayText(gateway)} by the wallet ${wallet}, as ${nodes} show: none was made yet, they hide it, or the coins of the wallet are gone`;
   const { held, before, givenUp } = anchored;
   const parts = [
+    ...(held + givenUp === 0 ? ['NONE HELD'] : []),
     `${held} of ${shown.anchors.length} held, as ${nodes} show`,
     `the newest is line ${newest.sequence} of ${new Date(newest.atMs).toISOString()} (transaction ${newest.digest})`,
     ...(before > 0 ? [`${before} older than the first line here`] : []),
     ...(givenUp > 0
-      ? [`${givenUp} NOT HERE, given up by a later line state.restored: look whether the operator did that`]
+      ? [
+          `${givenUp} NOT HERE, given up by a later line state.restored or audit.anchor-given-up: look whether the operator did that`,
+        ]
       : []),
   ];
   return parts.join('; ');

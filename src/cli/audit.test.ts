@@ -136,3 +136,24 @@ test('what is no audit file, no key, no head and no count is refused with the fi
   const empty = await mkdtemp(join(directory, 'empty-'));
   await expect(run('verify', empty)).rejects.toMatchObject(unreadable);
 });
+
+test('verify looks at the file also where the chain cannot be asked, and says so', async () => {
+  const { chain, gateway } = JSON.parse(await readFile(config, 'utf8'));
+  const keyFile = join(directory, 'no-wallet.key');
+  const anchoring = {
+    chain: { ...chain, probe: { keyFile } },
+    gateway: { ...gateway, audit: { anchor: 'daily' } },
+  };
+  await writeFile(config, JSON.stringify(anchoring));
+  expect(await run('verify', '--config', config)).toMatchObject({
+    exitCode: 1,
+    lines: 4,
+    problemCount: 0,
+    anchors: { checked: false, failure: expect.stringContaining('no-wallet.key') },
+  });
+  expect(await text('verify', '--config', config)).toContain('NOT CHECKED');
+  expect(await run('verify', '--config', config, '--no-anchor')).toMatchObject({
+    exitCode: 0,
+    anchors: null,
+  });
+});

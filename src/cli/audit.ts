@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { ConfigurationError, EXIT, messageOf } from '#base';
-import type { AuditTrust } from '#gateway';
+import type { AuditReport, AuditTrust } from '#gateway';
 import { readBounded } from '#infrastructure';
 import type { AnchorOptions, AnchorsAsked } from './audit-anchors.ts';
 import { auditText, exportText, lineText } from './audit-views.ts';
@@ -104,7 +104,7 @@ async function verify(io: Io, given: string | undefined, options: VerifyOptions)
   const asked = await askForAnchors(io, given, options);
   const anchors = asked?.kind === 'shown' ? asked.shown.anchors : undefined;
   const report = await verifyAudit(place, { ...trust, anchors });
-  const isAnchored = isChainHeard(asked, options, report.anchored?.noted ?? 0);
+  const isAnchored = isChainHeard(asked, report.anchored);
   if (report.problemCount > 0 || !isAnchored) process.exitCode = EXIT.unexpected;
   const checked = { signaturesChecked: trust.keys.length > 0, keyedHashesChecked: trust.mac !== undefined };
   const { anchored, ...figures } = report;
@@ -114,12 +114,10 @@ async function verify(io: Io, given: string | undefined, options: VerifyOptions)
   );
 }
 
-/** A chain that is silent, or that shows nothing of what was anchored, must not look like one that agrees. */
-function isChainHeard(asked: AnchorsAsked | undefined, { anchor }: VerifyOptions, noted: number): boolean {
+/** A chain that is silent, or shows nothing of what is here, must not look like one that agrees. */
+function isChainHeard(asked: AnchorsAsked | undefined, anchored: AuditReport['anchored']): boolean {
   if (!asked) return true;
-  if (asked.kind === 'failed') return false;
-  const isExpected = typeof anchor === 'string' || noted > 0;
-  return asked.shown.anchors.length > 0 || !isExpected;
+  return asked.kind === 'shown' && anchored !== undefined && anchored.held + anchored.givenUp > 0;
 }
 
 async function show(io: Io, given: string | undefined, options: ShowOptions): Promise<void> {

@@ -104,7 +104,7 @@ export function gatewayParts({ config, deployment, access, probe, log }: Gateway
       const clock = parts.get(GatewayClock);
       const { address: wallet } = probe.wallet;
       const wanted = { wallet, gatewayId: config.gatewayId, mostPerCoin: 1, clock };
-      return { read: async (signal) => (await readAnchors(parts.get(client), wanted, signal)).anchors };
+      return { read: (asked, signal) => readAnchors(parts.get(client), { ...wanted, ...asked }, signal) };
     })
     .register(GatewayChain, (parts) => parts.get(client))
     .register(GatewayFigures, (parts) => {

@@ -1,12 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { cpSync, rmSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AuditAnchor, AuditCargo } from '#domain';
 import { settled } from '#testing';
+import { type AuditEntry, chainLines } from './audit-chain.ts';
+import { parseAuditLine } from './audit-reading.ts';
 import { CLUSTER_ID } from './ids.fixture.ts';
-import { command } from './operator.fixture.ts';
+import { call, command } from './operator.fixture.ts';
 import { OPERATOR_PATHS } from './operator-wire.ts';
 import { backUpState, openBackup } from './state-maintenance.ts';
 import { World } from './world.fixture.ts';
@@ -18,6 +20,10 @@ const rolledBack = { code: 'DAAS_STATE_ROLLED_BACK', exitCode: 78 };
 class Anchored {
   readonly anchors: AuditAnchor[] = [];
   isSilent = false;
+  /** What the full nodes show that answer at once. */
+  hides: (anchor: AuditAnchor) => boolean = () => false;
+  answered = 1;
+  asked = 1;
   cargo: AuditCargo | undefined;
 
   /** What a probe would do now. */
@@ -42,7 +48,8 @@ class Anchored {
     anchors: {
       read: async () => {
         if (this.isSilent) throw new Error('no full node answers');
-        return this.anchors;
+        const anchors = this.anchors.filter((anchor) => !this.hides(anchor));
+        return { anchors, answered: this.answered, asked: this.asked };
       },
     },
   };
@@ -81,8 +88,13 @@ async function bannedAndAnchored(world: World, chain: Anchored): Promise<AuditAn
 
 const events = async (world: World, event: string) =>
   (await world.audit()).filter((line) => line.event === event);
-const hasLogged = ({ logged }: World, event: string) =>
-  logged.some(({ fields }) => (fields as { event?: string } | undefined)?.event === event);
+const isAbout =
+  (event: string) =>
+  ({ fields }: World['logged'][number]) =>
+    (fields as { event?: string } | undefined)?.event === event;
+const hasLogged = ({ logged }: World, event: string) => logged.some(isAbout(event));
+const auditOf = ({ config }: World) => join(config.stateDir, 'audit.jsonl');
+const textOf = (world: World) => readFile(auditOf(world), 'utf8');
 
 test('a state and an audit file that were put back together are found by the anchor on chain', async () => {
   const chain = new Anchored();
@@ -127,8 +139,17 @@ test('the operator accepts what was put back by restoring it, and the audit file
   // The state has forgotten the restore by now.
   await world.pass(61_000);
   await world.restartGateway();
+  expect(await events(world, 'audit.anchor-given-up')).toHaveLength(2);
+  // The line of the restore was in a file that is removed by now: the later one says the same.
+  await world.stopGateway();
+  const lines = (await textOf(world)).split('\n');
+  const from = lines.findIndex((line) => line.includes('"state.restored"')) + 1;
+  await writeFile(auditOf(world), lines.slice(from).join('\n'));
+  await world.startGateway();
   await chain.probe();
+  const already = world.logged.length;
   await world.restartGateway();
+  expect(world.logged.slice(already).filter(isAbout('audit.anchor-given-up'))).toEqual([]);
 });
 
 test('a restore from before the anchor accepts nothing', async () => {
@@ -169,20 +190,27 @@ test('a gateway whose files were not touched starts, also after it was killed, a
   world.kill();
   await world.startGateway();
   await world.restartGateway();
-  const reason = 'x'.repeat(400);
+  const reason = 'x'.repeat(200);
   const fill = async () => {
     for (let line = 0; line < 200; line += 1) {
-      const target = { subject: 'node_id', value: `worker-${line % 3}` };
-      await command(world, line % 2 ? OPERATOR_PATHS.unban : OPERATOR_PATHS.ban, { target, reason });
+      const target = { subject: 'node_id', value: 'worker-9' };
+      const [path, body] =
+        line % 2 ? [OPERATOR_PATHS.unban, { target }] : [OPERATOR_PATHS.ban, { target, reason }];
+      const { status } = await call(world, 'POST', path, body);
+      expect(status).toBe(200);
     }
   };
   await fill();
   // The anchored line is in the file that was set aside.
+  expect((await textOf(world)).includes(anchor.hash)).toBe(false);
   await world.restartGateway();
   await fill();
   await fill();
+  await fill();
+  expect(hasLogged(world, 'audit.anchor-rotated')).toBe(false);
   // It is in none any more.
   await world.restartGateway();
+  expect(hasLogged(world, 'audit.anchor-rotated')).toBe(true);
   expect(hasLogged(world, 'audit.anchor-given-up')).toBe(false);
 });
 
@@ -217,4 +245,122 @@ test('a gateway that could not ask the chain at its start anchors again once it 
   chain.isSilent = false;
   await world.pass(61_000);
   await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
+});
+
+/** Continues the file of a gateway that stands still, without its key. */
+async function appendLine(world: World, entry: Omit<AuditEntry, 'at'>): Promise<void> {
+  const last = parseAuditLine((await textOf(world)).trimEnd().split('\n').at(-1) ?? '');
+  if (!last) throw new Error('the audit file has no line');
+  const at = new Date(world.clock.nowMs()).toISOString();
+  await appendFile(
+    auditOf(world),
+    chainLines({ sequence: last.seq, hash: last.hash }, [{ at, ...entry }]).text,
+  );
+}
+
+test('a line that only claims the anchored hash does not hold the anchor', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  const { sequence: seq, hash } = await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  const at = new Date(world.clock.nowMs()).toISOString();
+  await appendFile(auditOf(world), `${JSON.stringify({ seq, at, event: 'ban.set', prev: 'p', hash })}\n`);
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('the anchored line alone, without the lines before it, does not hold the anchor', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  const { hash } = await bannedAndAnchored(world, chain);
+  const line = (await textOf(world)).split('\n').find((one) => one.includes(`"hash":"${hash}"`));
+  await putBoth(world);
+  await appendFile(auditOf(world), `${line}\n`);
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('a restore that somebody without the signing key has written accepts nothing', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  await world.clock.advance(1_000);
+  await appendLine(world, { event: 'state.restored', facts: {} });
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('a restore of before the anchor accepts nothing, also where the next start writes it down', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await world.stopGateway();
+  const nowMs = world.clock.nowMs();
+  const { text: backup } = await backUpState(siteOf(world), nowMs);
+  await (await openBackup(siteOf(world), { text: backup, path: 'backup', nowMs })).restore();
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await world.clock.advance(1_000);
+  await putBoth(world);
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('an audit file that was made anew behind the anchored line is found', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  const { sequence, hash } = await chain.probe();
+  await world.stopGateway();
+  for (const name of await readdir(world.config.stateDir))
+    if (name.startsWith('audit')) rmSync(join(world.config.stateDir, name), { force: true });
+  const at = new Date(world.clock.nowMs() + 60_000).toISOString();
+  const { text: begun } = chainLines({ sequence, hash }, [{ at, event: 'audit.rotated', facts: {} }]);
+  await writeFile(auditOf(world), begun, { mode: 0o600 });
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('an anchor that is later than now does not keep a gateway from starting, and hides none of before', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  const later = Date.UTC(2100, 0, 1);
+  chain.anchors.push({ sequence: 9_000, hash: 'ab'.repeat(32), atMs: later, digest: 'of-a-thief' });
+  await world.restartGateway();
+  expect(hasLogged(world, 'audit.anchor-ahead')).toBe(true);
+  await chain.probe();
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('full nodes that show nothing do not end the check while another has not answered', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await stopAndCopy(world);
+  const { digest } = await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  chain.asked = 2;
+  chain.hides = (anchor) => anchor.digest === digest;
+  await world.startGateway();
+  expect(hasLogged(world, 'audit.anchor-unread')).toBe(true);
+  // One that never answers must not prevent anchors; and what is anchored meanwhile must not hide the earlier one.
+  await world.pass(400_000);
+  await chain.probe();
+  chain.hides = () => false;
+  chain.answered = 2;
+  const ended = expect(world.gateway?.ended).rejects.toMatchObject(rolledBack);
+  await world.pass(600_000);
+  await settled();
+  await ended;
+});
+
+test('an anchor that the audit file notes, and no full node shows, is named', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  await world.restartGateway();
+  expect(hasLogged(world, 'audit.anchor-hidden')).toBe(false);
+  chain.hides = () => true;
+  await world.restartGateway();
+  expect(hasLogged(world, 'audit.anchor-hidden')).toBe(true);
 });

@@ -1,6 +1,11 @@
 import { hash as hashOf } from 'node:crypto';
 
-export type AuditFacts = Readonly<Record<string, string | number | boolean | null | undefined>>;
+/** Members of every line: a fact of that name would be in the line twice, or in its place. */
+type OfLine = 'seq' | 'at' | 'event' | 'prev' | 'hash' | 'mac';
+
+export type AuditFacts = Readonly<Record<string, string | number | boolean | null | undefined>> & {
+  readonly [Name in OfLine]?: never;
+};
 
 /** The content of an audit line, before it is chained. */
 export interface AuditEntry {

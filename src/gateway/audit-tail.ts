@@ -1,7 +1,6 @@
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { AuditAnchor } from '#domain';
-import { auditPlace, type ParsedLine, parseAuditLine } from './audit-reading.ts';
+import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
 import { CHECKPOINT_EVENT, HEAD_FILE } from './audit-seal.ts';
 
 /** A line of the audit file, without what chains it. */
@@ -68,66 +67,47 @@ async function newestGeneration(path: string): Promise<AuditedGeneration | undef
   return undefined;
 }
 
-function generationOf({ event, facts, prev }: ParsedLine): AuditedGeneration | undefined {
+/** `undefined`: it is no checkpoint, or one that names none. */
+export function generationOf({ event, facts, prev }: ParsedLine): AuditedGeneration | undefined {
   const { generation: count } = facts;
   if (event !== CHECKPOINT_EVENT || typeof count !== 'number' || !Number.isSafeInteger(count))
     return undefined;
   return { count, through: prev };
 }
 
-/** How the audit file stands to a line of it that was anchored on chain. */
-export type AnchorStanding =
-  | { readonly kind: 'held' }
-  /** It is older than the oldest file that is kept. */
-  | { readonly kind: 'rotated' }
-  | {
-      readonly kind: 'missing';
-      readonly detail: string;
-      /** The operator has restored the state after the anchor was made. */
-      readonly isAccepted: boolean;
-    };
+/** What the newest line says that notes an anchor. */
+export interface NotedAnchor {
+  readonly sequence: number;
+  readonly digest: string;
+}
+
+/** `undefined`: none of the last lines of the file does, or it is being set aside. */
+export async function notedAnchor(path: string): Promise<NotedAnchor | undefined> {
+  try {
+    for await (const text of linesFromEnd(path, mostCheckpointBytes)) {
+      const line = text.includes(ANCHORED_EVENT) ? parseAuditLine(text) : undefined;
+      if (line?.event !== ANCHORED_EVENT) continue;
+      const { anchored, transaction } = line.facts;
+      if (typeof anchored === 'number' && typeof transaction === 'string')
+        return { sequence: anchored, digest: transaction };
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return undefined;
+}
+
+/** Written once an anchor is on chain. */
+export const ANCHORED_EVENT = 'audit.anchored';
 
 /** Written at the first start after `gateway state restore`. */
 export const RESTORED_EVENT = 'state.restored';
 
-/** Reads back from the end to the anchored line, over all files, and in a file that was put back to lines as old as it. */
-export async function anchorStanding(path: string, anchor: AuditAnchor): Promise<AnchorStanding> {
-  const { files } = await auditPlace(dirname(path));
-  let last: number | undefined;
-  let other: string | undefined;
-  let isAccepted = false;
-  for (const file of files.toReversed())
-    for await (const text of linesFromEnd(file)) {
-      const line = parseAuditLine(text);
-      if (!line) continue;
-      last ??= line.seq;
-      const isNewer = Date.parse(line.at) > anchor.atMs;
-      if (line.seq === anchor.sequence) {
-        if (line.hash === anchor.hash) return { kind: 'held' };
-        other ??= line.hash;
-      }
-      if (line.event === RESTORED_EVENT && isNewer) isAccepted = true;
-      if (line.seq <= anchor.sequence && !isNewer)
-        return { kind: 'missing', detail: missingText(anchor, last, other), isAccepted };
-    }
-  // Every line that is there is newer than the anchored one.
-  if (last !== undefined && other === undefined && last > anchor.sequence) return { kind: 'rotated' };
-  return { kind: 'missing', detail: missingText(anchor, last ?? 0, other), isAccepted };
-}
-
-/** In words for people. */
-export function missingText(
-  { sequence, hash, digest, atMs }: AuditAnchor,
-  last: number,
-  other: string | undefined,
-): string {
-  const has =
-    other !== undefined ? `has the hash ${other}` : last < sequence ? 'is missing at its end' : 'is missing';
-  return `line ${sequence} of the audit file, which the transaction ${digest} anchored on chain with the hash ${hash} at ${new Date(atMs).toISOString()}, ${has}`;
-}
-
 /** The newest first, and never more than `mostBytes`. */
-async function* linesFromEnd(path: string, mostBytes = Number.POSITIVE_INFINITY): AsyncGenerator<string> {
+export async function* linesFromEnd(
+  path: string,
+  mostBytes = Number.POSITIVE_INFINITY,
+): AsyncGenerator<string> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
   // The beginning of the line that the chunk after this one begins within.

@@ -39,6 +39,7 @@ async function notes(hour: number, ...ids: readonly string[]): Promise<AuditAnch
   return anchor;
 }
 
+const atOf = (hour: number) => new Date(hour * 3_600_000).toISOString();
 const verified = async (...anchors: readonly AuditAnchor[]) =>
   verifyAudit(await auditPlace(directory), { ...trust, anchors });
 
@@ -86,20 +87,38 @@ test('a file that was put back, or shortened, is named by the line that is missi
   });
 });
 
-test('a restore after the anchor gives it up, one before it does not, and an anchor of before the file is counted apart', async () => {
+test('a restore after the anchor gives it up, and one before it does not', async () => {
   await notes(1, 'a');
   const earlier = await readFile(path);
   const anchor = await notes(2, 'b');
-  const restoreAt = async (hour: number) => {
+  const restoreAt = async (hour: number, restoredHour = hour) => {
     await writeFile(path, earlier);
     await rm(join(directory, 'audit-head.json'), { force: true });
-    await write(hour, (audit) => audit.note('state.restored', {}));
+    await write(hour, (audit) => audit.note('state.restored', { restored_at: atOf(restoredHour) }));
     return verified(anchor);
   };
   expect(await restoreAt(3)).toMatchObject({ problemCount: 0, anchored: { held: 0, givenUp: 1 } });
   expect((await restoreAt(2)).problemCount).toBe(1);
-  const [, ...rest] = earlier.toString('utf8').split('\n');
+  // The next start has written it down after the anchor.
+  expect((await restoreAt(3, 1)).problemCount).toBe(1);
+  const given = async (transaction: string) => {
+    await writeFile(path, earlier);
+    await write(3, (audit) => audit.note('audit.anchor-given-up', { transaction }));
+    return verified(anchor);
+  };
+  expect(await given(anchor.digest)).toMatchObject({ problemCount: 0, anchored: { givenUp: 1 } });
+  expect(await given('of another')).toMatchObject({ problemCount: 1, anchored: { givenUp: 0 } });
+});
+
+test('an anchor of before the files is counted apart, and the first line has to continue it', async () => {
+  const anchor = await notes(1, 'a');
+  const [opened, ...rest] = (await readFile(path, 'utf8')).split('\n');
   await writeFile(path, rest.join('\n'));
-  const removed = { ...anchor, sequence: 1, hash: '0'.repeat(64) };
-  expect((await verified(removed)).anchored).toMatchObject({ held: 0, before: 1 });
+  const { hash } = JSON.parse(opened ?? '');
+  expect((await verified({ ...anchor, sequence: 1, hash })).anchored).toMatchObject({ held: 0, before: 1 });
+  expect(await verified({ ...anchor, sequence: 1 })).toMatchObject({
+    problemCount: 1,
+    problems: [{ fault: 'not_as_seen' }],
+    anchored: { before: 0 },
+  });
 });

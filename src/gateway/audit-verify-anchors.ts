@@ -1,6 +1,7 @@
 import type { AuditAnchor } from '#domain';
+import { givenUp as givenUpBy, missingText, restoredAtMs as restoredAtMsOf } from './anchor-standing.ts';
 import type { AuditText, ParsedLine } from './audit-reading.ts';
-import { missingText, RESTORED_EVENT } from './audit-tail.ts';
+import { ANCHORED_EVENT } from './audit-tail.ts';
 
 /** How audit files stand to the lines of them that are anchored on chain. */
 export interface AnchorsVerdict {
@@ -41,21 +42,28 @@ export function createAnchorWalk(anchors: readonly AuditAnchor[]): AnchorWalk {
   const places: Place[] = anchors.map((anchor) => ({ anchor, isHeld: false, other: undefined }));
   const bySequence = Map.groupBy(places, ({ anchor }) => anchor.sequence);
   let restoredAtMs = Number.NEGATIVE_INFINITY;
+  const accepted = new Set<string | undefined>();
   let noted = 0;
+  let firstPrev: string | undefined;
   return {
-    take(text, { seq, hash, event, at }) {
-      if (event === RESTORED_EVENT) restoredAtMs = Math.max(restoredAtMs, Date.parse(at));
-      if (event === 'audit.anchored') noted += 1;
+    take(text, line) {
+      const { seq, hash, event } = line;
+      firstPrev ??= line.prev;
+      restoredAtMs = Math.max(restoredAtMs, restoredAtMsOf(line) ?? restoredAtMs);
+      accepted.add(givenUpBy(line));
+      if (event === ANCHORED_EVENT) noted += 1;
       for (const place of bySequence.get(seq) ?? [])
         if (place.anchor.hash === hash) place.isHeld = true;
         else place.other = { text, hash };
     },
     end(text, { first, last }) {
       const missing = places.filter(({ isHeld }) => !isHeld);
-      const before = missing.filter(({ anchor, other }) => anchor.sequence < first && !other);
+      const isBefore = ({ sequence, hash }: AuditAnchor) =>
+        sequence < first && (sequence !== first - 1 || hash === firstPrev);
+      const before = missing.filter(({ anchor, other }) => isBefore(anchor) && !other);
       const here = missing.filter((place) => !before.includes(place));
       // A file of before the restore, which a thief has made anew, names none after it.
-      const givenUp = here.filter(({ anchor }) => restoredAtMs > anchor.atMs);
+      const givenUp = here.filter(({ anchor }) => restoredAtMs > anchor.atMs || accepted.has(anchor.digest));
       const problems = here
         .filter((place) => !givenUp.includes(place))
         .map(({ anchor, other }): AnchorProblem => {

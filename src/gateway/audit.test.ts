@@ -52,6 +52,31 @@ describe('the audit file', () => {
     expect(more).toEqual([]);
   });
 
+  test('takes no fact that has the name of what every line has', async () => {
+    await using audit = await openAudit(join(directory, 'audit.jsonl'), () => 0);
+    // @ts-expect-error: a line has one hash, that of its content.
+    audit.record('thing.done', { hash: 'ab' });
+    // @ts-expect-error: and one number.
+    audit.record('thing.done', { seq: 1 });
+  });
+
+  test('is settled without those that others go on writing', async () => {
+    await using audit = await openAudit(join(directory, 'audit.jsonl'), () => 0);
+    let isSettled = false;
+    let written = 0;
+    const write = async () => {
+      for (; !isSettled && written < 50_000; written += 1) await audit.note('thing.done', { written });
+    };
+    const writers = Promise.all([write(), write()]);
+    await audit.note('thing.waited-for', {});
+    const { sequence } = await audit.settled();
+    isSettled = true;
+    expect(sequence).toBeGreaterThan(1);
+    // They were not waited for: they would go on for long.
+    expect(written).toBeLessThan(50_000);
+    await writers;
+  });
+
   test('is a chain: each line carries the hash of the one before, over restarts', async () => {
     const path = join(directory, 'audit.jsonl');
     for (const round of [1, 2]) {

@@ -32,7 +32,7 @@ export interface Audit extends AsyncDisposable {
   recordLockOut(event: string, facts: AuditFacts): void;
   /** Tries to write what waits. */
   flush(): Promise<void>;
-  /** The newest line, once it survives a loss of power. Rejects with `DAAS_GATEWAY_AUDIT_FAILED` where there is none. */
+  /** The newest of the lines that are there now, or of later ones, once it survives a loss of power. Rejects with `DAAS_GATEWAY_AUDIT_FAILED` where there is none. */
   settled(): Promise<ChainHead>;
   /** What prevents lines from being written, if anything. */
   failure(): string | undefined;
@@ -85,6 +85,8 @@ interface AuditContext {
   waiting: Line[];
   dropped: Dropped;
   writing: Promise<void> | undefined;
+  /** Ends with the lines that are being written; others may wait by then. */
+  batch: PromiseWithResolvers<void>;
   failure: string | undefined;
   rotationFailure: string | undefined;
 }
@@ -126,6 +128,7 @@ export async function openAudit(
     waiting: [],
     dropped: nothing,
     writing: undefined,
+    batch: Promise.withResolvers(),
     failure: undefined,
     rotationFailure: undefined,
   };
@@ -186,7 +189,7 @@ async function flush(audit: AuditContext): Promise<void> {
 }
 
 async function settled(audit: AuditContext): Promise<ChainHead> {
-  await flush(audit);
+  await Promise.race([flush(audit), twoBatches(audit)]);
   // Before the sync: what is appended meanwhile may not be covered by it.
   const { head } = audit;
   try {
@@ -196,6 +199,12 @@ async function settled(audit: AuditContext): Promise<ChainHead> {
     throw failed(audit, cause);
   }
   return head;
+}
+
+/** The lines that are being written now, and those that wait: further ones could come for ever. */
+async function twoBatches(audit: AuditContext): Promise<void> {
+  await audit.batch.promise;
+  await audit.batch.promise;
 }
 
 function write(audit: AuditContext): Promise<void> {
@@ -216,6 +225,8 @@ async function drain(audit: AuditContext): Promise<void> {
       const batch = audit.waiting;
       audit.waiting = [];
       const cause = await tryAppend(audit, batch);
+      audit.batch.resolve();
+      audit.batch = Promise.withResolvers();
       if (cause !== undefined && !putBack(audit, batch, cause)) return;
     }
   } finally {

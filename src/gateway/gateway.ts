@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createMutex, DaasError, errorFields, hostPort, Lifetime, type Log, nextTurn } from '#base';
 import { type AnchorCheck, createAnchorCheck } from './anchor-check.ts';
+import { ANCHORED_EVENT } from './audit-tail.ts';
 import { type AuthorizerFeed, createAuthorizerFeed } from './authorizer-feed.ts';
 import { createClaimWatch } from './claim-watch.ts';
 import type { RunnableGatewayConfig } from './config.ts';
@@ -162,7 +163,7 @@ function carryAudit(
       return { ...head, atMs: clock.nowMs() };
     },
     anchored({ sequence, hash, digest }) {
-      audit.record('audit.anchored', { anchored: sequence, anchored_hash: hash, transaction: digest });
+      audit.record(ANCHORED_EVENT, { anchored: sequence, anchored_hash: hash, transaction: digest });
     },
   });
 }

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest';
-import type { AuditFacts } from './audit-chain.ts';
 import { createRefusalTally } from './refusal-tally.ts';
 
 const minuteMs = 60_000;
 
 function tallied(options: { mostKinds?: number; mostProvenKinds?: number } = {}) {
   let nowMs = 0;
-  const lines: Array<AuditFacts & { event: string }> = [];
+  const lines: Array<Readonly<Record<string, unknown>>> = [];
   const tally = createRefusalTally({
     audit: { record: (event, facts) => void lines.push({ event, ...facts }) },
     nowMs: () => nowMs,
