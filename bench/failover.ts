@@ -1,0 +1,180 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Secret } from '#base';
+import { haveFlapped } from '../integration/fleet/node-watch.ts';
+import type { HostFacts } from '../integration/fleet/simulated-host.ts';
+import { type HostsReport, SimulatedHosts } from '../integration/fleet/simulated-hosts.ts';
+import { type CuttableGateway, TwoGateways } from '../integration/fleet/two-gateways.ts';
+import { report } from './failover-report.ts';
+
+/**
+ * The fail-over of many simulated workers from one whole gateway to another, which share a real etcd: the leading one is cut off
+ * from everything at once. Prints what the workers and their Nodes felt of it; ends with 1 when a Node did, or when a worker
+ * was not served by the other gateway within five minutes.
+ *
+ * usage: node --conditions=source bench/failover.ts [workers] [leaseSeconds] [seconds afterwards]
+ */
+const [workers = 2_000, leaseSeconds = 15, afterwardsSeconds = 90] = process.argv.slice(2, 5).map(Number);
+const heartbeatIntervalMs = 10_000;
+/** So that a registration waits neither for another nor for the chain. */
+const startEveryMs = 40;
+const withinMs = 300_000;
+
+type ToHosts =
+  | { readonly kind: 'start'; readonly facts: readonly HostFacts[] }
+  | { readonly kind: 'joined'; readonly nodeId: string }
+  | { readonly kind: 'reset' | 'report' };
+type FromHosts =
+  | { readonly kind: 'join'; readonly nodeId: string; readonly token: string }
+  | { readonly kind: 'report'; readonly report: HostsReport; readonly cpu: NodeJS.CpuUsage };
+
+if (process.send) process.on('message', hostsProcess());
+else await measure();
+
+/** The workers are a process of their own: their signing and TLS must not delay the gateways. */
+function hostsProcess(): (message: ToHosts) => void {
+  // It lives no longer than what measures it.
+  process.once('disconnect', () => process.exit());
+  const tell = (message: FromHosts) => process.send?.(message);
+  const joining = new Map<string, () => void>();
+  let hosts: SimulatedHosts | undefined;
+  return (message) => {
+    if (message.kind === 'start') {
+      hosts = new SimulatedHosts(message.facts, async (nodeId, token) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        joining.set(nodeId, resolve);
+        tell({ kind: 'join', nodeId, token: token.reveal() });
+        await promise;
+      });
+      void hosts.start(startEveryMs);
+    }
+    if (message.kind === 'joined') joining.get(message.nodeId)?.();
+    if (message.kind === 'reset') hosts?.reset();
+    if (message.kind === 'report' && hosts)
+      tell({ kind: 'report', report: hosts.report(), cpu: process.cpuUsage() });
+  };
+}
+
+async function measure(): Promise<void> {
+  await using both = await TwoGateways.start({
+    workers,
+    leaseSeconds,
+    heartbeatIntervalMs,
+    haveAddresses: true,
+  });
+  const leader = await until('a gateway leads', () => both.leader());
+  const hosts = startHosts(both, await both.stakeAll());
+  await until('every worker is served', async () => (await hosts.report()).report.acknowledged === workers);
+  hosts.reset();
+  await until('every worker is at rest', async () => (await hosts.report()).report.acknowledged === workers);
+  const figures = await failOver(both, leader, hosts);
+  hosts.end();
+  console.log(JSON.stringify(figures, undefined, 2));
+  process.exitCode = figures.areAllServed && !figures.haveNodesFlapped ? 0 : 1;
+}
+
+type Hosts = ReturnType<typeof startHosts>;
+
+function startHosts(both: TwoGateways, facts: readonly HostFacts[]) {
+  const child = fork(new URL(import.meta.url), [], {
+    execArgv: ['--conditions=source'],
+    serialization: 'advanced',
+  });
+  const tell = (message: ToHosts) => child.send(message);
+  child.on('message', (message: FromHosts) => {
+    if (message.kind !== 'join') return;
+    const { nodeId, token } = message;
+    both.join(nodeId, new Secret(token)).then(
+      () => tell({ kind: 'joined', nodeId }),
+      (error: unknown) => console.error(error),
+    );
+  });
+  tell({ kind: 'start', facts });
+  return {
+    reset: () => tell({ kind: 'reset' }),
+    async report(): Promise<{ readonly report: HostsReport; readonly cpu: NodeJS.CpuUsage }> {
+      const over = new AbortController();
+      tell({ kind: 'report' });
+      for (;;) {
+        const [message] = (await once(child, 'message', { signal: over.signal })) as [FromHosts];
+        if (message.kind === 'report') return message;
+      }
+    },
+    end: () => child.disconnect(),
+  };
+}
+
+async function failOver(both: TwoGateways, leader: CuttableGateway, hosts: Hosts) {
+  const { cpu: hostsBefore } = await hosts.report();
+  const gatewaysBefore = process.cpuUsage();
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  both.nodes.begin();
+  hosts.reset();
+  console.error('the leading gateway is cut off');
+  const cutAtMs = performance.now();
+  both.strike(leader);
+  const next = await until('the other gateway leads', () => both.leader(leader), 50);
+  const leadsAfterMs = performance.now() - cutAtMs;
+  const servedAfterMs = await servedBy(next, hosts, cutAtMs);
+  delay.disable();
+  const gatewaysCpu = process.cpuUsage(gatewaysBefore);
+  const { report: hostsReport, cpu: hostsAfter } = await hosts.report();
+  console.error('served again; what comes late is waited for');
+  // Heartbeats and a full pass of the gateway.
+  await sleep(afterwardsSeconds * 1_000);
+  const { report: hostsAtTheEnd } = await hosts.report();
+  const nodes = both.nodes.report();
+  return {
+    ...report({ workers, leaseSeconds, leader, next, leadsAfterMs, servedAfterMs, hostsReport, hostsAtTheEnd }),
+    loopDelayMs: {
+      p50: milliseconds(delay.percentile(50)),
+      p99: milliseconds(delay.percentile(99)),
+      max: milliseconds(delay.max),
+    },
+    cpuSeconds: {
+      gateways: seconds(gatewaysCpu),
+      hosts: seconds({
+        user: hostsAfter.user - hostsBefore.user,
+        system: hostsAfter.system - hostsBefore.system,
+      }),
+    },
+    residentMiB: Math.round(process.memoryUsage.rss() / 1_048_576),
+    nodes,
+    haveNodesFlapped: haveFlapped(nodes),
+    audited: await both.audited(next),
+  };
+}
+
+/** Resolves with when all were served, or `undefined` when they were not in time. */
+async function servedBy(next: CuttableGateway, hosts: Hosts, cutAtMs: number): Promise<number | undefined> {
+  while (performance.now() - cutAtMs < withinMs) {
+    const { report: seen } = await hosts.report();
+    const served = seen.servedBy[next.id] ?? 0;
+    if (served === workers) return performance.now() - cutAtMs;
+    await sleep(1_000);
+    if (Math.floor(performance.now() / 1_000) % 5 === 0) console.error(`${served} are served again`);
+  }
+  return undefined;
+}
+
+function milliseconds(ns: number): number {
+  return Math.round(ns / 1e5) / 10;
+}
+
+function seconds({ user, system }: NodeJS.CpuUsage): number {
+  return Math.round((user + system) / 1e4) / 100;
+}
+
+async function until<T>(what: string, look: () => Promise<T | undefined | false>, everyMs = 500): Promise<T> {
+  console.error(`until ${what}`);
+  const startedAtMs = performance.now();
+  while (performance.now() - startedAtMs < 600_000) {
+    const found = await look();
+    if (found) return found;
+    await sleep(everyMs);
+  }
+  throw new Error(`it did not come to this: ${what}`);
+}
