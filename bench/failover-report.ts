@@ -35,6 +35,7 @@ export function report({ workers, leaseSeconds, leader, next, ...felt }: FailOve
       toTheNext: named(hostsReport.calls, next),
     },
     callsAfterwards: difference(named(hostsAtTheEnd.calls, next), named(hostsReport.calls, next)),
+    streamsOpen: { whenServed: hostsReport.streams, afterwards: hostsAtTheEnd.streams },
     agentsStartedAgain: hostsAtTheEnd.joins,
     hostsEnded: hostsAtTheEnd.ended,
     warnings: warningsOf(next),

@@ -24,7 +24,7 @@ const withinMs = 300_000;
 
 type ToHosts =
   | { readonly kind: 'start'; readonly facts: readonly HostFacts[] }
-  | { readonly kind: 'joined'; readonly nodeId: string }
+  | { readonly kind: 'joined'; readonly nodeId: string; readonly certificates: readonly string[] }
   | { readonly kind: 'reset' | 'report' };
 type FromHosts =
   | { readonly kind: 'join'; readonly nodeId: string; readonly token: string }
@@ -38,19 +38,19 @@ function hostsProcess(): (message: ToHosts) => void {
   // It lives no longer than what measures it.
   process.once('disconnect', () => process.exit());
   const tell = (message: FromHosts) => process.send?.(message);
-  const joining = new Map<string, () => void>();
+  const joining = new Map<string, (certificates: readonly string[]) => void>();
   let hosts: SimulatedHosts | undefined;
   return (message) => {
     if (message.kind === 'start') {
-      hosts = new SimulatedHosts(message.facts, async (nodeId, token) => {
-        const { promise, resolve } = Promise.withResolvers<void>();
+      hosts = new SimulatedHosts(message.facts, (nodeId, token) => {
+        const { promise, resolve } = Promise.withResolvers<readonly string[]>();
         joining.set(nodeId, resolve);
         tell({ kind: 'join', nodeId, token: token.reveal() });
-        await promise;
+        return promise;
       });
       void hosts.start(startEveryMs);
     }
-    if (message.kind === 'joined') joining.get(message.nodeId)?.();
+    if (message.kind === 'joined') joining.get(message.nodeId)?.(message.certificates);
     if (message.kind === 'reset') hosts?.reset();
     if (message.kind === 'report' && hosts)
       tell({ kind: 'report', report: hosts.report(), cpu: process.cpuUsage() });
@@ -66,13 +66,19 @@ async function measure(): Promise<void> {
   });
   const leader = await until('a gateway leads', () => both.leader());
   const hosts = startHosts(both, await both.stakeAll());
-  await until('every worker is served', async () => (await hosts.report()).report.acknowledged === workers);
+  await until('every worker is served', () => areAllHeard(hosts));
   hosts.reset();
-  await until('every worker is at rest', async () => (await hosts.report()).report.acknowledged === workers);
+  await until('every worker is at rest', () => areAllHeard(hosts));
   const figures = await failOver(both, leader, hosts);
   hosts.end();
   console.log(JSON.stringify(figures, undefined, 2));
   process.exitCode = figures.areAllServed && !figures.haveNodesFlapped ? 0 : 1;
+}
+
+async function areAllHeard(hosts: Hosts): Promise<boolean> {
+  const { acknowledged, streams } = (await hosts.report()).report;
+  console.error(`${acknowledged} heard, ${streams} hear of changes`);
+  return acknowledged === workers && streams === workers;
 }
 
 type Hosts = ReturnType<typeof startHosts>;
@@ -87,7 +93,7 @@ function startHosts(both: TwoGateways, facts: readonly HostFacts[]) {
     if (message.kind !== 'join') return;
     const { nodeId, token } = message;
     both.join(nodeId, new Secret(token)).then(
-      () => tell({ kind: 'joined', nodeId }),
+      (certificates) => tell({ kind: 'joined', nodeId, certificates }),
       (error: unknown) => console.error(error),
     );
   });
@@ -128,7 +134,16 @@ async function failOver(both: TwoGateways, leader: CuttableGateway, hosts: Hosts
   const { report: hostsAtTheEnd } = await hosts.report();
   const nodes = both.nodes.report();
   return {
-    ...report({ workers, leaseSeconds, leader, next, leadsAfterMs, servedAfterMs, hostsReport, hostsAtTheEnd }),
+    ...report({
+      workers,
+      leaseSeconds,
+      leader,
+      next,
+      leadsAfterMs,
+      servedAfterMs,
+      hostsReport,
+      hostsAtTheEnd,
+    }),
     loopDelayMs: {
       p50: milliseconds(delay.percentile(50)),
       p99: milliseconds(delay.percentile(99)),
@@ -154,8 +169,8 @@ async function servedBy(next: CuttableGateway, hosts: Hosts, cutAtMs: number): P
     const { report: seen } = await hosts.report();
     const served = seen.servedBy[next.id] ?? 0;
     if (served === workers) return performance.now() - cutAtMs;
+    console.error(`${served} are served again`);
     await sleep(1_000);
-    if (Math.floor(performance.now() / 1_000) % 5 === 0) console.error(`${served} are served again`);
   }
   return undefined;
 }
@@ -168,7 +183,11 @@ function seconds({ user, system }: NodeJS.CpuUsage): number {
   return Math.round((user + system) / 1e4) / 100;
 }
 
-async function until<T>(what: string, look: () => Promise<T | undefined | false>, everyMs = 500): Promise<T> {
+async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false>,
+  everyMs = 2_000,
+): Promise<T> {
   console.error(`until ${what}`);
   const startedAtMs = performance.now();
   while (performance.now() - startedAtMs < 600_000) {

@@ -7,7 +7,6 @@ import {
   type GatewayConnection,
   type GatewayConnector,
   type HostControl,
-  type HostEvents,
   type NodeIdentity,
   type Registration,
   type Scope,
@@ -18,10 +17,13 @@ import {
 import { createProofSigner, type NodeKey, nodeKeyFromSeed } from '#seal';
 import { Heartbeats } from '../../plugins/heartbeat/heartbeats.ts';
 import { GatewayRegistration } from '../../plugins/registration/gateway-registration.ts';
+import { ChangeListener } from '../../plugins/slashing/change-listener.ts';
+import { createEventBus } from '../../src/host/events.ts';
 import { HostEnd } from '../../src/host/host-end.ts';
 import type { NodeContext } from '../../src/host/life-context.ts';
 import { Questions } from '../../src/host/questions.ts';
 import { Registrar } from '../../src/host/registrar.ts';
+import { type ShowingParts, showCertificates } from '../../src/host/show-certificates.ts';
 
 /** What a simulated host knows of the world. */
 export interface HostFacts {
@@ -41,8 +43,8 @@ export interface HostListener {
   acknowledged(nodeId: string, gatewayId: string): void;
   /** The host would end: what it was told, or what no retry mends. */
   ended(nodeId: string, why: string): void;
-  /** A join credential came, and k3s starts with it; resolves when the Node is there. */
-  join(nodeId: string, token: Secret): Promise<void>;
+  /** A join credential came, and k3s starts with it; resolves with its certificates when the Node is there. */
+  join(nodeId: string, token: Secret): Promise<readonly string[]>;
 }
 
 /** The same key for the same name. */
@@ -50,21 +52,25 @@ export function simulatedKey(nodeId: string): NodeKey {
   return nodeKeyFromSeed(new Secret(Buffer.from(nodeId.padEnd(32, '.')).toString('hex')));
 }
 
-/** As in the program. */
+/** As the host has them. */
 const retry = { baseMs: 500, maxMs: 15_000 };
+const unreachableAfterMs = 300_000;
 
 /**
- * A worker's host without an agent: the product's own registrar, patience, order of gateways, heartbeats and client; the chain
- * is what it was told, and k3s runs from its first join credential on.
+ * A worker's host without an agent: the product's own registrar, patience, order of gateways, heartbeats, event stream, showing of
+ * certificates and client. The chain is what it was told, and k3s runs from its first join credential on.
  */
 export class SimulatedHost {
   readonly nodeId: string;
   readonly #listener: HostListener;
   readonly #end = new HostEnd();
+  readonly #events = createEventBus(silentLog);
   readonly #heartbeats: Heartbeats;
+  readonly #changes: ChangeListener;
   readonly #registrar: Registrar;
+  readonly #showing: Omit<ShowingParts, 'signal'>;
   #gatewayId = '';
-  #isReady = false;
+  #certificates: readonly string[] = [];
 
   constructor(facts: HostFacts, listener: HostListener) {
     const { nodeId } = facts;
@@ -80,22 +86,43 @@ export class SimulatedHost {
       agent: this.#agent(),
       clock: systemClock,
     };
-    const scope = <C>(config: C) => this.#scope(config);
-    this.#heartbeats = new Heartbeats(scope({ unreachableAfterMs: 300_000 }), services);
-    const registration = new GatewayRegistration(scope({}), services);
-    this.#registrar = new Registrar(this.#context(facts.stake, registration));
+    this.#heartbeats = new Heartbeats(this.#scope({ unreachableAfterMs }), services);
+    this.#changes = new ChangeListener(this.#scope({}), services, () => undefined);
+    this.#registrar = new Registrar(
+      this.#context(facts.stake, new GatewayRegistration(this.#scope({}), services)),
+    );
+    this.#showing = { ...services, events: this.#events, log: silentLog };
+    this.#connectParts();
+  }
+
+  /** As the plugins of a host hear of each other. */
+  #connectParts(): void {
+    const events = this.#events;
+    events.on('registration.begun', () => this.#heartbeats.pause());
+    events.on('registration.failed', ({ error }) => this.#heartbeats.registrationFailed(error.code));
+    events.on('worker.registered', (registered) => {
+      this.#gatewayId = registered.gatewayId;
+      this.#heartbeats.follow(registered);
+      this.#changes.follow(registered);
+    });
+    events.on('heartbeat.acknowledged', () => this.#listener.acknowledged(this.nodeId, this.#gatewayId));
+  }
+
+  /** Whether its gateway would tell it of a change now. */
+  get hearsChanges(): boolean {
+    return this.#changes.isOpen();
   }
 
   /** Registers, joins, and sends heartbeats until it is stopped. */
   async run(): Promise<void> {
     const { signal } = this.#end;
-    const beating = this.#heartbeats.run(signal).catch((error: unknown) => this.#report(error));
-    try {
-      await this.#use(await this.#registrar.register(undefined));
-    } catch (error) {
-      this.#report(error);
-    }
-    await beating;
+    const loops = [
+      this.#heartbeats.run(signal),
+      this.#changes.run(signal),
+      showCertificates({ ...this.#showing, signal }),
+      this.#registrar.register(undefined).then((registration) => this.#use(registration)),
+    ];
+    await Promise.all(loops.map((loop) => loop.catch((error: unknown) => this.#report(error))));
   }
 
   stop(): void {
@@ -108,8 +135,8 @@ export class SimulatedHost {
 
   async #use({ join }: Registration): Promise<boolean> {
     if (!join) return false;
-    await this.#listener.join(this.nodeId, join.token);
-    this.#isReady = true;
+    this.#certificates = await this.#listener.join(this.nodeId, join.token);
+    this.#events.emit('agent.started', { pid: 1 });
     return true;
   }
 
@@ -133,21 +160,7 @@ export class SimulatedHost {
   }
 
   #scope<C>(config: C): Scope<C> {
-    const emit = <E extends keyof HostEvents>(event: E, fact: HostEvents[E]): void => this.#met(event, fact);
-    return { config, log: silentLog, emit } as unknown as Scope<C>;
-  }
-
-  /** As the plugins of a host hear of each other. */
-  #met<E extends keyof HostEvents>(event: E, fact: HostEvents[E]): void {
-    if (event === 'registration.begun') this.#heartbeats.pause();
-    if (event === 'registration.failed')
-      this.#heartbeats.registrationFailed((fact as HostEvents['registration.failed']).error.code);
-    if (event === 'worker.registered') {
-      const registered = fact as HostEvents['worker.registered'];
-      this.#gatewayId = registered.gatewayId;
-      this.#heartbeats.follow(registered);
-    }
-    if (event === 'heartbeat.acknowledged') this.#listener.acknowledged(this.nodeId, this.#gatewayId);
+    return { config, log: silentLog, emit: this.#events.emit } as unknown as Scope<C>;
   }
 
   #control(): HostControl {
@@ -161,12 +174,14 @@ export class SimulatedHost {
     };
   }
 
-  #agent(): Agent {
+  #agent(): Agent & ShowingParts['agent'] {
     return {
-      state: () => ({ kind: this.#isReady ? 'ready' : 'starting', pid: 1 }),
+      state: () => ({ kind: this.#certificates.length > 0 ? 'ready' : 'starting', pid: 1 }),
       runningPods: async () => 3,
       resourceUsage: async () => ({ cpuPercent: 1, memoryPercent: 2, diskPercent: 3 }),
       k3sVersion: () => 'v1.36.2+k3s1',
+      clientCertificates: async () => this.#certificates,
+      certificatesShown: async () => undefined,
     };
   }
 }
@@ -184,6 +199,8 @@ function chainOf({ wallet, stake, gateways }: HostFacts): StakeChain {
   } as unknown as StakeChain;
 }
 
+const codeOf = (error: unknown): string => errorFacts(error).code ?? messageOf(error);
+
 function counted(connector: GatewayConnector, listener: HostListener): GatewayConnector {
   return {
     connect(gateway) {
@@ -194,7 +211,7 @@ function counted(connector: GatewayConnector, listener: HostListener): GatewayCo
           listener.asked(gateway.id, call, 'ok');
           return reply;
         } catch (error) {
-          listener.asked(gateway.id, call, errorFacts(error).code ?? messageOf(error));
+          listener.asked(gateway.id, call, codeOf(error));
           throw error;
         }
       };
@@ -203,6 +220,20 @@ function counted(connector: GatewayConnector, listener: HostListener): GatewayCo
         challenge: (request, signal) => ask('challenge', connection.challenge(request, signal)),
         register: (request, signal) => ask('register', connection.register(request, signal)),
         heartbeat: (request, signal) => ask('heartbeat', connection.heartbeat(request, signal)),
+        showCertificates: (request, signal) =>
+          ask('certificates', connection.showCertificates(request, signal)),
+        events: async (request, signal) => {
+          const onOpen = () => {
+            listener.asked(gateway.id, 'events', 'ok');
+            request.onOpen();
+          };
+          try {
+            await connection.events?.({ ...request, onOpen }, signal);
+          } catch (error) {
+            if (!signal.aborted) listener.asked(gateway.id, 'events', codeOf(error));
+            throw error;
+          }
+        },
       } satisfies GatewayConnection;
     },
   };

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Secret } from '#base';
 import { type HostFacts, type HostListener, SimulatedHost } from './simulated-host.ts';
 
 /** How many hosts did what, as their process counts it. */
@@ -13,6 +12,8 @@ export interface HostsReport {
   /** `GATEWAY CALL OUTCOME`. */
   readonly calls: Readonly<Record<string, number>>;
   readonly joins: number;
+  /** Event streams that are open. */
+  readonly streams: number;
   /** What should have ended a host. */
   readonly ended: readonly string[];
 }
@@ -27,7 +28,7 @@ export class SimulatedHosts implements Disposable {
   #joins = 0;
   readonly #ended: string[] = [];
 
-  constructor(facts: readonly HostFacts[], join: (nodeId: string, token: Secret) => Promise<void>) {
+  constructor(facts: readonly HostFacts[], join: HostListener['join']) {
     const listener: HostListener = {
       asked: (...names) => {
         const name = names.join(' ');
@@ -77,6 +78,7 @@ export class SimulatedHosts implements Disposable {
       silenceSeconds: [...this.#silences],
       calls: Object.fromEntries([...this.#calls].toSorted()),
       joins: this.#joins,
+      streams: this.#hosts.filter(({ hearsChanges }) => hearsChanges).length,
       ended: [...this.#ended],
     };
   }

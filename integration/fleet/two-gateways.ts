@@ -7,6 +7,7 @@ import type { GatewayEntry } from '#domain';
 import { hashNodePassword } from '#seal';
 import { addKey } from '#state';
 import { FakeChain, FakeKubernetes, type LogRecord, RecordingLog } from '#testing';
+import { type ClientCa, newClientCa } from '../../src/gateway/client-ca.fixture.ts';
 import type { RunnableGatewayConfig } from '../../src/gateway/config.ts';
 import { type RunningGateway, startGateway } from '../../src/gateway/gateway.ts';
 import type { GatewayOptions } from '../../src/gateway/gateway-parts.ts';
@@ -52,14 +53,17 @@ export class TwoGateways implements AsyncDisposable {
   /** What becomes of the Nodes. */
   readonly nodes = watchNodes(this.kubernetes);
   readonly #options: TwoGatewaysOptions;
+  readonly #clientCa: ClientCa;
   readonly #life = new Lifetime();
 
-  private constructor(options: TwoGatewaysOptions) {
+  private constructor(options: TwoGatewaysOptions, clientCa: ClientCa) {
     this.#options = options;
+    this.#clientCa = clientCa;
+    this.kubernetes.clientCa = clientCa.certificate;
   }
 
   static async start(options: TwoGatewaysOptions): Promise<TwoGateways> {
-    const both = new TwoGateways(options);
+    const both = new TwoGateways(options, await newClientCa());
     try {
       await both.#start();
     } catch (error) {
@@ -119,6 +123,7 @@ export class TwoGateways implements AsyncDisposable {
       kubernetes: cluster.port,
       clock: systemClock,
       log: new RecordingLog(logged),
+      endpoints: 2,
     });
     life.use('a gateway', gateway);
     life.defer('what hangs', () => cluster.bury());
@@ -150,12 +155,13 @@ export class TwoGateways implements AsyncDisposable {
     return `https://${address}:${new URL(front).port}`;
   }
 
-  /** The unmodified agent with its first credential. */
-  async join(nodeId: string, token: Secret): Promise<void> {
+  /** The unmodified agent with its first credential; resolves with the certificates that it writes. */
+  async join(nodeId: string, token: Secret): Promise<readonly string[]> {
     const certificate = await this.kubernetes.claim(nodeId, token.reveal(), password);
     const node = certificate === 200 ? this.kubernetes.createNodeAs(nodeId) : 0;
     if (node !== 201) throw new Error(`${nodeId} could not join: ${certificate}, ${node}`);
     this.kubernetes.leases.set(nodeId, systemClock.nowMs());
+    return this.#clientCa.agent(nodeId);
   }
 
   /** Who leads, by its own word; `except` is not asked. */
