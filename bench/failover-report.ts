@@ -39,6 +39,8 @@ export function report({ workers, leaseSeconds, leader, next, ...felt }: FailOve
     agentsStartedAgain: hostsAtTheEnd.joins,
     hostsEnded: hostsAtTheEnd.ended,
     warnings: warningsOf(next),
+    connections: next.logged.findLast(({ message }) => message.startsWith('Connections were cut off'))
+      ?.fields,
   };
 }
 

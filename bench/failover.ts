@@ -1,6 +1,5 @@
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '#base';
 import { haveFlapped } from '../integration/fleet/node-watch.ts';
@@ -22,13 +21,24 @@ const heartbeatIntervalMs = 10_000;
 const startEveryMs = 40;
 const withinMs = 300_000;
 
+interface ReportOfHosts {
+  readonly kind: 'report';
+  readonly report: HostsReport;
+  readonly cpu: NodeJS.CpuUsage;
+  readonly loopDelay: LoopDelay;
+}
+
+interface LoopDelay {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
 type ToHosts =
   | { readonly kind: 'start'; readonly facts: readonly HostFacts[] }
   | { readonly kind: 'joined'; readonly nodeId: string; readonly certificates: readonly string[] }
   | { readonly kind: 'reset' | 'report' };
-type FromHosts =
-  | { readonly kind: 'join'; readonly nodeId: string; readonly token: string }
-  | { readonly kind: 'report'; readonly report: HostsReport; readonly cpu: NodeJS.CpuUsage };
+type FromHosts = { readonly kind: 'join'; readonly nodeId: string; readonly token: string } | ReportOfHosts;
 
 if (process.send) process.on('message', hostsProcess());
 else await measure();
@@ -39,6 +49,8 @@ function hostsProcess(): (message: ToHosts) => void {
   process.once('disconnect', () => process.exit());
   const tell = (message: FromHosts) => process.send?.(message);
   const joining = new Map<string, (certificates: readonly string[]) => void>();
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
   let hosts: SimulatedHosts | undefined;
   return (message) => {
     if (message.kind === 'start') {
@@ -51,9 +63,17 @@ function hostsProcess(): (message: ToHosts) => void {
       void hosts.start(startEveryMs);
     }
     if (message.kind === 'joined') joining.get(message.nodeId)?.(message.certificates);
-    if (message.kind === 'reset') hosts?.reset();
+    if (message.kind === 'reset') {
+      hosts?.reset();
+      delay.reset();
+    }
     if (message.kind === 'report' && hosts)
-      tell({ kind: 'report', report: hosts.report(), cpu: process.cpuUsage() });
+      tell({
+        kind: 'report',
+        report: hosts.report(),
+        cpu: process.cpuUsage(),
+        loopDelay: loopDelayOf(delay),
+      });
   };
 }
 
@@ -89,24 +109,24 @@ function startHosts(both: TwoGateways, facts: readonly HostFacts[]) {
     serialization: 'advanced',
   });
   const tell = (message: ToHosts) => child.send(message);
+  const asked: Array<(report: ReportOfHosts) => void> = [];
   child.on('message', (message: FromHosts) => {
-    if (message.kind !== 'join') return;
+    if (message.kind === 'report') return asked.shift()?.(message);
     const { nodeId, token } = message;
     both.join(nodeId, new Secret(token)).then(
       (certificates) => tell({ kind: 'joined', nodeId, certificates }),
       (error: unknown) => console.error(error),
     );
+    return undefined;
   });
   tell({ kind: 'start', facts });
   return {
     reset: () => tell({ kind: 'reset' }),
-    async report(): Promise<{ readonly report: HostsReport; readonly cpu: NodeJS.CpuUsage }> {
-      const over = new AbortController();
+    report(): Promise<ReportOfHosts> {
+      const { promise, resolve } = Promise.withResolvers<ReportOfHosts>();
+      asked.push(resolve);
       tell({ kind: 'report' });
-      for (;;) {
-        const [message] = (await once(child, 'message', { signal: over.signal })) as [FromHosts];
-        if (message.kind === 'report') return message;
-      }
+      return promise;
     },
     end: () => child.disconnect(),
   };
@@ -127,7 +147,7 @@ async function failOver(both: TwoGateways, leader: CuttableGateway, hosts: Hosts
   const servedAfterMs = await servedBy(next, hosts, cutAtMs);
   delay.disable();
   const gatewaysCpu = process.cpuUsage(gatewaysBefore);
-  const { report: hostsReport, cpu: hostsAfter } = await hosts.report();
+  const { report: hostsReport, cpu: hostsAfter, loopDelay: ofHosts } = await hosts.report();
   console.error('served again; what comes late is waited for');
   // Heartbeats and a full pass of the gateway.
   await sleep(afterwardsSeconds * 1_000);
@@ -144,11 +164,7 @@ async function failOver(both: TwoGateways, leader: CuttableGateway, hosts: Hosts
       hostsReport,
       hostsAtTheEnd,
     }),
-    loopDelayMs: {
-      p50: milliseconds(delay.percentile(50)),
-      p99: milliseconds(delay.percentile(99)),
-      max: milliseconds(delay.max),
-    },
+    loopDelayMs: { gateways: loopDelayOf(delay), hosts: ofHosts },
     cpuSeconds: {
       gateways: seconds(gatewaysCpu),
       hosts: seconds({
@@ -173,6 +189,14 @@ async function servedBy(next: CuttableGateway, hosts: Hosts, cutAtMs: number): P
     await sleep(1_000);
   }
   return undefined;
+}
+
+function loopDelayOf(delay: IntervalHistogram): LoopDelay {
+  return {
+    p50: milliseconds(delay.percentile(50)),
+    p99: milliseconds(delay.percentile(99)),
+    max: milliseconds(delay.max),
+  };
 }
 
 function milliseconds(ns: number): number {

@@ -199,7 +199,13 @@ function chainOf({ wallet, stake, gateways }: HostFacts): StakeChain {
   } as unknown as StakeChain;
 }
 
-const codeOf = (error: unknown): string => errorFacts(error).code ?? messageOf(error);
+/** With the kernel's own word for a connection that failed. */
+function codeOf(error: unknown): string {
+  const code = errorFacts(error).code ?? messageOf(error);
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (!(cause instanceof Error)) return code;
+  return `${code} (${(cause as { code?: string }).code ?? cause.message})`;
+}
 
 function counted(connector: GatewayConnector, listener: HostListener): GatewayConnector {
   return {
