@@ -1,6 +1,51 @@
 import type { HostsReport } from '../integration/fleet/simulated-hosts.ts';
 import type { CuttableGateway } from '../integration/fleet/two-gateways.ts';
 
+export interface LoopDelay {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** What a process of hosts says. */
+export interface ReportOfHosts {
+  readonly kind: 'report';
+  readonly report: HostsReport;
+  readonly cpu: NodeJS.CpuUsage;
+  readonly loopDelay: LoopDelay;
+}
+
+/** Of all processes; the delay is that of the one that is furthest behind. */
+export function merged(reports: readonly ReportOfHosts[]): Omit<ReportOfHosts, 'kind'> {
+  const all = reports.map(({ report: one }) => one);
+  const sum = (of: (one: HostsReport) => number) => all.reduce((total, one) => total + of(one), 0);
+  const worst = (of: (delay: LoopDelay) => number) =>
+    Math.max(...reports.map(({ loopDelay }) => of(loopDelay)));
+  return {
+    report: {
+      acknowledged: sum(({ acknowledged }) => acknowledged),
+      servedBy: sums(all.map(({ servedBy }) => servedBy)),
+      silenceSeconds: all.flatMap(({ silenceSeconds }) => silenceSeconds),
+      calls: sums(all.map(({ calls }) => calls)),
+      joins: sum(({ joins }) => joins),
+      streams: sum(({ streams }) => streams),
+      ended: all.flatMap(({ ended }) => ended),
+    },
+    cpu: {
+      user: reports.reduce((total, { cpu }) => total + cpu.user, 0),
+      system: reports.reduce((total, { cpu }) => total + cpu.system, 0),
+    },
+    loopDelay: { p50: worst(({ p50 }) => p50), p99: worst(({ p99 }) => p99), max: worst(({ max }) => max) },
+  };
+}
+
+function sums(counts: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
+  const total: Record<string, number> = {};
+  for (const one of counts)
+    for (const [name, count] of Object.entries(one)) total[name] = (total[name] ?? 0) + count;
+  return total;
+}
+
 interface FailOver {
   readonly workers: number;
   readonly leaseSeconds: number;
@@ -21,6 +66,7 @@ export function report({ workers, leaseSeconds, leader, next, ...felt }: FailOve
     Object.fromEntries(
       Object.entries(calls)
         .filter(([name]) => name.startsWith(gateway.id))
+        .toSorted(([left], [right]) => left.localeCompare(right))
         .map(([name, count]) => [name.slice(gateway.id.length + 1), count]),
     );
   return {

@@ -1,12 +1,12 @@
 import { fork } from 'node:child_process';
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '#base';
 import { haveFlapped } from '../integration/fleet/node-watch.ts';
 import type { HostFacts } from '../integration/fleet/simulated-host.ts';
-import { type HostsReport, SimulatedHosts } from '../integration/fleet/simulated-hosts.ts';
+import { SimulatedHosts } from '../integration/fleet/simulated-hosts.ts';
 import { type CuttableGateway, TwoGateways } from '../integration/fleet/two-gateways.ts';
-import { report } from './failover-report.ts';
+import { type LoopDelay, merged, type ReportOfHosts, report } from './failover-report.ts';
 
 /**
  * The fail-over of many simulated workers from one whole gateway to another, which share a real etcd: the leading one is cut off
@@ -20,19 +20,8 @@ const heartbeatIntervalMs = 10_000;
 /** So that a registration waits neither for another nor for the chain. */
 const startEveryMs = 40;
 const withinMs = 300_000;
-
-interface ReportOfHosts {
-  readonly kind: 'report';
-  readonly report: HostsReport;
-  readonly cpu: NodeJS.CpuUsage;
-  readonly loopDelay: LoopDelay;
-}
-
-interface LoopDelay {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-}
+/** A process that holds all of them would be late with its part of the handshakes, which a gateway does not wait for. */
+const hostProcesses = 4;
 
 type ToHosts =
   | { readonly kind: 'start'; readonly facts: readonly HostFacts[] }
@@ -43,7 +32,7 @@ type FromHosts = { readonly kind: 'join'; readonly nodeId: string; readonly toke
 if (process.send) process.on('message', hostsProcess());
 else await measure();
 
-/** The workers are a process of their own: their signing and TLS must not delay the gateways. */
+/** The workers have processes of their own: their signing and TLS must not delay the gateways. */
 function hostsProcess(): (message: ToHosts) => void {
   // It lives no longer than what measures it.
   process.once('disconnect', () => process.exit());
@@ -60,7 +49,7 @@ function hostsProcess(): (message: ToHosts) => void {
         tell({ kind: 'join', nodeId, token: token.reveal() });
         return promise;
       });
-      void hosts.start(startEveryMs);
+      void hosts.start(startEveryMs * hostProcesses);
     }
     if (message.kind === 'joined') joining.get(message.nodeId)?.(message.certificates);
     if (message.kind === 'reset') {
@@ -104,6 +93,24 @@ async function areAllHeard(hosts: Hosts): Promise<boolean> {
 type Hosts = ReturnType<typeof startHosts>;
 
 function startHosts(both: TwoGateways, facts: readonly HostFacts[]) {
+  const processes = Array.from({ length: hostProcesses }, (_value, at) =>
+    startProcess(
+      both,
+      facts.filter((_fact, index) => index % hostProcesses === at),
+    ),
+  );
+  return {
+    reset(): void {
+      for (const { reset } of processes) reset();
+    },
+    report: async () => merged(await Promise.all(processes.map(({ report }) => report()))),
+    end(): void {
+      for (const { end } of processes) end();
+    },
+  };
+}
+
+function startProcess(both: TwoGateways, facts: readonly HostFacts[]) {
   const child = fork(new URL(import.meta.url), [], {
     execArgv: ['--conditions=source'],
     serialization: 'advanced',
@@ -121,7 +128,7 @@ function startHosts(both: TwoGateways, facts: readonly HostFacts[]) {
   });
   tell({ kind: 'start', facts });
   return {
-    reset: () => tell({ kind: 'reset' }),
+    reset: () => void tell({ kind: 'reset' }),
     report(): Promise<ReportOfHosts> {
       const { promise, resolve } = Promise.withResolvers<ReportOfHosts>();
       asked.push(resolve);
@@ -141,7 +148,7 @@ async function failOver(both: TwoGateways, leader: CuttableGateway, hosts: Hosts
   hosts.reset();
   console.error('the leading gateway is cut off');
   const cutAtMs = performance.now();
-  both.strike(leader);
+  await both.strike(leader);
   const next = await until('the other gateway leads', () => both.leader(leader), 50);
   const leadsAfterMs = performance.now() - cutAtMs;
   const servedAfterMs = await servedBy(next, hosts, cutAtMs);
@@ -191,7 +198,7 @@ async function servedBy(next: CuttableGateway, hosts: Hosts, cutAtMs: number): P
   return undefined;
 }
 
-function loopDelayOf(delay: IntervalHistogram): LoopDelay {
+function loopDelayOf(delay: ReturnType<typeof monitorEventLoopDelay>): LoopDelay {
   return {
     p50: milliseconds(delay.percentile(50)),
     p99: milliseconds(delay.percentile(99)),

@@ -37,7 +37,7 @@ describe.skipIf(problem !== undefined)(
 
       both.nodes.begin();
       hosts.reset();
-      both.strike(leader);
+      await both.strike(leader);
       const [next] = both.gateways.filter((one) => one !== leader);
       if (!next) throw new Error('there is no other');
       await poll(() => hosts.report().servedBy).toEqual({ [next.id]: workers });

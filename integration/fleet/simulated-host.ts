@@ -160,7 +160,8 @@ export class SimulatedHost {
   }
 
   #scope<C>(config: C): Scope<C> {
-    return { config, log: silentLog, emit: this.#events.emit } as unknown as Scope<C>;
+    const emit: Scope<C>['emit'] = (event, fact) => this.#events.emit(event, fact);
+    return { config, log: silentLog, emit } as unknown as Scope<C>;
   }
 
   #control(): HostControl {

@@ -76,7 +76,7 @@ export class SimulatedHosts implements Disposable {
       acknowledged: this.#acknowledged.size,
       servedBy,
       silenceSeconds: [...this.#silences],
-      calls: Object.fromEntries([...this.#calls].toSorted()),
+      calls: Object.fromEntries(this.#calls),
       joins: this.#joins,
       streams: this.#hosts.filter(({ hearsChanges }) => hearsChanges).length,
       ended: [...this.#ended],

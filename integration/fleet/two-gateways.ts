@@ -174,11 +174,11 @@ export class TwoGateways implements AsyncDisposable {
     return undefined;
   }
 
-  /** What `kill -9` of its machine leaves: nothing goes in or out any more. */
-  strike({ etcd, cluster, front }: CuttableGateway): void {
-    front.cut();
+  /** What `kill -9` leaves: nothing goes in or out any more, and whoever connects is refused. */
+  async strike({ etcd, cluster, front }: CuttableGateway): Promise<void> {
     cluster.cut();
     etcd.cut();
+    await front[Symbol.asyncDispose]();
   }
 
   /** How many lines of each kind are in its audit file. */
