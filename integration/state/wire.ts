@@ -11,13 +11,15 @@ export interface Wire extends AsyncDisposable {
   mend(): void;
 }
 
-export async function wireTo(upstream: string): Promise<Wire> {
+/** `keepsAddress`: it listens on every address, and comes to the other end from the one that was dialled. */
+export async function wireTo(upstream: string, { keepsAddress = false } = {}): Promise<Wire> {
   const { hostname, port } = new URL(upstream);
   const sockets = new Set<Socket>();
   let mode: 'open' | 'cut' | 'frozen' = 'open';
   const server = createServer((near) => {
     if (mode === 'cut') return near.destroy();
-    const far = connect(Number(port), hostname);
+    const localAddress = keepsAddress ? near.localAddress : undefined;
+    const far = connect({ port: Number(port), host: hostname, ...(localAddress && { localAddress }) });
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -33,7 +35,7 @@ export async function wireTo(upstream: string): Promise<Wire> {
     }
     return undefined;
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, keepsAddress ? '0.0.0.0' : '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut() {
