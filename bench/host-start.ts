@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { projectRoot } from '../integration/world/program.ts';
@@ -15,8 +17,22 @@ const rounds = Number(process.argv[2] ?? 7);
 const restSeconds = Number(process.argv[3] ?? 60);
 if (!existsSync(join(projectRoot, 'dist', 'k3s-daas.js'))) throw new Error('run `npm run build` first');
 
-/** The host as it is installed, with the heap that its launcher gives it. */
-const launcher = join(projectRoot, 'bin', 'k3s-daas');
+/**
+ * The program as a package installs it, with the heap that its launcher gives it: in a clone the launcher looks for newer sources
+ * before each start.
+ */
+async function installProgram(): Promise<AsyncDisposable & { readonly launcher: string }> {
+  const root = await mkdtemp(join(tmpdir(), 'bench-host-'));
+  for (const part of ['bin', 'dist', 'package.json'])
+    await cp(join(projectRoot, part), join(root, part), { recursive: true });
+  await symlink(join(projectRoot, 'node_modules'), join(root, 'node_modules'));
+  return {
+    launcher: join(root, 'bin', 'k3s-daas'),
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true }),
+  };
+}
+
+await using program = await installProgram();
 const ticksPerSecond = 100;
 
 const print = (figures: Readonly<Record<string, unknown>>) => console.log(JSON.stringify(figures));
@@ -73,7 +89,7 @@ try {
   const worker = await world.worker('worker-1', { config: { plugins } });
   const agentEnv: Record<string, string> = {};
   const startHost = () =>
-    spawn(launcher, ['agent', '--config', worker.configFile, '--json'], {
+    spawn(program.launcher, ['agent', '--config', worker.configFile, '--json'], {
       stdio: 'ignore',
       env: { ...process.env, ...agentEnv },
     });
