@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -178,6 +178,16 @@ test('an audit file that was made anew by a thief of the signing key is found, w
   await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
 });
 
+/** A long line; every other one takes the ban back. */
+async function ban(world: World, line: number): Promise<void> {
+  const target = { subject: 'node_id', value: 'worker-9' };
+  const reason = 'x'.repeat(200);
+  const [path, body] =
+    line % 2 ? [OPERATOR_PATHS.unban, { target }] : [OPERATOR_PATHS.ban, { target, reason }];
+  const { status } = await call(world, 'POST', path, body);
+  expect(status).toBe(200);
+}
+
 test('a gateway whose files were not touched starts, also after it was killed, and over set-aside files', async () => {
   const chain = new Anchored();
   await using world = await World.create({ audit: { maxFileBytes: 65_536, maxFiles: 1 } });
@@ -190,15 +200,8 @@ test('a gateway whose files were not touched starts, also after it was killed, a
   world.kill();
   await world.startGateway();
   await world.restartGateway();
-  const reason = 'x'.repeat(200);
   const fill = async () => {
-    for (let line = 0; line < 200; line += 1) {
-      const target = { subject: 'node_id', value: 'worker-9' };
-      const [path, body] =
-        line % 2 ? [OPERATOR_PATHS.unban, { target }] : [OPERATOR_PATHS.ban, { target, reason }];
-      const { status } = await call(world, 'POST', path, body);
-      expect(status).toBe(200);
-    }
+    for (let line = 0; line < 200; line += 1) await ban(world, line);
   };
   await fill();
   // The anchored line is in the file that was set aside.
@@ -233,6 +236,74 @@ test('a chain that is silent does not prevent a start, and what it says later co
   await ended;
   // A restart does not forget it.
   await expect(world.restartGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('what the chain says later is looked at again where the audit files cannot be read then', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  chain.isSilent = true;
+  await world.restartGateway();
+  chain.isSilent = false;
+  // It stands in the place of the newest earlier file.
+  const unreadable = join(world.config.stateDir, 'audit-until-999999999999.jsonl');
+  mkdirSync(unreadable);
+  chain.anchors.push({ sequence: 1, hash: 'ab'.repeat(32), atMs: 0, digest: 'of-long-ago' });
+  let isEnded = false;
+  world.gateway?.ended.catch(() => {
+    isEnded = true;
+  });
+  await appendFile(auditOf(world), '');
+  await world.pass(61_000);
+  await settled();
+  expect(isEnded).toBe(false);
+  rmSync(unreadable, { recursive: true });
+  await world.pass(61_000);
+  await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
+});
+
+test('nothing is anchored while no full node has shown all', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  chain.answered = 0;
+  await world.restartGateway();
+  await world.pass(61_000);
+  await settled();
+  await expect(chain.probe()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUDIT_FAILED' });
+  chain.answered = 1;
+  await world.pass(61_000);
+  await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
+});
+
+test('a refusal does not wear off: what refused starts write takes no place of the anchored line', async () => {
+  const chain = new Anchored();
+  await using world = await World.create({ audit: { maxFileBytes: 65_536, maxFiles: 1 } });
+  world.options = chain.options;
+  await world.startGateway();
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  for (let start = 0; start < 130; start += 1)
+    await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+  expect(await textOf(world)).not.toContain('"seq":1,');
+});
+
+test('a gateway that may keep more files than before starts', async () => {
+  const chain = new Anchored();
+  await using world = await World.create({ audit: { maxFileBytes: 65_536, maxFiles: 1 } });
+  world.options = chain.options;
+  await world.startGateway();
+  await chain.probe();
+  for (let line = 0; line < 700; line += 1) await ban(world, line);
+  await world.stopGateway();
+  world.config.audit.maxFiles = 9;
+  chain.asked = 2;
+  await world.startGateway();
+  // The check is made again, and what is found once need not be looked for again.
+  await world.pass(1_300_000);
+  await settled();
+  expect(world.logged.filter(isAbout('audit.anchor-rotated'))).toHaveLength(1);
 });
 
 test('a gateway that could not ask the chain at its start anchors again once it has', async () => {
