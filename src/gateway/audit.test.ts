@@ -212,6 +212,27 @@ describe('the audit file', () => {
     },
   );
 
+  test('names what it removes also where the first line of a file can be written only later', async () => {
+    const path = join(directory, 'audit.jsonl');
+    const handle = await open(join(directory, 'other'), 'w');
+    const appendFile = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'appendFile');
+    await handle.close();
+    await using audit = await openAudit(path, () => 0, { maxFileBytes: 1, maxFiles: 1 });
+    await audit.note('thing.done', {});
+    appendFile.mockRejectedValueOnce(new Error('the disk is busy'));
+    await expect(audit.note('thing.lost', {})).rejects.toThrow();
+    const earlier = async () =>
+      (await readdir(directory)).filter((name) => name.startsWith('audit-until-')).sort();
+    // A file that no line names as removed is still there.
+    const [first, second] = await earlier();
+    expect(second).toBeDefined();
+    await audit.note('thing.done', {});
+    expect(await earlier()).toEqual([second]);
+    const [begun] = await lines(path);
+    expect(begun).toMatchObject({ event: 'audit.rotated', earlier: second, removed: first });
+    appendFile.mockRestore();
+  });
+
   test('goes on from the file before it when a crash came between the two', async () => {
     const path = join(directory, 'audit.jsonl');
     {
