@@ -1,100 +1,27 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdirSync, rmSync } from 'node:fs';
+import { appendFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { AuditAnchor, AuditCargo } from '#domain';
 import { settled } from '#testing';
+import {
+  Anchored,
+  anchoredWorld,
+  auditOf,
+  ban,
+  bannedAndAnchored,
+  events,
+  hasLogged,
+  isAbout,
+  putBoth,
+  rolledBack,
+  siteOf,
+  stopAndCopy,
+  textOf,
+} from './anchors.fixture.ts';
 import { type AuditEntry, chainLines } from './audit-chain.ts';
 import { parseAuditLine } from './audit-reading.ts';
-import { CLUSTER_ID } from './ids.fixture.ts';
-import { call, command } from './operator.fixture.ts';
-import { OPERATOR_PATHS } from './operator-wire.ts';
 import { backUpState, openBackup } from './state-maintenance.ts';
 import { World } from './world.fixture.ts';
-
-const { privateKey: signingKey } = generateKeyPairSync('ed25519');
-const rolledBack = { code: 'DAAS_STATE_ROLLED_BACK', exitCode: 78 };
-
-/** A chain that keeps what probes have carried, whatever becomes of the machine. */
-class Anchored {
-  readonly anchors: AuditAnchor[] = [];
-  isSilent = false;
-  /** What the full nodes show that answer at once. */
-  hides: (anchor: AuditAnchor) => boolean = () => false;
-  answered = 1;
-  asked = 1;
-  cargo: AuditCargo | undefined;
-
-  /** What a probe would do now. */
-  async probe(): Promise<AuditAnchor> {
-    const head = await this.cargo?.head();
-    if (!head) throw new Error('no gateway has given anything to carry');
-    const anchor = { ...head, digest: `digest-${this.anchors.length}` };
-    this.anchors.push(anchor);
-    this.cargo?.anchored(anchor);
-    return anchor;
-  }
-
-  readonly options = {
-    signingKey,
-    probe: {
-      run: async () => undefined,
-      ask: () => undefined,
-      carry: (cargo: AuditCargo) => {
-        this.cargo = cargo;
-      },
-    },
-    anchors: {
-      read: async () => {
-        if (this.isSilent) throw new Error('no full node answers');
-        const anchors = this.anchors.filter((anchor) => !this.hides(anchor));
-        return { anchors, answered: this.answered, asked: this.asked };
-      },
-    },
-  };
-}
-
-async function anchoredWorld(chain: Anchored): Promise<World> {
-  const world = await World.create();
-  world.options = chain.options;
-  await world.startGateway();
-  return world;
-}
-
-const siteOf = ({ config }: World) => ({ config, clusterId: CLUSTER_ID });
-const snapshotOf = (world: World) => join(world.directory, 'snapshot');
-
-async function stopAndCopy(world: World): Promise<void> {
-  await world.stopGateway();
-  cpSync(world.config.stateDir, snapshotOf(world), { recursive: true });
-}
-
-/** State and audit file of one moment, as a snapshot of the whole machine has them. */
-async function putBoth(world: World): Promise<void> {
-  await world.stopGateway();
-  rmSync(world.config.stateDir, { recursive: true });
-  cpSync(snapshotOf(world), world.config.stateDir, { recursive: true });
-}
-
-/** A ban that a snapshot of before has forgotten, and an anchor after it. */
-async function bannedAndAnchored(world: World, chain: Anchored): Promise<AuditAnchor> {
-  await world.startGateway();
-  const target = { subject: 'node_id', value: 'worker-1' };
-  await command(world, OPERATOR_PATHS.ban, { target, reason: 'by hand' });
-  await world.clock.advance(1_000);
-  return chain.probe();
-}
-
-const events = async (world: World, event: string) =>
-  (await world.audit()).filter((line) => line.event === event);
-const isAbout =
-  (event: string) =>
-  ({ fields }: World['logged'][number]) =>
-    (fields as { event?: string } | undefined)?.event === event;
-const hasLogged = ({ logged }: World, event: string) => logged.some(isAbout(event));
-const auditOf = ({ config }: World) => join(config.stateDir, 'audit.jsonl');
-const textOf = (world: World) => readFile(auditOf(world), 'utf8');
 
 test('a state and an audit file that were put back together are found by the anchor on chain', async () => {
   const chain = new Anchored();
@@ -177,16 +104,6 @@ test('an audit file that was made anew by a thief of the signing key is found, w
     if (name.startsWith('audit')) rmSync(join(stateDir, name), { force: true });
   await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
 });
-
-/** A long line; every other one takes the ban back. */
-async function ban(world: World, line: number): Promise<void> {
-  const target = { subject: 'node_id', value: 'worker-9' };
-  const reason = 'x'.repeat(200);
-  const [path, body] =
-    line % 2 ? [OPERATOR_PATHS.unban, { target }] : [OPERATOR_PATHS.ban, { target, reason }];
-  const { status } = await call(world, 'POST', path, body);
-  expect(status).toBe(200);
-}
 
 test('a gateway whose files were not touched starts, also after it was killed, and over set-aside files', async () => {
   const chain = new Anchored();

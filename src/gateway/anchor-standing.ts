@@ -4,7 +4,7 @@ import type { AuditAnchor } from '#domain';
 import { lineHash } from './audit-chain.ts';
 import { ROTATED_EVENT } from './audit-files.ts';
 import { auditPlace, type ParsedLine, parseAuditLine } from './audit-reading.ts';
-import { generationOf, linesFromEnd, RESTORED_EVENT } from './audit-tail.ts';
+import { generationOf, type KeyedHash, linesFromEnd, RESTORED_EVENT } from './audit-tail.ts';
 
 /** How the audit file stands to a line of it that was anchored on chain. */
 export type AnchorStanding =
@@ -17,9 +17,6 @@ export type AnchorStanding =
       /** The operator has restored the state after the anchor was made. */
       readonly isAccepted: boolean;
     };
-
-/** The keyed hash of this gateway; `undefined`: it has no signing key. */
-export type KeyedHash = ((hash: string) => string) | undefined;
 
 /** Written at each start that goes on without an anchored line, since the operator has accepted that. */
 export const GIVEN_UP_EVENT = 'audit.anchor-given-up';

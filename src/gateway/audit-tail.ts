@@ -49,6 +49,9 @@ export interface AuditedGeneration {
 /** Checkpoints are seldom further apart than that. */
 const mostCheckpointBytes = 16 * 1024 * 1024;
 
+/** Of this gateway; `undefined`: it has no signing key, or nobody has given it. */
+export type KeyedHash = ((hash: string) => string) | undefined;
+
 interface FoundGeneration extends AuditedGeneration {
   /** Written with the signing key of this gateway. */
   readonly isOwn: boolean;
@@ -58,10 +61,7 @@ interface FoundGeneration extends AuditedGeneration {
  * Reads the audit files from their end, and the newest checkpoint beside them: the higher number counts. With the keyed hash of
  * this gateway one that others have written counts only where there is none of its own, as after a change of the key.
  */
-export async function auditedGeneration(
-  path: string,
-  mac?: ((hash: string) => string) | undefined,
-): Promise<AuditedGeneration> {
+export async function auditedGeneration(path: string, mac: KeyedHash): Promise<AuditedGeneration> {
   const directory = dirname(path);
   const earlier = await earlierFiles(path).catch(absent);
   const files = [path, ...(earlier ?? []).toReversed().map((name) => join(directory, name))];
@@ -78,7 +78,7 @@ export async function auditedGeneration(
 /** The newest of its own; else the newest. */
 async function newestGeneration(
   files: readonly string[],
-  mac: ((hash: string) => string) | undefined,
+  mac: KeyedHash,
 ): Promise<FoundGeneration | undefined> {
   let others: FoundGeneration | undefined;
   for (const file of files)
