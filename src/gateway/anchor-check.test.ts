@@ -218,7 +218,7 @@ test('a gateway that may keep more files than before starts', async () => {
   chain.asked = 2;
   await world.startGateway();
   // The check is made again, and what is found once need not be looked for again.
-  await world.pass(1_300_000);
+  await world.pass(610_000);
   await settled();
   expect(world.logged.filter(isAbout('audit.anchor-rotated'))).toHaveLength(1);
 });
