@@ -63,8 +63,11 @@ export async function askForAnchors(
 /** On the machine of a gateway that anchors. */
 async function configured(path: string | undefined, { config }: AnchorOptions): Promise<Source | undefined> {
   if (path !== undefined && config === undefined) return undefined;
-  const settings = await loadGatewaySettings({ file: config });
-  if (settings.value.gateway.audit.anchor === 'off') return undefined;
+  const settings = await loadGatewaySettings({ file: config }).catch((error: unknown) => {
+    // The path and the key are given: nothing else needs it, and it names no wallet.
+    if (path === undefined || !(error instanceof ConfigurationError)) throw error;
+  });
+  if (!settings || settings.value.gateway.audit.anchor === 'off') return undefined;
   const probe = await probeOf(settings);
   if (!probe) return undefined;
   const { gatewayId } = withGatewayId(gatewaySection(settings));

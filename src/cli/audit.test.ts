@@ -137,6 +137,15 @@ test('what is no audit file, no key, no head and no count is refused with the fi
   await expect(run('verify', empty)).rejects.toMatchObject(unreadable);
 });
 
+test('verify with a path and a key needs no configuration, and asks no chain for one that cannot be read', async () => {
+  const own = join(directory, 'signing.key');
+  const missing = join(directory, 'no-such.json');
+  expect(await run('verify', audit, '--config', missing, '--signing-key', own)).toMatchObject({
+    exitCode: 0,
+    anchors: null,
+  });
+});
+
 test('verify looks at the file also where the chain cannot be asked, and says so', async () => {
   const { chain, gateway } = JSON.parse(await readFile(config, 'utf8'));
   const keyFile = join(directory, 'no-wallet.key');

@@ -1,100 +1,27 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, rmSync } from 'node:fs';
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdirSync, rmSync } from 'node:fs';
+import { appendFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { AuditAnchor, AuditCargo } from '#domain';
 import { settled } from '#testing';
+import {
+  Anchored,
+  anchoredWorld,
+  auditOf,
+  ban,
+  bannedAndAnchored,
+  events,
+  hasLogged,
+  isAbout,
+  putBoth,
+  rolledBack,
+  siteOf,
+  stopAndCopy,
+  textOf,
+} from './anchors.fixture.ts';
 import { type AuditEntry, chainLines } from './audit-chain.ts';
 import { parseAuditLine } from './audit-reading.ts';
-import { CLUSTER_ID } from './ids.fixture.ts';
-import { call, command } from './operator.fixture.ts';
-import { OPERATOR_PATHS } from './operator-wire.ts';
 import { backUpState, openBackup } from './state-maintenance.ts';
 import { World } from './world.fixture.ts';
-
-const { privateKey: signingKey } = generateKeyPairSync('ed25519');
-const rolledBack = { code: 'DAAS_STATE_ROLLED_BACK', exitCode: 78 };
-
-/** A chain that keeps what probes have carried, whatever becomes of the machine. */
-class Anchored {
-  readonly anchors: AuditAnchor[] = [];
-  isSilent = false;
-  /** What the full nodes show that answer at once. */
-  hides: (anchor: AuditAnchor) => boolean = () => false;
-  answered = 1;
-  asked = 1;
-  cargo: AuditCargo | undefined;
-
-  /** What a probe would do now. */
-  async probe(): Promise<AuditAnchor> {
-    const head = await this.cargo?.head();
-    if (!head) throw new Error('no gateway has given anything to carry');
-    const anchor = { ...head, digest: `digest-${this.anchors.length}` };
-    this.anchors.push(anchor);
-    this.cargo?.anchored(anchor);
-    return anchor;
-  }
-
-  readonly options = {
-    signingKey,
-    probe: {
-      run: async () => undefined,
-      ask: () => undefined,
-      carry: (cargo: AuditCargo) => {
-        this.cargo = cargo;
-      },
-    },
-    anchors: {
-      read: async () => {
-        if (this.isSilent) throw new Error('no full node answers');
-        const anchors = this.anchors.filter((anchor) => !this.hides(anchor));
-        return { anchors, answered: this.answered, asked: this.asked };
-      },
-    },
-  };
-}
-
-async function anchoredWorld(chain: Anchored): Promise<World> {
-  const world = await World.create();
-  world.options = chain.options;
-  await world.startGateway();
-  return world;
-}
-
-const siteOf = ({ config }: World) => ({ config, clusterId: CLUSTER_ID });
-const snapshotOf = (world: World) => join(world.directory, 'snapshot');
-
-async function stopAndCopy(world: World): Promise<void> {
-  await world.stopGateway();
-  cpSync(world.config.stateDir, snapshotOf(world), { recursive: true });
-}
-
-/** State and audit file of one moment, as a snapshot of the whole machine has them. */
-async function putBoth(world: World): Promise<void> {
-  await world.stopGateway();
-  rmSync(world.config.stateDir, { recursive: true });
-  cpSync(snapshotOf(world), world.config.stateDir, { recursive: true });
-}
-
-/** A ban that a snapshot of before has forgotten, and an anchor after it. */
-async function bannedAndAnchored(world: World, chain: Anchored): Promise<AuditAnchor> {
-  await world.startGateway();
-  const target = { subject: 'node_id', value: 'worker-1' };
-  await command(world, OPERATOR_PATHS.ban, { target, reason: 'by hand' });
-  await world.clock.advance(1_000);
-  return chain.probe();
-}
-
-const events = async (world: World, event: string) =>
-  (await world.audit()).filter((line) => line.event === event);
-const isAbout =
-  (event: string) =>
-  ({ fields }: World['logged'][number]) =>
-    (fields as { event?: string } | undefined)?.event === event;
-const hasLogged = ({ logged }: World, event: string) => logged.some(isAbout(event));
-const auditOf = ({ config }: World) => join(config.stateDir, 'audit.jsonl');
-const textOf = (world: World) => readFile(auditOf(world), 'utf8');
 
 test('a state and an audit file that were put back together are found by the anchor on chain', async () => {
   const chain = new Anchored();
@@ -190,15 +117,8 @@ test('a gateway whose files were not touched starts, also after it was killed, a
   world.kill();
   await world.startGateway();
   await world.restartGateway();
-  const reason = 'x'.repeat(200);
   const fill = async () => {
-    for (let line = 0; line < 200; line += 1) {
-      const target = { subject: 'node_id', value: 'worker-9' };
-      const [path, body] =
-        line % 2 ? [OPERATOR_PATHS.unban, { target }] : [OPERATOR_PATHS.ban, { target, reason }];
-      const { status } = await call(world, 'POST', path, body);
-      expect(status).toBe(200);
-    }
+    for (let line = 0; line < 200; line += 1) await ban(world, line);
   };
   await fill();
   // The anchored line is in the file that was set aside.
@@ -233,6 +153,74 @@ test('a chain that is silent does not prevent a start, and what it says later co
   await ended;
   // A restart does not forget it.
   await expect(world.restartGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('what the chain says later is looked at again where the audit files cannot be read then', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  chain.isSilent = true;
+  await world.restartGateway();
+  chain.isSilent = false;
+  // It stands in the place of the newest earlier file.
+  const unreadable = join(world.config.stateDir, 'audit-until-999999999999.jsonl');
+  mkdirSync(unreadable);
+  chain.anchors.push({ sequence: 1, hash: 'ab'.repeat(32), atMs: 0, digest: 'of-long-ago' });
+  let isEnded = false;
+  world.gateway?.ended.catch(() => {
+    isEnded = true;
+  });
+  await appendFile(auditOf(world), '');
+  await world.pass(61_000);
+  await settled();
+  expect(isEnded).toBe(false);
+  rmSync(unreadable, { recursive: true });
+  await world.pass(61_000);
+  await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
+});
+
+test('nothing is anchored while no full node has shown all', async () => {
+  const chain = new Anchored();
+  await using world = await anchoredWorld(chain);
+  await chain.probe();
+  chain.answered = 0;
+  await world.restartGateway();
+  await world.pass(61_000);
+  await settled();
+  await expect(chain.probe()).rejects.toMatchObject({ code: 'DAAS_GATEWAY_AUDIT_FAILED' });
+  chain.answered = 1;
+  await world.pass(61_000);
+  await expect.poll(() => chain.probe().catch(() => undefined)).toBeDefined();
+});
+
+test('a refusal does not wear off: what refused starts write takes no place of the anchored line', async () => {
+  const chain = new Anchored();
+  await using world = await World.create({ audit: { maxFileBytes: 65_536, maxFiles: 1 } });
+  world.options = chain.options;
+  await world.startGateway();
+  await stopAndCopy(world);
+  await bannedAndAnchored(world, chain);
+  await putBoth(world);
+  for (let start = 0; start < 130; start += 1)
+    await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+  expect(await textOf(world)).not.toContain('"seq":1,');
+});
+
+test('a gateway that may keep more files than before starts', async () => {
+  const chain = new Anchored();
+  await using world = await World.create({ audit: { maxFileBytes: 65_536, maxFiles: 1 } });
+  world.options = chain.options;
+  await world.startGateway();
+  await chain.probe();
+  for (let line = 0; line < 700; line += 1) await ban(world, line);
+  await world.stopGateway();
+  world.config.audit.maxFiles = 9;
+  chain.asked = 2;
+  await world.startGateway();
+  // The check is made again, and what is found once need not be looked for again.
+  await world.pass(610_000);
+  await settled();
+  expect(world.logged.filter(isAbout('audit.anchor-rotated'))).toHaveLength(1);
 });
 
 test('a gateway that could not ask the chain at its start anchors again once it has', async () => {

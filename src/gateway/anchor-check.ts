@@ -1,6 +1,6 @@
-import { ConfigurationError, errorFields } from '#base';
+import { ConfigurationError, DaasError, errorFields } from '#base';
 import { type AuditAnchor, newestAnchor } from '#domain';
-import { anchorStanding, GIVEN_UP_EVENT } from './anchor-standing.ts';
+import { anchorStanding, GIVEN_UP_EVENT, ROLLED_BACK_EVENT } from './anchor-standing.ts';
 import type { Audit } from './audit.ts';
 import { createAuditSigner } from './audit-signer.ts';
 import { notedAnchor } from './audit-tail.ts';
@@ -64,6 +64,8 @@ type Known = Pick<Records, 'audit' | 'restored'>;
 interface Judged extends Options, Known {
   /** The digests of what was found missing, and accepted. */
   readonly givenUp: Set<string>;
+  /** The digests of what need not be looked for again: it was held, or in a file that was removed. */
+  readonly settled: Set<string>;
 }
 
 /** `undefined`: nothing is anchored. */
@@ -72,7 +74,7 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
   if (!anchors) return undefined;
   const begunAtMs = clock.monotonicMs();
   const sayOnce = onceEach(log);
-  const givenUp = new Set<string>();
+  const judged = { ...options, ...records, givenUp: new Set<string>(), settled: new Set<string>() };
   let isMade = false;
   let isWhole = false;
   /** Resolves with why nothing is known. */
@@ -83,10 +85,10 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
     const asked = { untilMs, from: noted ? [noted.digest] : [], ...patience[when] };
     const read = await anchors.read(asked, signal).catch((cause: unknown) => ({ cause }));
     if ('cause' in read) return read.cause;
-    const ahead = await judge({ ...options, ...records, givenUp }, { untilMs, anchors: read.anchors });
+    const ahead = await judge(judged, { untilMs, anchors: read.anchors });
     if (ahead) sayOnce('audit.anchor-ahead', aheadText, anchorText(ahead));
-    // A full node that takes too long at a start may have more to show.
-    if (read.answered === 0 && when === 'start') return new Error('no full node has shown all in time');
+    // A full node that takes too long may have more to show.
+    if (read.answered === 0) return new Error('no full node has shown all in time');
     isMade = true;
     isWhole = read.answered === read.asked && !ahead;
     if (read.answered < read.asked)
@@ -107,7 +109,7 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
       for (let round = 1; !isOver() && !signal.aborted; round += 1) {
         await clock.sleep(isMade ? retryMs.some : retryMs.none, signal).catch(() => undefined);
         if (signal.aborted) return;
-        const cause = await attempt(signal, 'later');
+        const cause = await attempt(signal, 'later').catch(passing);
         if (cause !== undefined && !signal.aborted && round % 10 === 0) sayUnread(cause);
       }
     },
@@ -115,8 +117,14 @@ export function createAnchorCheck(options: Options, records: Known): AnchorCheck
   };
 }
 
+/** What ends a running gateway is that its files were put back; too many open files, say, pass. */
+function passing(cause: unknown): unknown {
+  if (cause instanceof DaasError && cause.code === 'DAAS_STATE_ROLLED_BACK') throw cause;
+  return cause;
+}
+
 const unreadText =
-  'The chain does not say what was anchored of the audit file: whether it was put back is looked at once the chain answers';
+  'The audit file could not be compared with what was anchored of it on chain: whether it was put back is looked at again';
 const partText =
   'Not every full node says what was anchored of the audit file: those that do may hide that it was put back';
 const hiddenText =
@@ -152,12 +160,13 @@ async function judge(
 }
 
 async function compare(
-  { config, log, signingKey, audit, restored, givenUp }: Judged,
+  { config, log, signingKey, audit, restored, givenUp, settled }: Judged,
   anchor: AuditAnchor,
 ): Promise<void> {
+  if (settled.has(anchor.digest)) return;
   const mac = signingKey && createAuditSigner(signingKey, config.gatewayId).mac;
-  const { maxFiles } = config.audit;
-  const standing = await anchorStanding(auditPathOf(config), anchor, { maxFiles, mac });
+  const standing = await anchorStanding(auditPathOf(config), anchor, mac);
+  if (standing.kind !== 'missing') settled.add(anchor.digest);
   if (standing.kind === 'held') return;
   if (standing.kind === 'rotated') {
     log.warn('The line that was anchored on chain last is older than the oldest audit file that is kept', {
@@ -186,7 +195,7 @@ async function refuse(
   { sequence, digest }: AuditAnchor,
   detail: string,
 ): Promise<never> {
-  audit.record('state.rolled_back', { anchored: sequence, transaction: digest });
+  audit.record(ROLLED_BACK_EVENT, { anchored: sequence, transaction: digest });
   await audit.flush();
   throw new ConfigurationError(
     'DAAS_STATE_ROLLED_BACK',

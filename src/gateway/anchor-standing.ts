@@ -1,13 +1,15 @@
 import { dirname } from 'node:path';
+import { DaasError } from '#base';
 import type { AuditAnchor } from '#domain';
 import { lineHash } from './audit-chain.ts';
+import { ROTATED_EVENT } from './audit-files.ts';
 import { auditPlace, type ParsedLine, parseAuditLine } from './audit-reading.ts';
-import { generationOf, linesFromEnd, RESTORED_EVENT } from './audit-tail.ts';
+import { generationOf, type KeyedHash, linesFromEnd, RESTORED_EVENT } from './audit-tail.ts';
 
 /** How the audit file stands to a line of it that was anchored on chain. */
 export type AnchorStanding =
   | { readonly kind: 'held' }
-  /** It is older than the oldest file, and as many files are kept as there may be. */
+  /** It is older than the oldest file: the gateway has removed the file that had it, as a line of its own says. */
   | { readonly kind: 'rotated' }
   | {
       readonly kind: 'missing';
@@ -16,15 +18,10 @@ export type AnchorStanding =
       readonly isAccepted: boolean;
     };
 
-export interface StandingTrust {
-  /** How many earlier files the gateway keeps: with fewer, none was removed. */
-  readonly maxFiles: number;
-  /** The keyed hash of this gateway; `undefined`: it has no signing key. */
-  readonly mac: ((hash: string) => string) | undefined;
-}
-
 /** Written at each start that goes on without an anchored line, since the operator has accepted that. */
 export const GIVEN_UP_EVENT = 'audit.anchor-given-up';
+/** Written at each start that is refused for a state that was put back. */
+export const ROLLED_BACK_EVENT = 'state.rolled_back';
 
 /** A rotation while the files are read looks like files that are missing. */
 const mostReadings = 5;
@@ -33,27 +30,33 @@ const mostReadings = 5;
 export async function anchorStanding(
   path: string,
   anchor: AuditAnchor,
-  trust: StandingTrust,
+  mac: KeyedHash,
 ): Promise<AnchorStanding> {
   for (let reading = 1; ; reading += 1) {
     const { files } = await auditPlace(dirname(path));
     let standing: AnchorStanding | undefined;
     try {
-      standing = await standingIn(files, anchor, trust);
+      standing = await standingIn(files, anchor, mac);
       if (standing.kind === 'held') return standing;
     } catch (error) {
       const isRotated = (error as NodeJS.ErrnoException).code === 'ENOENT';
       if (!isRotated || reading === mostReadings) throw error;
     }
     const { files: since } = await auditPlace(dirname(path));
-    if (standing && (since.join() === files.join() || reading === mostReadings)) return standing;
+    if (standing && since.join() === files.join()) return standing;
+    if (reading === mostReadings)
+      throw new DaasError(
+        'DAAS_GATEWAY_AUDIT_FAILED',
+        `the audit files beside ${path} change faster than they can be compared with what was anchored on chain`,
+        { isRetryable: true },
+      );
   }
 }
 
 /** A walk from the end, over lines that each are what the next one says of them. */
 interface Run {
   readonly anchor: AuditAnchor;
-  readonly trust: StandingTrust;
+  readonly mac: KeyedHash;
   last: number | undefined;
   /** The line that was read before, which comes after. */
   next: ParsedLine | undefined;
@@ -61,15 +64,28 @@ interface Run {
   other: string | undefined;
   isHeld: boolean;
   isAccepted: boolean;
+  /** The gateway was refused for this anchor, and nothing was accepted since: what it has written meanwhile removes no anchor. */
+  isRefused: boolean;
+  /** The gateway has removed the file that had the anchored line. */
+  isRemoved: boolean;
 }
 
 async function standingIn(
   files: readonly string[],
   anchor: AuditAnchor,
-  trust: StandingTrust,
+  mac: KeyedHash,
 ): Promise<AnchorStanding> {
-  const state = { last: undefined, next: undefined, other: undefined, isHeld: false, isAccepted: false };
-  const run: Run = { anchor, trust, ...state };
+  const run: Run = {
+    anchor,
+    mac,
+    last: undefined,
+    next: undefined,
+    other: undefined,
+    isHeld: false,
+    isAccepted: false,
+    isRefused: false,
+    isRemoved: false,
+  };
   for (const file of files.toReversed())
     for await (const text of linesFromEnd(file)) {
       const line = parseAuditLine(text);
@@ -77,17 +93,17 @@ async function standingIn(
       if (standing) return standing;
     }
   if (run.isHeld) return { kind: 'held' };
-  const { next: first, other } = run;
+  const { next: first, other, isRemoved, isRefused } = run;
   // Every line that is there is newer than the anchored one.
   const isNewer = first !== undefined && first.seq > anchor.sequence && other === undefined;
   const isContinued = first?.seq !== anchor.sequence + 1 || first.prev === anchor.hash;
-  if (isNewer && isContinued && files.length > trust.maxFiles) return { kind: 'rotated' };
+  if (isNewer && isContinued && isRemoved && !isRefused) return { kind: 'rotated' };
   return missing(run);
 }
 
 /** `undefined`: the walk goes on. */
 function take(run: Run, line: ParsedLine): AnchorStanding | undefined {
-  const { anchor, trust, next } = run;
+  const { anchor, mac, next } = run;
   // Anybody can write the hash of the chain into a line of their own: it has to be that of its content.
   const isContinued = !next || (next.prev === line.hash && next.seq === line.seq + 1);
   if (lineHash(line.body) !== line.hash || !isContinued) return missing(run, line.seq);
@@ -98,12 +114,27 @@ function take(run: Run, line: ParsedLine): AnchorStanding | undefined {
     else run.other = line.hash;
   }
   // To the checkpoint with which the state was compared: one that was cut out leaves a gap in the chain.
-  if (run.isHeld) return trust.mac && !generationOf(line) ? undefined : { kind: 'held' };
+  if (run.isHeld) return mac && !generationOf(line) ? undefined : { kind: 'held' };
   // The chain alone does not show who wrote a line.
-  const isOwn = !trust.mac || line.mac === trust.mac(line.hash);
-  if (isOwn && accepts(line, anchor)) run.isAccepted = true;
+  if (!mac || line.mac === mac(line.hash)) heed(run, line);
   const isAsOld = line.seq <= anchor.sequence && Date.parse(line.at) <= anchor.atMs;
   return isAsOld ? missing(run) : undefined;
+}
+
+/** What the gateway itself has written of the anchored line, the newest first. */
+function heed(run: Run, line: ParsedLine): void {
+  const { anchor } = run;
+  const { event, facts } = line;
+  if (accepts(line, anchor)) run.isAccepted = true;
+  if (event === ROLLED_BACK_EVENT && facts.transaction === anchor.digest && !run.isAccepted)
+    run.isRefused = true;
+  if (event === ROTATED_EVENT && removedThrough(facts.removed) >= anchor.sequence) run.isRemoved = true;
+}
+
+/** The last line in the files that a line names as removed. */
+function removedThrough(removed: unknown): number {
+  const names = typeof removed === 'string' ? removed.split(',') : [];
+  return Math.max(0, ...names.map((name) => Number(/-until-(\d+)\.jsonl$/.exec(name)?.[1] ?? 0)));
 }
 
 function missing({ anchor, last = 0, other, isHeld, isAccepted }: Run, broken?: number): AnchorStanding {

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { type FileHandle, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openTrusted, syncDirectory, type TrustRules } from '#infrastructure';
 import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
@@ -12,7 +12,12 @@ export interface AuditFilesOptions {
   readonly maxFileBytes: number;
   /** How many earlier files are kept; beyond that the oldest are removed. */
   readonly maxFiles: number;
+  /** A line that was anchored on chain has to survive a loss of power, also in a file that was set aside. */
+  readonly isAnchored?: boolean;
 }
+
+/** The first line of a file: names the one before it, and those that are removed. */
+export const ROTATED_EVENT = 'audit.rotated';
 
 /** The file that is written, and the earlier ones next to it: `audit-until-<sequence of its last line>.jsonl`. */
 export interface AuditFiles extends AsyncDisposable {
@@ -24,21 +29,27 @@ export interface AuditFiles extends AsyncDisposable {
   /** Resolves when all that was appended survives a loss of power. */
   sync(): Promise<void>;
   isFull(): boolean;
-  /** Sets the file aside, begins a new one, and removes the oldest beyond the limit; resolves with the names. */
-  rotate(lastSequence: number): Promise<{ readonly earlier: string; readonly removed: readonly string[] }>;
+  /** Sets the file aside and begins a new one; resolves with its name, and with those beyond the limit. */
+  rotate(lastSequence: number): Promise<{ readonly earlier: string; readonly surplus: readonly string[] }>;
+  /** Removes earlier files. */
+  remove(names: readonly string[]): Promise<void>;
 }
 
 export async function openAuditFiles(
   path: string,
-  { maxFileBytes, maxFiles }: AuditFilesOptions,
+  { maxFileBytes, maxFiles, isAnchored = false }: AuditFilesOptions,
 ): Promise<AuditFiles> {
   let file = await openTrusted(path, rules, writing);
   const tail = await readTail(file);
   let bytes = tail.bytes;
   /** The last attempt may have left a part of its text behind. */
   let hasRest = false;
-  const last = tail.last ?? (bytes === 0 ? await lastOfEarlier(path) : undefined);
+  const last = tail.last ?? (await lastOfEarlier(path));
 
+  const sync = async () => {
+    await file.datasync();
+    await syncDirectory(dirname(path));
+  };
   return {
     last,
     isCutShort: tail.isCutShort,
@@ -55,10 +66,7 @@ export async function openAuditFiles(
         throw error;
       }
     },
-    async sync() {
-      await file.datasync();
-      await syncDirectory(dirname(path));
-    },
+    sync,
     isFull: () => bytes >= maxFileBytes,
     async rotate(lastSequence) {
       const earlier = `${prefixOf(path)}${String(lastSequence).padStart(12, '0')}.jsonl`;
@@ -67,7 +75,7 @@ export async function openAuditFiles(
       const next = await openTrusted(`${path}.new`, rules, writing | constants.O_EXCL);
       try {
         // `sync` reaches the file that is written alone.
-        await file.datasync();
+        if (isAnchored) await file.datasync();
         await rename(path, join(dirname(path), earlier));
         await rename(`${path}.new`, path);
       } catch (error) {
@@ -77,7 +85,12 @@ export async function openAuditFiles(
       await file.close();
       file = next;
       bytes = 0;
-      return { earlier, removed: await removeOldest(path, maxFiles) };
+      const all = await earlierFiles(path);
+      return { earlier, surplus: all.slice(0, Math.max(0, all.length - maxFiles)) };
+    },
+    async remove(names) {
+      if (isAnchored) await sync();
+      for (const name of names) await rm(join(dirname(path), name), { force: true });
     },
     async [Symbol.asyncDispose]() {
       await file.close();
@@ -91,7 +104,7 @@ const writing = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 const prefixOf = (path: string) => `${basename(path, '.jsonl')}-until-`;
 
 /** Oldest first. */
-async function earlierFiles(path: string): Promise<readonly string[]> {
+export async function earlierFiles(path: string): Promise<readonly string[]> {
   const prefix = prefixOf(path);
   const names = await readdir(dirname(path));
   return names
@@ -99,30 +112,24 @@ async function earlierFiles(path: string): Promise<readonly string[]> {
     .sort();
 }
 
-async function removeOldest(path: string, maxFiles: number): Promise<readonly string[]> {
-  const all = await earlierFiles(path);
-  const surplus = all.slice(0, Math.max(0, all.length - maxFiles));
-  for (const name of surplus) await unlink(join(dirname(path), name));
-  return surplus;
-}
-
-/** For a crash between setting a file aside and the first line of the next one. */
+/** For a crash between setting a file aside and the end of the first line of the next one. */
 async function lastOfEarlier(path: string): Promise<AuditLine | undefined> {
-  const newest = (await earlierFiles(path)).at(-1);
-  if (newest === undefined) return undefined;
-  await using file = await openTrusted(join(dirname(path), newest), rules);
-  return (await readTail(file)).last;
+  for (const name of (await earlierFiles(path)).toReversed()) {
+    await using file = await openTrusted(join(dirname(path), name), rules);
+    const { last } = await readTail(file);
+    if (last) return last;
+  }
+  return undefined;
 }
 
 async function readTail(file: FileHandle) {
   const { size } = await file.stat();
   if (size === 0) return { bytes: 0, last: undefined, isCutShort: false };
-  const length = Math.min(size, 64 * 1024);
-  const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
-  const lines = buffer.toString('utf8').split('\n').reverse();
-  return {
-    bytes: size,
-    last: lines.map(parseAuditLine).find((line) => line !== undefined),
-    isCutShort: lines[0] !== '',
-  };
+  // After a loss of power the end may be zeros.
+  for (let length = Math.min(size, 64 * 1024); ; length = Math.min(size, 4 * length)) {
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    const lines = buffer.toString('utf8').split('\n').reverse();
+    const last = lines.map(parseAuditLine).find((line) => line !== undefined);
+    if (last || length === size) return { bytes: size, last, isCutShort: lines[0] !== '' };
+  }
 }

@@ -1,5 +1,8 @@
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { createSlice, nextTurn } from '#base';
+import { lineHash } from './audit-chain.ts';
+import { earlierFiles } from './audit-files.ts';
 import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
 import { CHECKPOINT_EVENT, HEAD_FILE } from './audit-seal.ts';
 
@@ -13,6 +16,8 @@ export interface AuditedDecision {
 /** What is written for every heartbeat or hour says nothing about decisions. */
 const figures: ReadonlySet<string> = new Set(['token.heartbeats', 'token.used']);
 const chunkBytes = 256 * 1024;
+/** No line of a gateway is longer. */
+const mostLineBytes = 4 * 1024 * 1024;
 
 /**
  * The last lines of an audit file about a node, the newest first, read backwards from its end and never more than
@@ -44,27 +49,57 @@ export interface AuditedGeneration {
 /** Checkpoints are seldom further apart than that. */
 const mostCheckpointBytes = 16 * 1024 * 1024;
 
-/** Reads the end of the audit file, and the newest checkpoint beside it: the higher number counts. */
-export async function auditedGeneration(path: string): Promise<AuditedGeneration> {
-  let found: AuditedGeneration = { count: 0, through: undefined };
-  for (const file of [path, join(dirname(path), HEAD_FILE)]) {
-    const next = await newestGeneration(file);
-    if (next && next.count > found.count) found = next;
-  }
-  return found;
+/** Of this gateway; `undefined`: it has no signing key, or nobody has given it. */
+export type KeyedHash = ((hash: string) => string) | undefined;
+
+interface FoundGeneration extends AuditedGeneration {
+  /** Written with the signing key of this gateway. */
+  readonly isOwn: boolean;
 }
 
-async function newestGeneration(path: string): Promise<AuditedGeneration | undefined> {
-  try {
-    for await (const text of linesFromEnd(path, mostCheckpointBytes)) {
-      const line = text.includes(CHECKPOINT_EVENT) ? parseAuditLine(text) : undefined;
-      const generation = line && generationOf(line);
-      if (generation) return generation;
+/**
+ * Reads the audit files from their end, and the newest checkpoint beside them: the higher number counts. With the keyed hash of
+ * this gateway one that others have written counts only where there is none of its own, as after a change of the key.
+ */
+export async function auditedGeneration(path: string, mac: KeyedHash): Promise<AuditedGeneration> {
+  const directory = dirname(path);
+  const earlier = await earlierFiles(path).catch(absent);
+  const files = [path, ...(earlier ?? []).toReversed().map((name) => join(directory, name))];
+  const heads = [
+    await newestGeneration(files, mac),
+    await newestGeneration([join(directory, HEAD_FILE)], mac),
+  ];
+  const found = heads.filter((one) => one !== undefined);
+  const own = found.filter(({ isOwn }) => isOwn);
+  const [first = { count: 0, through: undefined }, second] = own.length > 0 ? own : found;
+  return second && second.count > first.count ? second : first;
+}
+
+/** The newest of its own; else the newest. */
+async function newestGeneration(
+  files: readonly string[],
+  mac: KeyedHash,
+): Promise<FoundGeneration | undefined> {
+  let others: FoundGeneration | undefined;
+  for (const file of files)
+    try {
+      for await (const text of linesFromEnd(file, mostCheckpointBytes)) {
+        const line = text.includes(CHECKPOINT_EVENT) ? parseAuditLine(text) : undefined;
+        const generation = line && generationOf(line);
+        if (!generation) continue;
+        const isOwn = !mac || (line.mac === mac(line.hash) && lineHash(line.body) === line.hash);
+        if (isOwn) return { ...generation, isOwn };
+        others ??= { ...generation, isOwn };
+      }
+    } catch (error) {
+      absent(error);
     }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  return undefined;
+  return others;
+}
+
+/** @throws any other error. */
+function absent(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 }
 
 /** `undefined`: it is no checkpoint, or one that names none. */
@@ -103,6 +138,9 @@ export const ANCHORED_EVENT = 'audit.anchored';
 /** Written at the first start after `gateway state restore`. */
 export const RESTORED_EVENT = 'state.restored';
 
+/** In the place of what is left out of a line: with it none is one of an audit file. */
+const tooLong = Buffer.from('\0');
+
 /** The newest first, and never more than `mostBytes`. */
 export async function* linesFromEnd(
   path: string,
@@ -110,22 +148,24 @@ export async function* linesFromEnd(
 ): AsyncGenerator<string> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
-  // The beginning of the line that the chunk after this one begins within.
-  let rest: Buffer = Buffer.alloc(0);
+  const slice = createSlice();
+  // The line that the chunk after this one begins within, the last part first.
+  let rest: Buffer[] = [];
   for (let end = size; end > Math.max(0, size - mostBytes); ) {
     const start = Math.max(0, end - chunkBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
-    const text = Buffer.concat([buffer.subarray(0, bytesRead), rest]);
-    const firstBreak = start === 0 ? -1 : text.indexOf('\n');
+    const chunk = buffer.subarray(0, bytesRead);
+    const firstBreak = start === 0 ? -1 : chunk.indexOf('\n');
     // A chunk without a line break lies within one line.
-    if (start > 0 && firstBreak === -1) rest = text;
+    if (start > 0 && firstBreak === -1)
+      rest = rest.length * chunkBytes < mostLineBytes ? [...rest, chunk] : [tooLong];
     else {
-      rest = text.subarray(0, Math.max(0, firstBreak));
-      yield* text
-        .subarray(firstBreak + 1)
-        .toString('utf8')
-        .split('\n')
-        .reverse();
+      const text = Buffer.concat([chunk.subarray(firstBreak + 1), ...rest.reverse()]);
+      rest = [chunk.subarray(0, Math.max(0, firstBreak))];
+      for (const line of text.toString('utf8').split('\n').reverse()) {
+        if (slice.isOver()) await nextTurn();
+        yield line;
+      }
     }
     end = start;
   }

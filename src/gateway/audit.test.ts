@@ -1,7 +1,7 @@
 import { appendFile, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openAudit } from './audit.ts';
 import { lineHash } from './audit-chain.ts';
 import { openDiskReserve } from './disk-reserve.ts';
@@ -126,6 +126,42 @@ describe('the audit file', () => {
     expect(JSON.parse(text.split('\n')[1] ?? '')).toMatchObject({ seq: 1, prev: '0'.repeat(64) });
   });
 
+  test.each([
+    ['a part of its first line', '{"seq":3,"at":"1970'],
+    ['zeros', '\0'.repeat(200_000)],
+  ])('goes on from the file before it when a crash has left %s', async (_, rest) => {
+    const path = join(directory, 'audit.jsonl');
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.note('thing.done', {});
+    }
+    const [, last] = await lines(path);
+    await rename(path, join(directory, 'audit-until-000000000002.jsonl'));
+    await writeFile(path, rest, { mode: 0o600 });
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.flush();
+    }
+    const [, next] = (await readFile(path, 'utf8')).split('\n');
+    expect(JSON.parse(next ?? '')).toMatchObject({ seq: 3, prev: last?.hash, cut_short: true });
+  });
+
+  test('goes on behind zeros that a loss of power has left at the end', async () => {
+    const path = join(directory, 'audit.jsonl');
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.note('thing.done', {});
+    }
+    const [, last] = await lines(path);
+    await appendFile(path, '\0'.repeat(200_000));
+    {
+      await using audit = await openAudit(path, () => 0);
+      await audit.flush();
+    }
+    const next = (await readFile(path, 'utf8')).split('\n')[3];
+    expect(JSON.parse(next ?? '')).toMatchObject({ seq: 3, prev: last?.hash });
+  });
+
   test('writes a line that comes in the very moment in which the last one was written', async () => {
     const path = join(directory, 'audit.jsonl');
     await using audit = await openAudit(path, () => 0);
@@ -158,6 +194,43 @@ describe('the audit file', () => {
     }
     for (const name of [...earlier, 'audit.jsonl'])
       expect((await stat(join(directory, name))).mode & 0o777).toBe(0o600);
+  });
+
+  test.each([false, true])(
+    'waits at a rotation for the disk only where it is anchored (%s)',
+    async (isAnchored) => {
+      const path = join(directory, 'audit.jsonl');
+      const handle = await open(join(directory, 'other'), 'w');
+      const datasync = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'datasync');
+      await handle.close();
+      {
+        await using audit = await openAudit(path, () => 0, { maxFileBytes: 300, maxFiles: 1, isAnchored });
+        for (let n = 0; n < 9; n += 1) await audit.note('thing.done', { n });
+      }
+      expect(datasync.mock.calls.length > 0).toBe(isAnchored);
+      datasync.mockRestore();
+    },
+  );
+
+  test('names what it removes also where the first line of a file can be written only later', async () => {
+    const path = join(directory, 'audit.jsonl');
+    const handle = await open(join(directory, 'other'), 'w');
+    const appendFile = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'appendFile');
+    await handle.close();
+    await using audit = await openAudit(path, () => 0, { maxFileBytes: 1, maxFiles: 1 });
+    await audit.note('thing.done', {});
+    appendFile.mockRejectedValueOnce(new Error('the disk is busy'));
+    await expect(audit.note('thing.lost', {})).rejects.toThrow();
+    const earlier = async () =>
+      (await readdir(directory)).filter((name) => name.startsWith('audit-until-')).sort();
+    // A file that no line names as removed is still there.
+    const [first, second] = await earlier();
+    expect(second).toBeDefined();
+    await audit.note('thing.done', {});
+    expect(await earlier()).toEqual([second]);
+    const [begun] = await lines(path);
+    expect(begun).toMatchObject({ event: 'audit.rotated', earlier: second, removed: first });
+    appendFile.mockRestore();
   });
 
   test('goes on from the file before it when a crash came between the two', async () => {

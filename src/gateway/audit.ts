@@ -1,7 +1,7 @@
 import { DaasError, messageOf } from '#base';
 import { isDiskFull } from '#infrastructure';
 import { type AuditEntry, type AuditFacts, type ChainHead, chainLines, GENESIS } from './audit-chain.ts';
-import { type AuditFiles, type AuditFilesOptions, openAuditFiles } from './audit-files.ts';
+import { type AuditFiles, type AuditFilesOptions, openAuditFiles, ROTATED_EVENT } from './audit-files.ts';
 import {
   checkpointEntry,
   isSealDue,
@@ -50,8 +50,11 @@ export interface AuditOptions extends Partial<AuditFilesOptions> {
   readonly onLoss?: ((lines: number) => void) | undefined;
   /** Called at the opening with the last line that is there. */
   readonly onOpened?: ((head: ChainHead) => void) | undefined;
-  /** Called before each checkpoint: lets the state remember the last line, and resolves with the state's generation. */
-  readonly anchor?: ((head: ChainHead) => Promise<number | undefined>) | undefined;
+  /**
+   * Called before each checkpoint: lets the state remember the last line, and resolves with the state's generation.
+   * `sync` resolves when that line survives a loss of power.
+   */
+  readonly anchor?: ((head: ChainHead, sync: () => Promise<void>) => Promise<number | undefined>) | undefined;
 }
 
 interface Line extends AuditEntry {
@@ -82,6 +85,10 @@ interface AuditContext {
   seal: Seal;
   /** What comes before the next line. */
   opening: string;
+  /** The first line of a new file, until it is written. */
+  begun: readonly Line[];
+  /** Files that it names as removed, and that are still there. */
+  surplus: readonly string[];
   waiting: Line[];
   dropped: Dropped;
   writing: Promise<void> | undefined;
@@ -102,6 +109,7 @@ export async function openAudit(
     mostWaiting = 5_000,
     maxFileBytes = 64 * 1024 * 1024,
     maxFiles = 15,
+    isAnchored = false,
     onEvent,
     signer,
     onLoss,
@@ -109,7 +117,7 @@ export async function openAudit(
     anchor,
   }: AuditOptions = {},
 ): Promise<Audit> {
-  const files = await openAuditFiles(path, { maxFileBytes, maxFiles });
+  const files = await openAuditFiles(path, { maxFileBytes, maxFiles, isAnchored });
   const { last } = files;
   const audit: AuditContext = {
     path,
@@ -125,6 +133,8 @@ export async function openAudit(
     head: last ? { sequence: last.seq, hash: last.hash } : GENESIS,
     // The newline ends the fragment, so that the next line begins on its own.
     opening: files.isCutShort ? '\n' : '',
+    begun: [],
+    surplus: [],
     waiting: [],
     dropped: nothing,
     writing: undefined,
@@ -251,9 +261,17 @@ async function tryAppend(audit: AuditContext, batch: readonly Line[]): Promise<u
 /** All lines or none: the chain continues from what is in the file, and a full disk must not look like a forgery. */
 async function append(audit: AuditContext, batch: readonly Line[]): Promise<void> {
   const counted = audit.dropped;
-  const begun = await rotateIfFull(audit);
+  await rotateIfFull(audit);
   const ended = counted.count > 0 ? [droppedLine(audit, counted)] : [];
-  await appendEntries(audit, [...begun, ...batch, ...ended]);
+  try {
+    await appendEntries(audit, [...audit.begun, ...batch, ...ended]);
+  } catch (cause) {
+    // Their room is what is needed.
+    if (isDiskFull(cause)) await removeSurplus(audit);
+    throw cause;
+  }
+  audit.begun = [];
+  await removeSurplus(audit);
   audit.dropped =
     audit.dropped === counted ? nothing : { ...audit.dropped, count: audit.dropped.count - counted.count };
 }
@@ -280,7 +298,7 @@ async function trySeal(audit: AuditContext): Promise<void> {
 async function seal(audit: AuditContext): Promise<void> {
   const { signer, files } = audit;
   if (!signer || audit.seal.hashes.length === 0) return;
-  const generation = await audit.anchor?.(audit.head);
+  const generation = await audit.anchor?.(audit.head, () => files.sync());
   const { head } = audit;
   const entry = checkpointEntry({ signer, seal: audit.seal, head, at: audit.now(), generation });
   const { text, head: next } = chainLines(head, [entry], signer.mac);
@@ -291,20 +309,33 @@ async function seal(audit: AuditContext): Promise<void> {
   await writeHead(audit.path, text);
 }
 
-/** The first line of a new file, when one is due: it names the file before it. */
-async function rotateIfFull(audit: AuditContext): Promise<readonly Line[]> {
-  if (!audit.files.isFull()) return [];
+/** After the line that names them: an anchored line that is in no file, and in none that was removed, prevents a start. */
+async function removeSurplus(audit: AuditContext): Promise<void> {
+  if (audit.surplus.length === 0) return;
+  try {
+    await audit.files.remove(audit.surplus);
+    audit.surplus = [];
+    audit.rotationFailure = undefined;
+  } catch (error) {
+    // The next line tries again.
+    audit.rotationFailure = `earlier files cannot be removed: ${messageOf(error)}`;
+  }
+}
+
+/** Begins a new file, when one is due. */
+async function rotateIfFull(audit: AuditContext): Promise<void> {
+  if (!audit.files.isFull()) return;
   try {
     // The file that is set aside ends with a checkpoint.
     await seal(audit);
-    const { earlier, removed } = await audit.files.rotate(audit.head.sequence);
+    const { earlier, surplus } = await audit.files.rotate(audit.head.sequence);
     audit.rotationFailure = undefined;
     const key = audit.signer?.publicKey;
-    return [lineOf(audit, 'audit.rotated', { earlier, removed: removed.join(',') || undefined, key })];
+    audit.surplus = surplus;
+    audit.begun = [lineOf(audit, ROTATED_EVENT, { earlier, removed: surplus.join(',') || undefined, key })];
   } catch (error) {
     // A file that is too long is better than a line that is not written.
     audit.rotationFailure = `cannot be rotated: ${messageOf(error)}`;
-    return [];
   }
 }
 

@@ -214,13 +214,14 @@ interface Watched extends Pick<Records, 'reserve' | 'metrics'> {
  * @throws `DAAS_STATE_ROLLED_BACK`: a state that was put back has forgotten bans, so nothing is admitted by it.
  */
 async function openWatchedAudit(
-  { config, clock, log, signingKey }: GatewayOptions,
+  { config, clock, log, signingKey, anchors }: GatewayOptions,
   { found, leadership, store, reserve, metrics }: Watched,
   life: Lifetime,
 ): Promise<{ readonly audit: Audit; readonly generations: Generations }> {
   const { stateDir, gatewayId } = config;
   const { maxFileBytes, maxFiles } = config.audit;
-  const audited = await auditedGeneration(auditPathOf({ stateDir }));
+  const signer = signingKey && createAuditSigner(signingKey, gatewayId);
+  const audited = await auditedGeneration(auditPathOf({ stateDir }), signer?.mac);
   const generations = createGenerations({
     store,
     gatewayId,
@@ -239,14 +240,15 @@ async function openWatchedAudit(
       reserve,
       maxFileBytes,
       maxFiles,
+      isAnchored: anchors !== undefined,
       onEvent: metrics.decided,
-      signer: signingKey && createAuditSigner(signingKey, gatewayId),
+      signer,
       onOpened: (head) => {
         const difference = auditDifference(found, { gatewayId, head, audited });
         if (difference !== undefined) shortened(difference);
       },
       onLoss: (lines) => shortened(`${lines} lines that a checkpoint covers are not there`),
-      anchor: (head) => generations.anchor(head),
+      anchor: (head, sync) => generations.anchor(head, sync),
     }),
   );
   try {

@@ -1,9 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Change, StoredRecord } from '#state';
+import { type ChainHead, chainLines } from './audit-chain.ts';
+import { parseAuditLine } from './audit-reading.ts';
 import { CLUSTER_ID, GATEWAY_ID } from './ids.fixture.ts';
 import { command } from './operator.fixture.ts';
 import { OPERATOR_PATHS } from './operator-wire.ts';
@@ -140,12 +142,49 @@ test('a checkpoint is found behind many lines, and a line that is none does not 
   await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
 });
 
+test('a state that was put back is found where the audit file was set aside and the checkpoint beside it is gone', async () => {
+  await using world = await signedWorld();
+  await stopAndCopy(world);
+  await world.startGateway();
+  await stopAndPutBack(world);
+  const { stateDir } = world.config;
+  const path = join(stateDir, 'audit.jsonl');
+  const last = parseAuditLine((await readFile(path, 'utf8')).trimEnd().split('\n').at(-1) ?? '');
+  renameSync(path, join(stateDir, `audit-until-${String(last?.seq).padStart(12, '0')}.jsonl`));
+  rmSync(join(stateDir, 'audit-head.json'));
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
+test('a checkpoint that was written without the signing key makes no state young', async () => {
+  await using world = await signedWorld();
+  await stopAndCopy(world);
+  await world.startGateway();
+  await stopAndPutBack(world);
+  const { stateDir } = world.config;
+  const path = join(stateDir, 'audit.jsonl');
+  const last = parseAuditLine((await readFile(path, 'utf8')).trimEnd().split('\n').at(-1) ?? '');
+  const { seq: sequence = 0, hash = '', at = '' } = last ?? {};
+  const forged = { at, event: 'audit.checkpoint', facts: { generation: 1 } };
+  await appendFile(path, chainLines({ sequence, hash }, [forged]).text);
+  rmSync(join(stateDir, 'audit-head.json'));
+  await expect(world.startGateway()).rejects.toMatchObject(rolledBack);
+});
+
 /** What one gateway of several knows of a state that it shares. */
 function generationsOf(records: StoredRecord[], { seenCount = 0, mayWrite = (): boolean => true } = {}) {
   const write = async (changes: readonly Change[]) => {
     for (const { key, value } of changes) records.splice(0, records.length, [key, value]);
   };
-  return createGenerations({ store: { write }, gatewayId: GATEWAY_ID, mayWrite, nowMs: () => 5, seenCount });
+  const store = { write };
+  const generations = createGenerations({
+    store,
+    gatewayId: GATEWAY_ID,
+    mayWrite,
+    nowMs: () => 5,
+    seenCount,
+  });
+  const nothing = async () => undefined;
+  return { ...generations, anchor: (at: ChainHead, sync = nothing) => generations.anchor(at, sync) };
 }
 const head = (sequence: number) => ({ sequence, hash: `${sequence}`.padStart(64, '0') });
 
@@ -172,6 +211,20 @@ test('a follower does not take over a state that was put back while it ran', asy
   expect(() => follower.lead(undefined)).toThrow(expect.objectContaining({ code: 'DAAS_STATE_ROLLED_BACK' }));
   expect(await follower.anchor(head(9))).toBe(7);
   expect(records).toEqual([]);
+});
+
+test('the state forgets a restore once the line of it survives a loss of power', async () => {
+  const value = { count: 7, audited: null, at: 1, restored: { at: 1, backup_made_at: null } };
+  const records: StoredRecord[] = [[generationKey, value]];
+  const generations = generationsOf(records);
+  generations.lead(generationIn(records));
+  const failing = () => Promise.reject(new Error('the disk is gone'));
+  expect(await generations.anchor(head(9), failing)).toBe(7);
+  expect(generationIn(records)?.restored).toBeDefined();
+  expect(await generations.anchor(head(9))).toBe(8);
+  expect(generationIn(records)?.restored).toBeUndefined();
+  // Later ones need not wait for the disk.
+  expect(await generations.anchor(head(10), failing)).toBe(9);
 });
 
 test('a take-over that has to be tried again is not refused for what this gateway has written meanwhile', async () => {

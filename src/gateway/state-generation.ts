@@ -87,9 +87,10 @@ export interface Generations {
   learn(news: StoreNews): void;
   /**
    * Lets the state remember the end of the audit file, if this gateway leads.
+   * `sync` makes the audit file survive a loss of power: the state forgets a restore that is a line there.
    * @returns the newest generation that it knows; `undefined`: there is none yet. A state that cannot be written keeps its own.
    */
-  anchor(head: ChainHead): Promise<number | undefined>;
+  anchor(head: ChainHead, sync: () => Promise<void>): Promise<number | undefined>;
 }
 
 export interface GenerationsOptions {
@@ -111,6 +112,7 @@ export function createGenerations({
 }: GenerationsOptions): Generations {
   let newest = seenCount;
   let isLeading = false;
+  let isRestored = false;
   let anchoredHash: string | undefined;
   return {
     lead(found) {
@@ -119,12 +121,13 @@ export function createGenerations({
       refuseRolledBack(found, newest);
       newest = found?.count ?? newest;
       isLeading = true;
+      isRestored = found?.restored !== undefined;
       return found?.restored;
     },
     learn(news) {
       newest = Math.max(newest, generationInNews(news)?.count ?? 0);
     },
-    async anchor(head) {
+    async anchor(head, sync) {
       // The checkpoint of an earlier attempt could not be written: the state has it already.
       if (!isLeading || !mayWrite() || head.hash === anchoredHash) return newest || undefined;
       const next: Generation = {
@@ -134,7 +137,9 @@ export function createGenerations({
         restored: undefined,
       };
       try {
+        if (isRestored) await sync();
         await store.write([{ key: generationKey, value: storedGeneration(next) }]);
+        isRestored = false;
         newest = next.count;
         anchoredHash = head.hash;
       } catch {

@@ -58,7 +58,7 @@ export async function verifyState(place: StateSite): Promise<StateFigures> {
   await using state = await openForReading(place, await keysOf(place.config));
   const store = createStore(state.engine);
   const figures = await figuresOf(store, state.isSealed);
-  const { count } = await auditedGeneration(auditPathOf(place.config));
+  const { count } = await auditedGeneration(auditPathOf(place.config), undefined);
   refuseRolledBack(await readGeneration(store), count);
   return figures;
 }
@@ -129,7 +129,7 @@ async function restoreInto(
   await using engine = opened;
   await refuseLed(leadership, electionOf(site));
   const before = await engine.list('/');
-  const seen = await auditedGeneration(auditPathOf(site.config));
+  const seen = await auditedGeneration(auditPathOf(site.config), undefined);
   const count =
     Math.max(seen.count, countIn(given), await countOf(engine, before, { ring, clusterId })) + leap;
   const generation = storedGeneration({ count, audited: undefined, atMs: restored.atMs, restored });
