@@ -24,6 +24,7 @@ const measured = rows.map((row): Measured => {
   return { row, samples: all.map(row.sample).filter((value) => value !== undefined) };
 });
 
+const widest = Math.max(...measured.map(({ row }) => row.name.length)) + 2;
 for (const { row, samples } of measured) {
   const { median, least, most } = spreadOf(samples);
   const reached = isReached({ row, samples });
@@ -32,7 +33,7 @@ for (const { row, samples } of measured) {
     samples.length === 0
       ? 'not measured'
       : `${figure(median)} ${row.unit} (${figure(least)} – ${figure(most)}, ${samples.length} turns)${verdict}`;
-  console.log(`${row.name.padEnd(34)}${text}`);
+  console.log(`${row.name.padEnd(widest)}${text}`);
 }
 if (!isShort) {
   writeFileSync(join(root, 'docs/benchmarks.svg'), plot(measured));

@@ -60,7 +60,7 @@ export function markdownTable(measured: readonly Measured[]): string {
   return [...head, ...rows].join('\n');
 }
 
-const [width, lineHeight, left, right] = [760, 34, 230, 110];
+const [width, lineHeight, left, right] = [860, 34, 310, 130];
 
 /** One line a row: each turn a dot, the median a bar, the target a line; the scale of each begins at 0. */
 export function plot(measured: readonly Measured[]): string {
@@ -79,7 +79,7 @@ export function plot(measured: readonly Measured[]): string {
 
 function plotLine({ row, samples }: Measured, top: number): string {
   const { median, most } = spreadOf(samples);
-  const scale = (width - left - right) / (Math.max(most, row.target ?? 0) * 1.1);
+  const scale = (width - left - right) / ((Math.max(most, row.target ?? 0) || 1) * 1.1);
   const x = (value: number) => Math.round((left + value * scale) * 10) / 10;
   const middle = top + lineHeight / 2;
   const colour = isReached({ row, samples }) === false ? '#c2571a' : '#2a7f62';

@@ -44,3 +44,8 @@ test('every row names a script that is there, and has a name of its own', () => 
   expect(new Set(ROWS.map(({ name }) => name)).size).toBe(ROWS.length);
   for (const { argv } of ROWS) expect(argv[0]).toMatch(/^[a-z-]+\.ts$/);
 });
+
+test('a figure of 0 without a target is drawn at 0', () => {
+  const zero: BenchRow = { ...row, target: undefined };
+  expect(plot([{ row: zero, samples: [0] }])).not.toContain('NaN');
+});
