@@ -16,7 +16,7 @@ beforeAll(async () => {
     leaseSeconds: 4,
     heartbeatIntervalMs: 500,
     haveAddresses: true,
-    // A busy machine is no overloaded gateway.
+    // On a busy machine the event loop is late although the gateway has little to do.
     options: { loopDelay: { p99Ms: () => 0, [Symbol.asyncDispose]: async () => undefined } },
   });
 });
@@ -39,7 +39,7 @@ describe.skipIf(problem !== undefined)(
       hosts.reset();
       await both.strike(leader);
       const [next] = both.gateways.filter((one) => one !== leader);
-      if (!next) throw new Error('there is no other');
+      if (!next) throw new Error('no other gateway is running');
       await poll(() => hosts.report().servedBy).toEqual({ [next.id]: workers });
       // Once more each, and what the new leader does to its cluster.
       hosts.reset();

@@ -214,7 +214,7 @@ describe.skipIf(problem !== undefined)(`three gateways on ${where}${problem ? ` 
     await using fleet = await Fleet.start('/leader/serving');
     const leader = await fleet.until('a gateway leads', () => fleet.leader());
     const [follower] = fleet.gateways.filter((one) => one !== leader);
-    if (!follower) throw new Error('there is no other');
+    if (!follower) throw new Error('no other gateway is running');
     const worker = await memberOf(fleet, leader, 'worker-1');
     worker.gateway = follower.world;
     await expect(worker.heartbeat()).rejects.toMatchObject({

@@ -41,7 +41,7 @@ export interface HostListener {
   /** One call of a gateway's API: `ok`, or the code of what it ended with. */
   asked(gatewayId: string, call: string, outcome: string): void;
   acknowledged(nodeId: string, gatewayId: string): void;
-  /** The host would end: what it was told, or what no retry mends. */
+  /** A real host would end here: the gateway told it to, or an error came that another attempt does not help. */
   ended(nodeId: string, why: string): void;
   /** A join credential came, and k3s starts with it; resolves with its certificates when the Node is there. */
   join(nodeId: string, token: Secret): Promise<readonly string[]>;
@@ -58,7 +58,7 @@ const unreachableAfterMs = 300_000;
 
 /**
  * A worker's host without an agent: the product's own registrar, patience, order of gateways, heartbeats, event stream, showing of
- * certificates and client. The chain is what it was told, and k3s runs from its first join credential on.
+ * certificates and client. It reads no chain, and its k3s counts as running once it has a first join credential.
  */
 export class SimulatedHost {
   readonly nodeId: string;

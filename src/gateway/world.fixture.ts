@@ -91,7 +91,7 @@ export class World implements AsyncDisposable {
       clusterId: CLUSTER_ID,
       isProven: this.isProven,
       endpointsAgreed: () => this.endpointsAgreed,
-      // A busy machine is no overloaded gateway.
+      // On a busy machine the event loop is late although the gateway has little to do.
       loopDelay: { p99Ms: () => 0, [Symbol.asyncDispose]: async () => undefined },
       ...this.options,
       chain: this.chain,
