@@ -28,6 +28,8 @@ export type AnchorsAsked =
     }
   | { readonly kind: 'failed'; readonly failure: string };
 
+type Loaded = Awaited<ReturnType<typeof loadGatewaySettings>>;
+
 interface Source {
   readonly client: Pick<ChainClient, 'endpoints' | 'deployment'>;
   readonly wallet: string;
@@ -70,12 +72,10 @@ async function configured(path: string | undefined, { config }: AnchorOptions): 
   if (!settings || settings.value.gateway.audit.anchor === 'off') return undefined;
   const probe = await probeOf(settings);
   if (!probe) return undefined;
-  const { gatewayId } = withGatewayId(gatewaySection(settings));
-  return { client: await configuredClient(config), wallet: probe.wallet.address, gateway: gatewayId };
+  return { client: await clientOf(settings), wallet: probe.wallet.address, gateway: idOf(settings) };
 }
 
-async function configuredClient(config: string | undefined): Promise<Source['client']> {
-  const settings = await loadGatewaySettings({ file: config });
+async function clientOf(settings: Loaded): Promise<Source['client']> {
   const access = await chainAccessOf(settings);
   return createChainClient({ ...access, deployment: await deploymentOf(settings), clock: systemClock });
 }
@@ -87,14 +87,14 @@ async function named(
 ): Promise<Source> {
   const { config, network, endpoint, anchor } = options;
   const isElsewhere = network !== undefined || endpoint !== undefined;
-  const client = isElsewhere ? await openClusterReader(io, options) : await configuredClient(config);
-  const gateway = options.gateway ?? (path === undefined ? await ownId(config) : await idIn(path));
+  let loaded: Promise<Loaded> | undefined;
+  const settings = () => (loaded ??= loadGatewaySettings({ file: config }));
+  const client = isElsewhere ? await openClusterReader(io, options) : await clientOf(await settings());
+  const gateway = options.gateway ?? (path === undefined ? idOf(await settings()) : await idIn(path));
   return { client, wallet: addressOf(anchor, '--anchor'), gateway };
 }
 
-async function ownId(config: string | undefined): Promise<string> {
-  return withGatewayId(gatewaySection(await loadGatewaySettings({ file: config }))).gatewayId;
-}
+const idOf = (settings: Loaded) => withGatewayId(gatewaySection(settings)).gatewayId;
 
 /** Of the newest line that names the gateway whose file it is. */
 async function idIn(path: string): Promise<string> {

@@ -3,7 +3,7 @@ import { type AuditAnchor, newestAnchor } from '#domain';
 import { anchorStanding, GIVEN_UP_EVENT, ROLLED_BACK_EVENT } from './anchor-standing.ts';
 import type { Audit } from './audit.ts';
 import { createAuditSigner } from './audit-signer.ts';
-import { notedAnchor } from './audit-tail.ts';
+import { type KeyedHash, notedAnchor } from './audit-tail.ts';
 import { auditPathOf, type GatewayOptions, type Records } from './gateway-parts.ts';
 
 /** What the full nodes show. */
@@ -62,6 +62,7 @@ type Options = Pick<GatewayOptions, 'anchors' | 'config' | 'clock' | 'log' | 'si
 type Known = Pick<Records, 'audit' | 'restored'>;
 
 interface Judged extends Options, Known {
+  readonly mac: KeyedHash;
   /** The digests of what was found missing, and accepted. */
   readonly givenUp: Set<string>;
   /** The digests of what need not be looked for again: it was held, or in a file that was removed. */
@@ -70,18 +71,19 @@ interface Judged extends Options, Known {
 
 /** `undefined`: nothing is anchored. */
 export function createAnchorCheck(options: Options, records: Known): AnchorCheck | undefined {
-  const { anchors, clock, log } = options;
+  const { anchors, clock, log, config, signingKey } = options;
   if (!anchors) return undefined;
   const begunAtMs = clock.monotonicMs();
   const sayOnce = onceEach(log);
-  const judged = { ...options, ...records, givenUp: new Set<string>(), settled: new Set<string>() };
+  const mac = signingKey && createAuditSigner(signingKey, config.gatewayId).mac;
+  const judged = { ...options, ...records, mac, givenUp: new Set<string>(), settled: new Set<string>() };
   let isMade = false;
   let isWhole = false;
   /** Resolves with why nothing is known. */
   const attempt = async (signal: AbortSignal, when: keyof typeof patience): Promise<unknown> => {
     // Since this start: what it has anchored itself says nothing of the files that it began with. The clock may be set meanwhile.
     const untilMs = clock.nowMs() - (clock.monotonicMs() - begunAtMs);
-    const noted = await notedAnchor(auditPathOf(options.config));
+    const noted = await notedAnchor(auditPathOf(config));
     const asked = { untilMs, from: noted ? [noted.digest] : [], ...patience[when] };
     const read = await anchors.read(asked, signal).catch((cause: unknown) => ({ cause }));
     if ('cause' in read) return read.cause;
@@ -160,11 +162,10 @@ async function judge(
 }
 
 async function compare(
-  { config, log, signingKey, audit, restored, givenUp, settled }: Judged,
+  { config, log, mac, audit, restored, givenUp, settled }: Judged,
   anchor: AuditAnchor,
 ): Promise<void> {
   if (settled.has(anchor.digest)) return;
-  const mac = signingKey && createAuditSigner(signingKey, config.gatewayId).mac;
   const standing = await anchorStanding(auditPathOf(config), anchor, mac);
   if (standing.kind !== 'missing') settled.add(anchor.digest);
   if (standing.kind === 'held') return;
