@@ -8,7 +8,8 @@ import { anchorStanding } from './anchor-standing.ts';
 import { type AuditEntry, chainLines, GENESIS } from './audit-chain.ts';
 import { openAuditFiles } from './audit-files.ts';
 import { parseAuditLine } from './audit-reading.ts';
-import { linesFromEnd, notedAnchor } from './audit-tail.ts';
+import { notedAnchor } from './audit-tail.ts';
+import { linesFromEnd } from './lines-from-end.ts';
 
 let directory: string;
 let path: string;

@@ -4,7 +4,8 @@ import type { AuditAnchor } from '#domain';
 import { lineHash } from './audit-chain.ts';
 import { ROTATED_EVENT } from './audit-files.ts';
 import { auditPlace, type ParsedLine, parseAuditLine } from './audit-reading.ts';
-import { generationOf, type KeyedHash, linesFromEnd, RESTORED_EVENT } from './audit-tail.ts';
+import { generationOf, type KeyedHash, RESTORED_EVENT } from './audit-tail.ts';
+import { linesFromEnd } from './lines-from-end.ts';
 
 /** How the audit file stands to a line of it that was anchored on chain. */
 export type AnchorStanding =

@@ -3,6 +3,7 @@ import { type FileHandle, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { openTrusted, syncDirectory, type TrustRules } from '#infrastructure';
 import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
+import { linesOf } from './lines-from-end.ts';
 
 /** The end of the last line: where the chain continues. */
 type AuditLine = Pick<ParsedLine, 'seq' | 'hash'>;
@@ -123,13 +124,13 @@ async function lastOfEarlier(path: string): Promise<AuditLine | undefined> {
 }
 
 async function readTail(file: FileHandle) {
-  const { size } = await file.stat();
-  if (size === 0) return { bytes: 0, last: undefined, isCutShort: false };
+  const { size: bytes } = await file.stat();
+  let end: string | undefined;
   // After a loss of power the end may be zeros.
-  for (let length = Math.min(size, 64 * 1024); ; length = Math.min(size, 4 * length)) {
-    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    const lines = buffer.toString('utf8').split('\n').reverse();
-    const last = lines.map(parseAuditLine).find((line) => line !== undefined);
-    if (last || length === size) return { bytes: size, last, isCutShort: lines[0] !== '' };
+  for await (const text of linesOf(file)) {
+    end ??= text;
+    const last = parseAuditLine(text);
+    if (last) return { bytes, last, isCutShort: end !== '' };
   }
+  return { bytes, last: undefined, isCutShort: (end ?? '') !== '' };
 }

@@ -1,10 +1,9 @@
-import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createSlice, nextTurn } from '#base';
 import { lineHash } from './audit-chain.ts';
 import { earlierFiles } from './audit-files.ts';
 import { type ParsedLine, parseAuditLine } from './audit-reading.ts';
 import { CHECKPOINT_EVENT, HEAD_FILE } from './audit-seal.ts';
+import { linesFromEnd } from './lines-from-end.ts';
 
 /** A line of the audit file, without what chains it. */
 export interface AuditedDecision {
@@ -15,9 +14,6 @@ export interface AuditedDecision {
 
 /** What is written for every heartbeat or hour says nothing about decisions. */
 const figures: ReadonlySet<string> = new Set(['token.heartbeats', 'token.used']);
-const chunkBytes = 256 * 1024;
-/** No line of a gateway is longer. */
-const mostLineBytes = 4 * 1024 * 1024;
 
 /**
  * The last lines of an audit file about a node, the newest first, read backwards from its end and never more than
@@ -30,8 +26,8 @@ export async function lastDecisions(
 ): Promise<readonly AuditedDecision[]> {
   const mark = `"node_id":${JSON.stringify(nodeId)}`;
   const found: AuditedDecision[] = [];
-  for await (const line of linesFromEnd(path, mostBytes)) {
-    const decision = line.includes(mark) ? decisionOf(line, nodeId) : undefined;
+  for await (const line of linesFromEnd(path, { mostBytes, mark })) {
+    const decision = decisionOf(line, nodeId);
     if (decision) found.push(decision);
     if (found.length >= most) break;
   }
@@ -83,8 +79,11 @@ async function newestGeneration(
   let others: FoundGeneration | undefined;
   for (const file of files)
     try {
-      for await (const text of linesFromEnd(file, mostCheckpointBytes)) {
-        const line = text.includes(CHECKPOINT_EVENT) ? parseAuditLine(text) : undefined;
+      for await (const text of linesFromEnd(file, {
+        mostBytes: mostCheckpointBytes,
+        mark: CHECKPOINT_EVENT,
+      })) {
+        const line = parseAuditLine(text);
         const generation = line && generationOf(line);
         if (!generation) continue;
         const isOwn = !mac || (line.mac === mac(line.hash) && lineHash(line.body) === line.hash);
@@ -119,15 +118,15 @@ export interface NotedAnchor {
 /** `undefined`: none of the last lines of the file does, or it is being set aside. */
 export async function notedAnchor(path: string): Promise<NotedAnchor | undefined> {
   try {
-    for await (const text of linesFromEnd(path, mostCheckpointBytes)) {
-      const line = text.includes(ANCHORED_EVENT) ? parseAuditLine(text) : undefined;
+    for await (const text of linesFromEnd(path, { mostBytes: mostCheckpointBytes, mark: ANCHORED_EVENT })) {
+      const line = parseAuditLine(text);
       if (line?.event !== ANCHORED_EVENT) continue;
       const { anchored, transaction } = line.facts;
       if (typeof anchored === 'number' && typeof transaction === 'string')
         return { sequence: anchored, digest: transaction };
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    absent(error);
   }
   return undefined;
 }
@@ -137,39 +136,6 @@ export const ANCHORED_EVENT = 'audit.anchored';
 
 /** Written at the first start after `gateway state restore`. */
 export const RESTORED_EVENT = 'state.restored';
-
-/** In the place of what is left out of a line: with it none is one of an audit file. */
-const tooLong = Buffer.from('\0');
-
-/** The newest first, and never more than `mostBytes`. */
-export async function* linesFromEnd(
-  path: string,
-  mostBytes = Number.POSITIVE_INFINITY,
-): AsyncGenerator<string> {
-  await using file = await open(path, 'r');
-  const { size } = await file.stat();
-  const slice = createSlice();
-  // The line that the chunk after this one begins within, the last part first.
-  let rest: Buffer[] = [];
-  for (let end = size; end > Math.max(0, size - mostBytes); ) {
-    const start = Math.max(0, end - chunkBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
-    const chunk = buffer.subarray(0, bytesRead);
-    const firstBreak = start === 0 ? -1 : chunk.indexOf('\n');
-    // A chunk without a line break lies within one line.
-    if (start > 0 && firstBreak === -1)
-      rest = rest.length * chunkBytes < mostLineBytes ? [...rest, chunk] : [tooLong];
-    else {
-      const text = Buffer.concat([chunk.subarray(firstBreak + 1), ...rest.reverse()]);
-      rest = [chunk.subarray(0, Math.max(0, firstBreak))];
-      for (const line of text.toString('utf8').split('\n').reverse()) {
-        if (slice.isOver()) await nextTurn();
-        yield line;
-      }
-    }
-    end = start;
-  }
-}
 
 function decisionOf(text: string, nodeId: string): AuditedDecision | undefined {
   const line = parseAuditLine(text);
